@@ -1,0 +1,151 @@
+"""Every exception class of the package, each with a hint.
+
+Bad input raises, a bad plan reports: what a planner may accept is a ``Finding``, not an error.
+A class knows the exit status that the command line gives it (contract: 1 refused, 2 unreadable,
+3 folder or passphrase needs attention) and a kebab-case ``code`` for ``--json``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with one place of an input.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, in a sentence, with the offending value.
+    file, column : str, optional
+        File name and column heading, empty where they do not apply.
+    row : int, optional
+        Row as a spreadsheet numbers it (the heading is row 1); 0 where it does not apply.
+    value : str, optional
+        The offending value.
+    hint : str, optional
+        What to do.
+    """
+
+    message: str
+    file: str = ""
+    row: int = 0
+    column: str = ""
+    value: str = ""
+    hint: str = ""
+
+    @property
+    def where(self) -> str:
+        """Place in words, e.g. ``contoso.csv row 7, column pool_fqdn``."""
+        row = f"row {self.row}" if self.row else ""
+        column = f"column {self.column}" if self.column else ""
+        return ", ".join(part for part in (f"{self.file} {row}".strip(), column) if part)
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{line}\n  hint: {self.hint}" if self.hint else line
+
+
+class LyncnbError(Exception):
+    """Base of all errors that lyncnb raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What happened, with the value concerned. Never a secret.
+    hint : str, optional
+        What to do about it.
+    problems : tuple of Problem, optional
+        Every single problem, where an input has several.
+    """
+
+    code = "error"
+    exit_status = 2
+
+    def __init__(self, message: str, *, hint: str = "", problems: tuple[Problem, ...] = ()):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        lines = [self.message, *(str(problem) for problem in self.problems)]
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython asks for this: a planner sees what to do, and no frame can show a secret.
+        return str(self).splitlines()
+
+
+class TopologyError(LyncnbError):
+    """The topology table cannot be read, or holds text that can be no name."""
+
+    code = "topology"
+
+
+class RulesError(LyncnbError):
+    """A product's rule file is missing or wrong."""
+
+    code = "rules"
+
+
+class OptionsError(LyncnbError):
+    """A plan option has a value that it cannot have."""
+
+    code = "options"
+
+
+class PlanError(LyncnbError):
+    """No plan can be made of this topology with these rules."""
+
+    code = "plan"
+
+
+class PlanRejected(LyncnbError):
+    """The plan has errors that nobody accepted, so nothing was written."""
+
+    code = "plan-rejected"
+    exit_status = 1
+
+
+class BundleError(LyncnbError):
+    """The request folder needs attention; nothing was changed."""
+
+    code = "folder"
+    exit_status = 3
+
+
+class PassphraseError(BundleError):
+    """The passphrase is missing, too short, or not that of the folder."""
+
+    code = "passphrase"
+
+
+class ReturnedFileError(LyncnbError):
+    """A file that came back from a CA cannot be read as certificates."""
+
+    code = "returned-file"
+
+
+class CertificateMismatch(LyncnbError):
+    """A returned certificate differs from what was planned."""
+
+    code = "certificate-mismatch"
+    exit_status = 1
+
+
+class PackageError(LyncnbError):
+    """A package for a server cannot be made."""
+
+    code = "package"
+    exit_status = 1
+
+
+class NotebookError(LyncnbError):
+    """A notebook failed, or holds what must not be shared."""
+
+    code = "notebook"
+    exit_status = 1
