@@ -1,0 +1,284 @@
+"""Rows to a DataFrame, a table to escaped HTML or Markdown. Knows no certificates.
+
+The boundary for text on its way to a page: every value is escaped here, with quotes, and nobody
+else writes ``<td>``. pandas is imported only when a DataFrame is asked for, because its import
+costs more than everything else a command does.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+    DataFrame = pandas.DataFrame
+else:
+    DataFrame = "pandas.DataFrame"  # for annotations, which are never evaluated
+
+#: Rows that a table shown in a notebook has at most.
+ROWS_SHOWN = 200
+
+# Jupyter aligns every cell to the right; names read from the left.
+_TABLE_STYLE = (
+    "<style>table.lyncnb-table th,table.lyncnb-table td{text-align:left;vertical-align:top}</style>"
+)
+
+# System colours follow the reader's light or dark theme without a second style sheet.
+_PAGE_STYLE = """
+:root{color-scheme:light dark}
+body{font:15px/1.45 system-ui,"Segoe UI","Microsoft JhengHei",sans-serif;margin:1.5rem;
+background:Canvas;color:CanvasText}
+table{border-collapse:collapse;margin:1rem 0;font-size:13px}
+caption{text-align:left;font-weight:bold;padding:.3rem 0}
+th,td{border:1px solid GrayText;padding:.25rem .5rem;text-align:left;vertical-align:top;
+overflow-wrap:anywhere;white-space:pre-line}
+th{background:ButtonFace;color:ButtonText}
+@media screen{thead th{position:sticky;top:0}}
+@media print{body{margin:0}thead{display:table-header-group}tr{break-inside:avoid}}
+"""
+
+# Characters that mean something to Markdown; the HTML ones become entities.
+_MARKDOWN = str.maketrans(
+    {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        "|": "\\|",
+        "\\": "\\\\",
+        "`": "\\`",
+        "*": "\\*",
+        "_": "\\_",
+        "[": "\\[",
+        "]": "\\]",
+        "~": "\\~",
+        "$": "\\$",
+        "\r": None,
+        "\n": "<br>",
+        "\x00": None,
+    }
+)
+
+
+def cell_text(value: Any) -> str:
+    """Write one value as a cell shows it.
+
+    Parameters
+    ----------
+    value : str, int, bool, None or a sequence of str
+        ``None`` is blank, a truth value ``yes`` or ``no``, a sequence is joined by ``"; "``.
+
+    Returns
+    -------
+    str
+        Plain text, not escaped.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return str(value)  # a subclass such as DnsName becomes a plain str
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (tuple, list)):
+        return "; ".join(map(str, value))
+    return str(value)
+
+
+def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame:
+    """Make a DataFrame of plain text and whole numbers.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        m distinct headings.
+    rows : iterable of sequences
+        n rows of m values each, see :func:`cell_text`.
+
+    Returns
+    -------
+    DataFrame
+        n rows, m columns, index 0 … n-1. A column of which every value is an ``int`` is
+        ``int64``; every other column is text, with blanks as ``""`` and never NaN.
+    """
+    import pandas as pd
+
+    by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
+    data = {}
+    for heading, values in zip(columns, by_column, strict=True):
+        if values and all(type(value) is int for value in values):
+            data[heading] = pd.Series(values, dtype="int64")
+        else:
+            data[heading] = pd.Series([cell_text(value) for value in values], dtype="str")
+    return pd.DataFrame(data, columns=list(columns))
+
+
+def is_frame(value: object) -> bool:
+    """Tell whether a value is a pandas DataFrame, without importing pandas.
+
+    Returns
+    -------
+    bool
+        False for everything as long as nobody has imported pandas.
+    """
+    pandas_module = sys.modules.get("pandas")
+    return pandas_module is not None and isinstance(value, pandas_module.DataFrame)
+
+
+def from_frame(frame: DataFrame) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Take the headings and the cells, as text, out of a DataFrame.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        n rows, m columns; the index is left out.
+
+    Returns
+    -------
+    columns : tuple of str
+        m headings.
+    rows : list of tuples of str
+        n rows; what pandas calls missing (NaN, None, NaT) is ``""``.
+    """
+    columns = tuple(str(heading) for heading in frame.columns)
+    by_column = []
+    for place in range(len(columns)):
+        series = frame.iloc[:, place]
+        missing = series.isna().tolist()
+        by_column.append(
+            ["" if gone else cell_text(value) for value, gone in zip(series.tolist(), missing)]
+        )
+    return columns, list(zip(*by_column)) if columns else []
+
+
+def to_html(frame: DataFrame, *, caption: str = "", limit: int | None = ROWS_SHOWN) -> str:
+    """Write a DataFrame as an escaped HTML table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table; its index is not shown.
+    caption : str, optional
+        Heading of the table, plain text.
+    limit : int or None, optional
+        Rows written at most (default 200); a sentence says so. None writes all.
+
+    Returns
+    -------
+    str
+        A fragment that can stand alone in a cell's output.
+    """
+    columns, rows = from_frame(frame)
+    return _TABLE_STYLE + rows_to_html(columns, rows, caption=caption, limit=limit)
+
+
+def rows_to_html(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    caption: str = "",
+    limit: int | None = None,
+) -> str:
+    """Write rows as an escaped HTML table, without pandas.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        m headings.
+    rows : sequence of sequences
+        n rows of m values, see :func:`cell_text`. Line breaks inside a value are kept.
+    caption, limit
+        As for :func:`to_html`, but all rows are written unless a limit is given.
+
+    Returns
+    -------
+    str
+        ``<table>…</table>``, and a ``<p>`` if rows were left out.
+    """
+    lines = ['<table class="lyncnb-table">']
+    if caption:
+        lines.append(f"<caption>{_escape(caption)}</caption>")
+    headings = "".join(f'<th scope="col">{_escape(heading)}</th>' for heading in columns)
+    lines.append(f"<thead><tr>{headings}</tr></thead>\n<tbody>")
+    for row in rows if limit is None else rows[:limit]:
+        lines.append("<tr>" + "".join(f"<td>{_escape(value)}</td>" for value in row) + "</tr>")
+    lines.append("</tbody></table>")
+    if limit is not None and len(rows) > limit:
+        lines.append(f"<p>{_escape(left_out(limit, len(rows)))}</p>")
+    return "\n".join(lines)
+
+
+def left_out(shown: int, total: int) -> str:
+    """Say in a sentence that a table is not complete."""
+    return f"The first {shown:,} of {total:,} rows."
+
+
+def to_page(title: str, parts: Iterable[str]) -> str:
+    """Put escaped fragments on a page that needs no other file.
+
+    Parameters
+    ----------
+    title : str
+        Plain text; also the page's heading.
+    parts : iterable of str
+        Fragments as :func:`rows_to_html` and :func:`paragraph` write them. They are not escaped
+        again, so nothing else may come in here.
+
+    Returns
+    -------
+    str
+        An HTML document with its style inside, readable in light and dark themes, without
+        scripts and without a reference to anything outside.
+    """
+    heading = _escape(title)
+    body = "\n".join(parts)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        # Should an escape ever be missing, the browser still runs and loads nothing.
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
+        f"<title>{heading}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n"
+        f"<body>\n<main>\n<h1>{heading}</h1>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def paragraph(text: str) -> str:
+    """Write plain text as an escaped ``<p>``."""
+    return f"<p>{_escape(text)}</p>"
+
+
+def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Write rows as a Markdown pipe table.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        m headings.
+    rows : iterable of sequences
+        n rows of m values, see :func:`cell_text`.
+
+    Returns
+    -------
+    str
+        One line per row. Pipes, HTML and Markdown's own characters are escaped and line breaks
+        written as ``<br>``, so that no value can end its cell or become markup.
+    """
+    lines = [
+        "| " + " | ".join(map(escape_markdown, columns)) + " |",
+        "|" + " --- |" * len(columns),
+    ]
+    lines.extend("| " + " | ".join(map(escape_markdown, row)) + " |" for row in rows)
+    return "\n".join(lines) + "\n"
+
+
+def escape_markdown(value: Any) -> str:
+    """Write one value so that Markdown shows it as it stands."""
+    return cell_text(value).translate(_MARKDOWN)
+
+
+def _escape(value: Any) -> str:
+    # NUL is not allowed in HTML at all; a browser would show a replacement character.
+    return html.escape(cell_text(value).replace("\x00", ""), quote=True)

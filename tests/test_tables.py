@@ -1,0 +1,173 @@
+"""Tests of lyncnb.tables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb import tables
+from lyncnb.fields import DnsName
+
+HOSTILE = "<script>alert(1)</script>\" onload='x' & |"
+
+
+class _Cells(HTMLParser):
+    """Collects the text of each cell and every tag, as a browser would see them."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.cells: list[str] = []
+        self.tags: set[str] = set()
+        self._inside = False
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag == "td":
+            self.cells.append("")
+            self._inside = True
+
+    def handle_endtag(self, tag):
+        if tag == "td":
+            self._inside = False
+
+    def handle_data(self, data):
+        if self._inside:
+            self.cells[-1] += data
+
+
+def _read(text: str) -> _Cells:
+    parser = _Cells()
+    parser.feed(text)
+    parser.close()
+    return parser
+
+
+def test_frame_holds_plain_text_and_whole_numbers():
+    """A frame has text columns without NaN, int64 columns, and an index from 0."""
+    frame = tables.to_frame(("Name", "Count"), [(DnsName("a.contoso.com"), 1), (None, 22)])
+    assert list(frame.columns) == ["Name", "Count"]
+    assert frame["Name"].tolist() == ["a.contoso.com", ""]
+    assert [type(value) for value in frame["Name"].tolist()] == [str, str]
+    assert str(frame["Count"].dtype) == "int64"
+    assert frame.index.tolist() == [0, 1]
+
+
+def test_frame_without_rows_keeps_its_columns():
+    """An empty table still has its headings."""
+    frame = tables.to_frame(("A", "B"), [])
+    assert list(frame.columns) == ["A", "B"]
+    assert len(frame) == 0
+
+
+def test_frame_refuses_ragged_rows():
+    """A row of another length is a mistake of the caller, never shifted cells."""
+    with pytest.raises(ValueError, match="zip"):
+        tables.to_frame(("A", "B"), [("1", "2"), ("3",)])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "yes"),
+        (False, "no"),
+        (7, "7"),
+        (("a", "b"), "a; b"),
+        ("NA", "NA"),  # a site may be called NA
+    ],
+)
+def test_cell_text(value, text):
+    """A cell shows blanks, truth values, numbers and lists in plain words."""
+    assert tables.cell_text(value) == text
+
+
+def test_from_frame_gives_back_the_cells():
+    """to_frame and from_frame are each other's inverse for text, and blank what is missing."""
+    import pandas as pd
+
+    rows = [("007", "NA"), ("", "x")]
+    assert tables.from_frame(tables.to_frame(("a", "b"), rows)) == (("a", "b"), rows)
+    assert tables.from_frame(pd.DataFrame({"a": [None, float("nan"), "x"]}))[1] == [
+        ("",),
+        ("",),
+        ("x",),
+    ]
+    assert tables.from_frame(pd.DataFrame([["1", "2"]], columns=["a", "a"])) == (
+        ("a", "a"),
+        [("1", "2")],
+    )
+
+
+def test_is_frame():
+    """Only a DataFrame is one."""
+    assert tables.is_frame(tables.to_frame(("a",), [("1",)]))
+    assert not tables.is_frame("contoso.csv")
+
+
+def test_html_escapes_cells_headings_and_caption():
+    """Hostile text shows as text, in cells, headings and the caption alike."""
+    text = tables.to_html(tables.to_frame((HOSTILE,), [(HOSTILE,)]), caption=HOSTILE)
+    parsed = _read(text)
+    assert parsed.tags == {"style", "table", "caption", "thead", "tr", "th", "tbody", "td"}
+    assert parsed.cells == [HOSTILE]
+    assert "onload='" not in text
+    assert text.count('<th scope="col">') == 1
+
+
+@given(st.text(max_size=40))
+def test_html_shows_any_text_as_it_stands(value):
+    """Whatever stands in a cell comes back from the parsed page."""
+    parsed = _read(tables.rows_to_html(("a",), [(value,)]))
+    assert parsed.tags == {"table", "thead", "tr", "th", "tbody", "td"}
+    # A parser reads CR as a line break and has no NUL.
+    assert parsed.cells == [value.replace("\x00", "")]
+
+
+def test_html_of_a_long_table_says_what_is_left_out():
+    """A long table shows its first 200 rows and a sentence."""
+    frame = tables.to_frame(("n",), [(number,) for number in range(1234)])
+    text = tables.to_html(frame)
+    assert text.count("<td>") == 200
+    assert text.endswith("<p>The first 200 of 1,234 rows.</p>")
+    assert tables.to_html(frame, limit=None).count("<td>") == 1234
+
+
+def test_page_stands_alone():
+    """A page is one document with its style inside and nothing to load or run."""
+    text = tables.to_page(HOSTILE, [tables.paragraph(HOSTILE)])
+    assert text.startswith("<!DOCTYPE html>")
+    assert "<script" not in text
+    assert "http://" not in text and "https://" not in text and "src=" not in text
+    assert "color-scheme:light dark" in text
+    assert "default-src 'none'" in text
+
+
+def test_markdown_keeps_each_value_in_its_cell():
+    """Pipes, line breaks, HTML and Markdown marks cannot leave their cell."""
+    assert tables.to_markdown(("A|B", "C"), [("x|y\r\nz", "<b>`*_[l](u)$")]) == (
+        "| A\\|B | C |\n| --- | --- |\n| x\\|y<br>z | &lt;b&gt;\\`\\*\\_\\[l\\](u)\\$ |\n"
+    )
+
+
+@given(st.text(max_size=30))
+def test_markdown_row_is_one_line(value):
+    """A value with any characters makes one line of one cell."""
+    from markdown_it import MarkdownIt
+
+    text = tables.to_markdown(("a",), [("x" + value + "x",)])
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    assert [token.type for token in tokens].count("td_open") == 1
+
+
+def test_pandas_waits_until_a_frame_is_asked_for():
+    """Importing tables and writing HTML does not import pandas."""
+    code = (
+        "import sys; from lyncnb import tables; tables.rows_to_html(('a',), [('b',)]);"
+        "assert not tables.is_frame(1); sys.exit('pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
