@@ -1,0 +1,134 @@
+"""The fields of a certification request as checked values.
+
+Text becomes a value once and is trusted after. Names are read in ``names.py``; this file holds
+what else a request says: subject, key, extended key usage.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .names import BadName, DnsName, parse_name, shown
+
+__all__ = [
+    "BadName",
+    "DistinguishedName",
+    "DnsName",
+    "EXTENDED_KEY_USAGES",
+    "KeyParameters",
+    "SanEntry",
+    "parse_name",
+]
+
+# Names as RFC 5280 section 4.2.1.12 spells them, dotted as the standard numbers them.
+EXTENDED_KEY_USAGES = {
+    "serverAuth": "1.3.6.1.5.5.7.3.1",
+    "clientAuth": "1.3.6.1.5.5.7.3.2",
+}
+
+_KEY_BITS = {"RSA": (2048, 3072, 4096), "ECDSA": (256, 384, 521)}
+
+# Short name (RFC 4514 section 3), upper bound (RFC 5280 appendix A.1), by field.
+_SUBJECT = {
+    "common_name": ("CN", 64),
+    "organizational_unit": ("OU", 64),
+    "organization": ("O", 64),
+    "locality": ("L", 128),
+    "state": ("ST", 128),
+    "country": ("C", 2),
+}
+
+
+class SanEntry(NamedTuple):
+    """One dNSName of a subjectAltName and why it is there.
+
+    ``reasons`` holds the ids of name rules (``Rules.names``), in the order of the rules.
+    """
+
+    name: DnsName
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyParameters:
+    """Algorithm and size of a key pair (SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7).
+
+    ``algorithm`` is ``RSA`` or ``ECDSA``; ``bits`` 2048, 3072, 4096 for RSA and 256, 384, 521
+    for ECDSA (curves P-256, P-384, P-521).
+    """
+
+    algorithm: str = "RSA"
+    bits: int = 2048
+
+    def __post_init__(self) -> None:
+        sizes = _KEY_BITS.get(self.algorithm)
+        if sizes is None:
+            raise ValueError(f"{self.algorithm!r} is no key algorithm; take RSA or ECDSA")
+        if isinstance(self.bits, bool) or self.bits not in sizes:
+            listed = ", ".join(map(str, sizes))
+            raise ValueError(f"{self.bits!r} bits for {self.algorithm}; take {listed}")
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {self.bits}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistinguishedName:
+    """A subject name (RFC 5280 section 4.1.2.6); a field left empty is left out.
+
+    The common name may be longer than a request can hold (64 characters): a plan has to be able
+    to say so, and :meth:`too_long` tells. Every other field is checked here, since cryptography
+    checks none of them.
+
+    Raises
+    ------
+    ValueError
+        If a field holds a control character, is too long, or the country is not two letters.
+    """
+
+    common_name: str
+    organization: str = ""
+    organizational_unit: str = ""
+    locality: str = ""
+    state: str = ""
+    country: str = ""
+
+    def __post_init__(self) -> None:
+        for name, (short, limit) in _SUBJECT.items():
+            value = getattr(self, name)
+            if any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+                raise ValueError(f"{short}={shown(value)} holds a control character")
+            if len(value) > limit and name not in ("common_name", "country"):
+                raise ValueError(f"{short}={shown(value)} has {len(value)} characters, not {limit}")
+        code = self.country
+        if code and not (len(code) == 2 and code.isascii() and code.isalpha() and code.isupper()):
+            raise ValueError(f"C={shown(code)} is no country code; write two capitals, e.g. TW")
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the common name passes ub-common-name, 64 (RFC 5280 appendix A.1)."""
+        return len(self.common_name) > _SUBJECT["common_name"][1]
+
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """List short name and value of every field there is: CN, OU, O, L, ST, C."""
+        pairs = ((short, getattr(self, name)) for name, (short, _) in _SUBJECT.items())
+        return tuple((short, value) for short, value in pairs if value)
+
+    def to_rfc4514(self) -> str:
+        """Write it as RFC 4514 does, e.g. ``CN=pool.contoso.com,O=Contoso\\, Ltd.,C=US``."""
+        return ",".join(f"{short}={_escaped(value)}" for short, value in self.fields())
+
+    def __str__(self) -> str:
+        return self.to_rfc4514()
+
+
+def _escaped(value: str) -> str:
+    """Escape a value as RFC 4514 section 2.4 asks."""
+    text = "".join(f"\\{c}" if c in ',+"\\<>;=' else c for c in value)
+    if text[:1] in ("#", " "):
+        text = f"\\{text}"
+    if len(text) > 1 and text.endswith(" ") and not text.endswith("\\ "):
+        text = f"{text[:-1]}\\ "
+    return text

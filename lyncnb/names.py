@@ -1,0 +1,391 @@
+"""Text to ``DnsName``: the one place where something written becomes a host name.
+
+``cryptography.x509.DNSName`` refuses nothing but non-ASCII text, so every name passes here
+before it comes near a request. What is harmless (case, a trailing dot, white space around,
+invisible characters, a Unicode spelling) is cleaned and reported; what cannot be a name is
+refused, never guessed at. What is legal somewhere (an underscore, ``.local``) stays.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Iterable
+
+import idna
+
+# Deliberately narrower than the rules: whatever it takes is certainly a clean name, the careful
+# way judges the rest. 63 characters in all make every label short enough; possessive
+# quantifiers keep it linear.
+_CLEAN = r"(?=.{3,63}$)(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
+_is_clean = re.compile(rf"{_CLEAN}\Z").match
+_find_odd = re.compile(rf"^(?!{_CLEAN}$).*$", re.MULTILINE).findall
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\Z")
+# Joiners may be part of a word in some scripts, so IDNA decides on them, not we.
+_JOINERS = "\u200c\u200d"
+_MORE_INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
+# Unicode Technical Standard 39, section 5.2: these write one language together.
+_WRITTEN_TOGETHER = (
+    {"CJK", "LATIN", "HIRAGANA", "KATAKANA"},
+    {"CJK", "LATIN", "BOPOMOFO"},
+    {"CJK", "LATIN", "HANGUL"},
+)
+
+
+class BadName(ValueError):
+    """Text that cannot be a DNS name; says so in ``message`` and what to do in ``hint``."""
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class DnsName(str):
+    """A host name as it stands in a dNSName: lower case, A-labels, no trailing dot.
+
+    A ``str`` to be made by :meth:`parse`, so it compares, sorts and serialises as one.
+
+    Notes
+    -----
+    Source: RFC 5280 section 4.2.1.6, RFC 1035 section 2.3.4 (253 and 63 octets), RFC 5890.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(
+        cls, text: str, *, allow_wildcard: bool = False, allow_single_label: bool = False
+    ) -> DnsName:
+        """Read a name, see :func:`parse_name`; the clean-ups made are not told."""
+        return parse_name(
+            text, allow_wildcard=allow_wildcard, allow_single_label=allow_single_label
+        )[0]
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether the leftmost label is ``*``."""
+        return self.startswith("*.")
+
+    @property
+    def is_idn(self) -> bool:
+        """Whether a label is an A-label (``xn--…``), RFC 5890 section 2.3.2.1."""
+        return self.startswith("xn--") or ".xn--" in self
+
+    @property
+    def has_underscore(self) -> bool:
+        """Whether an underscore is in it: legal in DNS, refused by public CAs and by Lync."""
+        return "_" in self
+
+    @property
+    def parent(self) -> DnsName:
+        """The name without its leftmost label; empty for a single label."""
+        return DnsName(self.partition(".")[2])
+
+    @property
+    def is_public_suffix(self) -> bool:
+        """Whether names are registered directly below it (Public Suffix List)."""
+        return _public_suffixes().publicsuffix(self) == self
+
+    @property
+    def registrable(self) -> DnsName | None:
+        """The part that somebody registered, e.g. ``contoso.com``; None if nobody can have."""
+        found = _public_suffixes().privatesuffix(self.removeprefix("*."))
+        return None if found is None else DnsName(found)
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether no public CA may certify it: a single label, or no public suffix above."""
+        return self.registrable is None and not self.is_public_suffix
+
+    def covers(self, name: str) -> bool:
+        """Say whether a certificate for this name is good for ``name``.
+
+        Notes
+        -----
+        Source: RFC 6125 section 6.4.3; a wildcard stands for exactly one label.
+        """
+        if self == name:
+            return True
+        return self.is_wildcard and name.partition(".")[2] == self[2:] and name[:2] != "*."
+
+
+def odd_names(texts: Iterable[str]) -> list[str]:
+    """List the texts that are not plainly a clean name and need :func:`parse_name`.
+
+    One scan in C for all of them; every other text may be wrapped in ``DnsName`` as it is.
+    Order and repetitions are those of ``texts``.
+    """
+    texts = list(texts)
+    joined = "\n".join(texts)
+    if joined.count("\n") != max(len(texts) - 1, 0):  # a line break inside: one by one
+        return [text for text in texts if not _is_clean(text)]
+    return _find_odd(joined) if texts else []
+
+
+def parse_name(
+    text: str, *, allow_wildcard: bool = False, allow_single_label: bool = False
+) -> tuple[DnsName, tuple[str, ...]]:
+    """Read one name.
+
+    Parameters
+    ----------
+    text : str
+        As somebody wrote it.
+    allow_wildcard : bool, optional
+        Whether the whole leftmost label may be ``*``.
+    allow_single_label : bool, optional
+        Whether a name without a dot is good.
+
+    Returns
+    -------
+    tuple of DnsName and tuple of str
+        The name, and each clean-up that was made, in plain words.
+
+    Raises
+    ------
+    BadName
+        If the text cannot be a name.
+
+    Notes
+    -----
+    Source: RFC 1035 section 2.3.1, RFC 5890 section 2.3.1 (LDH and A-labels), RFC 5891, and
+    Unicode Technical Standard 46 for the mapping. Underscores stay: DNS allows them.
+    """
+    if _is_clean(text):
+        return DnsName(text), ()
+    notes: list[str] = []
+    bare = _without_invisible(text, notes)
+    _refuse_other_things(bare)
+    name = _mapped(bare, notes)
+    if name.endswith("."):
+        name = name[:-1]
+        notes.append("trailing dot removed")
+    _refuse_address(name, bare)
+    rest = _without_wildcard(name, bare, allowed=allow_wildcard)
+    labels = [_a_label(label, bare) for label in rest.split(".")]
+    if len(labels) == 1 and not allow_single_label:
+        raise BadName(
+            f"{shown(bare)} is not a fully qualified domain name",
+            f"write the whole name, e.g. {_example(labels[0])}.contoso.com",
+        )
+    if labels[-1].isdigit():
+        raise BadName(
+            f"{shown(bare)} ends in a number, which only an IP address does",
+            "write the host name that DNS has for it",
+        )
+    final = ".".join(["*", *labels] if rest != name else labels)
+    if len(final) > 253:
+        raise BadName(
+            f"{shown(bare)} is {len(final)} characters long, a name has at most 253",
+            "shorten it",
+        )
+    if not name.isascii():
+        notes.append(f"international name written as {final}")
+    notes += _mixed_scripts(labels)
+    return DnsName(final), tuple(notes)
+
+
+def shown(text: str) -> str:
+    """Quote a text for a message: nothing invisible, not too long."""
+    short = text if len(text) <= 80 else f"{text[:60]}…({len(text)} characters)"
+    visible = (
+        f"<U+{ord(c):04X}>" if _is_invisible(c) or unicodedata.category(c) in ("Cc", "Cs") else c
+        for c in short
+    )
+    return f'"{"".join(visible)}"'
+
+
+@functools.cache
+def _public_suffixes():
+    from publicsuffixlist import PublicSuffixList  # 30 ms, and most runs need none of it
+
+    return PublicSuffixList(accept_unknown=False)
+
+
+def _is_invisible(character: str) -> bool:
+    return (
+        unicodedata.category(character) == "Cf"
+        or character in _MORE_INVISIBLE
+        or "\ufe00" <= character <= "\ufe0f"
+    )
+
+
+def _without_invisible(text: str, notes: list[str]) -> str:
+    """Drop what cannot be seen and the white space around; refuse control characters."""
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") and character != "\t":
+            raise BadName(
+                f"{shown(text)} holds the control character U+{ord(character):04X}",
+                "type the name again instead of pasting it",
+            )
+    joined_word = any(ord(c) > 0x2FF and c.isalpha() for c in text)
+    unseen = [c for c in text if _is_invisible(c) and not (joined_word and c in _JOINERS)]
+    if unseen:
+        text = "".join(c for c in text if c not in unseen)
+        codes = ", ".join(f"U+{ord(c):04X}" for c in dict.fromkeys(unseen))
+        notes.append(f"invisible character {codes} removed")
+    if text != text.strip():
+        text = text.strip()
+        notes.append("white space around it removed")
+    return text
+
+
+def _refuse_other_things(text: str) -> None:
+    """Refuse what is plainly something else than a name, each with its own hint."""
+    if not text:
+        raise BadName("the name is empty", "write a name, e.g. pool01.contoso.com")
+    folded = unicodedata.normalize("NFKC", text)
+    if "://" in folded:
+        host = folded.split("://", 1)[1].partition("/")[0]
+        raise BadName(f"{shown(text)} is a URL, not a name", f"write only the host, e.g. {host}")
+    _refuse_address(folded, text)
+    if "@" in folded:
+        raise BadName(
+            f"{shown(text)} is an e-mail or SIP address, not a name",
+            f"write only what follows the @, e.g. {folded.rpartition('@')[2]}",
+        )
+    if "/" in folded or "\\" in folded:
+        raise BadName(f"{shown(text)} holds a path, not only a name", "write only the host name")
+    host, colon, port = folded.partition(":")
+    if colon and port.isdigit():
+        raise BadName(f"{shown(text)} holds a port; certificates know none", f"write only {host}")
+    if any(character.isspace() for character in folded):
+        raise BadName(
+            f"{shown(text)} has white space inside",
+            "remove it; several names belong in a column that takes a list",
+        )
+
+
+def _refuse_address(text: str, written: str) -> None:
+    # With brackets, a port, a prefix length or a zone it is an address all the same.
+    bare = text.partition("/")[0].partition("%")[0]
+    with_port = re.fullmatch(r"(\[.*\]|[\d.]+):\d+", bare)
+    bare = (with_port[1] if with_port else bare).strip("[]")
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        return
+    raise BadName(
+        f"{shown(written)} is an IP address, not a name",
+        "write the host name that DNS has for it; Lync certificates hold names only",
+    )
+
+
+def _mapped(text: str, notes: list[str]) -> str:
+    """Lower-case and map compatibility forms as UTS 46 does; full-width digits too."""
+    try:
+        mapped = idna.uts46_remap(text, std3_rules=False)
+    except idna.IDNAError as error:
+        raise BadName(
+            f"{shown(text)} holds a character that no host name has: {_reason(error)}",
+            "use letters, digits and hyphens",
+        ) from None
+    if text.isascii():
+        if mapped != text:
+            notes.append("written in lower case")
+    elif mapped != text:
+        plain = unicodedata.normalize("NFKC", text).lower()
+        notes.append(
+            "full-width or compatibility characters written plainly"
+            if unicodedata.normalize("NFC", text.lower()) != plain
+            else "written in lower case"
+        )
+    return mapped
+
+
+def _without_wildcard(name: str, written: str, *, allowed: bool) -> str:
+    """Take ``*.`` off the front; refuse every other asterisk."""
+    if "*" not in name:
+        return name
+    rest = name[2:]
+    if not name.startswith("*.") or "*" in rest or not rest:
+        raise BadName(
+            f"{shown(written)} is no wildcard that a certificate can hold",
+            "the asterisk is the whole first label and stands once, e.g. *.contoso.com",
+        )
+    if not allowed:
+        raise BadName(
+            f"{shown(written)} is a wildcard, and a wildcard cannot stand here",
+            "write the name itself; wildcards for simple URLs are a choice of the plan",
+        )
+    if "." not in rest or DnsName(rest).is_public_suffix:
+        raise BadName(
+            f"{shown(written)} would cover everybody's names below {rest}, which is a public suffix"
+            if DnsName(rest).is_public_suffix
+            else f"{shown(written)} would cover a whole top-level domain",
+            "put the asterisk below a domain of your own, e.g. *.contoso.com",
+        )
+    return rest
+
+
+def _a_label(label: str, written: str) -> str:
+    """Check one label and give it in its ASCII form."""
+    if not label:
+        raise BadName(f"{shown(written)} has an empty label (two dots in a row, or one in front)")
+    ascii_form = label
+    if not label.isascii() or label.startswith("xn--"):
+        ascii_form = _idna(label, written)
+    if len(ascii_form) > 63:
+        raise BadName(
+            f"{shown(written)} has a label of {len(ascii_form)} characters, at most 63 are allowed",
+            "shorten the part between two dots",
+        )
+    if not _LABEL.match(ascii_form):
+        wrong = next((c for c in ascii_form if not re.match(r"[a-z0-9_-]", c)), "-")
+        raise BadName(
+            f"{shown(written)} has a label that begins or ends with a hyphen"
+            if wrong == "-"
+            else f"{shown(written)} holds the character {shown(wrong)}",
+            "use letters, digits and hyphens, with a letter or digit at either end",
+        )
+    if ascii_form[2:4] == "--" and not ascii_form.startswith("xn--"):
+        raise BadName(
+            f"{shown(written)} has hyphens in third and fourth place, which is reserved",
+            "only encoded international names (xn--…) have them there; check the spelling",
+        )
+    return ascii_form
+
+
+def _idna(label: str, written: str) -> str:
+    # Per label, and never str.encode("idna"): IDNA 2003 makes another domain of some names
+    # (the German sharp s becomes ss), and lets symbols through.
+    try:
+        if label.isascii():
+            idna.ulabel(label)
+            return label
+        return idna.encode(label, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError) as error:
+        raise BadName(
+            f"{shown(written)} is no valid international name: {_reason(error)}",
+            "check the spelling, or write its ASCII form (xn--…) as the registrar shows it",
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    codepoint = getattr(error, "codepoint", None)
+    if isinstance(codepoint, int):
+        name = unicodedata.name(chr(codepoint), "unnamed character")
+        return f"U+{codepoint:04X} {name}"
+    return str(error)
+
+
+def _example(label: str) -> str:
+    return label if label != "*" else "pool01"
+
+
+def _mixed_scripts(labels: list[str]) -> list[str]:
+    """Warn of look-alikes: letters of scripts that no language writes together."""
+    found = []
+    for label in labels:
+        if not label.startswith("xn--"):
+            continue
+        text = idna.ulabel(label)
+        scripts = {unicodedata.name(c, "?").split()[0] for c in text if c.isalpha()}
+        if len(scripts) > 1 and not any(scripts <= group for group in _WRITTEN_TOGETHER):
+            names = " and ".join(sorted(script.capitalize() for script in scripts))
+            found.append(f'"{text}" mixes {names} letters: it may only look like another name')
+    return found
