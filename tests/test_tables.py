@@ -142,7 +142,9 @@ def test_page_stands_alone():
     text = tables.to_page(HOSTILE, [tables.paragraph(HOSTILE)])
     assert text.startswith("<!DOCTYPE html>")
     assert "<script" not in text
-    assert "http://" not in text and "https://" not in text and "src=" not in text
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "src=" not in text
     assert "color-scheme:light dark" in text
     assert "default-src 'none'" in text
 

@@ -1,0 +1,134 @@
+"""Tests of lyncnb.spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+import zipfile
+
+import openpyxl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb import spreadsheets
+from lyncnb.spreadsheets import Sheet, neutralise, to_csv, to_xlsx
+
+FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
+
+
+@pytest.mark.parametrize("start", FORMULA_STARTS)
+def test_neutralise_formula_starts(start):
+    """A cell that would start a formula starts with an apostrophe instead."""
+    assert neutralise(f"{start}cmd|' /C calc'!A0") == f"'{start}cmd|' /C calc'!A0"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("ee01.contoso.com", "ee01.contoso.com"),
+        ("a-b", "a-b"),
+        ("Set-CsCertificate -Type Default", "Set-CsCertificate -Type Default"),
+        # In a locale whose list separator is the semicolon this is a cell of its own.
+        ("x;=1+1", "x;'=1+1"),
+        ("x,@SUM(1)", "x,'@SUM(1)"),
+        ("\x00=1+1", "'=1+1"),
+        (("a", "b"), "a; b"),
+        (12, "12"),
+        ("", ""),
+    ],
+)
+def test_neutralise_leaves_the_rest(value, text):
+    """Other text stays as it is."""
+    assert neutralise(value) == text
+
+
+def test_csv_bytes():
+    """A CSV has a BOM, CRLF, and quotes around every field."""
+    assert (
+        to_csv(("Name", "Sites"), [('a"b', ("x", "y")), ("密碼", 3)])
+        == ('\ufeff"Name","Sites"\r\n"a""b","x; y"\r\n"密碼","3"\r\n').encode()
+    )
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
+def test_csv_rows_come_back_without_a_formula(rows):
+    """Whatever the cells hold, a reader sees the same table and no field starts a formula."""
+    text = to_csv(("a", "b"), rows).decode("utf-8-sig")
+    read = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    assert len(read) == len(rows)
+    for row in read:
+        assert len(row) == 2
+        assert not any(cell.startswith(tuple(FORMULA_STARTS)) for cell in row)
+
+
+def _sheet(*rows, columns=("Name", "Count")):
+    return Sheet(title="Certificates", columns=columns, rows=lambda: rows)
+
+
+def _xml(data: bytes) -> str:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return "".join(archive.read(name).decode() for name in archive.namelist())
+
+
+def test_xlsx_holds_text_and_no_formula_or_link():
+    """Formulas and addresses are plain text in the workbook."""
+    rows = [(start + "1+1", 1) for start in FORMULA_STARTS]
+    rows += [("https://x.contoso.com", 2), ("mailto:a@contoso.com", 3), ("007", 4)]
+    data = to_xlsx([_sheet(*rows)], title="t")
+    xml = _xml(data)
+    assert "<f>" not in xml
+    assert "<f " not in xml
+    assert "<hyperlink" not in xml
+    sheet = openpyxl.load_workbook(io.BytesIO(data))["Certificates"]
+    assert [cell.value for cell in sheet[1]] == ["Name", "Count"]
+    assert sheet["A2"].value == "=1+1"
+    assert sheet["A2"].data_type == "s"
+    assert sheet.cell(row=len(rows) + 1, column=1).value == "007"
+    assert sheet["B2"].value == 1
+
+
+def test_xlsx_has_a_filter_and_a_fixed_heading():
+    """The heading row stays in sight and can be filtered; columns are as wide as their text."""
+    sheet = openpyxl.load_workbook(
+        io.BytesIO(to_xlsx([_sheet(("x" * 200, 1), ("ee01.contoso.com", 2))], title="t"))
+    )["Certificates"]
+    assert sheet.auto_filter.ref == "A1:B3"
+    assert sheet.freeze_panes == "B2"
+    assert sheet.column_dimensions["A"].width == pytest.approx(60, abs=1)
+    assert sheet.column_dimensions["B"].width == pytest.approx(9, abs=1)
+
+
+def test_xlsx_bytes_do_not_depend_on_the_time():
+    """The same table gives the same file, whenever it is written."""
+    first = to_xlsx([_sheet(("a", 1))], title="t")
+    time.sleep(2.1)  # a ZIP entry's time has steps of two seconds
+    assert to_xlsx([_sheet(("a", 1))], title="t") == first
+    assert "2000-01-01T00:00:00Z" in _xml(first)
+
+
+def test_xlsx_cell_that_is_too_long_says_so():
+    """Text beyond Excel's limit is cut, with a sentence in the cell, not dropped."""
+    sheet = openpyxl.load_workbook(io.BytesIO(to_xlsx([_sheet(("x" * 40_000, 1))], title="t")))[
+        "Certificates"
+    ]
+    assert len(sheet["A2"].value) == 32_767
+    assert sheet["A2"].value.endswith(
+        "x … (cut here: a cell holds no more; the CSV file has the whole text)"
+    )
+
+
+def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
+    """A table with more rows than a sheet has is refused, not cut."""
+    monkeypatch.setattr(spreadsheets, "SHEET_ROWS", 3)
+    with pytest.raises(ValueError, match=re.escape("a sheet holds at most 2 rows")):
+        to_xlsx([_sheet(("a", 1), ("b", 2), ("c", 3))], title="t")
+
+
+def test_xlsx_without_rows():
+    """An empty table is a workbook with its headings."""
+    sheet = openpyxl.load_workbook(io.BytesIO(to_xlsx([_sheet()], title="t")))["Certificates"]
+    assert [cell.value for cell in sheet[1]] == ["Name", "Count"]
+    assert sheet.max_row == 1
