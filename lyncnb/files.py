@@ -1,0 +1,297 @@
+"""Exclusive, atomic writing; modes and their Windows fallbacks. Knows no certificates.
+
+A file gets its name only when all of it is on the disk: temporary name in the same folder, all
+bytes, fsync, link (which cannot overwrite), fsync of the folder. So after a crash a name holds
+the whole content or is not there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from . import system
+from .errors import BundleError
+
+TEMP_PREFIX = ".tmp-lyncnb-"
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse a folder that is a symbolic link, no folder, or that others can write.
+
+    Raises
+    ------
+    BundleError
+        With what to do. A folder that others can write can have its keys swapped.
+    """
+    try:
+        found = system.lstat(path)
+    except OSError as error:
+        raise system.trouble(error, path, "look at the folder") from None
+    if stat.S_ISLNK(found.st_mode):
+        raise BundleError(
+            f"{path} is a symbolic link", hint="give the folder itself, not a link to it"
+        )
+    if not stat.S_ISDIR(found.st_mode):
+        raise BundleError(f"{path} is a file, not a folder", hint="take another name")
+    if system.WINDOWS:
+        return
+    if found.st_mode & _OTHERS_WRITE:
+        raise BundleError(
+            f"{path} can be written by others (mode {stat.S_IMODE(found.st_mode):04o})",
+            hint=f"look at what is in it, then run: chmod go-w '{path}'",
+        )
+    if found.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
+        raise BundleError(
+            f"{path} belongs to another user (number {found.st_uid})",
+            hint="take a folder of your own",
+        )
+
+
+def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
+    """Make a folder durably, or check the one that is there and take away what `mode` denies.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be made, or what is there is refused by :func:`check_folder`.
+    """
+    try:
+        system.mkdir(path, mode)
+    except FileExistsError:
+        check_folder(path)
+    except OSError as error:
+        raise system.trouble(error, path, "make the folder") from None
+    else:
+        sync_folder(Path(path).parent)
+    try:
+        found = stat.S_IMODE(system.lstat(path).st_mode)
+        if not system.WINDOWS and found & ~mode & 0o777:
+            system.chmod(path, found & mode)
+    except OSError as error:
+        raise system.trouble(error, path, "set the folder's mode") from None
+
+
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Make the names in a folder durable; Windows has no such call."""
+    if system.WINDOWS:
+        return
+    try:
+        sync(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in system.NO_FOLDER_SYNC:
+            raise system.trouble(error, path, "sync the folder") from None
+
+
+def sync(path: str | os.PathLike[str], flags: int) -> None:
+    """Make the content of a file durable; raises OSError."""
+    descriptor = system.open(path, flags)
+    try:
+        system.fsync(descriptor)
+    finally:
+        system.close(descriptor)
+
+
+def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
+    """Write `data` under a temporary name beside `path`; nothing stays if that fails."""
+    temp = path.with_name(TEMP_PREFIX + secrets.token_hex(8))
+    try:
+        descriptor = system.open(temp, system.NEW, mode)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[system.write(descriptor, rest) :]
+            if sync:
+                system.fsync(descriptor)
+        finally:
+            system.close(descriptor)
+    except BaseException as error:
+        discard(temp)
+        if isinstance(error, OSError):
+            raise system.trouble(error, path, "write the file") from None
+        raise
+    return temp
+
+
+def discard(temp: Path) -> None:
+    """Drop a temporary file; one that stays is found by its name next time."""
+    with suppress(OSError):
+        system.unlink(temp)
+
+
+def give_name(temp: Path, path: Path) -> None:
+    """Give a finished temporary file its name, never over another file."""
+    try:
+        if system.link is None or system.WINDOWS:
+            system.rename(temp, path)  # on Windows this refuses a name that is taken
+            return
+        try:
+            system.link(temp, path)
+        except OSError as error:
+            if error.errno not in system.NO_LINKS:
+                raise
+            _name_without_links(temp, path)
+            return
+    except FileExistsError:
+        raise _taken(path) from None
+    except OSError as error:
+        raise system.trouble(error, path, "give the file its name") from None
+    discard(temp)
+
+
+def _name_without_links(temp: Path, path: Path) -> None:
+    # Two steps: another program could take the name in between. No other lyncnb can, it waits
+    # for the lock.
+    with suppress(FileNotFoundError):
+        system.lstat(path)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    system.rename(temp, path)
+
+
+def _taken(path: Path) -> BundleError:
+    return BundleError(
+        f"{path} is already there and was left alone",
+        hint="move it out of the folder if it is not lyncnb's, then run the same again",
+    )
+
+
+def write_new(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
+    """Write a new file, whole and durable, or not at all; never over another one.
+
+    Parameters
+    ----------
+    path : path
+        Its folder must be there.
+    data : bytes
+        The whole content.
+    mode : int, optional
+        As for ``chmod``, less the umask.
+
+    Raises
+    ------
+    BundleError
+        If the name is taken (also by a symbolic link), or the system refuses.
+    """
+    path = Path(path)
+    temp = write_temp(path, data, mode, sync=True)
+    try:
+        give_name(temp, path)
+    except BaseException:
+        discard(temp)
+        raise
+    sync_folder(path.parent)
+
+
+def replace(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
+    """Write a file, whole and durable, in place of the one that may be there.
+
+    Raises
+    ------
+    BundleError
+        If a symbolic link has the name, or the system refuses; the old content then stays.
+    """
+    path = Path(path)
+    if path.is_symlink():
+        raise BundleError(
+            f"{path} is a symbolic link", hint="look where it points, then remove the link"
+        )
+    temp = write_temp(path, data, mode, sync=True)
+    try:
+        system.replace(temp, path)
+    except BaseException as error:
+        discard(temp)
+        if isinstance(error, OSError):
+            raise system.trouble(error, path, "replace the file") from None
+        raise
+    sync_folder(path.parent)
+
+
+def move_no_clobber(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Move a file within one disk, durably, never over another one.
+
+    The new name is on the disk before the old one goes: after a crash there are two names rather
+    than none.
+    """
+    source, target = Path(source), Path(target)
+    try:
+        if stat.S_ISLNK(system.lstat(source).st_mode):
+            raise BundleError(f"{source} is a symbolic link", hint="remove the link")
+        linked = _link_for_move(source, target)
+        sync_folder(target.parent)
+        if linked:
+            system.unlink(source)
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError as error:
+        raise system.trouble(error, source, f"move the file to {target}") from None
+    if source.parent != target.parent:
+        sync_folder(source.parent)
+
+
+def _link_for_move(source: Path, target: Path) -> bool:
+    if system.link is not None and not system.WINDOWS:
+        try:
+            system.link(source, target)
+        except OSError as error:
+            if error.errno not in system.NO_LINKS:
+                raise
+        else:
+            return True
+    _name_without_links(source, target)
+    return False
+
+
+def remove(path: str | os.PathLike[str]) -> None:
+    """Remove a file durably; one that is not there is no trouble."""
+    try:
+        system.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise system.trouble(error, path, "remove the file") from None
+    sync_folder(Path(path).parent)
+
+
+def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
+    """Read a whole file of at most `limit` bytes, not through a symbolic link.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, a link, no plain file, too large, or the system refuses.
+    """
+    try:
+        descriptor = system.open(path, system.READ)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise BundleError(f"{path} is no plain file", hint="move it out of the folder")
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise system.trouble(error, path, "read the file") from None
+    if len(data) > limit:
+        raise BundleError(f"{path} is larger than {limit} bytes", hint="is it lyncnb's own file?")
+    return data
+
+
+def stale_temps(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """List the temporary files that an interrupted run left; look only while holding the lock."""
+    try:
+        return tuple(sorted(Path(folder).glob(TEMP_PREFIX + "*")))
+    except OSError as error:
+        raise system.trouble(error, folder, "list the folder") from None
+
+
+def remove_stale(folder: str | os.PathLike[str]) -> int:
+    """Remove what an interrupted run left half-written, and say how many files that were."""
+    temps = stale_temps(folder)
+    for temp in temps:
+        try:
+            system.unlink(temp)
+        except OSError as error:
+            raise system.trouble(error, temp, "remove the half-written file") from None
+    return len(temps)

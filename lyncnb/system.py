@@ -1,0 +1,62 @@
+"""Every call to the operating system that writes, by a name of its own, and its errors in words.
+
+The modules above call ``system.fsync`` and so on, never ``os.fsync``, so that a test can make
+each one of ``CALLS`` fail in turn and a trace of system calls can be read against them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from .errors import BundleError
+
+CALLS = (
+    *("open", "write", "fsync", "close", "link", "rename", "replace"),
+    *("unlink", "mkdir", "chmod", "lstat"),
+)
+open, write, fsync, close = os.open, os.write, os.fsync, os.close  # noqa: A001
+rename, replace, unlink = os.rename, os.replace, os.unlink
+mkdir, chmod, lstat = os.mkdir, os.chmod, os.lstat
+link = getattr(os, "link", None)
+
+WINDOWS = os.name == "nt"
+_COMMON = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON
+READ = os.O_RDONLY | _COMMON
+# What link() answers where the file system has no hard links (FAT, some network shares).
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+# What fsync() answers for a folder where a folder cannot be synced.
+NO_FOLDER_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+HINTS = {
+    errno.ENOSPC: "the disk is full: free some space, then run the same again; nothing is lost",
+    errno.EDQUOT: "your quota is used up: free some space, then run the same again",
+    errno.EROFS: "this disk can only be read: take a folder on another one",
+    errno.EACCES: "you may not do that there: ask who owns the folder, or take another one",
+    errno.EPERM: "you may not do that there: ask who owns the folder, or take another one",
+    errno.EIO: "the disk reports a fault: copy the folder to a sound disk and go on there",
+    errno.ELOOP: "a symbolic link is in the way: look where it points, then remove it",
+    errno.ENOENT: "something on the way to it is missing: was the folder moved?",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: take another path",
+    errno.EISDIR: "a folder has this name: move it away",
+    errno.ENAMETOOLONG: "take a folder with a shorter path",
+    errno.EMFILE: "too many files are open: close other programs, then run the same again",
+}
+
+
+def trouble(error: OSError, path: str | os.PathLike[str], doing: str) -> BundleError:
+    """Say in plain words what the operating system refused, and what to do."""
+    hint = HINTS.get(error.errno, "see to the folder, then run the same again")
+    return BundleError(f"{path}: cannot {doing}: {error.strerror or error}", hint=hint)
+
+
+def protection_note() -> str:
+    """Tell what is not protected on this system; empty where everything is."""
+    if not WINDOWS:
+        return ""
+    return (
+        "On Windows a file mode only says read-only: keys are as safe as the folder they are in. "
+        'Run: icacls FOLDER /inheritance:r /grant:r "%USERNAME%:(OI)(CI)F". A folder cannot be '
+        "synced there either, so after a power cut the last files may be missing as a whole."
+    )
