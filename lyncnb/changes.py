@@ -1,0 +1,256 @@
+"""What a plan asks of a request folder: created, kept, renewed, adopted, retired, and why.
+
+Pure: a manifest and a plan's entries in, records and ``Change`` rows out. Nothing is read or
+written here, so that a dry run says exactly what a run would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .errors import BundleError
+from .manifest import Manifest
+from .plan import PlannedCertificate
+from .records import (
+    ArchivedGeneration,
+    RequestRecord,
+    archived_paths,
+    csr_path,
+    key_path,
+)
+
+ACTIONS = ("created", "kept", "renewed", "adopted", "retired", "archived")
+
+# Fields whose change needs another certificate; any other is told and kept on record.
+_CONTENT = ("subject", "san", "eku", "key", "hash")
+_ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable")
+
+Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What was done with one request (or, in a dry run, would be), and why.
+
+    ``action`` is ``created | kept | renewed | adopted | retired | archived``; ``archived`` is said
+    of left-over files of an interrupted run, which go to ``archive/``.
+    """
+
+    action: str
+    id: str
+    generation: int
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One request as the plan wants it: the certificate, and its entry of the plan document."""
+
+    certificate: PlannedCertificate
+    entry: Mapping[str, object]
+
+    @property
+    def id(self) -> str:
+        """The request id."""
+        return str(self.entry["id"])
+
+
+def entry_differences(
+    old: Mapping[str, object], new: Mapping[str, object], names: Sequence[str] = _CONTENT
+) -> tuple[str, ...]:
+    """Say field by field how two entries of the plan document differ.
+
+    Parameters
+    ----------
+    old, new : Mapping
+        Entries of the same request id.
+    names : sequence of str, optional
+        The fields to look at; by default those that a certificate is made of.
+
+    Returns
+    -------
+    tuple of str
+        E.g. ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``; empty if equal.
+    """
+    found = []
+    for name in names:
+        before, after = old.get(name), new.get(name)
+        if before != after:
+            found.append(f"{name}: {_difference(before, after)}")
+    return tuple(found)
+
+
+def _difference(before: object, after: object) -> str:
+    if isinstance(before, list) and isinstance(after, list):
+        steps = [f"+ {value}" for value in after if value not in before]
+        steps += [f"- {value}" for value in before if value not in after]
+        return ", ".join(steps) or f"another order ({', '.join(map(str, after))})"
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = [*after, *(name for name in before if name not in after)]
+        return ", ".join(
+            f"{name} {_shown(before.get(name))} -> {_shown(after.get(name))}"
+            for name in names
+            if before.get(name) != after.get(name)
+        )
+    return f"{_shown(before)} -> {_shown(after)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "(none)" if value in (None, "") else str(value)
+
+
+def resolve_renewals(wanted: Sequence[Wanted], renew: Sequence[str]) -> frozenset[str]:
+    """Turn ids, or beginnings that fit one id only, into the ids to renew.
+
+    Raises
+    ------
+    BundleError
+        If one fits no planned request, or several.
+    """
+    ids = [request.id for request in wanted]
+    known, found = frozenset(ids), set()
+    for asked in renew:
+        fitting = [asked] if asked in known else [name for name in ids if name.startswith(asked)]
+        if len(fitting) != 1 or not asked:
+            shown = ", ".join(fitting[:5] or ids[:5])
+            raise BundleError(
+                f'renew: "{asked}" fits {len(fitting) if asked else "any"} of the planned requests',
+                hint=f"give an id, or enough of its beginning: {shown} …",
+            )
+        found.update(fitting)
+    return frozenset(found)
+
+
+def plan_changes(
+    manifest: Manifest,
+    wanted: Sequence[Wanted],
+    *,
+    now: str,
+    renew: frozenset[str] = frozenset(),
+    reason: str = "",
+    compare: Compare | None = None,
+) -> tuple[Manifest, tuple[Change, ...]]:
+    """Decide what becomes of each request, planned or on record.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The folder's, settled: a record that is not written has no files.
+    wanted : sequence of Wanted
+        n requests in the order of the plan.
+    now : str
+        The time to record, UTC, ISO 8601.
+    renew : frozenset of str, optional
+        Ids to renew although nothing changed.
+    reason : str, optional
+        Why they are renewed.
+    compare : callable, optional
+        Says how the CSR in the folder differs from a planned certificate. The file that may be
+        with a CA decides, not the record: an edited record must not cost a request its place.
+
+    Returns
+    -------
+    tuple of (Manifest, tuple of Change)
+        Records in the order of the plan, then those that left it; changes in the same order.
+    """
+    records, changes = [], []
+    for request in wanted:
+        old = manifest.by_id.get(request.id)
+        why = (f"renewed: {reason}",) if request.id in renew else ()
+        record, change = _next(old, request, now=now, renewed=why, compare=compare)
+        records.append(record)
+        changes.append(change)
+    planned = {request.id for request in wanted}
+    for old in manifest.requests:
+        if old.id in planned or not (old.is_written or old.archived):
+            continue
+        if old.state != "retired":
+            changes.append(_change("retired", old, ("no longer in the plan",)))
+            old = replace(old, state="retired", retired_at=now)
+        records.append(old)
+    return replace(manifest, requests=tuple(records)), tuple(changes)
+
+
+def _change(action: str, record: RequestRecord, reasons: tuple[str, ...]) -> Change:
+    return Change(action=action, id=record.id, generation=record.generation, reasons=reasons)
+
+
+def _next(
+    old: RequestRecord | None,
+    request: Wanted,
+    *,
+    now: str,
+    renewed: tuple[str, ...],
+    compare: Compare | None,
+) -> tuple[RequestRecord, Change]:
+    if old is None:
+        new = _planned(request, generation=1, reasons=("new in the plan",), now=now)
+        return new, _change("created", new, new.reasons)
+    if not old.is_written:
+        # Announced by a run that was interrupted before its files were there.
+        action = "renewed" if old.archived else "created"
+        new = _planned(request, generation=old.generation, reasons=old.reasons, now=now)
+        return replace(new, archived=old.archived), _change(action, new, new.reasons)
+    reasons = entry_differences(old.plan, request.entry)
+    if reasons and compare is not None:
+        reasons = compare(old, request.certificate)
+    if reasons or renewed:
+        return _renewed(old, request, (*reasons, *renewed), now)
+    return _kept(old, request)
+
+
+def _planned(
+    request: Wanted, *, generation: int, reasons: tuple[str, ...], now: str
+) -> RequestRecord:
+    certificate = request.certificate
+    return RequestRecord(
+        id=request.id,
+        generation=generation,
+        files={"csr": csr_path(request.id), "key": key_path(request.id)},
+        planned_at=now,
+        reasons=reasons,
+        ca=certificate.ca,
+        target_os=certificate.target_os,
+        rule=certificate.rule,
+        plan=request.entry,
+    )
+
+
+def _renewed(
+    old: RequestRecord, request: Wanted, reasons: tuple[str, ...], now: str
+) -> tuple[RequestRecord, Change]:
+    new = _planned(request, generation=old.generation + 1, reasons=reasons, now=now)
+    superseded = ArchivedGeneration(
+        generation=old.generation,
+        files=archived_paths(old.id, old.generation),
+        csr_sha256=old.csr_sha256,
+        spki_sha256=old.spki_sha256,
+        key_sha256=old.key_sha256,
+        superseded_at=now,
+        reasons=reasons,
+        plan=old.plan,
+        issued=old.issued,
+        package=old.package,
+    )
+    new = replace(new, archived=(*old.archived, superseded))
+    return new, _change("renewed", new, reasons)
+
+
+def _kept(old: RequestRecord, request: Wanted) -> tuple[RequestRecord, Change]:
+    certificate = request.certificate
+    about = entry_differences(old.plan, request.entry, _ABOUT)
+    new = replace(
+        old,
+        state=old.active_state,
+        retired_at="",
+        ca=certificate.ca,
+        target_os=certificate.target_os,
+        rule=certificate.rule,
+        plan=request.entry,
+    )
+    if old.state == "retired":
+        return new, _change("adopted", new, ("back in the plan, unchanged", *about))
+    return new, _change("kept", new, about)
