@@ -1,0 +1,271 @@
+"""Notebooks as files: what must not stand in them, cleaning, a static page.
+
+The guard in front of sharing: a saved notebook holds everything its cells printed, and a widget's
+state is a copy of what was typed into it. Nothing here runs a notebook (``notebook_run``).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import NotebookError, Problem
+from .files import replace
+
+#: MIME type under which a live widget stands in a saved output.
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+_WIDGET_GONE = (
+    "<p><em>An interactive part of this notebook stood here. Open the notebook in JupyterLab and "
+    "run its cells to use it.</em></p>"
+)
+
+_PEM_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
+
+# A PEM file shown as base64 (a FileUpload, an attachment) starts at one of three places in a
+# group of three bytes; what depends on the neighbours is cut off.
+_BASE64_KEY = tuple(
+    base64.b64encode(b"\0" * before + b"PRIVATE KEY-----").decode()[4 if before else 0 : -4]
+    for before in range(3)
+)
+
+# JupyterLab keeps the answer to input() in the output, and for getpass() eight dots instead.
+_HIDDEN_ANSWER = re.compile(r"·+\s*\Z")
+
+_WRITTEN_PASSPHRASE = re.compile(
+    r"""\b(?:passphrase|password|passwd)\s*=\s*[rbf]?["'][^"'\n]+["']"""
+    r"""|LYNCNB_PASSPHRASE["'\]\) ]*[=,][ ]*["']?[^\s"'\]\),]+""",
+    re.IGNORECASE,
+)
+
+Notebook = Any  # nbformat.NotebookNode: a dict that also has attributes
+
+
+def read_notebook(path: str | Path) -> Notebook:
+    """Read a notebook in nbformat 4.
+
+    Parameters
+    ----------
+    path : path
+        An ``.ipynb`` file.
+
+    Raises
+    ------
+    NotebookError
+        If there is no such file, or it is no notebook.
+    """
+    import nbformat
+
+    path = Path(path)
+    try:
+        return nbformat.read(path, as_version=4)
+    except OSError as error:
+        raise NotebookError(
+            f'"{path}" cannot be read: {error.strerror or error}', hint="check the name of the file"
+        ) from error
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError) as error:
+        raise NotebookError(
+            f'"{path}" is no Jupyter notebook', hint="give a file that ends in .ipynb"
+        ) from error
+
+
+def write_notebook(notebook: Notebook, path: Path) -> None:
+    """Write a notebook, whole or not at all, over an earlier one.
+
+    Parameters
+    ----------
+    notebook : Notebook
+        In nbformat 4.
+    path : Path
+        Keeps its permissions if it exists.
+    """
+    import nbformat
+
+    text = nbformat.writes(notebook, version=4)
+    replace(path, (text.rstrip("\n") + "\n").encode(), _mode(path))
+
+
+def scan_notebook(notebook: Notebook, *, name: str = "notebook") -> tuple[Problem, ...]:
+    """List what must not be shared: keys, answers to questions, passphrases, widget state.
+
+    Parameters
+    ----------
+    notebook : Notebook
+        In nbformat 4; it is not changed.
+    name : str, optional
+        File name for the messages.
+
+    Returns
+    -------
+    tuple of Problem
+        In the order of the cells; empty if nothing was found. No message holds the secret.
+    """
+    problems = []
+    if notebook.metadata.get("widgets"):
+        problems.append(
+            Problem(
+                file=name,
+                message="it holds the state of widgets, a copy of all that was typed into them",
+                hint=f"run: lyncnb clean {name}",
+            )
+        )
+    for number, cell in enumerate(notebook.cells, start=1):
+        place = f"{name} cell {number}"
+        problems += [Problem(file=place, message=m, hint=h) for m, h in _cell_secrets(cell)]
+    if not problems and _holds_key(notebook.metadata):
+        problems.append(Problem(file=name, message="a private key stands in its metadata"))
+    return tuple(problems)
+
+
+def clean_notebook(path: str | Path) -> bool:
+    """Take widget state, widget views and timings out of a notebook; leave static output.
+
+    Where a widget stood, its ``text/html`` stays, or a sentence takes its place.
+
+    Parameters
+    ----------
+    path : path
+        Rewritten in place, and only if something changes.
+
+    Returns
+    -------
+    bool
+        Whether the file was rewritten.
+
+    Raises
+    ------
+    NotebookError
+        If it holds a secret that cannot be taken out without losing a cell's content.
+    """
+    path = Path(path)
+    notebook = read_notebook(path)
+    changed = strip_widgets(notebook)
+    _refuse(scan_notebook(notebook, name=path.name), path)
+    if changed:
+        write_notebook(notebook, path)
+    return changed
+
+
+def strip_widgets(notebook: Notebook) -> bool:
+    """Do what :func:`clean_notebook` does to a notebook in memory.
+
+    Returns
+    -------
+    bool
+        Whether anything was there to take out.
+    """
+    changed = notebook.metadata.pop("widgets", None) is not None
+    for cell in notebook.cells:
+        changed |= cell.metadata.pop("execution", None) is not None
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if data.pop(WIDGET_VIEW, None) is not None:
+                # "VBox(children=(...))" beside it tells a reader nothing.
+                data.setdefault("text/html", _WIDGET_GONE)
+                changed = True
+    return changed
+
+
+def share_notebook(path: str | Path, output: str | Path | None = None) -> Path:
+    """Write a notebook as one static page that needs no network and runs no script.
+
+    Parameters
+    ----------
+    path : path
+        The notebook, which is not changed.
+    output : path, optional
+        The page; default is the notebook's name with ``.html``.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    NotebookError
+        If the notebook holds what :func:`scan_notebook` finds.
+    """
+    path = Path(path)
+    notebook = read_notebook(path)
+    _refuse(scan_notebook(notebook, name=path.name), path)
+    page = Path(output) if output is not None else path.with_suffix(".html")
+    replace(page, notebook_page(notebook, title=path.stem).encode(), _mode(page))
+    return page
+
+
+def notebook_page(notebook: Notebook, *, title: str) -> str:
+    """Render a notebook as a standing-alone HTML page.
+
+    Parameters
+    ----------
+    notebook : Notebook
+        Its widget views are left out, the notebook itself is not changed.
+    title : str
+        Title of the page, plain text.
+
+    Returns
+    -------
+    str
+        HTML without a single address to load from; a policy in its head forbids loading.
+    """
+    import copy
+
+    from nbconvert import HTMLExporter
+
+    static = copy.deepcopy(notebook)
+    strip_widgets(static)
+    for cell in static.cells:
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop("application/javascript", None)
+    exporter = HTMLExporter(embed_images=True)
+    exporter.raw_template = (Path(__file__).parent / "jupyter" / "page.html.j2").read_text("utf-8")
+    page, _ = exporter.from_notebook_node(static, {"metadata": {"name": title}})
+    return page
+
+
+def _cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
+    if _holds_key(cell):
+        yield "a private key stands in it", "delete the cell or its output, and make a new key"
+    if cell.cell_type == "code" and _WRITTEN_PASSPHRASE.search(cell.source):
+        yield (
+            "a passphrase is written in its source",
+            "use ln.ask_passphrase(), and change the passphrase with: lyncnb rekey",
+        )
+    for output in cell.get("outputs", ()):
+        is_answer = output.get("output_type") == "stream" and output.get("name") == "stdin"
+        if is_answer and not _HIDDEN_ANSWER.search(output.text):
+            yield "the answer to a question stands in its output", "clear the output of this cell"
+            return
+
+
+def _holds_key(node: Any) -> bool:
+    return any(
+        _PEM_KEY.search(text) or any(code in text for code in _BASE64_KEY) for text in _texts(node)
+    )
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from _texts(value)
+    elif isinstance(node, (list, tuple)):
+        # Text may be kept as a list of lines, as JavaScript and custom MIME types do.
+        if all(isinstance(item, str) for item in node):
+            yield "".join(node)
+        for item in node:
+            yield from _texts(item)
+
+
+def _refuse(problems: tuple[Problem, ...], path: Path) -> None:
+    if problems:
+        raise NotebookError(f"{path.name} holds what must not be shared", problems=problems)
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777 if path.exists() else 0o644

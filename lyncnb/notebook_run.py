@@ -1,0 +1,190 @@
+"""Run a notebook without a browser, and leave the executed copy and a static page beside it.
+
+The passphrase goes to the kernel the way a person would type it, as the answer to ``getpass``:
+it stands in no environment and no argument of the kernel, and in neither of the two files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import LyncnbError, NotebookError
+from .notebook_files import Notebook, read_notebook, share_notebook, write_notebook
+
+if TYPE_CHECKING:
+    from nbclient.exceptions import CellExecutionError
+
+    from .keys import Secret
+
+_PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookRun:
+    """What running a notebook left behind.
+
+    ``executed`` is the copy with its outputs, ``page`` the static HTML; ``cells`` counts the
+    code cells that ran.
+    """
+
+    executed: Path
+    page: Path
+    cells: int
+
+
+def run_notebook(
+    path: str | Path,
+    *,
+    passphrase: Callable[[], Secret] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> NotebookRun:
+    """Run a notebook from top to bottom in a kernel of this environment.
+
+    Parameters
+    ----------
+    path : path
+        The notebook, which is not changed; it runs in its own folder.
+    passphrase : callable, optional
+        Called at most once, if a cell asks for a passphrase, and returns it.
+    progress : callable, optional
+        Called with (code cells done, code cells) after each cell.
+
+    Returns
+    -------
+    NotebookRun
+        ``NAME.executed.ipynb`` and ``NAME.executed.html``, beside the notebook.
+
+    Raises
+    ------
+    NotebookError
+        If a cell failed: which, and why. Both files are written up to that cell.
+    LyncnbError
+        What ``passphrase`` raised, if it has none.
+    """
+    path = Path(path)
+    notebook = read_notebook(path)
+    failure = asyncio.run(_execute(notebook, path, passphrase, progress))
+    executed = path.with_name(f"{path.stem}.executed.ipynb")
+    write_notebook(notebook, executed)
+    page = share_notebook(executed)
+    if failure is not None:
+        raise failure
+    cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+    return NotebookRun(executed=executed, page=page, cells=cells)
+
+
+async def _execute(
+    notebook: Notebook,
+    path: Path,
+    passphrase: Callable[[], Secret] | None,
+    progress: Callable[[int, int], None] | None,
+) -> LyncnbError | None:
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+    client = _client(notebook, path)
+    answers = _Answers(client, passphrase)
+    code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+
+    def starts(cell_index: int, **_: Any) -> None:
+        answers.place = f"{path.name} cell {cell_index + 1}"
+
+    def is_done(cell_index: int, **_: Any) -> None:
+        if progress is not None and cell_index in code:
+            progress(code.index(cell_index) + 1, len(code))
+
+    client.on_notebook_start = answers.start
+    client.on_cell_start = starts
+    client.on_cell_executed = is_done
+    # A child never inherits the passphrase, whoever calls this function.
+    environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
+    try:
+        await client.async_execute(env=environment)
+    except CellExecutionError as error:
+        return answers.failure or _cell_error(answers.place, error)
+    except DeadKernelError:
+        return NotebookError(
+            f"{answers.place}: the kernel died", hint="look whether the machine ran out of memory"
+        )
+    finally:
+        answers.stop()
+    return None
+
+
+def _client(notebook: Notebook, path: Path) -> Any:
+    from nbclient import NotebookClient
+    from traitlets.config import Config
+
+    return NotebookClient(
+        notebook,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent.resolve())}},
+        timeout=None,
+        record_timing=False,
+        # nbclient's own default would save every value that a widget holds.
+        store_widget_state=False,
+        # The kernel's channels are sockets on loopback, in plain text unless asked.
+        config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+    )
+
+
+class _Answers:
+    """Answers ``getpass`` in the kernel with the passphrase; stops any other question."""
+
+    def __init__(self, client: Any, passphrase: Callable[[], Secret] | None) -> None:
+        self.failure: LyncnbError | None = None
+        self.place = ""
+        self._client = client
+        self._passphrase = passphrase
+        self._secret: Secret | None = None
+        self._task: asyncio.Future[None] | None = None
+
+    def start(self, **_: Any) -> None:
+        self._client.kc.allow_stdin = True
+        self._task = asyncio.ensure_future(self._listen())
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._client.kc.get_stdin_msg()
+            if message["msg_type"] != "input_request":
+                continue
+            try:
+                answer = self._answer(message["content"])
+            except LyncnbError as error:
+                self.failure = error
+                # The cell waits for an answer that will not come.
+                await self._client.km.interrupt_kernel()
+            else:
+                self._client.kc.input(answer.reveal())
+
+    def _answer(self, question: dict[str, Any]) -> Secret:
+        if not question.get("password") or self._passphrase is None:
+            raise NotebookError(
+                f'{self.place} asks "{question.get("prompt", "").strip()}", and nobody is there',
+                hint="give the value in the parameters cell, or open the notebook in JupyterLab",
+            )
+        if self._secret is None:
+            self._secret = self._passphrase()
+        return self._secret
+
+
+def _cell_error(place: str, error: CellExecutionError) -> NotebookError:
+    # lyncnb's own errors say what to do in their text; of others the name helps as well.
+    known = any(error.ename == kind.__name__ for kind in _kinds(LyncnbError))
+    reason = error.evalue if known else f"{error.ename}: {error.evalue}"
+    return NotebookError(
+        f"{place} failed: {reason}",
+        hint="the executed copy beside the notebook shows the cell and everything before it",
+    )
+
+
+def _kinds(kind: type[LyncnbError]) -> list[type[LyncnbError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _kinds(child))]

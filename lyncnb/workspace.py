@@ -1,0 +1,146 @@
+"""A planner's workspace: notebooks and sample topologies, opened in JupyterLab or as a page.
+
+Nothing that stands in a workspace is ever overwritten, so laying out again is always safe.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import NotebookError
+from .files import write_new
+
+#: Folder of a workspace when none is named.
+DEFAULT_FOLDER = "work"
+
+#: The notebook that a workspace opens with.
+PLANNING_NOTEBOOK = Path("notebooks", "plan.ipynb")
+
+_PACKAGE = Path(__file__).parent
+
+
+def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
+    """Copy the notebooks and the sample topologies into a folder.
+
+    Parameters
+    ----------
+    folder : path, optional
+        The workspace, made if it is not there. What it holds already is left as it is.
+
+    Returns
+    -------
+    Path
+        The planning notebook.
+
+    Raises
+    ------
+    NotebookError
+        If the folder cannot be made.
+    """
+    folder = Path(folder)
+    for source, place in _contents():
+        target = folder / place
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NotebookError(
+                f'"{target.parent}" cannot be made: {error.strerror}', hint="name another folder"
+            ) from error
+        if not os.path.lexists(target):
+            write_new(target, source.read_bytes(), 0o644)
+    return folder / PLANNING_NOTEBOOK
+
+
+def open_lab(
+    folder: str | Path = DEFAULT_FOLDER, *, browser: bool = True, port: int | None = None
+) -> None:
+    """Lay out a workspace and serve it in JupyterLab, until it is stopped with Ctrl-C.
+
+    Parameters
+    ----------
+    folder : path, optional
+        The workspace.
+    browser : bool, optional
+        Whether to open the planning notebook in a browser; its address is printed anyway.
+    port : int, optional
+        TCP port on the loopback interface; default is Jupyter's, or the next free one.
+    """
+    from jupyterlab.labapp import LabApp
+
+    notebook = lay_out(folder)
+    _prepare_environment()
+    arguments = [
+        f"--ServerApp.root_dir={Path(folder).resolve()}",
+        f"--LabApp.default_url=/lab/tree/{PLANNING_NOTEBOOK.as_posix()}",
+        "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.allow_remote_access=False",
+        "--KernelManager.transport_encryption=auto",
+        f"--ServerApp.open_browser={browser}",
+        *([f"--ServerApp.port={port}", "--ServerApp.port_retries=0"] if port else []),
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        arguments.append("--allow-root")  # in a container everybody is
+    server = LabApp.initialize_server(argv=arguments)
+    provider = server.identity_provider
+    if not provider.auth_enabled:
+        # The planner's own Jupyter configuration may switch the token off; here it is always on.
+        provider.token = type(provider).token.default(provider)
+    server.log.info("The planning notebook is %s", notebook)
+    server.start()
+
+
+def open_page(
+    folder: str | Path = DEFAULT_FOLDER, *, browser: bool = True, port: int | None = None
+) -> None:
+    """Lay out a workspace and serve the planning notebook as a page (Voila).
+
+    Parameters
+    ----------
+    folder, browser, port
+        As for :func:`open_lab`.
+
+    Raises
+    ------
+    NotebookError
+        If Voila is not installed.
+    """
+    try:
+        from voila.app import Voila
+    except ImportError as error:
+        raise NotebookError(
+            "Voila is not installed", hint='run: pip install "lyncnb[dash]"'
+        ) from error
+    notebook = lay_out(folder)
+    _prepare_environment()
+    Voila.launch_instance(
+        argv=[
+            str(notebook),
+            "--token",  # Voila serves anybody on the machine unless asked for one
+            "--Voila.ip=127.0.0.1",
+            f"--Voila.open_browser={browser}",
+            "--KernelManager.transport_encryption=auto",
+            # What the panels link to; Voila's own list stops at pictures.
+            r"--VoilaConfiguration.file_allowlist=.*\.(csv|xlsx|html|md|svg|png|zip|ics)",
+            *([f"--Voila.port={port}", "--Voila.port_retries=0"] if port else []),
+        ]
+    )
+
+
+def _contents() -> list[tuple[Path, Path]]:
+    """List (file, place in a workspace) of all that travels with the package."""
+    root = _PACKAGE / "_workspace"
+    if not root.is_dir():
+        root = _PACKAGE.parent  # an editable installation: the clone itself
+    notebooks = [path for path in root.glob("notebooks/*.ipynb") if ".executed" not in path.name]
+    files = sorted(notebooks) + sorted(path for path in root.glob("data/*") if path.is_file())
+    return [(path, path.relative_to(root)) for path in files]
+
+
+def _prepare_environment() -> None:
+    # Kernels and terminals inherit what this process has.
+    os.environ.pop("LYNCNB_PASSPHRASE", None)
+    # A folder of our own, searched first: nbconvert in a terminal of this JupyterLab saves no
+    # widget state either, and no configuration file that others share is touched.
+    paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in paths if path)
