@@ -178,10 +178,10 @@ class _Answers:
 
 def _cell_error(place: str, error: CellExecutionError) -> NotebookError:
     # lyncnb's own errors say what to do in their text; of others the name helps as well.
-    known = any(error.ename == kind.__name__ for kind in _kinds(LyncnbError))
-    reason = error.evalue if known else f"{error.ename}: {error.evalue}"
+    if any(error.ename == kind.__name__ for kind in _kinds(LyncnbError)):
+        return NotebookError(f"{place} failed: {error.evalue}")
     return NotebookError(
-        f"{place} failed: {reason}",
+        f"{place} failed: {error.ename}: {error.evalue}",
         hint="the executed copy beside the notebook shows the cell and everything before it",
     )
 

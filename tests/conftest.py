@@ -1,0 +1,53 @@
+"""What all tests share: where things are, one hypothesis profile, no test passed over in CI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Many suites share two cores, so a slow example says nothing; the same examples every time, so
+# that a red run can be made red again.
+hypothesis.settings.register_profile("lyncnb", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("lyncnb")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--refresh",
+        action="store_true",
+        help="make notebooks/*.ipynb anew from notebooks/*.py instead of comparing",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session):
+    """Fail a run in CI that passed over a test: a missing tool there is a missing install step."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if skipped and os.environ.get("CI") == "true" and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(f"\n{len(skipped)} skipped tests are an error where CI=true", red=True)
+    return (yield)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_passphrase_from_outside():
+    """Keep a passphrase of the developer's own shell out of every test."""
+    os.environ.pop("LYNCNB_PASSPHRASE", None)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Give the clone's folder."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Give the folder of the sample topologies."""
+    return REPOSITORY / "data"
