@@ -1,0 +1,268 @@
+"""The plan and what is in it: ``PlannedCertificate``, ``CertificatePlan``, ``Finding``.
+
+Pure values. ``derive.py`` makes them, ``document.py`` writes them as JSON.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+
+from . import tables
+from .errors import PlanError
+from .explanation import ExplainedName, Explanation
+from .fields import DistinguishedName, KeyParameters, SanEntry
+from .options import PlanOptions
+from .rules import Rules
+from .topology import Topology
+
+COLUMNS = (
+    "Role",
+    "Site",
+    "Pool",
+    "Server",
+    "Type",
+    "Subject name",
+    "Subject alternative names",
+    "EKU",
+    "Issuer",
+    "Key",
+    "Shared by",
+)
+
+_SLUG_LENGTH = 80  # keeps file names far below the 255 characters of every file system
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedCertificate:
+    """One certificate to request.
+
+    ``subject.common_name`` is empty where the topology lacks the name that should stand there;
+    the checks call that an error.
+    """
+
+    role: str
+    site: str
+    pool: str  # "" for the deployment's
+    servers: tuple[str, ...]
+    usages: tuple[str, ...]
+    subject: DistinguishedName
+    subject_alt_name: tuple[SanEntry, ...]
+    extended_key_usage: tuple[str, ...]
+    issuer: str  # internal | public
+    ca: str  # the target CA's name, "" if none was given
+    key: KeyParameters
+    hash: str
+    shared_by: str  # server | pool | deployment
+    target_os: str  # the oldest of its servers
+    rule: str  # id of its CertificateRule
+    exportable: bool = True
+
+    @property
+    def id(self) -> str:
+        """``<role>-<slug>-<8 hex>``, also the stem of the certificate's files.
+
+        Made of the role, the usages and the server, pool or deployment it is for, and of nothing
+        else: a certificate that gets another name on it keeps its id.
+        """
+        server = self.servers[0] if self.shared_by == "server" else ""
+        what = "\0".join(
+            (self.role, ",".join(self.usages), self.shared_by, self.pool, server)
+        ).lower()
+        digest = hashlib.sha256(what.encode("utf-8")).hexdigest()[:8]
+        return f"{self.role}-{slug(server or self.pool or 'deployment')}-{digest}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The subject alternative names, in order, without their reasons."""
+        return tuple(entry.name for entry in self.subject_alt_name)
+
+
+def slug(name: str) -> str:
+    """Spell a host name so that it is safe in a file name on every system.
+
+    Parameters
+    ----------
+    name : str
+        A host name, perhaps a wildcard.
+
+    Returns
+    -------
+    str
+        Only ``a``–``z``, ``0``–``9`` and ``-``, at most 80 characters.
+    """
+    text = name.lower().replace("*", "wildcard")
+    return re.sub(r"[^a-z0-9]+", "-", text).strip("-")[:_SLUG_LENGTH].rstrip("-")
+
+
+def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
+    """Write a certificate as plain JSON values, without the reasons for its names.
+
+    Returns
+    -------
+    dict
+        The keys of the plan document (format ``lyncnb-plan/1``), in its order.
+    """
+    return {
+        "id": certificate.id,
+        "role": certificate.role,
+        "site": certificate.site,
+        "pool": certificate.pool,
+        "servers": list(certificate.servers),
+        "usages": list(certificate.usages),
+        "subject": dict(certificate.subject.fields()),
+        "san": list(certificate.names),
+        "eku": list(certificate.extended_key_usage),
+        "issuer": certificate.issuer,
+        "key": {"algorithm": certificate.key.algorithm, "bits": certificate.key.bits},
+        "hash": certificate.hash,
+        "shared_by": certificate.shared_by,
+        "exportable": certificate.exportable,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class CertificatePlan:
+    """Every certificate of a topology, by site, pool, computer, usage; the deployment's last.
+
+    ``by_pool`` holds the same certificates, one tuple for each of ``topology.pools`` and one for
+    the deployment, so that a changed topology can keep what did not change (``derive.replan``).
+    """
+
+    topology: Topology
+    rules: Rules
+    options: PlanOptions
+    certificates: tuple[PlannedCertificate, ...]
+    by_pool: tuple[tuple[PlannedCertificate, ...], ...] = field(default=(), compare=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"CertificatePlan({len(self.certificates)} certificates, {self.rules.product}, "
+            f"{self.topology.source!r})"
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 of what is to be requested: product, ids, names, subjects, keys, issuers.
+
+        The reasons are left out, so a better explanation does not change it; nor do the order of
+        rows, other columns, or saving the table in another program.
+        """
+        canonical = json.dumps(
+            [self.rules.product, *map(certificate_document, self.certificates)],
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+    def explain(self, server: str) -> Explanation:
+        """Say why each name is on each certificate of one server.
+
+        Parameters
+        ----------
+        server : str
+            FQDN of a server of the topology, in any case.
+
+        Returns
+        -------
+        Explanation
+            One row per certificate, name and reason.
+
+        Raises
+        ------
+        PlanError
+            If there is no such server; the hint lists similar names.
+        """
+        wanted = server.strip().rstrip(".").lower()
+        rows = [
+            row
+            for certificate in self.certificates
+            if wanted in certificate.servers
+            for row in self._explained(certificate)
+        ]
+        if not rows and not any(
+            wanted == computer.fqdn for pool in self.topology.pools for computer in pool.computers
+        ):
+            raise PlanError(f'there is no server "{server}"', hint=self._similar(wanted))
+        return Explanation(server=wanted, names=tuple(rows))
+
+    def _explained(self, certificate: PlannedCertificate) -> list[ExplainedName]:
+        rule = next(rule for rule in self.rules.certificates if rule.id == certificate.rule)
+        subject = certificate.subject.common_name
+        reasons = [(entry.name, entry.reasons) for entry in certificate.subject_alt_name]
+        if subject not in certificate.names:
+            reasons.insert(0, (subject, (rule.subject_name,)))
+        rows = []
+        for name, ids in reasons:
+            place = "subject" if name == subject else ""
+            if name in certificate.names:
+                place = "subject and SAN" if place else "SAN"
+            for name_rule in (self.rules.names[rule_id] for rule_id in ids):
+                rows.append(
+                    ExplainedName(
+                        certificate=certificate.id,
+                        role=certificate.role,
+                        usages=certificate.usages,
+                        place=place,
+                        name=name,
+                        rule=name_rule.id,
+                        why=name_rule.why,
+                        source=name_rule.source,
+                    )
+                )
+        return rows
+
+    def _similar(self, wanted: str) -> str:
+        for pool in self.topology.pools:
+            if pool.fqdn == wanted:
+                members = ", ".join(computer.fqdn for computer in pool.computers)
+                return f"that is a pool; its servers are {members}"
+        servers = {c.fqdn: None for pool in self.topology.pools for c in pool.computers}
+        close = difflib.get_close_matches(wanted, servers, n=3) or list(servers)[:3]
+        return f"did you mean {', '.join(close)}?" if close else "the topology has no servers"
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """List the certificates, one row each, under ``COLUMNS``."""
+        return [
+            (
+                certificate.role,
+                certificate.site,
+                certificate.pool,
+                certificate.servers,
+                certificate.usages,
+                certificate.subject.common_name,
+                certificate.names,
+                certificate.extended_key_usage,
+                certificate.issuer,
+                f"{certificate.key.algorithm} {certificate.key.bits}",
+                certificate.shared_by,
+            )
+            for certificate in self.certificates
+        ]
+
+    def to_frame(self) -> tables.DataFrame:
+        """Give the plan as a DataFrame of n rows, one per certificate, 11 columns of text."""
+        return tables.to_frame(COLUMNS, self.rows())
+
+    def _repr_html_(self) -> str:
+        return tables.rows_to_html(
+            COLUMNS,
+            self.rows(),
+            caption=f"{len(self.certificates):,} certificates for {self.rules.title}",
+            limit=tables.ROWS_SHOWN,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a check has to say about one certificate, server or the file."""
+
+    code: str
+    severity: str  # error | warning | notice
+    about: str
+    message: str
+    hint: str
+    source: str

@@ -1,0 +1,460 @@
+"""``products/*.toml`` to ``Rules``; owns the placeholder and flag vocabulary.
+
+What a product asks of each role is data. This file knows only the form in which it is written,
+refuses whatever does not fit, and says where: a typo must not become a name on a certificate.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from . import tables
+from .errors import Problem, RulesError
+
+#: What may stand in braces in a template, and what it becomes.
+PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
+    {
+        "computer.fqdn": "the server's own name",
+        "pool.fqdn": "the pool's name",
+        "pool.computers": "the name of every server of the pool",
+        "pool.web_internal_fqdn": "the internal web services name; the pool's name if blank",
+        "pool.web_external_fqdn": "the external web services name",
+        "pool.access_edge_fqdn": "the name of the Access Edge service",
+        "pool.webconf_edge_fqdn": "the name of the Web Conferencing Edge service",
+        "pool.av_edge_fqdn": "the name of the A/V Edge service",
+        "pool.edge_internal_fqdn": "the Edge pool's internal name; the pool's name if blank",
+        "pool.owas_external_fqdn": "the external name of the Office Web Apps farm",
+        "pool.sip_dns_aliases": "every sipinternal or sipexternal name of the pool",
+        "pool.xmpp_domains": "every XMPP domain of the Edge pool",
+        "pool.extra_san": "every further name that the table asks for",
+        "sip_domain": "every SIP domain, the default one first",
+        "default_sip_domain": "the default SIP domain",
+        "autodiscover_internal_extra_domain": "every further domain that the options name",
+        "meet_url.host": "the host of every Meet simple URL in force at the pool's site",
+        "dialin_url.host": "the host of the dial-in simple URL in force at the pool's site",
+        "admin_url.host": "the host of the administrative simple URL in force at the pool's site",
+        "published.web_external_fqdn": "the external web services name of every published pool",
+        "published.meet_url.host": "the host of every Meet simple URL of the published sites",
+        "published.dialin_url.host": "the host of every dial-in simple URL of the published sites",
+    }
+)
+
+#: What a condition may ask: yes/no columns of the table, choices of ``PlanOptions``, ``extra_san``.
+FLAGS: Mapping[str, str] = MappingProxyType(
+    {
+        "autologon": "clients sign in to this pool automatically",
+        "strict_dns": "clients match DNS names strictly",
+        "autodiscover": "Autodiscover is in use",
+        "federation": "the Edge pool federates with other organizations",
+        "client_autoconfig": "clients outside configure themselves",
+        "aol_pic": "public instant messaging with AOL is in use",
+        "mediation_standalone": "the Mediation Servers have no Front End Server beside them",
+        "extra_san": "the pool has further names",
+        "wildcard": "the plan uses wildcards for simple URLs",
+        "autodiscover_https": "Autodiscover is published on port 443",
+        "edge_member_names": "the plan wants the Edge Servers' own names",
+        "xmpp_host_names": "the plan wants xmpp.<domain> names",
+        "reverse_proxy_client_eku": "the plan wants client authentication on reverse proxies",
+    }
+)
+
+PROFILES = ("default", "doc_example")
+LAYOUTS = ("combined", "separate")
+ISSUERS = ("internal", "public")
+SEVERITIES = ("error", "warning", "notice")
+EXTENDED_KEY_USAGES = ("serverAuth", "clientAuth")
+
+_TEMPLATE = re.compile(r"([a-z0-9.*-]*)(?:\{([a-z_.]+)\})?([a-z0-9.-]*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRule:
+    """One kind of name that certificates carry, e.g. ``sip.{sip_domain}``.
+
+    ``template`` holds at most one placeholder; one with many values yields one name each.
+    The name is there if all flags of ``if_all``, one of ``if_any`` (when given) and none of
+    ``unless`` hold. ``wildcard``: a wildcard of the parent domain may stand for it.
+    """
+
+    id: str
+    template: str
+    why: str
+    source: str
+    if_all: tuple[str, ...] = ()
+    if_any: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    wildcard: bool = False
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """Text before the placeholder, the placeholder without braces, text after it."""
+        match = _TEMPLATE.fullmatch(self.template)
+        return (match[1], match[2] or "", match[3]) if match else (self.template, "", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRule:
+    """One certificate that a role needs.
+
+    ``issue_per`` is ``computer``, ``pool`` or ``deployment``; the last is for all servers of the
+    roles in ``needed_by``. ``layout`` is ``combined``, ``separate`` or "" (both). ``if_all`` are
+    flags without which the certificate is not needed. ``subject_name`` is the id of a name rule
+    (its first value); ``subject_alt_name`` are ids of name rules, in the order of writing.
+    """
+
+    id: str
+    role: str
+    usages: tuple[str, ...]
+    issue_per: str
+    subject_name: str
+    subject_alt_name: tuple[str, ...]
+    extended_key_usage: tuple[str, ...]
+    issuer: str
+    source: str
+    layout: str = ""
+    profiles: tuple[str, ...] = PROFILES
+    if_all: tuple[str, ...] = ()
+    needed_by: tuple[str, ...] = ()
+    extended_key_usage_if: Mapping[str, tuple[str, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    wildcard: bool = False
+    smallest_key_bits: int = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleRule:
+    """What a role is, as far as certificates care."""
+
+    id: str
+    title: str
+    source: str
+    traits: frozenset[str] = frozenset()  # publishes_web, single_computer, oauth …
+    publish_order: int = 0  # place among the names of a reverse proxy; 0: not published
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRule:
+    """One check: its code, severity, meaning and source.
+
+    ``test`` names the function of ``checks`` that looks (the code with underscores, when left
+    out); several codes may share one. ``roles`` and ``usages`` narrow what it looks at (empty:
+    everything); ``issuers`` likewise (internal, public).
+    """
+
+    code: str
+    severity: str
+    title: str
+    meaning: str
+    hint: str
+    source: str
+    test: str = ""
+    roles: tuple[str, ...] = ()
+    usages: tuple[str, ...] = ()
+    issuers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What one product version asks of each role."""
+
+    product: str
+    title: str
+    roles: Mapping[str, RoleRule]
+    names: Mapping[str, NameRule]
+    certificates: tuple[CertificateRule, ...]
+    checks: Mapping[str, CheckRule]
+    settings: Mapping[str, object]  # the remaining tables of the file, e.g. pfx, deploy
+
+    @property
+    def usages(self) -> frozenset[str]:
+        """Every usage that some certificate of the product has."""
+        return frozenset(usage for rule in self.certificates for usage in rule.usages)
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """List the certificates, one row each, under ``COLUMNS``."""
+        return [
+            (
+                rule.role,
+                rule.usages,
+                rule.layout,
+                rule.profiles,
+                rule.issue_per,
+                self.names[rule.subject_name].template,
+                tuple(self.names[name].template for name in rule.subject_alt_name),
+                rule.extended_key_usage,
+                rule.issuer,
+                rule.source,
+            )
+            for rule in self.certificates
+        ]
+
+    def to_frame(self) -> tables.DataFrame:
+        """Give the certificates as a DataFrame, one row per certificate rule."""
+        return tables.to_frame(COLUMNS, self.rows())
+
+    def _repr_html_(self) -> str:
+        return tables.to_html(COLUMNS, self.rows(), caption=f"What {self.title} asks of each role")
+
+
+COLUMNS = (
+    "Role",
+    "Type",
+    "Layout",
+    "Profile",
+    "Issued per",
+    "Subject name",
+    "Subject alternative names",
+    "EKU",
+    "Issuer",
+    "Source",
+)
+
+
+def products() -> tuple[str, ...]:
+    """Name the products whose rules the package holds, in alphabetical order."""
+    folder = resources.files(__package__) / "products"
+    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+@cache
+def load_rules(product: str = "lync2013") -> Rules:
+    """Read what one product version asks of each role.
+
+    Parameters
+    ----------
+    product : str, optional
+        One of ``products()``.
+
+    Returns
+    -------
+    Rules
+        Checked and immutable; the same object each time.
+
+    Raises
+    ------
+    RulesError
+        If there is no such product, or its file is wrong.
+    """
+    if product not in products():
+        raise RulesError(
+            f'there are no rules for a product "{product}"',
+            hint=f"the products are {', '.join(products())}",
+        )
+    file = resources.files(__package__) / "products" / f"{product}.toml"
+    return parse_rules(file.read_text(encoding="utf-8"), source=f"{product}.toml")
+
+
+def parse_rules(text: str, *, source: str) -> Rules:
+    """Read the text of a rule file.
+
+    Parameters
+    ----------
+    text : str
+        TOML, see the first lines of ``products/lync2013.toml``.
+    source : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    Rules
+        Checked: every reference resolves, every placeholder and flag is known.
+
+    Raises
+    ------
+    RulesError
+        With every mistake of the file, each with its place, e.g. ``certificate[3].source``
+        (counted from 0, as TOML tools do).
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RulesError(f"{source} is not TOML: {error}") from error
+    reader = _Reader(document, source)
+    rules = reader.rules()
+    if reader.problems:
+        raise RulesError(f"{source} has mistakes", problems=tuple(reader.problems))
+    return rules
+
+
+class _Reader:
+    """Turns one document into rules and keeps every mistake it meets."""
+
+    def __init__(self, document: dict[str, Any], source: str):
+        self.document = document
+        self.source = source
+        self.problems: list[Problem] = []
+
+    def problem(self, message: str, *, hint: str = "") -> None:
+        self.problems.append(Problem(message=message, file=self.source, hint=hint))
+
+    def rules(self) -> Rules:
+        names = self.entries("name", NameRule, "id")
+        certificates = self.entries("certificate", CertificateRule, "id")
+        roles = self.entries("role", RoleRule, "id")
+        checks = self.entries("check", CheckRule, "code")
+        if not self.problems:  # what follows trusts that values have the right kind
+            self.check_names(names)
+            self.check_certificates(certificates, names, roles)
+            self.check_checks(checks)
+        taken = {"product", "title", "name", "certificate", "role", "check"}
+        return Rules(
+            product=self.text("product"),
+            title=self.text("title"),
+            roles=MappingProxyType({role.id: role for role in roles.values()}),
+            names=MappingProxyType({name.id: name for name in names.values()}),
+            certificates=tuple(certificates.values()),
+            checks=MappingProxyType({check.code: check for check in checks.values()}),
+            settings=MappingProxyType(
+                {key: value for key, value in self.document.items() if key not in taken}
+            ),
+        )
+
+    def text(self, key: str) -> str:
+        value = self.document.get(key, "")
+        if not isinstance(value, str) or not value:
+            self.problem(f"Missing required value in '{key}'")
+        return str(value)
+
+    def entries(self, table: str, kind: type, key: str) -> dict[str, Any]:
+        """Give the entries of one array of tables by their place, e.g. ``certificate[3]``."""
+        found: dict[str, Any] = {}
+        seen: dict[str, str] = {}
+        for index, entry in enumerate(self.document.get(table, ())):
+            where = f"{table}[{index}]"
+            value = self.entry(where, kind, entry)
+            if value is None:
+                continue
+            found[where] = value
+            identity = getattr(value, key)
+            if identity in seen:
+                self.problem(f"'{where}.{key}' repeats \"{identity}\" of '{seen[identity]}'")
+            seen[identity] = where
+        return found
+
+    def entry(self, where: str, kind: type, entry: object) -> Any:
+        if not isinstance(entry, dict):
+            self.problem(f"'{where}' is not a table")
+            return None
+        known = {item.name: item for item in fields(kind)}
+        before = len(self.problems)
+        for key in sorted(entry.keys() - known.keys()):
+            self.problem(f"Unknown key in '{where}.{key}'", hint=f"the keys are {', '.join(known)}")
+        values = {}
+        for name, item in known.items():
+            required = item.default is MISSING and item.default_factory is MISSING
+            if name in entry:
+                values[name] = self.value(f"{where}.{name}", str(item.type), entry[name], required)
+            elif required:
+                self.problem(f"Missing required value in '{where}.{name}'")
+        return kind(**values) if len(self.problems) == before else None
+
+    def value(self, where: str, kind: str, value: object, required: bool) -> Any:
+        """Check one value against the annotation of its field."""
+        if kind == "str":
+            if isinstance(value, str) and (value.strip() or not required):
+                return value
+            if value == "":
+                self.problem(f"Missing required value in '{where}'")
+                return None
+        elif kind in ("tuple[str, ...]", "frozenset[str]"):
+            if isinstance(value, list) and all(isinstance(item, str) for item in value):
+                return tuple(value) if kind.startswith("tuple") else frozenset(value)
+        elif kind.startswith("Mapping"):
+            if isinstance(value, dict):
+                return MappingProxyType(
+                    {
+                        key: self.value(f"{where}.{key}", "tuple[str, ...]", item, True)
+                        for key, item in value.items()
+                    }
+                )
+        elif (kind, type(value)) in (("bool", bool), ("int", int)):
+            return value
+        words = {"str": "text", "bool": "true or false", "int": "a whole number"}
+        self.problem(f"'{where}' must be {words.get(kind, 'a list of texts')}, not {value!r}")
+        return None
+
+    def among(self, where: str, values: tuple[str, ...], known: Any, what: str) -> None:
+        for value in values:
+            if value not in known:
+                self.problem(
+                    f"Unknown {what} \"{value}\" in '{where}'", hint=f"known: {', '.join(known)}"
+                )
+
+    def check_names(self, names: dict[str, NameRule]) -> None:
+        for where, name in names.items():
+            match = _TEMPLATE.fullmatch(name.template)
+            if match is None:
+                self.problem(
+                    f"'{where}.template' is \"{name.template}\"",
+                    hint="lower case letters, digits, '-', '.', and at most one {placeholder}",
+                )
+            elif match[2]:
+                self.among(f"{where}.template", (match[2],), PLACEHOLDERS, "placeholder")
+            for condition in ("if_all", "if_any", "unless"):
+                self.among(f"{where}.{condition}", getattr(name, condition), FLAGS, "flag")
+
+    def check_certificates(
+        self,
+        certificates: dict[str, CertificateRule],
+        names: dict[str, NameRule],
+        roles: dict[str, RoleRule],
+    ) -> None:
+        name_ids = {name.id for name in names.values()}
+        role_ids = {role.id for role in roles.values()}
+        for where, rule in certificates.items():
+            shared = rule.issue_per == "deployment"
+            used = (rule.subject_name, *rule.subject_alt_name)
+            self.among(f"{where}.subject_name", (rule.subject_name,), name_ids, "name")
+            self.among(f"{where}.subject_alt_name", rule.subject_alt_name, name_ids, "name")
+            self.among(f"{where}.role", () if shared else (rule.role,), role_ids, "role")
+            self.among(f"{where}.needed_by", rule.needed_by, role_ids, "role")
+            self.among(f"{where}.if_all", rule.if_all, FLAGS, "flag")
+            self.among(
+                f"{where}.extended_key_usage_if", tuple(rule.extended_key_usage_if), FLAGS, "flag"
+            )
+            ekus = (*rule.extended_key_usage, *sum(rule.extended_key_usage_if.values(), ()))
+            self.among(f"{where}.extended_key_usage", ekus, EXTENDED_KEY_USAGES, "key usage")
+            self.among(f"{where}.issuer", (rule.issuer,), ISSUERS, "issuer")
+            self.among(f"{where}.layout", (rule.layout,), ("", *LAYOUTS), "layout")
+            self.among(f"{where}.profiles", rule.profiles, PROFILES, "profile")
+            self.among(f"{where}.issue_per", (rule.issue_per,), tuple(_SCOPES), "value")
+            self.check_scope(where, rule, [n for n in names.values() if n.id in used])
+
+    def check_scope(self, where: str, rule: CertificateRule, names: list[NameRule]) -> None:
+        """Refuse names that a certificate for many cannot have, e.g. the one server's."""
+        for name in names:
+            placeholder = name.parts[1]
+            if placeholder.startswith(_SCOPES.get(rule.issue_per, ())):
+                self.problem(
+                    f"'{where}' is issued per {rule.issue_per} and cannot use the name "
+                    f'"{name.id}" with {{{placeholder}}}'
+                )
+        if (rule.issue_per == "deployment") != bool(rule.needed_by):
+            self.problem(f"'{where}.needed_by' goes with issue_per = \"deployment\" and only there")
+
+    def check_checks(self, checks: dict[str, CheckRule]) -> None:
+        for where, check in checks.items():
+            self.among(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
+            self.among(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
+            if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.code):
+                self.problem(
+                    f"'{where}.code' is \"{check.code}\"", hint="write it as words-with-hyphens"
+                )
+
+
+# What a certificate issued so may not refer to, by the beginning of the placeholder.
+_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "computer": (),
+        "pool": ("computer.",),
+        "deployment": ("computer.", "pool.", "published.", "meet_url", "dialin_url", "admin_url"),
+    }
+)
