@@ -214,8 +214,26 @@ def _is_invisible(character: str) -> bool:
     )
 
 
+def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
+    """Drop what cannot be seen and the white space around, of any text.
+
+    Returns
+    -------
+    tuple of str and tuple of str
+        The text, and each clean-up that was made.
+
+    Raises
+    ------
+    BadName
+        If it holds a control character.
+    """
+    if text.isascii() and text.isprintable() and not (text[:1] == " " or text[-1:] == " "):
+        return text, ()
+    notes: list[str] = []
+    return _without_invisible(text, notes), tuple(notes)
+
+
 def _without_invisible(text: str, notes: list[str]) -> str:
-    """Drop what cannot be seen and the white space around; refuse control characters."""
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs") and character != "\t":
             raise BadName(

@@ -1,0 +1,181 @@
+"""What the columns of a topology table mean, and how roles may be written: ``topology.toml``.
+
+Whoever reads, edits or shows the table asks here; no other file knows a heading or its aliases.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_DATA = Path(__file__).with_name("topology.toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of the topology table.
+
+    ``scope`` is ``server``, ``pool``, ``site`` (of the deployment, or different by site) or
+    ``deployment``; ``kind`` is ``fqdn``, ``fqdn_list``, ``url``, ``url_list``, ``bool``,
+    ``text``, ``role``, ``choice`` or ``issuer``. ``roles`` heed the column; none listed means
+    all of them. ``title`` and ``help`` are for planners.
+    """
+
+    name: str
+    title: str
+    scope: str
+    kind: str
+    help: str
+    default: str = ""
+    roles: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    last_aliases: tuple[str, ...] = ()
+    wildcard: bool = False
+    single_label: bool = False
+    required: bool = False
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a cell holds several values."""
+        return self.kind in ("fqdn_list", "url_list")
+
+    def heeded_by(self, role: str) -> bool:
+        """Say whether servers of this role heed the column."""
+        return not self.roles or role in self.roles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """A server role as the table may name it.
+
+    ``certificates`` is False for what needs none. ``partner`` roles are no computers of the Lync
+    topology, so one server may play them beside others, in other pools.
+    """
+
+    id: str
+    title: str
+    aliases: tuple[str, ...] = ()
+    certificates: bool = True
+    partner: bool = False
+
+
+def topology_columns() -> tuple[Column, ...]:
+    """List the columns that lyncnb knows, in the order in which it writes them."""
+    return tuple(_columns().values())
+
+
+def topology_roles() -> tuple[Role, ...]:
+    """List the roles that the table may hold, in the order in which pools are listed."""
+    return tuple(_roles().values())
+
+
+def column(name: str) -> Column:
+    """Find a column by its name (not by an alias)."""
+    return _columns()[name]
+
+
+def role_order() -> Mapping[str, int]:
+    """Give each role's place in the order of pools."""
+    return _role_order()
+
+
+def find_role(text: str) -> str | None:
+    """Find a role's token by the token or an alias, None if there is no such role."""
+    return _role_keys().get(heading_key(text))
+
+
+def heading_key(text: str) -> str:
+    """Reduce a heading or token to what counts: no case, blanks, ``_``, ``-`` and width."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(
+        c for c in folded if not (c in "_-" or c.isspace() or unicodedata.category(c) == "Cf")
+    )
+
+
+def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
+    """Give each heading the name of its column.
+
+    Parameters
+    ----------
+    headings : iterable of str
+        n headings as written.
+
+    Returns
+    -------
+    tuple of str
+        n names; a heading that no column claims stays as it is. A name may come twice when two
+        headings mean the same column.
+    """
+    headings = list(headings)
+    by_key = _column_keys()
+    names = [by_key.get(heading_key(heading)) for heading in headings]
+    for place, heading in enumerate(headings):
+        if names[place] is None:
+            candidates = _last_keys().get(heading_key(heading), ())
+            names[place] = next((name for name in candidates if name not in names), None)
+    return tuple(name or heading for name, heading in zip(names, headings))
+
+
+def find_choice(column: Column, text: str) -> str | None:
+    """Find the choice that a text means, e.g. ``Windows Server 2012 R2`` for ``2012R2``."""
+    words = re.split(r"[\s_-]+", unicodedata.normalize("NFKC", text).casefold())
+    key = "".join(word for word in words if word not in column.dropped)
+    return {choice.casefold(): choice for choice in column.choices}.get(key)
+
+
+@functools.cache
+def _data() -> dict:
+    return tomllib.loads(_DATA.read_text(encoding="utf-8"))
+
+
+def _with_tuples(entry: dict) -> dict:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
+
+
+@functools.cache
+def _columns() -> dict[str, Column]:
+    return {entry["name"]: Column(**_with_tuples(entry)) for entry in _data()["column"]}
+
+
+@functools.cache
+def _roles() -> dict[str, Role]:
+    return {entry["id"]: Role(**_with_tuples(entry)) for entry in _data()["role"]}
+
+
+@functools.cache
+def _role_order() -> dict[str, int]:
+    return {role: place for place, role in enumerate(_roles())}
+
+
+@functools.cache
+def _role_keys() -> dict[str, str]:
+    return {
+        heading_key(text): role.id
+        for role in _roles().values()
+        for text in (role.id, role.title, *role.aliases)
+    }
+
+
+@functools.cache
+def _column_keys() -> dict[str, str]:
+    return {
+        heading_key(text): column.name
+        for column in _columns().values()
+        for text in (column.name, column.title, *column.aliases)
+    }
+
+
+@functools.cache
+def _last_keys() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for column in _columns().values():
+        for text in column.last_aliases:
+            found.setdefault(heading_key(text), []).append(column.name)
+    return found

@@ -1,0 +1,122 @@
+"""A topology table to ``Topology``: sites, pools, computers, SIP domains, simple URLs.
+
+What a column means (scope, kind, default, aliases) is data: ``topology.toml``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .cells import Cells, Report, SimpleUrl, read_cells
+from .columns import topology_columns
+from .csv_source import Note, read_rows, write_csv
+from .names import DnsName
+from .pools import Computer, Pool, derive_pools, pool_names
+from .sites import Site, derive_sip_domains, derive_sites
+from .tables import DataFrame, rows_to_html, to_frame
+
+__all__ = ["Computer", "Note", "Pool", "SimpleUrl", "Site", "Topology", "read_topology"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """A deployment: n computers in p pools over s SIP domains.
+
+    ``columns`` and ``cells`` are the table as read, cleaned, unknown columns kept and blanks
+    left blank, so that ``to_frame`` gives back what ``read_topology`` was given. ``pools`` are in
+    the order (site, role, fqdn); everything that plans looks only at pools, sites and domains,
+    which is why row order changes nothing. Two topologies are equal if those are.
+    """
+
+    source: str = field(compare=False)
+    sip_domains: tuple[DnsName, ...]
+    sites: tuple[Site, ...]
+    pools: tuple[Pool, ...]
+    notes: tuple[Note, ...] = field(default=(), compare=False)
+    columns: tuple[str, ...] = field(default=(), compare=False)
+    cells: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
+
+    @property
+    def computers(self) -> Iterator[tuple[Pool, Computer]]:
+        """Go through the computers with their pools, in the order of the pools."""
+        return ((pool, computer) for pool in self.pools for computer in pool.computers)
+
+    def site(self, name: str) -> Site:
+        """Find a site by its name."""
+        return next(site for site in self.sites if site.name == name)
+
+    def to_frame(self) -> DataFrame:
+        """Give the table back, n rows of text; ``read_topology`` reads it again."""
+        return to_frame(self.columns, self.cells)
+
+    def to_csv(self) -> bytes:
+        """Write the table as UTF-8 with BOM, which Excel opens as it is."""
+        return write_csv(self.columns, self.cells)
+
+    def _repr_html_(self) -> str:
+        count = sum(len(pool.computers) for pool in self.pools)
+        caption = (
+            f"{self.source}: {count} servers in {len(self.pools)} pools, "
+            f"SIP domains {', '.join(self.sip_domains)}"
+        )
+        return rows_to_html(self.columns, self.cells, caption=caption, limit=200)
+
+
+def read_topology(source: str | os.PathLike | bytes | DataFrame) -> Topology:
+    """Read a topology table.
+
+    Parameters
+    ----------
+    source : path, bytes or DataFrame
+        One row per server and role; UTF-8, UTF-16 or cp950 CSV, or a DataFrame.
+
+    Returns
+    -------
+    Topology
+        n computers in p pools; what was cleaned is in ``notes``.
+
+    Raises
+    ------
+    TopologyError
+        With every problem of the table at once, each with row, column, value and hint.
+    """
+    table = read_rows(source)
+    known = {facts.name for facts in topology_columns()}
+    report = Report(table.source, notes=list(table.notes))
+    cells = read_cells(table, known, report)
+    _require(cells, report)
+    pools = derive_pools(cells, report)
+    sites = derive_sites(cells, _site_of_row(cells, pools), report)
+    domains = derive_sip_domains(cells, report)
+    report.raise_if_any()
+    texts = [cells.texts.get(name, values) for name, values in zip(table.columns, table.values)]
+    return Topology(
+        source=table.source,
+        sip_domains=domains,
+        sites=sites,
+        pools=tuple(pools),
+        notes=tuple(report.notes),
+        columns=table.columns,
+        cells=tuple(zip(*texts)),
+    )
+
+
+def _require(cells: Cells, report: Report) -> None:
+    """Report rows without a server or a role."""
+    for facts in topology_columns():
+        if not facts.required:
+            continue
+        told = {p.row for p in report.problems if p.column == facts.name}
+        for row, text in zip(cells.rows, cells.column(facts.name)):
+            if not text and row not in told:
+                report.problem(f"{facts.name} is blank", facts.help, row=row, column=facts.name)
+
+
+def _site_of_row(cells: Cells, pools: Sequence[Pool]) -> list[str]:
+    sites = cells.column("site")
+    if "" not in set(sites):
+        return sites
+    site_of_pool = {pool.fqdn: pool.site for pool in pools}
+    return [site or site_of_pool.get(p, "") for site, p in zip(sites, pool_names(cells))]
