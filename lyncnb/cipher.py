@@ -1,0 +1,225 @@
+"""The keys of a folder, encrypted at rest.
+
+``BestAvailableEncryption`` would derive the encryption key with 2,048 rounds, so this file writes
+PKCS #8 (RFC 5958) with PBES2 (RFC 8018) itself: as OpenSSL does, and readable by it, with 600,000
+rounds.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+import threading
+from typing import NamedTuple
+
+from asn1crypto import algos, core
+from asn1crypto import keys as structures
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+from cryptography.hazmat.primitives.padding import PKCS7
+
+from . import keys
+from .errors import BundleError, PassphraseError
+from .passphrase import Secret, as_passphrase
+
+#: Source: OWASP, Password Storage Cheat Sheet, PBKDF2-HMAC-SHA256.
+ROUNDS = 600_000
+# A file that asks for more would only keep the machine busy for minutes.
+_MAX_ROUNDS = 10_000_000
+_SALT_BYTES = _IV_BYTES = 16
+_BLOCK_BITS = 128
+_MAX_PEM_BYTES = 64 * 1024
+
+_PRFS = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+_CIPHERS = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
+_ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 #]+)-----\s([^-]+)-----END \1-----")
+
+
+class Derived(NamedTuple):
+    """A key derived from the passphrase; for this machine's own worker processes only."""
+
+    salt: bytes
+    rounds: int
+    key: bytes
+
+    def __repr__(self) -> str:
+        return "Derived(***)"
+
+
+class FolderCipher:
+    """Encrypt and decrypt the keys of one folder under one passphrase.
+
+    The slow derivation is done once for all keys of a run, with a fresh salt; each file gets its
+    own random IV. Keys of earlier runs have other salts, whose derivations are kept as well. May
+    be used by many threads.
+
+    Parameters
+    ----------
+    passphrase : Secret or str
+        At least 12 characters.
+    rounds : int, optional
+        Of PBKDF2, for what is written; lower only in tests.
+    """
+
+    def __init__(self, passphrase: Secret | str, *, rounds: int = ROUNDS):
+        self._passphrase = as_passphrase(passphrase)
+        self._rounds = rounds
+        self._lock = threading.Lock()
+        self._derived: dict[tuple[bytes, int, str, int], bytes] = {}
+        self._proven: set[bytes] = set()
+        self._own: Derived | None = None
+        self._header = b""
+
+    def __repr__(self) -> str:
+        return "FolderCipher(***)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a FolderCipher stays in its process")
+
+    @property
+    def derived(self) -> Derived:
+        """The key that this run encrypts with; derived at first use (about 0.15 s)."""
+        with self._lock:
+            if self._own is None:
+                salt = secrets.token_bytes(_SALT_BYTES)
+                key = self._derive_locked(salt, self._rounds, "sha256", 32)
+                self._use(Derived(salt, self._rounds, key))
+            return self._own
+
+    @classmethod
+    def from_derived(cls, derived: Derived) -> FolderCipher:
+        """Make a cipher that can encrypt as another one does, without the passphrase."""
+        cipher = cls(Secret("-" * 12))
+        cipher._passphrase = None
+        cipher._use(derived)
+        return cipher
+
+    def encrypt(self, key: keys.PrivateKey) -> bytes:
+        """Write a key as PEM ``ENCRYPTED PRIVATE KEY``."""
+        data = keys.to_pkcs8(key)
+        derived, iv = self.derived, secrets.token_bytes(_IV_BYTES)
+        padder = PKCS7(_BLOCK_BITS).padder()
+        encryptor = Cipher(algorithms.AES(derived.key), modes.CBC(iv)).encryptor()
+        text = encryptor.update(padder.update(data) + padder.finalize()) + encryptor.finalize()
+        # The algorithm is the same for every key of the run but for the IV, its last 16 bytes.
+        body = self._header + iv + core.OctetString(text).dump()
+        return _armour(core.Sequence(contents=body).dump())
+
+    def decrypt(self, pem: bytes, *, name: str = "the key") -> keys.PrivateKey:
+        """Read an encrypted key back, and check that it is whole.
+
+        Parameters
+        ----------
+        pem : bytes
+            PEM ``ENCRYPTED PRIVATE KEY``: PBES2 with PBKDF2-HMAC-SHA2 and AES-CBC.
+        name : str, optional
+            File name for messages.
+
+        Raises
+        ------
+        PassphraseError
+            If the passphrase is not that of the key.
+        BundleError
+            If the file is damaged, or no key that this tool could have written.
+        """
+        salt, rounds, prf, length, iv, text = _read_envelope(pem, name)
+        with self._lock:
+            encryption_key = self._derive_locked(salt, rounds, prf, length)
+        decryptor = Cipher(algorithms.AES(encryption_key), modes.CBC(iv)).decryptor()
+        unpadder = PKCS7(_BLOCK_BITS).unpadder()
+        try:
+            padded = decryptor.update(text) + decryptor.finalize()
+            data = unpadder.update(padded) + unpadder.finalize()
+            key = keys.read_pkcs8(data, name=name)
+        except ValueError:
+            # CBC cannot tell a wrong key from a damaged text; another file of the same salt can.
+            if salt in self._proven:
+                raise keys.damaged(name, "does not decrypt, others of its run do") from None
+            raise PassphraseError(
+                f"{name}: this is not the passphrase of this key (or the file is damaged)",
+                hint="give the passphrase the folder was made with",
+            ) from None
+        self._proven.add(salt)
+        return key
+
+    def _use(self, derived: Derived) -> None:
+        self._own = derived
+        self._header = _algorithm(derived)[:-_IV_BYTES]
+        self._proven.add(derived.salt)
+
+    def _derive_locked(self, salt: bytes, rounds: int, prf: str, length: int) -> bytes:
+        which = (salt, rounds, prf, length)
+        if which not in self._derived:
+            if self._passphrase is None:
+                raise PassphraseError(
+                    "this worker cannot read keys", hint="read them in the caller"
+                )
+            kdf = PBKDF2HMAC(_PRFS[prf](), length, salt, rounds)
+            self._derived[which] = kdf.derive(self._passphrase.reveal().encode())
+        return self._derived[which]
+
+
+def _algorithm(derived: Derived) -> bytes:
+    """DER of the PBES2 AlgorithmIdentifier (RFC 8018 appendix A), with an IV of zeros last."""
+    prf = algos.HmacAlgorithm({"algorithm": "sha256", "parameters": core.Null()})
+    pbkdf2 = algos.Pbkdf2Params(
+        {
+            "salt": algos.Pbkdf2Salt("specified", core.OctetString(derived.salt)),
+            "iteration_count": derived.rounds,
+            "prf": prf,
+        }
+    )
+    parameters = algos.Pbes2Params(
+        {
+            "key_derivation_func": {"algorithm": "pbkdf2", "parameters": pbkdf2},
+            "encryption_scheme": {
+                "algorithm": "aes256_cbc",
+                "parameters": core.OctetString(bytes(_IV_BYTES)),
+            },
+        }
+    )
+    return algos.EncryptionAlgorithm({"algorithm": "pbes2", "parameters": parameters}).dump()
+
+
+def _armour(der: bytes) -> bytes:
+    text = base64.b64encode(der)
+    lines = b"\n".join(text[start : start + 64] for start in range(0, len(text), 64))
+    return (
+        b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n%s\n-----END ENCRYPTED PRIVATE KEY-----\n" % lines
+    )
+
+
+def _read_envelope(pem: bytes, name: str) -> tuple[bytes, int, str, int, bytes, bytes]:
+    """Take a PKCS #8 file apart: salt, rounds, hash, key length in bytes, IV, ciphertext."""
+    found = _ARMOUR.search(pem) if len(pem) <= _MAX_PEM_BYTES else None
+    if found is None:
+        raise keys.damaged(name, "is no PEM file")
+    if found[1] != b"ENCRYPTED PRIVATE KEY":
+        raise BundleError(
+            f"{name} holds {found[1].decode()}, not an encrypted PKCS #8 key",
+            hint="lyncnb writes no such file; move it out of the folder",
+        )
+    try:
+        der = base64.b64decode(b"".join(found[2].split()), validate=True)
+        envelope = structures.EncryptedPrivateKeyInfo.load(der, strict=True)
+        algorithm = envelope["encryption_algorithm"]
+        if algorithm["algorithm"].native != "pbes2":
+            raise ValueError(algorithm["algorithm"].native)
+        pbes2 = algorithm["parameters"]
+        function, scheme = pbes2["key_derivation_func"], pbes2["encryption_scheme"]
+        if function["algorithm"].native != "pbkdf2":
+            raise ValueError(function["algorithm"].native)
+        pbkdf2 = function["parameters"]
+        salt, rounds = pbkdf2["salt"].native, pbkdf2["iteration_count"].native
+        prf, mode = pbkdf2["prf"]["algorithm"].native, scheme["algorithm"].native
+        iv, text = scheme["parameters"].native, envelope["encrypted_data"].native
+    except (ValueError, TypeError, KeyError, binascii.Error) as error:
+        raise keys.damaged(name, f"is no PKCS #8 file that can be read ({error})") from None
+    if prf not in _PRFS or mode not in _CIPHERS or not isinstance(salt, bytes):
+        raise keys.damaged(name, f"is encrypted in a way lyncnb does not use ({prf}, {mode})")
+    if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != _IV_BYTES:
+        raise keys.damaged(name, f"asks for {rounds} rounds; from 1 to {_MAX_ROUNDS} will do")
+    return salt, rounds, prf, _CIPHERS[mode], iv, text

@@ -1,0 +1,126 @@
+"""Generate, load, check and compare private keys; nothing here is written anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from .errors import BundleError
+from .fields import KeyParameters
+from .passphrase import Secret, as_passphrase, ask_passphrase
+
+__all__ = [
+    "PrivateKey",
+    "PublicKey",
+    "Secret",
+    "as_passphrase",
+    "ask_passphrase",
+    "damaged",
+    "generate_key",
+    "key_parameters",
+    "public_matches",
+    "read_pkcs8",
+    "spki_sha256",
+    "to_pkcs8",
+]
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+_CURVES = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
+
+
+def generate_key(parameters: KeyParameters) -> PrivateKey:
+    """Make a new private key: RSA with exponent 65537, or on a NIST curve.
+
+    RSA generation releases the GIL (cryptography 47 and later), so threads make keys in parallel.
+    """
+    if parameters.algorithm == "RSA":
+        return rsa.generate_private_key(65537, parameters.bits)
+    return ec.generate_private_key(_CURVES[parameters.bits]())
+
+
+def key_parameters(key: PublicKey | PrivateKey) -> tuple[str, int]:
+    """Tell algorithm and bits of a key, e.g. ``("RSA", 2048)``."""
+    rsa_key = isinstance(key, rsa.RSAPublicKey | rsa.RSAPrivateKey)
+    return ("RSA" if rsa_key else "ECDSA"), key.key_size
+
+
+def spki_sha256(key: PublicKey | PrivateKey) -> str:
+    """Fingerprint the public half: SHA-256 of the SubjectPublicKeyInfo, hexadecimal.
+
+    Source: RFC 5280 section 4.1.2.7 for the structure, RFC 7469 section 2.4 for the choice.
+    """
+    return hashlib.sha256(_spki(key)).hexdigest()
+
+
+def public_matches(key: PrivateKey, public_key: PublicKey) -> bool:
+    """Tell whether `public_key` is the public half of `key`."""
+    return _spki(key) == _spki(public_key)
+
+
+def _spki(key: PublicKey | PrivateKey) -> bytes:
+    if isinstance(key, PrivateKey):
+        key = key.public_key()
+    return key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def to_pkcs8(key: PrivateKey) -> bytes:
+    """Serialise a key in the clear (RFC 5958, DER): for encryption, never for a file."""
+    return key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
+    """Load a key without testing its primes again, which costs as much as making it.
+
+    Raises
+    ------
+    ValueError
+        If it is no key at all, as after decryption with a wrong passphrase.
+    BundleError
+        If it is a key of another kind, or one whose numbers do not belong together.
+    """
+    try:
+        key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
+    except UnsupportedAlgorithm:
+        raise damaged(name, "is no RSA or ECDSA key") from None
+    if not isinstance(key, PrivateKey):
+        raise damaged(name, "is no RSA or ECDSA key")
+    if not _is_whole(key):
+        raise damaged(name, "decrypts to numbers that do not belong together")
+    return key
+
+
+def _is_whole(key: PrivateKey) -> bool:
+    """Check by arithmetic that no number of a key was altered (RFC 8017 section 3.2).
+
+    A changed block in the middle of a CBC text leaves the padding and the public half alone.
+    """
+    numbers = key.private_numbers()
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        again = ec.derive_private_key(numbers.private_value, key.curve)
+        return again.public_key().public_numbers() == numbers.public_numbers
+    p, q, d, public = numbers.p, numbers.q, numbers.d, numbers.public_numbers
+    return (
+        min(p, q) > 2
+        and p * q == public.n
+        and d * public.e % (p - 1) == 1 == d * public.e % (q - 1)
+        and (numbers.dmp1, numbers.dmq1) == (d % (p - 1), d % (q - 1))
+        and numbers.iqmp * q % p == 1
+    )
+
+
+def damaged(name: str, what: str) -> BundleError:
+    """Word the error for a key file that cannot be what was once written."""
+    return BundleError(
+        f"{name} {what}", hint="restore the file from a copy; a new key needs a new certificate"
+    )
