@@ -1,0 +1,260 @@
+"""ASN.1 elements, and what kind of PKI object they add up to. Judges nothing, decrypts nothing.
+
+A file's name and the label of its armour say little: AD CS labels a PKCS #7 message CERTIFICATE,
+portals call anything ``.cer``. The structure cannot be wrong about itself, so everything that
+comes back from a CA is told apart here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+#: A PFX nests about 12 deep. Anything far beyond that is built to exhaust the reader.
+MAX_DEPTH = 40
+
+#: A PKCS #7 message of a whole deployment holds some thousand certificates. Five megabytes of
+#: two-octet elements would hold two million, and cost the memory of a machine.
+MAX_ELEMENTS = 20_000
+
+_SEQUENCE, _INTEGER, _BIT_STRING, _OCTET_STRING, _OID = 0x30, 0x02, 0x03, 0x04, 0x06
+_CONTEXT_0, _CONTEXT_1 = 0xA0, 0xA1
+_SIGNED_DATA = bytes.fromhex("2a864886f70d010702")  # 1.2.840.113549.1.7.2
+
+
+class Kind(Enum):
+    """What an ASN.1 element is, in the words used in messages."""
+
+    CERTIFICATE = "certificate"
+    REQUEST = "certification request"
+    REVOCATION_LIST = "certificate revocation list"
+    SIGNED_DATA = "PKCS #7 message"
+    OTHER_CMS = "PKCS #7 message without certificates"
+    PFX = "PFX (PKCS #12) file"
+    PRIVATE_KEY = "private key"
+    ENCRYPTED_KEY = "encrypted private key"
+    PUBLIC_KEY = "public key"
+    OTHER = "ASN.1 data of another kind"
+
+
+class BadStructure(ValueError):
+    """The bytes are not whole ASN.1 elements."""
+
+
+class Element(NamedTuple):
+    """Where one element lies: its tag, its contents and its end, as offsets into the data."""
+
+    tag: int
+    begin: int
+    content: int
+    content_end: int
+    end: int
+
+
+def read_element(data: bytes, offset: int, limit: int, depth: int = 0) -> Element:
+    """Read one tag and length.
+
+    Parameters
+    ----------
+    data : bytes
+        n octets.
+    offset, limit : int
+        Octets ``offset`` to ``limit`` may be used, 0 <= offset <= limit <= n.
+    depth : int, optional
+        Levels above this element.
+
+    Returns
+    -------
+    Element
+        A definite length of any form, or an indefinite one (BER), which old CAs still write.
+
+    Raises
+    ------
+    BadStructure
+        If the element does not end within ``limit``, or nests deeper than :data:`MAX_DEPTH`.
+
+    Notes
+    -----
+    Source: ITU-T X.690 sections 8.1.2 and 8.1.3.
+    """
+    if depth > MAX_DEPTH:
+        raise BadStructure(f"more than {MAX_DEPTH} levels inside one another")
+    if limit - offset < 2:
+        raise BadStructure("it ends inside a tag or length")
+    tag, first = data[offset], data[offset + 1]
+    if tag & 0x1F == 0x1F:
+        raise BadStructure("a tag of several octets, which no PKI object uses")
+    content = offset + 2
+    if first == 0x80:
+        content_end = _find_end(data, content, limit, depth)
+        return Element(tag, offset, content, content_end, content_end + 2)
+    if first > 0x80:
+        octets = first & 0x7F
+        if octets > 4 or content + octets > limit:
+            raise BadStructure("a length that cannot be")
+        content += octets
+        first = int.from_bytes(data[content - octets : content], "big")
+    if content + first > limit:
+        raise BadStructure(f"{content + first - limit} octets are missing at the end")
+    return Element(tag, offset, content, content + first, content + first)
+
+
+def _find_end(data: bytes, offset: int, limit: int, depth: int) -> int:
+    """Find the two zero octets that end an indefinite length."""
+    while data[offset : offset + 2] != b"\0\0":
+        offset = read_element(data, offset, limit, depth + 1).end
+    if offset + 2 > limit:
+        raise BadStructure("an indefinite length without an end")
+    return offset
+
+
+def children(data: bytes, parent: Element, depth: int = 0) -> list[Element]:
+    """List the elements directly inside another one.
+
+    Raises
+    ------
+    BadStructure
+        If the contents are not whole elements.
+    """
+    found, offset = [], parent.content
+    while offset < parent.content_end:
+        element = read_element(data, offset, parent.content_end, depth + 1)
+        found.append(element)
+        offset = element.end
+        _stop_at_limit(len(found))
+    return found
+
+
+def _stop_at_limit(count: int) -> None:
+    if count > MAX_ELEMENTS:
+        raise BadStructure(f"more than {MAX_ELEMENTS:,} elements in one place")
+
+
+def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
+    """Split a run of ASN.1 elements and tell what each is.
+
+    Parameters
+    ----------
+    data : bytes
+        One element, or several one after the other as ``cat`` leaves them. White space at the
+        end is overlooked, for editors and portals add it.
+
+    Returns
+    -------
+    list of (Kind, bytes)
+        At least one.
+
+    Raises
+    ------
+    BadStructure
+        If anything is left that is no element: bytes after a certificate belong to nothing, and
+        readers disagree on what such a file holds.
+    """
+    limit = len(data) if not data or data[-1:].strip() else len(data.rstrip(b"\r\n\t \x1a"))
+    try:
+        return _split(data, len(data))
+    except BadStructure:
+        if limit == len(data):
+            raise
+        return _split(data, limit)
+
+
+def _split(data: bytes, limit: int) -> list[tuple[Kind, bytes]]:
+    found, offset = [], 0
+    while offset < limit or not found:
+        element = read_element(data, offset, limit)
+        found.append((_kind(data, element), data[element.begin : element.end]))
+        offset = element.end
+        _stop_at_limit(len(found))
+    return found
+
+
+def certificates_in(message: bytes) -> tuple[bytes, ...]:
+    """Take the certificates out of a PKCS #7 (CMS) signed message, in its own order.
+
+    Parameters
+    ----------
+    message : bytes
+        A ContentInfo of type signed-data, DER or BER.
+
+    Returns
+    -------
+    tuple of bytes
+        DER certificates, leaf first, last or anywhere: a SET has no order.
+
+    Raises
+    ------
+    BadStructure
+        If it is no such message.
+
+    Notes
+    -----
+    Source: RFC 5652 sections 3, 5.1 and 10.2.3. Written here because cryptography refuses some
+    of what Windows writes, and warns that it will refuse BER altogether.
+    """
+    info = read_element(message, 0, len(message))
+    parts = children(message, info)
+    if len(parts) < 2 or parts[1].tag != _CONTEXT_0:
+        raise BadStructure("a PKCS #7 message without contents")
+    signed = _only_child(message, parts[1])
+    for field in children(message, signed):
+        if field.tag == _CONTEXT_0:
+            found = [entry for entry in children(message, field) if entry.tag == _SEQUENCE]
+            return tuple(message[entry.begin : entry.end] for entry in found)
+    return ()
+
+
+def _only_child(data: bytes, parent: Element) -> Element:
+    inner = children(data, parent)
+    if len(inner) != 1 or inner[0].tag != _SEQUENCE:
+        raise BadStructure("a wrapper that does not hold exactly one value")
+    return inner[0]
+
+
+def _kind(data: bytes, element: Element) -> Kind:
+    """Tell what a top-level element is by the tags inside it."""
+    if element.tag != _SEQUENCE:
+        return Kind.OTHER
+    inner = children(data, element)
+    tags = tuple(part.tag for part in inner)
+    if tags[:1] == (_OID,):
+        oid = data[inner[0].content : inner[0].content_end]
+        return Kind.SIGNED_DATA if oid == _SIGNED_DATA else Kind.OTHER_CMS
+    if tags == (_SEQUENCE, _SEQUENCE, _BIT_STRING):
+        return _signed_kind([part.tag for part in children(data, inner[0])])
+    if tags == (_SEQUENCE, _OCTET_STRING):
+        return Kind.ENCRYPTED_KEY
+    if tags == (_SEQUENCE, _BIT_STRING):
+        return Kind.PUBLIC_KEY
+    if tags[:1] == (_INTEGER,):
+        version = int.from_bytes(data[inner[0].content : inner[0].content_end], "big")
+        return _versioned_kind(tags, version)
+    return Kind.OTHER
+
+
+def _signed_kind(tags: list[int]) -> Kind:
+    """Tell a certificate, a request and a revocation list apart (RFC 5280 and RFC 2986)."""
+    if tags[:1] == [_CONTEXT_0]:
+        tags = tags[1:]
+    if tags[:6] == [_INTEGER] + [_SEQUENCE] * 5:
+        return Kind.CERTIFICATE
+    if tags[:3] == [_INTEGER, _SEQUENCE, _SEQUENCE] and tags[3:] in ([], [_CONTEXT_0]):
+        return Kind.REQUEST
+    without_version = tags[1:] if tags[:1] == [_INTEGER] else tags
+    if without_version[:2] == [_SEQUENCE] * 2 and without_version[2:3] in ([0x17], [0x18]):
+        return Kind.REVOCATION_LIST
+    return Kind.OTHER
+
+
+def _versioned_kind(tags: tuple[int, ...], version: int) -> Kind:
+    """Tell a PFX and the forms of a private key apart (RFC 7292, 5958, 8017, 5915)."""
+    if version == 3 and tags[1:2] == (_SEQUENCE,) and len(tags) <= 3:
+        return Kind.PFX
+    if tags[1:3] == (_SEQUENCE, _OCTET_STRING):
+        return Kind.PRIVATE_KEY
+    if tags[1:2] == (_OCTET_STRING,) and set(tags[2:]) <= {_CONTEXT_0, _CONTEXT_1}:
+        return Kind.PRIVATE_KEY
+    # RSA writes nine numbers, DSA six; a bare RSA public key has two.
+    if set(tags) == {_INTEGER} and len(tags) >= 6:
+        return Kind.PRIVATE_KEY
+    return Kind.PUBLIC_KEY if tags == (_INTEGER, _INTEGER) else Kind.OTHER

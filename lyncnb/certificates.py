@@ -1,0 +1,336 @@
+"""One X.509 certificate as checked facts.
+
+The only reader of returned certificates: what it refuses, nothing else ever sees. It judges
+nothing; ``compare.py`` and ``chain.py`` do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
+
+from .asn1 import children, read_element
+
+#: Short names of subject fields, as the plan writes them (RFC 4514 section 3).
+FIELD_NAMES = {
+    NameOID.COMMON_NAME: "CN",
+    NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
+    NameOID.ORGANIZATION_NAME: "O",
+    NameOID.LOCALITY_NAME: "L",
+    NameOID.STATE_OR_PROVINCE_NAME: "ST",
+    NameOID.COUNTRY_NAME: "C",
+}
+
+EKU_NAMES = {
+    ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
+    ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "anyExtendedKeyUsage",
+}
+
+_KEY_USAGES = {
+    "digital_signature": "digitalSignature",
+    "content_commitment": "contentCommitment",
+    "key_encipherment": "keyEncipherment",
+    "data_encipherment": "dataEncipherment",
+    "key_agreement": "keyAgreement",
+    "key_cert_sign": "keyCertSign",
+    "crl_sign": "cRLSign",
+}
+
+_SCHEMES = {
+    SignatureAlgorithmOID.RSASSA_PSS: "RSASSA-PSS",
+    SignatureAlgorithmOID.ED25519: "Ed25519",
+    SignatureAlgorithmOID.ED448: "Ed448",
+}
+
+# What pyca raises for a certificate that it cannot read, over all its accessors.
+_READ_ERRORS = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
+
+
+class BadCertificate(ValueError):
+    """The bytes look like a certificate and cannot be read as one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What one certificate says. Equal if the bytes are equal.
+
+    ``thumbprint`` is what Windows shows and ``Set-CsCertificate`` takes: SHA-1 in capitals.
+    ``subject`` and ``issuer`` are (short name or dotted OID, value) in the certificate's order.
+    ``subject_key`` and ``issuer_key`` compare names as RFC 5280 section 7.1 asks: case and runs
+    of spaces do not count. ``extended_key_usage`` and ``key_usage`` are None if the certificate
+    does not limit them. Times are UTC. ``signature_scheme`` is ``RSASSA-PKCS1-v1_5``,
+    ``RSASSA-PSS``, ``ECDSA``, ``Ed25519`` …; ``signature_hash`` is ``sha256`` …, empty if the
+    scheme has none of its own.
+    """
+
+    der: bytes = field(repr=False)
+    sha256: str
+    thumbprint: str = field(compare=False)
+    spki_sha256: str = field(compare=False)
+    serial: int = field(compare=False)
+    subject: tuple[tuple[str, str], ...] = field(compare=False)
+    issuer: tuple[tuple[str, str], ...] = field(compare=False)
+    subject_key: tuple = field(compare=False, repr=False)
+    issuer_key: tuple = field(compare=False, repr=False)
+    dns_names: tuple[str, ...] = field(compare=False)
+    other_names: tuple[str, ...] = field(compare=False)
+    not_before: datetime = field(compare=False)
+    not_after: datetime = field(compare=False)
+    key_algorithm: str = field(compare=False)
+    key_bits: int = field(compare=False)
+    signature_scheme: str = field(compare=False)
+    signature_hash: str = field(compare=False)
+    extended_key_usage: tuple[str, ...] | None = field(compare=False)
+    key_usage: frozenset[str] | None = field(compare=False)
+    crl_urls: tuple[str, ...] = field(compare=False)
+    is_ca: bool = field(compare=False)
+    path_length: int | None = field(compare=False)
+    subject_key_id: bytes = field(compare=False, repr=False)
+    authority_key_id: bytes = field(compare=False, repr=False)
+    permitted_names: tuple[str, ...] | None = field(compare=False)
+    excluded_names: tuple[str, ...] = field(compare=False)
+
+    @property
+    def common_names(self) -> tuple[str, ...]:
+        """Every common name of the subject, in order; a public CA may leave none."""
+        return tuple(value for name, value in self.subject if name == "CN")
+
+    @property
+    def is_self_issued(self) -> bool:
+        """Whether subject and issuer are the same name."""
+        return self.subject_key == self.issuer_key
+
+    @property
+    def issuer_name(self) -> str:
+        """The issuer's common name, or its whole name where it has none."""
+        names = [value for name, value in self.issuer if name == "CN"]
+        return names[-1] if names else name_text(self.issuer)
+
+    def is_valid_on(self, day: date) -> bool:
+        """Whether a day lies within the validity; both its first and its last day count."""
+        return self.not_before.date() <= day <= self.not_after.date()
+
+
+def name_text(name: tuple[tuple[str, str], ...]) -> str:
+    """Write a distinguished name on one line, in the certificate's own order.
+
+    Returns
+    -------
+    str
+        ``CN=…, O=…``; empty for an empty name. Meant to be read, not to be parsed.
+    """
+    return ", ".join(f"{field_name}={value}" for field_name, value in name)
+
+
+def read_certificate(der: bytes) -> Certificate:
+    """Read one DER certificate.
+
+    Parameters
+    ----------
+    der : bytes
+        Exactly one certificate.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    BadCertificate
+        If any part that lyncnb looks at cannot be read: version, names, dates, key, an
+        extension twice, an extension that is not what its OID says.
+
+    Notes
+    -----
+    Source: RFC 5280 sections 4.1 and 4.2.
+    """
+    try:
+        with warnings.catch_warnings():
+            # pyca warns of what a later version will refuse (a negative serial number …);
+            # what matters of that is a finding here.
+            warnings.simplefilter("ignore")
+            return _facts(der, x509.load_der_x509_certificate(der))
+    except _READ_ERRORS as error:
+        raise BadCertificate(_first_line(error)) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
+    if certificate.version is not x509.Version.v3 and len(certificate.extensions):
+        raise ValueError("extensions in a certificate that is not version 3")
+    _refuse_two_algorithms(der)
+    extensions = {extension.oid: extension.value for extension in certificate.extensions}
+    dns_names, other_names = _alternative_names(extensions)
+    key_algorithm, key_bits, spki_sha256 = _key_facts(certificate)
+    scheme, hash_name = _signature_facts(certificate)
+    constraints = extensions.get(x509.NameConstraints.oid)
+    basic = extensions.get(x509.BasicConstraints.oid)
+    return Certificate(
+        der=der,
+        sha256=hashlib.sha256(der).hexdigest(),
+        thumbprint=hashlib.sha1(der, usedforsecurity=False).hexdigest().upper(),
+        spki_sha256=spki_sha256,
+        serial=certificate.serial_number,
+        subject=_name_fields(certificate.subject),
+        issuer=_name_fields(certificate.issuer),
+        subject_key=_name_key(certificate.subject),
+        issuer_key=_name_key(certificate.issuer),
+        dns_names=dns_names,
+        other_names=other_names,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        key_algorithm=key_algorithm,
+        key_bits=key_bits,
+        signature_scheme=scheme,
+        signature_hash=hash_name,
+        extended_key_usage=_extended_key_usage(extensions),
+        key_usage=_key_usage(extensions),
+        crl_urls=_crl_urls(extensions),
+        is_ca=bool(basic is not None and basic.ca),
+        path_length=basic.path_length if basic is not None else None,
+        subject_key_id=_key_id(extensions.get(x509.SubjectKeyIdentifier.oid), "digest"),
+        authority_key_id=_key_id(extensions.get(x509.AuthorityKeyIdentifier.oid), "key_identifier"),
+        permitted_names=_subtrees(constraints and constraints.permitted_subtrees),
+        excluded_names=_subtrees(constraints and constraints.excluded_subtrees) or (),
+    )
+
+
+def _refuse_two_algorithms(der: bytes) -> None:
+    """Refuse a certificate that names one algorithm inside and another outside its signature.
+
+    Source: RFC 5280 section 4.1.1.2; only the inner one is protected by the signature.
+    """
+    whole = read_element(der, 0, len(der))
+    content, outer, _ = children(der, whole)
+    fields = children(der, content)
+    inner = fields[2] if fields[0].tag == 0xA0 else fields[1]
+    if der[inner.begin : inner.end] != der[outer.begin : outer.end]:
+        raise ValueError("the signature algorithm inside differs from the one outside")
+
+
+def _name_fields(name: x509.Name) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (FIELD_NAMES.get(entry.oid, entry.oid.dotted_string), _value_text(entry.value))
+        for entry in name
+    )
+
+
+def _value_text(value: str | bytes) -> str:
+    # A BIT STRING in a name comes as bytes; nobody has such a subject planned.
+    return value if isinstance(value, str) else "#" + value.hex()
+
+
+def _name_key(name: x509.Name) -> tuple:
+    """Bring a name to the form in which equal names are equal (RFC 5280 section 7.1)."""
+    return tuple(
+        frozenset(
+            (entry.oid.dotted_string, " ".join(_value_text(entry.value).casefold().split()))
+            for entry in rdn
+        )
+        for rdn in name.rdns
+    )
+
+
+def _alternative_names(extensions: dict) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names = extensions.get(x509.SubjectAlternativeName.oid)
+    if names is None:
+        return (), ()
+    other = [name for name in names if not isinstance(name, x509.DNSName)]
+    return (
+        tuple(names.get_values_for_type(x509.DNSName)),
+        tuple(f"{type(name).__name__} {_general_value(name)}" for name in other),
+    )
+
+
+def _general_value(name: x509.GeneralName) -> str:
+    value = name.value
+    if isinstance(value, x509.Name):
+        return value.rfc4514_string()
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
+    """Name the key's algorithm and size, and hash its SubjectPublicKeyInfo."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        # A key that pyca cannot use is none that we made; it needs only to differ from ours.
+        unusable = hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()
+        return certificate.public_key_algorithm_oid.dotted_string, 0, unusable
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    digest = hashlib.sha256(spki).hexdigest()
+    if isinstance(key, rsa.RSAPublicKey):
+        return "RSA", key.key_size, digest
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return "ECDSA", key.key_size, digest
+    if isinstance(key, dsa.DSAPublicKey):
+        return "DSA", key.key_size, digest
+    return type(key).__name__.removesuffix("PublicKey"), 0, digest
+
+
+def _signature_facts(certificate: x509.Certificate) -> tuple[str, str]:
+    oid = certificate.signature_algorithm_oid
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return _SCHEMES.get(oid, oid.dotted_string), ""
+    hash_name = algorithm.name if algorithm else ""
+    if oid in _SCHEMES:
+        return _SCHEMES[oid], hash_name
+    scheme = "RSASSA-PKCS1-v1_5" if oid.dotted_string.startswith("1.2.840.113549.1.1.") else ""
+    if oid.dotted_string.startswith("1.2.840.10045.4."):
+        scheme = "ECDSA"
+    return scheme or oid.dotted_string, hash_name
+
+
+def _extended_key_usage(extensions: dict) -> tuple[str, ...] | None:
+    usages = extensions.get(x509.ExtendedKeyUsage.oid)
+    if usages is None:
+        return None
+    return tuple(EKU_NAMES.get(oid, oid.dotted_string) for oid in usages)
+
+
+def _key_usage(extensions: dict) -> frozenset[str] | None:
+    usage = extensions.get(x509.KeyUsage.oid)
+    if usage is None:
+        return None
+    return frozenset(name for attribute, name in _KEY_USAGES.items() if getattr(usage, attribute))
+
+
+def _crl_urls(extensions: dict) -> tuple[str, ...]:
+    points = extensions.get(x509.CRLDistributionPoints.oid) or ()
+    return tuple(
+        str(name.value)
+        for point in points
+        for name in point.full_name or ()
+        if isinstance(name, x509.UniformResourceIdentifier)
+    )
+
+
+def _key_id(extension: object, attribute: str) -> bytes:
+    return getattr(extension, attribute, None) or b""
+
+
+def _subtrees(names: list | None) -> tuple[str, ...] | None:
+    """List the DNS subtrees; None if DNS names are not constrained at all."""
+    found = [name.value for name in names or () if isinstance(name, x509.DNSName)]
+    return tuple(found) if found else None

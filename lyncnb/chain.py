@@ -1,0 +1,234 @@
+"""The certification path of a certificate: who signed whom, found by checking signatures.
+
+No trust store is asked: lyncnb cannot know which roots the servers trust, and a private CA of
+2008 breaks rules of the Web PKI that Windows never asked for. What is checked is what any
+verifier needs: each certificate is signed by the next one, and the next one is a CA in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+
+from .certificates import Certificate, name_text
+from .signatures import is_signed_by
+
+#: Real paths have two to five certificates; cross-signed CAs can be made to form endless ones.
+MAX_PATH = 8
+
+#: Candidates looked at for one issuer name. A folder of returned files holds each CA once or
+#: twice; more of one name is an attempt to make the search long.
+MAX_CANDIDATES = 16
+
+#: Paths compared for one certificate. Cross-signing gives two or three.
+MAX_PATHS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """Something wrong with a path: the code of a check, and the particulars."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """The certificates above one certificate.
+
+    ``issuers`` begins with the certificate's issuer; the last one is self-signed if
+    ``is_complete``. ``objections`` are in the order of the path.
+    """
+
+    issuers: tuple[Certificate, ...]
+    is_complete: bool
+    objections: tuple[Objection, ...]
+
+
+class Issuers:
+    """CA certificates by subject name, with the signatures already checked.
+
+    The one mutable thing here is the memory of :func:`is_signed_by`: a thousand certificates
+    share an issuing CA, and its own path is then walked once.
+    """
+
+    def __init__(self, certificates: Iterable[Certificate]):
+        self._by_name: dict[tuple, list[Certificate]] = {}
+        self._signed: dict[tuple[str, str], bool | None] = {}
+        for certificate in sorted(set(certificates), key=_newest_first):
+            self._by_name.setdefault(certificate.subject_key, []).append(certificate)
+
+    def candidates(self, certificate: Certificate) -> Iterator[Certificate]:
+        """List the certificates whose subject is this one's issuer, likeliest first."""
+        named = self._by_name.get(certificate.issuer_key, [])[:MAX_CANDIDATES]
+        wanted = certificate.authority_key_id
+        # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1), hence the sort.
+        return iter(sorted(named, key=lambda found: wanted != found.subject_key_id))
+
+    def signed(self, certificate: Certificate, issuer: Certificate) -> bool | None:
+        """Tell whether ``issuer`` signed ``certificate``, see :func:`is_signed_by`."""
+        pair = (certificate.sha256, issuer.sha256)
+        if pair not in self._signed:
+            self._signed[pair] = is_signed_by(certificate, issuer)
+        return self._signed[pair]
+
+
+def _newest_first(certificate: Certificate) -> tuple:
+    return (-certificate.not_after.timestamp(), certificate.sha256)
+
+
+def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Path:
+    """Find the path from a certificate up to a self-signed one.
+
+    Parameters
+    ----------
+    certificate : Certificate
+        The end-entity certificate.
+    issuers : Issuers
+        Every CA certificate that came along or came earlier.
+    today : date
+        The day on which the CA certificates must be in force.
+
+    Returns
+    -------
+    Path
+        The path with the fewest objections among those that end in a self-signed certificate,
+        else the longest one found.
+
+    Notes
+    -----
+    Source: RFC 5280 sections 6.1.3 to 6.1.5; RFC 4158 section 2 for choosing among paths.
+    """
+    wrong: list[Objection] = []
+    walked = islice(_walk(certificate, (), issuers, wrong), MAX_PATHS)
+    judged = [
+        (complete, objections_to(certificate, found, today=today), found)
+        for found, complete in walked
+    ]
+    complete, objections, found = min(
+        judged, key=lambda path: (not path[0], len(path[1]), -len(path[2]))
+    )
+    if not complete:
+        objections += tuple(dict.fromkeys(wrong)) or (_missing(certificate, found),)
+    return Path(issuers=found, is_complete=complete, objections=objections)
+
+
+def _walk(
+    certificate: Certificate,
+    above: tuple[Certificate, ...],
+    issuers: Issuers,
+    wrong: list[Objection],
+) -> Iterator[tuple[tuple[Certificate, ...], bool]]:
+    """Yield every chain of issuers with whether it ends in a self-signed certificate."""
+    last = above[-1] if above else certificate
+    if above and last.is_self_issued and issuers.signed(last, last):
+        yield above, True
+        return
+    extended = False
+    for candidate in issuers.candidates(last) if len(above) < MAX_PATH else ():
+        if candidate == certificate or candidate in above:
+            continue
+        signed = issuers.signed(last, candidate)
+        if signed:
+            extended = True
+            yield from _walk(certificate, (*above, candidate), issuers, wrong)
+        else:
+            wrong.append(_wrong(last, candidate, signed))
+    if not extended:
+        yield above, False
+
+
+def _wrong(certificate: Certificate, candidate: Certificate, signed: bool | None) -> Objection:
+    subject, issuer = name_text(certificate.subject), name_text(candidate.subject)
+    if signed is None:
+        return Objection(
+            code="chain-signature-not-checked",
+            detail=f'the signature on "{subject}" is {certificate.signature_scheme}'
+            f"{' with ' + certificate.signature_hash if certificate.signature_hash else ''}, "
+            "which this computer cannot check",
+        )
+    return Objection(
+        code="chain-signature-wrong",
+        detail=f'"{issuer}" ({candidate.thumbprint}) has the issuer\'s name, but did not sign '
+        f'"{subject}"',
+    )
+
+
+def _missing(certificate: Certificate, found: tuple[Certificate, ...]) -> Objection:
+    last = found[-1] if found else certificate
+    return Objection(
+        code="chain-incomplete", detail=f'no certificate of "{name_text(last.issuer)}" came along'
+    )
+
+
+def objections_to(
+    certificate: Certificate, path: tuple[Certificate, ...], *, today: date
+) -> tuple[Objection, ...]:
+    """List what is wrong with the CA certificates of a path.
+
+    Parameters
+    ----------
+    certificate : Certificate
+        The end-entity certificate.
+    path : tuple of Certificate
+        Its issuers, nearest first, each known to have signed the one before.
+    today : date
+        The day of judgement.
+
+    Returns
+    -------
+    tuple of Objection
+        Empty if each is a CA, may sign, is in force, and allows the names and the depth.
+    """
+    found: list[Objection] = []
+    below = (certificate, *path)
+    for depth, issuer in enumerate(path):
+        who = f'"{name_text(issuer.subject)}"'
+        is_root = depth == len(path) - 1 and issuer.is_self_issued
+        # A version 1 root has no extensions to say that it is a CA; RFC 5280 leaves it to the
+        # one who trusts it.
+        may_sign = issuer.key_usage is None or "keyCertSign" in issuer.key_usage
+        if not may_sign or not (issuer.is_ca or (is_root and issuer.key_usage is None)):
+            found.append(Objection(code="chain-issuer-not-ca", detail=f"{who} may not sign"))
+        if issuer.path_length is not None and issuer.path_length < _cas_below(below, depth):
+            limit = f"{who} allows {issuer.path_length} CA certificates below it"
+            found.append(Objection(code="chain-issuer-not-ca", detail=limit))
+        if not issuer.is_valid_on(today):
+            days = f"{issuer.not_before:%Y-%m-%d} to {issuer.not_after:%Y-%m-%d}"
+            found.append(
+                Objection(code="chain-issuer-not-in-force", detail=f"{who} is valid {days}")
+            )
+        if not is_root and issuer.signature_hash in ("md5", "sha1"):
+            weak = f"{who} is signed with {issuer.signature_hash.upper()}"
+            found.append(Objection(code="chain-signature-hash-weak", detail=weak))
+        found.extend(_name_objections(certificate, issuer, who))
+    if path and certificate.not_after > path[0].not_after:
+        late = f"{certificate.not_after:%Y-%m-%d} is after {path[0].not_after:%Y-%m-%d}"
+        found.append(Objection(code="outlives-issuer", detail=late))
+    return tuple(found)
+
+
+def _cas_below(below: tuple[Certificate, ...], depth: int) -> int:
+    # Self-issued certificates (a CA renewing its key) do not count, RFC 5280 section 4.2.1.9.
+    return sum(not issuer.is_self_issued for issuer in below[1 : depth + 1])
+
+
+def _name_objections(
+    certificate: Certificate, issuer: Certificate, who: str
+) -> Iterator[Objection]:
+    """Check the DNS names against an issuer's name constraints (RFC 5280 section 4.2.1.10)."""
+    for name in certificate.dns_names:
+        allowed = issuer.permitted_names
+        if allowed is not None and not any(_is_within(name, base) for base in allowed):
+            detail = f"{who} may not name {name}; it is limited to {', '.join(allowed)}"
+            yield Objection(code="name-constraints-violated", detail=detail)
+        elif any(_is_within(name, base) for base in issuer.excluded_names):
+            detail = f"{who} excludes {name}"
+            yield Objection(code="name-constraints-violated", detail=detail)
+
+
+def _is_within(name: str, base: str) -> bool:
+    name, base = name.casefold(), base.casefold().lstrip(".")
+    return not base or name == base or name.endswith("." + base)

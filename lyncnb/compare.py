@@ -1,0 +1,298 @@
+"""A returned certificate against what was planned: a finding for every difference.
+
+Pure: the plan's entry, the certificate and the day in; findings out. What a finding means, how
+bad it is and who says so is data (``authorities/returned.toml``).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from functools import cache
+from importlib.resources import files as package_files
+
+from .certificates import Certificate
+from .errors import RulesError
+from .names import BadName, DnsName, parse_name, shown
+from .plan import Finding
+from .rules import CheckRule
+
+Difference = tuple[str, str]  # code, message
+Entry = Mapping[str, object]  # a certificate of the plan document
+
+_SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
+_SHA2 = ("sha224", "sha256", "sha384", "sha512")
+
+
+@cache
+def _document() -> Mapping[str, object]:
+    path = package_files(__package__) / "authorities" / "returned.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise RulesError(f"authorities/returned.toml: {error}", hint="reinstall lyncnb") from None
+
+
+@cache
+def returned_checks() -> Mapping[str, CheckRule]:
+    """Return the checks of returned certificates, by code.
+
+    Raises
+    ------
+    RulesError
+        If the data file has a mistake; it names the place.
+    """
+    checks = {}
+    for place, entry in enumerate(_document()["check"]):
+        try:
+            values = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
+            rule = CheckRule(**values)
+        except TypeError as error:
+            raise RulesError(f"authorities/returned.toml, check[{place}]: {error}") from None
+        if rule.code in checks or rule.severity not in ("error", "warning", "notice"):
+            raise RulesError(f"authorities/returned.toml, check[{place}]: {rule.code!r}")
+        checks[rule.code] = rule
+    return checks
+
+
+def finding(code: str, about: str, message: str) -> Finding:
+    """Make a finding of a code of ``authorities/returned.toml``.
+
+    Parameters
+    ----------
+    code : str
+        A code of the file.
+    about : str
+        Id of a request, or name of a returned file.
+    message : str
+        What was found, with the value.
+    """
+    rule = returned_checks()[code]
+    return Finding(
+        code=code,
+        severity=rule.severity,
+        about=about,
+        message=message,
+        hint=rule.hint,
+        source=rule.source,
+    )
+
+
+def findings(entry: Entry, differences: Iterable[Difference]) -> tuple[Finding, ...]:
+    """Make findings about one planned certificate; checks that are not asked of it are left out.
+
+    Parameters
+    ----------
+    entry : Mapping
+        The certificate's entry of the plan document.
+    differences : iterable of (code, message)
+        What was found.
+    """
+    kept = []
+    for code, message in differences:
+        rule = returned_checks()[code]
+        if rule.issuers and entry["issuer"] not in rule.issuers:
+            continue
+        if rule.roles and entry["role"] not in rule.roles:
+            continue
+        kept.append(finding(code, str(entry["id"]), message))
+    return tuple(dict.fromkeys(kept))
+
+
+def compare_certificate(
+    certificate: Certificate, entry: Entry, *, today: date, validity_days: int = 0
+) -> tuple[Finding, ...]:
+    """Compare a returned certificate with its entry of the plan.
+
+    Parameters
+    ----------
+    certificate : Certificate
+        The end-entity certificate.
+    entry : Mapping
+        The certificate's entry of the plan document (``lyncnb-plan/1``).
+    today : date
+        The day of judgement.
+    validity_days : int, optional
+        Validity that was asked for, in days; 0 if none was.
+
+    Returns
+    -------
+    tuple of Finding
+        One per difference, in the order subject, names, usages, key, signature, validity;
+        empty if the certificate is what was planned.
+    """
+    return findings(
+        entry,
+        [
+            *_subject(certificate, entry),
+            *_names(certificate, entry),
+            *_name_forms(certificate),
+            *_extended_key_usage(certificate, entry),
+            *_key_usage(certificate),
+            *_key(certificate, entry),
+            *_signature(certificate, entry),
+            *_revocation(certificate),
+            *_validity(certificate, today, validity_days),
+        ],
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(shown(name) for name in sorted(names))
+
+
+def _folded(text: str) -> str:
+    # caseIgnoreMatch, RFC 5280 section 7.1: case and runs of spaces do not count.
+    return " ".join(text.casefold().split())
+
+
+def _subject(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
+    planned: Mapping[str, str] = entry["subject"]
+    wanted, present = planned["CN"], certificate.common_names
+    if not present:
+        yield "common-name-missing", f"planned {shown(wanted)}, the certificate has none"
+    elif wanted.casefold() not in [name.casefold() for name in present]:
+        yield "common-name-changed", f"planned {shown(wanted)}, it is {_listed(present)}"
+    if len(present) > 1:
+        yield "common-name-several", f"it has {len(present)}: {_listed(present)}"
+    found: dict[str, list[str]] = {}
+    for name, value in certificate.subject:
+        found.setdefault(name, []).append(value)
+    for name, value in planned.items():
+        if name == "CN":
+            continue
+        if name not in found:
+            yield "subject-field-dropped", f"{name}={shown(value)} was asked for"
+        elif [_folded(one) for one in found[name]] != [_folded(value)]:
+            now = ", ".join(shown(one) for one in found[name])
+            yield "subject-field-changed", f"{name}: planned {shown(value)}, it is {now}"
+    for name in found:
+        if name not in planned and name != "CN":
+            values = ", ".join(shown(one) for one in found[name])
+            yield "subject-field-added", f"{name}: {values}"
+
+
+def _names(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
+    planned = {name.casefold() for name in entry["san"]}
+    present = {name.casefold() for name in certificate.dns_names}
+    common = {name.casefold() for name in certificate.common_names}
+    added = present - planned
+    if not planned and present and present == {entry["subject"]["CN"].casefold()}:
+        yield "subject-repeated-in-san", f"{_listed(present)}"
+        added = set()
+    wildcards = [DnsName(name) for name in added if name.startswith("*.")]
+    missing = planned - present
+    covered = {name for name in missing if any(wild.covers(name) for wild in wildcards)}
+    if covered:
+        by = _listed(wild for wild in wildcards if any(wild.covers(name) for name in covered))
+        yield "names-replaced-by-wildcard", f"{by} stands for {_listed(covered)}"
+    if missing - covered:
+        yield "names-missing", _listed(missing - covered)
+    if added:
+        yield "names-added", _listed(added)
+    if certificate.other_names:
+        yield "other-names-added", _listed(certificate.other_names)
+    if (planned or present) and common - present:
+        yield "common-name-not-in-san", _listed(common - present)
+
+
+def _name_forms(certificate: Certificate) -> Iterator[Difference]:
+    for name in certificate.dns_names:
+        try:
+            parsed, _ = parse_name(name, allow_wildcard=True, allow_single_label=True)
+        except BadName as error:
+            yield "name-malformed", error.message
+            continue
+        # A name that had to be cleaned (a blank, a trailing dot, a letter outside ASCII) is none.
+        if parsed != name.casefold():
+            yield "name-malformed", f"{shown(name)} is no host name as it stands"
+        elif parsed.is_wildcard and parsed.parent.is_public_suffix:
+            yield "wildcard-on-public-suffix", f"{name}"
+
+
+def _extended_key_usage(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
+    usages = certificate.extended_key_usage
+    if usages is None:
+        yield "eku-server-auth-absent", "it has no extended key usage at all"
+        return
+    planned = tuple(entry["eku"])
+    listed = ", ".join(usages)
+    if "serverAuth" not in usages:
+        yield "eku-server-auth-absent", f"it has {listed}"
+    for usage in planned:
+        if usage != "serverAuth" and usage not in usages:
+            yield "eku-missing", f"{usage} was asked for, it has {listed}"
+    for usage in usages:
+        if usage not in planned and usage != "serverAuth":
+            codes = {"clientAuth": "eku-client-auth-added", "anyExtendedKeyUsage": "eku-any"}
+            yield codes.get(usage, "eku-added"), f"it has {listed}, planned {', '.join(planned)}"
+
+
+def _key_usage(certificate: Certificate) -> Iterator[Difference]:
+    usage = certificate.key_usage
+    if usage is None:
+        yield "key-usage-absent", "it has no key usage extension"
+        return
+    listed = ", ".join(sorted(usage)) or "nothing"
+    if "digitalSignature" not in usage:
+        yield "key-usage-digital-signature-absent", f"it allows {listed}"
+    if "keyEncipherment" not in usage and certificate.key_algorithm == "RSA":
+        yield "key-usage-key-encipherment-absent", f"it allows {listed}"
+    if "keyCertSign" in usage:
+        yield "key-usage-certificate-signing", f"it allows {listed}"
+
+
+def _key(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
+    planned = (entry["key"]["algorithm"], entry["key"]["bits"])
+    present = (certificate.key_algorithm, certificate.key_bits)
+    if planned != present:
+        message = f"planned {planned[0]} {planned[1]}, it is {present[0]} {present[1]}"
+        yield "key-differs-from-plan", message
+
+
+def _signature(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
+    scheme, hash_name = certificate.signature_scheme, certificate.signature_hash
+    if scheme == "RSASSA-PSS":
+        yield "signature-pss", f"it is signed with RSASSA-PSS and {hash_name or 'no known hash'}"
+    elif scheme not in _SUPPORTED_SCHEMES or not hash_name:
+        yield "signature-scheme-unsupported", f"it is signed with {scheme}"
+        return
+    if hash_name == "sha1":
+        yield "signature-hash-sha1", "the CA signed with SHA-1"
+        yield "signature-hash-sha1-public", "the CA signed with SHA-1"
+    elif hash_name not in _SHA2:
+        yield "signature-hash-weak", f"the CA signed with {hash_name.upper()}"
+    elif hash_name != entry["hash"]:
+        yield "signature-hash-differs", f"planned {entry['hash']}, the CA signed with {hash_name}"
+
+
+def _revocation(certificate: Certificate) -> Iterator[Difference]:
+    urls = certificate.crl_urls
+    if not urls:
+        yield "crl-distribution-point-absent", "it names no place of a revocation list"
+    elif all(url.casefold().startswith("ldap:") for url in urls):
+        yield "crl-distribution-point-ldap-only", f"{shown(urls[0])}"
+
+
+def _validity(certificate: Certificate, today: date, validity_days: int) -> Iterator[Difference]:
+    begins, ends = certificate.not_before, certificate.not_after
+    if ends.date() < today:
+        yield "certificate-expired", f"it ended on {ends:%Y-%m-%d}"
+    if begins.date() > today:
+        yield "not-yet-valid", f"it begins on {begins:%Y-%m-%d}"
+    # RFC 5280 section 4.1.2.5: the last second counts as well.
+    lasts = ends - begins + timedelta(seconds=1)
+    # CAs date the beginning back by minutes or hours, at the cost of the end: a day is no news.
+    if validity_days and lasts < timedelta(days=validity_days - 1):
+        yield "validity-shorter-than-asked", f"asked for {validity_days} days, it has {lasts.days}"
+    limits = [limit for limit in _document()["validity_limit"] if limit["begins"] <= begins.date()]
+    if limits and lasts > timedelta(days=limits[-1]["days"]):
+        days, since = limits[-1]["days"], limits[-1]["begins"]
+        message = f"{_days(lasts)}; the limit is {days} days for what begins on {since} or later"
+        yield "validity-over-public-limit", message
+
+
+def _days(span: timedelta) -> str:
+    rest = span - timedelta(days=span.days)
+    return f"it lasts {span.days} days" + (f" and {rest.seconds} s" if rest else "")
