@@ -171,7 +171,7 @@ def to_html(frame: DataFrame, *, caption: str = "", limit: int | None = ROWS_SHO
         A fragment that can stand alone in a cell's output.
     """
     columns, rows = from_frame(frame)
-    return _TABLE_STYLE + rows_to_html(columns, rows, caption=caption, limit=limit)
+    return rows_to_html(columns, rows, caption=caption, limit=limit)
 
 
 def rows_to_html(
@@ -195,9 +195,9 @@ def rows_to_html(
     Returns
     -------
     str
-        ``<table>…</table>``, and a ``<p>`` if rows were left out.
+        ``<style>``, ``<table>…</table>``, and a ``<p>`` if rows were left out.
     """
-    lines = ['<table class="lyncnb-table">']
+    lines = [f'{_TABLE_STYLE}<table class="lyncnb-table">']
     if caption:
         lines.append(f"<caption>{_escape(caption)}</caption>")
     headings = "".join(f'<th scope="col">{_escape(heading)}</th>' for heading in columns)
