@@ -1,0 +1,301 @@
+"""One planned certificate and one key to a certification request, in memory; and back again.
+
+PKCS #10 (RFC 2986) with the names in the signed extensionRequest (RFC 2985 section 5.4.2), never
+as a request attribute: a CA need not be told to believe attributes. Nothing that Microsoft's tools
+add about user, machine or process goes in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
+
+from . import keys
+from .content import RequestContent, content_differences, content_of
+from .errors import BundleError, PlanError
+from .fields import EXTENDED_KEY_USAGES
+
+if TYPE_CHECKING:
+    from .plan import PlannedCertificate
+
+_SUBJECT = {
+    "CN": NameOID.COMMON_NAME,
+    "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "O": NameOID.ORGANIZATION_NAME,
+    "L": NameOID.LOCALITY_NAME,
+    "ST": NameOID.STATE_OR_PROVINCE_NAME,
+    "C": NameOID.COUNTRY_NAME,
+}
+_SHORT = {oid: short for short, oid in _SUBJECT.items()}
+_EKU = {name: x509.ObjectIdentifier(oid) for name, oid in EXTENDED_KEY_USAGES.items()}
+_EKU_NAMES = {oid: name for name, oid in _EKU.items()}
+_HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+_KEY_USAGE_NAMES = {
+    "digitalSignature": "digital_signature",
+    "contentCommitment": "content_commitment",
+    "keyEncipherment": "key_encipherment",
+    "dataEncipherment": "data_encipherment",
+    "keyAgreement": "key_agreement",
+    "keyCertSign": "key_cert_sign",
+    "cRLSign": "crl_sign",
+}
+_EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
+_MAX_BYTES = 1 << 20
+_UNREADABLE = (
+    *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion),
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificationRequest:
+    """A signed certification request (RFC 2986 section 4.2).
+
+    Parameters
+    ----------
+    der, pem : bytes
+        The request itself; ``pem`` is what stands in the file.
+    content : RequestContent
+        What it asks for.
+    spki_sha256, csr_sha256 : str
+        SHA-256, hexadecimal, of the SubjectPublicKeyInfo and of the whole request, both of the
+        DER bytes: line ends and armour do not count.
+    public_key : keys.PublicKey
+        The public half of its key.
+    """
+
+    der: bytes = field(repr=False)
+    pem: bytes = field(repr=False)
+    content: RequestContent
+    spki_sha256: str
+    csr_sha256: str
+    public_key: keys.PublicKey = field(repr=False, compare=False)
+    _parsed: x509.CertificateSigningRequest = field(repr=False, compare=False)
+
+    def signature_verifies(self) -> bool | None:
+        """Tell whether the request is signed with its own key; None if that cannot be judged.
+
+        Not ``is_signature_valid``: that says False for every SHA-1 signature, good or bad.
+        """
+        return _verify(self._parsed, self.public_key)
+
+
+def build_request(
+    certificate: PlannedCertificate | RequestContent, key: keys.PrivateKey
+) -> CertificationRequest:
+    """Make and sign the request for a planned certificate.
+
+    PKCS #1 v1.5 for RSA (Lync Server 2013 does not take RSASSA-PSS), ECDSA otherwise. With an RSA
+    key the same plan gives the same bytes.
+
+    Parameters
+    ----------
+    certificate : PlannedCertificate or RequestContent
+        What to ask for. Without names there is no subjectAltName at all.
+    key : PrivateKey
+        Of the planned algorithm and size.
+
+    Returns
+    -------
+    CertificationRequest
+        Read back from its own bytes, and its signature verified.
+
+    Raises
+    ------
+    PlanError
+        If such a request cannot be: subject too long, hash unknown, key of another size.
+    """
+    content = certificate if isinstance(certificate, RequestContent) else content_of(certificate)
+    if (found := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
+        raise PlanError(f"the key is {found[0]} {found[1]}, the plan says {content.key}")
+    if content.hash not in _HASHES:
+        raise PlanError(
+            f"a request cannot be signed with {content.hash}", hint=f"take {', '.join(_HASHES)}"
+        )
+    try:
+        builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(content.subject))
+        if content.names:
+            names = [x509.DNSName(name) for name in content.names]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        builder = builder.add_extension(_key_usage(content.key_usage), critical=True)
+        if content.extended_key_usage:
+            builder = builder.add_extension(_eku(content.extended_key_usage), critical=False)
+        signed = builder.sign(key, _HASHES[content.hash]())
+    except ValueError as error:
+        about = dict(content.subject).get("CN", "")
+        raise PlanError(
+            f"no request can be made for {about!r}: {error}", hint="see what check_plan says of it"
+        ) from None
+    return _checked(parse_request(signed.public_bytes(serialization.Encoding.DER)), content, key)
+
+
+def _checked(
+    request: CertificationRequest, content: RequestContent, key: keys.PrivateKey
+) -> CertificationRequest:
+    """Look at the finished bytes before anybody gets them."""
+    if request.content != content:
+        what = "; ".join(content_differences(content, request.content))
+        raise PlanError(f"the finished request is not what was planned: {what}")
+    if not keys.public_matches(key, request.public_key) or not request.signature_verifies():
+        raise PlanError("the request does not belong to its key", hint="test this machine's memory")
+    return request
+
+
+def _subject(fields: tuple[tuple[str, str], ...]) -> x509.Name:
+    # The most significant comes first in the structure (X.501), last in its text (RFC 4514, 2.1).
+    return x509.Name([x509.NameAttribute(_SUBJECT[short], value) for short, value in fields[::-1]])
+
+
+@lru_cache(maxsize=16)
+def _key_usage(usages: tuple[str, ...]) -> x509.KeyUsage:
+    flags = {name: usage in usages for usage, name in _KEY_USAGE_NAMES.items()}
+    return x509.KeyUsage(**flags, encipher_only=False, decipher_only=False)
+
+
+@lru_cache(maxsize=16)
+def _eku(names: tuple[str, ...]) -> x509.ExtendedKeyUsage:
+    return x509.ExtendedKeyUsage([_EKU.get(name) or x509.ObjectIdentifier(name) for name in names])
+
+
+def parse_request(data: bytes, *, name: str = "the request") -> CertificationRequest:
+    """Read a request in PEM or DER.
+
+    The signature is not judged here; ask :meth:`CertificationRequest.signature_verifies`.
+
+    Parameters
+    ----------
+    data : bytes
+        At most 1 MiB.
+    name : str, optional
+        File name for messages.
+
+    Raises
+    ------
+    BundleError
+        If it is no certification request with an RSA or ECDSA key.
+    """
+    try:
+        if len(data) > _MAX_BYTES:
+            raise ValueError(f"longer than {_MAX_BYTES} bytes")
+        if data[:1] == b"0":
+            parsed = x509.load_der_x509_csr(data)
+        else:
+            parsed = x509.load_pem_x509_csr(data)
+        public_key = parsed.public_key()
+        content = _content(parsed, public_key)
+    except _UNREADABLE as error:
+        raise BundleError(
+            f"{name} is no certification request that can be read: {error}",
+            hint="restore the file from a copy, or remove it and run the same again",
+        ) from None
+    der = parsed.public_bytes(serialization.Encoding.DER)
+    return CertificationRequest(
+        der=der,
+        pem=parsed.public_bytes(serialization.Encoding.PEM),
+        content=content,
+        spki_sha256=keys.spki_sha256(public_key),
+        csr_sha256=hashlib.sha256(der).hexdigest(),
+        public_key=public_key,
+        _parsed=parsed,
+    )
+
+
+def _content(parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey) -> RequestContent:
+    if not isinstance(public_key, keys.PublicKey):
+        raise ValueError("its key is neither RSA nor ECDSA")
+    algorithm, bits = keys.key_parameters(public_key)
+    found: dict[str, tuple[str, ...]] = {}
+    other = []
+    for extension in parsed.extensions:
+        match value := extension.value:
+            case x509.SubjectAlternativeName():
+                found["names"] = tuple(map(_general_name, value))
+            case x509.ExtendedKeyUsage():
+                found["extended_key_usage"] = tuple(
+                    _EKU_NAMES.get(oid, oid.dotted_string) for oid in value
+                )
+            case x509.KeyUsage():
+                found["key_usage"] = tuple(
+                    usage for usage, name in _KEY_USAGE_NAMES.items() if getattr(value, name)
+                )
+            case _:
+                other.append(extension.oid.dotted_string)
+    other += [a.oid.dotted_string for a in parsed.attributes if a.oid != _EXTENSION_REQUEST]
+    other += _unusual_criticality(parsed)
+    return RequestContent(
+        subject=tuple((_short(a), str(a.value)) for a in parsed.subject)[::-1],
+        names=found.get("names", ()),
+        extended_key_usage=found.get("extended_key_usage", ()),
+        key_usage=found.get("key_usage", ()),
+        key_algorithm=algorithm,
+        key_bits=bits,
+        hash=_hash_name(parsed),
+        other=tuple(other),
+    )
+
+
+def _unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[str]:
+    """Extensions that are marked critical where a plan does not, or the other way round."""
+    return [
+        f"{extension.oid.dotted_string} {'critical' if extension.critical else 'not critical'}"
+        for extension in parsed.extensions
+        if extension.critical != (extension.oid == ExtensionOID.KEY_USAGE)
+    ]
+
+
+def _short(attribute: x509.NameAttribute) -> str:
+    return _SHORT.get(attribute.oid, attribute.oid.dotted_string)
+
+
+def _general_name(name: x509.GeneralName) -> str:
+    kind = type(name).__name__.removesuffix("Name").removesuffix("Address")
+    return name.value if kind == "DNS" else f"{kind}:{name.value}"
+
+
+def _hash_name(parsed: x509.CertificateSigningRequest) -> str:
+    try:
+        algorithm = parsed.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return parsed.signature_algorithm_oid.dotted_string
+    name = algorithm.name if algorithm is not None else "none"
+    pss = parsed.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
+    return f"{name} RSASSA-PSS" if pss else name
+
+
+def _verify(parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey) -> bool | None:
+    try:
+        signed = (parsed.signature, parsed.tbs_certrequest_bytes)
+        algorithm = parsed.signature_hash_algorithm
+        if isinstance(public_key, rsa.RSAPublicKey):
+            scheme = parsed.signature_algorithm_parameters
+            public_key.verify(*signed, scheme, algorithm)
+        else:
+            public_key.verify(*signed, ec.ECDSA(algorithm))
+    except InvalidSignature:
+        return False
+    except (UnsupportedAlgorithm, TypeError, ValueError):
+        return None
+    return True
+
+
+def differences(
+    request: CertificationRequest, certificate: PlannedCertificate | RequestContent
+) -> tuple[str, ...]:
+    """Say field by field what would change if the request were made again from the plan.
+
+    Returns
+    -------
+    tuple of str
+        E.g. ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``; empty if the
+        request asks for exactly what is planned.
+    """
+    planned = certificate if isinstance(certificate, RequestContent) else content_of(certificate)
+    return content_differences(request.content, planned)
