@@ -68,7 +68,7 @@ def open_lab(
     """
     from jupyterlab.labapp import LabApp
 
-    notebook = lay_out(folder)
+    lay_out(folder)
     _prepare_environment()
     arguments = [
         f"--ServerApp.root_dir={Path(folder).resolve()}",
@@ -77,6 +77,7 @@ def open_lab(
         "--ServerApp.allow_remote_access=False",
         "--KernelManager.transport_encryption=auto",
         f"--ServerApp.open_browser={browser}",
+        "--Application.log_level=WARN",  # what is left is the address, and what goes wrong
         *([f"--ServerApp.port={port}", "--ServerApp.port_retries=0"] if port else []),
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -85,8 +86,8 @@ def open_lab(
     provider = server.identity_provider
     if not provider.auth_enabled:
         # The planner's own Jupyter configuration may switch the token off; here it is always on.
-        provider.token = type(provider).token.default(provider)
-    server.log.info("The planning notebook is %s", notebook)
+        provider.token = provider.trait_defaults("token")
+        provider.token_generated = True  # so that the address shown holds it
     server.start()
 
 
