@@ -1,0 +1,210 @@
+"""The words in which rules are written: placeholders, flags, and the records of a rule file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from . import tables
+
+#: What may stand in braces in a template, and what it becomes.
+PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
+    {
+        "computer.fqdn": "the server's own name",
+        "pool.fqdn": "the pool's name",
+        "pool.computers": "the name of every server of the pool",
+        "pool.web_internal_fqdn": "the internal web services name; the pool's name if blank",
+        "pool.web_external_fqdn": "the external web services name",
+        "pool.access_edge_fqdn": "the name of the Access Edge service",
+        "pool.webconf_edge_fqdn": "the name of the Web Conferencing Edge service",
+        "pool.av_edge_fqdn": "the name of the A/V Edge service",
+        "pool.edge_internal_fqdn": "the Edge pool's internal name; the pool's name if blank",
+        "pool.owas_external_fqdn": "the external name of the Office Web Apps farm",
+        "pool.sip_dns_aliases": "every sipinternal or sipexternal name of the pool",
+        "pool.xmpp_domains": "every XMPP domain of the Edge pool",
+        "pool.extra_san": "every further name that the table asks for",
+        "sip_domain": "every SIP domain, the default one first",
+        "default_sip_domain": "the default SIP domain",
+        "autodiscover_internal_extra_domain": "every further domain that the options name",
+        "meet_url.host": "the host of every Meet simple URL in force at the pool's site",
+        "dialin_url.host": "the host of the dial-in simple URL in force at the pool's site",
+        "admin_url.host": "the host of the administrative simple URL in force at the pool's site",
+        "published.web_external_fqdn": "the external web services name of every published pool",
+        "published.meet_url.host": "the host of every Meet simple URL of the published sites",
+        "published.dialin_url.host": "the host of every dial-in simple URL of the published sites",
+    }
+)
+
+#: What a condition may ask: yes/no columns of the table, choices of ``PlanOptions``, ``extra_san``.
+FLAGS: Mapping[str, str] = MappingProxyType(
+    {
+        "autologon": "clients sign in to this pool automatically",
+        "strict_dns": "clients match DNS names strictly",
+        "autodiscover": "Autodiscover is in use",
+        "federation": "the Edge pool federates with other organizations",
+        "client_autoconfig": "clients outside configure themselves",
+        "aol_pic": "public instant messaging with AOL is in use",
+        "mediation_standalone": "the Mediation Servers have no Front End Server beside them",
+        "extra_san": "the pool has further names",
+        "wildcard": "the plan uses wildcards for simple URLs",
+        "autodiscover_https": "Autodiscover is published on port 443",
+        "edge_member_names": "the plan wants the Edge Servers' own names",
+        "xmpp_host_names": "the plan wants xmpp.<domain> names",
+        "reverse_proxy_client_eku": "the plan wants client authentication on reverse proxies",
+    }
+)
+
+PROFILES = ("default", "doc_example")
+LAYOUTS = ("combined", "separate")
+ISSUERS = ("internal", "public")
+SEVERITIES = ("error", "warning", "notice")
+EXTENDED_KEY_USAGES = ("serverAuth", "clientAuth")
+
+#: The form of a template: text, at most one placeholder, text.
+TEMPLATE = re.compile(r"([a-z0-9.*-]*)(?:\{([a-z_.]+)\})?([a-z0-9.-]*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRule:
+    """One kind of name that certificates carry, e.g. ``sip.{sip_domain}``.
+
+    ``template`` holds at most one placeholder; one with many values yields one name each.
+    The name is there if all flags of ``if_all``, one of ``if_any`` (when given) and none of
+    ``unless`` hold. ``wildcard``: a wildcard of the parent domain may stand for it.
+    """
+
+    id: str
+    template: str
+    why: str
+    source: str
+    if_all: tuple[str, ...] = ()
+    if_any: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    wildcard: bool = False
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """Text before the placeholder, the placeholder without braces, text after it."""
+        match = TEMPLATE.fullmatch(self.template)
+        return (match[1], match[2] or "", match[3]) if match else (self.template, "", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRule:
+    """One certificate that a role needs.
+
+    ``issue_per`` is ``computer``, ``pool`` or ``deployment``; the last is for all servers of the
+    roles in ``needed_by``. ``layout`` is ``combined``, ``separate`` or "" (both). ``if_all`` are
+    flags without which the certificate is not needed. ``subject_name`` is the id of a name rule
+    (its first value); ``subject_alt_name`` are ids of name rules, in the order of writing.
+    """
+
+    id: str
+    role: str
+    usages: tuple[str, ...]
+    issue_per: str
+    subject_name: str
+    subject_alt_name: tuple[str, ...]
+    extended_key_usage: tuple[str, ...]
+    issuer: str
+    source: str
+    layout: str = ""
+    profiles: tuple[str, ...] = PROFILES
+    if_all: tuple[str, ...] = ()
+    needed_by: tuple[str, ...] = ()
+    extended_key_usage_if: Mapping[str, tuple[str, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    wildcard: bool = False
+    smallest_key_bits: int = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleRule:
+    """What a role is, as far as certificates care."""
+
+    id: str
+    title: str
+    source: str
+    traits: frozenset[str] = frozenset()  # publishes_web, single_computer, oauth …
+    publish_order: int = 0  # place among the names of a reverse proxy; 0: not published
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRule:
+    """One check: its code, severity, meaning and source.
+
+    ``test`` names the function of ``checks`` that looks (the code with underscores, when left
+    out); several codes may share one. ``roles`` and ``usages`` narrow what it looks at (empty:
+    everything); ``issuers`` likewise (internal, public).
+    """
+
+    code: str
+    severity: str
+    title: str
+    meaning: str
+    hint: str
+    source: str
+    test: str = ""
+    roles: tuple[str, ...] = ()
+    usages: tuple[str, ...] = ()
+    issuers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What one product version asks of each role."""
+
+    product: str
+    title: str
+    roles: Mapping[str, RoleRule]
+    names: Mapping[str, NameRule]
+    certificates: tuple[CertificateRule, ...]
+    checks: Mapping[str, CheckRule]
+    settings: Mapping[str, object]  # the remaining tables of the file, e.g. pfx, deploy
+
+    @property
+    def usages(self) -> frozenset[str]:
+        """Every usage that some certificate of the product has."""
+        return frozenset(usage for rule in self.certificates for usage in rule.usages)
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """List the certificates, one row each, under ``COLUMNS``."""
+        return [
+            (
+                rule.role,
+                rule.usages,
+                rule.layout,
+                rule.profiles,
+                rule.issue_per,
+                self.names[rule.subject_name].template,
+                tuple(self.names[name].template for name in rule.subject_alt_name),
+                rule.extended_key_usage,
+                rule.issuer,
+                rule.source,
+            )
+            for rule in self.certificates
+        ]
+
+    def to_frame(self) -> tables.DataFrame:
+        """Give the certificates as a DataFrame, one row per certificate rule."""
+        return tables.to_frame(COLUMNS, self.rows())
+
+    def _repr_html_(self) -> str:
+        return tables.to_html(COLUMNS, self.rows(), caption=f"What {self.title} asks of each role")
+
+
+COLUMNS = (
+    "Role",
+    "Type",
+    "Layout",
+    "Profile",
+    "Issued per",
+    "Subject name",
+    "Subject alternative names",
+    "EKU",
+    "Issuer",
+    "Source",
+)
