@@ -151,6 +151,7 @@ class CheckRule:
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
     issuers: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # ids of name rules, for tests that look for names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

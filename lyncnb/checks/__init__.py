@@ -1,0 +1,174 @@
+"""``CertificatePlan`` to ``Findings``: what planners get wrong, one short function per test.
+
+Which code, severity, meaning, hint and source a test has, and what it looks at, is data of the
+product (``[[check]]`` in ``products/*.toml``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from ..errors import RulesError
+from ..plan import CertificatePlan, Finding, PlannedCertificate
+from ..rules import CheckRule
+from ..tables import DataFrame, to_frame, to_html
+from .certificates import CERTIFICATE_TESTS
+from .deployment import DEPLOYMENT_TESTS
+from .simple_urls import SIMPLE_URL_TESTS
+from .view import PlanView
+
+SEVERITIES = ("error", "warning", "notice")
+_WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS
+_HEADINGS = ("Severity", "Code", "About", "Finding", "What to do", "Source")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings(Sequence[Finding]):
+    """Findings of a plan, errors first; a sequence that shows itself as a table."""
+
+    items: tuple[Finding, ...] = ()
+
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+    @overload
+    def __getitem__(self, index: slice) -> Findings: ...
+    def __getitem__(self, index):
+        return Findings(self.items[index]) if isinstance(index, slice) else self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.items)
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether one of them is an error."""
+        return any(finding.severity == "error" for finding in self.items)
+
+    def counts(self) -> dict[str, int]:
+        """Number of findings of each severity, e.g. ``{"error": 0, "warning": 2, "notice": 1}``."""
+        severities = [finding.severity for finding in self.items]
+        return {severity: severities.count(severity) for severity in SEVERITIES}
+
+    def of(self, severity: str) -> Findings:
+        """The findings of one severity."""
+        return Findings(tuple(f for f in self.items if f.severity == severity))
+
+    def to_frame(self) -> DataFrame:
+        """Return the findings as a DataFrame, one row each, six text columns."""
+        return to_frame(_HEADINGS, self._rows())
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [(f.severity, f.code, f.about, f.message, f.hint, f.source) for f in self.items]
+
+    def _repr_html_(self) -> str:
+        return to_html(self.to_frame(), caption=self._summary())
+
+    def __repr__(self) -> str:
+        return "\n".join([self._summary(), *(f"{f.severity}: {f.message}" for f in self.items)])
+
+    def _summary(self) -> str:
+        words = [
+            f"{number} {severity}{'' if number == 1 else 's'}"
+            for severity, number in self.counts().items()
+        ]
+        return "Findings: " + ", ".join(words)
+
+
+def check_plan(plan: CertificatePlan) -> Findings:
+    """Look for what planners get wrong.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates over p pools.
+
+    Returns
+    -------
+    Findings
+        Errors first, then warnings and notices; within each by code and by what it is about.
+        A plan with errors is refused by ``write_requests`` until each code is accepted.
+
+    Raises
+    ------
+    RulesError
+        If the product asks for a test that does not exist.
+
+    Notes
+    -----
+    Source: each finding carries its own; they are data of the product.
+    """
+    view = PlanView(plan)
+    found = [*_of_certificates(view, plan.certificates), *_of_deployment(view)]
+    return sort_findings(found)
+
+
+def check_certificates(
+    plan: CertificatePlan, certificates: Iterable[PlannedCertificate]
+) -> tuple[Finding, ...]:
+    """Run the tests of single certificates on some of a plan's certificates.
+
+    An editor that changed one pool asks this for that pool's certificates only, and
+    ``check_deployment`` for the rest.
+    """
+    return tuple(_of_certificates(PlanView(plan), certificates))
+
+
+def check_deployment(plan: CertificatePlan) -> tuple[Finding, ...]:
+    """Run the tests that look at the deployment as a whole."""
+    return tuple(_of_deployment(PlanView(plan)))
+
+
+def sort_findings(found: Iterable[Finding]) -> Findings:
+    """Order findings by severity, code, subject and message, each once."""
+    rank = {severity: number for number, severity in enumerate(SEVERITIES)}
+    key = lambda f: (rank[f.severity], f.code, f.about, f.message)  # noqa: E731
+    return Findings(tuple(sorted(set(found), key=key)))
+
+
+def _of_certificates(
+    view: PlanView, certificates: Iterable[PlannedCertificate]
+) -> Iterator[Finding]:
+    checks = view.plan.rules.checks.values()
+    tests = [(rule, CERTIFICATE_TESTS[_test(rule)]) for rule in checks if _is_of_one(rule)]
+    for certificate in certificates:
+        for rule, test in tests:
+            if view.applies(rule, certificate):
+                for message in test(certificate, view, rule):
+                    yield _finding(rule, certificate.id, message)
+
+
+def _of_deployment(view: PlanView) -> Iterator[Finding]:
+    for rule in view.plan.rules.checks.values():
+        if not _is_of_one(rule):
+            for about, message in _WHOLE_TESTS[_test(rule)](view, rule):
+                yield _finding(rule, about, message)
+
+
+def _test(rule: CheckRule) -> str:
+    return rule.test or rule.code.replace("-", "_")
+
+
+def _is_of_one(rule: CheckRule) -> bool:
+    name = _test(rule)
+    if name not in CERTIFICATE_TESTS and name not in _WHOLE_TESTS:
+        known = ", ".join(sorted(CERTIFICATE_TESTS | _WHOLE_TESTS))
+        raise RulesError(
+            f'check "{rule.code}" asks for a test "{name}", and there is none of that name',
+            hint=f"set `test` to one of: {known}",
+        )
+    return name in CERTIFICATE_TESTS
+
+
+def _finding(rule: CheckRule, about: str, message: str) -> Finding:
+    return Finding(
+        code=rule.code,
+        severity=rule.severity,
+        about=about,
+        message=message,
+        hint=rule.hint,
+        source=rule.source,
+    )

@@ -1,0 +1,226 @@
+"""Checks that look at one planned certificate; one short function per test.
+
+Each function yields what it found, in words with the value. Which code, severity, hint and source
+belong to it, and which roles, usages and issuers it is asked about, is rule data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..plan import PlannedCertificate
+from ..rules import CheckRule
+from .view import PlanView
+
+CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[str]]
+
+# X.520 ub-common-name, RFC 5280 appendix A.1.
+COMMON_NAME_CHARACTERS = 64
+# ExtensionRawValue of the AD CS database is Binary 4096.
+AD_CS_EXTENSION_BYTES = 4096
+OAUTH_KEY_BITS = 2048
+DOCUMENTED_RSA_BITS = (2048, 4096)
+
+
+def san_bytes(names: tuple[str, ...]) -> int:
+    """Length in bytes of a subjectAltName value of dNSNames (DER, RFC 5280 section 4.2.1.6).
+
+    Counted, not encoded, so that a plan of 100,000 certificates can be checked in passing; a test
+    holds it against the encoder.
+    """
+    content = sum(len(name) + _header_bytes(len(name)) for name in names)
+    return content + _header_bytes(content)
+
+
+def _header_bytes(length: int) -> int:
+    return 2 if length < 0x80 else 2 + (length.bit_length() + 7) // 8
+
+
+def subject_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """A certificate whose subject name the table does not give."""
+    if not c.subject.common_name:
+        yield f"{view.label(c)} has no subject name"
+
+
+def common_name_too_long(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """A common name that X.520 does not allow."""
+    name = c.subject.common_name
+    if len(name) > COMMON_NAME_CHARACTERS:
+        yield f'"{name}" has {len(name)} characters; {COMMON_NAME_CHARACTERS} are allowed'
+
+
+def san_too_large_for_ad_cs(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Subject alternative names that an AD CS database column cannot hold."""
+    entries = c.subject_alt_name
+    # No name is over 253 octets, so most certificates need no counting.
+    if len(entries) * (253 + 3) < AD_CS_EXTENSION_BYTES:
+        return
+    size = san_bytes(tuple(entry.name for entry in entries))
+    if size > AD_CS_EXTENSION_BYTES:
+        yield (
+            f"{len(entries)} names take {size} bytes; AD CS holds {AD_CS_EXTENSION_BYTES} "
+            f"({size - AD_CS_EXTENSION_BYTES} too many)"
+        )
+
+
+def key_not_exportable(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """A key that was made to stay where it is."""
+    if not c.exportable:
+        yield f"the key of {view.label(c)} is not exportable"
+
+
+def subject_name_not_in_san(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """A subject name that TLS clients will not see."""
+    name = c.subject.common_name
+    # A certificate that has no subject alternative names at all by its rule is no mistake
+    # (the internal interface of an Edge Server), so there must be some to be missing from.
+    if name and c.subject_alt_name and all(entry.name != name for entry in c.subject_alt_name):
+        names = ", ".join(entry.name for entry in c.subject_alt_name)
+        yield f'"{name}" is not among: {names}'
+
+
+def wildcard_in_subject_name(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """A wildcard as common name."""
+    if "*" in c.subject.common_name:
+        yield f'the subject name is "{c.subject.common_name}"'
+
+
+def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """A wildcard on a certificate whose role supports none."""
+    if view.supports_wildcard(c):
+        return
+    for entry in c.subject_alt_name:
+        if entry.name.startswith("*"):
+            yield f'"{entry.name}" on a certificate of role {c.role}'
+
+
+def wildcard_does_not_cover(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """A needed name that a wildcard of a neighbouring domain does not reach."""
+    wildcards = [entry.name for entry in c.subject_alt_name if entry.name.startswith("*")]
+    if wildcards:
+        for name in view.uncovered(c, rule.names):
+            yield f'"{name}" is covered neither by {", ".join(wildcards)} nor by its own name'
+
+
+def needed_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """A name that the certificate's rules ask for and that nothing on it covers."""
+    for name in view.uncovered(c, rule.names):
+        yield f'"{name}" is not on the certificate'
+
+
+def needed_name_forgotten(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """The same on a certificate without wildcards; with one, the wildcard's test says it."""
+    if not any(entry.name.startswith("*") for entry in c.subject_alt_name):
+        yield from needed_name_missing(c, view, rule)
+
+
+def oauth_key_too_small(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """An OAuthTokenIssuer key that is no RSA key of 2048 bits or more."""
+    if c.key.algorithm != "RSA" or c.key.bits < OAUTH_KEY_BITS:
+        yield f"the key is {c.key.algorithm} {c.key.bits}"
+
+
+def key_size_not_documented(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """An RSA key size that Microsoft's table does not list."""
+    if c.key.algorithm == "RSA" and c.key.bits not in DOCUMENTED_RSA_BITS:
+        yield f"the key is RSA {c.key.bits}"
+
+
+def ecdsa_key_doubtful(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """A key that needs a CNG provider, on a server that assigns certificates with cmdlets."""
+    if c.key.algorithm != "RSA" and c.usages:
+        yield f"the key is {c.key.algorithm} {c.key.bits}"
+
+
+def internal_name_on_public_certificate(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """A name outside the public domain name system on a certificate from a public CA."""
+    for name in view.names(c):
+        if view.is_internal(name):
+            yield f'"{name}" does not end in a registered domain'
+
+
+def underscore_in_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """An underscore anywhere in a name."""
+    for name in view.names(c):
+        if "_" in name:
+            yield f'"{name}" has an underscore'
+
+
+def international_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """A label in its encoded, internationalized form."""
+    for name in view.names(c):
+        if "xn--" in name:
+            yield f'"{name}" is the encoded form of an internationalized name'
+
+
+def single_label_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """A name of one label."""
+    for name in view.names(c):
+        if "." not in name:
+            yield f'"{name}" has no domain'
+
+
+def issuer_not_allowed(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """An issuer that this role or usage must not have (``issuers`` of the check names it)."""
+    yield f"{view.label(c)} is to come from a CA that is {c.issuer}"
+
+
+def pool_issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """Rows of one pool that name different issuers for the certificate that they share."""
+    pool = view.pool(c)
+    if pool is None or c.shared_by != "pool":
+        return
+    cells = {computer.fqdn: view.issuer_cell(computer, c.usages) for computer in pool.computers}
+    if len(set(cells.values()) - {""}) > 1:
+        wishes = ", ".join(f"{fqdn}: {cell or 'blank'}" for fqdn, cell in sorted(cells.items()))
+        yield f"{wishes}; the plan has {c.issuer}"
+
+
+def wildcard_and_desk_phones(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """A wildcard on a certificate that desk phones meet."""
+    for entry in c.subject_alt_name:
+        if entry.name.startswith("*"):
+            yield f'"{entry.name}" is on a certificate that phones see'
+
+
+def _all() -> dict[str, CertificateTest]:
+    tests: tuple[CertificateTest, ...] = (
+        subject_name_missing,
+        common_name_too_long,
+        san_too_large_for_ad_cs,
+        key_not_exportable,
+        subject_name_not_in_san,
+        wildcard_in_subject_name,
+        wildcard_not_supported,
+        wildcard_does_not_cover,
+        needed_name_missing,
+        needed_name_forgotten,
+        oauth_key_too_small,
+        key_size_not_documented,
+        ecdsa_key_doubtful,
+        internal_name_on_public_certificate,
+        underscore_in_name,
+        international_name,
+        single_label_name,
+        issuer_not_allowed,
+        pool_issuers_differ,
+        wildcard_and_desk_phones,
+    )
+    return {test.__name__: test for test in tests}
+
+
+CERTIFICATE_TESTS = _all()

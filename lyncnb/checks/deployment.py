@@ -1,0 +1,157 @@
+"""Checks that look at the deployment as a whole; one short function per test.
+
+Each function yields pairs: what the finding is about (a pool, a certificate id, a site), and what
+it found. Roles are told apart by the traits that the rules give them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+from ..rules import CheckRule
+from ..topology import Pool
+from .view import PlanView
+
+DeploymentTest = Callable[[PlanView, CheckRule], Iterator[tuple[str, str]]]
+Pairs = Iterator[tuple[str, str]]
+
+
+def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
+    """One external web name on two pools."""
+    owners: dict[str, list[Pool]] = defaultdict(list)
+    for pool in view.pools_with("publishes_web"):
+        if pool.web_external_fqdn:
+            owners[pool.web_external_fqdn].append(pool)
+    for name, pools in owners.items():
+        if len(pools) > 1:
+            whose = " and ".join(f"{pool.fqdn} ({pool.role})" for pool in pools)
+            for pool in pools:
+                yield pool.fqdn, f'"{name}" is the external web name of {whose}'
+
+
+def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
+    """An external web name that stands on no reverse proxy's certificate."""
+    published = view.names_on("reverse_proxy")
+    if not view.pools_with("reverse_proxy"):
+        return
+    for pool in view.pools_with("publishes_web"):
+        name = pool.web_external_fqdn
+        if name and name not in published:
+            yield pool.fqdn, f'"{name}" is on the certificate of no reverse proxy'
+
+
+def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
+    """External web names, and nothing that publishes them."""
+    if view.pools_with("reverse_proxy"):
+        return
+    names = sorted({p.web_external_fqdn for p in view.pools_with("publishes_web")} - {None})
+    if names:
+        yield view.source, f"nothing publishes {', '.join(names[:5])}" + _more(names, 5)
+
+
+def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
+    """A reverse proxy of a site without pools that have an external web name."""
+    sites = {pool.site for pool in view.pools_with("publishes_web") if pool.web_external_fqdn}
+    for proxy in view.pools_with("reverse_proxy"):
+        if not sites or (proxy.site and proxy.site not in sites):
+            yield proxy.fqdn, f'site "{proxy.site}" has no pool with an external web name'
+
+
+def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
+    """An internal web name on a server whose own name it has to be."""
+    for pool in view.pools_with("single_computer"):
+        name = pool.web_internal_fqdn
+        if name and name != pool.fqdn:
+            yield pool.fqdn, f'web_internal_fqdn is "{name}", the server is {pool.fqdn}'
+
+
+def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
+    """A pool name on a server that is a pool of its own."""
+    for pool in view.pools_with("single_computer"):
+        others = [c.fqdn for c in pool.computers if c.fqdn != pool.fqdn]
+        if others:
+            yield pool.fqdn, f"the pool is {pool.fqdn}, the server is {', '.join(others)}"
+
+
+def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
+    """Several certificates where the rules want one for a pool or for the deployment."""
+    seen: dict[tuple[str, str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for certificate in view.certificates:
+        if view.applies(rule, certificate):
+            seen[certificate.role, certificate.pool, certificate.usages].append(certificate.id)
+    for (_, pool, usages), ids in seen.items():
+        if len(ids) > 1:
+            what = ", ".join(usages) or "certificate"
+            yield ids[0], f"{pool or 'the deployment'} has {len(ids)} of {what}: {', '.join(ids)}"
+
+
+def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
+    """An Edge pool whose internal name serves as an external one."""
+    for pool in view.pools_with("perimeter"):
+        for column in ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"):
+            if getattr(pool, column) in (pool.fqdn, pool.edge_internal_fqdn or pool.fqdn):
+                yield pool.fqdn, f"{column} is {getattr(pool, column)}, the pool's internal name"
+
+
+def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
+    """An Edge pool without a name that its external certificate carries."""
+    for pool in view.pools_with("perimeter"):
+        for column in ("access_edge_fqdn", "webconf_edge_fqdn"):
+            if getattr(pool, column) is None:
+                yield pool.fqdn, f"{column} is blank on every row of {pool.fqdn}"
+
+
+def av_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
+    """An Edge pool without the name of its A/V Edge service."""
+    for pool in view.pools_with("perimeter"):
+        if pool.av_edge_fqdn is None:
+            yield pool.fqdn, f"av_edge_fqdn is blank on every row of {pool.fqdn}"
+
+
+def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
+    """A pool with web services and no external name for them."""
+    for pool in view.pools_with("publishes_web"):
+        if pool.web_external_fqdn is None:
+            yield pool.fqdn, f"web_external_fqdn is blank on every row of {pool.fqdn}"
+
+
+def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
+    """Automatic sign-in pointed at more than one pool."""
+    pools = [p.fqdn for p in view.pools_with("heeds_autologon") if "autologon" in p.flags]
+    if len(pools) > 1:
+        yield (
+            view.source,
+            f"autologon is set on {len(pools)} pools: {', '.join(pools[:8])}" + (_more(pools, 8)),
+        )
+
+
+def autologon_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
+    """Automatic sign-in marked where it has no effect."""
+    for pool in view.plan.topology.pools:
+        if "autologon" in pool.flags and "heeds_autologon" not in view.traits(pool):
+            yield pool.fqdn, f"autologon is set on {pool.fqdn}, a pool of role {pool.role}"
+
+
+def _more(items: list[str], shown: int) -> str:
+    return f" and {len(items) - shown} more" if len(items) > shown else ""
+
+
+DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
+    test.__name__: test
+    for test in (
+        web_external_fqdn_shared,
+        web_external_fqdn_not_published,
+        no_reverse_proxy,
+        reverse_proxy_publishes_nothing,
+        web_internal_fqdn_overridden,
+        pool_name_differs_from_server,
+        certificate_not_shared,
+        edge_pool_name_external,
+        edge_name_missing,
+        av_edge_name_missing,
+        web_external_fqdn_missing,
+        several_autologon_pools,
+        autologon_not_heeded,
+    )
+}

@@ -1,0 +1,115 @@
+"""Checks of the simple URLs (Microsoft, Planning for simple URLs in Lync Server 2013).
+
+Only the host of a simple URL stands on a certificate, but a URL that breaks a rule will be changed
+before the deployment is through, and a changed host is a new certificate.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from ..rules import CheckRule
+from ..topology import SimpleUrl, Site
+from .deployment import DeploymentTest, Pairs
+from .view import PlanView
+
+# Letters, digits, dots and slashes are documented; the hyphen is allowed in any host name.
+_ALLOWED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9.-]+)*/?")
+
+
+def _urls(site: Site) -> Iterator[tuple[str, SimpleUrl]]:
+    for url in site.meet_urls:
+        yield "meet_urls", url
+    if site.dialin_url:
+        yield "dialin_url", site.dialin_url
+    if site.admin_url:
+        yield "admin_url", site.admin_url
+
+
+def meet_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
+    """A site with web services and no Meet URL."""
+    for site in view.web_sites():
+        if not site.meet_urls:
+            yield view.site_label(site), f"no Meet URL for {view.site_words(site)}"
+
+
+def dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
+    """A site with web services and no Dial-in URL."""
+    for site in view.web_sites():
+        if site.dialin_url is None:
+            yield view.site_label(site), f"no Dial-in URL for {view.site_words(site)}"
+
+
+def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
+    """A site that differs from the others in one simple URL and not in all."""
+    sites = list(view.web_sites())
+    if len({tuple(_urls(site)) for site in sites}) < 2:
+        return
+    for site in sites:
+        others = [other for other in sites if other is not site]
+        differs = {
+            "meet_urls": all(other.meet_urls != site.meet_urls for other in others),
+            "dialin_url": all(other.dialin_url != site.dialin_url for other in others),
+        }
+        if len(set(differs.values())) > 1:
+            own = next(column for column, own in differs.items() if own)
+            yield view.site_label(site), f"{view.site_words(site)} has its own {own} only"
+
+
+def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
+    """Another number of Meet URLs than of SIP domains."""
+    domains = len(view.plan.topology.sip_domains)
+    for site in view.web_sites():
+        if site.meet_urls and len(site.meet_urls) != domains:
+            yield (
+                view.site_label(site),
+                f"{len(site.meet_urls)} Meet URLs and {domains} SIP domains "
+                f"in {view.site_words(site)}",
+            )
+
+
+def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
+    """A port, a query or a character that a simple URL must not have."""
+    for site in view.sites():
+        for column, url in _urls(site):
+            if urlsplit(url.url).netloc.rpartition(":")[1]:
+                yield view.site_label(site), f'{column} "{url.url}" has a port'
+            elif not _ALLOWED.fullmatch(url.url):
+                yield view.site_label(site), f'{column} "{url.url}" has a character too many'
+
+
+def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
+    """A simple URL that is another one, or the beginning of another one."""
+    for site in view.sites():
+        urls = [(column, url.url.lower().rstrip("/")) for column, url in _urls(site)]
+        for number, (column, url) in enumerate(urls):
+            for other_column, other in urls[:number] + urls[number + 1 :]:
+                if other == url and urls.index((other_column, other)) < number:
+                    yield view.site_label(site), f'{column} and {other_column} are both "{url}"'
+                elif other.startswith(url + "/"):
+                    yield view.site_label(site), f'{column} "{url}" begins {other_column} "{other}"'
+
+
+def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
+    """A simple URL on the name of a pool or server."""
+    taken = view.pool_and_server_names()
+    for site in view.sites():
+        for column, url in _urls(site):
+            if url.host in taken:
+                yield view.site_label(site), f'{column} "{url.url}" uses the name of {url.host}'
+
+
+SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {
+    test.__name__: test
+    for test in (
+        meet_url_missing,
+        dialin_url_missing,
+        simple_urls_not_all_overridden,
+        meet_url_count,
+        simple_url_not_allowed,
+        simple_url_overlaps,
+        simple_url_is_pool_name,
+    )
+}
