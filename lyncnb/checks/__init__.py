@@ -45,16 +45,16 @@ class Findings(Sequence[Finding]):
 
     @property
     def has_errors(self) -> bool:
-        """Whether one of them is an error."""
+        """Say whether one of them is an error."""
         return any(finding.severity == "error" for finding in self.items)
 
     def counts(self) -> dict[str, int]:
-        """Number of findings of each severity, e.g. ``{"error": 0, "warning": 2, "notice": 1}``."""
+        """Count findings of each severity, e.g. ``{"error": 0, "warning": 2, "notice": 1}``."""
         severities = [finding.severity for finding in self.items]
         return {severity: severities.count(severity) for severity in SEVERITIES}
 
     def of(self, severity: str) -> Findings:
-        """The findings of one severity."""
+        """Give the findings of one severity."""
         return Findings(tuple(f for f in self.items if f.severity == severity))
 
     def to_frame(self) -> DataFrame:

@@ -37,13 +37,13 @@ def _header_bytes(length: int) -> int:
 
 
 def subject_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """A certificate whose subject name the table does not give."""
+    """Find a certificate whose subject name the table does not give."""
     if not c.subject.common_name:
         yield f"{view.label(c)} has no subject name"
 
 
 def common_name_too_long(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """A common name that X.520 does not allow."""
+    """Find a common name that X.520 does not allow."""
     name = c.subject.common_name
     if len(name) > COMMON_NAME_CHARACTERS:
         yield f'"{name}" has {len(name)} characters; {COMMON_NAME_CHARACTERS} are allowed'
@@ -52,7 +52,7 @@ def common_name_too_long(c: PlannedCertificate, view: PlanView, rule: CheckRule)
 def san_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Subject alternative names that an AD CS database column cannot hold."""
+    """Find subject alternative names that an AD CS database column cannot hold."""
     entries = c.subject_alt_name
     # No name is over 253 octets, so most certificates need no counting.
     if len(entries) * (253 + 3) < AD_CS_EXTENSION_BYTES:
@@ -66,7 +66,7 @@ def san_too_large_for_ad_cs(
 
 
 def key_not_exportable(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """A key that was made to stay where it is."""
+    """Find a key that was made to stay where it is."""
     if not c.exportable:
         yield f"the key of {view.label(c)} is not exportable"
 
@@ -74,7 +74,7 @@ def key_not_exportable(c: PlannedCertificate, view: PlanView, rule: CheckRule) -
 def subject_name_not_in_san(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """A subject name that TLS clients will not see."""
+    """Find a subject name that TLS clients will not see."""
     name = c.subject.common_name
     # A certificate that has no subject alternative names at all by its rule is no mistake
     # (the internal interface of an Edge Server), so there must be some to be missing from.
@@ -86,13 +86,13 @@ def subject_name_not_in_san(
 def wildcard_in_subject_name(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """A wildcard as common name."""
+    """Find a wildcard as common name."""
     if "*" in c.subject.common_name:
         yield f'the subject name is "{c.subject.common_name}"'
 
 
 def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """A wildcard on a certificate whose role supports none."""
+    """Find a wildcard on a certificate whose role supports none."""
     if view.supports_wildcard(c):
         return
     for entry in c.subject_alt_name:
@@ -103,7 +103,7 @@ def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRul
 def wildcard_does_not_cover(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """A needed name that a wildcard of a neighbouring domain does not reach."""
+    """Find a needed name that a wildcard of a neighbouring domain does not reach."""
     wildcards = [entry.name for entry in c.subject_alt_name if entry.name.startswith("*")]
     if wildcards:
         for name in view.uncovered(c, rule.names):
@@ -111,19 +111,19 @@ def wildcard_does_not_cover(
 
 
 def needed_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """A name that the certificate's rules ask for and that nothing on it covers."""
+    """Find a name that the certificate's rules ask for and that nothing on it covers."""
     for name in view.uncovered(c, rule.names):
         yield f'"{name}" is not on the certificate'
 
 
 def needed_name_forgotten(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """The same on a certificate without wildcards; with one, the wildcard's test says it."""
+    """Find the same on a certificate without wildcards; with one, the wildcard's test says it."""
     if not any(entry.name.startswith("*") for entry in c.subject_alt_name):
         yield from needed_name_missing(c, view, rule)
 
 
 def oauth_key_too_small(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """An OAuthTokenIssuer key that is no RSA key of 2048 bits or more."""
+    """Find an OAuthTokenIssuer key that is no RSA key of 2048 bits or more."""
     if c.key.algorithm != "RSA" or c.key.bits < OAUTH_KEY_BITS:
         yield f"the key is {c.key.algorithm} {c.key.bits}"
 
@@ -131,13 +131,13 @@ def oauth_key_too_small(c: PlannedCertificate, view: PlanView, rule: CheckRule) 
 def key_size_not_documented(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """An RSA key size that Microsoft's table does not list."""
+    """Find an RSA key size that Microsoft's table does not list."""
     if c.key.algorithm == "RSA" and c.key.bits not in DOCUMENTED_RSA_BITS:
         yield f"the key is RSA {c.key.bits}"
 
 
 def ecdsa_key_doubtful(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """A key that needs a CNG provider, on a server that assigns certificates with cmdlets."""
+    """Find a key that needs a CNG provider, on a server that assigns certificates with cmdlets."""
     if c.key.algorithm != "RSA" and c.usages:
         yield f"the key is {c.key.algorithm} {c.key.bits}"
 
@@ -145,40 +145,40 @@ def ecdsa_key_doubtful(c: PlannedCertificate, view: PlanView, rule: CheckRule) -
 def internal_name_on_public_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """A name outside the public domain name system on a certificate from a public CA."""
+    """Find a name outside the public domain name system on a certificate from a public CA."""
     for name in view.names(c):
         if view.is_internal(name):
             yield f'"{name}" does not end in a registered domain'
 
 
 def underscore_in_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """An underscore anywhere in a name."""
+    """Find an underscore anywhere in a name."""
     for name in view.names(c):
         if "_" in name:
             yield f'"{name}" has an underscore'
 
 
 def international_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """A label in its encoded, internationalized form."""
+    """Find a label in its encoded, internationalized form."""
     for name in view.names(c):
         if "xn--" in name:
             yield f'"{name}" is the encoded form of an internationalized name'
 
 
 def single_label_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """A name of one label."""
+    """Find a name of one label."""
     for name in view.names(c):
         if "." not in name:
             yield f'"{name}" has no domain'
 
 
 def issuer_not_allowed(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """An issuer that this role or usage must not have (``issuers`` of the check names it)."""
+    """Find an issuer that this role or usage must not have (``issuers`` of the check names it)."""
     yield f"{view.label(c)} is to come from a CA that is {c.issuer}"
 
 
 def pool_issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Rows of one pool that name different issuers for the certificate that they share."""
+    """Find rows of one pool that name different issuers for the certificate that they share."""
     pool = view.pool(c)
     if pool is None or c.shared_by != "pool":
         return
@@ -191,7 +191,7 @@ def pool_issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) 
 def wildcard_and_desk_phones(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """A wildcard on a certificate that desk phones meet."""
+    """Find a wildcard on a certificate that desk phones meet."""
     for entry in c.subject_alt_name:
         if entry.name.startswith("*"):
             yield f'"{entry.name}" is on a certificate that phones see'

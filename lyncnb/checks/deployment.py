@@ -18,7 +18,7 @@ Pairs = Iterator[tuple[str, str]]
 
 
 def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
-    """One external web name on two pools."""
+    """Find one external web name on two pools."""
     owners: dict[str, list[Pool]] = defaultdict(list)
     for pool in view.pools_with("publishes_web"):
         if pool.web_external_fqdn:
@@ -31,7 +31,7 @@ def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
-    """An external web name that stands on no reverse proxy's certificate."""
+    """Find an external web name that stands on no reverse proxy's certificate."""
     published = view.names_on("reverse_proxy")
     if not view.pools_with("reverse_proxy"):
         return
@@ -42,7 +42,7 @@ def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
-    """External web names, and nothing that publishes them."""
+    """Find external web names, and nothing that publishes them."""
     if view.pools_with("reverse_proxy"):
         return
     names = sorted({p.web_external_fqdn for p in view.pools_with("publishes_web")} - {None})
@@ -51,7 +51,7 @@ def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
-    """A reverse proxy of a site without pools that have an external web name."""
+    """Find a reverse proxy of a site without pools that have an external web name."""
     sites = {pool.site for pool in view.pools_with("publishes_web") if pool.web_external_fqdn}
     for proxy in view.pools_with("reverse_proxy"):
         if not sites or (proxy.site and proxy.site not in sites):
@@ -59,7 +59,7 @@ def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
-    """An internal web name on a server whose own name it has to be."""
+    """Find an internal web name on a server whose own name it has to be."""
     for pool in view.pools_with("single_computer"):
         name = pool.web_internal_fqdn
         if name and name != pool.fqdn:
@@ -67,7 +67,7 @@ def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
-    """A pool name on a server that is a pool of its own."""
+    """Find a pool name on a server that is a pool of its own."""
     for pool in view.pools_with("single_computer"):
         others = [c.fqdn for c in pool.computers if c.fqdn != pool.fqdn]
         if others:
@@ -75,7 +75,7 @@ def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
-    """Several certificates where the rules want one for a pool or for the deployment."""
+    """Find several certificates where the rules want one for a pool or for the deployment."""
     seen: dict[tuple[str, str, tuple[str, ...]], list[str]] = defaultdict(list)
     for certificate in view.certificates:
         if view.applies(rule, certificate):
@@ -87,7 +87,7 @@ def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
-    """An Edge pool whose internal name serves as an external one."""
+    """Find an Edge pool whose internal name serves as an external one."""
     for pool in view.pools_with("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"):
             if getattr(pool, column) in (pool.fqdn, pool.edge_internal_fqdn or pool.fqdn):
@@ -95,7 +95,7 @@ def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """An Edge pool without a name that its external certificate carries."""
+    """Find an Edge pool without a name that its external certificate carries."""
     for pool in view.pools_with("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn"):
             if getattr(pool, column) is None:
@@ -103,21 +103,21 @@ def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def av_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """An Edge pool without the name of its A/V Edge service."""
+    """Find an Edge pool without the name of its A/V Edge service."""
     for pool in view.pools_with("perimeter"):
         if pool.av_edge_fqdn is None:
             yield pool.fqdn, f"av_edge_fqdn is blank on every row of {pool.fqdn}"
 
 
 def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """A pool with web services and no external name for them."""
+    """Find a pool with web services and no external name for them."""
     for pool in view.pools_with("publishes_web"):
         if pool.web_external_fqdn is None:
             yield pool.fqdn, f"web_external_fqdn is blank on every row of {pool.fqdn}"
 
 
 def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
-    """Automatic sign-in pointed at more than one pool."""
+    """Find automatic sign-in pointed at more than one pool."""
     pools = [p.fqdn for p in view.pools_with("heeds_autologon") if "autologon" in p.flags]
     if len(pools) > 1:
         yield (
@@ -127,7 +127,7 @@ def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def autologon_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
-    """Automatic sign-in marked where it has no effect."""
+    """Find automatic sign-in marked where it has no effect."""
     for pool in view.plan.topology.pools:
         if "autologon" in pool.flags and "heeds_autologon" not in view.traits(pool):
             yield pool.fqdn, f"autologon is set on {pool.fqdn}, a pool of role {pool.role}"

@@ -29,21 +29,21 @@ def _urls(site: Site) -> Iterator[tuple[str, SimpleUrl]]:
 
 
 def meet_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """A site with web services and no Meet URL."""
+    """Find a site with web services and no Meet URL."""
     for site in view.web_sites():
         if not site.meet_urls:
             yield view.site_label(site), f"no Meet URL for {view.site_words(site)}"
 
 
 def dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """A site with web services and no Dial-in URL."""
+    """Find a site with web services and no Dial-in URL."""
     for site in view.web_sites():
         if site.dialin_url is None:
             yield view.site_label(site), f"no Dial-in URL for {view.site_words(site)}"
 
 
 def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
-    """A site that differs from the others in one simple URL and not in all."""
+    """Find a site that differs from the others in one simple URL and not in all."""
     sites = list(view.web_sites())
     if len({tuple(_urls(site)) for site in sites}) < 2:
         return
@@ -59,19 +59,16 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
-    """Another number of Meet URLs than of SIP domains."""
+    """Find another number of Meet URLs than of SIP domains."""
     domains = len(view.plan.topology.sip_domains)
     for site in view.web_sites():
         if site.meet_urls and len(site.meet_urls) != domains:
-            yield (
-                view.site_label(site),
-                f"{len(site.meet_urls)} Meet URLs and {domains} SIP domains "
-                f"in {view.site_words(site)}",
-            )
+            counts = f"{len(site.meet_urls)} Meet URLs and {domains} SIP domains"
+            yield view.site_label(site), f"{counts} in {view.site_words(site)}"
 
 
 def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
-    """A port, a query or a character that a simple URL must not have."""
+    """Find a port, a query or a character that a simple URL must not have."""
     for site in view.sites():
         for column, url in _urls(site):
             if urlsplit(url.url).netloc.rpartition(":")[1]:
@@ -81,7 +78,7 @@ def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
-    """A simple URL that is another one, or the beginning of another one."""
+    """Find a simple URL that is another one, or the beginning of another one."""
     for site in view.sites():
         urls = [(column, url.url.lower().rstrip("/")) for column, url in _urls(site)]
         for number, (column, url) in enumerate(urls):
@@ -93,7 +90,7 @@ def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
-    """A simple URL on the name of a pool or server."""
+    """Find a simple URL on the name of a pool or server."""
     taken = view.pool_and_server_names()
     for site in view.sites():
         for column, url in _urls(site):

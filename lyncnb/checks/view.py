@@ -15,7 +15,7 @@ _NO_TRAITS: frozenset[str] = frozenset()
 
 
 class PlanView:
-    """A plan with its look-ups, made once for all checks of a run."""
+    """Name a plan with its look-ups, made once for all checks of a run."""
 
     def __init__(self, plan: CertificatePlan):
         self.plan = plan
@@ -30,27 +30,27 @@ class PlanView:
 
     # -- looking up
     def pool(self, certificate: PlannedCertificate) -> Pool | None:
-        """The pool that a certificate is for; None for the deployment's."""
+        """Give the pool that a certificate is for; None for the deployment's."""
         return self._pools.get((certificate.role, DnsName(certificate.pool)))
 
     def supports_wildcard(self, certificate: PlannedCertificate) -> bool:
-        """Whether a rule of its role and usages allows wildcards (one of any profile)."""
+        """Say whether a rule of its role and usages allows wildcards (one of any profile)."""
         return any(
             rule.wildcard and rule.role == certificate.role and rule.usages == certificate.usages
             for rule in self.plan.rules.certificates
         )
 
     def traits(self, pool: Pool) -> frozenset[str]:
-        """What the rules say that a pool's role is."""
+        """Say what the rules say that a pool's role is."""
         role = self.plan.rules.roles.get(pool.role)
         return role.traits if role else _NO_TRAITS
 
     def pools_with(self, trait: str) -> list[Pool]:
-        """Pools whose role has a trait, in the topology's order."""
+        """List the pools whose role has a trait, in the topology's order."""
         return [pool for pool in self.plan.topology.pools if trait in self.traits(pool)]
 
     def applies(self, rule: CheckRule, certificate: PlannedCertificate) -> bool:
-        """Whether a check looks at a certificate: by role, usages and issuer."""
+        """Say whether a check looks at a certificate: by role, usages and issuer."""
         return (
             (not rule.roles or certificate.role in rule.roles)
             and (not rule.usages or not set(rule.usages).isdisjoint(certificate.usages))
@@ -59,13 +59,13 @@ class PlanView:
 
     # -- names
     def names(self, certificate: PlannedCertificate) -> list[str]:
-        """Subject name and alternative names, each once."""
+        """List subject name and alternative names, each once."""
         names = [entry.name for entry in certificate.subject_alt_name]
         subject = certificate.subject.common_name
         return names if not subject or subject in names else [subject, *names]
 
     def uncovered(self, certificate: PlannedCertificate, rules: tuple[str, ...]) -> list[DnsName]:
-        """Names that these name rules ask for and no name of the certificate covers."""
+        """List the names that these name rules ask for and no name of the certificate covers."""
         pool = self.pool(certificate)
         if pool is None:
             return []
@@ -93,7 +93,7 @@ class PlanView:
         )
 
     def names_on(self, trait: str) -> set[str]:
-        """Every name on the certificates of roles that have a trait."""
+        """Collect every name on the certificates of roles that have a trait."""
         roles = {role.id for role in self.plan.rules.roles.values() if trait in role.traits}
         return {
             entry.name
@@ -103,45 +103,45 @@ class PlanView:
         }
 
     def is_internal(self, name: str) -> bool:
-        """Whether a name lies outside the public domain name system."""
+        """Say whether a name lies outside the public domain name system."""
         if name not in self._internal:
             self._internal[name] = DnsName(name.removeprefix("*.")).is_internal
         return self._internal[name]
 
     def pool_and_server_names(self) -> set[str]:
-        """FQDNs of all pools and servers."""
+        """Collect the FQDNs of all pools and servers."""
         pools = self.plan.topology.pools
         return {pool.fqdn for pool in pools} | {c.fqdn for pool in pools for c in pool.computers}
 
     # -- sites
     def sites(self) -> tuple[Site, ...]:
-        """The sites, each once though several share the deployment's simple URLs."""
+        """Give the sites, each once though several share the deployment's simple URLs."""
         seen: dict[tuple, Site] = {}
         for site in self.plan.topology.sites:
             seen.setdefault((site.meet_urls, site.dialin_url, site.admin_url), site)
         return tuple(seen.values())
 
     def web_sites(self) -> Iterator[Site]:
-        """The sites that hold a pool with web services."""
+        """Give the sites that hold a pool with web services."""
         names = {pool.site for pool in self.pools_with("publishes_web")}
         return (site for site in self.plan.topology.sites if site.name in names)
 
     def site_label(self, site: Site) -> str:
-        """What a finding about a site is about."""
+        """Say what a finding about a site is about."""
         return site.name or self.source
 
     def site_words(self, site: Site) -> str:
-        """A site in the middle of a sentence."""
+        """Name a site in the middle of a sentence."""
         return f'site "{site.name}"' if site.name else "the deployment"
 
     # -- words
     def label(self, certificate: PlannedCertificate) -> str:
-        """A certificate in the middle of a sentence."""
+        """Name a certificate in the middle of a sentence."""
         usages = ", ".join(certificate.usages) or certificate.role
         whose = certificate.servers[0] if certificate.shared_by == "server" else certificate.pool
         return f"{usages} of {whose or 'the deployment'}"
 
     def issuer_cell(self, computer: Computer, usages: tuple[str, ...]) -> str:
-        """The issuer that a row names for a certificate with these usages; "" if none."""
+        """Give the issuer that a row names for a certificate with these usages; "" if none."""
         named = dict(computer.issuer)
         return next((named[usage] for usage in usages if usage in named), named.get("", ""))
