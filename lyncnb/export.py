@@ -1,0 +1,259 @@
+"""All keys and requests of a plan, by the executor that suits them.
+
+RSA: threads, as many as this process may use cores, since its key generation releases the GIL.
+ECDSA: a plain loop, threads are slower; processes from some two thousand on. On other machines:
+any ``concurrent.futures`` executor. Memory does not grow with the number of requests, whoever
+stores the pairs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from .children import Children
+from .cipher import FolderCipher
+from .content import content_of
+from .errors import BundleError, LyncnbError
+from .pairs import FinishedPair, make_pair, make_sealed, open_sealed
+from .sealing import RunKey
+
+if TYPE_CHECKING:
+    from .plan import PlannedCertificate
+
+# Seconds on one core, by measurement (2026, x86-64); only ratios matter once a run has started.
+_SECONDS = {
+    ("RSA", 2048): 0.05,
+    ("RSA", 3072): 0.05 * 3.3,
+    ("RSA", 4096): 0.05 * 9.5,
+    ("ECDSA", 256): 0.0005,
+    ("ECDSA", 384): 0.0015,
+    ("ECDSA", 521): 0.0015,
+}
+# Starting a process costs as much as some thousand P-256 pairs.
+_LOOP_AT_MOST = 2_000
+_CHUNK = 250
+# Tasks under way on other machines, if the caller does not say; a cluster may have as many cores.
+_REMOTE_TASKS = 256
+_LOOK_AT_CANCEL_EVERY = 0.2  # seconds
+
+Item = tuple[str, "PlannedCertificate"]
+Task = TypeVar("Task")
+Store = Callable[[FinishedPair], object]
+
+
+class Progress(NamedTuple):
+    """How far a run is: pairs done and in all, pairs per second, seconds left (an estimate)."""
+
+    done: int
+    total: int
+    rate: float
+    seconds_left: float
+
+
+class Exported(NamedTuple):
+    """How a run ended: pairs stored, and whether it was cancelled before the last."""
+
+    done: int
+    cancelled: bool
+
+
+def cores() -> int:
+    """Count the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def estimate(certificates: Iterable[PlannedCertificate], *, workers: int | None = None) -> float:
+    """Estimate the seconds that making keys and requests will take on this machine."""
+    seconds = sum(_seconds(certificate) for certificate in certificates)
+    return seconds / (workers or cores())
+
+
+def _seconds(certificate: PlannedCertificate) -> float:
+    return _SECONDS[certificate.key.algorithm, certificate.key.bits]
+
+
+def run(
+    items: Sequence[Item],
+    cipher: FolderCipher,
+    *,
+    store: Store,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    cancel: threading.Event | None = None,
+) -> Exported:
+    """Make a key and a request for each item, and hand each pair on when it is finished.
+
+    RSA first, then ECDSA. Each pair is checked before it is handed on: the key's public half is
+    the request's, the request is the planned one, its signature verifies.
+
+    Parameters
+    ----------
+    items : sequence of (id, PlannedCertificate)
+        What to make.
+    cipher : FolderCipher
+        Encrypts the keys; only here and in processes of this machine.
+    store : callable
+        Takes each :class:`FinishedPair`; pairs can be in any order. For RSA it is called in the
+        threads that make the keys, several at once, so that their disk writes overlap; otherwise
+        in this thread. What it raises ends the run.
+    workers : int, optional
+        Threads or processes, by default as many as cores; with `executor` the number of tasks
+        under way, by default 256.
+    executor : concurrent.futures.Executor, optional
+        Makes the pairs instead, e.g. a cluster's. Its workers get plain data and a public key of
+        this run, and return each private key sealed to it.
+    progress : callable, optional
+        Takes a :class:`Progress` after each pair, in this thread.
+    cancel : threading.Event, optional
+        Once set, nothing new is begun; what is under way on this machine's threads is stored.
+
+    Raises
+    ------
+    PlanError
+        If a request cannot be made as planned.
+    BundleError
+        If a worker fails or sends what is wrong. What was stored before stays.
+    """
+    job = _Job(items, cipher, store, progress, cancel or threading.Event())
+    if executor is not None:
+        job.run_elsewhere(items, executor, workers or _REMOTE_TASKS)
+        return job.result()
+    width = workers or cores()
+    rsa = [item for item in items if item[1].key.algorithm == "RSA"]
+    other = [item for item in items if item[1].key.algorithm != "RSA"]
+    if rsa:
+        job.run_threads(rsa, width)
+    if len(other) > _LOOP_AT_MOST and width > 1 and sys.executable:
+        job.run_processes(other, width)
+    else:
+        job.run_loop(other)
+    return job.result()
+
+
+class _Job:
+    """One run: what every way of running needs, and how far it is."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        cipher: FolderCipher,
+        store: Store,
+        tell: Callable[[Progress], object] | None,
+        cancel: threading.Event,
+    ):
+        self._cipher, self._store, self._tell, self._cancel = cipher, store, tell, cancel
+        self._total, self._done, self._spent = len(items), 0, 0.0
+        self._left = sum(_seconds(certificate) for _, certificate in items)
+        self._start = time.monotonic()
+
+    def result(self) -> Exported:
+        return Exported(self._done, self._done < self._total)
+
+    def run_loop(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if self._cancel.is_set():
+                return
+            self._make(item)
+            self._count(item)
+
+    def run_threads(self, items: Sequence[Item], width: int) -> None:
+        self._cipher.derived  # noqa: B018  once, before several threads wait for it
+        with ThreadPoolExecutor(width, "lyncnb-rsa") as pool:
+            submit = partial(pool.submit, self._make)
+            with closing(_windowed(submit, items, 2 * width, self._cancel)) as finished:
+                for item, future in finished:
+                    future.result()
+                    self._count(item)
+
+    def run_processes(self, items: Sequence[Item], width: int) -> None:
+        rest = iter(items)
+        chunks = iter(lambda: list(islice(rest, _CHUNK)), [])
+        with Children(width, self._cipher.derived) as children:
+
+            def submit(chunk: list[Item]) -> Future[list[FinishedPair]]:
+                return children.submit([(name, content_of(planned)) for name, planned in chunk])
+
+            with closing(_windowed(submit, chunks, 2 * width, self._cancel)) as finished:
+                for chunk, future in finished:
+                    for item, pair in zip(chunk, future.result(), strict=True):
+                        self._store(pair)
+                        self._count(item)
+
+    def run_elsewhere(self, items: Sequence[Item], executor: Executor, width: int) -> None:
+        run_key = RunKey()
+
+        def submit(item: Item) -> Future[tuple[bytes, bytes]]:
+            return executor.submit(make_sealed, item[0], content_of(item[1]), run_key.public)
+
+        with closing(_windowed(submit, items, width, self._cancel)) as finished:
+            for item, future in finished:
+                name, content = item[0], content_of(item[1])
+                if (error := future.exception()) is not None:
+                    raise _worker_failed(name, error)
+                answer = future.result()
+                self._store(
+                    open_sealed(name, content, answer, run_key=run_key, cipher=self._cipher)
+                )
+                self._count(item)
+
+    def _make(self, item: Item) -> None:
+        self._store(make_pair(item[0], content_of(item[1]), self._cipher))
+
+    def _count(self, item: Item) -> None:
+        self._done += 1
+        seconds = _seconds(item[1])
+        self._spent += seconds
+        self._left -= seconds
+        if self._tell is not None:
+            elapsed = max(time.monotonic() - self._start, 1e-9)
+            left = max(self._left, 0.0) * elapsed / self._spent
+            self._tell(Progress(self._done, self._total, self._done / elapsed, left))
+
+
+def _worker_failed(name: str, error: BaseException) -> BaseException:
+    if isinstance(error, LyncnbError):
+        return error
+    return BundleError(
+        f"a worker could not make {name}: {type(error).__name__}: {error}",
+        hint="every worker needs the same lyncnb and cryptography; what is finished is kept",
+    )
+
+
+def _windowed(
+    submit: Callable[[Any], Future[Any]],
+    tasks: Iterable[Task],
+    width: int,
+    cancel: threading.Event,
+) -> Iterator[tuple[Task, Future[Any]]]:
+    """Keep `width` tasks under way, no more, and give each back when it is done."""
+    pending: dict[Future[Any], Task] = {}
+    rest = iter(tasks)
+    try:
+        while True:
+            if cancel.is_set():
+                for future in list(pending):
+                    if future.cancel():
+                        del pending[future]
+            else:
+                for task in islice(rest, width - len(pending)):
+                    pending[submit(task)] = task
+            if not pending:
+                return
+            done, _ = wait(pending, _LOOK_AT_CANCEL_EVERY, FIRST_COMPLETED)
+            for future in done:
+                yield pending.pop(future), future
+    finally:
+        for future in pending:
+            future.cancel()

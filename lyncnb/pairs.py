@@ -1,0 +1,101 @@
+"""One planned request to a finished pair of key and CSR, here or on another machine.
+
+Module-level functions and plain data only, so that any executor can take them to its workers. On
+this machine a pair comes back encrypted. From another machine the key comes back sealed to this
+run, and everything is checked before it is encrypted: passphrase and derived key never travel.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from . import keys
+from .cipher import FolderCipher
+from .content import RequestContent, content_differences
+from .csr import CertificationRequest, build_request, parse_request
+from .errors import BundleError
+from .sealing import RunKey, seal
+
+
+class FinishedPair(NamedTuple):
+    """A key and its request, ready to be written.
+
+    ``key_pem`` is encrypted; the two SHA-256 are as in :class:`csr.CertificationRequest`.
+    """
+
+    id: str
+    key_pem: bytes
+    csr_pem: bytes
+    spki_sha256: str
+    csr_sha256: str
+
+
+def make_pair(name: str, content: RequestContent, cipher: FolderCipher) -> FinishedPair:
+    """Make a key and the request for it, checked against each other and the plan."""
+    key = keys.generate_key(content.key)
+    return _pair(name, key, build_request(content, key), cipher)
+
+
+def _pair(
+    name: str, key: keys.PrivateKey, request: CertificationRequest, cipher: FolderCipher
+) -> FinishedPair:
+    encrypted = cipher.encrypt(key)
+    return FinishedPair(name, encrypted, request.pem, request.spki_sha256, request.csr_sha256)
+
+
+def make_sealed(name: str, content: RequestContent, public: bytes) -> tuple[bytes, bytes]:
+    """Make a pair on a machine that must not keep the key.
+
+    Parameters
+    ----------
+    name : str
+        Id of the request; the key is sealed for it.
+    content : RequestContent
+        What to ask for.
+    public : bytes
+        Public half of the run's key, 32 bytes.
+
+    Returns
+    -------
+    tuple of bytes
+        The sealed PKCS #8 key, and the request (DER).
+    """
+    key = keys.generate_key(content.key)
+    request = build_request(content, key)
+    return seal(keys.to_pkcs8(key), public=public, about=name), request.der
+
+
+def open_sealed(
+    name: str, content: RequestContent, answer: object, *, run_key: RunKey, cipher: FolderCipher
+) -> FinishedPair:
+    """Open, check and encrypt what :func:`make_sealed` returned.
+
+    Raises
+    ------
+    BundleError
+        If the answer is not a key and a request that belong together and to the plan.
+    """
+    match answer:
+        case (bytes() as sealed, bytes() as der):
+            pass
+        case _:
+            raise _wrong(name, f"a {type(answer).__name__} instead of a key and a request")
+    request = parse_request(der, name=f"the request that a worker sent for {name}")
+    if changes := content_differences(content, request.content):
+        raise _wrong(name, f"a request that is not the planned one ({'; '.join(changes)})")
+    if not request.signature_verifies():
+        raise _wrong(name, "a request whose signature does not verify")
+    try:
+        key = keys.read_pkcs8(run_key.open(sealed, about=name), name=f"the key of {name}")
+    except ValueError:
+        raise _wrong(name, "something that is no key") from None
+    if not keys.public_matches(key, request.public_key):
+        raise _wrong(name, "a key that does not belong to its request")
+    return _pair(name, key, request, cipher)
+
+
+def _wrong(name: str, what: str) -> BundleError:
+    return BundleError(
+        f"a worker sent {what} for {name}",
+        hint="all workers need the same version of lyncnb; do without the one that is to blame",
+    )
