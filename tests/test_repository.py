@@ -1,0 +1,210 @@
+"""What the repository may hold: no key, no real name, no path or address of one machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import lyncnb as ln
+from lyncnb.tables import from_frame, to_markdown
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Split, so that this file does not hold what it looks for.
+UNDONE = re.compile(
+    "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "raise NotImplemented" + "Error"))
+)
+ADDRESSES = re.compile(
+    "|".join(
+        (
+            "pypi" + r"\.org",
+            "python" + "hosted",
+            "npm" + "js",
+            "--index" + "-url",
+            "proxy.go" + "lang",
+        )
+    )
+)
+# Home folders, and the folder that holds the clone at hand.
+PLACES = re.compile(r"(?<![\w.~}])/(?:root|home|Users)/\w|" + re.escape(f"{REPOSITORY.parent}/"))
+PEM_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}")
+HOST = re.compile(
+    r"(?<![\w@./-])(?:[\w-]+\.)+(?:com|net|org|local|lan|io|tw|cn|de|uk|eu|internal)\b"
+)
+FICTIONAL = re.compile(r"(?:^|\.)(?:contoso|fabrikam|litwareinc)\.[a-z]+$")
+DOCUMENTATION = re.compile(r"(?:^|\.)(?:microsoft\.com|rfc-editor\.org|ietf\.org|unicode\.org)$")
+
+
+def tracked() -> list[Path]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True, text=True
+    )
+    return [REPOSITORY / name for name in listing.stdout.split("\0") if name]
+
+
+FILES = [path for path in tracked() if path.is_file()]
+
+
+def texts(*suffixes: str) -> list[tuple[Path, str]]:
+    found = []
+    for path in FILES:
+        if not suffixes or path.suffix in suffixes:
+            try:
+                found.append((path, path.read_text("utf-8")))
+            except UnicodeDecodeError:
+                continue
+    return found
+
+
+def lines_with(pattern: re.Pattern[str], *suffixes: str) -> list[str]:
+    return [
+        f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()[:100]}"
+        for path, text in texts(*suffixes)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if pattern.search(line)
+    ]
+
+
+def test_no_private_key_is_committed():
+    """No file holds a private key in PEM, and none is a key or a package by its name."""
+    assert [path for path, text in texts() if PEM_KEY.search(text)] == []
+    assert [path for path in FILES if path.suffix in {".key", ".pfx", ".p12", ".jks"}] == []
+
+
+@pytest.mark.parametrize("folder", ["data", "notebooks"])
+def test_samples_name_fictional_companies(folder):
+    """Host names of samples and notebooks are contoso, fabrikam or litwareinc."""
+    foreign = {
+        host
+        for path, text in texts()
+        if path.relative_to(REPOSITORY).parts[0] == folder
+        for host in HOST.findall(text.lower()) or []
+        if not FICTIONAL.search(host) and not DOCUMENTATION.search(host)
+    }
+    assert foreign == set()
+
+
+def test_no_path_of_one_machine_is_committed():
+    """No file holds a home folder, or the folder in which this clone stands."""
+    assert lines_with(PLACES) == []
+
+
+def test_no_registry_address_is_committed():
+    """Packages are named, never addressed."""
+    assert lines_with(ADDRESSES) == []
+
+
+def test_nothing_is_left_undone():
+    """No Python file holds a note to come back."""
+    assert lines_with(UNDONE, ".py", ".js") == []
+
+
+def test_no_lock_is_left_behind():
+    """No lock file, temporary file or notebook checkpoint is committed."""
+    left = [p for p in FILES if p.suffix in {".lock", ".tmp", ".pyc"} or "checkpoint" in str(p)]
+    assert left == []
+
+
+def test_constraints_hold_versions_and_markers_only():
+    """Every line of constraints.txt is name==version, with a marker or not."""
+    lines = (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
+    form = re.compile(r"[a-z0-9.-]+==[0-9][0-9A-Za-z.]*( ; [a-z_]+ .+)?")
+    assert [line for line in lines if not form.fullmatch(line)] == []
+    assert [line for line in lines if "://" in line or "@" in line] == []
+
+
+def test_constraints_cover_every_dependency():
+    """Each dependency of pyproject has a line in constraints.txt."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    asked = [*project["dependencies"], *(name for extra in extras for name in extra)]
+    names = {re.split(r"[\[>=<;! ]", requirement)[0] for requirement in asked} - {"lyncnb"}
+    pinned = {
+        line.split("==")[0]
+        for line in (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
+    }
+    assert names - pinned == set()
+
+
+def test_every_test_says_what_it_states():
+    """Each test function has a docstring of one sentence."""
+    silent = [
+        f"{path.name}::{node.name}"
+        for path, text in texts(".py")
+        if path.name.startswith("test_")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef)
+        and node.name.startswith("test_")
+        and not (ast.get_docstring(node) or "").rstrip().endswith(".")
+    ]
+    assert silent == []
+
+
+def test_ruff_is_content():
+    """Style and format of the code are what pyproject says."""
+    for command in ("check", "format"):
+        arguments = [command, "--quiet", *(["--check"] if command == "format" else []), "."]
+        result = subprocess.run(
+            [sys.executable, "-m", "ruff", *arguments],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout[-3000:]
+
+
+README = REPOSITORY / "README.md"
+
+
+def command_after(mark: str) -> str:
+    """Give the command line under a mark of the README."""
+    found = re.search(rf"^<!-- {mark} -->\n```sh\n(.+)\n```$", README.read_text("utf-8"), re.M)
+    return found[1] if found else ""
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    """What .ci/run takes out of the README is the test command, word for word."""
+    script = (REPOSITORY / ".ci" / "run").read_text("utf-8")
+    assert "pytest" not in script
+    pipeline = re.search(r"^command=\$\((.+)\)$", script, re.M)[1]
+    taken = subprocess.run(
+        ["bash", "-c", pipeline], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert taken.stdout.strip() == command_after("test command")
+
+
+def test_readme_has_two_self_contained_commands():
+    """Each command of the README makes its own environment and asks nothing."""
+    commands = re.findall(r"^python3 .+$", README.read_text("utf-8"), re.M)
+    assert commands == [command_after("main command"), command_after("test command")]
+    start = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt "
+    assert [command[: len(start)] for command in commands] == [start, start]
+
+
+def test_readme_shows_the_plan_of_the_sample(request):
+    """The table in the README is the plan of data/contoso.csv; --refresh writes it."""
+    shown = ["Role", "Server", "Type", "Subject name", "Subject alternative names", "Issuer"]
+    topology = ln.read_topology(REPOSITORY / "data" / "contoso.csv")
+    plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
+    table = to_markdown(*from_frame(plan.to_frame()[shown])).strip()
+    mark, end = "<!-- plan table -->\n", "\n<!-- end of plan table -->"
+    text = README.read_text("utf-8")
+    before, _, rest = text.partition(mark)
+    written, _, after = rest.partition(end)
+    if request.config.getoption("--refresh"):
+        README.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
+    else:
+        assert written == table
+
+
+def test_readme_names_what_exists():
+    """Every ln.NAME of the README is a public name of the package."""
+    names = set(re.findall(r"\bln\.(\w+)", README.read_text("utf-8")))
+    assert names - set(ln.__all__) == set()
