@@ -25,15 +25,15 @@ _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")  # 1.2.840.113549.1.7.2
 class Kind(Enum):
     """What an ASN.1 element is, in the words used in messages."""
 
-    CERTIFICATE = "certificate"
-    REQUEST = "certification request"
-    REVOCATION_LIST = "certificate revocation list"
-    SIGNED_DATA = "PKCS #7 message"
-    OTHER_CMS = "PKCS #7 message without certificates"
-    PFX = "PFX (PKCS #12) file"
-    PRIVATE_KEY = "private key"
-    ENCRYPTED_KEY = "encrypted private key"
-    PUBLIC_KEY = "public key"
+    CERTIFICATE = "a certificate"
+    REQUEST = "a certification request (PKCS #10)"
+    REVOCATION_LIST = "a certificate revocation list"
+    SIGNED_DATA = "a PKCS #7 message"
+    OTHER_CMS = "a PKCS #7 message without certificates"
+    PFX = "a PFX (PKCS #12) file"
+    PRIVATE_KEY = "a private key"
+    ENCRYPTED_KEY = "an encrypted private key"
+    PUBLIC_KEY = "a public key"
     OTHER = "ASN.1 data of another kind"
 
 
@@ -258,3 +258,49 @@ def _versioned_kind(tags: tuple[int, ...], version: int) -> Kind:
     if set(tags) == {_INTEGER} and len(tags) >= 6:
         return Kind.PRIVATE_KEY
     return Kind.PUBLIC_KEY if tags == (_INTEGER, _INTEGER) else Kind.OTHER
+
+
+def largest_work_factor(data: bytes) -> int:
+    """Find the largest iteration count that a password-protected file asks for.
+
+    Parameters
+    ----------
+    data : bytes
+        A PFX, before anything in it is decrypted.
+
+    Returns
+    -------
+    int
+        The largest whole number that follows a salt, as in PBKDF2-params, PBEParameter, MacData
+        and scrypt-params (RFC 8018 appendix A, RFC 7292 section 4, RFC 7914 section 7).
+
+    Raises
+    ------
+    BadStructure
+        If the file is not whole.
+    """
+    return _largest(data, read_element(data, 0, len(data)), 0)
+
+
+def _largest(data: bytes, parent: Element, depth: int) -> int:
+    if depth > MAX_DEPTH:
+        raise BadStructure(f"more than {MAX_DEPTH} levels inside one another")
+    found, before = 0, None
+    for element in children(data, parent, depth):
+        if element.tag == _INTEGER and before is not None and before.tag == _OCTET_STRING:
+            found = max(found, int.from_bytes(data[element.content : element.content_end], "big"))
+        elif element.tag & 0x20:
+            found = max(found, _largest(data, element, depth + 1))
+        elif element.tag == _OCTET_STRING and data[element.content : element.content + 1] == b"0":
+            found = max(found, _largest_inside(data, element, depth))
+        before = element
+    return found
+
+
+def _largest_inside(data: bytes, element: Element, depth: int) -> int:
+    """Look into an octet string that may hold ASN.1; a salt that begins with 0x30 does not."""
+    try:
+        inner = read_element(data, element.content, element.content_end, depth + 1)
+        return _largest(data, inner, depth + 1)
+    except BadStructure:
+        return 0

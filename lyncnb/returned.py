@@ -1,0 +1,259 @@
+"""What came back from a CA: files, folders and zip archives, read within bounds.
+
+Nothing is unpacked to disk and no link is followed, so no name in an archive can reach anywhere.
+What each file holds is found in ``decoding.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+from .certificates import Certificate
+from .decoding import AskPassword, Decoded, Remark, decode
+from .errors import BundleError, ReturnedFileError
+from .files import read
+from .names import shown
+from .passphrase import Secret
+
+Password = Secret | str | Callable[[str], Secret | str | None] | None
+
+#: A PKCS #7 message with a thousand certificates and their chain has some 2 MB.
+MAX_FILE_BYTES = 5_000_000
+
+#: An archive of 10,000 answers of 5 KB each, hardly compressible.
+MAX_ARCHIVE_BYTES = 100_000_000
+MAX_ARCHIVE_ENTRIES = 10_000
+
+#: Certificates are dense; base64 text shrinks by a quarter and repeated chains by more, but a
+#: ratio of hundreds is a bomb. The sum bounds what many small bombs can do together.
+MAX_RATIO = 200
+MAX_UNPACKED_BYTES = 200_000_000
+
+#: The largest deployment that lyncnb is built for has 100,000 certificates, each with a chain.
+MAX_FOLDER_FILES = 250_000
+
+# What browsers, Windows and Jupyter leave in folders; a dot hides a file everywhere else.
+_LEFT_ALONE = ("thumbs.db", "desktop.ini", "__macosx")
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_END_BYTES, _CENTRAL_ENTRY_BYTES = 22, 46
+_READ_ERRORS = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnedFile:
+    """One file that came back, and what it held.
+
+    ``name`` is what a planner recognises it by: the path relative to what was given, or
+    ``archive.zip: entry``. ``remarks`` are (code, message).
+    """
+
+    name: str
+    certificates: tuple[Certificate, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    key_spki_sha256: tuple[str, ...] = ()
+
+
+def read_returned(
+    paths: Iterable[str | os.PathLike[str]], *, password: Password = None
+) -> tuple[ReturnedFile, ...]:
+    """Read everything in the given files, folders and zip archives.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Files, folders (with all folders below) and archives.
+    password : Secret, str, callable or None, optional
+        For PFX files that have a password. A callable gets the file's name and is asked once
+        per file.
+
+    Returns
+    -------
+    tuple of ReturnedFile
+        In the order given, inside a folder by name. Every file is told, also one that could not
+        be read.
+
+    Raises
+    ------
+    ReturnedFileError
+        If a path that was given does not exist.
+    """
+    given = [Path(path) for path in paths]
+    missing = [str(path) for path in given if not path.exists()]
+    if missing:
+        raise ReturnedFileError(
+            f"no such file or folder: {', '.join(missing)}", hint="check the path"
+        )
+    found: list[ReturnedFile] = []
+    for path in given:
+        if path.is_dir():
+            found.extend(_read_folder(path, password))
+        else:
+            # The planner named this one, so a link is followed; inside a folder none is.
+            found.extend(_read_path(path.resolve(), path.name, password))
+    return tuple(found)
+
+
+def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:
+    count = 0
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_left_alone(name))
+        for name in sorted(names):
+            if _is_left_alone(name):
+                continue
+            count += 1
+            path = Path(place) / name
+            shown_name = path.relative_to(folder).as_posix()
+            if count > MAX_FOLDER_FILES:
+                message = f"more than {MAX_FOLDER_FILES:,} files; from here on none was looked at"
+                yield _told(shown_name, "file-unreadable", message)
+                return
+            yield from _read_path(path, shown_name, password)
+
+
+def _is_left_alone(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in _LEFT_ALONE
+
+
+def _read_path(path: Path, name: str, password: Password) -> Iterator[ReturnedFile]:
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            yield _told(name, "file-skipped", "it is a symbolic link")
+            return
+        if not stat.S_ISREG(mode):
+            yield _told(name, "file-unreadable", "it is no ordinary file")
+            return
+        data = read(path, limit=MAX_FILE_BYTES if not _is_archive(path) else MAX_ARCHIVE_BYTES)
+    except (BundleError, OSError) as error:
+        reason = error.message if isinstance(error, BundleError) else error.strerror
+        yield _told(name, "file-unreadable", str(reason))
+        return
+    if data.startswith(_ZIP):
+        yield from _read_archive(data, name, password)
+    else:
+        yield _read_data(data, name, password)
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in _ZIP
+
+
+def _told(name: str, code: str, message: str) -> ReturnedFile:
+    return ReturnedFile(name=name, remarks=((code, message),))
+
+
+def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
+    if not data:
+        return _told(name, "file-unreadable", "it is empty")
+    decoded: Decoded = decode(data, password=_ask(name, password))
+    return ReturnedFile(
+        name=name,
+        certificates=decoded.certificates,
+        remarks=decoded.remarks,
+        key_spki_sha256=decoded.key_spki_sha256,
+    )
+
+
+def _ask(name: str, password: Password) -> AskPassword | None:
+    if password is None:
+        return None
+    return (lambda: password(name)) if callable(password) else (lambda: password)
+
+
+def _read_archive(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
+    trouble = _archive_trouble(data)
+    if trouble:
+        yield _told(name, "file-unreadable", trouble)
+        return
+    try:
+        archive = zipfile.ZipFile(BytesIO(data))
+    except _READ_ERRORS as error:
+        yield _told(name, "file-unreadable", f"the archive is damaged: {_reason(error)}")
+        return
+    left, empty = MAX_UNPACKED_BYTES, True
+    for entry in archive.infolist():
+        if entry.is_dir() or _is_left_alone(PurePosixPath(entry.filename).name):
+            continue
+        empty = False
+        entry_name = f"{name}: {shown(entry.filename)[1:-1]}"
+        left -= entry.file_size
+        if left < 0:
+            message = f"unpacked it has more than {MAX_UNPACKED_BYTES:,} bytes; the rest was left"
+            yield _told(entry_name, "file-unreadable", message)
+            return
+        yield _read_entry(archive, entry, entry_name, password)
+    if empty:
+        yield _told(name, "file-without-certificate", "the archive is empty")
+
+
+def _archive_trouble(data: bytes) -> str:
+    """Say why an archive's list of contents should not even be read, or nothing.
+
+    ``zipfile`` builds an object for every entry at once; two million of them, in 100 MB, would
+    cost the memory of a machine. Hence a look at the end record first (APPNOTE.TXT 4.3.16).
+    """
+    place = data.rfind(b"PK\x05\x06")
+    if place < 0 or len(data) - place < _END_BYTES:
+        return "the archive is cut off"
+    entries = int.from_bytes(data[place + 10 : place + 12], "little")
+    size = int.from_bytes(data[place + 12 : place + 16], "little")
+    if data[max(place - 20, 0) : place].startswith(b"PK\x06\x07") or size == 0xFFFFFFFF:
+        return "the archive is a ZIP64 one, which no certificates need"
+    if entries > MAX_ARCHIVE_ENTRIES or size > MAX_ARCHIVE_ENTRIES * 10 * _CENTRAL_ENTRY_BYTES:
+        return f"the archive has more than {MAX_ARCHIVE_ENTRIES:,} entries"
+    return ""
+
+
+def _read_entry(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, password: Password
+) -> ReturnedFile:
+    skipped = _why_skipped(entry)
+    if skipped:
+        return _told(name, "file-skipped", skipped)
+    if entry.file_size > MAX_FILE_BYTES:
+        return _told(name, "file-unreadable", f"it is larger than {MAX_FILE_BYTES:,} bytes")
+    if entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
+        return _told(name, "file-unreadable", f"it unpacks to more than {MAX_RATIO} times its size")
+    try:
+        with archive.open(entry) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except _READ_ERRORS as error:
+        return _told(name, "file-unreadable", f"the entry is damaged: {_reason(error)}")
+    if data.startswith(_ZIP):
+        return _told(name, "file-skipped", "it is an archive inside an archive")
+    return _read_data(data, name, password)
+
+
+def _why_skipped(entry: zipfile.ZipInfo) -> str:
+    name = entry.filename.replace("\\", "/")
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts or ":" in parts[0]:
+        return "its name points outside the archive"
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return "it is a symbolic link"
+    if entry.flag_bits & 0x1:
+        return "it is encrypted"
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "it is compressed in a way that no CA uses"
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
