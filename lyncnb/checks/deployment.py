@@ -126,13 +126,6 @@ def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
         )
 
 
-def autologon_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find automatic sign-in marked where it has no effect."""
-    for pool in view.plan.topology.pools:
-        if "autologon" in pool.flags and "heeds_autologon" not in view.traits(pool):
-            yield pool.fqdn, f"autologon is set on {pool.fqdn}, a pool of role {pool.role}"
-
-
 def _more(items: list[str], shown: int) -> str:
     return f" and {len(items) - shown} more" if len(items) > shown else ""
 
@@ -152,6 +145,5 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         av_edge_name_missing,
         web_external_fqdn_missing,
         several_autologon_pools,
-        autologon_not_heeded,
     )
 }

@@ -1,0 +1,458 @@
+"""Checks: each code is found where its mistake is, and only there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lyncnb.checks import (
+    CERTIFICATE_TESTS,
+    DEPLOYMENT_TESTS,
+    SIMPLE_URL_TESTS,
+    check_certificates,
+    check_deployment,
+    check_plan,
+    sort_findings,
+)
+from lyncnb.checks.certificates import san_bytes
+from lyncnb.derive import plan_certificates
+from lyncnb.errors import RulesError
+from lyncnb.fields import KeyParameters, SanEntry
+from lyncnb.names import DnsName
+from lyncnb.options import PlanOptions
+from lyncnb.rules import load_rules
+from lyncnb.topology import read_topology
+
+DATA = Path(__file__).parent.parent / "data"
+RULES = load_rules("lync2013")
+
+COLUMNS = [
+    "server_fqdn",
+    "role",
+    "pool_fqdn",
+    "site",
+    "sip_domains",
+    "meet_urls",
+    "dialin_url",
+    "admin_url",
+    "web_internal_fqdn",
+    "web_external_fqdn",
+    "autologon",
+    "extra_san",
+    "access_edge_fqdn",
+    "webconf_edge_fqdn",
+    "av_edge_fqdn",
+    "issuer",
+]
+
+# One of each role that the checks tell apart; nothing is wrong with it.
+GOOD = (
+    {
+        "server_fqdn": "fe01.contoso.com",
+        "role": "FrontEnd",
+        "pool_fqdn": "fepool.contoso.com",
+        "sip_domains": "contoso.com;fabrikam.com",
+        "meet_urls": "https://meet.contoso.com;https://meet.fabrikam.com",
+        "dialin_url": "https://dialin.contoso.com",
+        "admin_url": "https://admin.contoso.com",
+        "web_external_fqdn": "webext.contoso.com",
+        "autologon": "true",
+    },
+    {"server_fqdn": "fe02.contoso.com", "role": "FrontEnd", "pool_fqdn": "fepool.contoso.com"},
+    {
+        "server_fqdn": "dir01.contoso.com",
+        "role": "Director",
+        "web_external_fqdn": "webdirext.contoso.com",
+    },
+    {
+        "server_fqdn": "se01.contoso.com",
+        "role": "StandardEdition",
+        "web_external_fqdn": "webse.contoso.com",
+    },
+    {
+        "server_fqdn": "edge01.contoso.com",
+        "role": "Edge",
+        "pool_fqdn": "edgepool.contoso.com",
+        "access_edge_fqdn": "sip.contoso.com",
+        "webconf_edge_fqdn": "webcon.contoso.com",
+        "av_edge_fqdn": "av.contoso.com",
+    },
+    {"server_fqdn": "edge02.contoso.com", "role": "Edge", "pool_fqdn": "edgepool.contoso.com"},
+    {"server_fqdn": "med01.contoso.com", "role": "Mediation"},
+    {"server_fqdn": "app01.contoso.com", "role": "TrustedApplication"},
+    {"server_fqdn": "rp01.contoso.com", "role": "ReverseProxy"},
+)
+FE, FE2, DIR, SE, EDGE, EDGE2, MED, APP, RP = range(len(GOOD))
+
+
+def table(edits=(), drop=(), add=()):
+    """Give the good table with some cells changed and rows left out or added, as CSV bytes."""
+    rows = [dict(row) for row in GOOD]
+    for row, column, value in edits:
+        rows[row][column] = value
+    kept = [row for number, row in enumerate(rows) if number not in drop] + list(add)
+    lines = [COLUMNS, *([row.get(column, "") for column in COLUMNS] for row in kept)]
+    return "\n".join(",".join(line) for line in lines).encode()
+
+
+def plan_of(edits=(), options=None, **kwargs):
+    """Plan the edited table."""
+    topology = read_topology(table(edits, **kwargs))
+    return plan_certificates(topology, RULES, options=options or PlanOptions())
+
+
+def found(plan):
+    """Codes and subjects that the checks find."""
+    return {(finding.code, finding.about) for finding in check_plan(plan)}
+
+
+def altered(plan, usage, **changes):
+    """Change every planned certificate that has a usage (or the role, where it has none)."""
+    certificates = tuple(
+        replace(c, **{k: v(c) if callable(v) else v for k, v in changes.items()})
+        if usage in (*c.usages, c.role)
+        else c
+        for c in plan.certificates
+    )
+    return replace(plan, certificates=certificates)
+
+
+def without(prefix):
+    """Make a function that drops the names with a prefix."""
+    return lambda c: tuple(e for e in c.subject_alt_name if not e.name.startswith(prefix))
+
+
+def test_good_table_has_no_findings():
+    """A complete, consistent table has nothing to be said about."""
+    assert list(check_plan(plan_of())) == []
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in DATA.glob("*.csv")))
+def test_samples_have_no_errors(name):
+    """The sample tables can be requested as they are."""
+    plan = plan_certificates(read_topology(DATA / name), RULES)
+    assert [f for f in check_plan(plan) if f.severity == "error"] == []
+
+
+LONG = "a" * 50 + ".department.contoso.com"  # 73 characters: legal in DNS, too long for X.520
+WILDCARD = PlanOptions(wildcard=True)
+EXTRA = "extra_san"
+
+TABLE_CASES = [
+    # code, severity, about (None: any), edits, options
+    ("common-name-too-long", "error", None, [(MED, "server_fqdn", LONG)], None),
+    ("subject-name-missing", "error", None, [(EDGE, "access_edge_fqdn", "")], None),
+    ("edge-name-missing", "error", "edgepool.contoso.com", [(EDGE, "webconf_edge_fqdn", "")], None),
+    ("av-edge-name-missing", "notice", "edgepool.contoso.com", [(EDGE, "av_edge_fqdn", "")], None),
+    ("wildcard-not-supported", "error", None, [(EDGE, EXTRA, "*.contoso.com")], None),
+    ("wildcard-and-desk-phones", "warning", None, [], WILDCARD),
+    (
+        "web-external-fqdn-shared",
+        "error",
+        "dir01.contoso.com",
+        [(DIR, "web_external_fqdn", "webext.contoso.com")],
+        None,
+    ),
+    (
+        "web-internal-fqdn-overridden",
+        "error",
+        "se01.contoso.com",
+        [(SE, "web_internal_fqdn", "web.contoso.com")],
+        None,
+    ),
+    (
+        "web-external-fqdn-missing",
+        "error",
+        "dir01.contoso.com",
+        [(DIR, "web_external_fqdn", "")],
+        None,
+    ),
+    (
+        "internal-name-on-public-certificate",
+        "error",
+        None,
+        [(EDGE, "webconf_edge_fqdn", "webcon.contoso.local")],
+        None,
+    ),
+    ("underscore-in-name", "error", None, [(MED, "server_fqdn", "med_01.contoso.com")], None),
+    ("international-name", "warning", None, [(MED, "server_fqdn", "中繼.contoso.com")], None),
+    (
+        "edge-pool-name-external",
+        "error",
+        "edgepool.contoso.com",
+        [(EDGE, "webconf_edge_fqdn", "edgepool.contoso.com")],
+        None,
+    ),
+    ("meet-url-missing", "error", None, [(FE, "meet_urls", "")], None),
+    ("dialin-url-missing", "error", None, [(FE, "dialin_url", "")], None),
+    ("meet-url-count", "warning", None, [(FE, "meet_urls", "https://meet.contoso.com")], None),
+    (
+        "simple-url-not-allowed",
+        "error",
+        None,
+        [(FE, "dialin_url", "https://dialin.contoso.com:8443")],
+        None,
+    ),
+    (
+        "simple-url-overlaps",
+        "error",
+        None,
+        [(FE, "dialin_url", "https://meet.contoso.com/dialin")],
+        None,
+    ),
+    (
+        "simple-url-overlaps",
+        "error",
+        None,
+        [(FE, "dialin_url", "https://meet.contoso.com")],
+        None,
+    ),
+    (
+        "simple-url-is-pool-name",
+        "error",
+        None,
+        [(FE, "dialin_url", "https://fepool.contoso.com/dialin")],
+        None,
+    ),
+    ("several-autologon-pools", "warning", None, [(DIR, "autologon", "true")], None),
+    ("public-certificate-required", "error", None, [(EDGE, "issuer", "internal")], None),
+    ("public-certificate-advised", "warning", None, [(RP, "issuer", "internal")], None),
+    (
+        "key-size-not-documented",
+        "notice",
+        None,
+        [],
+        PlanOptions(key=KeyParameters(algorithm="RSA", bits=3072)),
+    ),
+    (
+        "ecdsa-key-doubtful",
+        "warning",
+        None,
+        [],
+        PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256)),
+    ),
+    (
+        "oauth-key-too-small",
+        "error",
+        None,
+        [],
+        PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256)),
+    ),
+    # Microsoft's printed wildcard examples cover the first SIP domain only.
+    (
+        "wildcard-does-not-cover",
+        "error",
+        None,
+        [],
+        PlanOptions(profile="doc_example", layout="separate", wildcard=True),
+    ),
+    (
+        "subject-name-not-in-san",
+        "error",
+        None,
+        [],
+        PlanOptions(profile="doc_example", layout="separate"),
+    ),
+    (
+        "pool-members-differ",
+        "warning",
+        None,
+        [(EDGE, "issuer", "Internal=internal"), (EDGE2, "issuer", "Internal=public")],
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "severity", "about", "edits", "options"),
+    TABLE_CASES,
+    ids=[f"{number:02}-{case[0]}" for number, case in enumerate(TABLE_CASES)],
+)
+def test_mistake_in_the_table_is_found(code, severity, about, edits, options):
+    """A mistake in one cell or option gives its code, once there was none."""
+    findings = [f for f in check_plan(plan_of(edits, options)) if f.code == code]
+    assert findings
+    assert {f.severity for f in findings} == {severity}
+    assert about is None or about in {f.about for f in findings}
+    assert all(f.hint and f.source and f.message for f in findings)
+
+
+def test_edge_site_without_reverse_proxy_is_told():
+    """Pools of a site that no reverse proxy publishes are named, and a table without one."""
+    sites = [(number, "site", "Taipei") for number in range(len(GOOD))]
+    elsewhere = [*sites, (DIR, "site", "Tokyo")]
+    codes = found(plan_of(elsewhere))
+    assert ("web-external-fqdn-not-published", "dir01.contoso.com") in codes
+    assert "no-reverse-proxy" in {f.code for f in check_plan(plan_of(drop=[RP]))}
+
+
+def test_reverse_proxy_alone_in_its_site_is_told():
+    """A reverse proxy whose site has no pool with an external web name publishes nothing."""
+    edits = [(number, "site", "Taipei") for number in range(len(GOOD) - 1)]
+    codes = found(plan_of([*edits, (RP, "site", "Tokyo")]))
+    assert ("reverse-proxy-publishes-nothing", "rp01.contoso.com") in codes
+
+
+def test_site_with_its_own_dialin_only_is_told():
+    """A site that overrides one simple URL must override them all."""
+    edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
+    edits += [(DIR, "site", "Tokyo"), (DIR, "dialin_url", "https://dialin.fabrikam.com")]
+    edits += [(DIR, "meet_urls", GOOD[FE]["meet_urls"])]
+    codes = {code for code, _ in found(plan_of(edits))}
+    assert "simple-urls-not-all-overridden" in codes
+
+
+def test_standard_edition_with_a_pool_name_is_told():
+    """A Standard Edition server is a pool of its own name."""
+    edits = [(SE, "pool_fqdn", "sepool.contoso.com")]
+    assert ("pool-name-differs-from-server", "sepool.contoso.com") in found(plan_of(edits))
+
+
+ALTERED_CASES = [
+    ("key-not-exportable", "Default", {"exportable": False}),
+    (
+        "subject-name-not-in-san",
+        "AccessEdgeExternal",
+        {"subject_alt_name": without("sip.contoso.com")},
+    ),
+    ("meet-url-not-covered", "WebServicesInternal", {"subject_alt_name": without("meet.")}),
+    ("sip-name-not-covered", "Default", {"subject_alt_name": without("sip.")}),
+    (
+        "wildcard-in-subject-name",
+        "Default",
+        {"subject": lambda c: replace(c.subject, common_name="*.contoso.com")},
+    ),
+    (
+        "single-label-name",
+        "Default",
+        {"subject_alt_name": lambda c: (*c.subject_alt_name, SanEntry(DnsName("fe01"), ()))},
+    ),
+    (
+        "san-too-large-for-ad-cs",
+        "Default",
+        {
+            "subject_alt_name": lambda c: (
+                *c.subject_alt_name,
+                *(SanEntry(DnsName(f"host{n:03}.contoso.com"), ()) for n in range(250)),
+            )
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "usage", "changes"), ALTERED_CASES)
+def test_mistake_in_a_plan_is_found(code, usage, changes):
+    """A plan that somebody altered is judged by the same rules."""
+    plan = plan_of()
+    assert code not in {f.code for f in check_plan(plan)}
+    findings = [f for f in check_plan(altered(plan, usage, **changes)) if f.code == code]
+    assert findings
+    assert {f.severity for f in findings} == {"error"}
+
+
+@pytest.mark.parametrize(
+    ("code", "usage"),
+    [
+        ("edge-certificates-differ", "AccessEdgeExternal"),
+        ("oauth-certificate-not-shared", "OAuthTokenIssuer"),
+        ("trusted-application-certificate-not-shared", "TrustedApplication"),
+    ],
+)
+def test_certificate_that_should_be_shared_is_told(code, usage):
+    """Two certificates where a pool or the deployment shares one are an error."""
+    plan = plan_of()
+    twice = tuple(
+        part
+        for c in plan.certificates
+        for part in (
+            [replace(c, shared_by="server", servers=(server,)) for server in ("a", "b")]
+            if usage in (*c.usages, c.role)
+            else [c]
+        )
+    )
+    assert code in {f.code for f in check_plan(replace(plan, certificates=twice))}
+
+
+def test_every_check_is_tried_here():
+    """No code of the product is left without a case above."""
+    tried = {case[0] for case in TABLE_CASES} | {case[0] for case in ALTERED_CASES}
+    tried |= {
+        "web-external-fqdn-not-published",
+        "no-reverse-proxy",
+        "reverse-proxy-publishes-nothing",
+        "simple-urls-not-all-overridden",
+        "pool-name-differs-from-server",
+        "edge-certificates-differ",
+        "oauth-certificate-not-shared",
+        "trusted-application-certificate-not-shared",
+    }
+    assert tried == set(RULES.checks)
+
+
+def test_every_test_is_asked_for():
+    """Python holds no test that no rule uses."""
+    asked = {rule.test or rule.code.replace("-", "_") for rule in RULES.checks.values()}
+    assert asked == set(CERTIFICATE_TESTS | DEPLOYMENT_TESTS | SIMPLE_URL_TESTS)
+
+
+def test_unknown_test_is_refused_with_the_known_ones():
+    """A rule file that asks for a test that does not exist is told which there are."""
+    plan = plan_of()
+    broken = replace(next(iter(RULES.checks.values())), test="no_such_test")
+    rules = replace(RULES, checks={broken.code: broken})
+    with pytest.raises(RulesError, match="no_such_test") as caught:
+        check_plan(replace(plan, rules=rules))
+    assert "common_name_too_long" in caught.value.hint
+
+
+def test_parts_add_up_to_the_whole():
+    """Checking certificates and deployment apart finds what checking the plan finds."""
+    plan = plan_of([(EDGE, "webconf_edge_fqdn", ""), (MED, "server_fqdn", LONG)])
+    parts = [*check_certificates(plan, plan.certificates), *check_deployment(plan)]
+    assert sort_findings(parts) == check_plan(plan)
+
+
+def test_findings_come_errors_first_and_count():
+    """Findings are sorted by severity and can be counted and filtered."""
+    findings = check_plan(plan_of([(EDGE, "av_edge_fqdn", ""), (DIR, "web_external_fqdn", "")]))
+    ranks = [("error", "warning", "notice").index(f.severity) for f in findings]
+    assert ranks == sorted(ranks)
+    assert findings.has_errors
+    assert sum(findings.counts().values()) == len(findings)
+    assert {f.severity for f in findings.of("notice")} == {"notice"}
+
+
+def test_hostile_text_is_escaped_in_the_table():
+    """A finding's text cannot become markup."""
+    plan = plan_of([(FE, "dialin_url", "https://dialin.contoso.com/<script>")])
+    page = check_plan(plan)._repr_html_()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.from_regex(r"[a-z]{1,60}(\.[a-z]{1,60}){1,3}", fullmatch=True), min_size=1))
+def test_counted_size_is_the_encoded_size(names):
+    """The bytes of a SAN are counted as the encoder writes them."""
+    san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+    assert san_bytes(tuple(names)) == len(san.public_bytes())
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "fits"),
+    [
+        # TechNet wiki 3306: 151 names of 25 characters.
+        (151, "host{:03}.contoso123456.com", True),
+        (152, "host{:03}.contoso123456.com", False),
+    ],
+)
+def test_published_limit_of_ad_cs_is_met(count, name, fits):
+    """The published number of names is exactly what fits into 4096 bytes."""
+    names = tuple(name.format(number) for number in range(count))
+    assert {len(n) for n in names} == {25}
+    assert (san_bytes(names) <= 4096) is fits
