@@ -1,54 +1,33 @@
-"""Cells to values: one checked value for each distinct text of a column.
+"""A ``Table`` of text to ``Cells`` of values: each distinct text of a column is read once.
 
-A table of 100,000 rows holds far fewer distinct texts than cells, so nothing is parsed twice.
-Every problem and every clean-up is collected in a ``Report`` with the row where it stands.
+A table of 100,000 rows holds far fewer distinct texts than cells. Problems and clean-ups are
+collected in a ``Report`` with the rows where they stand.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
-from .columns import Column, column, find_choice, find_role, heading_key, topology_roles
-from .csv_source import Note, Table
-from .errors import Problem, TopologyError
-from .names import BadName, DnsName, clean_text, odd_names, parse_name, shown
-
-# Full-width forms are what a Chinese keyboard types for the same signs.
-_SEPARATORS = re.compile(r"[;,|\s；，｜、\u200b\ufeff]+")
-_PLAIN_SEPARATORS = re.compile(r"[;,|\s]+")
-_TRUTH = {
-    **dict.fromkeys(("true", "yes", "y", "1", "是"), True),
-    **dict.fromkeys(("false", "no", "n", "0", "否"), False),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimpleUrl:
-    """A simple URL; only its host matters to a certificate.
-
-    Notes
-    -----
-    Source: Microsoft, Planning for simple URLs in Lync Server 2013. Whether the URL keeps the
-    rules of that page (no port, no pool name …) is for the checks to say.
-    """
-
-    url: str
-    host: DnsName
+from .columns import Column, topology_columns
+from .errors import Problem
+from .headings import Note, Table, Texts, raise_problems
+from .kinds import read_cell, refuse_breaks
+from .names import DnsName, odd_names
+from .text import BadName
 
 
 @dataclass(slots=True)
 class Report:
-    """What reading had to say about a table so far."""
+    """What reading has to say about a table so far."""
 
     source: str
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
-    def problem(self, message: str, hint: str = "", *, row=0, column="", value="") -> None:
+    def problem(
+        self, message: str, hint: str = "", *, row: int = 0, column: str = "", value: str = ""
+    ) -> None:
         """Add a problem at a place."""
         self.problems.append(
             Problem(
@@ -57,293 +36,139 @@ class Report:
         )
 
     def raise_if_any(self) -> None:
-        """Raise everything at once, by row."""
+        """Raise all problems at once, by row."""
         if self.problems:
-            ordered = sorted(self.problems, key=lambda problem: problem.row)
-            count = f"{len(ordered)} problems" if len(ordered) > 1 else "1 problem"
-            raise TopologyError(
-                f"{self.source} cannot be read: {count}", problems=tuple(dict.fromkeys(ordered))
-            )
+            raise_problems(self.source, self.problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """The known columns of some rows, cleaned.
+    """The columns of n rows, cleaned.
 
     Parameters
     ----------
+    columns : tuple of str
+        m names.
     texts : dict of list of str
-        By column, n cleaned texts; names are ``DnsName`` already.
+        By name, n clean texts; names of servers and pools are ``DnsName`` already.
     values : dict of dict
-        By column, the value of each distinct text.
+        By name of a known column, the value of each distinct text.
     rows : sequence of int
         n row numbers as a spreadsheet shows them.
     indices : sequence of int
         n indices into ``Topology.cells``.
     """
 
-    texts: dict[str, list[str]]
-    values: dict[str, dict[str, object]]
+    columns: tuple[str, ...]
+    texts: Mapping[str, list[str]]
+    values: Mapping[str, Mapping[str, object]]
     rows: Sequence[int]
     indices: Sequence[int]
 
     def column(self, name: str) -> list[str]:
-        """Give a column's texts; blanks if the table has no such column."""
+        """Give a column's n texts; blanks if the table has no such column."""
         return self.texts.get(name) or [""] * len(self.rows)
 
-
-class _BadCell(ValueError):
-    """A cell that holds no value of its kind."""
-
-    def __init__(self, message: str, hint: str = ""):
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+    def tuples(self) -> tuple[tuple[str, ...], ...]:
+        """Give the n rows as tuples of m texts."""
+        return tuple(zip(*(self.texts[name] for name in self.columns)))
 
 
-def read_cells(table: Table, known: Sequence[str], report: Report) -> Cells:
-    """Clean a table and parse its known columns.
+def read_cells(table: Table, report: Report, *, indices: Sequence[int] | None = None) -> Cells:
+    """Clean a table and read its known columns.
 
     Parameters
     ----------
     table : Table
         n rows.
-    known : sequence of str
-        Names of the columns that ``topology.toml`` has.
     report : Report
-        Gets the problems and notes.
+        Gets the problems and the notes.
+    indices : sequence of int, optional
+        n indices of the rows in the whole table (default 0 … n-1).
     """
+    known = {column.name: column for column in topology_columns()}
     texts, values = {}, {}
-    for name, cells in zip(table.columns, table.values):
+    for name, written in zip(table.columns, table.texts):
         if name in known:
-            texts[name], values[name] = _read_column(column(name), cells, table.rows, report)
+            texts[name], values[name] = _read_column(known[name], written, table.rows, report)
         else:
-            _refuse_breaks(name, cells, table.rows, report)
-    return Cells(texts=texts, values=values, rows=table.rows, indices=range(len(table.rows)))
+            _refuse_breaks(name, written, table.rows, report)
+            texts[name] = written.cells()
+    return Cells(
+        columns=table.columns,
+        texts=texts,
+        values=values,
+        rows=table.rows,
+        indices=range(len(table.rows)) if indices is None else indices,
+    )
 
 
 def _read_column(
-    facts: Column, cells: list[str], rows: Sequence[int], report: Report
+    column: Column, written: Texts, rows: Sequence[int], report: Report
 ) -> tuple[list[str], dict[str, object]]:
-    distinct = dict.fromkeys(cells)
-    distinct.pop("", None)
-    changed: dict[str, str] = {}
-    values: dict[str, object] = {}
-    said: dict[str, tuple[str, ...]] = {}
-    bad: dict[str, ValueError] = {}
+    distinct = written.distinct
+    clean: dict[str, str] = {}
     difficult = distinct
-    if facts.kind == "fqdn":
-        changed = dict(zip(distinct, map(DnsName, distinct)))
-        difficult = dict.fromkeys(odd_names(distinct))
-        values = dict(zip(changed.values(), changed.values()))
+    if column.kind == "fqdn":
+        # Nearly all names are plain: one scan finds the others, and C makes the rest.
+        clean = dict(zip(distinct, map(DnsName, distinct)))
+        difficult = odd_names(distinct)
+    values: dict[str, object] = {name: name for name in clean.values()}
+    said: dict[str, tuple[str, ...]] = {}
+    bad: dict[str, BadName] = {}
     for text in difficult:
         values.pop(text, None)
         try:
-            clean, value, notes = _PARSERS[facts.kind](text, facts)
-        except (BadName, _BadCell) as error:
+            clean[text], value, notes = read_cell(text, column)
+        except BadName as error:
             bad[text] = error
-            changed[text] = ""
+            clean[text] = ""
             continue
-        if clean != text or facts.kind == "fqdn":
-            changed[text] = clean
-        if clean:
-            values[clean] = value
+        if clean[text]:
+            values[clean[text]] = value
         if notes:
             said[text] = notes
     if bad or said:
-        _tell(facts, cells, rows, bad, said, changed, report)
-    if changed:
-        changed.setdefault("", "")
-        if facts.kind == "fqdn":
-            return list(map(changed.__getitem__, cells)), values
-        return [changed.get(text, text) for text in cells], values
-    return cells, values
+        _tell(column.name, written, rows, bad, said, clean, report)
+    return Texts([clean[text] for text in distinct], written.codes).cells(), values
 
 
-def _tell(facts, cells, rows, bad, said, changed, report) -> None:
+def _tell(
+    name: str,
+    written: Texts,
+    rows: Sequence[int],
+    bad: Mapping[str, BadName],
+    said: Mapping[str, tuple[str, ...]],
+    clean: Mapping[str, str],
+    report: Report,
+) -> None:
     """Report every bad cell, and every clean-up once with the number of its rows."""
-    first: dict[str, int] = {}
-    count: dict[str, int] = {}
-    for row, text in zip(rows, cells):
+    rows_of: dict[str, list[int]] = {}
+    for row, text in zip(rows, written.cells()):
         if text in bad:
-            error = bad[text]
-            report.problem(error.message, error.hint, row=row, column=facts.name, value=text)
+            report.problem(bad[text].message, bad[text].hint, row=row, column=name, value=text)
         elif text in said:
-            first.setdefault(text, row)
-            count[text] = count.get(text, 0) + 1
-    for text, row in first.items():
-        more = f" ({count[text]} rows)" if count[text] > 1 else ""
+            rows_of.setdefault(text, []).append(row)
+    for text, places in rows_of.items():
+        more = f" ({len(places)} rows)" if len(places) > 1 else ""
         report.notes.append(
             Note(
-                row=row,
-                column=facts.name,
+                row=places[0],
+                column=name,
                 before=text,
-                after=str(changed.get(text, text)),
+                after=str(clean[text]),
                 message="; ".join(said[text]) + more,
             )
         )
 
 
-def _refuse_breaks(name: str, cells: list[str], rows: Sequence[int], report: Report) -> None:
-    """Refuse line breaks and NUL in a column that lyncnb only keeps."""
-    joined = "".join(cells)
+def _refuse_breaks(name: str, written: Texts, rows: Sequence[int], report: Report) -> None:
+    """Refuse line breaks and NUL in a column that is only kept."""
+    joined = "".join(written.distinct)
     if not any(character in joined for character in "\n\r\0"):
         return
-    for row, text in zip(rows, cells):
+    for row, text in zip(rows, written.cells()):
         try:
-            _refuse_break(text)
-        except _BadCell as error:
+            refuse_breaks(text)
+        except BadName as error:
             report.problem(error.message, error.hint, row=row, column=name, value=text)
-
-
-def _refuse_break(text: str) -> None:
-    if "\n" in text or "\r" in text:
-        raise _BadCell(
-            f"{shown(text)} has a line break inside", "only lists may be broken into lines"
-        )
-    if "\0" in text:
-        raise _BadCell(f"{shown(text)} holds a NUL character", "type the cell again")
-
-
-def _fqdn(text: str, facts: Column) -> tuple[str, object, tuple[str, ...]]:
-    _refuse_break(text)
-    if not text.strip():
-        return "", None, ()
-    name, notes = parse_name(
-        text, allow_wildcard=facts.wildcard, allow_single_label=facts.single_label
-    )
-    return name, name, notes
-
-
-def _fqdn_list(text: str, facts: Column) -> tuple[str, object, tuple[str, ...]]:
-    def one(part: str) -> tuple[DnsName, DnsName, tuple[str, ...]]:
-        name, notes = parse_name(
-            part, allow_wildcard=facts.wildcard, allow_single_label=facts.single_label
-        )
-        return name, name, notes
-
-    return _list(text, one)
-
-
-def _url_list(text: str, facts: Column) -> tuple[str, object, tuple[str, ...]]:
-    return _list(text, lambda part: _url(part, facts))
-
-
-def _list(text: str, one: Callable) -> tuple[str, object, tuple[str, ...]]:
-    if "\0" in text:
-        raise _BadCell(f"{shown(text)} holds a NUL character", "type the cell again")
-    parts = [part for part in _SEPARATORS.split(text) if part]
-    read = [one(part) for part in parts]
-    by_text = {clean: value for clean, value, _ in read}
-    notes = tuple(dict.fromkeys(chain.from_iterable(notes for _, _, notes in read)))
-    if len(by_text) < len(parts):
-        notes += ("repetition left out",)
-    # A list that needed no cleaning comes back as it was written, separators and all.
-    as_written = [part for part in _PLAIN_SEPARATORS.split(text) if part]
-    clean = text if list(by_text) == as_written else ";".join(by_text)
-    return (clean if parts else ""), tuple(by_text.values()), notes
-
-
-def _url(text: str, facts: Column) -> tuple[str, object, tuple[str, ...]]:
-    _refuse_break(text)
-    bare, notes = clean_text(text)
-    if not bare:
-        return "", None, notes
-    scheme, separator, rest = bare.partition("://")
-    if scheme.lower() != "https" or not separator:
-        raise _BadCell(
-            f"{shown(bare)} is no https URL",
-            "write it whole, e.g. https://meet.contoso.com",
-        )
-    host, tail = re.match(r"([^/?#]*)(.*)", rest, re.DOTALL).groups()
-    if re.search(r"\s", tail):
-        raise _BadCell(f"{shown(bare)} has white space inside", "remove it")
-    port = re.search(r":\d*$", host)
-    host_only = host[: port.start()] if port else host
-    try:
-        name, name_notes = parse_name(host_only)
-    except BadName as error:
-        raise _BadCell(f"in the URL {shown(bare)}: {error.message}", error.hint) from None
-    url = f"https://{name}{port[0] if port else ''}{tail}"
-    return url, SimpleUrl(url=url, host=name), notes + name_notes
-
-
-def _bool(text: str, facts: Column) -> tuple[str, object, tuple[str, ...]]:
-    _refuse_break(text)
-    bare, _ = clean_text(text)
-    if not bare:
-        return "", None, ()
-    value = _TRUTH.get(heading_key(bare))
-    if value is None:
-        raise _BadCell(f"{shown(bare)} is neither yes nor no", "write true or false")
-    return ("true" if value else "false"), value, ()
-
-
-def _text(text: str, facts: Column) -> tuple[str, object, tuple[str, ...]]:
-    _refuse_break(text)
-    bare, notes = clean_text(text)
-    return bare, bare, notes
-
-
-def _role(text: str, facts: Column) -> tuple[str, object, tuple[str, ...]]:
-    _refuse_break(text)
-    bare, _ = clean_text(text)
-    if not bare:
-        return "", None, ()
-    token = find_role(bare)
-    if token is None:
-        tokens = [role.id for role in topology_roles()]
-        keys = {heading_key(name): r.id for r in topology_roles() for name in (r.id, *r.aliases)}
-        close = difflib.get_close_matches(heading_key(bare), keys, n=1, cutoff=0.75)
-        hint = f"did you mean {keys[close[0]]}?" if close else f"roles: {', '.join(tokens)}"
-        raise _BadCell(f"{shown(bare)} is no role that lyncnb knows", hint)
-    return token, token, (() if token == bare else (f"role read as {token}",))
-
-
-def _choice(text: str, facts: Column) -> tuple[str, object, tuple[str, ...]]:
-    _refuse_break(text)
-    bare, _ = clean_text(text)
-    if not bare:
-        return "", None, ()
-    choice = find_choice(facts, bare)
-    if choice is None:
-        raise _BadCell(
-            f"{shown(bare)} is none of the values of {facts.name}",
-            f"write one of {', '.join(facts.choices)}",
-        )
-    return choice, choice, (() if choice == bare else (f"read as {choice}",))
-
-
-def _issuer(text: str, facts: Column) -> tuple[str, object, tuple[str, ...]]:
-    """Read ``internal``, ``public`` or pairs such as ``AccessEdgeExternal=public``."""
-    _refuse_break(text)
-    bare, _ = clean_text(text)
-    pairs: dict[str, str] = {}
-    parts = [part for part in _SEPARATORS.split(re.sub(r"\s*=\s*", "=", bare)) if part]
-    for part in parts:
-        usage, equals, issuer = part.rpartition("=")
-        choice = find_choice(facts, issuer)
-        if choice is None or (equals and not re.fullmatch(r"[A-Za-z]+", usage)):
-            raise _BadCell(
-                f"{shown(part)} is no issuer",
-                "write internal or public, or per usage, e.g. AccessEdgeExternal=public",
-            )
-        if pairs.setdefault(usage, choice) != choice:
-            raise _BadCell(
-                f"{shown(bare)} gives {usage or 'all usages'} two issuers", "keep one of them"
-            )
-    clean = ";".join(f"{usage}={issuer}" if usage else issuer for usage, issuer in pairs.items())
-    return clean, tuple(pairs.items()), ()
-
-
-_PARSERS: dict[str, Callable] = {
-    "fqdn": _fqdn,
-    "fqdn_list": _fqdn_list,
-    "url": _url,
-    "url_list": _url_list,
-    "bool": _bool,
-    "text": _text,
-    "role": _role,
-    "choice": _choice,
-    "issuer": _issuer,
-}

@@ -88,7 +88,7 @@ def role_order() -> Mapping[str, int]:
 
 def find_role(text: str) -> str | None:
     """Find a role's token by the token or an alias, None if there is no such role."""
-    return _role_keys().get(heading_key(text))
+    return role_keys().get(heading_key(text))
 
 
 def heading_key(text: str) -> str:
@@ -155,7 +155,8 @@ def _role_order() -> dict[str, int]:
 
 
 @functools.cache
-def _role_keys() -> dict[str, str]:
+def role_keys() -> Mapping[str, str]:
+    """Give the token of each way to write a role, reduced by :func:`heading_key`."""
     return {
         heading_key(text): role.id
         for role in _roles().values()

@@ -1,8 +1,7 @@
-"""Bytes of a CSV file, or a DataFrame, to a ``Table`` of text; and rows back to bytes.
+"""A CSV file or a DataFrame to a ``Table`` of text; and rows back to bytes.
 
-The boundary for CSV: no other file decodes, splits or writes one. Nothing is guessed: every cell
-stays the text that it is (``NA``, ``007``), a broken table is refused with its row, and the only
-encodings are UTF-8, UTF-16 and, with a warning, cp950.
+The boundary for CSV: no other file splits or writes a topology table. Nothing is guessed: every
+cell stays the text that it is (``NA``, ``007``), and a row that does not fit is named.
 """
 
 from __future__ import annotations
@@ -11,77 +10,31 @@ import csv
 import io
 import os
 import re
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from .columns import name_headings, topology_columns
-from .errors import Problem, TopologyError
-from .names import shown
+from .errors import Problem
+from .headings import Note, Table, Texts, make_table
+from .source_text import decode, load
 from .tables import DataFrame, is_frame
+from .text import shown
 
-#: A file of this size or more is refused before it is read (bytes).
-MAX_BYTES = 200_000_000
+# Below this size (characters) the csv module is done before pyarrow is imported.
+_FAST_FROM = 4_000_000
 
-# Below this size the csv module is done before pyarrow is even imported.
-_FAST_FROM = 1_000_000
-
-_SAVE_AS = 'in Excel choose File, Save As, "CSV UTF-8 (Comma delimited)"'
-
-# What begins like this is no text; each with the name planners know it by.
-_OTHER_FORMATS = (
-    (b"PK\x03\x04", "an Excel workbook (.xlsx) or another ZIP archive", _SAVE_AS),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", _SAVE_AS),
-    (b"%PDF", "a PDF document", "export the table as CSV"),
-    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
-    (b"<", "an XML or HTML document", "make a table of it with: lyncnb convert FILE OUT.csv"),
-)
+# What Excel is told, and what PowerShell's Export-Csv says without -NoTypeInformation.
+_FIRST_LINE = re.compile(r'(?:"?sep=([,;\t|])"?|#TYPE [^\r\n]*)(?:\r\n?|\n)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """A clean-up that reading made, or something odd that it saw.
+class Split:
+    """A table split into m headings and m columns of n cells; ``rows`` numbers the n rows."""
 
-    ``row`` is the row in a spreadsheet (the heading is row 1), 0 for the whole file.
-    """
-
-    row: int
-    column: str
-    before: str
-    after: str
-    message: str
-
-    @property
-    def where(self) -> str:
-        """Place in words, e.g. ``row 7, column pool_fqdn``."""
-        parts = (f"row {self.row}" if self.row else "", f"column {self.column}" * bool(self.column))
-        return ", ".join(part for part in parts if part) or "file"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Text by column, as it was written.
-
-    Parameters
-    ----------
-    source : str
-        File name for messages.
-    columns : tuple of str
-        m distinct names: those of ``topology.toml``, other headings verbatim.
-    values : tuple of lists of str
-        m lists of n cells.
-    rows : sequence of int
-        n row numbers as a spreadsheet shows them.
-    notes : tuple of Note
-        What was odd about the file.
-    """
-
-    source: str
-    columns: tuple[str, ...]
-    values: tuple[list[str], ...]
+    headings: list[str]
+    texts: list[Texts]
     rows: Sequence[int]
-    notes: tuple[Note, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def read_rows(source: str | os.PathLike | bytes | DataFrame) -> Table:
@@ -90,7 +43,8 @@ def read_rows(source: str | os.PathLike | bytes | DataFrame) -> Table:
     Parameters
     ----------
     source : path, bytes or DataFrame
-        CSV as Excel, PowerShell or lyncnb writes it, at most ``MAX_BYTES``.
+        CSV as Excel, PowerShell or lyncnb writes it: UTF-8, UTF-16 or cp950, with comma,
+        semicolon or tab.
 
     Returns
     -------
@@ -100,24 +54,23 @@ def read_rows(source: str | os.PathLike | bytes | DataFrame) -> Table:
     Raises
     ------
     TopologyError
-        If it cannot be read; with every problem of the table.
+        If it is no such table.
     """
     if is_frame(source):
         return _from_frame(source)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        name, data = "table", bytes(source)
-        _refuse_size(name, len(data))
-    else:
-        name, data = _load(source)
-    _refuse_other_formats(name, data)
-    text, notes = _decode(name, data)
-    skipped, delimiter = _delimiter(text)
-    columns = None
-    if len(data) >= _FAST_FROM:
-        columns = split_fast(text, delimiter, skipped)
-    if columns is None:
-        columns = split_careful(text, delimiter, skipped, name)
-    return _table(name, *columns, notes)
+    name, data = load(source)
+    text, is_cp950 = decode(name, data)
+    notes = ()
+    if is_cp950:
+        message = "not UTF-8; read as cp950 (Traditional Chinese Windows), check the names"
+        notes = (Note(row=0, column="", before="", after="", message=message),)
+    body, delimiter, first_row = find_delimiter(text)
+    split = split_fast(body, delimiter, first_row) if len(body) >= _FAST_FROM else None
+    if split is None:
+        split = split_careful(body, delimiter, first_row, source=name)
+    return make_table(
+        name, split.headings, split.texts, split.rows, notes=notes, problems=split.problems
+    )
 
 
 def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
@@ -131,231 +84,176 @@ def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
         n rows of m cells, written verbatim.
     """
     out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(columns)
-    # A row of one blank cell would be a blank line, which reading leaves out.
-    writer.writerows(rows)
+    csv.writer(out).writerows([columns, *rows])
     return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8")
 
 
-def _load(source: str | os.PathLike) -> tuple[str, bytes]:
-    path = Path(source)
-    try:
-        facts = path.stat()
-        if stat.S_ISREG(facts.st_mode):
-            _refuse_size(path.name, facts.st_size)
-            return path.name, path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise TopologyError(
-            f"cannot read {shown(str(path))}: {reason}",
-            hint="give the path of a topology table, e.g. data/contoso.csv",
-        ) from None
-    kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "no regular file"
-    raise TopologyError(
-        f"cannot read {shown(str(path))}: it is {kind}",
-        hint="give the path of a topology table, e.g. data/contoso.csv",
-    )
-
-
-def _refuse_size(name: str, size: int) -> None:
-    if size >= MAX_BYTES:
-        raise TopologyError(
-            f"{name} is {size / 1e6:,.0f} MB; a table of {MAX_BYTES / 1e6:,.0f} MB or more "
-            "is not read",
-            hint="a row per server is about 200 bytes; is this the right file?",
-        )
-    if size == 0:
-        raise TopologyError(f"{name} is empty", hint="export the table again")
-
-
-def _refuse_other_formats(name: str, data: bytes) -> None:
-    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-    for magic, kind, hint in _OTHER_FORMATS:
-        if start.startswith(magic):
-            raise TopologyError(f"{name} is {kind}, not CSV text", hint=hint)
-
-
-def _decode(name: str, data: bytes) -> tuple[str, tuple[Note, ...]]:
-    """Decode by BOM, then strict UTF-8, then cp950; latin-1 would take anything for text."""
-    encoding = "utf-8-sig"
-    # Every topology has ASCII headings or commas, so UTF-16 without BOM shows at once.
-    if data[:2] == b"\xff\xfe" or data[1:2] == b"\0":
-        encoding = "utf-16-le"
-    elif data[:2] == b"\xfe\xff" or data[:1] == b"\0":
-        encoding = "utf-16-be"
-    try:
-        return data.decode(encoding).removeprefix("\ufeff"), ()
-    except UnicodeDecodeError as error:
-        first_error = error
-    if encoding == "utf-8-sig":
-        try:
-            text = data.decode("cp950")
-        except UnicodeDecodeError:
-            pass
-        else:
-            message = "not UTF-8; read as cp950 (Traditional Chinese Windows), check the text"
-            return text, (Note(row=0, column="", before="", after="", message=message),)
-    row = data.count(b"\n", 0, first_error.start) + 1
-    raise TopologyError(
-        f"{name} is not UTF-8 text: byte 0x{data[first_error.start]:02x} in line {row}",
-        hint=_SAVE_AS,
-    )
-
-
-def _delimiter(text: str) -> tuple[int, str]:
-    """Find the delimiter; also the number of characters of a ``sep=;`` line in front."""
-    declared = re.match(r"sep=(.)\r?\n", text, re.IGNORECASE)
-    if declared:
-        return declared.end(), declared[1]
-    header = next((line for line in io.StringIO(text[:100_000]) if line.strip()), "")
-
-    def known_and_all(delimiter: str) -> tuple[int, int]:
-        cells = next(csv.reader([header], delimiter=delimiter), [])
-        known = {column.name for column in topology_columns()}
-        return len(known.intersection(name_headings(cells))), len(cells)
-
-    return 0, max(",;\t", key=known_and_all)
-
-
-def split_fast(
-    text: str, delimiter: str, skipped: int
-) -> tuple[list[str], list[list[str]], Sequence[int]] | None:
-    """Split a large, tidy table with pyarrow; None if anything in it needs a closer look.
+def find_delimiter(text: str) -> tuple[str, str, int]:
+    """Find out what stands between the cells.
 
     Returns
     -------
-    tuple of headings, columns of cells and row numbers, or None
-        The same as :func:`split_careful` gives.
+    tuple of str, str and int
+        The text from the heading on, the delimiter, and the row number of the text's first line.
+    """
+    first_line = _FIRST_LINE.match(text)
+    body = text[first_line.end() :] if first_line else text
+    first_row = 2 if first_line else 1
+    if first_line and first_line[1]:
+        return body, first_line[1], first_row
+    heading = next((line for line in io.StringIO(body[:100_000]) if line.strip()), "")
+
+    def known_and_all(delimiter: str) -> tuple[int, int]:
+        cells = _split_line(heading, delimiter)
+        known = {column.name for column in topology_columns()}
+        return len(known.intersection(name_headings(cells))), len(cells)
+
+    return body, max(",;\t", key=known_and_all), first_row
+
+
+def split_fast(body: str, delimiter: str, first_row: int) -> Split | None:
+    """Split a large and tidy table with pyarrow; None if anything needs a closer look.
+
+    What it gives is what :func:`split_careful` gives. It takes only what both read alike: each
+    line one row, no row blank, no quotation mark inside a cell.
     """
     import pyarrow
     import pyarrow.csv
 
-    body = text[skipped:].encode("utf-8")
-    # What the two parsers may see differently: NUL, lone CR, blank lines, quotes inside a cell.
-    if b"\0" in body or body.count(b"\r") not in (0, body.count(b"\r\n")):
+    data = body.encode("utf-8")
+    start = data.find(b"\n") + 1
+    headings = _split_line(data[:start].decode("utf-8"), delimiter)
+    # A quotation mark that neither opens nor closes a cell is what the two may read differently.
+    inner_quote = rb'"(?![%b\r\n])(?<![%b\n]")' % (2 * (delimiter.encode(),))
+    if not all(headings) or b"\0" in data or re.compile(inner_quote).search(data, start):
         return None
-    header_line = body[: body.find(b"\n") + 1]
-    width = header_line.count(delimiter.encode()) + 1
-    names = [f"f{place}" for place in range(width)]
+    text_type = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    names = [f"f{place}" for place in range(len(headings))]
     try:
         read = pyarrow.csv.read_csv(
-            io.BytesIO(body),
-            # One thread: the figure that counts is CPU time, and reading is a tenth of a second.
+            pyarrow.BufferReader(pyarrow.py_buffer(memoryview(data)[start:])),
+            # CPU time is what counts when a kernel works beside, so one thread.
             read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names),
             parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, ignore_empty_lines=False),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False
+                column_types=dict.fromkeys(names, text_type), strings_can_be_null=False
             ),
         )
-    except (pyarrow.ArrowInvalid, ValueError):
+    except pyarrow.ArrowInvalid:
         return None
-    lines = body.count(b"\n") + (not body.endswith(b"\n"))
-    if read.num_rows != lines or read.num_rows < 2:
+    if read.num_rows != data.count(b"\n", start) + (not data.endswith(b"\n")):
         return None
-    columns = [column.to_pylist() for column in read.columns]
-    headings = [column[0] for column in columns]
-    if b'"' in body and any('"' in cell for column in columns for cell in column):
+    columns = [column.unify_dictionaries().combine_chunks() for column in read.columns]
+    texts = [Texts(c.dictionary.to_pylist(), c.indices.to_numpy().tolist()) for c in columns]
+    if any("\r" in text or '"' in text for distinct, _ in texts for text in distinct):
         return None
-    for column in columns:
-        del column[0]
-    first_row = 2 + (skipped > 0)
-    rows = range(first_row, first_row + read.num_rows - 1)
-    if any("" not in column for column in columns):  # then no row is blank
-        return headings, columns, rows
-    return None
+    # One column without blanks is enough to know that no row is blank.
+    if not any(all(map(str.strip, distinct)) for distinct, _ in sorted(texts, key=_size)):
+        return None
+    rows = range(first_row + 1, first_row + 1 + read.num_rows)
+    return Split(headings=headings, texts=texts, rows=rows)
 
 
-def split_careful(
-    text: str, delimiter: str, skipped: int, name: str
-) -> tuple[list[str], list[list[str]], Sequence[int]]:
-    """Split a table with the csv module, naming each row that does not fit.
+def _size(texts: Texts) -> int:
+    return len(texts.distinct)
 
-    Returns
-    -------
-    tuple of headings, columns of cells and row numbers
-        m headings, m lists of n cells, n row numbers; blank rows are left out but counted.
 
-    Raises
-    ------
-    TopologyError
-        For rows with too few or too many cells, and for quotation marks that do not close.
+def _split_line(line: str, delimiter: str) -> list[str]:
+    """Split one line; nothing if it is no row of its own, e.g. breaks off inside quotes."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        return []
+
+
+def split_careful(body: str, delimiter: str, first_row: int, *, source: str) -> Split:
+    """Split a table with the csv module; blank rows are left out but counted.
+
+    Rows with too few or too many cells, and quotation marks that do not close, are ``problems``.
     """
-    reader = csv.reader(io.StringIO(text[skipped:], newline=""), delimiter=delimiter, strict=True)
-    number = int(skipped > 0)
+    reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True)
+    number = first_row - 1
     headings: list[str] = []
-    width = 0
+    rows: dict[int, list[str]] = {}
     problems: list[Problem] = []
-    rows: list[list[str]] = []
-    numbers: list[int] = []
     try:
         for cells in reader:
             number += 1
-            if not any(cell.strip() for cell in cells):
+            if not any(map(str.strip, cells)):
                 continue
             if not headings:
-                headings = _without_blank_end(cells)
-                width = len(headings)
-                continue
-            if len(cells) != width:
-                if len(cells) < width or any(cell.strip() for cell in cells[width:]):
-                    problems.append(_ragged(name, number, cells, width))
-                    continue
-                del cells[width:]
-            rows.append(cells)
-            numbers.append(number)
+                headings = cells
+            elif _fits(cells, headings):
+                rows[number] = cells
+            else:
+                problems.append(_ragged(source, number, cells, headings))
     except csv.Error as error:
         problems.append(
             Problem(
-                file=name,
+                file=source,
                 row=number + 1,
                 message=f"the table breaks off here ({error})",
-                hint="a quotation mark in this row or above does not close; check the quotes",
+                hint="a quotation mark in this row does not close, or stands inside a cell",
             )
         )
-    _raise_if(problems, name)
-    return headings, [list(column) for column in zip(*rows)], numbers
-
-
-def _without_blank_end(cells: list[str]) -> list[str]:
+    columns = [
+        Texts.of(cells[at] if at < len(cells) else "" for cells in rows.values())
+        for at in range(len(headings))
+    ]
     # Excel writes a delimiter for every column that ever held something.
-    while cells and not cells[-1].strip():
-        cells = cells[:-1]
-    return cells
+    used = [
+        at
+        for at, heading in enumerate(headings)
+        if heading.strip() or any(map(str.strip, columns[at].distinct))
+    ]
+    return Split(
+        headings=[headings[at] for at in used],
+        texts=[columns[at] for at in used],
+        rows=[*rows],
+        problems=tuple(problems),
+    )
 
 
-def _ragged(name: str, number: int, cells: list[str], width: int) -> Problem:
+def _fits(cells: list[str], headings: list[str]) -> bool:
+    """Say whether a row has a cell for every heading, and none that is filled beyond."""
+    needed = max(at for at, heading in enumerate(headings, start=1) if heading.strip())
+    return len(cells) >= needed and not any(map(str.strip, cells[len(headings) :]))
+
+
+def _ragged(source: str, number: int, cells: list[str], headings: list[str]) -> Problem:
+    first = next(filter(str.strip, cells))
     return Problem(
-        file=name,
+        file=source,
         row=number,
-        value=shown(cells[0]),
-        message=f"has {len(cells)} cells, the heading has {width} (first cell {shown(cells[0])})",
-        hint="a list with the table's own delimiter inside must stand in quotation marks",
+        value=first,
+        message=f"the row has {len(cells)} cells and the heading {len(headings)} "
+        f"(first cell {shown(first)})",
+        hint="a list that holds the table's own delimiter must stand in quotation marks",
     )
 
 
 def _from_frame(frame: DataFrame) -> Table:
+    # An index with a name was a column before somebody called set_index.
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
-    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
-    values = [
-        [_cell_text(value, gone) for value, gone in zip(column.tolist(), column.isna().tolist())]
-        for column in columns
-    ]
-    headings = [str(heading) for heading in frame.columns]
-    rows = range(2, len(frame) + 2)
-    blank = [not any(cells) for cells in zip(*values)]
-    if any(blank):
-        rows = [row for row, gone in zip(rows, blank) if not gone]
-        values = [[v for v, gone in zip(column, blank) if not gone] for column in values]
-    return _table("DataFrame", headings, values, rows, ())
+    columns = []
+    for place in range(frame.shape[1]):
+        column = frame.iloc[:, place]
+        columns.append([*map(_cell_text, column.tolist(), column.isna().tolist())])
+    filled = [at for at, cells in enumerate(zip(*columns)) if any(map(str.strip, cells))]
+    return make_table(
+        "DataFrame",
+        [str(heading) for heading in frame.columns],
+        [Texts.of(column[at] for at in filled) for column in columns],
+        [at + 2 for at in filled],
+    )
 
 
 def _cell_text(value: object, missing: object) -> str:
     """Write what a DataFrame holds as the text that a CSV file would have."""
     if isinstance(value, str):
-        return value
-    if isinstance(value, (list, tuple)):
+        return str(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
         return ";".join(map(str, value))
     if missing is True:
         return ""
@@ -365,67 +263,3 @@ def _cell_text(value: object, missing: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
-
-
-def _table(
-    name: str,
-    headings: list[str],
-    values: list[list[str]],
-    rows: Sequence[int],
-    notes: tuple[Note, ...],
-) -> Table:
-    """Name the columns and refuse a heading that is missing, blank or there twice."""
-    names = name_headings(headings)
-    first = {}
-    problems = []
-    for place, (heading, column) in enumerate(zip(headings, names)):
-        if not column.strip():
-            problems.append(
-                Problem(
-                    file=name,
-                    row=1,
-                    message=f"column {place + 1} has no heading",
-                    hint="give it one, or remove the column",
-                )
-            )
-        elif column in first:
-            problems.append(
-                Problem(
-                    file=name,
-                    row=1,
-                    column=column,
-                    value=heading,
-                    message=f"two headings for one column: {shown(first[column])} and "
-                    f"{shown(heading)}",
-                    hint="keep one of them, or rename the other",
-                )
-            )
-        first.setdefault(column, heading)
-    found = ", ".join(shown(heading) for heading in headings) or "none"
-    problems += [
-        Problem(
-            file=name,
-            row=1,
-            column=column.name,
-            message=f"there is no column {column.name}; headings found: {found}",
-            hint="the first row names the columns, at least server_fqdn and role",
-        )
-        for column in topology_columns()
-        if column.required and column.name not in first
-    ]
-    if not problems and not rows:
-        problems = [
-            Problem(
-                file=name,
-                message="has a heading and no servers",
-                hint="write one row for each server",
-            )
-        ]
-    _raise_if(problems, name)
-    return Table(source=name, columns=names, values=tuple(values), rows=rows, notes=notes)
-
-
-def _raise_if(problems: list[Problem], name: str) -> None:
-    if problems:
-        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
-        raise TopologyError(f"{name} cannot be read: {count}", problems=tuple(problems))

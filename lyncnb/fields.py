@@ -13,10 +13,10 @@ from typing import NamedTuple
 from .names import BadName, DnsName, parse_name, shown
 
 __all__ = [
+    "EXTENDED_KEY_USAGES",
     "BadName",
     "DistinguishedName",
     "DnsName",
-    "EXTENDED_KEY_USAGES",
     "KeyParameters",
     "SanEntry",
     "parse_name",
@@ -117,7 +117,7 @@ class DistinguishedName:
         return tuple((short, value) for short, value in pairs if value)
 
     def to_rfc4514(self) -> str:
-        """Write it as RFC 4514 does, e.g. ``CN=pool.contoso.com,O=Contoso\\, Ltd.,C=US``."""
+        """Write it as RFC 4514 does, e.g. ``CN=pool.contoso.com,O=Contoso,C=US``."""
         return ",".join(f"{short}={_escaped(value)}" for short, value in self.fields())
 
     def __str__(self) -> str:

@@ -14,7 +14,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-import idna
+from . import idn
+from .text import BadName, clean_text, shown
+
+__all__ = ["BadName", "DnsName", "odd_names", "parse_name", "shown"]
 
 # Deliberately narrower than the rules: whatever it takes is certainly a clean name, the careful
 # way judges the rest. 63 characters in all make every label short enough; possessive
@@ -24,24 +27,6 @@ _is_clean = re.compile(rf"{_CLEAN}\Z").match
 _find_odd = re.compile(rf"^(?!{_CLEAN}$).*$", re.MULTILINE).findall
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\Z")
-# Joiners may be part of a word in some scripts, so IDNA decides on them, not we.
-_JOINERS = "\u200c\u200d"
-_MORE_INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
-# Unicode Technical Standard 39, section 5.2: these write one language together.
-_WRITTEN_TOGETHER = (
-    {"CJK", "LATIN", "HIRAGANA", "KATAKANA"},
-    {"CJK", "LATIN", "BOPOMOFO"},
-    {"CJK", "LATIN", "HANGUL"},
-)
-
-
-class BadName(ValueError):
-    """Text that cannot be a DNS name; says so in ``message`` and what to do in ``hint``."""
-
-    def __init__(self, message: str, hint: str = ""):
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
 
 class DnsName(str):
@@ -157,10 +142,11 @@ def parse_name(
     """
     if _is_clean(text):
         return DnsName(text), ()
-    notes: list[str] = []
-    bare = _without_invisible(text, notes)
+    bare, cleaned = clean_text(text)
+    notes = list(cleaned)
     _refuse_other_things(bare)
-    name = _mapped(bare, notes)
+    name, mapping = idn.lower_and_map(bare)
+    notes += mapping
     if name.endswith("."):
         name = name[:-1]
         notes.append("trailing dot removed")
@@ -185,18 +171,8 @@ def parse_name(
         )
     if not name.isascii():
         notes.append(f"international name written as {final}")
-    notes += _mixed_scripts(labels)
+    notes += idn.mixed_scripts(labels)
     return DnsName(final), tuple(notes)
-
-
-def shown(text: str) -> str:
-    """Quote a text for a message: nothing invisible, not too long."""
-    short = text if len(text) <= 80 else f"{text[:60]}…({len(text)} characters)"
-    visible = (
-        f"<U+{ord(c):04X}>" if _is_invisible(c) or unicodedata.category(c) in ("Cc", "Cs") else c
-        for c in short
-    )
-    return f'"{"".join(visible)}"'
 
 
 @functools.cache
@@ -204,52 +180,6 @@ def _public_suffixes():
     from publicsuffixlist import PublicSuffixList  # 30 ms, and most runs need none of it
 
     return PublicSuffixList(accept_unknown=False)
-
-
-def _is_invisible(character: str) -> bool:
-    return (
-        unicodedata.category(character) == "Cf"
-        or character in _MORE_INVISIBLE
-        or "\ufe00" <= character <= "\ufe0f"
-    )
-
-
-def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
-    """Drop what cannot be seen and the white space around, of any text.
-
-    Returns
-    -------
-    tuple of str and tuple of str
-        The text, and each clean-up that was made.
-
-    Raises
-    ------
-    BadName
-        If it holds a control character.
-    """
-    if text.isascii() and text.isprintable() and not (text[:1] == " " or text[-1:] == " "):
-        return text, ()
-    notes: list[str] = []
-    return _without_invisible(text, notes), tuple(notes)
-
-
-def _without_invisible(text: str, notes: list[str]) -> str:
-    for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs") and character != "\t":
-            raise BadName(
-                f"{shown(text)} holds the control character U+{ord(character):04X}",
-                "type the name again instead of pasting it",
-            )
-    joined_word = any(ord(c) > 0x2FF and c.isalpha() for c in text)
-    unseen = [c for c in text if _is_invisible(c) and not (joined_word and c in _JOINERS)]
-    if unseen:
-        text = "".join(c for c in text if c not in unseen)
-        codes = ", ".join(f"U+{ord(c):04X}" for c in dict.fromkeys(unseen))
-        notes.append(f"invisible character {codes} removed")
-    if text != text.strip():
-        text = text.strip()
-        notes.append("white space around it removed")
-    return text
 
 
 def _refuse_other_things(text: str) -> None:
@@ -293,28 +223,6 @@ def _refuse_address(text: str, written: str) -> None:
     )
 
 
-def _mapped(text: str, notes: list[str]) -> str:
-    """Lower-case and map compatibility forms as UTS 46 does; full-width digits too."""
-    try:
-        mapped = idna.uts46_remap(text, std3_rules=False)
-    except idna.IDNAError as error:
-        raise BadName(
-            f"{shown(text)} holds a character that no host name has: {_reason(error)}",
-            "use letters, digits and hyphens",
-        ) from None
-    if text.isascii():
-        if mapped != text:
-            notes.append("written in lower case")
-    elif mapped != text:
-        plain = unicodedata.normalize("NFKC", text).lower()
-        notes.append(
-            "full-width or compatibility characters written plainly"
-            if unicodedata.normalize("NFC", text.lower()) != plain
-            else "written in lower case"
-        )
-    return mapped
-
-
 def _without_wildcard(name: str, written: str, *, allowed: bool) -> str:
     """Take ``*.`` off the front; refuse every other asterisk."""
     if "*" not in name:
@@ -346,7 +254,7 @@ def _a_label(label: str, written: str) -> str:
         raise BadName(f"{shown(written)} has an empty label (two dots in a row, or one in front)")
     ascii_form = label
     if not label.isascii() or label.startswith("xn--"):
-        ascii_form = _idna(label, written)
+        ascii_form = idn.to_a_label(label, written)
     if len(ascii_form) > 63:
         raise BadName(
             f"{shown(written)} has a label of {len(ascii_form)} characters, at most 63 are allowed",
@@ -368,42 +276,5 @@ def _a_label(label: str, written: str) -> str:
     return ascii_form
 
 
-def _idna(label: str, written: str) -> str:
-    # Per label, and never str.encode("idna"): IDNA 2003 makes another domain of some names
-    # (the German sharp s becomes ss), and lets symbols through.
-    try:
-        if label.isascii():
-            idna.ulabel(label)
-            return label
-        return idna.encode(label, uts46=True).decode("ascii")
-    except (idna.IDNAError, UnicodeError) as error:
-        raise BadName(
-            f"{shown(written)} is no valid international name: {_reason(error)}",
-            "check the spelling, or write its ASCII form (xn--…) as the registrar shows it",
-        ) from None
-
-
-def _reason(error: Exception) -> str:
-    codepoint = getattr(error, "codepoint", None)
-    if isinstance(codepoint, int):
-        name = unicodedata.name(chr(codepoint), "unnamed character")
-        return f"U+{codepoint:04X} {name}"
-    return str(error)
-
-
 def _example(label: str) -> str:
     return label if label != "*" else "pool01"
-
-
-def _mixed_scripts(labels: list[str]) -> list[str]:
-    """Warn of look-alikes: letters of scripts that no language writes together."""
-    found = []
-    for label in labels:
-        if not label.startswith("xn--"):
-            continue
-        text = idna.ulabel(label)
-        scripts = {unicodedata.name(c, "?").split()[0] for c in text if c.isalpha()}
-        if len(scripts) > 1 and not any(scripts <= group for group in _WRITTEN_TOGETHER):
-            names = " and ".join(sorted(script.capitalize() for script in scripts))
-            found.append(f'"{text}" mixes {names} letters: it may only look like another name')
-    return found

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .cells import Cells, Report, SimpleUrl
+from .cells import Cells, Report
 from .columns import topology_columns
-from .names import DnsName, shown
+from .kinds import SimpleUrl
+from .names import DnsName
+from .text import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +22,15 @@ class Site:
     admin_url: SimpleUrl | None = None
 
 
-def derive_sites(cells: Cells, site_of_row: Sequence[str], report: Report) -> tuple[Site, ...]:
-    """List the sites by name, each with the values in force there.
+def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Site, ...]:
+    """List the sites by name, each with the simple URLs in force there.
 
     Parameters
     ----------
     cells : Cells
         All n rows.
-    site_of_row : sequence of str
-        n names of sites; a blank cell has the site of its pool.
+    sites : sequence of str
+        n names of sites; a row that leaves it blank has its pool's.
     report : Report
         Gets contradictions.
 
@@ -38,65 +40,56 @@ def derive_sites(cells: Cells, site_of_row: Sequence[str], report: Report) -> tu
     own, and a site without one has what the rows without a site say.
     Source: Microsoft, Planning for simple URLs in Lync Server 2013 (site beats global).
     """
-    names = sorted(set(site_of_row))
-    found: dict[str, dict[str, object]] = {name: {} for name in names}
-    for facts in topology_columns():
-        if facts.scope != "site" or facts.name not in cells.texts:
+    found: dict[str, dict[str, object]] = {name: {} for name in sorted(set(sites))}
+    for column in topology_columns():
+        values = cells.values.get(column.name) if column.scope == "site" else None
+        if not values:
             continue
-        by_site = _by_site(cells, facts.name, site_of_row, report)
-        values = list(by_site.values())
-        same = values and all(value == values[0] for value in values)
-        for name in names:
-            value = values[0] if same else by_site.get(name, by_site.get(""))
+        first = next(iter(values.values()))
+        if all(value == first for value in values.values()):
+            by_site = dict.fromkeys(found, first)
+        else:
+            by_site = _by_site(cells, column.name, sites, report)
+        for name, settings in found.items():
+            value = by_site.get(name, by_site.get(""))
             if value is not None:
-                found[name][facts.name] = value
-    return tuple(Site(name=name, **values) for name, values in found.items())
+                settings[column.name] = value
+    return tuple(Site(name=name, **settings) for name, settings in found.items())
 
 
 def derive_sip_domains(cells: Cells, report: Report) -> tuple[DnsName, ...]:
     """Find the deployment's SIP domains, the default first."""
     everywhere = [""] * len(cells.rows)
-    by_site = _by_site(cells, "sip_domains", everywhere, report)
-    if not by_site:
-        if not report.problems:
-            report.problem(
-                "no row names the SIP domains",
-                "write them in one row, the default first, e.g. contoso.com;fabrikam.com",
-                column="sip_domains",
-            )
-        return ()
-    return by_site[""]
-
-
-def _by_site(
-    cells: Cells, name: str, site_of_row: Sequence[str], report: Report
-) -> dict[str, object]:
-    """Give each site's value of a column, where it has one."""
-    texts = cells.column(name)
-    values = cells.values.get(name, {})
-    pairs = {pair for pair in zip(site_of_row, texts) if pair[1]}
-    found: dict[str, object] = {}
-    for site, text in sorted(pairs):
-        if found.setdefault(site, values[text]) != values[text]:
-            _contradiction(cells, name, site, site_of_row, report)
+    found = _by_site(cells, "sip_domains", everywhere, report).get("", ())
+    if not found and not any(problem.column == "sip_domains" for problem in report.problems):
+        report.problem(
+            "no row names the SIP domains",
+            "write them in one row, the default first, e.g. contoso.com;fabrikam.com",
+            column="sip_domains",
+        )
     return found
 
 
-def _contradiction(
-    cells: Cells, name: str, site: str, site_of_row: Sequence[str], report: Report
-) -> None:
-    texts = cells.column(name)
-    places = [p for p, text in enumerate(texts) if text and site_of_row[p] == site]
-    values = cells.values[name]
-    one = places[0]
-    other = next(p for p in places if values[texts[p]] != values[texts[one]])
-    where = f"site {site}" if site else "the deployment"
-    problem_row = cells.rows[other]
-    report.problem(
-        f"two values for {where}: {shown(texts[one])} in row {cells.rows[one]}, "
-        f"{shown(texts[other])} in row {problem_row}",
-        "one row is enough; blank cells take the value over",
-        row=problem_row,
-        column=name,
-        value=texts[other],
-    )
+def _by_site(cells: Cells, name: str, sites: Sequence[str], report: Report) -> dict[str, object]:
+    """Give each site's value of a column where it has one; two of them contradict."""
+    texts, values = cells.column(name), cells.values.get(name, {})
+    # Rows repeat the same few pairs, so the first place of each is all there is to look at.
+    first = {
+        pair: place
+        for place, pair in zip(range(len(texts) - 1, -1, -1), zip(sites[::-1], texts[::-1]))
+        if pair[1]
+    }
+    found: dict[str, tuple[int, str]] = {}
+    for (site, text), place in sorted(first.items(), key=lambda item: item[1]):
+        one, known = found.setdefault(site, (place, text))
+        if values[known] != values[text]:
+            where = f"site {site}" if site else "the deployment"
+            report.problem(
+                f"two values for {where}: {shown(known)} in row {cells.rows[one]}, "
+                f"{shown(text)} in row {cells.rows[place]}",
+                "one row is enough; blank cells take the value over",
+                row=cells.rows[place],
+                column=name,
+                value=text,
+            )
+    return {site: values[text] for site, (_, text) in found.items()}

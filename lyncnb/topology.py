@@ -5,15 +5,19 @@ What a column means (scope, kind, default, aliases) is data: ``topology.toml``.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from .cells import Cells, Report, SimpleUrl, read_cells
+from .cells import Cells, Report, read_cells
 from .columns import topology_columns
-from .csv_source import Note, read_rows, write_csv
+from .csv_source import read_rows, write_csv
+from .headings import Note
+from .kinds import SimpleUrl
 from .names import DnsName
-from .pools import Computer, Pool, derive_pools, pool_names
+from .pools import Computer, Pool, check_servers, derive_pools, pool_names
 from .sites import Site, derive_sip_domains, derive_sites
 from .tables import DataFrame, rows_to_html, to_frame
 
@@ -56,9 +60,9 @@ class Topology:
         return write_csv(self.columns, self.cells)
 
     def _repr_html_(self) -> str:
-        count = sum(len(pool.computers) for pool in self.pools)
+        pools, computers = len(self.pools), len(self.cells)
         caption = (
-            f"{self.source}: {count} servers in {len(self.pools)} pools, "
+            f"{self.source}: {computers:,} rows, {pools:,} pools, {len(self.sites)} sites, "
             f"SIP domains {', '.join(self.sip_domains)}"
         )
         return rows_to_html(self.columns, self.cells, caption=caption, limit=200)
@@ -82,41 +86,56 @@ def read_topology(source: str | os.PathLike | bytes | DataFrame) -> Topology:
     TopologyError
         With every problem of the table at once, each with row, column, value and hint.
     """
-    table = read_rows(source)
-    known = {facts.name for facts in topology_columns()}
-    report = Report(table.source, notes=list(table.notes))
-    cells = read_cells(table, known, report)
-    _require(cells, report)
-    pools = derive_pools(cells, report)
-    sites = derive_sites(cells, _site_of_row(cells, pools), report)
-    domains = derive_sip_domains(cells, report)
-    report.raise_if_any()
-    texts = [cells.texts.get(name, values) for name, values in zip(table.columns, table.values)]
-    return Topology(
-        source=table.source,
-        sip_domains=domains,
-        sites=sites,
-        pools=tuple(pools),
-        notes=tuple(report.notes),
-        columns=table.columns,
-        cells=tuple(zip(*texts)),
-    )
+    with _collector_at_rest():
+        table = read_rows(source)
+        report = Report(table.source, problems=[*table.problems], notes=[*table.notes])
+        cells = read_cells(table, report)
+        _require(cells, report)
+        pools = derive_pools(cells, report)
+        servers = cells.column("server_fqdn")
+        if len(set(servers)) < len(servers):
+            check_servers(zip(cells.rows, servers, cells.column("role"), pool_names(cells)), report)
+        sites = derive_sites(cells, _site_of_row(cells, pools), report)
+        domains = derive_sip_domains(cells, report)
+        report.raise_if_any()
+        return Topology(
+            source=table.source,
+            sip_domains=domains,
+            sites=sites,
+            pools=tuple(pools),
+            notes=tuple(report.notes),
+            columns=table.columns,
+            cells=cells.tuples(),
+        )
+
+
+@contextlib.contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Let the garbage collector rest: nothing here is garbage, and looking costs a third more."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _require(cells: Cells, report: Report) -> None:
-    """Report rows without a server or a role."""
-    for facts in topology_columns():
-        if not facts.required:
+    """Report rows without a server or a role, unless what stood there was bad."""
+    for column in topology_columns():
+        texts = cells.column(column.name) if column.required else ()
+        if all(texts):
             continue
-        told = {p.row for p in report.problems if p.column == facts.name}
-        for row, text in zip(cells.rows, cells.column(facts.name)):
+        told = {problem.row for problem in report.problems if problem.column == column.name}
+        for row, text in zip(cells.rows, texts):
             if not text and row not in told:
-                report.problem(f"{facts.name} is blank", facts.help, row=row, column=facts.name)
+                report.problem(f"{column.name} is blank", column.help, row=row, column=column.name)
 
 
 def _site_of_row(cells: Cells, pools: Sequence[Pool]) -> list[str]:
     sites = cells.column("site")
-    if "" not in set(sites):
+    if all(sites) or not any(sites):
         return sites
     site_of_pool = {pool.fqdn: pool.site for pool in pools}
-    return [site or site_of_pool.get(p, "") for site, p in zip(sites, pool_names(cells))]
+    return [site or site_of_pool.get(pool, "") for site, pool in zip(sites, pool_names(cells))]

@@ -19,9 +19,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "lyncnb"
 # Lowest first; nothing imports from its own row. A folder stands in one row: what is in it may
 # import one another, without a cycle.
 LAYERS = (
-    {"errors", "server_extension"},
-    {"asn1", "columns", "names", "records", "system", "tables"},
-    {"certificates", "csv_source", "explanation", "fields", "files", "rules", "spreadsheets"},
+    {"errors", "server_extension", "text"},
+    {"asn1", "columns", "idn", "records", "source_text", "system", "tables"},
+    {"explanation", "headings", "names"},
+    {"certificates", "csv_source", "fields", "files", "kinds", "rules", "spreadsheets"},
     {"batch", "cells", "chain", "lock", "manifest", "options", "passphrase"},
     {"keys", "notebook_files", "pools", "sites", "survey", "workspace"},
     {"cipher", "notebook_run", "topology"},
@@ -58,7 +59,7 @@ TOUCHES = {
     "click": {"cli"},
     "tqdm": {"cli"},
     "filelock": {"lock"},
-    "idna": {"names"},
+    "idna": {"idn"},
     "publicsuffixlist": {"names"},
     "subprocess": set(),
     # The network: nobody.

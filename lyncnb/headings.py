@@ -1,0 +1,169 @@
+"""A ``Table`` of text with named columns; refuses headings that are missing or there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .columns import name_headings, topology_columns
+from .errors import Problem, TopologyError
+from .text import shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A clean-up that reading made, or something odd that it saw.
+
+    ``row`` is the row in a spreadsheet (the heading is row 1), 0 for the whole file.
+    """
+
+    row: int
+    column: str
+    before: str
+    after: str
+    message: str
+
+    def __str__(self) -> str:
+        row = f"row {self.row}" if self.row else ""
+        column = f"column {self.column}" if self.column else ""
+        where = ", ".join(part for part in (row, column) if part)
+        return f"{where}: {self.message}" if where else self.message
+
+
+class Texts(NamedTuple):
+    """One column: its distinct texts, and for each of n rows the place of its text there."""
+
+    distinct: Sequence[str]
+    codes: Sequence[int]
+
+    @classmethod
+    def of(cls, cells: Iterable[str]) -> Texts:
+        """Make a column of its n cells."""
+        places: dict[str, int] = {}
+        codes = [places.setdefault(cell, len(places)) for cell in cells]
+        return cls(list(places), codes)
+
+    def cells(self) -> list[str]:
+        """Write the column out: n texts."""
+        return list(map(self.distinct.__getitem__, self.codes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Text by column, as it was written.
+
+    Parameters
+    ----------
+    source : str
+        File name for messages.
+    columns : tuple of str
+        m distinct names: those of ``topology.toml``, other headings verbatim.
+    texts : tuple of Texts
+        m columns of n cells.
+    rows : sequence of int
+        n row numbers as a spreadsheet shows them.
+    notes : tuple of Note
+        What was odd about the file.
+    problems : tuple of Problem
+        Rows that could not be read; they are left out.
+    """
+
+    source: str
+    columns: tuple[str, ...]
+    texts: tuple[Texts, ...]
+    rows: Sequence[int]
+    notes: tuple[Note, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def make_table(
+    source: str,
+    headings: Sequence[str],
+    texts: Sequence[Texts],
+    rows: Sequence[int],
+    *,
+    notes: tuple[Note, ...] = (),
+    problems: tuple[Problem, ...] = (),
+) -> Table:
+    """Name the columns of a table.
+
+    Parameters
+    ----------
+    source : str
+        File name for messages.
+    headings : sequence of str
+        m headings as written.
+    texts : sequence of Texts
+        m columns of n cells.
+    rows : sequence of int
+        n row numbers as a spreadsheet shows them.
+    notes, problems : tuple, optional
+        What splitting had to say.
+
+    Raises
+    ------
+    TopologyError
+        If a heading is blank or there twice, a column is missing, or there is no row.
+    """
+    columns = name_headings(headings)
+    found = [*_heading_problems(source, headings, columns)]
+    if not found and not rows and not problems:
+        found = [
+            Problem(
+                file=source,
+                message="has a heading and no servers",
+                hint="write one row for each server",
+            )
+        ]
+    if found:
+        raise_problems(source, [*found, *problems])
+    return Table(
+        source=source,
+        columns=columns,
+        texts=tuple(texts),
+        rows=rows,
+        notes=notes,
+        problems=problems,
+    )
+
+
+def raise_problems(source: str, problems: Iterable[Problem]) -> None:
+    """Raise all problems of a table at once, by row."""
+    ordered = tuple(dict.fromkeys(sorted(problems, key=lambda problem: problem.row)))
+    count = "1 problem" if len(ordered) == 1 else f"{len(ordered)} problems"
+    raise TopologyError(f"{source} cannot be used: {count}", problems=ordered)
+
+
+def _heading_problems(
+    source: str, headings: Sequence[str], columns: Sequence[str]
+) -> Iterable[Problem]:
+    first: dict[str, str] = {}
+    for place, (heading, column) in enumerate(zip(headings, columns), start=1):
+        if not heading.strip():
+            yield Problem(
+                file=source,
+                row=1,
+                message=f"column {place} has no heading, but cells that are not blank",
+                hint="give it a heading, or remove the column",
+            )
+        elif column in first:
+            yield Problem(
+                file=source,
+                row=1,
+                column=column,
+                value=heading,
+                message=f"two headings for one column: {shown(first[column])} and {shown(heading)}",
+                hint="keep one of them, or rename the other",
+            )
+        first.setdefault(column, heading)
+    listed = ", ".join(map(shown, headings)) or "none"
+    for column in topology_columns():
+        if column.required and column.name not in first:
+            yield Problem(
+                file=source,
+                row=1,
+                column=column.name,
+                message=f"there is no column {column.name}; headings found: {listed}",
+                hint="the first row names the columns, at least server_fqdn and role",
+            )

@@ -1,0 +1,200 @@
+"""The text of one cell to a value, by the kind of its column.
+
+Each reader gives the cell's clean text, its value, and the clean-ups that were made; text that
+cannot be such a value raises ``BadName`` with a hint.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .columns import Column, find_choice, find_role, heading_key, role_keys, topology_roles
+from .names import DnsName, parse_name
+from .text import BadName, clean_text, shown
+
+#: Clean text, value, clean-ups.
+Read = tuple[str, object, tuple[str, ...]]
+
+_SEPARATOR = re.compile(r"[;,|\s]+")
+# What a Chinese keyboard types for the same signs; invisible marks come along when pasting.
+_ANY_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
+
+_TRUTH = {
+    **dict.fromkeys(("true", "yes", "y", "1", "是"), True),
+    **dict.fromkeys(("false", "no", "n", "0", "否"), False),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimpleUrl:
+    """A simple URL; only its host matters to a certificate.
+
+    Notes
+    -----
+    Source: Microsoft, Planning for simple URLs in Lync Server 2013. Whether the URL keeps the
+    rules of that page (no port, no pool name …) is for the checks to say.
+    """
+
+    url: str
+    host: DnsName
+
+
+def read_cell(text: str, column: Column) -> Read:
+    """Read one cell.
+
+    Parameters
+    ----------
+    text : str
+        As it stands in the table.
+    column : Column
+        Whose cell it is.
+
+    Returns
+    -------
+    tuple of str, value and tuple of str
+        The clean text, "" if nothing is in it; the value (a name, tuple, truth value …); each
+        clean-up in plain words.
+
+    Raises
+    ------
+    BadName
+        If it cannot be read.
+    """
+    if not column.is_list:
+        refuse_breaks(text)
+    return _READERS[column.kind](text, column)
+
+
+def refuse_breaks(text: str) -> None:
+    """Refuse a line break or NUL in a cell that holds one value."""
+    if "\n" in text or "\r" in text:
+        raise BadName(
+            f"{shown(text)} has a line break inside", "only lists may be broken into lines"
+        )
+    if "\0" in text:
+        raise BadName(f"{shown(text)} holds a NUL character", "type the cell again")
+
+
+def _fqdn(text: str, column: Column) -> Read:
+    if not clean_text(text)[0]:
+        return "", None, ()
+    name, notes = parse_name(
+        text, allow_wildcard=column.wildcard, allow_single_label=column.single_label
+    )
+    return name, name, notes
+
+
+def _url(text: str, column: Column) -> Read:
+    bare, notes = clean_text(text)
+    if not bare:
+        return "", None, ()
+    scheme, separator, rest = bare.partition("://")
+    if scheme.lower() != "https" or not separator:
+        raise BadName(
+            f"{shown(bare)} is no https URL", "write it whole, e.g. https://meet.contoso.com"
+        )
+    host, port, tail = re.fullmatch(r"([^/?#]*?)(:\d*)?([/?#].*)?", rest, re.DOTALL).groups()
+    if tail and re.search(r"\s", tail):
+        raise BadName(f"{shown(bare)} has white space inside", "remove it")
+    try:
+        name, name_notes = parse_name(host)
+    except BadName as error:
+        raise BadName(f"in the URL {shown(bare)}: {error.message}", error.hint) from None
+    if scheme != "https":
+        name_notes = (*name_notes, "written in lower case")
+    url = f"https://{name}{port or ''}{tail or ''}"
+    return url, SimpleUrl(url=url, host=name), tuple(dict.fromkeys(notes + name_notes))
+
+
+def _list_of(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Read]:
+    def read_list(text: str, column: Column) -> Read:
+        parts = [read(part, column) for part in _ANY_SEPARATOR.split(text) if part]
+        values = {clean: value for clean, value, _ in parts if clean}
+        notes = dict.fromkeys(note for _, _, said in parts for note in said)
+        if len(values) < len(parts):
+            notes["repetition left out"] = None
+        # A list that needed no cleaning stays as it was written, separators and all.
+        as_written = [part for part in _SEPARATOR.split(text) if part]
+        clean = text if as_written and as_written == list(values) else ";".join(values)
+        return clean, tuple(values.values()), tuple(notes)
+
+    return read_list
+
+
+def _bool(text: str, column: Column) -> Read:
+    bare, _ = clean_text(text)
+    if not bare:
+        return "", None, ()
+    value = _TRUTH.get(heading_key(bare))
+    if value is None:
+        raise BadName(f"{shown(bare)} is neither true nor false", "write true or false")
+    return ("true" if value else "false"), value, ()
+
+
+def _text(text: str, column: Column) -> Read:
+    bare, notes = clean_text(text)
+    return bare, bare, notes
+
+
+def _role(text: str, column: Column) -> Read:
+    bare, _ = clean_text(text)
+    if not bare:
+        return "", None, ()
+    role = find_role(bare)
+    if role is None:
+        near = difflib.get_close_matches(heading_key(bare), role_keys(), n=1, cutoff=0.75)
+        listed = ", ".join(role.id for role in topology_roles())
+        raise BadName(
+            f"{shown(bare)} is no role that lyncnb knows",
+            f"did you mean {role_keys()[near[0]]}?" if near else f"write one of: {listed}",
+        )
+    return role, role, (() if role == bare else (f"role read as {role}",))
+
+
+def _choice(text: str, column: Column) -> Read:
+    bare, _ = clean_text(text)
+    if not bare:
+        return "", None, ()
+    choice = find_choice(column, bare)
+    if choice is None:
+        raise BadName(
+            f"{shown(bare)} is none of the values of {column.name}",
+            f"write one of: {', '.join(column.choices)}",
+        )
+    return choice, choice, (() if choice == bare else (f"read as {choice}",))
+
+
+def _issuer(text: str, column: Column) -> Read:
+    """Read ``internal``, ``public`` or pairs such as ``AccessEdgeExternal=public``."""
+    bare, _ = clean_text(text)
+    issuers: dict[str, str] = {}
+    for part in filter(None, _ANY_SEPARATOR.split(re.sub(r"\s*=\s*", "=", bare))):
+        usage, equals, issuer = part.rpartition("=")
+        choice = find_choice(column, issuer)
+        if choice is None or (equals and not re.fullmatch(r"[A-Za-z]+", usage)):
+            raise BadName(
+                f"{shown(part)} is no issuer",
+                "write internal or public, or per usage, e.g. AccessEdgeExternal=public",
+            )
+        if issuers.setdefault(usage, choice) != choice:
+            raise BadName(
+                f"{shown(bare)} gives {usage or 'every usage'} two issuers", "keep one of them"
+            )
+    clean = ";".join(f"{usage}={issuer}" if usage else issuer for usage, issuer in issuers.items())
+    return clean, tuple(issuers.items()), ()
+
+
+_READERS: dict[str, Callable[[str, Column], Read]] = {
+    "fqdn": _fqdn,
+    "fqdn_list": _list_of(_fqdn),
+    "url": _url,
+    "url_list": _list_of(_url),
+    "bool": _bool,
+    "text": _text,
+    "role": _role,
+    "choice": _choice,
+    "issuer": _issuer,
+}
