@@ -26,6 +26,8 @@ ACTIONS = ("created", "kept", "renewed", "adopted", "retired", "archived")
 _CONTENT = ("subject", "san", "eku", "key", "hash")
 _ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable")
 
+_INTERRUPTED = "key and CSR of an interrupted run"
+
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
 
 
@@ -49,6 +51,7 @@ class Wanted:
 
     certificate: PlannedCertificate
     entry: Mapping[str, object]
+    validity_days: int = 0
 
     @property
     def id(self) -> str:
@@ -132,6 +135,7 @@ def plan_changes(
     renew: frozenset[str] = frozenset(),
     reason: str = "",
     compare: Compare | None = None,
+    adopted: frozenset[str] = frozenset(),
 ) -> tuple[Manifest, tuple[Change, ...]]:
     """Decide what becomes of each request, planned or on record.
 
@@ -150,6 +154,8 @@ def plan_changes(
     compare : callable, optional
         Says how the CSR in the folder differs from a planned certificate. The file that may be
         with a CA decides, not the record: an edited record must not cost a request its place.
+    adopted : frozenset of str, optional
+        Ids whose key and CSR were left by an interrupted run and are on record only now.
 
     Returns
     -------
@@ -159,8 +165,14 @@ def plan_changes(
     records, changes = [], []
     for request in wanted:
         old = manifest.by_id.get(request.id)
-        why = (f"renewed: {reason}",) if request.id in renew else ()
-        record, change = _next(old, request, now=now, renewed=why, compare=compare)
+        renewed = (f"renewed: {reason}",) if request.id in renew else ()
+        if request.id in adopted and old.reasons == renewed:
+            renewed = ()  # that renewal is the one that was interrupted
+        record, change = _next(
+            old, request, now=now, renewed=renewed, compare=compare, adopted=adopted
+        )
+        if request.id in adopted and change.action == "kept":
+            change = _change("adopted", record, (_INTERRUPTED, *change.reasons))
         records.append(record)
         changes.append(change)
     planned = {request.id for request in wanted}
@@ -185,6 +197,7 @@ def _next(
     now: str,
     renewed: tuple[str, ...],
     compare: Compare | None,
+    adopted: frozenset[str],
 ) -> tuple[RequestRecord, Change]:
     if old is None:
         new = _planned(request, generation=1, reasons=("new in the plan",), now=now)
@@ -195,7 +208,7 @@ def _next(
         new = _planned(request, generation=old.generation, reasons=old.reasons, now=now)
         return replace(new, archived=old.archived), _change(action, new, new.reasons)
     reasons = entry_differences(old.plan, request.entry)
-    if reasons and compare is not None:
+    if compare is not None and (reasons or request.id in adopted):
         reasons = compare(old, request.certificate)
     if reasons or renewed:
         return _renewed(old, request, (*reasons, *renewed), now)
@@ -215,6 +228,7 @@ def _planned(
         ca=certificate.ca,
         target_os=certificate.target_os,
         rule=certificate.rule,
+        validity_days=request.validity_days,
         plan=request.entry,
     )
 
@@ -249,6 +263,7 @@ def _kept(old: RequestRecord, request: Wanted) -> tuple[RequestRecord, Change]:
         ca=certificate.ca,
         target_os=certificate.target_os,
         rule=certificate.rule,
+        validity_days=request.validity_days,
         plan=request.entry,
     )
     if old.state == "retired":

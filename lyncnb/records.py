@@ -35,6 +35,7 @@ class ArchivedGeneration:
     Hashes are SHA-256 as 64 lower-case hex digits, of the CSR file's bytes, of the DER
     SubjectPublicKeyInfo and of the encrypted key file; times are UTC in ISO 8601 to the second.
     ``reasons`` says why it was superseded, ``plan`` is its entry of the plan document.
+    ``purged_at`` is when its files were removed, on request.
     """
 
     generation: int
@@ -44,6 +45,7 @@ class ArchivedGeneration:
     key_sha256: str
     superseded_at: str
     reasons: tuple[str, ...]
+    purged_at: str = ""
     plan: Mapping[str, object] = field(default_factory=dict)
     issued: Mapping[str, object] | None = None
     package: Mapping[str, object] | None = None
@@ -57,6 +59,7 @@ class RequestRecord:
     ``csr`` and ``key``. Hashes are empty until CSR and key are durably written. ``state`` is one
     of ``planned | waiting | issued | packaged | retired``; a retired request left the plan and
     keeps its files. ``reasons`` says why this generation was made, field by field.
+    ``validity_days`` is what was asked for, 0 for nothing.
     """
 
     id: str
@@ -75,6 +78,7 @@ class RequestRecord:
     ca: str = ""
     target_os: str = ""
     rule: str = ""
+    validity_days: int = 0
     plan: Mapping[str, object]
     issued: Mapping[str, object] | None = None
     package: Mapping[str, object] | None = None

@@ -1,0 +1,262 @@
+"""``RequestBundle``: the request folder of a plan, opened or written.
+
+What a run will do is in ``outlook.py``, how it is carried out in ``writing.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from . import export, system
+from .changes import Change
+from .checks import check_plan
+from .cipher import FolderCipher
+from .errors import PassphraseError
+from .export import Progress
+from .manifest import Manifest, read_manifest
+from .outlook import Outlook, foresee, make_order, timestamp
+from .passphrase import Secret, as_passphrase
+from .plan import CertificatePlan, Finding
+from .records import RequestRecord
+from .survey import archive_problems
+from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from .writing import Making, write
+
+_COLUMNS = (
+    *("Request", "Role", "Servers", "Type", "Subject name", "State", "Generation"),
+    *("CSR file", "Change", "Why"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestBundle:
+    """A request folder as it is on disk, and what the run that returned it did.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is.
+    manifest : Manifest
+        What it holds.
+    changes : tuple of Change
+        What was done with each request, and why; empty if the folder was only opened.
+    notes : tuple of str
+        What else was seen: files of others, missing archived files.
+    cancelled : bool
+        Whether the run was stopped before the last request; what was finished is kept.
+    dry_run : bool
+        Whether nothing was touched: then ``manifest`` and ``changes`` say what would be.
+    """
+
+    folder: Path
+    manifest: Manifest
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+    cancelled: bool = False
+    dry_run: bool = False
+
+    @property
+    def requests(self) -> tuple[RequestRecord, ...]:
+        """The requests, in the order of the plan; those that left it last."""
+        return self.manifest.requests
+
+    def counts(self) -> dict[str, int]:
+        """Count the changes of each action, e.g. ``{"created": 12, "kept": 3}``."""
+        actions = [change.action for change in self.changes]
+        return {action: actions.count(action) for action in dict.fromkeys(actions)}
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        changes = {change.id: change for change in self.changes if change.action != "archived"}
+        for record in self.requests:
+            plan, change = record.plan, changes.get(record.id)
+            yield (
+                record.id,
+                plan.get("role", ""),
+                tuple(plan.get("servers", ())),
+                tuple(plan.get("usages", ())),
+                plan.get("subject", {}).get("CN", ""),
+                record.state,
+                record.generation,
+                record.files["csr"],
+                change.action if change else "",
+                "; ".join(change.reasons) if change else "",
+            )
+
+    def to_frame(self) -> DataFrame:
+        """Return the requests as a DataFrame, one row each, ten columns."""
+        return to_frame(_COLUMNS, self._rows())
+
+    def _repr_html_(self) -> str:
+        return rows_to_html(_COLUMNS, self._rows(), caption=self._summary(), limit=ROWS_SHOWN)
+
+    def __repr__(self) -> str:
+        return self._summary()
+
+    def _summary(self) -> str:
+        counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())
+        words = f"{len(self.requests):,} requests in {self.folder}"
+        words += f": {counted}" if counted else ""
+        words += " (dry run: nothing was touched)" if self.dry_run else ""
+        return words + (" (cancelled: run again to complete)" if self.cancelled else "")
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values: what ``lyncnb request --json`` prints."""
+        return {
+            "folder": str(self.folder),
+            "dry_run": self.dry_run,
+            "cancelled": self.cancelled,
+            "plan_sha256": self.manifest.plan_sha256,
+            "accepted": [dict(item) for item in self.manifest.accepted],
+            "changes": [
+                {
+                    "action": change.action,
+                    "id": change.id,
+                    "generation": change.generation,
+                    "reasons": list(change.reasons),
+                }
+                for change in self.changes
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def open_requests(folder: str | os.PathLike[str]) -> RequestBundle:
+    """Open a request folder for reading; no lock and no passphrase is needed.
+
+    Raises
+    ------
+    BundleError
+        If it is no request folder, or its manifest cannot be read.
+    """
+    path = Path(folder)
+    manifest = read_manifest(path)
+    return RequestBundle(folder=path, manifest=manifest)
+
+
+def write_requests(
+    plan: CertificatePlan,
+    folder: str | os.PathLike[str],
+    *,
+    passphrase: Secret | str | None,
+    accept: Mapping[str, str] | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    cancel: threading.Event | None = None,
+    renew: Sequence[str] = (),
+    reason: str = "",
+    dry_run: bool = False,
+    today: date | None = None,
+    findings: Sequence[Finding] | None = None,
+    confirm_new: Callable[[], Secret | str] | None = None,
+    lock_seconds: float = 10.0,
+) -> RequestBundle:
+    """Write keys, certification requests and the summary of a plan into a request folder.
+
+    The same plan written again changes no byte and no time. A changed request gets a new
+    generation, and the old one goes to ``archive/`` whole; nothing is overwritten or removed.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates.
+    folder : path
+        Made if missing, mode 0700.
+    passphrase : Secret or str
+        At least 12 characters. It is proven on a key of the folder before anything is written.
+        None only for a dry run.
+    accept : mapping of str to str, optional
+        Codes of error findings to accept, with the reason for each; recorded in the manifest.
+    workers, executor, progress, cancel
+        As for :func:`export.run`.
+    renew : sequence of str, optional
+        Ids, or their beginnings, of requests to make anew although nothing changed.
+    reason : str, optional
+        Why they are renewed; must be given with `renew`.
+    dry_run : bool, optional
+        Say what would be done, and touch nothing.
+    today : date, optional
+        Recorded instead of the present time, for results that can be repeated.
+    findings : sequence of Finding, optional
+        Of the plan; made by ``check_plan`` if left out.
+    confirm_new : callable, optional
+        Asks for the passphrase again; called only for a folder that has no key yet.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds; negative waits without end.
+
+    Returns
+    -------
+    RequestBundle
+        With what was done for each request, and why.
+
+    Raises
+    ------
+    PlanRejected
+        If the plan has errors that are not accepted.
+    PassphraseError, BundleError
+        If the folder or the passphrase needs attention; the message says what to do.
+    """
+    path = Path(folder)
+    order = make_order(
+        plan,
+        findings=check_plan(plan) if findings is None else findings,
+        accept=accept,
+        renew=renew,
+        reason=reason,
+        now=timestamp(today),
+    )
+    if passphrase is None and not dry_run:
+        raise PassphraseError("no passphrase was given", hint="keys are never written without one")
+    secret = None if passphrase is None else as_passphrase(passphrase)
+    if dry_run:
+        return _dry_run(foresee(path, order, None if secret is None else FolderCipher(secret)))
+    making = Making(
+        workers=workers,
+        executor=executor,
+        progress=progress,
+        cancel=cancel,
+        lock_seconds=lock_seconds,
+    )
+    outcome = write(path, order, secret, making=making, confirm_new=confirm_new)
+    return _bundle(outcome.outlook, outcome.manifest, cancelled=outcome.cancelled)
+
+
+def _dry_run(outlook: Outlook) -> RequestBundle:
+    bundle = replace(_bundle(outlook, outlook.manifest), dry_run=True)
+    if not outlook.to_write:
+        return bundle
+    seconds = export.estimate(request.certificate for request in outlook.to_write)
+    note = f"{len(outlook.to_write):,} keys to make: about {seconds:,.0f} s on this machine"
+    return replace(bundle, notes=(*bundle.notes, note))
+
+
+def _bundle(outlook: Outlook, manifest: Manifest, *, cancelled: bool = False) -> RequestBundle:
+    changes = outlook.changes
+    if cancelled:
+        waiting = {record.id for record in manifest.requests if record.state == "planned"}
+        changes = tuple(change for change in changes if change.id not in waiting)
+    return RequestBundle(
+        folder=outlook.survey.folder,
+        manifest=manifest,
+        changes=changes,
+        notes=_notes(outlook, manifest),
+        cancelled=cancelled,
+    )
+
+
+def _notes(outlook: Outlook, manifest: Manifest) -> tuple[str, ...]:
+    survey = outlook.survey
+    notes = [f"{path} is not lyncnb's; it was left alone" for path in survey.strangers(manifest)]
+    kept = (change.id for change in outlook.changes if change.action == "kept")
+    for record in map(outlook.before.by_id.get, kept):
+        for old in record.archived:
+            notes += map(str, archive_problems(survey, old))
+    if outlook.to_write and (note := system.protection_note()):
+        notes.append(note)
+    return tuple(notes)

@@ -1,0 +1,270 @@
+"""What a run will do with a request folder, before anything is touched.
+
+``make_order`` turns a plan into what is asked, ``foresee`` compares it with the folder. A dry run
+stops here; a run does the same under the lock and carries it out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from . import csr, files, summary
+from .changes import Change, Compare, Wanted, plan_changes, resolve_renewals
+from .cipher import FolderCipher
+from .errors import BundleError, OptionsError, PlanRejected, Problem
+from .manifest import Manifest, read_manifest
+from .plan import CertificatePlan, Finding, PlannedCertificate, certificate_document
+from .records import RequestRecord
+from .recovery import Move, prove_passphrase, same_file, settle
+from .survey import Survey, refuse, take_survey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is asked of a request folder: the plan's requests, renewals, and what was accepted."""
+
+    plan: CertificatePlan
+    findings: Sequence[Finding]
+    wanted: tuple[Wanted, ...]
+    accepted: tuple[Mapping[str, str], ...]
+    renew: frozenset[str]
+    reason: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a run will do: files to move, requests to make, the manifest to announce.
+
+    ``is_proven`` tells that the passphrase opened a key; a folder without keys proves nothing.
+    """
+
+    survey: Survey
+    before: Manifest
+    manifest: Manifest
+    changes: tuple[Change, ...]
+    moves: tuple[Move, ...]
+    to_write: tuple[Wanted, ...]
+    is_proven: bool
+    summary_of: str
+
+    @property
+    def stale_summary(self) -> bool:
+        """Whether a summary file is missing, was edited, or tells of another plan."""
+        recorded = self.manifest.summary
+        if recorded.get("of") != self.summary_of:
+            return True
+        return any(
+            not (path := self.survey.folder / name).is_file()
+            or hashlib.sha256(files.read(path, limit=1 << 32)).hexdigest() != recorded.get(name)
+            for name in summary.SUMMARY_NAMES
+        )
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the folder is already exactly as asked, so that nothing needs to be written."""
+        busy = self.moves or self.to_write or self.survey.stale
+        return not busy and self.manifest == self.before and not self.stale_summary
+
+
+def timestamp(today: date | None) -> str:
+    """Return now, or midnight of `today`, in UTC as ISO 8601 to the second."""
+    moment = datetime.now(UTC) if today is None else datetime(today.year, today.month, today.day)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def make_order(
+    plan: CertificatePlan,
+    *,
+    findings: Sequence[Finding],
+    accept: Mapping[str, str] | None,
+    renew: Sequence[str],
+    reason: str,
+    now: str,
+) -> Order:
+    """Check that a plan may be written, and say what is asked.
+
+    Raises
+    ------
+    PlanRejected
+        If it has error findings whose codes nobody accepted.
+    OptionsError
+        If an acceptance or a renewal has no reason.
+    BundleError
+        If an id to renew fits no planned request, or several.
+    """
+    reasons = {**plan.options.accepted, **(accept or {})}
+    for code, why in reasons.items():
+        if not why.strip():
+            raise OptionsError(f'accept: "{code}" has no reason', hint=f"{code}=why it is fine")
+    errors = [finding for finding in findings if finding.severity == "error"]
+    _refuse_errors([finding for finding in errors if finding.code not in reasons])
+    used = sorted({finding.code for finding in errors})
+    days = plan.options.validity_days or 0
+    wanted = tuple(
+        Wanted(certificate=item, entry=certificate_document(item), validity_days=days)
+        for item in plan.certificates
+    )
+    renew = (renew,) if isinstance(renew, str) else tuple(renew)
+    if renew and not reason.strip():
+        raise OptionsError(f"renew: {', '.join(renew)} without a reason", hint="say why")
+    return Order(
+        plan=plan,
+        findings=findings,
+        wanted=wanted,
+        accepted=tuple({"code": code, "reason": reasons[code]} for code in used),
+        renew=resolve_renewals(wanted, renew),
+        reason=reason.strip(),
+        now=now,
+    )
+
+
+def _refuse_errors(errors: Sequence[Finding]) -> None:
+    if not errors:
+        return
+    codes = sorted({finding.code for finding in errors})
+    raise PlanRejected(
+        f"the plan has {len(errors)} error{'s' if len(errors) > 1 else ''} "
+        f"({', '.join(codes)}), so nothing was written",
+        problems=tuple(
+            Problem(message=f"{finding.code}: {finding.message}", hint=finding.hint)
+            for finding in errors[:20]
+        ),
+        hint=f"correct the table, or accept each code with a reason, e.g. {codes[0]}=why",
+    )
+
+
+def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Outlook:
+    """Compare a folder with what is asked of it; read everything, touch nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not exist.
+    order : Order
+        From :func:`make_order`.
+    cipher : FolderCipher or None
+        Of the passphrase; None only for a dry run.
+
+    Raises
+    ------
+    BundleError
+        If the folder needs attention; every problem is listed.
+    PassphraseError
+        If the passphrase opens no key of the folder.
+    """
+    survey = take_survey(folder)
+    before = _manifest_of(survey)
+    proven = cipher is not None and prove_passphrase(survey, before, cipher)
+    settled = settle(survey, before, cipher=cipher, now=order.now, given_up=order.renew)
+    after, changes = plan_changes(
+        settled.manifest,
+        order.wanted,
+        now=order.now,
+        renew=order.renew,
+        reason=order.reason,
+        compare=_comparer(survey),
+        adopted=settled.adopted,
+    )
+    moves, collisions = _renewal_moves(survey, settled.manifest, after)
+    collisions += _collisions(survey, before, after)
+    refuse(folder, (*survey.problems, *settled.problems, *collisions))
+    after = replace(
+        after,
+        product=order.plan.rules.product,
+        plan_sha256=order.plan.sha256,
+        accepted=order.accepted,
+    )
+    planned = {record.id for record in after.requests if not record.is_written}
+    return Outlook(
+        survey=survey,
+        before=before,
+        manifest=after,
+        changes=(*settled.changes, *changes),
+        moves=(*settled.moves, *moves),
+        to_write=tuple(request for request in order.wanted if request.id in planned),
+        is_proven=proven,
+        summary_of=_summary_of(order, after.requests),
+    )
+
+
+def _manifest_of(survey: Survey) -> Manifest:
+    if not survey.has_manifest:
+        if survey.holds_requests:
+            raise BundleError(
+                f"{survey.folder} holds keys or CSRs but no manifest.json; nothing was changed",
+                hint="restore manifest.json, or run: lyncnb status FOLDER --rebuild",
+            )
+        return Manifest()
+    manifest = read_manifest(survey.folder)
+    if manifest.rekeying:
+        raise BundleError(
+            f"{survey.folder}: the change of passphrase begun at {manifest.rekeying} was "
+            "interrupted",
+            hint="finish it with the same two passphrases: lyncnb rekey FOLDER",
+        )
+    return manifest
+
+
+def _comparer(survey: Survey) -> Compare:
+    def compare(record: RequestRecord, certificate: PlannedCertificate) -> tuple[str, ...]:
+        path = record.files["csr"]
+        try:
+            request = csr.parse_request(files.read(survey.folder / path), name=path)
+        except BundleError:
+            # Reached only for a request that is given up.
+            return ("csr: cannot be read",)
+        return csr.differences(request, certificate)
+
+    return compare
+
+
+def _renewal_moves(
+    survey: Survey, before: Manifest, after: Manifest
+) -> tuple[list[Move], list[Problem]]:
+    moves, problems = [], []
+    for record in after.requests:
+        old = before.by_id.get(record.id)
+        if old is None or record.generation == old.generation:
+            continue
+        for kind, target in record.archived[-1].files.items():
+            source = old.files[kind]
+            if not survey.has(source):
+                continue
+            moves.append(Move(source=source, target=target))
+            there = survey.has(target)
+            if there and not same_file(survey.folder / source, survey.folder / target):
+                problems.append(_in_the_way(target))
+    return moves, problems
+
+
+def _collisions(survey: Survey, before: Manifest, after: Manifest) -> list[Problem]:
+    return [
+        _in_the_way(path)
+        for record in after.requests
+        if record.id not in before.by_id
+        for path in record.files.values()
+        if survey.has(path)
+    ]
+
+
+def _in_the_way(path: str) -> Problem:
+    return Problem(
+        message="is in the way, and manifest.json does not know it",
+        file=path,
+        hint="if it is lyncnb's, run: lyncnb status FOLDER --rebuild; else move it away",
+    )
+
+
+def _summary_of(order: Order, records: Sequence[RequestRecord]) -> str:
+    """Digest of everything that the summary files tell, much cheaper than to write them."""
+    digest = hashlib.sha256(
+        summary.write_plan_table(order.plan, order.findings, ".csv", requests=records)
+    )
+    for row in summary.finding_rows(order.findings):
+        digest.update("\0".join(row).encode("utf-8", "replace"))
+    return digest.hexdigest()

@@ -1,0 +1,276 @@
+"""Settle a request folder: what an interrupted run left is adopted, or goes to ``archive/``.
+
+``settle`` looks and decides, ``carry_out`` moves; nothing is ever removed here, and no key is
+overwritten. A key and a CSR belong together if the key's public half is the CSR's, whatever the
+files are called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from . import csr, files, keys
+from .changes import Change
+from .cipher import FolderCipher
+from .errors import BundleError, PassphraseError, Problem
+from .manifest import Manifest
+from .records import ArchivedGeneration, RequestRecord
+from .survey import (
+    CHANGED,
+    MISSING,
+    Survey,
+    csr_sha256,
+    file_problems,
+    key_sha256,
+    record_problems,
+)
+
+# A key of another salt costs a derivation of 0.15 s; one that fails may be damaged, three are not.
+_KEYS_TRIED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A file to move, by paths relative to the folder."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A folder's manifest with every left-over accounted for, and what has to move for that.
+
+    ``adopted`` are the ids whose key and CSR an interrupted run had finished.
+    """
+
+    manifest: Manifest
+    adopted: frozenset[str] = frozenset()
+    moves: tuple[Move, ...] = ()
+    changes: tuple[Change, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    csr_sha256: str
+    spki_sha256: str
+    key_sha256: str
+
+
+def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
+    """Prove the passphrase on a key of the folder.
+
+    Returns
+    -------
+    bool
+        False if the folder holds no key to prove it on.
+
+    Raises
+    ------
+    PassphraseError, BundleError
+        If no key of up to three opens.
+    """
+    failure: BundleError | None = None
+    for path in islice(_keys_to_try(survey, manifest), _KEYS_TRIED):
+        try:
+            cipher.decrypt(files.read(survey.folder / path), name=path)
+        except BundleError as error:
+            # A wrong passphrase says more than a damaged file.
+            if failure is None or isinstance(error, PassphraseError):
+                failure = error
+        else:
+            return True
+    if failure is not None:
+        raise failure
+    return False
+
+
+def _keys_to_try(survey: Survey, manifest: Manifest) -> Iterable[str]:
+    for record in manifest.requests:
+        path = record.files["key"]
+        if record.is_written and not any(p.file == path for p in record_problems(survey, record)):
+            yield path
+    for record in manifest.requests:
+        if not record.is_written and survey.has(record.files["key"]):
+            yield record.files["key"]
+    for name in sorted(survey.archive):
+        if name.endswith(".key"):
+            yield f"archive/{name}"
+
+
+def settle(
+    survey: Survey,
+    manifest: Manifest,
+    *,
+    cipher: FolderCipher | None,
+    now: str,
+    given_up: frozenset[str] = frozenset(),
+) -> Settled:
+    """Compare a folder with its manifest, and account for what a run left behind.
+
+    Parameters
+    ----------
+    survey : Survey
+        Of the folder.
+    manifest : Manifest
+        As it was read.
+    cipher : FolderCipher or None
+        Of the proven passphrase. None in a dry run without one: then key and CSR of an
+        interrupted run are taken to belong together.
+    now : str
+        The time to record, UTC, ISO 8601.
+    given_up : frozenset of str, optional
+        Requests to be renewed: whatever is left of them goes to ``archive/``, sound or not.
+
+    Returns
+    -------
+    Settled
+        Every written record sound, or listed in ``problems``.
+    """
+    records, adopted, moves, changes = [], set(), [], []
+    problems: list[Problem] = []
+    for record in manifest.requests:
+        if record.is_written:
+            record, wrong = _sound(survey, record, cipher)
+            lost = record.id in given_up
+            problems += [p for p in wrong if not (lost and p.message in (CHANGED, MISSING))]
+        else:
+            pending = _pending_moves(survey, record)
+            moves += pending
+            moving = {move.source for move in pending}
+            record, orphans = _left_over(survey, record, cipher, moving=moving, now=now)
+            moves += orphans
+            if record.is_written:
+                adopted.add(record.id)
+            if orphans:
+                reasons = tuple(f"{move.source} -> {move.target}" for move in orphans)
+                changes.append(_archived(record, reasons))
+        records.append(record)
+    return Settled(
+        manifest=replace(manifest, requests=tuple(records)),
+        adopted=frozenset(adopted),
+        moves=tuple(moves),
+        changes=tuple(changes),
+        problems=tuple(problems),
+    )
+
+
+def _archived(record: RequestRecord, reasons: tuple[str, ...]) -> Change:
+    reasons = ("left by an interrupted run", *reasons)
+    return Change(action="archived", id=record.id, generation=record.generation, reasons=reasons)
+
+
+def _sound(
+    survey: Survey, record: RequestRecord, cipher: FolderCipher | None
+) -> tuple[RequestRecord, tuple[Problem, ...]]:
+    problems = record_problems(survey, record)
+    key = record.files["key"]
+    if cipher is None or [(p.file, p.message) for p in problems] != [(key, CHANGED)]:
+        return record, problems
+    # Encrypted anew by another program, or by a rekey whose last step was lost: still the key.
+    pair = _pair(survey, record, cipher)
+    if pair is None or pair.spki_sha256 != record.spki_sha256:
+        return record, problems
+    return replace(record, key_sha256=pair.key_sha256), ()
+
+
+def _pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) -> _Pair | None:
+    """Read CSR and key of a request; None if they do not belong together."""
+    csr_path, key_path = record.files["csr"], record.files["key"]
+    if file_problems(survey, csr_path) or file_problems(survey, key_path):
+        return None
+    key_data = files.read(survey.folder / key_path)
+    try:
+        request = csr.parse_request(files.read(survey.folder / csr_path), name=csr_path)
+        if cipher is not None:
+            key = cipher.decrypt(key_data, name=key_path)
+            if not keys.public_matches(key, request.public_key):
+                return None
+    except BundleError:
+        return None
+    return _Pair(
+        csr_sha256=request.csr_sha256,
+        spki_sha256=request.spki_sha256,
+        key_sha256=key_sha256(key_data),
+    )
+
+
+def _pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
+    """Files of the superseded generation that were announced to move and are still in place."""
+    if not record.archived:
+        return []
+    old = record.archived[-1]
+    found = []
+    for kind in ("csr", "key"):
+        source, target = record.files[kind], old.files[kind]
+        if survey.has(source) and _is_old(survey, source, target, old):
+            found.append(Move(source=source, target=target))
+    return found
+
+
+def _is_old(survey: Survey, source: str, target: str, old: ArchivedGeneration) -> bool:
+    if survey.has(target):
+        # It has its new name, and has not lost the old one yet.
+        return same_file(survey.folder / source, survey.folder / target)
+    if file_problems(survey, source):
+        return False
+    data = files.read(survey.folder / source)
+    if source.endswith(".csr"):
+        return csr_sha256(data) == old.csr_sha256
+    return key_sha256(data) == old.key_sha256
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names stand for one file, or (a folder was copied) for equal bytes."""
+    return os.path.samefile(one, other) or files.read(one) == files.read(other)
+
+
+def _left_over(
+    survey: Survey,
+    record: RequestRecord,
+    cipher: FolderCipher | None,
+    *,
+    moving: set[str],
+    now: str,
+) -> tuple[RequestRecord, list[Move]]:
+    there = [path for path in record.files.values() if survey.has(path) and path not in moving]
+    if len(there) == 2:
+        pair = _pair(survey, record, cipher)
+        if pair is not None and pair.spki_sha256 not in {o.spki_sha256 for o in record.archived}:
+            return _adopted(record, pair, now), []
+    return record, _orphans(survey, record, there)
+
+
+def _adopted(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:
+    return replace(
+        record,
+        state="retired" if record.state == "retired" else "waiting",
+        csr_sha256=pair.csr_sha256,
+        spki_sha256=pair.spki_sha256,
+        key_sha256=pair.key_sha256,
+        written_at=now,
+    )
+
+
+def _orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -> list[Move]:
+    if not paths:
+        return []
+    # Named by content: the same file has the same place however often the move is interrupted.
+    mark = key_sha256(files.read(survey.folder / paths[-1]))[:8]
+    stem = f"archive/{record.id}-orphan-{mark}"
+    return [Move(source=path, target=f"{stem}{path[-4:]}") for path in paths]
+
+
+def carry_out(survey: Survey, moves: Iterable[Move]) -> None:
+    """Move files into ``archive/``, or finish a move that was interrupted."""
+    for move in moves:
+        source, target = survey.folder / move.source, survey.folder / move.target
+        if os.path.lexists(target) and same_file(source, target):
+            files.remove(source)
+        else:
+            files.move_no_clobber(source, target)

@@ -1,0 +1,209 @@
+"""What lies in a request folder, seen without changing anything and without a passphrase.
+
+Guards the folder's boundary: nothing above works on a folder that others can write, through a
+symbolic link, or on a file that is not what its record says.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import files, system
+from .errors import BundleError, Problem
+from .manifest import NAME, Manifest
+from .records import ArchivedGeneration, RequestRecord
+
+#: Folders that lyncnb makes, and the rights that others have in each.
+MODES = {
+    "csr": 0o755,
+    "keys": 0o700,
+    "archive": 0o700,
+    "returned": 0o755,
+    "pfx": 0o700,
+    "steps": 0o755,
+}
+SECRET = ("keys", "archive", "pfx")
+MISSING = "is missing"
+CHANGED = "is not the file that was written"
+_ARMOUR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----([^-]+)-----END")
+_RESTORE = "restore it from a backup, or give the request up: --renew {id} --reason TEXT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """The names in ``csr/``, ``keys/`` and ``archive/`` with their modes; half-written files."""
+
+    folder: Path
+    exists: bool = False
+    csr: Mapping[str, int] = field(default_factory=dict)
+    keys: Mapping[str, int] = field(default_factory=dict)
+    archive: Mapping[str, int] = field(default_factory=dict)
+    stale: tuple[Path, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def has(self, path: str) -> bool:
+        """Whether a file of the folder is there, by its path relative to the folder."""
+        place, _, name = path.partition("/")
+        return name in getattr(self, place)
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether there is a manifest, whatever is in it."""
+        return os.path.lexists(self.folder / NAME)
+
+    @property
+    def holds_requests(self) -> bool:
+        """Whether there are keys or CSRs."""
+        return any(map(_is_ours, (*self.csr, *self.keys, *self.archive)))
+
+    def strangers(self, manifest: Manifest) -> tuple[str, ...]:
+        """Files in ``csr/`` and ``keys/`` that no record knows; they are left alone."""
+        known = {path for record in manifest.requests for path in record.files.values()}
+        found = [f"csr/{name}" for name in self.csr] + [f"keys/{name}" for name in self.keys]
+        return tuple(sorted(path for path in found if path not in known))
+
+
+def _is_ours(name: str) -> bool:
+    return name.endswith((".csr", ".key"))
+
+
+def take_survey(folder: Path) -> Survey:
+    """Look at a request folder, which need not exist.
+
+    Returns
+    -------
+    Survey
+        With a ``Problem`` for each file or folder whose rights or kind are wrong.
+
+    Raises
+    ------
+    BundleError
+        If the folder is a symbolic link, a file, or can be written by others.
+    """
+    if not os.path.lexists(folder):
+        return Survey(folder=folder)
+    files.check_folder(folder)
+    names: dict[str, Mapping[str, int]] = {}
+    problems, stale = [], list(files.stale_temps(folder))
+    for place in MODES:
+        inside = folder / place
+        if not os.path.lexists(inside):
+            continue
+        files.check_folder(inside)
+        problems += _folder_problems(inside, place)
+        if place in ("csr", "keys", "archive"):
+            names[place] = _listing(inside)
+        stale += files.stale_temps(inside)
+    return Survey(folder=folder, exists=True, stale=tuple(stale), problems=tuple(problems), **names)
+
+
+def _folder_problems(inside: Path, place: str) -> list[Problem]:
+    if system.WINDOWS or place not in SECRET or not inside.lstat().st_mode & 0o077:
+        return []
+    hint = f"run: chmod 700 '{inside}'"
+    return [Problem(message="can be opened by others", file=f"{place}/", hint=hint)]
+
+
+def _listing(inside: Path) -> dict[str, int]:
+    try:
+        with os.scandir(inside) as entries:
+            return {
+                entry.name: entry.stat(follow_symlinks=False).st_mode
+                for entry in entries
+                if not entry.name.startswith(files.TEMP_PREFIX)
+            }
+    except OSError as error:
+        raise system.trouble(error, inside, "list the folder") from None
+
+
+def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
+    """Say what is wrong with the kind or the rights of a file that lyncnb knows.
+
+    Files of others are never judged.
+    """
+    place, _, name = path.partition("/")
+    mode, where = getattr(survey, place)[name], survey.folder / path
+    if stat.S_ISLNK(mode):
+        hint = "look where it points, then put the file itself in its place"
+        return (Problem(message="is a symbolic link", file=path, hint=hint),)
+    if not stat.S_ISREG(mode):
+        hint = "move it out of the folder"
+        return (Problem(message="is no file", file=path, hint=hint),)
+    if path.endswith(".key") and not system.WINDOWS and mode & 0o077:
+        hint = f"run: chmod 600 '{where}'"
+        return (Problem(message="can be read by others", file=path, hint=hint),)
+    return ()
+
+
+def key_sha256(data: bytes) -> str:
+    """Return the SHA-256 of an encrypted key file, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def csr_sha256(data: bytes) -> str:
+    """Return the SHA-256 of a CSR in PEM, of its DER bytes: line ends do not count.
+
+    Empty if the text is no PEM. Nothing is parsed: a run over 10,000 requests does this for each.
+    """
+    found = _ARMOUR.search(data)
+    try:
+        return hashlib.sha256(base64.b64decode(found[1], validate=False)).hexdigest()
+    except (TypeError, ValueError):
+        return ""
+
+
+def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...]:
+    """Compare the files of a written request with its record, by the hash of their bytes.
+
+    The key's hash is that of its encrypted file, so no passphrase is needed, and a key that was
+    replaced or damaged is noticed by every run, long before it is packaged.
+
+    Returns
+    -------
+    tuple of Problem
+        Empty if CSR and key are those that were written.
+    """
+    hint = _RESTORE.format(id=record.id)
+    found = []
+    for kind, digest in (("csr", csr_sha256), ("key", key_sha256)):
+        path = record.files[kind]
+        expected = record.csr_sha256 if kind == "csr" else record.key_sha256
+        if not survey.has(path):
+            found.append(Problem(message=MISSING, file=path, hint=hint))
+        elif wrong := file_problems(survey, path):
+            found += wrong
+        elif digest(files.read(survey.folder / path)) != expected:
+            found.append(Problem(message=CHANGED, file=path, hint=hint))
+    return tuple(found)
+
+
+def archive_problems(survey: Survey, old: ArchivedGeneration) -> tuple[Problem, ...]:
+    """Say which files of a superseded generation are gone without having been purged."""
+    if old.purged_at:
+        return ()
+    return tuple(
+        Problem(
+            message=MISSING,
+            file=path,
+            hint="restore it from a backup: a certificate may still come back for it",
+        )
+        for path in old.files.values()
+        if not survey.has(path)
+    )
+
+
+def refuse(folder: Path, problems: tuple[Problem, ...]) -> None:
+    """Raise BundleError if there are problems; say that nothing was changed."""
+    if problems:
+        raise BundleError(
+            f"{folder} needs attention; nothing was changed",
+            problems=problems[:20],
+            hint=f"and {len(problems) - 20} more" if len(problems) > 20 else "",
+        )
