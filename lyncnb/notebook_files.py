@@ -37,7 +37,7 @@ _HIDDEN_ANSWER = re.compile(r"·+\s*\Z")
 
 _WRITTEN_PASSPHRASE = re.compile(
     r"""\b(?:passphrase|password|passwd)\s*=\s*[rbf]?["'][^"'\n]+["']"""
-    r"""|LYNCNB_PASSPHRASE["'\]\) ]*[=,][ ]*["']?[^\s"'\]\),]+""",
+    r"""|LYNCNB_PASSPHRASE["'\] ]*(?:=[ ]*["']?[^\s"'=]|,[ ]*["'][^"']+)""",
     re.IGNORECASE,
 )
 

@@ -1,0 +1,181 @@
+"""Notebooks as files: what is found in them, what is taken out, what a page holds."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from lyncnb.errors import NotebookError
+from lyncnb.notebook_files import (
+    WIDGET_VIEW,
+    clean_notebook,
+    notebook_page,
+    read_notebook,
+    scan_notebook,
+    share_notebook,
+)
+
+# Not a key: the form alone is what is looked for.
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIA\n-----END PRIVATE KEY-----\n"
+ENCRYPTED = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIA\n-----END ENCRYPTED PRIVATE KEY-----\n"
+STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "needle"}}}}
+
+
+def printed(text: str, name: str = "stdout"):
+    return new_code_cell("1", outputs=[new_output("stream", name=name, text=text)])
+
+
+def shown(**data: str):
+    bundle = {key.replace("_", "/", 1): value for key, value in data.items()}
+    return new_code_cell("1", outputs=[new_output("display_data", data=bundle)])
+
+
+def save(path, *cells, **metadata):
+    nbformat.write(new_notebook(cells=list(cells), metadata=metadata), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (printed(f"key:\n{PEM}"), "a private key stands in it"),
+        (printed(ENCRYPTED), "a private key stands in it"),
+        (new_code_cell(f"key = '''{PEM}'''"), "a private key stands in it"),
+        (new_markdown_cell(PEM), "a private key stands in it"),
+        (shown(text_html=f"<pre>{PEM}</pre>"), "a private key stands in it"),
+        # a file shown as base64 starts at one of three places of a group
+        (printed(base64.b64encode(PEM.encode()).decode()), "a private key stands in it"),
+        (printed(base64.b64encode(b"-" + PEM.encode()).decode()), "a private key stands in it"),
+        (printed(base64.b64encode(b"--" + PEM.encode()).decode()), "a private key stands in it"),
+        (printed("Passphrase: hunter2\n", "stdin"), "the answer to a question stands in its out"),
+        (new_code_cell("x(passphrase='four random words')"), "a passphrase is written in its sou"),
+        (new_code_cell('PASSWORD = "hunter2"'), "a passphrase is written in its source"),
+        (new_code_cell("%env LYNCNB_PASSPHRASE=hunter2"), "a passphrase is written in its source"),
+        (
+            new_code_cell('os.environ["LYNCNB_PASSPHRASE"] = "hunter2"'),
+            "a passphrase is written in its source",
+        ),
+    ],
+)
+def test_secrets_are_found_by_cell(cell, message):
+    """A key, an echoed answer or a written passphrase is found, with the number of its cell."""
+    (problem,) = scan_notebook(new_notebook(cells=[new_markdown_cell("x"), cell]), name="a.ipynb")
+    assert problem.file == "a.ipynb cell 2"
+    assert problem.message.startswith(message)
+    assert "hunter2" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        printed("Passphrase: ········\n", "stdin"),  # getpass in JupyterLab
+        new_code_cell("ln.write_requests(plan, folder, passphrase=ln.ask_passphrase())"),
+        new_code_cell('passphrase_file = "secret.txt"'),
+        new_code_cell('os.environ.pop("LYNCNB_PASSPHRASE", None)'),
+        printed("-----BEGIN CERTIFICATE REQUEST-----\nMIIA\n-----END CERTIFICATE REQUEST-----\n"),
+        shown(text_html="<table><tr><td>PRIVATE KEY</td></tr></table>"),
+    ],
+)
+def test_what_is_no_secret_passes(cell):
+    """Dots of a prompt, requests and words about keys may be shared."""
+    assert scan_notebook(new_notebook(cells=[cell])) == ()
+
+
+def test_clean_takes_state_views_and_timings_out(tmp_path):
+    """Cleaning leaves the static form of each output, and nothing of the widgets."""
+    view = {WIDGET_VIEW: {"model_id": "a"}}
+    table = new_output("display_data", data={**view, "text/html": "<table></table>"})
+    bare = new_output("display_data", data={**view, "text/plain": "VBox(children=())"})
+    cell = new_code_cell("1", outputs=[table, bare], metadata={"execution": {"x": "y"}})
+    path = save(tmp_path / "a.ipynb", cell, widgets=STATE)
+    path.chmod(0o640)
+
+    assert clean_notebook(path)
+
+    outputs = read_notebook(path).cells[0].outputs
+    assert outputs[0].data == {"text/html": "<table></table>"}
+    assert "An interactive part of this notebook stood here" in outputs[1].data["text/html"]
+    text = path.read_text("utf-8")
+    assert not any(word in text for word in ("needle", "widget-view", 'execution":', "widgets"))
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_clean_changes_a_clean_notebook_not_at_all(tmp_path):
+    """A notebook without widgets keeps every byte and its time."""
+    path = save(tmp_path / "a.ipynb", new_code_cell("1"))
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")), indent=4), "utf-8")
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    assert not clean_notebook(path)
+    assert before == (path.read_bytes(), path.stat().st_mtime_ns)
+
+
+def test_clean_refuses_what_it_cannot_take_out(tmp_path):
+    """A key in a cell is reported, and the notebook is left as it is."""
+    path = save(tmp_path / "a.ipynb", printed(PEM), widgets=STATE)
+    before = path.read_bytes()
+    with pytest.raises(NotebookError, match=r"(?s)must not be shared.*a.ipynb cell 1: a private"):
+        clean_notebook(path)
+    assert before == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("cell", "metadata", "message"),
+    [
+        (printed(PEM), {}, "a private key stands in it"),
+        (printed("word\n", "stdin"), {}, "the answer to a question"),
+        (new_code_cell("1"), {"widgets": STATE}, "state of widgets.*run: lyncnb clean a.ipynb"),
+        (new_code_cell("1"), {"mine": PEM}, "a private key stands in its metadata"),
+    ],
+)
+def test_share_refuses_what_is_secret(tmp_path, cell, metadata, message):
+    """A notebook that holds a secret becomes no page."""
+    path = save(tmp_path / "a.ipynb", cell, **metadata)
+    with pytest.raises(NotebookError, match=f"(?s){message}"):
+        share_notebook(path)
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_page_loads_nothing_and_runs_nothing(tmp_path):
+    """A page holds no script, and no address except in links; its policy forbids both."""
+    cell = shown(text_html="<b>x</b>", application_javascript="alert(1)", text_plain="x")
+    formula = new_markdown_cell("$x^2$ [a](https://learn.microsoft.com)\n```mermaid\na-->b\n```")
+    path = save(tmp_path / "a.ipynb", formula, cell)
+    page = share_notebook(path, tmp_path / "page.html")
+    assert page == tmp_path / "page.html"
+    text = page.read_text("utf-8")
+    assert re.findall(r"<(?:script|link|iframe)\b", text) == []
+    assert re.findall(r"""(?:src=|url\(|@import\s)["']?\s*(?:https?:)?//[^"' )]*""", text) == []
+    assert "default-src 'none'; img-src data:" in text
+    assert "<b>x</b>" in text
+
+
+def test_page_shows_the_static_form_of_widgets():
+    """A page has the table of a widget in its place, and no model it cannot find."""
+    data = {WIDGET_VIEW: {"model_id": "a"}, "text/html": "<p>the table</p>"}
+    cell = new_code_cell("1", outputs=[new_output("display_data", data=data)])
+    notebook = new_notebook(cells=[cell])
+    page = notebook_page(notebook, title="a <b>")
+    assert "<p>the table</p>" in page
+    assert "model_id" not in page
+    assert "<title>a &lt;b&gt;</title>" in page
+    assert WIDGET_VIEW in notebook.cells[0].outputs[0].data  # the notebook itself is unchanged
+
+
+@pytest.mark.parametrize("content", [b"server_fqdn,role\n", b"{}", b"\xff\xfe", b""])
+def test_what_is_no_notebook_is_said_so(tmp_path, content):
+    """A file that is no notebook gives one clear message."""
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(content)
+    with pytest.raises(NotebookError, match='a.ipynb" is no Jupyter notebook'):
+        read_notebook(path)
+
+
+def test_a_missing_notebook_is_said_so(tmp_path):
+    """A wrong name gives one clear message."""
+    with pytest.raises(NotebookError, match="cannot be read: No such file"):
+        read_notebook(tmp_path / "a.ipynb")

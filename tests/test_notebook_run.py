@@ -1,0 +1,120 @@
+"""Running a notebook without a browser: what is left, what is asked, what is said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from lyncnb.errors import NotebookError, PassphraseError
+from lyncnb.notebook_files import read_notebook
+from lyncnb.notebook_run import run_notebook
+from lyncnb.passphrase import Secret
+
+pytestmark = pytest.mark.kernel
+
+NEEDLE = "needle in a haystack"
+
+
+def save(folder: Path, *sources: str) -> Path:
+    path = folder / "a.ipynb"
+    cells = [new_markdown_cell("# Title"), *map(new_code_cell, sources)]
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+def test_a_run_leaves_the_executed_copy_and_a_page(tmp_path):
+    """Cells run in the notebook's folder; the notebook itself keeps its bytes."""
+    path = save(tmp_path, "import os\nprint(os.getcwd() == FOLDER)", "6 * 7")
+    source = path.read_text("utf-8").replace("FOLDER", repr(str(tmp_path)))
+    path.write_text(source, "utf-8")
+    told = []
+    run = run_notebook(path, progress=lambda done, total: told.append((done, total)))
+    assert (run.executed, run.page) == (
+        tmp_path / "a.executed.ipynb",
+        tmp_path / "a.executed.html",
+    )
+    assert run.cells == 2
+    assert told == [(1, 2), (2, 2)]
+    assert source == path.read_text("utf-8")
+    cells = read_notebook(run.executed).cells
+    assert [cell.outputs[0].get("text", "") for cell in cells[1:2]] == ["True\n"]
+    assert cells[2].outputs[0].data["text/plain"] == "42"
+    assert "42" in run.page.read_text("utf-8")
+
+
+def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
+    """The kernel is told when it asks; its environment and the files left behind know nothing."""
+    monkeypatch.setenv("LYNCNB_PASSPHRASE", NEEDLE)
+    path = save(
+        tmp_path,
+        "import getpass, os\nword = getpass.getpass('Passphrase: ')",
+        "import ipywidgets\nbox = ipywidgets.Password(value=word)\nbox",
+        "print(len(word), os.environ.get('LYNCNB_PASSPHRASE'))",
+    )
+    asked = []
+    run = run_notebook(path, passphrase=lambda: asked.append(1) or Secret(NEEDLE))
+    assert asked == [1]
+    assert read_notebook(run.executed).cells[3].outputs[0].text == f"{len(NEEDLE)} None\n"
+    for file in tmp_path.iterdir():
+        assert NEEDLE not in file.read_text("utf-8")
+    assert "widgets" not in read_notebook(run.executed).metadata
+    assert os.environ["LYNCNB_PASSPHRASE"] == NEEDLE
+
+
+def test_kernel_channels_are_encrypted(tmp_path):
+    """The kernel gets a key pair for its sockets, as with lyncnb lab."""
+    path = save(
+        tmp_path,
+        "import json\nfrom ipykernel.kernelapp import IPKernelApp\n"
+        "info = json.load(open(IPKernelApp.instance().connection_file))\n"
+        "print(sorted(name for name in info if 'curve' in name))",
+    )
+    run = run_notebook(path)
+    assert "curve" in read_notebook(run.executed).cells[1].outputs[0].text
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("1 / 0", "^a.ipynb cell 3 failed: ZeroDivisionError: division by zero"),
+        ("input('Name? ')", '^a.ipynb cell 3 asks "Name\\?", and nobody is there'),
+        ("import getpass; getpass.getpass()", "^a.ipynb cell 3 asks .*, and nobody is there"),
+        (
+            "from lyncnb.errors import TopologyError\nraise TopologyError('no row', hint='do x')",
+            "^a.ipynb cell 3 failed: no row\n  hint: do x$",
+        ),
+        ("import os; os._exit(1)", "^a.ipynb cell 3: the kernel died"),
+    ],
+)
+def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
+    """The error says which cell and why; the files show what came before it."""
+    path = save(tmp_path, "print('before')", source, "print('after')")
+    with pytest.raises(NotebookError, match=message):
+        run_notebook(path)
+    text = (tmp_path / "a.executed.ipynb").read_text("utf-8")
+    assert "before\\n" in text
+    assert "after\\n" not in text.replace("print('after')", "")
+    assert (tmp_path / "a.executed.html").exists()
+
+
+def test_a_missing_passphrase_stops_the_run(tmp_path):
+    """What the caller says about a missing passphrase is what the planner reads."""
+
+    def none() -> Secret:
+        raise PassphraseError("there is no passphrase", hint="give one")
+
+    path = save(tmp_path, "import getpass\ngetpass.getpass()")
+    with pytest.raises(PassphraseError, match="there is no passphrase"):
+        run_notebook(path, passphrase=none)
+
+
+def test_a_printed_key_becomes_no_page(tmp_path):
+    """A run whose output holds a private key leaves no page to share."""
+    path = save(tmp_path, "print('-----BEGIN ' + 'PRIVATE KEY-----')")
+    with pytest.raises(NotebookError, match="a private key stands in it"):
+        run_notebook(path)
+    assert not (tmp_path / "a.executed.html").exists()
