@@ -1,0 +1,169 @@
+"""A workspace: what is laid out, what is left alone, and how JupyterLab serves it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from lyncnb.errors import NotebookError
+from lyncnb.workspace import lay_out
+
+SAMPLES = Path(__file__).resolve().parent.parent / "data"
+
+
+def test_a_workspace_holds_notebooks_and_samples(tmp_path):
+    """The notebooks and every sample topology are copied, the planning notebook is returned."""
+    notebook = lay_out(tmp_path / "work")
+    assert notebook == tmp_path / "work" / "notebooks" / "plan.ipynb"
+    assert notebook.is_file()
+    names = {path.name for path in (tmp_path / "work" / "data").iterdir()}
+    assert names == {path.name for path in SAMPLES.iterdir()}
+
+
+def test_laying_out_again_overwrites_nothing(tmp_path):
+    """What stands in a workspace keeps its bytes; what is missing comes back."""
+    notebook = lay_out(tmp_path)
+    notebook.write_text("mine", "utf-8")
+    (tmp_path / "data" / "contoso.csv").unlink()
+    lay_out(tmp_path)
+    assert notebook.read_text("utf-8") == "mine"
+    assert (tmp_path / "data" / "contoso.csv").is_file()
+
+
+def test_a_link_in_the_way_is_left_alone(tmp_path):
+    """A symbolic link that leads nowhere is not written through."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "contoso.csv").symlink_to(tmp_path / "elsewhere")
+    lay_out(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_file_in_the_way_is_said_so(tmp_path):
+    """A workspace that cannot be made gives one clear message."""
+    (tmp_path / "work").write_text("", "utf-8")
+    with pytest.raises(NotebookError, match="cannot be made: .*\n  hint: name another folder"):
+        lay_out(tmp_path / "work")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def status(address: str) -> int:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Start a function of ``workspace`` in a process of its own; give its port, log and id."""
+    started = []
+
+    def start(function: str) -> tuple[int, str, subprocess.Popen]:
+        port = free_port()
+        config = tmp_path / "config"
+        config.mkdir()
+        # A planner who once switched everything off; lyncnb's own choices win.
+        (config / "jupyter_server_config.py").write_text(
+            'c.IdentityProvider.token = ""\nc.ServerApp.ip = "0.0.0.0"\n', "utf-8"
+        )
+        environment = {
+            **os.environ,
+            "JUPYTER_CONFIG_DIR": str(config),
+            "JUPYTER_DATA_DIR": str(tmp_path / "share"),
+            "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
+            "LYNCNB_PASSPHRASE": "needle in a haystack",
+        }
+        code = f"from lyncnb.workspace import {function} as f; f('w', browser=False, port={port})"
+        log = tmp_path / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                cwd=tmp_path,
+                env=environment,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        started.append(process)
+        deadline = time.monotonic() + 60
+        while not re.search(rf":{port}/\S*token=\w+", log.read_text("utf-8", "replace")):
+            assert process.poll() is None, log.read_text("utf-8", "replace")
+            assert time.monotonic() < deadline, log.read_text("utf-8", "replace")
+            time.sleep(0.1)
+        return port, re.search(r"token=(\w+)", log.read_text("utf-8", "replace"))[1], process
+
+    yield start
+    for process in started:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=20)
+
+
+def listening_addresses(port: int) -> set[str]:
+    """Read the addresses on which a TCP port listens (Linux)."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text("ascii").splitlines()[1:]:
+            address, state = line.split()[1], line.split()[3]
+            if state == "0A" and int(address.rpartition(":")[2], 16) == port:
+                found.add(address.rpartition(":")[0])
+    return found
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' table of sockets")
+def test_lab_serves_this_machine_with_a_token_only(serve):
+    """JupyterLab listens on loopback and asks for a token, whatever the planner's settings say."""
+    port, token, _ = serve("open_lab")
+    assert len(token) == 48
+    address = f"http://127.0.0.1:{port}/api/contents/notebooks/plan.ipynb"
+    assert (status(address), status(f"{address}?token={token}")) == (403, 200)
+    assert listening_addresses(port) == {"0100007F"}
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' table of sockets")
+def test_the_page_serves_this_machine_with_a_token_only(serve):
+    """Voila listens on loopback and renders nothing without a token."""
+    port, token, _ = serve("open_page")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+        assert "/login" in answer.url
+    assert len(token) == 48
+    assert listening_addresses(port) == {"0100007F"}
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads Linux' /proc")
+def test_lab_never_passes_the_passphrase_on(serve):
+    """A terminal that JupyterLab starts has no passphrase, and nbconvert's settings of lyncnb."""
+    port, token, process = serve("open_lab")
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/terminals?token={token}", method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 20
+    while not children.read_text("ascii").split():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (child,) = children.read_text("ascii").split()[:1]
+    environment = Path(f"/proc/{child}/environ").read_bytes()
+    assert b"JUPYTER_CONFIG_PATH=" in environment
+    assert b"LYNCNB_PASSPHRASE" not in environment
