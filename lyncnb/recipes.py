@@ -49,6 +49,10 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
 }
 
 
+#: The placeholders that are resolved here; the vocabulary must list exactly these.
+PLACEHOLDERS_RESOLVED = (_OF_POOL.keys() | _OF_SITE.keys()) - {""}
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One name rule in a recipe."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from .errors import Problem, RulesError
 from .vocabulary import (
+    COLUMNS,
     EXTENDED_KEY_USAGES,
     FLAGS,
     ISSUERS,
@@ -33,6 +34,7 @@ from .vocabulary import (
 )
 
 __all__ = [
+    "COLUMNS",
     "FLAGS",
     "ISSUERS",
     "LAYOUTS",
@@ -64,7 +66,6 @@ def products() -> tuple[str, ...]:
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
-@cache
 def load_rules(product: str = "lync2013") -> Rules:
     """Read what one product version asks of each role.
 
@@ -88,6 +89,11 @@ def load_rules(product: str = "lync2013") -> Rules:
             f'there are no rules for a product "{product}"',
             hint=f"the products are {', '.join(products())}",
         )
+    return _load(product)
+
+
+@cache
+def _load(product: str) -> Rules:
     file = resources.files(__package__) / "products" / f"{product}.toml"
     return parse_rules(file.read_text(encoding="utf-8"), source=f"{product}.toml")
 

@@ -194,7 +194,9 @@ class Rules:
         return tables.to_frame(COLUMNS, self.rows())
 
     def _repr_html_(self) -> str:
-        return tables.to_html(COLUMNS, self.rows(), caption=f"What {self.title} asks of each role")
+        return tables.rows_to_html(
+            COLUMNS, self.rows(), caption=f"What {self.title} asks of each role"
+        )
 
 
 COLUMNS = (

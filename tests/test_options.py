@@ -1,0 +1,199 @@
+"""Plan options: what each may be, and plan.toml."""
+
+import re
+from dataclasses import FrozenInstanceError, fields
+from datetime import date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb import plan_toml
+from lyncnb.errors import OptionsError
+from lyncnb.fields import KeyParameters
+from lyncnb.options import DEFAULT_OPTIONS, PlanOptions
+from lyncnb.rules import FLAGS
+
+FULL = PlanOptions(
+    product="lync2013",
+    profile="doc_example",
+    layout="separate",
+    wildcard=True,
+    autodiscover_https=False,
+    edge_member_names=True,
+    xmpp_host_names=True,
+    reverse_proxy_client_eku=True,
+    autodiscover_internal_extra_domains=("contoso.net", "corp.contoso.com"),
+    key=KeyParameters(algorithm="ECDSA", bits=384),
+    hash="sha384",
+    organization='Contoso "Ltd." \\ 康多索',
+    organizational_unit="IT",
+    locality="Taipei",
+    state="Taiwan",
+    country="TW",
+    issuer={"": "internal", "Default": "public"},
+    ca={"internal": "dc01.contoso.com\\Contoso CA", "": "other"},
+    planned_issue_date=date(2026, 1, 31),
+    validity_days=365,
+    target_os="2016",
+    accepted={"wildcard-desk-phones": "phones were tested\non 2026-01-02"},
+)
+
+
+def test_default_is_what_the_contract_says():
+    """Default profile, combined, no wildcard, RSA 2048, SHA-256."""
+    assert DEFAULT_OPTIONS == PlanOptions(
+        profile="default", layout="combined", wildcard=False, key=KeyParameters(), hash="sha256"
+    )
+
+
+def test_options_do_not_change():
+    """Options are frozen, and a mapping given to them is copied."""
+    choices = {"Default": "public"}
+    options = PlanOptions(issuer=choices)
+    choices["Default"] = "internal"
+    assert options.issuer == {"Default": "public"}
+    with pytest.raises(FrozenInstanceError):
+        options.hash = "sha384"
+
+
+@pytest.mark.parametrize(
+    ("values", "message", "hint"),
+    [
+        ({"profile": "doc"}, "option profile is 'doc'", "one of default, doc_example"),
+        ({"layout": "Combined"}, "option layout is 'Combined'", "one of combined, separate"),
+        ({"hash": "sha1"}, "option hash is 'sha1'", "one of sha256, sha384, sha512"),
+        ({"target_os": "2003"}, "option target_os is '2003'", 'one of "", 2008R2, 2012, 2012R2'),
+        ({"product": " "}, "option product is ' '", "a text, not blank"),
+        ({"wildcard": 1}, "option wildcard is 1", "true or false"),
+        ({"key": 2048}, "option key is 2048", "an algorithm and a number of bits"),
+        ({"organization": None}, "option organization is None", "a text"),
+        ({"organization": "x" * 65}, "option organization: O=", ""),
+        ({"country": "Taiwan"}, "option country: C=\"Taiwan\" is no country code", ""),
+        ({"planned_issue_date": "2026-01-31"}, "option planned_issue_date is '2026-01-31'", "a date"),
+        ({"planned_issue_date": datetime(2026, 1, 31)}, "option planned_issue_date is", "a date"),
+        ({"validity_days": 0}, "option validity_days is 0", "a whole number of days"),
+        ({"validity_days": True}, "option validity_days is True", "a whole number of days"),
+        ({"autodiscover_internal_extra_domains": "contoso.net"}, "option autodiscover_internal_extra_domains is 'contoso.net'", "a list"),
+        ({"autodiscover_internal_extra_domains": ("con toso.net",)}, "option autodiscover_internal_extra_domains: ", ""),
+        ({"issuer": {"Default": "ours"}}, "option issuer.Default is 'ours'", "one of internal, public"),
+        ({"issuer": {"": "ours"}}, "option issuer.all is 'ours'", "one of internal, public"),
+        ({"issuer": "public"}, "option issuer is 'public'", "a section of texts by key"),
+        ({"ca": {"internal": ""}}, "option ca.internal is ''", "a text, not blank"),
+        ({"ca": {3: "x"}}, "option ca is 3", "a text"),
+        ({"accepted": {"a-b": " "}}, "option accepted.a-b is ' '", "a text, not blank"),
+        ({"accepted": {"A B": "why"}}, "option accepted is 'A B'", "the code of a finding"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value(values, message, hint):
+    """A value that an option cannot have is refused, with option, value and what it may be."""
+    with pytest.raises(OptionsError, match=re.escape(message)) as caught:
+        PlanOptions(**values)
+    assert hint in caught.value.hint
+
+
+def test_domains_are_cleaned():
+    """Extra domains are read as host names are: lower case, each once."""
+    options = PlanOptions(autodiscover_internal_extra_domains=("Contoso.NET.", "contoso.net"))
+    assert options.autodiscover_internal_extra_domains == ("contoso.net",)
+
+
+def test_all_stands_for_no_usage_in_particular():
+    """The word of plan.toml for every certificate may be used in a notebook as well."""
+    assert PlanOptions(issuer={"all": "public"}) == PlanOptions(issuer={"": "public"})
+
+
+@pytest.mark.parametrize("options", [DEFAULT_OPTIONS, FULL])
+def test_the_file_gives_the_options_back(options):
+    """Options written and read are equal, and written again give the same text."""
+    text = options.to_toml()
+    assert PlanOptions.from_toml(text.encode()) == options
+    assert PlanOptions.from_toml(text.encode()).to_toml() == text
+
+
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs"])),
+    key=st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_any_text_survives_the_file(text, key):
+    """Whatever a planner writes as reason, CA name or key comes back as it was."""
+    options = PlanOptions(ca={key: f"x{text}"}, accepted={"a-b": f"x{text}"})
+    assert PlanOptions.from_toml(options.to_toml().encode()) == options
+
+
+def test_the_order_of_choices_does_not_matter():
+    """Two mappings in different order give the same file."""
+    one = PlanOptions(ca={"internal": "a", "public": "b"})
+    two = PlanOptions(ca={"public": "b", "internal": "a"})
+    assert one.to_toml() == two.to_toml()
+
+
+def test_the_file_is_readable():
+    """The file has a section each for key, subject, issuer, CA and accepted findings."""
+    text = FULL.to_toml()
+    assert 'layout = "separate"  # combined: one certificate for Default and web; or separate' in text
+    assert '[key]\nalgorithm = "ECDSA"\nbits = 384\n' in text
+    assert '[issuer]\nall = "internal"\nDefault = "public"\n' in text
+    assert 'autodiscover_internal_extra_domains = ["contoso.net", "corp.contoso.com"]' in text
+    assert "planned_issue_date = 2026-01-31 " in text
+    assert "# planned_issue_date = " in DEFAULT_OPTIONS.to_toml()
+
+
+def test_the_file_may_say_little():
+    """What the file leaves out has its default; a key's size is its algorithm's."""
+    assert PlanOptions.from_toml(b"") == DEFAULT_OPTIONS
+    options = PlanOptions.from_toml(b'\xef\xbb\xbfhash = "sha512"\r\n[key]\r\nalgorithm = "ECDSA"\r\n')
+    assert options == PlanOptions(hash="sha512", key=KeyParameters(algorithm="ECDSA", bits=256))
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (b"wildcards = true", 'there is no option "wildcards"', "did you mean wildcard?"),
+        (b'country = "TW"', 'there is no option "country"', "did you mean subject.country?"),
+        (b'[subject]\norg = "x"', 'there is no option "subject.org"', "subject.organization?"),
+        (b"[key]\nsize = 2048", 'there is no option "key.size"', "known: algorithm, bits"),
+        (b"issuers = {}", 'there is no option "issuers"', "did you mean [issuer]?"),
+        (b"xyz = 1", 'there is no option "xyz"', "known: product, profile"),
+        (b'issuer = "public"', "issuer is 'public'", "write [issuer] on a line of its own"),
+        (b"[key]\nbits = 1024", "option key: 1024 bits for RSA", ""),
+        (b'[key]\nalgorithm = "DSA"', "option key: 'DSA' is no key algorithm", ""),
+        (b"[key]\nalgorithm = []", "option key: ", ""),
+        (b"hash = sha256", "this is not TOML", 'texts stand in quotes: hash = "sha256"'),
+        (b'organization = "\xff"', "this is not UTF-8 text", "save it as UTF-8"),
+        (b"planned_issue_date = 2026-01-31T00:00:00", "option planned_issue_date is", "a date"),
+    ],
+)
+def test_a_wrong_file(text, message, hint):
+    """A mistake in plan.toml is refused, with the file's name and, for a key, the one meant."""
+    with pytest.raises(OptionsError, match=re.escape(f"plan.toml: {message}")) as caught:
+        PlanOptions.from_toml(text)
+    assert hint in caught.value.hint
+
+
+def test_a_file_on_disk(tmp_path):
+    """A path is read; one that cannot be read is refused with the reason."""
+    path = tmp_path / "plan.toml"
+    path.write_text(FULL.to_toml(), encoding="utf-8")
+    assert PlanOptions.from_toml(path) == FULL
+    assert PlanOptions.from_toml(str(path)) == FULL
+    with pytest.raises(OptionsError, match=r"missing\.toml cannot be read: No such file"):
+        PlanOptions.from_toml(tmp_path / "missing.toml")
+
+
+def test_every_option_has_its_place():
+    """Each field stands in the file, and each yes/no option is a flag of the rules."""
+    assert plan_toml.PLACES.keys() == {item.name for item in fields(PlanOptions)}
+    switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
+    assert switches <= FLAGS.keys()
+
+
+def test_options_show_as_a_table():
+    """The options are a table of option, value and meaning, escaped."""
+    frame = FULL.to_frame()
+    assert list(frame.columns) == ["Option", "Value", "Meaning"]
+    values = dict(zip(frame["Option"], frame["Value"], strict=True))
+    assert values["key"] == "algorithm = ECDSA; bits = 384"
+    assert values["issuer"] == "all = internal; Default = public"
+    assert values["wildcard"] == "yes"
+    assert "Contoso &quot;Ltd.&quot;" in FULL._repr_html_()

@@ -1,0 +1,213 @@
+"""Rule files: what is refused, with its place, and what the product's own file says."""
+
+import re
+
+import pytest
+
+from lyncnb import rules as rules_module
+from lyncnb.errors import RulesError
+from lyncnb.recipes import PLACEHOLDERS_RESOLVED
+from lyncnb.rules import FLAGS, PLACEHOLDERS, load_rules, parse_rules, products
+
+SMALL = """
+product = "small"
+title = "Small"
+
+[[role]]
+id = "Server"
+title = "Server"
+source = "RFC 1"
+
+[[name]]
+id = "own"
+template = "{computer.fqdn}"
+why = "its own"
+source = "RFC 1"
+
+[[certificate]]
+id = "Server/Default"
+role = "Server"
+usages = ["Default"]
+issue_per = "computer"
+subject_name = "own"
+subject_alt_name = ["own"]
+extended_key_usage = ["serverAuth"]
+issuer = "internal"
+source = "RFC 1"
+
+[[check]]
+code = "some-code"
+severity = "error"
+title = "t"
+meaning = "m"
+hint = "h"
+source = "RFC 1"
+
+[pfx]
+rounds = 2000
+"""
+
+
+def test_a_file_becomes_rules():
+    """A rule file gives its roles, names, certificates, checks and remaining tables."""
+    rules = parse_rules(SMALL, source="small.toml")
+    assert (rules.product, rules.title) == ("small", "Small")
+    assert list(rules.roles) == ["Server"]
+    assert rules.names["own"].parts == ("", "computer.fqdn", "")
+    (certificate,) = rules.certificates
+    assert certificate.usages == ("Default",)
+    assert certificate.smallest_key_bits == 2048
+    assert certificate.profiles == ("default", "doc_example")
+    assert rules.checks["some-code"].test == ""
+    assert dict(rules.settings) == {"pfx": {"rounds": 2000}}
+    assert rules.usages == {"Default"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('issuer = "internal"\n', "", "Missing required value in 'certificate[0].issuer'"),
+        ('why = "its own"', 'why = ""', "Missing required value in 'name[0].why'"),
+        ('why = "its own"', "why = 3", "'name[0].why' must be text, not 3"),
+        ('usages = ["Default"]', 'usages = "Default"', "'certificate[0].usages' must be a list"),
+        ("issuer =", "isuer =", "Unknown key in 'certificate[0].isuer'"),
+        ("{computer.fqdn}", "{computer}", "Unknown placeholder \"computer\" in 'name[0].template'"),
+        ("{computer.fqdn}", "{a}{b}", "'name[0].template' is \"{a}{b}\""),
+        ("{computer.fqdn}", "SIP.{sip_domain}", "'name[0].template' is \"SIP.{sip_domain}\""),
+        ("[[certificate]]", 'if_all = ["strict"]\n[[certificate]]', "Unknown flag \"strict\" in 'name[0].if_all'"),
+        ('subject_name = "own"', 'subject_name = "owen"', "Unknown name \"owen\" in 'certificate[0].subject_name'"),
+        ('["own"]', '["own", "x"]', "Unknown name \"x\" in 'certificate[0].subject_alt_name'"),
+        ('role = "Server"', 'role = "Serve"', "Unknown role \"Serve\" in 'certificate[0].role'"),
+        ('issuer = "internal"', 'issuer = "me"', "Unknown issuer \"me\" in 'certificate[0].issuer'"),
+        ('"serverAuth"', '"codeSigning"', "Unknown key usage \"codeSigning\""),
+        ('"computer"\n', '"machine"\n', "Unknown value \"machine\" in 'certificate[0].issue_per'"),
+        ('issue_per = "computer"', 'issue_per = "pool"', "'certificate[0]' is issued per pool and cannot use the name \"own\""),
+        ('issue_per = "computer"', 'issue_per = "computer"\nneeded_by = ["Server"]', "'certificate[0].needed_by' goes with"),
+        ('issuer = "internal"', 'issuer = "internal"\nextended_key_usage_if.x = ["serverAuth"]', "Unknown flag \"x\" in 'certificate[0].extended_key_usage_if'"),
+        ('issuer = "internal"', 'issuer = "internal"\nwildcard = 1', "'certificate[0].wildcard' must be true or false, not 1"),
+        ('issuer = "internal"', 'issuer = "internal"\nlayout = "mixed"', "Unknown layout \"mixed\" in 'certificate[0].layout'"),
+        ('severity = "error"', 'severity = "fatal"', "Unknown severity \"fatal\" in 'check[0].severity'"),
+        ("some-code", "Some_Code", "'check[0].code' is \"Some_Code\""),
+        ('title = "Small"\n', "", "Missing required value in 'title'"),
+        ("[[check]]", '[[role]]\nid = "Server"\ntitle = "S"\nsource = "x"\n[[check]]', "'role[1].id' repeats \"Server\" of 'role[0]'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_its_place(old, new, message):
+    """A mistake in a rule file is refused, with the table, number and key where it stands."""
+    assert old in SMALL
+    with pytest.raises(RulesError, match=re.escape(message)) as caught:
+        parse_rules(SMALL.replace(old, new, 1), source="small.toml")
+    assert "small.toml has mistakes" in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once():
+    """Every mistake of a file is in the one error."""
+    text = SMALL.replace('issuer = "internal"\n', "").replace('why = "its own"\n', "")
+    with pytest.raises(RulesError) as caught:
+        parse_rules(text, source="small.toml")
+    assert [problem.message for problem in caught.value.problems] == [
+        "Missing required value in 'name[0].why'",
+        "Missing required value in 'certificate[0].issuer'",
+    ]
+
+
+def test_text_that_is_no_toml():
+    """A file that is not TOML is refused with the line."""
+    with pytest.raises(RulesError, match=r"small.toml is not TOML: .*line 1"):
+        parse_rules("product = lync", source="small.toml")
+
+
+def test_an_entry_that_is_no_table():
+    """An array of tables that holds something else is refused."""
+    with pytest.raises(RulesError, match=r"'name\[0\]' is not a table"):
+        parse_rules('product = "a"\ntitle = "b"\nname = [3]\n', source="x.toml")
+
+
+@pytest.mark.parametrize("name", ["lync2010", "../lync2013", ""])
+def test_unknown_product(name):
+    """A product without a file is refused, and the products there are listed."""
+    with pytest.raises(RulesError, match="no rules for a product") as caught:
+        load_rules(name)
+    assert "lync2013" in caught.value.hint
+
+
+def test_rules_are_read_once():
+    """The same rules are the same object, so that they can be compared cheaply."""
+    assert load_rules("lync2013") is load_rules()
+
+
+def test_vocabulary_is_closed():
+    """Every placeholder of the vocabulary is resolved somewhere, and nothing else is."""
+    assert PLACEHOLDERS_RESOLVED == PLACEHOLDERS.keys()
+
+
+@pytest.mark.parametrize("product", products())
+class TestEveryProduct:
+    """What must hold for every rule file of the package."""
+
+    def test_every_rule_has_a_dated_source(self, product):
+        """A source is a document of Microsoft with its date, or says that it is inferred."""
+        rules = load_rules(product)
+        cited = [*rules.roles.values(), *rules.names.values(), *rules.certificates]
+        for rule in cited:
+            assert re.search(r"\d{4}-\d\d-\d\d|^Inferred: ", rule.source), rule.id
+            assert rule.source.startswith(("Microsoft, ", "Inferred: ")), rule.id
+
+    def test_every_name_is_used(self, product):
+        """No name rule lies about unused."""
+        rules = load_rules(product)
+        used = {n for c in rules.certificates for n in (c.subject_name, *c.subject_alt_name)}
+        assert used == rules.names.keys()
+
+    def test_subject_comes_first_among_the_names(self, product):
+        """In the default profile the subject is repeated, first, except on Edge internal."""
+        for rule in load_rules(product).certificates:
+            if "default" in rule.profiles and rule.usages != ("Internal",):
+                assert rule.subject_alt_name[0] == rule.subject_name, rule.id
+
+    def test_every_certificate_has_at_least_2048_bits(self, product):
+        """No certificate allows a smaller key (Conflict C5: the OAuth summaries say 1024)."""
+        assert min(rule.smallest_key_bits for rule in load_rules(product).certificates) == 2048
+
+    def test_no_wildcard_as_subject(self, product):
+        """No subject can be a wildcard, for any role."""
+        rules = load_rules(product)
+        for rule in rules.certificates:
+            subject = rules.names[rule.subject_name]
+            assert not subject.wildcard
+            assert "*" not in subject.template
+
+
+def test_lync2013_usages_are_spelled_as_the_cmdlets_spell_them():
+    """The usages are those of Set-CsCertificate -Type, no more and no less than are planned."""
+    assert load_rules("lync2013").usages == {
+        "Default",
+        "WebServicesInternal",
+        "WebServicesExternal",
+        "OAuthTokenIssuer",
+        "Internal",
+        "AccessEdgeExternal",
+        "DataEdgeExternal",
+        "AudioVideoAuthentication",
+    }
+
+
+def test_lync2013_wildcards_only_for_web_roles():
+    """A wildcard may stand only on Standard Edition, Front End, Director and reverse proxy."""
+    roles = {rule.role for rule in load_rules("lync2013").certificates if rule.wildcard}
+    assert roles == {"StandardEdition", "FrontEnd", "Director", "ReverseProxy"}
+
+
+def test_every_flag_is_explained():
+    """Each flag has a sentence."""
+    assert all(FLAGS.values())
+
+
+def test_rules_show_as_a_table():
+    """The rules are a table, one row per certificate, with sources."""
+    rules = load_rules("lync2013")
+    frame = rules.to_frame()
+    assert list(frame.columns) == list(rules_module.COLUMNS)
+    assert len(frame) == len(rules.certificates)
+    assert "<table" in rules._repr_html_()
+    assert "Certificate requirements for internal servers" in rules._repr_html_()
