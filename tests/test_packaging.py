@@ -1,0 +1,107 @@
+"""What travels with the wheel, and what an environment holds after installing it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+DATA = "lyncnb-0.1.0.data/data"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Build the wheel with the build backend itself, without a network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    code = f"from hatchling.build import build_wheel; build_wheel({str(folder)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+def test_the_wheel_holds_every_module_and_its_data(wheel):
+    """Code, rule files, scripts and styles of the package are all in the wheel."""
+    suffixes = {".py", ".toml", ".js", ".css", ".json", ".j2"}
+    package = {
+        path.relative_to(REPOSITORY).as_posix()
+        for path in (REPOSITORY / "lyncnb").rglob("*")
+        if path.suffix in suffixes
+    }
+    assert package - set(wheel.namelist()) == set()
+
+
+def test_the_wheel_holds_the_workspace(wheel):
+    """Notebooks with their outputs and the sample topologies are in the wheel, as committed."""
+    sources = [*(REPOSITORY / "notebooks").glob("*.ipynb"), *(REPOSITORY / "data").iterdir()]
+    for source in (path for path in sources if ".executed" not in path.name and path.is_file()):
+        name = f"lyncnb/_workspace/{source.relative_to(REPOSITORY).as_posix()}"
+        assert source.read_bytes() == wheel.read(name), name
+
+
+def test_the_wheel_holds_the_jupyter_settings(wheel):
+    """Settings go where each JupyterLab of the environment reads them, under our own name."""
+    placed = {name for name in wheel.namelist() if name.startswith(DATA)}
+    assert placed == {
+        f"{DATA}/share/jupyter/lab/settings/overrides.d/lyncnb.json",
+        f"{DATA}/etc/jupyter/jupyter_server_config.d/lyncnb.json",
+    }
+
+
+def test_the_wheel_holds_nothing_else(wheel):
+    """No test, no cache and no work of the planner's own gets into the wheel."""
+    strange = re.compile(r"tests/|__pycache__|\.executed|checkpoint|\.key$|\.csr$|requests/")
+    assert [name for name in wheel.namelist() if strange.search(name)] == []
+
+
+def test_entry_point_and_metadata():
+    """The command is lyncnb, the version is that of pyproject."""
+    installed = distribution("lyncnb")
+    (script,) = installed.entry_points.select(group="console_scripts")
+    assert (script.name, script.value) == ("lyncnb", "lyncnb.cli:main")
+    assert installed.version == PYPROJECT["project"]["version"]
+    assert f"## [{installed.version}]" in (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_jupyterlab_reads_the_settings():
+    """In this environment widget state saving and the news pop-up are off by default."""
+    from jupyterlab.commands import get_app_dir
+    from jupyterlab_server.settings_utils import _get_overrides
+
+    overrides, error = _get_overrides(f"{get_app_dir()}/settings")
+    assert error == ""
+    ours = json.loads((REPOSITORY / "lyncnb" / "jupyter" / "overrides.json").read_text("utf-8"))
+    for plugin, settings in ours.items():
+        assert {**overrides[plugin], **settings} == overrides[plugin]
+    assert ours["@jupyter-widgets/jupyterlab-manager:plugin"] == {"saveState": False}
+
+
+def test_jupyter_server_enables_the_hook():
+    """In this environment the server extension is on, and can be imported."""
+    from jupyter_server.extension.config import ExtensionConfigManager
+
+    paths = [f"{sys.prefix}/etc/jupyter/jupyter_server_config.d"]
+    extensions = ExtensionConfigManager(read_config_path=[str(Path(paths[0]).parent)])
+    assert extensions.get_jpserver_extensions()["lyncnb.server_extension"] is True
+
+
+def test_importing_the_package_is_cheap():
+    """Neither pandas nor cryptography is loaded by import lyncnb or by asking for help."""
+    code = (
+        "import sys, lyncnb, lyncnb.cli\n"
+        "heavy = {'pandas', 'numpy', 'cryptography', 'pyarrow', 'ipywidgets', 'jupyterlab'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "[]\n"
