@@ -23,7 +23,17 @@ from importlib import import_module as _import_module
 from typing import Any as _Any
 
 _MODULES = {
+    "KeyParameters": "fields",
     "LyncnbError": "errors",
+    "PlanOptions": "options",
+    "Secret": "passphrase",
+    "ask_passphrase": "passphrase",
+    "check_plan": "checks",
+    "load_rules": "rules",
+    "open_requests": "bundle",
+    "plan_certificates": "derive",
+    "read_topology": "topology",
+    "write_requests": "bundle",
 }
 
 __all__ = sorted(_MODULES)
