@@ -1,0 +1,362 @@
+"""Plan, findings and requests as a table for people, and the plan as a JSON document.
+
+The summary table goes to whoever submits the requests and whoever installs the certificates:
+one row per certificate, headings in Lync's words. What a row's import and assign commands are
+is data of the product (``[[summary.command]]`` in its rule file). The same arguments give the
+same bytes, always.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from .checks import Findings
+from .document import plan_document
+from .errors import PlanError
+from .plan import CertificatePlan, Finding, PlannedCertificate
+from .spreadsheets import Sheet, to_csv, to_xlsx
+from .tables import (
+    DataFrame,
+    escape_markdown,
+    left_out,
+    paragraph,
+    rows_to_html,
+    to_frame,
+    to_markdown,
+    to_page,
+)
+
+#: The summary files of a request folder, in the order in which they are written.
+SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
+
+#: What ``write_plan_table`` can write.
+PLAN_SUFFIXES = (".csv", ".xlsx", ".html", ".md", ".json")
+
+#: Rows of an HTML or Markdown table at most: a browser takes minutes over more.
+PAGE_ROWS = 5_000
+
+COLUMNS = (
+    "ID", "Role", "Servers", "Pool", "Site", "Type", "Subject name",
+    "Subject alternative names", "SAN count", "EKU", "Issuer", "CA", "Key", "Hash",
+    "Exportable", "Shared by", "CSR file", "Key file", "Import", "Assign", "Warnings",
+    "Rule", "Source",
+)  # fmt: skip
+
+FINDING_COLUMNS = ("Severity", "Finding", "About", "Message", "Hint", "Source")
+
+
+class Request(Protocol):
+    """What the summary needs to know of a request of the folder."""
+
+    id: str
+    files: Mapping[str, str]  # csr, key: relative to the folder
+
+
+class _Command(NamedTuple):
+    import_text: str
+    assign_text: str
+
+
+def summary_rows(
+    plan: CertificatePlan,
+    findings: Findings | Sequence[Finding],
+    requests: Iterable[Request] | None = None,
+) -> Iterator[tuple[object, ...]]:
+    """Make the rows of the summary table, one per certificate, in the order of the plan.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates.
+    findings : Findings
+        What the checks found; a row names the codes about its certificate, pool or servers.
+    requests : iterable of Request, optional
+        Requests of the folder; without them the file names are those that they will have.
+
+    Yields
+    ------
+    tuple
+        23 values, see ``COLUMNS``: text, lists of text, and one whole number.
+    """
+    warnings = _codes_by_subject(findings)
+    files = {request.id: request.files for request in requests or ()}
+    sources = {rule.id: rule.source for rule in plan.rules.certificates}
+    commands = _CommandTable(plan)
+    for certificate in plan.certificates:
+        request_id = certificate.id
+        paths = files.get(request_id) or {
+            "csr": f"csr/{request_id}.csr",
+            "key": f"keys/{request_id}.key",
+        }
+        command = commands.find(certificate)
+        names = tuple(map(str, certificate.names))
+        about = dict.fromkeys(
+            code
+            for key in (request_id, certificate.pool, *certificate.servers)
+            for code in warnings.get(key, ())
+        )
+        yield (
+            request_id, certificate.role, certificate.servers, certificate.pool,
+            certificate.site, certificate.usages, certificate.subject.to_rfc4514(), names,
+            len(names), certificate.extended_key_usage, certificate.issuer, certificate.ca,
+            str(certificate.key), certificate.hash, certificate.exportable,
+            certificate.shared_by, paths["csr"], paths["key"], command.import_text,
+            command.assign_text, tuple(about), certificate.rule,
+            sources.get(certificate.rule, ""),
+        )  # fmt: skip
+
+
+def _codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    codes: dict[str, list[str]] = {}
+    for finding in findings:
+        codes.setdefault(finding.about, []).append(f"{finding.severity}: {finding.code}")
+    return codes
+
+
+class _CommandTable:
+    """The import and assign commands of ``[[summary.command]]``; the first that fits counts."""
+
+    def __init__(self, plan: CertificatePlan) -> None:
+        summary = plan.rules.settings.get("summary", {})
+        self._entries = tuple(summary.get("command", ()))
+        self._found: dict[tuple[str, tuple[str, ...]], Mapping[str, object]] = {}
+
+    def find(self, certificate: PlannedCertificate) -> _Command:
+        key = (certificate.role, certificate.usages)
+        entry = self._found.get(key)
+        if entry is None:
+            entry = self._found[key] = self._first(certificate)
+        return _Command(
+            _filled(str(entry.get("import", "")), certificate),
+            _filled(str(entry.get("assign", "")), certificate),
+        )
+
+    def _first(self, certificate: PlannedCertificate) -> Mapping[str, object]:
+        for entry in self._entries:
+            roles, usages = entry.get("roles", ()), entry.get("usages", ())
+            if (not roles or certificate.role in roles) and (
+                not usages or set(usages) & set(certificate.usages)
+            ):
+                return entry
+        return {}
+
+
+def _filled(template: str, certificate: PlannedCertificate) -> str:
+    return template.replace("{id}", certificate.id).replace(
+        "{usages}", ",".join(certificate.usages)
+    )
+
+
+def finding_rows(findings: Iterable[Finding]) -> list[tuple[str, ...]]:
+    """Make the rows of the findings table, see ``FINDING_COLUMNS``."""
+    return [
+        (item.severity, item.code, item.about, item.message, item.hint, item.source)
+        for item in findings
+    ]
+
+
+def summary_frame(
+    plan: CertificatePlan,
+    findings: Findings | Sequence[Finding],
+    requests: Iterable[Request] | None = None,
+) -> DataFrame:
+    """Make the summary table as a DataFrame.
+
+    Returns
+    -------
+    DataFrame
+        One row per certificate, 23 columns of text and one count.
+    """
+    return to_frame(COLUMNS, summary_rows(plan, findings, requests))
+
+
+def summary_files(
+    plan: CertificatePlan,
+    findings: Findings | Sequence[Finding],
+    requests: Iterable[Request] | None = None,
+) -> dict[str, bytes]:
+    """Write the summary in every format of the request folder.
+
+    Parameters
+    ----------
+    plan, findings, requests
+        As for :func:`summary_rows`.
+
+    Returns
+    -------
+    dict of str to bytes
+        By file name, in the order of ``SUMMARY_NAMES``. The same arguments give the same bytes.
+    """
+    known = None if requests is None else tuple(requests)
+    return {
+        name: write_plan_table(plan, findings, "." + name.rpartition(".")[2], requests=known)
+        for name in SUMMARY_NAMES
+    }
+
+
+def write_plan_table(
+    plan: CertificatePlan,
+    findings: Findings | Sequence[Finding],
+    suffix: str,
+    *,
+    requests: Sequence[Request] | None = None,
+) -> bytes:
+    """Write the summary in one format.
+
+    Parameters
+    ----------
+    plan, findings, requests
+        As for :func:`summary_rows`.
+    suffix : str
+        One of ``PLAN_SUFFIXES``; ``.json`` gives the plan document.
+
+    Returns
+    -------
+    bytes
+        The file. HTML and Markdown hold at most 5,000 certificates and say so; the other
+        formats hold all.
+
+    Raises
+    ------
+    PlanError
+        If the format is unknown, or the table does not fit into it.
+    """
+    check_format(suffix)
+    if suffix == ".json":
+        return plan_json(plan, findings)
+    if suffix == ".csv":
+        return to_csv(COLUMNS, summary_rows(plan, findings, requests))
+    if suffix == ".xlsx":
+        return _workbook(plan, findings, requests)
+    if suffix == ".html":
+        return _page(plan, findings, requests).encode("utf-8", "replace")
+    return _markdown(plan, findings, requests).encode("utf-8", "replace")
+
+
+def check_format(suffix: str) -> None:
+    """Refuse an ending that :func:`write_plan_table` knows no format for.
+
+    Raises
+    ------
+    PlanError
+        With the endings that there are.
+    """
+    if suffix not in PLAN_SUFFIXES:
+        raise PlanError(
+            f'"{suffix}" is not a format that a plan can be written in',
+            hint=f"give the file one of the endings {' '.join(PLAN_SUFFIXES)}",
+        )
+
+
+def plan_json(
+    plan: CertificatePlan, findings: Findings | Sequence[Finding], *, certificates: bool = True
+) -> bytes:
+    """Write the plan document as JSON.
+
+    Parameters
+    ----------
+    plan, findings
+        As for :func:`summary_rows`.
+    certificates : bool, optional
+        False leaves the certificates out (``lyncnb check --json``).
+
+    Returns
+    -------
+    bytes
+        UTF-8, two blanks of indentation, line feed at the end.
+    """
+    document = dict(plan_document(plan, findings))
+    if not certificates:
+        document.pop("certificates")
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
+    """Say in one sentence how much a plan holds and how much was found."""
+    servers = {server for certificate in plan.certificates for server in certificate.servers}
+    counts = Counter(finding.severity for finding in findings)
+    found = ", ".join(
+        count_of(counts[severity], severity) for severity in ("error", "warning", "notice")
+    )
+    return (
+        f"{count_of(len(plan.certificates), 'certificate')} for "
+        f"{count_of(len(servers), 'server')}; findings: {found}."
+    )
+
+
+def count_of(number: int, noun: str) -> str:
+    """Write a number and its noun, in the plural where it needs one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _title(plan: CertificatePlan) -> str:
+    return f"Certificates for {plan.rules.title}"
+
+
+def _workbook(
+    plan: CertificatePlan,
+    findings: Sequence[Finding],
+    requests: Sequence[Request] | None,
+) -> bytes:
+    sheets = (
+        Sheet(
+            title="Certificates",
+            columns=COLUMNS,
+            rows=lambda: summary_rows(plan, findings, requests),
+        ),
+        Sheet(title="Findings", columns=FINDING_COLUMNS, rows=lambda: finding_rows(findings)),
+    )
+    try:
+        return to_xlsx(sheets, title=_title(plan))
+    except ValueError as error:
+        raise PlanError(f"summary.xlsx: {error}", hint="write the table as .csv") from None
+
+
+def _shown(rows: Iterator[tuple[object, ...]], total: int) -> tuple[list[tuple], str]:
+    kept = [row for row, _ in zip(rows, range(PAGE_ROWS), strict=False)]
+    if total <= PAGE_ROWS:
+        return kept, ""
+    return kept, f"{left_out(PAGE_ROWS, total)} The CSV and XLSX tables hold all."
+
+
+def _page(
+    plan: CertificatePlan,
+    findings: Sequence[Finding],
+    requests: Sequence[Request] | None,
+) -> str:
+    rows, note = _shown(summary_rows(plan, findings, requests), len(plan.certificates))
+    by_line = [
+        tuple("\n".join(value) if isinstance(value, tuple) else value for value in row)
+        for row in rows
+    ]
+    found = finding_rows(findings)
+    parts = [
+        paragraph(totals(plan, findings)),
+        rows_to_html(COLUMNS, by_line, caption="Certificates"),
+        paragraph(note) if note else "",
+        rows_to_html(FINDING_COLUMNS, found, caption="Findings", limit=PAGE_ROWS),
+    ]
+    return to_page(_title(plan), parts)
+
+
+def _markdown(
+    plan: CertificatePlan,
+    findings: Sequence[Finding],
+    requests: Sequence[Request] | None,
+) -> str:
+    rows, note = _shown(summary_rows(plan, findings, requests), len(plan.certificates))
+    found = finding_rows(findings)
+    parts = [
+        f"# {escape_markdown(_title(plan))}\n",
+        totals(plan, findings) + "\n",
+        to_markdown(COLUMNS, rows),
+        f"{note}\n" if note else "",
+        "## Findings\n",
+        to_markdown(FINDING_COLUMNS, found[:PAGE_ROWS]),
+        f"{left_out(PAGE_ROWS, len(found))}\n" if len(found) > PAGE_ROWS else "",
+    ]
+    return "\n".join(part for part in parts if part)

@@ -1,0 +1,270 @@
+"""Tests of lyncnb.summary."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from dataclasses import replace
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import openpyxl
+import pytest
+
+from lyncnb import summary
+from lyncnb.checks import Findings, check_plan
+from lyncnb.derive import plan_certificates
+from lyncnb.document import plan_document
+from lyncnb.errors import PlanError
+from lyncnb.options import PlanOptions
+from lyncnb.plan import Finding
+from lyncnb.rules import load_rules
+from lyncnb.topology import read_topology
+
+TABLE = """\
+server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,access_edge_fqdn,webconf_edge_fqdn,av_edge_fqdn
+fe01.contoso.net,FrontEnd,pool.contoso.net,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com,,,
+fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,,,,
+edge01.contoso.net,Edge,edge01.contoso.net,Taipei,,,,,access.contoso.com,conf.contoso.com,av.contoso.com
+rp01.contoso.net,ReverseProxy,,Taipei,,,,,,,
+"""
+
+HOSTILE_SITE = "=cmd|' /C calc'!A0 <script>alert(1)</script> | `x`"
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """The plan of two Front End Servers, an Edge Server and a reverse proxy."""
+    return plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"))
+
+
+@pytest.fixture(scope="module")
+def findings(plan):
+    """What the checks find."""
+    return check_plan(plan)
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    """The same plan at a site whose name is an attack on whoever shows it."""
+    text = TABLE.replace("Taipei", '"' + HOSTILE_SITE + '"')
+    plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
+    finding = Finding(
+        code="x", severity="warning", about="<b>", message=HOSTILE_SITE, hint="=1+1", source="@x"
+    )
+    return plan, Findings((finding,))
+
+
+def _rows(plan, findings, requests=None):
+    rows = summary.summary_rows(plan, findings, requests)
+    return [dict(zip(summary.COLUMNS, row, strict=True)) for row in rows]
+
+
+def test_one_row_per_certificate_with_every_column(plan):
+    """The row of a Front End Server says what to request and what to do with it."""
+    row = _rows(plan, ())[0]
+    request_id = row["ID"]
+    assert request_id.startswith("FrontEnd-fe01-contoso-net-")
+    assert row == {
+        "ID": request_id,
+        "Role": "FrontEnd",
+        "Servers": ("fe01.contoso.net",),
+        "Pool": "pool.contoso.net",
+        "Site": "Taipei",
+        "Type": ("Default", "WebServicesInternal", "WebServicesExternal"),
+        "Subject name": "CN=pool.contoso.net",
+        "Subject alternative names": (
+            "pool.contoso.net",
+            "fe01.contoso.net",
+            "web.contoso.com",
+            "meet.contoso.com",
+            "dialin.contoso.com",
+            "lyncdiscoverinternal.contoso.com",
+            "lyncdiscover.contoso.com",
+        ),
+        "SAN count": 7,
+        "EKU": ("serverAuth",),
+        "Issuer": "internal",
+        "CA": "",
+        "Key": "RSA 2048",
+        "Hash": "sha256",
+        "Exportable": True,
+        "Shared by": "server",
+        "CSR file": f"csr/{request_id}.csr",
+        "Key file": f"keys/{request_id}.key",
+        "Import": f"Import-CsCertificate -Path {request_id}.pfx "
+        "-Password (Read-Host 'PFX password') -PrivateKeyExportable $true",
+        "Assign": "Set-CsCertificate -Type Default,WebServicesInternal,WebServicesExternal "
+        "-Thumbprint <thumbprint>",
+        "Warnings": (),
+        "Rule": "FrontEnd/Default",
+        "Source": load_rules("lync2013").certificates[0].source,
+    } | {"Rule": row["Rule"], "Source": row["Source"]}
+    assert row["Source"].startswith("Microsoft, Certificate requirements for internal servers")
+
+
+def test_commands_are_those_of_the_product(plan):
+    """The deployment's certificate is imported globally, a reverse proxy's without Lync."""
+    by_role = {row["Role"]: row for row in _rows(plan, ())}
+    assert by_role["Deployment"]["Import"].startswith(
+        "Import-CsCertificate -Identity global -Type OAuthTokenIssuer -Path Deployment-"
+    )
+    assert by_role["ReverseProxy"]["Import"].startswith("certutil -importpfx My ReverseProxy-")
+    assert "-Type" not in by_role["ReverseProxy"]["Assign"]
+
+
+def test_rules_without_commands_leave_the_columns_blank(plan):
+    """A product whose rule file has no commands still gives a table."""
+    bare = replace(plan, rules=replace(plan.rules, settings={}))
+    assert {row["Import"] + row["Assign"] for row in _rows(bare, ())} == {""}
+
+
+def test_warnings_name_findings_about_certificate_pool_and_server(plan):
+    """A row lists the codes about its certificate, its pool and its servers, each once."""
+    first = plan.certificates[0]
+
+    def finding(code, about, severity="warning"):
+        return Finding(code=code, severity=severity, about=about, message="m", hint="h", source="s")
+
+    found = (
+        finding("a", first.id, "error"),
+        finding("b", first.pool),
+        finding("c", first.servers[0]),
+        finding("c", first.servers[0]),
+        finding("d", "elsewhere.contoso.net"),
+    )
+    assert _rows(plan, found)[0]["Warnings"] == ("error: a", "warning: b", "warning: c")
+
+
+def test_files_of_the_folder_win(plan):
+    """With requests, the file names are those of the folder."""
+    first = plan.certificates[0]
+    request = SimpleNamespace(id=first.id, files={"csr": "csr/x.csr", "key": "keys/x.key"})
+    row = _rows(plan, (), [request])[0]
+    assert (row["CSR file"], row["Key file"]) == ("csr/x.csr", "keys/x.key")
+
+
+def test_frame(plan, findings):
+    """The frame has a row per certificate and the names as one text."""
+    frame = summary.summary_frame(plan, findings)
+    assert list(frame.columns) == list(summary.COLUMNS)
+    assert len(frame) == len(plan.certificates)
+    assert frame["SAN count"].tolist() == [len(c.names) for c in plan.certificates]
+
+
+def test_files_are_the_four_of_the_folder_and_stay_the_same(plan, findings):
+    """The same plan gives the same four files, byte for byte."""
+    files = summary.summary_files(plan, findings)
+    assert list(files) == ["summary.csv", "summary.xlsx", "summary.html", "summary.md"]
+    assert summary.summary_files(plan, findings) == files
+
+
+def test_csv_has_every_certificate(plan, findings):
+    """The CSV opens in Excel as UTF-8 and quotes every field."""
+    data = summary.write_plan_table(plan, findings, ".csv")
+    assert data.startswith(b'\xef\xbb\xbf"ID","Role",')
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    assert [row["ID"] for row in rows] == [c.id for c in plan.certificates]
+    assert rows[0]["Subject alternative names"] == "; ".join(plan.certificates[0].names)
+
+
+def test_xlsx_has_certificates_and_findings(plan, findings):
+    """The workbook has a sheet for the certificates and one for the findings."""
+    workbook = openpyxl.load_workbook(io.BytesIO(summary.write_plan_table(plan, findings, ".xlsx")))
+    assert workbook.sheetnames == ["Certificates", "Findings"]
+    assert workbook["Certificates"].max_row == len(plan.certificates) + 1
+    assert workbook["Findings"].max_row == max(len(findings) + 1, 1)
+    assert workbook.properties.title == "Certificates for Lync Server 2013"
+
+
+class _Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_hostile_names_stay_text_everywhere(hostile):
+    """A site named like a formula, a script and a table cell is shown, never run."""
+    files = summary.summary_files(*hostile)
+    page = _Page()
+    page.feed(files["summary.html"].decode())
+    assert "script" not in page.tags
+    assert HOSTILE_SITE in page.text
+    with zipfile.ZipFile(io.BytesIO(files["summary.xlsx"])) as archive:
+        xml = "".join(archive.read(name).decode() for name in archive.namelist())
+    assert "<f>" not in xml
+    for row in csv.reader(io.StringIO(files["summary.csv"].decode("utf-8-sig"), newline="")):
+        assert not any(cell.startswith(tuple("=+-@\t\r\n＝＋－＠")) for cell in row)
+    markdown = files["summary.md"].decode()
+    assert "<script>" not in markdown
+    headings = len(summary.COLUMNS) + 1
+    line = next(line for line in markdown.splitlines() if line.startswith("| FrontEnd-"))
+    assert line.replace("\\|", "").count("|") == headings
+
+
+def test_page_stands_alone(plan, findings):
+    """The HTML summary loads nothing and says how much there is."""
+    text = summary.write_plan_table(plan, findings, ".html").decode()
+    assert "<script" not in text
+    assert "src=" not in text
+    assert "6 certificates for 4 servers" in text
+    assert "pool.contoso.net\nfe01.contoso.net" in text
+
+
+def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
+    """HTML and Markdown stop at a number of rows and say so; CSV and XLSX hold all."""
+    monkeypatch.setattr(summary, "PAGE_ROWS", 2)
+    sentence = "The first 2 of 6 rows. The CSV and XLSX tables hold all."
+    assert sentence in summary.write_plan_table(plan, findings, ".html").decode()
+    assert sentence in summary.write_plan_table(plan, findings, ".md").decode()
+    assert summary.write_plan_table(plan, findings, ".csv").count(b"\r\n") == 7
+
+
+def test_json_is_the_plan_document(plan, findings):
+    """The JSON format is the plan document; check leaves the certificates out."""
+    document = plan_document(plan, findings)
+    assert json.loads(summary.write_plan_table(plan, findings, ".json")) == document
+    short = json.loads(summary.plan_json(plan, findings, certificates=False))
+    assert "certificates" not in short
+    assert short["findings"] == document["findings"]
+
+
+def test_unknown_format_is_refused(plan, findings):
+    """A format that there is none of is named, with those that there are."""
+    with pytest.raises(PlanError, match=r'"\.docx" is not a format') as caught:
+        summary.write_plan_table(plan, findings, ".docx")
+    assert caught.value.hint == "give the file one of the endings .csv .xlsx .html .md .json"
+
+
+def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
+    """A plan that no sheet can hold is refused with what to do instead."""
+    from lyncnb import spreadsheets
+
+    monkeypatch.setattr(spreadsheets, "SHEET_ROWS", 3)
+    with pytest.raises(PlanError, match="a sheet holds at most 2 rows"):
+        summary.write_plan_table(plan, findings, ".xlsx")
+
+
+def test_totals_count_in_words(plan):
+    """One is singular, all else plural."""
+    finding = Finding(code="a", severity="error", about="", message="", hint="", source="")
+    assert summary.totals(plan, (finding,)) == (
+        "6 certificates for 4 servers; findings: 1 error, 0 warnings, 0 notices."
+    )
+
+
+def test_subject_fields_and_ca_are_shown():
+    """Subject fields and the name of the CA come from the options."""
+    options = PlanOptions(organization="Contoso, Ltd.", ca={"": "pki\\Contoso Issuing"})
+    plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
+    row = _rows(plan, ())[0]
+    assert row["Subject name"] == "CN=pool.contoso.net,O=Contoso\\, Ltd."
+    assert row["CA"] == "pki\\Contoso Issuing"
