@@ -6,8 +6,10 @@ nothing; ``compare.py`` and ``chain.py`` do.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -136,6 +138,17 @@ def name_text(name: tuple[tuple[str, str], ...]) -> str:
         ``CN=…, O=…``; empty for an empty name. Meant to be read, not to be parsed.
     """
     return ", ".join(f"{field_name}={value}" for field_name, value in name)
+
+
+def to_pem(certificates: Iterable[bytes]) -> bytes:
+    """Write DER certificates one after the other as PEM (RFC 7468 section 5), LF line ends."""
+    lines = []
+    for der in certificates:
+        text = base64.b64encode(der).decode()
+        lines.append("-----BEGIN CERTIFICATE-----")
+        lines.extend(text[start : start + 64] for start in range(0, len(text), 64))
+        lines.append("-----END CERTIFICATE-----\n")
+    return "\n".join(lines).replace("\n\n", "\n").encode()
 
 
 def read_certificate(der: bytes) -> Certificate:

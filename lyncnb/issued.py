@@ -1,0 +1,281 @@
+"""``IssuedCertificates``: what came back for a request folder, matched and compared.
+
+Nothing is written here; ``receiving.py`` does that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+
+from .answers import match_answers
+from .asked import Answer, Asked
+from .bundle import RequestBundle
+from .certificates import Certificate
+from .checks import Findings, sort_findings
+from .compare import finding
+from .decoding import decode
+from .errors import BundleError
+from .files import read
+from .issued_certificate import IssuedCertificate, to_document
+from .plan import Finding
+from .records import RequestRecord
+from .returned import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
+from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+
+FOLDER = "returned"
+
+# A file that could not be read is told by another exit status than one that differs.
+_UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
+
+_COLUMNS = (
+    *("Request", "Role", "Servers", "Type", "Subject name", "Subject alternative names"),
+    *("Issued by", "Valid from", "Valid until", "Chain", "Findings", "Thumbprint", "File"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssuedCertificates:
+    """Returned certificates of a request folder, compared with the plan.
+
+    Parameters
+    ----------
+    bundle : RequestBundle
+        The request folder.
+    today : date
+        The day of judgement.
+    certificates : tuple of IssuedCertificate
+        At most one per current request, in the order of the plan.
+    superseded : tuple of IssuedCertificate
+        Answers to archived generations; not to be used.
+    findings : Findings
+        All findings, those of the certificates and those about files and requests.
+    files : tuple of ReturnedFile
+        Every file that was looked at.
+    """
+
+    bundle: RequestBundle
+    today: date
+    certificates: tuple[IssuedCertificate, ...]
+    superseded: tuple[IssuedCertificate, ...]
+    findings: Findings
+    files: tuple[ReturnedFile, ...]
+
+    @cached_property
+    def by_id(self) -> dict[str, IssuedCertificate]:
+        """The certificates by request id."""
+        return {issued.request_id: issued for issued in self.certificates}
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Ids of the requests that no certificate, now or earlier, answers."""
+        return tuple(
+            record.id
+            for record in self.bundle.requests
+            if record.state in ("planned", "waiting") and record.id not in self.by_id
+        )
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a finding is an error."""
+        return self.findings.has_errors
+
+    @property
+    def has_differences(self) -> bool:
+        """Whether anything is not as planned; a notice is no difference."""
+        return any(found.severity != "notice" for found in self.findings)
+
+    @property
+    def exit_status(self) -> int:
+        """0 all as planned, 1 differences, 2 a file could not be read."""
+        if any(found.code in _UNREADABLE for found in self.findings):
+            return 2
+        return 1 if self.has_differences else 0
+
+    def to_frame(self) -> DataFrame:
+        """Return the certificates as a DataFrame, one row each, thirteen columns."""
+        return to_frame(_COLUMNS, self._rows())
+
+    def findings_frame(self) -> DataFrame:
+        """Return the findings as a DataFrame, one row each, six columns."""
+        return self.findings.to_frame()
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        records = self.bundle.manifest.by_id
+        for one in self.certificates:
+            entry = records[one.request_id].plan
+            yield (
+                *(one.request_id, entry["role"], tuple(entry["servers"]), tuple(entry["usages"])),
+                *(one.subject, one.names, one.issuer_name),
+                *(f"{one.not_before:%Y-%m-%d}", f"{one.not_after:%Y-%m-%d}"),
+                "complete" if one.chain_complete else "incomplete",
+                tuple(sorted({found.code for found in one.findings})),
+                *(one.thumbprint, one.source_file),
+            )
+
+    def _repr_html_(self) -> str:
+        certificates = rows_to_html(
+            _COLUMNS, list(self._rows()), caption=self.summary(), limit=ROWS_SHOWN
+        )
+        return certificates + (self.findings._repr_html_() if self.findings else "")
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Say in a sentence what came back."""
+        files, counts = len(self.files), self.findings.counts()
+        told = ", ".join(f"{number} {severity}s" for severity, number in counts.items() if number)
+        return (
+            f"{len(self.certificates):,} certificates matched in {files:,} files, "
+            f"{len(self.waiting):,} requests waiting; {told or 'as planned'}"
+        )
+
+    def to_text(self) -> str:
+        """Write everything as plain lines, for a terminal."""
+        lines = [self.summary()]
+        for one in self.certificates:
+            lines.append(
+                f"{one.request_id}: {one.source_file}, issued by {one.issuer_name}, "
+                f"{one.not_before:%Y-%m-%d} to {one.not_after:%Y-%m-%d}"
+            )
+        for found in self.findings:
+            lines.append(f"{found.severity}: {found.about}: {found.message} [{found.code}]")
+            lines.append(f"  hint: {found.hint}")
+        return "\n".join(lines) + "\n"
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values: what ``lyncnb receive --json`` prints."""
+        return {
+            "format": "lyncnb-received/1",
+            "folder": str(self.bundle.folder),
+            "certificates": [to_document(one) for one in self.certificates],
+            "superseded": [to_document(one) for one in self.superseded],
+            "waiting": list(self.waiting),
+            "findings": [
+                {
+                    name: getattr(found, name)
+                    for name in ("code", "severity", "about", "message", "hint", "source")
+                }
+                for found in self.findings
+            ],
+            "files": [file.name for file in self.files],
+        }
+
+
+def match_certificates(
+    bundle: RequestBundle,
+    *paths: str | os.PathLike[str],
+    password: Password = None,
+    today: date | None = None,
+) -> IssuedCertificates:
+    """Match returned files to the requests of a folder, and compare them with the plan.
+
+    Parameters
+    ----------
+    bundle : RequestBundle
+        The request folder, from ``write_requests`` or ``open_requests``.
+    *paths : path
+        Files, folders and zip archives. Left out: the folder's own ``returned``.
+    password : Secret, str or callable, optional
+        For a PFX; a callable gets the file's name and returns the password.
+    today : date, optional
+        The day of judgement; the present day (UTC) if left out.
+
+    Returns
+    -------
+    IssuedCertificates
+        Nothing is written; ``store_returned`` does that.
+
+    Raises
+    ------
+    ReturnedFileError
+        If a path does not exist.
+    BundleError
+        If what the manifest says was received is not in the folder.
+    """
+    today = today or datetime.now(UTC).date()
+    own = bundle.folder / FOLDER
+    files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)
+    known, missing = _known(bundle)
+    matched = match_answers(list(_asked(bundle.requests)), files, known=known, today=today)
+    everything = [
+        *matched.findings,
+        *missing,
+        *(found for answer in matched.answers + matched.superseded for found in answer.findings),
+    ]
+    return IssuedCertificates(
+        bundle=bundle,
+        today=today,
+        certificates=tuple(map(_issued, matched.answers)),
+        superseded=tuple(map(_issued, matched.superseded)),
+        findings=sort_findings(everything),
+        files=files,
+    )
+
+
+def _issued(answer: Answer) -> IssuedCertificate:
+    return IssuedCertificate(
+        request_id=answer.asked.request_id,
+        generation=answer.asked.generation,
+        certificate=answer.certificate,
+        path=answer.path.issuers,
+        chain_complete=answer.path.is_complete,
+        source_file=answer.source_file,
+        findings=answer.findings,
+    )
+
+
+def _asked(records: Iterable[RequestRecord]) -> Iterator[Asked]:
+    for record in records:
+        yield Asked(
+            request_id=record.id,
+            generation=record.generation,
+            spki_sha256=record.spki_sha256,
+            entry=record.plan,
+            is_retired=record.state == "retired",
+            validity_days=record.validity_days,
+            held_sha256=str((record.issued or {}).get("sha256", "")),
+        )
+        for old in record.archived:
+            yield Asked(
+                request_id=record.id,
+                generation=old.generation,
+                spki_sha256=old.spki_sha256,
+                entry=old.plan or record.plan,
+                is_current=False,
+                held_sha256=str((old.issued or {}).get("sha256", "")),
+            )
+
+
+def _known(bundle: RequestBundle) -> tuple[tuple[Certificate, ...], tuple[Finding, ...]]:
+    """Read what was received earlier: certificates on record and their chains."""
+    found: dict[Certificate, None] = {}
+    missing: list[Finding] = []
+    seen: set[bytes] = set()
+    for record in bundle.requests:
+        for part in (record, *record.archived):
+            for name in filter(None, ((part.issued or {}).get(key) for key in ("file", "chain"))):
+                data = _read_own(bundle.folder, str(name))
+                if data is None:
+                    message = f"{name} is on record and not in the folder"
+                    missing.append(finding("file-unreadable", record.id, message))
+                elif data not in seen:
+                    seen.add(data)  # a thousand certificates have the same chain
+                    found.update(dict.fromkeys(decode(data).certificates))
+    return tuple(found), tuple(missing)
+
+
+def _read_own(folder: Path, name: str) -> bytes | None:
+    parts = name.split("/")
+    if len(parts) != 2 or parts[0] not in (FOLDER, "archive") or "\\" in name or ".." in parts:
+        raise BundleError(
+            f"{folder}/manifest.json: {name!r} is no place for a certificate",
+            hint="the manifest was edited; restore it from a backup",
+        )
+    path = folder / name
+    return read(path, limit=MAX_FILE_BYTES) if path.exists() else None
