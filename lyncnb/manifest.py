@@ -171,7 +171,8 @@ def _manifest(document: dict) -> Manifest:
     for name in ("accepted", "encrypted", "log"):
         document[name] = tuple(document[name])
     for path in document["encrypted"]:
-        _check_inside(path)
+        if not is_inside(path):
+            raise ValueError(f'"{path}" is no file of the folder')
     return Manifest(requests=records, **document)
 
 
@@ -203,7 +204,16 @@ def _record(entry: dict) -> RequestRecord:
     return record
 
 
-def _check_inside(path: str) -> None:
-    parts = path.split("/")
-    if parts[0] not in FOLDERS or any(part in ("", ".", "..") for part in parts) or "\\" in path:
-        raise ValueError(f'"{path}" is no file of the folder')
+def is_inside(path: str, *places: str) -> bool:
+    """Tell whether a relative path names a file in one of the folder's own folders.
+
+    Parameters
+    ----------
+    path : str
+        As a manifest holds it, parts separated by ``/``.
+    places : str
+        Folders to allow; all of the request folder's if left out.
+    """
+    first, *rest = path.split("/")
+    sound = rest and not any(part in ("", ".", "..") for part in rest) and "\\" not in path
+    return bool(sound) and first in (places or FOLDERS)

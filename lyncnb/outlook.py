@@ -170,6 +170,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Outlook:
         compare=_comparer(survey),
         adopted=settled.adopted,
     )
+    after = _without_lost(survey, settled.manifest, after)
     moves, collisions = _renewal_moves(survey, settled.manifest, after)
     collisions += _collisions(survey, before, after)
     refuse(folder, (*survey.problems, *settled.problems, *collisions))
@@ -221,6 +222,20 @@ def _comparer(survey: Survey) -> Compare:
         return csr.differences(request, certificate)
 
     return compare
+
+
+def _without_lost(survey: Survey, before: Manifest, after: Manifest) -> Manifest:
+    """Take the hashes of files that are lost off what is superseded: nobody shall miss them."""
+    changed = []
+    for record in after.requests:
+        old = before.by_id.get(record.id)
+        if old is None or record.generation == old.generation:
+            continue
+        lost = {f"{kind}_sha256": "" for kind, path in old.files.items() if not survey.has(path)}
+        if lost:
+            superseded = replace(record.archived[-1], **lost)
+            changed.append(replace(record, archived=(*record.archived[:-1], superseded)))
+    return after.with_records(changed)
 
 
 def _renewal_moves(

@@ -185,17 +185,18 @@ def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...
 
 
 def archive_problems(survey: Survey, old: ArchivedGeneration) -> tuple[Problem, ...]:
-    """Say which files of a superseded generation are gone without having been purged."""
+    """Say which files of a superseded generation are gone.
+
+    One that was purged, or was lost already when the request was given up, is not missed.
+    """
+    hint = "restore it from a backup: a certificate may still come back for it"
     if old.purged_at:
         return ()
+    expected = {"csr": old.csr_sha256, "key": old.key_sha256}
     return tuple(
-        Problem(
-            message=MISSING,
-            file=path,
-            hint="restore it from a backup: a certificate may still come back for it",
-        )
-        for path in old.files.values()
-        if not survey.has(path)
+        Problem(message=MISSING, file=path, hint=hint)
+        for kind, path in old.files.items()
+        if expected[kind] and not survey.has(path)
     )
 
 

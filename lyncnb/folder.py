@@ -1,0 +1,266 @@
+"""``FolderStatus``: where each request of a folder stands, and what is wrong with its files.
+
+For reading only: no lock and no passphrase. CSR and key files are compared with their records by
+the hash of their bytes; that a key opens and belongs to its CSR is what ``rebuild`` checks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from .errors import Problem
+from .lock import OWNER_NAME
+from .manifest import Manifest, read_manifest
+from .records import ArchivedGeneration, RequestRecord
+from .survey import Survey, archive_problems, record_problems, take_survey
+from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+
+#: Every state that a request can be in, in the order of its life.
+STATES = (
+    *("planned", "waiting", "issued", "packaged", "expiring", "expired", "superseded", "retired"),
+)
+#: A certificate is expiring in the last third of its life: 122 days of a year, 15 of 47.
+EXPIRING_SHARE = 1 / 3
+
+_COLUMNS = (
+    *("Request", "Generation", "State", "Role", "Servers", "Type", "Subject name"),
+    *("Since", "Valid until", "Days left"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestStatus:
+    """One generation of a request.
+
+    ``since`` is when it came into what is on record (UTC, ISO 8601); ``not_after`` is empty and
+    ``days_left`` None without a certificate.
+    """
+
+    id: str
+    generation: int
+    state: str
+    role: str
+    servers: tuple[str, ...]
+    usages: tuple[str, ...]
+    subject: str
+    since: str
+    not_after: str = ""
+    days_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderStatus:
+    """Every request of a folder and its state on one day; superseded generations last.
+
+    ``problems`` are files that are missing, changed, or open to others; ``notes`` is what else
+    was seen.
+    """
+
+    folder: Path
+    today: date
+    requests: tuple[RequestStatus, ...]
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether something is wrong with the folder; ``lyncnb status`` then ends with 3."""
+        return bool(self.problems)
+
+    def counts(self) -> dict[str, int]:
+        """Count the requests of each state, e.g. ``{"waiting": 12, "issued": 3}``."""
+        found = [request.state for request in self.requests]
+        return {state: found.count(state) for state in STATES if state in found}
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        for item in self.requests:
+            yield (
+                *(item.id, item.generation, item.state, item.role, item.servers, item.usages),
+                *(item.subject, item.since, item.not_after),
+                "" if item.days_left is None else item.days_left,
+            )
+
+    def to_frame(self) -> DataFrame:
+        """Return the requests as a DataFrame, one row per generation, ten columns."""
+        return to_frame(_COLUMNS, self._rows())
+
+    def _repr_html_(self) -> str:
+        return rows_to_html(_COLUMNS, self._rows(), caption=self._summary(), limit=ROWS_SHOWN)
+
+    def __repr__(self) -> str:
+        return "\n".join([self._summary(), *map(str, self.problems), *self.notes])
+
+    def _summary(self) -> str:
+        counted = ", ".join(f"{number:,} {state}" for state, number in self.counts().items())
+        wrong = f"; {len(self.problems):,} files need attention" if self.problems else ""
+        return f"{self.folder} on {self.today}: {counted or 'no requests'}{wrong}"
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values: what ``lyncnb status --json`` prints."""
+        return {
+            "folder": str(self.folder),
+            "today": self.today.isoformat(),
+            "counts": self.counts(),
+            "requests": [_document(item) for item in self.requests],
+            "problems": [
+                {"file": item.file, "message": item.message, "hint": item.hint}
+                for item in self.problems
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def _document(item: RequestStatus) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "generation": item.generation,
+        "state": item.state,
+        "role": item.role,
+        "servers": list(item.servers),
+        "usages": list(item.usages),
+        "subject": item.subject,
+        "since": item.since,
+        "not_after": item.not_after,
+        "days_left": item.days_left,
+    }
+
+
+def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) -> FolderStatus:
+    """Say where each request of a folder stands.
+
+    Parameters
+    ----------
+    folder : path
+        A request folder.
+    today : date, optional
+        The day on which certificates are expiring or expired; by default the present one, UTC.
+
+    Returns
+    -------
+    FolderStatus
+        n requests and their superseded generations.
+
+    Raises
+    ------
+    BundleError
+        If it is no request folder, its manifest cannot be read, or others can write it.
+    """
+    path = Path(folder)
+    survey = take_survey(path)
+    manifest = read_manifest(path)
+    # A file written between two looks is not wrong; what is wrong stays wrong.
+    if _problems(survey, manifest):
+        survey, manifest = take_survey(path), read_manifest(path)
+    day = today or datetime.now(UTC).date()
+    return FolderStatus(
+        folder=path,
+        today=day,
+        requests=tuple(_statuses(manifest, day)),
+        problems=_problems(survey, manifest),
+        notes=tuple(_notes(survey, manifest)),
+    )
+
+
+def _problems(survey: Survey, manifest: Manifest) -> tuple[Problem, ...]:
+    found = list(survey.problems)
+    for record in manifest.requests:
+        if record.is_written:
+            found += record_problems(survey, record)
+            for old in record.archived:
+                found += archive_problems(survey, old)
+    return tuple(found)
+
+
+def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
+    if os.path.lexists(survey.folder / OWNER_NAME):
+        yield "a run is writing the folder, or was interrupted"
+    if manifest.rekeying:
+        yield (
+            f"the change of passphrase begun at {manifest.rekeying} is not finished; "
+            "run: lyncnb rekey FOLDER"
+        )
+    unfinished = [
+        record.id
+        for record in manifest.requests
+        if not record.is_written and any(survey.has(path) for path in record.files.values())
+    ]
+    if unfinished:
+        yield (
+            f"an interrupted run left files of {len(unfinished):,} requests; "
+            "the next run completes them"
+        )
+    for path in survey.strangers(manifest):
+        yield f"{path} is not lyncnb's; it was left alone"
+
+
+def _statuses(manifest: Manifest, today: date) -> Iterator[RequestStatus]:
+    for record in manifest.requests:
+        yield _current(record, today)
+    for record in manifest.requests:
+        for old in record.archived:
+            yield _status(record.id, old, old.plan, "superseded", old.superseded_at, today)
+
+
+def _current(record: RequestRecord, today: date) -> RequestStatus:
+    since = {
+        "planned": record.planned_at,
+        "waiting": record.written_at,
+        "issued": record.issued_at,
+        "packaged": record.packaged_at,
+        "retired": record.retired_at,
+    }[record.state]
+    state = record.state
+    if state in ("issued", "packaged"):
+        state = _by_date(record.issued, today) or state
+    return _status(record.id, record, record.plan, state, since, today)
+
+
+def _status(
+    request_id: str,
+    part: RequestRecord | ArchivedGeneration,
+    plan: Mapping[str, object],
+    state: str,
+    since: str,
+    today: date,
+) -> RequestStatus:
+    end = moment((part.issued or {}).get("not_after"))
+    return RequestStatus(
+        id=request_id,
+        generation=part.generation,
+        state=state,
+        role=plan.get("role", ""),
+        servers=tuple(plan.get("servers", ())),
+        usages=tuple(plan.get("usages", ())),
+        subject=plan.get("subject", {}).get("CN", ""),
+        since=since,
+        not_after="" if end is None else f"{end:%Y-%m-%dT%H:%M:%SZ}",
+        days_left=None if end is None else (end.date() - today).days,
+    )
+
+
+def _by_date(issued: Mapping[str, object] | None, today: date) -> str:
+    start, end = (moment((issued or {}).get(name)) for name in ("not_before", "not_after"))
+    now = datetime(today.year, today.month, today.day, tzinfo=UTC)
+    if start is None or end is None:
+        return ""
+    # Valid through the second that notAfter names (RFC 5280 section 4.1.2.5).
+    if now > end:
+        return "expired"
+    return "expiring" if now >= end - (end - start) * EXPIRING_SHARE else ""
+
+
+def moment(text: object) -> datetime | None:
+    """Read a time of the manifest, UTC; None if there is none."""
+    if not isinstance(text, str) or not text:
+        return None
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def is_expired(issued: Mapping[str, object] | None, today: date) -> bool:
+    """Whether a certificate on record ended before `today` began, UTC."""
+    return _by_date(issued, today) == "expired"

@@ -1,0 +1,282 @@
+"""Remove, listed and confirmed first, what no certificate authority or server needs any more.
+
+The only place of the package that removes a key. What a later step may still need is never
+listed: a superseded generation stays until its successor's certificate is there, and what an
+interrupted run left in ``archive/`` stays for good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from . import files
+from .errors import BundleError
+from .folder import is_expired
+from .lock import lock
+from .manifest import Manifest, is_inside, read_manifest, save_manifest
+from .outlook import timestamp
+from .records import ArchivedGeneration, RequestRecord, archived_paths
+from .recovery import Move, carry_out
+from .survey import MODES, Survey, refuse, take_survey
+from .tables import DataFrame, rows_to_html, to_frame
+
+_COLUMNS = ("Request", "Generation", "What", "Why", "Files")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeItem:
+    """One thing to remove: ``what`` is ``key and CSR`` or ``package``."""
+
+    id: str
+    generation: int
+    what: str
+    why: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeList:
+    """What a purge would remove, or did; ``token`` stands for exactly this list."""
+
+    folder: Path
+    items: tuple[PurgeItem, ...]
+    is_done: bool = False
+
+    @property
+    def token(self) -> str:
+        """Eight hex digits that confirm this list and no other."""
+        lines = [f"{item.id} {item.generation} {' '.join(item.files)}" for item in self.items]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        return [(item.id, item.generation, item.what, item.why, item.files) for item in self.items]
+
+    def to_frame(self) -> DataFrame:
+        """Return the list as a DataFrame, one row per thing to remove, five columns."""
+        return to_frame(_COLUMNS, self._rows())
+
+    def _repr_html_(self) -> str:
+        return rows_to_html(_COLUMNS, self._rows(), caption=self._summary())
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{item.id} generation {item.generation}: {item.what}, {item.why}"
+            for item in self.items
+        ]
+        return "\n".join([self._summary(), *lines])
+
+    def _summary(self) -> str:
+        if not self.items:
+            return f"{self.folder}: nothing to remove"
+        done = "removed" if self.is_done else f"to remove (confirm with {self.token})"
+        return f"{self.folder}: {len(self.items):,} {done}"
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values: what ``lyncnb purge --json`` prints."""
+        return {
+            "folder": str(self.folder),
+            "done": self.is_done,
+            "token": self.token,
+            "items": [
+                {
+                    "id": item.id,
+                    "generation": item.generation,
+                    "what": item.what,
+                    "why": item.why,
+                    "files": list(item.files),
+                }
+                for item in self.items
+            ],
+        }
+
+
+def purge(
+    folder: str | os.PathLike[str],
+    *,
+    deployed: Sequence[str] = (),
+    confirmed: PurgeList | str | None = None,
+    today: date | None = None,
+    lock_seconds: float = 10.0,
+) -> PurgeList:
+    """List what can be removed; with that list confirmed, remove it.
+
+    Listed are: keys and CSRs whose certificate has expired; superseded ones, once the request's
+    present certificate is there; packages of requests named in `deployed`. An expired request that
+    is still planned gets a new key with the next run.
+
+    Parameters
+    ----------
+    folder : path
+        A request folder.
+    deployed : sequence of str, optional
+        Ids whose packages are installed on their servers.
+    confirmed : PurgeList or str, optional
+        The list that an earlier call returned, or its token. Without it nothing is touched.
+    today : date, optional
+        The day that decides what is expired; by default the present one, UTC.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds.
+
+    Returns
+    -------
+    PurgeList
+        With ``is_done`` if it was removed; each removal is in the manifest's log.
+
+    Raises
+    ------
+    BundleError
+        If what can be removed is no longer what was confirmed; nothing was removed then.
+    """
+    path, day = Path(folder), today or datetime.now(UTC).date()
+    listed = _list(take_survey(path), read_manifest(path), deployed, day)
+    if confirmed is None:
+        return listed
+    token = confirmed if isinstance(confirmed, str) else confirmed.token
+    with lock(path, wait=lock_seconds):
+        survey, manifest = take_survey(path), read_manifest(path)
+        refuse(path, survey.problems)
+        listed = _list(survey, manifest, deployed, day)
+        if token != listed.token:
+            raise BundleError(
+                f'{path}: "{token}" does not confirm what can be removed now; nothing was removed',
+                hint="list it again, read it, and confirm that",
+            )
+        _remove(survey, manifest, listed, timestamp(today))
+    return replace(listed, is_done=True)
+
+
+def _list(survey: Survey, manifest: Manifest, deployed: Sequence[str], today: date) -> PurgeList:
+    unknown = [name for name in deployed if name not in manifest.by_id]
+    if unknown:
+        raise BundleError(
+            f'{survey.folder}: there is no request "{unknown[0]}"', hint="see lyncnb status FOLDER"
+        )
+    items = [
+        item
+        for record in manifest.requests
+        for item in _of_record(survey, record, frozenset(deployed), today)
+    ]
+    return PurgeList(folder=survey.folder, items=tuple(items))
+
+
+def _of_record(
+    survey: Survey, record: RequestRecord, deployed: frozenset[str], today: date
+) -> Iterator[PurgeItem]:
+    for old in record.archived:
+        why = _why_superseded(record, old, today)
+        there = tuple(path for path in old.files.values() if survey.has(path))
+        if why and there:
+            yield _keys(record.id, old.generation, why, there)
+    if record.is_written and is_expired(record.issued, today):
+        why = f"expired on {str(record.issued['not_after'])[:10]}"
+        yield _keys(record.id, record.generation, why, tuple(record.files.values()))
+    elif record.package is not None and record.id in deployed:
+        path = str(record.package.get("file", ""))
+        if is_inside(path, "pfx") and (survey.folder / path).is_file():
+            yield PurgeItem(
+                id=record.id,
+                generation=record.generation,
+                what="package",
+                why="deployed",
+                files=(path,),
+            )
+
+
+def _keys(request_id: str, generation: int, why: str, paths: tuple[str, ...]) -> PurgeItem:
+    return PurgeItem(id=request_id, generation=generation, what="key and CSR", why=why, files=paths)
+
+
+def _why_superseded(record: RequestRecord, old: ArchivedGeneration, today: date) -> str:
+    if is_expired(old.issued, today):
+        return f"superseded, expired on {str(old.issued['not_after'])[:10]}"
+    return "superseded, and the new certificate is there" if record.issued else ""
+
+
+def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> None:
+    folder = survey.folder
+    # An expired request goes to archive/ first: its record then says so before any file is gone.
+    expired = {
+        item.id
+        for item in listed.items
+        if item.what == "key and CSR" and manifest.by_id[item.id].generation == item.generation
+    }
+    manifest, moves = _superseded(manifest, expired, now)
+    if moves:
+        files.make_folder(folder / "archive", MODES["archive"])
+    save_manifest(folder, manifest)
+    carry_out(survey, moves)
+    moved = {move.source: move.target for move in moves}
+    save_manifest(folder, _noted(manifest, listed.items, now))
+    for item in listed.items:
+        for path in item.files:
+            files.remove(folder / moved.get(path, path))
+
+
+def _superseded(manifest: Manifest, expired: set[str], now: str) -> tuple[Manifest, list[Move]]:
+    records, moves = [], []
+    for record in manifest.requests:
+        if record.id not in expired:
+            continue
+        paths = archived_paths(record.id, record.generation)
+        old = ArchivedGeneration(
+            generation=record.generation,
+            files=paths,
+            csr_sha256=record.csr_sha256,
+            spki_sha256=record.spki_sha256,
+            key_sha256=record.key_sha256,
+            superseded_at=now,
+            reasons=("expired",),
+            plan=record.plan,
+            issued=record.issued,
+            package=record.package,
+        )
+        moves += [Move(source=record.files[kind], target=paths[kind]) for kind in paths]
+        records.append(
+            replace(
+                record,
+                generation=record.generation + 1,
+                state="retired" if record.state == "retired" else "planned",
+                csr_sha256="",
+                spki_sha256="",
+                key_sha256="",
+                written_at="",
+                issued_at="",
+                packaged_at="",
+                planned_at=now,
+                reasons=("expired, and purged",),
+                issued=None,
+                package=None,
+                archived=(*record.archived, old),
+            )
+        )
+    return manifest.with_records(records), moves
+
+
+def _noted(manifest: Manifest, items: Sequence[PurgeItem], now: str) -> Manifest:
+    events, purged, changed = [], set(), []
+    for item in items:
+        about = f"{item.id} generation {item.generation}: {item.what}, {item.why}"
+        events.append({"at": now, "event": "purged", "about": about})
+        if item.what == "package":
+            record = manifest.by_id[item.id]
+            changed.append(replace(record, package={**record.package, "removed_at": now}))
+        else:
+            purged.add((item.id, item.generation))
+    manifest = manifest.with_records(changed)
+    records = (
+        replace(
+            record,
+            archived=tuple(
+                replace(old, purged_at=now) if (record.id, old.generation) in purged else old
+                for old in record.archived
+            ),
+        )
+        for record in manifest.requests
+        if record.archived
+    )
+    return replace(manifest.with_records(records), log=(*manifest.log, *events))

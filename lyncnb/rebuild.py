@@ -1,0 +1,256 @@
+"""A manifest from keys and CSRs alone, and the deep check of a folder: every key is opened.
+
+What the present manifest says is kept wherever the files bear it out, so on a sound folder
+nothing changes. A key is never removed: one without a CSR becomes a superseded generation under
+its public key's hash, so that a certificate that comes back still finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from . import csr, files
+from .bundle import RequestBundle
+from .changes import Change
+from .cipher import FolderCipher
+from .errors import BundleError
+from .inventory import Found, Inventory, take_inventory
+from .lock import lock
+from .manifest import NAME, Manifest, read_manifest, save_manifest
+from .outlook import timestamp
+from .passphrase import Secret, as_passphrase
+from .records import (
+    ArchivedGeneration,
+    RequestRecord,
+    archived_paths,
+    csr_path,
+    key_path,
+)
+from .recovery import Move, carry_out
+from .survey import MODES, refuse, take_survey
+
+_AGAIN = "the certificates in returned/ are matched again by: lyncnb receive FOLDER"
+
+
+def rebuild_manifest(
+    folder: str | os.PathLike[str],
+    passphrase: Secret | str,
+    *,
+    today: date | None = None,
+    lock_seconds: float = 10.0,
+) -> RequestBundle:
+    """Make the manifest of a folder from its keys and CSRs, and open every key on the way.
+
+    Parameters
+    ----------
+    folder : path
+        With ``csr/`` and ``keys/``; the manifest may be missing or damaged.
+    passphrase : Secret or str
+        Of the folder.
+    today : date, optional
+        Recorded instead of the present time.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds.
+
+    Returns
+    -------
+    RequestBundle
+        ``changes`` names what is on record only now, ``notes`` what could not be used. The next
+        run with the plan fills in servers and sites; it renews nothing that is as planned.
+
+    Raises
+    ------
+    PassphraseError, BundleError
+        If the passphrase opens no key, or the folder needs attention.
+    """
+    path, cipher = Path(folder), FolderCipher(as_passphrase(passphrase))
+    if not take_survey(path).holds_requests:
+        raise BundleError(f"{path} holds no keys and no CSRs", hint="check the folder's name")
+    with lock(path, wait=lock_seconds):
+        survey = take_survey(path)
+        refuse(path, survey.problems)
+        before, damaged = _present_manifest(path)
+        if before is not None and before.rekeying:
+            raise BundleError(
+                f"{path}: a change of passphrase was interrupted",
+                hint="finish it first: lyncnb rekey FOLDER",
+            )
+        inventory = take_inventory(survey, cipher)
+        now = timestamp(today)
+        manifest, moves, changes = _rebuilt(before or Manifest(), inventory, now)
+        for stale in {temp.parent for temp in survey.stale}:
+            files.remove_stale(stale)
+        if moves or damaged:
+            files.make_folder(path / "archive", MODES["archive"])
+        if damaged:
+            # Whatever it can still tell, somebody may want to read it.
+            _keep(path / "archive", damaged)
+        carry_out(survey, moves)
+        if manifest != before:
+            manifest = manifest.with_event("rebuilt", f"{len(changes)} changes", at=now)
+        save_manifest(path, manifest)
+    notes = inventory.notes + ([_AGAIN] if _has_returned(path) and changes else [])
+    return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
+
+
+def _present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
+    if not os.path.lexists(folder / NAME):
+        return None, b""
+    try:
+        return read_manifest(folder), b""
+    except BundleError as error:
+        if "newer" in error.message:
+            raise
+        return None, files.read(folder / NAME, limit=1 << 32)
+
+
+def _keep(archive: Path, damaged: bytes) -> None:
+    target = archive / f"manifest-{hashlib.sha256(damaged).hexdigest()[:8]}.json"
+    if not target.exists():
+        files.write_new(target, damaged)
+
+
+def _has_returned(folder: Path) -> bool:
+    return (folder / "returned").is_dir() and any((folder / "returned").iterdir())
+
+
+def _rebuilt(
+    before: Manifest, inventory: Inventory, now: str
+) -> tuple[Manifest, tuple[Move, ...], tuple[Change, ...]]:
+    records, moves, changes = [], [], []
+    ids = dict.fromkeys([*before.by_id, *sorted({*inventory.current, *inventory.archived})])
+    for request_id in ids:
+        old = before.by_id.get(request_id)
+        archived = _archived(old, inventory.archived.get(request_id, []), now)
+        found = inventory.current.get(request_id)
+        record = _record(request_id, old, found, archived, now)
+        # A lone key that was announced is settled by the next run: it was about to get its CSR.
+        announced = old is not None and not old.is_written
+        if found is not None and found.request is None and not announced:
+            record, lone = _put_away(record, found, now)
+            moves.append(lone)
+        if record != old:
+            changes.append(
+                Change(
+                    action="adopted",
+                    id=request_id,
+                    generation=record.generation,
+                    reasons=("from its key and CSR",),
+                )
+            )
+        records.append(record)
+    return replace(before, requests=tuple(records)), tuple(moves), tuple(changes)
+
+
+def _archived(
+    old: RequestRecord | None, found: list[tuple[int, Found]], now: str
+) -> tuple[ArchivedGeneration, ...]:
+    known = {part.generation: part for part in (old.archived if old else ())}
+    for generation, item in found:
+        part = known.get(generation)
+        if part is not None and part.spki_sha256 == item.spki_sha256:
+            if item.key_sha256 and part.key_sha256 != item.key_sha256:
+                known[generation] = replace(part, key_sha256=item.key_sha256)
+            continue
+        known[generation] = _superseded(item.stem.rpartition("-g")[0], generation, item, now)
+    return tuple(known[generation] for generation in sorted(known))
+
+
+def _superseded(request_id: str, generation: int, item: Found, now: str) -> ArchivedGeneration:
+    return ArchivedGeneration(
+        generation=generation,
+        files=archived_paths(request_id, generation),
+        csr_sha256=item.request.csr_sha256 if item.request else "",
+        spki_sha256=item.spki_sha256,
+        key_sha256=item.key_sha256,
+        superseded_at=now,
+        reasons=("found in the folder",),
+        plan=_entry(request_id, item.request),
+    )
+
+
+def _record(
+    request_id: str,
+    old: RequestRecord | None,
+    found: Found | None,
+    archived: tuple[ArchivedGeneration, ...],
+    now: str,
+) -> RequestRecord:
+    if old is None:
+        old = RequestRecord(
+            id=request_id,
+            generation=max((part.generation for part in archived), default=0) + 1,
+            state="retired",
+            files={"csr": csr_path(request_id), "key": key_path(request_id)},
+            planned_at=now,
+            retired_at=now,
+            reasons=("found in the folder",),
+            plan=_entry(request_id, found.request if found else None),
+        )
+    record = replace(old, archived=archived)
+    if found is None or found.request is None:
+        return record
+    if found.request.csr_sha256 == old.csr_sha256 and found.spki_sha256 == old.spki_sha256:
+        return replace(record, key_sha256=found.key_sha256)
+    return replace(
+        record,
+        state="waiting",
+        csr_sha256=found.request.csr_sha256,
+        spki_sha256=found.spki_sha256,
+        key_sha256=found.key_sha256,
+        written_at=now,
+        retired_at="",
+        plan=_entry(request_id, found.request),
+        issued=None,
+        issued_at="",
+        package=None,
+        packaged_at="",
+    )
+
+
+def _put_away(record: RequestRecord, found: Found, now: str) -> tuple[RequestRecord, Move]:
+    """Make a superseded generation of a key without its CSR, which a CA may have."""
+    superseded = _superseded(record.id, record.generation, found, now)
+    if record.spki_sha256 == found.spki_sha256:
+        superseded = replace(
+            superseded, plan=record.plan, issued=record.issued, package=record.package
+        )
+    moved = replace(
+        record,
+        generation=record.generation + 1,
+        archived=(*record.archived, superseded),
+        state="retired",
+        csr_sha256="",
+        spki_sha256="",
+        key_sha256="",
+        issued=None,
+        issued_at="",
+        package=None,
+        packaged_at="",
+    )
+    return moved, Move(source=record.files["key"], target=superseded.files["key"])
+
+
+def _entry(request_id: str, request: csr.CertificationRequest | None) -> dict[str, object]:
+    """Write what a CSR tells as an entry of the plan document; a plan adds the rest."""
+    content = request.content if request else None
+    return {
+        "id": request_id,
+        "role": request_id.partition("-")[0],
+        "site": "",
+        "pool": "",
+        "servers": [],
+        "usages": [],
+        "subject": dict(content.subject) if content else {},
+        "san": list(content.names) if content else [],
+        "eku": list(content.extended_key_usage) if content else [],
+        "issuer": "",
+        "key": {"algorithm": content.key_algorithm, "bits": content.key_bits} if content else {},
+        "hash": content.hash if content else "",
+        "shared_by": "",
+        "exportable": True,
+    }

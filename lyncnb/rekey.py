@@ -1,0 +1,246 @@
+"""Another passphrase for a whole folder: keys, archived keys and the lists of passwords.
+
+Every file is opened before the first is touched; each is replaced in one step, after its new form
+was written, read back and opened. Interrupted, some files are under the old passphrase and some
+under the new: the manifest says so, nothing else writes the folder, and the same call completes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from . import files, keys, system
+from .cipher import FolderCipher
+from .errors import BundleError, PassphraseError, Problem
+from .lock import lock
+from .manifest import Manifest, read_manifest, save_manifest
+from .outlook import timestamp
+from .passphrase import Secret, as_passphrase
+from .survey import Survey, file_problems, key_sha256, refuse, take_survey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rekeyed:
+    """How many files were encrypted anew, and which were left alone.
+
+    ``already`` counts those that an interrupted change had done; ``left_alone`` are files of
+    others that neither passphrase opens.
+    """
+
+    folder: Path
+    changed: int
+    already: int
+    left_alone: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        words = f"{self.changed:,} files of {self.folder} are under the new passphrase now"
+        if self.already:
+            words += f"; {self.already:,} were already"
+        if self.left_alone:
+            words += f"; left alone: {', '.join(self.left_alone)}"
+        return words
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values: what ``lyncnb rekey --json`` prints."""
+        return {
+            "folder": str(self.folder),
+            "changed": self.changed,
+            "already": self.already,
+            "left_alone": list(self.left_alone),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    path: str  # relative to the folder
+    expected: str = ""  # hash of the public key, where it is on record
+    is_known: bool = False
+
+
+def rekey(
+    folder: str | os.PathLike[str],
+    old: Secret | str,
+    new: Secret | str,
+    *,
+    progress: Callable[[int, int], object] | None = None,
+    today: date | None = None,
+    lock_seconds: float = 10.0,
+) -> Rekeyed:
+    """Put every encrypted file of a folder under another passphrase.
+
+    Parameters
+    ----------
+    folder : path
+        A request folder.
+    old, new : Secret or str
+        Passphrases. After an interruption give the same two again.
+    progress : callable, optional
+        Takes (done, total) after each file.
+    today : date, optional
+        Recorded instead of the present time.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds.
+
+    Raises
+    ------
+    PassphraseError
+        If the old passphrase opens nothing, or the new one cannot be used.
+    BundleError
+        If a key opens with neither, or is not that of its record; nothing was changed then.
+    """
+    path, old, new = Path(folder), as_passphrase(old), as_passphrase(new)
+    if old == new:
+        raise PassphraseError("the new passphrase is the old one", hint="choose another one")
+    read_manifest(path)
+    take_survey(path)
+    with lock(path, wait=lock_seconds):
+        survey, manifest = take_survey(path), read_manifest(path)
+        refuse(path, survey.problems)
+        ciphers = (FolderCipher(old), FolderCipher(new))
+        targets = _targets(survey, manifest)
+        waiting, left_alone = _look(survey, targets, *ciphers)
+        if not manifest.rekeying:
+            save_manifest(path, replace(manifest, rekeying=timestamp(today)))
+        for stale in {temp.parent for temp in survey.stale}:
+            files.remove_stale(stale)
+        for done, target in enumerate(waiting, 1):
+            _swap(path / target.path, target.path, *ciphers)
+            if progress is not None:
+                progress(done, len(waiting))
+        for place in {(path / target.path).parent for target in targets}:
+            files.sync_folder(place)
+        save_manifest(path, _with_new_hashes(path, manifest))
+    return Rekeyed(
+        folder=path,
+        changed=len(waiting),
+        already=len(targets) - len(waiting) - len(left_alone),
+        left_alone=tuple(left_alone),
+    )
+
+
+def _targets(survey: Survey, manifest: Manifest) -> list[_Target]:
+    known: dict[str, str] = {}
+    for record in manifest.requests:
+        known[record.files["key"]] = record.spki_sha256
+        for old in record.archived:
+            known[old.files["key"]] = old.spki_sha256
+    found = [
+        _Target(path=path, expected=known.get(path, ""), is_known=path in known)
+        for place in ("keys", "archive")
+        for path in (f"{place}/{name}" for name in sorted(getattr(survey, place)))
+        if path.endswith(".key")
+    ]
+    lists = [
+        _Target(path=path, is_known=True)
+        for path in manifest.encrypted
+        if os.path.lexists(survey.folder / path)
+    ]
+    return found + lists
+
+
+def _look(
+    survey: Survey, targets: list[_Target], old: FolderCipher, new: FolderCipher
+) -> tuple[list[_Target], list[str]]:
+    """Open every file; return those under the old passphrase, and the names of strangers."""
+    waiting: list[_Target] = []
+    left_alone: list[str] = []
+    problems: list[Problem] = []
+    wrong: PassphraseError | None = None
+    opened = 0
+    for target in targets:
+        try:
+            wrong_kind = _kind_problems(survey, target.path)
+            if wrong_kind:
+                problems += wrong_kind
+                continue
+            is_old = _opens(survey.folder, target, old, new)
+        except BundleError as error:
+            if isinstance(error, PassphraseError):
+                wrong = wrong or error
+            if target.is_known:
+                problems.append(Problem(message=error.message, file=target.path, hint=error.hint))
+            else:
+                left_alone.append(target.path)
+            continue
+        opened += 1
+        waiting += [target] if is_old else []
+    if not opened and wrong is not None:
+        raise wrong
+    refuse(survey.folder, tuple(problems))
+    return waiting, left_alone
+
+
+def _kind_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
+    return () if path.startswith("pfx/") else file_problems(survey, path)
+
+
+def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) -> bool:
+    """Whether a file is under the old passphrase (else the new); raises if under neither."""
+    data = files.read(folder / target.path)
+    try:
+        content, is_old = _open(old, data, target.path), True
+    except PassphraseError as error:
+        try:
+            content, is_old = _open(new, data, target.path), False
+        except BundleError:
+            raise error from None
+    if target.expected and keys.spki_sha256(content) != target.expected:
+        raise BundleError(
+            "is not the key that its record names",
+            hint="restore it from a backup, or renew the request",
+        )
+    return is_old
+
+
+def _open(cipher: FolderCipher, data: bytes, name: str) -> keys.PrivateKey | bytes:
+    if name.endswith(".key"):
+        return cipher.decrypt(data, name=name)
+    return cipher.decrypt_data(data, name=name)
+
+
+def _swap(path: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
+    content = _open(old, files.read(path), name)
+    is_key = name.endswith(".key")
+    data = new.encrypt(content) if is_key else new.encrypt_data(content)
+    temp = files.write_temp(path, data, 0o600, sync=True)
+    try:
+        again = _open(new, files.read(temp), name)
+        same = keys.to_pkcs8(again) == keys.to_pkcs8(content) if is_key else again == content
+        if not same:
+            raise BundleError(
+                f"{name}: what was written does not read back", hint="test this machine's disk"
+            )
+        system.replace(temp, path)
+    except OSError as error:
+        files.discard(temp)
+        raise system.trouble(error, path, "replace the file") from None
+    except BaseException:
+        files.discard(temp)
+        raise
+
+
+def _with_new_hashes(folder: Path, manifest: Manifest) -> Manifest:
+    def digest(path: str, before: str) -> str:
+        # Empty stays empty: it marks a request that is not written, or a key that was given up.
+        return key_sha256(files.read(folder / path)) if before else before
+
+    def present(path: str) -> bool:
+        return os.path.lexists(folder / path)
+
+    records = []
+    for record in manifest.requests:
+        archived = tuple(
+            replace(old, key_sha256=digest(old.files["key"], old.key_sha256))
+            if present(old.files["key"])
+            else old
+            for old in record.archived
+        )
+        current = record.key_sha256
+        if present(record.files["key"]):
+            current = digest(record.files["key"], current)
+        records.append(replace(record, key_sha256=current, archived=archived))
+    return replace(manifest, rekeying="", requests=tuple(records))
