@@ -1,0 +1,68 @@
+"""The command line as a whole: which commands there are, and how each one ends."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+
+from .failures import report
+from .folder import COMMANDS as FOLDER_COMMANDS
+from .help import overview, summary_of
+from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
+from .output import prepare_streams
+from .planning import COMMANDS as PLANNING_COMMANDS
+
+
+class _Lyncnb(click.Group):
+    def get_help(self, ctx: click.Context) -> str:
+        return overview().rstrip("\n")
+
+
+_group = _Lyncnb("lyncnb", help=overview())
+
+for _command in (*NOTEBOOK_COMMANDS, *PLANNING_COMMANDS, *FOLDER_COMMANDS):
+    _command.short_help = summary_of(_command.name or "")
+    _group.add_command(_command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and say how it went.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Without the program's name.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    prepare_streams()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # written for programmers; a planner gets findings
+    try:
+        status = _invoke(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk or a closed pipe shows itself only here
+    except SystemExit:
+        raise
+    except BaseException as error:  # the boundary: no traceback reaches a planner
+        return report(
+            error,
+            as_json="--json" in arguments,
+            about_folder=bool(arguments) and arguments[0] in {c.name for c in FOLDER_COMMANDS},
+        )
+    return status
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    # Not click's own main(): it turns a closed pipe into exit status 1 before anybody sees it.
+    try:
+        with _group.make_context("lyncnb", list(arguments)) as context:
+            return int(_group.invoke(context) or 0)
+    except click.exceptions.Exit as end:
+        return end.exit_code

@@ -1,0 +1,298 @@
+"""The commands that work on a request folder: request, status, rekey, purge."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .failures import INTERRUPTED
+from .inputs import get_passphrase, json_option, make_plan, passphrase_option, plan_arguments
+from .output import note, progress_bar, terminal_width, write, write_json, write_table
+
+if TYPE_CHECKING:
+    from ..bundle import RequestBundle
+    from ..checks import Findings
+    from ..folder import FolderStatus
+    from ..plan import CertificatePlan
+
+_LINES_SHOWN = 200
+_NEEDS_ATTENTION = 3
+
+
+def _reasons(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> dict[str, str]:
+    """Read CODE=REASON pairs."""
+    reasons = {}
+    for value in values:
+        code, sign, reason = (part.strip() for part in value.partition("="))
+        if not (code and sign and reason):
+            raise click.BadParameter(f'"{value}" is not CODE=REASON; say why it is acceptable')
+        reasons[code] = reason
+    return reasons
+
+
+@click.command("request")
+@plan_arguments
+@click.argument("folder", metavar="FOLDER")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and why, touch nothing.")
+@json_option
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads or processes.")
+@click.option(
+    "--accept", multiple=True, metavar="CODE=REASON", callback=_reasons,
+    help="Accept error findings of this code; goes into the manifest. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--renew", multiple=True, metavar="ID",
+    help="Make this request anew although nothing changed. May be repeated; needs --reason.",
+)  # fmt: skip
+@click.option("--reason", default="", metavar="TEXT", help="Why --renew.")
+@passphrase_option
+def request_command(
+    topology: str,
+    product: str | None,
+    options_file: str | None,
+    folder: str,
+    dry_run: bool,
+    as_json: bool,
+    passphrase_file: str | None,
+    **choices: Any,
+) -> int:
+    """Write keys, certification requests and the summary of TOPOLOGY's plan into FOLDER.
+
+    No key whose request may be with a CA is overwritten or removed. The same plan again changes
+    nothing; what changed gets a new key and request, and the old pair moves to archive/.
+
+    Exit status: 0; 1 if the plan has errors that are not accepted; 2 if something cannot be read;
+    3 if the folder or its passphrase needs attention.
+    """
+    from ..bundle import write_requests
+
+    plan, findings = make_plan(topology, product, options_file)
+    _refuse_unknown_codes(plan, choices["accept"])
+    order = {name: choices[name] for name in ("accept", "renew", "reason")}
+    if dry_run:
+        bundle = write_requests(
+            plan, folder, passphrase=None, findings=findings, dry_run=True, **order
+        )
+        return _show_changes(bundle, as_json=as_json)
+    _look_ahead(plan, folder, findings, order)
+    secret = get_passphrase(passphrase_file, is_new=not Path(folder, "manifest.json").exists())
+    progress, finish = progress_bar("requests")
+    with _stop_on_interrupt() as cancel:
+        try:
+            bundle = write_requests(
+                plan, folder, passphrase=secret, findings=findings, workers=choices["workers"],
+                progress=progress, cancel=cancel, **order,
+            )  # fmt: skip
+        finally:
+            finish()
+    return _show_changes(bundle, as_json=as_json)
+
+
+def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
+    # A misspelt code would accept nothing, and the planner would look for the reason elsewhere.
+    for code in accept:
+        if code not in plan.rules.checks:
+            raise click.UsageError(f'--accept: there is no finding "{code}"')
+
+
+def _look_ahead(
+    plan: CertificatePlan, folder: str, findings: Findings, order: Mapping[str, Any]
+) -> None:
+    """Refuse a plan with errors before anybody is asked for a passphrase; say how long it takes."""
+    from ..bundle import write_requests
+    from ..errors import BundleError
+    from ..outlook import make_order
+
+    if terminal_width(sys.stderr) is None:
+        make_order(plan, findings=findings, now="", **order)
+        return
+    # Trouble with the folder is told by the run itself, which waits for another writer to end.
+    with suppress(BundleError):
+        ahead = write_requests(
+            plan, folder, passphrase=None, findings=findings, dry_run=True, **order
+        )
+        if ahead.notes and ahead.counts().keys() - {"kept"}:
+            note(ahead.notes[-1])
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a request to stop, so that what is under way is finished."""
+    cancel = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield cancel
+        return
+
+    def stop(*_: object) -> None:
+        if cancel.is_set():
+            raise KeyboardInterrupt
+        cancel.set()
+        note("stopping when the keys under way are written; Ctrl-C again stops at once")
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
+    status = INTERRUPTED if bundle.cancelled else 0
+    if as_json:
+        write_json({"format": "lyncnb-result/1", **bundle.to_document()})
+        return status
+    news = [change for change in bundle.changes if change.action != "kept"]
+    for change in news[:_LINES_SHOWN]:
+        why = f" ({'; '.join(change.reasons)})" if change.reasons else ""
+        write(f"{change.action}: {change.id}, generation {change.generation}{why}")
+    if len(news) > _LINES_SHOWN:
+        write(f"… and {len(news) - _LINES_SHOWN:,} more; with --json all are listed")
+    write(repr(bundle))
+    for text in bundle.notes:
+        note(f"note: {text}")
+    return status
+
+
+@click.command("status")
+@click.argument("folder", metavar="FOLDER")
+@json_option
+@click.option(
+    "--rebuild", is_flag=True,
+    help="Open every key and make the manifest anew from keys and requests.",
+)  # fmt: skip
+@passphrase_option
+def status_command(folder: str, as_json: bool, rebuild: bool, passphrase_file: str | None) -> int:
+    """Say where each request of FOLDER stands.
+
+    planned, waiting, issued, packaged, expiring, expired, superseded or retired. Without
+    --rebuild nothing is written and no passphrase is needed.
+
+    Exit status: 0; 3 if the folder needs attention.
+    """
+    from ..folder import folder_status
+    from ..rebuild import rebuild_manifest
+
+    rebuilt = None
+    if rebuild:
+        rebuilt = rebuild_manifest(folder, get_passphrase(passphrase_file))
+    status = folder_status(folder)
+    if as_json:
+        more = {} if rebuilt is None else {"rebuilt": rebuilt.to_document()}
+        write_json({"format": "lyncnb-status/1", **status.to_document(), **more})
+    else:
+        if rebuilt is not None:
+            _show_changes(rebuilt, as_json=False)
+        _show_status(status)
+    return _NEEDS_ATTENTION if status.needs_attention else 0
+
+
+def _show_status(status: FolderStatus) -> None:
+    if status.requests:
+        columns = ("Request", "State", "Since", "Valid until", "Days left")
+        write_table(
+            columns,
+            [
+                (item.id, item.state, item.since[:10], item.not_after[:10], item.days_left)
+                for item in status.requests
+            ],
+        )
+        write()
+    write(repr(status).splitlines()[0])
+    for problem in status.problems:
+        note(f"lyncnb: {problem}")
+    for text in status.notes:
+        note(f"note: {text}")
+
+
+@click.command("rekey")
+@click.argument("folder", metavar="FOLDER")
+@passphrase_option
+@click.option(
+    "--new-passphrase-file", metavar="FILE", help="File whose first line is the new passphrase."
+)
+@json_option
+def rekey_command(
+    folder: str, passphrase_file: str | None, new_passphrase_file: str | None, as_json: bool
+) -> int:
+    """Put every key and password list of FOLDER under another passphrase.
+
+    Every file is opened and checked before the first one is replaced. After an interruption give
+    the same two passphrases again.
+
+    Exit status: 0; 3 if the folder or a passphrase needs attention.
+    """
+    from ..passphrase import ask_passphrase
+    from ..rekey import rekey
+
+    if passphrase_file is None:
+        note("The folder's present passphrase.")
+    old = get_passphrase(passphrase_file)
+    if new_passphrase_file is None:
+        note("Its new passphrase.")
+    # Not from the environment: that is where the present one comes from.
+    new = ask_passphrase(confirm=True, file=new_passphrase_file, environ=False)
+    progress, finish = progress_bar("files")
+    try:
+        done = rekey(folder, old, new, progress=progress)
+    finally:
+        finish()
+    if as_json:
+        write_json({"format": "lyncnb-rekey/1", **done.to_document()})
+    else:
+        write(repr(done))
+    return 0
+
+
+@click.command("purge")
+@click.argument("folder", metavar="FOLDER")
+@click.option(
+    "--deployed", multiple=True, metavar="ID",
+    help="The package of this request is installed on its servers. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--confirm", metavar="TOKEN", help="Remove exactly the list that an earlier call showed."
+)
+@json_option
+def purge_command(
+    folder: str, deployed: tuple[str, ...], confirm: str | None, as_json: bool
+) -> int:
+    """Remove from FOLDER what is expired, superseded or deployed.
+
+    It is listed first. On a terminal you are then asked; elsewhere give the token that stands
+    below the list with --confirm. Without it nothing is removed.
+
+    Exit status: 0; 3 if the folder needs attention.
+    """
+    from ..purge import purge
+
+    listed = purge(folder, deployed=deployed, confirmed=confirm)
+    if listed.is_done or not listed.items or as_json:
+        _show_purge(listed, as_json=as_json)
+        return 0
+    _show_purge(listed, as_json=False)
+    if sys.stdin is not None and sys.stdin.isatty():
+        answer = click.prompt("Remove these for good? Type yes", default="no", err=True)
+        if answer.strip().lower() != "yes":
+            note("nothing was removed")
+            return 0
+        write(repr(purge(folder, deployed=deployed, confirmed=listed)).splitlines()[0])
+    return 0
+
+
+def _show_purge(listed: Any, *, as_json: bool) -> None:
+    if as_json:
+        write_json({"format": "lyncnb-purge/1", **listed.to_document()})
+        return
+    write(repr(listed))
+
+
+COMMANDS = (request_command, status_command, rekey_command, purge_command)

@@ -1,0 +1,62 @@
+"""What the commands are, as the first page of help shows them.
+
+Plain text and nothing imported, so that ``lyncnb --help`` answers as fast as Python starts:
+click alone takes longer to import than that.
+"""
+
+from __future__ import annotations
+
+#: Sections of the help page: title, then (command, what it does).
+SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Notebooks",
+        (
+            ("lab", "lay out a workspace and open the planning notebook in JupyterLab"),
+            ("run", "run a notebook without a browser, leave the executed copy and a page"),
+            ("share", "write a notebook as a static page; refuses what is secret"),
+            ("clean", "take widget state out of a notebook; refuses what is secret"),
+        ),
+    ),
+    (
+        "Planning",
+        (
+            ("plan", "list every certificate that a topology needs"),
+            ("check", "list the findings alone"),
+            ("explain", "say why each name is on each certificate of a server"),
+            ("finding", "say what a finding means and what to do"),
+        ),
+    ),
+    (
+        "Request folder",
+        (
+            ("request", "write keys, certification requests and the summary"),
+            ("status", "say where each request stands"),
+            ("rekey", "put the folder under another passphrase"),
+            ("purge", "remove what is expired, superseded or deployed; asks first"),
+        ),
+    ),
+)
+
+
+def summary_of(command: str) -> str:
+    """Say in a line what a command does; empty if there is no such command."""
+    return dict(pair for _, commands in SECTIONS for pair in commands).get(command, "")
+
+
+def overview() -> str:
+    """Write the first page of help."""
+    lines = [
+        "Usage: lyncnb COMMAND ...",
+        "",
+        "Plan the certificates of a Lync Server 2013 deployment before the servers exist.",
+    ]
+    for title, commands in SECTIONS:
+        lines += ["", f"{title}:", *(f"  {name:<9} {text}" for name, text in commands)]
+    lines += [
+        "",
+        "lyncnb COMMAND --help says more about one of them. lyncnb --version tells the version.",
+        "Exit status: 0 done; 1 refused or different; 2 unreadable or wrongly called;",
+        "3 the request folder or its passphrase needs attention.",
+        "",
+    ]
+    return "\n".join(lines)

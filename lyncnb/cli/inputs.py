@@ -1,0 +1,131 @@
+"""What several commands are given: a topology and how to plan it, a passphrase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from .output import note
+
+if TYPE_CHECKING:
+    from ..checks import Findings
+    from ..keys import Secret
+    from ..plan import CertificatePlan
+    from ..topology import Topology
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+_NOTES_SHOWN = 10
+
+
+def plan_arguments(command: _Command) -> _Command:
+    """Add what every command takes that makes a plan: TOPOLOGY, --product, --options."""
+    command = click.option(
+        "--options",
+        "options_file",
+        metavar="plan.toml",
+        help="Choices that the topology does not hold. Without it the defaults are used, "
+        "whatever lies beside the topology.",
+    )(command)
+    command = click.option(
+        "--product", metavar="NAME", help="Product whose rules are used (default lync2013)."
+    )(command)
+    return click.argument("topology", metavar="TOPOLOGY")(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """Add --json."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Write one JSON document and nothing else."
+    )(command)
+
+
+def passphrase_option(command: _Command) -> _Command:
+    """Add --passphrase-file."""
+    return click.option(
+        "--passphrase-file",
+        metavar="FILE",
+        help="File whose first line is the folder's passphrase. Without it the variable "
+        "LYNCNB_PASSPHRASE counts, then you are asked.",
+    )(command)
+
+
+def make_plan(
+    topology: str, product: str | None, options_file: str | None
+) -> tuple[CertificatePlan, Findings]:
+    """Read a topology, plan it and look at the plan.
+
+    Parameters
+    ----------
+    topology : str
+        Path of the table.
+    product : str or None
+        Beats the product that the options name.
+    options_file : str or None
+        Path of a ``plan.toml``.
+
+    Returns
+    -------
+    plan : CertificatePlan
+        Every certificate that the topology needs.
+    findings : Findings
+        What the checks say about it.
+
+    Raises
+    ------
+    LyncnbError
+        If the topology, the options or the product's rules cannot be read.
+    """
+    from ..checks import check_plan
+    from ..derive import plan_certificates
+    from ..options import PlanOptions
+    from ..rules import load_rules
+    from ..topology import read_topology
+
+    table = read_topology(topology)
+    options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
+    if product:
+        options = replace(options, product=product)
+    if not options_file:
+        _tell_of_unused_options(topology)
+    _tell_of_clean_ups(table)
+    plan = plan_certificates(table, load_rules(options.product), options=options)
+    return plan, check_plan(plan)
+
+
+def _tell_of_unused_options(topology: str) -> None:
+    beside = Path(topology).with_name("plan.toml")
+    if beside.is_file():
+        note(f"note: {beside} was not used; give it with --options {beside}")
+
+
+def _tell_of_clean_ups(table: Topology) -> None:
+    for item in table.notes[:_NOTES_SHOWN]:
+        change = f': "{item.before}" -> "{item.after}"' if item.before or item.after else ""
+        note(f"note: {table.source} {item.where}{change} ({item.message})")
+    if len(table.notes) > _NOTES_SHOWN:
+        note(f"note: … and {len(table.notes) - _NOTES_SHOWN:,} more such clean-ups")
+
+
+def get_passphrase(passphrase_file: str | None, *, is_new: bool = False) -> Secret:
+    """Get the passphrase of a request folder.
+
+    Parameters
+    ----------
+    passphrase_file : str or None
+        Its first line is the passphrase.
+    is_new : bool, optional
+        Whether the folder is new, so that a person is asked twice.
+
+    Returns
+    -------
+    Secret
+        At least 12 characters.
+    """
+    from ..passphrase import ask_passphrase
+
+    return ask_passphrase(confirm=is_new, file=passphrase_file)

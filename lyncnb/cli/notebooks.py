@@ -1,0 +1,90 @@
+"""The commands about notebooks: lab, run, share, clean."""
+
+from __future__ import annotations
+
+import click
+
+from .inputs import get_passphrase, passphrase_option
+from .output import progress_bar, write
+
+
+@click.command("lab")
+@click.argument("folder", metavar="[FOLDER]", required=False)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option("--port", type=click.IntRange(1, 65535), help="TCP port on the loopback interface.")
+def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
+    """Lay out a workspace in FOLDER (default: work) and open the planning notebook.
+
+    Notebooks and sample topologies are copied; nothing that is there is overwritten. JupyterLab
+    listens on the loopback interface only and always asks for its token, which is part of the
+    address that it prints. It runs until you stop it with Ctrl-C.
+    """
+    from ..workspace import DEFAULT_FOLDER, open_lab
+
+    open_lab(folder or DEFAULT_FOLDER, browser=not no_browser, port=port)
+    return 0
+
+
+@click.command("run")
+@click.argument("notebook", metavar="[NOTEBOOK]", required=False)
+@passphrase_option
+def run_command(notebook: str | None, passphrase_file: str | None) -> int:
+    """Run NOTEBOOK from top to bottom without a browser.
+
+    The executed copy and a static page are left beside it; NOTEBOOK itself is not changed.
+    Without NOTEBOOK a workspace is laid out in work/ and its planning notebook runs.
+
+    Exit status: 0; 1 if a cell failed.
+    """
+    from ..notebook_run import run_notebook
+    from ..workspace import lay_out
+
+    progress, finish = progress_bar("cells")
+    try:
+        done = run_notebook(
+            notebook or lay_out(),
+            # Asked for only if a cell asks; a kernel must never inherit it.
+            passphrase=lambda: get_passphrase(passphrase_file),
+            progress=progress,
+        )
+    finally:
+        finish()
+    write(f"{done.cells} cells ran")
+    write(f"  executed copy: {done.executed}")
+    write(f"  static page:   {done.page}")
+    return 0
+
+
+@click.command("share")
+@click.argument("notebook", metavar="NOTEBOOK")
+@click.option("-o", "output", metavar="FILE.html", help="The page (default: beside the notebook).")
+def share_command(notebook: str, output: str | None) -> int:
+    """Write NOTEBOOK as a static page that can be sent to others.
+
+    Refused if a cell or an output holds a private key or a passphrase.
+
+    Exit status: 0; 1 if it was refused.
+    """
+    from ..notebook_files import share_notebook
+
+    write(f"written: {share_notebook(notebook, output)}")
+    return 0
+
+
+@click.command("clean")
+@click.argument("notebook", metavar="NOTEBOOK")
+def clean_command(notebook: str) -> int:
+    """Take the state of widgets out of NOTEBOOK and leave their static form.
+
+    Refused if a cell or an output holds a private key or a passphrase.
+
+    Exit status: 0; 1 if it was refused.
+    """
+    from ..notebook_files import clean_notebook
+
+    changed = clean_notebook(notebook)
+    write(f"{notebook}: {'cleaned' if changed else 'nothing to clean'}")
+    return 0
+
+
+COMMANDS = (lab_command, run_command, share_command, clean_command)

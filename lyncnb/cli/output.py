@@ -1,0 +1,258 @@
+"""What the commands write: text for a terminal, one JSON document, tables that fit.
+
+Names come from other people's files, so nothing that a terminal would obey goes out, and a
+terminal that cannot show a character gets a question mark, not a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TextIO
+
+from ..tables import cell_text
+
+_GAP = "  "
+
+
+def prepare_streams() -> None:
+    """Let no character stop a command: what a stream cannot encode becomes ``?``."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def write(text: str = "") -> None:
+    """Write lines to standard output."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def note(text: str) -> None:
+    """Write lines to standard error."""
+    if sys.stderr is not None:
+        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.flush()
+
+
+def write_bytes_out(data: bytes) -> None:
+    """Write a finished document to standard output, whatever the terminal's encoding is."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        sys.stdout.write(data.decode("utf-8", "replace"))
+        return
+    sys.stdout.flush()
+    buffer.write(data)
+
+
+def write_json(document: Any) -> None:
+    """Write one JSON document, UTF-8, to standard output."""
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    write_bytes_out(text.encode("utf-8", "replace") + b"\n")
+
+
+def printable(text: str) -> str:
+    r"""Replace what a terminal would obey: escape sequences, other controls, text direction.
+
+    Returns
+    -------
+    str
+        The text with such characters as ``\x1b`` or ``\u202e``; line breaks and tabs stay.
+    """
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(
+        character
+        if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """Return the columns of the terminal behind a stream, None if there is no terminal."""
+    if stream is None or not stream.isatty():
+        return None
+    return shutil.get_terminal_size().columns
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table: fitted to a terminal, or one wide line per row into a pipe or file."""
+    for line in table_lines(columns, list(rows), width=terminal_width(sys.stdout)):
+        write(line)
+
+
+def table_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | None
+) -> list[str]:
+    """Lay out a table as lines of text.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        m headings.
+    rows : sequence of sequences
+        n rows of m values.
+    width : int or None
+        Characters to fit in; None for no limit, one line per row.
+
+    Returns
+    -------
+    list of str
+        Lines without trailing blanks. If the columns cannot be so narrow without breaking a
+        word, each row is a block of one line per value instead: host names must stay whole to
+        be read and copied.
+    """
+    cells = [[printable(cell_text(value)).replace("\n", " ") for value in row] for row in rows]
+    by_column = list(zip(columns, *cells, strict=True))
+    widths = [max(map(display_width, column)) for column in by_column]
+    if width is not None:
+        fitted = _fitted(
+            widths,
+            [_longest_word(column) for column in by_column],
+            width - len(_GAP) * (len(columns) - 1),
+        )
+        if fitted is None:
+            return _blocks(columns, cells, width)
+        widths = fitted
+    lines = _row_lines(columns, widths)
+    lines.append(_GAP.join("-" * column for column in widths))
+    for row in cells:
+        lines.extend(_row_lines(row, widths))
+    return lines
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    return max(display_width(word) for text in texts for word in text.split(" "))
+
+
+def _fitted(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int] | None:
+    """Share the room among the columns; None if not even every longest word fits."""
+    widths = list(least)
+    spare = room - sum(widths)
+    if spare < 0:
+        return None
+    # Columns that need little get it all; the rest goes in equal parts to the wide ones.
+    needs = sorted(range(len(widths)), key=lambda place: wanted[place] - least[place])
+    for left, place in zip(range(len(needs), 0, -1), needs, strict=True):
+        more = min(wanted[place] - least[place], spare // left)
+        widths[place] += more
+        spare -= more
+    return widths
+
+
+def display_width(text: str) -> int:
+    """Count the columns that a text takes on a terminal; East Asian wide characters take two."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.combining(character)
+        else 2
+        if unicodedata.east_asian_width(character) in "WF"
+        else 1
+        for character in text
+    )
+
+
+def _row_lines(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    wrapped = [wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+    height = max(map(len, wrapped))
+    lines = []
+    for number in range(height):
+        parts = [
+            (cell[number] if number < len(cell) else "", width)
+            for cell, width in zip(wrapped, widths, strict=True)
+        ]
+        padded = (text + " " * (width - display_width(text)) for text, width in parts)
+        lines.append(_GAP.join(padded).rstrip())
+    return lines
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Break a text into lines of at most so many columns, at blanks where it can.
+
+    Returns
+    -------
+    list of str
+        At least one line.
+    """
+    if display_width(text) <= width:
+        return [text]
+    lines, line = [], ""
+    for word in text.split(" "):
+        candidate = f"{line} {word}" if line else word
+        if display_width(candidate) <= width:
+            line = candidate
+            continue
+        if line:
+            lines.append(line)
+        *whole, line = _chopped(word, width)
+        lines.extend(whole)
+    lines.append(line)
+    return lines
+
+
+def _chopped(word: str, width: int) -> list[str]:
+    parts, part, used = [], "", 0
+    for character in word:
+        columns = display_width(character)
+        if part and used + columns > width:
+            parts.append(part)
+            part, used = "", 0
+        part, used = part + character, used + columns
+    return [*parts, part]
+
+
+def _blocks(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[str]:
+    label = max(map(display_width, columns)) + len(_GAP)
+    lines: list[str] = []
+    for row in cells:
+        for heading, cell in zip(columns, row, strict=True):
+            if cell:
+                first, *rest = wrap(cell, max(width - label, 20))
+                lines.append(heading + " " * (label - display_width(heading)) + first)
+                lines.extend(" " * label + line for line in rest)
+        lines.append("")
+    return lines[:-1]
+
+
+def indented(text: str, prefix: str = "  ") -> str:
+    """Indent and, on a terminal, wrap a paragraph."""
+    width = terminal_width(sys.stdout)
+    if width is None:
+        return textwrap.indent(text, prefix)
+    lines = (prefix + line for line in wrap(text, max(width - len(prefix), 20)))
+    return "\n".join(lines)
+
+
+def progress_bar(what: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:
+    """Make a progress callback that draws a bar, if standard error is a terminal.
+
+    Parameters
+    ----------
+    what : str
+        What is counted, e.g. ``requests``.
+
+    Returns
+    -------
+    progress : callable or None
+        To be called with (done, total) or one tuple that begins so; None without a terminal.
+    finish : callable
+        Takes the bar away.
+    """
+    if terminal_width(sys.stderr) is None:
+        return None, lambda: None
+    from tqdm import tqdm
+
+    bar = tqdm(unit=f" {what}", leave=False, file=sys.stderr, dynamic_ncols=True)
+
+    def progress(*position: Any) -> None:
+        done, total = position[0][:2] if len(position) == 1 else position[:2]
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return progress, bar.close

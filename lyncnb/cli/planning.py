@@ -1,0 +1,159 @@
+"""The commands that plan and write no request: plan, check, explain, finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .inputs import json_option, make_plan, plan_arguments
+from .output import indented, note, write, write_bytes_out, write_table
+
+if TYPE_CHECKING:
+    from ..checks import Findings
+    from ..plan import PlannedCertificate
+    from ..rules import CheckRule
+
+_PLAN_COLUMNS = ("Role", "Servers", "Type", "Subject name", "SAN", "Issuer", "Key")
+
+
+@click.command("plan")
+@plan_arguments
+@json_option
+@click.option("-o", "output", metavar="FILE", help="Write .csv, .xlsx, .html, .md or .json.")
+def plan_command(
+    topology: str, product: str | None, options_file: str | None, as_json: bool, output: str | None
+) -> int:
+    """List every certificate that TOPOLOGY needs, then the findings.
+
+    Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
+    """
+    from ..summary import check_format, plan_json, totals, write_plan_table
+
+    if output:
+        check_format(Path(output).suffix.lower())
+    plan, findings = make_plan(topology, product, options_file)
+    if output:
+        _write_file(output, write_plan_table(plan, findings, Path(output).suffix.lower()))
+    if as_json:
+        write_bytes_out(plan_json(plan, findings))
+    elif not output:
+        write_table(_PLAN_COLUMNS, [_plan_row(certificate) for certificate in plan.certificates])
+        write()
+        _write_findings(findings)
+    if not as_json:
+        write(totals(plan, findings))
+    return 1 if findings.has_errors else 0
+
+
+@click.command("check")
+@plan_arguments
+@json_option
+def check_command(
+    topology: str, product: str | None, options_file: str | None, as_json: bool
+) -> int:
+    """List what is wrong or odd about the plan of TOPOLOGY.
+
+    Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
+    """
+    from ..summary import plan_json, totals
+
+    plan, findings = make_plan(topology, product, options_file)
+    if as_json:
+        write_bytes_out(plan_json(plan, findings, certificates=False))
+    else:
+        _write_findings(findings)
+        write(totals(plan, findings))
+    return 1 if findings.has_errors else 0
+
+
+@click.command("explain")
+@plan_arguments
+@click.argument("server", metavar="SERVER")
+def explain_command(
+    topology: str, product: str | None, options_file: str | None, server: str
+) -> int:
+    """Say why each name is on each certificate of SERVER, with its source.
+
+    Exit status: 0; 2 if TOPOLOGY cannot be read or has no such server.
+    """
+    plan, _ = make_plan(topology, product, options_file)
+    write(str(plan.explain(server)))
+    return 0
+
+
+@click.command("finding")
+@click.argument("code", metavar="CODE")
+@click.option(
+    "--product", metavar="NAME", default="lync2013", show_default=True,
+    help="Product whose rules are used.",
+)  # fmt: skip
+def finding_command(code: str, product: str) -> int:
+    """Say what a finding means, how grave it is, what to do, and who says so.
+
+    Exit status: 0; 2 if there is no such finding.
+    """
+    rule = _find_rule(code, product)
+    write(f"{rule.code} ({rule.severity}): {rule.title}")
+    write(indented(rule.meaning))
+    write(indented(f"hint: {rule.hint}"))
+    write(indented(f"source: {rule.source}"))
+    return 0
+
+
+def _find_rule(code: str, product: str) -> CheckRule:
+    import difflib
+
+    from ..errors import LyncnbError
+    from ..rules import load_rules
+
+    known = load_rules(product).checks
+    wanted = code.strip().lower().replace("_", "-")
+    if wanted in known:
+        return known[wanted]
+    near = difflib.get_close_matches(wanted, known, n=5, cutoff=0.4)
+    raise LyncnbError(
+        f'there is no finding "{code}"',
+        hint=f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}",
+    )
+
+
+def _plan_row(certificate: PlannedCertificate) -> tuple[object, ...]:
+    return (
+        certificate.role,
+        ", ".join(certificate.servers),
+        ", ".join(certificate.usages),
+        certificate.subject.common_name,
+        ", ".join(certificate.names),
+        certificate.issuer,
+        str(certificate.key),
+    )
+
+
+def _write_findings(findings: Findings) -> None:
+    for finding in findings:
+        write(f"{finding.severity}: {finding.message}")
+        write(indented(f"about {finding.about} [{finding.code}]"))
+        if finding.hint:
+            write(indented(f"hint: {finding.hint}"))
+        write(indented(f"source: {finding.source}"))
+        write()
+
+
+def _write_file(output: str, data: bytes) -> None:
+    from ..errors import BundleError, PlanError
+    from ..files import replace
+
+    path = Path(output)
+    if path.is_dir():
+        raise PlanError(f"{output} is a folder", hint="give the name of a file, e.g. plan.xlsx")
+    try:
+        replace(path, data, 0o644)
+    except BundleError as error:
+        # Exit status 3 is for request folders; this is a file of the planner's own.
+        raise PlanError(error.message, hint=error.hint) from None
+    note(f"written: {output}")
+
+
+COMMANDS = (plan_command, check_command, explain_command, finding_command)
