@@ -1,0 +1,5 @@
+"""The panels of the notebook: plan, export, follow. They hold no rule and no fact of their own."""
+
+from .editor import PlanEditor
+
+__all__ = ["PlanEditor"]

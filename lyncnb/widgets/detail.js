@@ -1,0 +1,40 @@
+// What the chosen servers get: each certificate, each name on it, and why it is there.
+
+function makeDetail() {
+  const title = h("h3", { class: "lc-title" }, "What the server gets");
+  const body = h("div", { class: "lc-detail-body" });
+  const panel = h("section", { class: "lc-detail", "aria-label": "What the chosen servers get" },
+    title, body);
+
+  function certificate(found, open) {
+    const facts = [found.subject, found.key, `${found.issuer} CA`, found.shared]
+      .filter(Boolean).join(" · ");
+    const rows = found.names.map((entry) => [
+      h("code", {}, entry.name || "(no name)"), entry.place, entry.why,
+      h("span", { class: "lc-source" }, entry.source),
+    ]);
+    return h("details", { class: "lc-certificate", open },
+      h("summary", {}, h("strong", {}, found.title), ` for ${found.owner} `,
+        h("span", { class: "lc-facts" }, facts)),
+      table(`Names on ${found.id}`, ["Name", "Where", "Why", "Source"], rows));
+  }
+
+  function finding(found) {
+    return h("li", { class: "lc-finding" }, severityTag(found.severity, found.severity), " ",
+      found.message, found.hint ? h("div", { class: "lc-help" }, found.hint) : null);
+  }
+
+  return {
+    panel,
+    show(message) {
+      title.textContent = message.title;
+      const few = message.certificates.length <= 3;
+      body.replaceChildren(
+        message.note ? h("p", { class: "lc-hint" }, message.note) : "",
+        message.findings.length
+          ? h("ul", { class: "lc-findings" }, ...message.findings.map(finding)) : "",
+        ...message.certificates.map((found) => certificate(found, few)),
+      );
+    },
+  };
+}

@@ -1,0 +1,218 @@
+"""A topology and its options while a planner changes them, with the way back. Knows no widget.
+
+Guards the truth of the plan editor: every change passes here, and what ``Topology`` or
+``PlanOptions`` refuse changes nothing. Each state is a pair of frozen values, so undo is going
+back to the pair before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..columns import column, topology_columns
+from ..errors import LyncnbError
+from ..options import PlanOptions
+from ..topology import Topology
+from .sheet import group_names
+
+STEPS_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the planner has at one moment; ``said`` is what led there."""
+
+    topology: Topology
+    ids: tuple[int, ...]  # names of the rows for good: 0 … n-1 are those of the loaded file
+    options: PlanOptions
+    said: str = ""
+
+
+class Draft:
+    """The state in force, those before it, and those that were undone."""
+
+    def __init__(self, topology: Topology, options: PlanOptions):
+        self.loaded = State(
+            topology=topology, ids=tuple(range(len(topology.cells))), options=options
+        )
+        self.state = self.loaded
+        self.past: list[State] = []
+        self.future: list[State] = []
+        self._next_id = len(topology.cells)
+
+    @property
+    def topology(self) -> Topology:
+        """The topology in force."""
+        return self.state.topology
+
+    @property
+    def options(self) -> PlanOptions:
+        """The options in force."""
+        return self.state.options
+
+    def server_names(self) -> list[str]:
+        """Give each row its server's name."""
+        at = self.topology.columns.index("server_fqdn")
+        return [row[at] for row in self.topology.cells]
+
+    def places(self, ids: Iterable[int]) -> list[int]:
+        """Find rows by their ids; those that are gone are left out."""
+        place = {row_id: n for n, row_id in enumerate(self.state.ids)}
+        return sorted(place[row_id] for row_id in set(ids) if row_id in place)
+
+    # -- changes
+    def set_cells(self, ids: Iterable[int], name: str, value: str) -> None:
+        """Set one column of some rows; of their pools, where the column is the pool's.
+
+        Raises
+        ------
+        TopologyError
+            If the value or the topology that it makes is refused.
+        """
+        places = self.places(ids)
+        if not places:
+            raise LyncnbError("no server is selected", hint="tick the servers first")
+        targets = self._targets(name, places)
+        text = self._shown(name, value)
+        self._set(name, targets, value, f"{title(name)} of {_servers(places, self)}: {text}")
+
+    def set_everywhere(self, name: str, value: str) -> None:
+        """Set a column for the whole deployment: in each row that fills it, else in the first.
+
+        A yes or no of pools is set for every pool that heeds it.
+        """
+        facts = column(name)
+        if facts.scope == "pool":
+            at = self.topology.columns.index("role")
+            rows = enumerate(self.topology.cells)
+            places = [n for n, row in rows if facts.heeded_by(row[at])]
+            targets = self._targets(name, places)
+        else:
+            texts = self._texts(name)
+            targets = [n for n, text in enumerate(texts) if text] if value else range(len(texts))
+            targets = list(targets) or [0]
+        self._set(name, targets, value, f"{facts.title}: {self._shown(name, value)}")
+
+    def _targets(self, name: str, places: Sequence[int]) -> list[int]:
+        """Find the rows to write in so that the groups of these rows get one value."""
+        known = {facts.name: facts for facts in topology_columns()}
+        scope = known[name].scope if name in known else "server"
+        if scope == "server":
+            return list(places)
+        groups = group_names(self.topology, scope)
+        first: dict[str, int] = {}
+        for place in places:
+            first.setdefault(groups[place], place)
+        filled = [n for n, text in enumerate(self._texts(name)) if text and groups[n] in first]
+        missing = set(first) - {groups[place] for place in filled}
+        return sorted({*filled, *(first[group] for group in missing)})
+
+    def _set(self, name: str, places: Sequence[int], value: str, said: str) -> None:
+        if all(text == value for text in (self._texts(name)[place] for place in places)):
+            return
+        topology = self.topology.with_cells({place: {name: value} for place in places})
+        self._enter(replace(self.state, topology=topology, said=said))
+
+    def add_server(self, values: Mapping[str, str]) -> int:
+        """Add a row at the end and give its id.
+
+        Raises
+        ------
+        TopologyError
+            If it cannot be a server of this topology.
+        """
+        topology = self.topology.with_rows(add=[{k: v for k, v in values.items() if v}])
+        ids = (*self.state.ids, self._next_id)
+        self._next_id += 1
+        said = f"added {values.get('server_fqdn', '')}"
+        self._enter(replace(self.state, topology=topology, ids=ids, said=said))
+        return ids[-1]
+
+    def remove(self, ids: Iterable[int]) -> None:
+        """Take rows out.
+
+        Raises
+        ------
+        TopologyError
+            If nothing would be left, or what is left is no topology.
+        """
+        places = self.places(ids)
+        if not places:
+            raise LyncnbError("no server is selected", hint="tick the servers first")
+        said = f"removed {_servers(places, self)}"
+        topology = self.topology.with_rows(remove=places)
+        gone = set(places)
+        kept = tuple(row_id for n, row_id in enumerate(self.state.ids) if n not in gone)
+        self._enter(replace(self.state, topology=topology, ids=kept, said=said))
+
+    def set_options(self, said: str, **values: object) -> None:
+        """Change some options.
+
+        Raises
+        ------
+        OptionsError
+            If an option cannot have its value.
+        """
+        options = replace(self.options, **values)
+        if options != self.options:
+            self._enter(replace(self.state, options=options, said=said))
+
+    def enter(self, topology: Topology, ids: tuple[int, ...], said: str) -> None:
+        """Take over a topology that was made elsewhere, as one step."""
+        self._next_id = max(self._next_id, max(ids, default=-1) + 1)
+        self._enter(replace(self.state, topology=topology, ids=ids, said=said))
+
+    def new_ids(self, count: int) -> tuple[int, ...]:
+        """Give ids that no row ever had."""
+        return tuple(range(self._next_id, self._next_id + count))
+
+    # -- the way back
+    def undo(self) -> str:
+        """Go back one step and say which, or "" at the beginning."""
+        if not self.past:
+            return ""
+        said = self.state.said
+        self.future.append(self.state)
+        self.state = self.past.pop()
+        return said
+
+    def redo(self) -> str:
+        """Go forward again and say what was done, or "" at the end."""
+        if not self.future:
+            return ""
+        self.past.append(self.state)
+        self.state = self.future.pop()
+        return self.state.said
+
+    def reset(self) -> None:
+        """Go back to the loaded file, as a step that can be undone."""
+        now, first = self.state, self.loaded
+        if now.topology is not first.topology or now.options != first.options:
+            self._enter(replace(first, said="back to the file as loaded"))
+
+    def _enter(self, state: State) -> None:
+        self.past.append(self.state)
+        del self.past[:-STEPS_KEPT]
+        self.future.clear()
+        self.state = state
+
+    def _texts(self, name: str) -> list[str]:
+        if name not in self.topology.columns:
+            return [""] * len(self.topology.cells)
+        at = self.topology.columns.index(name)
+        return [row[at] for row in self.topology.cells]
+
+    def _shown(self, name: str, value: str) -> str:
+        return " ".join(value.split()) or "blank"
+
+
+def title(name: str) -> str:
+    """Give the heading of a column that planners see."""
+    known = {facts.name: facts.title for facts in topology_columns()}
+    return known.get(name, name)
+
+
+def _servers(places: Sequence[int], draft: Draft) -> str:
+    names = draft.server_names()
+    return names[places[0]] if len(places) == 1 else f"{len(places):,} servers"

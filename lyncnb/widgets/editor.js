@@ -1,0 +1,103 @@
+// The plan editor: a live result on top, tabs below it. All that it knows comes from the kernel by
+// message, and every wish goes there; what is refused changes nothing.
+
+export default {
+  render({ model, el }) {
+    const send = (message) => model.send(message);
+    const speaker = makeSpeaker();
+    let state = {};
+
+    const name = h("h2", { class: "lc-name" });
+    const counts = h("div", { class: "lc-counts" });
+    const saved = h("span", { class: "lc-saved" });
+    const undo = button("Undo", () => send({ type: "undo" }), { "aria-keyshortcuts": "Control+Z" });
+    const redo = button("Redo", () => send({ type: "redo" }), { "aria-keyshortcuts": "Control+Y" });
+    const said = h("div", { role: "status", class: "lc-said" });
+
+    const servers = makeServers({ send, speaker, say: (text) => { said.textContent = text; } });
+    const form = makeForm(send);
+    const findings = makeFindings({ send, goToServer: (server) => {
+      tabs.show("servers");
+      servers.find(server);
+    } });
+    const changes = makeChanges(send);
+    const keep = makeKeep(send);
+    const tabs = makeTabs("Parts of the plan editor", [
+      { name: "servers", title: "Servers", panel: servers.panel },
+      { name: "options", title: "Deployment", panel: form.panel },
+      { name: "findings", title: "Findings", panel: findings.panel },
+      { name: "changes", title: "Changes", panel: changes.panel },
+      { name: "code", title: "Save", panel: keep.panel },
+    ], (shown) => { if (["findings", "changes", "code"].includes(shown)) send({ type: shown }); });
+
+    const root = h("div", { class: "lyncnb lc-editor", role: "group" },
+      h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), saved, undo, redo),
+      h("div", { role: "status", "aria-live": "polite", "aria-atomic": "true", class: "lc-live" },
+        counts),
+      said, speaker.box, tabs.list,
+      servers.panel, form.panel, findings.panel, changes.panel, keep.panel);
+    guardKeys(root);
+    root.addEventListener("keydown", (event) => {
+      const key = event.key.toLowerCase();
+      const typing = event.target.closest("input[type=text],input[type=search],textarea");
+      if (typing || !(event.ctrlKey || event.metaKey) || (key !== "z" && key !== "y")) return;
+      event.preventDefault();
+      send({ type: key === "y" || event.shiftKey ? "redo" : "undo" });
+    });
+
+    function chip(n, noun, kind) {
+      const words = `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+      if (kind && n) return h("span", { class: "lc-chip" }, severityTag(kind, words));
+      return h("span", { class: "lc-chip" }, words);
+    }
+
+    function showState(message) {
+      state = message;
+      const { counts: c } = message;
+      counts.replaceChildren(
+        chip(c.certificates, "certificate"), chip(c.public, "public certificate"),
+        chip(c.names, "name"), chip(c.error, "error", "error"), chip(c.warning, "warning", "warning"));
+      said.textContent = message.said || "";
+      saved.textContent = message.saved_words;
+      for (const [control, what, word] of [[undo, message.undo, "Undo"], [redo, message.redo, "Redo"]]) {
+        control.disabled = !what;
+        control.title = what ? `${word}: ${what}` : `Nothing to ${word.toLowerCase()}`;
+      }
+      tabs.retitle("findings", `Findings (${c.error + c.warning + c.notice})`);
+      tabs.retitle("changes", `Changes (${message.changes})`);
+      if (["findings", "changes", "code"].includes(tabs.current)) send({ type: tabs.current });
+    }
+
+    const answers = {
+      start(message) {
+        root.setAttribute("aria-label", `Plan editor for ${message.source}`);
+        name.textContent = message.source;
+        servers.start(message.columns);
+        form.start(message.groups);
+        keep.start(message);
+      },
+      columns: (message) => servers.start(message.columns),
+      rows: (message, buffers) => servers.rows(message, buffers),
+      state: showState,
+      options: (message) => form.values(message.values, message.odd),
+      explain: (message) => servers.detail.show(message),
+      findings: (message) => findings.show(message),
+      changes: (message) => changes.show(message),
+      code: (message) => keep.show(message),
+      added: (message) => servers.added(message.id),
+      saved: (message) => keep.saved(message),
+      refused(message) {
+        speaker.refuse(message.lines);
+        servers.refused();
+        keep.refused(message);
+      },
+      done: () => speaker.clear(),
+    };
+    const listen = (message, buffers) => answers[message.type]?.(message, buffers);
+    model.on("msg:custom", listen);
+    el.append(root);
+    tabs.show("servers");
+    send({ type: "ready" });
+    return () => { model.off("msg:custom", listen); servers.destroy(); };
+  },
+};

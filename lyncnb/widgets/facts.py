@@ -1,0 +1,223 @@
+"""What the browser is told of columns and options: labels, choices, help. No values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..columns import Column, topology_columns, topology_roles
+from ..options import HASHES, PlanOptions
+from ..rules import ISSUERS, LAYOUTS, PROFILES, Rules
+from ..topology import Topology
+from .sheet import FINDINGS, column_names
+
+SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
+ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
+_WIDE = ("fqdn", "fqdn_list", "url", "url_list")
+_KEYS = ("RSA 2048", "RSA 3072", "RSA 4096", "ECDSA 256", "ECDSA 384", "ECDSA 521")
+
+#: Columns of the table that belong to the whole deployment's panel, by how they are asked for.
+DEPLOYMENT = {
+    "sip_domains": "list",
+    "meet_urls": "list",
+    "dialin_url": "text",
+    "admin_url": "text",
+    "autodiscover": "choice",
+    "strict_dns": "choice",
+}
+_OPTIONS = {
+    "layout": ("choice", "Default and web certificates"),
+    "wildcard": ("flag", "Wildcards for simple URLs"),
+    "autodiscover_https": ("flag", "Autodiscover on port 443"),
+    "edge_member_names": ("flag", "Server names on Edge internal"),
+    "xmpp_host_names": ("flag", "xmpp host names on Edge external"),
+    "reverse_proxy_client_eku": ("flag", "Client authentication on reverse proxies"),
+    "autodiscover_internal_extra_domains": ("list", "Further internal Autodiscover domains"),
+    "profile": ("choice", "Rule profile"),
+    "key": ("choice", "Key"),
+    "hash": ("choice", "Hash of the request"),
+    "organization": ("text", "Organization (O)"),
+    "organizational_unit": ("text", "Organizational unit (OU)"),
+    "locality": ("text", "Locality (L)"),
+    "state": ("text", "State or province (ST)"),
+    "country": ("text", "Country (C)"),
+    "planned_issue_date": ("date", "Planned issue date"),
+    "validity_days": ("number", "Validity to ask for, days"),
+    "target_os": ("choice", "Target OS of all servers"),
+}
+_GROUPS = (
+    ("Certificates", ("layout", "wildcard", "autodiscover_https", "edge_member_names",
+                      "xmpp_host_names", "reverse_proxy_client_eku",
+                      "autodiscover_internal_extra_domains", "profile")),
+    ("Key and hash", ("key", "hash")),
+    ("Subject fields", ("organization", "organizational_unit", "locality", "state", "country")),
+    ("Dates and Windows", ("planned_issue_date", "validity_days", "target_os")),
+)  # fmt: skip
+LABELS = {name: label for name, (_, label) in _OPTIONS.items()} | {
+    "issuer": "Issuer",
+    "ca": "Target CA",
+    "accepted": "Accepted finding",
+}
+
+_OWN_COLUMN: Mapping[str, object] = {
+    "scope": "server",
+    "editable": True,
+    "search": True,
+    "least": 110,
+    "share": 1,
+    "help": "a column of your own; it is kept and plans nothing",
+}
+_FINDINGS_COLUMN: Mapping[str, object] = {
+    "name": FINDINGS,
+    "title": "Findings",
+    "scope": "server",
+    "shown": True,
+    "least": 130,
+    "share": 1,
+    "help": "what the checks say of this server",
+}
+
+
+def column_facts(topology: Topology, rules: Rules) -> list[Mapping[str, object]]:
+    """Describe every column of the table, the findings of a row last."""
+    known = {column.name: column for column in topology_columns()}
+    facts: list[Mapping[str, object]] = []
+    for name in column_names(topology):
+        if name in known:
+            facts.append(_known(known[name], rules))
+        else:
+            facts.append({**_OWN_COLUMN, "name": name, "title": name})
+    facts.append(_FINDINGS_COLUMN)
+    return facts
+
+
+def _known(column: Column, rules: Rules) -> dict[str, object]:
+    wide = column.kind in _WIDE
+    choices = [[choice, choice] for choice in column.choices]
+    if column.kind == "bool":
+        choices = [["true", "true"], ["false", "false"]]
+    if column.kind == "role":
+        choices = [
+            [role.id, f"{role.id} – {role.title}"]
+            for role in topology_roles()
+            if role.id in rules.roles
+        ]
+    whose = f" (of the {column.scope})" if column.scope != "server" else ""
+    return {
+        "name": column.name,
+        "title": column.title,
+        "scope": column.scope,
+        "help": column.help + whose,
+        "choices": choices,
+        "strict": column.kind in ("bool", "role", "choice"),
+        "required": column.required,
+        "fallback": column.default,
+        "editable": True,
+        "shown": column.name in SHOWN,
+        "always": column.name == "server_fqdn",
+        "add": column.name in ADDED,
+        "search": wide,
+        "least": 210 if column.name == "server_fqdn" else 160 if wide else 104,
+        "share": 3 if column.name == "server_fqdn" else 2 if wide else 1,
+    }
+
+
+def option_groups(rules: Rules) -> list[dict[str, object]]:
+    """Describe the fields of the deployment panel, group by group."""
+    known = {column.name: column for column in topology_columns()}
+    fields = [
+        {
+            "name": f"column:{name}",
+            "label": known[name].title,
+            "kind": kind,
+            "help": known[name].help + ("; one a line" if kind == "list" else ""),
+            "choices": [["true", "yes, for every pool"], ["false", "no, for no pool"]],
+        }
+        for name, kind in DEPLOYMENT.items()
+    ]
+    help_of = {name: meaning for name, _, meaning in PlanOptions().rows()}
+    choices = _choices()
+    groups: list[dict[str, object]] = [{"title": "Deployment", "fields": fields}]
+    for heading, names in _GROUPS:
+        fields = [
+            {
+                "name": name,
+                "label": _OPTIONS[name][1],
+                "kind": _OPTIONS[name][0],
+                "help": help_of[name],
+                "choices": choices.get(name, []),
+            }
+            for name in names
+        ]
+        groups.append({"title": heading, "fields": fields})
+    groups.insert(-1, _issuers(rules))
+    return groups
+
+
+def _choices() -> dict[str, list[list[str]]]:
+    systems = next(column.choices for column in topology_columns() if column.name == "target_os")
+    return {
+        "layout": [[layout, layout] for layout in LAYOUTS],
+        "profile": [[profile, profile] for profile in PROFILES],
+        "key": [[key, key] for key in _KEYS],
+        "hash": [[name, name] for name in HASHES],
+        "target_os": [["", "as each row says"], *([system, system] for system in systems)],
+    }
+
+
+def _issuers(rules: Rules) -> dict[str, object]:
+    rows = [{"key": "", "label": "Every certificate"}]
+    rows += [
+        {"key": issuer, "label": f"{issuer.capitalize()} certificates", "without": ["issuer"]}
+        for issuer in ISSUERS
+    ]
+    rows += [
+        {"key": key, "label": key, "note": issuer} for key, issuer in usage_issuers(rules).items()
+    ]
+    issuers = [["", "by the rules"], *([issuer, issuer] for issuer in ISSUERS)]
+    return {
+        "title": "Issuer and target CA",
+        "help": "A choice for one type beats the choice for every certificate; both beat the "
+        "Issuer column of the table, and that beats the rules.",
+        "by_usage": {
+            "caption": "Issuer and CA by type of certificate",
+            "rows": rows,
+            "options": [
+                {"name": "issuer", "label": "Issuer", "choices": issuers},
+                {"name": "ca", "label": "Target CA"},
+            ],
+        },
+    }
+
+
+def usage_issuers(rules: Rules) -> dict[str, str]:
+    """Give each usage, and each role without one, the issuer of the rules."""
+    found: dict[str, dict[str, None]] = {}
+    for rule in rules.certificates:
+        for key in rule.usages or (rule.role,):
+            found.setdefault(key, {})[rule.issuer] = None
+    return {key: " or ".join(issuers) for key, issuers in found.items()}
+
+
+def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
+    """Give name, text and odd label of each deployment column as it stands."""
+    roles_at = topology.columns.index("role")
+    for facts in topology_columns():
+        if facts.name not in DEPLOYMENT:
+            continue
+        kind = DEPLOYMENT[facts.name]
+        if kind == "choice":
+            heeding = [pool for pool in topology.pools if facts.heeded_by(pool.role)]
+            on = {facts.name in pool.flags for pool in heeding} or {facts.default == "true"}
+            text = "mixed" if len(on) > 1 else "true" if on.pop() else "false"
+            yield facts.name, text, "different by pool"
+            continue
+        texts = {}
+        if facts.name in topology.columns:
+            at = topology.columns.index(facts.name)
+            texts = dict.fromkeys(row[at] for row in topology.cells if row[at] and row[roles_at])
+        separator = "\n" if kind == "list" else " "
+        if len(texts) > 1:
+            yield facts.name, separator.join(texts), "different by site"
+        else:
+            text = next(iter(texts), "")
+            yield facts.name, "\n".join(text.split(";")) if kind == "list" else text, ""

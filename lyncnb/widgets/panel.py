@@ -1,0 +1,127 @@
+"""What every panel is: one anywidget with plain JavaScript, and errors shown where one looks.
+
+Guards the notebook: values travel as messages and never as traits, so that a saved notebook holds
+none of them, with or without widget state.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+from IPython.display import DisplayHandle, display
+
+from ..errors import LyncnbError, Problem
+
+_HERE = Path(__file__).parent
+_PROBLEMS_SHOWN = 6
+
+
+def read_scripts(*names: str) -> str:
+    """Join JavaScript files of this folder into one module; no bundler and no network."""
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+class Panel(anywidget.AnyWidget):
+    """A widget that answers messages and tells every error in the panel.
+
+    Parameters
+    ----------
+    answers : mapping of str to callable
+        By ``type`` of a message, what answers it; called with the message.
+    """
+
+    _css = _HERE / "panel.css"
+
+    def __init__(self, answers: Mapping[str, Callable[[dict], None]], **traits: Any):
+        super().__init__(**traits)
+        self._answers = dict(answers)
+        self.on_msg(self._receive)
+
+    def _receive(self, _: object, message: Any, __: object) -> None:
+        kind = message.get("type") if isinstance(message, dict) else None
+        if kind in self._answers:
+            self.guarded(kind, lambda: self._answers[kind](message))
+
+    def guarded(self, about: str, work: Callable[[], None]) -> bool:
+        """Do something; what goes wrong is told in the panel and nowhere else.
+
+        Returns
+        -------
+        bool
+            Whether it went well.
+        """
+        try:
+            work()
+        except LyncnbError as error:
+            self.refuse(about, error_lines(error), occupied=getattr(error, "occupied", False))
+            return False
+        except Exception as error:  # an invisible error would look like a panel that is dead
+            self.refuse(about, unexpected_lines(error))
+            return False
+        return True
+
+    def refuse(self, about: str, lines: list[str], **more: object) -> None:
+        """Tell why something was not done."""
+        self.send({"type": "refused", "about": about, "lines": lines, **more})
+
+
+def error_lines(error: LyncnbError) -> list[str]:
+    """Write an error as the planner reads it: what, where, and what to do. Plain lines."""
+    problems = error.problems[:_PROBLEMS_SHOWN]
+    lines = [f"Not done: {error.message}"]
+    if len(error.problems) == 1:
+        lines = [f"Not done: {_sentence(problems[0])}"]
+    else:
+        lines += [_sentence(problem) for problem in problems]
+    if len(error.problems) > len(problems):
+        lines.append(f"… and {len(error.problems) - len(problems)} more")
+    hints = [problem.hint for problem in problems] + [error.hint]
+    lines += [f"What to do: {hint}" for hint in dict.fromkeys(hints) if hint]
+    return lines
+
+
+def _sentence(problem: Problem) -> str:
+    return f"{problem.message} ({problem.where})" if problem.where else problem.message
+
+
+def unexpected_lines(error: Exception) -> list[str]:
+    """Say that lyncnb is at fault: the place in it, but no value, which could be a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
+    place = f" at {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""
+    return [
+        "Not done: an error in lyncnb itself. Nothing was changed.",
+        f"It is {type(error).__name__}{place}.",
+        "What to do: save your work; then do it another way, or report these lines.",
+    ]
+
+
+class StaticForm:
+    """The table below a live panel, for whoever opens the notebook without a kernel.
+
+    The page hides it while the panel is alive (``panel.css``); it is brought up to date with the
+    panel, so a notebook saved at any moment shows what was there.
+    """
+
+    def __init__(self) -> None:
+        self._handle: DisplayHandle | None = None
+        self._shown = ""
+
+    def show(self, page: str, text: str) -> None:
+        """Display the form once, beneath what the cell has shown."""
+        self._shown = page
+        self._handle = display(_bundle(page, text), raw=True, display_id=True)
+
+    def update(self, page: str, text: str) -> None:
+        """Bring it up to date, if it was displayed."""
+        if self._handle is not None and page != self._shown:
+            self._shown = page
+            self._handle.update(_bundle(page, text), raw=True)
+
+
+def _bundle(page: str, text: str) -> dict[str, str]:
+    return {"text/html": f'<div class="lyncnb-static">{page}</div>', "text/plain": text}

@@ -1,0 +1,237 @@
+"""Every choice of a plan editor as Python that repeats it, and as two files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from .. import files
+from ..errors import LyncnbError
+from ..fields import KeyParameters
+from ..options import DEFAULT_OPTIONS, PlanOptions
+from ..topology import Topology, read_topology
+from .draft import State, title
+from .facts import LABELS
+
+TOPOLOGY_FILE = "topology.csv"
+OPTIONS_FILE = "plan.toml"
+_WIDTH = 96
+Server = str | tuple[str, str]  # the role as well, where a server has several rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edits:
+    """What leads from one table to another: rows by name, so that the order of rows is free."""
+
+    change: tuple[tuple[tuple[Server, ...], dict[str, str]], ...] = ()
+    add: tuple[dict[str, str], ...] = ()
+    remove: tuple[Server, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.change or self.add or self.remove)
+
+
+class FolderOccupied(LyncnbError):
+    """The folder holds a plan that this editor has not made."""
+
+    code = "folder"
+    exit_status = 3
+    occupied = True
+
+
+def server_keys(topology: Topology) -> list[Server]:
+    """Name each row: by its server, and by its role too where the server has several rows."""
+    server, role = (topology.columns.index(name) for name in ("server_fqdn", "role"))
+    seen: dict[str, int] = {}
+    for row in topology.cells:
+        seen[row[server]] = seen.get(row[server], 0) + 1
+    return [
+        str(row[server]) if seen[row[server]] == 1 else (str(row[server]), row[role])
+        for row in topology.cells
+    ]
+
+
+def edits_between(loaded: State, now: State) -> Edits:
+    """Find what leads from the loaded table to the one in force."""
+    columns = now.topology.columns
+    at = {name: place for place, name in enumerate(loaded.topology.columns)}
+    before = {
+        row_id: tuple(row[at[name]] if name in at else "" for name in columns)
+        for row_id, row in zip(loaded.ids, loaded.topology.cells)
+    }
+    keys = dict(zip(loaded.ids, server_keys(loaded.topology)))
+    groups: dict[tuple[tuple[str, str], ...], list[Server]] = {}
+    added = []
+    for row_id, row in zip(now.ids, now.topology.cells):
+        if row_id not in before:
+            added.append({name: str(text) for name, text in zip(columns, row) if text})
+        elif row != before[row_id]:
+            pairs = zip(columns, row, before[row_id])
+            values = tuple((name, str(text)) for name, text, old in pairs if text != old)
+            groups.setdefault(values, []).append(keys[row_id])
+    left = set(now.ids)
+    return Edits(
+        change=tuple((tuple(servers), dict(values)) for values, servers in groups.items()),
+        add=tuple(added),
+        remove=tuple(keys[row_id] for row_id in loaded.ids if row_id not in left),
+    )
+
+
+def option_changes(loaded: PlanOptions, now: PlanOptions) -> dict[str, object]:
+    """Give the options that differ, as plain Python values."""
+    changed = {}
+    for item in fields(PlanOptions):
+        value = getattr(now, item.name)
+        if value != getattr(loaded, item.name):
+            changed[item.name] = plain(value)
+    return changed
+
+
+def plain(value: object) -> object:
+    """Write an option's value with nothing but texts, numbers, tuples and dicts."""
+    if isinstance(value, KeyParameters):
+        return f"{value.algorithm} {value.bits}"
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple):
+        return tuple(str(item) for item in value)
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return str(value)  # a date
+
+
+def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
+    """List what differs: server or options, column, before, after."""
+    rows = []
+    columns = now.topology.columns
+    at = {name: place for place, name in enumerate(loaded.topology.columns)}
+    before = dict(zip(loaded.ids, loaded.topology.cells))
+    server = loaded.topology.columns.index("server_fqdn")
+    here = columns.index("server_fqdn")
+    for row_id, row in zip(now.ids, now.topology.cells):
+        old = before.get(row_id)
+        if old is None:
+            texts = "; ".join(str(text) for text in row[here + 1 :] if text)
+            rows.append((str(row[here]), "(whole row)", "", f"added: {texts}"))
+            continue
+        for name, text in zip(columns, row):
+            was = old[at[name]] if name in at else ""
+            if text != was:
+                rows.append((str(old[server]), title(name), str(was), str(text)))
+    left = set(now.ids)
+    rows += [
+        (str(row[server]), "(whole row)", "there", "removed")
+        for row_id, row in before.items()
+        if row_id not in left
+    ]
+    for name, value in option_changes(loaded.options, now.options).items():
+        was = plain(getattr(loaded.options, name))
+        rows.append(("(options)", LABELS.get(name, name), _text(was), _text(value)))
+    return rows
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key or 'all'} = {text}" for key, text in value.items())
+    if isinstance(value, tuple):
+        return "; ".join(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def to_code(loaded: State, now: State) -> str:
+    """Write the Python that makes an editor with every choice made so far.
+
+    It stands in place of the cell that makes the editor, after those that make ``topology`` and
+    ``rules``.
+    """
+    lines = ["import lyncnb as ln", "", "editor = ln.PlanEditor(topology, rules)"]
+    options = option_changes(DEFAULT_OPTIONS, now.options)
+    if options:
+        arguments = [f"{name}={_literal(value, 4)}" for name, value in options.items()]
+        lines += _call("editor.change_options", arguments)
+    edits = edits_between(loaded, now)
+    arguments = [
+        f"{item.name}={_literal(value, 4)}"
+        for item in fields(Edits)
+        if (value := getattr(edits, item.name))
+    ]
+    if arguments:
+        lines += _call("editor.edit", arguments)
+    return "\n".join([*lines, "editor"]) + "\n"
+
+
+def _call(name: str, arguments: Sequence[str]) -> list[str]:
+    return [f"{name}(", *(f"    {argument}," for argument in arguments), ")"]
+
+
+def _literal(value: object, depth: int) -> str:
+    """Write a value as Python, broken into lines where it is long."""
+    flat = _flat(value)
+    if (
+        len(flat) + depth <= _WIDTH
+        or isinstance(value, str)
+        or not isinstance(value, (tuple, dict))
+    ):
+        return flat
+    inner = " " * (depth + 4)
+    if isinstance(value, dict):
+        items = [f"{_quoted(key)}: {_literal(item, depth + 4)}" for key, item in value.items()]
+        opening, closing = "{", "}"
+    else:
+        items = [_literal(item, depth + 4) for item in value]
+        opening, closing = "(", ")"
+    return "\n".join([opening, *(f"{inner}{item}," for item in items), " " * depth + closing])
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, tuple):
+        inner = ", ".join(map(_flat, value))
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_quoted(k)}: {_flat(v)}" for k, v in value.items()) + "}"
+    return repr(value)
+
+
+def _quoted(text: str) -> str:
+    plain_text = str(text)
+    if plain_text.isprintable() and '"' not in plain_text and "\\" not in plain_text:
+        return f'"{plain_text}"'
+    return repr(plain_text)
+
+
+def save_plan(
+    folder: Path, topology: Topology, options: PlanOptions, *, known: Topology, overwrite: bool
+) -> tuple[Path, Path]:
+    """Write ``topology.csv`` and ``plan.toml``.
+
+    Raises
+    ------
+    FolderOccupied
+        If a table is there that is neither what was loaded nor what was saved last, and
+        `overwrite` was not asked for.
+    BundleError
+        If it cannot be written.
+    """
+    table, choices = folder / TOPOLOGY_FILE, folder / OPTIONS_FILE
+    if not overwrite and table.exists() and not _is(table, known, topology):
+        raise FolderOccupied(
+            f"{table} holds another table than the one that was loaded",
+            hint="take another folder, or look at it and then replace it",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    files.replace(table, topology.to_csv(), 0o644)
+    files.replace(choices, options.to_toml().encode(), 0o644)
+    return table, choices
+
+
+def _is(table: Path, *known: Topology) -> bool:
+    try:
+        there = read_topology(table)
+    except LyncnbError:
+        return False
+    return any((there.columns, there.cells) == (each.columns, each.cells) for each in known)

@@ -1,0 +1,205 @@
+"""The table as a planner sees it: what stands in a cell, or who lends a blank cell its value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..columns import Column, topology_columns
+from ..topology import Topology
+from .wire import INHERITED
+
+CHANGED = "_changed"
+FINDINGS = "_findings"
+
+
+class Sheet:
+    """The shown texts of every row, kept up to date row by row.
+
+    Parameters
+    ----------
+    loaded : Topology
+        What changes are counted against; its n rows have the ids 0 … n-1.
+    """
+
+    def __init__(self, loaded: Topology):
+        self._loaded = loaded
+        self._known = {column.name: column for column in topology_columns()}
+        self._baseline: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        self.topology: Topology | None = None
+        self.ids: tuple[int, ...] = ()
+        self.columns: dict[str, list[str]] = {}
+
+    def rebuild(self, topology: Topology, ids: tuple[int, ...]) -> None:
+        """Work every row out again."""
+        self.topology, self.ids = topology, ids
+        self.columns = self._texts(range(len(ids)))
+        self.columns[FINDINGS] = [""] * len(ids)
+
+    def update(self, topology: Topology) -> tuple[list[int], dict[str, list[str]]]:
+        """Take a topology with the same rows over.
+
+        Returns
+        -------
+        places : list of int
+            Rows that look different now, and their neighbours of the same pools.
+        columns : dict of str to list of str
+            By name, their texts; only columns in which one differs.
+        """
+        before, self.topology = self.topology, topology
+        places = self._touched(before, topology)
+        fresh = self._texts(places)
+        different = {}
+        for name, texts in fresh.items():
+            old = self.columns.setdefault(name, [""] * len(self.ids))
+            if any(old[place] != text for place, text in zip(places, texts)):
+                different[name] = texts
+                for place, text in zip(places, texts):
+                    old[place] = text
+        return places, different
+
+    def set_findings(
+        self, by_server: Mapping[str, str], servers: Iterable[str] | None
+    ) -> list[int]:
+        """Put the words for the findings of servers in their rows; None means all servers.
+
+        Returns
+        -------
+        list of int
+            The rows whose words differ now.
+        """
+        texts = self.columns[FINDINGS]
+        names = self.columns["server_fqdn"]
+        wanted = None if servers is None else set(servers)
+        places = [
+            place
+            for place, name in enumerate(names)
+            if (wanted is None or name in wanted) and texts[place] != by_server.get(name, "")
+        ]
+        for place in places:
+            texts[place] = by_server.get(names[place], "")
+        return places
+
+    def changed_columns(self, place: int) -> list[str]:
+        """Name the columns in which a row differs from the loaded file."""
+        row = self.topology.cells[place]
+        before = self.baseline(self.ids[place])
+        return [name for name, a, b in zip(self.topology.columns, row, before) if a != b]
+
+    def baseline(self, row_id: int) -> tuple[str, ...]:
+        """Give the loaded texts of a row under today's columns; blanks for an added row."""
+        columns = self.topology.columns
+        if columns == self._loaded.columns and row_id < len(self._loaded.cells):
+            return self._loaded.cells[row_id]
+        return (
+            self._rearranged(columns)[row_id]
+            if row_id < len(self._loaded.cells)
+            else (("",) * len(columns))
+        )
+
+    def _rearranged(self, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+        if columns not in self._baseline:
+            at = {name: place for place, name in enumerate(self._loaded.columns)}
+            places = [at.get(name) for name in columns]
+            self._baseline[columns] = [
+                tuple("" if place is None else row[place] for place in places)
+                for row in self._loaded.cells
+            ]
+        return self._baseline[columns]
+
+    def _touched(self, before: Topology, after: Topology) -> list[int]:
+        """Find the rows that may look different: edited ones and all of their pools."""
+        if before.columns != after.columns:
+            return list(range(len(after.cells)))
+        pairs = list(zip(before.cells, after.cells))
+        edited = [place for place, (a, b) in enumerate(pairs) if a is not b and a != b]
+        lent_widely = any(
+            before.cells[place][k] != after.cells[place][k]
+            for k, name in enumerate(after.columns)
+            if name == "site" or self._scope(name) in ("site", "deployment")
+            for place in edited
+        )
+        if lent_widely:
+            return list(range(len(pairs)))
+        known = {id(pool) for pool in before.pools}
+        pools = {str(pool.fqdn) for pool in after.pools if id(pool) not in known}
+        names = pool_names(after)
+        pools.update(names[place] for place in edited)
+        return [place for place, name in enumerate(names) if name in pools]
+
+    def _scope(self, name: str) -> str:
+        return self._known[name].scope if name in self._known else "server"
+
+    def _texts(self, places: Sequence[int]) -> dict[str, list[str]]:
+        topology = self.topology
+        rows = [topology.cells[place] for place in places]
+        roles_at = topology.columns.index("role")
+        roles = [row[roles_at] for row in rows]
+        shown = {}
+        for name in column_names(topology):
+            at = _place(topology, name)
+            texts = [""] * len(rows) if at is None else [row[at] for row in rows]
+            column = self._known.get(name)
+            shown[name] = texts if column is None else self._lent(column, texts, roles, places)
+        changed = [" ".join(self.changed_columns(place)) for place in places]
+        return {**shown, CHANGED: changed}
+
+    def _lent(
+        self, column: Column, texts: list[str], roles: list[str], places: Sequence[int]
+    ) -> list[str]:
+        """Fill blanks with what the pool, site or deployment says, or with the default."""
+        if "" not in texts:
+            return [str(text) for text in texts]
+        groups, lenders = self._groups(column, places)
+        heeded = {role: column.heeded_by(role) for role in set(roles)}
+        shown = []
+        for text, role, group in zip(texts, roles, groups):
+            if not text and heeded[role]:
+                text = lenders.get(group) or column.default
+                text = INHERITED + text if text else ""
+            shown.append(str(text))
+        return shown
+
+    def _groups(self, column: Column, places: Sequence[int]) -> tuple[list[str], dict[str, str]]:
+        """Give each row the group it shares a column with, and each group its text."""
+        if column.scope == "server":
+            return [""] * len(places), {}
+        whole = range(len(self.topology.cells)) if column.scope != "pool" else places
+        names = group_names(self.topology, column.scope)
+        at = _place(self.topology, column.name)
+        lenders: dict[str, str] = {}
+        for place in whole if at is not None else ():
+            if text := self.topology.cells[place][at]:
+                lenders.setdefault(names[place], text)
+        if column.scope == "site" and len(set(lenders.values())) == 1:
+            lenders = dict.fromkeys(names, next(iter(lenders.values())))
+        return [names[place] for place in places], lenders
+
+
+def pool_names(topology: Topology) -> list[str]:
+    """Give each row the name of its pool: the server's own where none is given."""
+    server, pool = _place(topology, "server_fqdn"), _place(topology, "pool_fqdn")
+    if pool is None:
+        return [row[server] for row in topology.cells]
+    return [row[pool] or row[server] for row in topology.cells]
+
+
+def group_names(topology: Topology, scope: str) -> list[str]:
+    """Give each row the name of what it shares a column of this scope with."""
+    if scope == "pool":
+        return pool_names(topology)
+    if scope == "site":
+        names = [""] * len(topology.cells)
+        for pool, computer in topology.computers:
+            names[computer.row] = pool.site
+        return names
+    return [""] * len(topology.cells)
+
+
+def column_names(topology: Topology) -> tuple[str, ...]:
+    """List the table's columns, then those that it could have."""
+    known = [column.name for column in topology_columns()]
+    return (*topology.columns, *(name for name in known if name not in topology.columns))
+
+
+def _place(topology: Topology, name: str) -> int | None:
+    return topology.columns.index(name) if name in topology.columns else None

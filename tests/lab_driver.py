@@ -1,0 +1,419 @@
+"""Drive a real JupyterLab, Notebook 7 or Voila in headless Chromium, by what a person would see.
+
+Playwright with the system's Chromium; nothing is downloaded. The server listens on 127.0.0.1 on
+a free port with a random token, and has config, data, settings and IPython folders of its own, so
+nothing of the user's comes in and every file that it writes can be looked at afterwards.
+
+    with LabServer(folder) as server, LabBrowser(server) as lab:
+        lab.open_notebook("plan.ipynb")
+        lab.run_all()
+        lab.save()
+        assert lab.errors() == []
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+CHROMIUM = os.environ.get("LYNCNB_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+# What makes a test repeatable: no saving behind its back, and every cell in the page.
+SETTINGS = {
+    "@jupyterlab/apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    },
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+}
+
+# Console lines that the applications print with any notebook (seen with JupyterLab 4.6).
+BENIGN = [
+    r"favicon",
+    r"Download the React DevTools",
+    r"service-worker",
+    r"GPU stall due to ReadPixels",
+    r"/api/contents/[^ ]*checkpoints",
+    r"reading 'schema'",  # Notebook 7.6, settings registry
+    r"npm/@fortawesome",  # Voila 0.5's page asks a CDN for icons …
+    r"ERR_NAME_NOT_RESOLVED$",
+    r"ERR_INTERNET_DISCONNECTED$",
+    r"getter for the shared module",  # … and meets the notebook package beside it
+]
+
+
+class LabServer:
+    """``jupyter lab``, ``notebook`` or ``voila`` on loopback, as a context manager."""
+
+    def __init__(
+        self,
+        root: Path | str,
+        *,
+        app: str = "lab",
+        save_widget_state: bool = False,
+        settings: dict[str, dict] | None = None,
+        environ: dict[str, str] | None = None,
+        arguments: tuple[str, ...] = (),
+        seconds: float = 90,
+    ):
+        self.root = Path(root).resolve()
+        self.app = app
+        self.environ = environ or {}
+        self.arguments = arguments
+        self.seconds = seconds
+        self.token = secrets.token_hex(16)
+        self.home = Path(tempfile.mkdtemp(prefix="lyncnb-lab-"))
+        self.log_path = self.home / "server.log"
+        self.process: subprocess.Popen | None = None
+        state = {"saveState": save_widget_state}
+        self.settings = {**SETTINGS, "@jupyter-widgets/jupyterlab-manager/plugin": state}
+        for plugin, values in (settings or {}).items():
+            self.settings[plugin] = {**self.settings.get(plugin, {}), **values}
+
+    def __enter__(self) -> LabServer:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.base = f"http://127.0.0.1:{self.port}"
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *self._command()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self._folders(), **self.environ},
+                cwd=self.root,
+                start_new_session=True,
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _folders(self) -> dict[str, str]:
+        names = {
+            "JUPYTER_CONFIG_DIR": "config",
+            "JUPYTER_DATA_DIR": "data",
+            "JUPYTER_RUNTIME_DIR": "runtime",
+            "JUPYTERLAB_SETTINGS_DIR": "settings",
+            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+            "IPYTHONDIR": "ipython",
+        }
+        for name in names.values():
+            (self.home / name).mkdir(exist_ok=True)
+        for plugin, values in self.settings.items():
+            package, name = plugin.rsplit("/", 1)
+            folder = self.home / "settings" / package
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
+        return {variable: str(self.home / name) for variable, name in names.items()}
+
+    def _command(self) -> list[str]:
+        if self.app == "voila":
+            return [
+                "voila",
+                str(self.root),
+                "--no-browser",
+                f"--port={self.port}",
+                "--Voila.ip=127.0.0.1",
+                f"--token={self.token}",
+                *self.arguments,
+            ]
+        expose = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[self.app]
+        command = [
+            "jupyter",
+            self.app,
+            "--no-browser",
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={self.port}",
+            "--ServerApp.port_retries=0",
+            f"--IdentityProvider.token={self.token}",
+            f"--ServerApp.root_dir={self.root}",
+            f"--{expose}.expose_app_in_browser=True",
+            *self.arguments,
+        ]
+        return command + (["--allow-root"] if os.geteuid() == 0 else [])
+
+    def _wait(self) -> None:
+        probe = self.base + ("/voila/" if self.app == "voila" else "/api/status")
+        request = urllib.request.Request(probe, headers={"Authorization": f"token {self.token}"})
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended early:\n{self.log()}")
+            try:
+                urllib.request.urlopen(request, timeout=2).read()
+                return
+            except urllib.error.HTTPError as error:
+                if error.code < 500:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.1)
+        raise TimeoutError(f"no server after {self.seconds} s:\n{self.log()}")
+
+    def stop(self) -> None:
+        """End the server and the kernels that it started; its folders stay until the end."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        for name, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, name)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+                return
+
+    def log(self) -> str:
+        """Give the end of what the server printed."""
+        with contextlib.suppress(OSError):
+            return self.log_path.read_text(errors="replace")[-4000:]
+        return ""
+
+    def url(self, notebook: str, *, simple: bool = True) -> str:
+        """Give the address of a notebook, single-document mode if there is one."""
+        path = urllib.request.pathname2url(notebook)
+        if self.app == "voila":
+            return f"{self.base}/voila/render/{path}?token={self.token}"
+        if self.app == "notebook":
+            return f"{self.base}/notebooks/{path}?token={self.token}"
+        mode = "doc/tree" if simple else "lab/tree"
+        return f"{self.base}/{mode}/{path}?reset&token={self.token}"
+
+
+# The notebook's panel, from the application object that the server was told to expose.
+_PANEL = (
+    "(() => { const app = window.jupyterapp; if (!app) return null;"
+    " const here = app.shell.currentWidget;"
+    " if (here && here.content && here.sessionContext) return here;"
+    " for (const one of app.shell.widgets('main'))"
+    "   if (one.content && one.sessionContext) return one;"
+    " return null; })()"
+)
+
+
+class LabBrowser:
+    """One page on a server. Give it a Playwright browser, or it starts one."""
+
+    def __init__(
+        self,
+        server: LabServer,
+        *,
+        browser: object = None,
+        viewport: tuple[int, int] = (1400, 1000),
+        scale: float = 1,
+        dark: bool = False,
+        seconds: float = 30,
+    ):
+        self.server = server
+        self.seconds = seconds
+        self.viewport = viewport
+        self.scale = scale
+        self.dark = dark
+        self.notebook = ""
+        self.console: list[tuple[str, str]] = []
+        self.faults: list[str] = []
+        self.failed: list[tuple[str, str]] = []
+        self._browser = browser
+        self._playwright = None
+
+    def __enter__(self) -> LabBrowser:
+        if self._browser is None:
+            self._playwright, self._browser = start_chromium()
+        self.context = self._browser.new_context(
+            viewport={"width": self.viewport[0], "height": self.viewport[1]},
+            device_scale_factor=self.scale,
+            color_scheme="dark" if self.dark else "light",
+        )
+        self.page = self.context.new_page()
+        self._listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+        if self._playwright is not None:
+            self._browser.close()
+            self._playwright.stop()
+
+    def _listen(self) -> None:
+        page = self.page
+        page.set_default_timeout(self.seconds * 1000)
+        page.on("console", lambda said: self.console.append((said.type, said.text)))
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("requestfailed", lambda r: self.failed.append((r.url, r.failure or "failed")))
+        page.on(
+            "response",
+            lambda r: r.status >= 400 and self.failed.append((r.url, str(r.status))),
+        )
+
+    # -- opening and running
+    def open_notebook(self, name: str, *, simple: bool = True) -> None:
+        """Open a notebook and wait until it is drawn and its kernel idle."""
+        self.notebook = name
+        self.page.goto(self.server.url(name, simple=simple), wait_until="domcontentloaded")
+        if self.server.app == "voila":
+            self.page.wait_for_selector(".lyncnb, .jp-OutputArea", state="visible")
+            return
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", state="visible")
+        dialog = self.page.locator(".jp-Dialog", has_text="Select Kernel")
+        if dialog.count():
+            dialog.locator("button.jp-mod-accept").first.click()
+        self.wait_idle()
+
+    def reload(self) -> None:
+        """Reload the page; the kernel goes on."""
+        self.page.goto(self.server.url(self.notebook), wait_until="domcontentloaded")
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", state="visible")
+
+    def js(self, body: str, argument: object = None) -> object:
+        """Evaluate the body of a function in which ``panel``, ``app`` and ``arg`` are known."""
+        return self.page.evaluate(
+            "async (arg) => { const app = window.jupyterapp; const panel = "
+            + _PANEL
+            + "; "
+            + body
+            + " }",
+            argument,
+        )
+
+    def command(self, name: str, **arguments: object) -> None:
+        """Run a command of JupyterLab."""
+        self.js("await app.commands.execute(arg[0], arg[1]);", [name, arguments])
+
+    def run_all(self, *, wait: bool = True) -> None:
+        """Run > Run All Cells."""
+        menu = self.page.locator(".lm-MenuBar-item", has_text=re.compile(r"^Run$"))
+        if menu.count() and menu.first.is_visible():
+            menu.first.click()
+            self.page.locator(
+                ".lm-Menu-item[data-command='runmenu:run-all'],"
+                ".lm-Menu-item[data-command='notebook:run-all-cells']"
+            ).first.click()
+        else:
+            # Not awaited: the command ends only when all cells have run.
+            self.js("app.commands.execute('notebook:run-all-cells');")
+        if wait:
+            self.wait_idle()
+
+    def wait_idle(self, *, settle: float = 0.3) -> None:
+        """Wait until no cell is queued and the kernel has been idle for `settle` seconds."""
+        end = time.monotonic() + self.seconds
+        calm = None
+        busy = "not looked yet"
+        while time.monotonic() < end:
+            busy = self.page.evaluate(
+                "() => { const panel = " + _PANEL + "; if (!panel) return 'no notebook';"
+                " const session = panel.sessionContext.session;"
+                " const kernel = session && session.kernel;"
+                " if (!kernel || kernel.connectionStatus !== 'connected') return 'no kernel';"
+                " if (kernel.status !== 'idle') return kernel.status;"
+                " const waiting = [...panel.node.querySelectorAll('.jp-InputPrompt')]"
+                "  .filter(e => e.textContent.includes('[*]')).length;"
+                " return waiting ? waiting + ' cells waiting' : ''; }"
+            )
+            now = time.monotonic()
+            calm = None if busy else calm or now
+            if calm is not None and now - calm >= settle:
+                return
+            time.sleep(0.05)
+        raise TimeoutError(f"after {self.seconds} s: {busy}")
+
+    def save(self) -> Path:
+        """Save, and wait until the document is clean."""
+        self.command("docmanager:save")
+        self.page.wait_for_function(
+            "() => { const panel = " + _PANEL + "; return panel && !panel.context.model.dirty; }"
+        )
+        return self.server.root / self.notebook
+
+    def shut_kernel_down(self) -> None:
+        """End this notebook's kernel; a page that closes leaves it running."""
+        self.js("await panel.sessionContext.shutdown();")
+
+    # -- acting and reading
+    def button(self, name: str, *, exact: bool = True):
+        """Find a button by what it is called."""
+        return self.page.get_by_role("button", name=name, exact=exact).first
+
+    def field(self, label: str, *, exact: bool = True):
+        """Find a control by its label."""
+        return self.page.get_by_label(label, exact=exact).first
+
+    def tab(self, name: str):
+        """Find a tab by the beginning of its title."""
+        return self.page.get_by_role("tab", name=re.compile(f"^{re.escape(name)}")).first
+
+    def wait_text(self, text: str, *, selector: str = ".lyncnb") -> None:
+        """Wait until a text can be seen in a panel."""
+        self.page.locator(selector).filter(has_text=text).first.wait_for(state="visible")
+
+    def cell_count(self) -> int:
+        """Count the cells of the notebook."""
+        return self.js("return panel.content.model.cells.length;")
+
+    def cell_errors(self) -> list[tuple[str, str]]:
+        """List the tracebacks in the notebook."""
+        return self.js(
+            "const found = []; const cells = panel.content.model.cells;"
+            "for (let i = 0; i < cells.length; i++)"
+            " for (const o of (cells.get(i).toJSON().outputs || []))"
+            "  if (o.output_type === 'error') found.push([o.ename, o.evalue]);"
+            "return found;"
+        )
+
+    def screenshot(self, path: Path | str, *, selector: str = "") -> None:
+        """Take a picture of the page, or of the first element that a selector finds."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if selector:
+            self.page.locator(selector).first.screenshot(path=str(path))
+        else:
+            self.page.screenshot(path=str(path))
+
+    def errors(self) -> list[tuple[str, str]]:
+        """List what the browser complained about: exceptions, console errors, failed requests."""
+        found = [("exception", text) for text in self.faults]
+        found += [("console", text) for kind, text in self.console if kind == "error"]
+        found += [("request", f"{why} {url.split('?')[0]}") for url, why in self.failed]
+        skip = [re.compile(pattern) for pattern in BENIGN]
+        return [(kind, text) for kind, text in found if not any(p.search(text) for p in skip)]
+
+
+def start_chromium():
+    """Start Playwright and the system's Chromium; both are for the caller to end."""
+    from playwright.sync_api import sync_playwright
+
+    playwright = sync_playwright().start()
+    browser = playwright.chromium.launch(
+        executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS, headless=True
+    )
+    return playwright, browser
