@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 import secrets
 import threading
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from asn1crypto import algos, core
 from asn1crypto import keys as structures
@@ -31,7 +33,12 @@ ROUNDS = 600_000
 _MAX_ROUNDS = 10_000_000
 _SALT_BYTES = _IV_BYTES = 16
 _BLOCK_BITS = 128
-_MAX_PEM_BYTES = 64 * 1024
+_KEY_LABEL, _DATA_LABEL = b"ENCRYPTED PRIVATE KEY", b"LYNCNB ENCRYPTED DATA"
+_WHAT = {_KEY_LABEL: "key", _DATA_LABEL: "file"}
+# A list of passwords has some 100 bytes for each package.
+_MAX_PEM_BYTES = {_KEY_LABEL: 64 * 1024, _DATA_LABEL: 64 * 1024 * 1024}
+
+_Content = TypeVar("_Content")
 
 _PRFS = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
 _CIPHERS = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
@@ -99,14 +106,23 @@ class FolderCipher:
 
     def encrypt(self, key: keys.PrivateKey) -> bytes:
         """Write a key as PEM ``ENCRYPTED PRIVATE KEY``."""
-        data = keys.to_pkcs8(key)
+        return self._encrypt(keys.to_pkcs8(key), _KEY_LABEL)
+
+    def encrypt_data(self, data: bytes) -> bytes:
+        """Write other data of the folder, e.g. its list of package passwords, as PEM.
+
+        The same envelope under a label of our own; a digest in front tells whether it is whole.
+        """
+        return self._encrypt(hashlib.sha256(data).digest() + data, _DATA_LABEL)
+
+    def _encrypt(self, data: bytes, label: bytes) -> bytes:
         derived, iv = self.derived, secrets.token_bytes(_IV_BYTES)
         padder = PKCS7(_BLOCK_BITS).padder()
         encryptor = Cipher(algorithms.AES(derived.key), modes.CBC(iv)).encryptor()
         text = encryptor.update(padder.update(data) + padder.finalize()) + encryptor.finalize()
         # The algorithm is the same for every key of the run but for the IV, its last 16 bytes.
         body = self._header + iv + core.OctetString(text).dump()
-        return _armour(core.Sequence(contents=body).dump())
+        return _armour(core.Sequence(contents=body).dump(), label)
 
     def decrypt(self, pem: bytes, *, name: str = "the key") -> keys.PrivateKey:
         """Read an encrypted key back, and check that it is whole.
@@ -125,25 +141,33 @@ class FolderCipher:
         BundleError
             If the file is damaged, or no key that this tool could have written.
         """
-        salt, rounds, prf, length, iv, text = _read_envelope(pem, name)
+        return self._decrypt(pem, name, _KEY_LABEL, lambda data: keys.read_pkcs8(data, name=name))
+
+    def decrypt_data(self, pem: bytes, *, name: str = "the file") -> bytes:
+        """Read what :meth:`encrypt_data` wrote; raises as :meth:`decrypt` does."""
+        return self._decrypt(pem, name, _DATA_LABEL, _checked)
+
+    def _decrypt(
+        self, pem: bytes, name: str, label: bytes, read: Callable[[bytes], _Content]
+    ) -> _Content:
+        salt, rounds, prf, length, iv, text = _read_envelope(pem, name, label)
         with self._lock:
             encryption_key = self._derive_locked(salt, rounds, prf, length)
         decryptor = Cipher(algorithms.AES(encryption_key), modes.CBC(iv)).decryptor()
         unpadder = PKCS7(_BLOCK_BITS).unpadder()
         try:
             padded = decryptor.update(text) + decryptor.finalize()
-            data = unpadder.update(padded) + unpadder.finalize()
-            key = keys.read_pkcs8(data, name=name)
+            content = read(unpadder.update(padded) + unpadder.finalize())
         except ValueError:
             # CBC cannot tell a wrong key from a damaged text; another file of the same salt can.
             if salt in self._proven:
                 raise keys.damaged(name, "does not decrypt, others of its run do") from None
             raise PassphraseError(
-                f"{name}: this is not the passphrase of this key (or the file is damaged)",
+                f"{name}: this is not the passphrase of this {_WHAT[label]} (or it is damaged)",
                 hint="give the passphrase the folder was made with",
             ) from None
         self._proven.add(salt)
-        return key
+        return content
 
     def _use(self, derived: Derived) -> None:
         self._own = derived
@@ -184,22 +208,29 @@ def _algorithm(derived: Derived) -> bytes:
     return algos.EncryptionAlgorithm({"algorithm": "pbes2", "parameters": parameters}).dump()
 
 
-def _armour(der: bytes) -> bytes:
+def _checked(data: bytes) -> bytes:
+    digest, content = data[:32], data[32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("digest")
+    return content
+
+
+def _armour(der: bytes, label: bytes) -> bytes:
     text = base64.b64encode(der)
     lines = b"\n".join(text[start : start + 64] for start in range(0, len(text), 64))
-    return (
-        b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n%s\n-----END ENCRYPTED PRIVATE KEY-----\n" % lines
-    )
+    return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (label, lines, label)
 
 
-def _read_envelope(pem: bytes, name: str) -> tuple[bytes, int, str, int, bytes, bytes]:
+def _read_envelope(
+    pem: bytes, name: str, label: bytes
+) -> tuple[bytes, int, str, int, bytes, bytes]:
     """Take a PKCS #8 file apart: salt, rounds, hash, key length in bytes, IV, ciphertext."""
-    found = _ARMOUR.search(pem) if len(pem) <= _MAX_PEM_BYTES else None
+    found = _ARMOUR.search(pem) if len(pem) <= _MAX_PEM_BYTES[label] else None
     if found is None:
         raise keys.damaged(name, "is no PEM file")
-    if found[1] != b"ENCRYPTED PRIVATE KEY":
+    if found[1] != label:
         raise BundleError(
-            f"{name} holds {found[1].decode()}, not an encrypted PKCS #8 key",
+            f"{name} holds {found[1].decode()}, not {label.decode()}",
             hint="lyncnb writes no such file; move it out of the folder",
         )
     try:

@@ -1,0 +1,179 @@
+"""One key, its certificate and the chain to the bytes of a PFX (PKCS #12) that Windows imports.
+
+The library writes the PFX; what it cannot write are two attributes of the key that Windows reads:
+which provider is to hold the key, and that it is the computer's. They stand outside the encrypted
+part but inside the MAC, so they are added and the MAC is made again (RFC 7292 sections 4, B).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from asn1crypto import core
+from asn1crypto import pkcs12 as structures
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from .errors import PackageError
+from .keys import PrivateKey, public_matches
+from .passphrase import Secret
+
+#: Rounds of the key derivation. The password is drawn at random from 62^22 possibilities, so they
+#: protect nothing that it does not; this is the library's own number, which every reader takes.
+KDF_ROUNDS = 20_000
+
+# Microsoft, PFXImportCertStore: the provider comes from this attribute of the key bag.
+_CSP_NAME = "1.3.6.1.4.1.311.17.1"
+_LOCAL_KEY_SET = "1.3.6.1.4.1.311.17.2"
+
+_ALGORITHMS = {
+    "3des-sha1": (pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC, hashes.SHA1),
+    "aes256-sha256": (pkcs12.PBES.PBESv2SHA256AndAES256CBC, hashes.SHA256),
+}
+# Output and block length in bytes of the hash, for the MAC key (RFC 7292 appendix B.2).
+_MAC_HASHES = {"sha1": (20, 64), "sha256": (32, 64)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PfxContent:
+    """What goes into one PFX.
+
+    ``certificate`` and ``chain`` are DER, the chain from the issuer upwards. ``encryption`` is
+    ``3des-sha1`` or ``aes256-sha256``. ``provider`` is a Windows CSP's name, "" for none.
+    """
+
+    certificate: bytes
+    chain: tuple[bytes, ...]
+    friendly_name: str
+    encryption: str
+    provider: str
+
+
+def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
+    """Write a PFX.
+
+    Parameters
+    ----------
+    content : PfxContent
+        Certificate, chain of n certificates, names and choices.
+    key : PrivateKey
+        The private half of the certificate's key.
+    password : Secret
+        ASCII only: some readers take nothing else.
+
+    Returns
+    -------
+    bytes
+        DER, equal in structure to ``openssl pkcs12 -export -CSP … -LMK``.
+
+    Raises
+    ------
+    PackageError
+        If the key is not that of the certificate.
+
+    Notes
+    -----
+    Source: RFC 7292; Microsoft, PFXImportCertStore, for the two attributes.
+    """
+    certificate = x509.load_der_x509_certificate(content.certificate)
+    if not public_matches(key, certificate.public_key()):
+        raise PackageError(
+            f"the key is not that of the certificate of {content.friendly_name}",
+            hint="receive the certificate again, so that it is matched to the right request",
+        )
+    algorithm, mac_hash = _ALGORITHMS[content.encryption]
+    encryption = (
+        serialization.PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(KDF_ROUNDS)
+        .key_cert_algorithm(algorithm)
+        .hmac_hash(mac_hash())
+        .build(password.reveal().encode("ascii"))
+    )
+    chain = [x509.load_der_x509_certificate(der) for der in content.chain]
+    data = pkcs12.serialize_key_and_certificates(
+        content.friendly_name.encode("utf-8"), key, certificate, chain, encryption
+    )
+    if not content.provider:
+        return data
+    attributes = _attribute(_CSP_NAME, core.BMPString(content.provider).dump())
+    attributes += _attribute(_LOCAL_KEY_SET, b"")
+    return _with_key_attributes(data, attributes, password)
+
+
+def _attribute(oid: str, value: bytes) -> bytes:
+    """Write an attribute with one value, or none (RFC 5958: SEQUENCE of OID and SET)."""
+    parts = core.ObjectIdentifier(oid).dump() + _element(0x31, value)
+    return _element(0x30, parts)
+
+
+def _element(tag: int, content: bytes) -> bytes:
+    length = len(content)
+    if length < 0x80:
+        return bytes((tag, length)) + content
+    size = (length.bit_length() + 7) // 8
+    return bytes((tag, 0x80 | size)) + length.to_bytes(size, "big") + content
+
+
+def _with_key_attributes(data: bytes, attributes: bytes, password: Secret) -> bytes:
+    """Add attributes to the key's bag and make the MAC again."""
+    pfx = structures.Pfx.load(data)
+    contents = structures.AuthenticatedSafe.load(pfx["auth_safe"]["content"].native)
+    for info in contents:
+        if info["content_type"].native == "data":
+            safe = structures.SafeContents.load(info["content"].native)
+            info["content"] = core.OctetString(_bags(safe, attributes))
+    authenticated = contents.dump(force=True)
+    pfx["auth_safe"]["content"] = core.OctetString(authenticated)
+    mac = pfx["mac_data"]
+    name = mac["mac"]["digest_algorithm"]["algorithm"].native
+    key = _mac_key(password, mac["mac_salt"].native, mac["iterations"].native, name)
+    mac["mac"]["digest"] = hmac.new(key, authenticated, name).digest()
+    return pfx.dump(force=True)
+
+
+def _bags(safe: structures.SafeContents, attributes: bytes) -> bytes:
+    """Write the bags of the part that is not encrypted as a whole: here, only the key's."""
+    bags = b""
+    for bag in safe:
+        own = b"".join(attribute.dump() for attribute in bag["bag_attributes"])
+        # DER sorts the elements of a SET OF by their encoding (X.690 section 11.6).
+        elements = sorted(_split(own) + _split(attributes))
+        bag_value = bag["bag_value"].dump()
+        bags += _element(
+            0x30, bag["bag_id"].dump() + bag_value + _element(0x31, b"".join(elements))
+        )
+    return _element(0x30, bags)
+
+
+def _split(elements: bytes) -> list[bytes]:
+    """Take concatenated elements apart."""
+    parts = []
+    while elements:
+        first = core.Sequence.load(elements).dump()
+        parts.append(first)
+        elements = elements[len(first) :]
+    return parts
+
+
+def _mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) -> bytes:
+    """Derive the key of the MAC (RFC 7292 appendix B.2, purpose 3).
+
+    One output block is enough, since the key is as long as the hash.
+    """
+    size, block = _MAC_HASHES[hash_name]
+    # BMPString with two closing zeros (appendix B.1); the password is ASCII.
+    text = password.reveal().encode("utf-16-be") + b"\0\0"
+    digest = bytes([3]) * block + _fill(salt, block) + _fill(text, block)
+    digest_of = getattr(hashlib, hash_name)
+    for _ in range(rounds):
+        digest = digest_of(digest).digest()
+    return digest[:size]
+
+
+def _fill(piece: bytes, block: int) -> bytes:
+    """Repeat a piece up to the next multiple of the block length."""
+    length = block * -(-len(piece) // block)
+    return (piece * (length // len(piece) + 1))[:length]
