@@ -17,6 +17,7 @@ from .compare import Difference, Entry, compare_certificate, finding, findings
 from .plan import Finding
 from .returned import ReturnedFile
 from .signatures import is_signed_by, web_pki_objection
+from .succession import succession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,7 @@ def _take(asked: Asked, given: tuple[Certificate, ...], batch: Batch) -> Answer 
         path=path,
         source_file=batch.sources[newest],
         findings=(*compared, *findings(asked.entry, differences)),
+        earlier=_earlier(asked, newest, held, batch),
     )
 
 
@@ -149,8 +151,10 @@ def _of_choice(
     batch: Batch,
 ) -> Iterator[Difference]:
     if held is not None and held != newest:
-        message = f"serial {held.serial:x}, {_dates(held)}"
-        yield "replaces-earlier-certificate", message
+        yield "replaces-earlier-certificate", _changed(held, newest)
+    earlier = batch.earlier.get(asked.request_id)
+    if held is None and earlier is not None and asked.is_current:
+        yield "renews-earlier-certificate", _changed(earlier, newest)
     rest = [certificate for certificate in given if certificate not in (newest, held)]
     for certificate in rest:
         yield "several-answers", f"not taken: {_which(certificate, batch)}"
@@ -159,6 +163,21 @@ def _of_choice(
         yield "different-certificates-in-pool", f"{len(rest) + 1} certificates for {servers}"
     if asked.is_retired:
         yield "answers-retired-request", batch.sources[newest]
+
+
+def _earlier(
+    asked: Asked, newest: Certificate, held: Certificate | None, batch: Batch
+) -> Certificate | None:
+    if not asked.is_current:
+        return None
+    if held is not None and held != newest:
+        return held
+    return batch.earlier.get(asked.request_id)
+
+
+def _changed(before: Certificate, after: Certificate) -> str:
+    changes = "; ".join(map(str, succession(before, after)))
+    return f"serial {before.serial:x}, {_dates(before)}; {changes or 'nothing else changed'}"
 
 
 def _heard(certificate: Certificate, path: Path, entry: Entry, batch: Batch) -> list[Difference]:

@@ -39,13 +39,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A certificate that answers a request, its path, and every difference from the plan."""
+    """A certificate that answers a request, its path, and every difference from the plan.
+
+    ``earlier`` is the certificate whose place it takes, of this generation or the one before.
+    """
 
     asked: Asked
     certificate: Certificate
     path: Path
     source_file: str
     findings: tuple[Finding, ...]
+    earlier: Certificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Batch:
     issuers: Issuers
     known: Mapping[str, Certificate]  # by SHA-256
     today: date
+    earlier: Mapping[str, Certificate]  # of superseded generations, by request id
     loose: list[Finding] = field(default_factory=list)
 
 
@@ -77,13 +82,22 @@ def sort_out(
             by_key[one.spki_sha256] = (*by_key.get(one.spki_sha256, ()), one)
     # A certificate for a key of ours is nobody's issuer, so it cannot lengthen a path.
     others = [c for c in (*sources, *known) if c.spki_sha256 not in by_key]
+    by_sha256 = {certificate.sha256: certificate for certificate in known}
     return Batch(
         sources=sources,
         by_key=by_key,
         issuers=Issuers(others),
-        known={certificate.sha256: certificate for certificate in known},
+        known=by_sha256,
         today=today,
+        earlier=_earlier(asked, by_sha256),
     )
+
+
+def _earlier(asked: Sequence[Asked], known: Mapping[str, Certificate]) -> dict[str, Certificate]:
+    """Find the certificate of the latest superseded generation that has one, by request id."""
+    old = [one for one in asked if not one.is_current and one.held_sha256 in known]
+    ordered = sorted(old, key=lambda one: one.generation)
+    return {one.request_id: known[one.held_sha256] for one in ordered}
 
 
 def _planned_names(entry: Entry) -> set[str]:

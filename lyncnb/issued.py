@@ -25,6 +25,7 @@ from .issued_certificate import IssuedCertificate, to_document
 from .plan import Finding
 from .records import RequestRecord
 from .returned import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
+from .succession import succession
 from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 
 FOLDER = "returned"
@@ -103,6 +104,19 @@ class IssuedCertificates:
     def findings_frame(self) -> DataFrame:
         """Return the findings as a DataFrame, one row each, six columns."""
         return self.findings.to_frame()
+
+    def succession_frame(self) -> DataFrame:
+        """Return old against new, a row per field that changed where a certificate has a successor.
+
+        Four text columns: request, what, before, after.
+        """
+        rows = [
+            (one.request_id, change.what, change.before, change.after)
+            for one in self.certificates
+            if one.earlier is not None
+            for change in succession(one.earlier, one.certificate)
+        ]
+        return to_frame(("Request", "What", "Before", "After"), rows)
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
         records = self.bundle.manifest.by_id
@@ -227,6 +241,7 @@ def _issued(answer: Answer) -> IssuedCertificate:
         chain_complete=answer.path.is_complete,
         source_file=answer.source_file,
         findings=answer.findings,
+        earlier=answer.earlier,
     )
 
 

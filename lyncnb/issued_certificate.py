@@ -14,7 +14,8 @@ class IssuedCertificate:
     """One returned certificate, the request it answers, and its certification path.
 
     ``path`` begins with the issuer and ends with the root, as far as they are known;
-    ``chain_complete`` tells whether it ends in a self-signed certificate.
+    ``chain_complete`` tells whether it ends in a self-signed certificate. ``earlier`` is the
+    certificate whose place it takes, if there was one.
     """
 
     request_id: str
@@ -24,6 +25,7 @@ class IssuedCertificate:
     chain_complete: bool
     source_file: str
     findings: tuple[Finding, ...]
+    earlier: Certificate | None = None
 
     @property
     def der(self) -> bytes:

@@ -1,0 +1,253 @@
+"""What goes to a CA: requests, a summary, a page for the CA's people, submission lines. No key.
+
+Made of the folder's records and CSR files only. Keys are not opened, not read and not named; the
+finished package is searched for key material before it is written.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from .asn1 import BadStructure, Kind, read_objects
+from .bundle import open_requests
+from .errors import BundleError, OptionsError
+from .files import read, write_new
+from .handover_pages import (
+    COLUMNS,
+    Part,
+    name_lines,
+    part_folder,
+    part_page,
+    request_rows,
+)
+from .records import RequestRecord
+from .spreadsheets import to_csv
+from .submission import check_config, check_template, submit_script
+from .survey import csr_sha256
+from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+
+# ZIP knows no earlier year; the same requests give the same bytes.
+_CREATED = (2000, 1, 1, 0, 0, 0)
+
+# What makes a key a key in text; the DER forms are told by their structure.
+_KEY_WORDS = re.compile(
+    rb"-----\s*BEGIN[^-\r\n]*PRIVATE KEY|PuTTY-User-Key-File|openssh-key-v1", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """A package that was written: where, and what it holds for which CA."""
+
+    path: Path
+    parts: tuple[Part, ...]
+
+    @property
+    def requests(self) -> tuple[RequestRecord, ...]:
+        """Every request in it."""
+        return tuple(record for part in self.parts for record in part.requests)
+
+    def to_frame(self) -> DataFrame:
+        """Return the requests as a DataFrame, one row each, fourteen columns."""
+        return to_frame(COLUMNS, request_rows(self.requests))
+
+    def _repr_html_(self) -> str:
+        rows = list(request_rows(self.requests))
+        return rows_to_html(COLUMNS, rows, caption=self.summary(), limit=ROWS_SHOWN)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Say in a sentence what was packed."""
+        told = "; ".join(
+            f"{len(part.requests):,} for {part.ca or part.issuer}" for part in self.parts
+        )
+        return f"{len(self.requests):,} requests in {self.path.name}: {told}; no key"
+
+    def to_text(self) -> str:
+        """Write what was packed as plain lines, for a terminal."""
+        lines = [self.summary()]
+        lines += [f"{part.folder}/{record.files['csr']}" for part, record in _each(self.parts)]
+        return "\n".join(lines) + "\n"
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values."""
+        return {
+            "file": str(self.path),
+            "parts": [
+                {
+                    "issuer": part.issuer,
+                    "ca": part.ca,
+                    "folder": part.folder,
+                    "requests": [record.id for record in part.requests],
+                }
+                for part in self.parts
+            ],
+        }
+
+
+def _each(parts: Iterable[Part]) -> Iterator[tuple[Part, RequestRecord]]:
+    return ((part, record) for part in parts for record in part.requests)
+
+
+def handover(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    issuer: str = "",
+    site: str | None = None,
+    pool: str = "",
+    requests: Iterable[str] | None = None,
+    template: str = "WebServer",
+    config: str = "",
+) -> Handover:
+    r"""Pack the requests that wait for a CA, with what its people need.
+
+    Parameters
+    ----------
+    folder : path
+        The request folder.
+    out : path
+        The package, a zip. Written anew only if nothing else has the name.
+    issuer : str, optional
+        Only what goes there: ``internal``, ``public`` or a CA's name; case does not count.
+    site, pool : str, optional
+        Only requests of this site or pool; case does not count.
+    requests : iterable of str, optional
+        Only these request ids, for a wave of one's own.
+    template : str, optional
+        Name (not display name) of the AD CS template.
+    config : str, optional
+        AD CS ``host\CA name``; left out, the CA's name is used if it has that form.
+
+    Returns
+    -------
+    Handover
+        One part per CA. The same requests make the same bytes.
+
+    Raises
+    ------
+    OptionsError
+        If the template or the CA could not stand in a command line.
+    BundleError
+        If nothing waits, a CSR is not the one on record, or ``out`` is there with other contents.
+    """
+    check_template(template)
+    check_config(config)
+    bundle = open_requests(folder)
+    wanted = None if requests is None else frozenset(requests)
+    chosen = [
+        record
+        for record in bundle.requests
+        if record.state == "waiting"
+        and (site is None or _same(site, record.plan["site"]))
+        and (not pool or _same(pool, record.plan["pool"]))
+        and (not issuer or issuer.casefold() in (record.plan["issuer"], record.ca.casefold()))
+        and (wanted is None or record.id in wanted)
+    ]
+    if not chosen:
+        raise BundleError(
+            f"no request of {folder} waits for a certificate and fits the choice",
+            hint=f"there are: {_choices(bundle.requests)}",
+        )
+    parts = tuple(_parts(chosen))
+    data = _package(bundle.folder, parts, template, config)
+    _write(Path(out), data)
+    return Handover(path=Path(out), parts=parts)
+
+
+def _same(one: str, other: object) -> bool:
+    return one.casefold() == str(other).casefold()
+
+
+def _choices(records: Iterable[RequestRecord]) -> str:
+    waiting = [record for record in records if record.state == "waiting"]
+    if not waiting:
+        return "none waiting at all"
+    issuers = {record.ca or str(record.plan["issuer"]) for record in waiting}
+    sites = {str(record.plan["site"]) or "(no site)" for record in waiting}
+    return f"issuers {', '.join(sorted(issuers))}; sites {', '.join(sorted(sites))}"
+
+
+def _parts(records: Sequence[RequestRecord]) -> Iterator[Part]:
+    keys = dict.fromkeys((str(record.plan["issuer"]), record.ca) for record in records)
+    taken: set[str] = set()
+    for issuer, ca in sorted(keys):
+        own = tuple(r for r in records if (r.plan["issuer"], r.ca) == (issuer, ca))
+        taken.add(folder := part_folder(issuer, ca, taken))
+        yield Part(folder=folder, issuer=issuer, ca=ca, requests=own)
+
+
+def _package(folder: Path, parts: tuple[Part, ...], template: str, config: str) -> bytes:
+    entries: dict[str, bytes] = {}
+    for part in parts:
+        place, used = part.folder, config or _config_of(part.ca)
+        entries[f"{place}/README.html"] = part_page(part, template=template).encode()
+        entries[f"{place}/summary.csv"] = to_csv(COLUMNS, request_rows(part.requests))
+        entries[f"{place}/names.txt"] = name_lines(part.requests)
+        if part.issuer == "internal":
+            files = [Path(record.files["csr"]).stem for record in part.requests]
+            entries[f"{place}/submit.cmd"] = submit_script(files, template=template, config=used)
+        for record in part.requests:
+            entries[f"{place}/{record.files['csr']}"] = _csr(folder, record)
+    for name, data in entries.items():
+        _refuse_keys(name, data)
+    return _zip(entries)
+
+
+def _config_of(ca: str) -> str:
+    """Take a CA's name for its AD CS configuration string if it has that form."""
+    try:
+        check_config(ca)
+    except OptionsError:
+        return ""
+    return ca
+
+
+def _csr(folder: Path, record: RequestRecord) -> bytes:
+    data = read(folder / record.files["csr"])
+    if csr_sha256(data) != record.csr_sha256:
+        raise BundleError(
+            f"{folder / record.files['csr']}: this is not the request on record",
+            hint="run: lyncnb status FOLDER; it says what to restore",
+        )
+    return data
+
+
+def _refuse_keys(name: str, data: bytes) -> None:
+    """Refuse to pack anything with a private key in it, whatever put it there."""
+    found = bool(_KEY_WORDS.search(data))
+    try:
+        kinds = {kind for kind, _ in read_objects(data)} if data[:1] == b"0" else set()
+    except BadStructure:
+        kinds = set()
+    if found or kinds & {Kind.PRIVATE_KEY, Kind.ENCRYPTED_KEY, Kind.PFX}:
+        raise BundleError(
+            f"{name}: holds a private key, so nothing was packed",
+            hint="look at the file in the request folder; a CSR never holds a key",
+        )
+
+
+def _zip(entries: Mapping[str, bytes]) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(entries):
+            entry = zipfile.ZipInfo(name, _CREATED)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # the same bytes on every system
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, entries[name])
+    return buffer.getvalue()
+
+
+def _write(path: Path, data: bytes) -> None:
+    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        return
+    write_new(path, data, 0o644)

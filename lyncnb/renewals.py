@@ -1,0 +1,189 @@
+"""When certificates have to be renewed: a table, and a calendar that Outlook opens.
+
+When a certificate counts as expiring is a share of its lifetime (``folder.EXPIRING_SHARE``): a
+third of two years leaves eight months, a third of 47 days two weeks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from .bundle import RequestBundle, open_requests
+from .files import replace
+from .folder import EXPIRING_SHARE, moment
+from .records import RequestRecord
+from .tables import DataFrame, rows_to_html, to_frame
+
+_COLUMNS = (
+    *("Renew from", "Valid until", "Days left", "Request", "Servers", "Type", "Subject name"),
+    "Issued by",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """One certificate on record: renew it from ``renew_from`` on, before ``not_after`` (UTC)."""
+
+    request_id: str
+    subject: str
+    servers: tuple[str, ...]
+    usages: tuple[str, ...]
+    issuer: str
+    serial: str
+    renew_from: datetime
+    not_after: datetime
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewals(Sequence[Renewal]):
+    """The renewals of a folder, the most urgent first."""
+
+    items: tuple[Renewal, ...]
+    today: date
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        for one in self.items:
+            yield (
+                *(f"{one.renew_from:%Y-%m-%d}", f"{one.not_after:%Y-%m-%d}"),
+                (one.not_after.date() - self.today).days,
+                *(one.request_id, one.servers, one.usages, one.subject, one.issuer),
+            )
+
+    def to_frame(self) -> DataFrame:
+        """Return the renewals as a DataFrame, one row each, eight columns."""
+        return to_frame(_COLUMNS, self._rows())
+
+    def _repr_html_(self) -> str:
+        return rows_to_html(_COLUMNS, list(self._rows()), caption="Renewals")
+
+    def __repr__(self) -> str:
+        return f"{len(self.items):,} renewals"
+
+    def to_ical(self) -> bytes:
+        """Write the renewals as an iCalendar file.
+
+        Returns
+        -------
+        bytes
+            RFC 5545, one all-day event per certificate from the first day on which to renew it
+            to its last, with a reminder on the first. The same certificates give the same bytes,
+            and an event keeps its UID, so that importing again changes it instead of doubling it.
+        """
+        from icalendar import Calendar
+
+        calendar = Calendar()
+        calendar.add("prodid", "-//lyncnb//certificate renewals//EN")
+        calendar.add("version", "2.0")
+        calendar.add("method", "PUBLISH")
+        for one in self.items:
+            calendar.add_component(_event(one))
+        return calendar.to_ical()
+
+
+def _event(one: Renewal):
+    from icalendar import Alarm, Event
+
+    event = Event()
+    event.add("uid", f"{one.request_id}-{one.serial}@lyncnb")
+    event.add("dtstamp", one.recorded_at)
+    event.add("dtstart", one.renew_from.date())
+    # The end of an all-day event is the first day after it, RFC 5545 section 3.6.1.
+    event.add("dtend", max(one.not_after.date(), one.renew_from.date()) + timedelta(days=1))
+    event.add("summary", f"Renew certificate {one.subject} (until {one.not_after:%Y-%m-%d})")
+    event.add("description", "\n".join(_description(one)))
+    event.add("transp", "TRANSPARENT")  # nobody is busy for a third of a year
+    alarm = Alarm()
+    alarm.add("action", "DISPLAY")
+    alarm.add("description", f"Renew certificate {one.subject}")
+    alarm.add("trigger", timedelta(0))
+    event.add_component(alarm)
+    return event
+
+
+def _description(one: Renewal) -> Iterator[str]:
+    yield f"Request: {one.request_id}"
+    yield f"Servers: {', '.join(one.servers)}"
+    yield f"Type: {', '.join(one.usages) or 'none'}"
+    yield f"Serial number: {one.serial}"
+    yield f"Valid until: {one.not_after:%Y-%m-%d %H:%M} UTC"
+    yield f"lyncnb request TOPOLOGY FOLDER --renew {one.request_id} --reason renewal"
+
+
+def renewals(
+    bundle: RequestBundle | str | os.PathLike[str],
+    *,
+    share: float = EXPIRING_SHARE,
+    today: date | None = None,
+) -> Renewals:
+    """List when the certificates on record have to be renewed.
+
+    Parameters
+    ----------
+    bundle : RequestBundle or path
+        The request folder; a path is opened.
+    share : float, optional
+        Share of the lifetime, counted from its end, in which to renew; 0 < share < 1.
+    today : date, optional
+        For the days left; the present day (UTC) if left out.
+
+    Returns
+    -------
+    Renewals
+        One per certificate of a request that is in the plan, by date.
+
+    Raises
+    ------
+    ValueError
+        If the share is none.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"share={share!r}; take a share of the lifetime between 0 and 1")
+    opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
+    active = (r for r in opened.requests if r.issued is not None and r.state != "retired")
+    items = sorted((_renewal(r, share) for r in active), key=lambda r: (r.renew_from, r.request_id))
+    return Renewals(items=tuple(items), today=today or datetime.now(UTC).date())
+
+
+def _renewal(record: RequestRecord, share: float) -> Renewal:
+    issued, plan = record.issued, record.plan
+    begins, ends = moment(issued["not_before"]), moment(issued["not_after"])
+    return Renewal(
+        request_id=record.id,
+        subject=plan["subject"]["CN"],
+        servers=tuple(plan["servers"]),
+        usages=tuple(plan["usages"]),
+        issuer=str(plan["issuer"]),
+        serial=str(issued["serial"]),
+        renew_from=ends - (ends - begins) * share,
+        not_after=ends,
+        recorded_at=moment(record.issued_at),
+    )
+
+
+def write_renewals(
+    bundle: RequestBundle | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    share: float = EXPIRING_SHARE,
+) -> Renewals:
+    """Write the renewals of a folder as an iCalendar file, in place of an earlier one.
+
+    Returns
+    -------
+    Renewals
+        What was written.
+    """
+    found = renewals(bundle, share=share)
+    replace(Path(path), found.to_ical(), 0o644)
+    return found
