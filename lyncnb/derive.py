@@ -6,16 +6,20 @@ its servers only puts its own name in, by position.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import attrgetter
 
 from .errors import OptionsError, PlanError, Problem
 from .fields import DistinguishedName, SanEntry
+from .issuers import settle_issuer, target_ca
 from .names import DnsName
 from .options import DEFAULT_OPTIONS, PlanOptions
 from .plan import CertificatePlan, PlannedCertificate
 from .recipes import PlanContext, Recipe, plan_context
-from .rules import CertificateRule, Rules
-from .topology import Computer, Pool, Topology
+from .rules import Rules
+from .topology import Pool, Topology
 
 # Stands for the server's name while a pool's names are worked out; no host name is like it.
 _SERVER = DnsName("\0")
@@ -57,8 +61,9 @@ def plan_certificates(
     _check_roles(topology, rules)
     _check_options(rules, options)
     context = plan_context(topology, rules, options)
-    parts = [plan_pool(pool, context) for pool in topology.pools]
-    return _assembled(topology, context, parts)
+    with _no_collection():
+        parts = [plan_pool(pool, context) for pool in topology.pools]
+        return _assembled(topology, context, parts)
 
 
 def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
@@ -140,14 +145,10 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
     """Plan the certificates that the deployment has once, for all servers that need them."""
     found = []
     for rule in context.rules.certificates:
-        computers = [
-            computer
-            for pool in topology.pools
-            if pool.role in rule.needed_by
-            for computer in pool.computers
-        ]
-        if computers:
-            computers.sort(key=lambda computer: computer.fqdn)
+        pools = [pool for pool in topology.pools if rule.needed_by and pool.role in rule.needed_by]
+        if pools:
+            computers = [computer for pool in pools for computer in pool.computers]
+            computers.sort(key=attrgetter("fqdn"))
             all_servers = Pool(
                 fqdn=DnsName(),
                 role=rule.role,
@@ -162,44 +163,68 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
 
 def _issue(recipe: Recipe, pool: Pool, context: PlanContext) -> list[PlannedCertificate]:
     """Make the certificates of one rule: one for each computer, or one for all of them."""
-    rule = recipe.rule
-    options = context.options
-    common_name = recipe.common_name(pool, _SERVER)
-    entries = recipe.entries(pool, _SERVER)
-    names = recipe.reasons(pool, _SERVER)
-    place = next((n for n, entry in enumerate(entries) if entry.name is _SERVER), None)
-    groups = [pool.computers] if rule.issue_per != "computer" else [(c,) for c in pool.computers]
+    rule, options = recipe.rule, context.options
+    names = _PoolNames(recipe, pool)
+    subject = None if names.subject is _SERVER else _subject(names.subject, options)
+    issuer, ca = recipe.issuer, recipe.ca
+    asks = any(computer.issuer for computer in pool.computers)
+    shared = rule.issue_per != "computer"
+    servers = tuple(computer.fqdn for computer in pool.computers) if shared else ()
+    target_os = options.target_os
+    if shared and not target_os:  # the package must open on the oldest system, too
+        target_os = min(computer.target_os for computer in pool.computers)
     issued = []
-    for computers in groups:
-        server = computers[0].fqdn
-        issuer = _issuer(rule, computers, options)
-        if place is None:
-            own = entries
-        elif server in names:  # it is also the pool's name, or a web name: reasons must be merged
-            own = recipe.entries(pool, server)
-        else:
-            entry = SanEntry(server, entries[place].reasons)
-            own = (*entries[:place], entry, *entries[place + 1 :])
+    for computer in pool.computers[:1] if shared else pool.computers:
+        server = computer.fqdn
+        if asks:
+            issuer = settle_issuer(rule, pool.computers if shared else (computer,), options)
+            ca = target_ca(rule, issuer, options)
         issued.append(
             PlannedCertificate(
                 role=rule.role,
                 site=pool.site,
-                pool=str(pool.fqdn),
-                servers=tuple(str(computer.fqdn) for computer in computers),
+                pool=pool.fqdn,
+                servers=servers or (server,),
                 usages=rule.usages,
-                subject=_subject(server if common_name is _SERVER else common_name, options),
-                subject_alt_name=own,
+                subject=subject or _subject(server, options),
+                subject_alt_name=names.of(server),
                 extended_key_usage=recipe.extended_key_usage,
                 issuer=issuer,
-                ca=_ca(rule, issuer, options),
+                ca=ca,
                 key=options.key,
                 hash=options.hash,
                 shared_by=_SHARED_BY[rule.issue_per],
-                target_os=options.target_os or min(c.target_os for c in computers),
+                target_os=target_os or computer.target_os,
                 rule=rule.id,
             )
         )
     return issued
+
+
+class _PoolNames:
+    """The names of one certificate rule for a pool, with a gap where its servers' names go."""
+
+    def __init__(self, recipe: Recipe, pool: Pool):
+        self._recipe = recipe
+        self._pool = pool
+        server = _SERVER if len(pool.computers) > 1 else pool.computers[0].fqdn
+        self.subject = recipe.common_name(pool, server)
+        self._names = recipe.names(pool, server)
+        self._entries = recipe.entries(self._names, pool, server)
+        self._why: tuple[str, ...] = ()
+        if server is _SERVER and server in self._names:
+            gap = [entry.name for entry in self._entries].index(server)
+            self._before, self._after = self._entries[:gap], self._entries[gap + 1 :]
+            self._why = self._entries[gap].reasons
+
+    def of(self, server: DnsName) -> tuple[SanEntry, ...]:
+        """List the alternative names for one server."""
+        if not self._why:
+            return self._entries
+        if server in self._names:  # it is also the pool's name, or a web name: merge the reasons
+            names = self._recipe.names(self._pool, server)
+            return self._recipe.entries(names, self._pool, server)
+        return (*self._before, SanEntry(server, self._why), *self._after)
 
 
 def _subject(common_name: str, options: PlanOptions) -> DistinguishedName:
@@ -213,51 +238,19 @@ def _subject(common_name: str, options: PlanOptions) -> DistinguishedName:
     )
 
 
-def _issuer(rule: CertificateRule, computers: Iterable[Computer], options: PlanOptions) -> str:
-    """Settle who issues: an option beats the cells, a cell beats the rule."""
-    return (
-        _settled(_asked(rule, options.issuer))
-        or _settled(issuers_asked(rule, computers))
-        or rule.issuer
-    )
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Put the garbage collector off: a plan has no cycles, and looking for some doubles its cost.
 
-
-def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> frozenset[str]:
-    """Collect what the table's cells ask as issuer of one certificate.
-
-    Parameters
-    ----------
-    rule : CertificateRule
-        The certificate.
-    computers : iterable of Computer
-        The servers it is for.
-
-    Returns
-    -------
-    frozenset of str
-        Of ``internal`` and ``public``: none if no cell says anything; both if servers that share
-        the certificate disagree, or cells for usages that it combines.
+    The collector runs after every few hundred new tuples and looks through all older ones again.
     """
-    return frozenset().union(*(_asked(rule, dict(c.issuer)) for c in computers if c.issuer))
-
-
-def _asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
-    """Collect the choices for a certificate: for its usages or role, else the general one."""
-    special = {choices[key] for key in (*rule.usages, rule.role) if key in choices}
-    return special or ({choices[""]} if "" in choices else set())
-
-
-def _settled(asked: Iterable[str]) -> str:
-    # Where the table asks for both, a public certificate serves both ends; an internal one fails
-    # for everybody outside. The checks report the disagreement.
-    return "public" if "public" in asked else "".join(asked)
-
-
-def _ca(rule: CertificateRule, issuer: str, options: PlanOptions) -> str:
-    """Find the name of the CA that is to issue, by usage, role, issuer, or for all."""
-    return next(
-        (options.ca[key] for key in (*rule.usages, rule.role, issuer, "") if key in options.ca), ""
-    )
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _publishing(rules: Rules) -> set[str]:

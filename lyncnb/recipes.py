@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .errors import PlanError
 from .fields import SanEntry
+from .issuers import settle_issuer, target_ca
 from .names import BadName, DnsName
 from .options import PlanOptions
 from .rules import FLAGS, CertificateRule, NameRule, Rules
@@ -18,18 +20,31 @@ from .topology import Pool, Site, Topology
 
 Values = tuple[DnsName, ...]
 
+Finder = Callable[[Pool, DnsName], Values]
+
+
+def _column(name: str, *, blank: str = "") -> Finder:
+    """Find the name in a column of the pool; where it is blank another column's, or none."""
+
+    def find(pool: Pool, server: DnsName) -> Values:
+        value = getattr(pool, name) or (getattr(pool, blank) if blank else None)
+        return (value,) if value else ()
+
+    return find
+
+
 # What the placeholders of rules.PLACEHOLDERS become: from a pool and perhaps one server …
-_OF_POOL: Mapping[str, Callable[[Pool, DnsName], tuple[DnsName | None, ...]]] = {
+_OF_POOL: Mapping[str, Finder] = {
     "computer.fqdn": lambda pool, server: (server,),
     "pool.fqdn": lambda pool, server: (pool.fqdn,),
     "pool.computers": lambda pool, server: tuple(c.fqdn for c in pool.computers),
-    "pool.web_internal_fqdn": lambda pool, server: (pool.web_internal_fqdn or pool.fqdn,),
-    "pool.web_external_fqdn": lambda pool, server: (pool.web_external_fqdn,),
-    "pool.access_edge_fqdn": lambda pool, server: (pool.access_edge_fqdn,),
-    "pool.webconf_edge_fqdn": lambda pool, server: (pool.webconf_edge_fqdn,),
-    "pool.av_edge_fqdn": lambda pool, server: (pool.av_edge_fqdn,),
-    "pool.edge_internal_fqdn": lambda pool, server: (pool.edge_internal_fqdn or pool.fqdn,),
-    "pool.owas_external_fqdn": lambda pool, server: (pool.owas_external_fqdn,),
+    "pool.web_internal_fqdn": _column("web_internal_fqdn", blank="fqdn"),
+    "pool.web_external_fqdn": _column("web_external_fqdn"),
+    "pool.access_edge_fqdn": _column("access_edge_fqdn"),
+    "pool.webconf_edge_fqdn": _column("webconf_edge_fqdn"),
+    "pool.av_edge_fqdn": _column("av_edge_fqdn"),
+    "pool.edge_internal_fqdn": _column("edge_internal_fqdn", blank="fqdn"),
+    "pool.owas_external_fqdn": _column("owas_external_fqdn"),
     "pool.sip_dns_aliases": lambda pool, server: pool.sip_dns_aliases,
     "pool.xmpp_domains": lambda pool, server: pool.xmpp_domains,
     "pool.extra_san": lambda pool, server: pool.extra_san,
@@ -55,18 +70,11 @@ PLACEHOLDERS_RESOLVED = (_OF_POOL.keys() | _OF_SITE.keys()) - {""}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One name rule in a recipe."""
+    """Names in a recipe: of one rule if a pool has to give them, else of all rules in a row."""
 
-    rule: NameRule
-    names: Values | None  # None: they depend on the pool
-
-    def names_of(self, pool: Pool, server: DnsName) -> Iterable[DnsName]:
-        """Give the names of this rule for one server of a pool."""
-        if self.names is not None:
-            return self.names
-        before, placeholder, after = self.rule.parts
-        found = [name for name in _OF_POOL[placeholder](pool, server) if name]
-        return _spell(self.rule, found) if before or after else found
+    fixed: Mapping[DnsName, SanEntry]  # the same for every pool of the role, flags and site
+    find: Finder | None = None
+    why: tuple[str, ...] = ()  # id of the rule of what ``find`` gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,51 +85,73 @@ class Recipe:
     subject: Part | None  # None: its flags are not set
     parts: tuple[Part, ...]
     extended_key_usage: tuple[str, ...]
-    wildcard: bool
+    may_be_wildcard: frozenset[str]  # ids of the rules whose names a wildcard may replace
+    issuer: str  # where no cell of the table asks
+    ca: str  # of that issuer
 
-    def common_name(self, pool: Pool, server: DnsName) -> str:
+    def common_name(self, pool: Pool, server: DnsName) -> DnsName | str:
         """Give the subject's name, "" where the topology lacks it."""
-        names = self.subject.names_of(pool, server) if self.subject else ()
-        return next(iter(names), "")
+        part = self.subject
+        if part is None:
+            return ""
+        return next(iter(part.find(pool, server) if part.find else part.fixed), "")
 
-    def entries(self, pool: Pool, server: DnsName) -> tuple[SanEntry, ...]:
-        """List the alternative names for one server of a pool, each once with all its reasons."""
-        reasons = self.reasons(pool, server)
-        if self.wildcard:
-            reasons = self._with_wildcards(reasons, pool, server)
-        return tuple(map(SanEntry, reasons, reasons.values()))
-
-    def reasons(self, pool: Pool, server: DnsName) -> dict[DnsName, tuple[str, ...]]:
-        """Give the names before wildcards, each with the ids of its rules."""
-        found: dict[DnsName, tuple[str, ...]] = {}
+    def names(self, pool: Pool, server: DnsName) -> dict[DnsName, SanEntry]:
+        """List the names for one server of a pool, each once, before wildcards."""
+        found: dict[DnsName, SanEntry] = {}
         for part in self.parts:
-            why = (part.rule.id,)
-            for name in part.names_of(pool, server):
-                known = found.get(name)
-                found[name] = why if known is None else known + why
+            if part.find is not None:
+                for name in part.find(pool, server):
+                    known = found.get(name)
+                    why = part.why if known is None else known.reasons + part.why
+                    found[name] = SanEntry(name, why)
+            elif found.keys().isdisjoint(part.fixed):
+                found |= part.fixed  # nearly always; every pool then shares the same entries
+            else:
+                for entry in part.fixed.values():
+                    _merge(found, entry)
         return found
 
-    def _with_wildcards(
-        self, reasons: dict[DnsName, tuple[str, ...]], pool: Pool, server: DnsName
-    ) -> dict[DnsName, tuple[str, ...]]:
-        """Let a wildcard of its parent stand for each name of which all rules allow it.
+    def reasons(self, pool: Pool, server: DnsName) -> dict[DnsName, tuple[str, ...]]:
+        """Give the same names, each with the ids of its rules."""
+        return {name: entry.reasons for name, entry in self.names(pool, server).items()}
 
-        The pool's own names stay, whatever rules they come from. Wildcards go last, because some
-        older clients give up at a wildcard that precedes their name.
+    def entries(
+        self, names: Mapping[DnsName, SanEntry], pool: Pool, server: DnsName
+    ) -> tuple[SanEntry, ...]:
+        """Put wildcards for names, where the rules allow it and the options ask for it.
+
+        A wildcard of its parent stands for each name of which all rules allow it. The pool's own
+        names stay, whatever rules they come from. Wildcards go last, because some older clients
+        give up at a wildcard that precedes their name.
         """
-        refused = {part.rule.id for part in self.parts if not part.rule.wildcard}
+        if not self.may_be_wildcard:
+            return tuple(names.values())
         own = {server, pool.fqdn, pool.web_internal_fqdn, pool.web_external_fqdn}
-        kept: dict[DnsName, tuple[str, ...]] = {}
-        stars: dict[DnsName, tuple[str, ...]] = {}
-        for name, why in reasons.items():
-            parent = name.parent
-            # A wildcard below a public suffix (*.com) would stand for half the Internet.
-            if name in own or not refused.isdisjoint(why) or parent.is_public_suffix:
-                kept[name] = why
+        kept: list[SanEntry] = []
+        stars: dict[DnsName, SanEntry] = {}
+        for entry in names.values():
+            star = _star(entry.name)
+            if star and entry.name not in own and self.may_be_wildcard.issuperset(entry.reasons):
+                _merge(stars, SanEntry(star, entry.reasons))
             else:
-                star = DnsName(f"*.{parent}")
-                stars[star] = tuple(dict.fromkeys(stars.get(star, ()) + why))
-        return kept | stars
+                kept.append(entry)
+        return (*kept, *stars.values())
+
+
+def _merge(found: dict[DnsName, SanEntry], entry: SanEntry) -> None:
+    """Add an entry, or its reasons to the entry of the same name."""
+    known = found.get(entry.name)
+    if known is not None:
+        entry = SanEntry(entry.name, tuple(dict.fromkeys(known.reasons + entry.reasons)))
+    found[entry.name] = entry
+
+
+@lru_cache(maxsize=4096)
+def _star(name: DnsName) -> DnsName | None:
+    # A wildcard below a public suffix (*.com) would stand for half the Internet.
+    parent = name.parent
+    return None if parent.is_public_suffix else DnsName(f"*.{parent}")
 
 
 @dataclass(slots=True)
@@ -173,28 +203,57 @@ class PlanContext:
         return found
 
     def _recipe(self, rule: CertificateRule, flags: frozenset[str], site: str) -> Recipe:
-        parts = (self._part(name, flags, site) for name in rule.subject_alt_name)
         usages = dict.fromkeys(rule.extended_key_usage)
         for flag, more in rule.extended_key_usage_if.items():
             usages |= dict.fromkeys(more if flag in flags else ())
+        names = [self.rules.names[name] for name in rule.subject_alt_name]
+        wildcard = rule.wildcard and "wildcard" in flags
+        issuer = settle_issuer(rule, (), self.options)
+        subject = self._parts([self.rules.names[rule.subject_name]], flags, site)
         return Recipe(
             rule=rule,
-            subject=self._part(rule.subject_name, flags, site),
-            parts=tuple(part for part in parts if part),
+            subject=subject[0] if subject else None,
+            parts=self._parts(names, flags, site),
             extended_key_usage=tuple(usages),
-            wildcard=rule.wildcard and "wildcard" in flags,
+            may_be_wildcard=frozenset(name.id for name in names if wildcard and name.wildcard),
+            issuer=issuer,
+            ca=target_ca(rule, issuer, self.options),
         )
 
-    def _part(self, name: str, flags: frozenset[str], site: str) -> Part | None:
-        rule = self.rules.names[name]
-        if (
-            not flags.issuperset(rule.if_all)
-            or (rule.if_any and flags.isdisjoint(rule.if_any))
-            or not flags.isdisjoint(rule.unless)
-        ):
-            return None
-        of_site = _OF_SITE.get(rule.parts[1])
-        return Part(rule, None if of_site is None else _spell(rule, of_site(self, site)))
+    def _parts(
+        self, names: Iterable[NameRule], flags: frozenset[str], site: str
+    ) -> tuple[Part, ...]:
+        """Work out the name rules whose flags are set; what does not depend on pools is merged."""
+        parts: list[Part] = []
+        fixed: dict[DnsName, SanEntry] = {}
+        for rule in names:
+            if not _holds(rule, flags):
+                continue
+            of_site = _OF_SITE.get(rule.parts[1])
+            if of_site is None:
+                parts += [Part(fixed)] if fixed else []
+                parts.append(Part({}, _of_pool(rule), (rule.id,)))
+                fixed = {}
+            else:
+                for name in _spell(rule, of_site(self, site)):
+                    _merge(fixed, SanEntry(name, (rule.id,)))
+        return (*parts, Part(fixed)) if fixed else tuple(parts)
+
+
+def _holds(rule: NameRule, flags: frozenset[str]) -> bool:
+    return (
+        flags.issuperset(rule.if_all)
+        and (not rule.if_any or not flags.isdisjoint(rule.if_any))
+        and flags.isdisjoint(rule.unless)
+    )
+
+
+def _of_pool(rule: NameRule) -> Finder:
+    before, placeholder, after = rule.parts
+    find = _OF_POOL[placeholder]
+    if not before and not after:
+        return find
+    return lambda pool, server: _spell(rule, find(pool, server))
 
 
 def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> PlanContext:

@@ -1,0 +1,58 @@
+"""Who issues a certificate: what options, table and rules ask, and how that is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .options import PlanOptions
+from .topology import Computer
+from .vocabulary import CertificateRule
+
+
+def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> frozenset[str]:
+    """Collect what the table's cells ask as issuer of one certificate.
+
+    Parameters
+    ----------
+    rule : CertificateRule
+        The certificate.
+    computers : iterable of Computer
+        The servers it is for.
+
+    Returns
+    -------
+    frozenset of str
+        Of ``internal`` and ``public``: none if no cell says anything; both if servers that share
+        the certificate disagree, or cells for usages that it combines.
+    """
+    said = [_asked(rule, dict(computer.issuer)) for computer in computers if computer.issuer]
+    return frozenset().union(*said)
+
+
+def settle_issuer(
+    rule: CertificateRule, computers: Iterable[Computer], options: PlanOptions
+) -> str:
+    """Settle who issues: an option beats the cells, a cell beats the rule.
+
+    Returns
+    -------
+    str
+        ``internal`` or ``public``. Where both are asked it is public: such a certificate serves
+        both ends, an internal one fails for everybody outside. The checks tell of it.
+    """
+    for asked in (_asked(rule, options.issuer), issuers_asked(rule, computers)):
+        if asked:
+            return "public" if "public" in asked else "internal"
+    return rule.issuer
+
+
+def target_ca(rule: CertificateRule, issuer: str, options: PlanOptions) -> str:
+    """Find the name of the CA that is to issue: by usage, role, issuer, or for all; else ""."""
+    keys = (*rule.usages, rule.role, issuer, "")
+    return next((options.ca[key] for key in keys if key in options.ca), "")
+
+
+def _asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
+    """Collect the choices for a certificate: for its usages or role, else the general one."""
+    special = {choices[key] for key in (*rule.usages, rule.role) if key in choices}
+    return special or ({choices[""]} if "" in choices else set())
