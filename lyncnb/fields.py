@@ -98,7 +98,11 @@ class DistinguishedName:
     def __post_init__(self) -> None:
         for name, (short, limit) in _SUBJECT.items():
             value = getattr(self, name)
-            if any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+            if not value:
+                continue
+            if not value.isprintable() and any(
+                unicodedata.category(c) in ("Cc", "Cs") for c in value
+            ):
                 raise ValueError(f"{short}={shown(value)} holds a control character")
             if len(value) > limit and name not in ("common_name", "country"):
                 raise ValueError(f"{short}={shown(value)} has {len(value)} characters, not {limit}")
