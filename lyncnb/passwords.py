@@ -1,0 +1,104 @@
+"""The passwords of the packages: one list, encrypted under the folder's passphrase.
+
+A package travels to a server by one way and its password by another, so the list never leaves the
+folder; a password is shown alone, when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import string
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import files
+from .cipher import FolderCipher
+from .errors import BundleError
+from .passphrase import Secret
+
+#: Where the list stands, relative to the request folder.
+LIST = "pfx/passwords.enc"
+
+_FORMAT = "lyncnb-passwords/1"
+# 22 of 62 characters are 131 bits. The MAC of a PFX takes 2,048 rounds whatever the key
+# derivation takes, so only the length of the password protects a package that got lost.
+_CHARACTERS = 22
+# Letters and digits: nothing that a shell, a keyboard or an old reader could take for another.
+_ALPHABET = string.ascii_letters + string.digits
+_LIMIT = 64 << 20
+
+
+def new_password() -> Secret:
+    """Draw a password: 22 letters and digits, about 131 bits."""
+    return Secret("".join(secrets.choice(_ALPHABET) for _ in range(_CHARACTERS)))
+
+
+class PasswordList:
+    """Passwords of packages by the SHA-256 of the package, so that none can be mixed up.
+
+    Parameters
+    ----------
+    folder : Path
+        The request folder.
+    cipher : FolderCipher
+        Under the folder's passphrase.
+    """
+
+    def __init__(self, folder: Path, cipher: FolderCipher):
+        self._path = folder / LIST
+        self._cipher = cipher
+        self._passwords: dict[str, Secret] = {}
+        if os.path.lexists(self._path):
+            self._read()
+
+    def __repr__(self) -> str:
+        return f"PasswordList({len(self._passwords)} packages)"
+
+    def __contains__(self, package_sha256: str) -> bool:
+        return package_sha256 in self._passwords
+
+    def of(self, package_sha256: str) -> Secret:
+        """Give the password of a package.
+
+        Raises
+        ------
+        BundleError
+            If the list does not have it.
+        """
+        try:
+            return self._passwords[package_sha256]
+        except KeyError:
+            raise BundleError(
+                f"{LIST} has no password for this package",
+                hint="remove the package and run `lyncnb pfx` again; its key is still in keys/",
+            ) from None
+
+    def save(self, added: dict[str, Secret], *, keep: Iterable[str]) -> None:
+        """Write the list with new passwords; of the old ones those in ``keep`` stay.
+
+        The list is durable before the packages are: a package without a password would be lost
+        work, a password without a package is nothing.
+        """
+        kept = set(keep)
+        self._passwords = {k: v for k, v in self._passwords.items() if k in kept} | added
+        document = {
+            "format": _FORMAT,
+            "passwords": {k: v.reveal() for k, v in sorted(self._passwords.items())},
+        }
+        data = json.dumps(document, indent=0).encode()
+        files.replace(self._path, self._cipher.encrypt_data(data), 0o600)
+
+    def _read(self) -> None:
+        data = self._cipher.decrypt_data(files.read(self._path, limit=_LIMIT), name=LIST)
+        try:
+            document = json.loads(data)
+            if document["format"] != _FORMAT:
+                raise ValueError(document["format"])
+            self._passwords = {k: Secret(v) for k, v in document["passwords"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise BundleError(
+                f"{LIST} is no list of this version of lyncnb",
+                hint="use the version that wrote it, or move it away and package again",
+            ) from None

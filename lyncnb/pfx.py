@@ -1,0 +1,286 @@
+"""Key, certificate and chain of each request to a package for its servers: ``pfx/*.pfx``.
+
+A package is written for the oldest Windows among its servers. Its password is drawn here, one for
+each package, and kept in an encrypted list; neither a script nor a table nor a log has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+from . import files, keys
+from .cipher import FolderCipher
+from .errors import BundleError, LyncnbError, PackageError
+from .issued import IssuedCertificates
+from .issued_certificate import IssuedCertificate, time_text
+from .lock import lock
+from .manifest import Manifest, read_manifest, save_manifest
+from .packages import Package, Packages
+from .packaging import Encryption, Task, make_packages, package_rules
+from .passphrase import Secret
+from .passwords import LIST, PasswordList, new_password
+from .pkcs12 import PfxContent
+from .receiving import store_returned
+from .records import RequestRecord
+from .rules import load_rules
+
+FOLDER = "pfx"
+# Packages are made, listed and named together; a batch bounds memory and lost work.
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One package to make."""
+
+    record: RequestRecord
+    issued: IssuedCertificate
+    encryption: Encryption
+    package: Package
+
+
+def write_pfx(
+    issued: IssuedCertificates,
+    folder: str | os.PathLike[str] = FOLDER,
+    *,
+    passphrase: Secret | str,
+    target_os: str = "",
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    today: date | None = None,
+    lock_seconds: float = 10.0,
+) -> Packages:
+    """Package each returned certificate with its key and chain.
+
+    Parameters
+    ----------
+    issued : IssuedCertificates
+        n certificates, matched and compared.
+    folder : path, optional
+        Where the packages go, inside the request folder.
+    passphrase : Secret or str
+        The folder's.
+    target_os : str, optional
+        Windows Server version instead of the plan's, e.g. ``2012R2`` or ``2019``.
+    workers : int, optional
+        Processes at most; the number of processors if left out.
+    progress : callable, optional
+        Called with packages done and packages in all.
+    today : date, optional
+        Recorded instead of the present time, for results that can be repeated.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds.
+
+    Returns
+    -------
+    Packages
+        Written, kept (same certificate, same target, already there) and refused.
+
+    Raises
+    ------
+    PackageError
+        If the target is unknown.
+    BundleError
+        If the folder or the passphrase needs attention; nothing was changed.
+
+    Notes
+    -----
+    Source: RFC 7292; Microsoft, PKCS12_PBES2_EXPORT_PARAMS, for what an old Windows can read.
+    """
+    base = issued.bundle.folder
+    place = _inside(base, folder)
+    now = time_text(datetime.now(UTC) if today is None else _midnight(today))
+    cipher = FolderCipher(passphrase)
+    _prove(base, read_manifest(base), cipher)
+    store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
+    with lock(base, wait=lock_seconds):
+        manifest = read_manifest(base)
+        passwords = PasswordList(base, cipher)
+        ready, packages = _sort_out(manifest, issued, place, target_os, passwords)
+        files.make_folder(base / place, 0o700)
+        for start in range(0, len(ready), _BATCH):
+            batch = ready[start : start + _BATCH]
+            manifest, done = _write(base, manifest, batch, cipher, passwords, workers, now)
+            packages += done
+            if progress is not None:
+                progress(min(start + _BATCH, len(ready)), len(ready))
+    order = {record.id: number for number, record in enumerate(manifest.requests)}
+    packages.sort(key=lambda package: order[package.request_id])
+    return Packages(bundle=replace(issued.bundle, manifest=manifest), packages=tuple(packages))
+
+
+def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
+    """Give the folder's path relative to the request folder, with slashes."""
+    whole = (base / folder).resolve()
+    root = base.resolve()
+    if whole == root or not whole.is_relative_to(root):
+        raise BundleError(
+            f"{folder} is not inside the request folder {base}",
+            hint="packages stay beside their keys; copy them to the servers from there",
+        )
+    return whole.relative_to(root).as_posix()
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _prove(base: Path, manifest: Manifest, cipher: FolderCipher) -> None:
+    """Open one key, so that a wrong passphrase changes nothing."""
+    for record in manifest.requests:
+        if record.is_written:
+            name = record.files["key"]
+            cipher.decrypt(files.read(base / name), name=name)
+            return
+
+
+def _sort_out(
+    manifest: Manifest,
+    issued: IssuedCertificates,
+    place: str,
+    target_os: str,
+    passwords: PasswordList,
+) -> tuple[list[_Job], list[Package]]:
+    """Tell what is to be made from what is there already and what cannot be."""
+    rules = package_rules(load_rules(manifest.product))
+    ready, settled = [], []
+    for record in manifest.requests:
+        if record.state == "retired":
+            continue
+        target = target_os or record.target_os
+        encryption = rules.encryption_for(target)
+        one = issued.by_id.get(record.id)
+        package = Package(
+            request_id=record.id,
+            file=f"{place}/{record.id}.pfx",
+            servers=tuple(record.plan["servers"]),
+            usages=tuple(record.plan["usages"]),
+            target_os=target,
+            encryption=encryption.title,
+            friendly_name=_friendly_name(record, one) if one else "",
+            action="written",
+            why=encryption.why,
+        )
+        objection = _objection(record, one)
+        if objection:
+            settled.append(replace(package, file="", action="refused", why=objection))
+        elif _is_there(issued.bundle.folder, record, one, package, encryption, passwords):
+            settled.append(replace(package, action="kept"))
+        else:
+            ready.append(_Job(record=record, issued=one, encryption=encryption, package=package))
+    return ready, settled
+
+
+def _objection(record: RequestRecord, one: IssuedCertificate | None) -> str:
+    """Say why a request cannot be packaged; "" if it can."""
+    if one is None:
+        return f"no certificate came back yet (state {record.state})"
+    if one.generation != record.generation:
+        return "the certificate answers a superseded request"
+    errors = [found for found in one.findings if found.severity == "error"]
+    if errors:
+        return "; ".join(f"{found.code}: {found.message}" for found in errors)
+    return ""
+
+
+def _friendly_name(record: RequestRecord, one: IssuedCertificate) -> str:
+    """Name a certificate for the store of its computers, where names must be unique.
+
+    Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
+    """
+    plan = record.plan
+    whose = plan["servers"][0] if plan["shared_by"] == "server" else plan["pool"] or plan["role"]
+    what = "+".join(plan["usages"]) or plan["role"]
+    return f"{whose} {what} {one.not_before:%Y-%m-%d} {one.thumbprint[:8]}"
+
+
+def _is_there(
+    base: Path,
+    record: RequestRecord,
+    one: IssuedCertificate,
+    package: Package,
+    encryption: Encryption,
+    passwords: PasswordList,
+) -> bool:
+    """Whether the same package was made before, and file and password are still there."""
+    made = record.package
+    if made is None or made["certificate"] != one.sha256:
+        return False
+    if (made["file"], made["encryption"]) != (package.file, encryption.id):
+        return False
+    try:
+        data = files.read(base / package.file)
+    except BundleError:
+        return False
+    digest = hashlib.sha256(data).hexdigest()
+    return digest == made["sha256"] and digest in passwords
+
+
+def _write(
+    base: Path,
+    manifest: Manifest,
+    jobs: list[_Job],
+    cipher: FolderCipher,
+    passwords: PasswordList,
+    workers: int | None,
+    now: str,
+) -> tuple[Manifest, list[Package]]:
+    """Make some packages, list their passwords, write them, and say so in the manifest."""
+    tasks, failed = [], []
+    provider = package_rules(load_rules(manifest.product)).provider
+    for job in jobs:
+        try:
+            tasks.append((job, _task(base, job, cipher, provider)))
+        except LyncnbError as error:
+            failed.append(replace(job.package, file="", action="refused", why=error.message))
+    made = make_packages([task for _, task in tasks], workers=workers)
+    digests = [hashlib.sha256(data).hexdigest() for data in made]
+    added = {digest: task.password for digest, (_, task) in zip(digests, tasks, strict=True)}
+    if added:
+        # The packages on record keep their passwords until the manifest names the new ones.
+        known = {r.package["sha256"] for r in manifest.requests if r.package is not None}
+        passwords.save(added, keep=known)
+        if LIST not in manifest.encrypted:
+            manifest = manifest.with_encrypted(LIST)
+            save_manifest(base, manifest)
+    records = []
+    for (job, _), data, digest in zip(tasks, made, digests, strict=True):
+        files.replace(base / job.package.file, data, 0o600)
+        records.append(job.record.with_package(_recorded(job, digest, now), at=now))
+    manifest = manifest.with_records(records)
+    save_manifest(base, manifest)
+    return manifest, [job.package for job, _ in tasks] + failed
+
+
+def _task(base: Path, job: _Job, cipher: FolderCipher, provider: str) -> Task:
+    name = job.record.files["key"]
+    key = cipher.decrypt(files.read(base / name), name=name)
+    if keys.spki_sha256(key) != job.record.spki_sha256:
+        raise PackageError(
+            f"{name} is not the key of this request", hint="restore keys/ from a backup"
+        )
+    content = PfxContent(
+        certificate=job.issued.der,
+        chain=job.issued.chain,
+        friendly_name=job.package.friendly_name,
+        encryption=job.encryption.id,
+        provider=provider,
+    )
+    return Task(content=content, key=keys.to_pkcs8(key), password=new_password())
+
+
+def _recorded(job: _Job, digest: str, now: str) -> dict[str, object]:
+    return {
+        "file": job.package.file,
+        "target_os": job.package.target_os,
+        "encryption": job.encryption.id,
+        "friendly_name": job.package.friendly_name,
+        "certificate": job.issued.sha256,
+        "sha256": digest,
+        "packaged_at": now,
+    }
