@@ -93,7 +93,7 @@ class RequestBundle:
         return to_frame(_COLUMNS, self._rows())
 
     def _repr_html_(self) -> str:
-        return rows_to_html(_COLUMNS, self._rows(), caption=self._summary(), limit=ROWS_SHOWN)
+        return rows_to_html(_COLUMNS, list(self._rows()), caption=self._summary(), limit=ROWS_SHOWN)
 
     def __repr__(self) -> str:
         return self._summary()

@@ -6,6 +6,7 @@ This file owns the document; it holds no secret and reads no key.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -30,6 +31,8 @@ FOLDERS = ("csr", "keys", "archive", "returned", "pfx", "steps")
 # An id becomes a file name, so a manifest that somebody edited must not reach outside the folder.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,200}\Z")
 _HEX = re.compile(r"(?:[0-9a-f]{64})?\Z")
+# 100,000 requests with three generations each are some 500 MB; more is no manifest of ours.
+_LARGEST = 1 << 31
 _REBUILD = "restore it from a backup, or run: lyncnb status FOLDER --rebuild"
 
 
@@ -136,19 +139,15 @@ def read_manifest(folder: Path) -> Manifest:
         If there is none, if it was edited or cut off, or if a newer lyncnb wrote it.
     """
     path = Path(folder) / NAME
-    try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         raise BundleError(
             f"{path}: no such file, so this is no request folder",
-            hint=("check the folder's name; if it holds keys/, " + _REBUILD),
-        ) from None
+            hint=f"check the folder's name; if it holds keys/, {_REBUILD}",
+        )
+    try:
+        document = json.loads(files.read(path, limit=_LARGEST))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not readable as JSON ({error})", hint=_REBUILD) from None
-    except OSError as error:
-        raise BundleError(
-            f"{path}: cannot be read ({error.strerror})", hint=("look at the rights of the folder")
-        ) from None
     found = document.get("format") if isinstance(document, dict) else None
     if isinstance(found, str) and found.startswith("lyncnb-requests/") and found != FORMAT:
         raise BundleError(

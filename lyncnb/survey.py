@@ -29,10 +29,13 @@ MODES = {
     "pfx": 0o700,
     "steps": 0o755,
 }
+#: Written beside the manifest; what is in them is ``summary.py``'s.
+SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 SECRET = ("keys", "archive", "pfx")
 MISSING = "is missing"
 CHANGED = "is not the file that was written"
 _ARMOUR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----([^-]+)-----END")
+_LINK = "look where it points, then put the file itself in its place"
 _RESTORE = "restore it from a backup, or give the request up: --renew {id} --reason TEXT"
 
 
@@ -91,7 +94,8 @@ def take_survey(folder: Path) -> Survey:
         return Survey(folder=folder)
     files.check_folder(folder)
     names: dict[str, Mapping[str, int]] = {}
-    problems, stale = [], list(files.stale_temps(folder))
+    problems = _linked(folder)
+    stale = list(files.stale_temps(folder))
     for place in MODES:
         inside = folder / place
         if not os.path.lexists(inside):
@@ -102,6 +106,14 @@ def take_survey(folder: Path) -> Survey:
             names[place] = _listing(inside)
         stale += files.stale_temps(inside)
     return Survey(folder=folder, exists=True, stale=tuple(stale), problems=tuple(problems), **names)
+
+
+def _linked(folder: Path) -> list[Problem]:
+    return [
+        Problem(message="is a symbolic link", file=name, hint=_LINK)
+        for name in (NAME, *SUMMARY_NAMES)
+        if (folder / name).is_symlink()
+    ]
 
 
 def _folder_problems(inside: Path, place: str) -> list[Problem]:
@@ -131,8 +143,7 @@ def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     place, _, name = path.partition("/")
     mode, where = getattr(survey, place)[name], survey.folder / path
     if stat.S_ISLNK(mode):
-        hint = "look where it points, then put the file itself in its place"
-        return (Problem(message="is a symbolic link", file=path, hint=hint),)
+        return (Problem(message="is a symbolic link", file=path, hint=_LINK),)
     if not stat.S_ISREG(mode):
         hint = "move it out of the folder"
         return (Problem(message="is no file", file=path, hint=hint),)

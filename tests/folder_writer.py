@@ -1,0 +1,96 @@
+"""Write request folders in processes that can be killed: one warm process forks a writer per job.
+
+Run as a program it reads one JSON job a line, forks, and prints the writer's process id; the line
+``wait PID`` prints how it ended. ``Writers`` drives it from a test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import folder_kit as kit
+
+from lyncnb.errors import LyncnbError
+from lyncnb.rekey import rekey
+
+
+def do(job: dict) -> None:
+    """Do one job in this process."""
+    if "start" in job:
+        while not os.path.exists(job["start"]):
+            time.sleep(0.0005)
+    folder = Path(job["folder"])
+    if job.get("do") == "rekey":
+        rekey(folder, job["old"], job["new"], lock_seconds=30)
+        result = {}
+    else:
+        plan = kit.numbered(job["count"])
+        for index, names in job.get("extra", {}).items():
+            plan = kit.with_extra(plan, int(index), *names)
+        asked = {name: job[name] for name in ("renew", "reason", "passphrase") if name in job}
+        result = kit.write(plan, folder, lock_seconds=30, **asked).counts()
+    if "result" in job:
+        Path(job["result"]).write_text(json.dumps(result))
+
+
+def serve() -> None:
+    """Fork a writer for each job on standard input, until it ends."""
+    kit.lower_rounds()
+    for line in sys.stdin:
+        if line.startswith("wait "):
+            answer = os.waitstatus_to_exitcode(os.waitpid(int(line.split()[1]), 0)[1])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                try:
+                    do(json.loads(line))
+                except LyncnbError as error:
+                    print(error, file=sys.stderr)
+                    os._exit(error.exit_status)
+                except BaseException as error:
+                    print(repr(error), file=sys.stderr)
+                    os._exit(99)
+                os._exit(0)
+        print(answer, flush=True)
+
+
+class Writers:
+    """Writers in processes of their own; a context manager."""
+
+    def __enter__(self) -> Writers:
+        here = Path(__file__).resolve().parent
+        self._server = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(here.parent), str(here)))},
+        )
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.stdin.close()
+        self._server.wait(60)
+        self._server.stdout.close()
+
+    def _ask(self, line: str) -> int:
+        self._server.stdin.write(line + "\n")
+        self._server.stdin.flush()
+        return int(self._server.stdout.readline())
+
+    def start(self, **job: object) -> int:
+        """Start a job and return the process id of its writer."""
+        return self._ask(json.dumps(job, default=str))
+
+    def wait(self, pid: int) -> int:
+        """Wait for a writer; return its exit status, negative for the signal that ended it."""
+        return self._ask(f"wait {pid}")
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,715 @@
+"""The request folder: written, written again, renewed, retired, refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import threading
+from dataclasses import replace
+from datetime import date
+
+import folder_kit as kit
+import pytest
+from folder_kit import (
+    PASSPHRASE,
+    assert_complete,
+    certificate,
+    numbered,
+    plan_of,
+    public_keys_of_keys,
+    public_keys_of_requests,
+    quick_cipher,  # noqa: F401
+    snapshot,
+    with_extra,
+    write,
+)
+from folder_writer import Writers
+
+from lyncnb import files
+from lyncnb.bundle import open_requests
+from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanRejected
+from lyncnb.fields import KeyParameters
+from lyncnb.lock import lock
+from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.options import PlanOptions
+from lyncnb.passphrase import Secret
+from lyncnb.plan import Finding
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+ERROR = Finding(
+    code="subject-name-too-long",
+    severity="error",
+    about="x",
+    message="the subject name has 70 characters",
+    hint="choose a shorter name",
+    source="RFC 5280",
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give a place for a folder that is not there yet."""
+    return tmp_path / "requests"
+
+
+# --- written, and written again ---------------------------------------------------------------
+
+
+def test_a_new_folder_holds_what_the_contract_says(folder):
+    """Keys, CSRs, manifest and summary, with the rights they must have."""
+    plan = numbered(3)
+    bundle = write(plan, folder)
+    assert bundle.counts() == {"created": 3}
+    assert sorted(os.listdir(folder)) == [
+        ".lock", "csr", "keys", "manifest.json",
+        "summary.csv", "summary.html", "summary.md", "summary.xlsx",
+    ]  # fmt: skip
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "manifest.json").stat().st_mode) == 0o600
+    assert_complete(folder, plan)
+    for record in bundle.requests:
+        assert record.state == "waiting"
+        assert record.written_at == "2026-11-24T00:00:00Z"
+        assert record.plan["san"] == list(record.plan["servers"])
+    assert open_requests(folder).manifest == bundle.manifest
+
+
+def test_the_manifest_holds_no_secret(folder):
+    """Neither the passphrase nor anything of a key stands in it, nor in the summary."""
+    write(numbered(1), folder)
+    for path in [folder / "manifest.json", *folder.glob("summary.*")]:
+        text = path.read_bytes()
+        assert PASSPHRASE.encode() not in text
+        assert b"PRIVATE KEY" not in text
+
+
+def test_the_same_plan_again_changes_no_byte_and_no_time(folder):
+    """Run All a hundred times: nothing in the folder moves, the lock's file included."""
+    plan = numbered(5)
+    write(plan, folder)
+    write(with_extra(plan, 0, "sip.contoso.com"), folder)
+    plan = with_extra(plan, 0, "sip.contoso.com")
+    before = snapshot(folder)
+    for _ in range(3):
+        bundle = write(plan, folder, today=date(2027, 1, 1))
+        assert bundle.counts() == {"kept": 5}
+    assert snapshot(folder) == before
+
+
+def test_rows_in_another_order_change_no_key(folder):
+    """Only manifest and summary follow the order of the plan."""
+    plan = numbered(4)
+    write(plan, folder)
+    before = snapshot(folder / "keys") | snapshot(folder / "csr")
+    assert write(plan_of(*plan.certificates[::-1]), folder).counts() == {"kept": 4}
+    assert snapshot(folder / "keys") | snapshot(folder / "csr") == before
+
+
+def test_an_unchanged_folder_can_be_on_a_disk_that_is_only_read(folder, monkeypatch):
+    """A run with nothing to do calls nothing that writes."""
+    plan = numbered(2)
+    write(plan, folder)
+    for name in ("write", "mkdir", "link", "rename", "replace", "unlink", "chmod", "fsync"):
+        monkeypatch.setattr(f"lyncnb.system.{name}", None)
+    assert write(plan, folder).counts() == {"kept": 2}
+
+
+def test_the_summary_is_made_again_if_it_is_missing_or_was_edited(folder):
+    """The table tells the truth after every run; the requests stay."""
+    plan = numbered(2)
+    write(plan, folder)
+    good = (folder / "summary.csv").read_bytes()
+    (folder / "summary.html").unlink()
+    (folder / "summary.csv").write_bytes(b"edited")
+    before = snapshot(folder / "keys") | snapshot(folder / "csr")
+    assert write(plan, folder).counts() == {"kept": 2}
+    assert (folder / "summary.csv").read_bytes() == good
+    assert (folder / "summary.html").exists()
+    assert snapshot(folder / "keys") | snapshot(folder / "csr") == before
+
+
+def test_rsa_keys_are_written_too(folder):
+    """The default key goes through threads and ends in the same folder."""
+    plan = numbered(2, key=KeyParameters())
+    assert write(plan, folder).counts() == {"created": 2}
+    assert_complete(folder, plan)
+
+
+def test_a_missing_folder_is_made_with_what_leads_there(tmp_path):
+    """A planner may name a folder in a folder that is not there yet."""
+    write(numbered(1), tmp_path / "a" / "b" / "requests")
+    assert stat.S_IMODE((tmp_path / "a" / "b" / "requests").stat().st_mode) == 0o700
+
+
+# --- changed, renewed, retired ----------------------------------------------------------------
+
+
+def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
+    """The old pair goes to archive/ whole, byte for byte, and the reason names the field."""
+    plan = numbered(3)
+    first = write(plan, folder)
+    name = plan.certificates[1].id
+    old = {p.suffix: p.read_bytes() for p in folder.rglob(f"{name}.*")}
+    seen = public_keys_of_requests(folder)
+    others = {p.name: p.read_bytes() for p in folder.rglob("*.key") if p.name != f"{name}.key"}
+    changed = with_extra(plan, 1, "lyncdiscover.contoso.com")
+    bundle = write(changed, folder)
+    assert [(c.action, c.reasons) for c in bundle.changes] == [
+        ("kept", ()),
+        ("renewed", ("san: + lyncdiscover.contoso.com",)),
+        ("kept", ()),
+    ]
+    for suffix in (".csr", ".key"):
+        assert (folder / "archive" / f"{name}-g1{suffix}").read_bytes() == old[suffix]
+    assert {p: others[p] for p in others} == {
+        p.name: p.read_bytes() for p in folder.glob("keys/*.key") if p.name in others
+    }
+    record = bundle.manifest.by_id[name]
+    assert record.generation == 2
+    assert record.archived[0].spki_sha256 == first.manifest.by_id[name].spki_sha256
+    assert_complete(folder, changed, seen)
+    assert stat.S_IMODE((folder / "archive").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"key": KeyParameters(algorithm="ECDSA", bits=384)}, "key: ECDSA 256 -> ECDSA 384"),
+        ({"digest": "sha384"}, "hash: sha256 -> sha384"),
+        ({"organization": "Fabrikam"}, "subject O: Contoso -> Fabrikam"),
+    ],
+)
+def test_each_field_of_a_request_counts(folder, changes, reason):
+    """Key, hash and subject renew as names do."""
+    write(plan_of(certificate(1)), folder)
+    bundle = write(plan_of(certificate(1, **changes)), folder)
+    assert (bundle.changes[0].action, bundle.changes[0].reasons) == ("renewed", (reason,))
+
+
+def test_the_order_of_names_renews(folder):
+    """Idempotency counts the SAN and its order."""
+    names = ("a.contoso.com", "b.contoso.com")
+    write(plan_of(certificate(1, extra=names)), folder)
+    bundle = write(plan_of(certificate(1, extra=names[::-1])), folder)
+    assert bundle.changes[0].action == "renewed"
+    assert bundle.changes[0].reasons[0].startswith("san order")
+
+
+def test_an_edited_record_does_not_renew(folder):
+    """A plan entry that was edited in the manifest is put right from the CSR."""
+    plan = numbered(1)
+    manifest = write(plan, folder).manifest
+    record = manifest.requests[0]
+    edited = replace(record, plan={**record.plan, "san": ["other.contoso.com"]})
+    save_manifest(folder, manifest.with_record(edited))
+    assert write(plan, folder).counts() == {"kept": 1}
+    assert read_manifest(folder) == manifest
+
+
+def test_renew_makes_another_generation_for_its_reason(folder):
+    """--renew renews one request, by a beginning of its id, and nothing else."""
+    plan = numbered(2)
+    write(plan, folder)
+    seen = public_keys_of_requests(folder)
+    bundle = write(plan, folder, renew=["Mediation-med00001"], reason="key leaked")
+    assert [(c.action, c.generation, c.reasons) for c in bundle.changes] == [
+        ("kept", 1, ()),
+        ("renewed", 2, ("renewed: key leaked",)),
+    ]
+    again = write(plan, folder, renew=["Mediation-med00001"], reason="and again")
+    assert again.changes[1].generation == 3
+    assert len(list((folder / "archive").iterdir())) == 4
+    assert_complete(folder, plan, seen)
+
+
+def test_renew_needs_a_reason(folder):
+    """Nobody has to guess later why a key was changed."""
+    with pytest.raises(OptionsError, match="without a reason"):
+        write(numbered(1), folder, renew=["Mediation-med00000"])
+    assert not folder.exists()
+
+
+def test_what_leaves_the_plan_is_retired_and_adopted_when_it_comes_back(folder):
+    """Its key stays in place all the time, and back in the plan it is as before."""
+    plan = numbered(2)
+    write(plan, folder)
+    before = snapshot(folder / "keys") | snapshot(folder / "csr")
+    retired = write(plan_of(plan.certificates[0]), folder)
+    assert retired.counts() == {"kept": 1, "retired": 1}
+    assert [r.state for r in retired.requests] == ["waiting", "retired"]
+    back = write(plan, folder)
+    assert back.counts() == {"kept": 1, "adopted": 1}
+    assert back.requests[1].state == "waiting"
+    assert snapshot(folder / "keys") | snapshot(folder / "csr") == before
+
+
+def test_a_certificate_stays_with_its_request_through_runs(folder):
+    """What came back is on record; a run does not touch it, a renewal archives it."""
+    plan = numbered(1)
+    manifest = write(plan, folder).manifest
+    issued = manifest.requests[0].with_issued({"file": "returned/a.cer"}, at="2026-12-01T00:00:00Z")
+    save_manifest(folder, manifest.with_record(issued))
+    before = snapshot(folder)
+    assert write(plan, folder).requests[0].state == "issued"
+    assert snapshot(folder) == before
+    renewed = write(plan, folder, renew=[issued.id], reason="x").requests[0]
+    assert (renewed.state, renewed.issued) == ("waiting", None)
+    assert renewed.archived[0].issued == {"file": "returned/a.cer"}
+
+
+# --- dry run ----------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_everything_and_makes_no_folder(folder):
+    """Not even the folder or its lock is made; no passphrase is needed."""
+    bundle = write(numbered(2), folder, passphrase=None, dry_run=True)
+    assert bundle.counts() == {"created": 2}
+    assert bundle.dry_run
+    assert bundle.notes == ("2 keys to make: about 0 s on this machine",)
+    assert not folder.exists()
+
+
+def test_a_dry_run_tells_what_a_run_then_does(folder):
+    """Created, kept, renewed and retired are the same in both, and the dry run touches nothing."""
+    plan = numbered(4)
+    write(plan, folder)
+    changed = plan_of(*with_extra(plan, 1, "sip.contoso.com").certificates[:3], certificate(9))
+    asked = {"renew": [plan.certificates[2].id], "reason": "lost laptop"}
+    before = snapshot(folder)
+    dry = write(changed, folder, dry_run=True, **asked)
+    assert snapshot(folder) == before
+    wet = write(changed, folder, **asked)
+    assert dry.changes == wet.changes
+    assert wet.counts() == {"kept": 1, "renewed": 2, "created": 1, "retired": 1}
+
+
+def test_a_dry_run_proves_a_passphrase_that_it_is_given(folder):
+    """A wrong one is told before the real run."""
+    write(numbered(1), folder)
+    with pytest.raises(PassphraseError):
+        write(numbered(1), folder, passphrase="another passphrase", dry_run=True)
+
+
+# --- plans that are refused -------------------------------------------------------------------
+
+
+def test_a_plan_with_errors_is_refused(folder):
+    """Each error is named, and nothing is written."""
+    with pytest.raises(PlanRejected, match="the plan has 1 error") as caught:
+        write(numbered(1), folder, findings=[ERROR])
+    assert "subject-name-too-long: the subject name has 70 characters" in str(caught.value)
+    assert "subject-name-too-long=why" in caught.value.hint
+    assert caught.value.exit_status == 1
+    assert not folder.exists()
+
+
+def test_accepted_errors_are_recorded_with_their_reasons(folder):
+    """The manifest says who lives with what; codes that did not occur are left out."""
+    bundle = write(
+        numbered(1), folder, findings=[ERROR],
+        accept={ERROR.code: "renamed next week", "other-code": "never occurs"},
+    )  # fmt: skip
+    assert bundle.manifest.accepted == ({"code": ERROR.code, "reason": "renamed next week"},)
+    assert read_manifest(folder).accepted == bundle.manifest.accepted
+
+
+def test_errors_can_be_accepted_in_the_options(folder):
+    """plan.toml accepts as an argument does."""
+    plan = plan_of(certificate(1), options=PlanOptions(accepted={ERROR.code: "known"}))
+    bundle = write(plan, folder, findings=[ERROR])
+    assert bundle.manifest.accepted[0]["reason"] == "known"
+
+
+def test_an_acceptance_needs_a_reason(folder):
+    """Accepting without saying why is refused."""
+    with pytest.raises(OptionsError, match="has no reason"):
+        write(numbered(1), folder, findings=[ERROR], accept={ERROR.code: " "})
+
+
+def test_findings_are_made_if_none_are_given(folder):
+    """write_requests checks the plan itself."""
+    bundle = write(numbered(1), folder, findings=None)
+    assert bundle.counts() == {"created": 1}
+    too_long = certificate(1)
+    name = ".".join(["a" * 30, "b" * 30, "contoso.com"])
+    subject = replace(too_long.subject, common_name=name)
+    with pytest.raises(PlanRejected, match="common-name-too-long"):
+        write(plan_of(too_long._replace(subject=subject)), folder, findings=None)
+
+
+# --- passphrase -------------------------------------------------------------------------------
+
+
+def test_a_wrong_passphrase_changes_nothing(folder):
+    """It is proven on a key before anything is written."""
+    plan = numbered(2)
+    write(plan, folder)
+    before = snapshot(folder)
+    with pytest.raises(PassphraseError, match="not the passphrase of this key") as caught:
+        write(with_extra(plan, 0, "sip.contoso.com"), folder, passphrase="another passphrase")
+    assert caught.value.exit_status == 3
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("passphrase", [None, "", "too short"])
+def test_no_key_is_written_without_a_proper_passphrase(folder, passphrase):
+    """None, empty and short are refused, and no folder is made."""
+    with pytest.raises(PassphraseError):
+        write(numbered(1), folder, passphrase=passphrase)
+    assert not folder.exists()
+
+
+def test_a_new_folder_asks_twice_and_an_old_one_once(folder):
+    """The second answer must be the first; later a key proves it."""
+    asked = []
+
+    def again(text):
+        return lambda: asked.append(text) or Secret(text)
+
+    with pytest.raises(PassphraseError, match="the two passphrases differ"):
+        write(numbered(1), folder, confirm_new=again("another passphrase"))
+    assert not folder.exists()
+    write(numbered(1), folder, confirm_new=again(PASSPHRASE))
+    write(numbered(2), folder, confirm_new=again("never asked for"))
+    assert asked == ["another passphrase", PASSPHRASE]
+
+
+# --- trouble ----------------------------------------------------------------------------------
+
+
+def refused(folder, plan, message, **arguments):
+    """Expect a run to refuse a folder and to leave it alone."""
+    before = snapshot(folder)
+    with pytest.raises(BundleError, match=message) as caught:
+        write(plan, folder, **arguments)
+    assert snapshot(folder) == before
+    assert caught.value.exit_status == 3
+    assert "hint:" in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_missing_key_is_noticed_and_can_be_given_up(folder):
+    """The message names the file and the way on; renewing is that way."""
+    plan = numbered(2)
+    write(plan, folder)
+    name = plan.certificates[0].id
+    (folder / "keys" / f"{name}.key").unlink()
+    text = refused(folder, plan, "needs attention")
+    assert f"keys/{name}.key: is missing" in text
+    assert f"--renew {name} --reason TEXT" in text
+    bundle = write(plan, folder, renew=[name], reason="key lost")
+    assert bundle.counts() == {"renewed": 1, "kept": 1}
+    assert [p.name for p in (folder / "archive").iterdir()] == [f"{name}-g1.csr"]
+    assert bundle.requests[0].archived[0].key_sha256 == ""
+    assert write(plan, folder).notes == ()
+
+
+@pytest.mark.parametrize("kind", ["csr", "key"])
+def test_a_changed_file_is_noticed_and_can_be_given_up(folder, kind):
+    """A key or CSR that is not what was written stops the run; renewing archives what is there."""
+    plan = numbered(2)
+    write(plan, folder)
+    name = plan.certificates[0].id
+    path = folder / {"csr": "csr", "key": "keys"}[kind] / f"{name}.{kind}"
+    path.write_bytes(path.read_bytes().replace(b"A", b"B", 5))
+    refused(folder, plan, "is not the file that was written")
+    changed = path.read_bytes()
+    write(plan, folder, renew=[name], reason="damaged")
+    assert (folder / "archive" / f"{name}-g1.{kind}").read_bytes() == changed
+    assert write(plan, folder).counts() == {"kept": 2}
+
+
+def test_a_key_of_another_request_is_noticed(folder):
+    """Two keys that changed places are no keys of their CSRs, although both open."""
+    plan = numbered(2)
+    write(plan, folder)
+    one, two = sorted((folder / "keys").iterdir())
+    swap = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(swap)
+    refused(folder, plan, "needs attention")
+
+
+def test_line_ends_of_a_csr_do_not_count(folder):
+    """A CSR that went through an editor on Windows is still the request."""
+    plan = numbered(1)
+    write(plan, folder)
+    path = folder / "csr" / f"{plan.certificates[0].id}.csr"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert write(plan, folder).counts() == {"kept": 1}
+
+
+def test_a_missing_manifest_is_said_with_the_command_that_makes_one(folder):
+    """Keys without a manifest are never taken for a new folder."""
+    plan = numbered(1)
+    write(plan, folder)
+    (folder / "manifest.json").unlink()
+    text = refused(folder, plan, "holds keys or CSRs but no manifest.json")
+    assert "lyncnb status FOLDER --rebuild" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"{", "not readable as JSON"),
+        (b'{"format": "lyncnb-requests/9"}', "is newer than this lyncnb"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_stops_the_run(folder, data, message):
+    """Edited or newer, it is not written over."""
+    plan = numbered(1)
+    write(plan, folder)
+    (folder / "manifest.json").write_bytes(data)
+    refused(folder, plan, message)
+
+
+@pytest.mark.parametrize("name", ["csr/{}.csr", "keys/{}.key"])
+def test_a_file_in_the_way_is_not_written_over(folder, name):
+    """A name that the manifest does not know and the plan wants stops the run."""
+    write(numbered(1), folder)
+    (folder / name.format(certificate(1).id)).write_bytes(b"somebody's")
+    text = refused(folder, numbered(2), "is in the way, and manifest.json does not know it")
+    assert "--rebuild" in text
+
+
+def test_a_file_in_the_way_in_the_archive_is_not_written_over(folder):
+    """A renewal whose place in archive/ is taken changes nothing."""
+    plan = numbered(1)
+    write(plan, folder)
+    (folder / "archive").mkdir(mode=0o700)
+    (folder / "archive" / f"{plan.certificates[0].id}-g1.key").write_bytes(b"somebody's")
+    refused(folder, with_extra(plan, 0, "sip.contoso.com"), "is in the way")
+
+
+def test_strangers_files_are_left_alone_and_reported(folder):
+    """Thumbs.db and checkpoints stay, and in csr/ and keys/ they are named."""
+    plan = numbered(1)
+    write(plan, folder)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "csr" / "Thumbs.db").write_bytes(b"x")
+    (folder / "keys" / ".ipynb_checkpoints").mkdir()
+    (folder / "keys" / "other.key").write_bytes(b"x")
+    os.symlink("/nowhere", folder / "csr" / "link.csr")
+    before = snapshot(folder)
+    bundle = write(plan, folder)
+    assert bundle.notes == tuple(
+        f"{path} is not lyncnb's; it was left alone"
+        for path in ("csr/Thumbs.db", "csr/link.csr", "keys/.ipynb_checkpoints", "keys/other.key")
+    )
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("place", ["", "keys", "csr", "archive"])
+def test_a_folder_that_others_can_write_is_refused(folder, place):
+    """Somebody could have put in a key of his own."""
+    plan = numbered(1)
+    write(plan, folder)
+    write(plan, folder, renew=[plan.certificates[0].id], reason="x")
+    (folder / place).chmod(0o777)
+    refused(folder, plan, "can be written by others")
+
+
+def test_keys_that_others_can_read_are_refused(folder):
+    """A folder or key file whose rights were loosened is named with the command to run."""
+    plan = numbered(1)
+    write(plan, folder)
+    (folder / "keys").chmod(0o755)
+    assert "chmod 700" in refused(folder, plan, "keys/: can be opened by others")
+    (folder / "keys").chmod(0o700)
+    next((folder / "keys").iterdir()).chmod(0o640)
+    assert "chmod 600" in refused(folder, plan, "can be read by others")
+
+
+@pytest.mark.parametrize("place", ["keys", "csr", ".lock", "manifest.json"])
+def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, place):
+    """Nothing is read or written through a link."""
+    plan = numbered(1)
+    write(plan, folder)
+    os.rename(folder / place, tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere", folder / place)
+    changed = with_extra(plan, 0, "sip.contoso.com")
+    refused(folder, changed, "symbolic link")
+
+
+def test_a_key_that_is_a_symbolic_link_is_refused(folder, tmp_path):
+    """A key must be a file of the folder."""
+    plan = numbered(1)
+    write(plan, folder)
+    key = next((folder / "keys").iterdir())
+    os.rename(key, tmp_path / "key")
+    os.symlink(tmp_path / "key", key)
+    refused(folder, plan, "is a symbolic link")
+
+
+def test_the_folder_itself_is_no_link_and_no_file(folder, tmp_path):
+    """A link to a folder, or a file of that name, is refused."""
+    (tmp_path / "real").mkdir()
+    os.symlink(tmp_path / "real", folder)
+    with pytest.raises(BundleError, match="is a symbolic link"):
+        write(numbered(1), folder)
+    folder.unlink()
+    folder.write_text("a file")
+    with pytest.raises(BundleError, match="is a file, not a folder"):
+        write(numbered(1), folder)
+
+
+def test_a_change_of_passphrase_that_was_interrupted_is_finished_first(folder):
+    """No key of either passphrase is added meanwhile."""
+    plan = numbered(1)
+    manifest = write(plan, folder).manifest
+    save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
+    assert "lyncnb rekey FOLDER" in refused(folder, plan, "change of passphrase")
+
+
+def test_a_copied_folder_works_on(folder, tmp_path):
+    """A copy on another disk, with other times and inodes, is unchanged to a run."""
+    plan = numbered(3)
+    write(plan, folder)
+    shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copy)
+    before = snapshot(tmp_path / "copy")
+    assert write(plan, tmp_path / "copy").counts() == {"kept": 3}
+    assert snapshot(tmp_path / "copy") == before
+
+
+def test_a_repeated_public_key_is_refused(folder, monkeypatch):
+    """A machine whose random numbers repeat does not get a second request with the same key."""
+    from lyncnb import keys
+
+    same = keys.generate_key(kit.P256)
+    monkeypatch.setattr("lyncnb.keys.generate_key", lambda parameters: same)
+    with pytest.raises(BundleError, match="is one that the folder already has"):
+        write(numbered(2), folder)
+
+
+# --- writers, progress, cancel ----------------------------------------------------------------
+
+
+def test_a_second_writer_is_told_who_writes(folder):
+    """It waits as long as asked, then names the holder and changes nothing."""
+    plan = numbered(1)
+    write(plan, folder)
+    with lock(folder), pytest.raises(BundleError, match=f"process {os.getpid()}"):
+        write(numbered(2), folder, lock_seconds=0.05)
+    assert write(numbered(2), folder).counts() == {"kept": 1, "created": 1}
+
+
+def test_readers_and_unchanged_runs_need_no_lock(folder):
+    """open_requests, a dry run and a run with nothing to do go on beside a writer."""
+    plan = numbered(1)
+    write(plan, folder)
+    with lock(folder):
+        assert len(open_requests(folder).requests) == 1
+        assert write(plan, folder, lock_seconds=0).counts() == {"kept": 1}
+        assert write(numbered(2), folder, dry_run=True).counts() == {"kept": 1, "created": 1}
+
+
+@pytest.mark.fault
+def test_two_writers_at_once_fifty_times(tmp_path):
+    """One creates, the other waits and finds it done or its own part to do; no key is lost."""
+    with Writers() as writers:
+        for attempt in range(50):
+            folder, start = tmp_path / str(attempt), tmp_path / f"{attempt}.start"
+            results = [tmp_path / f"{attempt}.{number}.json" for number in range(2)]
+            counts = (4, 4 if attempt % 2 else 6)
+            racers = [
+                writers.start(folder=folder, count=count, start=start, result=result)
+                for count, result in zip(counts, results, strict=True)
+            ]
+            start.touch()
+            assert [writers.wait(pid) for pid in racers] == [0, 0]
+            counted = [json.loads(result.read_text()) for result in results]
+            assert sum(count.get("created", 0) for count in counted) == max(counts)
+            seen = public_keys_of_requests(folder)
+            write(numbered(6), folder)
+            assert_complete(folder, numbered(6), seen)
+
+
+def test_progress_counts_every_request(folder):
+    """The callback gets done, total, rate and seconds left."""
+    told = []
+    write(numbered(3), folder, progress=told.append)
+    assert [(p.done, p.total) for p in told] == [(1, 3), (2, 3), (3, 3)]
+    assert told[-1].seconds_left == 0
+
+
+def test_cancel_keeps_what_is_finished_and_the_next_run_completes(folder):
+    """A cancelled bundle names only what was done."""
+    plan, cancel = numbered(5), threading.Event()
+    bundle = write(
+        plan, folder, cancel=cancel, progress=lambda p: cancel.set() if p.done == 2 else None
+    )
+    assert bundle.cancelled
+    assert bundle.counts() == {"created": 2}
+    assert [r.state for r in bundle.requests] == ["waiting"] * 2 + ["planned"] * 3
+    seen = public_keys_of_requests(folder)
+    again = write(plan, folder)
+    assert again.counts() == {"kept": 2, "created": 3}
+    assert not again.cancelled
+    assert_complete(folder, plan, seen)
+
+
+@pytest.mark.parametrize("algorithm", ["RSA", "ECDSA"])
+def test_ctrl_c_leaves_a_folder_that_the_next_run_completes(folder, algorithm):
+    """The interrupt goes through, the lock is free, and nothing is lost."""
+    key = kit.P256 if algorithm == "ECDSA" else KeyParameters()
+    plan = numbered(4, key=key)
+
+    def interrupt(progress):
+        if progress.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(plan, folder, progress=interrupt)
+    seen = public_keys_of_requests(folder)
+    write(plan, folder, lock_seconds=0)
+    assert_complete(folder, plan, seen)
+
+
+# --- the noun ---------------------------------------------------------------------------------
+
+
+def test_a_bundle_shows_itself_as_a_table(folder):
+    """Frame, HTML, text and JSON tell the same."""
+    plan = numbered(2)
+    bundle = write(plan, folder)
+    frame = bundle.to_frame()
+    assert list(frame["Change"]) == ["created", "created"]
+    assert list(frame["State"]) == ["waiting", "waiting"]
+    assert "2 created" in bundle._repr_html_()
+    assert repr(bundle) == f"2 requests in {folder}: 2 created"
+    document = json.loads(json.dumps(bundle.to_document()))
+    assert document["changes"][0] == {
+        "action": "created",
+        "id": plan.certificates[0].id,
+        "generation": 1,
+        "reasons": ["new in the plan"],
+    }
+    assert repr(open_requests(folder)) == f"2 requests in {folder}"
+
+
+def test_opening_what_is_no_request_folder_is_refused(tmp_path):
+    """open_requests says what is missing."""
+    with pytest.raises(BundleError, match="no such file"):
+        open_requests(tmp_path)
+
+
+def test_a_failing_disk_is_told_in_plain_words(folder, monkeypatch):
+    """The error of the system becomes a message with what to do; the next run completes."""
+    plan = numbered(2)
+    write(plan_of(plan.certificates[0]), folder)
+
+    def full(descriptor, data):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lyncnb.system.write", full)
+        with pytest.raises(BundleError, match="No space left on device") as caught:
+            write(plan, folder)
+    assert "free some space" in caught.value.hint
+    write(plan, folder)
+    assert_complete(folder, plan)
+    assert files.stale_temps(folder) == ()
+    assert public_keys_of_keys(folder) == public_keys_of_requests(folder)

@@ -1,0 +1,212 @@
+"""What a plan asks of a folder: created, kept, renewed, adopted, retired, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from folder_kit import certificate
+
+from lyncnb.changes import Wanted, entry_differences, plan_changes, resolve_renewals
+from lyncnb.errors import BundleError
+from lyncnb.manifest import Manifest
+from lyncnb.plan import certificate_document
+
+NOW = "2026-11-24T08:00:00Z"
+LATER = "2026-12-24T08:00:00Z"
+
+
+def wanted(number: int, **changes: object) -> Wanted:
+    """Want the certificate of one server."""
+    item = certificate(number, **changes)
+    return Wanted(certificate=item, entry=certificate_document(item))
+
+
+def written(manifest: Manifest) -> Manifest:
+    """Pretend that every planned request was written."""
+    return manifest.with_records(
+        replace(
+            record,
+            state="waiting",
+            csr_sha256=record.csr_sha256 or "a" * 64,
+            spki_sha256=record.spki_sha256 or "b" * 64,
+            key_sha256=record.key_sha256 or "c" * 64,
+            written_at=NOW,
+        )
+        for record in manifest.requests
+        if record.state == "planned"
+    )
+
+
+def first(*requests: Wanted) -> Manifest:
+    """Give the manifest of a folder that was written once."""
+    return written(plan_changes(Manifest(), requests, now=NOW)[0])
+
+
+def test_a_new_request_is_created():
+    """The first plan creates every request, in its order."""
+    manifest, changes = plan_changes(Manifest(), [wanted(2), wanted(1)], now=NOW)
+    assert [(c.action, c.reasons) for c in changes] == [("created", ("new in the plan",))] * 2
+    assert [record.id for record in manifest.requests] == [wanted(2).id, wanted(1).id]
+    assert {record.state for record in manifest.requests} == {"planned"}
+    assert manifest.requests[0].files["key"] == f"keys/{wanted(2).id}.key"
+
+
+def test_an_unchanged_request_is_kept_as_it_is():
+    """The same plan gives an equal manifest."""
+    before = first(wanted(1))
+    manifest, changes = plan_changes(before, [wanted(1)], now=LATER)
+    assert manifest == before
+    assert [(c.action, c.reasons) for c in changes] == [("kept", ())]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reasons"),
+    [
+        ({"extra": ("sip.contoso.com",)}, ("san: + sip.contoso.com",)),
+        ({"digest": "sha384"}, ("hash: sha256 -> sha384",)),
+        ({"organization": "Fabrikam"}, ("subject: O Contoso -> Fabrikam",)),
+        ({"organization": ""}, ("subject: O Contoso -> (none)",)),
+    ],
+)
+def test_changed_content_makes_a_new_generation(changed, reasons):
+    """Each field that a certificate is made of renews the request, and is named."""
+    before = first(wanted(1))
+    manifest, changes = plan_changes(before, [wanted(1, **changed)], now=LATER)
+    record = manifest.requests[0]
+    assert changes[0].action == "renewed"
+    assert changes[0].reasons == reasons == record.reasons
+    assert (record.generation, record.state, record.is_written) == (2, "planned", False)
+    old = record.archived[0]
+    assert (old.generation, old.spki_sha256, old.superseded_at) == (1, "b" * 64, LATER)
+    assert old.plan == before.requests[0].plan
+    assert old.files["key"] == f"archive/{record.id}-g1.key"
+
+
+def test_the_order_of_names_counts():
+    """Another order of the names is another request."""
+    old = {"san": ["a.contoso.com", "b.contoso.com"]}
+    new = {"san": ["b.contoso.com", "a.contoso.com"]}
+    assert entry_differences(old, new) == ("san: another order (b.contoso.com, a.contoso.com)",)
+
+
+def test_what_no_certificate_is_made_of_is_kept_and_told():
+    """Another issuer or server list needs no new key."""
+    item = certificate(1)._replace(issuer="public", target_os="2019")
+    request = Wanted(certificate=item, entry=certificate_document(item), validity_days=200)
+    manifest, changes = plan_changes(first(wanted(1)), [request], now=LATER)
+    assert (changes[0].action, changes[0].reasons) == ("kept", ("issuer: internal -> public",))
+    record = manifest.requests[0]
+    assert (record.target_os, record.validity_days, record.generation) == ("2019", 200, 1)
+
+
+def test_the_csr_decides_where_the_record_was_edited():
+    """A record that lost a name by hand does not cost the request its place at the CA."""
+    before = first(wanted(1))
+    entry = {**before.requests[0].plan, "san": []}
+    edited = before.with_record(replace(before.requests[0], plan=entry))
+    manifest, changes = plan_changes(
+        edited, [wanted(1)], now=LATER, compare=lambda record, planned: ()
+    )
+    assert changes[0].action == "kept"
+    assert manifest == before
+
+
+def test_renewal_makes_a_new_generation_with_its_reason():
+    """A request that is asked for anew is renewed although nothing changed."""
+    request = wanted(1)
+    manifest, changes = plan_changes(
+        first(request, wanted(2)), [request, wanted(2)],
+        now=LATER, renew=frozenset([request.id]), reason="key leaked",
+    )  # fmt: skip
+    assert [c.action for c in changes] == ["renewed", "kept"]
+    assert manifest.requests[0].reasons == ("renewed: key leaked",)
+
+
+def test_what_leaves_the_plan_is_retired_and_comes_back_unchanged():
+    """A retired request keeps its generation, and is adopted again with the state it had."""
+    before = first(wanted(1), wanted(2))
+    issued = before.requests[1].with_issued({"file": "returned/a.cer"}, at=NOW)
+    retired, changes = plan_changes(before.with_record(issued), [wanted(1)], now=LATER)
+    assert [(c.action, c.reasons) for c in changes] == [
+        ("kept", ()),
+        ("retired", ("no longer in the plan",)),
+    ]
+    assert retired.requests[1].state == "retired"
+    again, changes = plan_changes(retired, [wanted(1), wanted(2)], now=LATER)
+    assert [c.action for c in changes] == ["kept", "adopted"]
+    assert again == before.with_record(issued)
+
+
+def test_what_is_retired_already_is_not_told_again():
+    """A later run has nothing to say about a request that left before."""
+    retired = plan_changes(first(wanted(1), wanted(2)), [wanted(1)], now=LATER)[0]
+    again, changes = plan_changes(retired, [wanted(1)], now="2027-01-01T00:00:00Z")
+    assert again == retired
+    assert [c.action for c in changes] == ["kept"]
+
+
+def test_what_comes_back_changed_is_renewed():
+    """A retired request that comes back with another name gets a new generation."""
+    retired = plan_changes(first(wanted(1)), [], now=LATER)[0]
+    _, changes = plan_changes(retired, [wanted(1, extra=("sip.contoso.com",))], now=LATER)
+    assert (changes[0].action, changes[0].generation) == ("renewed", 2)
+
+
+def test_what_was_announced_and_never_written_is_created_once():
+    """An interrupted run's announcement takes no second generation, whatever the plan says now."""
+    announced = plan_changes(Manifest(), [wanted(1)], now=NOW)[0]
+    manifest, changes = plan_changes(announced, [wanted(1, digest="sha384")], now=LATER)
+    assert (changes[0].action, changes[0].generation) == ("created", 1)
+    assert manifest.requests[0].plan["hash"] == "sha384"
+    assert plan_changes(announced, [], now=LATER)[0].requests == ()
+
+
+def test_an_interrupted_renewal_is_not_done_twice():
+    """The renewal that is asked for again is the one that was under way."""
+    request = wanted(1)
+    renewed = plan_changes(
+        first(request), [request], now=NOW, renew=frozenset([request.id]), reason="lost"
+    )[0]
+    manifest, changes = plan_changes(
+        written(renewed), [request], now=LATER, renew=frozenset([request.id]), reason="lost",
+        adopted=frozenset([request.id]), compare=lambda record, planned: (),
+    )  # fmt: skip
+    assert (changes[0].action, changes[0].generation) == ("adopted", 2)
+    assert len(manifest.requests[0].archived) == 1
+
+
+def test_generations_pile_up():
+    """Every superseded generation stays on record with its own files."""
+    manifest, request = first(wanted(1)), wanted(1)
+    for _ in range(3):
+        manifest = written(
+            plan_changes(
+                manifest, [request], now=NOW, renew=frozenset([request.id]), reason="again"
+            )[0]
+        )
+    record = manifest.requests[0]
+    assert record.generation == 4
+    assert [old.generation for old in record.archived] == [1, 2, 3]
+    assert len({old.files["key"] for old in record.archived}) == 3
+
+
+def test_renewals_are_named_by_any_beginning_that_fits_one():
+    """An id can be shortened as long as it is unique."""
+    requests = [wanted(1), wanted(2)]
+    assert resolve_renewals(requests, ["Mediation-med00002"]) == {requests[1].id}
+    assert resolve_renewals(requests, [requests[0].id]) == {requests[0].id}
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("Mediation-", 'renew: "Mediation-" fits 2 of the planned requests'),
+        ("Edge-", 'renew: "Edge-" fits 0 of the planned requests'),
+        ("", 'renew: "" fits any of the planned requests'),
+    ],
+)
+def test_a_renewal_that_fits_none_or_several_is_refused(asked, message):
+    """Nothing is renewed by guessing."""
+    with pytest.raises(BundleError, match=message):
+        resolve_renewals([wanted(1), wanted(2)], [asked])

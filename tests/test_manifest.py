@@ -1,0 +1,208 @@
+"""The manifest: what it records, and what it refuses to believe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from lyncnb.errors import BundleError
+from lyncnb.manifest import Manifest, is_inside, manifest_bytes, read_manifest, save_manifest
+from lyncnb.records import ArchivedGeneration, RequestRecord, archived_paths, csr_path, key_path
+
+ID = "Mediation-med01-contoso-com-0123abcd"
+OTHER = "Mediation-med02-contoso-com-4567abcd"
+AT = "2026-11-24T08:00:00Z"
+
+
+def record(request_id: str = ID, **changes: object) -> RequestRecord:
+    """Make a record of a written request."""
+    fields = {
+        "state": "waiting",
+        "files": {"csr": csr_path(request_id), "key": key_path(request_id)},
+        "csr_sha256": "a" * 64,
+        "spki_sha256": "b" * 64,
+        "key_sha256": "c" * 64,
+        "planned_at": AT,
+        "written_at": AT,
+        "plan": {"id": request_id, "san": ["med01.contoso.com"]},
+    }
+    return RequestRecord(id=request_id, **{**fields, **changes})
+
+
+def archived(generation: int = 1) -> ArchivedGeneration:
+    """Make a superseded generation."""
+    return ArchivedGeneration(
+        generation=generation,
+        files=archived_paths(ID, generation),
+        csr_sha256="d" * 64,
+        spki_sha256="e" * 64,
+        key_sha256="f" * 64,
+        superseded_at=AT,
+        reasons=("san: + sip.contoso.com",),
+        plan={"id": ID},
+    )
+
+
+FULL = Manifest(
+    product="lync2013",
+    plan_sha256="0" * 64,
+    accepted=({"code": "subject-name-too-long", "reason": "renamed next week, 下週"},),
+    summary={"of": "1" * 64},
+    encrypted=("pfx/passwords.pem",),
+    log=({"at": AT, "event": "purged", "about": OTHER},),
+    requests=(record(generation=2, archived=(archived(),), reasons=("x",)), record(OTHER)),
+)
+
+
+def test_what_is_saved_is_read_back(tmp_path):
+    """Writing and reading gives an equal manifest."""
+    assert save_manifest(tmp_path, FULL) is True
+    assert read_manifest(tmp_path) == FULL
+
+
+def test_saving_the_same_again_writes_nothing(tmp_path):
+    """A manifest of the same bytes is left alone, its time too."""
+    save_manifest(tmp_path, FULL)
+    before = (tmp_path / "manifest.json").stat()
+    assert save_manifest(tmp_path, read_manifest(tmp_path)) is False
+    assert (tmp_path / "manifest.json").stat() == before
+
+
+def test_the_document_is_plain_json_with_one_request_a_line():
+    """Another program can read it, and a diff names the requests concerned."""
+    text = manifest_bytes(FULL).decode()
+    document = json.loads(text)
+    assert document["format"] == "lyncnb-requests/1"
+    assert [entry["id"] for entry in document["requests"]] == [ID, OTHER]
+    assert document["requests"][0]["archived"][0]["files"]["key"] == f"archive/{ID}-g1.key"
+    assert document["accepted"] == [
+        {"code": "subject-name-too-long", "reason": "renamed next week, 下週"}
+    ]
+    assert len([line for line in text.splitlines() if f'"id": "{ID}", "generation"' in line]) == 1
+
+
+def test_a_certificate_makes_a_request_issued_and_its_old_package_stale():
+    """with_issued records it and its time, and drops the package of the one before."""
+    packaged = record().with_issued({"file": "a"}, at=AT).with_package({"file": "p"}, at=AT)
+    assert packaged.state == "packaged"
+    again = packaged.with_issued({"file": "b"}, at="2026-12-01T00:00:00Z")
+    assert (again.state, again.issued, again.package) == ("issued", {"file": "b"}, None)
+    assert (again.issued_at, again.packaged_at) == ("2026-12-01T00:00:00Z", "")
+
+
+def test_a_retired_request_stays_retired_when_its_certificate_comes():
+    """What left the plan does not come back by an answer of the CA."""
+    retired = record(state="retired").with_issued({"file": "a"}, at=AT)
+    assert retired.state == "retired"
+    assert retired.active_state == "issued"
+
+
+def test_a_certificate_for_a_superseded_generation_is_kept_with_it():
+    """The present generation is not touched by an answer to an older one."""
+    changed = record(generation=2, archived=(archived(),)).with_issued(
+        {"file": "old"}, at=AT, generation=1
+    )
+    assert changed.issued is None
+    assert changed.state == "waiting"
+    assert changed.archived[0].issued == {"file": "old"}
+
+
+def test_changes_are_copies_and_keep_the_order():
+    """with_records replaces in place, adds at the end, and leaves the manifest it came from."""
+    new = record("Edge-edge01-contoso-com-89abcdef")
+    changed = FULL.with_records([new, replace(record(OTHER), state="retired")])
+    assert [item.id for item in changed.requests] == [ID, OTHER, new.id]
+    assert changed.by_id[OTHER].state == "retired"
+    assert FULL.by_id[OTHER].state == "waiting"
+
+
+def test_an_encrypted_file_is_registered_once():
+    """with_encrypted does not repeat a path."""
+    assert FULL.with_encrypted("pfx/passwords.pem") is FULL
+    assert FULL.with_encrypted("pfx/more.pem").encrypted == ("pfx/passwords.pem", "pfx/more.pem")
+
+
+def edited(change) -> bytes:
+    """Return the document after an edit by hand."""
+    document = json.loads(manifest_bytes(FULL))
+    change(document)
+    return json.dumps(document).encode()
+
+
+def set_files(document):
+    """Point a record outside the folder."""
+    document["requests"][0]["files"]["key"] = "../other/keys/a.key"
+
+
+def set_archived(document):
+    """Point a superseded generation outside the folder."""
+    document["requests"][0]["archived"][0]["files"]["csr"] = "/etc/passwd"
+
+
+def set_id(document):
+    """Make an id of a path."""
+    document["requests"][0]["id"] = document["requests"][0]["plan"]["id"] = "../../x"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not readable as JSON"),
+        (b'{"format": "lyncnb-requests/1", "reque', "not readable as JSON"),  # cut off
+        (b"\xff\xfe{", "not readable as JSON"),
+        (b"[" * 100_000, "not readable as JSON"),
+        (b"[]", 'format "None" is not "lyncnb-requests/1"'),
+        (b'{"format": "lyncnb-requests/2"}', "is newer than this lyncnb"),
+        (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is not'),
+        (b'{"format": "lyncnb-requests/1"}', "was edited or damaged"),
+        (edited(set_files), "was edited or damaged"),
+        (edited(set_archived), "was edited or damaged"),
+        (edited(set_id), '"../../x" is no request id'),
+        (edited(lambda d: d["requests"].append(d["requests"][0])), "stands twice"),
+        (edited(lambda d: d["requests"][0].update(state="sent")), '"sent" is no state'),
+        (edited(lambda d: d["requests"][0].update(csr_sha256="A" * 64)), "is no SHA-256"),
+        (edited(lambda d: d["requests"][0].update(colour="red")), "colour"),
+        (edited(lambda d: d["requests"][0].pop("generation")), None),  # a default is enough
+        (edited(lambda d: d["requests"][0].pop("plan")), "plan"),
+        (edited(lambda d: d.update(encrypted=["../secret"])), '"../secret" is no file'),
+        (edited(lambda d: d.update(requests=None)), "was edited or damaged"),
+    ],
+)
+def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
+    """Damage, an edit that reaches outside, or a newer format ends with what to do."""
+    (tmp_path / "manifest.json").write_bytes(data)
+    if message is None:
+        assert read_manifest(tmp_path).requests[0].generation == 1
+        return
+    with pytest.raises(BundleError, match=message) as caught:
+        read_manifest(tmp_path)
+    assert caught.value.hint
+    assert caught.value.exit_status == 3
+
+
+def test_no_manifest_is_said_with_what_to_do(tmp_path):
+    """A folder without one names the command that makes one."""
+    with pytest.raises(BundleError, match="no such file") as caught:
+        read_manifest(tmp_path)
+    assert "lyncnb status FOLDER --rebuild" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [
+        ("pfx/passwords.pem", True),
+        ("returned/deep/a.cer", True),
+        ("pfx", False),  # the folder itself
+        ("pfx/", False),
+        ("pfx/../keys/a.key", False),
+        ("/pfx/a", False),
+        ("other/a", False),
+        ("pfx\\..\\a", False),
+        ("pfx/a\\b", False),
+    ],
+)
+def test_paths_are_kept_inside(path, inside):
+    """Only files in the folder's own folders are believed."""
+    assert is_inside(path) is inside

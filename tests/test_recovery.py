@@ -1,0 +1,270 @@
+"""What an interrupted run left: adopted by content, or moved to archive/, never removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+
+import pytest
+from folder_kit import (
+    PASSPHRASE,
+    assert_complete,
+    certificate,
+    numbered,
+    plan_of,
+    public_keys_of_keys,
+    public_keys_of_requests,
+    quick_cipher,  # noqa: F401
+    snapshot,
+    with_extra,
+    write,
+)
+
+from lyncnb.cipher import FolderCipher
+from lyncnb.errors import BundleError, PassphraseError
+from lyncnb.manifest import Manifest, read_manifest, save_manifest
+from lyncnb.recovery import Move, carry_out, prove_passphrase, settle
+from lyncnb.survey import take_survey
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+NOW = "2026-11-24T08:00:00Z"
+
+
+def interrupted(folder, plan, *, announced=None) -> Manifest:
+    """Write a folder, then set its manifest back to what it was before the pairs were written."""
+    write(plan, folder)
+    done = read_manifest(folder)
+    records = (
+        replace(r, state="planned", csr_sha256="", spki_sha256="", key_sha256="", written_at="")
+        for r in done.requests
+        if announced is None or r.id in announced
+    )
+    manifest = done.with_records(records)
+    save_manifest(folder, manifest)
+    return manifest
+
+
+def look(folder, manifest, cipher=True):
+    """Settle a folder with the right passphrase."""
+    return settle(
+        take_survey(folder),
+        manifest,
+        cipher=FolderCipher(PASSPHRASE) if cipher else None,
+        now=NOW,
+    )
+
+
+def test_finished_pairs_are_adopted(tmp_path):
+    """Key and CSR that belong together need not be made again."""
+    plan = numbered(3)
+    manifest = interrupted(tmp_path / "r", plan)
+    before = snapshot(tmp_path / "r")
+    settled = look(tmp_path / "r", manifest)
+    assert settled.adopted == {item.id for item in plan.certificates}
+    assert settled.moves == settled.changes == settled.problems == ()
+    assert all(record.state == "waiting" for record in settled.manifest.requests)
+    assert snapshot(tmp_path / "r") == before
+    bundle = write(plan, tmp_path / "r")
+    assert bundle.counts() == {"adopted": 3}
+    assert public_keys_of_requests(tmp_path / "r") == {r.spki_sha256 for r in bundle.requests}
+
+
+def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
+    """A lone key is moved, reported, and another is made."""
+    folder, plan = tmp_path / "r", numbered(2)
+    interrupted(folder, plan)
+    lone = plan.certificates[0].id
+    seen = public_keys_of_requests(folder)
+    (folder / "csr" / f"{lone}.csr").unlink()
+    bundle = write(plan, folder)
+    assert bundle.counts() == {"archived": 1, "created": 1, "adopted": 1}
+    assert bundle.changes[0].reasons[0] == "left by an interrupted run"
+    assert [p.name.startswith(f"{lone}-orphan-") for p in (folder / "archive").iterdir()] == [True]
+    assert_complete(folder, plan, seen)
+    assert write(plan, folder).counts() == {"kept": 2}
+
+
+def test_a_csr_without_its_key_goes_to_the_archive(tmp_path):
+    """A lone CSR is of no use, and is kept all the same."""
+    folder, plan = tmp_path / "r", numbered(1)
+    interrupted(folder, plan)
+    (folder / "keys" / f"{plan.certificates[0].id}.key").unlink()
+    assert write(plan, folder).counts() == {"archived": 1, "created": 1}
+    assert len(list((folder / "archive").glob("*-orphan-*.csr"))) == 1
+
+
+def test_a_pair_that_does_not_belong_together_goes_to_the_archive(tmp_path):
+    """A key under the wrong name is not adopted, and neither is lost."""
+    folder, plan = tmp_path / "r", numbered(2)
+    interrupted(folder, plan)
+    one, two = (folder / "keys" / f"{item.id}.key" for item in plan.certificates)
+    seen = public_keys_of_requests(folder)
+    swap = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(swap)
+    assert write(plan, folder).counts() == {"archived": 2, "created": 2}
+    assert_complete(folder, plan, seen)
+
+
+def test_a_key_that_does_not_open_goes_to_the_archive(tmp_path):
+    """A damaged key of an interrupted run is put away, and its request made anew."""
+    folder, plan = tmp_path / "r", numbered(2)
+    interrupted(folder, plan)
+    damaged = folder / "keys" / f"{plan.certificates[1].id}.key"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    assert write(plan, folder).counts() == {"archived": 1, "adopted": 1, "created": 1}
+
+
+def test_a_pair_of_another_plan_is_adopted_and_then_superseded(tmp_path):
+    """What was finished for an earlier plan goes to the archive whole, as a generation."""
+    folder, plan = tmp_path / "r", numbered(2)
+    interrupted(folder, plan)
+    seen = public_keys_of_requests(folder)
+    changed = with_extra(plan, 0, "sip.contoso.com")
+    bundle = write(changed, folder)
+    assert bundle.counts() == {"renewed": 1, "adopted": 1}
+    assert bundle.changes[0].reasons == ("san: + sip.contoso.com",)
+    name = plan.certificates[0].id
+    assert sorted(p.name for p in (folder / "archive").iterdir()) == [
+        f"{name}-g1.csr",
+        f"{name}-g1.key",
+    ]
+    assert_complete(folder, changed, seen)
+
+
+def test_what_left_the_plan_meanwhile_is_adopted_as_retired(tmp_path):
+    """A finished pair whose request is not planned any more stays where it is."""
+    folder, plan = tmp_path / "r", numbered(2)
+    interrupted(folder, plan)
+    bundle = write(plan_of(plan.certificates[0]), folder)
+    assert bundle.counts() == {"adopted": 1, "retired": 1}
+    assert [record.state for record in bundle.requests] == ["waiting", "retired"]
+    assert bundle.requests[1].is_written
+
+
+@pytest.mark.parametrize("stop", ["before", "csr linked", "csr moved", "key linked", "both moved"])
+def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
+    """At every step of moving a superseded pair, the next run completes the move."""
+    folder, plan = tmp_path / "r", numbered(2)
+    write(plan, folder)
+    seen = public_keys_of_requests(folder)
+    changed = with_extra(plan, 0, "sip.contoso.com")
+    write(changed, folder)
+    name = plan.certificates[0].id
+    # Back to the moment when the move was announced and nothing of the new request was there.
+    done = read_manifest(folder)
+    announced = replace(
+        done.by_id[name], state="planned", csr_sha256="", spki_sha256="", key_sha256=""
+    )
+    save_manifest(folder, done.with_record(announced))
+    for kind, place in (("csr", "csr"), ("key", "keys")):
+        now, old = folder / place / f"{name}.{kind}", folder / "archive" / f"{name}-g1.{kind}"
+        now.unlink()
+        if stop == "before" or (kind == "key" and stop in ("csr linked", "csr moved")):
+            os.rename(old, now)
+        elif stop == f"{kind} linked":
+            os.link(old, now)
+    bundle = write(changed, folder)
+    assert bundle.counts() == {"renewed": 1, "kept": 1}
+    assert sorted(p.name for p in (folder / "archive").iterdir()) == [
+        f"{name}-g1.csr",
+        f"{name}-g1.key",
+    ]
+    assert_complete(folder, changed, seen)
+
+
+def test_a_folder_that_was_copied_while_a_move_was_half_done_is_finished(tmp_path):
+    """Where a copy made two files of one, equal bytes are taken for the same file."""
+    folder, plan = tmp_path / "r", numbered(1)
+    write(plan, folder)
+    (folder / "archive").mkdir(mode=0o700)
+    name = plan.certificates[0].id
+    changed = with_extra(plan, 0, "sip.contoso.com")
+    bundle = write(changed, folder, dry_run=True)
+    save_manifest(folder, bundle.manifest)
+    shutil.copy(folder / "csr" / f"{name}.csr", folder / "archive" / f"{name}-g1.csr")
+    shutil.copy2(folder / "keys" / f"{name}.key", folder / "archive" / f"{name}-g1.key")
+    seen = public_keys_of_requests(folder)
+    assert write(changed, folder).counts() == {"renewed": 1}
+    assert_complete(folder, changed, seen)
+    assert len(list((folder / "archive").iterdir())) == 2
+
+
+def test_a_key_encrypted_anew_by_hand_is_taken_on_record(tmp_path):
+    """Other bytes of the same key under the same passphrase are no damage."""
+    folder, plan = tmp_path / "r", numbered(1)
+    write(plan, folder)
+    path = folder / "keys" / f"{plan.certificates[0].id}.key"
+    cipher = FolderCipher(PASSPHRASE)
+    path.write_bytes(cipher.encrypt(cipher.decrypt(path.read_bytes())))
+    assert write(plan, folder).counts() == {"kept": 1}
+    after = snapshot(folder)
+    assert write(plan, folder).counts() == {"kept": 1}
+    assert snapshot(folder) == after
+
+
+def test_half_written_files_are_removed(tmp_path):
+    """A temporary file never got its name, so no CSR of its key exists."""
+    folder, plan = tmp_path / "r", numbered(1)
+    write(plan, folder)
+    for place in ("", "csr", "keys"):
+        (folder / place / ".tmp-lyncnb-0123456789abcdef").write_bytes(b"half")
+    assert write(plan, folder).counts() == {"kept": 1}
+    assert not list(folder.rglob(".tmp-*"))
+
+
+def test_the_passphrase_is_proven_on_a_sound_key(tmp_path):
+    """One key opens, or the run ends; an empty folder proves nothing."""
+    folder, plan = tmp_path / "r", numbered(3)
+    assert prove_passphrase(take_survey(folder), Manifest(), FolderCipher(PASSPHRASE)) is False
+    manifest = write(plan, folder).manifest
+    survey = take_survey(folder)
+    assert prove_passphrase(survey, manifest, FolderCipher(PASSPHRASE)) is True
+    with pytest.raises(PassphraseError, match="not the passphrase of this key"):
+        prove_passphrase(survey, manifest, FolderCipher("another passphrase"))
+    damaged = folder / "keys" / f"{plan.certificates[0].id}.key"
+    damaged.write_bytes(b"gone")
+    assert prove_passphrase(survey, manifest, FolderCipher(PASSPHRASE)) is True
+
+
+def test_the_passphrase_is_proven_in_the_archive_when_there_is_nothing_else(tmp_path):
+    """A folder whose requests are all superseded has one passphrase still."""
+    folder, plan = tmp_path / "r", numbered(1)
+    manifest = write(plan, folder).manifest
+    (folder / "archive").mkdir(mode=0o700)
+    name = plan.certificates[0].id
+    os.rename(folder / "keys" / f"{name}.key", folder / "archive" / f"{name}-g1.key")
+    with pytest.raises(PassphraseError):
+        prove_passphrase(take_survey(folder), manifest, FolderCipher("another passphrase"))
+    assert prove_passphrase(take_survey(folder), manifest, FolderCipher(PASSPHRASE)) is True
+
+
+def test_an_interrupted_first_run_has_a_passphrase_already(tmp_path):
+    """Keys of one passphrase are not mixed with keys of another."""
+    folder, plan = tmp_path / "r", numbered(2)
+    interrupted(folder, plan)
+    before = snapshot(folder)
+    with pytest.raises(PassphraseError):
+        write(plan, folder, passphrase="another passphrase")
+    assert snapshot(folder) == before
+
+
+def test_nothing_is_moved_over_another_file(tmp_path):
+    """A taken name in archive/ ends the move, and both files stay."""
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "a.key").write_bytes(b"one")
+    (tmp_path / "archive" / "a.key").write_bytes(b"two")
+    with pytest.raises(BundleError, match="already there"):
+        carry_out(take_survey(tmp_path), [Move(source="a.key", target="archive/a.key")])
+    assert (tmp_path / "a.key").read_bytes() == b"one"
+    assert (tmp_path / "archive" / "a.key").read_bytes() == b"two"
+
+
+def test_without_a_passphrase_a_dry_run_takes_pairs_for_sound(tmp_path):
+    """A dry run that was given none still says what would be adopted."""
+    folder, plan = tmp_path / "r", plan_of(certificate(1))
+    manifest = interrupted(folder, plan)
+    assert len(look(folder, manifest, cipher=False).adopted) == 1
+    assert write(plan, folder, passphrase=None, dry_run=True).counts() == {"adopted": 1}
+    assert public_keys_of_keys(folder) == public_keys_of_requests(folder)
