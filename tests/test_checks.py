@@ -114,7 +114,7 @@ def found(plan):
 def altered(plan, usage, **changes):
     """Change every planned certificate that has a usage (or the role, where it has none)."""
     certificates = tuple(
-        replace(c, **{k: v(c) if callable(v) else v for k, v in changes.items()})
+        c._replace(**{k: v(c) if callable(v) else v for k, v in changes.items()})
         if usage in (*c.usages, c.role)
         else c
         for c in plan.certificates
@@ -370,7 +370,7 @@ def test_certificate_that_should_be_shared_is_told(code, usage):
         part
         for c in plan.certificates
         for part in (
-            [replace(c, shared_by="server", servers=(server,)) for server in ("a", "b")]
+            [c._replace(shared_by="server", servers=(server,)) for server in ("a", "b")]
             if usage in (*c.usages, c.role)
             else [c]
         )
