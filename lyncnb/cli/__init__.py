@@ -30,9 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(overview())
         return 0
     if given == ["--version"]:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        sys.stdout.write(f"lyncnb {version('lyncnb')}\n")
+        try:
+            sys.stdout.write(f"lyncnb {version('lyncnb')}\n")
+        except PackageNotFoundError:
+            sys.stdout.write("lyncnb, a copy that was not installed\n")
         return 0
     from .app import run
 

@@ -105,8 +105,7 @@ def _tell_of_unused_options(topology: str) -> None:
 
 def _tell_of_clean_ups(table: Topology) -> None:
     for item in table.notes[:_NOTES_SHOWN]:
-        change = f': "{item.before}" -> "{item.after}"' if item.before or item.after else ""
-        note(f"note: {table.source} {item.where}{change} ({item.message})")
+        note(f"note: {table.source} {item}")
     if len(table.notes) > _NOTES_SHOWN:
         note(f"note: … and {len(table.notes) - _NOTES_SHOWN:,} more such clean-ups")
 

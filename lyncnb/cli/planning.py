@@ -43,7 +43,7 @@ def plan_command(
         write()
         _write_findings(findings)
     if not as_json:
-        write(totals(plan, findings))
+        write(indented(totals(plan, findings), ""))
     return 1 if findings.has_errors else 0
 
 
@@ -64,7 +64,7 @@ def check_command(
         write_bytes_out(plan_json(plan, findings, certificates=False))
     else:
         _write_findings(findings)
-        write(totals(plan, findings))
+        write(indented(totals(plan, findings), ""))
     return 1 if findings.has_errors else 0
 
 
@@ -133,7 +133,7 @@ def _plan_row(certificate: PlannedCertificate) -> tuple[object, ...]:
 
 def _write_findings(findings: Findings) -> None:
     for finding in findings:
-        write(f"{finding.severity}: {finding.message}")
+        write(indented(f"{finding.severity}: {finding.message}", ""))
         write(indented(f"about {finding.about} [{finding.code}]"))
         if finding.hint:
             write(indented(f"hint: {finding.hint}"))

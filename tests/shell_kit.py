@@ -1,0 +1,72 @@
+"""What the tests of the command line share: running it, and a small topology."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from lyncnb.cli import main
+
+PASSPHRASE = "correct horse battery"
+
+#: Two Front End Servers and the deployment's certificate: three requests, no error finding.
+TABLE = """\
+server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn
+fe01.contoso.net,FrontEnd,pool.contoso.net,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com
+fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,
+"""
+
+
+class Ended(NamedTuple):
+    """How a command ended: exit status, standard output, standard error."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Shell:
+    """Runs commands in one folder, in this process or in one of their own."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str | Path) -> Ended:
+        """Run a command in this process."""
+        self._capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        out, err = self._capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Ended(status, out, err)
+
+    def process(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> Ended:
+        """Run a command in a process of its own, with nothing to read from."""
+        done = subprocess.run(
+            [sys.executable, "-m", "lyncnb", *map(str, arguments)],
+            cwd=self.folder,
+            env=process_environment(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        out, err = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+        assert "Traceback" not in out + err
+        return Ended(done.returncode, out, err)
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """Write a file into the folder."""
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+
+def process_environment(more: dict[str, str] | None = None) -> dict[str, str]:
+    """Give an environment in which a child finds the package, wherever it runs."""
+    here = str(Path(__file__).resolve().parent.parent)
+    return {**os.environ, "PYTHONPATH": here, **(more or {})}

@@ -1,0 +1,667 @@
+"""Tests of lyncnb.cli: what each command does, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from shell_kit import PASSPHRASE, TABLE, Shell, process_environment
+
+from lyncnb.cli import failures, output
+from lyncnb.cli.app import run
+from lyncnb.cli.help import SECTIONS, overview
+from lyncnb.errors import LyncnbError, Problem
+
+COMMANDS = [name for _, commands in SECTIONS for name, _ in commands]
+HEAVY = ("pandas", "cryptography", "jupyterlab", "IPython", "ipywidgets", "numpy", "xlsxwriter")
+
+
+@pytest.fixture
+def shell(tmp_path, capsys, monkeypatch):
+    """A shell in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return Shell(tmp_path, capsys)
+
+
+@pytest.fixture
+def topology(shell):
+    """A topology of two servers that has no error finding."""
+    return shell.write("contoso.csv", TABLE)
+
+
+@pytest.fixture
+def passphrase(shell):
+    """A file with the folder's passphrase."""
+    return shell.write("passphrase.txt", PASSPHRASE + "\r\nnot this line\n")
+
+
+@pytest.fixture
+def written(shell, topology, passphrase):
+    """Arguments that write the request folder ``requests``, which is written once."""
+    arguments = (
+        *("request", topology, "requests"),
+        *("--passphrase-file", passphrase),
+    )
+    assert shell(*arguments).status == 0
+    return arguments
+
+
+def _snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+# -- help
+
+
+def test_first_page_of_help_imports_nothing():
+    """The first page answers without click, pandas or cryptography."""
+    code = (
+        "import sys; from lyncnb.cli import main; main(['--help']); main(['--version']);"
+        f"sys.exit(' '.join({{'click', *{HEAVY}}} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=process_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(overview() + "lyncnb")
+
+
+def test_help_of_every_command_imports_nothing_heavy():
+    """The help of a command loads click, but neither pandas nor cryptography."""
+    code = (
+        "import sys; from lyncnb.cli import main\n"
+        f"for name in {COMMANDS!r}: assert main([name, '--help']) == 0\n"
+        f"sys.exit(' '.join(set({HEAVY}) & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=process_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_help_lists_exactly_the_commands_there_are():
+    """A command is on the first page if and only if it can be called."""
+    from lyncnb.cli.app import _group
+
+    assert sorted(COMMANDS) == sorted(_group.commands)
+    for name in COMMANDS:
+        assert f"\n  {name} " in overview()
+
+
+@pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"], ["help"]])
+def test_ways_to_ask_for_help(shell, arguments):
+    """Asked for nothing, lyncnb says what it can do."""
+    assert shell(*arguments) == (0, overview(), "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_says_how_it_ends(shell, name):
+    """Each command's help shows its call; those that can fail name the exit status."""
+    ended = shell(name, "--help")
+    assert ended.status == 0
+    assert ended.out.startswith(f"Usage: lyncnb {name} ")
+    assert "Exit status: 0" in ended.out or name == "lab"
+
+
+def test_module_runs_as_a_program(shell):
+    """``python -m lyncnb`` is the same program."""
+    assert shell.process("--help") == (0, overview(), "")
+
+
+# -- plan, check, explain, finding
+
+
+def test_plan_lists_every_certificate(shell, topology):
+    """Into a pipe, a certificate is one line with its names, then findings and totals."""
+    ended = shell("plan", topology)
+    assert ended.status == 0
+    lines = ended.out.splitlines()
+    assert lines[0].split("  ")[0] == "Role"
+    assert [line.split()[0] for line in lines[2:5]] == ["FrontEnd", "FrontEnd", "Deployment"]
+    assert "pool.contoso.net, fe01.contoso.net, web.contoso.com, meet.contoso.com" in lines[2]
+    assert lines[-1].startswith("3 certificates for 2 servers; findings: 0 errors, ")
+
+
+def test_plan_json_is_one_document(shell, topology):
+    """With --json standard output holds the plan document and nothing else."""
+    ended = shell("plan", topology, "--json")
+    document = json.loads(ended.out)
+    assert (ended.status, ended.err) == (0, "")
+    assert list(document) == ["format", "product", "plan_sha256", "certificates", "findings"]
+    assert document["format"] == "lyncnb-plan/1"
+    assert document["certificates"][0]["servers"] == ["fe01.contoso.net"]
+
+
+def test_check_json_leaves_the_certificates_out(shell, topology):
+    """The command check prints the same document without certificates."""
+    whole = json.loads(shell("plan", topology, "--json").out)
+    ended = shell("check", topology, "--json")
+    del whole["certificates"]
+    assert json.loads(ended.out) == whole
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".html", ".md", ".json", ".CSV"])
+def test_plan_writes_a_file(shell, topology, suffix):
+    """-o writes the format of the ending, whole, and the same bytes each time."""
+    file = shell.folder / f"plan{suffix}"
+    assert shell("plan", topology, "-o", file).status == 0
+    first = file.read_bytes()
+    assert shell("plan", topology, "-o", file).err == f"written: {file}\n"
+    assert file.read_bytes() == first
+    assert len(first) > 500
+
+
+def test_plan_to_file_and_json_at_once(shell, topology):
+    """-o and --json go together; standard output stays one document."""
+    ended = shell("plan", topology, "-o", "plan.md", "--json")
+    assert json.loads(ended.out)["format"] == "lyncnb-plan/1"
+
+
+def test_plan_with_errors_ends_with_1(shell):
+    """Error findings give exit status 1, and are shown with code, hint and source."""
+    table = shell.write("contoso.csv", TABLE.replace(",web.contoso.com", ","))
+    for command in ("plan", "check"):
+        ended = shell(command, table)
+        assert ended.status == 1
+        assert "error: " in ended.out
+        assert "[web-external-fqdn-missing]" in ended.out
+        assert "  source: Microsoft" in ended.out
+
+
+def test_explain_names_reason_and_source(shell, topology):
+    """The command explain says why a name is there and which document says so."""
+    ended = shell("explain", topology, "FE01.contoso.net")
+    assert ended.status == 0
+    assert "meet.contoso.com" in ended.out
+    assert "fe02.contoso.net" not in ended.out.replace("Deployment", "")
+    assert "Microsoft, Certificate requirements for internal servers" in ended.out
+
+
+def test_explain_unknown_server(shell, topology):
+    """A server that is not there is named, with similar ones."""
+    ended = shell("explain", topology, "fe09.contoso.net")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == (
+        'lyncnb: there is no server "fe09.contoso.net"\n'
+        "  hint: did you mean fe02.contoso.net, fe01.contoso.net?\n"
+    )
+
+
+def test_finding_says_what_to_do(shell):
+    """The command finding shows severity, meaning, hint and source of a code."""
+    ended = shell("finding", "Wildcard_in_subject_name")
+    assert ended.status == 0
+    lines = ended.out.splitlines()
+    assert lines[0].startswith("wildcard-in-subject-name (error): ")
+    assert lines[2].startswith("  hint: ")
+    assert lines[3].startswith("  source: ")
+
+
+def test_unknown_finding_lists_near_ones(shell):
+    """A misspelt code gets the codes that are like it."""
+    ended = shell("finding", "wildcard-in-subject")
+    assert ended.status == 2
+    assert ended.err.startswith(
+        'lyncnb: there is no finding "wildcard-in-subject"\n'
+        "  hint: did you mean wildcard-in-subject-name"
+    )
+
+
+def test_options_count_only_when_given(shell, topology):
+    """plan.toml beside the topology changes nothing until it is an argument, and that is said."""
+    shell.write("plan.toml", 'layout = "separate"\n')
+    beside = shell("plan", topology, "--json")
+    given = shell("plan", topology, "--json", "--options", "plan.toml")
+    assert len(json.loads(beside.out)["certificates"]) == 3
+    assert len(json.loads(given.out)["certificates"]) > 3
+    assert beside.err.endswith(
+        "plan.toml was not used; give it with --options "
+        + str(topology.with_name("plan.toml"))
+        + "\n"
+    )
+    assert given.err == ""
+
+
+def test_product_of_the_command_beats_the_options(shell, topology):
+    """--product wins over plan.toml, and an unknown product is refused."""
+    options = shell.write("options.toml", 'product = "nothing2099"\n')
+    assert shell("check", topology, "--options", options).status == 2
+    ended = shell("check", topology, "--options", options, "--product", "lync2013")
+    assert ended.status == 0
+    ended = shell("check", topology, "--product", "nothing2099")
+    assert 'product "nothing2099"' in ended.err
+
+
+def test_clean_ups_are_told(shell):
+    """What reading cleaned is said on standard error, at most ten of them."""
+    rows = "".join(f"FE{number:02}.contoso.net.,FrontEnd,pool.contoso.net,Taipei,,,,\n"
+                   for number in range(20, 40))  # fmt: skip
+    table = shell.write("contoso.csv", TABLE + rows)
+    ended = shell("check", table)
+    notes = [line for line in ended.err.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 11
+    assert notes[0] == (
+        "note: contoso.csv row 4, column server_fqdn: written in lower case; trailing dot removed"
+    )
+    assert notes[-1].startswith("note: … and ")
+
+
+# -- request, status, rekey, purge
+
+
+def test_request_writes_the_folder(shell, written):
+    """The command request writes keys, requests and the summary, and says what it did."""
+    folder = shell.folder / "requests"
+    assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == [
+        *("csr", "keys", "manifest.json"),
+        *("summary.csv", "summary.html", "summary.md", "summary.xlsx"),
+    ]
+    assert len(list(folder.glob("csr/*.csr"))) == len(list(folder.glob("keys/*.key"))) == 3
+
+
+def test_request_again_changes_nothing(shell, written):
+    """The same command again leaves every byte and time as it was."""
+    before = _snapshot(shell.folder / "requests")
+    ended = shell(*written)
+    assert ended.status == 0
+    assert ended.out == "3 requests in requests: 3 kept\n"
+    assert _snapshot(shell.folder / "requests") == before
+
+
+def test_request_dry_run_touches_nothing(shell, topology):
+    """--dry-run needs no passphrase, says what would be done, and makes no folder."""
+    ended = shell("request", topology, "requests", "--dry-run")
+    assert ended.status == 0
+    assert ended.out.count("created: ") == 3
+    assert "dry run: nothing was touched" in ended.out
+    assert not (shell.folder / "requests").exists()
+
+
+def test_request_says_why_it_renews(shell, written, topology):
+    """A changed plan renews the requests concerned and says which field changed."""
+    topology.write_text(TABLE.replace("dialin.contoso.com", "dial.contoso.com"))
+    ended = shell(*written)
+    assert ended.out.count("renewed: ") == 2
+    assert "generation 2 (san: + dial.contoso.com, - dialin.contoso.com)" in ended.out
+    assert len(list((shell.folder / "requests" / "archive").iterdir())) == 4
+
+
+def test_request_renew(shell, written):
+    """--renew makes one request anew, with the reason given."""
+    ended = shell(*written, "--renew", "FrontEnd-fe01", "--reason", "key lost")
+    assert ended.out.startswith("renewed: FrontEnd-fe01-contoso-net-")
+    assert "generation 2 (renewed: key lost)\n" in ended.out
+    ended = shell(*written, "--renew", "FrontEnd-fe01")
+    assert ended.status == 2
+    assert "without a reason" in ended.err
+
+
+def test_request_json(shell, written):
+    """--json prints one document with an entry per request."""
+    ended = shell(*written, "--json")
+    document = json.loads(ended.out)
+    assert (ended.status, document["format"]) == (0, "lyncnb-result/1")
+    assert [change["action"] for change in document["changes"]] == ["kept"] * 3
+
+
+def test_request_refuses_a_plan_with_errors(shell, passphrase):
+    """Errors refuse the plan with status 1 before a passphrase is asked; accepting lets it by."""
+    table = shell.write("contoso.csv", TABLE.replace(",web.contoso.com", ","))
+    arguments = ("request", table, "requests")
+    refused = shell(*arguments)
+    assert refused.status == 1
+    assert "web-external-fqdn-missing" in refused.err
+    assert not (shell.folder / "requests").exists()
+    accepted = shell(
+        *(*arguments, "--passphrase-file", passphrase),
+        *("--accept", "web-external-fqdn-missing=no users outside"),
+    )
+    assert accepted.status == 0
+    manifest = json.loads((shell.folder / "requests" / "manifest.json").read_text("utf-8"))
+    assert manifest["accepted"] == [
+        {"code": "web-external-fqdn-missing", "reason": "no users outside"}
+    ]
+
+
+@pytest.mark.parametrize("value", ["web-external-fqdn-missing", "=x", "a=", "nonsense=because"])
+def test_accept_needs_a_known_code_and_a_reason(shell, topology, value):
+    """--accept without a reason or with an unknown code is a wrong call."""
+    ended = shell("request", topology, "requests", "--accept", value)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("lyncnb: request: ")
+
+
+def test_passphrase_from_the_environment_is_taken_out(shell, topology, monkeypatch):
+    """LYNCNB_PASSPHRASE is used and then stands in no environment that a child could inherit."""
+    monkeypatch.setattr("lyncnb.passphrase._remembered", None)
+    monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
+    assert shell("request", topology, "requests").status == 0
+    assert "LYNCNB_PASSPHRASE" not in os.environ
+    monkeypatch.setattr("lyncnb.passphrase._remembered", None)
+
+
+def test_status_lists_requests(shell, written):
+    """The command status shows each request's state and needs no passphrase."""
+    ended = shell("status", "requests")
+    assert ended.status == 0
+    assert ended.out.count("  waiting  ") == 3
+    document = json.loads(shell("status", "requests", "--json").out)
+    assert document["format"] == "lyncnb-status/1"
+    assert document["counts"] == {"waiting": 3}
+
+
+def test_status_of_a_damaged_folder(shell, written):
+    """A missing key gives status 3, named on standard error."""
+    key = sorted((shell.folder / "requests" / "keys").iterdir())[0]
+    key.rename(shell.folder / "elsewhere.key")
+    ended = shell("status", "requests")
+    assert ended.status == 3
+    assert f"keys/{key.name}" in ended.err
+
+
+def test_status_rebuild(shell, written, passphrase):
+    """--rebuild makes a lost manifest anew from keys and requests."""
+    (shell.folder / "requests" / "manifest.json").unlink()
+    assert shell("status", "requests").status == 3
+    ended = shell("status", "requests", "--rebuild", "--passphrase-file", passphrase, "--json")
+    document = json.loads(ended.out)
+    assert ended.status == 0
+    assert document["counts"] == {"waiting": 3}
+    assert [change["action"] for change in document["rebuilt"]["changes"]] == ["adopted"] * 3
+
+
+def test_rekey(shell, written, passphrase):
+    """The command rekey puts the folder under the new passphrase; the old one then opens nothing."""
+    new = shell.write("new.txt", "another horse battery\n")
+    arguments = ("rekey", "requests", "--passphrase-file", passphrase)
+    ended = shell(*arguments, "--new-passphrase-file", new, "--json")
+    assert json.loads(ended.out)["changed"] == 3
+    assert shell(*written).status == 3
+    passphrase.write_bytes(new.read_bytes())
+    assert shell(*written).out == "3 requests in requests: 3 kept\n"
+
+
+def test_purge_lists_first(shell, written):
+    """The command purge removes nothing without its token, and nothing that may be with a CA."""
+    ended = shell("purge", "requests")
+    assert (ended.status, ended.out) == (0, "requests: nothing to remove\n")
+    document = json.loads(shell("purge", "requests", "--json").out)
+    assert (document["format"], document["done"], document["items"]) == (
+        "lyncnb-purge/1",
+        False,
+        [],
+    )
+
+
+# -- how a command ends
+
+
+def test_usage_errors_have_the_same_form(shell):
+    """A wrong call is told like every other error, with status 2."""
+    assert shell("plan") == (
+        2,
+        "",
+        "lyncnb: plan: Missing argument 'TOPOLOGY'\n  hint: lyncnb plan --help says how to call it\n",
+    )
+    ended = shell("plna")
+    assert ended.status == 2
+    assert ended.err.startswith("lyncnb: No such command 'plna'")
+    assert shell("plan", "x.csv", "--nope").status == 2
+
+
+def test_usage_error_with_json(shell):
+    """With --json a wrong call is one document, too."""
+    ended = shell("plan", "--json")
+    assert json.loads(ended.out) == {
+        "error": {
+            "code": "usage",
+            "message": "plan: Missing argument 'TOPOLOGY'",
+            "hint": "lyncnb plan --help says how to call it",
+        }
+    }
+
+
+def test_fault_is_told_without_a_traceback(shell, topology, monkeypatch):
+    """An unexpected exception is called a fault of lyncnb, status 70; LYNCNB_DEBUG shows more."""
+
+    def broken(source):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("lyncnb.topology.read_topology", broken)
+    ended = shell("plan", topology, "--json")
+    assert ended.status == failures.FAULT
+    assert "this is a fault of lyncnb itself (test_cli.py line " in ended.err
+    assert "RuntimeError: two lines" in ended.err
+    assert json.loads(ended.out)["error"]["code"] == "fault"
+    monkeypatch.setenv("LYNCNB_DEBUG", "1")
+    assert run(["plan", str(topology)]) == failures.FAULT
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (KeyboardInterrupt(), 130, "lyncnb: interrupted; what was finished is kept"),
+        (click.Abort(), 130, "lyncnb: interrupted; what was finished is kept"),
+        (MemoryError(), 2, "lyncnb: there is not enough memory"),
+        (PermissionError(13, "Permission denied", "/x"), 2, "lyncnb: /x: Permission denied"),
+        (OSError("odd"), 2, "lyncnb: odd"),
+        (LyncnbError("one", hint="two"), 2, "lyncnb: one\n  hint: two"),
+    ],
+)
+def test_report(capsys, error, status, line):
+    """Every way to end has its status and its line."""
+    assert failures.report(error, as_json=False) == status
+    assert capsys.readouterr().err.startswith(line + "\n")
+
+
+def test_system_trouble_of_a_folder_command(capsys):
+    """What the system refuses to a command on a request folder is status 3."""
+    assert failures.report(OSError(28, "No space left"), as_json=True, about_folder=True) == 3
+    assert json.loads(capsys.readouterr().out)["error"]["message"] == "No space left"
+
+
+def test_many_problems_are_cut_in_text_and_whole_in_json(capsys):
+    """The terminal gets the first hundred problems, the document all of them."""
+    problems = tuple(Problem(message=f"p{n}", file="a.csv", row=n + 2) for n in range(150))
+    error = LyncnbError("a.csv: 150 problems", problems=problems)
+    assert failures.report(error, as_json=True) == 2
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["error"]["problems"]) == 150
+    assert "a.csv row 101: p99\n" in err
+    assert "a.csv row 102" not in err
+    assert "… and 50 more; with --json all are listed" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_reader_that_stops_reading(shell, topology):
+    """When the reader of a pipe goes away, the command ends quietly, as a shell expects."""
+    command = f"{sys.executable} -m lyncnb plan {topology} --json; echo $? >status"
+    done = subprocess.run(
+        ["bash", "-c", f"({command}) | true"],
+        env=process_environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert (shell.folder / "status").read_text().strip() in ("141", "0")
+    assert done.stderr == b""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_standard_output_that_is_full(shell, topology):
+    """A full disk behind standard output is an error, not a silent loss."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lyncnb", "plan", str(topology)],
+            env=process_environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("lyncnb: No space left on device\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp950", "cp1252"])
+def test_terminal_that_cannot_show_a_character(shell, encoding):
+    """A site's name that the terminal has no characters for costs a question mark at most."""
+    table = shell.write("contoso.csv", TABLE.replace("Taipei", "台北é"))
+    ended = shell.process("plan", table, environment={"PYTHONIOENCODING": encoding})
+    assert ended.status == 0
+    ended = shell.process("plan", table, "--json", environment={"PYTHONIOENCODING": encoding})
+    assert json.loads(ended.out)["certificates"][0]["site"] == "台北é"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+def test_interrupt_keeps_what_is_finished(shell, passphrase):
+    """Ctrl-C ends with 130, keeps whole pairs, and the next run completes the folder."""
+    rows = "".join(f"fe{number:02}.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
+                   for number in range(3, 31))  # fmt: skip
+    table = shell.write("contoso.csv", TABLE + rows)
+    arguments = ["request", str(table), "requests", "--passphrase-file", str(passphrase)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lyncnb", *arguments],
+        cwd=shell.folder,
+        env=process_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    requests = shell.folder / "requests" / "csr"
+    give_up = time.monotonic() + 60
+    while not list(requests.glob("*.csr")) and time.monotonic() < give_up:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopping when the keys under way are written" in err
+    assert "cancelled: run again to complete" in out
+    assert "Traceback" not in err
+    finished = {path.name: path.read_bytes() for path in requests.glob("*.csr")}
+    assert 0 < len(finished) < 31
+    ended = shell(*arguments)
+    assert ended.status == 0
+    assert len(list(requests.glob("*.csr"))) == 31
+    assert finished.items() <= {p.name: p.read_bytes() for p in requests.glob("*.csr")}.items()
+
+
+# -- tables and text on a terminal
+
+
+def _terminal(arguments, *, columns, folder):
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "lyncnb", *map(str, arguments)],
+        dimensions=(40, columns),
+        env=process_environment(),
+        cwd=str(folder),
+        encoding="utf-8",
+        timeout=60,
+    )
+    text = child.read().replace("\r\n", "\n")
+    child.close()
+    return child.exitstatus, text
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_plan_fits_the_terminal(shell, topology, columns):
+    """No line of the table is wider than the terminal, and every name stays whole."""
+    status, text = _terminal(["plan", topology], columns=columns, folder=shell.folder)
+    table = text[: text.index("warning: ")] if "warning: " in text else text
+    assert status == 0
+    assert max(map(len, table.splitlines())) <= columns
+    assert "lyncdiscoverinternal.contoso.com" in table
+    assert table.startswith("Role  " if columns < 200 else "Role        Servers")
+
+
+def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
+    """On a terminal a new folder's passphrase is asked twice and never shown."""
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "lyncnb", "request", str(topology), "requests"],
+        dimensions=(40, 120),
+        env=process_environment(),
+        cwd=str(shell.folder),
+        encoding="utf-8",
+        timeout=60,
+    )
+    child.expect("3 keys to make")
+    child.expect("at least 12 characters")
+    child.sendline(PASSPHRASE)
+    child.expect("again")
+    child.sendline(PASSPHRASE)
+    rest = child.read()
+    child.close()
+    assert child.exitstatus == 0
+    assert "3 created" in rest
+    assert PASSPHRASE not in rest
+
+
+def test_control_characters_do_not_reach_a_terminal(capsys):
+    """Escape sequences and text direction marks are spelled out; line breaks stay."""
+    output.write("a\x1b[31mb\u202ec\u200bd\n\te\x7f 台")
+    assert capsys.readouterr().out == "a\\x1b[31mb\\u202ec\\u200bd\n\te\\x7f 台\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("short", 10, ["short"]),
+        ("one two three", 7, ["one two", "three"]),
+        ("abcdefghij", 4, ["abcd", "efgh", "ij"]),
+        ("ab abcdefgh", 4, ["ab", "abcd", "efgh"]),
+        ("台北台北", 4, ["台北", "台北"]),  # two columns each
+        ("", 4, [""]),
+    ],
+)
+def test_wrap(text, width, lines):
+    """Text breaks at blanks, and inside a word only where nothing else helps."""
+    assert output.wrap(text, width) == lines
+
+
+def test_table_shares_the_room():
+    """Narrow columns stay whole, wide ones share the rest, and words are not broken."""
+    rows = [("a", "one two three four", "alpha beta gamma delta")]
+    assert output.table_lines(("X", "Y", "Z"), rows, width=30) == [
+        "X  Y             Z",
+        "-  ------------  -------------",
+        "a  one two       alpha beta",
+        "   three four    gamma delta",
+    ]
+    assert output.table_lines(("X", "Y", "Z"), rows, width=None)[2:] == [
+        "a  one two three four  alpha beta gamma delta"
+    ]
+    assert output.table_lines(("X", "Y", "Z"), rows, width=10) == [
+        "X  a",
+        "Y  one two three four",
+        "Z  alpha beta gamma",
+        "   delta",
+    ]
+
+
+def test_progress_is_silent_without_a_terminal():
+    """Where standard error is no terminal there is no bar."""
+    progress, finish = output.progress_bar("requests")
+    assert progress is None
+    finish()
