@@ -6,7 +6,7 @@ collected in a ``Report`` with the rows where they stand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .columns import Column, topology_columns
@@ -50,9 +50,10 @@ class Cells:
     columns : tuple of str
         m names.
     texts : dict of list of str
-        By name, n clean texts; names of servers and pools are ``DnsName`` already.
+        By name, n clean texts; host names are ``DnsName`` already.
     values : dict of dict
-        By name of a known column, the value of each distinct text.
+        By name of a column, the value of each distinct text where that is not the text itself
+        (lists, URLs, truth values, issuers).
     rows : sequence of int
         n row numbers as a spreadsheet shows them.
     indices : sequence of int
@@ -68,6 +69,10 @@ class Cells:
     def column(self, name: str) -> list[str]:
         """Give a column's n texts; blanks if the table has no such column."""
         return self.texts.get(name) or [""] * len(self.rows)
+
+    def value(self, name: str, text: str) -> object:
+        """Give the value that a clean text has in a column."""
+        return self.values[name][text] if name in self.values else text
 
     def tuples(self) -> tuple[tuple[str, ...], ...]:
         """Give the n rows as tuples of m texts."""
@@ -90,7 +95,9 @@ def read_cells(table: Table, report: Report, *, indices: Sequence[int] | None = 
     texts, values = {}, {}
     for name, written in zip(table.columns, table.texts):
         if name in known:
-            texts[name], values[name] = _read_column(known[name], written, table.rows, report)
+            texts[name], read = _read_column(known[name], written, table.rows, report)
+            if read:
+                values[name] = read
         else:
             _refuse_breaks(name, written, table.rows, report)
             texts[name] = written.cells()
@@ -107,30 +114,32 @@ def _read_column(
     column: Column, written: Texts, rows: Sequence[int], report: Report
 ) -> tuple[list[str], dict[str, object]]:
     distinct = written.distinct
-    clean: dict[str, str] = {}
-    difficult = distinct
+    clean: list[str] = list(distinct)
+    difficult: Iterable[str] = distinct
     if column.kind == "fqdn":
         # Nearly all names are plain: one scan finds the others, and C makes the rest.
-        clean = dict(zip(distinct, map(DnsName, distinct)))
+        clean = list(map(DnsName, distinct))
         difficult = odd_names(distinct)
-    values: dict[str, object] = {name: name for name in clean.values()}
+    read: dict[str, str] = {}
+    values: dict[str, object] = {}
     said: dict[str, tuple[str, ...]] = {}
     bad: dict[str, BadName] = {}
     for text in difficult:
-        values.pop(text, None)
         try:
-            clean[text], value, notes = read_cell(text, column)
+            read[text], value, notes = read_cell(text, column)
         except BadName as error:
             bad[text] = error
-            clean[text] = ""
+            read[text] = ""
             continue
-        if clean[text]:
-            values[clean[text]] = value
+        if read[text] and value != read[text]:
+            values[read[text]] = value
         if notes:
             said[text] = notes
+    if read:
+        clean = [read.get(text, name) for text, name in zip(distinct, clean)]
     if bad or said:
-        _tell(column.name, written, rows, bad, said, clean, report)
-    return Texts([clean[text] for text in distinct], written.codes).cells(), values
+        _tell(column.name, written, rows, bad, said, read, report)
+    return Texts(clean, written.codes).cells(), values
 
 
 def _tell(
@@ -139,7 +148,7 @@ def _tell(
     rows: Sequence[int],
     bad: Mapping[str, BadName],
     said: Mapping[str, tuple[str, ...]],
-    clean: Mapping[str, str],
+    read: Mapping[str, str],
     report: Report,
 ) -> None:
     """Report every bad cell, and every clean-up once with the number of its rows."""
@@ -156,7 +165,7 @@ def _tell(
                 row=places[0],
                 column=name,
                 before=text,
-                after=str(clean[text]),
+                after=str(read[text]),
                 message="; ".join(said[text]) + more,
             )
         )

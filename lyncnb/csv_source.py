@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from .columns import name_headings, topology_columns
 from .errors import Problem
@@ -20,8 +21,11 @@ from .source_text import decode, load
 from .tables import DataFrame, is_frame
 from .text import shown
 
-# Below this size (characters) the csv module is done before pyarrow is imported.
+# Below this size (bytes) the csv module is done before pyarrow is imported.
 _FAST_FROM = 4_000_000
+
+# The heading is within so many characters.
+_HEAD = 100_000
 
 # What Excel is told, and what PowerShell's Export-Csv says without -NoTypeInformation.
 _FIRST_LINE = re.compile(r'(?:"?sep=([,;\t|])"?|#TYPE [^\r\n]*)(?:\r\n?|\n)', re.IGNORECASE)
@@ -59,15 +63,14 @@ def read_rows(source: str | os.PathLike | bytes | DataFrame) -> Table:
     if is_frame(source):
         return _from_frame(source)
     name, data = load(source)
-    text, is_cp950 = decode(name, data)
     notes = ()
-    if is_cp950:
-        message = "not UTF-8; read as cp950 (Traditional Chinese Windows), check the names"
-        notes = (Note(row=0, column="", before="", after="", message=message),)
-    body, delimiter, first_row = find_delimiter(text)
-    split = split_fast(body, delimiter, first_row) if len(body) >= _FAST_FROM else None
+    split = split_fast(data) if len(data) >= _FAST_FROM else None
     if split is None:
-        split = split_careful(body, delimiter, first_row, source=name)
+        text, is_cp950 = decode(name, data)
+        if is_cp950:
+            message = "not UTF-8; read as cp950 (Traditional Chinese Windows), check the names"
+            notes = (Note(row=0, column="", before="", after="", message=message),)
+        split = split_careful(text, source=name)
     return make_table(
         name, split.headings, split.texts, split.rows, notes=notes, problems=split.problems
     )
@@ -88,50 +91,53 @@ def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8")
 
 
-def find_delimiter(text: str) -> tuple[str, str, int]:
-    """Find out what stands between the cells.
-
-    Returns
-    -------
-    tuple of str, str and int
-        The text from the heading on, the delimiter, and the row number of the text's first line.
-    """
-    first_line = _FIRST_LINE.match(text)
-    body = text[first_line.end() :] if first_line else text
-    first_row = 2 if first_line else 1
-    if first_line and first_line[1]:
-        return body, first_line[1], first_row
-    heading = next((line for line in io.StringIO(body[:100_000]) if line.strip()), "")
-
-    def known_and_all(delimiter: str) -> tuple[int, int]:
-        cells = _split_line(heading, delimiter)
-        known = {column.name for column in topology_columns()}
-        return len(known.intersection(name_headings(cells))), len(cells)
-
-    return body, max(",;\t", key=known_and_all), first_row
-
-
-def split_fast(body: str, delimiter: str, first_row: int) -> Split | None:
+def split_fast(data: bytes) -> Split | None:
     """Split a large and tidy table with pyarrow; None if anything needs a closer look.
 
-    What it gives is what :func:`split_careful` gives. It takes only what both read alike: each
-    line one row, no row blank, no quotation mark inside a cell.
+    What it gives is what :func:`split_careful` gives. It takes only what both read alike: UTF-8,
+    each line one row, no row blank, no quotation mark inside a cell.
     """
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    skipped, delimiter = _find_delimiter(data[:_HEAD].decode("utf-8", "ignore"))
+    begin = len(skipped.encode("utf-8"))
+    start = data.find(b"\n", begin) + 1
+    headings = _split_line(data[begin:start].decode("utf-8", "replace"), delimiter)
+    if not all(headings) or b"\0" in data:
+        return None
+    has_quotes = data.find(b'"', start) >= 0
+    # One that neither opens nor closes a cell is what the two may read differently.
+    inner = rb'"(?![%b\r\n])(?<![%b\n]")' % (2 * (delimiter.encode(),))
+    if has_quotes and re.compile(inner).search(data, start):
+        return None
+    texts = _dictionaries(memoryview(data)[start:], len(headings), delimiter)
+    if not texts:
+        return None
+    count = len(texts[0].codes)
+    if has_quotes or len(headings) == 1:  # a line break in quotes, a blank line
+        lines = data.count(b"\n", start) + (not data.endswith(b"\n"))
+        if count != lines:
+            return None
+    joined = "".join(chain.from_iterable(distinct for distinct, _ in texts))
+    if "\r" in joined or '"' in joined:
+        return None
+    # One column without blanks is enough to know that no row is blank.
+    if not any(all(map(str.strip, distinct)) for distinct, _ in sorted(texts, key=_size)):
+        return None
+    first = 3 if skipped else 2
+    rows = range(first, first + count)
+    return Split(headings=headings, texts=texts, rows=rows)
+
+
+def _dictionaries(data: memoryview, width: int, delimiter: str) -> list[Texts]:
+    """Let pyarrow split lines into columns and number their texts; nothing if a row is ragged."""
     import pyarrow
     import pyarrow.csv
 
-    data = body.encode("utf-8")
-    start = data.find(b"\n") + 1
-    headings = _split_line(data[:start].decode("utf-8"), delimiter)
-    # A quotation mark that neither opens nor closes a cell is what the two may read differently.
-    inner_quote = rb'"(?![%b\r\n])(?<![%b\n]")' % (2 * (delimiter.encode(),))
-    if not all(headings) or b"\0" in data or re.compile(inner_quote).search(data, start):
-        return None
+    names = [f"f{place}" for place in range(width)]
     text_type = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
-    names = [f"f{place}" for place in range(len(headings))]
     try:
         read = pyarrow.csv.read_csv(
-            pyarrow.BufferReader(pyarrow.py_buffer(memoryview(data)[start:])),
+            pyarrow.BufferReader(pyarrow.py_buffer(data)),
             # CPU time is what counts when a kernel works beside, so one thread.
             read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names),
             parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, ignore_empty_lines=False),
@@ -140,18 +146,26 @@ def split_fast(body: str, delimiter: str, first_row: int) -> Split | None:
             ),
         )
     except pyarrow.ArrowInvalid:
-        return None
-    if read.num_rows != data.count(b"\n", start) + (not data.endswith(b"\n")):
-        return None
+        return []
     columns = [column.unify_dictionaries().combine_chunks() for column in read.columns]
-    texts = [Texts(c.dictionary.to_pylist(), c.indices.to_numpy().tolist()) for c in columns]
-    if any("\r" in text or '"' in text for distinct, _ in texts for text in distinct):
-        return None
-    # One column without blanks is enough to know that no row is blank.
-    if not any(all(map(str.strip, distinct)) for distinct, _ in sorted(texts, key=_size)):
-        return None
-    rows = range(first_row + 1, first_row + 1 + read.num_rows)
-    return Split(headings=headings, texts=texts, rows=rows)
+    return [Texts(c.dictionary.to_pylist(), c.indices.to_numpy().tolist()) for c in columns]
+
+
+def _find_delimiter(text: str) -> tuple[str, str]:
+    """Find a line in front of the heading, and what stands between the cells."""
+    first_line = _FIRST_LINE.match(text)
+    skipped = first_line[0] if first_line else ""
+    if first_line and first_line[1]:
+        return skipped, first_line[1]
+    body = io.StringIO(text[len(skipped) : len(skipped) + _HEAD])
+    heading = next((line for line in body if line.strip()), "")
+
+    def known_and_all(delimiter: str) -> tuple[int, int]:
+        cells = _split_line(heading, delimiter)
+        known = {column.name for column in topology_columns()}
+        return len(known.intersection(name_headings(cells))), len(cells)
+
+    return skipped, max(",;\t", key=known_and_all)
 
 
 def _size(texts: Texts) -> int:
@@ -166,13 +180,15 @@ def _split_line(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def split_careful(body: str, delimiter: str, first_row: int, *, source: str) -> Split:
+def split_careful(text: str, *, source: str) -> Split:
     """Split a table with the csv module; blank rows are left out but counted.
 
     Rows with too few or too many cells, and quotation marks that do not close, are ``problems``.
     """
-    reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True)
-    number = first_row - 1
+    skipped, delimiter = _find_delimiter(text)
+    lines = io.StringIO(text[len(skipped) :], newline="")
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    number = 1 if skipped else 0
     headings: list[str] = []
     rows: dict[int, list[str]] = {}
     problems: list[Problem] = []

@@ -46,6 +46,8 @@ class Texts(NamedTuple):
 
     def cells(self) -> list[str]:
         """Write the column out: n texts."""
+        if len(self.distinct) == 1:
+            return list(self.distinct) * len(self.codes)
         return list(map(self.distinct.__getitem__, self.codes))
 
 

@@ -20,10 +20,12 @@ from .text import BadName, clean_text, shown
 __all__ = ["BadName", "DnsName", "odd_names", "parse_name", "shown"]
 
 # Deliberately narrower than the rules: whatever it takes is certainly a clean name, the careful
-# way judges the rest. 63 characters in all make every label short enough; possessive
-# quantifiers keep it linear.
-_CLEAN = r"(?=.{3,63}$)(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
+# way judges the rest. Possessive quantifiers keep it linear.
+_CLEAN = r"(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
+# So short a name has no label that is too long.
+_SHORT = 63
 _is_clean = re.compile(rf"{_CLEAN}\Z").match
+_all_are_clean = re.compile(rf"(?:{_CLEAN}\n)*+\Z").match
 _find_odd = re.compile(rf"^(?!{_CLEAN}$).*$", re.MULTILINE).findall
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\Z")
@@ -105,10 +107,12 @@ def odd_names(texts: Iterable[str]) -> list[str]:
     Order and repetitions are those of ``texts``.
     """
     texts = list(texts)
+    if not texts:
+        return []
     joined = "\n".join(texts)
-    if joined.count("\n") != max(len(texts) - 1, 0):  # a line break inside: one by one
-        return [text for text in texts if not _is_clean(text)]
-    return _find_odd(joined) if texts else []
+    if max(map(len, texts)) <= _SHORT and joined.count("\n") == len(texts) - 1:
+        return [] if _all_are_clean(f"{joined}\n") else _find_odd(joined)
+    return [text for text in texts if not (len(text) <= _SHORT and _is_clean(text))]
 
 
 def parse_name(
@@ -140,7 +144,7 @@ def parse_name(
     Source: RFC 1035 section 2.3.1, RFC 5890 section 2.3.1 (LDH and A-labels), RFC 5891, and
     Unicode Technical Standard 46 for the mapping. Underscores stay: DNS allows them.
     """
-    if _is_clean(text):
+    if len(text) <= _SHORT and _is_clean(text):
         return DnsName(text), ()
     bare, cleaned = clean_text(text)
     notes = list(cleaned)

@@ -42,14 +42,9 @@ def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Si
     """
     found: dict[str, dict[str, object]] = {name: {} for name in sorted(set(sites))}
     for column in topology_columns():
-        values = cells.values.get(column.name) if column.scope == "site" else None
-        if not values:
+        if column.scope != "site":
             continue
-        first = next(iter(values.values()))
-        if all(value == first for value in values.values()):
-            by_site = dict.fromkeys(found, first)
-        else:
-            by_site = _by_site(cells, column.name, sites, report)
+        by_site = _by_site(cells, column.name, sites, report)
         for name, settings in found.items():
             value = by_site.get(name, by_site.get(""))
             if value is not None:
@@ -59,8 +54,7 @@ def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Si
 
 def derive_sip_domains(cells: Cells, report: Report) -> tuple[DnsName, ...]:
     """Find the deployment's SIP domains, the default first."""
-    everywhere = [""] * len(cells.rows)
-    found = _by_site(cells, "sip_domains", everywhere, report).get("", ())
+    found = _by_site(cells, "sip_domains", [""] * len(cells.rows), report).get("", ())
     if not found and not any(problem.column == "sip_domains" for problem in report.problems):
         report.problem(
             "no row names the SIP domains",
@@ -71,8 +65,13 @@ def derive_sip_domains(cells: Cells, report: Report) -> tuple[DnsName, ...]:
 
 
 def _by_site(cells: Cells, name: str, sites: Sequence[str], report: Report) -> dict[str, object]:
-    """Give each site's value of a column where it has one; two of them contradict."""
+    """Give each site's value of a column where it has one; two of them contradict.
+
+    What all rows agree on is the deployment's and stands under "".
+    """
     texts, values = cells.column(name), cells.values.get(name, {})
+    if len(values) <= 1:
+        return dict.fromkeys(("",), *values.values()) if values else {}
     # Rows repeat the same few pairs, so the first place of each is all there is to look at.
     first = {
         pair: place
@@ -92,4 +91,6 @@ def _by_site(cells: Cells, name: str, sites: Sequence[str], report: Report) -> d
                 column=name,
                 value=text,
             )
-    return {site: values[text] for site, (_, text) in found.items()}
+    by_site = {site: values[text] for site, (_, text) in found.items()}
+    one = next(iter(by_site.values()))
+    return {"": one} if all(value == one for value in by_site.values()) else by_site

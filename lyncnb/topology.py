@@ -5,19 +5,21 @@ What a column means (scope, kind, default, aliases) is data: ``topology.toml``.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import gc
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 
+from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
 from .csv_source import read_rows, write_csv
 from .headings import Note
 from .kinds import SimpleUrl
 from .names import DnsName
-from .pools import Computer, Pool, check_servers, derive_pools, pool_names
+from .pools import Computer, Pool, check_servers, derive_pools, pool_names, pool_order
 from .sites import Site, derive_sip_domains, derive_sites
 from .tables import DataFrame, rows_to_html, to_frame
 
@@ -50,6 +52,140 @@ class Topology:
     def site(self, name: str) -> Site:
         """Find a site by its name."""
         return next(site for site in self.sites if site.name == name)
+
+    def rows_holding(self, row: int, column: str) -> tuple[int, ...]:
+        """Find where the value stands that a row has in a column.
+
+        A value of a pool, a site or the deployment may stand on any of its rows, and has to be
+        changed there.
+
+        Parameters
+        ----------
+        row : int
+            Index into ``cells``.
+        column : str
+            Name of a column of ``topology.toml``.
+
+        Returns
+        -------
+        tuple of int
+            Indices of the rows that hold it; ``row`` itself if none does.
+        """
+        return edits.rows_holding(self.columns, self.cells, row, column)
+
+    def with_cells(self, changes: Mapping[int, Mapping[str, str]]) -> Topology:
+        """Change cells, and derive only the pools concerned again.
+
+        Parameters
+        ----------
+        changes : mapping of int to mapping of str to str
+            By index into ``cells``, the new text by column name; a column of ``topology.toml``
+            that the table lacks is added.
+
+        Returns
+        -------
+        Topology
+            Pools and sites that are the same as before are the same objects.
+
+        Raises
+        ------
+        TopologyError
+            If a text cannot be what the column holds, or contradicts other rows.
+        """
+        columns, rows = edits.widened(self.columns, self.cells, changes.values(), self.source)
+        for index, texts in changes.items():
+            rows[index] = edits.changed(columns, rows[index], texts)
+        touched = {name for texts in changes.values() for name in texts}
+        return self._again(columns, rows, gone=set(changes), new=set(changes), touched=touched)
+
+    def with_rows(
+        self, *, add: Sequence[Mapping[str, str]] = (), remove: Collection[int] = ()
+    ) -> Topology:
+        """Add rows at the end and remove others.
+
+        Parameters
+        ----------
+        add : sequence of mapping of str to str, optional
+            For each new row its texts by column name.
+        remove : collection of int, optional
+            Indices into ``cells``. A value of the pool, the site or the deployment that stood
+            only there moves to another of its rows.
+
+        Returns
+        -------
+        Topology
+            As :meth:`with_cells` gives it.
+
+        Raises
+        ------
+        TopologyError
+            As :meth:`with_cells` does, and if no row is left.
+        """
+        columns, rows = edits.widened(self.columns, self.cells, add, self.source)
+        heirs = edits.hand_over(columns, rows, set(remove))
+        old_places = [place for place in range(len(rows)) if place not in set(remove)]
+        moved = {old: new for new, old in enumerate(old_places)}
+        rows = [rows[old] for old in old_places]
+        rows += [edits.changed(columns, ("",) * len(columns), texts) for texts in add]
+        return self._again(
+            columns,
+            rows,
+            gone={*remove, *heirs},
+            new={*(moved[heir] for heir in heirs), *range(len(moved), len(rows))},
+            touched=set(columns),
+            moved=moved,
+        )
+
+    def _again(
+        self,
+        columns: tuple[str, ...],
+        rows: list[tuple[str, ...]],
+        *,
+        gone: Set[int],
+        new: Set[int],
+        touched: Set[str],
+        moved: Mapping[int, int] | None = None,
+    ) -> Topology:
+        """Derive what changed rows concern; ``gone`` counts old rows, ``new`` those of ``rows``."""
+        report = Report(self.source)
+        fresh = read_cells(edits.table(columns, rows, sorted(new)), report)
+        _require(fresh, report)
+        report.raise_if_any()  # what follows needs whole rows
+        for index, row in zip(sorted(new), fresh.tuples()):
+            rows[index] = row
+        names = {edits.pool_name(self.columns, self.cells[index]) for index in gone}
+        names.update(pool_names(fresh))
+        kept = [pool for pool in self.pools if pool.fqdn not in names]
+        before = [pool for pool in self.pools if pool.fqdn in names]
+        if moved is not None:
+            kept = [edits.moved_pool(pool, moved) for pool in kept]
+            before = [edits.moved_pool(pool, moved) for pool in before]
+        members = {computer.row for pool in before for computer in pool.computers}
+        places = sorted((members | new) - {-1})
+        cells = read_cells(edits.table(columns, rows, places), Report(""), indices=places)
+        pools = edits.same_objects(derive_pools(cells, report), before)
+        if touched & {"server_fqdn", "role", "pool_fqdn"}:
+            check_servers(edits.server_rows(cells, kept), report)
+        if not rows:
+            report.problem("no server is left", "a topology has at least one row")
+        for pool in pools:
+            bisect.insort(kept, pool, key=pool_order)
+        sites, domains = self.sites, self.sip_domains
+        if moved is not None or edits.is_beyond_pools(touched, cells, before, pools):
+            shared = edits.shared_cells(columns, rows, Report(""))
+            sites = derive_sites(shared, _site_of_row(shared, kept), report)
+            sites = edits.same_objects(sites, self.sites)
+            domains = derive_sip_domains(shared, report)
+        report.raise_if_any()
+        return replace(
+            self,
+            sip_domains=domains,
+            sites=tuple(sites),
+            pools=tuple(kept),
+            notes=(*self.notes, *report.notes),
+            columns=columns,
+            cells=tuple(rows),
+        )
 
     def to_frame(self) -> DataFrame:
         """Give the table back, n rows of text; ``read_topology`` reads it again."""

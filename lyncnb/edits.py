@@ -1,0 +1,214 @@
+"""Changed rows of a topology table: what an edit concerns, and what stays as it is.
+
+``Topology.with_cells`` and ``with_rows`` are made of these. Rows here are tuples of cleaned text;
+an index counts them from 0 and is two less than the row number in a spreadsheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from typing import TypeVar
+
+from .cells import Cells, Report, read_cells
+from .columns import Column, topology_columns
+from .errors import Problem
+from .headings import Table, Texts, raise_problems
+from .pools import Pool, pool_names
+from .text import shown
+
+Row = tuple[str, ...]
+Same = TypeVar("Same")
+
+# What a site or the deployment has depends on these beside the columns of that scope.
+_PLACE = ("site", "pool_fqdn", "server_fqdn")
+
+
+def is_beyond_pools(
+    touched: Set[str], cells: Cells, before: Iterable[Pool], after: Iterable[Pool]
+) -> bool:
+    """Say whether changes in these columns may concern sites or the deployment."""
+    if "site" in touched or any(_scopes().get(n) in ("site", "deployment") for n in touched):
+        return True
+    # A row that leaves its site blank has that of its pool.
+    is_blank = not all(cells.column("site")) and touched & set(_PLACE)
+    return bool(is_blank) or {pool.site for pool in before} != {pool.site for pool in after}
+
+
+def widened(
+    columns: Sequence[str],
+    cells: Sequence[Row],
+    texts: Iterable[Mapping[str, str]],
+    source: str,
+) -> tuple[tuple[str, ...], list[Row]]:
+    """Give columns and rows with a place for everything that the new texts name.
+
+    Raises
+    ------
+    TopologyError
+        If a name is no column of the table or of ``topology.toml``.
+    """
+    asked = dict.fromkeys(name for row in texts for name in row if name not in columns)
+    unknown = [name for name in asked if name not in _scopes()]
+    if unknown:
+        hint = "take a heading of the table, or one that lyncnb knows"
+        raise_problems(
+            source,
+            [
+                Problem(message=f"there is no column {shown(name)}", file=source, hint=hint)
+                for name in unknown
+            ],
+        )
+    blanks = ("",) * len(asked)
+    return (*columns, *asked), [(*row, *blanks) for row in cells] if asked else list(cells)
+
+
+def changed(columns: Sequence[str], row: Row, texts: Mapping[str, str]) -> Row:
+    """Give a row with new texts in some columns."""
+    return tuple(texts.get(name, text) for name, text in zip(columns, row))
+
+
+def table(columns: tuple[str, ...], rows: Sequence[Row], places: Sequence[int]) -> Table:
+    """Make a table of some rows, numbered as they stand in the whole."""
+    by_column = zip(*(rows[place] for place in places)) if places else ((),) * len(columns)
+    return Table(
+        source="",
+        columns=columns,
+        texts=tuple(map(Texts.of, by_column)),
+        rows=[place + 2 for place in places],
+    )
+
+
+def shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:
+    """Read what holds beyond a pool, of all n rows."""
+    whole = range(len(rows))
+    names = tuple(
+        name for name in columns if name in _PLACE or _scopes().get(name) in ("site", "deployment")
+    )
+    at = [columns.index(name) for name in names]
+    by_column = {name: [row[place] for row in rows] for name, place in zip(names, at)}
+    read = read_cells(
+        Table(
+            source="",
+            columns=tuple(name for name in names if name not in _PLACE),
+            texts=tuple(Texts.of(c) for name, c in by_column.items() if name not in _PLACE),
+            rows=[place + 2 for place in whole],
+        ),
+        report,
+    )
+    # Names and sites are clean already, and reading them again would be most of the work.
+    return replace(read, columns=names, texts={**by_column, **read.texts}, indices=whole)
+
+
+def pool_name(columns: Sequence[str], row: Row) -> str:
+    """Give the pool of a row."""
+    pool = row[columns.index("pool_fqdn")] if "pool_fqdn" in columns else ""
+    return pool or row[columns.index("server_fqdn")]
+
+
+def moved_pool(pool: Pool, moved: Mapping[int, int]) -> Pool:
+    """Give a pool whose computers know their new rows; -1 for one that is gone."""
+    if all(moved.get(computer.row) == computer.row for computer in pool.computers):
+        return pool
+    computers = tuple(replace(c, row=moved.get(c.row, -1)) for c in pool.computers)
+    return replace(pool, computers=computers)
+
+
+def same_objects(new: Sequence[Same], old: Iterable[Same]) -> list[Same]:
+    """Put an old object wherever the new one says the same, so that caches can tell."""
+    known = {_identity(one): one for one in old}
+    kept = []
+    for one in new:
+        other = known.get(_identity(one))
+        kept.append(other if other == one and _rows(other) == _rows(one) else one)
+    return kept
+
+
+def _identity(noun: object) -> tuple[object, object]:
+    return getattr(noun, "fqdn", None), getattr(noun, "role", getattr(noun, "name", None))
+
+
+def _rows(noun: object) -> list[int]:
+    return [computer.row for computer in getattr(noun, "computers", ())]
+
+
+def server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str, str, str]]:
+    """Yield row, server, role and pool of the rows and of other pools' rows of those servers."""
+    servers = cells.column("server_fqdn")
+    seen = set(servers)
+    for pool in others:
+        for computer in pool.computers:
+            if computer.fqdn in seen:
+                yield computer.row + 2, computer.fqdn, pool.role, pool.fqdn
+    yield from zip(cells.rows, servers, cells.column("role"), pool_names(cells))
+
+
+def rows_holding(
+    columns: Sequence[str], cells: Sequence[Row], row: int, name: str
+) -> tuple[int, ...]:
+    """See ``Topology.rows_holding``."""
+    scope = _scopes().get(name, "server")
+    if scope == "server" or name not in columns:
+        return (row,)
+    at, site = columns.index(name), _site(columns, cells[row])
+    holding = [place for place, texts in enumerate(cells) if texts[at]]
+    if scope == "pool":
+        own = pool_name(columns, cells[row])
+        holding = [place for place in holding if pool_name(columns, cells[place]) == own]
+    elif scope == "site" and len({cells[place][at] for place in holding}) > 1:
+        holding = [place for place in holding if _site(columns, cells[place]) == site]
+    return tuple(holding) or (row,)
+
+
+def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int]) -> Set[int]:
+    """Move shared values that stand only on rows to be removed to other rows of their scope.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        m names.
+    rows : list of tuples
+        n rows; an heir's row is replaced.
+    removed : collection of int
+        Indices of the rows that will go.
+
+    Returns
+    -------
+    set of int
+        Indices of the heirs.
+    """
+    heirs = set()
+    for column in topology_columns():
+        if column.scope == "server" or column.name not in columns:
+            continue
+        at = columns.index(column.name)
+        for place in sorted(removed):
+            text = rows[place][at]
+            scope = _scope_of(columns, rows, place, column) if text else ()
+            staying = [other for other in scope if other not in removed]
+            if staying and not any(rows[other][at] for other in staying):
+                rows[staying[0]] = changed(columns, rows[staying[0]], {column.name: text})
+                heirs.add(staying[0])
+    return heirs
+
+
+def _scope_of(
+    columns: Sequence[str], rows: Sequence[Row], place: int, column: Column
+) -> Sequence[int]:
+    """List the rows for which a value on one row holds."""
+    if column.scope == "pool":
+        own = pool_name(columns, rows[place])
+        return [p for p, row in enumerate(rows) if pool_name(columns, row) == own]
+    at = columns.index(column.name)
+    if column.scope == "site" and len({row[at] for row in rows} - {""}) > 1:
+        site = _site(columns, rows[place])
+        return [p for p, row in enumerate(rows) if _site(columns, row) == site]
+    return range(len(rows))
+
+
+def _site(columns: Sequence[str], row: Row) -> str:
+    return row[columns.index("site")] if "site" in columns else ""
+
+
+def _scopes() -> dict[str, str]:
+    return {column.name: column.scope for column in topology_columns()}
