@@ -22,9 +22,10 @@ else:
 #: Rows that a table shown in a notebook has at most.
 ROWS_SHOWN = 200
 
-# Jupyter aligns every cell to the right; names read from the left.
+# Jupyter aligns every cell to the right, with a selector of two classes; names read from the left.
 _TABLE_STYLE = (
-    "<style>table.lyncnb-table th,table.lyncnb-table td{text-align:left;vertical-align:top}</style>"
+    "<style>.lyncnb-table.lyncnb-table th,.lyncnb-table.lyncnb-table td"
+    "{text-align:left;vertical-align:top}</style>"
 )
 
 # System colours follow the reader's light or dark theme without a second style sheet.
