@@ -120,6 +120,8 @@ def build_request(
         raise PlanError(
             f"a request cannot be signed with {content.hash}", hint=f"take {', '.join(_HASHES)}"
         )
+    if "CN" not in dict(content.subject):
+        raise PlanError("a request without a common name", hint="see what check_plan says of it")
     try:
         builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(content.subject))
         if content.names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,9 +35,11 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
     Raises
     ------
     BundleError
-        If another writer still has it then; the message says who.
+        If another writer still has it then; the message says who. If the folder is not there, or
+        refused by :func:`files.check_folder`.
     """
     folder = Path(folder)
+    files.check_folder(folder)
     path, note = folder / LOCK_NAME, folder / OWNER_NAME
     if path.is_symlink() or note.is_symlink():
         raise BundleError(f"{path} is a symbolic link", hint="remove the link")
@@ -65,7 +67,7 @@ def _note_owner(note: Path) -> None:
     except (KeyError, OSError, ImportError):
         user = "somebody"
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    text = f"{user} on {socket.gethostname()}, process {os.getpid()}, since {since}\n"
+    text = f"{user} on {platform.node()}, process {os.getpid()}, since {since}\n"
     temp = files.write_temp(note, text.encode(), 0o600, sync=False)
     try:
         system.replace(temp, note)

@@ -163,6 +163,12 @@ def _from_file(path: str | os.PathLike[str]) -> Secret:
 _remembered: Secret | None = None
 
 
+def forget_passphrase() -> None:
+    """Drop what was read from the environment; the next one to ask has to give it again."""
+    global _remembered
+    _remembered = None
+
+
 def _from_environment() -> Secret | None:
     # A notebook or command asks more than once (keys, then packages), but the variable goes at
     # the first time: only this process still knows it.

@@ -23,7 +23,8 @@ link = getattr(os, "link", None)
 WINDOWS = os.name == "nt"
 _COMMON = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON
-READ = os.O_RDONLY | _COMMON
+# A named pipe in the folder must not make the reader wait for a writer.
+READ = os.O_RDONLY | _COMMON | getattr(os, "O_NONBLOCK", 0)
 # What link() answers where the file system has no hard links (FAT, some network shares).
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 # What fsync() answers for a folder where a folder cannot be synced.

@@ -1,0 +1,276 @@
+"""Keys at rest: PBES2 with 600,000 rounds, readable by OpenSSL; wrong and damaged told apart."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import os
+import pickle
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cryptography_vectors
+import pytest
+from asn1crypto import keys as structures
+from cryptography.hazmat.primitives import serialization
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb import keys
+from lyncnb.cipher import ROUNDS, FolderCipher
+from lyncnb.errors import BundleError, PassphraseError
+from lyncnb.fields import KeyParameters
+
+WORDS = "correct horse battery"
+FEW = 1000  # rounds; the number changes nothing but the time
+P256 = KeyParameters(algorithm="ECDSA", bits=256)
+PKCS8 = Path(cryptography_vectors.__file__).parent / "asymmetric" / "PKCS8"
+
+
+@pytest.fixture(scope="module")
+def rsa_key() -> keys.PrivateKey:
+    """Make one RSA key for the module."""
+    return keys.generate_key(KeyParameters())
+
+
+@pytest.fixture(scope="module")
+def ec_key() -> keys.PrivateKey:
+    """Make one ECDSA key for the module."""
+    return keys.generate_key(P256)
+
+
+@pytest.fixture
+def cipher() -> FolderCipher:
+    """Give a cipher that is quick to derive."""
+    return FolderCipher(WORDS, rounds=FEW)
+
+
+def envelope(pem: bytes) -> structures.EncryptedPrivateKeyInfo:
+    """Take the structure out of its armour."""
+    return structures.EncryptedPrivateKeyInfo.load(
+        base64.b64decode(b"".join(pem.splitlines()[1:-1])), strict=True
+    )
+
+
+def salt(pem: bytes) -> bytes:
+    """Give the salt of an encrypted key."""
+    function = envelope(pem)["encryption_algorithm"]["parameters"]["key_derivation_func"]
+    return function["parameters"]["salt"].native
+
+
+def same(one: keys.PrivateKey, other: keys.PrivateKey) -> bool:
+    """Compare private keys by their numbers."""
+    return one.private_numbers() == other.private_numbers()
+
+
+def openssl(*arguments: str, data: bytes) -> bytes:
+    """Run OpenSSL with the passphrase in its environment, not in its arguments."""
+    return subprocess.run(
+        ["openssl", *arguments],
+        input=data,
+        env={**os.environ, "PASS": WORDS},
+        capture_output=True,
+        check=True,
+    ).stdout
+
+
+def test_what_is_written_is_pbes2_as_promised(ec_key):
+    """PBKDF2-HMAC-SHA256, 600,000 rounds, 16-byte salt, AES-256-CBC, by default."""
+    algorithm = envelope(FolderCipher(WORDS).encrypt(ec_key))["encryption_algorithm"]
+    function = algorithm["parameters"]["key_derivation_func"]
+    assert ROUNDS == 600_000
+    assert algorithm["algorithm"].native == "pbes2"
+    assert function["algorithm"].native == "pbkdf2"
+    assert function["parameters"]["iteration_count"].native == 600_000
+    assert function["parameters"]["prf"]["algorithm"].native == "sha256"
+    assert len(function["parameters"]["salt"].native) == 16
+    assert algorithm["parameters"]["encryption_scheme"]["algorithm"].native == "aes256_cbc"
+
+
+def test_one_salt_a_run_and_one_iv_a_file(rsa_key, cipher):
+    """Files of a run share the derivation and nothing else; another run has another salt."""
+    pems = [cipher.encrypt(rsa_key) for _ in range(20)]
+    pems += [FolderCipher(WORDS, rounds=FEW).encrypt(rsa_key)]
+    parameters = [envelope(pem)["encryption_algorithm"]["parameters"] for pem in pems]
+    salts = [salt(pem) for pem in pems]
+    ivs = {p["encryption_scheme"]["parameters"].native for p in parameters}
+    assert (len(set(salts[:20])), len(set(salts)), len(ivs)) == (1, 2, 21)
+
+
+@pytest.mark.parametrize("bits", [("RSA", 2048), ("ECDSA", 256), ("ECDSA", 521)])
+def test_a_key_comes_back_with_the_passphrase(cipher, bits):
+    """Another cipher with the same passphrase reads what one wrote."""
+    key = keys.generate_key(KeyParameters(algorithm=bits[0], bits=bits[1]))
+    assert same(FolderCipher(WORDS).decrypt(cipher.encrypt(key)), key)
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=12, max_size=60))
+def test_any_passphrase_is_read_the_same_by_pyca(ec_key, text):
+    """The library's own reader opens the file with the passphrase in UTF-8."""
+    pem = FolderCipher(text, rounds=1).encrypt(ec_key)
+    loaded = serialization.load_pem_private_key(pem, text.encode())
+    assert same(loaded, ec_key)
+
+
+@pytest.mark.tools
+def test_openssl_reads_what_we_write(rsa_key, ec_key, cipher):
+    """Both pkey and pkcs8 of OpenSSL's command line give back the very key."""
+    for key in (rsa_key, ec_key):
+        pem = cipher.encrypt(key)
+        for command in ("pkey", "pkcs8"):
+            found = openssl(command, "-passin", "env:PASS", "-outform", "DER", data=pem)
+            loaded = serialization.load_der_private_key(found, None)
+            assert same(loaded, key)
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("scheme", ["aes-128-cbc", "aes-192-cbc", "aes-256-cbc"])
+@pytest.mark.parametrize("prf", ["hmacWithSHA256", "hmacWithSHA384", "hmacWithSHA512"])
+def test_we_read_what_openssl_writes(ec_key, scheme, prf):
+    """PBES2 with any SHA-2 and AES-CBC is read, whatever the rounds."""
+    made = openssl(
+        *("pkcs8", "-topk8", "-inform", "DER", "-v2", scheme, "-v2prf", prf),
+        *("-iter", "1234", "-passout", "env:PASS"),
+        data=keys.to_pkcs8(ec_key),
+    )
+    assert same(FolderCipher(WORDS).decrypt(made), ec_key)
+
+
+@pytest.mark.tools
+def test_the_derivation_is_pbkdf2_by_another_library(ec_key, cipher):
+    """Python's own PBKDF2 and OpenSSL's own AES decrypt the text to the PKCS #8 key."""
+    found = envelope(cipher.encrypt(ec_key))
+    parameters = found["encryption_algorithm"]["parameters"]
+    pbkdf2 = parameters["key_derivation_func"]["parameters"]
+    derived = hashlib.pbkdf2_hmac("sha256", WORDS.encode(), pbkdf2["salt"].native, FEW, 32)
+    iv = parameters["encryption_scheme"]["parameters"].native
+    command = ["enc", "-d", "-aes-256-cbc", "-K", derived.hex(), "-iv", iv.hex()]
+    assert openssl(*command, data=found["encrypted_data"].native) == keys.to_pkcs8(ec_key)
+
+
+def test_a_wrong_passphrase_is_told_as_such(rsa_key, cipher):
+    """A hundred keys and a wrong passphrase: always the same error, never a key."""
+    wrong = FolderCipher("incorrect horse battery")
+    for _ in range(100):
+        with pytest.raises(PassphraseError, match=r"keys/a\.key: this is not the passphrase"):
+            wrong.decrypt(cipher.encrypt(rsa_key), name="keys/a.key")
+
+
+def test_a_damaged_key_is_told_from_a_wrong_passphrase(rsa_key, cipher):
+    """Once one key of a run was read, another that does not decrypt is damaged."""
+    good, bad = cipher.encrypt(rsa_key), bytearray(cipher.encrypt(rsa_key))
+    bad[-80:-70] = b"AAAAAAAAAA"
+    reader = FolderCipher(WORDS)
+    with pytest.raises(PassphraseError, match="or it is damaged"):
+        reader.decrypt(bytes(bad))
+    reader.decrypt(good)
+    with pytest.raises(BundleError, match="does not decrypt, others of its run do") as caught:
+        reader.decrypt(bytes(bad))
+    assert not isinstance(caught.value, PassphraseError)
+
+
+def test_no_changed_byte_goes_unnoticed(ec_key, cipher):
+    """Every single byte of the file changed in turn: an error, or the very same key."""
+    pem = cipher.encrypt(ec_key)
+    reader = FolderCipher(WORDS, rounds=FEW)
+    reader.decrypt(pem)
+    for place in range(len(pem)):
+        changed = bytearray(pem)
+        changed[place] = ord("A") if changed[place] != ord("A") else ord("B")
+        try:
+            key = reader.decrypt(bytes(changed))
+        except BundleError:
+            continue
+        assert same(key, ec_key)
+
+
+NOT_OURS = {
+    "enc-rsa-pkcs8-pbkdf2-0iter.pem": "does not use (sha1",
+    "enc-unknown-algorithm.pem": "does not use (sha256, 1.2.840",
+    "enc-unknown-kdf.pem": "no PKCS #8 file that can be read",
+    "enc-unknown-pbkdf2-prf.pem": "does not use (1.2.840",
+    "enc-rsa-3des.pem": "does not use (sha256, tripledes_3key)",
+    "rsa-40bitrc2.pem": "no PKCS #8 file that can be read",
+    "rsa-rc2-cbc.pem": "does not use (",
+    "rsa_pkcs8_pbes2_pbkdf2_2048_3des_sha384.pem": "does not use (sha384, tripledes_3key)",
+    "ed25519-scrypt.pem": "no PKCS #8 file that can be read",
+    "unenc-rsa-pkcs8.pem": "holds PRIVATE KEY, not ENCRYPTED PRIVATE KEY",
+    "wrong-pem-delimiter-rsa.pem": "not ENCRYPTED PRIVATE KEY",
+}
+
+
+@pytest.mark.parametrize("name", NOT_OURS)
+def test_a_file_that_is_not_ours_is_refused_by_name(cipher, name):
+    """Published odd PKCS #8 files raise a clear error each, before any passphrase is judged."""
+    with pytest.raises(BundleError, match=re.escape(NOT_OURS[name])) as caught:
+        cipher.decrypt((PKCS8 / name).read_bytes(), name=name)
+    assert caught.value.message.startswith(name)
+
+
+def test_no_published_file_gets_past_with_anything_but_our_errors(cipher):
+    """All published PKCS #8 files, good and broken: a key or one of our own errors."""
+    files = sorted(path for path in PKCS8.iterdir() if path.is_file())
+    assert len(files) >= 40
+    refused = [path for path in files if refuses(cipher, path)]
+    assert len(refused) == len(files)
+
+
+def refuses(cipher: FolderCipher, path: Path) -> bool:
+    """Tell whether a file is refused with one of our errors and a hint; any other error flies."""
+    try:
+        cipher.decrypt(path.read_bytes(), name=path.name)
+    except BundleError as error:
+        return bool(error.hint)
+    return False
+
+
+def test_too_many_rounds_are_not_worked_off(ec_key, cipher):
+    """A file that asks for more than ten million rounds is refused at once."""
+    found = envelope(cipher.encrypt(ec_key))
+    function = found["encryption_algorithm"]["parameters"]["key_derivation_func"]
+    function["parameters"]["iteration_count"] = 10_000_001
+    text = base64.encodebytes(found.dump(force=True))
+    pem = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n%b-----END ENCRYPTED PRIVATE KEY-----\n" % text
+    with pytest.raises(BundleError, match="asks for 10000001 rounds"):
+        cipher.decrypt(pem)
+
+
+@pytest.mark.parametrize("pem", [b"", b"-----BEGIN", bytes(100_000), "鑰匙".encode()])
+def test_what_is_no_pem_is_refused(cipher, pem):
+    """Empty, cut off, huge and foreign files are no PEM."""
+    with pytest.raises(BundleError, match="is no PEM file"):
+        cipher.decrypt(pem)
+
+
+def test_line_ends_do_not_matter(ec_key, cipher):
+    """A key file that went through a Windows editor is still read."""
+    pem = cipher.encrypt(ec_key)
+    assert same(cipher.decrypt(pem.replace(b"\n", b"\r\n")), ec_key)
+
+
+def test_a_cipher_shows_and_gives_nothing_away(cipher):
+    """Not by repr, not by pickle; what goes to a child process shows stars as well."""
+    assert repr(cipher) == "FolderCipher(***)"
+    assert repr(cipher.derived) == "Derived(***)"
+    for copier in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="stays in its process"):
+            copier(cipher)
+
+
+def test_a_worker_writes_but_does_not_read(ec_key, cipher):
+    """A cipher made from the derived key encrypts for the folder and opens nothing of others."""
+    worker = FolderCipher.from_derived(cipher.derived)
+    assert same(FolderCipher(WORDS).decrypt(worker.encrypt(ec_key)), ec_key)
+    with pytest.raises(PassphraseError, match="cannot read keys"):
+        worker.decrypt(FolderCipher(WORDS, rounds=FEW).encrypt(ec_key))
+
+
+def test_threads_share_one_derivation(ec_key):
+    """Eight threads that begin together encrypt under one salt."""
+    cipher = FolderCipher(WORDS, rounds=50_000)
+    with ThreadPoolExecutor(8) as pool:
+        pems = list(pool.map(cipher.encrypt, [ec_key] * 8))
+    assert len({salt(pem) for pem in pems}) == 1

@@ -1,0 +1,333 @@
+"""Files get their names when they are whole, never over others, and say what went wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb import files, system
+from lyncnb.errors import BundleError
+
+posix = pytest.mark.skipif(os.name == "nt", reason="modes and links are POSIX's")
+
+
+def mode(path) -> int:
+    return stat.S_IMODE(os.lstat(path).st_mode)
+
+
+def temps(folder) -> list[str]:
+    return [path.name for path in files.stale_temps(folder)]
+
+
+@given(st.binary(max_size=5000))
+def test_what_is_written_is_what_is_read(tmp_path_factory, data):
+    """Any bytes come back unchanged, and no temporary file stays."""
+    folder = tmp_path_factory.mktemp("any")
+    files.write_new(folder / "a", data)
+    assert files.read(folder / "a") == data
+    assert os.listdir(folder) == ["a"]
+
+
+@posix
+def test_a_new_file_is_private_from_the_start(tmp_path):
+    """The default mode lets nobody else read, whatever the umask allows."""
+    old = os.umask(0)
+    try:
+        files.write_new(tmp_path / "key", b"k")
+        files.write_new(tmp_path / "csr", b"c", 0o644)
+    finally:
+        os.umask(old)
+    assert [mode(tmp_path / name) for name in ("key", "csr")] == [0o600, 0o644]
+
+
+def test_a_name_that_is_taken_is_left_alone(tmp_path):
+    """A second file of the same name is refused, with both contents where they were."""
+    files.write_new(tmp_path / "a.key", b"first")
+    with pytest.raises(BundleError, match=r"a\.key is already there and was left alone"):
+        files.write_new(tmp_path / "a.key", b"second")
+    assert (tmp_path / "a.key").read_bytes() == b"first"
+    assert temps(tmp_path) == []
+
+
+@posix
+def test_a_symbolic_link_is_not_followed(tmp_path):
+    """Neither writing, replacing, moving nor reading goes through a link in the way."""
+    (tmp_path / "elsewhere").write_bytes(b"other")
+    link = tmp_path / "a.key"
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="already there"):
+        files.write_new(link, b"mine")
+    with pytest.raises(BundleError, match="is a symbolic link"):
+        files.replace(link, b"mine")
+    with pytest.raises(BundleError, match="is a symbolic link"):
+        files.move_no_clobber(link, tmp_path / "b.key")
+    with pytest.raises(BundleError, match=r"cannot read the file.*\n.*symbolic link is in the way"):
+        files.read(link)
+    assert (tmp_path / "elsewhere").read_bytes() == b"other"
+    assert link.is_symlink()
+
+
+def test_of_many_writers_of_one_name_one_wins(tmp_path):
+    """Eight threads write the same new name: one succeeds, seven are told, the file is whole."""
+
+    def write(number: int) -> bool:
+        try:
+            files.write_new(tmp_path / "a", bytes([number]) * 100_000)
+        except BundleError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(write, range(8)))
+    assert won.count(True) == 1
+    assert (tmp_path / "a").read_bytes() == bytes([won.index(True)]) * 100_000
+
+
+def test_replace_puts_new_content_in_place(tmp_path):
+    """An explicit replacement works on a file that is there and on one that is not."""
+    files.replace(tmp_path / "manifest.json", b"1")
+    files.replace(tmp_path / "manifest.json", b"2")
+    assert (tmp_path / "manifest.json").read_bytes() == b"2"
+    assert os.listdir(tmp_path) == ["manifest.json"]
+
+
+def test_a_move_keeps_what_is_at_the_target(tmp_path):
+    """A file moves between folders, but not onto another file."""
+    for folder in ("keys", "archive"):
+        files.make_folder(tmp_path / folder)
+    files.write_new(tmp_path / "keys" / "a", b"a")
+    files.write_new(tmp_path / "keys" / "b", b"b")
+    files.move_no_clobber(tmp_path / "keys" / "a", tmp_path / "archive" / "a")
+    with pytest.raises(BundleError, match="a is already there and was left"):
+        files.move_no_clobber(tmp_path / "keys" / "b", tmp_path / "archive" / "a")
+    assert os.listdir(tmp_path / "keys") == ["b"]
+    assert files.read(tmp_path / "archive" / "a") == b"a"
+
+
+def test_reading_is_bounded(tmp_path):
+    """A file over the limit, a folder and a missing file are refused by name."""
+    (tmp_path / "big").write_bytes(bytes(11))
+    with pytest.raises(BundleError, match="big is larger than 10 bytes"):
+        files.read(tmp_path / "big", limit=10)
+    with pytest.raises(BundleError, match="cannot read the file"):
+        files.read(tmp_path / "missing")
+    with pytest.raises(BundleError):
+        files.read(tmp_path)
+
+
+@posix
+def test_a_pipe_is_no_file(tmp_path):
+    """A named pipe in the folder is refused, not waited for."""
+    os.mkfifo(tmp_path / "a.csr")
+    with pytest.raises(BundleError, match="no plain file"):
+        files.read(tmp_path / "a.csr")
+
+
+@posix
+@pytest.mark.parametrize(
+    ("bits", "shown"), [(0o770, "0770"), (0o707, "0707"), (0o720, "0720"), (0o1777, "1777")]
+)
+def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, shown):
+    """Group or world writable, sticky or not: the message has the mode and the remedy."""
+    folder = tmp_path / "requests"
+    folder.mkdir()
+    folder.chmod(bits)
+    with pytest.raises(BundleError, match=rf"others \(mode {shown}\)\n.*chmod go-w"):
+        files.check_folder(folder)
+    with pytest.raises(BundleError, match="can be written by others"):
+        files.make_folder(folder)
+    assert mode(folder) == bits & 0o7777
+
+
+@posix
+def test_what_is_no_folder_is_refused(tmp_path):
+    """A link to a folder, a file and nothing at all are three different troubles."""
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(BundleError, match="file is a file, not a folder"):
+        files.check_folder(tmp_path / "file")
+    with pytest.raises(BundleError, match="link is a symbolic link"):
+        files.make_folder(tmp_path / "link")
+    with pytest.raises(BundleError, match="cannot look at the folder"):
+        files.check_folder(tmp_path / "missing")
+    with pytest.raises(BundleError, match="cannot make the folder"):
+        files.make_folder(tmp_path / "missing" / "keys")
+
+
+@posix
+def test_a_folder_is_tightened_never_opened(tmp_path):
+    """Making the folder that is there takes permissions away and gives none."""
+    (tmp_path / "keys").mkdir(mode=0o755)
+    files.make_folder(tmp_path / "keys", 0o700)
+    files.make_folder(tmp_path / "keys", 0o755)
+    assert mode(tmp_path / "keys") == 0o700
+
+
+def test_half_written_files_are_known_by_name(tmp_path):
+    """Only lyncnb's own temporary files are cleared away."""
+    (tmp_path / f"{files.TEMP_PREFIX}0123").write_bytes(b"half")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".tmp-other").write_bytes(b"")
+    assert files.remove_stale(tmp_path) == 1
+    assert sorted(os.listdir(tmp_path)) == [".ipynb_checkpoints", ".tmp-other"]
+
+
+def test_removing_what_is_gone_is_no_trouble(tmp_path):
+    """A file is removed once; the second time nothing happens."""
+    files.write_new(tmp_path / "a", b"")
+    files.remove(tmp_path / "a")
+    files.remove(tmp_path / "a")
+    assert os.listdir(tmp_path) == []
+
+
+def failing(call: str, at: int, code: int):
+    """Give a system call that fails the `at`-th time it is called, once."""
+    real, count = getattr(system, call), iter(range(1, 1_000_000))
+
+    def fail(*arguments):
+        if next(count) == at:
+            raise OSError(code, os.strerror(code))
+        return real(*arguments)
+
+    return fail
+
+
+WRITERS = {
+    "write_new": lambda folder: files.write_new(folder / "new", b"new"),
+    "replace": lambda folder: files.replace(folder / "old", b"new"),
+    "move": lambda folder: files.move_no_clobber(folder / "old", folder / "sub" / "old"),
+    "make_folder": lambda folder: files.make_folder(folder / "folder"),
+    "remove": lambda folder: files.remove(folder / "gone"),
+}
+
+
+@posix
+@pytest.mark.fault
+@pytest.mark.parametrize("code", ["ENOSPC", "EIO", "EACCES", "EROFS"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_each_system_call_fails_in_turn(tmp_path, monkeypatch, writer, code):
+    """Whatever call fails, files are whole or absent, old ones stay, and the error has a hint."""
+    errors = []
+    for call in system.CALLS:
+        for at in (1, 2, 3):
+            folder = tmp_path / f"{call}{at}"
+            (folder / "sub").mkdir(parents=True)
+            (folder / "old").write_bytes(b"old")
+            (folder / "gone").write_bytes(b"gone")
+            with monkeypatch.context() as patch:
+                patch.setattr(system, call, failing(call, at, getattr(errno, code)))
+                try:
+                    WRITERS[writer](folder)
+                except BundleError as error:
+                    errors.append(error)
+            for path in folder.rglob("*"):
+                if path.is_file() and not path.name.startswith(files.TEMP_PREFIX):
+                    assert path.read_bytes() in (b"old", b"new", b"gone")
+            assert (folder / "old").exists() or (folder / "sub" / "old").exists()
+            files.remove_stale(folder)
+            assert temps(folder) == []
+    assert len(errors) >= 2
+    assert all(error.hint and str(tmp_path) in error.message for error in errors)
+
+
+@posix
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS])
+def test_without_hard_links_nothing_is_overwritten_either(tmp_path, monkeypatch, code):
+    """On a file system without links files are renamed into place, if the place is free."""
+
+    def no_links(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(system, "link", no_links)
+    files.write_new(tmp_path / "a", b"a")
+    files.write_new(tmp_path / "b", b"b")
+    with pytest.raises(BundleError, match="already there"):
+        files.write_new(tmp_path / "a", b"other")
+    with pytest.raises(BundleError, match="already there"):
+        files.move_no_clobber(tmp_path / "a", tmp_path / "b")
+    files.move_no_clobber(tmp_path / "a", tmp_path / "c")
+    assert [(tmp_path / n).read_bytes() for n in ("b", "c")] == [b"b", b"a"]
+    assert sorted(os.listdir(tmp_path)) == ["b", "c"]
+
+
+def test_a_folder_that_cannot_be_synced_is_none_the_worse(tmp_path, monkeypatch):
+    """Where the file system has no fsync for folders, files are written all the same."""
+    real = system.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(descriptor)
+
+    monkeypatch.setattr(system, "fsync", fsync)
+    files.write_new(tmp_path / "a", b"a")
+    assert files.read(tmp_path / "a") == b"a"
+
+
+def test_windows_is_told_plainly_what_is_not_protected(monkeypatch):
+    """There is a note on Windows, in words, and none where modes work."""
+    monkeypatch.setattr(system, "WINDOWS", True)
+    assert "icacls" in system.protection_note()
+    monkeypatch.setattr(system, "WINDOWS", False)
+    assert system.protection_note() == ""
+
+
+TRACED = """
+    import sys
+    from lyncnb import batch, files
+    folder = sys.argv[1]
+    files.write_new(folder + "/one", b"one")
+    with batch.Batch() as several:
+        several.add(folder + "/a.key", b"key")
+        several.add(folder + "/a.csr", b"csr", stage=1)
+        several.commit()
+"""
+
+
+def traced_calls(log: str, folder: str) -> list[str]:
+    """Reduce a trace to the calls that concern a folder, with names in place of descriptors."""
+    open_files, steps = {}, []
+    for line in log.splitlines():
+        call, _, rest = line.partition(" ")[2].strip().partition("(")
+        if call == "openat" and folder in rest:
+            path, result = rest.split('"')[1], rest.rsplit("= ", 1)[1].split()[0]
+            name = path.removeprefix(folder).strip("/") or "FOLDER"
+            open_files[result] = "TEMP" if name.startswith(files.TEMP_PREFIX) else name
+        elif call in ("write", "fsync") and rest.split(",")[0].split(")")[0] in open_files:
+            steps.append(f"{call} {open_files[rest.split(',')[0].split(')')[0]]}")
+        elif call == "close":
+            open_files.pop(rest.split(")")[0], None)
+        elif call in ("link", "linkat") and folder in rest:
+            steps.append(f"link {rest.split(chr(34))[3].removeprefix(folder).strip('/')}")
+    return steps
+
+
+@pytest.mark.tools
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_the_order_on_disk_is_content_name_folder(tmp_path, repository):
+    """Traced: content is synced before its name exists, keys have durable names before requests."""
+    folder, log = tmp_path / "folder", tmp_path / "log"
+    folder.mkdir()
+    subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-e", "trace=openat,write,fsync,close,link,linkat", "-o", log),
+            *(sys.executable, "-c", textwrap.dedent(TRACED), folder),
+        ],
+        check=True,
+        cwd=repository,
+        timeout=60,
+    )
+    steps = traced_calls(log.read_text(), str(folder))
+    assert steps[:4] == ["write TEMP", "fsync TEMP", "link one", "fsync FOLDER"]
+    assert sorted(steps[4:8]) == ["fsync TEMP"] * 2 + ["write TEMP"] * 2
+    assert steps[8:] == ["link a.key", "fsync FOLDER", "link a.csr", "fsync FOLDER"]

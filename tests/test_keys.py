@@ -1,0 +1,128 @@
+"""Keys are what the plan says, known by their public half, and whole when read back."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+
+import pytest
+from asn1crypto import core
+from asn1crypto import keys as structures
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+from lyncnb import keys
+from lyncnb.errors import BundleError
+from lyncnb.fields import KeyParameters
+
+EVERY = [
+    *(("RSA", bits) for bits in (2048, 3072)),
+    *(("ECDSA", bits) for bits in (256, 384, 521)),
+]
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[tuple[str, int], keys.PrivateKey]:
+    """Make one key of each kind; RSA 4096 differs in nothing but time."""
+    return {
+        which: keys.generate_key(KeyParameters(algorithm=which[0], bits=which[1]))
+        for which in EVERY
+    }
+
+
+@pytest.mark.parametrize("which", EVERY)
+def test_a_key_is_of_the_planned_kind(made, which):
+    """Algorithm and bits are the planned ones; RSA has the exponent 65537."""
+    assert keys.key_parameters(made[which]) == which
+    assert keys.key_parameters(made[which].public_key()) == which
+    if which[0] == "RSA":
+        assert made[which].public_key().public_numbers().e == 65537
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("which", EVERY)
+def test_the_fingerprint_is_that_of_openssl(made, which):
+    """SHA-256 of the SubjectPublicKeyInfo as OpenSSL writes it, from either half."""
+    found = subprocess.run(
+        ["openssl", "pkey", "-inform", "DER", "-pubout", "-outform", "DER"],
+        input=keys.to_pkcs8(made[which]),
+        capture_output=True,
+        check=True,
+    ).stdout
+    expected = hashlib.sha256(found).hexdigest()
+    assert keys.spki_sha256(made[which]) == keys.spki_sha256(made[which].public_key()) == expected
+
+
+def test_public_halves_are_told_apart(made):
+    """A key matches its own public half and no other."""
+    for one in EVERY:
+        found = [keys.public_matches(made[one], made[other].public_key()) for other in EVERY]
+        assert found == [one == other for other in EVERY]
+
+
+@pytest.mark.parametrize("which", EVERY)
+def test_a_key_comes_back_from_its_bytes(made, which):
+    """What was serialised loads as the same key."""
+    again = keys.read_pkcs8(keys.to_pkcs8(made[which]))
+    assert again.private_numbers() == made[which].private_numbers()
+
+
+@pytest.mark.tools
+def test_openssl_finds_our_keys_sound(made):
+    """OpenSSL's own check, primes and all, passes for the keys that are made."""
+    for key in made.values():
+        command = ["openssl", "pkey", "-inform", "DER", "-check", "-noout"]
+        found = subprocess.run(command, input=keys.to_pkcs8(key), capture_output=True, check=True)
+        assert b"Key is valid" in found.stdout
+
+
+@pytest.mark.parametrize("number", ["d", "dmp1", "dmq1", "iqmp"])
+def test_an_altered_number_is_noticed(made, number):
+    """One bit of one number wrong, with the public half intact, is a damaged key."""
+    numbers = made["RSA", 2048].private_numbers()
+    values = {name: getattr(numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
+    values[number] ^= 1 << 20
+    altered = rsa.RSAPrivateNumbers(**values, public_numbers=numbers.public_numbers)
+    key = altered.private_key(unsafe_skip_rsa_key_validation=True)
+    with pytest.raises(BundleError, match=r"k\.key .*do not belong together"):
+        keys.read_pkcs8(keys.to_pkcs8(key), name="k.key")
+
+
+@pytest.mark.parametrize("number", ["prime1", "prime2", "private_exponent", "coefficient"])
+def test_an_altered_number_in_the_bytes_is_noticed(made, number):
+    """The same where the bytes themselves are altered, before the library has seen them."""
+    info = structures.PrivateKeyInfo.load(keys.to_pkcs8(made["RSA", 2048]))
+    numbers = info["private_key"].parsed
+    numbers[number] = numbers[number].native ^ 4
+    info["private_key"] = core.ParsableOctetString(numbers.dump(force=True))
+    with pytest.raises((BundleError, ValueError)):
+        keys.read_pkcs8(info.dump(force=True))
+
+
+def test_an_altered_scalar_is_noticed(made):
+    """An ECDSA key whose private half is another one's is a damaged key."""
+    key = made["ECDSA", 256]
+    der = keys.to_pkcs8(key)
+    scalar = key.private_numbers().private_value.to_bytes(32, "big")
+    other = (key.private_numbers().private_value ^ 1).to_bytes(32, "big")
+    assert der.count(scalar) == 1
+    with pytest.raises((BundleError, ValueError)):
+        keys.read_pkcs8(der.replace(scalar, other))
+
+
+def test_a_key_of_another_kind_is_refused():
+    """Ed25519 is no key that a server of this product can use."""
+    der = ed25519.Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    with pytest.raises(BundleError, match="is no RSA or ECDSA key"):
+        keys.read_pkcs8(der)
+
+
+@pytest.mark.parametrize("der", [b"", b"0", bytes(100), b"0\x82\x01\x00" + bytes(256)])
+def test_what_is_no_key_is_a_plain_value_error(der):
+    """The caller tells a wrong passphrase from damage, so this layer does not guess."""
+    with pytest.raises(ValueError):
+        keys.read_pkcs8(der)

@@ -1,0 +1,102 @@
+"""One writer of a folder; a second one is told who the first is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from lyncnb import system
+from lyncnb.errors import BundleError
+from lyncnb.lock import LOCK_NAME, OWNER_NAME, lock
+
+HOLDER = """
+    import sys, time
+    from lyncnb.lock import lock
+    with lock(sys.argv[1]):
+        print("held", flush=True)
+        time.sleep(60)
+"""
+
+
+def hold(folder, repository) -> subprocess.Popen:
+    command = [sys.executable, "-c", textwrap.dedent(HOLDER), str(folder)]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=repository)
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_a_second_process_is_told_who_writes(tmp_path, repository):
+    """The message names user, computer and process; the killed process holds nothing."""
+    holder = hold(tmp_path, repository)
+    try:
+        who = f"written by .* on .*, process {holder.pid}, since"
+        with pytest.raises(BundleError, match=who), lock(tmp_path):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    with lock(tmp_path, wait=5):
+        assert (tmp_path / OWNER_NAME).read_text().count(f"process {os.getpid()},") == 1
+    assert not (tmp_path / OWNER_NAME).exists()
+
+
+def test_a_second_writer_can_wait(tmp_path):
+    """With time to wait, a thread gets the folder as soon as the first one is done."""
+    order, inside = [], threading.Event()
+
+    def second() -> None:
+        inside.wait()
+        with lock(tmp_path, wait=10):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with lock(tmp_path):
+        inside.set()
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_the_lock_goes_when_the_work_fails(tmp_path):
+    """An error inside leaves the folder free, without the note of who wrote."""
+    with pytest.raises(KeyError), lock(tmp_path):
+        raise KeyError
+    with lock(tmp_path):
+        pass
+    assert set(os.listdir(tmp_path)) <= {LOCK_NAME}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.parametrize("name", [LOCK_NAME, OWNER_NAME])
+def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
+    """A symbolic link named like the lock is not followed."""
+    (tmp_path / "elsewhere").write_bytes(b"other")
+    (tmp_path / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="is a symbolic link"), lock(tmp_path):
+        pass
+    assert (tmp_path / "elsewhere").read_bytes() == b"other"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
+def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, monkeypatch):
+    """A folder that is not there, and a disk that takes no note, are troubles with hints."""
+    with pytest.raises(BundleError, match="cannot look at the folder"), lock(tmp_path / "a"):
+        pass
+    monkeypatch.setattr(system, "replace", _no_space)
+    with pytest.raises(BundleError, match="the disk is full"), lock(tmp_path):
+        pass
+    monkeypatch.undo()
+    tmp_path.chmod(0o777)
+    with pytest.raises(BundleError, match="can be written by others"), lock(tmp_path):
+        pass
+
+
+def _no_space(*_):
+    raise OSError(28, os.strerror(28))

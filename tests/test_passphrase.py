@@ -1,0 +1,277 @@
+"""A secret shows nothing; a passphrase comes from a file, the environment or a prompt."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb import passphrase
+from lyncnb.errors import PassphraseError
+from lyncnb.passphrase import Secret, as_passphrase, ask_passphrase
+
+WORDS = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch):
+    """Start each test without a passphrase in the environment, in memory or at a terminal."""
+    monkeypatch.delenv(passphrase.VARIABLE, raising=False)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    passphrase.forget_passphrase()
+    yield
+    passphrase.forget_passphrase()
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    """Type lines at a prompt that is there; give the list of prompts shown."""
+    shown: list[str] = []
+
+    def use(*lines: str) -> list[str]:
+        answers = iter(lines)
+
+        def getpass(prompt: str) -> str:
+            shown.append(prompt)
+            return next(answers)
+
+        monkeypatch.setattr(passphrase.getpass, "getpass", getpass)
+        monkeypatch.setattr(passphrase, "_can_ask", lambda: True)
+        return shown
+
+    return use
+
+
+SHOWN = {
+    "repr": repr,
+    "str": str,
+    "format": "{}".format,
+    "format width": "{:>30}".format,
+    "f-string": lambda secret: f"{secret!r} {secret!s} {secret}",
+    "percent": lambda secret: f"%s %r {secret}" % (secret, secret),
+    "in a list": lambda secret: str([secret, {"a": secret}]),
+    "copy": lambda secret: repr(copy.copy(secret)),
+    "deep copy": lambda secret: repr(copy.deepcopy({"a": secret})),
+    "attributes": lambda secret: str(getattr(secret, "__dict__", "")),
+    "json": lambda secret: json.dumps(secret, default=repr),
+    "exception": lambda secret: str(ValueError(secret)),
+}
+
+
+@pytest.mark.parametrize("way", SHOWN)
+def test_a_secret_shows_stars(way):
+    """However it is printed, the text of a secret is not in the result."""
+    assert "horse" not in SHOWN[way](Secret(WORDS))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_holds_stars_that_are_of_no_use(protocol):
+    """The text stays behind, and what comes out of the pickle refuses to be used."""
+    data = pickle.dumps(Secret(WORDS), protocol)
+    assert b"***" in data
+    assert b"horse" not in data
+    with pytest.raises(PassphraseError, match="came through a file or another process"):
+        pickle.loads(data).reveal()
+
+
+def test_a_secret_is_not_in_a_log_or_traceback(caplog):
+    """A logged secret and an error with a secret in it show nothing."""
+    logging.getLogger("lyncnb").warning("using %s and %r", Secret(WORDS), Secret(WORDS))
+    with pytest.raises(PassphraseError) as caught:
+        as_passphrase(Secret("short horse"))
+    assert "horse" not in caplog.text + str(caught.value) + repr(caught.value.args)
+
+
+def test_secrets_compare_by_text_and_nothing_else():
+    """Two secrets of one text are equal; a secret equals no text, and cannot be hashed or set."""
+    assert Secret(WORDS) == Secret(WORDS)
+    assert Secret(WORDS) != Secret(WORDS.upper())
+    assert Secret(WORDS) != WORDS
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Secret(WORDS))
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        Secret(WORDS)._text = "other"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("elf letters", "has 11 characters; it needs at least 12"),
+        ("", "has 0 characters"),
+        ("with a\x00in the middle", "cannot be typed"),
+        ("with\ta tab in it", "cannot be typed"),
+        ("a lone surrogate \udc80", "cannot be typed"),  # what an undecodable variable becomes
+        ("密" * 334, "longer than 1000 bytes"),
+    ],
+)
+def test_a_passphrase_that_will_not_do_is_told_why(text, message):
+    """Too short, too long for OpenSSL, or with characters nobody can type."""
+    with pytest.raises(PassphraseError, match=message):
+        as_passphrase(text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=12, max_size=250))
+def test_any_text_of_twelve_characters_will_do(text):
+    """Every passphrase of letters, signs and blanks is taken as it is."""
+    assert as_passphrase(text).reveal() == text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        WORDS.encode(),
+        WORDS.encode() + b"\n",
+        WORDS.encode() + b"\r\nanother line\r\n",
+        b"\xef\xbb\xbf" + WORDS.encode() + b"\n",  # Notepad's UTF-8
+    ],
+)
+def test_the_first_line_of_a_file_is_the_passphrase(tmp_path, data):
+    """Byte order mark and line end are stripped, further lines ignored."""
+    (tmp_path / "pass").write_bytes(data)
+    assert ask_passphrase(file=tmp_path / "pass") == Secret(WORDS)
+
+
+def test_blanks_in_a_file_belong_to_the_passphrase(tmp_path):
+    """Only the line end goes: a blank at the end is part of it."""
+    (tmp_path / "pass").write_bytes(f" {WORDS} \n".encode())
+    assert ask_passphrase(file=tmp_path / "pass").reveal() == f" {WORDS} "
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "cannot read the file"),
+        (b"", "has 0 characters"),
+        (WORDS.encode("utf-16"), "not UTF-8"),
+        ("密碼密碼密碼密碼密碼密碼密碼".encode("cp950"), "not UTF-8"),
+        (b"x" * 70_000, "larger than"),
+    ],
+)
+def test_a_file_that_will_not_do_is_named(tmp_path, data, message):
+    """A missing, empty, wrongly encoded or huge file is an error with its name."""
+    if data is not None:
+        (tmp_path / "pass").write_bytes(data)
+    with pytest.raises(PassphraseError, match=message) as caught:
+        ask_passphrase(file=tmp_path / "pass")
+    assert str(tmp_path / "pass") in caught.value.message
+    assert caught.value.exit_status == 3
+
+
+def test_the_variable_is_taken_out_of_the_environment(monkeypatch):
+    """No child process gets it, and the same process may ask again."""
+    monkeypatch.setenv(passphrase.VARIABLE, WORDS)
+    assert ask_passphrase() == Secret(WORDS)
+    child = [sys.executable, "-c", "import os; print(os.environ.get('LYNCNB_PASSPHRASE'))"]
+    assert subprocess.run(child, capture_output=True, text=True, check=True).stdout == "None\n"
+    assert passphrase.VARIABLE not in os.environ
+    assert ask_passphrase(confirm=True) == Secret(WORDS)
+    monkeypatch.setenv(passphrase.VARIABLE, WORDS * 2)
+    assert ask_passphrase() == Secret(WORDS * 2)
+
+
+def test_a_variable_that_will_not_do_is_named(monkeypatch):
+    """The message names the variable, not its value."""
+    monkeypatch.setenv(passphrase.VARIABLE, "short")
+    with pytest.raises(PassphraseError, match="in LYNCNB_PASSPHRASE has 5 characters"):
+        ask_passphrase()
+
+
+def test_a_file_goes_before_the_variable_and_the_variable_before_the_prompt(
+    tmp_path, monkeypatch, typed
+):
+    """The order is file, environment, prompt; the environment can be left out."""
+    prompts = typed("typed by the planner")
+    (tmp_path / "pass").write_text("from the given file")
+    monkeypatch.setenv(passphrase.VARIABLE, WORDS)
+    assert ask_passphrase(file=tmp_path / "pass").reveal() == "from the given file"
+    assert ask_passphrase().reveal() == WORDS
+    assert prompts == []
+    assert ask_passphrase(environ=False).reveal() == "typed by the planner"
+
+
+def test_without_terminal_and_passphrase_there_is_a_hint():
+    """In a script without any source the error says what to give, exit status 3."""
+    with pytest.raises(PassphraseError, match="nobody to ask") as caught:
+        ask_passphrase()
+    assert caught.value.hint == "give --passphrase-file, or set LYNCNB_PASSPHRASE"
+    assert caught.value.exit_status == 3
+
+
+def test_the_prompt_asks_again_when_the_two_differ(typed):
+    """A slip at the second time is told, and both are asked again."""
+    prompts = typed(WORDS, "correct horse batterie", WORDS, WORDS)
+    assert ask_passphrase(confirm=True) == Secret(WORDS)
+    assert [prompt.partition(" ")[0] for prompt in prompts] == ["Passphrase", "The", "These", "The"]
+
+
+def test_the_prompt_gives_up_after_three_attempts(typed):
+    """Too short three times is an error, and no prompt shows what was typed."""
+    prompts = typed("horse", "horse", "horse")
+    with pytest.raises(PassphraseError, match="no passphrase after 3 attempts.*5 characters"):
+        ask_passphrase()
+    assert "horse" not in "".join(prompts)
+
+
+@pytest.mark.parametrize("error", [EOFError, OSError, NotImplementedError])
+def test_a_prompt_that_cannot_ask_is_an_error_with_a_hint(monkeypatch, error):
+    """Closed input, no terminal, or a kernel without input: no traceback, exit status 3."""
+
+    def getpass(_prompt):
+        raise error
+
+    monkeypatch.setattr(passphrase, "_can_ask", lambda: True)
+    monkeypatch.setattr(passphrase.getpass, "getpass", getpass)
+    with pytest.raises(PassphraseError, match="cannot be asked for here"):
+        ask_passphrase()
+
+
+ASK = "from lyncnb.passphrase import ask_passphrase as a; print(len(a(confirm=True).reveal()))"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal of one's own is POSIX's")
+def test_a_terminal_shows_nothing_of_what_is_typed(repository):
+    """In a real terminal the passphrase is asked twice and never echoed."""
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(sys.executable, ["-c", ASK], cwd=str(repository), timeout=30)
+    child.logfile_read = seen = io.BytesIO()
+    child.expect_exact("characters): ")
+    child.sendline(WORDS)
+    child.expect_exact("again: ")
+    child.sendline(WORDS)
+    child.expect_exact(f"{len(WORDS)}\r\n")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert b"horse" not in seen.getvalue()
+
+
+@pytest.mark.kernel
+def test_a_notebook_cell_asks_by_a_password_field(repository):
+    """In a kernel the request for input says password, and outputs show nothing of it."""
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel(cwd=str(repository))
+    try:
+        client.execute(textwrap.dedent(ASK.replace("confirm=True", "")), allow_stdin=True)
+        asked = client.get_stdin_msg(timeout=30)["content"]
+        client.input(WORDS)
+        reply = client.get_shell_msg(timeout=30)["content"]
+        seen = []
+        while not seen or seen[-1].get("execution_state") != "idle":
+            seen.append(client.get_iopub_msg(timeout=30)["content"])
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert (asked["password"], reply["status"]) == (True, "ok")
+    assert f"{len(WORDS)}\n" in [content.get("text") for content in seen]
+    assert "horse" not in str(seen)
