@@ -1,0 +1,231 @@
+"""Packages of a request folder: what is written, kept and refused, and that nothing shows."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+
+import pytest
+from cryptography.hazmat.primitives.serialization import pkcs12
+from packages_kit import PASSPHRASE, SINGLE, TODAY, issue_all
+
+from lyncnb.cipher import FolderCipher
+from lyncnb.errors import BundleError, PackageError, PassphraseError
+from lyncnb.manifest import read_manifest
+from lyncnb.packaging import package_rules
+from lyncnb.passwords import LIST, PasswordList, new_password
+from lyncnb.pfx import write_pfx
+from lyncnb.rekey import rekey
+from lyncnb.rules import load_rules
+
+PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    """Give a folder whose two requests were answered."""
+    return issue_all(SINGLE, tmp_path_factory.mktemp("pfx"))
+
+
+@pytest.fixture
+def issued(answered, tmp_path):
+    """Give a copy of it that a test may change."""
+    return answered.copy(tmp_path)
+
+
+def package(issued, **kwargs):
+    """Package everything."""
+    return write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY, **kwargs)
+
+
+def password_of(folder, file):
+    """Look a package's password up in the list."""
+    digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    return PasswordList(folder, FolderCipher(PASSPHRASE)).of(digest)
+
+
+def files_in(folder):
+    """Give names, contents and times of everything in a folder."""
+    return {
+        path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_each_certificate_is_packaged_with_its_own_key(issued):
+    """Every package opens with its listed password and holds key, leaf and chain."""
+    packages = package(issued)
+    assert packages.exit_status == 0
+    assert packages.counts() == {"written": 2, "kept": 0, "refused": 0}
+    matched = issued.matched().by_id
+    for one in packages.packages:
+        data = (issued.folder / one.file).read_bytes()
+        password = password_of(issued.folder, one.file).reveal()
+        loaded = pkcs12.load_pkcs12(data, password.encode())
+        assert loaded.cert.friendly_name == one.friendly_name.encode()
+        leaf = loaded.cert.certificate
+        assert leaf.fingerprint(leaf.signature_hash_algorithm).hex() == (
+            matched[one.request_id].sha256
+        )
+        assert loaded.key.public_key() == leaf.public_key()
+        assert len(loaded.additional_certs) == 1
+
+
+def test_files_are_for_the_owner_only(issued):
+    """Packages and the list of passwords are 0600 in a 0700 folder."""
+    packages = package(issued)
+    folder = issued.folder / "pfx"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    names = [one.file for one in packages.packages] + [LIST]
+    assert {(issued.folder / name).stat().st_mode & 0o777 for name in names} == {0o600}
+
+
+def test_packaging_again_changes_no_byte_and_no_time(issued):
+    """The same certificates for the same servers are kept as they are."""
+    package(issued)
+    before = files_in(issued.folder)
+    assert package(issued).counts() == {"written": 0, "kept": 2, "refused": 0}
+    assert files_in(issued.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("2008R2", "3des-sha1"),
+        ("2012R2", "3des-sha1"),
+        # The surprise of security research: 2016 fails as well.
+        ("2016", "3des-sha1"),
+        ("2019", "aes256-sha256"),
+        ("2022", "aes256-sha256"),
+    ],
+)
+def test_encryption_follows_the_target(target, expected):
+    """Each Windows Server version gets what it can read."""
+    assert package_rules(load_rules()).encryption_for(target).id == expected
+
+
+def test_other_target_makes_the_package_anew_with_another_password(issued):
+    """A package for a newer Windows replaces the old one; its password is new and listed."""
+    first = package(issued).packages[0]
+    before = password_of(issued.folder, first.file)
+    second = package(issued, target_os="2022").packages[0]
+    assert second.action == "written"
+    assert second.encryption == "AES-256 with SHA-256"
+    assert password_of(issued.folder, second.file) != before
+
+
+def test_unknown_target_is_refused_with_the_known_ones(issued):
+    """A Windows version that packages are not made for is named, with those that are."""
+    before = files_in(issued.folder)
+    with pytest.raises(PackageError, match='"2003"') as caught:
+        package(issued, target_os="2003")
+    assert "2012R2" in caught.value.hint
+    assert files_in(issued.folder) == before
+
+
+def test_wrong_passphrase_changes_nothing(issued):
+    """A wrong passphrase is told before anything is written."""
+    before = files_in(issued.folder)
+    with pytest.raises(PassphraseError, match="not the passphrase"):
+        write_pfx(issued.matched(), passphrase="another long phrase", today=TODAY)
+    assert files_in(issued.folder) == before
+
+
+def test_folder_outside_is_refused(issued, tmp_path):
+    """Packages stay inside the request folder."""
+    with pytest.raises(BundleError, match="not inside the request folder"):
+        package(issued, folder=tmp_path / "elsewhere")
+
+
+def test_request_without_certificate_is_refused_and_told(issued):
+    """What the CA did not answer is listed as not packaged, and the rest is done."""
+    name = next((issued.folder / "returned").glob("*.cer"))
+    for path in (name, name.with_suffix(".chain.pem")):
+        path.unlink()
+    packages = package(issued)
+    assert packages.exit_status == 1
+    refused = [one for one in packages.packages if one.action == "refused"]
+    assert [one.request_id for one in refused] == [name.stem]
+    assert "no certificate came back yet" in refused[0].why
+    assert packages.counts()["written"] == 1
+
+
+def test_exchanged_key_is_refused(issued):
+    """A key file that is not the request's own is never packaged."""
+    first, second = sorted((issued.folder / "keys").glob("*.key"))
+    second.write_bytes(first.read_bytes())
+    packages = package(issued)
+    refused = [one for one in packages.packages if one.action == "refused"]
+    assert [one.request_id for one in refused] == [second.stem]
+    assert "is not the key of this request" in refused[0].why
+
+
+def test_rekey_takes_the_password_list_along(issued):
+    """After another passphrase for the folder, the listed passwords still open the packages."""
+    one = package(issued).packages[0]
+    before = password_of(issued.folder, one.file)
+    rekey(issued.folder, PASSPHRASE, "another long phrase", today=TODAY)
+    digest = hashlib.sha256((issued.folder / one.file).read_bytes()).hexdigest()
+    again = PasswordList(issued.folder, FolderCipher("another long phrase"))
+    assert again.of(digest) == before
+    with pytest.raises(PassphraseError):
+        PasswordList(issued.folder, FolderCipher(PASSPHRASE))
+
+
+def test_no_password_stands_anywhere_but_in_the_list(issued):
+    """Manifest, tables, texts, documents and reprs hold no password."""
+    packages = package(issued)
+    shown = "\n".join(
+        (
+            repr(packages),
+            packages.to_text(),
+            packages._repr_html_(),
+            packages.to_frame().to_csv(),
+            str(packages.to_document()),
+            (issued.folder / "manifest.json").read_text("utf-8"),
+            (issued.folder / LIST).read_text("utf-8"),
+        )
+    )
+    for one in packages.packages:
+        password = password_of(issued.folder, one.file)
+        assert password.reveal() not in shown
+        assert password.reveal() not in repr(password)
+
+
+def test_passwords_are_long_plain_and_never_the_same():
+    """A password has 22 letters and digits; a thousand of them differ."""
+    drawn = [new_password().reveal() for _ in range(1000)]
+    assert len(set(drawn)) == 1000
+    assert {len(password) for password in drawn} == {22}
+    assert all(password.isascii() and password.isalnum() for password in drawn)
+
+
+def test_manifest_says_what_was_packaged(issued):
+    """Each record is packaged, with file, hash, target and encryption, and the list registered."""
+    packages = package(issued)
+    manifest = read_manifest(issued.folder)
+    assert LIST in manifest.encrypted
+    for one in packages.packages:
+        record = manifest.by_id[one.request_id]
+        data = (issued.folder / one.file).read_bytes()
+        assert record.state == "packaged"
+        assert record.package["sha256"] == hashlib.sha256(data).hexdigest()
+        assert record.package["target_os"] == "2012R2"
+        assert record.package["encryption"] == "3des-sha1"
+
+
+def test_openssl_sees_the_provider_of_a_written_package(issued):
+    """The file on disk carries the provider that Lync needs."""
+    one = package(issued).packages[0]
+    password = password_of(issued.folder, one.file).reveal()
+    done = subprocess.run(
+        [
+            *("openssl", "pkcs12", "-in", issued.folder / one.file, "-nocerts", "-nodes"),
+            *("-passin", f"pass:{password}"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"Microsoft CSP Name: {PROVIDER}" in done.stdout

@@ -1,0 +1,264 @@
+"""PFX files: four independent readers see what was put in, and OpenSSL would write the same."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from asn1crypto import pkcs12 as structures
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
+
+from lyncnb.errors import PackageError
+from lyncnb.passphrase import Secret
+from lyncnb.pkcs12 import PfxContent, build_pfx
+
+PASSWORD = "Abcdefghij0123456789Xy"
+PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
+ENCRYPTIONS = ("3des-sha1", "aes256-sha256")
+NAME = "fe01.contoso.com Default 2026-11-24"
+
+
+def _certificate(name, key, issuer_name, issuer_key, *, ca):
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer_name)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime(2026, 1, 1))
+        .not_valid_after(datetime(2030, 1, 1))
+        .add_extension(x509.BasicConstraints(ca, None), critical=True)
+    )
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _der(certificate):
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+@pytest.fixture(scope="module")
+def material():
+    """Give a key, its certificate, and an intermediate and a root above it."""
+    key = rsa.generate_private_key(65537, 2048)
+    issuing_key, root_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    root = _certificate("Contoso Root", root_key, "Contoso Root", root_key, ca=True)
+    issuing = _certificate("Contoso Issuing", issuing_key, "Contoso Root", root_key, ca=True)
+    leaf = _certificate("fe01.contoso.com", key, "Contoso Issuing", issuing_key, ca=False)
+    return key, leaf, (issuing, root)
+
+
+def content(material, encryption, provider=PROVIDER):
+    """Give what goes into the PFX."""
+    _, leaf, chain = material
+    return PfxContent(
+        certificate=_der(leaf),
+        chain=tuple(_der(c) for c in chain),
+        friendly_name=NAME,
+        encryption=encryption,
+        provider=provider,
+    )
+
+
+@pytest.fixture(scope="module")
+def packages(material, tmp_path_factory):
+    """Write one PFX of each encryption."""
+    folder = tmp_path_factory.mktemp("pfx")
+    for encryption in ENCRYPTIONS:
+        data = build_pfx(content(material, encryption), material[0], Secret(PASSWORD))
+        (folder / f"{encryption}.pfx").write_bytes(data)
+    return folder
+
+
+def run(*arguments: object, **kwargs: object) -> str:
+    """Run a tool and give what it printed; its failure is the test's."""
+    done = subprocess.run(
+        [*map(str, arguments)], capture_output=True, text=True, check=True, **kwargs
+    )
+    return done.stdout + done.stderr
+
+
+def _key_in(pem: str) -> bytes:
+    start = pem.index("-----BEGIN")
+    key = serialization.load_pem_private_key(pem[start:].encode(), None)
+    return key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _key_of(material) -> bytes:
+    return material[0].private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+@pytest.mark.parametrize("encryption", ENCRYPTIONS)
+def test_openssl_reads_key_chain_name_and_provider(packages, material, encryption):
+    """OpenSSL sees the key, three certificates, the friendly name and both Windows attributes."""
+    file = packages / f"{encryption}.pfx"
+    common = ("openssl", "pkcs12", "-in", file, "-passin", f"pass:{PASSWORD}")
+    keys = run(*common, "-nocerts", "-nodes")
+    assert _key_in(keys) == _key_of(material)
+    assert f"Microsoft CSP Name: {PROVIDER}" in keys
+    assert "Microsoft Local Key set" in keys
+    assert f"friendlyName: {NAME}" in keys
+    certificates = run(*common, "-nokeys")
+    assert certificates.count("BEGIN CERTIFICATE") == 3
+
+
+@pytest.mark.parametrize(
+    ("encryption", "mac", "scheme"),
+    [
+        ("3des-sha1", "MAC: sha1", "pbeWithSHA1And3-KeyTripleDES-CBC"),
+        ("aes256-sha256", "MAC: sha256", "AES-256-CBC"),
+    ],
+)
+def test_encryption_is_what_was_asked(packages, encryption, mac, scheme):
+    """Key and certificates are encrypted as asked, and the MAC uses the matching hash."""
+    file = packages / f"{encryption}.pfx"
+    told = run(
+        *("openssl", "pkcs12", "-in", file, "-passin", f"pass:{PASSWORD}", "-info", "-noout")
+    )
+    assert mac in told
+    assert told.count(scheme) == 2
+
+
+@pytest.mark.parametrize("encryption", ENCRYPTIONS)
+def test_gnutls_reads_it(packages, material, encryption):
+    """GnuTLS decrypts key and certificates."""
+    file = packages / f"{encryption}.pfx"
+    told = run("certtool", "--p12-info", "--inder", "--infile", file, "--password", PASSWORD)
+    assert told.count("BEGIN CERTIFICATE") == 3
+    assert NAME in told
+
+
+@pytest.mark.parametrize("encryption", ENCRYPTIONS)
+def test_nss_imports_it(packages, tmp_path, encryption):
+    """NSS imports the key under the friendly name, with the chain."""
+    run("certutil", "-N", "-d", f"sql:{tmp_path}", "--empty-password")
+    run(
+        *("pk12util", "-i", packages / f"{encryption}.pfx", "-d", f"sql:{tmp_path}"),
+        *("-W", PASSWORD),
+    )
+    assert NAME in run("certutil", "-K", "-d", f"sql:{tmp_path}")
+    assert "Contoso Issuing" in run("certutil", "-L", "-d", f"sql:{tmp_path}", "-n", NAME)
+
+
+@pytest.mark.parametrize("encryption", ENCRYPTIONS)
+def test_java_reads_a_key_entry_with_its_chain(packages, encryption):
+    """Java sees one private key entry with a chain of three."""
+    told = run(
+        *("keytool", "-list", "-v", "-storetype", "PKCS12"),
+        *("-keystore", packages / f"{encryption}.pfx", "-storepass", PASSWORD),
+    )
+    assert "PrivateKeyEntry" in told
+    assert "Certificate chain length: 3" in told
+    assert f"Alias name: {NAME.lower()}" in told.lower().replace("alias name", "Alias name")
+
+
+def _shape(data: bytes) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Give each bag's kind and attributes where they can be read without the password."""
+    pfx = structures.Pfx.load(data, strict=True)
+    shape = []
+    for info in structures.AuthenticatedSafe.load(pfx["auth_safe"]["content"].native, strict=True):
+        kind = info["content_type"].native
+        if kind != "data":
+            shape.append((kind, "", ()))
+            continue
+        for bag in structures.SafeContents.load(info["content"].native, strict=True):
+            attributes = tuple(sorted(a["type"].dotted for a in bag["bag_attributes"]))
+            shape.append((kind, bag["bag_id"].native, attributes))
+    return sorted(shape)
+
+
+def _key_attributes(data: bytes) -> dict[str, bytes]:
+    """Give the values of the key bag's attributes, but for the hash that joins key and leaf."""
+    pfx = structures.Pfx.load(data)
+    for info in structures.AuthenticatedSafe.load(pfx["auth_safe"]["content"].native):
+        if info["content_type"].native == "data":
+            (bag,) = structures.SafeContents.load(info["content"].native)
+            return {a["type"].dotted: a["values"].dump() for a in bag["bag_attributes"]}
+    raise AssertionError("no key bag")
+
+
+@pytest.mark.parametrize("encryption", ENCRYPTIONS)
+def test_structure_is_that_of_openssl(packages, material, tmp_path, encryption):
+    """The bags and the key's attributes are those that `openssl pkcs12 -CSP -LMK` writes."""
+    key, leaf, chain = material
+    pem = serialization.Encoding.PEM
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (tmp_path / "leaf.pem").write_bytes(leaf.public_bytes(pem))
+    (tmp_path / "chain.pem").write_bytes(b"".join(c.public_bytes(pem) for c in chain))
+    pbe = "PBE-SHA1-3DES" if encryption == "3des-sha1" else "AES-256-CBC"
+    run(
+        *("openssl", "pkcs12", "-export", "-inkey", "key.pem", "-in", "leaf.pem"),
+        *("-certfile", "chain.pem", "-name", NAME, "-CSP", PROVIDER, "-LMK"),
+        *("-keypbe", pbe, "-certpbe", pbe, "-passout", f"pass:{PASSWORD}", "-out", "theirs.pfx"),
+        cwd=tmp_path,
+    )
+    ours = (packages / f"{encryption}.pfx").read_bytes()
+    theirs = (tmp_path / "theirs.pfx").read_bytes()
+    assert _shape(ours) == _shape(theirs)
+    mine, reference = _key_attributes(ours), _key_attributes(theirs)
+    for oid in ("1.3.6.1.4.1.311.17.1", "1.3.6.1.4.1.311.17.2", "1.2.840.113549.1.9.20"):
+        assert mine[oid] == reference[oid], oid
+
+
+@pytest.mark.parametrize("encryption", ENCRYPTIONS)
+def test_wrong_password_is_refused(packages, encryption):
+    """The MAC that was made again still guards the content."""
+    data = (packages / f"{encryption}.pfx").read_bytes()
+    with pytest.raises(ValueError, match="Invalid password"):
+        pkcs12.load_pkcs12(data, b"Abcdefghij0123456789Xz")
+
+
+@pytest.mark.parametrize("encryption", ENCRYPTIONS)
+def test_altered_package_is_refused(packages, tmp_path, encryption):
+    """A byte changed anywhere in the encrypted part is noticed by OpenSSL."""
+    data = bytearray((packages / f"{encryption}.pfx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "bad.pfx").write_bytes(data)
+    done = subprocess.run(
+        ["openssl", "pkcs12", "-in", tmp_path / "bad.pfx", "-passin", f"pass:{PASSWORD}", "-noout"],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode != 0
+
+
+def test_without_a_provider_nothing_is_added(material):
+    """A product that names no provider gets the library's own PFX."""
+    data = build_pfx(content(material, "aes256-sha256", provider=""), material[0], Secret(PASSWORD))
+    assert set(_key_attributes(data)) == {"1.2.840.113549.1.9.20", "1.2.840.113549.1.9.21"}
+
+
+def test_key_of_another_certificate_is_refused(material):
+    """A key that does not belong to the certificate is never packaged with it."""
+    other = ec.generate_private_key(ec.SECP256R1())
+    with pytest.raises(PackageError, match="not that of the certificate of fe01"):
+        build_pfx(content(material, "3des-sha1"), other, Secret(PASSWORD))
+
+
+def test_repr_of_content_and_secret_shows_no_password(material):
+    """Nothing that may be printed holds the password."""
+    assert PASSWORD not in repr((content(material, "3des-sha1"), Secret(PASSWORD)))
+
+
+def test_names_beyond_ascii_are_bmp_strings(material):
+    """A friendly name in Chinese is written as Windows reads it (RFC 7292 section 4.2)."""
+    named = replace(content(material, "3des-sha1"), friendly_name="前端伺服器")
+    attributes = _key_attributes(build_pfx(named, material[0], Secret(PASSWORD)))
+    assert "前端伺服器".encode("utf-16-be") in attributes["1.2.840.113549.1.9.20"]
