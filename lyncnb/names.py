@@ -147,27 +147,22 @@ def parse_name(
     if len(text) <= _SHORT and _is_clean(text):
         return DnsName(text), ()
     bare, cleaned = clean_text(text)
-    notes = list(cleaned)
     _refuse_other_things(bare)
     name, mapping = idn.lower_and_map(bare)
-    notes += mapping
+    notes = [*cleaned, *mapping]
     if name.endswith("."):
         name = name[:-1]
         notes.append("trailing dot removed")
     _refuse_address(name, bare)
     rest = _without_wildcard(name, bare, allowed=allow_wildcard)
     labels = [_a_label(label, bare) for label in rest.split(".")]
-    if len(labels) == 1 and not allow_single_label:
-        raise BadName(
-            f"{shown(bare)} is not a fully qualified domain name",
-            f"write the whole name, e.g. {_example(labels[0])}.contoso.com",
-        )
-    if labels[-1].isdigit():
-        raise BadName(
-            f"{shown(bare)} ends in a number, which only an IP address does",
-            "write the host name that DNS has for it",
-        )
-    final = ".".join(["*", *labels] if rest != name else labels)
+    # What follows an asterisk is judged as a suffix.
+    single = allow_single_label or rest != name
+    _refuse_number_or_label(labels, bare, allow_single_label=single)
+    final = ".".join(labels)
+    if rest != name:
+        _refuse_public_suffix(DnsName(final), bare)
+        final = f"*.{final}"
     if len(final) > 253:
         raise BadName(
             f"{shown(bare)} is {len(final)} characters long, a name has at most 253",
@@ -175,8 +170,7 @@ def parse_name(
         )
     if not name.isascii():
         notes.append(f"international name written as {final}")
-    notes += idn.mixed_scripts(labels)
-    return DnsName(final), tuple(notes)
+    return DnsName(final), (*notes, *idn.mixed_scripts(labels))
 
 
 @functools.cache
@@ -242,20 +236,24 @@ def _without_wildcard(name: str, written: str, *, allowed: bool) -> str:
             f"{shown(written)} is a wildcard, and a wildcard cannot stand here",
             "write the name itself; wildcards for simple URLs are a choice of the plan",
         )
-    if "." not in rest or DnsName(rest).is_public_suffix:
+    return rest
+
+
+def _refuse_public_suffix(parent: DnsName, written: str) -> None:
+    if "." not in parent or parent.is_public_suffix:
         raise BadName(
-            f"{shown(written)} would cover everybody's names below {rest}, which is a public suffix"
-            if DnsName(rest).is_public_suffix
-            else f"{shown(written)} would cover a whole top-level domain",
+            f"{shown(written)} would cover everybody's names below {parent}",
             "put the asterisk below a domain of your own, e.g. *.contoso.com",
         )
-    return rest
 
 
 def _a_label(label: str, written: str) -> str:
     """Check one label and give it in its ASCII form."""
     if not label:
-        raise BadName(f"{shown(written)} has an empty label (two dots in a row, or one in front)")
+        raise BadName(
+            f"{shown(written)} has nothing between two dots, or before the first",
+            "take out the dot that is too many",
+        )
     ascii_form = label
     if not label.isascii() or label.startswith("xn--"):
         ascii_form = idn.to_a_label(label, written)
@@ -280,5 +278,14 @@ def _a_label(label: str, written: str) -> str:
     return ascii_form
 
 
-def _example(label: str) -> str:
-    return label if label != "*" else "pool01"
+def _refuse_number_or_label(labels: list[str], written: str, *, allow_single_label: bool) -> None:
+    if len(labels) == 1 and not allow_single_label:
+        raise BadName(
+            f"{shown(written)} is not a fully qualified domain name",
+            f"write the whole name, e.g. {labels[0]}.contoso.com",
+        )
+    if labels[-1].isdigit():
+        raise BadName(
+            f"{shown(written)} ends in a number, which only an IP address does",
+            "write the host name that DNS has for it",
+        )
