@@ -1,0 +1,95 @@
+"""What a request asks for, and the words in which two of them differ."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planned import planned
+
+from lyncnb.content import RequestContent, content_differences, content_of
+
+NAMES = ("pool.contoso.com", "sip.contoso.com", "sip.fabrikam.com")
+SUBJECT = {"organization": "Contoso", "locality": "Taipei", "country": "TW"}
+OLD = content_of(planned(*NAMES, **SUBJECT))
+
+
+def test_a_plan_becomes_plain_values():
+    """Every field of a planned certificate that a request holds, and no other."""
+    assert OLD == RequestContent(
+        subject=(("CN", "pool.contoso.com"), ("O", "Contoso"), ("L", "Taipei"), ("C", "TW")),
+        names=NAMES,
+        extended_key_usage=("serverAuth",),
+        key_usage=("digitalSignature", "keyEncipherment"),
+        key_algorithm="RSA",
+        key_bits=2048,
+        hash="sha256",
+    )
+
+
+def test_an_ecdsa_key_only_signs():
+    """RFC 8813 section 3: no keyEncipherment with an elliptic curve key."""
+    content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
+    assert content.key_usage == ("digitalSignature",)
+
+
+def test_content_goes_to_another_process_unchanged():
+    """Pickled it is text and numbers, no class but its own."""
+    assert pickle.loads(pickle.dumps(OLD)) == OLD
+    assert {type(name) for name in OLD.names} == {str}
+
+
+CASES = [
+    ({}, ()),
+    ({"names": (*NAMES, "lyncdiscover.fabrikam.com")}, ("san: + lyncdiscover.fabrikam.com",)),
+    ({"names": NAMES[:2]}, ("san: - sip.fabrikam.com",)),
+    ({"names": ()}, (f"san: - {NAMES[0]}, - {NAMES[1]}, - {NAMES[2]}",)),
+    (
+        {"names": (*NAMES[:2], "a.contoso.com")},
+        ("san: + a.contoso.com, - sip.fabrikam.com",),
+    ),
+    (
+        {"names": (NAMES[0], NAMES[2], NAMES[1])},
+        ("san order: sip.fabrikam.com before sip.contoso.com",),
+    ),
+    # The same name twice is one more, not another order.
+    ({"names": (*NAMES, NAMES[1])}, ("san: + sip.contoso.com",)),
+    ({"hash": "sha384"}, ("hash: sha256 -> sha384",)),
+    ({"key_bits": 4096}, ("key: RSA 2048 -> RSA 4096",)),
+    ({"key_algorithm": "ECDSA", "key_bits": 256}, ("key: RSA 2048 -> ECDSA 256",)),
+    ({"extended_key_usage": ("serverAuth", "clientAuth")}, ("eku: + clientAuth",)),
+    ({"key_usage": ("digitalSignature",)}, ("key usage: - keyEncipherment",)),
+    ({"other": ("1.3.6.1.4.1.311.20.2",)}, ("extension: + 1.3.6.1.4.1.311.20.2",)),
+    (
+        {"subject": (("CN", "pool.contoso.com"), ("O", "Fabrikam"), ("OU", "IT"), ("C", "TW"))},
+        ("subject O: Contoso -> Fabrikam", "subject L: - Taipei", "subject OU: + IT"),
+    ),
+    ({"subject": OLD.subject[::-1]}, ("subject order: CN, O, L, C -> C, L, O, CN",)),
+    # A field twice is no difference of values, but still one.
+    ({"subject": (*OLD.subject, ("C", "TW"))}, ("subject order: CN, O, L, C -> CN, O, L, C, C",)),
+    (
+        {"names": (*NAMES, "lyncdiscover.fabrikam.com"), "hash": "sha512"},
+        ("san: + lyncdiscover.fabrikam.com", "hash: sha256 -> sha512"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), CASES)
+def test_a_difference_is_said_in_a_few_words(change, said):
+    """Field by field, old before new, nothing of what is equal."""
+    assert content_differences(OLD, dataclasses.replace(OLD, **change)) == said
+
+
+names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=5).map(tuple)
+
+
+@given(names, names)
+def test_lists_are_equal_or_differ_in_words(old, new):
+    """No two lists of names that differ are ever called equal, nor the other way round."""
+    found = content_differences(
+        dataclasses.replace(OLD, names=old), dataclasses.replace(OLD, names=new)
+    )
+    assert bool(found) == (old != new)

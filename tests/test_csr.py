@@ -1,0 +1,304 @@
+"""A request holds what the plan says, nothing else, and is signed with its own key."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import cryptography_vectors
+import pytest
+from asn1crypto import csr as structures
+from asn1crypto import pem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from planned import planned
+
+from lyncnb import keys
+from lyncnb.content import content_of
+from lyncnb.csr import build_request, differences, parse_request
+from lyncnb.errors import BundleError, PlanError
+from lyncnb.fields import KeyParameters
+
+REQUESTS = Path(cryptography_vectors.__file__).parent / "x509" / "requests"
+NAMES = ("pool.contoso.com", "*.contoso.com", "xn--55q8nz3c.contoso.com")
+SUBJECT = {
+    "organizational_unit": "IT",
+    "organization": "Contoso, Ltd.",
+    "locality": "臺北",
+    "state": "Taiwan",
+    "country": "TW",
+}
+
+
+@pytest.fixture(scope="module")
+def rsa_key() -> keys.PrivateKey:
+    """Make one RSA key for the module."""
+    return keys.generate_key(KeyParameters())
+
+
+@pytest.fixture(scope="module")
+def ec_key() -> keys.PrivateKey:
+    """Make one ECDSA key for the module."""
+    return keys.generate_key(KeyParameters(algorithm="ECDSA", bits=256))
+
+
+def structure(der: bytes) -> structures.CertificationRequestInfo:
+    """Read a request with asn1crypto, which refuses anything after its end."""
+    return structures.CertificationRequest.load(der, strict=True)["certification_request_info"]
+
+
+def extensions(der: bytes) -> dict[str, tuple[bool, object]]:
+    """Give criticality and value of each requested extension, by asn1crypto."""
+    (attribute,) = structure(der)["attributes"]
+    assert attribute["type"].native == "extension_request"
+    (found,) = attribute["values"]
+    return {e["extn_id"].native: (e["critical"].native, e["extn_value"].native) for e in found}
+
+
+def test_a_request_holds_subject_names_and_usages(rsa_key):
+    """Another library finds exactly the planned extensions; only key usage is critical."""
+    request = build_request(planned(*NAMES, usages=("serverAuth", "clientAuth")), rsa_key)
+    # asn1crypto shows an A-label as the Unicode it stands for.
+    assert extensions(request.der) == {
+        "subject_alt_name": (False, ["pool.contoso.com", "*.contoso.com", "分公司.contoso.com"]),
+        "key_usage": (True, {"digital_signature", "key_encipherment"}),
+        "extended_key_usage": (False, ["server_auth", "client_auth"]),
+    }
+
+
+def test_the_subject_begins_with_the_country(rsa_key):
+    """The structure goes from C to CN (X.501), so that RFC 4514 text begins with the CN."""
+    certificate = planned(*NAMES, **SUBJECT)
+    subject = structure(build_request(certificate, rsa_key).der)["subject"]
+    assert list(subject.native.items()) == [
+        ("country_name", "TW"),
+        ("state_or_province_name", "Taiwan"),
+        ("locality_name", "臺北"),
+        ("organization_name", "Contoso, Ltd."),
+        ("organizational_unit_name", "IT"),
+        ("common_name", "pool.contoso.com"),
+    ]
+    kinds = [name[0]["value"].chosen.__class__.__name__ for name in subject.chosen]
+    assert kinds == ["PrintableString"] + ["UTF8String"] * 5
+
+
+def test_without_names_there_is_no_san(rsa_key):
+    """An Edge internal request has no subjectAltName at all, not an empty one."""
+    request = build_request(planned(), rsa_key)
+    assert sorted(extensions(request.der)) == ["extended_key_usage", "key_usage"]
+    assert request.content.names == ()
+
+
+def test_an_ecdsa_request_only_signs(ec_key):
+    """Its key usage is digitalSignature alone (RFC 8813 section 3)."""
+    request = build_request(planned("a.contoso.com", algorithm="ECDSA"), ec_key)
+    assert extensions(request.der)["key_usage"] == (True, {"digital_signature"})
+
+
+@pytest.mark.parametrize("hash", ["sha256", "sha384", "sha512"])
+def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, hash):
+    """PKCS #1 v1.5 for RSA, never PSS; the hash is the planned one."""
+    for key, algorithm, kind in (
+        (rsa_key, "RSA", f"{hash}_rsa"),
+        (ec_key, "ECDSA", f"{hash}_ecdsa"),
+    ):
+        request = build_request(planned("a.contoso.com", algorithm=algorithm, hash=hash), key)
+        found = structures.CertificationRequest.load(request.der)["signature_algorithm"]
+        assert found["algorithm"].native == kind
+        assert request.content.hash == hash
+        assert request.signature_verifies() is True
+
+
+def test_nothing_of_microsofts_tools_is_in_it(rsa_key):
+    """No OS version, CSP, client information or template: only the extension request."""
+    request = build_request(planned(*NAMES, **SUBJECT), rsa_key)
+    assert b"\x2b\x06\x01\x04\x01\x82\x37" not in request.der  # 1.3.6.1.4.1.311
+
+
+def test_the_digests_are_over_der(rsa_key):
+    """Line ends in the file change neither digest."""
+    request = build_request(planned(*NAMES), rsa_key)
+    again = parse_request(request.pem.replace(b"\n", b"\r\n"))
+    assert request.csr_sha256 == hashlib.sha256(request.der).hexdigest() == again.csr_sha256
+    assert request.spki_sha256 == keys.spki_sha256(rsa_key) == again.spki_sha256
+    assert pem.unarmor(request.pem) == ("CERTIFICATE REQUEST", {}, request.der)
+    assert again == request
+
+
+label = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+host = st.builds(lambda *labels: ".".join([*labels, "contoso", "com"]), label, label)
+text = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"]), max_size=64)
+plans = st.builds(
+    lambda first, rest, wild, **fields: planned(
+        *dict.fromkeys([first, *rest, *(f"*.{name}" for name in wild)]), **fields
+    ),
+    host.filter(lambda name: "--" not in name),
+    st.lists(host.filter(lambda name: "--" not in name), max_size=20),
+    st.lists(st.sampled_from(["contoso.com", "fabrikam.com"]), max_size=2),
+    usages=st.sampled_from([("serverAuth",), ("serverAuth", "clientAuth")]),
+    hash=st.sampled_from(["sha256", "sha384", "sha512"]),
+    algorithm=st.sampled_from(["RSA", "ECDSA"]),
+    organization=text,
+    organizational_unit=text,
+    locality=text,
+    country=st.sampled_from(["", "TW", "US"]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(plans)
+def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
+    """Any plan: what is read from the file asks for what was planned, and verifies."""
+    key = rsa_key if certificate.key.algorithm == "RSA" else ec_key
+    request = build_request(certificate, key)
+    for data in (request.pem, request.der):
+        again = parse_request(data)
+        assert again.content == content_of(certificate)
+        assert differences(again, certificate) == ()
+        assert again.signature_verifies() is True
+
+
+@given(plans)
+def test_the_same_rsa_key_and_plan_give_the_same_bytes(rsa_key, certificate):
+    """PKCS #1 v1.5 has no randomness: made twice, a request is the same."""
+    if certificate.key.algorithm == "RSA":
+        assert build_request(certificate, rsa_key).pem == build_request(certificate, rsa_key).pem
+
+
+def test_differences_are_from_the_request_to_the_plan(rsa_key):
+    """What the plan adds has a plus, and old stands before new."""
+    request = build_request(planned("sip.contoso.com", "sip.fabrikam.com"), rsa_key)
+    plan = planned("sip.contoso.com", "lyncdiscover.contoso.com", hash="sha384")
+    assert differences(request, plan) == (
+        "san: + lyncdiscover.contoso.com, - sip.fabrikam.com",
+        "hash: sha256 -> sha384",
+    )
+
+
+@pytest.mark.parametrize(
+    ("certificate", "message"),
+    [
+        (planned("a.contoso.com", bits=4096), "the key is RSA 2048, the plan says RSA 4096"),
+        (planned("a.contoso.com", algorithm="ECDSA"), "the plan says ECDSA 256"),
+        (planned("a.contoso.com", hash="sha1"), "cannot be signed with sha1"),
+        (planned("a.contoso.com", common_name=""), "without a common name"),
+        (planned(common_name=f"{'a' * 60}.contoso.com"), "no request can be made for 'aaaa"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(rsa_key, certificate, message):
+    """Another key, SHA-1, no common name or one over 64 characters: an error, never a guess."""
+    with pytest.raises(PlanError, match=message):
+        build_request(certificate, rsa_key)
+
+
+def openssl_verifies(path: Path) -> bool:
+    """Ask OpenSSL whether a request is signed with its own key."""
+    form = "DER" if path.suffix == ".der" else "PEM"
+    command = ["openssl", "req", "-verify", "-noout", "-inform", form, "-in", str(path)]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+READABLE = [
+    *("basic_constraints.pem", "challenge-invalid.der", "challenge-unstructured.pem"),
+    *("challenge.pem", "ec_sha256.der", "ec_sha256.pem", "ec_sha256_old_header.pem"),
+    *("invalid_signature.pem", "rsa_sha1.der", "rsa_sha1.pem", "rsa_sha256.der"),
+    *("rsa_sha256.pem", "san_rsa_sha1.der", "san_rsa_sha1.pem", "unsupported_extension.pem"),
+    "unsupported_extension_critical.pem",
+]
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("name", READABLE)
+def test_signatures_are_judged_as_openssl_does(name):
+    """Published requests, good and bad, SHA-1 among them: the same verdict as OpenSSL's."""
+    path = REQUESTS / name
+    assert parse_request(path.read_bytes()).signature_verifies() is openssl_verifies(path)
+
+
+def test_a_good_sha1_request_is_not_called_tampered():
+    """The library says its signature is not valid; it is, and only its hash is old."""
+    request = parse_request((REQUESTS / "san_rsa_sha1.pem").read_bytes())
+    assert request.signature_verifies() is True
+    found = differences(request, planned("cryptography.io", "sub.cryptography.io"))
+    assert "hash: sha1 -> sha256" in found
+    assert not [line for line in found if line.startswith("san")]
+
+
+def test_a_hash_nobody_knows_is_not_called_bad():
+    """MD4 cannot be judged here: the verdict is None, neither good nor tampered."""
+    request = parse_request((REQUESTS / "rsa_md4.pem").read_bytes())
+    assert request.signature_verifies() is None
+    assert request.content.hash == "1.2.840.113549.1.1.3"
+
+
+def test_what_nobody_planned_is_listed():
+    """Foreign extensions, attributes and criticality are differences, by number."""
+    request = parse_request((REQUESTS / "unsupported_extension_critical.pem").read_bytes())
+    assert request.content.other == ("1.2.3.4", "1.2.3.4 critical")
+    request = parse_request((REQUESTS / "challenge.pem").read_bytes())
+    assert request.content.other == ("1.2.840.113549.1.9.7",)
+
+
+def test_other_kinds_of_names_keep_their_kind():
+    """An IP address or a mail address in a request is never taken for a host name."""
+    made = subprocess.run(
+        [
+            *("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-keyout", "/dev/null", "-subj", "/CN=a.contoso.com", "-addext"),
+            "subjectAltName=DNS:a.contoso.com,IP:192.0.2.1,email:b@contoso.com,URI:sip:c",
+        ],
+        capture_output=True,
+        check=True,
+    ).stdout
+    names = parse_request(made).content.names
+    assert names == (
+        "a.contoso.com",
+        "IP:192.0.2.1",
+        "RFC822:b@contoso.com",
+        "UniformResourceIdentifier:sip:c",
+    )
+
+
+@pytest.mark.parametrize("place", ["subject", "san", "signature"])
+def test_a_changed_byte_is_noticed(rsa_key, place):
+    """One letter of a name or one bit of the signature: the request no longer verifies."""
+    der = bytearray(build_request(planned("sip.contoso.com"), rsa_key).der)
+    where = {
+        "subject": der.index(b"sip.contoso.com"),
+        "san": der.rindex(b"sip.contoso.com"),
+        "signature": len(der) - 1,
+    }
+    der[where[place]] ^= 1
+    assert parse_request(bytes(der)).signature_verifies() is False
+
+
+UNREADABLE = {
+    "bad-version.pem": "not a valid CSR version",
+    "dsa_sha1.pem": "neither RSA nor ECDSA",
+    "freeipa-bad-critical.pem": "",
+    "long-form-attribute.pem": "",
+    "two_basic_constraints.pem": "Duplicate",
+    "zero-element-attribute.pem": "",
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_published_broken_requests_are_refused_by_name(name):
+    """Each broken request raises our error with its file name."""
+    with pytest.raises(BundleError, match=f"csr/{name} is no certification.*{UNREADABLE[name]}"):
+        parse_request((REQUESTS / name).read_bytes(), name=f"csr/{name}")
+
+
+@pytest.mark.parametrize("data", [b"", b"0", b"0\x80", b"-----BEGIN CERT", bytes(2 << 20), b"\xff"])
+def test_what_is_no_request_is_refused(data):
+    """Empty, cut off, huge and foreign files are no requests."""
+    with pytest.raises(BundleError, match="no certification request that can be read"):
+        parse_request(data)
+
+
+def test_bytes_after_the_request_are_refused(rsa_key):
+    """Trailing bytes could hide something from one reader or another."""
+    der = build_request(planned("a.contoso.com"), rsa_key).der
+    with pytest.raises(BundleError, match="no certification request"):
+        parse_request(der + b"\x05\x00")
