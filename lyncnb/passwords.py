@@ -10,12 +10,13 @@ import json
 import os
 import secrets
 import string
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from . import files
 from .cipher import FolderCipher
 from .errors import BundleError
+from .manifest import read_manifest
 from .passphrase import Secret
 
 #: Where the list stands, relative to the request folder.
@@ -102,3 +103,49 @@ class PasswordList:
                 f"{LIST} is no list of this version of lyncnb",
                 hint="use the version that wrote it, or move it away and package again",
             ) from None
+
+
+def show_password(
+    folder: str | os.PathLike[str],
+    request_id: str,
+    passphrase: Secret | str,
+    *,
+    show: Callable[[str], object],
+) -> str:
+    """Show the password of one package to a person.
+
+    Parameters
+    ----------
+    folder : path
+        The request folder.
+    request_id : str
+        Id of the request, or a beginning that only this one has.
+    passphrase : Secret or str
+        The folder's.
+    show : callable
+        Gets the password. It must keep it off every file, log and table.
+
+    Returns
+    -------
+    str
+        The package, relative to the folder.
+
+    Raises
+    ------
+    BundleError
+        If there is no such package, several fit, or the list lacks its password.
+    """
+    records = [r for r in read_manifest(Path(folder)).requests if r.package is not None]
+    fitting = [r for r in records if r.id == request_id] or [
+        r for r in records if request_id and r.id.startswith(request_id)
+    ]
+    if len(fitting) != 1:
+        known = ", ".join(r.id for r in (fitting or records)[:5]) or "none yet"
+        raise BundleError(
+            f'"{request_id}" fits {len(fitting)} packages of {folder}',
+            hint=f"give an id, or enough of its beginning; packaged are: {known}",
+        )
+    package = fitting[0].package
+    passwords = PasswordList(Path(folder), FolderCipher(passphrase))
+    show(passwords.of(str(package["sha256"])).reveal())
+    return str(package["file"])

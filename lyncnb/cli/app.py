@@ -11,6 +11,7 @@ import click
 from .failures import report
 from .folder import COMMANDS as FOLDER_COMMANDS
 from .help import overview, summary_of
+from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
 from .output import prepare_streams
 from .planning import COMMANDS as PLANNING_COMMANDS
@@ -23,7 +24,9 @@ class _Lyncnb(click.Group):
 
 _group = _Lyncnb("lyncnb", help=overview())
 
-for _command in (*NOTEBOOK_COMMANDS, *PLANNING_COMMANDS, *FOLDER_COMMANDS):
+_ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
+
+for _command in (*NOTEBOOK_COMMANDS, *PLANNING_COMMANDS, *_ABOUT_FOLDERS):
     _command.short_help = summary_of(_command.name or "")
     _group.add_command(_command)
 
@@ -54,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
         return report(
             error,
             as_json="--json" in arguments,
-            about_folder=bool(arguments) and arguments[0] in {c.name for c in FOLDER_COMMANDS},
+            about_folder=bool(arguments) and arguments[0] in {c.name for c in _ABOUT_FOLDERS},
         )
     return status
 

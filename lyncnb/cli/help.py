@@ -31,6 +31,9 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("request", "write keys, certification requests and the summary"),
             ("status", "say where each request stands"),
+            ("handover", "pack what goes to a CA; no key"),
+            ("receive", "match returned files to requests, compare with the plan"),
+            ("pfx", "package returned certificates with their keys for the servers"),
             ("rekey", "put the folder under another passphrase"),
             ("purge", "remove what is expired, superseded or deployed; asks first"),
         ),

@@ -126,7 +126,7 @@ def table_lines(
 
 
 def _longest_word(texts: Iterable[str]) -> int:
-    return max(display_width(word) for text in texts for word in text.split(" "))
+    return max((display_width(word) for text in texts for word in text.split(" ")), default=0)
 
 
 def _fitted(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int] | None:
@@ -209,13 +209,20 @@ def _chopped(word: str, width: int) -> list[str]:
 
 def _blocks(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[str]:
     label = max(map(display_width, columns)) + len(_GAP)
+    # Where a name fits only below its heading, all values go there.
+    below = _longest_word(cell for row in cells for cell in row) > width - label
+    indent = " " * (len(_GAP) if below else label)
     lines: list[str] = []
     for row in cells:
         for heading, cell in zip(columns, row, strict=True):
-            if cell:
-                first, *rest = wrap(cell, max(width - label, 20))
+            if not cell:
+                continue
+            first, *rest = wrap(cell, max(width - len(indent), 20))
+            if below:
+                lines += [heading, indent + first]
+            else:
                 lines.append(heading + " " * (label - display_width(heading)) + first)
-                lines.extend(" " * label + line for line in rest)
+            lines.extend(indent + line for line in rest)
         lines.append("")
     return lines[:-1]
 

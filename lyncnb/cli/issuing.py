@@ -1,0 +1,161 @@
+"""The commands between request and server: handover, receive, pfx."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from .inputs import get_passphrase, json_option, passphrase_option
+from .output import note, progress_bar, terminal_width, write, write_json
+
+if TYPE_CHECKING:
+    from ..passphrase import Secret
+
+
+@click.command("handover")
+@click.argument("folder", metavar="FOLDER")
+@click.argument("out", metavar="OUT.zip")
+@click.option(
+    "--issuer", default="", metavar="X", help="Only what goes to internal, public, or this CA."
+)
+@click.option("--site", metavar="X", help="Only requests of this site.")
+@click.option("--pool", default="", metavar="X", help="Only requests of this pool.")
+@click.option(
+    "--template", default="WebServer", show_default=True, metavar="NAME",
+    help="Name (not display name) of the AD CS certificate template.",
+)  # fmt: skip
+@json_option
+def handover_command(
+    folder: str, out: str, issuer: str, site: str | None, pool: str, template: str, as_json: bool
+) -> int:
+    """Pack what goes to a CA: requests, summary, submission commands. No key.
+
+    Exit status: 0; 3 if nothing waits for a certificate, or the folder needs attention.
+    """
+    from ..handover import handover
+
+    packed = handover(folder, out, issuer=issuer, site=site, pool=pool, template=template)
+    if as_json:
+        write_json({"format": "lyncnb-handover/1", **packed.to_document()})
+    else:
+        write(packed.to_text().rstrip("\n"))
+    return 0
+
+
+@click.command("receive")
+@click.argument("folder", metavar="FOLDER")
+@click.argument("files", metavar="FILE...", nargs=-1)
+@json_option
+def receive_command(folder: str, files: tuple[str, ...], as_json: bool) -> int:
+    """Match returned FILEs to the requests of FOLDER and compare them with the plan.
+
+    Certificates in any form, folders and zip archives; without FILE what lies in FOLDER's own
+    returned/. A private key in a returned file is reported and never copied.
+
+    Exit status: 0; 1 if something differs from the plan; 2 if a file cannot be read; 3 if the
+    folder needs attention.
+    """
+    from ..receiving import receive
+
+    issued = receive(folder, *_expanded(files), password=_pfx_password)
+    if as_json:
+        write_json(issued.to_document())
+    else:
+        write(issued.to_text().rstrip("\n"))
+    return issued.exit_status
+
+
+def _expanded(files: tuple[str, ...]) -> list[str]:
+    # Windows' own shells leave *.cer to the program.
+    if os.name != "nt":
+        return list(files)
+    return [path for name in files for path in (glob.glob(name) or [name])]
+
+
+def _pfx_password(name: str) -> Secret | None:
+    """Ask for the password of a PFX from a portal; nobody to ask is no password."""
+    from ..passphrase import Secret
+
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+    return Secret(click.prompt(f"Password of {name}", hide_input=True, default="", err=True,
+                               show_default=False))  # fmt: skip
+
+
+@click.command("pfx")
+@click.argument("folder", metavar="FOLDER")
+@click.option(
+    "--target-os", default="", metavar="OS",
+    help="Windows Server version of all servers, e.g. 2012R2, instead of each one's own.",
+)  # fmt: skip
+@click.option(
+    "--show-password", metavar="ID", help="Show the password of one package on this terminal."
+)
+@passphrase_option
+@json_option
+def pfx_command(
+    folder: str,
+    target_os: str,
+    show_password: str | None,
+    passphrase_file: str | None,
+    as_json: bool,
+) -> int:
+    """Package each returned certificate with its key and chain, for import on its servers.
+
+    The encryption is the strongest that the server's Windows imports. Each package has a password
+    of its own; they stand in one list, encrypted under the folder's passphrase.
+
+    Exit status: 0; 1 if something could not be packaged; 3 if the folder or its passphrase needs
+    attention.
+    """
+    from ..bundle import open_requests
+    from ..issued import match_certificates
+    from ..pfx import write_pfx
+
+    if show_password:
+        return _show_password(folder, show_password, passphrase_file)
+    issued = match_certificates(open_requests(folder))
+    progress, finish = progress_bar("packages")
+    try:
+        packages = write_pfx(
+            issued,
+            passphrase=get_passphrase(passphrase_file),
+            target_os=target_os,
+            progress=progress,
+        )
+    finally:
+        finish()
+    if as_json:
+        write_json(packages.to_document())
+    else:
+        write(packages.to_text())
+    return packages.exit_status
+
+
+def _show_password(folder: str, request_id: str, passphrase_file: str | None) -> int:
+    from ..errors import BundleError
+    from ..passwords import show_password
+
+    if terminal_width(sys.stdout) is None or not sys.stdin.isatty():
+        # A pipe or a log would keep it.
+        raise BundleError(
+            "a password is shown on a terminal only", hint="run this by hand, without a pipe"
+        )
+    name = show_password(folder, request_id, get_passphrase(passphrase_file), show=_once)
+    note(f"that was the password of {name}")
+    return 0
+
+
+def _once(password: str) -> None:
+    """Show a text until Enter is pressed, then take it off the screen."""
+    sys.stdout.write(f"{password}\n")
+    sys.stdout.flush()
+    click.prompt("Press Enter to hide it", default="", show_default=False, err=True)
+    sys.stdout.write("\x1b[2A\x1b[J")  # two lines up, clear what follows
+
+
+COMMANDS = (handover_command, receive_command, pfx_command)
