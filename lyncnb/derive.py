@@ -6,11 +6,10 @@ its servers only puts its own name in, by position.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import chain
 from operator import attrgetter
 
+from .bulk import no_collection
 from .errors import OptionsError, PlanError, Problem
 from .fields import DistinguishedName, SanEntry
 from .issuers import settle_issuer, target_ca
@@ -61,7 +60,7 @@ def plan_certificates(
     _check_roles(topology, rules)
     _check_options(rules, options)
     context = plan_context(topology, rules, options)
-    with _no_collection():
+    with no_collection():
         parts = [plan_pool(pool, context) for pool in topology.pools]
         return _assembled(topology, context, parts)
 
@@ -136,7 +135,7 @@ def _assembled(
         topology=topology,
         rules=context.rules,
         options=context.options,
-        certificates=tuple(certificate for part in parts for certificate in part),
+        certificates=tuple(chain.from_iterable(parts)),
         by_pool=tuple(parts),
     )
 
@@ -165,39 +164,36 @@ def _issue(recipe: Recipe, pool: Pool, context: PlanContext) -> list[PlannedCert
     """Make the certificates of one rule: one for each computer, or one for all of them."""
     rule, options = recipe.rule, context.options
     names = _PoolNames(recipe, pool)
-    subject = None if names.subject is _SERVER else _subject(names.subject, options)
-    issuer, ca = recipe.issuer, recipe.ca
+    subject = _subject(names.subject, options)
+    common = (  # the first fields of a PlannedCertificate, in its order: the rest is each one's own
+        rule.role,
+        pool.site,
+        pool.fqdn,
+        rule.usages,
+        recipe.extended_key_usage,
+        options.key,
+        options.hash,
+        _SHARED_BY[rule.issue_per],
+        rule.id,
+    )
+    groups = [pool.computers] if rule.issue_per != "computer" else list(zip(pool.computers))
     asks = any(computer.issuer for computer in pool.computers)
-    shared = rule.issue_per != "computer"
-    servers = tuple(computer.fqdn for computer in pool.computers) if shared else ()
-    target_os = options.target_os
-    if shared and not target_os:  # the package must open on the oldest system, too
-        target_os = min(computer.target_os for computer in pool.computers)
+    issuer, ca = recipe.issuer, recipe.ca
     issued = []
-    for computer in pool.computers[:1] if shared else pool.computers:
-        server = computer.fqdn
+    for computers in groups:
+        if len(computers) == 1:
+            (computer,) = computers
+            servers, oldest = (computer.fqdn,), computer.target_os
+        else:
+            servers = tuple(computer.fqdn for computer in computers)
+            oldest = min(computer.target_os for computer in computers)
+        if names.subject_is_server:
+            subject = _subject(servers[0], options)
         if asks:
-            issuer = settle_issuer(rule, pool.computers if shared else (computer,), options)
+            issuer = settle_issuer(rule, computers, options)
             ca = target_ca(rule, issuer, options)
-        issued.append(
-            PlannedCertificate(
-                role=rule.role,
-                site=pool.site,
-                pool=pool.fqdn,
-                servers=servers or (server,),
-                usages=rule.usages,
-                subject=subject or _subject(server, options),
-                subject_alt_name=names.of(server),
-                extended_key_usage=recipe.extended_key_usage,
-                issuer=issuer,
-                ca=ca,
-                key=options.key,
-                hash=options.hash,
-                shared_by=_SHARED_BY[rule.issue_per],
-                target_os=target_os or computer.target_os,
-                rule=rule.id,
-            )
-        )
+        own = (servers, subject, names.of(servers[0]), issuer, ca, options.target_os or oldest)
+        issued.append(PlannedCertificate._make((*common, *own, True)))
     return issued
 
 
@@ -209,6 +205,9 @@ class _PoolNames:
         self._pool = pool
         server = _SERVER if len(pool.computers) > 1 else pool.computers[0].fqdn
         self.subject = recipe.common_name(pool, server)
+        self.subject_is_server = self.subject is _SERVER
+        if self.subject_is_server:
+            self.subject = pool.computers[0].fqdn
         self._names = recipe.names(pool, server)
         self._entries = recipe.entries(self._names, pool, server)
         self._why: tuple[str, ...] = ()
@@ -236,21 +235,6 @@ def _subject(common_name: str, options: PlanOptions) -> DistinguishedName:
         state=options.state,
         country=options.country,
     )
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Put the garbage collector off: a plan has no cycles, and looking for some doubles its cost.
-
-    The collector runs after every few hundred new tuples and looks through all older ones again.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _publishing(rules: Rules) -> set[str]:

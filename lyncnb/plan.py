@@ -49,21 +49,23 @@ class PlannedCertificate(NamedTuple):
     to make, as much as reading the server's row.
     """
 
+    # The same for all servers of a pool …
     role: str
     site: str
     pool: str  # "" for the deployment's
-    servers: tuple[str, ...]
     usages: tuple[str, ...]
-    subject: DistinguishedName
-    subject_alt_name: tuple[SanEntry, ...]
     extended_key_usage: tuple[str, ...]
-    issuer: str  # internal | public
-    ca: str  # the target CA's name, "" if none was given
     key: KeyParameters
     hash: str
     shared_by: str  # server | pool | deployment
-    target_os: str  # the oldest of its servers
     rule: str  # id of its CertificateRule
+    # … and each certificate's own.
+    servers: tuple[str, ...]
+    subject: DistinguishedName
+    subject_alt_name: tuple[SanEntry, ...]
+    issuer: str  # internal | public
+    ca: str  # the target CA's name, "" if none was given
+    target_os: str  # the oldest of its servers
     exportable: bool = True
 
     @property
