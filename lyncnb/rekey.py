@@ -21,9 +21,12 @@ from .lock import lock
 from .manifest import Manifest, read_manifest, save_manifest
 from .outlook import timestamp
 from .passphrase import Secret, as_passphrase
+from .recovery import prove_passphrase
 from .survey import Survey, file_problems, key_sha256, refuse, take_survey
 
 _THREADS = 16
+# A list of 100,000 passwords is some 20 MB.
+_LARGEST = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +101,14 @@ def rekey(
     path, old, new = Path(folder), as_passphrase(old), as_passphrase(new)
     if old == new:
         raise PassphraseError("the new passphrase is the old one", hint="choose another one")
-    read_manifest(path)
-    take_survey(path)
+    ciphers = (FolderCipher(old), FolderCipher(new))
+    manifest, survey = read_manifest(path), take_survey(path)
+    if not manifest.rekeying:
+        # A wrong passphrase is told before even the lock's file is touched.
+        prove_passphrase(survey, manifest, ciphers[0])
     with lock(path, wait=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
-        ciphers = (FolderCipher(old), FolderCipher(new))
         targets = _targets(survey, manifest)
         waiting, left_alone = _look(survey, targets, *ciphers)
         if not manifest.rekeying:
@@ -182,7 +187,7 @@ def _kind_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
 
 def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) -> bool:
     """Whether a file is under the old passphrase (else the new); raises if under neither."""
-    data = files.read(folder / target.path)
+    data = files.read(folder / target.path, limit=_LARGEST)
     try:
         content, is_old = _open(old, data, target.path), True
     except PassphraseError as error:
@@ -218,12 +223,12 @@ def _swapped(
 
 
 def _swap(path: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
-    content = _open(old, files.read(path), name)
+    content = _open(old, files.read(path, limit=_LARGEST), name)
     is_key = name.endswith(".key")
     data = new.encrypt(content) if is_key else new.encrypt_data(content)
     temp = files.write_temp(path, data, 0o600, sync=True)
     try:
-        again = _open(new, files.read(temp), name)
+        again = _open(new, files.read(temp, limit=_LARGEST), name)
         same = keys.to_pkcs8(again) == keys.to_pkcs8(content) if is_key else again == content
         if not same:
             raise BundleError(

@@ -1,0 +1,162 @@
+"""Where each request stands on a day, and what is wrong with its files."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date
+
+import pytest
+from folder_kit import (
+    numbered,
+    plan_of,
+    quick_cipher,  # noqa: F401
+    snapshot,
+    with_extra,
+    write,
+)
+
+from lyncnb.errors import BundleError
+from lyncnb.folder import folder_status, is_expired
+from lyncnb.lock import lock
+from lyncnb.manifest import read_manifest, save_manifest
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+ISSUED = {"not_before": "2026-12-01T00:00:00Z", "not_after": "2027-02-28T23:59:59Z"}  # 90 days
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write a folder of six requests, three of them with certificates."""
+    place = tmp_path / "requests"
+    manifest = write(numbered(6), place).manifest
+    changed = [
+        record.with_issued(ISSUED, at="2026-12-01T08:00:00Z") for record in manifest.requests[:3]
+    ]
+    changed[1] = changed[1].with_package({"file": "pfx/a.pfx"}, at="2026-12-02T08:00:00Z")
+    save_manifest(place, manifest.with_records(changed))
+    return place
+
+
+def test_each_request_has_its_state(folder):
+    """Waiting, issued, packaged, retired and superseded are told apart."""
+    plan = with_extra(plan_of(*numbered(6).certificates[:5]), 4, "sip.contoso.com")
+    write(plan, folder)
+    status = folder_status(folder, today=date(2026, 12, 5))
+    states = [(item.generation, item.state, item.since[:10]) for item in status.requests]
+    assert states == [
+        (1, "issued", "2026-12-01"),
+        (1, "packaged", "2026-12-02"),
+        (1, "issued", "2026-12-01"),
+        (1, "waiting", "2026-11-24"),
+        (2, "waiting", "2026-11-24"),
+        (1, "retired", "2026-11-24"),
+        (1, "superseded", "2026-11-24"),
+    ]
+    assert status.counts() == {
+        "waiting": 2, "issued": 2, "packaged": 1, "superseded": 1, "retired": 1,
+    }  # fmt: skip
+    assert status.requests[0].days_left == 85
+    assert status.requests[3].days_left is None
+    assert not status.needs_attention
+
+
+@pytest.mark.parametrize(
+    ("today", "state"),
+    [
+        (date(2026, 12, 1), "issued"),
+        (date(2027, 1, 29), "issued"),  # 30 days and a second are left of 90
+        (date(2027, 1, 30), "expiring"),
+        (date(2027, 2, 28), "expiring"),  # valid to its last second
+        (date(2027, 3, 1), "expired"),
+    ],
+)
+def test_a_certificate_expires_by_the_share_of_its_life(folder, today, state):
+    """The last third is expiring, whatever the length; the day after the end is expired."""
+    status = folder_status(folder, today=today)
+    assert status.requests[0].state == state
+    assert status.requests[1].state == state.replace("issued", "packaged")
+    assert is_expired(ISSUED, today) is (state == "expired")
+
+
+def test_expiring_is_not_stored(folder):
+    """Looking changes nothing, and the manifest knows no day but its own."""
+    before = snapshot(folder)
+    folder_status(folder, today=date(2030, 1, 1))
+    folder_status(folder)
+    assert snapshot(folder) == before
+    assert read_manifest(folder).requests[0].state == "issued"
+
+
+def test_what_is_wrong_is_listed(folder):
+    """Missing, changed and open files are problems, each with its place."""
+    names = [item.id for item in numbered(6).certificates]
+    (folder / "csr" / f"{names[0]}.csr").unlink()
+    (folder / "keys" / f"{names[1]}.key").write_bytes(b"damaged")
+    (folder / "keys" / f"{names[2]}.key").chmod(0o644)
+    status = folder_status(folder)
+    assert [(item.file, item.message) for item in status.problems] == [
+        (f"csr/{names[0]}.csr", "is missing"),
+        (f"keys/{names[1]}.key", "is not the file that was written"),
+        (f"keys/{names[2]}.key", "can be read by others"),
+    ]
+    assert status.needs_attention
+    assert "3 files need attention" in repr(status)
+
+
+def test_a_missing_archived_key_is_listed(folder):
+    """A certificate may still come back for a superseded request."""
+    name = numbered(6).certificates[3].id
+    write(numbered(6), folder, renew=[name], reason="x")
+    (folder / "archive" / f"{name}-g1.key").unlink()
+    assert [item.file for item in folder_status(folder).problems] == [f"archive/{name}-g1.key"]
+
+
+def test_what_else_is_there_is_noted(folder):
+    """Strangers' files, a run under way and an interrupted one are told, and are no problem."""
+    (folder / "keys" / "Thumbs.db").write_bytes(b"x")
+    dry = write(numbered(7), folder, dry_run=True)
+    save_manifest(folder, dry.manifest)
+    name = numbered(7).certificates[6].id
+    (folder / "keys" / f"{name}.key").write_bytes(b"half a run")
+    (folder / "keys" / f"{name}.key").chmod(0o600)
+    with lock(folder):
+        status = folder_status(folder)
+    assert status.notes == (
+        "a run is writing the folder, or was interrupted",
+        "an interrupted run left files of 1 requests; the next run completes them",
+        "keys/Thumbs.db is not lyncnb's; it was left alone",
+    )
+    assert status.requests[6].state == "planned"
+    assert not status.needs_attention
+
+
+def test_a_status_shows_itself_as_a_table(folder):
+    """Frame, HTML, text and JSON tell the same."""
+    status = folder_status(folder, today=date(2026, 12, 5))
+    assert list(status.to_frame()["State"])[:3] == ["issued", "packaged", "issued"]
+    assert "3 waiting, 2 issued, 1 packaged" in status._repr_html_()
+    document = json.loads(json.dumps(status.to_document()))
+    assert document["counts"] == {"waiting": 3, "issued": 2, "packaged": 1}
+    assert document["requests"][0] == {
+        "id": numbered(1).certificates[0].id,
+        "generation": 1,
+        "state": "issued",
+        "role": "Mediation",
+        "servers": ["med00000.contoso.com"],
+        "usages": ["Default"],
+        "subject": "med00000.contoso.com",
+        "since": "2026-12-01T08:00:00Z",
+        "not_after": "2027-02-28T23:59:59Z",
+        "days_left": 85,
+    }
+
+
+def test_what_is_no_request_folder_is_refused(tmp_path):
+    """Without a manifest there is no status."""
+    with pytest.raises(BundleError, match="no such file"):
+        folder_status(tmp_path)
+    os.symlink(tmp_path, tmp_path / "link")
+    with pytest.raises(BundleError, match="symbolic link"):
+        folder_status(tmp_path / "link")

@@ -1,0 +1,193 @@
+"""Purge: listed first, removed only when exactly that list is confirmed."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+from folder_kit import (
+    numbered,
+    plan_of,
+    public_keys_of_keys,
+    public_keys_of_requests,
+    quick_cipher,  # noqa: F401
+    snapshot,
+    write,
+)
+
+from lyncnb.errors import BundleError
+from lyncnb.folder import folder_status
+from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.purge import purge
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+NAMES = [item.id for item in numbered(5).certificates]
+BEFORE, AFTER = date(2026, 12, 5), date(2027, 3, 1)
+ISSUED = {
+    "file": "returned/a.cer",
+    "not_before": "2026-12-01T00:00:00Z",
+    "not_after": "2027-02-28T23:59:59Z",
+}
+
+
+def issue(folder, *names):
+    """Record a certificate for some requests."""
+    manifest = read_manifest(folder)
+    save_manifest(
+        folder,
+        manifest.with_records(
+            manifest.by_id[name].with_issued(ISSUED, at="2026-12-01T00:00:00Z") for name in names
+        ),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write five requests: 0 renewed and issued, 1 renewed and waiting, 2 issued, 3 packaged."""
+    place = tmp_path / "requests"
+    write(numbered(5), place)
+    write(numbered(5), place, renew=NAMES[:2], reason="x")
+    issue(place, NAMES[0], NAMES[2], NAMES[3])
+    (place / "pfx").mkdir(mode=0o700)
+    (place / "pfx" / f"{NAMES[3]}.pfx").write_bytes(b"package")
+    manifest = read_manifest(place)
+    record = manifest.by_id[NAMES[3]]
+    save_manifest(
+        place,
+        manifest.with_record(
+            record.with_package({"file": f"pfx/{NAMES[3]}.pfx"}, at="2026-12-02T00:00:00Z")
+        ),
+    )
+    return place
+
+
+def listed(purged):
+    """Take what a list says."""
+    return [(item.id, item.generation, item.what, item.why) for item in purged.items]
+
+
+def test_only_what_nobody_needs_is_listed(folder):
+    """A superseded key stays until its successor's certificate is there."""
+    before = snapshot(folder)
+    assert listed(purge(folder, today=BEFORE)) == [
+        (NAMES[0], 1, "key and CSR", "superseded, and the new certificate is there"),
+    ]
+    assert snapshot(folder) == before
+
+
+def test_what_is_waiting_is_never_listed(folder):
+    """A request that may be with a CA is left alone, retired or not, whatever the day."""
+    write(plan_of(*numbered(5).certificates[:4]), folder)
+    purged = purge(folder, today=date(2099, 1, 1), deployed=NAMES)
+    assert NAMES[1] not in {item.id for item in purged.items}
+    assert NAMES[4] not in {item.id for item in purged.items}
+
+
+def test_a_confirmed_list_is_removed_and_logged(folder):
+    """The files go, the record of the public key stays."""
+    kept = public_keys_of_requests(folder)
+    first = purge(folder, today=BEFORE)
+    done = purge(folder, today=BEFORE, confirmed=first)
+    assert done.is_done
+    assert not list((folder / "archive").glob(f"{NAMES[0]}-g1.*"))
+    manifest = read_manifest(folder)
+    old = manifest.by_id[NAMES[0]].archived[0]
+    assert old.purged_at == "2026-12-05T00:00:00Z"
+    assert old.spki_sha256 in kept
+    assert manifest.log == (
+        {
+            "at": "2026-12-05T00:00:00Z",
+            "event": "purged",
+            "about": f"{NAMES[0]} generation 1: key and CSR, "
+            "superseded, and the new certificate is there",
+        },
+    )
+    assert listed(purge(folder, today=BEFORE)) == []
+    assert folder_status(folder).problems == ()
+    assert write(numbered(5), folder).counts() == {"kept": 5}
+    assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
+
+
+def test_what_has_expired_is_removed_and_made_anew_if_it_is_planned(folder):
+    """An expired request leaves its key; the next run with the plan makes another."""
+    first = purge(folder, today=AFTER)
+    assert [(i, w) for i, _, _, w in listed(first)] == [
+        (NAMES[0], "superseded, and the new certificate is there"),
+        (NAMES[0], "expired on 2027-02-28"),
+        (NAMES[2], "expired on 2027-02-28"),
+        (NAMES[3], "expired on 2027-02-28"),
+    ]
+    purge(folder, today=AFTER, confirmed=first.token)
+    status = folder_status(folder, today=AFTER)
+    assert [item.state for item in status.requests[:5]] == [
+        "planned", "waiting", "planned", "planned", "waiting",
+    ]  # fmt: skip
+    assert status.problems == ()
+    record = read_manifest(folder).by_id[NAMES[2]]
+    assert (record.generation, record.reasons) == (2, ("expired, and purged",))
+    assert record.archived[0].issued == ISSUED
+    assert write(numbered(5), folder).counts() == {"renewed": 3, "kept": 2}
+    assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
+
+
+def test_a_package_goes_once_it_is_deployed(folder):
+    """Only the packages of requests that are named; keys and certificates stay."""
+    first = purge(folder, today=BEFORE, deployed=[NAMES[3], NAMES[2]])
+    assert listed(first)[1:] == [(NAMES[3], 1, "package", "deployed")]
+    purge(folder, today=BEFORE, deployed=[NAMES[3], NAMES[2]], confirmed=first)
+    assert not (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
+    assert (folder / "keys" / f"{NAMES[3]}.key").exists()
+    package = read_manifest(folder).by_id[NAMES[3]].package
+    assert package["removed_at"] == "2026-12-05T00:00:00Z"
+
+
+def test_what_changed_since_it_was_listed_is_not_removed(folder):
+    """A list that is no longer the case confirms nothing."""
+    first = purge(folder, today=BEFORE)
+    issue(folder, NAMES[1])
+    before = snapshot(folder / "archive") | snapshot(folder / "keys")
+    with pytest.raises(BundleError, match="does not confirm what can be removed now"):
+        purge(folder, today=BEFORE, confirmed=first)
+    assert snapshot(folder / "archive") | snapshot(folder / "keys") == before
+
+
+def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path):
+    """An edited manifest makes purge remove nothing elsewhere."""
+    (tmp_path / "precious").write_bytes(b"x")
+    manifest = read_manifest(folder)
+    record = manifest.by_id[NAMES[3]]
+    edited = record.with_package({"file": "pfx/../../precious"}, at="x")
+    save_manifest(folder, manifest.with_record(edited))
+    assert len(purge(folder, today=BEFORE, deployed=[NAMES[3]]).items) == 1
+    assert (tmp_path / "precious").exists()
+
+
+def test_an_unknown_id_is_refused(folder):
+    """A typing error in what is deployed is told."""
+    with pytest.raises(BundleError, match='there is no request "Edge-1"'):
+        purge(folder, deployed=["Edge-1"])
+
+
+def test_left_over_keys_stay(folder):
+    """What an interrupted run left in archive/ is not removed by anybody."""
+    (folder / "archive" / f"{NAMES[4]}-orphan-01234567.key").write_bytes(b"x")
+    first = purge(folder, today=AFTER)
+    purge(folder, today=AFTER, confirmed=first)
+    assert (folder / "archive" / f"{NAMES[4]}-orphan-01234567.key").exists()
+
+
+def test_a_list_shows_itself_as_a_table(folder):
+    """Frame, HTML, text and JSON tell the same."""
+    first = purge(folder, today=BEFORE)
+    assert list(first.to_frame()["Request"]) == [NAMES[0]]
+    assert f"confirm with {first.token}" in first._repr_html_()
+    assert repr(first).splitlines()[1].startswith(f"{NAMES[0]} generation 1: key and CSR")
+    document = json.loads(json.dumps(first.to_document()))
+    assert (document["done"], document["token"]) == (False, first.token)
+    assert document["items"][0]["files"] == [
+        f"archive/{NAMES[0]}-g1.csr", f"archive/{NAMES[0]}-g1.key",
+    ]  # fmt: skip
+    purge(folder, today=BEFORE, confirmed=first)
+    assert repr(purge(folder, today=BEFORE)) == f"{folder}: nothing to remove"

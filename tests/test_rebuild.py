@@ -1,0 +1,214 @@
+"""A manifest from keys and CSRs, and the deep check of a folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+from folder_kit import (
+    PASSPHRASE,
+    TODAY,
+    assert_complete,
+    numbered,
+    public_keys_of_keys,
+    public_keys_of_requests,
+    quick_cipher,  # noqa: F401
+    snapshot,
+    with_extra,
+    write,
+)
+
+from lyncnb.cipher import FolderCipher
+from lyncnb.errors import BundleError, PassphraseError
+from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.rebuild import rebuild_manifest
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write a folder with a superseded generation."""
+    place, plan = tmp_path / "requests", numbered(3)
+    write(plan, place)
+    write(plan, place, renew=[plan.certificates[0].id], reason="x")
+    return place
+
+
+def rebuild(folder, **arguments):
+    """Rebuild on the day of the other tests."""
+    return rebuild_manifest(folder, PASSPHRASE, today=TODAY, **arguments)
+
+
+def keys_of(folder):
+    """Take the names, modes and bytes of all keys and CSRs."""
+    return {
+        path: facts for path, facts in snapshot(folder).items() if path.endswith((".key", ".csr"))
+    }
+
+
+def test_a_sound_folder_stays_as_it_is(folder):
+    """The deep check of a folder that is in order changes nothing."""
+    before = {k: v for k, v in snapshot(folder).items() if k != str(folder)}
+    bundle = rebuild(folder)
+    assert (bundle.changes, bundle.notes) == ((), ())
+    assert {k: v for k, v in snapshot(folder).items() if k != str(folder)} == before
+
+
+def test_a_lost_manifest_is_made_from_keys_and_csrs(folder):
+    """Every pair is on record again, and the next run keeps it and fills in the rest."""
+    plan, old = numbered(3), read_manifest(folder)
+    before = keys_of(folder)
+    (folder / "manifest.json").unlink()
+    bundle = rebuild(folder)
+    assert bundle.counts() == {"adopted": 3}
+    assert keys_of(folder) == before
+    for record in bundle.requests:
+        was = old.by_id[record.id]
+        for name in ("generation", "state", "csr_sha256", "spki_sha256", "key_sha256", "files"):
+            assert getattr(record, name) == getattr(was, name), name
+        assert record.plan["san"] == was.plan["san"]
+    name = plan.certificates[0].id
+    assert bundle.manifest.by_id[name].archived[0].spki_sha256 == (
+        old.by_id[name].archived[0].spki_sha256
+    )
+    assert bundle.manifest.log[0]["event"] == "rebuilt"
+    kept = write(plan, folder)
+    assert kept.counts() == {"kept": 3}
+    assert [r.plan for r in kept.requests] == [r.plan for r in old.requests]
+    assert keys_of(folder) == before
+
+
+@pytest.mark.parametrize("data", [b"{", b"not json at all", b'{"format": "lyncnb-requests/1"}'])
+def test_a_damaged_manifest_is_kept_beside_the_new_one(folder, data):
+    """What it can still tell is in archive/."""
+    (folder / "manifest.json").write_bytes(data)
+    rebuild(folder)
+    assert [p.read_bytes() for p in (folder / "archive").glob("manifest-*.json")] == [data]
+    assert write(numbered(3), folder).counts() == {"kept": 3}
+
+
+def test_a_newer_manifest_is_not_replaced(folder):
+    """A later lyncnb knows more than the files do."""
+    data = b'{"format": "lyncnb-requests/7"}'
+    (folder / "manifest.json").write_bytes(data)
+    with pytest.raises(BundleError, match="is newer than this lyncnb"):
+        rebuild(folder)
+    assert (folder / "manifest.json").read_bytes() == data
+
+
+def test_a_file_in_the_way_is_adopted(folder):
+    """A pair that a restored, older manifest does not know is taken on record."""
+    old = read_manifest(folder)
+    plan = numbered(4)
+    write(plan, folder)
+    save_manifest(folder, old)
+    with pytest.raises(BundleError, match="needs attention"):
+        write(plan, folder)
+    assert rebuild(folder).counts() == {"adopted": 1}
+    assert write(plan, folder).counts() == {"kept": 4}
+
+
+def test_an_older_manifest_is_put_right(folder):
+    """Where a request was renewed since, the files decide; nothing is lost."""
+    plan, old = numbered(3), read_manifest(folder)
+    changed = with_extra(plan, 1, "sip.contoso.com")
+    write(changed, folder)
+    seen = public_keys_of_requests(folder)
+    save_manifest(folder, old)
+    assert rebuild(folder).counts() == {"adopted": 1}
+    assert write(changed, folder).counts() == {"kept": 3}
+    assert_complete(folder, changed, seen)
+
+
+def test_a_key_whose_csr_is_gone_stays_findable(folder):
+    """Its CSR may be with a CA: the key becomes a superseded generation under its hash."""
+    plan, old = numbered(3), read_manifest(folder)
+    record = old.requests[1]
+    save_manifest(folder, old.with_record(record.with_issued({"file": "a"}, at="x")))
+    (folder / "csr" / f"{record.id}.csr").unlink()
+    bundle = rebuild(folder)
+    moved = bundle.manifest.by_id[record.id]
+    assert (moved.generation, moved.is_written) == (2, False)
+    assert moved.archived[0].spki_sha256 == record.spki_sha256
+    assert moved.archived[0].issued == {"file": "a"}
+    assert moved.archived[0].plan == record.plan
+    assert (folder / "archive" / f"{record.id}-g1.key").exists()
+    assert write(plan, folder).counts() == {"kept": 2, "renewed": 1}
+    assert record.spki_sha256 in public_keys_of_keys(folder)
+
+
+def test_what_cannot_be_used_is_left_alone_and_named(folder):
+    """A damaged key, a CSR without key, and files of others stay where they are."""
+    names = [item.id for item in numbered(3).certificates]
+    (folder / "keys" / f"{names[0]}.key").write_bytes(b"damaged")
+    (folder / "keys" / f"{names[1]}.key").unlink()
+    (folder / "keys" / "other.key").write_bytes(b"x")
+    (folder / "manifest.json").unlink()
+    bundle = rebuild(folder)
+    assert [record.id for record in bundle.requests if record.is_written] == [names[2]]
+    assert len(bundle.notes) == 2
+    assert f"keys/{names[0]}.key is no PEM file; it was left alone" in bundle.notes[0]
+    assert bundle.notes[1] == f"csr/{names[1]}.csr has no key; it was left alone"
+    assert (folder / "keys" / "other.key").read_bytes() == b"x"
+
+
+def test_keys_that_changed_places_are_found(folder):
+    """Both open, and neither is the key of its CSR."""
+    one, two = sorted((folder / "keys").iterdir())[:2]
+    swap = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(swap)
+    notes = rebuild(folder).notes
+    assert len(notes) == 2
+    assert all("is not the key of csr/" in note for note in notes)
+
+
+def test_a_wrong_passphrase_changes_nothing(folder):
+    """It must open at least one key."""
+    (folder / "manifest.json").unlink()
+    before = keys_of(folder)
+    with pytest.raises(PassphraseError):
+        rebuild_manifest(folder, "another passphrase")
+    assert keys_of(folder) == before
+    assert not (folder / "manifest.json").exists()
+
+
+def test_a_folder_without_keys_is_refused(tmp_path):
+    """There is nothing to make a manifest of."""
+    with pytest.raises(BundleError, match="holds no keys and no CSRs"):
+        rebuild(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_change_of_passphrase_comes_first(folder):
+    """With two passphrases in the folder, rekey must finish."""
+    manifest = read_manifest(folder)
+    save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
+    with pytest.raises(BundleError, match="change of passphrase"):
+        rebuild(folder)
+
+
+def test_what_a_run_announced_is_left_to_the_next_run(folder):
+    """A lone key of an interrupted run is settled by it, not by a rebuild."""
+    plan = numbered(4)
+    save_manifest(folder, write(plan, folder, dry_run=True).manifest)
+    name = plan.certificates[3].id
+    cipher = FolderCipher(PASSPHRASE)
+    key = cipher.decrypt(next((folder / "keys").iterdir()).read_bytes())
+    path = folder / "keys" / f"{name}.key"
+    path.write_bytes(cipher.encrypt(key))
+    path.chmod(0o600)
+    assert rebuild(folder).changes == ()
+    assert path.exists()
+    assert write(plan, folder).counts() == {"archived": 1, "kept": 3, "created": 1}
+
+
+def test_certificates_in_returned_are_to_be_matched_again(folder):
+    """A rebuilt record knows no certificate; the note names the command."""
+    (folder / "returned").mkdir()
+    (folder / "returned" / "a.cer").write_bytes(b"x")
+    (folder / "manifest.json").unlink()
+    assert rebuild(folder).notes[-1].endswith("lyncnb receive FOLDER")
+    assert os.listdir(folder / "returned") == ["a.cer"]

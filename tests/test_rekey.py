@@ -1,0 +1,188 @@
+"""Another passphrase for the whole folder, at every moment openable."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+from folder_kit import (
+    PASSPHRASE,
+    assert_complete,
+    assert_private,
+    numbered,
+    public_keys_of_keys,
+    public_keys_of_requests,
+    quick_cipher,  # noqa: F401
+    snapshot,
+    write,
+)
+
+from lyncnb import system
+from lyncnb.cipher import FolderCipher
+from lyncnb.errors import BundleError, PassphraseError
+from lyncnb.folder import folder_status
+from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.rekey import rekey
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+NEW = "wrong mule capacitor"
+LIST = "pfx/passwords.enc"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write a folder with an archived generation, a list of passwords and strangers' files."""
+    place, plan = tmp_path / "requests", numbered(4)
+    write(plan, place)
+    write(plan, place, renew=[plan.certificates[0].id], reason="x")
+    (place / "pfx").mkdir(mode=0o700)
+    (place / LIST).write_bytes(FolderCipher(PASSPHRASE).encrypt_data(b"a,secret"))
+    (place / LIST).chmod(0o600)
+    save_manifest(place, read_manifest(place).with_encrypted(LIST))
+    return place
+
+
+def test_every_file_is_under_the_new_passphrase(folder):
+    """Keys, archive and lists open with the new one only, and are the same keys."""
+    plan, before = numbered(4), public_keys_of_keys(folder)
+    told = []
+    done = rekey(folder, PASSPHRASE, NEW, progress=lambda *step: told.append(step))
+    assert (done.changed, done.already, done.left_alone) == (6, 0, ())
+    assert told == [(number, 6) for number in range(1, 7)]
+    assert public_keys_of_keys(folder, NEW) == before
+    assert FolderCipher(NEW).decrypt_data((folder / LIST).read_bytes()) == b"a,secret"
+    assert folder_status(folder).problems == ()
+    with pytest.raises(PassphraseError):
+        write(plan, folder)
+    after = snapshot(folder)
+    assert write(plan, folder, passphrase=NEW).counts() == {"kept": 4}
+    assert snapshot(folder) == after
+    assert_private(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("another passphrase", NEW, "not the passphrase of this key"),
+        (PASSPHRASE, PASSPHRASE, "the new passphrase is the old one"),
+        (PASSPHRASE, "short", "at least 12"),
+    ],
+)
+def test_a_wrong_passphrase_changes_nothing(folder, old, new, message):
+    """Every file is opened before the first is touched."""
+    before = snapshot(folder)
+    with pytest.raises(PassphraseError, match=message):
+        rekey(folder, old, new)
+    assert snapshot(folder) == before
+
+
+def test_a_key_that_does_not_open_stops_it(folder):
+    """A damaged key of the folder is named, and no other file is touched."""
+    name = numbered(4).certificates[2].id
+    (folder / "keys" / f"{name}.key").write_bytes(b"damaged")
+    keys = snapshot(folder / "keys")
+    with pytest.raises(BundleError, match="needs attention") as caught:
+        rekey(folder, PASSPHRASE, NEW)
+    assert f"keys/{name}.key" in str(caught.value)
+    assert snapshot(folder / "keys") == keys
+    assert read_manifest(folder).rekeying == ""
+
+
+def test_a_key_that_is_not_its_records_stops_it(folder):
+    """A sound key under another request's name is not taken for it."""
+    one, two = sorted((folder / "keys").iterdir())[:2]
+    one.write_bytes(two.read_bytes())
+    with pytest.raises(BundleError, match="needs attention") as caught:
+        rekey(folder, PASSPHRASE, NEW)
+    assert "is not the key that its record names" in str(caught.value)
+
+
+def test_strangers_files_are_left_alone_and_named(folder):
+    """A key file of somebody else stays as it is."""
+    other = FolderCipher("somebody else's own").encrypt_data(b"x")
+    (folder / "keys" / "other.key").write_bytes(other)
+    (folder / "keys" / "other.key").chmod(0o600)
+    done = rekey(folder, PASSPHRASE, NEW)
+    assert done.left_alone == ("keys/other.key",)
+    assert (folder / "keys" / "other.key").read_bytes() == other
+
+
+@pytest.mark.parametrize("done", range(7))
+def test_an_interrupted_change_is_seen_and_completed(folder, done, monkeypatch):
+    """Stopped after any number of files, nothing else writes, and the same call completes."""
+    plan, before = numbered(4), public_keys_of_keys(folder)
+    real, count = os.replace, iter(range(100))
+
+    def stop(source, target):
+        # The manifest's announcement and the lock's note come first.
+        if next(count) >= done + 2:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            rekey(folder, PASSPHRASE, NEW)
+    assert read_manifest(folder).rekeying
+    assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before
+    for passphrase in (PASSPHRASE, NEW):
+        with pytest.raises(BundleError, match="change of passphrase"):
+            write(plan, folder, passphrase=passphrase)
+    assert "not finished" in folder_status(folder).notes[-1]
+    finished = rekey(folder, PASSPHRASE, NEW)
+    assert finished.changed + finished.already == 6
+    assert public_keys_of_keys(folder, NEW) == before
+    assert write(plan, folder, passphrase=NEW).counts() == {"kept": 4}
+    assert public_keys_of_requests(folder) <= before
+
+
+def test_an_interrupted_change_needs_the_same_two_passphrases(folder):
+    """With a third one nothing is changed, and the message names the files."""
+    manifest = read_manifest(folder)
+    save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
+    key = sorted((folder / "keys").iterdir())[0]
+    key.write_bytes(FolderCipher(NEW).encrypt(FolderCipher(PASSPHRASE).decrypt(key.read_bytes())))
+    with pytest.raises(BundleError, match="needs attention"):
+        rekey(folder, PASSPHRASE, "a third passphrase")
+    assert rekey(folder, PASSPHRASE, NEW).already == 1
+
+
+def test_a_run_that_was_interrupted_before_can_be_completed_after(folder):
+    """Keys whose CSR is missing are encrypted anew as well, and the next run settles them."""
+    plan = numbered(5)
+    dry = write(plan, folder, dry_run=True)
+    save_manifest(folder, dry.manifest)
+    lone = folder / "keys" / f"{plan.certificates[4].id}.key"
+    key = FolderCipher(PASSPHRASE).decrypt(next((folder / "keys").iterdir()).read_bytes())
+    lone.write_bytes(FolderCipher(PASSPHRASE).encrypt(key))
+    lone.chmod(0o600)
+    assert rekey(folder, PASSPHRASE, NEW).changed == 7
+    assert write(plan, folder, passphrase=NEW).counts() == {
+        "archived": 1, "kept": 4, "created": 1,
+    }  # fmt: skip
+    assert public_keys_of_requests(folder) <= public_keys_of_keys(folder, NEW)
+
+
+def test_the_result_tells_itself(folder):
+    """Text and JSON say how many files were changed."""
+    done = rekey(folder, PASSPHRASE, NEW)
+    assert repr(done) == f"6 files of {folder} are under the new passphrase now"
+    assert json.loads(json.dumps(done.to_document()))["changed"] == 6
+
+
+def test_a_folder_without_a_manifest_is_refused(tmp_path):
+    """Nothing is locked or made in a folder that is none."""
+    with pytest.raises(BundleError, match="no such file"):
+        rekey(tmp_path, PASSPHRASE, NEW)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_folder_is_complete_after_it(folder):
+    """The promise holds under the new passphrase."""
+    plan = numbered(4)
+    rekey(folder, PASSPHRASE, NEW)
+    rekey(folder, NEW, PASSPHRASE)
+    assert_complete(folder, plan)
