@@ -1,0 +1,115 @@
+"""Worker processes of our own: they make pairs, know no passphrase and leave no trace."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from planned import planned
+
+from lyncnb import keys, passphrase
+from lyncnb.children import Children
+from lyncnb.cipher import FolderCipher
+from lyncnb.content import content_of
+from lyncnb.csr import parse_request
+from lyncnb.errors import BundleError, PlanError
+
+CIPHER = FolderCipher("correct horse battery", rounds=1000)
+ONE = content_of(planned("sip.contoso.com", algorithm="ECDSA"))
+
+
+def test_children_make_pairs_that_belong_together():
+    """Each pair of each task: key and request match, and the planner's passphrase opens it."""
+    tasks = [
+        [(f"Edge-{number}", ONE) for number in range(start, start + 5)] for start in (0, 5, 10)
+    ]
+    with Children(2, CIPHER.derived) as children:
+        futures = [children.submit(task) for task in tasks]
+        pairs = [pair for future in futures for pair in future.result()]
+    assert [pair.id for pair in pairs] == [f"Edge-{number}" for number in range(15)]
+    assert len({pair.spki_sha256 for pair in pairs}) == 15
+    for pair in pairs:
+        request = parse_request(pair.csr_pem)
+        assert keys.public_matches(CIPHER.decrypt(pair.key_pem), request.public_key)
+        assert request.content == ONE
+
+
+def test_what_cannot_be_made_is_told(tmp_path):
+    """A plan's error in a child is the same error here, and the child goes on."""
+    bad = content_of(planned("a.contoso.com", algorithm="ECDSA", hash="sha1"))
+    with Children(1, CIPHER.derived) as children:
+        failed = children.submit([("Edge-1", bad)])
+        with pytest.raises(PlanError, match="cannot be signed with sha1") as caught:
+            failed.result()
+        assert "sha256" in caught.value.hint
+        assert len(children.submit([("Edge-2", ONE)]).result()) == 1
+
+
+def test_a_child_that_dies_is_told():
+    """A killed child is an error with a hint, not a wait without end."""
+    with Children(1, CIPHER.derived) as children:
+        children.submit([("Edge-1", ONE)]).result()
+        children._all[0].kill()
+        with pytest.raises(BundleError, match="a worker process ended too soon") as caught:
+            children.submit([("Edge-2", ONE)]).result()
+        assert "run the same again" in caught.value.hint
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
+def test_a_child_does_not_get_the_passphrase(monkeypatch):
+    """Neither its environment nor its arguments hold it, even if nobody has read it yet."""
+    monkeypatch.setenv(passphrase.VARIABLE, "correct horse battery")
+    with Children(1, CIPHER.derived) as children:
+        children.submit([("Edge-1", ONE)]).result()
+        process = Path("/proc") / str(children._all[0].pid)
+        seen = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+    assert b"horse" not in seen
+    assert b"PYTHONPATH=" in seen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="asks for a process by its number")
+def test_no_child_stays():
+    """When the block ends, so have the processes."""
+    with Children(2, CIPHER.derived) as children:
+        for future in [children.submit([("Edge-1", ONE)]) for _ in range(4)]:
+            future.result()
+    assert all(child.returncode == 0 for child in children._all)
+
+
+UNGUARDED = """
+    import sys
+    sys.path.insert(0, "tests")
+    from planned import planned
+    from lyncnb import cipher, export
+    print("script runs")
+    items = [(str(n), planned("sip.contoso.com", algorithm="ECDSA")) for n in range(2001)]
+    done = export.run(
+        items,
+        cipher.FolderCipher("correct horse battery", rounds=1000),
+        store=lambda pair: None,
+        workers=2,
+    )
+    print(done)
+"""
+
+
+def test_a_script_without_main_guard_is_run_once(tmp_path, repository):
+    """Processes do not run the planner's script again, as multiprocessing's would."""
+    script = tmp_path / "planner.py"
+    script.write_text(textwrap.dedent(UNGUARDED), "utf-8")
+    # A file beside the script with a module's name must not be picked up by the children.
+    (tmp_path / "elsewhere").mkdir()
+    found = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert found.stderr == ""
+    assert found.stdout == "script runs\nExported(done=2001, cancelled=False)\n"

@@ -1,0 +1,334 @@
+"""Every way of making pairs stores each one once, can be stopped, and says how far it is."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import tracemalloc
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+import pytest
+from planned import planned
+
+from lyncnb import export, keys
+from lyncnb.cipher import FolderCipher
+from lyncnb.content import content_of
+from lyncnb.csr import parse_request
+from lyncnb.errors import BundleError, PlanError
+from lyncnb.export import Exported, Progress, estimate, run
+
+WORDS = "correct horse battery"
+CIPHER = FolderCipher(WORDS, rounds=1000)
+
+
+def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, object]]:
+    """Give that many planned certificates with ids."""
+    return [
+        (f"{algorithm}-{n}", planned(f"s{n}.contoso.com", algorithm=algorithm, **fields))
+        for n in range(count)
+    ]
+
+
+class Stored(list):
+    """What was stored, by whichever thread."""
+
+    def __init__(self):
+        super().__init__()
+        self.threads: set[str] = set()
+
+    def __call__(self, pair) -> None:
+        """Keep a pair, and the name of the thread that brought it."""
+        self.append(pair)
+        self.threads.add(threading.current_thread().name)
+
+
+def assert_pairs(stored, work) -> None:
+    """Check that each item has one pair, whose key, request and plan belong together."""
+    plans = dict(work)
+    assert sorted(pair.id for pair in stored) == sorted(plans)
+    assert len({pair.spki_sha256 for pair in stored}) == len(work)
+    for pair in stored:
+        request = parse_request(pair.csr_pem)
+        assert request.content == content_of(plans[pair.id])
+        assert request.signature_verifies() is True
+        assert keys.public_matches(CIPHER.decrypt(pair.key_pem), request.public_key)
+
+
+@pytest.fixture
+def stored() -> Stored:
+    """Give an empty store."""
+    return Stored()
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """Use processes from the fifth ECDSA pair on, three pairs a task."""
+    monkeypatch.setattr(export, "_LOOP_AT_MOST", 4)
+    monkeypatch.setattr(export, "_CHUNK", 3)
+
+
+def test_rsa_is_made_by_threads(stored):
+    """RSA pairs are stored in the threads that made them, as wide as asked."""
+    work = items(6, "RSA")
+    assert run(work, CIPHER, store=stored, workers=2) == Exported(6, False)
+    assert_pairs(stored, work)
+    assert stored.threads == {"lyncnb-rsa_0", "lyncnb-rsa_1"}
+
+
+def test_ecdsa_is_made_in_a_loop(stored):
+    """A few ECDSA pairs are made and stored in the calling thread."""
+    work = items(20) + items(2, "RSA")
+    assert run(work, CIPHER, store=stored, workers=2) == Exported(22, False)
+    assert_pairs(stored, work)
+    assert threading.current_thread().name in stored.threads
+
+
+def test_many_ecdsa_are_made_by_processes(stored, processes):
+    """Processes make them, the calling thread stores them; the last task may be short."""
+    work = items(20)
+    assert run(work, CIPHER, store=stored, workers=2) == Exported(20, False)
+    assert_pairs(stored, work)
+    assert stored.threads == {threading.current_thread().name}
+
+
+def test_every_curve_and_size_can_be_planned(stored):
+    """All kinds of keys but RSA 4096, which differs in time alone."""
+    work = items(1, "RSA", bits=3072)
+    work += [
+        (f"P-{bits}", planned("a.contoso.com", algorithm="ECDSA", bits=bits))
+        for bits in (256, 384, 521)
+    ]
+    run(work, CIPHER, store=stored)
+    assert_pairs(stored, work)
+
+
+def test_nothing_to_do_is_done():
+    """Without items nothing is called."""
+    assert run([], CIPHER, store=None, progress=None) == Exported(0, False)
+
+
+def test_progress_counts_to_the_end(stored):
+    """After each pair: how many of how many, a rate, and a time left that ends at zero."""
+    told: list[Progress] = []
+    run(items(5) + items(2, "RSA"), CIPHER, store=stored, progress=told.append)
+    assert [(step.done, step.total) for step in told] == [(n, 7) for n in range(1, 8)]
+    assert all(step.rate > 0 for step in told)
+    assert told[-1].seconds_left == pytest.approx(0, abs=1e-6)
+    # Two RSA keys are two hundred times the work of five ECDSA keys, and come first.
+    assert told[0].seconds_left > told[1].seconds_left
+
+
+@pytest.mark.parametrize(
+    ("count", "fields", "workers", "seconds"),
+    [
+        (40, {}, 2, 1.0),  # count / (20 x cores)
+        (20, {}, 1, 1.0),
+        (20, {"bits": 3072}, 1, 3.3),
+        (20, {"bits": 4096}, 1, 9.5),
+        (2000, {"algorithm": "ECDSA"}, 1, 1.0),
+    ],
+)
+def test_time_is_estimated_before_starting(count, fields, workers, seconds):
+    """By number, kind of key and cores, without making any key."""
+    plans = [planned("a.contoso.com", **fields)] * count
+    assert estimate(plans, workers=workers) == pytest.approx(seconds)
+
+
+def test_as_many_threads_as_cores_by_default():
+    """The width is the number of cores that this process may use, one at least."""
+    assert export.cores() >= 1
+    assert estimate([planned("a.contoso.com")]) == pytest.approx(0.05 / export.cores())
+
+
+def ways():
+    """Give each way of running, with what starts it."""
+    return {
+        "threads": (items(12, "RSA"), {"workers": 2}),
+        "loop": (items(12), {}),
+        "processes": (items(60), {"workers": 2}),
+        "executor": (items(12), {"executor": ThreadPoolExecutor(2), "workers": 2}),
+    }
+
+
+@pytest.mark.parametrize("way", ways())
+def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
+    """After the second pair nothing new is begun; what was counted is stored and whole."""
+    if way == "processes":
+        monkeypatch.setattr(export, "_LOOP_AT_MOST", 4)
+        monkeypatch.setattr(export, "_CHUNK", 3)
+    work, options = ways()[way]
+    cancel = threading.Event()
+
+    def progress(step: Progress) -> None:
+        if step.done == 2:
+            cancel.set()
+
+    result = run(work, CIPHER, store=stored, progress=progress, cancel=cancel, **options)
+    assert result == Exported(len(stored), True)
+    assert 2 <= len(stored) < len(work)
+    assert_pairs(stored, [item for item in work if item[0] in {pair.id for pair in stored}])
+
+
+@pytest.mark.parametrize("way", ways())
+def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
+    """Ctrl-C comes through at once; pairs under way in threads are still stored whole."""
+    work, options = ways()[way]
+
+    def progress(step: Progress) -> None:
+        if step.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(work, CIPHER, store=stored, progress=progress, **options)
+    assert 2 <= len(stored) < len(work)
+    assert_pairs(stored, [item for item in work if item[0] in {pair.id for pair in stored}])
+
+
+@pytest.mark.parametrize("way", ways())
+def test_a_store_that_fails_ends_the_run(way):
+    """What the caller's store raises is raised, not swallowed, and few pairs are made after it."""
+    work, options = ways()[way]
+    calls = []
+
+    def store(pair) -> None:
+        calls.append(pair)
+        raise BundleError("the disk is full", hint="free some space")
+
+    with pytest.raises(BundleError, match="the disk is full"):
+        run(work, CIPHER, store=store, **options)
+    assert len(calls) <= 4
+
+
+@pytest.mark.parametrize("way", ways())
+def test_a_request_that_cannot_be_made_is_the_plans_error(way, stored):
+    """A wrong plan is a PlanError by every way, also from another machine."""
+    work, options = ways()[way]
+    algorithm = work[0][1].key.algorithm
+    bad = [("bad", planned("a.contoso.com", algorithm=algorithm, hash="sha1"))]
+    with pytest.raises(PlanError, match="cannot be signed with sha1"):
+        run(bad + work[:5], CIPHER, store=stored, **options)
+
+
+class Courier(Executor):
+    """An executor that sees everything that leaves and returns, as a network would."""
+
+    def __init__(self, change=lambda answer: answer):
+        self.sent: list[bytes] = []
+        self.returned: list[bytes] = []
+        self.under_way = self.most = 0
+        self._change = change
+
+    def submit(self, function, /, *arguments, **keywords):
+        """Send a call to a worker that answers a hundredth of a second later."""
+        call = pickle.dumps((function, arguments, keywords))
+        self.sent.append(call)
+        future: Future = Future()
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        future.add_done_callback(self._arrived)
+        threading.Timer(0.01, self._work, (future, call)).start()
+        return future
+
+    def _work(self, future: Future, call: bytes) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        function, arguments, keywords = pickle.loads(call)
+        answer = self._change(function(*arguments, **keywords))
+        self.returned.append(pickle.dumps(answer))
+        future.set_result(answer)
+
+    def _arrived(self, _: Future) -> None:
+        self.under_way -= 1
+
+
+def test_no_secret_leaves_and_no_key_returns_in_the_clear(stored):
+    """All that travels is searched for passphrase, derived key and each private key."""
+    work, courier = items(10) + items(2, "RSA"), Courier()
+    assert run(work, CIPHER, store=stored, executor=courier, workers=5) == Exported(12, False)
+    assert_pairs(stored, work)
+    travelled = b"".join(courier.sent + courier.returned)
+    assert len(courier.sent) == len(courier.returned) == 12
+    secrets = [WORDS.encode(), CIPHER.derived.key]
+    for pair in stored:
+        key = CIPHER.decrypt(pair.key_pem)
+        numbers = key.private_numbers()
+        private = numbers.private_value if hasattr(numbers, "private_value") else numbers.p
+        secrets += [keys.to_pkcs8(key), private.to_bytes(-(-private.bit_length() // 8), "big")]
+    assert [secret for secret in secrets if secret in travelled] == []
+
+
+def test_no_more_is_under_way_than_asked(stored):
+    """Only so many tasks are with the workers at any time, however many there are."""
+    courier = Courier()
+    run(items(40), CIPHER, store=stored, executor=courier, workers=3)
+    assert (courier.most, len(stored)) == (3, 40)
+
+
+def bent(der: bytes) -> bytes:
+    """Change the last bit of a request, which is one of its signature."""
+    return der[:-1] + bytes([der[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda answer: (answer[1], answer[0]), "no certification request"),
+        (lambda answer: None, "a NoneType instead of a key and a request"),
+        (lambda answer: (answer[0], bent(answer[1])), "signature does not verify"),
+        (lambda answer: (bytes(len(answer[0])), answer[1]), "cannot be opened"),
+    ],
+)
+def test_a_worker_that_sends_what_is_wrong_stops_the_run(stored, change, message):
+    """Nothing wrong is stored; the error names the request."""
+    with pytest.raises(BundleError, match=message) as caught:
+        run(items(1), CIPHER, store=stored, executor=Courier(change))
+    assert "ECDSA-0" in caught.value.message
+    assert stored == []
+
+
+def test_a_worker_that_breaks_is_told_with_what_it_said(stored):
+    """An error on a worker, e.g. a missing package, comes with its name and a hint."""
+
+    def lacks(_answer):
+        raise ModuleNotFoundError("No module named 'lyncnb'")
+
+    class Broken(ThreadPoolExecutor):
+        def submit(self, function, /, *arguments, **keywords):
+            return super().submit(lacks, None)
+
+    what = "ECDSA-0: ModuleNotFoundError: No module"
+    with Broken(1) as executor, pytest.raises(BundleError, match=what) as caught:
+        run(items(3), CIPHER, store=stored, executor=executor)
+    assert "every worker needs the same lyncnb" in caught.value.hint
+
+
+def test_memory_does_not_grow_with_the_number_of_pairs():
+    """Four times as many pairs, stored elsewhere, need no more memory at the peak."""
+    peaks = []
+    for count in (200, 800):
+        work = items(count)
+        tracemalloc.start()
+        run(work, CIPHER, store=lambda pair: None)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000
+
+
+def test_dask_workers_make_sealed_pairs(stored):
+    """A cluster of two processes over TLS: pairs are checked and encrypted here."""
+    distributed = pytest.importorskip("distributed")
+    work = items(4, "RSA") + items(8)
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            security=distributed.Security.temporary(),
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert cluster.scheduler_address.startswith("tls://")
+        result = run(work, CIPHER, store=stored, executor=client.get_executor(), workers=4)
+    assert result == Exported(12, False)
+    assert_pairs(stored, work)

@@ -1,0 +1,82 @@
+"""A finished pair belongs together; what a worker sends is believed only when it does."""
+
+from __future__ import annotations
+
+import pytest
+from planned import planned
+
+from lyncnb import keys
+from lyncnb.cipher import FolderCipher
+from lyncnb.content import content_of
+from lyncnb.csr import build_request, parse_request
+from lyncnb.errors import BundleError
+from lyncnb.pairs import make_pair, make_sealed, open_sealed
+from lyncnb.sealing import RunKey, seal
+
+CIPHER = FolderCipher("correct horse battery", rounds=1000)
+RUN = RunKey()
+CONTENT = content_of(planned("sip.contoso.com", algorithm="ECDSA"))
+OTHER = content_of(planned("sip.fabrikam.com", algorithm="ECDSA"))
+
+
+def opened(answer: object):
+    """Open an answer as if it were for the planned request."""
+    return open_sealed("Edge-1", CONTENT, answer, run_key=RUN, cipher=CIPHER)
+
+
+def test_a_pair_belongs_together():
+    """The key in the file is the request's, and the request is the planned one."""
+    pair = make_pair("Edge-1", CONTENT, CIPHER)
+    key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
+    assert keys.public_matches(key, request.public_key)
+    assert request.content == CONTENT
+    assert (pair.id, pair.spki_sha256) == ("Edge-1", keys.spki_sha256(key))
+    assert pair.csr_sha256 == request.csr_sha256
+
+
+def test_a_sealed_pair_becomes_the_same():
+    """What was made elsewhere ends as an encrypted key and its request."""
+    pair = opened(make_sealed("Edge-1", CONTENT, RUN.public))
+    key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
+    assert keys.public_matches(key, request.public_key)
+    assert (request.content, request.signature_verifies()) == (CONTENT, True)
+    assert pair.spki_sha256 == keys.spki_sha256(key)
+
+
+def sealed_key(key: keys.PrivateKey) -> bytes:
+    return seal(keys.to_pkcs8(key), public=RUN.public, about="Edge-1")
+
+
+def wrong_answers():
+    """Give what a faulty or hostile worker might send, and what is said of it."""
+    key, another = (keys.generate_key(CONTENT.key) for _ in "12")
+    der = build_request(CONTENT, key).der
+    tampered = der[:-1] + bytes([der[-1] ^ 1])
+    own_name = build_request(OTHER, key).der
+    return {
+        "nothing": (None, "a NoneType instead of a key and a request"),
+        "text": ("key", "a str instead of"),
+        "one part": ((b"",), "a tuple instead of"),
+        "three parts": ((b"", b"", b""), "a tuple instead of"),
+        "not bytes": (("key", "request"), "a tuple instead of"),
+        "no request": ((sealed_key(key), b"0"), "that a worker sent for Edge-1 is no cert"),
+        "another request": ((sealed_key(key), own_name), "not the planned one .subject CN"),
+        "bad signature": ((sealed_key(key), tampered), "whose signature does not verify"),
+        "another key": ((sealed_key(another), der), "a key that does not belong to its request"),
+        "key in the clear": ((keys.to_pkcs8(key), der), "cannot be opened"),
+        "no key": ((seal(b"0", public=RUN.public, about="Edge-1"), der), "that is no key"),
+        "for another run": (make_sealed("Edge-1", CONTENT, RunKey().public), "cannot be opened"),
+        "for another request": (make_sealed("Edge-2", CONTENT, RUN.public), "cannot be opened"),
+    }
+
+
+WRONG = wrong_answers()
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_does_not_belong_is_refused(what):
+    """Each wrong answer is an error that names the request; nothing is encrypted or stored."""
+    answer, message = WRONG[what]
+    with pytest.raises(BundleError, match=message) as caught:
+        opened(answer)
+    assert "Edge-1" in caught.value.message

@@ -1,0 +1,61 @@
+"""What was sealed to a run is opened by that run, for that request, and by nobody else."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb.errors import BundleError
+from lyncnb.sealing import RunKey, seal
+
+RUN = RunKey()
+
+
+@given(st.binary(max_size=4000), st.text(max_size=80))
+def test_what_is_sealed_is_opened(data, about):
+    """Any bytes come back, and are not in what travels."""
+    sealed = seal(data, public=RUN.public, about=about)
+    assert RUN.open(sealed, about=about) == data
+    assert len(data) < 8 or data not in sealed
+
+
+def test_the_same_key_sealed_twice_looks_different():
+    """Nobody between can tell that two workers sent the same."""
+    assert seal(b"key", public=RUN.public, about="a") != seal(b"key", public=RUN.public, about="a")
+
+
+def test_another_run_or_request_cannot_open_it():
+    """A sealed key is bound to its run and to the request it is for."""
+    sealed = seal(b"key", public=RUN.public, about="Edge-1")
+    for run, about in ((RunKey(), "Edge-1"), (RUN, "Edge-2"), (RUN, "")):
+        with pytest.raises(BundleError, match="that a worker sent for .* cannot be opened"):
+            run.open(sealed, about=about)
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, -1])
+def test_a_changed_byte_is_noticed(place):
+    """In the encapsulated key or in the text: what was altered does not open."""
+    sealed = bytearray(seal(b"some key", public=RUN.public, about="a"))
+    sealed[place] ^= 1
+    with pytest.raises(BundleError, match="cannot be opened"):
+        RUN.open(bytes(sealed), about="a")
+
+
+@pytest.mark.parametrize("sealed", [b"", bytes(31), bytes(32), bytes(100)])
+def test_what_was_never_sealed_does_not_open(sealed):
+    """Short and zero bytes are refused with the same words."""
+    with pytest.raises(BundleError, match="cannot be opened"):
+        RUN.open(sealed, about="a")
+
+
+def test_the_private_half_stays():
+    """A run's key is neither shown, copied nor pickled; its public half is 32 bytes."""
+    assert repr(RUN) == "RunKey(***)"
+    assert len(RUN.public) == 32
+    for copier in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="stays in its process"):
+            copier(RUN)
