@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: An error shows so many problems; ``LyncnbError.problems`` has them all.
+PROBLEMS_SHOWN = 50
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -70,7 +73,9 @@ class LyncnbError(Exception):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        lines = [self.message, *(str(problem) for problem in self.problems)]
+        lines = [self.message, *(str(problem) for problem in self.problems[:PROBLEMS_SHOWN])]
+        if len(self.problems) > PROBLEMS_SHOWN:
+            lines.append(f"… and {len(self.problems) - PROBLEMS_SHOWN:,} more problems")
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
