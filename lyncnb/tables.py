@@ -11,6 +11,7 @@ import html
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     import pandas
@@ -249,6 +250,12 @@ def to_page(title: str, parts: Iterable[str]) -> str:
 def paragraph(text: str) -> str:
     """Write plain text as an escaped ``<p>``."""
     return f"<p>{_escape(text)}</p>"
+
+
+def link(text: str, path: str) -> str:
+    """Write a link to a file by its path relative to the reader's notebook, escaped."""
+    address = quote(path.replace("\\", "/"))
+    return f'<a href="{_escape(address)}" target="_blank">{_escape(text)}</a>'
 
 
 def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
