@@ -1,5 +1,6 @@
 """The panels of the notebook: plan, export, follow. They hold no rule and no fact of their own."""
 
 from .editor import PlanEditor
+from .request_panel import RequestPanel
 
-__all__ = ["PlanEditor"]
+__all__ = ["PlanEditor", "RequestPanel"]

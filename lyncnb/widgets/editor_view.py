@@ -15,7 +15,8 @@ from .facts import (
     option_groups,
     usage_issuers,
 )
-from .panel import Panel, StaticForm, read_scripts
+from .found import finding_groups
+from .panel import Panel, read_scripts
 from .replay import change_rows, plain
 from .sheet import FINDINGS, Sheet
 from .wire import encode_rows
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .editor import PlanEditor
 
 _ROWS_LISTED = 500
-_ITEMS_LISTED = 25
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 
 
@@ -44,7 +44,6 @@ class EditorView(Panel):
 
     def __init__(self, editor: PlanEditor):
         self.editor = editor
-        self._static = StaticForm()
         self._sheet = Sheet(editor.draft.loaded.topology)
         self._rebuild()
         answers = {
@@ -62,20 +61,11 @@ class EditorView(Panel):
             "code": lambda _: self.send({"type": "code", "code": editor.code()}),
             "save": self._save,
         }
-        super().__init__(answers)
+        super().__init__(answers, "Plan editor; its table follows.")
 
-    # -- showing
-    def show(self) -> None:
-        """Display the panel, and beneath it its static form."""
-        from IPython.display import display
-
-        bundle, metadata = self.widget_bundle()
-        display({**bundle, "text/plain": "Plan editor; its table follows."}, metadata, raw=True)
-        self._static.show(self.editor._repr_html_(), repr(self.editor))
-
-    def widget_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Give the MIME bundle of the live panel."""
-        return super()._repr_mimebundle_() or ({}, {})
+    def static_form(self) -> tuple[str, str, bool]:
+        """Give HTML and text for whoever has no kernel; the live panel hides it."""
+        return self.editor._repr_html_(), repr(self.editor), False
 
     # -- telling
     def _start(self, _: dict) -> None:
@@ -105,7 +95,7 @@ class EditorView(Panel):
             self._send_changed(state.topology, touched)
         self._send_options()
         self._send_state(said)
-        self._static.update(editor._repr_html_(), repr(editor))
+        self.update_static()
 
     def _rebuild(self) -> None:
         state = self.editor.draft.state
@@ -269,32 +259,13 @@ class EditorView(Panel):
         ]
 
     def _findings(self, _: dict) -> None:
-        checks = self.editor.rules.checks
-        accepted = self.editor.options.accepted
-        servers = {c.id: c.servers[0] for c in self.editor.plan.certificates if c.servers}
-        servers.update((name, name) for name in map(str, self.editor.draft.server_names()))
-        groups: dict[str, dict[str, Any]] = {}
-        for finding in self.editor.findings:
-            rule = checks[finding.code]
-            group = groups.setdefault(
-                finding.code,
-                {
-                    "code": finding.code,
-                    "severity": finding.severity,
-                    "title": rule.title,
-                    "meaning": rule.meaning,
-                    "hint": finding.hint,
-                    "source": finding.source,
-                    "accepted": accepted.get(finding.code, ""),
-                    "count": 0,
-                    "items": [],
-                },
-            )
-            group["count"] += 1
-            if len(group["items"]) < _ITEMS_LISTED:
-                item = {"about": finding.about or "the deployment", "message": finding.message}
-                group["items"].append({**item, "server": servers.get(finding.about, "")})
-        self.send({"type": "findings", "groups": list(groups.values())})
+        editor = self.editor
+        servers = {c.id: c.servers[0] for c in editor.plan.certificates if c.servers}
+        servers.update((name, name) for name in map(str, editor.draft.server_names()))
+        groups = finding_groups(
+            editor.findings, editor.rules, accepted=editor.options.accepted, servers=servers
+        )
+        self.send({"type": "findings", "groups": groups})
 
     def _changes(self, _: dict) -> None:
         draft = self.editor.draft

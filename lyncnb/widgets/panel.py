@@ -32,15 +32,39 @@ class Panel(anywidget.AnyWidget):
     ----------
     answers : mapping of str to callable
         By ``type`` of a message, what answers it; called with the message.
+    text : str
+        Stands for the panel where no widget can be shown.
     """
 
     _css = _HERE / "panel.css"
 
-    def __init__(self, answers: Mapping[str, Callable[[dict], None]], **traits: Any):
-        super().__init__(**traits)
+    def __init__(self, answers: Mapping[str, Callable[[dict], None]], text: str):
+        super().__init__()
         self._answers = dict(answers)
+        self._text = text
+        self._static = StaticForm()
         self.on_msg(self._receive)
 
+    # -- showing
+    def show(self) -> None:
+        """Display the panel, and beneath it its static form."""
+        bundle, metadata = self.widget_bundle()
+        display({**bundle, "text/plain": self._text}, metadata=metadata, raw=True)
+        self._static.show(*self.static_form())
+
+    def widget_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Give the MIME bundle of the live panel."""
+        return super()._repr_mimebundle_() or ({}, {})
+
+    def static_form(self) -> tuple[str, str, bool]:
+        """Give HTML and text for whoever has no kernel, and whether to show it beside the panel."""
+        raise NotImplementedError
+
+    def update_static(self) -> None:
+        """Bring the static form up to date."""
+        self._static.update(*self.static_form())
+
+    # -- answering
     def _receive(self, _: object, message: Any, __: object) -> None:
         kind = message.get("type") if isinstance(message, dict) else None
         if kind in self._answers:
@@ -111,17 +135,18 @@ class StaticForm:
         self._handle: DisplayHandle | None = None
         self._shown = ""
 
-    def show(self, page: str, text: str) -> None:
+    def show(self, page: str, text: str, visible: bool) -> None:
         """Display the form once, beneath what the cell has shown."""
         self._shown = page
-        self._handle = display(_bundle(page, text), raw=True, display_id=True)
+        self._handle = display(_bundle(page, text, visible), raw=True, display_id=True)
 
-    def update(self, page: str, text: str) -> None:
+    def update(self, page: str, text: str, visible: bool) -> None:
         """Bring it up to date, if it was displayed."""
         if self._handle is not None and page != self._shown:
             self._shown = page
-            self._handle.update(_bundle(page, text), raw=True)
+            self._handle.update(_bundle(page, text, visible), raw=True)
 
 
-def _bundle(page: str, text: str) -> dict[str, str]:
-    return {"text/html": f'<div class="lyncnb-static">{page}</div>', "text/plain": text}
+def _bundle(page: str, text: str, visible: bool) -> dict[str, str]:
+    kind = "lyncnb-result" if visible else "lyncnb-static"
+    return {"text/html": f'<div class="{kind}">{page}</div>', "text/plain": text}

@@ -205,7 +205,12 @@ def _quoted(text: str) -> str:
 
 
 def save_plan(
-    folder: Path, topology: Topology, options: PlanOptions, *, known: Topology, overwrite: bool
+    folder: Path,
+    topology: Topology,
+    options: PlanOptions,
+    *,
+    known: Sequence[Topology],
+    overwrite: bool,
 ) -> tuple[Path, Path]:
     """Write ``topology.csv`` and ``plan.toml``.
 
@@ -218,7 +223,7 @@ def save_plan(
         If it cannot be written.
     """
     table, choices = folder / TOPOLOGY_FILE, folder / OPTIONS_FILE
-    if not overwrite and table.exists() and not _is(table, known, topology):
+    if not overwrite and table.exists() and not _is(table, (*known, topology)):
         raise FolderOccupied(
             f"{table} holds another table than the one that was loaded",
             hint="take another folder, or look at it and then replace it",
@@ -229,7 +234,7 @@ def save_plan(
     return table, choices
 
 
-def _is(table: Path, *known: Topology) -> bool:
+def _is(table: Path, known: Sequence[Topology]) -> bool:
     try:
         there = read_topology(table)
     except LyncnbError:

@@ -1,0 +1,111 @@
+"""Long work in a thread of its own: the notebook stays alive, Cancel works, a reload harms nothing.
+
+A callback in the kernel's main thread waits until the cell that runs has ended, so a Cancel
+button for work in a cell would come too late.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import LyncnbError
+from ..export import Progress
+from .panel import error_lines, unexpected_lines
+
+READY, RUNNING, STOPPING = "ready", "running", "stopping"
+CANCELLED, FAILED, FINISHED = "cancelled", "failed", "finished"
+_NOTHING_DONE = Progress(0, 0, 0.0, 0.0)
+_UPDATE_EVERY = 0.1  # seconds; more would only keep the browser busy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """How far a job is; ``lines`` say why it failed."""
+
+    name: str = READY
+    progress: Progress = _NOTHING_DONE
+    lines: tuple[str, ...] = ()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether work is going on."""
+        return self.name in (RUNNING, STOPPING)
+
+
+class Job:
+    """One piece of work at a time.
+
+    Parameters
+    ----------
+    tell : callable
+        Called with each new :class:`JobState`, from the job's thread too, at most ten times a
+        second while it runs.
+    """
+
+    def __init__(self, tell: Callable[[JobState], object]):
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._told = 0.0
+        self.state = JobState()
+        self.result: Any = None
+
+    def start(self, work: Callable[[Callable[[Progress], None], threading.Event], Any]) -> None:
+        """Begin; `work` gets a callback for progress and the event that asks it to stop.
+
+        Raises
+        ------
+        LyncnbError
+            If the work before is still going on.
+        """
+        with self._lock:
+            if self.state.is_busy:
+                raise LyncnbError("it is running already", hint="wait for its end, or cancel it")
+            self._stop.clear()
+            self.result = None
+            self.state = JobState(name=RUNNING)
+            self._thread = threading.Thread(
+                target=self._run, args=(work,), name="lyncnb-job", daemon=True
+            )
+        self._tell(self.state)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ask the work to stop; what is finished is kept."""
+        if self.state.is_busy:
+            self._stop.set()
+            self._change(name=STOPPING)
+
+    def wait(self, seconds: float | None = None) -> JobState:
+        """Wait for the end of the work and give its state."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self.state
+
+    def _run(self, work: Callable) -> None:
+        try:
+            result = work(self._progress, self._stop)
+        except LyncnbError as error:
+            self._change(name=FAILED, lines=tuple(error_lines(error)))
+        except Exception as error:  # whatever it is, the planner must see that it ended
+            self._change(name=FAILED, lines=tuple(unexpected_lines(error)))
+        else:
+            self.result = result
+            stopped = getattr(result, "cancelled", False)
+            self._change(name=CANCELLED if stopped else FINISHED)
+
+    def _progress(self, progress: Progress) -> None:
+        now = time.monotonic()
+        self.state = replace(self.state, progress=progress)
+        if now - self._told >= _UPDATE_EVERY or progress.done == progress.total:
+            self._told = now
+            self._tell(self.state)
+
+    def _change(self, **changes: Any) -> None:
+        self.state = replace(self.state, **changes)
+        self._tell(self.state)
