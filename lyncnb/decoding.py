@@ -93,7 +93,7 @@ def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
         # Any long word is base64 of something; only what begins like ASN.1 was meant to be.
         if content[:1] == b"0":
             yield "", content
-    elif data[:1] == b"0" and data[1:2] in (b"\x80", b"\x81", b"\x82", b"\x83"):
+    elif data[:1] == b"0" and len(data) > 1 and 0x80 <= data[1] <= 0x84:
         yield "", data
 
 

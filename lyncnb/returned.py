@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from .certificates import Certificate
 from .decoding import AskPassword, Decoded, Remark, decode
@@ -189,7 +189,8 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
         return
     left, empty = MAX_UNPACKED_BYTES, True
     for entry in archive.infolist():
-        if entry.is_dir() or _is_left_alone(PurePosixPath(entry.filename).name):
+        # Old .NET writes archives with backslashes.
+        if entry.is_dir() or _is_left_alone(entry.filename.replace("\\", "/").split("/")[-1]):
             continue
         empty = False
         entry_name = f"{name}: {shown(entry.filename)[1:-1]}"

@@ -1,0 +1,165 @@
+"""Structure of PKI objects, told apart without labels."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+from authorities.python_ca import PythonCa, der, p7b
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography_vectors import open_vector_file
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb.asn1 import (
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    BadStructure,
+    Kind,
+    certificates_in,
+    largest_work_factor,
+    read_objects,
+)
+
+
+def vector(name: str) -> bytes:
+    with open_vector_file(name, "rb") as file:
+        data = file.read()
+    found = re.search(rb"-----BEGIN [^-]+-----(.*?)-----END", data, re.DOTALL)
+    return base64.b64decode(found[1]) if found else data
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("x509/cryptography.io.pem", Kind.CERTIFICATE),
+        ("x509/v1_cert.pem", Kind.CERTIFICATE),  # no [0] version
+        ("x509/requests/rsa_sha256.der", Kind.REQUEST),
+        ("x509/requests/zero-element-attribute.pem", Kind.REQUEST),
+        ("x509/custom/crl_all_reasons.pem", Kind.REVOCATION_LIST),
+        ("x509/custom/crl_empty.pem", Kind.REVOCATION_LIST),
+        ("pkcs7/amazon-roots.der", Kind.SIGNED_DATA),
+        ("pkcs7/enveloped.pem", Kind.OTHER_CMS),
+        ("pkcs12/cert-key-aes256cbc.p12", Kind.PFX),
+        ("pkcs12/java-truststore.p12", Kind.PFX),
+        ("asymmetric/PKCS8/unenc-rsa-pkcs8.pem", Kind.PRIVATE_KEY),
+        ("asymmetric/PKCS8/ec_private_key.pem", Kind.PRIVATE_KEY),
+        ("asymmetric/PKCS8/enc-rsa-pkcs8.pem", Kind.ENCRYPTED_KEY),
+        ("asymmetric/Traditional_OpenSSL_Serialization/testrsa.pem", Kind.PRIVATE_KEY),
+        ("asymmetric/Traditional_OpenSSL_Serialization/dsa.1024.pem", Kind.PRIVATE_KEY),
+        ("asymmetric/PEM_Serialization/rsa_public_key.pem", Kind.PUBLIC_KEY),
+    ],
+)
+def test_kind(name, kind):
+    """Each object is known by its structure alone."""
+    assert [found for found, _ in read_objects(vector(name))] == [kind]
+
+
+def test_certificates_in_equals_pyca():
+    """A PKCS #7 message gives the certificates that pyca finds in it."""
+    data = vector("pkcs7/amazon-roots.der")
+    expected = [der(one) for one in pkcs7.load_der_pkcs7_certificates(data)]
+    assert list(certificates_in(data)) == expected
+
+
+def indefinite(data: bytes) -> bytes:
+    """Write the outermost length of an element in the indefinite form (BER)."""
+    octets = data[1] & 0x7F if data[1] & 0x80 else 0
+    return data[:1] + b"\x80" + data[2 + octets :] + b"\0\0"
+
+
+def test_ber_message():
+    """A PKCS #7 message with an indefinite length, as old CAs write, is read."""
+    certificate = PythonCa().issuing
+    message = indefinite(p7b(certificate))
+    assert [kind for kind, _ in read_objects(message)] == [Kind.SIGNED_DATA]
+    assert certificates_in(message) == (der(certificate),)
+
+
+def test_trailing_white_space():
+    """Line ends behind a DER file are overlooked; other bytes are not."""
+    data = der(PythonCa().root)
+    assert read_objects(data + b"\r\n") == [(Kind.CERTIFICATE, data)]
+    with pytest.raises(BadStructure, match="ends inside a tag or length"):
+        read_objects(data + b"\x01")
+
+
+def test_concatenated():
+    """Several elements one after the other are told one by one."""
+    ca = PythonCa()
+    objects = read_objects(der(ca.issuing) + der(ca.root))
+    assert objects == [(Kind.CERTIFICATE, der(ca.issuing)), (Kind.CERTIFICATE, der(ca.root))]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "it ends inside a tag or length"),
+        (b"0", "it ends inside a tag or length"),
+        (b"\x30\x05\x02", "4 octets are missing at the end"),
+        (b"\x30\x85\x01\x01\x01\x01\x01", "a length that cannot be"),
+        (b"\x30\x84\xff\xff\xff\xff", "octets are missing at the end"),
+        (b"\x1f\x81\x00", "a tag of several octets"),
+        (b"\x30\x80\x05\x00", "it ends inside a tag or length"),
+        (b"\x30\x80" * (MAX_DEPTH + 2), "levels inside one another"),
+        (b"\x05\x00" * (MAX_ELEMENTS + 1), "elements in one place"),
+    ],
+)
+def test_bad_structure(data, message):
+    """What is no whole element is refused, within bounds."""
+    with pytest.raises(BadStructure, match=message):
+        read_objects(data)
+
+
+def test_no_certificates_in():
+    """Only signed data holds certificates; anything else gives none."""
+    assert certificates_in(vector("pkcs7/enveloped.pem")) == ()
+    with pytest.raises(BadStructure, match="a PKCS #7 message without contents"):
+        certificates_in(vector("x509/v1_cert.pem"))
+
+
+def test_work_factor():
+    """The largest iteration count of a PFX is found before anything is decrypted."""
+    assert largest_work_factor(vector("pkcs12/cert-key-aes256cbc.p12")) == 2048
+    mac = bytes.fromhex("300a0404000000000202ffff")
+    assert largest_work_factor(b"\x30" + bytes([len(mac)]) + mac) == 0xFFFF
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes(data):
+    """No bytes whatever make the reader fail in another way than it says."""
+    try:
+        objects = read_objects(data)
+    except BadStructure:
+        return
+    assert b"".join(content for _, content in objects) == data[: sum(len(c) for _, c in objects)]
+
+
+@pytest.fixture(scope="module")
+def message() -> bytes:
+    ca = PythonCa()
+    return p7b(ca.issuing, ca.root)
+
+
+@given(data=st.data())
+def test_damaged_message(message, data):
+    """A message with some bytes changed gives certificates or an error, nothing else."""
+    place = data.draw(st.integers(0, len(message) - 1))
+    value = data.draw(st.integers(0, 255))
+    damaged = message[:place] + bytes([value]) + message[place + 1 :]
+    try:
+        found = [c for kind, c in read_objects(damaged) if kind is Kind.SIGNED_DATA]
+        for content in found:
+            assert all(isinstance(one, bytes) for one in certificates_in(content))
+    except BadStructure:
+        pass
+
+
+def test_pem_of_pyca():
+    """Pyca's own PEM of a certificate decodes to the element that is read."""
+    certificate = PythonCa().root
+    body = certificate.public_bytes(Encoding.PEM).split(b"-----")[2]
+    objects = read_objects(base64.b64decode(body))
+    assert x509.load_der_x509_certificate(objects[0][1]) == certificate

@@ -1,0 +1,215 @@
+"""Facts of one certificate."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from authorities.python_ca import TODAY, PythonCa, der, issue, pem, resigned
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+from test_asn1 import vector
+
+from lyncnb.certificates import BadCertificate, name_text, read_certificate, to_pem
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture(scope="module")
+def ca() -> PythonCa:
+    return PythonCa()
+
+
+def leaf(authority, key=KEY, **changes):
+    values = {
+        "subject": [("CN", "pool.contoso.com"), ("O", "Contoso")],
+        "san": ["pool.contoso.com"],
+    }
+    return issue(key.public_key(), authority.issuing.subject, authority.key, **(values | changes))
+
+
+def test_facts(ca):
+    """Everything that a comparison needs is read."""
+    certificate = read_certificate(
+        der(leaf(ca, san=["Pool.contoso.com", "*.contoso.com"], serial=0xABC, days=10))
+    )
+    assert certificate.subject == (("CN", "pool.contoso.com"), ("O", "Contoso"))
+    assert certificate.common_names == ("pool.contoso.com",)
+    assert certificate.dns_names == ("Pool.contoso.com", "*.contoso.com")
+    assert certificate.serial == 0xABC
+    assert (certificate.key_algorithm, certificate.key_bits) == ("ECDSA", 256)
+    assert (certificate.signature_scheme, certificate.signature_hash) == ("ECDSA", "sha256")
+    assert certificate.extended_key_usage == ("serverAuth",)
+    assert certificate.key_usage == {"digitalSignature", "keyEncipherment"}
+    assert certificate.crl_urls == ("http://pki.contoso.net/issuing.crl",)
+    assert not certificate.is_ca
+    assert certificate.issuer_name == "Contoso Issuing CA 1"
+    assert certificate.not_before == TODAY - timedelta(days=1)
+    assert certificate.not_after == TODAY + timedelta(days=9, seconds=-1)
+
+
+def test_thumbprint_is_what_windows_shows(ca):
+    """The thumbprint is SHA-1 in capitals, without blanks."""
+    from cryptography.hazmat.primitives import hashes
+
+    made = leaf(ca)
+    assert read_certificate(der(made)).thumbprint == made.fingerprint(hashes.SHA1()).hex().upper()
+
+
+@pytest.mark.parametrize(
+    ("day", "valid"),
+    [
+        (date(2026, 11, 22), False),
+        (date(2026, 11, 23), True),  # its first day
+        (date(2026, 12, 2), True),  # its last day
+        (date(2026, 12, 3), False),
+    ],
+)
+def test_is_valid_on(ca, day, valid):
+    """Both ends of the validity count."""
+    certificate = read_certificate(der(leaf(ca, days=10)))
+    assert certificate.is_valid_on(day) is valid
+
+
+def test_names_compare_without_case_and_blanks(ca):
+    """Names are equal as RFC 5280 section 7.1 says."""
+    one = read_certificate(der(leaf(ca, subject=[("CN", "a"), ("O", "Contoso  LTD ")])))
+    two = read_certificate(der(leaf(ca, subject=[("CN", "A"), ("O", "contoso ltd")])))
+    three = read_certificate(der(leaf(ca, subject=[("O", "contoso ltd"), ("CN", "A")])))
+    assert one.subject_key == two.subject_key
+    assert one.subject_key != three.subject_key  # the order counts
+
+
+def test_absent_extensions(ca):
+    """What is absent is told from what is empty."""
+    made = leaf(ca, eku=None, usage=None, crl=(), ca=None, san=())
+    certificate = read_certificate(der(made))
+    assert certificate.extended_key_usage is None
+    assert certificate.key_usage is None
+    assert certificate.crl_urls == ()
+    assert certificate.dns_names == ()
+    assert certificate.permitted_names is None
+
+
+def test_other_names(ca):
+    """Names that are no host names are told by kind and value."""
+    from ipaddress import ip_address
+
+    others = [x509.IPAddress(ip_address("192.0.2.1")), x509.RFC822Name("a@contoso.com")]
+    certificate = read_certificate(der(leaf(ca, other_names=others)))
+    assert certificate.other_names == ("IPAddress 192.0.2.1", "RFC822Name a@contoso.com")
+
+
+def test_name_constraints(ca):
+    """Only DNS subtrees count; an issuer that limits addresses does not limit names."""
+    from ipaddress import ip_network
+
+    limits = x509.NameConstraints([x509.DNSName("contoso.com")], [x509.DNSName("x.contoso.com")])
+    certificate = read_certificate(der(leaf(ca, constraints=limits)))
+    assert certificate.permitted_names == ("contoso.com",)
+    assert certificate.excluded_names == ("x.contoso.com",)
+    limits = x509.NameConstraints([x509.IPAddress(ip_network("192.0.2.0/24"))], None)
+    assert read_certificate(der(leaf(ca, constraints=limits))).permitted_names is None
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (ec.generate_private_key(ec.SECP384R1()), ("ECDSA", 384)),
+        (ed25519.Ed25519PrivateKey.generate(), ("Ed25519", 0)),
+        (rsa.generate_private_key(65537, 1024), ("RSA", 1024)),
+    ],
+    ids=["P-384", "Ed25519", "RSA 1024"],
+)
+def test_key(ca, key, expected):
+    """Algorithm and size of the key are told, also of one that lyncnb never makes."""
+    certificate = read_certificate(der(leaf(ca, key=key)))
+    assert (certificate.key_algorithm, certificate.key_bits) == expected
+
+
+def test_spki_is_that_of_the_request(ca):
+    """The hash of the public key is the one that the manifest records."""
+    from lyncnb.keys import spki_sha256
+
+    assert read_certificate(der(leaf(ca))).spki_sha256 == spki_sha256(KEY)
+
+
+def test_weak_hash_is_named(ca):
+    """A weak hash is read as what it is."""
+    certificate = read_certificate(der(resigned(leaf(ca), ca.key, "sha1")))
+    assert (certificate.signature_scheme, certificate.signature_hash) == ("ECDSA", "sha1")
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "hash_name"),
+    [
+        ("x509/custom/rsa_pss_cert.pem", "RSASSA-PSS", "sha256"),
+        ("x509/ee-pss-sha1-cert.pem", "RSASSA-PSS", "sha1"),
+        ("x509/verisign_md2_root.pem", "1.2.840.113549.1.1.2", ""),
+        ("x509/e-trust.ru.der", "1.2.643.2.2.3", ""),
+        ("x509/ed25519/root-ed25519.pem", "Ed25519", ""),
+    ],
+)
+def test_signature(name, scheme, hash_name):
+    """Signatures are named, also those that cannot be checked here."""
+    certificate = read_certificate(vector(name))
+    assert (certificate.signature_scheme, certificate.signature_hash) == (scheme, hash_name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x509/custom/invalid_version.pem", "7 is not a valid X509 version"),
+        ("x509/custom/two_basic_constraints.pem", "Duplicate 2.5.29.19"),
+        ("x509/custom/malformed-san.pem", "parsing"),
+        ("x509/custom/invalid_utf8_common_name.pem", "parsing"),
+        ("x509/custom/name_attribute_unsupported_tag.pem", "parsing"),
+        ("x509/custom/empty-eku.pem", "parsing"),
+        ("x509/badasn1time.pem", "validity"),
+        ("x509/wosign-bc-invalid.pem", "path_length"),
+        ("x509/san_x400address.der", "x400Address"),
+        ("x509/custom/mismatch_inner_outer_sig_algorithm.der", "algorithm inside differs"),
+    ],
+)
+def test_unreadable(name, message):
+    """What cannot be read in every part that counts is refused with the reason."""
+    with pytest.raises(BadCertificate, match=message):
+        read_certificate(vector(name))
+
+
+def test_bad_bytes():
+    """Bytes that are no certificate are refused."""
+    with pytest.raises(BadCertificate, match="parsing"):
+        read_certificate(b"\x30\x03\x02\x01\x00")
+
+
+@pytest.fixture(scope="module")
+def one(ca) -> bytes:
+    return der(leaf(ca))
+
+
+@given(data=st.data())
+def test_damaged(one, data):
+    """A changed byte gives a certificate or a refusal, never another error."""
+    place = data.draw(st.integers(0, len(one) - 1))
+    value = data.draw(st.integers(0, 255))
+    with suppress(BadCertificate):
+        read_certificate(one[:place] + bytes([value]) + one[place + 1 :])
+
+
+def test_to_pem_equals_pyca(ca):
+    """PEM is written as pyca writes it, one certificate after the other."""
+    assert to_pem([der(ca.issuing), der(ca.root)]) == pem(ca.issuing, ca.root)
+
+
+def test_name_text():
+    """A name is written in its own order, to be read."""
+    assert name_text((("CN", "a"), ("O", "Contoso, Ltd."))) == "CN=a, O=Contoso, Ltd."
+
+
+def test_times_are_utc(ca):
+    """Times carry their zone."""
+    assert read_certificate(der(leaf(ca))).not_before == datetime(2026, 11, 23, tzinfo=UTC)

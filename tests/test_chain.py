@@ -1,0 +1,189 @@
+"""The certification path, found by checking signatures."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from authorities.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, resigned
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from lyncnb.certificates import read_certificate
+from lyncnb.chain import MAX_PATH, MAX_PATHS, Issuers, build_path
+
+DAY = date(2026, 11, 24)
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def facts(*certificates):
+    return [read_certificate(der(one)) for one in certificates]
+
+
+def leaf(issuing, key, **changes):
+    values = {"subject": [("CN", "pool.contoso.com")], "san": ["pool.contoso.com"]}
+    return issue(KEY.public_key(), issuing.subject, key, **(values | changes))
+
+
+def path_of(certificate, *issuers, today=DAY):
+    return build_path(facts(certificate)[0], Issuers(facts(*issuers)), today=today)
+
+
+def codes(path) -> list[str]:
+    return [objection.code for objection in path.objections]
+
+
+@pytest.fixture(scope="module")
+def ca() -> PythonCa:
+    return PythonCa()
+
+
+def test_complete(ca):
+    """The path goes from the issuer to the root, whatever order the certificates came in."""
+    path = path_of(leaf(ca.issuing, ca.key), ca.root, ca.issuing)
+    assert list(path.issuers) == facts(ca.issuing, ca.root)
+    assert path.is_complete
+    assert path.objections == ()
+
+
+def test_incomplete(ca):
+    """A missing root, or a missing issuing CA, is said by name."""
+    path = path_of(leaf(ca.issuing, ca.key), ca.issuing)
+    assert list(path.issuers) == facts(ca.issuing)
+    assert codes(path) == ["chain-incomplete"]
+    assert path.objections[0].detail == 'no certificate of "CN=Contoso Root CA" came along'
+    path = path_of(leaf(ca.issuing, ca.key), ca.root)
+    assert path.issuers == ()
+    assert "Contoso Issuing CA 1" in path.objections[0].detail
+
+
+def test_same_name_other_key(ca):
+    """A CA of the same name with another key did not sign it, and that is said."""
+    other = PythonCa()
+    path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root)
+    assert path.issuers == ()
+    assert codes(path) == ["chain-signature-wrong"]
+    assert 'did not sign "CN=pool.contoso.com"' in path.objections[0].detail
+
+
+def test_right_key_among_wrong_ones(ca):
+    """The CA's renewed and foreign certificates beside the right one do no harm."""
+    other = PythonCa()
+    path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root, *ca.chain)
+    assert list(path.issuers) == facts(*ca.chain)
+    assert path.objections == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "detail"),
+    [
+        ({"ca": False}, "chain-issuer-not-ca", "may not sign"),
+        ({"ca": None}, "chain-issuer-not-ca", "may not sign"),
+        ({"usage": ("crl_sign",)}, "chain-issuer-not-ca", "may not sign"),
+        ({"days": 1000 - 1}, "chain-issuer-not-in-force", "is valid 2024-02-28 to 2026-11-22"),
+        ({"begins": TODAY + timedelta(2)}, "chain-issuer-not-in-force", "is valid 2026-11-26 to"),
+    ],
+)
+def test_bad_issuer(changes, code, detail):
+    """An issuer that may not issue, or not any more, is told."""
+    ca = PythonCa(**changes)
+    path = path_of(leaf(ca.issuing, ca.key, days=300), *ca.chain)
+    assert code in codes(path)
+    assert detail in " ".join(objection.detail for objection in path.objections)
+
+
+def test_path_length(ca):
+    """A CA below one that allows none is told."""
+    strict = PythonCa(path_length=0)
+    key = ec.generate_private_key(ec.SECP256R1())
+    below = issue(
+        key.public_key(), strict.issuing.subject, strict.key,
+        subject=[("CN", "Below")], eku=None, usage=CA_USAGE, ca=True, days=900, crl=(),
+    )  # fmt: skip
+    path = path_of(leaf(below, key), below, *strict.chain)
+    assert codes(path) == ["chain-issuer-not-ca"]
+    assert path.objections[0].detail.endswith("allows 0 CA certificates below it")
+
+
+def test_name_constraints():
+    """A name outside of what the CA may name is told."""
+    limits = x509.NameConstraints([x509.DNSName("contoso.com")], [x509.DNSName("x.contoso.com")])
+    ca = PythonCa(constraints=limits)
+    inside = path_of(leaf(ca.issuing, ca.key, san=["contoso.com", "a.Contoso.com"]), *ca.chain)
+    outside = path_of(leaf(ca.issuing, ca.key, san=["a.x.contoso.com", "xcontoso.com"]), *ca.chain)
+    assert inside.objections == ()
+    who = '"CN=Contoso Issuing CA 1, O=Contoso"'
+    assert [objection.detail for objection in outside.objections] == [
+        f"{who} excludes a.x.contoso.com",
+        f"{who} may not name xcontoso.com; it is limited to contoso.com",
+    ]
+
+
+def test_outlives_issuer(ca):
+    """A certificate that ends after its CA is told, and nothing worse."""
+    path = path_of(leaf(ca.issuing, ca.key, days=5000), *ca.chain)
+    assert codes(path) == ["outlives-issuer"]
+
+
+def test_sha1_intermediate():
+    """SHA-1 in an intermediate is weak; in the root it does not matter; neither is wrong."""
+    ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
+    issuing = resigned(ca.issuing, ca.root_key, "sha1")
+    root = resigned(ca.root, ca.root_key, "sha1")
+    path = path_of(leaf(issuing, ca.key), issuing, root)
+    assert path.is_complete
+    assert codes(path) == ["chain-signature-hash-weak"]
+
+
+def test_version_1_root(ca):
+    """A root without any extension is taken for a CA, as its owner does."""
+    plain = issue(
+        ca.root_key.public_key(), ca.root.subject, ca.root_key,
+        subject=[("CN", "Contoso Root CA")], eku=None, usage=None, ca=None, days=3000, crl=(),
+    )  # fmt: skip
+    assert path_of(leaf(ca.issuing, ca.key), ca.issuing, plain).objections == ()
+
+
+def test_cross_signed(ca):
+    """Of two ways up, the complete one is taken."""
+    other = PythonCa("Fabrikam")
+    cross = issue(
+        ca.key.public_key(), other.root.subject, other.root_key,
+        subject=[("CN", "Contoso Issuing CA 1"), ("O", "Contoso")],
+        eku=None, usage=CA_USAGE, ca=True, days=3000, crl=(),
+    )  # fmt: skip
+    path = path_of(leaf(ca.issuing, ca.key), cross, ca.issuing, ca.root)
+    assert list(path.issuers) == facts(ca.issuing, ca.root)
+    path = path_of(leaf(ca.issuing, ca.key), cross, ca.issuing, other.root)
+    assert list(path.issuers) == facts(cross, other.root)
+
+
+def test_loops_end():
+    """CAs that certify one another in a circle do not keep the walk going."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(6)]
+    circle = [
+        issue(
+            keys[a].public_key(), name([("CN", f"CA {b}")]), keys[b],
+            subject=[("CN", f"CA {a}")], eku=None, usage=CA_USAGE, ca=True, days=900, crl=(),
+        )
+        for a in range(6)
+        for b in range(6)
+        if a != b
+    ]  # fmt: skip
+    issuing = circle[0]
+    path = path_of(leaf(issuing, keys[0]), *circle)
+    assert not path.is_complete
+    assert len(path.issuers) <= MAX_PATH
+    assert len(path.objections) <= MAX_PATHS * MAX_PATH
+
+
+def test_unknown_signature():
+    """A signature that cannot be checked is told as that, not as a forgery."""
+    from test_asn1 import vector
+
+    one = read_certificate(vector("x509/verisign_md2_root.pem"))
+    path = build_path(one, Issuers([]), today=DAY)
+    assert codes(path) == ["chain-incomplete"]
+    twin = read_certificate(vector("x509/custom/dsa_selfsigned_ca.pem"))
+    copy = PythonCa()
+    assert build_path(twin, Issuers(facts(copy.root)), today=DAY).issuers == ()

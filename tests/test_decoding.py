@@ -1,0 +1,179 @@
+"""Every form in which a certificate comes back, told apart by structure."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from authorities.python_ca import PythonCa, der, issue, p7b, pem
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
+from hostile import armoured
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb.decoding import decode
+from lyncnb.keys import spki_sha256
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+CA = PythonCa()
+LEAF = issue(
+    KEY.public_key(), CA.issuing.subject, CA.key,
+    subject=[("CN", "sip.contoso.com")], san=["sip.contoso.com"],
+)  # fmt: skip
+KEY_PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+TEXT = pem(LEAF).decode()
+BODY = base64.b64encode(der(LEAF)).decode()
+CHAIN = (LEAF, *CA.chain)
+BAG = (
+    "Bag Attributes\n    localKeyID: 01 00 00 00\n    friendlyName: sip: contoso\n"
+    "subject=CN = sip.contoso.com\n\nissuer=CN = Contoso Issuing CA 1\n\n"
+)
+
+
+def trusted() -> bytes:
+    """Write what openssl x509 -trustout does: the certificate, then its trust settings."""
+    settings = bytes.fromhex("300a3008") + bytes.fromhex("06062b0601050507")
+    return armoured("TRUSTED CERTIFICATE", der(LEAF) + settings)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (der(LEAF), [LEAF]),
+        (der(LEAF) + b"\r\n", [LEAF]),
+        (der(LEAF) + der(CA.issuing), [LEAF, CA.issuing]),
+        (pem(LEAF), [LEAF]),
+        (pem(*CHAIN), list(CHAIN)),
+        (b"\xef\xbb\xbf" + pem(LEAF), [LEAF]),
+        (pem(LEAF).replace(b"\n", b"\r\n"), [LEAF]),
+        (pem(LEAF).replace(b"\n", b"\r"), [LEAF]),  # an old Mac
+        (b"   " + pem(LEAF).replace(b"\n", b"\n   "), [LEAF]),  # copied from a mail
+        (BAG.encode() + pem(LEAF), [LEAF]),
+        (TEXT.encode("utf-16"), [LEAF]),
+        (TEXT.encode("utf-16-le"), [LEAF]),  # no byte order mark
+        (TEXT.encode("utf-16-be"), [LEAF]),
+        (("\ufeff" + TEXT).encode("utf-16-be"), [LEAF]),
+        (("\ufeff" + TEXT).encode("utf-16-le"), [LEAF]),
+        (BODY.encode(), [LEAF]),  # no armour, one line
+        (base64.encodebytes(der(LEAF)), [LEAF]),
+        (BODY.encode("utf-16"), [LEAF]),
+        (trusted(), [LEAF]),
+        (armoured("X509 CERTIFICATE", der(LEAF)), [LEAF]),
+        (armoured("certificate", der(LEAF)), [LEAF]),
+        (armoured("WHATEVER", der(LEAF)), [LEAF]),  # the label does not decide
+        (p7b(*CHAIN), list(CHAIN)),
+        (p7b(*CHAIN, encoding=Encoding.PEM), list(CHAIN)),
+        (armoured("CERTIFICATE", p7b(*CHAIN)), list(CHAIN)),  # as AD CS labels it
+        (armoured("PKCS #7 SIGNED DATA", p7b(*CHAIN)), list(CHAIN)),
+        (armoured("CMS", p7b(*CHAIN)), list(CHAIN)),
+        (base64.encodebytes(p7b(*CHAIN)), list(CHAIN)),
+        (pem(LEAF, LEAF), [LEAF]),  # twice is once
+        (TEXT.replace("-----\n", "----- \n").encode(), [LEAF]),
+        (f"Dear planner,\n\n{TEXT}\nRegards".encode(), [LEAF]),
+    ],
+)
+def test_forms(data, expected):
+    """Each form gives its certificates in order, and nothing is said about it."""
+    decoded = decode(data)
+    assert sorted(one.der for one in decoded.certificates) == sorted(map(der, expected))
+    assert decoded.remarks == ()
+
+
+def reordered(*certificates) -> bytes:
+    """Write a PKCS #7 message whose certificates stand in this order, as Windows does."""
+    made = p7b(*certificates)
+    in_set = b"".join(sorted(map(der, certificates)))
+    assert made.count(in_set) == 1
+    return made.replace(in_set, b"".join(map(der, certificates)))
+
+
+@pytest.mark.parametrize("order", [CHAIN, CHAIN[::-1], (CHAIN[1], CHAIN[0], CHAIN[2])])
+def test_order_in_message(order):
+    """Leaf first, last or between: the order in a PKCS #7 message does not matter."""
+    decoded = decode(reordered(*order))
+    assert [one.der for one in decoded.certificates] == list(map(der, order))
+    assert decoded.remarks == ()
+
+
+def test_key_beside_certificate():
+    """A key beside a certificate is told; the certificate is taken."""
+    decoded = decode(KEY_PEM + pem(LEAF))
+    assert [one.der for one in decoded.certificates] == [der(LEAF)]
+    assert decoded.remarks == (("private-key-in-file", 'it holds a "PRIVATE KEY"'),)
+
+
+def test_damaged_beside_good():
+    """Of two blocks only the sound one is taken, and the other is told."""
+    bad = TEXT.replace("\nM", "\n!", 1)
+    decoded = decode((bad + pem(CA.root).decode()).encode())
+    assert [one.der for one in decoded.certificates] == [der(CA.root)]
+    assert decoded.remarks == (("file-malformed", 'the block "CERTIFICATE" is no base64'),)
+
+
+def test_pfx():
+    """The password is asked once, and only if there is one."""
+    asked = []
+
+    def password():
+        asked.append(1)
+        return "portal"
+
+    locked = pkcs12.serialize_key_and_certificates(
+        b"x", KEY, LEAF, CA.chain, BestAvailableEncryption(b"portal")
+    )
+    decoded = decode(locked, password=password)
+    assert [one.der for one in decoded.certificates] == list(map(der, CHAIN))
+    assert decoded.key_spki_sha256 == (spki_sha256(KEY),)
+    assert decoded.remarks == (("private-key-in-file", "it is a PFX with a private key"),)
+    assert asked == [1]
+    open_one = pkcs12.serialize_key_and_certificates(b"x", KEY, LEAF, None, NoEncryption())
+    assert len(decode(open_one, password=password).certificates) == 1
+    assert asked == [1]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"<html><body>Pending</body></html>", "it is a web page; download the certificate"),
+        (b"- BEGIN CERTIFICATE -\nMII", "the BEGIN line is not -----BEGIN CERTIFICATE-----"),
+        (b"hello", "no certificate was found in it"),
+        (b"\x30\x00", "it is ASN.1 data of another kind"),
+    ],
+)
+def test_nothing(data, message):
+    """A file without a certificate is told what it seems to be."""
+    ((code, said),) = decode(data).remarks
+    assert code == "file-without-certificate"
+    assert message in said
+
+
+def test_many_begin_lines_end_soon():
+    """A file of nothing but BEGIN lines costs no more than its length."""
+    decoded = decode(b"-----BEGIN CERTIFICATE-----\n" * 170_000)
+    assert decoded.remarks == (("file-malformed", "it has more than 20,000 armoured blocks"),)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes(data):
+    """No bytes whatever raise, and every file is told or gives certificates."""
+    decoded = decode(data)
+    assert decoded.certificates or decoded.remarks
+
+
+@given(data=st.data())
+def test_damaged_text(data):
+    """A text with a piece replaced gives certificates or remarks, never an error."""
+    begin = data.draw(st.integers(0, len(TEXT)))
+    end = data.draw(st.integers(begin, min(begin + 40, len(TEXT))))
+    piece = data.draw(st.text(max_size=20))
+    decoded = decode((TEXT[:begin] + piece + TEXT[end:]).encode("utf-8", "surrogatepass"))
+    assert decoded.certificates or decoded.remarks
+    for one in decoded.certificates:
+        assert one.der == der(LEAF) or one.der != b""

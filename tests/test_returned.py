@@ -1,0 +1,160 @@
+"""Files, folders and archives, read within bounds."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+
+import pytest
+from authorities.python_ca import PythonCa, der, issue, p7b, pem
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+from hostile import archive, hostile_files, lay_out
+
+from lyncnb import returned
+from lyncnb.errors import ReturnedFileError
+from lyncnb.passphrase import Secret
+from lyncnb.returned import read_returned
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+CA = PythonCa()
+LEAF = issue(
+    KEY.public_key(), CA.issuing.subject, CA.key,
+    subject=[("CN", "sip.contoso.com")], san=["sip.contoso.com"],
+)  # fmt: skip
+HOSTILE = hostile_files(CA, LEAF, KEY)
+# Read as certificates here; that they answer nothing is for the matching to say.
+READABLE = ("unknown-key", "chain-certificate-unused")
+
+
+def test_enough_hostile_files():
+    """There are at least forty of them."""
+    assert len(HOSTILE) >= 40
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_hostile(tmp_path, name):
+    """Each is told under its name, and nothing of it is taken."""
+    data, code = HOSTILE[name]
+    path = tmp_path / name.split(": ")[0]
+    path.write_bytes(data)
+    (file,) = read_returned([path])
+    assert file.name == name
+    if code in READABLE:
+        assert file.certificates
+        return
+    assert file.certificates == ()
+    assert [found for found, _ in file.remarks] == [code]
+    assert sorted(tmp_path.rglob("*")) == [path]
+
+
+def test_links_and_pipes(tmp_path):
+    """In a folder no link is followed and nothing but ordinary files is opened."""
+    lay_out(tmp_path, {"a.cer": (pem(LEAF), "")})
+    (tmp_path / "loop").symlink_to(tmp_path)
+    told = {file.name: file.remarks for file in read_returned([tmp_path])}
+    assert told == {
+        "a.cer": (),
+        "link.cer": (("file-skipped", "it is a symbolic link"),),
+        "pipe.cer": (("file-unreadable", "it is no ordinary file"),),
+    }
+
+
+def test_named_link_is_followed(tmp_path):
+    """A link that the planner names himself is followed."""
+    (tmp_path / "real.cer").write_bytes(pem(LEAF))
+    (tmp_path / "link.cer").symlink_to(tmp_path / "real.cer")
+    (file,) = read_returned([tmp_path / "link.cer"])
+    assert (file.name, len(file.certificates)) == ("link.cer", 1)
+
+
+def test_folder_in_order(tmp_path):
+    """A folder is read by name, with all folders below; what hides is left alone."""
+    for name in ("b/2.cer", "a.p7b", "b/1.cer", ".hidden/x.cer", "b/.y.cer", "Thumbs.db"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(p7b(LEAF) if name.endswith("p7b") else pem(LEAF))
+    assert [file.name for file in read_returned([tmp_path])] == ["a.p7b", "b/1.cer", "b/2.cer"]
+
+
+def test_archive(tmp_path):
+    """An archive is read in memory, folders and what systems add left out."""
+    path = tmp_path / "answers.zip"
+    path.write_bytes(
+        archive(
+            ("certs/", b""),
+            ("certs/sip.cer", pem(LEAF)),
+            ("__MACOSX/._sip.cer", b"junk"),
+            ("chain\\ca.p7b", p7b(*CA.chain)),  # as old .NET writes it
+        )
+    )
+    files = read_returned([path])
+    assert [(file.name, len(file.certificates)) for file in files] == [
+        ("answers.zip: certs/sip.cer", 1),
+        ("answers.zip: chain\\ca.p7b", 2),
+    ]
+
+
+def test_archive_sum_is_bounded(tmp_path, monkeypatch):
+    """Many entries together are bounded as well as each one."""
+    monkeypatch.setattr(returned, "MAX_UNPACKED_BYTES", 3000)
+    path = tmp_path / "sum.zip"
+    path.write_bytes(archive(*((f"{n}.bin", os.urandom(1000)) for n in range(9))))
+    files = read_returned([path])
+    assert len(files) == 4
+    message = "unpacked it has more than 3,000 bytes; the rest was left"
+    assert files[-1].remarks == (("file-unreadable", message),)
+
+
+def test_archive_that_lies(tmp_path):
+    """An entry that unpacks to more than it says is not read further."""
+    data = archive(("a.cer", bytes(100_000)), method=zipfile.ZIP_DEFLATED)
+    honest, lie = (100_000).to_bytes(4, "little"), (500).to_bytes(4, "little")
+    path = tmp_path / "lie.zip"
+    path.write_bytes(data.replace(honest, lie))
+    (file,) = read_returned([path])
+    assert file.certificates == ()
+    assert [code for code, _ in file.remarks] == ["file-unreadable"]
+
+
+def test_folder_is_bounded(tmp_path, monkeypatch):
+    """A folder without end is told, and reading stops."""
+    monkeypatch.setattr(returned, "MAX_FOLDER_FILES", 3)
+    for number in range(9):
+        (tmp_path / f"{number}.cer").write_bytes(pem(LEAF))
+    files = read_returned([tmp_path])
+    assert len(files) == 4
+    assert files[-1].remarks[0][1] == "more than 3 files; from here on none was looked at"
+
+
+@pytest.mark.parametrize("password", ["portal", Secret("portal"), lambda name: name[:-4]])
+def test_password(tmp_path, password):
+    """A password may be given, or asked for with the file's name."""
+    path = tmp_path / "portal.pfx"
+    path.write_bytes(
+        pkcs12.serialize_key_and_certificates(
+            b"x", KEY, LEAF, None, BestAvailableEncryption(b"portal")
+        )
+    )
+    (file,) = read_returned([path], password=password)
+    assert [one.der for one in file.certificates] == [der(LEAF)]
+
+
+def test_missing(tmp_path):
+    """All paths that do not exist are named at once, before anything is read."""
+    with pytest.raises(ReturnedFileError, match=r"no such file or folder: .*a\.cer, .*b\.cer"):
+        read_returned([tmp_path / "a.cer", tmp_path, tmp_path / "b.cer"])
+
+
+def test_unreadable_by_rights(tmp_path):
+    """A file that the system refuses is told with the reason."""
+    if os.geteuid() == 0:
+        path = tmp_path / "gone"
+        path.mkdir()
+        assert read_returned([path]) == ()
+        return
+    path = tmp_path / "locked.cer"
+    path.write_bytes(pem(LEAF))
+    path.chmod(0)
+    (file,) = read_returned([path])
+    assert file.remarks[0][0] == "file-unreadable"
