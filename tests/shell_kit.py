@@ -70,3 +70,9 @@ def process_environment(more: dict[str, str] | None = None) -> dict[str, str]:
     """Give an environment in which a child finds the package, wherever it runs."""
     here = str(Path(__file__).resolve().parent.parent)
     return {**os.environ, "PYTHONPATH": here, **(more or {})}
+
+
+def make_shell(tmp_path, capsys, monkeypatch) -> Shell:
+    """Make a shell in an empty folder; a test file makes a fixture of it."""
+    monkeypatch.chdir(tmp_path)
+    return Shell(tmp_path, capsys)

@@ -1,20 +1,17 @@
-"""Tests of lyncnb.cli: what each command does, and how it ends."""
+"""Tests of lyncnb.cli: help, planning, and how a command ends."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import click
 import pytest
-from shell_kit import PASSPHRASE, TABLE, Shell, process_environment
+from shell_kit import TABLE, make_shell, process_environment
 
-from lyncnb.cli import failures, output
+from lyncnb.cli import failures
 from lyncnb.cli.app import run
 from lyncnb.cli.help import SECTIONS, overview
 from lyncnb.errors import LyncnbError, Problem
@@ -22,43 +19,13 @@ from lyncnb.errors import LyncnbError, Problem
 COMMANDS = [name for _, commands in SECTIONS for name, _ in commands]
 HEAVY = ("pandas", "cryptography", "jupyterlab", "IPython", "ipywidgets", "numpy", "xlsxwriter")
 
-
-@pytest.fixture
-def shell(tmp_path, capsys, monkeypatch):
-    """A shell in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return Shell(tmp_path, capsys)
+shell = pytest.fixture(make_shell)
 
 
 @pytest.fixture
 def topology(shell):
     """A topology of two servers that has no error finding."""
     return shell.write("contoso.csv", TABLE)
-
-
-@pytest.fixture
-def passphrase(shell):
-    """A file with the folder's passphrase."""
-    return shell.write("passphrase.txt", PASSPHRASE + "\r\nnot this line\n")
-
-
-@pytest.fixture
-def written(shell, topology, passphrase):
-    """Arguments that write the request folder ``requests``, which is written once."""
-    arguments = (
-        *("request", topology, "requests"),
-        *("--passphrase-file", passphrase),
-    )
-    assert shell(*arguments).status == 0
-    return arguments
-
-
-def _snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
-    return {
-        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 # -- help
@@ -265,153 +232,6 @@ def test_clean_ups_are_told(shell):
     assert notes[-1].startswith("note: … and ")
 
 
-# -- request, status, rekey, purge
-
-
-def test_request_writes_the_folder(shell, written):
-    """The command request writes keys, requests and the summary, and says what it did."""
-    folder = shell.folder / "requests"
-    assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == [
-        *("csr", "keys", "manifest.json"),
-        *("summary.csv", "summary.html", "summary.md", "summary.xlsx"),
-    ]
-    assert len(list(folder.glob("csr/*.csr"))) == len(list(folder.glob("keys/*.key"))) == 3
-
-
-def test_request_again_changes_nothing(shell, written):
-    """The same command again leaves every byte and time as it was."""
-    before = _snapshot(shell.folder / "requests")
-    ended = shell(*written)
-    assert ended.status == 0
-    assert ended.out == "3 requests in requests: 3 kept\n"
-    assert _snapshot(shell.folder / "requests") == before
-
-
-def test_request_dry_run_touches_nothing(shell, topology):
-    """--dry-run needs no passphrase, says what would be done, and makes no folder."""
-    ended = shell("request", topology, "requests", "--dry-run")
-    assert ended.status == 0
-    assert ended.out.count("created: ") == 3
-    assert "dry run: nothing was touched" in ended.out
-    assert not (shell.folder / "requests").exists()
-
-
-def test_request_says_why_it_renews(shell, written, topology):
-    """A changed plan renews the requests concerned and says which field changed."""
-    topology.write_text(TABLE.replace("dialin.contoso.com", "dial.contoso.com"))
-    ended = shell(*written)
-    assert ended.out.count("renewed: ") == 2
-    assert "generation 2 (san: + dial.contoso.com, - dialin.contoso.com)" in ended.out
-    assert len(list((shell.folder / "requests" / "archive").iterdir())) == 4
-
-
-def test_request_renew(shell, written):
-    """--renew makes one request anew, with the reason given."""
-    ended = shell(*written, "--renew", "FrontEnd-fe01", "--reason", "key lost")
-    assert ended.out.startswith("renewed: FrontEnd-fe01-contoso-net-")
-    assert "generation 2 (renewed: key lost)\n" in ended.out
-    ended = shell(*written, "--renew", "FrontEnd-fe01")
-    assert ended.status == 2
-    assert "without a reason" in ended.err
-
-
-def test_request_json(shell, written):
-    """--json prints one document with an entry per request."""
-    ended = shell(*written, "--json")
-    document = json.loads(ended.out)
-    assert (ended.status, document["format"]) == (0, "lyncnb-result/1")
-    assert [change["action"] for change in document["changes"]] == ["kept"] * 3
-
-
-def test_request_refuses_a_plan_with_errors(shell, passphrase):
-    """Errors refuse the plan with status 1 before a passphrase is asked; accepting lets it by."""
-    table = shell.write("contoso.csv", TABLE.replace(",web.contoso.com", ","))
-    arguments = ("request", table, "requests")
-    refused = shell(*arguments)
-    assert refused.status == 1
-    assert "web-external-fqdn-missing" in refused.err
-    assert not (shell.folder / "requests").exists()
-    accepted = shell(
-        *(*arguments, "--passphrase-file", passphrase),
-        *("--accept", "web-external-fqdn-missing=no users outside"),
-    )
-    assert accepted.status == 0
-    manifest = json.loads((shell.folder / "requests" / "manifest.json").read_text("utf-8"))
-    assert manifest["accepted"] == [
-        {"code": "web-external-fqdn-missing", "reason": "no users outside"}
-    ]
-
-
-@pytest.mark.parametrize("value", ["web-external-fqdn-missing", "=x", "a=", "nonsense=because"])
-def test_accept_needs_a_known_code_and_a_reason(shell, topology, value):
-    """--accept without a reason or with an unknown code is a wrong call."""
-    ended = shell("request", topology, "requests", "--accept", value)
-    assert (ended.status, ended.out) == (2, "")
-    assert ended.err.startswith("lyncnb: request: ")
-
-
-def test_passphrase_from_the_environment_is_taken_out(shell, topology, monkeypatch):
-    """LYNCNB_PASSPHRASE is used and then stands in no environment that a child could inherit."""
-    monkeypatch.setattr("lyncnb.passphrase._remembered", None)
-    monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
-    assert shell("request", topology, "requests").status == 0
-    assert "LYNCNB_PASSPHRASE" not in os.environ
-    monkeypatch.setattr("lyncnb.passphrase._remembered", None)
-
-
-def test_status_lists_requests(shell, written):
-    """The command status shows each request's state and needs no passphrase."""
-    ended = shell("status", "requests")
-    assert ended.status == 0
-    assert ended.out.count("  waiting  ") == 3
-    document = json.loads(shell("status", "requests", "--json").out)
-    assert document["format"] == "lyncnb-status/1"
-    assert document["counts"] == {"waiting": 3}
-
-
-def test_status_of_a_damaged_folder(shell, written):
-    """A missing key gives status 3, named on standard error."""
-    key = sorted((shell.folder / "requests" / "keys").iterdir())[0]
-    key.rename(shell.folder / "elsewhere.key")
-    ended = shell("status", "requests")
-    assert ended.status == 3
-    assert f"keys/{key.name}" in ended.err
-
-
-def test_status_rebuild(shell, written, passphrase):
-    """--rebuild makes a lost manifest anew from keys and requests."""
-    (shell.folder / "requests" / "manifest.json").unlink()
-    assert shell("status", "requests").status == 3
-    ended = shell("status", "requests", "--rebuild", "--passphrase-file", passphrase, "--json")
-    document = json.loads(ended.out)
-    assert ended.status == 0
-    assert document["counts"] == {"waiting": 3}
-    assert [change["action"] for change in document["rebuilt"]["changes"]] == ["adopted"] * 3
-
-
-def test_rekey(shell, written, passphrase):
-    """The command rekey puts the folder under the new passphrase; the old one then opens nothing."""
-    new = shell.write("new.txt", "another horse battery\n")
-    arguments = ("rekey", "requests", "--passphrase-file", passphrase)
-    ended = shell(*arguments, "--new-passphrase-file", new, "--json")
-    assert json.loads(ended.out)["changed"] == 3
-    assert shell(*written).status == 3
-    passphrase.write_bytes(new.read_bytes())
-    assert shell(*written).out == "3 requests in requests: 3 kept\n"
-
-
-def test_purge_lists_first(shell, written):
-    """The command purge removes nothing without its token, and nothing that may be with a CA."""
-    ended = shell("purge", "requests")
-    assert (ended.status, ended.out) == (0, "requests: nothing to remove\n")
-    document = json.loads(shell("purge", "requests", "--json").out)
-    assert (document["format"], document["done"], document["items"]) == (
-        "lyncnb-purge/1",
-        False,
-        [],
-    )
-
-
 # -- how a command ends
 
 
@@ -529,134 +349,3 @@ def test_terminal_that_cannot_show_a_character(shell, encoding):
     assert ended.status == 0
     ended = shell.process("plan", table, "--json", environment={"PYTHONIOENCODING": encoding})
     assert json.loads(ended.out)["certificates"][0]["site"] == "台北é"
-
-
-@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-def test_interrupt_keeps_what_is_finished(shell, passphrase):
-    """Ctrl-C ends with 130, keeps whole pairs, and the next run completes the folder."""
-    rows = "".join(f"fe{number:02}.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
-                   for number in range(3, 31))  # fmt: skip
-    table = shell.write("contoso.csv", TABLE + rows)
-    arguments = ["request", str(table), "requests", "--passphrase-file", str(passphrase)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lyncnb", *arguments],
-        cwd=shell.folder,
-        env=process_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    requests = shell.folder / "requests" / "csr"
-    give_up = time.monotonic() + 60
-    while not list(requests.glob("*.csr")) and time.monotonic() < give_up:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "stopping when the keys under way are written" in err
-    assert "cancelled: run again to complete" in out
-    assert "Traceback" not in err
-    finished = {path.name: path.read_bytes() for path in requests.glob("*.csr")}
-    assert 0 < len(finished) < 31
-    ended = shell(*arguments)
-    assert ended.status == 0
-    assert len(list(requests.glob("*.csr"))) == 31
-    assert finished.items() <= {p.name: p.read_bytes() for p in requests.glob("*.csr")}.items()
-
-
-# -- tables and text on a terminal
-
-
-def _terminal(arguments, *, columns, folder):
-    pexpect = pytest.importorskip("pexpect")
-    child = pexpect.spawn(
-        sys.executable,
-        ["-m", "lyncnb", *map(str, arguments)],
-        dimensions=(40, columns),
-        env=process_environment(),
-        cwd=str(folder),
-        encoding="utf-8",
-        timeout=60,
-    )
-    text = child.read().replace("\r\n", "\n")
-    child.close()
-    return child.exitstatus, text
-
-
-@pytest.mark.parametrize("columns", [40, 80, 200])
-def test_plan_fits_the_terminal(shell, topology, columns):
-    """No line of the table is wider than the terminal, and every name stays whole."""
-    status, text = _terminal(["plan", topology], columns=columns, folder=shell.folder)
-    table = text[: text.index("warning: ")] if "warning: " in text else text
-    assert status == 0
-    assert max(map(len, table.splitlines())) <= columns
-    assert "lyncdiscoverinternal.contoso.com" in table
-    start = {40: "Role\n  FrontEnd\n", 80: "Role          FrontEnd\n", 200: "Role        Servers "}
-    assert table.startswith(start[columns])
-
-
-def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
-    """On a terminal a new folder's passphrase is asked twice and never shown."""
-    pexpect = pytest.importorskip("pexpect")
-    child = pexpect.spawn(
-        sys.executable,
-        ["-m", "lyncnb", "request", str(topology), "requests"],
-        dimensions=(40, 120),
-        env=process_environment(),
-        cwd=str(shell.folder),
-        encoding="utf-8",
-        timeout=60,
-    )
-    child.expect("3 keys to make")
-    child.expect("at least 12 characters")
-    child.sendline(PASSPHRASE)
-    child.expect("again")
-    child.sendline(PASSPHRASE)
-    rest = child.read()
-    child.close()
-    assert child.exitstatus == 0
-    assert "3 created" in rest
-    assert PASSPHRASE not in rest
-
-
-def test_control_characters_do_not_reach_a_terminal(capsys):
-    """Escape sequences and text direction marks are spelled out; line breaks stay."""
-    output.write("a\x1b[31mb\u202ec\u200bd\n\te\x7f 台")
-    assert capsys.readouterr().out == "a\\x1b[31mb\\u202ec\\u200bd\n\te\\x7f 台\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "width", "lines"),
-    [
-        ("short", 10, ["short"]),
-        ("one two three", 7, ["one two", "three"]),
-        ("abcdefghij", 4, ["abcd", "efgh", "ij"]),
-        ("ab abcdefgh", 4, ["ab", "abcd", "efgh"]),
-        ("台北台北", 4, ["台北", "台北"]),  # two columns each
-        ("", 4, [""]),
-    ],
-)
-def test_wrap(text, width, lines):
-    """Text breaks at blanks, and inside a word only where nothing else helps."""
-    assert output.wrap(text, width) == lines
-
-
-def test_table_shares_the_room():
-    """Narrow columns stay whole, wide ones share the rest, and words are not broken."""
-    rows = [("a", "one two three four", "alpha beta gamma delta")]
-    assert output.table_lines(("X", "Y", "Z"), rows, width=30) == [
-        "X  Y             Z",
-        "-  ------------  -------------",
-        "a  one two       alpha beta",
-        "   three four    gamma delta",
-    ]
-    assert output.table_lines(("X", "Y", "Z"), rows, width=None)[2:] == [
-        "a  one two three four  alpha beta gamma delta"
-    ]
-
-
-def test_progress_is_silent_without_a_terminal():
-    """Where standard error is no terminal there is no bar."""
-    progress, finish = output.progress_bar("requests")
-    assert progress is None
-    finish()

@@ -1,0 +1,355 @@
+"""Tests of lyncnb.cli: the commands that work on a request folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from authorities.python_ca import PythonCa, pem
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs12
+from shell_kit import PASSPHRASE, TABLE, make_shell, process_environment
+
+shell = pytest.fixture(make_shell)
+
+
+@pytest.fixture
+def topology(shell):
+    """A topology of two servers that has no error finding."""
+    return shell.write("contoso.csv", TABLE)
+
+
+@pytest.fixture
+def passphrase(shell):
+    """A file with the folder's passphrase."""
+    return shell.write("passphrase.txt", PASSPHRASE + "\r\nnot this line\n")
+
+
+@pytest.fixture
+def written(shell, topology, passphrase):
+    """Arguments that write the request folder ``requests``, which is written once."""
+    arguments = (
+        *("request", topology, "requests"),
+        *("--passphrase-file", passphrase),
+    )
+    assert shell(*arguments).status == 0
+    return arguments
+
+
+def _snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_request_writes_the_folder(shell, written):
+    """The command request writes keys, requests and the summary, and says what it did."""
+    folder = shell.folder / "requests"
+    assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == [
+        *("csr", "keys", "manifest.json"),
+        *("summary.csv", "summary.html", "summary.md", "summary.xlsx"),
+    ]
+    assert len(list(folder.glob("csr/*.csr"))) == len(list(folder.glob("keys/*.key"))) == 3
+
+
+def test_request_again_changes_nothing(shell, written):
+    """The same command again leaves every byte and time as it was."""
+    before = _snapshot(shell.folder / "requests")
+    ended = shell(*written)
+    assert ended.status == 0
+    assert ended.out == "3 requests in requests: 3 kept\n"
+    assert _snapshot(shell.folder / "requests") == before
+
+
+def test_request_dry_run_touches_nothing(shell, topology):
+    """--dry-run needs no passphrase, says what would be done, and makes no folder."""
+    ended = shell("request", topology, "requests", "--dry-run")
+    assert ended.status == 0
+    assert ended.out.count("created: ") == 3
+    assert "dry run: nothing was touched" in ended.out
+    assert not (shell.folder / "requests").exists()
+
+
+def test_request_says_why_it_renews(shell, written, topology):
+    """A changed plan renews the requests concerned and says which field changed."""
+    topology.write_text(TABLE.replace("dialin.contoso.com", "dial.contoso.com"))
+    ended = shell(*written)
+    assert ended.out.count("renewed: ") == 2
+    assert "generation 2 (san: + dial.contoso.com, - dialin.contoso.com)" in ended.out
+    assert len(list((shell.folder / "requests" / "archive").iterdir())) == 4
+
+
+def test_request_renew(shell, written):
+    """--renew makes one request anew, with the reason given."""
+    ended = shell(*written, "--renew", "FrontEnd-fe01", "--reason", "key lost")
+    assert ended.out.startswith("renewed: FrontEnd-fe01-contoso-net-")
+    assert "generation 2 (renewed: key lost)\n" in ended.out
+    ended = shell(*written, "--renew", "FrontEnd-fe01")
+    assert ended.status == 2
+    assert "without a reason" in ended.err
+
+
+def test_request_json(shell, written):
+    """--json prints one document with an entry per request."""
+    ended = shell(*written, "--json")
+    document = json.loads(ended.out)
+    assert (ended.status, document["format"]) == (0, "lyncnb-result/1")
+    assert [change["action"] for change in document["changes"]] == ["kept"] * 3
+
+
+def test_request_refuses_a_plan_with_errors(shell, passphrase):
+    """Errors refuse the plan with status 1 before a passphrase is asked; accepting lets it by."""
+    table = shell.write("contoso.csv", TABLE.replace(",web.contoso.com", ","))
+    arguments = ("request", table, "requests")
+    refused = shell(*arguments)
+    assert refused.status == 1
+    assert "web-external-fqdn-missing" in refused.err
+    assert not (shell.folder / "requests").exists()
+    accepted = shell(
+        *(*arguments, "--passphrase-file", passphrase),
+        *("--accept", "web-external-fqdn-missing=no users outside"),
+    )
+    assert accepted.status == 0
+    manifest = json.loads((shell.folder / "requests" / "manifest.json").read_text("utf-8"))
+    assert manifest["accepted"] == [
+        {"code": "web-external-fqdn-missing", "reason": "no users outside"}
+    ]
+
+
+@pytest.mark.parametrize("value", ["web-external-fqdn-missing", "=x", "a=", "nonsense=because"])
+def test_accept_needs_a_known_code_and_a_reason(shell, topology, value):
+    """--accept without a reason or with an unknown code is a wrong call."""
+    ended = shell("request", topology, "requests", "--accept", value)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("lyncnb: request: ")
+
+
+def test_passphrase_from_the_environment_is_taken_out(shell, topology, monkeypatch):
+    """LYNCNB_PASSPHRASE is used and then stands in no environment that a child could inherit."""
+    monkeypatch.setattr("lyncnb.passphrase._remembered", None)
+    monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
+    assert shell("request", topology, "requests").status == 0
+    assert "LYNCNB_PASSPHRASE" not in os.environ
+    monkeypatch.setattr("lyncnb.passphrase._remembered", None)
+
+
+def test_status_lists_requests(shell, written):
+    """The command status shows each request's state and needs no passphrase."""
+    ended = shell("status", "requests")
+    assert ended.status == 0
+    assert ended.out.count("  waiting  ") == 3
+    document = json.loads(shell("status", "requests", "--json").out)
+    assert document["format"] == "lyncnb-status/1"
+    assert document["counts"] == {"waiting": 3}
+
+
+def test_status_of_a_damaged_folder(shell, written):
+    """A missing key gives status 3, named on standard error."""
+    key = sorted((shell.folder / "requests" / "keys").iterdir())[0]
+    key.rename(shell.folder / "elsewhere.key")
+    ended = shell("status", "requests")
+    assert ended.status == 3
+    assert f"keys/{key.name}" in ended.err
+
+
+def test_status_rebuild(shell, written, passphrase):
+    """--rebuild makes a lost manifest anew from keys and requests."""
+    (shell.folder / "requests" / "manifest.json").unlink()
+    assert shell("status", "requests").status == 3
+    ended = shell("status", "requests", "--rebuild", "--passphrase-file", passphrase, "--json")
+    document = json.loads(ended.out)
+    assert ended.status == 0
+    assert document["counts"] == {"waiting": 3}
+    assert [change["action"] for change in document["rebuilt"]["changes"]] == ["adopted"] * 3
+
+
+def test_rekey(shell, written, passphrase):
+    """The command rekey puts the folder under the new passphrase; the old one then opens nothing."""
+    new = shell.write("new.txt", "another horse battery\n")
+    arguments = ("rekey", "requests", "--passphrase-file", passphrase)
+    ended = shell(*arguments, "--new-passphrase-file", new, "--json")
+    assert json.loads(ended.out)["changed"] == 3
+    assert shell(*written).status == 3
+    passphrase.write_bytes(new.read_bytes())
+    assert shell(*written).out == "3 requests in requests: 3 kept\n"
+
+
+def test_purge_lists_first(shell, written):
+    """The command purge removes nothing without its token, and nothing that may be with a CA."""
+    ended = shell("purge", "requests")
+    assert (ended.status, ended.out) == (0, "requests: nothing to remove\n")
+    document = json.loads(shell("purge", "requests", "--json").out)
+    assert (document["format"], document["done"], document["items"]) == (
+        "lyncnb-purge/1",
+        False,
+        [],
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+def test_interrupt_keeps_what_is_finished(shell, passphrase):
+    """Ctrl-C ends with 130, keeps whole pairs, and the next run completes the folder."""
+    rows = "".join(f"fe{number:02}.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
+                   for number in range(3, 31))  # fmt: skip
+    table = shell.write("contoso.csv", TABLE + rows)
+    arguments = ["request", str(table), "requests", "--passphrase-file", str(passphrase)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lyncnb", *arguments],
+        cwd=shell.folder,
+        env=process_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    requests = shell.folder / "requests" / "csr"
+    give_up = time.monotonic() + 60
+    while not list(requests.glob("*.csr")) and time.monotonic() < give_up:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopping when the keys under way are written" in err
+    assert "cancelled: run again to complete" in out
+    assert "Traceback" not in err
+    finished = {path.name: path.read_bytes() for path in requests.glob("*.csr")}
+    assert 0 < len(finished) < 31
+    ended = shell(*arguments)
+    assert ended.status == 0
+    assert len(list(requests.glob("*.csr"))) == 31
+    assert finished.items() <= {p.name: p.read_bytes() for p in requests.glob("*.csr")}.items()
+
+
+def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
+    """On a terminal a new folder's passphrase is asked twice and never shown."""
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "lyncnb", "request", str(topology), "requests"],
+        dimensions=(40, 120),
+        env=process_environment(),
+        cwd=str(shell.folder),
+        encoding="utf-8",
+        timeout=60,
+    )
+    child.expect("3 keys to make")
+    child.expect("at least 12 characters")
+    child.sendline(PASSPHRASE)
+    child.expect("again")
+    child.sendline(PASSPHRASE)
+    rest = child.read()
+    child.close()
+    assert child.exitstatus == 0
+    assert "3 created" in rest
+    assert PASSPHRASE not in rest
+
+
+# -- handover, receive, pfx
+
+
+@pytest.fixture
+def answered(shell, written):
+    """The same, and a folder ``back`` in which a CA left a certificate for each request."""
+    authority = PythonCa()
+    (shell.folder / "back").mkdir()
+    for path in (shell.folder / "requests" / "csr").iterdir():
+        request = x509.load_pem_x509_csr(path.read_bytes())
+        leaf = authority.issue_for(request, begins=datetime.now(UTC) - timedelta(days=1))
+        (shell.folder / "back" / f"{path.stem}.pem").write_bytes(pem(leaf, *authority.chain))
+    return written
+
+
+def test_handover_packs_requests_and_no_key(shell, written):
+    """The package holds every waiting CSR; the same command again finds it as it is."""
+    ended = shell("handover", "requests", "out.zip", "--json")
+    document = json.loads(ended.out)
+    assert (ended.status, document["format"]) == (0, "lyncnb-handover/1")
+    with zipfile.ZipFile(shell.folder / "out.zip") as archive:
+        names = archive.namelist()
+    assert len([name for name in names if name.endswith(".csr")]) == 3
+    assert not [name for name in names if "key" in name.lower()]
+    assert shell("handover", "requests", "out.zip").status == 0
+
+
+def test_handover_of_nothing(shell, written):
+    """Where nothing fits the choice, the choices there are are named."""
+    ended = shell("handover", "requests", "out.zip", "--site", "Nowhere")
+    assert ended.status == 3
+    assert "Taipei" in ended.err
+    assert not (shell.folder / "out.zip").exists()
+
+
+def test_receive_and_package(shell, answered, passphrase):
+    """Returned certificates are matched, kept, and packaged; status follows."""
+    ended = shell("receive", "requests", "back", "--json")
+    document = json.loads(ended.out)
+    assert ended.status == 0, document["findings"]
+    assert len(document["certificates"]) == 3
+    assert json.loads(shell("status", "requests", "--json").out)["counts"] == {"issued": 3}
+    ended = shell("pfx", "requests", "--passphrase-file", passphrase, "--json")
+    assert ended.status == 0
+    assert [one["action"] for one in json.loads(ended.out)["packages"]] == ["written"] * 3
+    assert json.loads(shell("status", "requests", "--json").out)["counts"] == {"packaged": 3}
+    ended = shell("pfx", "requests", "--passphrase-file", passphrase)
+    assert ended.out.startswith("Packages: 0 written, 3 kept, 0 refused")
+
+
+def test_receive_tells_differences_and_unreadable_files(shell, answered):
+    """A certificate that differs gives 1, a file that cannot be read 2, a missing one 2."""
+    wrong = shell.write("wrong.cer", b"-----BEGIN CERTIFICATE-----\nAAAA\n")
+    assert shell("receive", "requests", wrong).status == 2
+    assert shell("receive", "requests", "nowhere.cer").status == 2
+    request = next((shell.folder / "requests" / "csr").glob("FrontEnd-fe01*"))
+    csr = x509.load_pem_x509_csr(request.read_bytes())
+    authority = PythonCa()
+    begins = datetime.now(UTC) - timedelta(days=1)
+    leaf = authority.issue_for(csr, begins=begins, san=["pool.contoso.net"])
+    shell.write("short.pem", pem(leaf, *authority.chain))
+    ended = shell("receive", "requests", "short.pem")
+    assert ended.status == 1
+    assert "fe01.contoso.net" in ended.out
+
+
+def test_pfx_without_certificates(shell, written, passphrase):
+    """Where not everything could be packaged the status is 1, with the reason for each."""
+    ended = shell("pfx", "requests", "--passphrase-file", passphrase)
+    assert ended.status == 1
+    assert ended.out.count("no certificate came back yet") == 3
+
+
+def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
+    """One package's password is shown on a terminal and taken away again; a pipe gets none."""
+    assert shell("receive", "requests", "back").status == 0
+    assert shell("pfx", "requests", "--passphrase-file", passphrase).status == 0
+    arguments = ["pfx", "requests", "--passphrase-file", str(passphrase), "--show-password"]
+    refused = shell.process(*arguments, "FrontEnd-fe01")
+    assert (refused.status, refused.out) == (3, "")
+    assert "on a terminal only" in refused.err
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "lyncnb", *arguments, "FrontEnd-fe01"],
+        env=process_environment(),
+        cwd=str(shell.folder),
+        encoding="utf-8",
+        timeout=60,
+    )
+    child.expect("([A-Za-z0-9]{22})\r\n")
+    password = child.match[1]
+    child.expect("Press Enter")
+    child.sendline("")
+    rest = child.read()
+    child.close()
+    assert child.exitstatus == 0
+    assert "\x1b[2A\x1b[J" in rest
+    package = next((shell.folder / "requests" / "pfx").glob("FrontEnd-fe01*.pfx"))
+    assert pkcs12.load_pkcs12(package.read_bytes(), password.encode()).key is not None

@@ -1,0 +1,89 @@
+"""Tests of lyncnb.cli.output: text and tables on a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from shell_kit import TABLE, make_shell, process_environment
+
+from lyncnb.cli import output
+
+shell = pytest.fixture(make_shell)
+
+
+@pytest.fixture
+def topology(shell):
+    """A topology of two servers that has no error finding."""
+    return shell.write("contoso.csv", TABLE)
+
+
+def _terminal(arguments, *, columns, folder):
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "lyncnb", *map(str, arguments)],
+        dimensions=(40, columns),
+        env=process_environment(),
+        cwd=str(folder),
+        encoding="utf-8",
+        timeout=60,
+    )
+    text = child.read().replace("\r\n", "\n")
+    child.close()
+    return child.exitstatus, text
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_plan_fits_the_terminal(shell, topology, columns):
+    """No line of the table is wider than the terminal, and every name stays whole."""
+    status, text = _terminal(["plan", topology], columns=columns, folder=shell.folder)
+    table = text[: text.index("warning: ")] if "warning: " in text else text
+    assert status == 0
+    assert max(map(len, table.splitlines())) <= columns
+    assert "lyncdiscoverinternal.contoso.com" in table
+    start = {40: "Role\n  FrontEnd\n", 80: "Role          FrontEnd\n", 200: "Role        Servers "}
+    assert table.startswith(start[columns])
+
+
+def test_control_characters_do_not_reach_a_terminal(capsys):
+    """Escape sequences and text direction marks are spelled out; line breaks stay."""
+    output.write("a\x1b[31mb\u202ec\u200bd\n\te\x7f 台")
+    assert capsys.readouterr().out == "a\\x1b[31mb\\u202ec\\u200bd\n\te\\x7f 台\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("short", 10, ["short"]),
+        ("one two three", 7, ["one two", "three"]),
+        ("abcdefghij", 4, ["abcd", "efgh", "ij"]),
+        ("ab abcdefgh", 4, ["ab", "abcd", "efgh"]),
+        ("台北台北", 4, ["台北", "台北"]),  # two columns each
+        ("", 4, [""]),
+    ],
+)
+def test_wrap(text, width, lines):
+    """Text breaks at blanks, and inside a word only where nothing else helps."""
+    assert output.wrap(text, width) == lines
+
+
+def test_table_shares_the_room():
+    """Narrow columns stay whole, wide ones share the rest, and words are not broken."""
+    rows = [("a", "one two three four", "alpha beta gamma delta")]
+    assert output.table_lines(("X", "Y", "Z"), rows, width=30) == [
+        "X  Y             Z",
+        "-  ------------  -------------",
+        "a  one two       alpha beta",
+        "   three four    gamma delta",
+    ]
+    assert output.table_lines(("X", "Y", "Z"), rows, width=None)[2:] == [
+        "a  one two three four  alpha beta gamma delta"
+    ]
+
+
+def test_progress_is_silent_without_a_terminal():
+    """Where standard error is no terminal there is no bar."""
+    progress, finish = output.progress_bar("requests")
+    assert progress is None
+    finish()
