@@ -1,0 +1,499 @@
+"""Bad input through the command line: one clear message, the right status, nothing half-written.
+
+Every case that a planner can meet runs the whole program: whatever happens, standard error begins
+with ``lyncnb:`` and holds no traceback, and the folder is as it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+import zipfile
+
+import pytest
+from shell_kit import PASSPHRASE, TABLE, make_shell
+
+shell = pytest.fixture(make_shell)
+
+HEADER = TABLE.splitlines()[0]
+ROW = TABLE.splitlines()[1]
+
+
+def _table(**cells: str) -> str:
+    """The table's first server with some cells changed; a new column for an unknown name."""
+    columns = HEADER.split(",")
+    values = dict(zip(columns, ROW.split(","), strict=True)) | cells
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(values)
+    writer.writerow(values.values())
+    return out.getvalue()
+
+
+def _refused(shell, name: str, content: str | bytes | None, *words: str) -> None:
+    """Check that every command which reads a topology refuses this one, and leaves no file."""
+    if content is not None:
+        shell.write(name, content)
+    before = sorted(path.name for path in shell.folder.iterdir())
+    for arguments in (
+        ("plan", name, "-o", "plan.xlsx"),
+        ("check", name),
+        ("explain", name, "fe01.contoso.net"),
+        ("request", name, "requests", "--dry-run"),
+        ("plan", name, "--json"),
+    ):
+        ended = shell(*arguments)
+        assert ended.status == 2, (arguments, ended)
+        assert ended.err.startswith("lyncnb: "), arguments
+        for word in words:
+            assert word in ended.err, (word, ended.err)
+        if arguments[-1] == "--json":
+            assert json.loads(ended.out)["error"]["code"] in ("topology", "plan")
+        else:
+            assert ended.out == ""
+    assert sorted(path.name for path in shell.folder.iterdir()) == before
+
+
+# -- files
+
+
+def test_missing_file(shell):
+    """A file that is not there is named."""
+    _refused(shell, "nowhere.csv", None, "nowhere.csv", "hint: ")
+
+
+def test_folder_instead_of_a_file(shell):
+    """A folder is called a folder."""
+    (shell.folder / "topologies").mkdir()
+    _refused(shell, "topologies", None, "topologies", "folder")
+
+
+def test_empty_file(shell):
+    """An empty file is called empty."""
+    _refused(shell, "empty.csv", b"", "empty.csv is empty")
+
+
+def test_heading_without_rows(shell):
+    """A table without a server is refused."""
+    _refused(shell, "bare.csv", HEADER + "\n", "bare.csv")
+
+
+def test_workbook_with_the_name_of_a_csv(shell):
+    """A renamed .xlsx is recognised and said so."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+    _refused(shell, "renamed.csv", buffer.getvalue(), "not CSV text", "hint: ")
+
+
+def test_file_of_201_megabytes(shell):
+    """A huge file is refused by its size, before it is read."""
+    with open(shell.folder / "huge.csv", "wb") as file:
+        file.truncate(201_000_000)
+    _refused(shell, "huge.csv", None, "huge.csv is 201 MB")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
+def test_endless_device(shell):
+    """A device is no table and is not read."""
+    ended = shell("check", "/dev/zero")
+    assert ended.status == 2
+    assert "no regular file" in ended.err
+
+
+def test_bytes_that_are_no_text(shell):
+    """Binary rubbish is refused, not read as mojibake."""
+    _refused(shell, "rubbish.csv", bytes(range(256)) * 20, "rubbish.csv")
+
+
+def test_latin_1(shell):
+    """Bytes that are neither UTF-8 nor cp950 are refused; latin-1 would take anything."""
+    text = _table(site="Zürich\u00ff")
+    _refused(shell, "latin1.csv", text.encode("latin-1"), "latin1.csv", "UTF-8")
+
+
+# -- tables
+
+
+def test_ragged_row(shell):
+    """A row with a cell too many or too few names its line; nothing shifts."""
+    _refused(shell, "ragged.csv", TABLE + "fe03.contoso.net,FrontEnd\n", "ragged.csv row 4")
+
+
+def test_row_with_a_cell_too_many(shell):
+    """The extra cell is an error, never the first column become an index."""
+    _refused(shell, "long.csv", f"{HEADER}\n{ROW},extra\n", "long.csv row 2")
+
+
+def test_duplicate_heading(shell):
+    """The same column twice, also under an alias, is an error."""
+    _refused(
+        shell, "twice.csv", f"{HEADER},site\n{ROW},Taipei\n", "twice.csv", "site"
+    )  # fmt: skip
+    _refused(shell, "alias.csv", f"{HEADER},Computer\n{ROW},x.contoso.net\n", "alias.csv")
+
+
+def test_column_missing(shell):
+    """A table without the server's name cannot be read."""
+    _refused(shell, "none.csv", "role,site\nFrontEnd,Taipei\n", "none.csv", "server_fqdn")
+
+
+def test_line_break_in_a_cell(shell):
+    """A line break inside a cell that is no list is an error."""
+    _refused(shell, "break.csv", _table(site="Tai\npei"), "row 2", "site")
+
+
+def test_nul_in_a_cell(shell):
+    """A NUL is an error with its place."""
+    _refused(shell, "nul.csv", _table(site="Tai\x00pei"), "nul.csv")
+
+
+def test_all_problems_at_once(shell):
+    """Every problem of a file is told in one go, each with row, column, value and hint."""
+    text = TABLE + (
+        "http://fe03.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
+        "fe 04.contoso.net,Nonsense,pool.contoso.net,Taipei,,,,\n"
+    )
+    shell.write("bad.csv", text)
+    ended = shell("check", "bad.csv", "--json")
+    problems = json.loads(ended.out)["error"]["problems"]
+    assert [(p["row"], p["column"], p["value"]) for p in problems] == [
+        (4, "server_fqdn", "http://fe03.contoso.net"),
+        (5, "server_fqdn", "fe 04.contoso.net"),
+        (5, "role", "Nonsense"),
+    ]
+    assert all(problem["hint"] and problem["message"] for problem in problems)
+
+
+def test_two_values_for_one_pool(shell):
+    """Two rows of a pool that contradict each other are an error naming both values."""
+    text = TABLE.replace(
+        "fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,",
+        "fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,other.contoso.com",
+    )
+    _refused(shell, "two.csv", text, "web_external_fqdn", "other.contoso.com", "web.contoso.com")
+
+
+def test_no_sip_domain(shell):
+    """Without a SIP domain anywhere there is no plan."""
+    _refused(shell, "none.csv", _table(sip_domains=""), "sip_domains")
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", "ja"])
+def test_not_a_truth_value(shell, value):
+    """A yes/no column takes no guess."""
+    _refused(shell, "bool.csv", _table(autologon=value), "autologon", value)
+
+
+# -- names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a..contoso.net",  # empty label
+        ".contoso.net",
+        "fe 01.contoso.net",
+        "http://fe01.contoso.net",
+        "fe01.contoso.net/meet",
+        "fe01.contoso.net:443",
+        "192.0.2.7",
+        "2001:db8::7",
+        "\uff11\uff19\uff12.0.2.7",  # full-width digits, an address after mapping
+        "f*.contoso.net",
+        "*.*.contoso.net",
+        "*",
+        "-fe01.contoso.net",
+        "fe01-.contoso.net",
+        "x" * 64 + ".contoso.net",
+        ".".join(["x" * 60] * 5),
+        "xn--zz--.contoso.net",
+        "\u2603.contoso.net",  # a snowman is no letter
+        "fe01\x00.contoso.net",
+        "admin@contoso.net",
+    ],
+)
+def test_text_that_can_be_no_name(shell, name):
+    """What can be no host name is refused with row, column, value and hint."""
+    _refused(shell, "names.csv", _table(server_fqdn=name), "names.csv", "server_fqdn")
+
+
+def test_unknown_role(shell):
+    """A role that is none is named, with those there are."""
+    _refused(shell, "role.csv", _table(role="Mailbox"), "row 2", '"Mailbox"', "FrontEnd")
+
+
+def test_url_that_is_none(shell):
+    """A simple URL must be an https URL."""
+    _refused(shell, "url.csv", _table(meet_urls="http://meet.contoso.com"), "meet_urls")
+
+
+def test_common_name_over_64_characters(shell):
+    """A subject that is too long is an error finding, and never cut: the plan is refused."""
+    name = f"{'x' * 60}.contoso.net"
+    shell.write("long.csv", _table(server_fqdn=name, pool_fqdn=name))
+    ended = shell("check", "long.csv", "--json")
+    codes = {f["code"] for f in json.loads(ended.out)["findings"] if f["severity"] == "error"}
+    assert ended.status == 1
+    assert "common-name-too-long" in codes
+    shell.write("passphrase", PASSPHRASE)
+    ended = shell("request", "long.csv", "requests", "--passphrase-file", "passphrase")
+    assert ended.status == 1
+    assert not (shell.folder / "requests").exists()
+
+
+# -- options
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("colour = 'blue'\n", ("colour",)),
+        ("layout = 'both'\n", ("layout", "both", "combined")),
+        ("layout = \n", ("options.toml",)),
+        ("[key]\nalgorithm = 'RSA'\nbits = 1024\n", ("1024",)),
+        ("hash = 'sha1'\n", ("sha1",)),
+        ("wildcard = 'yes'\n", ("wildcard",)),
+        ("[subject]\ncountry = 'Taiwan'\n", ("Taiwan",)),
+        ("[issuer]\nNonsense = 'public'\n", ("Nonsense",)),
+        ("\x00", ("options.toml",)),
+    ],
+)
+def test_options_that_cannot_be(shell, text, words):
+    """A wrong plan.toml is named with the key and value concerned."""
+    shell.write("contoso.csv", TABLE)
+    shell.write("options.toml", text)
+    ended = shell("plan", "contoso.csv", "--options", "options.toml")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("lyncnb: ")
+    for word in words:
+        assert word in ended.err
+
+
+@pytest.mark.parametrize("name", ["nowhere.toml", "."])
+def test_options_that_cannot_be_read(shell, name):
+    """Options that are not there, or a folder, are said so."""
+    shell.write("contoso.csv", TABLE)
+    ended = shell("plan", "contoso.csv", "--options", name)
+    assert (ended.status, ended.out) == (2, "")
+
+
+# -- output
+
+
+def _unwritable(shell) -> list[str]:
+    (shell.folder / "folder.csv").mkdir()
+    (shell.folder / "link.csv").symlink_to(shell.folder / "elsewhere.csv")
+    return ["nowhere/plan.csv", "folder.csv", "/proc/plan.csv", "link.csv", "plan", "plan.docx"]
+
+
+def test_output_that_cannot_be_written(shell):
+    """-o into nowhere, onto a folder or link, or in an unknown format is refused with 2."""
+    shell.write("contoso.csv", TABLE)
+    for name in _unwritable(shell):
+        before = sorted(path.name for path in shell.folder.iterdir())
+        ended = shell("plan", "contoso.csv", "-o", name)
+        assert (ended.status, ended.out) == (2, ""), name
+        assert ended.err.startswith("lyncnb: ")
+        assert sorted(path.name for path in shell.folder.iterdir()) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+def test_request_folder_that_cannot_be_used(shell):
+    """A file, a link or a folder open to others in the folder's place is refused with 3."""
+    shell.write("contoso.csv", TABLE)
+    shell.write("passphrase", PASSPHRASE)
+    shell.write("file", "x")
+    (shell.folder / "real").mkdir()
+    (shell.folder / "link").symlink_to(shell.folder / "real")
+    (shell.folder / "open").mkdir()
+    (shell.folder / "open").chmod(0o777)
+    for name in ("file", "link", "open", "/proc/requests"):
+        ended = shell("request", "contoso.csv", name, "--passphrase-file", "passphrase")
+        assert (ended.status, ended.out) == (3, ""), name
+        assert "hint: " in ended.err
+    assert list((shell.folder / "real").iterdir()) == []
+    assert list((shell.folder / "open").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["status", "rekey", "purge", "receive", "pfx"])
+def test_no_request_folder(shell, command):
+    """A folder that is none of ours, or is not there, is refused with 3 by every command."""
+    (shell.folder / "other").mkdir()
+    shell.write("old", PASSPHRASE)
+    shell.write("new", PASSPHRASE + "!")
+    more = {
+        "rekey": ("--passphrase-file", "old", "--new-passphrase-file", "new"),
+        "pfx": ("--passphrase-file", "old"),
+    }
+    for name in ("other", "nowhere"):
+        ended = shell(command, name, *more.get(command, ()))
+        assert ended.status == 3, ended
+        assert "hint: " in ended.err
+    assert list((shell.folder / "other").iterdir()) == []
+
+
+def test_manifest_that_somebody_edited(shell):
+    """An edited manifest is not believed: status 3, with a way out."""
+    shell.write("contoso.csv", TABLE)
+    shell.write("passphrase", PASSPHRASE)
+    request = ("request", "contoso.csv", "requests", "--passphrase-file", "passphrase")
+    assert shell(*request).status == 0
+    manifest = shell.folder / "requests" / "manifest.json"
+    whole = manifest.read_text("utf-8")
+    for text in ("", "{}", "[" * 100_000, whole[:-100], whole.replace("keys/", "../keys/")):
+        manifest.write_text(text, "utf-8")
+        for arguments in (("status", "requests"), request, ("handover", "requests", "o.zip")):
+            ended = shell(*arguments)
+            assert ended.status == 3, (text[:20], arguments)
+            assert "--rebuild" in ended.err
+
+
+# -- passphrases
+
+
+@pytest.fixture
+def topology(shell):
+    """A topology that can be written."""
+    return shell.write("contoso.csv", TABLE)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"short", "5 characters"),
+        (b"", "0 characters"),
+        (b"\nsecond line is long enough\n", "0 characters"),
+        (b"\xff\xfec\x00o\x00r\x00r\x00e\x00c\x00t\x00", "UTF-8"),
+        (b"correct\thorse battery", "cannot be typed"),
+        (b"x" * 2000, "longer than"),
+    ],
+)
+def test_passphrase_that_will_not_do(shell, topology, content, words):
+    """A passphrase that is too short, too long or no text is refused, and never shown."""
+    shell.write("passphrase", content)
+    ended = shell("request", topology, "requests", "--passphrase-file", "passphrase")
+    assert (ended.status, ended.out) == (3, "")
+    assert words in ended.err
+    assert "xxxx" not in ended.err
+    assert not (shell.folder / "requests").exists()
+
+
+@pytest.mark.parametrize("name", ["nowhere", "."])
+def test_passphrase_file_that_cannot_be_read(shell, topology, name):
+    """A passphrase file that is not there, or a folder, is status 3."""
+    ended = shell("request", topology, "requests", "--passphrase-file", name)
+    assert (ended.status, ended.out) == (3, "")
+    assert not (shell.folder / "requests").exists()
+
+
+def test_no_passphrase_and_nobody_to_ask(shell, topology):
+    """Without a terminal, file or variable the command ends with 3 and says what to give."""
+    ended = shell.process("request", topology, "requests")
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.err == (
+        "lyncnb: no passphrase, and nobody to ask: standard input is no terminal\n"
+        "  hint: give --passphrase-file, or set LYNCNB_PASSPHRASE\n"
+    )
+    assert not (shell.folder / "requests").exists()
+
+
+def test_passphrase_in_the_environment_is_no_argument(shell, topology):
+    """The variable works, is too short like any other, and stands in no message."""
+    ended = shell.process("request", topology, "r", environment={"LYNCNB_PASSPHRASE": "tooshort"})
+    assert ended.status == 3
+    assert "tooshort" not in ended.err
+    ended = shell.process("request", topology, "r", environment={"LYNCNB_PASSPHRASE": PASSPHRASE})
+    assert ended.status == 0
+    assert shell("request", topology, "r", "--passphrase", PASSPHRASE).status == 2
+
+
+def test_wrong_passphrase_changes_nothing(shell, topology):
+    """Every command that opens keys refuses another passphrase with 3, and changes no byte."""
+    shell.write("right", PASSPHRASE)
+    shell.write("wrong", "wrong horse battery")
+    shell.write("new", "another horse battery")
+    assert shell("request", topology, "requests", "--passphrase-file", "right").status == 0
+    folder = shell.folder / "requests"
+    before = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    topology.write_text(TABLE.replace("dialin.contoso.com", "dial.contoso.com"))
+    for arguments in (
+        ("request", topology, "requests"),
+        ("status", "requests", "--rebuild"),
+        ("rekey", "requests", "--new-passphrase-file", "new"),
+        ("pfx", "requests"),
+    ):
+        ended = shell(*arguments, "--passphrase-file", "wrong")
+        assert ended.status == 3, arguments
+        assert "passphrase" in ended.err
+        assert "wrong horse" not in ended.err
+    after = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    assert {p: data for p, data in after.items() if p.name != ".lock"} == {
+        p: data for p, data in before.items() if p.name != ".lock"
+    }
+
+
+# -- hostile text
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "=cmd|' /C calc'!A0",
+    "\uff1dHYPERLINK(1)",
+    "@SUM(1)",
+    '"><img src=x onerror=alert(1)>',
+    "| a | b |",
+    "$(Remove-Item C:\\)",
+    "\u202egnp.exe",
+]
+
+
+@pytest.mark.parametrize("site", HOSTILE)
+def test_hostile_site_in_every_format(shell, site):
+    """A site's name that is an attack reaches every format as plain text."""
+    shell.write("contoso.csv", _table(site=site))
+    for suffix in ("html", "md", "csv", "xlsx"):
+        assert shell("plan", "contoso.csv", "-o", f"plan.{suffix}").status == 0
+    page = (shell.folder / "plan.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "<img" not in page
+    markdown = (shell.folder / "plan.md").read_text("utf-8")
+    assert "<script" not in markdown
+    with open(shell.folder / "plan.csv", encoding="utf-8-sig", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r\n＝＋－＠"))]
+    with zipfile.ZipFile(shell.folder / "plan.xlsx") as archive:
+        xml = "".join(archive.read(name).decode() for name in archive.namelist())
+    assert "<f>" not in xml
+    assert "<f " not in xml
+
+
+def test_escape_sequences_in_a_message(shell):
+    """What an error message quotes cannot steer the terminal."""
+    shell.write("esc.csv", _table(role="\x1b]0;owned\x07"))
+    ended = shell("check", "esc.csv")
+    assert ended.status == 2
+    assert "\x1b" not in ended.err
+    assert "\x07" not in ended.err
+
+
+@pytest.mark.parametrize("name", ["-o", "--json", "contoso.csv\n.csv", "*", "~root", "CON"])
+def test_odd_file_names(shell, name):
+    """A file name that looks like an option or a pattern is a file name."""
+    shell.write(name, TABLE)
+    ended = shell("check", "--", name)
+    assert ended.status == 0
+
+
+def test_program_in_place_of_a_notebook(shell):
+    """What is no notebook is refused by the commands about notebooks, with 1."""
+    shell.write("text.ipynb", "no notebook")
+    shell.write("empty.ipynb", b"")
+    for command in ("run", "clean", "share"):
+        for name in ("text.ipynb", "empty.ipynb", "nowhere.ipynb"):
+            ended = shell(command, name)
+            assert (ended.status, ended.out) == (1, ""), (command, name)
+    assert sorted(path.name for path in shell.folder.iterdir()) == ["empty.ipynb", "text.ipynb"]
