@@ -25,14 +25,19 @@ from typing import Any as _Any
 _MODULES = {
     "KeyParameters": "fields",
     "LyncnbError": "errors",
+    "PlanEditor": "widgets",
     "PlanOptions": "options",
     "Secret": "passphrase",
     "ask_passphrase": "passphrase",
     "check_plan": "checks",
+    "folder_status": "folder",
     "load_rules": "rules",
+    "match_certificates": "issued",
     "open_requests": "bundle",
     "plan_certificates": "derive",
+    "plan_document": "document",
     "read_topology": "topology",
+    "write_pfx": "pfx",
     "write_requests": "bundle",
 }
 

@@ -1,0 +1,132 @@
+"""The notebooks that planners read: made from their source, run again, fit to be shared.
+
+With ``--refresh`` each ``notebooks/NAME.ipynb`` is made anew from ``notebooks/NAME.py``; without
+it the notebook is run and a text output that differs is a failure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from lyncnb.notebook_files import read_notebook, scan_notebook, strip_widgets
+from lyncnb.notebook_run import run_notebook
+from lyncnb.passphrase import Secret
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
+
+# What differs from run to run or from machine to machine has no place in documentation.
+PERISHABLE = re.compile(
+    r"\b[0-9a-f]{32,}\b"  # a hash
+    r"|\b\d\d:\d\d:\d\d\b"  # a time of day
+    r"|0x[0-9a-f]{6,}"  # an address in memory
+    r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # a path
+)
+
+
+def from_source(name: str):
+    """Read a notebook's source, with ids that are the same each time."""
+    notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
+    notebook.metadata = {
+        key: notebook.metadata[key] for key in ("kernelspec",) if key in notebook.metadata
+    }
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell["id"] = f"cell-{number:02}"
+    return notebook
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def executed(request, tmp_path_factory):
+    """Run a notebook in a workspace of its own; give its name and the executed copy."""
+    name = request.param
+    folder = tmp_path_factory.mktemp(name)
+    shutil.copytree(NOTEBOOKS.parent / "data", folder / "data")
+    (folder / "notebooks").mkdir()
+    path = folder / "notebooks" / f"{name}.ipynb"
+    nbformat.write(from_source(name), path)
+    run = run_notebook(path, passphrase=lambda: Secret("only for the documentation"))
+    notebook = read_notebook(run.executed)
+    strip_widgets(notebook)
+    notebook.metadata.pop("language_info", None)  # the version of one machine's Python
+    if request.config.getoption("--refresh"):
+        nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")
+    return name, notebook
+
+
+def text_outputs(cell) -> list[str]:
+    """Give what a reader sees of a cell's outputs, as text."""
+    return [
+        output.get("text", "")
+        or "\n".join(output.get("data", {}).get(kind, "") for kind in ("text/plain", "text/html"))
+        for output in cell.get("outputs", ())
+    ]
+
+
+@pytest.mark.kernel
+def test_committed_outputs_are_what_a_run_gives(executed):
+    """Every cell, run again, has the source and the text output that is committed."""
+    name, now = executed
+    committed = read_notebook(NOTEBOOKS / f"{name}.ipynb")
+    assert [cell.source for cell in committed.cells] == [cell.source for cell in now.cells]
+    for number, (before, after) in enumerate(zip(committed.cells, now.cells, strict=True), 1):
+        assert text_outputs(before) == text_outputs(after), f"{name} cell {number}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_and_source_say_the_same(name):
+    """The committed notebook has the cells of its source, with their tags."""
+    source, committed = from_source(name), read_notebook(NOTEBOOKS / f"{name}.ipynb")
+    for before, after in zip(source.cells, committed.cells, strict=True):
+        assert (before.cell_type, before.source) == (after.cell_type, after.source)
+        assert before.metadata.get("tags") == after.metadata.get("tags")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_is_short_and_plain(name):
+    """At most 12 lines a code cell, 40 cells, 1 MB; no def; prose before each code cell."""
+    path = NOTEBOOKS / f"{name}.ipynb"
+    cells = read_notebook(path).cells
+    assert path.stat().st_size <= 1 << 20
+    assert len(cells) <= 40
+    for number, (before, cell) in enumerate(itertools.pairwise(cells), start=2):
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 12, number
+            assert not re.search(r"^\s*(?:def|class|async|lambda)\b", cell.source, re.M), number
+            assert before.cell_type == "markdown", f"no prose before cell {number}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_has_one_parameters_cell(name):
+    """The first code cell, and no other, is tagged parameters."""
+    code = [cell for cell in read_notebook(NOTEBOOKS / f"{name}.ipynb").cells if "outputs" in cell]
+    tagged = [
+        index for index, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", ())
+    ]
+    assert [0] == tagged
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_was_run_once_from_top_to_bottom(name):
+    """Execution counts are 1, 2, 3 …, and no cell failed or warned."""
+    code = [cell for cell in read_notebook(NOTEBOOKS / f"{name}.ipynb").cells if "outputs" in cell]
+    assert list(range(1, len(code) + 1)) == [cell.execution_count for cell in code]
+    kinds = {output.get("name", output.output_type) for cell in code for output in cell.outputs}
+    assert kinds & {"error", "stderr", "stdin"} == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_may_be_shared(name):
+    """No secret, no widget state or view, no timing, no hash, key, time or path."""
+    notebook = read_notebook(NOTEBOOKS / f"{name}.ipynb")
+    assert scan_notebook(notebook, name=name) == ()
+    assert set(notebook.metadata) <= {"kernelspec", "title"}
+    text = (NOTEBOOKS / f"{name}.ipynb").read_text("utf-8")
+    assert "vnd.jupyter.widget" not in text
+    assert [match[0] for match in PERISHABLE.finditer(text)] == []
