@@ -78,7 +78,8 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     Returns
     -------
     bytes
-        UTF-8 with BOM (Excel reads it as UTF-8 only then), CRLF, every field quoted.
+        UTF-8 with BOM (Excel reads it as UTF-8 only then), CRLF, every field quoted, at most
+        32,767 characters in each (see :func:`fitting`).
     """
     lines = [_csv_line(columns)]
     lines.extend(map(_csv_line, rows))
@@ -86,7 +87,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _csv_line(row: Sequence[Any]) -> str:
-    fields = (neutralise(value).replace('"', '""') for value in row)
+    fields = (fitting(neutralise(value)).replace('"', '""') for value in row)
     return '"' + '","'.join(fields) + '"\r\n'
 
 
@@ -112,7 +113,7 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
 
     Notes
     -----
-    Cells over 32,767 characters, which Excel refuses, are cut and end with a sentence saying so.
+    Cells over 32,767 characters are cut, see :func:`fitting`.
     """
     import xlsxwriter
 
@@ -145,14 +146,18 @@ def _write_sheet(worksheet: Any, sheet: Sheet, heading: Any) -> None:
             if type(value) is int:
                 worksheet.write_number(row_number, place, value)
             elif value:
-                worksheet.write_string(row_number, place, _fitting(cell_text(value)))
+                worksheet.write_string(row_number, place, fitting(cell_text(value)))
     worksheet.autofilter(0, 0, max(row_number, 1), len(sheet.columns) - 1)
 
 
-def _fitting(text: str) -> str:
+def fitting(text: str) -> str:
+    """Cut a text that no spreadsheet cell can hold, and say so in the cell.
+
+    Excel refuses a longer cell in an XLSX file and spills that of a CSV file over the rows below.
+    """
     if len(text) <= CELL_LENGTH:
         return text
-    ending = " … (cut here: a cell holds no more; the CSV file has the whole text)"
+    ending = " … (cut here: a cell holds no more; the JSON document has the whole text)"
     return text[: CELL_LENGTH - len(ending)] + ending
 
 

@@ -301,6 +301,15 @@ def test_output_that_cannot_be_written(shell):
         assert sorted(path.name for path in shell.folder.iterdir()) == before
 
 
+def test_output_over_the_input(shell):
+    """-o onto the topology itself is refused; the table is the planner's work."""
+    shell.write("contoso.csv", TABLE)
+    ended = shell("plan", "contoso.csv", "-o", "./contoso.csv")
+    assert (ended.status, ended.out) == (2, "")
+    assert "is the file that the plan is made of" in ended.err
+    assert (shell.folder / "contoso.csv").read_text() == TABLE
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
 def test_request_folder_that_cannot_be_used(shell):
     """A file, a link or a folder open to others in the folder's place is refused with 3."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 
 import click
 import pytest
@@ -78,6 +79,12 @@ def test_help_lists_exactly_the_commands_there_are():
 def test_ways_to_ask_for_help(shell, arguments):
     """Asked for nothing, lyncnb says what it can do."""
     assert shell(*arguments) == (0, overview(), "")
+
+
+def test_version_is_that_of_the_package(shell, repository):
+    """The version that the program tells is the one that is packaged."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))["project"]
+    assert shell("--version") == (0, f"lyncnb {project['version']}\n", "")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -116,8 +116,16 @@ def test_xlsx_cell_that_is_too_long_says_so():
     ]
     assert len(sheet["A2"].value) == 32_767
     assert sheet["A2"].value.endswith(
-        "x … (cut here: a cell holds no more; the CSV file has the whole text)"
+        "x … (cut here: a cell holds no more; the JSON document has the whole text)"
     )
+
+
+def test_csv_cell_that_is_too_long_says_so():
+    """Excel would spill a longer cell over the rows below."""
+    data = to_csv(("a",), [("x" * 40_000,)]).decode("utf-8-sig")
+    cell = list(csv.reader(io.StringIO(data, newline="")))[1][0]
+    assert len(cell) == 32_767
+    assert cell.endswith("the JSON document has the whole text)")
 
 
 def test_xlsx_with_too_many_rows_is_refused(monkeypatch):

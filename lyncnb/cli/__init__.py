@@ -30,12 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(overview())
         return 0
     if given == ["--version"]:
-        from importlib.metadata import PackageNotFoundError, version
+        from .help import VERSION
 
-        try:
-            sys.stdout.write(f"lyncnb {version('lyncnb')}\n")
-        except PackageNotFoundError:
-            sys.stdout.write("lyncnb, a copy that was not installed\n")
+        sys.stdout.write(f"lyncnb {VERSION}\n")
         return 0
     from .app import run
 

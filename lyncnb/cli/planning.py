@@ -33,6 +33,7 @@ def plan_command(
 
     if output:
         check_format(Path(output).suffix.lower())
+        _refuse_to_overwrite_input(output, topology, options_file)
     plan, findings = make_plan(topology, product, options_file)
     if output:
         _write_file(output, write_plan_table(plan, findings, Path(output).suffix.lower()))
@@ -139,6 +140,17 @@ def _write_findings(findings: Findings) -> None:
             write(indented(f"hint: {finding.hint}"))
         write(indented(f"source: {finding.source}"))
         write()
+
+
+def _refuse_to_overwrite_input(output: str, *inputs: str | None) -> None:
+    # plan contoso.csv -o contoso.csv would replace the planner's table by the list made of it.
+    from ..errors import PlanError
+
+    for name in filter(None, inputs):
+        if Path(output).exists() and Path(name).exists() and Path(output).samefile(name):
+            raise PlanError(
+                f"{output} is the file that the plan is made of", hint="name another file"
+            )
 
 
 def _write_file(output: str, data: bytes) -> None:
