@@ -143,23 +143,6 @@ def server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str
     yield from zip(cells.rows, servers, cells.column("role"), pool_names(cells))
 
 
-def rows_holding(
-    columns: Sequence[str], cells: Sequence[Row], row: int, name: str
-) -> tuple[int, ...]:
-    """See ``Topology.rows_holding``."""
-    scope = _scopes().get(name, "server")
-    if scope == "server" or name not in columns:
-        return (row,)
-    at, site = columns.index(name), _site(columns, cells[row])
-    holding = [place for place, texts in enumerate(cells) if texts[at]]
-    if scope == "pool":
-        own = pool_name(columns, cells[row])
-        holding = [place for place in holding if pool_name(columns, cells[place]) == own]
-    elif scope == "site" and len({cells[place][at] for place in holding}) > 1:
-        holding = [place for place in holding if _site(columns, cells[place]) == site]
-    return tuple(holding) or (row,)
-
-
 def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int]) -> Set[int]:
     """Move shared values that stand only on rows to be removed to other rows of their scope.
 

@@ -13,7 +13,7 @@ from .text import shown
 MAX_BYTES = 200_000_000
 
 _SAVE_AS = 'in Excel choose File, Save As, "CSV UTF-8 (Comma delimited)"'
-_GIVE_A_PATH = "give the path of a topology table, e.g. data/contoso.csv"
+_GIVE_A_PATH = "give the path of a topology table, e.g. data/contoso.csv, its bytes or a DataFrame"
 
 # What begins like this is no text; each with the name that planners know it by.
 _OTHER_FORMATS = (
@@ -91,6 +91,8 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
 
 
 def _read(source: str | os.PathLike) -> tuple[str, bytes]:
+    if not isinstance(source, (str, os.PathLike)):
+        raise TopologyError(f"cannot read a {type(source).__name__}", hint=_GIVE_A_PATH)
     path = Path(source)
     try:
         facts = path.stat()

@@ -53,26 +53,6 @@ class Topology:
         """Find a site by its name."""
         return next(site for site in self.sites if site.name == name)
 
-    def rows_holding(self, row: int, column: str) -> tuple[int, ...]:
-        """Find where the value stands that a row has in a column.
-
-        A value of a pool, a site or the deployment may stand on any of its rows, and has to be
-        changed there.
-
-        Parameters
-        ----------
-        row : int
-            Index into ``cells``.
-        column : str
-            Name of a column of ``topology.toml``.
-
-        Returns
-        -------
-        tuple of int
-            Indices of the rows that hold it; ``row`` itself if none does.
-        """
-        return edits.rows_holding(self.columns, self.cells, row, column)
-
     def with_cells(self, changes: Mapping[int, Mapping[str, str]]) -> Topology:
         """Change cells, and derive only the pools concerned again.
 
