@@ -71,7 +71,7 @@ export default {
     const answers = {
       start(message) {
         root.setAttribute("aria-label", `Plan editor for ${message.source}`);
-        name.textContent = message.source;
+        name.textContent = `Plan of ${message.source}`;
         servers.start(message.columns);
         form.start(message.groups);
         keep.start(message);

@@ -17,7 +17,7 @@ from .facts import (
 )
 from .found import finding_groups
 from .panel import Panel, read_scripts
-from .replay import change_rows, plain
+from .replay import change_rows, option_changes, plain
 from .sheet import FINDINGS, Sheet
 from .wire import encode_rows
 
@@ -139,7 +139,7 @@ class EditorView(Panel):
 
     def _send_state(self, said: str) -> None:
         editor, draft = self.editor, self.editor.draft
-        changes = len(change_rows(draft.loaded, draft.state))
+        changes = self._sheet.changes + len(option_changes(draft.loaded.options, draft.options))
         words = "as loaded" if not changes else f"{changes:,} change{'s' * (changes != 1)}"
         self.send(
             {

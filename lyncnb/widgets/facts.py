@@ -13,6 +13,7 @@ from .sheet import FINDINGS, column_names
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
 _WIDE = ("fqdn", "fqdn_list", "url", "url_list")
+_LEAST = {"server_fqdn": 210, "role": 136, "autologon": 130}  # pixels
 _KEYS = ("RSA 2048", "RSA 3072", "RSA 4096", "ECDSA 256", "ECDSA 384", "ECDSA 521")
 
 #: Columns of the table that belong to the whole deployment's panel, by how they are asked for.
@@ -116,7 +117,7 @@ def _known(column: Column, rules: Rules) -> dict[str, object]:
         "always": column.name == "server_fqdn",
         "add": column.name in ADDED,
         "search": wide,
-        "least": 210 if column.name == "server_fqdn" else 160 if wide else 104,
+        "least": _LEAST.get(column.name, 160 if wide else 100),
         "share": 3 if column.name == "server_fqdn" else 2 if wide else 1,
     }
 
@@ -134,7 +135,7 @@ def option_groups(rules: Rules) -> list[dict[str, object]]:
         }
         for name, kind in DEPLOYMENT.items()
     ]
-    help_of = {name: meaning for name, _, meaning in PlanOptions().rows()}
+    help_of = {name: _help(meaning) for name, _, meaning in PlanOptions().rows()}
     choices = _choices()
     groups: list[dict[str, object]] = [{"title": "Deployment", "fields": fields}]
     for heading, names in _GROUPS:
@@ -151,6 +152,13 @@ def option_groups(rules: Rules) -> list[dict[str, object]]:
         groups.append({"title": heading, "fields": fields})
     groups.insert(-1, _issuers(rules))
     return groups
+
+
+def _help(meaning: str) -> str:
+    """Turn the comment of plan.toml into the help of a field: a box is on or off."""
+    if len(meaning) < 4:
+        return ""  # "O", "OU": the label says it
+    return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
 
 
 def _choices() -> dict[str, list[list[str]]]:

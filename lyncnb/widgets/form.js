@@ -29,8 +29,8 @@ function makeForm(send) {
     } else if (facts.kind === "list") {
       control = h("textarea", { class: "lc-control", rows: 3, spellcheck: false });
       control.onchange = () => change(control.value);
-      controls.set(facts.name, (value) => {
-        control.value = value;
+      controls.set(facts.name, (value, odd) => {
+        setText(control, value, odd);
         control.rows = Math.max(2, Math.min(8, value.split("\n").length));
       });
     } else {
@@ -38,9 +38,16 @@ function makeForm(send) {
         type: { date: "date", number: "number" }[facts.kind] || "text" });
       if (facts.kind === "number") control.min = 1;
       control.onchange = () => change(control.value);
-      controls.set(facts.name, (value) => { control.value = value; });
+      controls.set(facts.name, (value, odd) => setText(control, value, odd));
     }
     return labelled(facts.label, control, facts.help);
+  }
+
+  // What differs between sites has no one value here; it is changed in the table.
+  function setText(control, value, odd) {
+    control.value = odd ? "" : value;
+    control.placeholder = odd ? `${odd}: change it in the table` : "";
+    control.disabled = Boolean(odd);
   }
 
   // Issuer and CA by usage: one small table, a row for each usage of the product.

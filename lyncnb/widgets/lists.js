@@ -84,11 +84,11 @@ function makeKeep(send) {
     h("h3", { class: "lc-title" }, "As files"),
     h("p", { class: "lc-hint" }, "Two files hold the whole plan: the table with its unknown columns, "
       + "and the choices beside it."),
-    h("div", { class: "lc-bar" }, labelled("Folder", folder), save, overLine), result,
+    h("div", { class: "lc-bar lc-end" }, labelled("Folder", folder), save, overLine), result,
     h("h3", { class: "lc-title" }, "As Python"),
     h("p", { class: "lc-hint" }, "Put this in place of the cell that makes the editor: Run All then "
       + "shows the same plan."),
-    h("div", { class: "lc-bar" }, copy, copied), code);
+    code, h("div", { class: "lc-bar" }, copy, copied));
   return {
     panel,
     show(message) { code.textContent = message.code; copied.textContent = ""; },

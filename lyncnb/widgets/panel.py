@@ -6,6 +6,7 @@ none of them, with or without widget state.
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..errors import LyncnbError, Problem
 
 _HERE = Path(__file__).parent
 _PROBLEMS_SHOWN = 6
+_REST = 0.6  # seconds
 
 
 def read_scripts(*names: str) -> str:
@@ -43,6 +45,7 @@ class Panel(anywidget.AnyWidget):
         self._answers = dict(answers)
         self._text = text
         self._static = StaticForm()
+        self._later: asyncio.TimerHandle | None = None
         self.on_msg(self._receive)
 
     # -- showing
@@ -50,7 +53,7 @@ class Panel(anywidget.AnyWidget):
         """Display the panel, and beneath it its static form."""
         bundle, metadata = self.widget_bundle()
         display({**bundle, "text/plain": self._text}, metadata=metadata, raw=True)
-        self._static.show(*self.static_form())
+        self._static.show(self.static_form)
 
     def widget_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Give the MIME bundle of the live panel."""
@@ -61,8 +64,16 @@ class Panel(anywidget.AnyWidget):
         raise NotImplementedError
 
     def update_static(self) -> None:
-        """Bring the static form up to date."""
-        self._static.update(*self.static_form())
+        """Bring the static form up to date, once the planner rests for a moment."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a thread, or no kernel
+            self._static.update(self.static_form)
+        else:
+            self._later = loop.call_later(_REST, self._static.update, self.static_form)
 
     # -- answering
     def _receive(self, _: object, message: Any, __: object) -> None:
@@ -135,16 +146,20 @@ class StaticForm:
         self._handle: DisplayHandle | None = None
         self._shown = ""
 
-    def show(self, page: str, text: str, visible: bool) -> None:
+    def show(self, form: Callable[[], tuple[str, str, bool]]) -> None:
         """Display the form once, beneath what the cell has shown."""
-        self._shown = page
-        self._handle = display(_bundle(page, text, visible), raw=True, display_id=True)
+        bundle = _bundle(*form())
+        self._shown = bundle["text/html"]
+        self._handle = display(bundle, raw=True, display_id=True)
 
-    def update(self, page: str, text: str, visible: bool) -> None:
+    def update(self, form: Callable[[], tuple[str, str, bool]]) -> None:
         """Bring it up to date, if it was displayed."""
-        if self._handle is not None and page != self._shown:
-            self._shown = page
-            self._handle.update(_bundle(page, text, visible), raw=True)
+        if self._handle is None:
+            return
+        bundle = _bundle(*form())
+        if bundle["text/html"] != self._shown:
+            self._shown = bundle["text/html"]
+            self._handle.update(bundle, raw=True)
 
 
 def _bundle(page: str, text: str, visible: bool) -> dict[str, str]:

@@ -109,16 +109,19 @@ def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
     before = dict(zip(loaded.ids, loaded.topology.cells))
     server = loaded.topology.columns.index("server_fqdn")
     here = columns.index("server_fqdn")
+    titles = [title(name) for name in columns]
     for row_id, row in zip(now.ids, now.topology.cells):
         old = before.get(row_id)
         if old is None:
             texts = "; ".join(str(text) for text in row[here + 1 :] if text)
             rows.append((str(row[here]), "(whole row)", "", f"added: {texts}"))
             continue
-        for name, text in zip(columns, row):
+        if old is row:
+            continue
+        for name, heading, text in zip(columns, titles, row):
             was = old[at[name]] if name in at else ""
             if text != was:
-                rows.append((str(old[server]), title(name), str(was), str(text)))
+                rows.append((str(old[server]), heading, str(was), str(text)))
     left = set(now.ids)
     rows += [
         (str(row[server]), "(whole row)", "there", "removed")

@@ -79,7 +79,7 @@ export default {
     const answers = {
       start(message) {
         root.setAttribute("aria-label", `Request panel for ${message.folder}`);
-        name.textContent = `Requests into the folder ${message.folder}`;
+        name.textContent = `Write requests into “${message.folder}”`;
         plan.textContent = message.plan;
         start.textContent = `Write ${plural(message.count, "request")}`;
       },

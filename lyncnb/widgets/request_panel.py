@@ -170,7 +170,7 @@ class RequestPanel:
                                   f"{totals(self.plan, self.findings)}"),
                  self.plan._repr_html_()]
             )  # fmt: skip
-        return self.bundle._repr_html_() + self.links()
+        return self.links() + self.bundle._repr_html_()
 
     def links(self) -> str:
         """Give links to the summary as HTML; a notebook opens them beside itself."""

@@ -128,7 +128,9 @@ def _foreseen(bundle: RequestBundle) -> dict[str, Any]:
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
     return {
         "ready": True,
-        "words": f"A run would leave {len(bundle.requests):,} requests: {counts or 'none'}.",
+        "words": f"{len(bundle.requests):,} requests after the run: {counts or 'none'}."
+        if changes
+        else f"The folder is as planned: {len(bundle.requests):,} requests, nothing to do.",
         "rows": [[c.action, c.id, "; ".join(c.reasons)] for c in changes[:_ROWS_LISTED]],
         "notes": [*bundle.notes, *_left_out(len(changes))],
         "quiet": not changes,

@@ -28,12 +28,16 @@ class Sheet:
         self.topology: Topology | None = None
         self.ids: tuple[int, ...] = ()
         self.columns: dict[str, list[str]] = {}
+        self.changes = 0  # cells changed, rows added, rows removed
 
     def rebuild(self, topology: Topology, ids: tuple[int, ...]) -> None:
         """Work every row out again."""
         self.topology, self.ids = topology, ids
         self.columns = self._texts(range(len(ids)))
         self.columns[FINDINGS] = [""] * len(ids)
+        kept = sum(row_id < len(self._loaded.cells) for row_id in ids)
+        self.changes = len(self._loaded.cells) - kept
+        self.changes += sum(map(self._counted, ids, self.columns[CHANGED]))
 
     def update(self, topology: Topology) -> tuple[list[int], dict[str, list[str]]]:
         """Take a topology with the same rows over.
@@ -53,6 +57,10 @@ class Sheet:
             old = self.columns.setdefault(name, [""] * len(self.ids))
             if any(old[place] != text for place, text in zip(places, texts)):
                 different[name] = texts
+                if name == CHANGED:
+                    ids = [self.ids[place] for place in places]
+                    self.changes -= sum(map(self._counted, ids, (old[p] for p in places)))
+                    self.changes += sum(map(self._counted, ids, texts))
                 for place, text in zip(places, texts):
                     old[place] = text
         return places, different
@@ -78,6 +86,12 @@ class Sheet:
         for place in places:
             texts[place] = by_server.get(names[place], "")
         return places
+
+    def _counted(self, row_id: int, changed: str) -> int:
+        """Count the changes of a row by the names of its changed columns; a new row is one."""
+        if row_id >= len(self._loaded.cells):
+            return 1
+        return changed.count(" ") + 1 if changed else 0
 
     def changed_columns(self, place: int) -> list[str]:
         """Name the columns in which a row differs from the loaded file."""
