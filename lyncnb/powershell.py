@@ -1,0 +1,86 @@
+"""Values as PowerShell literals, and scripts as Windows PowerShell 3.0 reads them.
+
+The scripts themselves are fixed texts beside this package; only literals are put in. Everything
+that PowerShell could take for more than text passes ``quote``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import resources
+
+from .errors import PackageError
+
+#: What stands in a fixed script where its values go.
+MARK = "#LYNCNB-VALUES"
+
+# PowerShell's tokenizer takes all of these for a single quote (CharTraits.cs); its own
+# CodeGeneration.EscapeSingleQuotedStringContent doubles them all.
+_SINGLE_QUOTES = "'\u2018\u2019\u201a\u201b"
+_DOUBLED = str.maketrans({quote: quote * 2 for quote in _SINGLE_QUOTES})
+
+
+def quote(text: str) -> str:
+    """Write text as a single-quoted literal, in which PowerShell expands nothing.
+
+    Raises
+    ------
+    PackageError
+        If the text has a control character or line break, which no name in a plan has.
+    """
+    if any(not c.isprintable() for c in text):
+        raise PackageError(
+            f"{text!r} has a character that no script may contain",
+            hint="correct the name in the table; it has a line break or a control character",
+        )
+    return f"'{text.translate(_DOUBLED)}'"
+
+
+def literal(value: object) -> str:
+    """Write a value as PowerShell: text, whole number, yes or no, date, list or table."""
+    if isinstance(value, bool):
+        return "$true" if value else "$false"
+    if value is None:
+        return "$null"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        # Set-CsCertificate parses a text by the server's regional settings; this one is exact.
+        text = quote(value.strftime("%Y-%m-%dT%H:%M:%S"))
+        return f"[datetime]::ParseExact({text}, 's', [Globalization.CultureInfo]::InvariantCulture)"
+    if isinstance(value, Mapping):
+        entries = [f"{quote(str(key))} = {literal(entry)}" for key, entry in value.items()]
+        return _block("@{", entries, "}")
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return _block("@(", [literal(entry) for entry in value], ")")
+    return quote(str(value))
+
+
+def _block(opening: str, entries: list[str], closing: str) -> str:
+    if not entries:
+        return opening + closing
+    indented = "\n".join(entries).replace("\n", "\n    ")
+    return f"{opening}\n    {indented}\n{closing}"
+
+
+def script(name: str, values: Mapping[str, object]) -> bytes:
+    """Put values into a fixed script.
+
+    Parameters
+    ----------
+    name : str
+        ``import`` or ``request``.
+    values : Mapping
+        Variables without the dollar sign, in the order in which they are to stand.
+
+    Returns
+    -------
+    bytes
+        UTF-8 with BOM and CRLF: Windows PowerShell 3 to 5.1 reads a script without BOM in the
+        ANSI code page.
+    """
+    body = (resources.files(__package__) / "scripts" / f"{name}.ps1").read_text("utf-8")
+    table = "\n".join(f"${variable} = {literal(value)}" for variable, value in values.items())
+    text = body.replace(MARK, table)
+    return b"\xef\xbb\xbf" + text.replace("\r\n", "\n").replace("\n", "\r\n").encode("utf-8")

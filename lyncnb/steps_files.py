@@ -1,0 +1,118 @@
+"""The changed procedure as files: ``steps/`` with a checklist and a script for each server."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from pathlib import Path
+
+from . import files
+from .errors import PackageError
+from .steps import DeploymentSteps, ServerStep, ServerSteps
+from .tables import escape_markdown, to_page
+
+FOLDER = "steps"
+
+
+def to_markdown(steps: DeploymentSteps) -> str:
+    """Write the checklist as Markdown, one section for each server, one box for each step."""
+    lines = [f"# {escape_markdown(steps.title)}: import and assign", "", steps.summary(), ""]
+    for request, why in steps.missing:
+        lines.append(f"- **Not packaged**: {escape_markdown(request)}: {escape_markdown(why)}")
+    for server in steps.servers:
+        lines += ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.role)})", ""]
+        lines += _packages(server)
+        for number, step in enumerate(server.steps, 1):
+            lines += ["", f"- [ ] **{number}. {escape_markdown(step.title)}**  ", ""]
+            lines.append(f"  {escape_markdown(step.text)}")
+            if step.wizard:
+                lines += ["", f"  Wizard: {escape_markdown(step.wizard)}"]
+            if step.commands:
+                lines += ["", "  ```powershell", *(f"  {c}" for c in step.commands), "  ```"]
+            lines += ["", f"  Source: {escape_markdown(step.step.source)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _packages(server: ServerSteps) -> list[str]:
+    return [
+        f"- Package `{package.file}` for "
+        f"{escape_markdown(', '.join(package.usages) or package.role)}, "
+        f"thumbprint `{package.issued.thumbprint}`"
+        for package in server.packages
+    ]
+
+
+def to_html(steps: DeploymentSteps) -> str:
+    """Write the checklist as one page that stands alone and can be printed."""
+    parts = [f"<p>{escape(steps.summary())}</p>"]
+    for request, why in steps.missing:
+        parts.append(f"<p><strong>Not packaged</strong>: {escape(request)}: {escape(why)}</p>")
+    for server in steps.servers:
+        parts.append(f"<h2>{escape(server.server)} ({escape(server.role)})</h2><ul>")
+        for package in server.packages:
+            what = ", ".join(package.usages) or package.role
+            parts.append(
+                f"<li>Package <code>{escape(package.file)}</code> for {escape(what)}, "
+                f"thumbprint <code>{package.issued.thumbprint}</code></li>"
+            )
+        parts.append("</ul><ol>")
+        for step in server.steps:
+            parts.append(_html_step(step))
+        parts.append("</ol>")
+    return to_page(f"{steps.title}: import and assign", parts)
+
+
+def _html_step(step: ServerStep) -> str:
+    wizard = f"<p>Wizard: {escape(step.wizard)}</p>" if step.wizard else ""
+    commands = "\n".join(escape(command) for command in step.commands)
+    block = f"<pre>{commands}</pre>" if commands else ""
+    return (
+        f'<li><label><input type="checkbox"> <strong>{escape(step.title)}</strong></label>'
+        f"<p>{escape(step.text)}</p>{wizard}{block}"
+        f"<p><small>Source: {escape(step.step.source)}</small></p></li>"
+    )
+
+
+def write_steps(
+    steps: DeploymentSteps, folder: str | os.PathLike[str], *, output: str | None = None
+) -> tuple[Path, ...]:
+    """Write the checklist and the scripts.
+
+    Parameters
+    ----------
+    steps : DeploymentSteps
+        Of m servers.
+    folder : path
+        The request folder; the files go to ``steps`` in it.
+    output : path, optional
+        One file instead, the checklist as ``.md`` or ``.html``.
+
+    Returns
+    -------
+    tuple of Path
+        What was written: one checklist in two forms and up to 2 m scripts, or one file.
+
+    Raises
+    ------
+    PackageError
+        If ``output`` has another ending.
+    BundleError
+        If a file cannot be written.
+    """
+    forms = {".md": to_markdown, ".html": to_html}
+    if output is not None:
+        path = Path(output)
+        if path.suffix not in forms:
+            raise PackageError(
+                f'the checklist cannot be written as "{path.suffix or path.name}"',
+                hint="name a file that ends in .md or .html",
+            )
+        files.replace(path, forms[path.suffix](steps).encode(), 0o644)
+        return (path,)
+    place = Path(folder) / FOLDER
+    files.make_folder(place, 0o755)
+    contents = {f"checklist{suffix}": form(steps).encode() for suffix, form in forms.items()}
+    contents |= steps.scripts
+    for name, data in contents.items():
+        files.replace(place / name, data, 0o644)
+    return tuple(place / name for name in contents)
