@@ -57,14 +57,13 @@ class Explanation:
     def __str__(self) -> str:
         if not self.names:
             return f"{self.server} needs no certificate"
-        lines = []
-        certificate = name = ""
+        lines: list[str] = []
+        shown: tuple[str, ...] = ()
         for item in self.names:
-            if item.certificate != certificate:
-                certificate, name = item.certificate, ""
-                lines.append(f"{certificate}: {', '.join(item.usages) or item.role}")
-            if item.name != name or not lines:
-                name = item.name
-                lines.append(f"  {name or '(no name)'} ({item.place})")
+            if shown[:1] != (item.certificate,):
+                lines.append(f"{item.certificate}: {', '.join(item.usages) or item.role}")
+            if shown != (item.certificate, item.name):
+                lines.append(f"  {item.name or '(no name)'} ({item.place})")
+            shown = (item.certificate, item.name)
             lines.append(f"    {item.why} [{item.rule}]\n      {item.source}")
         return "\n".join(lines)

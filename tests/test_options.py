@@ -131,7 +131,9 @@ def test_the_order_of_choices_does_not_matter():
 def test_the_file_is_readable():
     """The file has a section each for key, subject, issuer, CA and accepted findings."""
     text = FULL.to_toml()
-    assert 'layout = "separate"  # combined: one certificate for Default and web; or separate' in text
+    assert (
+        'layout = "separate"  # combined: one certificate for Default and web; or separate' in text
+    )
     assert '[key]\nalgorithm = "ECDSA"\nbits = 384\n' in text
     assert '[issuer]\nall = "internal"\nDefault = "public"\n' in text
     assert 'autodiscover_internal_extra_domains = ["contoso.net", "corp.contoso.com"]' in text
@@ -142,7 +144,9 @@ def test_the_file_is_readable():
 def test_the_file_may_say_little():
     """What the file leaves out has its default; a key's size is its algorithm's."""
     assert PlanOptions.from_toml(b"") == DEFAULT_OPTIONS
-    options = PlanOptions.from_toml(b'\xef\xbb\xbfhash = "sha512"\r\n[key]\r\nalgorithm = "ECDSA"\r\n')
+    options = PlanOptions.from_toml(
+        b'\xef\xbb\xbfhash = "sha512"\r\n[key]\r\nalgorithm = "ECDSA"\r\n'
+    )
     assert options == PlanOptions(hash="sha512", key=KeyParameters(algorithm="ECDSA", bits=256))
 
 

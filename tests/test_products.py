@@ -106,7 +106,9 @@ def rows_for(vector: dict) -> list[dict]:
     for place, name in enumerate(inputs.get("web_external_fqdns", ())):
         # What a reverse proxy publishes: a Front End pool first, then a Director.
         role = ("FrontEnd", "Director")[place]
-        rows.append({"server_fqdn": f"web{place}.contoso.net", "role": role, "web_external_fqdn": name})
+        rows.append(
+            {"server_fqdn": f"web{place}.contoso.net", "role": role, "web_external_fqdn": name}
+        )
     if vector["usages"] == ["OAuthTokenIssuer"] and vector["role"] == "Director":
         # The summaries print it for a Director alone, but no deployment is one: some pool homes users.
         rows.append({"server_fqdn": "se01.contoso.net", "role": "StandardEdition"})
@@ -120,7 +122,10 @@ def as_csv(rows: list[dict]) -> bytes:
     writer.writeheader()
     for row in rows:
         writer.writerow(
-            {key: ";".join(value) if isinstance(value, list) else value for key, value in row.items()}
+            {
+                key: ";".join(value) if isinstance(value, list) else value
+                for key, value in row.items()
+            }
         )
     return text.getvalue().encode()
 
@@ -213,11 +218,17 @@ def test_printed_in_part(name, more):
 def test_autodiscover_patterns():
     """Front End Servers and Directors carry both Autodiscover names of every SIP domain."""
     domains = ["contoso.com", "fabrikam.com"]
-    expected = {f"{label}.{d}" for d in domains for label in ("lyncdiscover", "lyncdiscoverinternal")}
+    expected = {
+        f"{label}.{d}" for d in domains for label in ("lyncdiscover", "lyncdiscoverinternal")
+    }
     for role in WEB_ROLES:
         vector = {
             "role": role,
             "usages": COMBINED,
-            "inputs": {"server_fqdn": "a.contoso.com", "sip_domains": domains, "autodiscover": True},
+            "inputs": {
+                "server_fqdn": "a.contoso.com",
+                "sip_domains": domains,
+                "autodiscover": True,
+            },
         }
         assert names(planned(vector).names) >= expected

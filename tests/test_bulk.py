@@ -1,0 +1,39 @@
+"""The collector waits while many objects are made, and only then."""
+
+import gc
+
+import pytest
+
+from lyncnb.bulk import no_collection
+
+
+def test_the_collector_waits():
+    """It is off inside and on again afterwards, also after an error."""
+    with no_collection():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ValueError), no_collection():
+        raise ValueError
+    assert gc.isenabled()
+
+
+def test_a_collector_that_was_off_stays_off():
+    """What the application chose is not changed."""
+    gc.disable()
+    try:
+        with no_collection():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_what_the_application_froze_stays_frozen():
+    """Objects frozen before are not thawed."""
+    gc.freeze()
+    try:
+        with no_collection():
+            pass
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()

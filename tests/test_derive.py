@@ -1,0 +1,363 @@
+"""Which certificates a topology needs, and that nothing irrelevant changes them."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from topologies import DEPLOYMENT, edge, front_end, plan, row, table, topology
+
+from lyncnb.derive import plan_certificates, replan
+from lyncnb.errors import PlanError
+from lyncnb.fields import KeyParameters
+from lyncnb.options import PlanOptions
+from lyncnb.rules import load_rules
+from lyncnb.topology import read_topology
+
+RULES = load_rules("lync2013")
+COMBINED = ("Default", "WebServicesInternal", "WebServicesExternal")
+EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
+
+
+def listed(planned):
+    """Role, usages, servers and sharing of each certificate."""
+    return [(c.role, c.usages, c.servers, c.shared_by) for c in planned.certificates]
+
+
+def test_front_end_pool():
+    """Each Front End Server has a combined certificate, and the deployment one OAuthTokenIssuer."""
+    planned = plan(front_end(2), front_end(1))
+    both = ("ee01.contoso.com", "ee02.contoso.com")
+    assert listed(planned) == [
+        ("FrontEnd", COMBINED, ("ee01.contoso.com",), "server"),
+        ("FrontEnd", COMBINED, ("ee02.contoso.com",), "server"),
+        ("Deployment", ("OAuthTokenIssuer",), both, "deployment"),
+    ]
+    assert [c.subject.common_name for c in planned.certificates] == [
+        "eepool.contoso.com",
+        "eepool.contoso.com",
+        "contoso.com",
+    ]
+
+
+def test_separate_certificates():
+    """In the separate layout each server has three, one after the other."""
+    planned = plan(front_end(1), front_end(2), options=PlanOptions(layout="separate"))
+    assert [(c.servers[0], *c.usages) for c in planned.certificates[:-1]] == [
+        ("ee01.contoso.com", "Default"),
+        ("ee01.contoso.com", "WebServicesInternal"),
+        ("ee01.contoso.com", "WebServicesExternal"),
+        ("ee02.contoso.com", "Default"),
+        ("ee02.contoso.com", "WebServicesInternal"),
+        ("ee02.contoso.com", "WebServicesExternal"),
+    ]
+
+
+def test_shared_certificates_come_once_with_all_their_servers():
+    """Edge, trusted application, reverse proxy and Office Web Apps servers share by pool."""
+    planned = plan(
+        edge(1),
+        edge(2),
+        row("app1.contoso.com", "TrustedApplication", "apps.contoso.com"),
+        row("app2.contoso.com", "TrustedApplication", "apps.contoso.com"),
+        row("rp1.contoso.com", "ReverseProxy", "rp.contoso.com"),
+        row("rp2.contoso.com", "ReverseProxy", "rp.contoso.com"),
+        row("wac1.contoso.com", "OfficeWebApps", "office.contoso.com"),
+    )
+    edges = ("edge01.contoso.net", "edge02.contoso.net")
+    apps = ("app1.contoso.com", "app2.contoso.com")
+    assert sorted(listed(planned)) == [
+        ("Edge", EXTERNAL, edges, "pool"),
+        ("Edge", ("Internal",), edges, "pool"),
+        ("OfficeWebApps", (), ("wac1.contoso.com",), "pool"),
+        ("ReverseProxy", (), ("rp1.contoso.com", "rp2.contoso.com"), "pool"),
+        ("TrustedApplication", ("Default",), apps, "pool"),
+    ]
+
+
+def test_certificates_of_other_roles():
+    """Mediation, Persistent Chat, branch and Exchange servers have one certificate each."""
+    planned = plan(
+        row("med01.contoso.com", "Mediation", "med.contoso.com"),
+        row("pc01.contoso.com", "PersistentChat", "pc.contoso.com"),
+        row("sba01.contoso.com", "SBA"),
+        row("sbs01.contoso.com", "SBS"),
+        row("um01.contoso.com", "ExchangeUM"),
+        row("owa01.contoso.com", "ExchangeOWA"),
+    )
+    assert {(c.role, c.subject.common_name, c.usages, c.names) for c in planned.certificates} == {
+        ("Mediation", "med.contoso.com", ("Default",), ("med.contoso.com", "med01.contoso.com")),
+        ("PersistentChat", "pc.contoso.com", ("Default",), ("pc.contoso.com", "pc01.contoso.com")),
+        (
+            "SBA",
+            "sba01.contoso.com",
+            ("Default",),
+            ("sba01.contoso.com", "sip.contoso.com", "sip.fabrikam.com"),
+        ),
+        (
+            "SBS",
+            "sbs01.contoso.com",
+            ("Default",),
+            ("sbs01.contoso.com", "sip.contoso.com", "sip.fabrikam.com"),
+        ),
+        ("ExchangeUM", "um01.contoso.com", (), ("um01.contoso.com",)),
+        ("ExchangeOWA", "owa01.contoso.com", (), ("owa01.contoso.com",)),
+    }
+
+
+@pytest.mark.parametrize(("cell", "count"), [("", 1), ("true", 1), ("false", 0)])
+def test_a_collocated_mediation_server_needs_nothing(cell, count):
+    """mediation_standalone = false plans no certificate; blank means stand-alone."""
+    planned = plan(row("med01.contoso.com", "Mediation", mediation_standalone=cell))
+    assert len(planned.certificates) == count
+
+
+@pytest.mark.parametrize("role", ["Archiving", "Monitoring", "SQL", "FileStore", "SBC"])
+def test_roles_that_need_none(role):
+    """A role without a certificate may stand in the table and plans nothing."""
+    assert plan(row("x01.contoso.com", role)).certificates == ()
+
+
+def test_no_oauth_certificate_without_users():
+    """Directors alone have no OAuthTokenIssuer: only Standard Edition and Front End need it."""
+    planned = plan(row("dir01.contoso.com", "Director", web_external_fqdn="dir.contoso.com"))
+    assert listed(planned) == [("Director", COMBINED, ("dir01.contoso.com",), "server")]
+
+
+def test_oauth_certificate():
+    """One for the deployment: default SIP domain as subject, every SIP domain, SE and FE servers."""
+    planned = plan(front_end(), row("se01.contoso.com", "StandardEdition", site="Osaka"), edge())
+    certificate = planned.certificates[-1]
+    assert certificate.usages == ("OAuthTokenIssuer",)
+    assert certificate.servers == ("ee01.contoso.com", "se01.contoso.com")
+    assert certificate.names == ("contoso.com", "fabrikam.com")
+    assert (certificate.site, certificate.pool) == ("", "")
+    assert certificate.id.startswith("Deployment-deployment-")
+
+
+def test_missing_subjects_do_not_stop_a_plan():
+    """An Edge pool without Access name and a proxy without anything published have no subject."""
+    planned = plan(edge(access_edge_fqdn=""), row("rp01.contoso.com", "ReverseProxy", site="Osaka"))
+    by_rule = {c.rule: c for c in planned.certificates}
+    assert by_rule["Edge/External"].subject.common_name == ""
+    assert by_rule["Edge/External"].names[0] == "webcon.contoso.com"
+    assert by_rule["ReverseProxy/Listener"].subject.common_name == ""
+
+
+def test_unknown_roles():
+    """Roles that the product does not have are refused all at once, with server and role."""
+    table_ = topology(front_end(), edge())
+    odd = replace(table_, pools=tuple(replace(p, role=f"{p.role}2007") for p in table_.pools))
+    with pytest.raises(PlanError) as caught:
+        plan_certificates(odd, RULES)
+    assert sorted(problem.message for problem in caught.value.problems) == [
+        'edge01.contoso.net has the role "Edge2007", which Lync Server 2013 does not know',
+        'ee01.contoso.com has the role "FrontEnd2007", which Lync Server 2013 does not know',
+    ]
+    assert "StandardEdition, FrontEnd, Director" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "eku"),
+    [
+        ({}, {}, ("serverAuth",)),
+        ({"aol_pic": "true"}, {}, ("serverAuth", "clientAuth")),
+        ({}, {"reverse_proxy_client_eku": True}, ("serverAuth",)),
+    ],
+)
+def test_client_authentication_only_for_aol(cells, options, eku):
+    """The Edge external certificate asks for client authentication only with AOL."""
+    planned = plan(edge(**cells), options=PlanOptions(**options))
+    by_rule = {c.rule: c.extended_key_usage for c in planned.certificates}
+    assert by_rule == {"Edge/External": eku, "Edge/Internal": ("serverAuth",)}
+
+
+def test_client_authentication_on_a_reverse_proxy_is_a_choice():
+    """Server authentication alone unless the options ask for both."""
+    rows = row("rp01.contoso.com", "ReverseProxy")
+    (plain,) = plan(rows).certificates
+    (both,) = plan(rows, options=PlanOptions(reverse_proxy_client_eku=True)).certificates
+    assert plain.extended_key_usage == ("serverAuth",)
+    assert both.extended_key_usage == ("serverAuth", "clientAuth")
+
+
+def test_options_reach_every_certificate():
+    """Key, hash and subject fields are those of the options."""
+    options = PlanOptions(
+        key=KeyParameters(algorithm="RSA", bits=4096),
+        hash="sha384",
+        organization="Contoso",
+        country="TW",
+    )
+    for certificate in plan(front_end(), edge(), options=options).certificates:
+        assert certificate.key == KeyParameters(algorithm="RSA", bits=4096)
+        assert certificate.hash == "sha384"
+        assert certificate.subject.fields()[1:] == (("O", "Contoso"), ("C", "TW"))
+        assert certificate.exportable
+
+
+def test_target_os_is_the_oldest_of_the_servers():
+    """A shared package must open on the oldest system; an option beats the table."""
+    rows = edge(1, target_os="2019"), edge(2, target_os="2008R2"), front_end(target_os="2016")
+    by_rule = {c.rule: c.target_os for c in plan(*rows).certificates}
+    assert by_rule["Edge/External"] == "2008R2"
+    assert by_rule["FrontEnd/Combined"] == "2016"
+    forced = plan(*rows, options=PlanOptions(target_os="2022"))
+    assert {c.target_os for c in forced.certificates} == {"2022"}
+
+
+def test_planning_changes_nothing_outside():
+    """The garbage collector is on afterwards if it was on before."""
+    import gc
+
+    plan(front_end())
+    assert gc.isenabled()
+
+
+# What a table may hold, for the properties below: rows of whole pools.
+POOLS = {
+    "fe": [front_end(1, site="Taipei", autologon="true"), front_end(2, site="Taipei")],
+    "se": [
+        row("se01.contoso.com", "StandardEdition", site="Osaka", web_external_fqdn="se.contoso.com")
+    ],
+    "dir": [
+        row("dir01.contoso.com", "Director", site="Taipei", web_external_fqdn="dir.contoso.com")
+    ],
+    "edge": [edge(1, site="Taipei", xmpp_domains="contoso.com"), edge(2, site="Taipei")],
+    "med": [row("med01.contoso.com", "Mediation", "med.contoso.com", site="Osaka")],
+    "app": [
+        row("app1.contoso.com", "TrustedApplication", "apps.contoso.com", site="Osaka"),
+        row("app2.contoso.com", "TrustedApplication", "apps.contoso.com", site="Osaka"),
+    ],
+    "sba": [row("sba01.contoso.com", "SBA", site="Branch")],
+    "rp": [row("rp01.contoso.com", "ReverseProxy")],
+}
+CHOSEN = st.sets(st.sampled_from(sorted(POOLS)), min_size=1)
+OPTIONS = st.builds(
+    PlanOptions,
+    layout=st.sampled_from(["combined", "separate"]),
+    wildcard=st.booleans(),
+    edge_member_names=st.booleans(),
+)
+
+
+def rows_of(chosen):
+    """Rows of the chosen pools; each says all of the deployment's values, so none is the first."""
+    return [DEPLOYMENT | r for name in sorted(chosen) for r in POOLS[name]]
+
+
+@given(chosen=CHOSEN, options=OPTIONS, data=st.data())
+def test_row_order_changes_nothing(chosen, options, data):
+    """Shuffled rows give the same plan: certificates, order, ids and hash."""
+    rows = rows_of(chosen)
+    shuffled = data.draw(st.permutations(rows))
+    one, two = plan(*rows, options=options), plan(*shuffled, options=options)
+    assert one.certificates == two.certificates
+    assert one.sha256 == two.sha256
+
+
+@given(chosen=CHOSEN, options=OPTIONS)
+def test_unrelated_rows_change_nothing(chosen, options):
+    """The certificates of a pool are the same whatever other pools the table has."""
+    everything = {c.id: c for c in plan(*rows_of(POOLS), options=options).certificates}
+    for certificate in plan(*rows_of(chosen), options=options).certificates:
+        assert certificate.id in everything
+        if certificate.role not in ("ReverseProxy", "Deployment"):  # they look at other pools
+            assert everything[certificate.id] == certificate
+
+
+@given(chosen=CHOSEN, options=OPTIONS, data=st.data())
+def test_letter_case_changes_nothing(chosen, options, data):
+    """Names in capitals give the same plan."""
+    rows = rows_of(chosen)
+    kept = ("role", "site", "autologon")
+    loud = [
+        {
+            key: value.upper() if key not in kept and data.draw(st.booleans()) else value
+            for key, value in r.items()
+        }
+        for r in rows
+    ]
+    loud = [{k: v.replace("HTTPS://", "https://") for k, v in r.items()} for r in loud]
+    assert plan(*rows, options=options).sha256 == plan(*loud, options=options).sha256
+
+
+@given(chosen=CHOSEN, options=OPTIONS)
+def test_what_holds_for_every_plan(chosen, options):
+    """Ids differ; the subject comes first among the names, each name once, each with its reasons."""
+    certificates = plan(*rows_of(chosen), options=options).certificates
+    assert len({c.id for c in certificates}) == len(certificates)
+    for certificate in certificates:
+        assert len(set(certificate.names)) == len(certificate.names)
+        assert all(entry.reasons for entry in certificate.subject_alt_name)
+        assert {
+            r for entry in certificate.subject_alt_name for r in entry.reasons
+        } <= RULES.names.keys()
+        if certificate.role == "ReverseProxy" and not chosen & {"fe", "se", "dir"}:
+            assert certificate.subject.common_name == ""  # it publishes nothing
+        elif certificate.names:
+            assert certificate.names[0] == certificate.subject.common_name
+        else:
+            assert certificate.usages == ("Internal",)
+
+
+@given(chosen=CHOSEN, options=OPTIONS, profile=st.sampled_from(["default", "doc_example"]))
+def test_ids_do_not_depend_on_names_or_options(chosen, options, profile):
+    """Other names, issuers, keys or subject fields leave every id as it is."""
+    changed = replace(
+        options,
+        profile=profile,
+        wildcard=not options.wildcard,
+        key=KeyParameters(algorithm="ECDSA", bits=256),
+        issuer={"": "public"},
+        organization="Fabrikam",
+    )
+    one = plan(*rows_of(chosen), options=options)
+    other = plan(*rows_of(chosen), options=changed, sip_domains="contoso.com;fabrikam.com")
+    assert [c.id for c in one.certificates] == [c.id for c in other.certificates]
+
+
+class TestReplan:
+    """A plan made again after an edit is the plan, and keeps what did not change."""
+
+    def test_an_edited_cell(self):
+        """Only the edited pool is planned again."""
+        before = plan(*rows_of(POOLS))
+        (line,) = [
+            n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "med01.contoso.com"
+        ]
+        edited = before.topology.with_cells({line: {"extra_san": "old.contoso.com"}})
+        after = replan(before, edited)
+        assert after.certificates == plan_certificates(edited, RULES).certificates
+        assert after.sha256 != before.sha256
+        kept = {id(c) for c in before.certificates}
+        assert [c.role for c in after.certificates if id(c) not in kept] == [
+            "Mediation",
+            "Deployment",
+        ]
+
+    def test_a_published_name(self):
+        """A changed external web name plans the reverse proxy again, too."""
+        before = plan(*rows_of(POOLS))
+        (line,) = [
+            n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "se01.contoso.com"
+        ]
+        edited = before.topology.with_cells({line: {"web_external_fqdn": "new.contoso.com"}})
+        after = replan(before, edited)
+        assert after.certificates == plan_certificates(edited, RULES).certificates
+        (proxy,) = [c for c in after.certificates if c.role == "ReverseProxy"]
+        assert "new.contoso.com" in proxy.names
+
+    def test_another_sip_domain(self):
+        """A new SIP domain plans everything again."""
+        before = plan(*rows_of(POOLS))
+        rows = [r | {"sip_domains": "contoso.com;litwareinc.com"} for r in rows_of(POOLS)]
+        edited = read_topology(table(*rows))
+        assert replan(before, edited) == plan_certificates(edited, RULES)
+
+    def test_an_unknown_role(self):
+        """A role that the product does not have is refused here as well."""
+        before = plan(front_end())
+        odd = replace(before.topology, pools=(replace(before.topology.pools[0], role="Fax"),))
+        with pytest.raises(PlanError, match='ee01.contoso.com has the role "Fax"'):
+            replan(before, odd)

@@ -1,0 +1,79 @@
+"""The plan as JSON, format lyncnb-plan/1."""
+
+import json
+
+from topologies import edge, front_end, plan
+
+from lyncnb.document import plan_document
+from lyncnb.options import PlanOptions
+from lyncnb.plan import Finding
+
+FINDING = Finding(
+    code="some-code", severity="warning", about="ee01", message="m", hint="h", source="RFC 1"
+)
+
+
+def test_the_whole_document():
+    """Keys, order and values are those of the format."""
+    planned = plan(
+        edge(site="Taipei", access_edge_fqdn="access.contoso.com", webconf_edge_fqdn=""),
+        options=PlanOptions(organization="Contoso"),
+        sip_domains="contoso.com",
+    )
+    document = plan_document(planned, [FINDING])
+    external, internal = document["certificates"]
+    assert list(document) == ["format", "product", "plan_sha256", "certificates", "findings"]
+    assert document["format"] == "lyncnb-plan/1"
+    assert document["product"] == "lync2013"
+    assert document["plan_sha256"] == planned.sha256
+    access = planned.rules.names["access-edge"]
+    sip = planned.rules.names["sip-edge"]
+    assert external == {
+        "id": planned.certificates[0].id,
+        "role": "Edge",
+        "site": "Taipei",
+        "pool": "lsedge.contoso.net",
+        "servers": ["edge01.contoso.net"],
+        "usages": ["AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication"],
+        "subject": {"CN": "access.contoso.com", "O": "Contoso"},
+        "san": ["access.contoso.com", "sip.contoso.com"],
+        "eku": ["serverAuth"],
+        "issuer": "public",
+        "key": {"algorithm": "RSA", "bits": 2048},
+        "hash": "sha256",
+        "shared_by": "pool",
+        "exportable": True,
+        "reasons": {
+            "access.contoso.com": [{"rule": "access-edge", "source": access.source}],
+            "sip.contoso.com": [{"rule": "sip-edge", "source": sip.source}],
+        },
+    }
+    assert list(external)[:4] == ["id", "role", "site", "pool"]
+    assert (internal["san"], internal["reasons"]) == ([], {})
+    assert document["findings"] == [
+        {
+            "code": "some-code",
+            "severity": "warning",
+            "about": "ee01",
+            "message": "m",
+            "hint": "h",
+            "source": "RFC 1",
+        }
+    ]
+
+
+def test_it_is_plain_json_and_stable():
+    """It can be written as it is, and the same table gives the same text."""
+    one = json.dumps(plan_document(plan(front_end(1), front_end(2), edge()), ()))
+    two = json.dumps(plan_document(plan(front_end(2), front_end(1), edge())))
+    assert one == two
+    assert json.loads(one)["certificates"][0]["servers"] == ["ee01.contoso.com"]
+
+
+def test_roles_without_a_type_have_no_usages():
+    """Every name has at least one reason; the deployment's certificate has no site and pool."""
+    document = plan_document(plan(front_end()))
+    oauth = document["certificates"][-1]
+    assert (oauth["role"], oauth["site"], oauth["pool"]) == ("Deployment", "", "")
+    assert oauth["shared_by"] == "deployment"
+    assert list(oauth["reasons"]) == oauth["san"] == ["contoso.com", "fabrikam.com"]

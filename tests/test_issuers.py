@@ -1,0 +1,95 @@
+"""Who issues: options beat cells, cells beat rules; and which CA that is."""
+
+import pytest
+from topologies import edge, front_end, plan, row
+
+from lyncnb.errors import OptionsError
+from lyncnb.issuers import issuers_asked
+from lyncnb.options import PlanOptions
+
+
+def issuers(planned):
+    """Issuer by usages (by role where there are none)."""
+    return {c.usages or (c.role,): c.issuer for c in planned.certificates}
+
+
+EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
+COMBINED = ("Default", "WebServicesInternal", "WebServicesExternal")
+
+
+def test_the_rules_decide_if_nobody_else_does():
+    """Edge external and reverse proxy are public, everything else internal."""
+    planned = plan(edge(), front_end(), row("rp01.contoso.com", "ReverseProxy"))
+    assert issuers(planned) == {
+        EXTERNAL: "public",
+        ("Internal",): "internal",
+        COMBINED: "internal",
+        ("ReverseProxy",): "public",
+        ("OAuthTokenIssuer",): "internal",
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "option", "expected"),
+    [
+        ("", {}, "internal"),
+        ("public", {}, "public"),
+        ("WebServicesExternal=public", {}, "public"),
+        ("Default=internal; WebServicesExternal=public", {}, "public"),
+        ("OAuthTokenIssuer=public", {}, "internal"),
+        ("public", {"": "internal"}, "internal"),
+        ("public", {"Default": "internal"}, "internal"),
+        ("", {"FrontEnd": "public"}, "public"),
+        ("", {"FrontEnd": "public", "": "internal"}, "public"),
+        ("", {"Edge": "public"}, "internal"),
+    ],
+)
+def test_precedence(cell, option, expected):
+    """An option beats the cell, the cell the rule; a usage or role beats the general choice."""
+    planned = plan(front_end(issuer=cell), options=PlanOptions(issuer=option))
+    assert issuers(planned)[COMBINED] == expected
+
+
+def test_a_cell_is_for_its_own_server():
+    """Certificates per server may have different issuers within a pool."""
+    planned = plan(front_end(1, issuer="public"), front_end(2))
+    by_server = {c.servers: c.issuer for c in planned.certificates if c.usages == COMBINED}
+    assert by_server == {("ee01.contoso.com",): "public", ("ee02.contoso.com",): "internal"}
+
+
+def test_members_that_disagree():
+    """A shared certificate asked for from both is public, and both wishes can be asked for."""
+    planned = plan(edge(1, issuer="internal"), edge(2, issuer="public"))
+    assert issuers(planned) == {EXTERNAL: "public", ("Internal",): "public"}
+    (pool,) = planned.topology.pools
+    rules = {rule.id: rule for rule in planned.rules.certificates}
+    assert issuers_asked(rules["Edge/Internal"], pool.computers) == {"internal", "public"}
+    assert issuers_asked(rules["Edge/Internal"], pool.computers[:1]) == {"internal"}
+    assert issuers_asked(rules["Edge/Internal"], ()) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("ca", "expected"),
+    [
+        ({}, ""),
+        ({"internal": "dc01\\ours"}, "dc01\\ours"),
+        ({"": "any", "internal": "dc01\\ours"}, "dc01\\ours"),
+        ({"": "any", "public": "other"}, "any"),
+        ({"FrontEnd": "role", "internal": "dc01\\ours"}, "role"),
+        ({"WebServicesInternal": "usage", "FrontEnd": "role"}, "usage"),
+    ],
+)
+def test_the_ca_is_found_by_usage_role_issuer(ca, expected):
+    """The CA's name is that of the usage, the role, the issuer, or the general one."""
+    planned = plan(front_end(), options=PlanOptions(ca=ca))
+    assert {c.ca for c in planned.certificates if c.usages == COMBINED} == {expected}
+
+
+@pytest.mark.parametrize("setting", ["issuer", "ca"])
+def test_an_option_for_nothing(setting):
+    """A usage or role that the product does not have is refused, and the known ones are listed."""
+    options = PlanOptions(**{setting: {"WebServicesExternl": "public"}})
+    message = f'option {setting} is given for "WebServicesExternl", which is neither a usage nor'
+    with pytest.raises(OptionsError, match=message) as caught:
+        plan(front_end(), options=options)
+    assert "WebServicesExternal" in caught.value.hint

@@ -1,0 +1,186 @@
+"""Planned certificates and plans: ids, hash, explanation, table."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from topologies import edge, front_end, plan, row, table, topology
+
+from lyncnb.derive import plan_certificates
+from lyncnb.errors import PlanError
+from lyncnb.options import PlanOptions
+from lyncnb.plan import COLUMNS, slug
+from lyncnb.rules import load_rules
+from lyncnb.topology import read_topology
+
+
+def test_id_is_made_of_what_the_certificate_is_for():
+    """Role, slug and 8 hex digits of SHA-256 over role, usages, sharing, pool and server."""
+    certificate, _ = plan(front_end()).certificates
+    what = "frontend\0default,webservicesinternal,webservicesexternal\0server\0eepool.contoso.com\0ee01.contoso.com"
+    digest = hashlib.sha256(what.encode()).hexdigest()[:8]
+    assert certificate.id == f"FrontEnd-ee01-contoso-com-{digest}"
+
+
+def test_id_of_a_shared_certificate():
+    """The pool stands for its servers, so a further server leaves the id as it is."""
+    one = plan(edge(1)).certificates
+    two = plan(edge(1), edge(2)).certificates
+    assert [c.id for c in one] == [c.id for c in two]
+    what = "edge\0internal\0pool\0lsedge.contoso.net\0"
+    digest = hashlib.sha256(what.encode()).hexdigest()[:8]
+    assert one[1].id == f"Edge-lsedge-contoso-net-{digest}"
+
+
+def test_ids_are_the_same_tomorrow():
+    """Ids are written into request folders, so they must never change between versions."""
+    planned = plan(front_end(), edge(), row("rp01.contoso.com", "ReverseProxy"))
+    assert [c.id for c in planned.certificates] == [
+        "FrontEnd-ee01-contoso-com-d4c862f8",
+        "Edge-lsedge-contoso-net-e0e12be2",
+        "Edge-lsedge-contoso-net-fa32683f",
+        "ReverseProxy-rp01-contoso-com-51a2a715",
+        "Deployment-deployment-3e6ef51a",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ee01.contoso.com", "ee01-contoso-com"),
+        ("*.Contoso.com", "wildcard-contoso-com"),
+        ("ee_01.contoso.com", "ee-01-contoso-com"),
+        ("a" * 90 + ".contoso.com", "a" * 80),
+        ("a" * 79 + ".contoso.com", "a" * 79),
+    ],
+)
+def test_slug(name, expected):
+    """A host name becomes letters, digits and hyphens, 80 at most."""
+    assert slug(name) == expected
+
+
+@given(st.text())
+def test_slug_is_safe_everywhere(name):
+    """Whatever the name, the slug has nothing that a file system minds."""
+    assert set(slug(name)) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert not slug(name).startswith("-")
+    assert not slug(name).endswith("-")
+
+
+def test_names_are_those_of_the_entries():
+    """``names`` is the list of alternative names without reasons."""
+    certificate = plan(front_end()).certificates[0]
+    assert certificate.names == tuple(entry.name for entry in certificate.subject_alt_name)
+
+
+class TestHash:
+    """The plan's hash stands for what will be requested."""
+
+    def test_it_is_the_same_however_the_table_was_saved(self):
+        """Other line ends, a byte order mark, semicolons and further columns do not change it."""
+        data = table(front_end(1), front_end(2), edge())
+        other = b"\xef\xbb\xbf" + data.replace(b";", b" ").replace(b",", b";")
+        other = other.replace(b"server_fqdn", b"Server FQDN").replace(b"role;", b"Rolle;Role;", 1)
+        other = b"\r\n".join(
+            line.replace(b";FrontEnd;", b";x;FrontEnd;").replace(b";Edge;", b";x;Edge;")
+            for line in other.splitlines()
+        )
+        rules = load_rules()
+        one = plan_certificates(read_topology(data), rules)
+        two = plan_certificates(read_topology(other), rules)
+        assert one.topology.columns != two.topology.columns
+        assert one.sha256 == two.sha256
+        assert len(one.sha256) == 64
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"hash": "sha384"},
+            {"organization": "Contoso"},
+            {"wildcard": True},
+            {"layout": "separate"},
+            {"issuer": {"": "public"}},
+        ],
+    )
+    def test_it_changes_with_what_is_requested(self, options):
+        """Names, keys, hashes, subjects and issuers are in it."""
+        assert plan(front_end()).sha256 != plan(front_end(), options=PlanOptions(**options)).sha256
+
+    def test_a_better_explanation_does_not_change_it(self):
+        """The reasons are not in it."""
+        planned = plan(front_end())
+        bare = [
+            c._replace(subject_alt_name=tuple(e._replace(reasons=()) for e in c.subject_alt_name))
+            for c in planned.certificates
+        ]
+        assert replace(planned, certificates=tuple(bare)).sha256 == planned.sha256
+
+
+class TestExplain:
+    """Why a name is on a server's certificates."""
+
+    def test_every_name_with_rule_and_source(self):
+        """One row per name and reason, of the server's own and shared certificates."""
+        explanation = plan(front_end(1), front_end(2)).explain("EE01.contoso.com.")
+        assert explanation.server == "ee01.contoso.com"
+        names = {item.name for item in explanation.names}
+        assert "ee02.contoso.com" not in names
+        assert {"eepool.contoso.com", "lyncdiscover.contoso.com", "fabrikam.com"} <= names
+        (meet,) = [item for item in explanation.names if item.name == "meet.contoso.com"]
+        assert (meet.rule, meet.place, meet.usages[0]) == ("meet", "SAN", "Default")
+        assert meet.why == "Host of a Meet simple URL; every one of them must be listed."
+        assert meet.source.startswith("Microsoft, Certificate requirements for internal servers")
+
+    def test_a_subject_that_is_not_repeated(self):
+        """The subject of Edge internal is explained although it has no alternative names."""
+        explanation = plan(edge()).explain("edge01.contoso.net")
+        internal = [item for item in explanation.names if item.usages == ("Internal",)]
+        assert [(i.name, i.place, i.rule) for i in internal] == [
+            ("lsedge.contoso.net", "subject", "edge-internal")
+        ]
+
+    def test_a_server_without_certificates(self):
+        """A server that needs none is no mistake."""
+        explanation = plan(row("sql01.contoso.com", "SQL")).explain("sql01.contoso.com")
+        assert explanation.names == ()
+        assert str(explanation) == "sql01.contoso.com needs no certificate"
+
+    @pytest.mark.parametrize(
+        ("asked", "hint"),
+        [
+            ("ee1.contoso.com", "did you mean ee01.contoso.com"),
+            ("eepool.contoso.com", "that is a pool; its servers are ee01.contoso.com"),
+            ("zzz", "did you mean ee01.contoso.com"),
+        ],
+    )
+    def test_an_unknown_server(self, asked, hint):
+        """A name that is no server is refused, with similar names or the pool's servers."""
+        with pytest.raises(PlanError, match=f'there is no server "{asked}"') as caught:
+            plan(front_end()).explain(asked)
+        assert caught.value.hint.startswith(hint)
+
+    def test_nothing_to_explain(self):
+        """An empty topology says so."""
+        nothing = replace(topology(front_end()), pools=())
+        with pytest.raises(PlanError) as caught:
+            plan_certificates(nothing, load_rules()).explain("ee01.contoso.com")
+        assert caught.value.hint == "the topology has no servers"
+
+
+def test_a_plan_is_a_table():
+    """One row per certificate, in plain text; markup in a site's name is escaped."""
+    planned = plan(front_end(site="<b>Taipei</b>"))
+    frame = planned.to_frame()
+    assert list(frame.columns) == list(COLUMNS)
+    assert list(frame["Role"]) == ["FrontEnd", "Deployment"]
+    assert frame["Key"][0] == "RSA 2048"
+    assert frame["Type"][0] == "Default; WebServicesInternal; WebServicesExternal"
+    assert "&lt;b&gt;Taipei&lt;/b&gt;" in planned._repr_html_()
+    assert "2 certificates for Lync Server 2013" in planned._repr_html_()
+
+
+def test_a_plan_has_a_short_repr():
+    """A plan of any size shows in one line."""
+    assert repr(plan(front_end())) == "CertificatePlan(2 certificates, lync2013, 'table')"

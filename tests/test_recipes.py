@@ -1,0 +1,322 @@
+"""Which names the rules give, in which order, and where wildcards may stand for them."""
+
+import pytest
+from topologies import edge, front_end, plan, row, topology
+
+from lyncnb.errors import PlanError
+from lyncnb.options import PlanOptions
+from lyncnb.recipes import plan_context
+from lyncnb.rules import load_rules
+
+WILDCARD = PlanOptions(wildcard=True)
+
+
+def names(plan_, usage="Default", server=""):
+    """Names of the one certificate with a usage, or of a role where there is no usage."""
+    (certificate,) = [
+        c
+        for c in plan_.certificates
+        if usage in (*c.usages, c.role) and (not server or server in c.servers)
+    ]
+    return certificate.names
+
+
+def reasons(plan_, name, usage="Default"):
+    """Ids of the rules behind one name."""
+    (certificate,) = [c for c in plan_.certificates if usage in (*c.usages, c.role)]
+    return dict(certificate.subject_alt_name)[name]
+
+
+def test_order_of_names():
+    """Subject, server, web names, sip, aliases, simple URLs, Autodiscover, further names."""
+    planned = plan(
+        front_end(
+            autologon="true",
+            web_internal_fqdn="web.contoso.com",
+            sip_dns_aliases="sipinternal.contoso.com",
+            extra_san="more.contoso.com",
+        )
+    )
+    assert names(planned) == (
+        "eepool.contoso.com",
+        "ee01.contoso.com",
+        "web.contoso.com",
+        "webcon01.contoso.com",
+        "sip.contoso.com",
+        "sip.fabrikam.com",
+        "sipinternal.contoso.com",
+        "meet.contoso.com",
+        "meet.fabrikam.com",
+        "dialin.contoso.com",
+        "admin.contoso.com",
+        "lyncdiscoverinternal.contoso.com",
+        "lyncdiscoverinternal.fabrikam.com",
+        "lyncdiscover.contoso.com",
+        "lyncdiscover.fabrikam.com",
+        "more.contoso.com",
+    )
+
+
+def test_a_name_comes_once_with_every_reason():
+    """A name that several rules give stands where the first puts it, with all their ids."""
+    planned = plan(
+        front_end(extra_san="MEET.contoso.com"),
+        meet_urls="https://lync.contoso.com/meet",
+        dialin_url="https://lync.contoso.com/dialin",
+        admin_url="https://meet.contoso.com/admin",
+    )
+    assert names(planned).count("lync.contoso.com") == 1
+    assert reasons(planned, "lync.contoso.com") == ("meet", "dialin")
+    assert reasons(planned, "meet.contoso.com") == ("admin", "extra-san")
+    assert reasons(planned, "eepool.contoso.com") == ("pool-name", "web-internal")
+
+
+def test_a_server_named_like_its_pool():
+    """A single server's name and pool are one name with the reasons of both."""
+    planned = plan(row("se01.contoso.com", "StandardEdition"))
+    assert names(planned)[0] == "se01.contoso.com"
+    assert reasons(planned, "se01.contoso.com") == ("pool-name", "server-name", "web-internal")
+
+
+def test_a_server_of_a_pool_named_like_a_web_name():
+    """Where one server of a pool has another of the names, only its certificate merges them."""
+    planned = plan(
+        front_end(1, web_external_fqdn="ee02.contoso.com"), front_end(2, web_external_fqdn="")
+    )
+    assert names(planned, server="ee02.contoso.com")[:3] == (
+        "eepool.contoso.com",
+        "ee02.contoso.com",
+        "meet.contoso.com",
+    )
+    assert names(planned, server="ee01.contoso.com")[:3] == (
+        "eepool.contoso.com",
+        "ee01.contoso.com",
+        "ee02.contoso.com",
+    )
+
+
+@pytest.mark.parametrize(
+    ("autologon", "strict_dns", "expected"),
+    [("true", "", True), ("true", "false", False), ("", "", False), ("false", "true", False)],
+)
+def test_sip_names_need_automatic_sign_in_and_strict_matching(autologon, strict_dns, expected):
+    """sip.<SIP domain> is on an internal certificate only under both conditions; strict if blank."""
+    planned = plan(front_end(autologon=autologon, strict_dns=strict_dns))
+    assert ("sip.contoso.com" in names(planned)) is expected
+    assert ("sip.fabrikam.com" in names(planned)) is expected
+
+
+def test_missing_names_are_left_out():
+    """What the topology lacks is simply not there: a check tells, planning does not stop."""
+    planned = plan(front_end(web_external_fqdn=""), meet_urls="", dialin_url="", admin_url="")
+    assert names(planned) == (
+        "eepool.contoso.com",
+        "ee01.contoso.com",
+        "lyncdiscoverinternal.contoso.com",
+        "lyncdiscoverinternal.fabrikam.com",
+        "lyncdiscover.contoso.com",
+        "lyncdiscover.fabrikam.com",
+    )
+
+
+def test_simple_urls_of_the_pools_site():
+    """A pool carries the simple URLs of its own site, an override replaces the deployment's."""
+    planned = plan(
+        front_end(1, site="Taipei"),
+        row(
+            "se01.contoso.com",
+            "StandardEdition",
+            site="Osaka",
+            meet_urls="https://join.contoso.com",
+        ),
+    )
+    assert "join.contoso.com" in names(planned, server="se01.contoso.com")
+    assert "join.contoso.com" not in names(planned, server="ee01.contoso.com")
+
+
+def test_wildcards_one_for_each_suffix_and_last():
+    """Each parent domain of a replaced name gets its own wildcard, after all other names."""
+    planned = plan(front_end(autologon="true", extra_san="more.contoso.com"), options=WILDCARD)
+    assert names(planned) == (
+        "eepool.contoso.com",
+        "ee01.contoso.com",
+        "webcon01.contoso.com",
+        "sip.contoso.com",
+        "sip.fabrikam.com",
+        "more.contoso.com",
+        "*.contoso.com",
+        "*.fabrikam.com",
+    )
+    assert reasons(planned, "*.fabrikam.com") == ("meet", "lyncdiscoverinternal", "lyncdiscover")
+
+
+def test_a_wildcard_covers_one_label_only():
+    """meet.emea.contoso.com needs *.emea.contoso.com; *.contoso.com would not cover it."""
+    planned = plan(
+        front_end(autodiscover="false"),
+        meet_urls="https://meet.emea.contoso.com",
+        dialin_url="https://dialin.contoso.com",
+        admin_url="",
+        options=WILDCARD,
+    )
+    assert names(planned)[-2:] == ("*.emea.contoso.com", "*.contoso.com")
+
+
+def test_no_wildcard_that_nothing_needs():
+    """A domain without a replaceable name gets no wildcard."""
+    planned = plan(
+        front_end(autodiscover="false", autologon="true"),
+        meet_urls="https://meet.contoso.com",
+        options=WILDCARD,
+    )
+    assert [name for name in names(planned) if "*" in name] == ["*.contoso.com"]
+
+
+def test_own_names_are_never_behind_a_wildcard():
+    """Server, pool and web names stay, even where a simple URL has the same host."""
+    planned = plan(
+        front_end(web_external_fqdn="meet.contoso.com"),
+        admin_url="https://ee01.contoso.com/admin",
+        options=WILDCARD,
+    )
+    assert names(planned)[:3] == ("eepool.contoso.com", "ee01.contoso.com", "meet.contoso.com")
+    assert reasons(planned, "meet.contoso.com") == ("web-external", "meet")
+    assert reasons(planned, "ee01.contoso.com") == ("server-name", "admin")
+
+
+def test_no_wildcard_below_a_public_suffix():
+    """The host contoso.com stays as it is: *.com would stand for half the Internet."""
+    planned = plan(front_end(), meet_urls="https://contoso.com/meet", options=WILDCARD)
+    assert "contoso.com" in names(planned)
+    assert "*.com" not in names(planned)
+
+
+@pytest.mark.parametrize(
+    "role", ["Mediation", "PersistentChat", "SBA", "SBS", "TrustedApplication"]
+)
+def test_no_wildcards_where_they_are_not_supported(role):
+    """Other roles have no wildcard, whatever the options say."""
+    planned = plan(row("x01.contoso.com", role), edge(), options=WILDCARD)
+    assert not [n for c in planned.certificates for n in c.names if "*" in n]
+
+
+def test_edge_external_names():
+    """Access and Web Conferencing names, sip names of every domain, XMPP domains; no A/V name."""
+    planned = plan(edge(av_edge_fqdn="av.contoso.com", xmpp_domains="contoso.com;corp.contoso.com"))
+    assert names(planned, "AccessEdgeExternal") == (
+        "sip.contoso.com",
+        "webcon.contoso.com",
+        "sip.fabrikam.com",
+        "contoso.com",
+        "corp.contoso.com",
+    )
+    assert reasons(planned, "sip.contoso.com", "AccessEdgeExternal") == ("access-edge", "sip-edge")
+
+
+def test_xmpp_host_names_are_a_choice():
+    """xmpp.<domain> is added only when the options ask for it."""
+    planned = plan(edge(xmpp_domains="contoso.com"), options=PlanOptions(xmpp_host_names=True))
+    assert names(planned, "AccessEdgeExternal")[-2:] == ("contoso.com", "xmpp.contoso.com")
+
+
+def test_edge_internal_has_no_alternative_names():
+    """Edge internal has an empty list unless names are added; then the subject is repeated first."""
+    assert names(plan(edge(1), edge(2)), "Internal") == ()
+    members = plan(edge(1), edge(2), options=PlanOptions(edge_member_names=True))
+    assert names(members, "Internal") == (
+        "lsedge.contoso.net",
+        "edge01.contoso.net",
+        "edge02.contoso.net",
+    )
+    extra = plan(edge(1, extra_san="old.contoso.net"), edge(2))
+    assert names(extra, "Internal") == ("lsedge.contoso.net", "old.contoso.net")
+
+
+def test_extra_names_are_on_every_certificate_of_the_pool():
+    """Column extra_san adds to each certificate of its pool, not to the deployment's or others'."""
+    planned = plan(
+        front_end(extra_san="old.contoso.com"),
+        row("med01.contoso.com", "Mediation"),
+        options=PlanOptions(layout="separate"),
+    )
+    with_it = [c.usages for c in planned.certificates if "old.contoso.com" in c.names]
+    assert with_it == [("Default",), ("WebServicesInternal",), ("WebServicesExternal",)]
+
+
+def test_reverse_proxy_publishes_its_site():
+    """A reverse proxy of a site carries that site's web names only."""
+    planned = plan(
+        front_end(site="Taipei"),
+        row(
+            "se01.contoso.com",
+            "StandardEdition",
+            site="Osaka",
+            web_external_fqdn="osaka.contoso.com",
+        ),
+        row(
+            "rp01.contoso.com",
+            "ReverseProxy",
+            site="Osaka",
+            owas_external_fqdn="office.contoso.com",
+        ),
+    )
+    assert names(planned, "ReverseProxy") == (
+        "osaka.contoso.com",
+        "dialin.contoso.com",
+        "meet.contoso.com",
+        "meet.fabrikam.com",
+        "office.contoso.com",
+        "lyncdiscover.contoso.com",
+        "lyncdiscover.fabrikam.com",
+    )
+
+
+def test_reverse_proxy_without_a_site_publishes_all():
+    """Without a site it carries every external web name: SE and FE before Director, then by name."""
+    planned = plan(
+        row("dir01.contoso.com", "Director", site="Taipei", web_external_fqdn="adir.contoso.com"),
+        front_end(site="Taipei"),
+        row(
+            "se01.contoso.com",
+            "StandardEdition",
+            site="Osaka",
+            web_external_fqdn="osaka.contoso.com",
+        ),
+        row("rp01.contoso.com", "ReverseProxy"),
+    )
+    assert names(planned, "ReverseProxy")[:3] == (
+        "osaka.contoso.com",
+        "webcon01.contoso.com",
+        "adir.contoso.com",
+    )
+
+
+def test_reverse_proxy_on_port_80_only():
+    """The lyncdiscover names are left out where Autodiscover is published on port 80 only."""
+    rows = front_end(), row("rp01.contoso.com", "ReverseProxy")
+    planned = plan(*rows, options=PlanOptions(autodiscover_https=False))
+    assert "lyncdiscover.contoso.com" not in names(planned, "ReverseProxy")
+    assert "lyncdiscover.contoso.com" in names(planned)
+
+
+def test_autodiscover_under_further_domains():
+    """The option adds lyncdiscoverinternal names of other domains, and nothing external."""
+    options = PlanOptions(autodiscover_internal_extra_domains=("contoso.net",))
+    planned = plan(front_end(), options=options)
+    assert "lyncdiscoverinternal.contoso.net" in names(planned)
+    assert "lyncdiscover.contoso.net" not in names(planned)
+
+
+def test_a_name_that_grows_too_long():
+    """A name that a rule makes too long for DNS is refused, with the rule's id."""
+    domain = ".".join(["a" * 60] * 3 + ["b" * 50, "com"])
+    with pytest.raises(PlanError, match="rule lyncdiscoverinternal cannot be applied: "):
+        plan(front_end(), sip_domains=domain)
+
+
+def test_recipes_are_made_once():
+    """Pools of one role with the same flags at the same site share what the rules give."""
+    table = topology(front_end(1), row("ee09.contoso.com", "FrontEnd", "pool2.contoso.com"))
+    context = plan_context(table, load_rules(), PlanOptions())
+    first, second = table.pools
+    assert context.recipes(first) is context.recipes(second)
