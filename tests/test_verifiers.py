@@ -1,0 +1,240 @@
+"""Five independent implementations check the signature of what lyncnb makes.
+
+OpenSSL, Go, GnuTLS and NSS see all 500 requests; Java, which takes a third of a second each, every
+tenth. None is believed that does not refuse the same requests with one bit changed: some tools
+exit with 0 whatever the signature is, so for GnuTLS the text counts.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from planned import planned
+
+from lyncnb import keys
+from lyncnb.csr import build_request, parse_request
+from lyncnb.fields import KeyParameters
+
+pytestmark = pytest.mark.tools
+
+COUNT = 500
+RSA_BITS = (2048, 2048, 2048, 2048, 3072, 4096)
+CURVES = (256, 384, 521)
+ORGANIZATIONS = ("", "Contoso", 'Fabrikam, "Inc."', "Litware + Söhne; #1", "康托索")
+
+
+def tool(name: str) -> str:
+    """Find a program; without it skip, except in CI, where it has to be installed."""
+    found = shutil.which(name)
+    if found is None and os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed, and no verifier is passed over in CI")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def some_plan(chance: random.Random, number: int):
+    """Plan a request of one of the shapes that deployments have, as the number wants it."""
+    domain = chance.choice(("contoso.com", "fabrikam.com", "litwareinc.com", "分公司.contoso.com"))
+    count = (0, 1, 2, 5, 12, 100)[number % 6]
+    names = [f"s{number}-{n}.{domain}" for n in range(count)]
+    if count and number % 4 < 2:
+        names.append(f"*.{domain}")
+    subject = {"organization": chance.choice(ORGANIZATIONS)}
+    if not names:
+        subject["common_name"] = f"edge{number}.contoso.com"
+    elif number % 8 == 0:
+        names.insert(0, names.pop())
+    algorithm = "ECDSA" if number % 3 == 0 else "RSA"
+    return planned(
+        *names,
+        algorithm=algorithm,
+        bits=chance.choice(CURVES if algorithm == "ECDSA" else RSA_BITS),
+        hash=chance.choice(("sha256", "sha256", "sha384", "sha512")),
+        usages=chance.choice((("serverAuth",), ("serverAuth", "clientAuth"))),
+        locality=chance.choice(("", "臺北", "Taipei")),
+        country=chance.choice(("", "TW")),
+        **subject,
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> dict[Path, object]:
+    """Make 500 requests with six RSA keys and as many ECDSA keys as there are such requests."""
+    chance, folder = random.Random(2013), tmp_path_factory.mktemp("requests")
+    reused = {bits: [] for bits in RSA_BITS}
+    for bits in RSA_BITS:
+        reused[bits].append(keys.generate_key(KeyParameters(bits=bits)))
+    plans = {}
+    for number in range(COUNT):
+        plan = some_plan(chance, number)
+        pool = reused.get(plan.key.bits)
+        key = chance.choice(pool) if pool else keys.generate_key(plan.key)
+        path = folder / f"{number:03}.csr"
+        path.write_bytes(build_request(plan, key).pem)
+        plans[path] = plan
+    return plans
+
+
+@pytest.fixture(scope="module")
+def tampered(made, tmp_path_factory) -> list[Path]:
+    """Change one bit in each of 24 requests: of the common name, or of the signature."""
+    folder, changed = tmp_path_factory.mktemp("tampered"), []
+    for number, (path, plan) in enumerate(list(made.items())[:24]):
+        request = parse_request(path.read_bytes())
+        name = plan.subject.common_name.encode()
+        place = request.der.index(name) if number % 2 else len(request.der) - 1
+        der = bytearray(request.der)
+        der[place] ^= 1
+        changed.append(folder / path.name)
+        changed[-1].write_bytes(parse_request(bytes(der)).pem)
+    return changed
+
+
+def each(paths: Sequence[Path], verify: Callable[[Path], bool]) -> set[Path]:
+    """Ask a program about each file, two at a time; give those that it found good."""
+    with ThreadPoolExecutor(2) as pool:
+        return {path for path, good in zip(paths, pool.map(verify, paths), strict=True) if good}
+
+
+def runs(*command: object) -> bool:
+    """Tell whether a program ends with success."""
+    return subprocess.run(list(map(str, command)), capture_output=True).returncode == 0
+
+
+def by_openssl(paths: Sequence[Path], _: Path) -> set[Path]:
+    """OpenSSL: the exit status of req -verify tells, from 1.1.1 on."""
+    openssl = tool("openssl")
+    return each(paths, lambda path: runs(openssl, "req", "-verify", "-noout", "-in", path))
+
+
+def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
+    """GnuTLS: certtool exits with 0 either way, so its words count."""
+    certtool = tool("certtool")
+
+    def verify(path: Path) -> bool:
+        command = [certtool, "--crq-info", "--infile", str(path)]
+        found = subprocess.run(command, capture_output=True, text=True)
+        return "Self signature: verified" in found.stdout
+
+    return each(paths, verify)
+
+
+def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
+    """NSS: certutil issues a certificate only for a request that is signed with its own key."""
+    certutil = tool("certutil")
+    (folder / "noise").write_bytes(random.Random(3).randbytes(4096))
+    subprocess.run([certutil, "-N", "-d", folder, "--empty-password"], check=True)
+    subprocess.run(
+        [
+            *(certutil, "-S", "-d", folder, "-n", "ca", "-s", "CN=Test CA", "-x", "-t", "C,C,C"),
+            *("-k", "ec", "-q", "nistp256", "-m", "1", "-z", folder / "noise"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+    def verify(path: Path) -> bool:
+        issued = folder / f"{path.stem}.crt"
+        serial = int(path.stem) + 2
+        return (
+            runs(
+                certutil,
+                "-C",
+                "-d",
+                folder,
+                "-c",
+                "ca",
+                "-a",
+                "-i",
+                path,
+                "-o",
+                issued,
+                "-m",
+                serial,
+            )
+            and issued.stat().st_size > 0
+        )
+
+    return {path for path in paths if verify(path)}
+
+
+def by_java(paths: Sequence[Path], _: Path) -> set[Path]:
+    """Java: keytool -printcertreq refuses a bad signature. Every tenth file, for time."""
+    keytool = tool("keytool")
+    options = ("-J-XX:TieredStopAtLevel=1", "-J-Xshare:auto", "-printcertreq", "-file")
+    return each(paths[:: max(1, len(paths) // 50)], lambda path: runs(keytool, *options, path))
+
+
+def ask_go(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
+    """Build the Go program, without any network, and run it once over all files."""
+    program = folder / "gorequests"
+    source = Path(__file__).parent / "verifiers" / "gorequests" / "main.go"
+    settings = {"GO111MODULE": "off", "GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
+    environment = {"HOME": str(folder), **os.environ, **settings}
+    command = [tool("go"), "build", "-o", program, source]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    found = subprocess.run(
+        [program], input="\n".join(map(str, paths)), capture_output=True, text=True, check=True
+    ).stdout
+    rows = (line.split("\t") for line in found.splitlines())
+    return {Path(name): rest for name, *rest in rows}
+
+
+def by_go(paths: Sequence[Path], folder: Path) -> set[Path]:
+    """Go: the strictest parser of the five, and then CheckSignature."""
+    return {path for path, answer in ask_go(paths, folder).items() if answer[0] == "ok"}
+
+
+VERIFIERS = {
+    "OpenSSL": by_openssl,
+    "Go": by_go,
+    "GnuTLS": by_gnutls,
+    "NSS": by_nss,
+    "Java": by_java,
+}
+
+
+@pytest.mark.parametrize("verifier", VERIFIERS)
+def test_every_request_is_accepted(verifier, made, tmp_path):
+    """All 500 requests (for Java 50) parse and their signatures verify."""
+    good = VERIFIERS[verifier](list(made), tmp_path)
+    asked = set(list(made)[:: COUNT // 50]) if verifier == "Java" else set(made)
+    assert sorted(path.name for path in asked - good) == []
+    assert good == asked
+
+
+@pytest.mark.parametrize("verifier", VERIFIERS)
+def test_every_tampered_request_is_refused(verifier, tampered, tmp_path):
+    """The control: with one bit changed none is accepted, so that acceptance means something."""
+    assert VERIFIERS[verifier](tampered, tmp_path) == set()
+
+
+def test_go_reads_the_names_that_were_planned(made, tmp_path):
+    """Another parser finds common name and alternative names, in their order."""
+    answers = ask_go(list(made), tmp_path)
+    found = {path: (answer[1], answer[2]) for path, answer in answers.items()}
+    planned_names = {
+        path: (plan.subject.common_name, ",".join(plan.names)) for path, plan in made.items()
+    }
+    assert found == planned_names
+
+
+def test_the_requests_are_of_every_shape(made):
+    """RSA and ECDSA of every size, wildcards first and last, IDN, none and 100 names."""
+    plans = list(made.values())
+    assert len(plans) == COUNT
+    assert {str(plan.key) for plan in plans} == {
+        *("RSA 2048", "RSA 3072", "RSA 4096", "ECDSA 256", "ECDSA 384", "ECDSA 521")
+    }
+    assert {len(plan.names) for plan in plans} >= {0, 1, 2, 5, 12, 100, 101}
+    assert any(plan.subject.common_name.startswith("*.") for plan in plans)
+    assert any(name.startswith("xn--") or ".xn--" in name for plan in plans for name in plan.names)
+    assert {plan.hash for plan in plans} == {"sha256", "sha384", "sha512"}
