@@ -199,6 +199,10 @@ def _names(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
 
 def _name_forms(certificate: Certificate) -> Iterator[Difference]:
     for name in certificate.dns_names:
+        parent = DnsName(name.casefold().removeprefix("*."))
+        if name.startswith("*.") and parent.is_public_suffix:
+            yield "wildcard-on-public-suffix", f"{name} covers everybody's names below {parent}"
+            continue
         try:
             parsed, _ = parse_name(name, allow_wildcard=True, allow_single_label=True)
         except BadName as error:
@@ -207,8 +211,6 @@ def _name_forms(certificate: Certificate) -> Iterator[Difference]:
         # A name that had to be cleaned (a blank, a trailing dot, a letter outside ASCII) is none.
         if parsed != name.casefold():
             yield "name-malformed", f"{shown(name)} is no host name as it stands"
-        elif parsed.is_wildcard and parsed.parent.is_public_suffix:
-            yield "wildcard-on-public-suffix", f"{name}"
 
 
 def _extended_key_usage(certificate: Certificate, entry: Entry) -> Iterator[Difference]:

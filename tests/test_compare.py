@@ -1,0 +1,294 @@
+"""A returned certificate against its entry of the plan: a finding for every difference."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from ipaddress import ip_address
+
+import pytest
+from authorities.python_ca import TODAY, PythonCa, der, issue, resigned
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from lyncnb.certificates import read_certificate
+from lyncnb.compare import compare_certificate, finding, returned_checks
+
+DAY = date(2026, 11, 24)
+KEY = rsa.generate_private_key(65537, 2048)
+RSA_CA = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
+NAMES = ("eepool.contoso.com", "ee01.contoso.com", "meet.contoso.com")
+SUBJECT = (("CN", "eepool.contoso.com"), ("O", "Contoso, Ltd."), ("C", "TW"))
+ENTRY = {
+    "id": "FrontEnd-ee01-contoso-com-00000000",
+    "role": "FrontEnd",
+    "site": "Taipei",
+    "pool": "eepool.contoso.com",
+    "servers": ["ee01.contoso.com"],
+    "usages": ["Default"],
+    "subject": dict(SUBJECT),
+    "san": list(NAMES),
+    "eku": ["serverAuth"],
+    "issuer": "internal",
+    "key": {"algorithm": "RSA", "bits": 2048},
+    "hash": "sha256",
+    "shared_by": "server",
+    "exportable": True,
+}
+
+
+def made(key=KEY, **changes):
+    values = {"subject": SUBJECT, "san": NAMES, **changes}
+    return issue(key.public_key(), RSA_CA.issuing.subject, RSA_CA.key, **values)
+
+
+def compared(certificate, *, validity_days=0, **entry):
+    facts = read_certificate(der(certificate))
+    found = compare_certificate(facts, ENTRY | entry, today=DAY, validity_days=validity_days)
+    return [(one.code, one.message) for one in found]
+
+
+def test_as_planned():
+    """A certificate that is what was planned has no finding."""
+    assert compared(made(san=[NAMES[2], NAMES[0].upper(), NAMES[1]])) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "message"),
+    [
+        # Names
+        ({"san": NAMES[:2]}, "names-missing", '"meet.contoso.com"'),
+        ({"san": (*NAMES, "www.contoso.com")}, "names-added", '"www.contoso.com"'),
+        ({"other_names": [x509.IPAddress(ip_address("192.0.2.1"))]}, "other-names-added", '"IPAddress 192.0.2.1"'),
+        # Subject
+        ({"subject": SUBJECT[1:]}, "common-name-missing", 'planned "eepool.contoso.com", the certificate has none'),
+        ({"subject": (("CN", "ee01.contoso.com"), *SUBJECT[1:])}, "common-name-changed", 'planned "eepool.contoso.com", it is "ee01.contoso.com"'),
+        ({"subject": (*SUBJECT, ("CN", "ee01.contoso.com"))}, "common-name-several", 'it has 2: "ee01.contoso.com", "eepool.contoso.com"'),
+        ({"subject": SUBJECT[:2]}, "subject-field-dropped", 'C="TW" was asked for'),
+        ({"subject": (SUBJECT[0], ("O", "Contoso Inc."), SUBJECT[2])}, "subject-field-changed", 'O: planned "Contoso, Ltd.", it is "Contoso Inc."'),
+        ({"subject": (*SUBJECT, ("L", "Taipei"))}, "subject-field-added", 'L: "Taipei"'),
+        # Usages
+        ({"eku": None}, "eku-server-auth-absent", "it has no extended key usage at all"),
+        ({"eku": ["serverAuth", "clientAuth"]}, "eku-client-auth-added", "it has serverAuth, clientAuth, planned serverAuth"),
+        ({"eku": ["serverAuth", "any"]}, "eku-any", "it has serverAuth, anyExtendedKeyUsage, planned serverAuth"),
+        ({"eku": ["serverAuth", "codeSigning"]}, "eku-added", "it has serverAuth, 1.3.6.1.5.5.7.3.3, planned serverAuth"),
+        ({"usage": None}, "key-usage-absent", "it has no key usage extension"),
+        ({"usage": ("key_encipherment",)}, "key-usage-digital-signature-absent", "it allows keyEncipherment"),
+        ({"usage": ("digital_signature",)}, "key-usage-key-encipherment-absent", "it allows digitalSignature"),
+        ({"usage": ("digital_signature", "key_encipherment", "key_cert_sign")}, "key-usage-certificate-signing", "it allows digitalSignature, keyCertSign, keyEncipherment"),
+        # Signature and revocation
+        ({"pss": True}, "signature-pss", "it is signed with RSASSA-PSS and sha256"),
+        ({"crl": ()}, "crl-distribution-point-absent", "it names no place of a revocation list"),
+        # Validity
+        ({"begins": TODAY - timedelta(365)}, "certificate-expired", "it ended on 2026-11-23"),
+        ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "it begins on 2026-11-25"),
+    ],
+)  # fmt: skip
+def test_difference(changes, code, message):
+    """Each single difference gives exactly its own finding, with the values."""
+    assert compared(made(**changes)) == [(code, message)]
+
+
+@pytest.mark.parametrize("parent", ["com.tw", "github.io"])
+def test_wildcard_on_public_suffix(parent):
+    """A wildcard for a whole registry is told, beside the name that nobody asked for."""
+    assert compared(made(san=(*NAMES, f"*.{parent}"))) == [
+        ("names-added", f'"*.{parent}"'),
+        ("wildcard-on-public-suffix", f"*.{parent} covers everybody's names below {parent}"),
+    ]
+
+
+def test_common_name_not_in_san():
+    """A common name that is not in the SAN is told beside the missing name."""
+    assert compared(made(san=NAMES[1:])) == [
+        ("names-missing", '"eepool.contoso.com"'),
+        ("common-name-not-in-san", '"eepool.contoso.com"'),
+    ]
+
+
+def test_no_san_at_all():
+    """A certificate without any SAN misses every name."""
+    codes = [code for code, _ in compared(made(san=()))]
+    assert codes == ["names-missing", "common-name-not-in-san"]
+
+
+def test_wildcard_instead_of_names():
+    """A wildcard that covers missing names is told as that."""
+    assert compared(made(san=("eepool.contoso.com", "*.contoso.com"))) == [
+        ("names-replaced-by-wildcard", '"*.contoso.com" stands for "ee01.contoso.com", "meet.contoso.com"'),
+        ("names-added", '"*.contoso.com"'),
+    ]  # fmt: skip
+
+
+def test_edge_internal_has_no_san():
+    """Where no SAN was planned, none is missing, and the subject repeated is a notice."""
+    assert compared(made(san=()), san=[]) == []
+    assert compared(made(san=NAMES[:1]), san=[]) == [
+        ("subject-repeated-in-san", '"eepool.contoso.com"')
+    ]
+    assert compared(made(san=NAMES[:2]), san=[]) == [
+        ("names-added", '"ee01.contoso.com", "eepool.contoso.com"')
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bad name.contoso.com", "", "a..contoso.com", "192.0.2.1", "a\ncontoso.com", "*.*.contoso.com",
+     "f*.contoso.com", ".contoso.com", "contoso.com.", "x\0.contoso.com", "https://contoso.com"],
+)  # fmt: skip
+def test_malformed_name(name):
+    """A dNSName that is no host name as it stands is told, with nothing invisible in the text."""
+    found = compared(made(san=(*NAMES, name)))
+    assert [code for code, _ in found if code == "name-malformed"] == ["name-malformed"]
+    assert all(text.isprintable() for _, text in found)
+
+
+def test_eku_without_server_auth():
+    """Another usage alone is both: one missing, one added."""
+    assert [code for code, _ in compared(made(eku=["clientAuth"]))] == [
+        "eku-server-auth-absent",
+        "eku-client-auth-added",
+    ]
+
+
+def test_client_auth_asked_for():
+    """Client authentication that was planned (AOL) must be there, and is then no difference."""
+    planned = ["serverAuth", "clientAuth"]
+    assert compared(made(eku=planned), eku=planned) == []
+    assert compared(made(), eku=planned) == [
+        ("eku-missing", "clientAuth was asked for, it has serverAuth")
+    ]
+
+
+def test_key_usage_of_ecdsa():
+    """An ECDSA key enciphers nothing, so nothing is missing."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = made(key=key, usage=("digital_signature",))
+    assert compared(certificate, key={"algorithm": "ECDSA", "bits": 256}) == []
+
+
+def test_key_differs():
+    """A key of another kind than planned is told with both."""
+    assert compared(made(), key={"algorithm": "RSA", "bits": 4096}) == [
+        ("key-differs-from-plan", "planned RSA 4096, it is RSA 2048")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("issuer", "code"),
+    [("internal", "signature-hash-sha1"), ("public", "signature-hash-sha1-public")],
+)
+def test_sha1(issuer, code):
+    """SHA-1 is told as SHA-1, worse from a public CA, and never as tampering."""
+    certificate = resigned(made(days=100), RSA_CA.key, "sha1")
+    assert compared(certificate, issuer=issuer) == [(code, "the CA signed with SHA-1")]
+
+
+def test_md5():
+    """MD5 is broken."""
+    certificate = resigned(made(), RSA_CA.key, "md5")
+    assert compared(certificate) == [("signature-hash-weak", "the CA signed with MD5")]
+
+
+def test_other_sha2():
+    """Another hash of SHA-2 than planned is a notice."""
+    assert compared(made(), hash="sha384") == [
+        ("signature-hash-differs", "planned sha384, the CA signed with sha256")
+    ]
+
+
+def test_ed25519():
+    """A signature that old Windows does not know is told."""
+    ca_key = ed25519.Ed25519PrivateKey.generate()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(RSA_CA.root.subject)
+        .public_key(KEY.public_key())
+        .serial_number(1)
+        .not_valid_before(TODAY)
+        .not_valid_after(TODAY)
+        .sign(ca_key, None)
+    )
+    assert ("signature-scheme-unsupported", "it is signed with Ed25519") in compared(builder)
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [("Edge", ["crl-distribution-point-ldap-only"]), ("FrontEnd", [])],
+)
+def test_ldap_only(role, expected):
+    """A CRL that only the directory has is of no use outside the domain."""
+    certificate = made(crl=["ldap:///CN=Contoso"])
+    assert [code for code, _ in compared(certificate, role=role)] == expected
+    assert compared(made(crl=["ldap:///CN=Contoso", "http://x/"]), role=role) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "asked", "expected"),
+    [
+        (365, 365, []),
+        (364.5, 365, []),  # the CA dates the beginning back by hours
+        (363, 365, [("validity-shorter-than-asked", "asked for 365 days, it has 363")]),
+        (730, 365, []),
+    ],
+)
+def test_validity_asked(days, asked, expected):
+    """A validity shorter than asked by more than a day is told."""
+    assert compared(made(days=days), validity_days=asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("begins", "days", "told"),
+    [
+        ("2026-11-23", 200, False),
+        ("2026-11-23", 200 + 1 / 86400, True),  # one second more
+        ("2026-03-14", 398, False),  # judged by its own beginning
+        ("2026-03-15", 201, True),
+        ("2027-03-15", 101, True),
+        ("2029-03-15", 47, False),
+    ],
+)
+def test_public_limit(begins, days, told):
+    """A public certificate is held to the limit in force on its first day."""
+    start = date.fromisoformat(begins)
+    moment = TODAY.replace(year=start.year, month=start.month, day=start.day)
+    codes = [code for code, _ in compared(made(begins=moment, days=days), issuer="public")]
+    assert ("validity-over-public-limit" in codes) is told
+    assert compared(made(days=3650)) == []  # an enterprise CA is free
+
+
+def test_checks_are_complete():
+    """Every check of the data file says what it is, what to do, and who says so."""
+    checks = returned_checks()
+    for rule in checks.values():
+        assert rule.severity in ("error", "warning", "notice")
+        assert all((rule.title, rule.meaning, rule.hint, rule.source)), rule.code
+        assert rule.code == rule.code.casefold().replace("_", "-")
+    assert len(checks) >= 60
+
+
+def test_every_code_is_used():
+    """No code of the data file is without a function that finds it, and none is unknown."""
+    import re
+    from pathlib import Path
+
+    package = Path(__file__).parent.parent / "lyncnb"
+    files = ("compare", "chain", "answers", "asked", "decoding", "returned", "issued")
+    text = "".join((package / f"{name}.py").read_text(encoding="utf-8") for name in files)
+    named = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
+    assert set(returned_checks()) - named == set()
+
+
+def test_codes_differ_from_plan_checks():
+    """A code means one thing: none of these is also a check of a plan."""
+    from lyncnb.rules import load_rules
+
+    assert set(returned_checks()) & set(load_rules("lync2013").checks) == set()
+
+
+def test_finding():
+    """A finding carries severity, hint and source of its code."""
+    found = finding("unknown-key", "a.cer", "somebody's")
+    rule = returned_checks()["unknown-key"]
+    assert (found.severity, found.hint, found.source) == (rule.severity, rule.hint, rule.source)
+    assert (found.about, found.message) == ("a.cer", "somebody's")

@@ -1,0 +1,210 @@
+"""The package for a CA: requests and what its people need, and no key."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+
+import pytest
+from answered import TODAY, answer_all, find_id, make_folder, make_plan
+from authorities.python_ca import PythonCa, p7b
+from cryptography import x509
+
+from lyncnb.bundle import open_requests
+from lyncnb.errors import BundleError, OptionsError
+from lyncnb.handover import handover
+from lyncnb.receiving import receive
+
+CAS = {"internal": r"ca01.contoso.com\Contoso Issuing CA 1", "public": "Litware <Public> CA"}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("t") / "requests", make_plan(ca=CAS)).folder
+
+
+@pytest.fixture
+def folder(template, tmp_path):
+    return shutil.copytree(template, tmp_path / "requests")
+
+
+def contents(path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_package(folder, tmp_path):
+    """There is a part per CA with a page, a summary, names, CSRs; AD CS gets its batch file."""
+    made = handover(folder, tmp_path / "out.zip")
+    entries = contents(tmp_path / "out.zip")
+    places = ("internal-ca01-contoso-com-contoso-issuing-ca-1", "public-litware-public-ca")
+    assert tuple(part.folder for part in made.parts) == places
+    for part in made.parts:
+        own = {f"csr/{record.id}.csr" for record in part.requests}
+        extra = {"README.html", "summary.csv", "names.txt"}
+        extra |= {"submit.cmd"} if part.issuer == "internal" else set()
+        inside = {name.partition("/")[2] for name in entries if name.startswith(part.folder)}
+        assert inside == own | extra
+    assert len(made.requests) == len(open_requests(folder).requests)
+
+
+def test_requests_are_those_of_the_folder(folder, tmp_path):
+    """The CSRs are the folder's, byte for byte, and verify."""
+    made = handover(folder, tmp_path / "out.zip")
+    entries = contents(tmp_path / "out.zip")
+    for part in made.parts:
+        for record in part.requests:
+            data = entries[f"{part.folder}/csr/{record.id}.csr"]
+            assert data == (folder / record.files["csr"]).read_bytes()
+            assert x509.load_pem_x509_csr(data).is_signature_valid
+
+
+def test_submission(folder, tmp_path):
+    """The batch file names the CA and the template; a CA's name that is none is left out."""
+    handover(folder, tmp_path / "out.zip", template="LyncWeb")
+    script = contents(tmp_path / "out.zip")[
+        "internal-ca01-contoso-com-contoso-issuing-ca-1/submit.cmd"
+    ].decode("ascii")
+    assert script.count('-config "ca01.contoso.com\\Contoso Issuing CA 1"') == script.count(
+        "certreq"
+    )
+    assert script.count('-attrib "CertificateTemplate:LyncWeb"') == script.count("certreq")
+
+
+def test_page(folder, tmp_path):
+    """The page says what to do and why no SAN attribute is needed, and escapes a CA's name."""
+    handover(folder, tmp_path / "out.zip")
+    entries = contents(tmp_path / "out.zip")
+    internal = entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
+    public = entries["public-litware-public-ca/README.html"].decode()
+    assert "EDITF_ATTRIBUTESUBJECTALTNAME2 is not needed" in internal
+    assert "enrol for the template WebServer" in internal
+    assert "Litware &lt;Public&gt; CA" in public
+    assert "server platform Microsoft, version IIS" in public
+    assert "{" not in public.split("</style>")[-1]
+
+
+def test_names(folder, tmp_path):
+    """A portal that reads no SAN gets the names on one line."""
+    made = handover(folder, tmp_path / "out.zip", issuer="public")
+    text = contents(tmp_path / "out.zip")["public-litware-public-ca/names.txt"].decode()
+    record = made.requests[0]
+    assert f"csr/{record.id}.csr\r\n{', '.join(record.plan['san'])}\r\n" in text
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"issuer": "public"}, ["Edge"]),
+        ({"issuer": "Internal", "site": "kaohsiung"}, ["Mediation"]),
+        ({"issuer": "litware <public> ca"}, ["Edge"]),  # by the CA's name
+        ({"pool": "EEPool.contoso.com"}, ["FrontEnd", "FrontEnd"]),
+        ({"site": ""}, ["Deployment"]),
+    ],
+)
+def test_choice(folder, tmp_path, choice, expected):
+    """By CA, site, pool, whatever the case."""
+    made = handover(folder, tmp_path / "out.zip", **choice)
+    assert [record.plan["role"] for record in made.requests] == expected
+
+
+def test_wave(folder, tmp_path):
+    """A wave of one's own is a list of ids."""
+    wanted = find_id(open_requests(folder), "med01")
+    made = handover(folder, tmp_path / "out.zip", requests=[wanted])
+    assert [record.id for record in made.requests] == [wanted]
+
+
+def test_only_what_waits(folder, tmp_path):
+    """What has its certificate is not handed over again; nothing left is said with a choice."""
+    bundle = open_requests(folder)
+    ca = PythonCa()
+    last = find_id(bundle, "med01")
+    answers = answer_all(bundle, ca, skip=[last])
+    path = tmp_path / "all.p7b"
+    path.write_bytes(p7b(*answers.values(), *ca.chain))
+    receive(folder, path, today=TODAY)
+    assert [one.id for one in handover(folder, tmp_path / "out.zip").requests] == [last]
+    with pytest.raises(BundleError, match="no request of .* waits") as caught:
+        handover(folder, tmp_path / "none.zip", issuer="public")
+    assert caught.value.hint.endswith(
+        "issuers ca01.contoso.com\\Contoso Issuing CA 1; sites Kaohsiung"
+    )
+    assert not (tmp_path / "none.zip").exists()
+
+
+def test_same_bytes(folder, tmp_path):
+    """The same requests give the same bytes; the same file is left as it is."""
+    handover(folder, tmp_path / "one.zip")
+    handover(folder, tmp_path / "two.zip")
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    before = (tmp_path / "one.zip").stat()
+    handover(folder, tmp_path / "one.zip")
+    assert (tmp_path / "one.zip").stat() == before
+
+
+def test_no_clobber(folder, tmp_path):
+    """Another file of the name is not overwritten."""
+    (tmp_path / "out.zip").write_bytes(b"mine")
+    with pytest.raises(BundleError, match="is already there and was left alone"):
+        handover(folder, tmp_path / "out.zip")
+    assert (tmp_path / "out.zip").read_bytes() == b"mine"
+
+
+def test_no_key(folder, tmp_path):
+    """No line of any key file is in the package."""
+    handover(folder, tmp_path / "out.zip")
+    everything = b"".join(contents(tmp_path / "out.zip").values())
+    keys = [path.read_bytes().splitlines() for path in (folder / "keys").iterdir()]
+    assert keys
+    assert not any(line in everything for lines in keys for line in lines[1:-1])
+
+
+@pytest.mark.parametrize("place", ["before", "instead"])
+def test_key_in_csr(folder, tmp_path, place):
+    """A key that somebody put into a CSR file stops the package, whatever the record says."""
+    record = open_requests(folder).requests[0]
+    path, key = folder / record.files["csr"], folder / record.files["key"]
+    csr = path.read_bytes()
+    path.write_bytes(csr + key.read_bytes() if place == "before" else key.read_bytes())
+    with pytest.raises(BundleError, match="holds a private key|not the request on record"):
+        handover(folder, tmp_path / "out.zip")
+    assert not (tmp_path / "out.zip").exists()
+
+
+def test_changed_request(folder, tmp_path):
+    """A CSR that is not the one on record is not handed over."""
+    first, second, *_ = open_requests(folder).requests
+    (folder / first.files["csr"]).write_bytes((folder / second.files["csr"]).read_bytes())
+    with pytest.raises(BundleError, match="this is not the request on record"):
+        handover(folder, tmp_path / "out.zip")
+
+
+def test_bad_template(folder, tmp_path):
+    """A template's name is checked before anything is done."""
+    with pytest.raises(OptionsError, match="cannot be the name of a certificate template"):
+        handover(folder, tmp_path / "out.zip", template="a\\nSAN:dns=x")
+
+
+def test_shown(folder, tmp_path):
+    """What was packed is a table, lines, and a document."""
+    made = handover(folder, tmp_path / "out.zip")
+    assert repr(made) == (
+        "6 requests in out.zip: 5 for ca01.contoso.com\\Contoso Issuing CA 1; "
+        "1 for Litware <Public> CA; no key"
+    )
+    assert len(made.to_frame()) == 6
+    assert made.to_text().splitlines()[1].startswith("internal-ca01")
+    assert "Litware &lt;Public&gt; CA" in made._repr_html_()
+    assert made.to_document()["parts"][1]["ca"] == "Litware <Public> CA"
+
+
+def test_two_names_one_folder():
+    """Two CAs whose names make the same folder get two."""
+    from lyncnb.handover_pages import part_folder
+
+    taken = {"internal-a-b"}
+    assert part_folder("internal", "A.B", taken) == "internal-a-b_2"
+    assert part_folder("internal", "A.B", {*taken, "internal-a-b_2"}) == "internal-a-b_3"
+    assert part_folder("public", "憑證", set()) == "public"

@@ -1,0 +1,183 @@
+"""The certificates of a request folder, matched and shown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from answered import TODAY, answer_all, edge_external, find_id, make_folder
+from authorities.python_ca import PythonCa, p7b, pem
+
+from lyncnb.errors import BundleError, ReturnedFileError
+from lyncnb.issued import match_certificates
+from lyncnb.manifest import read_manifest, save_manifest
+
+CA = PythonCa()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("issued") / "requests")
+
+
+@pytest.fixture(scope="module")
+def answers(bundle, tmp_path_factory):
+    """Give a folder with every answer but one, one of them different, and a stray file."""
+    folder = tmp_path_factory.mktemp("answers")
+    skipped = find_id(bundle, "med01")
+    for request_id, certificate in answer_all(bundle, CA, skip=[skipped]).items():
+        (folder / f"{request_id}.p7b").write_bytes(p7b(certificate, *CA.chain))
+    odd = answer_all(bundle, CA, crl=())[edge_external(bundle)]
+    (folder / f"{edge_external(bundle)}.p7b").write_bytes(p7b(odd, *CA.chain))
+    (folder / "notes.txt").write_text("installed on Friday")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def issued(bundle, answers):
+    return match_certificates(bundle, answers, today=TODAY)
+
+
+def test_matched(bundle, issued):
+    """Every answer is matched; the request without one waits."""
+    waiting = find_id(bundle, "med01")
+    assert [one.request_id for one in issued.certificates] == [
+        record.id for record in bundle.requests if record.id != waiting
+    ]
+    assert issued.waiting == (waiting,)
+    assert issued.superseded == ()
+
+
+def test_findings(bundle, issued):
+    """The findings are those of certificates and files, errors first."""
+    assert [(found.severity, found.code, found.about) for found in issued.findings] == [
+        ("error", "crl-distribution-point-absent", edge_external(bundle)),
+        ("notice", "file-without-certificate", "notes.txt"),
+    ]
+    assert issued.has_errors
+    assert issued.by_id[edge_external(bundle)].has_errors
+    assert issued.exit_status == 1
+
+
+def test_certificate(bundle, issued):
+    """A certificate says what packages and steps need."""
+    request_id = find_id(bundle, "ee01")
+    one = issued.by_id[request_id]
+    assert one.subject == "O=Contoso, CN=eepool.contoso.com"
+    assert one.names == tuple(bundle.manifest.by_id[request_id].plan["san"])
+    assert one.issuer_name == "Contoso Issuing CA 1"
+    assert len(one.thumbprint) == 40
+    assert len(one.sha256) == 64
+    assert one.serial > 0
+    assert one.chain == tuple(issuer.der for issuer in one.path)
+    assert len(one.chain) == 2
+    assert one.chain_complete
+    assert (f"{one.not_before:%Y-%m-%d}", f"{one.not_after:%Y-%m-%d}") == (
+        "2026-11-23",
+        "2027-06-09",
+    )
+    assert one.source_file == f"{request_id}.p7b"
+    assert one.earlier is None
+    assert not one.has_errors
+
+
+def test_tables(issued):
+    """Certificates and findings are tables, in a notebook too; what comes from files is escaped."""
+    frame = issued.to_frame()
+    assert len(frame) == len(issued.certificates)
+    assert list(frame["Chain"].unique()) == ["complete"]
+    assert list(issued.findings_frame()["Code"]) == [
+        "crl-distribution-point-absent",
+        "file-without-certificate",
+    ]
+    html = issued._repr_html_()
+    assert "requests waiting; 1 errors, 1 notices" in html
+    assert "<script" not in html
+    assert repr(issued) == issued.summary()
+
+
+def test_text(issued):
+    """On a terminal everything is plain lines with hints."""
+    lines = issued.to_text().splitlines()
+    assert lines[0].startswith(f"{len(issued.certificates)} certificates matched in ")
+    assert any(line.startswith("error: Edge-") for line in lines)
+    assert any(line.startswith("  hint: At AD CS: publish a CDP") for line in lines)
+
+
+def test_document(issued):
+    """The JSON document holds plain values only."""
+    document = json.loads(json.dumps(issued.to_document()))
+    assert document["format"] == "lyncnb-received/1"
+    assert document["waiting"] == list(issued.waiting)
+    first = document["certificates"][0]
+    assert first["chain"] == ["CN=Contoso Issuing CA 1, O=Contoso", "CN=Contoso Root CA"]
+    assert first["not_before"] == "2026-11-23T00:00:00Z"
+    assert first["san"] == list(issued.certificates[0].names)
+    assert {found["code"] for found in document["findings"]} == {
+        "crl-distribution-point-absent",
+        "file-without-certificate",
+    }
+
+
+def test_nothing_is_written(bundle, issued):
+    """Matching touches nothing."""
+    assert not (bundle.folder / "returned").exists()
+    assert read_manifest(bundle.folder) == bundle.manifest
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [(None, 0), (b"notes", 0), (b"\x30\x82\x01\x00", 2), (b"", 2)],
+)
+def test_exit_status(bundle, tmp_path, data, status):
+    """A file that cannot be read is another matter than a difference; a notice is neither."""
+    if data is not None:
+        (tmp_path / "x").write_bytes(data)
+    assert match_certificates(bundle, tmp_path, today=TODAY).exit_status == status
+
+
+def test_own_folder_is_the_default(bundle):
+    """Without a path the folder's own returned files are read; there need be none."""
+    issued = match_certificates(bundle, today=TODAY)
+    assert (issued.certificates, issued.files, len(issued.findings)) == ((), (), 0)
+    assert len(issued.waiting) == len(bundle.requests)
+
+
+def test_missing_path(bundle, tmp_path):
+    """A path that does not exist raises."""
+    with pytest.raises(ReturnedFileError, match="no such file or folder"):
+        match_certificates(bundle, tmp_path / "nowhere", today=TODAY)
+
+
+@pytest.mark.parametrize("place", ["../../etc/passwd", "keys/a.key", "returned\\..\\x", "x"])
+def test_edited_manifest(tmp_path, place):
+    """A manifest cannot make this read anything but certificates of the folder."""
+    bundle = make_folder(tmp_path / "requests")
+    first = bundle.requests[0]
+    issued = {"file": place, "chain": "", "sha256": "", "serial": "", "findings": []}
+    record = first.with_issued(issued, at="2026-11-24T00:00:00Z")
+    save_manifest(bundle.folder, bundle.manifest.with_record(record))
+    from lyncnb.bundle import open_requests
+
+    with pytest.raises(BundleError, match="is no place for a certificate"):
+        match_certificates(open_requests(bundle.folder), today=TODAY)
+
+
+def test_today(bundle, answers):
+    """The day of judgement is an argument; without it, it is the present day."""
+    from datetime import UTC, date, datetime
+
+    late = match_certificates(bundle, answers, today=date(2030, 1, 1))
+    assert {found.code for found in late.findings if found.about.startswith("Front")} == {
+        "certificate-expired"
+    }
+    assert match_certificates(bundle, answers).today == datetime.now(UTC).date()
+
+
+def test_pem_in_one_file(bundle, tmp_path):
+    """All answers in one PEM file are matched as well."""
+    path = tmp_path / "all.pem"
+    path.write_bytes(pem(*answer_all(bundle, CA).values(), *CA.chain))
+    issued = match_certificates(bundle, path, today=TODAY)
+    assert len(issued.certificates) == len(bundle.requests)
+    assert issued.exit_status == 0

@@ -1,0 +1,113 @@
+"""When to renew: by share of the lifetime, as a table and as a calendar."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import pytest
+from answered import TODAY, answer_all, find_id, make_folder
+from authorities.python_ca import PythonCa, p7b
+from icalendar import Calendar
+
+from lyncnb.bundle import open_requests
+from lyncnb.folder import folder_status
+from lyncnb.receiving import receive
+from lyncnb.renewals import renewals, write_renewals
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Give a folder with certificates of 90 days, but for one of 198 and one that waits."""
+    path = tmp_path_factory.mktemp("renewals")
+    bundle = make_folder(path / "requests")
+    ca = PythonCa()
+    long, waiting = find_id(bundle, "ee01"), find_id(bundle, "med01")
+    answers = answer_all(bundle, ca, skip=[waiting], days=90)
+    answers[long] = answer_all(bundle, ca, days=198)[long]
+    (path / "all.p7b").write_bytes(p7b(*answers.values(), *ca.chain))
+    receive(bundle.folder, path / "all.p7b", today=TODAY)
+    return bundle.folder
+
+
+def test_renewals(folder):
+    """One for each certificate on record, the most urgent first."""
+    found = renewals(folder, today=TODAY)
+    long = find_id(open_requests(folder), "ee01")
+    assert len(found) == len(open_requests(folder).requests) - 1
+    assert found[-1].request_id == long
+    assert (f"{found[0].renew_from:%Y-%m-%d}", f"{found[0].not_after:%Y-%m-%d}") == (
+        "2027-01-21",
+        "2027-02-20",
+    )
+    assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-03"  # a third of 198 days before
+
+
+def test_agrees_with_status(folder):
+    """A request is to be renewed from the day on which its state is expiring."""
+    for one in renewals(folder, today=TODAY):
+        day = one.renew_from.date()
+        states = [
+            item.state
+            for moment in (day, day + timedelta(days=1))
+            for item in folder_status(folder, today=moment).requests
+            if item.id == one.request_id
+        ]
+        assert states == ["issued", "expiring"]
+
+
+@pytest.mark.parametrize(("share", "day"), [(0.5, "2027-01-06"), (0.1, "2027-02-11")])
+def test_share(folder, share, day):
+    """The share is of the lifetime, so a short certificate is renewed late."""
+    assert f"{renewals(folder, share=share, today=TODAY)[0].renew_from:%Y-%m-%d}" == day
+
+
+@pytest.mark.parametrize("share", [0, 1, -1, 30])
+def test_bad_share(folder, share):
+    """Days are no share."""
+    with pytest.raises(ValueError, match="take a share of the lifetime between 0 and 1"):
+        renewals(folder, share=share)
+
+
+def test_calendar(folder):
+    """The calendar has an all-day event for each, with a reminder and the command."""
+    data = renewals(folder, today=TODAY).to_ical()
+    calendar = Calendar.from_ical(data)
+    events = list(calendar.walk("VEVENT"))
+    assert len(events) == len(renewals(folder, today=TODAY))
+    first = events[0]
+    assert first["DTSTART"].dt == date(2027, 1, 21)
+    assert first["DTEND"].dt == date(2027, 2, 21)  # the first day after it
+    assert first["DTSTAMP"].dt == datetime.fromisoformat("2026-11-24T00:00:00+00:00")
+    assert first["SUMMARY"].endswith("(until 2027-02-20)")
+    assert "--renew" in first["DESCRIPTION"]
+    assert [alarm["ACTION"] for alarm in first.walk("VALARM")] == ["DISPLAY"]
+    assert len({event["UID"] for event in events}) == len(events)
+    assert b"\r\n" in data
+
+
+def test_calendar_is_stable(folder, tmp_path):
+    """The same certificates give the same bytes on any day; nothing but names is in it."""
+    data = renewals(folder, today=TODAY).to_ical()
+    assert renewals(folder, today=date(2027, 1, 1)).to_ical() == data
+    written = write_renewals(open_requests(folder), tmp_path / "renewals.ics")
+    assert (tmp_path / "renewals.ics").read_bytes() == data
+    assert repr(written) == f"{len(written)} renewals"
+
+
+def test_table(folder):
+    """The table counts the days that are left."""
+    frame = renewals(folder, today=TODAY).to_frame()
+    assert frame["Days left"].iloc[0] == 88
+    assert "Renew from" in renewals(folder, today=TODAY)._repr_html_()
+
+
+def test_hostile_names(folder):
+    """A subject with line breaks cannot add a property to an event."""
+    from dataclasses import replace
+
+    from lyncnb.renewals import Renewals
+
+    one = replace(renewals(folder, today=TODAY)[0], subject="a\r\nATTACH:http://x\nEND:VEVENT")
+    data = Renewals(items=(one,), today=TODAY).to_ical()
+    (event,) = Calendar.from_ical(data).walk("VEVENT")
+    assert "ATTACH" not in event

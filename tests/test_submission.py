@@ -1,0 +1,83 @@
+"""The batch file for AD CS, and what may not stand in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from lyncnb.errors import OptionsError
+from lyncnb.submission import check_config, check_template, submit_script
+
+ID = "FrontEnd-ee01-contoso-com-0a1b2c3d"
+
+
+def test_script():
+    """One line per request, with CRLF, safe to run again, without any SAN attribute."""
+    script = submit_script([ID], template="WebServer", config=r"ca01.contoso.com\Contoso CA 1")
+    lines = script.decode("ascii").split("\r\n")
+    assert lines[0] == "@echo off"
+    assert lines[2:4] == ['cd /d "%~dp0"', "if not exist answers mkdir answers"]
+    line = (
+        rf'if not exist "answers\{ID}.cer" certreq -submit -config "ca01.contoso.com\Contoso CA 1" '
+        rf'-attrib "CertificateTemplate:WebServer" "csr\{ID}.csr" "answers\{ID}.cer" '
+        rf'"answers\{ID}.p7b"'
+    )
+    assert lines[4:] == [line, ""]
+    assert b"SAN:" not in script
+
+
+def test_script_asks_for_the_ca():
+    """Without a configuration string certreq asks."""
+    assert b"-config" not in submit_script([ID], template="WebServer")
+
+
+@pytest.mark.parametrize("template", ["WebServer", "Web Server 2", "contoso_web-1.0"])
+def test_template(template):
+    """Plain names pass."""
+    check_template(template)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "",
+        r"WebServer\nSAN:upn=administrator@contoso.com",  # certreq splits at a literal \n
+        "WebServer\nSAN:dns=x",
+        'WebServer" & calc & "',
+        "%PATH%",
+        "Web^Server",
+        "Web:Server",
+        "網頁伺服器",
+        " WebServer",
+        "W" * 65,
+    ],
+)
+def test_bad_template(template):
+    """A name that could be anything else on a command line is refused."""
+    with pytest.raises(OptionsError, match="cannot be the name of a certificate template"):
+        check_template(template)
+    with pytest.raises(OptionsError):
+        submit_script([ID], template=template)
+
+
+@pytest.mark.parametrize(
+    "config", ["", r"ca01\CA", r"ca01.contoso.com\Contoso Issuing CA 1 (2026)"]
+)
+def test_config(config):
+    """A host and a CA's name pass, and so does nothing."""
+    check_config(config)
+
+
+@pytest.mark.parametrize(
+    "config", ["CA", r"ca01\CA\x", r'ca01\CA" & calc', r"ca01\%PATH%", r"\CA", "ca01\\", r"a b\CA"]
+)
+def test_bad_config(config):
+    """Anything else is refused with the form that is meant."""
+    with pytest.raises(OptionsError, match="is no configuration string of an AD CS CA"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("stem", ["", "a b", "..", "a&b", "a/b"])
+def test_bad_stem(stem):
+    """Only ids name files."""
+    with pytest.raises(OptionsError, match="is no name of a request file"):
+        submit_script([stem], template="WebServer")

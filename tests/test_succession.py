@@ -1,0 +1,61 @@
+"""A certificate against the one whose place it takes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from authorities.python_ca import TODAY, PythonCa, der, issue
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lyncnb.certificates import read_certificate
+from lyncnb.succession import Succession, succession
+
+CA = PythonCa()
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def made(ca=CA, key=KEY, **changes):
+    values = {"subject": [("CN", "a.contoso.com")], "san": ["a.contoso.com", "b.contoso.com"]}
+    certificate = issue(key.public_key(), ca.issuing.subject, ca.key, **(values | changes))
+    return read_certificate(der(certificate))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"san": ["B.contoso.com", "a.contoso.com"]}, []),  # order and case do not count
+        ({"san": ["a.contoso.com", "c.contoso.com"]}, ["names: b.contoso.com -> c.contoso.com"]),
+        ({"san": ["a.contoso.com"]}, ["names: b.contoso.com -> none"]),
+        ({"subject": []}, ["subject: CN=a.contoso.com -> none"]),
+        ({"eku": ["serverAuth", "clientAuth"]}, ["usage: serverAuth -> clientAuth, serverAuth"]),
+        ({"ca": False, "days": 90}, ["valid until: 2027-11-22 -> 2027-02-20"]),
+        (
+            {"begins": TODAY + timedelta(days=300)},
+            ["valid from: 2026-11-23 -> 2027-09-20", "valid until: 2027-11-22 -> 2028-09-18"],
+        ),
+    ],
+)
+def test_changes(changes, expected):
+    """Each field that changed is told with both values, and nothing else."""
+    key = KEY
+    before = made()
+    certificate = issue(
+        key.public_key(), CA.issuing.subject, CA.key,
+        **({"subject": [("CN", "a.contoso.com")], "san": ["a.contoso.com", "b.contoso.com"]} | changes),
+    )  # fmt: skip
+    after = read_certificate(der(certificate))
+    assert [str(change) for change in succession(before, after)] == expected
+
+
+def test_issuer_and_key():
+    """Another CA and another key size are told."""
+    other = PythonCa("Fabrikam")
+    after = made(other, ec.generate_private_key(ec.SECP384R1()))
+    assert succession(made(), after) == (
+        Succession(
+            "issuer", "CN=Contoso Issuing CA 1, O=Contoso", "CN=Fabrikam Issuing CA 1, O=Fabrikam"
+        ),
+        Succession("key", "ECDSA 256", "ECDSA 384"),
+    )
