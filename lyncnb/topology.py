@@ -183,6 +183,9 @@ class Topology:
         )
         return rows_to_html(self.columns, self.cells, caption=caption, limit=200)
 
+    def __repr__(self) -> str:
+        return f"Topology({self.source!r}, {len(self.cells)} rows, {len(self.pools)} pools)"
+
 
 def read_topology(source: str | os.PathLike | bytes | DataFrame) -> Topology:
     """Read a topology table.

@@ -198,6 +198,9 @@ class Rules:
             COLUMNS, self.rows(), caption=f"What {self.title} asks of each role"
         )
 
+    def __repr__(self) -> str:
+        return f"Rules({self.product!r}, {len(self.roles)} roles, {len(self.checks)} checks)"
+
 
 COLUMNS = (
     "Role",
