@@ -26,7 +26,8 @@ ROWS_SHOWN = 200
 # Jupyter aligns every cell to the right, with a selector of two classes; names read from the left.
 _TABLE_STYLE = (
     "<style>.lyncnb-table.lyncnb-table th,.lyncnb-table.lyncnb-table td"
-    "{text-align:left;vertical-align:top}</style>"
+    "{text-align:left;vertical-align:top}"
+    ".lyncnb-table.lyncnb-table caption{text-align:left;font-weight:bold}</style>"
 )
 
 # System colours follow the reader's light or dark theme without a second style sheet.
