@@ -306,8 +306,11 @@ def test_output_over_the_input(shell):
     shell.write("contoso.csv", TABLE)
     ended = shell("plan", "contoso.csv", "-o", "./contoso.csv")
     assert (ended.status, ended.out) == (2, "")
-    assert "is the file that the plan is made of" in ended.err
+    assert "is what the output is made of" in ended.err
     assert (shell.folder / "contoso.csv").read_text() == TABLE
+    shell.write("n.ipynb", '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    assert shell("share", "n.ipynb", "-o", "n.ipynb").status == 2
+    assert (shell.folder / "n.ipynb").read_text().startswith("{")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")

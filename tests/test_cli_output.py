@@ -82,6 +82,14 @@ def test_table_shares_the_room():
     ]
 
 
+def test_one_long_cell_does_not_widen_every_line():
+    """Into a pipe a long cell runs over its column; the other lines stay short."""
+    rows = [("x" * 10_000, "b"), ("a", "b")]
+    lines = output.table_lines(("X", "Y"), rows, width=None)
+    assert lines[2] == "x" * 10_000 + "  b"
+    assert lines[3] == "a" + " " * 65 + "b"
+
+
 def test_progress_is_silent_without_a_terminal():
     """Where standard error is no terminal there is no bar."""
     progress, finish = output.progress_bar("requests")

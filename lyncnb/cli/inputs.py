@@ -128,3 +128,20 @@ def get_passphrase(passphrase_file: str | None, *, is_new: bool = False) -> Secr
     from ..passphrase import ask_passphrase
 
     return ask_passphrase(confirm=is_new, file=passphrase_file)
+
+
+def refuse_to_overwrite(output: str, *inputs: str | None) -> None:
+    """Refuse an output that is one of the inputs, which are the planner's own work.
+
+    Raises
+    ------
+    OptionsError
+        With the name concerned.
+    """
+    from ..errors import OptionsError
+
+    for name in filter(None, inputs):
+        if Path(output).exists() and Path(name).exists() and Path(output).samefile(name):
+            raise OptionsError(
+                f"{output} is what the output is made of", hint="name another file with -o"
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .inputs import get_passphrase, passphrase_option
+from .inputs import get_passphrase, passphrase_option, refuse_to_overwrite
 from .output import progress_bar, write
 
 
@@ -67,6 +67,8 @@ def share_command(notebook: str, output: str | None) -> int:
     """
     from ..notebook_files import share_notebook
 
+    if output:
+        refuse_to_overwrite(output, notebook)
     write(f"written: {share_notebook(notebook, output)}")
     return 0
 

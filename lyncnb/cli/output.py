@@ -18,6 +18,9 @@ from ..tables import cell_text
 
 _GAP = "  "
 
+# Without a terminal a longer cell runs over its column, lest every line be as long as the longest.
+_WIDEST = 64
+
 
 def prepare_streams() -> None:
     """Let no character stop a command: what a stream cannot encode becomes ``?``."""
@@ -118,10 +121,13 @@ def table_lines(
         if fitted is None:
             return _blocks(columns, cells, width)
         widths = fitted
-    lines = _row_lines(columns, widths)
+    else:
+        widths = [min(column, _WIDEST) for column in widths]
+    whole = width is None
+    lines = _row_lines(columns, widths, whole=whole)
     lines.append(_GAP.join("-" * column for column in widths))
     for row in cells:
-        lines.extend(_row_lines(row, widths))
+        lines.extend(_row_lines(row, widths, whole=whole))
     return lines
 
 
@@ -158,8 +164,8 @@ def display_width(text: str) -> int:
     )
 
 
-def _row_lines(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    wrapped = [wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+def _row_lines(row: Sequence[str], widths: Sequence[int], *, whole: bool) -> list[str]:
+    wrapped = [[cell] if whole else wrap(cell, width) for cell, width in zip(row, widths)]
     height = max(map(len, wrapped))
     lines = []
     for number in range(height):

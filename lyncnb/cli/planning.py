@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import json_option, make_plan, plan_arguments
+from .inputs import json_option, make_plan, plan_arguments, refuse_to_overwrite
 from .output import indented, note, write, write_bytes_out, write_table
 
 if TYPE_CHECKING:
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from ..plan import PlannedCertificate
     from ..rules import CheckRule
 
-_PLAN_COLUMNS = ("Role", "Servers", "Type", "Subject name", "SAN", "Issuer", "Key")
+_PLAN_COLUMNS = ("Role", "Servers", "Type", "Subject name", "Issuer", "Key", "SAN")
+
+# A deployment's certificate may be for 100,000 servers; the documents list them all.
+_SERVERS_SHOWN = 20
 
 
 @click.command("plan")
@@ -33,7 +36,7 @@ def plan_command(
 
     if output:
         check_format(Path(output).suffix.lower())
-        _refuse_to_overwrite_input(output, topology, options_file)
+        refuse_to_overwrite(output, topology, options_file)
     plan, findings = make_plan(topology, product, options_file)
     if output:
         _write_file(output, write_plan_table(plan, findings, Path(output).suffix.lower()))
@@ -121,14 +124,17 @@ def _find_rule(code: str, product: str) -> CheckRule:
 
 
 def _plan_row(certificate: PlannedCertificate) -> tuple[object, ...]:
+    servers = ", ".join(certificate.servers[:_SERVERS_SHOWN])
+    if len(certificate.servers) > _SERVERS_SHOWN:
+        servers += f" … and {len(certificate.servers) - _SERVERS_SHOWN:,} more"
     return (
         certificate.role,
-        ", ".join(certificate.servers),
+        servers,
         ", ".join(certificate.usages),
         certificate.subject.common_name,
-        ", ".join(certificate.names),
         certificate.issuer,
         str(certificate.key),
+        ", ".join(certificate.names),
     )
 
 
@@ -140,17 +146,6 @@ def _write_findings(findings: Findings) -> None:
             write(indented(f"hint: {finding.hint}"))
         write(indented(f"source: {finding.source}"))
         write()
-
-
-def _refuse_to_overwrite_input(output: str, *inputs: str | None) -> None:
-    # plan contoso.csv -o contoso.csv would replace the planner's table by the list made of it.
-    from ..errors import PlanError
-
-    for name in filter(None, inputs):
-        if Path(output).exists() and Path(name).exists() and Path(output).samefile(name):
-            raise PlanError(
-                f"{output} is the file that the plan is made of", hint="name another file"
-            )
 
 
 def _write_file(output: str, data: bytes) -> None:
