@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import tables
 from ..plan import PlannedCertificate
 from .draft import Draft
+from .editing import CHANGE_COLUMNS, PlanEditing
 from .facts import (
     DEPLOYMENT,
     LABELS,
@@ -21,11 +22,7 @@ from .replay import change_rows, option_changes, plain
 from .sheet import FINDINGS, Sheet
 from .wire import encode_rows
 
-if TYPE_CHECKING:
-    from .editor import PlanEditor
-
 _ROWS_LISTED = 500
-CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 
 
 class EditorView(Panel):
@@ -42,7 +39,7 @@ class EditorView(Panel):
         "editor.js",
     )
 
-    def __init__(self, editor: PlanEditor):
+    def __init__(self, editor: PlanEditing):
         self.editor = editor
         self._sheet = Sheet(editor.draft.loaded.topology)
         self._rebuild()
@@ -61,7 +58,8 @@ class EditorView(Panel):
             "code": lambda _: self.send({"type": "code", "code": editor.code()}),
             "save": self._save,
         }
-        super().__init__(answers, "Plan editor; its table follows.")
+        super().__init__(answers, f"Plan editor of {editor.topology.source}, as it stands:")
+        editor.on_change = self.changed
 
     def static_form(self) -> tuple[str, str, bool]:
         """Give HTML and text for whoever has no kernel; the live panel hides it."""

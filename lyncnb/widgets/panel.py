@@ -15,6 +15,7 @@ from typing import Any
 import anywidget
 from IPython.display import DisplayHandle, display
 
+from .. import tables
 from ..errors import LyncnbError, Problem
 
 _HERE = Path(__file__).parent
@@ -50,14 +51,21 @@ class Panel(anywidget.AnyWidget):
 
     # -- showing
     def show(self) -> None:
-        """Display the panel, and beneath it its static form."""
-        bundle, metadata = self.widget_bundle()
-        display({**bundle, "text/plain": self._text}, metadata=metadata, raw=True)
+        """Display the panel, and beneath it its static form.
+
+        Two outputs, because JupyterLab without a kernel shows an error for a widget and nothing
+        else of that output; the page hides the second one while the panel is alive.
+        """
+        bundle, metadata = super()._repr_mimebundle_() or ({}, {})
+        words = {"text/plain": self._text, "text/html": tables.paragraph(self._text)}
+        display({**bundle, **words}, metadata=metadata, raw=True)
         self._static.show(self.static_form)
 
-    def widget_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Give the MIME bundle of the live panel."""
-        return super()._repr_mimebundle_() or ({}, {})
+    def whole_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Give the panel and its static form as one MIME bundle."""
+        bundle, metadata = super()._repr_mimebundle_() or ({}, {})
+        page, text, _ = self.static_form()
+        return {**bundle, "text/plain": text, "text/html": page}, metadata
 
     def static_form(self) -> tuple[str, str, bool]:
         """Give HTML and text for whoever has no kernel, and whether to show it beside the panel."""

@@ -1,27 +1,15 @@
-"""``RequestPanel``: from a plan to keys, requests and the summary table, by hand and in safety.
-
-Everything that decides or writes is in ``write_requests``; this asks for what it needs, shows how
-far it is, and can stop it.
-"""
+"""``RequestPanel``: from a plan to keys, requests and the summary table, by hand and in safety."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
-from .. import tables
-from ..bundle import RequestBundle, open_requests, write_requests
-from ..checks import Findings, check_plan
-from ..errors import BundleError, PassphraseError, PlanRejected
-from ..passphrase import Secret, as_passphrase
-from ..plan import CertificatePlan
-from ..summary import SUMMARY_NAMES, totals
-from .job import Job, JobState
+from .request_view import RequestView
+from .requesting import RequestRun
 
 
-class RequestPanel:
+class RequestPanel(RequestRun):
     """Write the requests of a plan, with a look before and a Cancel meanwhile.
 
     Parameters
@@ -41,161 +29,13 @@ class RequestPanel:
     ``wait``, and ``bundle`` for the result.
     """
 
-    def __init__(
-        self,
-        plan: CertificatePlan,
-        folder: str | os.PathLike[str],
-        *,
-        accept: Mapping[str, str] | None = None,
-        workers: int | None = None,
-    ):
-        self.plan = plan
-        self.folder = Path(folder)
-        self.findings: Findings = check_plan(plan)
-        self.accepted = {**plan.options.accepted, **(accept or {})}
-        self.workers = workers
-        self.job = Job(self._job_changed)
-        self._view: Any = None
-
-    @property
-    def bundle(self) -> RequestBundle | None:
-        """The request folder as the last run left it, None before the first."""
-        return self.job.result
-
-    @property
-    def unaccepted(self) -> tuple[str, ...]:
-        """Codes of error findings that nobody accepted."""
-        errors = {finding.code for finding in self.findings if finding.severity == "error"}
-        return tuple(sorted(errors - self.accepted.keys()))
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the folder has no key yet, so that the passphrase is asked for twice."""
-        try:
-            records = open_requests(self.folder).requests
-        except BundleError:
-            return True
-        return not any(record.is_written for record in records)
-
-    def accept(self, code: str, reason: str) -> None:
-        """Accept the error findings of a code, or no longer if the reason is blank.
-
-        Raises
-        ------
-        PlanRejected
-            If the plan has no finding of that code.
-        """
-        if code not in {finding.code for finding in self.findings}:
-            raise PlanRejected(f'the plan has no finding "{code}"')
-        if reason.strip():
-            self.accepted[code] = reason.strip()
-        else:
-            self.accepted.pop(code, None)
-
-    def look(self) -> RequestBundle:
-        """Say what a run would do with the folder, and touch nothing.
-
-        Raises
-        ------
-        PlanRejected
-            If errors are not accepted.
-        BundleError
-            If the folder needs attention.
-        """
-        return write_requests(
-            self.plan,
-            self.folder,
-            passphrase=None,
-            accept=self.accepted,
-            findings=self.findings,
-            dry_run=True,
-        )
-
-    def start(self, passphrase: Secret | str, again: Secret | str | None = None) -> None:
-        """Begin to write in the background.
-
-        Parameters
-        ----------
-        passphrase : Secret or str
-            Of the folder; at least 12 characters.
-        again : Secret or str, optional
-            The same again, if somebody typed it.
-
-        Raises
-        ------
-        PassphraseError
-            If the two differ or it will not do.
-        LyncnbError
-            If a run is going on.
-        """
-        secret = as_passphrase(passphrase)
-        if again is not None and as_passphrase(again) != secret:
-            raise PassphraseError("the two passphrases differ", hint="type both again")
-        accepted = dict(self.accepted)
-        self.job.start(
-            lambda progress, stop: write_requests(
-                self.plan,
-                self.folder,
-                passphrase=secret,
-                accept=accepted,
-                findings=self.findings,
-                workers=self.workers,
-                progress=progress,
-                cancel=stop,
-            )
-        )
-
-    def cancel(self) -> None:
-        """Stop the run; what is finished is kept, and the next run completes it."""
-        self.job.cancel()
-
-    def wait(self, seconds: float | None = None) -> RequestBundle | None:
-        """Wait for the end of the run and give the request folder."""
-        self.job.wait(seconds)
-        return self.bundle
-
-    def _job_changed(self, state: JobState) -> None:
-        if self._view is not None:
-            self._view.job_changed(state)
-
-    # -- showing
-    def to_frame(self) -> tables.DataFrame:
-        """Give the requests of the last run, or the plan before the first."""
-        return (self.bundle or self.plan).to_frame()
-
-    def _repr_html_(self) -> str:
-        if self.bundle is None:
-            return "\n".join(
-                [tables.paragraph(f"To be written into {self.folder}: "
-                                  f"{totals(self.plan, self.findings)}"),
-                 self.plan._repr_html_()]
-            )  # fmt: skip
-        return self.links() + self.bundle._repr_html_()
-
-    def links(self) -> str:
-        """Give links to the summary as HTML; a notebook opens them beside itself."""
-        here = Path.cwd()
-        found = [
-            tables.link(name, os.path.relpath(self.folder / name, here))
-            for name in SUMMARY_NAMES
-            if (self.folder / name).is_file()
-        ]
-        return f"<p>Open: {' · '.join(found)}</p>" if found else ""
-
-    def __repr__(self) -> str:
-        return f"RequestPanel({len(self.plan.certificates)} certificates, {str(self.folder)!r})"
+    @cached_property
+    def view(self) -> RequestView:
+        """The widget; there is one, however often it is shown."""
+        return RequestView(self)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle, metadata = self.view().widget_bundle()
-        return {**bundle, "text/plain": repr(self), "text/html": self._repr_html_()}, metadata
+        return self.view.whole_bundle()
 
     def _ipython_display_(self) -> None:
-        self.view().show()
-
-    def view(self) -> Any:
-        """Give the panel; there is one, however often it is shown."""
-        if self._view is None:
-            from .request_view import RequestView
-
-            self._view = RequestView(self)
-        return self._view
+        self.view.show()

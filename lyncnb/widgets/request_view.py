@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import tables
 from ..bundle import RequestBundle
@@ -12,9 +12,7 @@ from ..summary import totals
 from .found import finding_groups
 from .job import CANCELLED, FAILED, FINISHED, JobState
 from .panel import Panel, read_scripts
-
-if TYPE_CHECKING:
-    from .request_panel import RequestPanel
+from .requesting import RequestRun
 
 _ROWS_LISTED = 200
 _WORDS = {
@@ -32,7 +30,7 @@ class RequestView(Panel):
 
     _esm = read_scripts("dom.js", "lists.js", "request.js")
 
-    def __init__(self, panel: RequestPanel):
+    def __init__(self, panel: RequestRun):
         self.panel = panel
         answers = {
             "ready": self._start,
@@ -41,7 +39,8 @@ class RequestView(Panel):
             "write": self._write,
             "cancel": lambda _: panel.cancel(),
         }
-        super().__init__(answers, "Request panel; its table follows.")
+        super().__init__(answers, f"Requests into {panel.folder}, as they stand:")
+        panel.on_change = self.job_changed
 
     def static_form(self) -> tuple[str, str, bool]:
         """Give HTML and text for whoever has no kernel, and whether to show it beside the panel."""

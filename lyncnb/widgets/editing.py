@@ -1,0 +1,281 @@
+"""Change a topology and its options, plan again, save and replay: all of it without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .. import tables
+from ..checks import Findings
+from ..errors import LyncnbError, TopologyError
+from ..options import DEFAULT_OPTIONS, PlanOptions
+from ..plan import CertificatePlan
+from ..rules import Rules
+from ..summary import totals
+from ..topology import Topology, read_topology
+from .draft import Draft
+from .facts import SHOWN
+from .live import LivePlan
+from .replay import Server, change_rows, save_plan, server_keys, to_code
+from .values import option_value
+
+CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
+
+
+class PlanEditing:
+    """A topology and options under change, with the plan that follows them.
+
+    ``on_change`` is called after each change with the servers whose findings may differ (None:
+    all of them) and with what was taken back or made again, if that was it.
+    """
+
+    def __init__(self, topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS):
+        self.rules = rules
+        self.draft = Draft(topology, options)
+        self.live = LivePlan(rules)
+        self.live.update(topology, options)
+        self._saved = self.draft.state
+        self.on_change: Callable[[set[str] | None, str], object] = lambda touched, said: None
+
+    # -- what there is
+    @property
+    def topology(self) -> Topology:
+        """The topology with every change made so far."""
+        return self.draft.topology
+
+    @property
+    def options(self) -> PlanOptions:
+        """The options with every change made so far."""
+        return self.draft.options
+
+    @property
+    def plan(self) -> CertificatePlan:
+        """The plan of the topology and options as they are now."""
+        return self.live.plan
+
+    @property
+    def findings(self) -> Findings:
+        """What the checks say of the plan as it is now."""
+        return self.live.findings
+
+    def changes(self) -> tables.DataFrame:
+        """Give what changed against the loaded file, one row per cell or option, 4 columns."""
+        return tables.to_frame(CHANGE_COLUMNS, change_rows(self.draft.loaded, self.draft.state))
+
+    def code(self) -> str:
+        """Give the Python that repeats every choice, for the cell that makes the editor."""
+        return to_code(self.draft.loaded, self.draft.state)
+
+    # -- changing
+    def edit(
+        self,
+        *,
+        change: Iterable[tuple[Iterable[Server], Mapping[str, str]]] = (),
+        add: Iterable[Mapping[str, str]] = (),
+        remove: Iterable[Server] = (),
+    ) -> None:
+        """Change, add and remove servers in one step.
+
+        Parameters
+        ----------
+        change : iterable of (servers, values), optional
+            Names of servers (with a role, ``("fe01.contoso.com", "FrontEnd")``, where a server
+            has several rows) and, by column, the texts to put in their cells.
+        add : iterable of mappings, optional
+            For each new server its texts by column.
+        remove : iterable of servers, optional
+            Names as in `change`.
+
+        Raises
+        ------
+        TopologyError
+            If a server is not there, or the result is no topology; then nothing is changed.
+        """
+        state = self.draft.state
+        rows = [dict(zip(state.topology.columns, row)) for row in state.topology.cells]
+        place_of = {key: place for place, key in enumerate(server_keys(state.topology))}
+        for servers, values in change:
+            for server in [servers] if isinstance(servers, str) else servers:
+                rows[_place(place_of, server)].update(values)
+        gone = {_place(place_of, server) for server in remove}
+        new = [dict(values) for values in add]
+        ids = [row_id for place, row_id in enumerate(state.ids) if place not in gone]
+        rows = [row for place, row in enumerate(rows) if place not in gone] + new
+        topology = _topology_of(rows, state.topology)
+        said = "servers changed by a call"
+        self._changing(
+            lambda: self.draft.enter(topology, (*ids, *self.draft.new_ids(len(new))), said)
+        )
+
+    def set_cells(self, ids: Iterable[int], column: str, value: str) -> None:
+        """Set a column of some rows, by their ids; of their pools, where the pool has the column.
+
+        Raises
+        ------
+        TopologyError
+            If the value or the topology that it makes is refused.
+        """
+        self._changing(lambda: self.draft.set_cells(ids, column, value))
+
+    def set_everywhere(self, column: str, value: str) -> None:
+        """Set a column of the deployment, or a yes or no of all pools that heed it.
+
+        Raises
+        ------
+        TopologyError
+            If the value is refused.
+        """
+        self._changing(lambda: self.draft.set_everywhere(column, value))
+
+    def add_server(self, values: Mapping[str, str]) -> int:
+        """Add a server at the end of the table and give the id of its row.
+
+        Raises
+        ------
+        TopologyError
+            If it cannot be a server of this topology.
+        """
+        return self._changing(lambda: self.draft.add_server(values))
+
+    def remove_rows(self, ids: Iterable[int]) -> None:
+        """Take rows out, by their ids.
+
+        Raises
+        ------
+        TopologyError
+            If nothing would be left.
+        """
+        self._changing(lambda: self.draft.remove(ids))
+
+    def change_options(self, **values: object) -> None:
+        """Change options in one step.
+
+        Parameters
+        ----------
+        **values
+            Fields of ``PlanOptions``; texts will do, e.g. ``key="RSA 3072"`` or
+            ``planned_issue_date="2026-01-31"``.
+
+        Raises
+        ------
+        OptionsError
+            If there is no such option, or it cannot have the value; then nothing is changed.
+        """
+        wanted = {name: option_value(name, value) for name, value in values.items()}
+        said = f"options: {', '.join(values)}"
+        self._changing(lambda: self.draft.set_options(said, **wanted))
+
+    def undo(self) -> str:
+        """Take the last change back and say which it was; "" if there is none."""
+        return self._changing(self.draft.undo)
+
+    def redo(self) -> str:
+        """Make the change again that was taken back last; "" if there is none."""
+        return self._changing(self.draft.redo)
+
+    def reset(self) -> None:
+        """Go back to the loaded file. This can be undone as well."""
+        self._changing(self.draft.reset)
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> tuple[Path, Path]:
+        """Write ``topology.csv`` and ``plan.toml`` into a folder.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is not there.
+        overwrite : bool, optional
+            Replace a table that is neither the loaded one nor one saved here before.
+
+        Returns
+        -------
+        tuple of Path
+            The table, columns that lyncnb does not know included, and the options.
+
+        Raises
+        ------
+        LyncnbError
+            If another table is there, or the folder cannot be written; nothing is lost then.
+        """
+        paths = save_plan(
+            Path(folder),
+            self.topology,
+            self.options,
+            known=(self.draft.loaded.topology, self._saved.topology),
+            overwrite=overwrite,
+        )
+        self._saved = self.draft.state
+        self.on_change(set(), "")
+        return paths
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether nothing changed since loading or saving."""
+        saved, now = self._saved, self.draft.state
+        return saved.topology is now.topology and saved.options == now.options
+
+    def _changing(self, change: Any) -> Any:
+        """Make a change, plan again, tell the panel; go back if no plan can be made of it."""
+        draft = self.draft
+        before = draft.state, list(draft.past), list(draft.future)
+        answer = change()
+        try:
+            touched = self.live.update(draft.topology, draft.options)
+        except LyncnbError:
+            draft.state, draft.past, draft.future = before
+            raise
+        self.on_change(touched, answer if isinstance(answer, str) else "")
+        return answer
+
+    # -- showing
+    def to_frame(self) -> tables.DataFrame:
+        """Give the topology's table as it is now."""
+        return self.topology.to_frame()
+
+    def _repr_html_(self) -> str:
+        columns = [name for name in SHOWN if name in self.topology.columns]
+        places = [self.topology.columns.index(name) for name in columns]
+        rows = [tuple(row[place] for place in places) for row in self.topology.cells]
+        parts = [
+            tables.paragraph(totals(self.plan, self.findings)),
+            tables.rows_to_html(
+                columns, rows, caption=f"Servers of {self.topology.source}", limit=tables.ROWS_SHOWN
+            ),
+        ]
+        changed = change_rows(self.draft.loaded, self.draft.state)
+        if changed:
+            caption = f"{len(changed):,} changes against {self.topology.source}"
+            parts.append(
+                tables.rows_to_html(
+                    CHANGE_COLUMNS, changed, caption=caption, limit=tables.ROWS_SHOWN
+                )
+            )
+        return "\n".join(parts)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.topology.source!r}, {len(self.topology.cells)} rows, "
+            f"{len(self.plan.certificates)} certificates)"
+        )
+
+
+def _place(place_of: Mapping[Server, int], server: Server) -> int:
+    key = server.strip().lower() if isinstance(server, str) else tuple(server)
+    if key in place_of:
+        return place_of[key]
+    several = [f"{other!r}" for other in place_of if isinstance(other, tuple) and other[0] == key]
+    hint = (
+        f"it has several rows; name one as {' or '.join(several)}"
+        if several
+        else ("write the name as in the column server_fqdn")
+    )
+    raise TopologyError(f"there is no row for the server {server!r}", hint=hint)
+
+
+def _topology_of(rows: list[dict[str, str]], loaded: Topology) -> Topology:
+    names = dict.fromkeys((*loaded.columns, *(name for row in rows for name in row)))
+    cells = [tuple(row.get(name, "") for name in names) for row in rows]
+    made = read_topology(tables.to_frame(tuple(names), cells))
+    return replace(made, source=loaded.source, notes=loaded.notes)
