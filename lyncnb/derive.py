@@ -16,7 +16,8 @@ from .issuers import settle_issuer, target_ca
 from .names import DnsName
 from .options import DEFAULT_OPTIONS, PlanOptions
 from .plan import CertificatePlan, PlannedCertificate
-from .recipes import PlanContext, Recipe, plan_context
+from .pool_names import Recipe
+from .recipes import PlanContext, plan_context
 from .rules import Rules
 from .topology import Pool, Topology
 

@@ -8,48 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from .errors import PlanError
 from .fields import SanEntry
 from .issuers import settle_issuer, target_ca
-from .names import BadName, DnsName
+from .names import DnsName
 from .options import PlanOptions
+from .pool_names import OF_POOL, Part, Recipe, Values, merge, of_pool, spell
 from .rules import FLAGS, CertificateRule, NameRule, Rules
 from .topology import Pool, Site, Topology
 
-Values = tuple[DnsName, ...]
-
-Finder = Callable[[Pool, DnsName], Values]
-
-
-def _column(name: str, *, blank: str = "") -> Finder:
-    """Find the name in a column of the pool; where it is blank another column's, or none."""
-
-    def find(pool: Pool, server: DnsName) -> Values:
-        value = getattr(pool, name) or (getattr(pool, blank) if blank else None)
-        return (value,) if value else ()
-
-    return find
-
-
-# What the placeholders of rules.PLACEHOLDERS become: from a pool and perhaps one server …
-_OF_POOL: Mapping[str, Finder] = {
-    "computer.fqdn": lambda pool, server: (server,),
-    "pool.fqdn": lambda pool, server: (pool.fqdn,),
-    "pool.computers": lambda pool, server: tuple(c.fqdn for c in pool.computers),
-    "pool.web_internal_fqdn": _column("web_internal_fqdn", blank="fqdn"),
-    "pool.web_external_fqdn": _column("web_external_fqdn"),
-    "pool.access_edge_fqdn": _column("access_edge_fqdn"),
-    "pool.webconf_edge_fqdn": _column("webconf_edge_fqdn"),
-    "pool.av_edge_fqdn": _column("av_edge_fqdn"),
-    "pool.edge_internal_fqdn": _column("edge_internal_fqdn", blank="fqdn"),
-    "pool.owas_external_fqdn": _column("owas_external_fqdn"),
-    "pool.sip_dns_aliases": lambda pool, server: pool.sip_dns_aliases,
-    "pool.xmpp_domains": lambda pool, server: pool.xmpp_domains,
-    "pool.extra_san": lambda pool, server: pool.extra_san,
-}
-# … or from the deployment and a site, the same for all its pools ("": a fixed name).
+# What placeholders become that the deployment and a site fill, the same for all pools there;
+# those that a pool fills are in pool_names.py. "": a name without placeholder.
 _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
     "": lambda context, site: (DnsName(),),
     "sip_domain": lambda context, site: context.sip_domains,
@@ -65,93 +34,7 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
 
 
 #: The placeholders that are resolved here; the vocabulary must list exactly these.
-PLACEHOLDERS_RESOLVED = (_OF_POOL.keys() | _OF_SITE.keys()) - {""}
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Names in a recipe: of one rule if a pool has to give them, else of all rules in a row."""
-
-    fixed: Mapping[DnsName, SanEntry]  # the same for every pool of the role, flags and site
-    find: Finder | None = None
-    why: tuple[str, ...] = ()  # id of the rule of what ``find`` gives
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """One certificate rule, worked out for a role, its flags and its site."""
-
-    rule: CertificateRule
-    subject: Part | None  # None: its flags are not set
-    parts: tuple[Part, ...]
-    extended_key_usage: tuple[str, ...]
-    may_be_wildcard: frozenset[str]  # ids of the rules whose names a wildcard may replace
-    issuer: str  # where no cell of the table asks
-    ca: str  # of that issuer
-
-    def common_name(self, pool: Pool, server: DnsName) -> DnsName | str:
-        """Give the subject's name, "" where the topology lacks it."""
-        part = self.subject
-        if part is None:
-            return ""
-        return next(iter(part.find(pool, server) if part.find else part.fixed), "")
-
-    def names(self, pool: Pool, server: DnsName) -> dict[DnsName, SanEntry]:
-        """List the names for one server of a pool, each once, before wildcards."""
-        found: dict[DnsName, SanEntry] = {}
-        for part in self.parts:
-            if part.find is not None:
-                for name in part.find(pool, server):
-                    known = found.get(name)
-                    why = part.why if known is None else known.reasons + part.why
-                    found[name] = SanEntry(name, why)
-            elif found.keys().isdisjoint(part.fixed):
-                found |= part.fixed  # nearly always; every pool then shares the same entries
-            else:
-                for entry in part.fixed.values():
-                    _merge(found, entry)
-        return found
-
-    def reasons(self, pool: Pool, server: DnsName) -> dict[DnsName, tuple[str, ...]]:
-        """Give the same names, each with the ids of its rules."""
-        return {name: entry.reasons for name, entry in self.names(pool, server).items()}
-
-    def entries(
-        self, names: Mapping[DnsName, SanEntry], pool: Pool, server: DnsName
-    ) -> tuple[SanEntry, ...]:
-        """Put wildcards for names, where the rules allow it and the options ask for it.
-
-        A wildcard of its parent stands for each name of which all rules allow it. The pool's own
-        names stay, whatever rules they come from. Wildcards go last, because some older clients
-        give up at a wildcard that precedes their name.
-        """
-        if not self.may_be_wildcard:
-            return tuple(names.values())
-        own = {server, pool.fqdn, pool.web_internal_fqdn, pool.web_external_fqdn}
-        kept: list[SanEntry] = []
-        stars: dict[DnsName, SanEntry] = {}
-        for entry in names.values():
-            star = _star(entry.name)
-            if star and entry.name not in own and self.may_be_wildcard.issuperset(entry.reasons):
-                _merge(stars, SanEntry(star, entry.reasons))
-            else:
-                kept.append(entry)
-        return (*kept, *stars.values())
-
-
-def _merge(found: dict[DnsName, SanEntry], entry: SanEntry) -> None:
-    """Add an entry, or its reasons to the entry of the same name."""
-    known = found.get(entry.name)
-    if known is not None:
-        entry = SanEntry(entry.name, tuple(dict.fromkeys(known.reasons + entry.reasons)))
-    found[entry.name] = entry
-
-
-@lru_cache(maxsize=4096)
-def _star(name: DnsName) -> DnsName | None:
-    # A wildcard below a public suffix (*.com) would stand for half the Internet.
-    parent = name.parent
-    return None if parent.is_public_suffix else DnsName(f"*.{parent}")
+PLACEHOLDERS_RESOLVED = (OF_POOL.keys() | _OF_SITE.keys()) - {""}
 
 
 @dataclass(slots=True)
@@ -232,11 +115,11 @@ class PlanContext:
             of_site = _OF_SITE.get(rule.parts[1])
             if of_site is None:
                 parts += [Part(fixed)] if fixed else []
-                parts.append(Part({}, _of_pool(rule), (rule.id,)))
+                parts.append(Part({}, of_pool(rule), (rule.id,)))
                 fixed = {}
             else:
-                for name in _spell(rule, of_site(self, site)):
-                    _merge(fixed, SanEntry(name, (rule.id,)))
+                for name in spell(rule, of_site(self, site)):
+                    merge(fixed, SanEntry(name, (rule.id,)))
         return (*parts, Part(fixed)) if fixed else tuple(parts)
 
 
@@ -246,14 +129,6 @@ def _holds(rule: NameRule, flags: frozenset[str]) -> bool:
         and (not rule.if_any or not flags.isdisjoint(rule.if_any))
         and flags.isdisjoint(rule.unless)
     )
-
-
-def _of_pool(rule: NameRule) -> Finder:
-    before, placeholder, after = rule.parts
-    find = _OF_POOL[placeholder]
-    if not before and not after:
-        return find
-    return lambda pool, server: _spell(rule, find(pool, server))
 
 
 def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> PlanContext:
@@ -287,18 +162,6 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
         published={site: tuple(sorted(pairs)) for site, pairs in published.items()},
         flags=frozenset(flag for flag in FLAGS if getattr(options, flag, False) is True),
     )
-
-
-def _spell(rule: NameRule, values: Iterable[DnsName]) -> Values:
-    """Put values into the rule's template."""
-    before, _, after = rule.parts
-    names = [f"{before}{value}{after}" for value in values]
-    try:
-        return tuple(DnsName.parse(name, allow_wildcard=True) for name in names)
-    except BadName as error:
-        raise PlanError(
-            f"rule {rule.id} cannot be applied: {error.message}", hint=error.hint
-        ) from None
 
 
 def _meet(sites: Iterable[Site]) -> Values:

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from .vocabulary import (
     FLAGS,
     ISSUERS,
     LAYOUTS,
+    OUT_OF_SCOPE,
     PLACEHOLDERS,
     PROFILES,
     SEVERITIES,
@@ -49,15 +51,6 @@ __all__ = [
     "parse_rules",
     "products",
 ]
-
-# What a certificate issued so may not refer to, by the beginning of the placeholder.
-_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "computer": (),
-        "pool": ("computer.",),
-        "deployment": ("computer.", "pool.", "published.", "meet_url", "dialin_url", "admin_url"),
-    }
-)
 
 
 def products() -> tuple[str, ...]:
@@ -151,6 +144,10 @@ class _Reader:
             self.check_certificates(certificates, names, roles)
             self.check_checks(checks)
         taken = {"product", "title", "name", "certificate", "role", "check"}
+        others = self.document.keys() - taken
+        for key in sorted(others):  # the tables of other files; only what looks like a slip is told
+            if close := get_close_matches(key, taken, n=1, cutoff=0.75):
+                self.problem(f"Unknown key in '{key}'", hint=f"did you mean {close[0]}?")
         return Rules(
             product=self.text("product"),
             title=self.text("title"),
@@ -159,7 +156,7 @@ class _Reader:
             certificates=tuple(certificates.values()),
             checks=MappingProxyType({check.code: check for check in checks.values()}),
             settings=MappingProxyType(
-                {key: value for key, value in self.document.items() if key not in taken}
+                {key: value for key, value in self.document.items() if key in others}
             ),
         )
 
@@ -271,14 +268,14 @@ class _Reader:
             self.among(f"{where}.issuer", (rule.issuer,), ISSUERS, "issuer")
             self.among(f"{where}.layout", (rule.layout,), ("", *LAYOUTS), "layout")
             self.among(f"{where}.profiles", rule.profiles, PROFILES, "profile")
-            self.among(f"{where}.issue_per", (rule.issue_per,), tuple(_SCOPES), "value")
+            self.among(f"{where}.issue_per", (rule.issue_per,), tuple(OUT_OF_SCOPE), "value")
             self.check_scope(where, rule, [n for n in names.values() if n.id in used])
 
     def check_scope(self, where: str, rule: CertificateRule, names: list[NameRule]) -> None:
         """Refuse names that a certificate for many cannot have, e.g. the one server's."""
         for name in names:
             placeholder = name.parts[1]
-            if placeholder.startswith(_SCOPES.get(rule.issue_per, ())):
+            if placeholder.startswith(OUT_OF_SCOPE.get(rule.issue_per, ())):
                 self.problem(
                     f"'{where}' is issued per {rule.issue_per} and cannot use the name "
                     f'"{name.id}" with {{{placeholder}}}'

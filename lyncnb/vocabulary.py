@@ -62,6 +62,16 @@ ISSUERS = ("internal", "public")
 SEVERITIES = ("error", "warning", "notice")
 EXTENDED_KEY_USAGES = ("serverAuth", "clientAuth")
 
+#: What a certificate issued per computer, pool or deployment may not refer to, by the beginning
+#: of the placeholder.
+OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "computer": (),
+        "pool": ("computer.",),
+        "deployment": ("computer.", "pool.", "published.", "meet_url", "dialin_url", "admin_url"),
+    }
+)
+
 #: The form of a template: text, at most one placeholder, text.
 TEMPLATE = re.compile(r"([a-z0-9.*-]*)(?:\{([a-z_.]+)\})?([a-z0-9.-]*)")
 

@@ -89,6 +89,7 @@ def test_a_file_becomes_rules():
         ('severity = "error"', 'severity = "fatal"', "Unknown severity \"fatal\" in 'check[0].severity'"),
         ("some-code", "Some_Code", "'check[0].code' is \"Some_Code\""),
         ('title = "Small"\n', "", "Missing required value in 'title'"),
+        ("[[check]]", "[[checks]]", "Unknown key in 'checks'"),
         ("[[check]]", '[[role]]\nid = "Server"\ntitle = "S"\nsource = "x"\n[[check]]', "'role[1].id' repeats \"Server\" of 'role[0]'"),
     ],
 )  # fmt: skip
