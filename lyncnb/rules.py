@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from functools import cache
