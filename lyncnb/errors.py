@@ -123,6 +123,12 @@ class BundleError(LyncnbError):
     exit_status = 3
 
 
+class FolderOccupied(BundleError):
+    """The folder holds a plan that the editor at hand has not made."""
+
+    occupied = True  # the panel then offers to write over it
+
+
 class PassphraseError(BundleError):
     """The passphrase is missing, too short, or not that of the folder."""
 
@@ -154,3 +160,9 @@ class NotebookError(LyncnbError):
 
     code = "notebook"
     exit_status = 1
+
+
+class UsageProblem(LyncnbError):
+    """The command line was called wrongly."""
+
+    code = "usage"

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from ..errors import LyncnbError, Problem
+from ..errors import LyncnbError, Problem, UsageProblem
 from .output import note, write_json
 
 #: Exit status after Ctrl-C, as shells count it (128 + SIGINT).
@@ -127,12 +127,6 @@ def _usage(error: click.ClickException) -> LyncnbError:
     return UsageProblem(
         f"{command}: {message}" if command else message, hint=f"{path} --help says how to call it"
     )
-
-
-class UsageProblem(LyncnbError):
-    """The command was called wrongly."""
-
-    code = "usage"
 
 
 def _from_system(error: OSError) -> LyncnbError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from .. import files
-from ..errors import LyncnbError
+from ..errors import FolderOccupied, LyncnbError
 from ..fields import KeyParameters
 from ..options import DEFAULT_OPTIONS, PlanOptions
 from ..topology import Topology, read_topology
@@ -30,14 +30,6 @@ class Edits:
 
     def __bool__(self) -> bool:
         return bool(self.change or self.add or self.remove)
-
-
-class FolderOccupied(LyncnbError):
-    """The folder holds a plan that this editor has not made."""
-
-    code = "folder"
-    exit_status = 3
-    occupied = True
 
 
 def server_keys(topology: Topology) -> list[Server]:
