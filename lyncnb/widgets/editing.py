@@ -13,7 +13,7 @@ from ..errors import LyncnbError, TopologyError
 from ..options import DEFAULT_OPTIONS, PlanOptions
 from ..plan import CertificatePlan
 from ..rules import Rules
-from ..summary import totals
+from ..summary import count_of, totals
 from ..topology import Topology, read_topology
 from .draft import Draft
 from .facts import SHOWN
@@ -246,7 +246,7 @@ class PlanEditing:
         ]
         changed = change_rows(self.draft.loaded, self.draft.state)
         if changed:
-            caption = f"{len(changed):,} changes against {self.topology.source}"
+            caption = f"{count_of(len(changed), 'change')} against {self.topology.source}"
             parts.append(
                 tables.rows_to_html(
                     CHANGE_COLUMNS, changed, caption=caption, limit=tables.ROWS_SHOWN

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import tables
 from ..plan import PlannedCertificate
+from ..summary import count_of
 from .draft import Draft
 from .editing import CHANGE_COLUMNS, PlanEditing
 from .facts import (
@@ -138,7 +139,7 @@ class EditorView(Panel):
     def _send_state(self, said: str) -> None:
         editor, draft = self.editor, self.editor.draft
         changes = self._sheet.changes + len(option_changes(draft.loaded.options, draft.options))
-        words = "as loaded" if not changes else f"{changes:,} change{'s' * (changes != 1)}"
+        words = "as loaded" if not changes else count_of(changes, "change")
         self.send(
             {
                 "type": "state",

@@ -1,0 +1,42 @@
+"""What the tests of the panels share: a panel's messages, as the browser would send and get them."""
+
+from __future__ import annotations
+
+from array import array
+
+from lyncnb.widgets.panel import Panel
+
+INHERITED = "\x01"
+
+
+class Talk:
+    """Speak to a panel as its browser side does, and keep what it answers."""
+
+    def __init__(self, panel: Panel):
+        self.panel = panel
+        self.heard: list[tuple[dict, list[bytes]]] = []
+        panel.send = lambda message, buffers=(): self.heard.append((message, list(buffers)))
+
+    def say(self, kind: str, **more: object) -> dict[str, dict]:
+        """Send a message and give the last answer of each type."""
+        self.heard.clear()
+        self.panel._receive(self.panel, {"type": kind, **more}, [])
+        return {message["type"]: message for message, _ in self.heard}
+
+    def types(self) -> list[str]:
+        """List the types of the answers in order."""
+        return [message["type"] for message, _ in self.heard]
+
+    def rows(self) -> dict[int, dict[str, str]]:
+        """Give the rows of the last answers, by id, as the browser decodes them."""
+        rows: dict[int, dict[str, str]] = {}
+        for message, buffers in self.heard:
+            if message["type"] != "rows":
+                continue
+            ids = array("I", buffers[0])
+            for n, facts in enumerate(message["columns"]):
+                texts = bytes(buffers[1 + 2 * n]).decode().split("\0")
+                code = {1: "B", 2: "H", 4: "I"}[facts["width"]]
+                for row_id, at in zip(ids, array(code, buffers[2 + 2 * n]), strict=True):
+                    rows.setdefault(row_id, {})[facts["name"]] = texts[at]
+        return rows

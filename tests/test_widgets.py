@@ -1,0 +1,618 @@
+"""The panels by their messages, without a browser: Python validates, and is the only truth."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from panel_kit import INHERITED, Talk
+
+import lyncnb as ln
+from lyncnb.errors import LyncnbError, OptionsError, PassphraseError, PlanRejected, TopologyError
+from lyncnb.fields import KeyParameters
+from lyncnb.widgets import PlanEditor, RequestPanel
+
+CSV = """server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,rack
+fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com,A1
+fe02.contoso.com,FrontEnd,pool.contoso.com,Taipei,,,,,A2
+dir01.contoso.com,Director,,Taipei,,,,dir.contoso.com,A3
+med01.contoso.com,Mediation,,Hsinchu,,,,,B1
+med02.contoso.com,Mediation,,Hsinchu,,,,,B2
+"""
+PASSPHRASE = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def rules():
+    return ln.load_rules("lync2013")
+
+
+@pytest.fixture
+def topology():
+    return ln.read_topology(CSV.encode())
+
+
+@pytest.fixture
+def editor(topology, rules):
+    return PlanEditor(topology, rules)
+
+
+@pytest.fixture
+def talk(editor):
+    talk = Talk(editor.view)
+    talk.say("ready")
+    return talk
+
+
+# -- the editor without a browser
+
+
+def test_an_editor_that_nobody_touched_holds_what_it_was_given(editor, topology):
+    """Topology, options and plan are plain values from the start, and equal to the arguments."""
+    assert editor.topology is topology
+    assert editor.options == ln.PlanOptions()
+    assert editor.plan == ln.plan_certificates(topology, editor.rules)
+    assert list(editor.findings) == list(ln.check_plan(editor.plan))
+    assert editor.is_saved
+    assert len(editor.changes()) == 0
+
+
+def test_edit_changes_adds_and_removes_in_one_step(editor):
+    """Servers are named, the result is one topology, and one undo takes it all back."""
+    editor.edit(
+        change=[(["dir01.contoso.com"], {"site": "Kaohsiung"})],
+        add=[{"server_fqdn": "med03.contoso.com", "role": "Mediation"}],
+        remove=["med01.contoso.com"],
+    )
+    assert [row[0] for row in editor.topology.cells] == [
+        "fe01.contoso.com",
+        "fe02.contoso.com",
+        "dir01.contoso.com",
+        "med02.contoso.com",
+        "med03.contoso.com",
+    ]
+    sites = {pool.fqdn: pool.site for pool in editor.topology.pools}
+    assert sites["dir01.contoso.com"] == "Kaohsiung"
+    assert editor.plan == ln.plan_certificates(editor.topology, editor.rules)
+    assert editor.undo() == "servers changed by a call"
+    assert editor.topology == editor.draft.loaded.topology
+
+
+def test_edit_refuses_a_server_that_is_not_there(editor):
+    """The message names the server, and nothing is changed."""
+    with pytest.raises(TopologyError, match="no row for the server 'fe09.contoso.com'"):
+        editor.edit(change=[("fe09.contoso.com", {"site": "x"})])
+    assert editor.is_saved
+
+
+def test_a_server_with_two_roles_is_named_with_its_role(rules):
+    """The bare name is refused with both rows in the hint; name and role find one of them."""
+    text = CSV + "fe01.contoso.com,Mediation,pool.contoso.com,Taipei,,,,,\n"
+    editor = PlanEditor(ln.read_topology(text.encode()), rules)
+    with pytest.raises(TopologyError, match=r"'fe01.contoso.com', 'FrontEnd'"):
+        editor.edit(change=[("fe01.contoso.com", {"rack": "Z"})])
+    editor.edit(change=[([("fe01.contoso.com", "Mediation")], {"rack": "Z"})])
+    assert editor.topology.cells[5][-1] == "Z"
+
+
+def test_options_take_texts(editor):
+    """A key, a date and a list may be written as a person writes them."""
+    editor.change_options(
+        key="RSA 3072",
+        planned_issue_date="2026-12-01",
+        autodiscover_internal_extra_domains="litwareinc.com; fabrikam.com",
+        issuer={"Default": "public", "Internal": ""},
+    )
+    assert editor.options.key == KeyParameters(algorithm="RSA", bits=3072)
+    assert editor.options.planned_issue_date.isoformat() == "2026-12-01"
+    assert editor.options.autodiscover_internal_extra_domains == ("litwareinc.com", "fabrikam.com")
+    assert editor.options.issuer == {"Default": "public"}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"key": "RSA"}, 'option key is "RSA"'),
+        ({"key": "RSA 1024"}, "1024"),
+        ({"planned_issue_date": "tomorrow"}, '"tomorrow", which is no date'),
+        ({"validity_days": "two"}, '"two", which is no whole number'),
+        ({"layuot": "separate"}, 'no option "layuot"'),
+        ({"issuer": {"Default": "verisign"}}, "verisign"),
+        ({"ca": {"Nonsense": "CA1"}}, "Nonsense"),
+    ],
+)
+def test_options_refuse_what_cannot_be(editor, values, words):
+    """The value stands in the message, and options and plan stay as they were."""
+    before = editor.options, editor.plan
+    with pytest.raises(OptionsError, match=words):
+        editor.change_options(**values)
+    assert (editor.options, editor.plan) == before
+
+
+def test_undo_and_redo_walk_the_same_states(editor):
+    """Back and forth gives the very values of before; a new change ends what could be redone."""
+    states = [(editor.topology, editor.options)]
+    editor.set_cells([2], "site", "A")
+    states.append((editor.topology, editor.options))
+    editor.change_options(layout="separate")
+    states.append((editor.topology, editor.options))
+    for topology, options in reversed(states[:-1]):
+        editor.undo()
+        assert editor.topology is topology
+        assert editor.options is options
+        assert editor.plan == ln.plan_certificates(topology, editor.rules, options=options)
+    assert editor.undo() == ""
+    assert editor.redo() == "Site of dir01.contoso.com: A"
+    assert editor.topology is states[1][0]
+    editor.set_cells([2], "site", "B")
+    assert editor.redo() == ""
+
+
+def test_reset_goes_to_the_file_and_can_be_undone(editor):
+    """The loaded table comes back as one more step."""
+    editor.set_cells([2], "site", "A")
+    editor.reset()
+    assert len(editor.changes()) == 0
+    editor.undo()
+    assert len(editor.changes()) == 1
+
+
+def test_code_repeats_every_choice(editor, topology, rules):
+    """The Python of ``code`` makes an editor with the same topology, options and plan."""
+    editor.edit(
+        change=[
+            (["fe01.contoso.com", "fe02.contoso.com"], {"site": 'Tai"pei', "rack": "C1"}),
+            (["dir01.contoso.com"], {"server_fqdn": "dir02.contoso.com", "autologon": "true"}),
+        ],
+        add=[{"server_fqdn": "edge01.contoso.com", "role": "Edge", "extra_san": "a.contoso.com"}],
+        remove=["med02.contoso.com"],
+    )
+    editor.change_options(
+        layout="separate",
+        key="ECDSA 384",
+        organization='O\'Neil "Co"\\',
+        issuer={"": "internal", "Default": "public"},
+        planned_issue_date="2027-01-31",
+        accepted={"edge-name-missing": "to be settled"},
+    )
+    names = {"topology": topology, "rules": rules}
+    exec(editor.code(), names)
+    again = names["editor"]
+    assert again.topology == editor.topology
+    assert again.topology.cells == editor.topology.cells
+    assert again.options == editor.options
+    assert again.plan.sha256 == editor.plan.sha256
+    assert again.code() == editor.code()
+
+
+def test_code_of_ten_thousand_changes_is_one_call(rules):
+    """Servers that got the same values stand in one list."""
+    rows = "".join(f"s{n}.contoso.com,Mediation,contoso.com\n" for n in range(10_000))
+    topology = ln.read_topology(f"server_fqdn,role,sip_domains\n{rows}".encode())
+    editor = PlanEditor(topology, rules)
+    editor.set_cells(range(10_000), "target_os", "2016")
+    assert editor.code().count("target_os") == 1
+
+
+def test_changes_tell_cells_rows_and_options(editor):
+    """One row for each changed cell, added or removed server, and option."""
+    editor.edit(
+        change=[("dir01.contoso.com", {"site": "Kaohsiung"})],
+        add=[{"server_fqdn": "med03.contoso.com", "role": "Mediation"}],
+        remove=["med01.contoso.com"],
+    )
+    editor.change_options(wildcard=True)
+    assert editor.changes().values.tolist() == [
+        ["dir01.contoso.com", "Site", "Taipei", "Kaohsiung"],
+        ["med03.contoso.com", "(whole row)", "", "added: Mediation"],
+        ["med01.contoso.com", "(whole row)", "there", "removed"],
+        ["(options)", "Wildcards for simple URLs", "no", "yes"],
+    ]
+
+
+# -- files
+
+
+def test_save_keeps_unknown_columns_and_every_option(editor, tmp_path, rules):
+    """Both files read back give the same plan; a column of the planner's own is still there."""
+    editor.set_cells([2], "site", "Kaohsiung")
+    editor.change_options(layout="separate", country="TW")
+    assert not editor.is_saved
+    table, choices = editor.save(tmp_path / "new" / "plan")
+    assert editor.is_saved
+    topology = ln.read_topology(table)
+    options = ln.PlanOptions.from_toml(choices)
+    assert topology.cells == editor.topology.cells
+    assert "rack" in topology.columns
+    assert ln.plan_certificates(topology, rules, options=options).sha256 == editor.plan.sha256
+
+
+def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
+    """What neither was loaded nor saved here is refused, until it is asked for."""
+    editor.save(tmp_path)
+    editor.set_cells([2], "site", "A")
+    editor.save(tmp_path)  # its own
+    other = PlanEditor(topology, rules)
+    with pytest.raises(LyncnbError, match="holds another table"):
+        other.save(tmp_path)
+    assert ln.read_topology(tmp_path / "topology.csv").cells == editor.topology.cells
+    other.save(tmp_path, overwrite=True)
+    assert ln.read_topology(tmp_path / "topology.csv").cells == topology.cells
+
+
+# -- messages
+
+
+def test_ready_is_answered_with_everything(talk):
+    """The browser gets facts, all rows, options and counts, and no row is a trait."""
+    assert talk.types() == ["start", "rows", "options", "state"]
+    rows = talk.rows()
+    assert rows[1]["server_fqdn"] == "fe02.contoso.com"
+    assert rows[1]["rack"] == "A2"
+    assert rows[1]["web_external_fqdn"] == INHERITED + "web.contoso.com"
+    assert rows[1]["sip_domains"] == INHERITED + "contoso.com"
+    assert rows[3]["web_external_fqdn"] == ""  # a Mediation Server does not heed it
+    assert rows[3]["target_os"] == INHERITED + "2012R2"
+    assert "contoso" not in json.dumps(talk.panel.get_state(), default=str).replace(
+        talk.panel._esm, ""
+    )
+
+
+def test_an_edit_is_answered_with_the_row_and_the_counts(talk, editor):
+    """A role changes; the row, its mark and the counts come back."""
+    answers = talk.say("edit", ids=[2], column="role", value="Mediation")
+    assert talk.rows()[2]["role"] == "Mediation"
+    assert "role" in talk.rows()[2]["_changed"].split()
+    assert answers["state"]["changes"] == 1
+    assert answers["state"]["undo"] == "Role of dir01.contoso.com: Mediation"
+    assert answers["state"]["counts"]["certificates"] == len(editor.plan.certificates)
+    assert editor.topology.cells[2][1] == "Mediation"
+
+
+def test_a_refused_edit_changes_nothing_and_says_why(talk, editor):
+    """Reason, place and what to do; the topology is the very same object."""
+    before = editor.topology
+    for ids, column, value, words in [
+        ([0], "role", "Director", "role"),
+        ([0], "server_fqdn", "no name", "no name"),
+        ([0], "server_fqdn", "fe02.contoso.com", "fe02.contoso.com"),
+        ([0], "nonsense", "x", "nonsense"),
+        ([0], "role", "Chef", "Chef"),
+        ([99], "role", "Director", "no server is selected"),
+    ]:
+        answers = talk.say("edit", ids=ids, column=column, value=value)
+        assert list(answers) == ["refused"]
+        lines = answers["refused"]["lines"]
+        assert words in " ".join(lines)
+        assert lines[0].startswith("Not done: ")
+        assert len(lines) <= 4
+        assert editor.topology is before
+
+
+def test_a_pool_value_is_set_for_the_pool(talk, editor):
+    """Setting it on a member changes the row that holds it, so nothing contradicts."""
+    talk.say("edit", ids=[1], column="web_external_fqdn", value="new.contoso.com")
+    at = editor.topology.columns.index("web_external_fqdn")
+    assert [row[at] for row in editor.topology.cells[:2]] == ["new.contoso.com", ""]
+    assert talk.rows()[1]["web_external_fqdn"] == INHERITED + "new.contoso.com"
+    talk.say("edit", ids=[0, 1], column="web_external_fqdn", value="")
+    assert editor.topology.cells[0][at] == ""
+
+
+def test_many_rows_change_at_once(talk, editor):
+    """A bulk edit is one step, however many rows."""
+    answers = talk.say("edit", ids=[0, 1, 2, 3, 4], column="site", value="Tainan")
+    assert {pool.site for pool in editor.topology.pools} == {"Tainan"}
+    assert answers["state"]["undo"] == "Site of 5 servers: Tainan"
+    assert talk.say("undo")["state"]["changes"] == 0
+
+
+def test_a_bulk_edit_is_all_or_nothing(talk, editor):
+    """One row that cannot be changed refuses the edit for all."""
+    answers = talk.say("edit", ids=[0, 2], column="role", value="Edge")
+    assert list(answers) == ["refused"]
+    assert editor.is_saved
+
+
+def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
+    """An id names its row for good; undo brings back row and id."""
+    answers = talk.say(
+        "add", values={"server_fqdn": "med03.contoso.com", "role": "Mediation", "site": ""}
+    )
+    assert answers["added"]["id"] == 5
+    assert talk.rows()[5]["server_fqdn"] == "med03.contoso.com"
+    talk.say("remove", ids=[0, 3])
+    assert sorted(talk.rows()) == [1, 2, 4, 5]
+    # What the removed row held for the deployment moved to one that stays.
+    assert editor.topology.sip_domains == ("contoso.com",)
+    talk.say("undo")
+    assert sorted(talk.rows()) == [0, 1, 2, 3, 4, 5]
+    assert talk.say("remove", ids=[0, 1, 2, 3, 4, 5])["refused"]["lines"]
+
+
+def test_deployment_fields_write_the_table(talk, editor):
+    """SIP domains go where they stand; a yes or no goes to every pool that heeds it."""
+    talk.say("option", name="column:sip_domains", value="contoso.com\nfabrikam.com")
+    assert editor.topology.sip_domains == ("contoso.com", "fabrikam.com")
+    answers = talk.say("option", name="column:strict_dns", value="false")
+    heeding = [p for p in editor.topology.pools if p.role in ("FrontEnd", "Director")]
+    assert all("strict_dns" not in pool.flags for pool in heeding)
+    assert answers["options"]["values"]["column:strict_dns"] == "false"
+    talk.say("edit", ids=[2], column="strict_dns", value="true")
+    answers = talk.say("option", name="column:autodiscover", value="true")
+    assert answers["options"]["values"]["column:strict_dns"] == "mixed"
+
+
+def test_an_option_refused_puts_the_form_back(talk, editor):
+    """The reason comes with the values that are so."""
+    answers = talk.say("option", name="country", value="Taiwan")
+    assert "Taiwan" in answers["refused"]["lines"][0]
+    assert answers["options"]["values"]["country"] == ""
+    assert talk.say("option", name="issuer", key="Default", value="public")["state"]
+    assert editor.options.issuer == {"Default": "public"}
+    talk.say("option", name="issuer", key="Default", value="")
+    assert editor.options.issuer == {}
+
+
+def test_explain_says_why_each_name_is_there(talk):
+    """The chosen server's certificates, each name with its reason and source."""
+    answer = talk.say("explain", ids=[0], total=1)["explain"]
+    assert answer["title"] == "What fe01.contoso.com gets"
+    names = {entry["name"]: entry for entry in answer["certificates"][0]["names"]}
+    assert names["pool.contoso.com"]["place"] == "subject and SAN"
+    assert names["pool.contoso.com"]["why"]
+    assert names["pool.contoso.com"]["source"].startswith("Microsoft")
+    many = talk.say("explain", ids=[0, 1], total=500)["explain"]
+    assert many["note"] == "The first 2 of 500 servers."
+    assert talk.say("explain", ids=[], total=0)["explain"]["certificates"] == []
+
+
+def test_live_findings_equal_a_fresh_check(talk, editor):
+    """After every kind of edit, undo included, findings, counts and words are those of a new run."""
+    wishes = [
+        ("edit", {"ids": [2], "column": "role", "value": "Edge"}),
+        ("edit", {"ids": [0], "column": "web_external_fqdn", "value": ""}),
+        ("edit", {"ids": [3], "column": "role", "value": "ReverseProxy"}),
+        ("option", {"name": "column:dialin_url", "value": ""}),
+        ("edit", {"ids": [3], "column": "site", "value": "Taipei"}),
+        ("add", {"values": {"server_fqdn": "se.contoso.local", "role": "StandardEdition"}}),
+        ("option", {"name": "issuer", "key": "Default", "value": "public"}),
+        ("remove", {"ids": [4]}),
+        ("undo", {}),
+        ("undo", {}),
+        ("redo", {}),
+        ("reset", {}),
+    ]
+    shown = {}
+    talk.say("ready")
+    shown.update(talk.rows())
+    for kind, more in wishes:
+        answers = talk.say(kind, **more)
+        assert "refused" not in answers, answers
+        plan = ln.plan_certificates(editor.topology, editor.rules, options=editor.options)
+        found = ln.check_plan(plan)
+        assert editor.plan == plan
+        assert list(editor.findings) == list(found)
+        counts = answers["state"]["counts"]
+        assert counts == {
+            "certificates": len(plan.certificates),
+            "public": sum(c.issuer == "public" for c in plan.certificates),
+            "names": sum(len(c.names) for c in plan.certificates),
+            **found.counts(),
+        }
+        if kind in ("add", "remove"):
+            shown.clear()
+        for row_id, texts in talk.rows().items():
+            shown.setdefault(row_id, {}).update(texts)
+        fresh = Talk(PlanEditor(editor.topology, editor.rules, options=editor.options).view)
+        fresh.say("ready")
+        expected = [row["_findings"] for row in fresh.rows().values()]
+        assert [shown[row_id]["_findings"] for row_id in editor.draft.state.ids] == expected
+
+
+def test_findings_are_accepted_with_a_reason(talk, editor):
+    """The reason is an option, so it is in plan.toml; a blank one takes it back."""
+    talk.say("edit", ids=[2], column="role", value="Edge")
+    groups = talk.say("findings")["findings"]["groups"]
+    code = groups[0]["code"]
+    assert groups[0]["severity"] == "error"
+    talk.say("option", name="accepted", key=code, value="names follow in May")
+    assert editor.options.accepted == {code: "names follow in May"}
+    assert talk.say("findings")["findings"]["groups"][0]["accepted"] == "names follow in May"
+    talk.say("option", name="accepted", key=code, value="")
+    assert editor.options.accepted == {}
+
+
+def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
+    """A folder with another plan is refused with a word that lets the planner insist."""
+    (tmp_path / "topology.csv").write_text(
+        "server_fqdn,role,sip_domains\na.contoso.com,SBA,x.com\n"
+    )
+    answers = talk.say("save", folder=str(tmp_path), overwrite=False)
+    assert answers["refused"]["occupied"] is True
+    answers = talk.say("save", folder=str(tmp_path), overwrite=True)
+    assert answers["saved"]["text"] == (
+        f"Saved: {tmp_path / 'topology.csv'} and {tmp_path / 'plan.toml'}"
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "edit"},
+        {"type": "edit", "ids": "x", "column": 3, "value": None},
+        {"type": "edit", "ids": [{}], "column": "role", "value": "Edge"},
+        {"type": "add", "values": "x"},
+        {"type": "option", "name": "no_such", "value": 1},
+        {"type": "save", "folder": 5},
+    ],
+)
+def test_a_message_of_nonsense_is_told_in_the_panel(talk, editor, message):
+    """An error in a callback is shown in plain lines, with no value and no stack."""
+    answers = talk.say(**{"kind" if key == "type" else key: v for key, v in message.items()})
+    if "refused" in answers:
+        lines = answers["refused"]["lines"]
+        assert lines[0].startswith("Not done: ")
+        assert not any("Traceback" in line or 'File "' in line for line in lines)
+    assert len(editor.topology.cells) == 5
+
+
+def test_messages_of_other_kinds_are_ignored(talk):
+    """What is no wish gets no answer."""
+    assert talk.say("nonsense") == {}
+    talk.panel._receive(talk.panel, "text", [])
+    talk.panel._receive(talk.panel, {"no": "type"}, [])
+    assert talk.heard == []
+
+
+# -- static forms
+
+
+def test_the_static_form_is_the_table_as_it_stands(editor):
+    """Without a kernel a reader sees servers and changes, every text escaped."""
+    editor.set_cells([2], "site", "<b>x</b>")
+    data, _ = editor._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert data["text/plain"].startswith("PlanEditor(")
+    assert "&lt;b&gt;x&lt;/b&gt;" in data["text/html"]
+    assert "<b>x</b>" not in data["text/html"]
+    assert "fe02.contoso.com" in data["text/html"]
+    assert "<caption>1 change against table</caption>" in data["text/html"]
+
+
+# -- requests
+
+
+@pytest.fixture
+def small(rules):
+    """A plan of one quick request."""
+    text = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
+    options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
+    return ln.plan_certificates(ln.read_topology(text.encode()), rules, options=options)
+
+
+def _until(talk: Talk, *states: str) -> dict:
+    """Wait until the job is in one of these states and everything is told."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        told = [message for message, _ in talk.heard if message["type"] == "job"]
+        if told and told[-1]["state"] in states and talk.types()[-1] == "look":
+            return told[-1]
+        time.sleep(0.02)
+    raise AssertionError(talk.heard)
+
+
+def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):
+    """Dry run, passphrase twice, result; the second time there is nothing to do."""
+    panel = RequestPanel(small, tmp_path / "requests")
+    talk = Talk(panel.view)
+    answers = talk.say("ready")
+    assert answers["look"]["ready"]
+    assert answers["look"]["is_new"]
+    assert not (tmp_path / "requests").exists()
+    talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
+    assert _until(talk, "finished")["done"] == 1
+    result = next(message for message, _ in talk.heard if message["type"] == "result")
+    assert result["words"] == f"{tmp_path / 'requests'}: 1 created."
+    assert panel.bundle.counts() == {"created": 1}
+    assert "summary.html" in panel._repr_html_()
+    answers = talk.say("look")
+    assert not answers["look"]["is_new"]
+    assert "nothing to do" in answers["look"]["words"]
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "words"),
+    [
+        ("", "", "no passphrase was typed"),
+        ("short", "short", "at least 12"),
+        (PASSPHRASE, "correct horse batterx", "differ"),
+    ],
+)
+def test_a_passphrase_that_will_not_do_is_told_and_not_shown(small, tmp_path, first, again, words):
+    """Nothing is written, and no answer holds what was typed."""
+    talk = Talk(RequestPanel(small, tmp_path / "requests").view)
+    talk.say("ready")
+    answers = talk.say("write", passphrase=first, again=again)
+    assert words in " ".join(answers["refused"]["lines"])
+    if first:
+        assert first not in json.dumps([message for message, _ in talk.heard])
+    assert not (tmp_path / "requests").exists()
+
+
+def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
+    """The folder's own passphrase is asked for once, and a wrong one touches nothing."""
+    panel = RequestPanel(small, tmp_path / "requests")
+    panel.start(PASSPHRASE)
+    assert panel.wait(60).counts() == {"created": 1}
+    again = RequestPanel(small, tmp_path / "requests")
+    talk = Talk(again.view)
+    talk.say("ready")
+    talk.say("write", passphrase="another horse battery", again="")
+    _until(talk, "failed")
+    refused = [message for message, _ in talk.heard if message["type"] == "refused"]
+    assert "passphrase" in " ".join(refused[0]["lines"])
+    assert again.bundle is None
+
+
+def test_errors_stand_in_the_way_until_they_are_accepted(rules, tmp_path):
+    """The look says which codes; each needs a reason, and the manifest gets it."""
+    text = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
+    text += "fe01.contoso.com,FrontEnd,contoso.com\n"
+    options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
+    plan = ln.plan_certificates(ln.read_topology(text.encode()), rules, options=options)
+    panel = RequestPanel(plan, tmp_path / "requests")
+    talk = Talk(panel.view)
+    answers = talk.say("ready")
+    codes = answers["findings"]["open"]
+    assert codes
+    assert not answers["look"]["ready"]
+    assert codes[0] in answers["look"]["words"]
+    with pytest.raises(PlanRejected):
+        panel.look()
+    for code in codes:
+        answers = talk.say("option", name="accepted", key=code, value="settled by phone")
+    assert answers["look"]["ready"]
+    panel.start(PASSPHRASE)
+    accepted = panel.wait(60).manifest.accepted
+    assert {item["code"]: item["reason"] for item in accepted} == dict.fromkeys(
+        codes, "settled by phone"
+    )
+    with pytest.raises(PlanRejected, match="no finding"):
+        panel.accept("no-such-code", "x")
+
+
+def test_cancel_keeps_what_is_finished_and_a_second_run_completes(rules, tmp_path):
+    """Stopped in the middle, the folder holds whole pairs; writing again makes the rest."""
+    rows = "".join(f"m{n}.contoso.com,Mediation,contoso.com\n" for n in range(60))
+    topology = ln.read_topology(f"server_fqdn,role,sip_domains\n{rows}".encode())
+    panel = RequestPanel(ln.plan_certificates(topology, rules), tmp_path / "requests", workers=1)
+    talk = Talk(panel.view)
+    talk.say("ready")
+    talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
+    end = time.monotonic() + 60
+    while panel.job.state.progress.done < 3 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)["refused"]["lines"] == [
+        "Not done: it is running already",
+        "What to do: wait for its end, or cancel it",
+    ]
+    talk.say("cancel")
+    told = _until(talk, "cancelled")
+    assert 3 <= told["done"] < 60
+    assert panel.bundle.cancelled
+    keys = len(list((tmp_path / "requests" / "keys").glob("*.key")))
+    assert keys == len(list((tmp_path / "requests" / "csr").glob("*.csr"))) >= 3
+    panel.start(PASSPHRASE)
+    assert len(panel.wait(120).requests) == 60
+    assert not panel.bundle.cancelled
+    assert len(list((tmp_path / "requests" / "csr").glob("*.csr"))) == 60
+
+
+def test_start_compares_two_passphrases(small, tmp_path):
+    """By call as in the panel, a mistype is told before anything is begun."""
+    panel = RequestPanel(small, tmp_path / "requests")
+    with pytest.raises(PassphraseError, match="differ"):
+        panel.start(PASSPHRASE, PASSPHRASE + "x")
+    assert panel.job.state.name == "ready"
