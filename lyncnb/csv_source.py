@@ -10,9 +10,11 @@ import csv
 import io
 import os
 import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from .columns import name_headings, topology_columns
 from .errors import Problem
@@ -21,8 +23,11 @@ from .source_text import decode, load
 from .tables import DataFrame, is_frame
 from .text import shown
 
-# Below this size (bytes) the csv module is done before pyarrow is imported.
-_FAST_FROM = 4_000_000
+if TYPE_CHECKING:
+    import pyarrow
+
+# Below this size (bytes) the csv module is done before pyarrow has been imported.
+_FAST_FROM = 12_000_000
 
 # The heading is within so many characters.
 _HEAD = 100_000
@@ -105,9 +110,7 @@ def split_fast(data: bytes) -> Split | None:
     if not all(headings) or b"\0" in data:
         return None
     has_quotes = data.find(b'"', start) >= 0
-    # One that neither opens nor closes a cell is what the two may read differently.
-    inner = rb'"(?![%b\r\n])(?<![%b\n]")' % (2 * (delimiter.encode(),))
-    if has_quotes and re.compile(inner).search(data, start):
+    if has_quotes and not _are_quotes_tidy(data[start - 1 :], delimiter):
         return None
     texts = _dictionaries(memoryview(data)[start:], len(headings), delimiter)
     if not texts:
@@ -126,6 +129,13 @@ def split_fast(data: bytes) -> Split | None:
     first = 3 if skipped else 2
     rows = range(first, first + count)
     return Split(headings=headings, texts=texts, rows=rows)
+
+
+def _are_quotes_tidy(data: bytes, delimiter: str) -> bool:
+    """Say whether each quotation mark opens or closes a whole cell; on others parsers disagree."""
+    edge = re.escape(delimiter.encode())
+    pair = rb'(?<=[%b\n])"[^"]*+"(?=[%b\r\n]|\Z)' % (edge, edge)
+    return re.compile(rb'(?:[^"]*+%b)*+[^"]*+' % pair).fullmatch(data) is not None
 
 
 def _dictionaries(data: memoryview, width: int, delimiter: str) -> list[Texts]:
@@ -148,7 +158,13 @@ def _dictionaries(data: memoryview, width: int, delimiter: str) -> list[Texts]:
     except pyarrow.ArrowInvalid:
         return []
     columns = [column.unify_dictionaries().combine_chunks() for column in read.columns]
-    return [Texts(c.dictionary.to_pylist(), c.indices.to_numpy().tolist()) for c in columns]
+    return [Texts(c.dictionary.to_pylist(), _numbers(c.indices)) for c in columns]
+
+
+def _numbers(codes: pyarrow.Int32Array) -> list[int]:
+    # Out of the buffer itself: to_numpy imports all of pandas, which takes longer than reading.
+    whole = array("i", bytes(codes.buffers()[1]))
+    return whole[codes.offset : codes.offset + len(codes)].tolist()
 
 
 def _find_delimiter(text: str) -> tuple[str, str]:

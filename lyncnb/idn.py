@@ -19,6 +19,7 @@ _WRITTEN_TOGETHER = (
     {"CJK", "LATIN", "BOPOMOFO"},
     {"CJK", "LATIN", "HANGUL"},
 )
+_TITLES = {"CJK": "Chinese"}
 
 
 def lower_and_map(text: str) -> tuple[str, tuple[str, ...]]:
@@ -88,5 +89,5 @@ def mixed_scripts(labels: Iterable[str]) -> Iterator[str]:
         text = idna.ulabel(label)
         scripts = {unicodedata.name(c, "?").split()[0] for c in text if c.isalpha()}
         if len(scripts) > 1 and not any(scripts <= group for group in _WRITTEN_TOGETHER):
-            names = " and ".join(sorted(script.capitalize() for script in scripts))
+            names = " and ".join(sorted(_TITLES.get(s, s.capitalize()) for s in scripts))
             yield f'"{text}" mixes {names} letters: it may only look like another name'

@@ -78,7 +78,7 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
         return data.decode(encoding).removeprefix("\ufeff"), False
     except UnicodeDecodeError as error:
         place = error.start
-    if encoding == "utf-8-sig":
+    if encoding == "utf-8-sig" and not data.startswith(b"\xef\xbb\xbf"):
         try:
             return data.decode("cp950"), True
         except UnicodeDecodeError:

@@ -1,0 +1,206 @@
+"""``topology.toml``: columns, headings, roles and choices."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb.columns import (
+    column,
+    find_choice,
+    find_role,
+    heading_key,
+    name_headings,
+    role_keys,
+    role_order,
+    topology_columns,
+    topology_roles,
+)
+
+# Name, scope, kind and default of every column, as others rely on them.
+COLUMNS = [
+    ("server_fqdn", "server", "fqdn", ""),
+    ("role", "server", "role", ""),
+    ("pool_fqdn", "server", "fqdn", ""),
+    ("site", "server", "text", ""),
+    ("sip_domains", "deployment", "fqdn_list", ""),
+    ("meet_urls", "site", "url_list", ""),
+    ("dialin_url", "site", "url", ""),
+    ("admin_url", "site", "url", ""),
+    ("web_internal_fqdn", "pool", "fqdn", ""),
+    ("web_external_fqdn", "pool", "fqdn", ""),
+    ("autologon", "pool", "bool", "false"),
+    ("strict_dns", "pool", "bool", "true"),
+    ("autodiscover", "pool", "bool", "true"),
+    ("sip_dns_aliases", "pool", "fqdn_list", ""),
+    ("extra_san", "pool", "fqdn_list", ""),
+    ("access_edge_fqdn", "pool", "fqdn", ""),
+    ("webconf_edge_fqdn", "pool", "fqdn", ""),
+    ("av_edge_fqdn", "pool", "fqdn", ""),
+    ("edge_internal_fqdn", "pool", "fqdn", ""),
+    ("xmpp_domains", "pool", "fqdn_list", ""),
+    ("federation", "pool", "bool", "true"),
+    ("client_autoconfig", "pool", "bool", "true"),
+    ("aol_pic", "pool", "bool", "false"),
+    ("owas_external_fqdn", "pool", "fqdn", ""),
+    ("mediation_standalone", "pool", "bool", "true"),
+    ("issuer", "server", "issuer", ""),
+    ("target_os", "server", "choice", "2012R2"),
+]
+
+
+def test_the_columns_are_those_of_the_contract():
+    """Every column has the scope, kind and default that others rely on, and words for planners."""
+    columns = topology_columns()
+    assert [(c.name, c.scope, c.kind, c.default) for c in columns] == COLUMNS
+    assert all(c.title and c.help for c in columns)
+    assert [c.name for c in columns if c.required] == ["server_fqdn", "role"]
+    assert column("target_os").choices == ("2008R2", "2012", "2012R2", "2016", "2019", "2022")
+    assert [c.name for c in columns if c.is_list] == [
+        "sip_domains",
+        "meet_urls",
+        "sip_dns_aliases",
+        "extra_san",
+        "xmpp_domains",
+    ]
+
+
+def test_a_column_knows_who_heeds_it():
+    """Automatic sign-in is for the pools that clients sign in to; a site is for all."""
+    assert column("autologon").heeded_by("Director")
+    assert not column("autologon").heeded_by("Edge")
+    assert column("site").heeded_by("Edge")
+
+
+def test_roles_named_by_columns_exist():
+    """No column is for a role that there is not."""
+    known = {role.id for role in topology_roles()}
+    assert {role for c in topology_columns() for role in c.roles} - known == set()
+
+
+def test_no_alias_means_two_things():
+    """Each heading and each way to write a role leads to one column or role."""
+    for nouns, own in ((topology_columns(), "name"), (topology_roles(), "id")):
+        seen = {}
+        for noun in nouns:
+            for text in (getattr(noun, own), noun.title, *noun.aliases):
+                assert seen.setdefault(heading_key(text), noun) is noun, text
+
+
+def test_the_product_knows_every_role(repository):
+    """Each role that the table may hold is one that the rules know."""
+    product = repository / "lyncnb" / "products" / "lync2013.toml"
+    rules = tomllib.loads(product.read_text("utf-8"))
+    known = {role["id"] for role in rules["role"]}
+    assert {role.id for role in topology_roles()} - known == set()
+
+
+@pytest.mark.parametrize(
+    ("headings", "names"),
+    [
+        (["server_fqdn", "role"], ("server_fqdn", "role")),
+        (["Server FQDN", "ROLE"], ("server_fqdn", "role")),
+        (["server-fqdn", " Role "], ("server_fqdn", "role")),
+        (["ServerFqdn", "Ro le"], ("server_fqdn", "role")),
+        # As Excel and input methods leave them.
+        (["\ufeffserver_fqdn", "ＲＯＬＥ\u00a0"], ("server_fqdn", "role")),
+        (["FQDN", "Server Role", "Pool"], ("server_fqdn", "role", "pool_fqdn")),
+        (["伺服器", "角色", "集區", "站台"], ("server_fqdn", "role", "pool_fqdn", "site")),
+        (["Title of mine", "role"], ("Title of mine", "role")),
+        # Get-CsPool: Identity is the pool where something else names the computer.
+        (["Identity", "Computer", "Site"], ("pool_fqdn", "server_fqdn", "site")),
+        # Get-CsComputer: Identity repeats the name, and stays as a column of its own.
+        (["Identity", "Pool", "Fqdn"], ("Identity", "pool_fqdn", "server_fqdn")),
+        (["Identity", "Role"], ("server_fqdn", "role")),
+        (["InternalFqdn", "ExternalFqdn"], ("web_internal_fqdn", "web_external_fqdn")),
+        (
+            ["AccessEdgeExternalFqdn", "DataEdgeExternalFqdn", "AVEdgeExternalFqdn"],
+            ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"),
+        ),
+        (["InternalInterfaceFqdn"], ("edge_internal_fqdn",)),
+        # Two for one column: the caller sees the name twice.
+        (["fqdn", "server"], ("server_fqdn", "server_fqdn")),
+    ],
+)
+def test_headings_find_their_columns(headings, names):
+    """A heading matches without regard to case, blanks, underscores, hyphens and width."""
+    assert name_headings(headings) == names
+
+
+@given(st.sampled_from([c.name for c in topology_columns()]), st.randoms(use_true_random=False))
+def test_a_heading_may_be_spelled_any_way(name, random):
+    """Letter case and separators make no other heading."""
+    spelled = "".join(
+        random.choice((c.upper(), c)) for c in name.replace("_", random.choice("_- "))
+    )
+    assert name_headings([spelled]) == (name,)
+
+
+@pytest.mark.parametrize(
+    ("text", "role"),
+    [
+        ("FrontEnd", "FrontEnd"),
+        ("Front End", "FrontEnd"),
+        ("front-end", "FrontEnd"),
+        ("FE", "FrontEnd"),
+        ("EE", "FrontEnd"),
+        ("Front End Server", "FrontEnd"),
+        ("前端伺服器", "FrontEnd"),
+        ("SE", "StandardEdition"),
+        ("Standard Edition", "StandardEdition"),
+        ("控制器", "Director"),
+        ("主管", "Director"),
+        ("邊緣伺服器", "Edge"),
+        ("EdgeServer", "Edge"),
+        ("中繼伺服器", "Mediation"),
+        ("轉送伺服器", "Mediation"),
+        ("PersistentChatServer", "PersistentChat"),
+        ("Reverse Proxy", "ReverseProxy"),
+        ("Survivable Branch Appliance", "SBA"),
+        ("WacServer", "OfficeWebApps"),
+        ("SQL Server", "Database"),
+        ("PSTN gateway", "PstnGateway"),
+        ("FrontEndd", None),
+        ("", None),
+    ],
+)
+def test_roles_are_found_by_alias(text, role):
+    """A role is known by its token, its title and the names that planners write."""
+    assert find_role(text) == role
+
+
+def test_roles_without_certificates_are_known():
+    """What needs no certificate is read too, so that a whole inventory loads."""
+    assert [role.id for role in topology_roles() if not role.certificates] == [
+        "Archiving",
+        "Monitoring",
+        "Database",
+        "FileStore",
+        "PstnGateway",
+    ]
+    assert role_order()["StandardEdition"] < role_order()["FrontEnd"] < role_order()["Director"]
+    assert set(role_keys().values()) == set(role_order())
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("2012R2", "2012R2"),
+        ("2012r2", "2012R2"),
+        ("2012 R2", "2012R2"),
+        ("Windows Server 2012 R2", "2012R2"),
+        ("Microsoft Windows Server 2008 R2 Enterprise SP1", "2008R2"),
+        ("windows_server_2016", "2016"),
+        ("Windows Server 2019 Datacenter", "2019"),
+        ("2012", "2012"),
+        ("2003", None),
+        ("Windows", None),
+        ("2012R22", None),
+    ],
+)
+def test_choices_are_found_in_longer_names(text, choice):
+    """The version counts, the words around it do not."""
+    assert find_choice(column("target_os"), text) == choice

@@ -1,0 +1,323 @@
+"""Splitting a CSV file or a DataFrame into text: nothing is guessed, what is broken is named."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb.csv_source import read_rows, split_careful, split_fast, write_csv
+from lyncnb.errors import TopologyError
+
+HEADING = "server_fqdn,role,site"
+ROW = "fe01.contoso.net,FrontEnd,Taipei"
+
+
+def rows_of(source) -> list[tuple[str, ...]]:
+    table = read_rows(source)
+    return list(zip(*(texts.cells() for texts in table.texts)))
+
+
+def problems_of(source) -> list[tuple[int, str]]:
+    try:
+        table = read_rows(source)
+    except TopologyError as error:
+        return [(problem.row, problem.message) for problem in error.problems]
+    return [(problem.row, problem.message) for problem in table.problems]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEADING}\n{ROW}\n",
+        f"{HEADING}\n{ROW}",
+        f"{HEADING}\r\n{ROW}\r\n",
+        # As an old Macintosh ended its lines.
+        f"{HEADING}\r{ROW}\r",
+        f"{HEADING}\n{ROW}\n".replace(",", ";"),
+        f"{HEADING}\n{ROW}\n".replace(",", "\t"),
+        f"sep=;\n{HEADING}\n{ROW}\n".replace(",", ";"),
+        f"SEP=,\r\n{HEADING}\r\n{ROW}\r\n",
+        f'"sep=|"\n{HEADING}\n{ROW}\n'.replace(",", "|"),
+        # As Export-Csv of Windows PowerShell begins and quotes.
+        f"#TYPE Selected.System.Object\r\n{HEADING}\r\n{ROW}\r\n",
+        '"server_fqdn","role","site"\r\n"fe01.contoso.net","FrontEnd","Taipei"\r\n',
+        f"\n\n{HEADING}\n\n{ROW}\n\n",
+        # As Excel writes columns and rows that once held something.
+        f"{HEADING},,\n{ROW},,\n,,,,\n",
+        f"{HEADING},,\n{ROW}\n",
+        f"{HEADING}\n{ROW},,,\n",
+        "server_fqdn,,role,site\nfe01.contoso.net,,FrontEnd,Taipei\n",
+    ],
+)
+def test_ordinary_files_are_read(text):
+    """Comma, semicolon and tab, every line ending, a sep= line, and blanks at the ends."""
+    assert rows_of(text.encode()) == [("fe01.contoso.net", "FrontEnd", "Taipei")]
+    assert read_rows(text.encode()).columns == ("server_fqdn", "role", "site")
+
+
+@pytest.mark.parametrize(
+    "cell", ["NA", "None", "nan", "007", "1e5", "TRUE", "-", "2026-01-02", "#N/A"]
+)
+def test_no_cell_is_guessed_at(cell):
+    """Text that looks like a number, a date or nothing stays the text that it is."""
+    assert rows_of(f"{HEADING}\nfe01.contoso.net,FrontEnd,{cell}\n".encode())[0][2] == cell
+
+
+def test_quoted_cells_hold_anything():
+    """Delimiters, quotes and line breaks inside quotation marks belong to the cell."""
+    text = f'{HEADING}\n"a,b","say ""x""","line\r\nbreak"\n'
+    assert rows_of(text.encode()) == [("a,b", 'say "x"', "line\r\nbreak")]
+
+
+def test_unknown_columns_are_kept():
+    """A column that lyncnb does not know comes through with its heading and its cells as written."""
+    table = read_rows(b"server_fqdn,role, Owner \nfe01.contoso.net,FE,  Kim \n")
+    assert table.columns == ("server_fqdn", "role", " Owner ")
+    assert table.texts[2].cells() == ["  Kim "]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (f"{HEADING}\n{ROW}\n{ROW}\n", [2, 3]),
+        (f"\n{HEADING}\n\n{ROW}\n,,\n{ROW}\n", [4, 6]),
+        (f"sep=,\n{HEADING}\n{ROW}\n", [3]),
+        # A row with a line break inside is one row of a spreadsheet.
+        (f'{HEADING}\na,b,"c\nd"\n{ROW}\n', [2, 3]),
+    ],
+)
+def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
+    """Blank rows are left out but counted, and the heading is row 1."""
+    assert [*read_rows(text.encode()).rows] == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (
+            f"{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd\n",
+            [(3, 'the row has 2 cells and the heading 3 (first cell "fe02.contoso.net")')],
+        ),
+        (
+            f"{HEADING}\n{ROW},x\n\n,b\n",
+            [
+                (2, 'the row has 4 cells and the heading 3 (first cell "fe01.contoso.net")'),
+                (4, 'the row has 2 cells and the heading 3 (first cell "b")'),
+            ],
+        ),
+        (
+            f'{HEADING}\n{ROW}\n"fe02.contoso.net,FrontEnd,Taipei\n',
+            [(3, "the table breaks off here (unexpected end of data)")],
+        ),
+        (
+            f'{HEADING}\n"fe02"x,FrontEnd,Taipei\n',
+            [(2, "the table breaks off here (',' expected after '\"')")],
+        ),
+        (
+            "server_fqdn,role,\nfe01.contoso.net,FrontEnd,x\n",
+            [(1, "column 3 has no heading, but cells that are not blank")],
+        ),
+        (
+            "fqdn;role;Server\nfe01.contoso.net;FrontEnd;x\n",
+            [(1, 'two headings for one column: "fqdn" and "Server"')],
+        ),
+        (f"{HEADING}\n", [(0, "has a heading and no servers")]),
+        (
+            "\n\n",
+            [
+                (1, "there is no column server_fqdn; headings found: none"),
+                (1, "there is no column role; headings found: none"),
+            ],
+        ),
+        (
+            "Kim's servers\nserver_fqdn,role\n",
+            [
+                (1, 'there is no column server_fqdn; headings found: "Kim\'s servers"'),
+                (1, 'there is no column role; headings found: "Kim\'s servers"'),
+                (2, 'the row has 2 cells and the heading 1 (first cell "server_fqdn")'),
+            ],
+        ),
+    ],
+)
+def test_a_broken_table_is_named_with_its_rows(text, problems):
+    """Each row that does not fit is told with its number and its cells, all of them at once."""
+    assert problems_of(text.encode()) == problems
+
+
+def test_cp950_is_read_with_a_warning(data):
+    """A table that a zh-TW Excel saved is read, and a note says that its encoding is a guess."""
+    table = read_rows(data / "contoso-zh-TW.csv")
+    assert [note.message for note in table.notes] == [
+        "not UTF-8; read as cp950 (Traditional Chinese Windows), check the names"
+    ]
+    assert table.columns[:4] == ("server_fqdn", "role", "pool_fqdn", "site")
+    assert table.texts[3].distinct == ["台北"]
+
+
+def test_a_very_large_cell_is_a_problem_of_its_row():
+    """A cell beyond the csv module's limit is told like any other problem."""
+    text = f"{HEADING}\nfe01.contoso.net,FrontEnd,{'x' * 200_000}\n"
+    assert problems_of(text.encode()) == [
+        (2, "the table breaks off here (field larger than field limit (131072))")
+    ]
+
+
+# -- the two ways to split
+
+cells = st.one_of(
+    st.sampled_from(
+        ["", " ", "a", "NA", "007", "台北", "a b", "x,y", 'say "x"', "l\nb", "c\rd", '"']
+    ),
+    st.text(st.characters(codec="utf-8"), max_size=6),
+)
+tables = st.integers(1, 4).flatmap(
+    lambda width: st.lists(st.lists(cells, min_size=width, max_size=width), min_size=1, max_size=8)
+)
+
+
+def fast_and_careful(data: bytes):
+    """Split both ways; None where the fast one hands over."""
+    fast = split_fast(data)
+    careful = split_careful(data.decode("utf-8-sig"), source="x")
+    return fast, careful
+
+
+def plain(split):
+    return split.headings, [texts.cells() for texts in split.texts], [*split.rows], split.problems
+
+
+@given(tables, st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_both_ways_to_split_agree(rows, delimiter, line_end, quote_all):
+    """Whatever the fast way takes, it splits as the careful way does."""
+    out = io.StringIO(newline="")
+    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
+    heading = ["server_fqdn", "role", "site", "owner"][: len(rows[0])]
+    writer = csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
+    writer.writerows([heading, *rows])
+    fast, careful = fast_and_careful(out.getvalue().encode())
+    if fast is not None:
+        assert plain(fast) == plain(careful)
+
+
+@given(st.text(st.sampled_from('ab,;"\n\r \t\0x'), max_size=30))
+def test_both_ways_agree_on_broken_text(text):
+    """On text that is hardly a table, too, the fast way says nothing or the same."""
+    fast, careful = fast_and_careful(f"server_fqdn,role\n{text}".encode())
+    if fast is not None:
+        assert plain(fast) == plain(careful)
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("start", ["", "sep=;\n", "\ufeff", "#TYPE X\n"])
+def test_tidy_tables_take_the_fast_way(quoting, line_end, start):
+    """What Excel and PowerShell write for a large deployment is split fast."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=";", lineterminator=line_end, quoting=quoting)
+    writer.writerow(["server_fqdn", "role", "sip_domains"])
+    for number in range(50):
+        writer.writerow([f"fe{number:02d}.contoso.net", "FrontEnd", "a.com,b.com" * (number == 7)])
+    fast, careful = fast_and_careful((start + out.getvalue()).encode("utf-8"))
+    assert fast is not None
+    assert plain(fast) == plain(careful)
+
+
+def test_a_large_file_is_read_fast_and_the_same(tmp_path):
+    """Above the threshold the answer is that of the careful way."""
+    rows = [f"fe{n:06d}.contoso.net,FrontEnd,{'Taipei' * 65}" for n in range(30_000)]
+    data = "\n".join([HEADING, *rows]).encode()
+    table = read_rows(data)
+    careful = split_careful(data.decode(), source="table")
+    assert [texts.cells() for texts in table.texts] == [t.cells() for t in careful.texts]
+    assert [*table.rows] == careful.rows
+
+
+def test_a_large_file_with_a_ragged_row_names_it():
+    """A large table that is not tidy is read the careful way, which knows the row."""
+    rows = [f"fe{n:06d}.contoso.net,FrontEnd,{'Taipei' * 65}" for n in range(30_000)]
+    rows[20_000] = "fe.contoso.net,FrontEnd"
+    assert problems_of("\n".join([HEADING, *rows]).encode()) == [
+        (20_002, 'the row has 2 cells and the heading 3 (first cell "fe.contoso.net")')
+    ]
+
+
+# -- DataFrames and writing
+
+
+def test_a_frame_becomes_text():
+    """What a DataFrame holds becomes the text that a CSV file would have."""
+    frame = pd.DataFrame(
+        {
+            "server_fqdn": ["fe01.contoso.net", "fe02.contoso.net", None],
+            "role": ["FrontEnd", "FrontEnd", np.nan],
+            "autologon": [True, False, pd.NA],
+            "target_os": [2012.0, np.nan, None],
+            "sip_domains": [["contoso.com", "fabrikam.com"], None, pd.NaT],
+            "number": [7, 8.5, ""],
+            3: ["x", " ", None],
+        }
+    )
+    table = read_rows(frame)
+    assert table.columns == (*frame.columns[:-1], "3")
+    assert rows_of(frame) == [
+        ("fe01.contoso.net", "FrontEnd", "true", "2012", "contoso.com;fabrikam.com", "7", "x"),
+        ("fe02.contoso.net", "FrontEnd", "false", "", "", "8.5", " "),
+    ]
+    assert table.source == "DataFrame"
+
+
+def test_rows_of_a_frame_are_numbered_as_in_a_file():
+    """Blank rows of a DataFrame are left out but counted."""
+    frame = pd.DataFrame({"fqdn": ["a", None, "b"], "role": ["FE", "", "FE"]})
+    assert read_rows(frame).rows == [2, 4]
+
+
+def test_an_index_with_a_name_is_a_column():
+    """Somebody who called set_index still has a table."""
+    frame = pd.DataFrame({"fqdn": ["fe01.contoso.net"], "role": ["FE"]}).set_index("fqdn")
+    assert read_rows(frame).columns == ("server_fqdn", "role")
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"fqdn": ["a"], "Server": ["b"], "role": ["FE"]}), "two headings for one"),
+        (pd.DataFrame([["a", "b", "FE"]], columns=["fqdn", "fqdn", "role"]), "two headings"),
+        (pd.DataFrame({"fqdn": ["a"]}), "there is no column role"),
+        (pd.DataFrame({"fqdn": [], "role": []}), "has a heading and no servers"),
+        (pd.DataFrame(), "there is no column server_fqdn"),
+    ],
+)
+def test_a_frame_is_checked_like_a_file(frame, message):
+    """The same faults of a table are found in a DataFrame."""
+    with pytest.raises(TopologyError, match=message):
+        read_rows(frame)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *[st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9)] * 2
+        ),
+        max_size=5,
+    )
+)
+def test_writing_and_reading_are_inverse(rows):
+    """A table written as CSV has the same cells when read, whatever is in them."""
+    written = write_csv(["server_fqdn", "role"], [("x.contoso.net", "FE"), *rows])
+    kept = [row for row in rows if any(cell.strip() for cell in row)]
+    assert rows_of(written) == [("x.contoso.net", "FE"), *kept]
+
+
+def test_what_is_written_opens_in_excel():
+    """UTF-8 with its mark, commas and CRLF."""
+    assert (
+        write_csv(["a", "b"], [("台北", 'x"y')])
+        == b'\xef\xbb\xbfa,b\r\n\xe5\x8f\xb0\xe5\x8c\x97,"x""y"\r\n'
+    )

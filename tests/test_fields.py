@@ -1,0 +1,127 @@
+"""The fields of a request: subject, key, extended key usage."""
+
+from __future__ import annotations
+
+import pytest
+
+from lyncnb.fields import (
+    EXTENDED_KEY_USAGES,
+    DistinguishedName,
+    DnsName,
+    KeyParameters,
+    SanEntry,
+)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "bits", "text"),
+    [
+        ("RSA", 2048, "RSA 2048"),
+        ("RSA", 3072, "RSA 3072"),
+        ("RSA", 4096, "RSA 4096"),
+        ("ECDSA", 256, "ECDSA 256"),
+        ("ECDSA", 384, "ECDSA 384"),
+        ("ECDSA", 521, "ECDSA 521"),
+    ],
+)
+def test_key_parameters_say_what_they_are(algorithm, bits, text):
+    """Every key that can be asked for has a short name."""
+    assert str(KeyParameters(algorithm=algorithm, bits=bits)) == text
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "bits", "message"),
+    [
+        ("RSA", 1024, "1024 bits for RSA; take 2048, 3072, 4096"),
+        ("RSA", 2047, "2047 bits for RSA"),
+        ("RSA", True, "True bits for RSA"),
+        ("RSA", "2048", "'2048' bits for RSA"),
+        ("ECDSA", 2048, "2048 bits for ECDSA; take 256, 384, 521"),
+        ("DSA", 2048, "'DSA' is no key algorithm; take RSA or ECDSA"),
+    ],
+)
+def test_other_keys_are_refused(algorithm, bits, message):
+    """A key that is too small or unknown is refused with the choices."""
+    with pytest.raises(ValueError, match=message):
+        KeyParameters(algorithm=algorithm, bits=bits)
+
+
+def test_subject_fields_come_in_a_fixed_order():
+    """A subject lists what it has as CN, OU, O, L, ST, C, and leaves out what is empty."""
+    subject = DistinguishedName(
+        common_name="pool.contoso.com",
+        organization="Contoso",
+        organizational_unit="IT",
+        locality="Taipei",
+        state="Taiwan",
+        country="TW",
+    )
+    assert subject.fields() == (
+        ("CN", "pool.contoso.com"),
+        ("OU", "IT"),
+        ("O", "Contoso"),
+        ("L", "Taipei"),
+        ("ST", "Taiwan"),
+        ("C", "TW"),
+    )
+    assert str(subject) == "CN=pool.contoso.com,OU=IT,O=Contoso,L=Taipei,ST=Taiwan,C=TW"
+    assert DistinguishedName(common_name="a.contoso.com").to_rfc4514() == "CN=a.contoso.com"
+
+
+@pytest.mark.parametrize(
+    ("organization", "written"),
+    [
+        ("Contoso, Ltd.", "O=Contoso\\, Ltd."),
+        ('"Contoso"', 'O=\\"Contoso\\"'),
+        ("#Contoso", "O=\\#Contoso"),
+        (" Contoso ", "O=\\ Contoso\\ "),
+        (" ", "O=\\ "),
+        ("A+B=C;D<E>F\\", "O=A\\+B\\=C\\;D\\<E\\>F\\\\"),
+        ("台灣", "O=台灣"),
+    ],
+)
+def test_subject_is_escaped(organization, written):
+    """Signs that mean something in a distinguished name are escaped (RFC 4514 section 2.4)."""
+    assert DistinguishedName(common_name="", organization=organization).to_rfc4514() == written
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"organization": "o" * 65}, "has 65 characters, not 64"),
+        ({"organizational_unit": "o" * 65}, "OU=.* has 65 characters, not 64"),
+        ({"locality": "l" * 129}, "L=.* has 129 characters, not 128"),
+        ({"state": "s" * 129}, "ST=.* has 129 characters, not 128"),
+        ({"country": "tw"}, 'C="tw" is no country code; write two capitals, e.g. TW'),
+        ({"country": "TWN"}, 'C="TWN" is no country code'),
+        ({"country": "台灣"}, 'C="台灣" is no country code'),
+        ({"organization": "Con\0toso"}, 'O="Con<U\\+0000>toso" holds a control character'),
+        ({"organization": "Con\ntoso"}, "holds a control character"),
+        ({"locality": "Tai\ud800pei"}, "holds a control character"),
+    ],
+)
+def test_subject_fields_are_checked(fields, message):
+    """Lengths of RFC 5280 appendix A.1 hold, which cryptography does not check."""
+    with pytest.raises(ValueError, match=message):
+        DistinguishedName(common_name="pool.contoso.com", **fields)
+
+
+def test_a_long_common_name_is_kept_for_the_checks():
+    """A common name over 64 characters is no error here, since a plan has to tell of it."""
+    assert DistinguishedName(common_name="a" * 64).too_long is False
+    assert DistinguishedName(common_name="a" * 65).too_long is True
+
+
+def test_extended_key_usages_are_numbered():
+    """The two usages that Lync knows have their numbers of RFC 5280 section 4.2.1.12."""
+    assert EXTENDED_KEY_USAGES == {
+        "serverAuth": "1.3.6.1.5.5.7.3.1",
+        "clientAuth": "1.3.6.1.5.5.7.3.2",
+    }
+
+
+def test_a_san_entry_knows_its_reasons():
+    """A name on a certificate carries the rules that put it there."""
+    entry = SanEntry(DnsName("meet.contoso.com"), ("meet",))
+    assert entry.name == "meet.contoso.com"
+    assert entry.reasons == ("meet",)

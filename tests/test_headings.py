@@ -1,0 +1,94 @@
+"""A table's headings: named, missing, blank, there twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from lyncnb.errors import Problem, TopologyError
+from lyncnb.headings import Note, Texts, make_table, raise_problems
+
+
+def table(headings, rows=(("fe01.contoso.net", "FrontEnd"),), **more):
+    columns = [Texts.of(cells) for cells in zip(*rows)] or [Texts([], [])] * len(headings)
+    return make_table("contoso.csv", headings, columns, range(2, 2 + len(rows)), **more)
+
+
+def test_columns_get_their_names():
+    """Headings become names of columns; the order is that of the table."""
+    read = table(["Server", "Server Role"])
+    assert read.columns == ("server_fqdn", "role")
+    assert [texts.cells() for texts in read.texts] == [["fe01.contoso.net"], ["FrontEnd"]]
+
+
+@pytest.mark.parametrize(
+    ("headings", "message"),
+    [
+        (["fqdn", "Server"], 'two headings for one column: "fqdn" and "Server"'),
+        (["role", "Role "], 'two headings for one column: "role" and "Role "'),
+        (["owner", "owner"], 'two headings for one column: "owner" and "owner"'),
+        (["fqdn", " "], "column 2 has no heading, but cells that are not blank"),
+        (["fqdn", "roll"], 'there is no column role; headings found: "fqdn", "roll"'),
+        (["a;b", "c"], 'there is no column server_fqdn; headings found: "a;b", "c"'),
+    ],
+)
+def test_headings_that_do_not_fit_are_refused(headings, message):
+    """A heading twice, none at all, and a column that is missing are told with what was found."""
+    with pytest.raises(TopologyError) as caught:
+        table(headings)
+    problems = {problem.message: problem for problem in caught.value.problems}
+    assert message in problems
+    assert problems[message].where.startswith("contoso.csv row 1")
+    assert problems[message].hint
+
+
+def test_a_table_without_rows_is_refused():
+    """A heading alone is no topology."""
+    with pytest.raises(TopologyError, match="has a heading and no servers"):
+        table(["fqdn", "role"], rows=())
+
+
+def test_rows_that_were_refused_are_told_first():
+    """If no row could be split, the reasons are told, not that there are no rows."""
+    ragged = Problem(message="the row has 1 cells", file="contoso.csv", row=2)
+    assert table(["fqdn", "role"], rows=(), problems=(ragged,)).problems == (ragged,)
+    with pytest.raises(TopologyError) as caught:
+        table(["fqdn", "roll"], rows=(), problems=(ragged,))
+    assert [problem.row for problem in caught.value.problems] == [1, 2]
+
+
+def test_problems_are_raised_by_row_and_once():
+    """Problems come in the order of rows, none twice, with their number."""
+    two, one = (Problem(message="bad", row=row) for row in (7, 3))
+    with pytest.raises(TopologyError, match=r"^contoso\.csv cannot be used: 2 problems") as caught:
+        raise_problems("contoso.csv", [two, one, two])
+    assert caught.value.problems == (one, two)
+    with pytest.raises(TopologyError, match="1 problem"):
+        raise_problems("contoso.csv", [one])
+
+
+def test_a_message_shows_fifty_problems():
+    """A table of bad rows does not flood a notebook; the error still knows them all."""
+    problems = [Problem(message=f"bad {row}", row=row) for row in range(1, 1201)]
+    with pytest.raises(TopologyError) as caught:
+        raise_problems("contoso.csv", problems)
+    assert len(caught.value.problems) == 1200
+    assert str(caught.value).splitlines()[50:] == ["row 50: bad 50", "… and 1,150 more problems"]
+
+
+def test_texts_are_numbered_once():
+    """A column keeps each distinct text once, and gives all cells back."""
+    cells = ["b", "a", "b", "", "a"]
+    texts = Texts.of(cells)
+    assert texts == (["b", "a", ""], [0, 1, 0, 2, 1])
+    assert texts.cells() == cells
+    assert Texts.of(["", ""]).cells() == ["", ""]
+    assert Texts.of([]).cells() == []
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "text"),
+    [(7, "site", "row 7, column site: odd"), (7, "", "row 7: odd"), (0, "", "odd")],
+)
+def test_a_note_says_where(row, column, text):
+    """A note reads as one line with its place."""
+    assert str(Note(row=row, column=column, before="", after="", message="odd")) == text

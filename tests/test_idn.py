@@ -1,0 +1,103 @@
+"""International names: Unicode Technical Standard 46, IDNA 2008, and look-alikes."""
+
+from __future__ import annotations
+
+import pytest
+
+from lyncnb.idn import lower_and_map, mixed_scripts, to_a_label
+from lyncnb.text import BadName
+
+PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # Cyrillic but for the last letter
+MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters: it may only look like another name'
+
+
+@pytest.mark.parametrize(
+    ("written", "mapped", "notes"),
+    [
+        ("lync.contoso.com", "lync.contoso.com", ()),
+        ("LYNC.Contoso.com", "lync.contoso.com", ("written in lower case",)),
+        ("FAß.de", "faß.de", ("written in lower case",)),
+        ("ÄÖ.de", "äö.de", ("written in lower case",)),
+        (
+            "１.２.３.４",
+            "1.2.3.4",
+            ("full-width or compatibility characters written plainly",),
+        ),
+        # The three other full stops that mean a dot.
+        (
+            "a。b．c｡d",
+            "a.b.c.d",
+            ("full-width or compatibility characters written plainly",),
+        ),
+        # The Kelvin sign looks like a K and is one.
+        ("\u212aontoso.com", "kontoso.com", ("written in lower case",)),
+        ("a_b.contoso.com", "a_b.contoso.com", ()),
+    ],
+)
+def test_mapping_follows_uts46(written, mapped, notes):
+    """Letter case and compatibility forms are mapped, and it is said."""
+    assert lower_and_map(written) == (mapped, notes)
+
+
+def test_a_character_of_no_name_is_named():
+    """A character that UTS 46 disallows is refused with its Unicode name."""
+    with pytest.raises(BadName, match=r"U\+E000 unnamed character"):
+        lower_and_map("a\ue000.contoso.com")
+
+
+@pytest.mark.parametrize(
+    ("label", "a_label"),
+    [
+        ("分公司", "xn--55q8nz3c"),
+        # The built-in codec makes "fass" of it, which is another domain.
+        ("faß", "xn--fa-hia"),
+        ("xn--fa-hia", "xn--fa-hia"),
+        ("xn--55q8nz3c", "xn--55q8nz3c"),
+        (PAYPAL, "xn--l-7sba6dbr"),
+    ],
+)
+def test_labels_become_a_labels(label, a_label):
+    """A label in Unicode is encoded by IDNA 2008; an A-label stays."""
+    assert to_a_label(label, label) == a_label
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        ("☃", r"U\+2603 SNOWMAN"),
+        ("分_公", r"U\+005F LOW LINE"),
+        ("xn--zz--", "A-label must not end with a hyphen"),
+        ("xn--", "Malformed A-label"),
+        ("分" * 70, "Label too long"),
+    ],
+)
+def test_bad_labels_are_refused(label, reason):
+    """What IDNA 2008 does not allow is refused with the reason."""
+    with pytest.raises(BadName, match=reason) as caught:
+        to_a_label(label, f"{label}.contoso.com")
+    assert caught.value.hint == (
+        "check the spelling, or write its ASCII form (xn--…) as the registrar shows it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "warnings"),
+    [
+        ("contoso", []),
+        (to_a_label("分公司", ""), []),
+        # Chinese, Japanese and Korean text is written with Latin letters among it.
+        (to_a_label("日本語カナabc", ""), []),
+        (to_a_label("한국abc", ""), []),
+        (
+            to_a_label(PAYPAL, ""),
+            [MIXED],
+        ),
+        (
+            to_a_label("α分", ""),
+            ['"α分" mixes Chinese and Greek letters: it may only look like another name'],
+        ),
+    ],
+)
+def test_mixed_scripts_are_told(label, warnings):
+    """Scripts that no language writes together are a warning."""
+    assert [*mixed_scripts(["www", label])] == warnings

@@ -1,0 +1,254 @@
+"""Text to ``DnsName``: what is refused, what is cleaned, what stays."""
+
+from __future__ import annotations
+
+import pickle
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb.names import BadName, DnsName, odd_names, parse_name
+
+LONGEST_LABEL = "a" * 63
+PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # Cyrillic but for the last letter
+MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters: it may only look like another name'
+LONGEST_NAME = ".".join(["a" * 61, "b" * 61, "c" * 61, "d" * 63, "com"])
+
+labels = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True).filter(
+    lambda label: label[2:4] != "--"
+)
+names = st.builds(
+    lambda first, rest, last: ".".join([first, *rest, last]),
+    labels,
+    st.lists(labels, max_size=4),
+    st.sampled_from(["com", "net", "local", "contoso-x"]),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("a..contoso.com", "nothing between two dots", "take out the dot"),
+        (".contoso.com", "nothing between two dots, or before the first", "take out the dot"),
+        ("contoso.com..", "nothing between two dots", "take out the dot"),
+        (".", "nothing between two dots", "take out the dot"),
+        ("", "the name is empty", "write a name, e.g. pool01.contoso.com"),
+        ("\u200b ", "the name is empty", "write a name"),
+        ("*", '"*" is no wildcard', "the asterisk is the whole first label"),
+        ("*.", '"*." is no wildcard', "the asterisk is the whole first label"),
+        ("*.*.contoso.com", "is no wildcard", "stands once"),
+        ("f*.contoso.com", "is no wildcard", "the whole first label"),
+        ("www.*.contoso.com", "is no wildcard", "the whole first label"),
+        ("*.com", "would cover everybody's names below com", "a domain of your own"),
+        ("*.com.tw", "everybody's names below com.tw", "e.g. *.contoso.com"),
+        ("*.github.io", "everybody's names below github.io", "a domain of your own"),
+        ("*.s3.amazonaws.com", "everybody's names below s3.amazonaws.com", "a domain of your own"),
+        # In Unicode as in ASCII.
+        ("*.公司.cn", "everybody's names below xn--55qx5d.cn", "a domain of your own"),
+        ("*.local", "everybody's names below local", "a domain of your own"),
+        ("*.1.2.3.4", "ends in a number", "the host name that DNS has for it"),
+        ("a b.contoso.com", "has white space inside", "several names belong in a column"),
+        ("a\u3000b.contoso.com", "has white space inside", "several names"),
+        ("a" * 64 + ".contoso.com", "a label of 64 characters, at most 63", "shorten"),
+        (LONGEST_NAME + "x", "is 254 characters long, a name has at most 253", "shorten it"),
+        ("1.2.3.4", "is an IP address", "Lync certificates hold names only"),
+        ("１.２.３.４", "is an IP address", "the host name that DNS has for it"),
+        ("1。2。3。4", "is an IP address", "the host name that DNS has for it"),
+        ("1.2.3.4.", "is an IP address", "the host name that DNS has for it"),
+        ("::1", "is an IP address", "the host name"),
+        ("fe80::1%eth0", "is an IP address", "the host name"),
+        ("2001:db8::1", "is an IP address", "the host name"),
+        ("[2001:db8::1]:443", "is an IP address", "the host name"),
+        ("1.2.3.4:443", "is an IP address", "the host name"),
+        ("10.0.0.0/8", "is an IP address", "the host name"),
+        ("a.123", "ends in a number, which only an IP address does", "the host name that DNS"),
+        ("256.1.1.1", "ends in a number", "the host name that DNS"),
+        ("a\0.contoso.com", "control character U+0000", "type it again"),
+        ("a\n.contoso.com", "control character U+000A", "type it again"),
+        ("contoso.com\n", "control character U+000A", "type it again"),
+        ("http://meet.contoso.com/x", "is a URL", "write only the host, e.g. meet.contoso.com"),
+        ("sip://contoso.com", "is a URL", "write only the host, e.g. contoso.com"),
+        ("meet.contoso.com:443", "holds a port", "write only meet.contoso.com"),
+        ("meet.contoso.com/Meet", "holds a path", "write only the host name"),
+        ("CONTOSO\\fe01", "holds a path", "write only the host name"),
+        ("kim@contoso.com", "is an e-mail or SIP address", "follows the @, e.g. contoso.com"),
+        ("sip:kim@contoso.com", "is an e-mail or SIP address", "e.g. contoso.com"),
+        ("xn--zz--.com", "no valid international name", "write its ASCII form"),
+        ("☃.net", "U+2603 SNOWMAN", "check the spelling"),
+        ("ab--cd.com", "hyphens in third and fourth place", "check the spelling"),
+        ("-a.contoso.com", "begins or ends with a hyphen", "a letter or digit at either end"),
+        ("a-.contoso.com", "begins or ends with a hyphen", "a letter or digit at either end"),
+        ("a%b.contoso.com", 'holds the character "%"', "use letters, digits and hyphens"),
+        ("a,b.contoso.com", 'holds the character ","', "use letters, digits and hyphens"),
+        ("{pool}.contoso.com", 'holds the character "{"', "use letters, digits and hyphens"),
+        ("pool01", "is not a fully qualified domain name", "e.g. pool01.contoso.com"),
+        ("a" * 300, '"' + "a" * 60 + "…(300 characters)", "shorten"),
+    ],
+)
+def test_what_cannot_be_a_name_is_refused(text, message, hint):
+    """Text that cannot be a name is refused, with the value and with what to do."""
+    with pytest.raises(BadName, match=re.escape(message)) as caught:
+        parse_name(text, allow_wildcard=True)
+    assert hint in caught.value.hint
+    assert "\n" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "notes"),
+    [
+        ("lync.contoso.com", "lync.contoso.com", ()),
+        ("LYNC.Contoso.com", "lync.contoso.com", ("written in lower case",)),
+        ("lync.contoso.com.", "lync.contoso.com", ("trailing dot removed",)),
+        (" lync.contoso.com\u00a0", "lync.contoso.com", ("white space around it removed",)),
+        ("lync\u200b.contoso.com", "lync.contoso.com", ("invisible character U+200B removed",)),
+        (
+            "ＬＹＮＣ．contoso。com",
+            "lync.contoso.com",
+            ("full-width or compatibility characters written plainly",),
+        ),
+        (
+            "分公司.contoso.com",
+            "xn--55q8nz3c.contoso.com",
+            ("international name written as xn--55q8nz3c.contoso.com",),
+        ),
+        ("faß.de", "xn--fa-hia.de", ("international name written as xn--fa-hia.de",)),
+        (
+            "*.分公司.com.tw",
+            "*.xn--55q8nz3c.com.tw",
+            ("international name written as *.xn--55q8nz3c.com.tw",),
+        ),
+        (
+            f"{PAYPAL}.com",
+            "xn--l-7sba6dbr.com",
+            (
+                "international name written as xn--l-7sba6dbr.com",
+                MIXED,
+            ),
+        ),
+        # Legal somewhere, so it is kept; the checks judge it.
+        ("a_b.contoso.com", "a_b.contoso.com", ()),
+        ("_sip._tls.contoso.com", "_sip._tls.contoso.com", ()),
+        ("fe01.contoso.local", "fe01.contoso.local", ()),
+        ("xn--fa-hia.de", "xn--fa-hia.de", ()),
+        ("*.contoso.local", "*.contoso.local", ()),
+        ("1.contoso.com", "1.contoso.com", ()),
+        ("3com.contoso.com", "3com.contoso.com", ()),
+        (f"{LONGEST_LABEL}.com", f"{LONGEST_LABEL}.com", ()),
+        (LONGEST_NAME, LONGEST_NAME, ()),
+    ],
+)
+def test_clean_ups_are_made_and_told(text, name, notes):
+    """What is harmless is cleaned and said; what is legal somewhere stays."""
+    assert parse_name(text, allow_wildcard=True) == (name, notes)
+    assert type(parse_name(text, allow_wildcard=True)[0]) is DnsName
+
+
+def test_a_wildcard_stands_only_where_it_may():
+    """A wildcard is refused unless the caller allows one."""
+    with pytest.raises(BadName, match="a wildcard cannot stand here") as caught:
+        DnsName.parse("*.contoso.com")
+    assert "a choice of the plan" in caught.value.hint
+    assert DnsName.parse("*.contoso.com", allow_wildcard=True).is_wildcard
+
+
+def test_a_single_label_stands_only_where_it_may():
+    """A name without a dot is refused unless the caller allows one."""
+    assert DnsName.parse("POOL01", allow_single_label=True) == "pool01"
+    with pytest.raises(BadName, match="ends in a number"):
+        DnsName.parse("4711", allow_single_label=True)
+
+
+@given(names, st.randoms(use_true_random=False))
+def test_letter_case_makes_no_other_name(name, random):
+    """A name in any letter case is the same name."""
+    mixed = "".join(random.choice((c.upper(), c)) for c in name)
+    assert DnsName.parse(mixed) == DnsName.parse(name) == name
+
+
+@given(st.one_of(names, st.text(max_size=80)))
+def test_a_name_read_is_a_name(text):
+    """Whatever is accepted is ASCII, short enough, and reads as itself without a clean-up."""
+    try:
+        name, _ = parse_name(text, allow_wildcard=True, allow_single_label=True)
+    except BadName:
+        return
+    assert name.isascii()
+    assert len(name) <= 253
+    assert all(1 <= len(label) <= 63 for label in name.split("."))
+    again, notes = parse_name(name, allow_wildcard=True, allow_single_label=True)
+    assert again == name
+    assert [note for note in notes if "mixes" not in note] == []
+
+
+@given(st.lists(st.one_of(names, names.map(str.upper), st.text(max_size=20)), max_size=30))
+def test_the_fast_scan_finds_every_odd_text(texts):
+    """A text that the scan passes is a name as it stands; the order of the others is kept."""
+    odd = odd_names(texts)
+    assert odd == [text for text in texts if text in odd]
+    assert [parse_name(t) for t in texts if t not in odd] == [
+        (t, ()) for t in texts if t not in odd
+    ]
+
+
+def test_the_fast_scan_passes_ordinary_names():
+    """Names as deployments have them need no closer look, long ones and others do."""
+    assert odd_names(["fe01.contoso.net", "lync-web.contoso.com", "1.contoso.com"]) == []
+    assert odd_names(["fe01.contoso.net", LONGEST_NAME, "FE.contoso.com", "a.contoso.com\n"]) == [
+        LONGEST_NAME,
+        "FE.contoso.com",
+        "a.contoso.com\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "idn", "underscore", "internal", "registrable", "suffix"),
+    [
+        ("meet.contoso.com", False, False, False, "contoso.com", False),
+        ("contoso.com", False, False, False, "contoso.com", False),
+        ("a.b.contoso.com.tw", False, False, False, "contoso.com.tw", False),
+        ("*.contoso.com", False, False, False, "contoso.com", False),
+        ("com.tw", False, False, False, None, True),
+        ("xn--55qx5d.cn", True, False, False, None, True),
+        ("www.xn--55q8nz3c.tw", True, False, False, "xn--55q8nz3c.tw", False),
+        ("a_b.contoso.local", False, True, True, None, False),
+        ("contoso.corp", False, False, True, None, False),
+        ("pool01", False, False, True, None, False),
+    ],
+)
+def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, suffix):
+    """A name tells international, underscored and internal names from others."""
+    read = DnsName.parse(name, allow_wildcard=True, allow_single_label=True)
+    assert read.is_idn is idn
+    assert read.has_underscore is underscore
+    assert read.is_internal is internal
+    assert read.registrable == registrable
+    assert read.is_public_suffix is suffix
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "covered"),
+    [
+        ("*.contoso.com", "meet.contoso.com", True),
+        ("*.contoso.com", "a.b.contoso.com", False),
+        ("*.contoso.com", "contoso.com", False),
+        ("*.contoso.com", "meet.fabrikam.com", False),
+        ("*.contoso.com", "*.contoso.com", True),
+        ("meet.contoso.com", "meet.contoso.com", True),
+        ("meet.contoso.com", "dialin.contoso.com", False),
+    ],
+)
+def test_a_wildcard_covers_one_label(pattern, name, covered):
+    """A wildcard stands for exactly one label (RFC 6125 section 6.4.3)."""
+    assert DnsName.parse(pattern, allow_wildcard=True).covers(name) is covered
+
+
+def test_a_name_is_text():
+    """A name compares, sorts, pickles and formats as the text that it is."""
+    name = DnsName.parse("fe01.contoso.net")
+    assert name == "fe01.contoso.net"
+    assert name.parent == "contoso.net"
+    assert name.parent.parent.parent == ""
+    assert pickle.loads(pickle.dumps(name)) == name
+    assert f"{name}" == "fe01.contoso.net"

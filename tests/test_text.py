@@ -1,0 +1,84 @@
+"""Text as people type and paste it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb.text import BadName, clean_text, is_invisible, shown
+
+
+@pytest.mark.parametrize(
+    ("written", "clean", "notes"),
+    [
+        ("Taipei", "Taipei", ()),
+        ("台北", "台北", ()),
+        ("", "", ()),
+        (" Taipei ", "Taipei", ("white space around it removed",)),
+        # As Word and Chinese input methods leave them: no-break and ideographic space.
+        ("\u00a0Taipei\u3000", "Taipei", ("white space around it removed",)),
+        ("\tTaipei", "Taipei", ("white space around it removed",)),
+        ("\ufeffTaipei", "Taipei", ("invisible character U+FEFF removed",)),
+        ("Tai\u200bpei\u200b", "Taipei", ("invisible character U+200B removed",)),
+        ("Tai\u00adpei", "Taipei", ("invisible character U+00AD removed",)),
+        # A letter by its category, but a filler that nobody sees.
+        ("Taipei\u3164", "Taipei", ("invisible character U+3164 removed",)),
+        ("Taipei\ufe0f", "Taipei", ("invisible character U+FE0F removed",)),
+        ("\u202eiepiaT", "iepiaT", ("invisible character U+202E removed",)),
+        (
+            "\u200b \u200eTaipei",
+            "Taipei",
+            ("invisible character U+200B, U+200E removed", "white space around it removed"),
+        ),
+        # In Persian the joiner is part of the word.
+        (
+            "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc",
+            "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc",
+            (),
+        ),
+        ("Tai\u200cpei", "Taipei", ("invisible character U+200C removed",)),
+    ],
+)
+def test_clean_text_drops_what_cannot_be_seen(written, clean, notes):
+    """Invisible characters and surrounding white space go, and it is said."""
+    assert clean_text(written) == (clean, notes)
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\x07", "\x7f", "\x85", "\ud800"])
+def test_control_characters_are_refused(character):
+    """A control character is no typing error, so it is refused with its number."""
+    with pytest.raises(BadName, match=f"control character U\\+{ord(character):04X}") as caught:
+        clean_text(f"Tai{character}pei")
+    assert caught.value.hint == "type it again instead of pasting it"
+
+
+@given(st.text())
+def test_clean_text_is_clean(text):
+    """What comes out once stays as it is."""
+    try:
+        clean, _ = clean_text(text)
+    except BadName:
+        return
+    assert clean_text(clean) == (clean, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("pool01", '"pool01"'),
+        ("a\nb\0", '"a<U+000A>b<U+0000>"'),
+        ("lync\u200b", '"lync<U+200B>"'),
+        ("台北", '"台北"'),
+        ("x" * 80, f'"{"x" * 80}"'),
+        ("x" * 300, f'"{"x" * 60}…(300 characters)"'),
+    ],
+)
+def test_shown_hides_nothing(text, quoted):
+    """A message shows a text with everything that cannot be seen, and not without end."""
+    assert shown(text) == quoted
+
+
+def test_is_invisible_knows_letters_from_fillers():
+    """A letter is visible, a zero width space and a Hangul filler are not."""
+    assert [is_invisible(c) for c in "a中\u200b\u3164"] == [False, False, True, True]
