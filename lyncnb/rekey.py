@@ -197,7 +197,7 @@ def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) 
             raise error from None
     if target.expected and keys.spki_sha256(content) != target.expected:
         raise BundleError(
-            "is not the key that its record names",
+            f"{target.path} is not the key that its record names",
             hint="restore it from a backup, or renew the request",
         )
     return is_old

@@ -16,6 +16,7 @@ from pathlib import Path
 import folder_kit as kit
 
 from lyncnb.errors import LyncnbError
+from lyncnb.fields import KeyParameters
 from lyncnb.rekey import rekey
 
 
@@ -29,7 +30,8 @@ def do(job: dict) -> None:
         rekey(folder, job["old"], job["new"], lock_seconds=30)
         result = {}
     else:
-        plan = kit.numbered(job["count"])
+        key = KeyParameters() if job.get("key") == "RSA" else kit.P256
+        plan = kit.numbered(job["count"], key=key)
         for index, names in job.get("extra", {}).items():
             plan = kit.with_extra(plan, int(index), *names)
         asked = {name: job[name] for name in ("renew", "reason", "passphrase") if name in job}

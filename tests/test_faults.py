@@ -1,0 +1,382 @@
+"""Interrupted and broken runs: the next one completes, and no CSR ever seen lost its key.
+
+Power loss itself was not tried: a killed process leaves what it wrote in the system's memory. What
+a power cut may undo is bounded by the order of system calls, which is traced here.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from failing import KINDS, failing
+from folder_kit import (
+    P256,
+    PASSPHRASE,
+    assert_complete,
+    assert_private,
+    certificate,
+    numbered,
+    plan_of,
+    public_keys_of_keys,
+    public_keys_of_requests,
+    quick_cipher,  # noqa: F401
+    with_extra,
+    write,
+)
+from folder_writer import Writers
+
+from lyncnb import keys
+from lyncnb.errors import BundleError
+from lyncnb.fields import KeyParameters
+from lyncnb.manifest import read_manifest
+from lyncnb.rekey import rekey
+
+pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
+
+NEW = "wrong mule capacitor"
+KILLS = int(os.environ.get("LYNCNB_KILLS", "200" if os.environ.get("CI") == "true" else "60"))
+ESSENTIAL = ("write", "fsync", "link", "rename", "replace")
+ERRORS = {
+    "ENOSPC": errno.ENOSPC,
+    "EIO": errno.EIO,
+    "EACCES": errno.EACCES,
+    "Ctrl-C": None,
+}
+
+
+def error_of(name):
+    """Make the error of a call: of the system, or the planner's Ctrl-C."""
+    number = ERRORS[name]
+    if number is None:
+        return lambda call: KeyboardInterrupt(call)
+    return lambda call: OSError(number, os.strerror(number))
+
+
+# --- each single call fails -------------------------------------------------------------------
+
+
+def first_run(folder):
+    """Write three requests into a new folder, synced together as ECDSA pairs are."""
+    return write(THREE, folder)
+
+
+def single_run(folder):
+    """Write two requests one by one from threads, as RSA pairs are."""
+    return write(RSA, folder)
+
+
+def changed_run(folder):
+    """Renew one of three requests and retire another."""
+    return write(CHANGED, folder)
+
+
+def changed_passphrase(folder):
+    """Put three keys and an archived one under another passphrase."""
+    return rekey(folder, PASSPHRASE, NEW)
+
+
+THREE = numbered(3)
+CHANGED = plan_of(
+    with_extra(THREE, 0, "sip.contoso.com").certificates[0], *THREE.certificates[1:2],
+    certificate(7),
+)  # fmt: skip
+
+
+def prepare_nothing(folder):
+    """Leave the folder unmade."""
+
+
+def prepare_written(folder):
+    """Write the folder that is changed later."""
+    write(THREE, folder)
+
+
+def prepare_archived(folder):
+    """Write a folder with a superseded generation."""
+    write(THREE, folder)
+    write(THREE, folder, renew=[THREE.certificates[0].id], reason="x")
+
+
+RSA = numbered(2, key=KeyParameters())
+CASES = {
+    "first run": (prepare_nothing, first_run, THREE),
+    "RSA run": (prepare_nothing, single_run, RSA),
+    "changed run": (prepare_written, changed_run, CHANGED),
+    "rekey": (prepare_archived, changed_passphrase, THREE),
+}
+
+
+@pytest.fixture(scope="module")
+def _quick_rsa():
+    """Take RSA keys that were made before: making one costs more than all the rest."""
+    real = keys.generate_key
+    made = itertools.cycle([real(KeyParameters()) for _ in range(12)])
+
+    def generate(parameters):
+        return next(made) if parameters == KeyParameters() else real(parameters)
+
+    keys.generate_key = generate
+    yield
+    keys.generate_key = real
+
+
+@pytest.mark.usefixtures("_quick_rsa")
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("case", CASES)
+def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
+    """Whatever call fails, a plain message comes, nothing is lost, and the next run completes."""
+    prepare, run, plan = CASES[case]
+    prepare(tmp_path / "original")
+    # The disk's errors at what the promise hangs on; a worn disk and Ctrl-C at every call.
+    kinds = KINDS if error in ("EIO", "Ctrl-C") else ESSENTIAL
+    with failing(None, error_of(error), kinds) as counted:
+        shutil_copy(tmp_path / "original", tmp_path / "counted")
+        run(tmp_path / "counted")
+    told = Counter()
+    for number in range(counted.count):
+        folder = tmp_path / str(number)
+        shutil_copy(tmp_path / "original", folder)
+        seen = public_keys_of_requests(folder)
+        with failing(number, error_of(error), kinds) as calls:
+            try:
+                run(folder)
+                told["went on"] += 1
+            except BundleError as problem:
+                told["told" if "hint:" in str(problem) else "told without a hint"] += 1
+            except KeyboardInterrupt:
+                told["interrupted"] += 1
+        # Threads that sync together make the order of calls vary by a few.
+        assert calls.failed or number > counted.count - 12
+        seen |= public_keys_of_requests(folder)
+        assert seen <= public_keys_of_keys(folder, PASSPHRASE, NEW), calls.failed
+        assert_private(folder)
+        complete(folder, case, plan, seen)
+        shutil.rmtree(folder, ignore_errors=True)
+    assert not told["told without a hint"]
+    print(f"\n{case}, {error}: {counted.count} calls failed in turn; {dict(told)}", end="")
+    record_property("calls", counted.count)
+
+
+def shutil_copy(source, target):
+    """Copy a folder with its rights, if there is one."""
+    if source.exists():
+        shutil.copytree(source, target)
+
+
+def complete(folder, case, plan, seen):
+    """Do what a planner does next, and check the promise."""
+    passphrase = PASSPHRASE
+    if case == "rekey":
+        passphrase = NEW
+        if read_manifest(folder).rekeying or PASSPHRASE == passphrase_of(folder):
+            rekey(folder, PASSPHRASE, NEW)
+        rekey(folder, NEW, PASSPHRASE)
+        passphrase = PASSPHRASE
+    write(plan, folder, passphrase=passphrase)
+    assert_complete(folder, plan, seen)
+    kept = write(plan, folder, passphrase=passphrase).counts()
+    assert kept == {"kept": len(plan.certificates)}
+
+
+def passphrase_of(folder):
+    """Tell which passphrase all keys of a folder are under."""
+    try:
+        public_keys_of_keys(folder, NEW)
+    except BundleError:
+        return PASSPHRASE
+    return NEW
+
+
+# --- killed at any moment ---------------------------------------------------------------------
+
+
+def test_killed_at_random_moments(tmp_path, record_property):
+    """SIGKILL anywhere in runs over 1 to 200 requests loses nothing and leaves nothing open."""
+    chance, told = random.Random(20261124), Counter()
+    with Writers() as writers:
+        slow = _duration(writers, tmp_path / "slow", 200)
+        quick = _duration(writers, tmp_path / "quick", 1)
+        for number in range(KILLS):
+            folder = tmp_path / str(number)
+            if number % 8 == 7:  # RSA pairs are written one by one, from threads
+                count = chance.randint(1, 4)
+                seconds, key = quick + 0.05 * count, "RSA"
+            else:
+                count = round(math.exp(chance.uniform(0, math.log(200))))
+                seconds, key = quick + (slow - quick) * count / 200, "ECDSA"
+            told += _kill_one(writers, folder, count, seconds, chance, key)
+            shutil.rmtree(folder)
+    print(f"\n{KILLS} kills: {dict(told)}", end="")
+    record_property("kills", dict(told))
+    assert told["killed"] > KILLS / 2
+
+
+def _duration(writers, folder, count):
+    start = time.monotonic()
+    assert writers.wait(writers.start(folder=folder, count=count)) == 0
+    return time.monotonic() - start
+
+
+def _kill_one(writers, folder, count, seconds, chance, key):
+    told, seen = Counter(), set()
+    parameters = KeyParameters() if key == "RSA" else P256
+    # A third of the runs change an existing folder, one in six is killed twice.
+    extra = {}
+    if chance.random() < 1 / 3:
+        write(numbered(count, key=parameters), folder)
+        seen = public_keys_of_requests(folder)
+        extra = {str(index): ["sip.contoso.com"] for index in range(0, count, 2)}
+    for _ in range(1 + (chance.random() < 1 / 6)):
+        pid = writers.start(folder=folder, count=count, extra=extra, key=key)
+        time.sleep(chance.uniform(0, seconds))
+        os.kill(pid, signal.SIGKILL)
+        status = writers.wait(pid)
+        assert status in (0, -signal.SIGKILL)
+        told["killed" if status else "finished before"] += 1
+        if folder.exists():
+            seen |= public_keys_of_requests(folder)
+            assert seen <= public_keys_of_keys(folder)
+            assert_private(folder)
+    plan = numbered(count, key=parameters)
+    for index, names in extra.items():
+        plan = with_extra(plan, int(index), *names)
+    told.update(write(plan, folder).counts())
+    assert_complete(folder, plan, seen)
+    assert write(plan, folder).counts() == {"kept": count}
+    return told
+
+
+def test_a_killed_change_of_passphrase_is_completed(tmp_path):
+    """SIGKILL anywhere in rekey leaves every key openable, and the same call completes."""
+    chance, told, plan = random.Random(7), Counter(), numbered(30)
+    write(plan, tmp_path / "r")
+    before = public_keys_of_keys(tmp_path / "r")
+    with Writers() as writers:
+        job = {"do": "rekey", "old": PASSPHRASE, "new": NEW}
+        shutil.copytree(tmp_path / "r", tmp_path / "measured")
+        start = time.monotonic()
+        assert writers.wait(writers.start(folder=tmp_path / "measured", **job)) == 0
+        seconds = time.monotonic() - start
+        for number in range(KILLS // 5):
+            folder = tmp_path / str(number)
+            shutil.copytree(tmp_path / "r", folder)
+            pid = writers.start(folder=folder, **job)
+            time.sleep(chance.uniform(0, seconds))
+            os.kill(pid, signal.SIGKILL)
+            told["killed" if writers.wait(pid) else "finished before"] += 1
+            assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before
+            assert_private(folder)
+            if passphrase_of(folder) == PASSPHRASE or read_manifest(folder).rekeying:
+                rekey(folder, PASSPHRASE, NEW)
+            assert public_keys_of_keys(folder, NEW) == before
+            assert write(plan, folder, passphrase=NEW).counts() == {"kept": 30}
+    print(f"\nrekey: {dict(told)}", end="")
+
+
+# --- the order of system calls ----------------------------------------------------------------
+
+_CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+)")
+_PATH = re.compile(r'"([^"]+)"|\d+<([^>]+)>')
+
+
+def traced(folder, plan_code, trace):
+    """Write a folder under strace; return (call, paths) in the order in which calls ended."""
+    program = (
+        "import sys; import folder_kit as kit; kit.lower_rounds(); from pathlib import Path; "
+        f"kit.write({plan_code}, Path(sys.argv[1]))"
+    )
+    calls = "trace=openat,write,fsync,link,linkat,rename,renameat,renameat2,unlink,unlinkat"
+    here = Path(__file__).resolve().parent
+    subprocess.run(
+        ["strace", "-f", "-y", "-s", "4096", "-e", calls, "-o", trace,
+         sys.executable, "-c", program, folder],
+        check=True, env={**os.environ, "PYTHONPATH": f"{here.parent}{os.pathsep}{here}"},
+    )  # fmt: skip
+    found, unfinished = [], {}
+    for line in trace.read_text("utf-8", "replace").splitlines():
+        thread, _, rest = line.partition(" ")
+        if rest.rstrip().endswith("<unfinished ...>"):
+            unfinished[thread] = rest.rstrip()[: -len(" <unfinished ...>")]
+            continue
+        if (resumed := re.match(r" *<\.\.\. \w+ resumed>(.*)", rest)) is not None:
+            line = f"{thread} {unfinished.pop(thread)}{resumed[1]}"
+        call = _CALL.match(line)
+        if call and int(call["result"]) >= 0 and str(folder) in line:
+            paths = [one or two for one, two in _PATH.findall(call["arguments"])]
+            found.append((call["name"], [p for p in paths if str(folder) in p]))
+    return found
+
+
+def position(calls, names, *paths):
+    """Find the first call of a kind on these paths."""
+    for index, (name, found) in enumerate(calls):
+        if name in names and found[: len(paths)] == list(paths):
+            return index
+    raise AssertionError(f"no {names} of {paths}")
+
+
+@pytest.mark.skipif(
+    shutil.which("strace") is None and os.environ.get("CI") != "true",
+    reason="strace is not installed",
+)
+@pytest.mark.parametrize(
+    "plan_code",
+    ["kit.numbered(3)", "kit.numbered(3, key=kit.KeyParameters())"],
+    ids=["ECDSA", "RSA"],
+)
+def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
+    """Announced, key written, synced, named, folder synced; only then the CSR; then recorded."""
+    folder = tmp_path / "r"
+    calls = traced(folder, plan_code, tmp_path / "trace")
+    named = {found[1]: index for index, (name, found) in enumerate(calls) if name == "link"}
+    manifests = [
+        index
+        for index, (name, found) in enumerate(calls)
+        if name.startswith("rename") and found[1] == str(folder / "manifest.json")
+    ]
+    assert len(manifests) == 2
+    for item in numbered(3).certificates:
+        key, request = folder / "keys" / f"{item.id}.key", folder / "csr" / f"{item.id}.csr"
+        for path in (key, request):
+            temp = calls[named[str(path)]][1][0]
+            opened = position(calls, ("openat",), temp)
+            written = position(calls, ("write",), temp)
+            synced = position(calls, ("fsync",), temp)
+            assert opened < written < synced < named[str(path)]
+        folder_synced = next(
+            index
+            for index in range(named[str(key)], len(calls))
+            if calls[index] == ("fsync", [str(folder / "keys")])
+        )
+        assert manifests[0] < named[str(key)] < folder_synced < named[str(request)]
+        assert named[str(request)] < manifests[1]
+        recorded = [
+            index
+            for index in range(named[str(request)], manifests[1])
+            if calls[index] == ("fsync", [str(folder / "csr")])
+        ]
+        assert recorded, "the CSR's name is not on the disk when it is recorded"
+    for index in manifests:
+        temp = calls[index][1][0]
+        assert position(calls, ("fsync",), temp) < index
+        assert ("fsync", [str(folder)]) in calls[index:]
+    # No file is ever opened for writing under its own name: O_EXCL on a temporary one.
+    text = (tmp_path / "trace").read_text("utf-8", "replace")
+    for line in text.splitlines():
+        if "openat(" in line and "O_CREAT" in line and f"{folder}/" in line and ".lock" not in line:
+            assert "O_EXCL" in line, line
+            assert "O_NOFOLLOW" in line, line
+            assert "/.tmp-lyncnb-" in line, line
