@@ -30,6 +30,7 @@ _MODULES = {
     "Secret": "passphrase",
     "ask_passphrase": "passphrase",
     "check_plan": "checks",
+    "deployment_steps": "deploy",
     "folder_status": "folder",
     "load_rules": "rules",
     "match_certificates": "issued",
