@@ -331,7 +331,7 @@ def test_request_folder_that_cannot_be_used(shell):
     assert list((shell.folder / "open").iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["status", "rekey", "purge", "receive", "pfx"])
+@pytest.mark.parametrize("command", ["status", "rekey", "purge", "receive", "pfx", "steps"])
 def test_no_request_folder(shell, command):
     """A folder that is none of ours, or is not there, is refused with 3 by every command."""
     (shell.folder / "other").mkdir()

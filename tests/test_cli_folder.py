@@ -326,6 +326,23 @@ def test_pfx_without_certificates(shell, written, passphrase):
     assert ended.out.count("no certificate came back yet") == 3
 
 
+def test_steps(shell, answered, passphrase):
+    """The procedure is written once everything is packaged; before that the status is 1."""
+    ended = shell("steps", "requests")
+    assert ended.status == 1
+    assert ended.out.count("not packaged: ") == 3
+    assert shell("receive", "requests", "back").status == 0
+    assert shell("pfx", "requests", "--passphrase-file", passphrase).status == 0
+    ended = shell("steps", "requests", "--json")
+    document = json.loads(ended.out)
+    assert (ended.status, document["missing"]) == (0, [])
+    assert document["servers"] == ["fe01.contoso.net", "fe02.contoso.net"]
+    assert all(Path(name).is_file() for name in document["files"])
+    assert shell("steps", "requests", "-o", "list.html").out.endswith("written: list.html\n")
+    assert shell("steps", "requests", "-o", "list.docx").status == 1
+    assert shell("steps", "requests", "--effective", "tomorrow").status == 2
+
+
 def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
     """One package's password is shown on a terminal and taken away again; a pipe gets none."""
     assert shell("receive", "requests", "back").status == 0

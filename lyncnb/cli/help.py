@@ -38,6 +38,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("handover", "pack what goes to a CA; no key"),
             ("receive", "match returned files to requests, compare with the plan"),
             ("pfx", "package returned certificates with their keys for the servers"),
+            ("steps", "write the changed deployment procedure: checklist and scripts"),
             ("rekey", "put the folder under another passphrase"),
             ("purge", "remove what is expired, superseded or deployed; asks first"),
         ),

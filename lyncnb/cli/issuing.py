@@ -1,10 +1,11 @@
-"""The commands between request and server: handover, receive, pfx."""
+"""The commands between request and server: handover, receive, pfx, steps."""
 
 from __future__ import annotations
 
 import glob
 import os
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,8 @@ from .output import note, progress_bar, terminal_width, write, write_json
 
 if TYPE_CHECKING:
     from ..passphrase import Secret
+
+_LINES_SHOWN = 200
 
 
 @click.command("handover")
@@ -158,4 +161,46 @@ def _once(password: str) -> None:
     sys.stdout.write("\x1b[2A\x1b[J")  # two lines up, clear what follows
 
 
-COMMANDS = (handover_command, receive_command, pfx_command)
+@click.command("steps")
+@click.argument("folder", metavar="FOLDER")
+@click.option("-o", "output", metavar="FILE", help="Only the checklist, as .md or .html.")
+@click.option(
+    "--effective", type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]), metavar="TIME",
+    help="When rolled-over certificates take effect on the servers, e.g. 2026-12-01T08:00.",
+)  # fmt: skip
+@json_option
+def steps_command(
+    folder: str, output: str | None, effective: datetime | None, as_json: bool
+) -> int:
+    """Write the changed deployment procedure: import and assign, server by server.
+
+    A checklist and a script for each server go to steps/ in FOLDER. No script was tried on
+    Windows; read it before you run it.
+
+    Exit status: 0; 1 if a certificate is not packaged yet; 3 if the folder needs attention.
+    """
+    from ..bundle import open_requests
+    from ..deploy import deployment_steps
+    from ..issued import match_certificates
+    from ..steps_files import write_steps
+
+    steps = deployment_steps(match_certificates(open_requests(folder)), effective=effective)
+    written = write_steps(steps, folder, output=output)
+    if as_json:
+        write_json(
+            {
+                "format": "lyncnb-steps/1",
+                "files": [str(path) for path in written],
+                "servers": [server.server for server in steps.servers],
+                "missing": [{"id": request, "why": why} for request, why in steps.missing],
+            }
+        )
+        return steps.exit_status
+    for request, why in steps.missing[:_LINES_SHOWN]:
+        write(f"not packaged: {request}: {why}")
+    write(steps.summary())
+    write(f"written: {written[0]}" + (f" and {len(written) - 1:,} more" if written[1:] else ""))
+    return steps.exit_status
+
+
+COMMANDS = (handover_command, receive_command, pfx_command, steps_command)

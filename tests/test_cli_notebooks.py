@@ -1,0 +1,128 @@
+"""Tests of lyncnb.cli: the commands about notebooks."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from shell_kit import PASSPHRASE, make_shell, process_environment
+
+shell = pytest.fixture(make_shell)
+
+
+def _notebook(*cells: str, **outputs: str) -> str:
+    return json.dumps(
+        {
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "id": f"c{number}",
+                    "metadata": {},
+                    "execution_count": None,
+                    "outputs": [],
+                    "source": source,
+                }
+                for number, source in enumerate(cells)
+            ],
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+    )
+
+
+@pytest.mark.kernel
+def test_run_leaves_the_executed_copy_and_a_page(shell):
+    """The command run executes a notebook, with the passphrase for the cell that asks."""
+    shell.write("passphrase", PASSPHRASE)
+    before = _notebook(
+        "import getpass, os\nassert 'LYNCNB_PASSPHRASE' not in os.environ",
+        "print(len(getpass.getpass('Passphrase: ')))",
+    )
+    shell.write("small.ipynb", before)
+    ended = shell("run", "small.ipynb", "--passphrase-file", "passphrase")
+    assert ended.status == 0
+    assert ended.out.startswith("2 cells ran\n")
+    assert (shell.folder / "small.ipynb").read_text() == before
+    executed = (shell.folder / "small.executed.ipynb").read_text("utf-8")
+    assert f'"{len(PASSPHRASE)}\\n"' in executed
+    for path in (shell.folder / "small.executed.ipynb", shell.folder / "small.executed.html"):
+        assert PASSPHRASE not in path.read_text("utf-8")
+
+
+@pytest.mark.kernel
+def test_run_of_a_notebook_that_fails(shell):
+    """A failing cell ends with 1 and is named, without a traceback."""
+    shell.write("broken.ipynb", _notebook("1 + 1", "1 / 0"))
+    ended = shell("run", "broken.ipynb")
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith("lyncnb: broken.ipynb cell 2 failed: ZeroDivisionError")
+
+
+def test_clean_and_share(shell):
+    """Clean says whether there was anything to do; share writes a page beside the notebook."""
+    shell.write("n.ipynb", _notebook("1 + 1"))
+    assert shell("clean", "n.ipynb").out == "n.ipynb: nothing to clean\n"
+    assert shell("share", "n.ipynb", "-o", "page.html").out == "written: page.html\n"
+    assert "<html" in (shell.folder / "page.html").read_text("utf-8")
+
+
+def test_share_refuses_what_is_secret(shell):
+    """A notebook that holds a private key is not shared: status 1, and no page."""
+    key = "-----BEGIN " + "PRIVATE KEY-----\\nMIIB\\n-----END PRIVATE " + "KEY-----"
+    shell.write("n.ipynb", _notebook(f"key = '''{key}'''"))
+    for command in ("share", "clean"):
+        ended = shell(command, "n.ipynb")
+        assert (ended.status, ended.out) == (1, "")
+    assert not (shell.folder / "n.html").exists()
+
+
+def _ask(port: str, query: str) -> dict:
+    """Ask the server what its root holds; it prints its address a moment before it listens."""
+    for _ in range(300):
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/api/contents{query}", timeout=30) as answer:
+                return json.load(answer)
+        except URLError as error:
+            if not isinstance(error.reason, ConnectionRefusedError):
+                raise
+        time.sleep(0.1)
+    raise TimeoutError("nothing listens")
+
+
+@pytest.mark.kernel
+def test_lab_lays_out_and_serves_with_a_token(shell):
+    """The command lab lays out the workspace and answers on loopback to its token only."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lyncnb", "lab", "place", "--no-browser"],
+        cwd=shell.folder,
+        env=process_environment({"LYNCNB_PASSPHRASE": PASSPHRASE}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        give_up, found = time.monotonic() + 60, None
+        while not found and time.monotonic() < give_up:
+            found = re.search(
+                r"http://127\.0\.0\.1:(\d+)/\S*\?token=(\w+)", process.stderr.readline()
+            )
+        assert found, "no address with a token was printed"
+        port, token = found.groups()
+        assert len(token) >= 32
+        names = {item["name"] for item in _ask(port, f"?token={token}")["content"]}
+        assert {"data", "notebooks"} <= names
+        with pytest.raises(OSError, match="403"):
+            _ask(port, "")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert (shell.folder / "place" / "notebooks" / "plan.ipynb").is_file()
