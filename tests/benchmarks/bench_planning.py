@@ -1,0 +1,228 @@
+"""How much CPU it takes to read a topology table and to plan it. Run by hand.
+
+    python tests/benchmarks/bench_planning.py whole --rows 100000 --rounds 5
+    python tests/benchmarks/bench_planning.py edit --rows 10000
+
+Figures are CPU seconds of the step alone (without imports), each variant in a process of its own,
+in turn, round by round; what counts is the median of the ratios within a round, since absolute
+times drift with the machine. The yardstick is ``csv.reader`` reading the same file to lists; the
+plain way of planning is ``DataFrame.apply`` with a function that lists the names of one server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+HEADINGS = (
+    "server_fqdn", "role", "pool_fqdn", "site", "sip_domains", "meet_urls", "dialin_url",
+    "admin_url", "web_external_fqdn", "autologon", "access_edge_fqdn", "webconf_edge_fqdn", "notes",
+)  # fmt: skip
+DOMAINS = ("contoso.com",)
+MEET = tuple(f"https://meet.{domain}" for domain in DOMAINS)
+DIALIN, ADMIN = "https://dialin.contoso.com", "https://admin.contoso.com"
+SITES = 20
+# Roles of twenty pools in a row and how many servers each has.
+POOLS = (("FrontEnd", 7),) * 13 + (
+    ("Director", 4), ("Mediation", 6), ("Mediation", 3), ("StandardEdition", 1),
+    ("SBA", 1), ("Edge", 5), ("TrustedApplication", 8),
+)  # fmt: skip
+
+
+def write_table(path: Path, rows: int) -> None:
+    """Write a table of so many servers, some 220 bytes a row."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(HEADINGS)
+        writer.writerows(islice(servers(), rows))
+
+
+def servers():
+    """Yield rows of pool after pool without end."""
+    pool = 0
+    while True:
+        role, size = POOLS[pool % len(POOLS)]
+        zone = f"region{pool % 50}.contoso.com"
+        name = f"pool{pool:05}.{zone}"
+        web = role in ("FrontEnd", "Director", "StandardEdition")
+        edge = role == "Edge"
+        for member in range(size):
+            yield (
+                f"server{pool:05}-{member}.{zone}" if size > 1 else name,
+                role,
+                name,
+                f"Site {pool % SITES:02}",
+                ";".join(DOMAINS),
+                ";".join(MEET),
+                DIALIN,
+                ADMIN,
+                f"web{pool:05}.contoso.com" if web else "",
+                "true" if pool == 0 else "",
+                f"access{pool:05}.contoso.com" if edge else "",
+                f"conf{pool:05}.contoso.com" if edge else "",
+                "rack 12, building 3",
+            )
+        pool += 1
+
+
+# --- What each child process does; it returns CPU seconds by step.
+
+
+def measured(step: Callable[[], object]) -> tuple[float, object]:
+    """Run a step and give its CPU seconds and its result."""
+    before = time.process_time()
+    result = step()
+    return time.process_time() - before, result
+
+
+def yardstick(path: Path) -> dict[str, float]:
+    """Read the file to lists."""
+
+    def read() -> list[list[str]]:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return list(csv.reader(stream))
+
+    return {"csv.reader": measured(read)[0]}
+
+
+def lyncnb(path: Path) -> dict[str, float]:
+    """Read the file to a topology, its names checked, and plan it."""
+    import pyarrow.csv  # noqa: F401  large tables are read with it; imports are not measured
+
+    from lyncnb.derive import plan_certificates
+    from lyncnb.rules import load_rules
+    from lyncnb.topology import read_topology
+
+    small = path.with_name("small.csv")
+    rules = load_rules()
+    plan_certificates(read_topology(small), rules)
+    read, topology = measured(lambda: read_topology(path))
+    plan, made = measured(lambda: plan_certificates(topology, rules))
+    names = sum(len(c.subject_alt_name) for c in made.certificates)
+    return {"read": read, "plan": plan, "certificates": len(made.certificates), "names": names}
+
+
+def apply(path: Path) -> dict[str, float]:
+    """List each server's names with a function applied to the rows of a DataFrame."""
+    import pandas as pd
+
+    frame = pd.read_csv(path, dtype=str, na_filter=False)
+    return {"apply": measured(lambda: frame.apply(names_of_row, axis=1))[0]}
+
+
+def names_of_row(row) -> tuple[str, ...]:
+    """List the names of one server, as a script would: the same rules, nothing shared."""
+    pool = row["pool_fqdn"] or row["server_fqdn"]
+    domains = row["sip_domains"].split(";")
+    role = row["role"]
+    if role in ("FrontEnd", "Director", "StandardEdition"):
+        urls = [*row["meet_urls"].split(";"), row["dialin_url"], row["admin_url"]]
+        hosts = [url.removeprefix("https://").partition("/")[0] for url in urls]
+        sip = [f"sip.{domain}" for domain in domains] if row["autologon"] == "true" else []
+        discover = [
+            f"{label}.{domain}"
+            for label in ("lyncdiscoverinternal", "lyncdiscover")
+            for domain in domains
+        ]
+        names = [pool, row["server_fqdn"], row["web_external_fqdn"], *sip, *hosts, *discover]
+    elif role == "Edge":
+        names = [row["access_edge_fqdn"], row["webconf_edge_fqdn"], *(f"sip.{d}" for d in domains)]
+    elif role == "SBA":
+        names = [row["server_fqdn"], *(f"sip.{domain}" for domain in domains)]
+    else:
+        names = [pool, row["server_fqdn"]]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+CHILDREN = {"yardstick": yardstick, "lyncnb": lyncnb, "apply": apply}
+
+
+def child(name: str, path: Path) -> dict[str, float]:
+    """Run one of CHILDREN in a process of its own."""
+    command = [sys.executable, __file__, "child", name, str(path)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def whole(rows: int, rounds: int, folder: Path) -> None:
+    """Compare reading and planning with the yardstick and with apply."""
+    path = folder / "table.csv"
+    write_table(path, rows)
+    write_table(folder / "small.csv", 40)
+    ratios: dict[str, list[float]] = {}
+    found: dict[str, float] = {}
+    for number in range(rounds):
+        found = child("yardstick", path) | child("lyncnb", path) | child("apply", path)
+        unit = found["csv.reader"]
+        print(
+            f"round {number + 1}: csv.reader {unit:.3f} s, read {found['read']:.3f} s, "
+            f"plan {found['plan']:.3f} s, apply {found['apply']:.2f} s"
+        )
+        for name, ratio in (
+            ("read / csv.reader", found["read"] / unit),
+            ("plan / csv.reader", found["plan"] / unit),
+            ("read + plan / csv.reader", (found["read"] + found["plan"]) / unit),
+            ("apply / plan", found["apply"] / found["plan"]),
+        ):
+            ratios.setdefault(name, []).append(ratio)
+    size = path.stat().st_size / 1e6
+    print(
+        f"{rows:,} rows, {size:.0f} MB, {found['certificates']:,} certificates, "
+        f"{found['names']:,} names"
+    )
+    for name, values in ratios.items():
+        print(f"{name:26} {statistics.median(values):6.2f}")
+
+
+def edit(rows: int, folder: Path) -> None:
+    """Measure one edited cell: the topology and the plan made again."""
+    from lyncnb.derive import plan_certificates, replan
+    from lyncnb.rules import load_rules
+    from lyncnb.topology import read_topology
+
+    path = folder / "table.csv"
+    write_table(path, rows)
+    plan = plan_certificates(read_topology(path), load_rules())
+    topologies, plans = [], []
+    for place in range(0, rows, rows // 40):
+        cells = {place: {"extra_san": f"old{place}.contoso.com"}}
+        seconds, topology = measured(partial(plan.topology.with_cells, cells))
+        topologies.append(seconds)
+        seconds, plan = measured(partial(replan, plan, topology))
+        plans.append(seconds)
+    assert plan.certificates == plan_certificates(plan.topology, load_rules()).certificates
+    print(
+        f"one cell of {rows:,} rows: topology {statistics.median(topologies) * 1e3:.1f} ms, "
+        f"plan {statistics.median(plans) * 1e3:.1f} ms"
+    )
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["whole", "edit", "child"])
+    parser.add_argument("rest", nargs="*")
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    if asked.what == "child":
+        print(json.dumps(CHILDREN[asked.rest[0]](Path(asked.rest[1]))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if asked.what == "whole":
+            whole(asked.rows, asked.rounds, Path(folder))
+        else:
+            edit(asked.rows, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
