@@ -190,6 +190,13 @@ def test_finding_says_what_to_do(shell):
     assert lines[3].startswith("  source: ")
 
 
+def test_finding_of_a_returned_certificate(shell):
+    """Codes of returned certificates are explained as well."""
+    ended = shell("finding", "file-unreadable")
+    assert ended.status == 0
+    assert ended.out.startswith("file-unreadable (error): A returned file cannot be read\n")
+
+
 def test_unknown_finding_lists_near_ones(shell):
     """A misspelt code gets the codes that are like it."""
     ended = shell("finding", "wildcard-in-subject")
@@ -198,6 +205,8 @@ def test_unknown_finding_lists_near_ones(shell):
         'lyncnb: there is no finding "wildcard-in-subject"\n'
         "  hint: did you mean wildcard-in-subject-name"
     )
+    ended = shell("finding", "qqqqqqqq")
+    assert ended.err.endswith("hint: take a code that check or receive shows in brackets\n")
 
 
 def test_options_count_only_when_given(shell, topology):

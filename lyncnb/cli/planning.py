@@ -94,7 +94,7 @@ def explain_command(
     help="Product whose rules are used.",
 )  # fmt: skip
 def finding_command(code: str, product: str) -> int:
-    """Say what a finding means, how grave it is, what to do, and who says so.
+    """Say what a finding of a plan or a returned certificate means, and what to do.
 
     Exit status: 0; 2 if there is no such finding.
     """
@@ -109,17 +109,20 @@ def finding_command(code: str, product: str) -> int:
 def _find_rule(code: str, product: str) -> CheckRule:
     import difflib
 
+    from ..compare import returned_checks
     from ..errors import LyncnbError
     from ..rules import load_rules
 
-    known = load_rules(product).checks
+    known = {**returned_checks(), **load_rules(product).checks}
     wanted = code.strip().lower().replace("_", "-")
     if wanted in known:
         return known[wanted]
     near = difflib.get_close_matches(wanted, known, n=5, cutoff=0.4)
     raise LyncnbError(
         f'there is no finding "{code}"',
-        hint=f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}",
+        hint=f"did you mean {', '.join(near)}?"
+        if near
+        else "take a code that check or receive shows in brackets",
     )
 
 
