@@ -6,6 +6,7 @@ its servers only puts its own name in, by position.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 from operator import attrgetter
 
@@ -19,7 +20,7 @@ from .plan import CertificatePlan, PlannedCertificate
 from .pool_names import Recipe
 from .recipes import PlanContext, plan_context
 from .rules import Rules
-from .topology import Pool, Topology
+from .topology import Computer, Pool, Topology
 
 # Stands for the server's name while a pool's names are worked out; no host name is like it.
 _SERVER = DnsName("\0")
@@ -163,68 +164,88 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
 
 def _issue(recipe: Recipe, pool: Pool, context: PlanContext) -> list[PlannedCertificate]:
     """Make the certificates of one rule: one for each computer, or one for all of them."""
-    rule, options = recipe.rule, context.options
-    names = _PoolNames(recipe, pool)
-    subject = _subject(names.subject, options)
-    common = (  # the first fields of a PlannedCertificate, in its order: the rest is each one's own
-        rule.role,
+    options, computers = context.options, pool.computers
+    common = (
+        recipe.rule.role,
         pool.site,
         pool.fqdn,
-        rule.usages,
+        recipe.rule.usages,
         recipe.extended_key_usage,
         options.key,
         options.hash,
-        _SHARED_BY[rule.issue_per],
-        rule.id,
+        _SHARED_BY[recipe.rule.issue_per],
+        recipe.rule.id,
     )
-    groups = [pool.computers] if rule.issue_per != "computer" else list(zip(pool.computers))
-    asks = any(computer.issuer for computer in pool.computers)
-    issuer, ca = recipe.issuer, recipe.ca
+    if recipe.rule.issue_per != "computer" or len(computers) == 1:
+        issued = [_issue_shared(common, recipe, pool, options)]
+        groups = [computers]
+    else:
+        issued = _issue_each(common, recipe, pool, options)
+        groups = zip(computers)
+    if not any(computer.issuer for computer in computers):
+        return issued
+    return [
+        _as_asked(certificate, recipe, group, options) for certificate, group in zip(issued, groups)
+    ]
+
+
+def _issue_shared(
+    common: tuple, recipe: Recipe, pool: Pool, options: PlanOptions
+) -> PlannedCertificate:
+    """Make the one certificate of all computers of a pool."""
+    server = pool.computers[0].fqdn  # names that mention it are for single servers only
+    return PlannedCertificate(
+        *common,
+        servers=tuple(computer.fqdn for computer in pool.computers),
+        subject=_subject(recipe.common_name(pool, server), options),
+        subject_alt_name=recipe.entries(recipe.names(pool, server), pool, server),
+        issuer=recipe.issuer,
+        ca=recipe.ca,
+        # The package must open on the oldest system, too.
+        target_os=options.target_os or min(computer.target_os for computer in pool.computers),
+    )
+
+
+def _issue_each(
+    common: tuple, recipe: Recipe, pool: Pool, options: PlanOptions
+) -> list[PlannedCertificate]:
+    """Make a certificate for each computer of a pool: its names with a gap for the server's."""
+    names = recipe.names(pool, _SERVER)
+    entries = recipe.entries(names, pool, _SERVER)
+    gap, own = next(((n, e) for n, e in enumerate(entries) if e.name is _SERVER), (None, None))
+    before, after = entries[:gap], entries[gap + 1 :] if own else ()
+    common_name = recipe.common_name(pool, _SERVER)
+    subject = None if common_name is _SERVER else _subject(common_name, options)
     issued = []
-    for computers in groups:
-        if len(computers) == 1:
-            (computer,) = computers
-            servers, oldest = (computer.fqdn,), computer.target_os
+    for computer in pool.computers:
+        server = computer.fqdn
+        if server in names:  # it is also the pool's name, or a web name: the reasons add up
+            san = recipe.entries(recipe.names(pool, server), pool, server)
         else:
-            servers = tuple(computer.fqdn for computer in computers)
-            oldest = min(computer.target_os for computer in computers)
-        if names.subject_is_server:
-            subject = _subject(servers[0], options)
-        if asks:
-            issuer = settle_issuer(rule, computers, options)
-            ca = target_ca(rule, issuer, options)
-        own = (servers, subject, names.of(servers[0]), issuer, ca, options.target_os or oldest)
-        issued.append(PlannedCertificate._make((*common, *own, True)))
+            san = (*before, SanEntry(server, own.reasons), *after) if own else entries
+        issued.append(
+            PlannedCertificate(
+                *common,
+                (server,),
+                subject or _subject(server, options),
+                san,
+                recipe.issuer,
+                recipe.ca,
+                options.target_os or computer.target_os,
+            )
+        )
     return issued
 
 
-class _PoolNames:
-    """The names of one certificate rule for a pool, with a gap where its servers' names go."""
-
-    def __init__(self, recipe: Recipe, pool: Pool):
-        self._recipe = recipe
-        self._pool = pool
-        server = _SERVER if len(pool.computers) > 1 else pool.computers[0].fqdn
-        self.subject = recipe.common_name(pool, server)
-        self.subject_is_server = self.subject is _SERVER
-        if self.subject_is_server:
-            self.subject = pool.computers[0].fqdn
-        self._names = recipe.names(pool, server)
-        self._entries = recipe.entries(self._names, pool, server)
-        self._why: tuple[str, ...] = ()
-        if server is _SERVER and server in self._names:
-            gap = [entry.name for entry in self._entries].index(server)
-            self._before, self._after = self._entries[:gap], self._entries[gap + 1 :]
-            self._why = self._entries[gap].reasons
-
-    def of(self, server: DnsName) -> tuple[SanEntry, ...]:
-        """List the alternative names for one server."""
-        if not self._why:
-            return self._entries
-        if server in self._names:  # it is also the pool's name, or a web name: merge the reasons
-            names = self._recipe.names(self._pool, server)
-            return self._recipe.entries(names, self._pool, server)
-        return (*self._before, SanEntry(server, self._why), *self._after)
+def _as_asked(
+    certificate: PlannedCertificate,
+    recipe: Recipe,
+    computers: Iterable[Computer],
+    options: PlanOptions,
+) -> PlannedCertificate:
+    """Heed what the table asks as issuer."""
+    issuer = settle_issuer(recipe.rule, computers, options)
+    return certificate._replace(issuer=issuer, ca=target_ca(recipe.rule, issuer, options))
 
 
 def _subject(common_name: str, options: PlanOptions) -> DistinguishedName:
