@@ -27,6 +27,7 @@ _MODULES = {
     "LyncnbError": "errors",
     "PlanEditor": "widgets",
     "PlanOptions": "options",
+    "RequestPanel": "widgets",
     "Secret": "passphrase",
     "ask_passphrase": "passphrase",
     "check_plan": "checks",

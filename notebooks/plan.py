@@ -102,7 +102,8 @@ ln.check_plan(ln.plan_certificates(ln.read_topology(rows), rules))
 # Each request gets a new key, written only encrypted under one passphrase (at least 12 characters)
 # that you are asked for now and that is stored nowhere. **Without it nobody can get the keys back.**
 # Running this cell again changes nothing that is there; after a change of the plan it replaces
-# exactly the requests concerned and keeps the old keys in `archive`.
+# exactly the requests concerned and keeps the old keys in `archive`. In JupyterLab,
+# `ln.RequestPanel(plan, request_folder)` does the same with progress and a button to cancel.
 
 # %%
 bundle = ln.write_requests(
@@ -120,8 +121,9 @@ sorted(path.name for path in bundle.folder.iterdir() if not path.name.startswith
 # %% [markdown]
 # ## 7. What comes next
 #
-# 1. Send the files of `csr` to the CA. Keep the whole folder, and the passphrase in another place.
-# 2. When the certificates come back, put them into `returned` inside the folder and go on with
-#    `lyncnb receive` in a terminal: each is compared with its request, name by name.
-# 3. `lyncnb pfx` packs key, certificate and chain for each server, and `lyncnb steps` writes what
-#    to do there: import, then assign.
+# 1. `lyncnb handover requests contoso.zip` packs the requests for the CA: no key, and how to
+#    submit each. Keep the whole folder, and the passphrase in another place.
+# 2. When certificates come back, `lyncnb receive requests FILE …` compares each with its request,
+#    name by name.
+# 3. `lyncnb pfx requests` packs key, certificate and chain for each server, and
+#    `lyncnb steps requests` writes what to do there: import, then assign.

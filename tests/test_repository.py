@@ -211,3 +211,12 @@ def test_readme_names_what_exists():
     """Every ln.NAME of the README is a public name of the package."""
     names = set(re.findall(r"\bln\.(\w+)", README.read_text("utf-8")))
     assert names - set(ln.__all__) == set()
+
+
+def test_readme_lists_every_command():
+    """The table of the README has each command of the program, and no other."""
+    from lyncnb.cli.help import SECTIONS
+
+    commands = {name for _, entries in SECTIONS for name, _ in entries}
+    table = re.search(r"^\| Command .+?\n\n", README.read_text("utf-8"), re.M | re.S)[0]
+    assert commands == set(re.findall(r"`lyncnb (\w+)", table))
