@@ -8,16 +8,16 @@ same bytes, always.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from .checks import Findings
-from .document import plan_document
+from .document import plan_json
 from .errors import PlanError
-from .plan import CertificatePlan, Finding, PlannedCertificate
+from .plan import CertificatePlan, Finding
 from .spreadsheets import Sheet, to_csv, to_xlsx
+from .summary_commands import CommandTable
 from .tables import (
     DataFrame,
     escape_markdown,
@@ -55,11 +55,6 @@ class Request(Protocol):
     files: Mapping[str, str]  # csr, key: relative to the folder
 
 
-class _Command(NamedTuple):
-    import_text: str
-    assign_text: str
-
-
 def summary_rows(
     plan: CertificatePlan,
     findings: Findings | Sequence[Finding],
@@ -84,7 +79,7 @@ def summary_rows(
     warnings = _codes_by_subject(findings)
     files = {request.id: request.files for request in requests or ()}
     sources = {rule.id: rule.source for rule in plan.rules.certificates}
-    commands = _CommandTable(plan)
+    commands = CommandTable(plan.rules.settings)
     for certificate in plan.certificates:
         request_id = certificate.id
         paths = files.get(request_id) or {
@@ -114,40 +109,6 @@ def _codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
     for finding in findings:
         codes.setdefault(finding.about, []).append(f"{finding.severity}: {finding.code}")
     return codes
-
-
-class _CommandTable:
-    """The import and assign commands of ``[[summary.command]]``; the first that fits counts."""
-
-    def __init__(self, plan: CertificatePlan) -> None:
-        summary = plan.rules.settings.get("summary", {})
-        self._entries = tuple(summary.get("command", ()))
-        self._found: dict[tuple[str, tuple[str, ...]], Mapping[str, object]] = {}
-
-    def find(self, certificate: PlannedCertificate) -> _Command:
-        key = (certificate.role, certificate.usages)
-        entry = self._found.get(key)
-        if entry is None:
-            entry = self._found[key] = self._first(certificate)
-        return _Command(
-            _filled(str(entry.get("import", "")), certificate),
-            _filled(str(entry.get("assign", "")), certificate),
-        )
-
-    def _first(self, certificate: PlannedCertificate) -> Mapping[str, object]:
-        for entry in self._entries:
-            roles, usages = entry.get("roles", ()), entry.get("usages", ())
-            if (not roles or certificate.role in roles) and (
-                not usages or set(usages) & set(certificate.usages)
-            ):
-                return entry
-        return {}
-
-
-def _filled(template: str, certificate: PlannedCertificate) -> str:
-    return template.replace("{id}", certificate.id).replace(
-        "{usages}", ",".join(certificate.usages)
-    )
 
 
 def finding_rows(findings: Iterable[Finding]) -> list[tuple[str, ...]]:
@@ -249,39 +210,6 @@ def check_format(suffix: str) -> None:
             f'"{suffix}" is not a format that a plan can be written in',
             hint=f"give the file one of the endings {' '.join(PLAN_SUFFIXES)}",
         )
-
-
-def plan_json(
-    plan: CertificatePlan, findings: Findings | Sequence[Finding], *, certificates: bool = True
-) -> bytes:
-    """Write the plan document as JSON.
-
-    Parameters
-    ----------
-    plan, findings
-        As for :func:`summary_rows`.
-    certificates : bool, optional
-        False leaves the certificates out (``lyncnb check --json``).
-
-    Returns
-    -------
-    bytes
-        UTF-8, one certificate and one finding a line: a diff of two documents then names the
-        certificates concerned, and memory suffices for 100,000 of them.
-    """
-    document = dict(plan_document(plan, findings))
-    if not certificates:
-        document.pop("certificates")
-    encode = json.JSONEncoder(ensure_ascii=False).encode
-    members = []
-    for key, value in document.items():
-        if isinstance(value, list) and value:
-            lines = ",\n".join(map(encode, value))
-            members.append(f"{encode(key)}: [\n{lines}\n]")
-        else:
-            members.append(f"{encode(key)}: {encode(value)}")
-    text = ",\n".join(members)
-    return f"{{\n{text}\n}}\n".encode("utf-8", "replace")
 
 
 def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:

@@ -16,7 +16,7 @@ import pytest
 from lyncnb import summary
 from lyncnb.checks import Findings, check_plan
 from lyncnb.derive import plan_certificates
-from lyncnb.document import plan_document
+from lyncnb.document import plan_document, plan_json
 from lyncnb.errors import PlanError
 from lyncnb.options import PlanOptions
 from lyncnb.plan import Finding
@@ -232,7 +232,7 @@ def test_json_is_the_plan_document(plan, findings):
     """The JSON format is the plan document; check leaves the certificates out."""
     document = plan_document(plan, findings)
     assert json.loads(summary.write_plan_table(plan, findings, ".json")) == document
-    short = json.loads(summary.plan_json(plan, findings, certificates=False))
+    short = json.loads(plan_json(plan, findings, certificates=False))
     assert "certificates" not in short
     assert short["findings"] == document["findings"]
 

@@ -32,7 +32,8 @@ def plan_command(
 
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
-    from ..summary import check_format, plan_json, totals, write_plan_table
+    from ..document import plan_json
+    from ..summary import check_format, totals, write_plan_table
 
     if output:
         check_format(Path(output).suffix.lower())
@@ -61,7 +62,8 @@ def check_command(
 
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
-    from ..summary import plan_json, totals
+    from ..document import plan_json
+    from ..summary import totals
 
     plan, findings = make_plan(topology, product, options_file)
     if as_json:
