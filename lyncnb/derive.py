@@ -1,7 +1,7 @@
 """``Topology`` + ``Rules`` + ``PlanOptions`` to ``CertificatePlan``. Pure: no disk, no clock.
 
-One derivation per distinct pool, not per server: a pool's names are worked out once and each of
-its servers only puts its own name in, by position.
+One derivation per distinct pool, not per server; a plan is put together from those of its pools,
+so that after an edit only the pools concerned are derived again.
 """
 
 from __future__ import annotations
@@ -12,20 +12,13 @@ from operator import attrgetter
 
 from .bulk import no_collection
 from .errors import OptionsError, PlanError, Problem
-from .fields import DistinguishedName, SanEntry
-from .issuers import settle_issuer, target_ca
 from .names import DnsName
 from .options import DEFAULT_OPTIONS, PlanOptions
 from .plan import CertificatePlan, PlannedCertificate
-from .pool_names import Recipe
+from .pool_plan import issue, plan_pool
 from .recipes import PlanContext, plan_context
 from .rules import Rules
 from .topology import Computer, Pool, Topology
-
-# Stands for the server's name while a pool's names are worked out; no host name is like it.
-_SERVER = DnsName("\0")
-
-_SHARED_BY = {"computer": "server", "pool": "pool", "deployment": "deployment"}
 
 
 def plan_certificates(
@@ -59,7 +52,7 @@ def plan_certificates(
     -----
     Source: RFC 5280 section 4.2.1.6; each name carries the ids of its own rules and their sources.
     """
-    _check_roles(topology, rules)
+    _check_roles(topology.pools, rules)
     _check_options(rules, options)
     context = plan_context(topology, rules, options)
     with no_collection():
@@ -88,51 +81,36 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     PlanError
         If the product does not know a role.
     """
-    _check_roles(topology, previous.rules)
-    context = plan_context(topology, previous.rules, previous.options)
-    before = plan_context(previous.topology, previous.rules, previous.options)
-    kept = {}
-    if (before.sip_domains, before.sites) == (context.sip_domains, context.sites):
-        # A reverse proxy carries names of other pools, so it stays only if those did.
-        changing = set() if before.published == context.published else _publishing(context.rules)
-        kept = {
-            id(pool): part
-            for pool, part in zip(previous.topology.pools, previous.by_pool, strict=False)
-            if pool.role not in changing
-        }
+    rules, old, by_pool = previous.rules, previous.topology, previous.by_pool
+    kept: dict[int, tuple[PlannedCertificate, ...]] = {}
+    if (old.sip_domains, old.sites) == (topology.sip_domains, topology.sites):
+        kept = {id(pool): part for pool, part in zip(old.pools, by_pool, strict=False)}
+    present = set(map(id, topology.pools))
+    added = [pool for pool in topology.pools if id(pool) not in kept]
+    removed = [pool for pool in old.pools if id(pool) not in present]
+    _check_roles(added, rules)
+    if any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
+        publishing = _publishing(rules)  # such a certificate carries names of other pools
+        for pool in topology.pools:
+            if pool.role in publishing:
+                kept.pop(id(pool), None)
+    context = plan_context(topology, rules, previous.options)
     parts = [
         kept[id(pool)] if id(pool) in kept else plan_pool(pool, context) for pool in topology.pools
     ]
-    return _assembled(topology, context, parts)
-
-
-def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...]:
-    """List the certificates of one pool, by computer and usage.
-
-    Parameters
-    ----------
-    pool : Pool
-        m computers of one role.
-    context : PlanContext
-        From :func:`lyncnb.recipes.plan_context`, of a topology that has the pool.
-
-    Returns
-    -------
-    tuple of PlannedCertificate
-        For each rule of the role one certificate, or one for each of the m computers.
-    """
-    columns = [_issue(recipe, pool, context) for recipe in context.recipes(pool)]
-    if len(columns) == 1:
-        return tuple(columns[0])
-    if len({len(column) for column in columns}) == 1:
-        return tuple(certificate for row in zip(*columns) for certificate in row)
-    return tuple(certificate for column in columns for certificate in column)
+    same_servers = kept and _needing(added, rules) == _needing(removed, rules)
+    return _assembled(topology, context, parts, by_pool[-1] if same_servers else None)
 
 
 def _assembled(
-    topology: Topology, context: PlanContext, parts: list[tuple[PlannedCertificate, ...]]
+    topology: Topology,
+    context: PlanContext,
+    parts: list[tuple[PlannedCertificate, ...]],
+    of_deployment: tuple[PlannedCertificate, ...] | None = None,
 ) -> CertificatePlan:
-    parts.append(_of_deployment(topology, context))
+    if of_deployment is None:
+        of_deployment = _of_deployment(topology, context)
+    parts.append(of_deployment)
     return CertificatePlan(
         topology=topology,
         rules=context.rules,
@@ -140,6 +118,12 @@ def _assembled(
         certificates=tuple(chain.from_iterable(parts)),
         by_pool=tuple(parts),
     )
+
+
+def _needing(pools: Iterable[Pool], rules: Rules) -> set[tuple[str, Computer]]:
+    """Collect the servers that need a certificate of the deployment."""
+    roles = {role for rule in rules.certificates for role in rule.needed_by}
+    return {(pool.role, c) for pool in pools if pool.role in roles for c in pool.computers}
 
 
 def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCertificate, ...]:
@@ -158,105 +142,8 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
                 flags=frozenset(),
             )
             recipes = (r for r in context.recipes(all_servers) if r.rule is rule)
-            found += [c for recipe in recipes for c in _issue(recipe, all_servers, context)]
+            found += [c for recipe in recipes for c in issue(recipe, all_servers, context)]
     return tuple(found)
-
-
-def _issue(recipe: Recipe, pool: Pool, context: PlanContext) -> list[PlannedCertificate]:
-    """Make the certificates of one rule: one for each computer, or one for all of them."""
-    options, computers = context.options, pool.computers
-    common = (
-        recipe.rule.role,
-        pool.site,
-        pool.fqdn,
-        recipe.rule.usages,
-        recipe.extended_key_usage,
-        options.key,
-        options.hash,
-        _SHARED_BY[recipe.rule.issue_per],
-        recipe.rule.id,
-    )
-    if recipe.rule.issue_per != "computer" or len(computers) == 1:
-        issued = [_issue_shared(common, recipe, pool, options)]
-        groups = [computers]
-    else:
-        issued = _issue_each(common, recipe, pool, options)
-        groups = zip(computers)
-    if not any(computer.issuer for computer in computers):
-        return issued
-    return [
-        _as_asked(certificate, recipe, group, options) for certificate, group in zip(issued, groups)
-    ]
-
-
-def _issue_shared(
-    common: tuple, recipe: Recipe, pool: Pool, options: PlanOptions
-) -> PlannedCertificate:
-    """Make the one certificate of all computers of a pool."""
-    server = pool.computers[0].fqdn  # names that mention it are for single servers only
-    return PlannedCertificate(
-        *common,
-        servers=tuple(computer.fqdn for computer in pool.computers),
-        subject=_subject(recipe.common_name(pool, server), options),
-        subject_alt_name=recipe.entries(recipe.names(pool, server), pool, server),
-        issuer=recipe.issuer,
-        ca=recipe.ca,
-        # The package must open on the oldest system, too.
-        target_os=options.target_os or min(computer.target_os for computer in pool.computers),
-    )
-
-
-def _issue_each(
-    common: tuple, recipe: Recipe, pool: Pool, options: PlanOptions
-) -> list[PlannedCertificate]:
-    """Make a certificate for each computer of a pool: its names with a gap for the server's."""
-    names = recipe.names(pool, _SERVER)
-    entries = recipe.entries(names, pool, _SERVER)
-    gap, own = next(((n, e) for n, e in enumerate(entries) if e.name is _SERVER), (None, None))
-    before, after = entries[:gap], entries[gap + 1 :] if own else ()
-    common_name = recipe.common_name(pool, _SERVER)
-    subject = None if common_name is _SERVER else _subject(common_name, options)
-    issued = []
-    for computer in pool.computers:
-        server = computer.fqdn
-        if server in names:  # it is also the pool's name, or a web name: the reasons add up
-            san = recipe.entries(recipe.names(pool, server), pool, server)
-        else:
-            san = (*before, SanEntry(server, own.reasons), *after) if own else entries
-        issued.append(
-            PlannedCertificate(
-                *common,
-                (server,),
-                subject or _subject(server, options),
-                san,
-                recipe.issuer,
-                recipe.ca,
-                options.target_os or computer.target_os,
-            )
-        )
-    return issued
-
-
-def _as_asked(
-    certificate: PlannedCertificate,
-    recipe: Recipe,
-    computers: Iterable[Computer],
-    options: PlanOptions,
-) -> PlannedCertificate:
-    """Heed what the table asks as issuer."""
-    issuer = settle_issuer(recipe.rule, computers, options)
-    return certificate._replace(issuer=issuer, ca=target_ca(recipe.rule, issuer, options))
-
-
-def _subject(common_name: str, options: PlanOptions) -> DistinguishedName:
-    return DistinguishedName(
-        common_name=str(common_name),
-        organization=options.organization,
-        organizational_unit=options.organizational_unit,
-        locality=options.locality,
-        state=options.state,
-        country=options.country,
-    )
 
 
 def _publishing(rules: Rules) -> set[str]:
@@ -269,14 +156,14 @@ def _publishing(rules: Rules) -> set[str]:
     }
 
 
-def _check_roles(topology: Topology, rules: Rules) -> None:
+def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
     problems = tuple(
         Problem(
             message=f'{pool.computers[0].fqdn} has the role "{pool.role}", which {rules.title} '
             "does not know",
             value=pool.role,
         )
-        for pool in topology.pools
+        for pool in pools
         if pool.role not in rules.roles
     )
     if problems:

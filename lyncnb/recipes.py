@@ -50,8 +50,9 @@ class PlanContext:
     sip_domains: Values
     extra_domains: Values
     sites: Mapping[str, Site]
-    published: Mapping[str, tuple[tuple[int, DnsName], ...]]  # by site: place and name, sorted
+    pools: tuple[Pool, ...]  # of the whole topology: a reverse proxy carries names of others
     flags: frozenset[str]  # those that the options set
+    _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
     _recipes: dict[tuple[str, frozenset[str], str], tuple[Recipe, ...]] = field(
         default_factory=dict
     )
@@ -66,7 +67,13 @@ class PlanContext:
 
     def published_names(self, site: str) -> Values:
         """List the external web names that a reverse proxy at ``site`` publishes, in order."""
-        chosen = [self.published.get(site, ())] if site else self.published.values()
+        if not self._published:
+            for pool in self.pools:
+                place = self.rules.roles[pool.role].publish_order
+                if place and pool.web_external_fqdn:
+                    pair = (place, pool.web_external_fqdn)
+                    self._published.setdefault(pool.site, set()).add(pair)
+        chosen = [self._published.get(site, ())] if site else self._published.values()
         return tuple(name for _, name in sorted(pair for group in chosen for pair in group))
 
     def recipes(self, pool: Pool) -> tuple[Recipe, ...]:
@@ -148,18 +155,13 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
     PlanContext
         For :func:`lyncnb.derive.plan_pool`.
     """
-    published: dict[str, set[tuple[int, DnsName]]] = {}
-    for pool in topology.pools:
-        place = rules.roles[pool.role].publish_order
-        if place and pool.web_external_fqdn:
-            published.setdefault(pool.site, set()).add((place, pool.web_external_fqdn))
     return PlanContext(
         rules=rules,
         options=options,
         sip_domains=topology.sip_domains,
         extra_domains=tuple(map(DnsName, options.autodiscover_internal_extra_domains)),
         sites={site.name: site for site in topology.sites},
-        published={site: tuple(sorted(pairs)) for site, pairs in published.items()},
+        pools=topology.pools,
         flags=frozenset(flag for flag in FLAGS if getattr(options, flag, False) is True),
     )
 

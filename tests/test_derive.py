@@ -331,10 +331,23 @@ class TestReplan:
         assert after.certificates == plan_certificates(edited, RULES).certificates
         assert after.sha256 != before.sha256
         kept = {id(c) for c in before.certificates}
-        assert [c.role for c in after.certificates if id(c) not in kept] == [
-            "Mediation",
-            "Deployment",
+        assert [c.role for c in after.certificates if id(c) not in kept] == ["Mediation"]
+
+    def test_an_edited_issuer(self):
+        """The deployment's certificate is planned again when a server that needs it changed."""
+        before = plan(*rows_of(POOLS))
+        (line,) = [
+            n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "se01.contoso.com"
         ]
+        edited = before.topology.with_cells({line: {"issuer": "OAuthTokenIssuer=public"}})
+        after = replan(before, edited)
+        assert after.certificates == plan_certificates(edited, RULES).certificates
+        assert after.certificates[-1].issuer == "public"
+
+    def test_a_plan_made_by_hand(self):
+        """A plan that does not know its pools' parts is planned anew."""
+        before = plan(*rows_of(POOLS))
+        assert replan(replace(before, by_pool=()), before.topology) == before
 
     def test_a_published_name(self):
         """A changed external web name plans the reverse proxy again, too."""
