@@ -17,6 +17,8 @@ KINDS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
     *("unlink", "mkdir", "chmod"),
 )
+#: What the promise hangs on.
+ESSENTIAL = ("write", "fsync", "link", "rename", "replace")
 
 
 class Calls:

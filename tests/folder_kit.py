@@ -161,13 +161,19 @@ def assert_private(folder: Path) -> None:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
-def assert_complete(folder: Path, plan: CertificatePlan, seen: set[str] = frozenset()) -> None:
+def assert_complete(
+    folder: Path,
+    plan: CertificatePlan,
+    seen: set[str] = frozenset(),
+    *,
+    passphrase: str = PASSPHRASE,
+) -> None:
     """Every planned request has key and CSR as planned, and every CSR ever seen has its key."""
     for item in plan.certificates:
         path = folder / "csr" / f"{item.id}.csr"
         assert csr.differences(csr.parse_request(path.read_bytes()), item) == ()
         assert (folder / "keys" / f"{item.id}.key").exists()
     requests = public_keys_of_requests(folder)
-    assert (requests | set(seen)) <= public_keys_of_keys(folder)
+    assert (requests | set(seen)) <= public_keys_of_keys(folder, passphrase)
     assert not [name for name in os.listdir(folder) if name.startswith(".tmp")]
     assert_private(folder)

@@ -21,7 +21,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from failing import KINDS, failing
+from failing import ESSENTIAL, KINDS, failing
 from folder_kit import (
     P256,
     PASSPHRASE,
@@ -48,7 +48,6 @@ pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 
 NEW = "wrong mule capacitor"
 KILLS = int(os.environ.get("LYNCNB_KILLS", "200" if os.environ.get("CI") == "true" else "60"))
-ESSENTIAL = ("write", "fsync", "link", "rename", "replace")
 ERRORS = {
     "ENOSPC": errno.ENOSPC,
     "EIO": errno.EIO,

@@ -1,0 +1,272 @@
+"""Anything that a planner may do to a folder, in any order: no public key loses its private key.
+
+Edits, runs, runs that break at some system call, renewals, certificates that come back, wrong
+passphrases, other passphrases, lost manifests. After every step each public key that was ever in
+a finished CSR has its private key in the folder, and nothing secret is open to others.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from failing import ESSENTIAL, failing
+from folder_kit import (
+    PASSPHRASE,
+    assert_complete,
+    assert_private,
+    certificate,
+    lower_rounds,
+    plan_of,
+    public_keys_of_keys,
+    public_keys_of_requests,
+    snapshot,
+    write,
+)
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from lyncnb.cipher import FolderCipher
+from lyncnb.errors import BundleError, PassphraseError
+from lyncnb.folder import folder_status
+from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.rebuild import rebuild_manifest
+from lyncnb.rekey import rekey
+
+NAMES = ("sip.contoso.com", "meet.contoso.com", "dialin.contoso.com")
+PASSPHRASES = (PASSPHRASE, "wrong mule capacitor", "paper tiger lantern")
+ISSUED = {"not_before": "2026-12-01T00:00:00Z", "not_after": "2027-02-28T23:59:59Z"}
+DETAILS = st.tuples(
+    st.lists(st.sampled_from(NAMES), unique=True, max_size=2), st.sampled_from(("sha256", "sha384"))
+)
+BREAKS = st.tuples(
+    st.integers(0, 60), st.sampled_from([errno.ENOSPC, errno.EIO, errno.EACCES, None])
+)
+
+
+def error_of(number: int | None):
+    """Make an error of the system, or Ctrl-C."""
+    if number is None:
+        return KeyboardInterrupt
+    return lambda call: OSError(number, os.strerror(number))
+
+
+class FolderMachine(RuleBasedStateMachine):
+    """One request folder, and what must be true of it whatever happens."""
+
+    def __init__(self):
+        super().__init__()
+        self.place = Path(tempfile.mkdtemp(prefix="lyncnb-machine-"))
+        self.folder = self.place / "requests"
+        self.passphrase, self.other = PASSPHRASE, ""
+        self.servers: dict[int, tuple] = {}
+        self.seen: set[str] = set()
+
+    def teardown(self):
+        """Write the folder once more: whatever happened, it can be completed."""
+        self.finish_rekey()
+        if self.servers:
+            write(self.plan, self.folder, passphrase=self.passphrase)
+            assert self.seen <= public_keys_of_keys(self.folder, self.passphrase)
+            assert_complete_under(self)
+        shutil.rmtree(self.place)
+
+    @property
+    def plan(self):
+        """The plan as it now stands."""
+        return plan_of(
+            *(
+                certificate(number, extra=extra, digest=digest)
+                for number, (extra, digest) in sorted(self.servers.items())
+            )
+        )
+
+    @property
+    def is_rekeying(self) -> bool:
+        """Whether a change of passphrase was interrupted."""
+        return bool(self.other)
+
+    # --- the plan ---
+
+    @initialize(details=st.dictionaries(st.integers(0, 4), DETAILS, min_size=1, max_size=3))
+    def begin(self, details):
+        """Plan some servers."""
+        self.servers = dict(details)
+
+    @rule(number=st.integers(0, 4), details=DETAILS)
+    def edit(self, number, details):
+        """Add a server, or change what is on its certificate."""
+        self.servers[number] = details
+
+    @precondition(lambda self: len(self.servers) > 1)
+    @rule(data=st.data())
+    def drop(self, data):
+        """Take a server out of the plan."""
+        del self.servers[data.draw(st.sampled_from(sorted(self.servers)))]
+
+    # --- runs ---
+
+    @precondition(lambda self: not self.is_rekeying)
+    @rule()
+    def run(self):
+        """Run All: the folder is as planned, and a second run changes no byte and no time."""
+        write(self.plan, self.folder, passphrase=self.passphrase)
+        assert_complete_under(self)
+        before = snapshot(self.folder)
+        assert set(write(self.plan, self.folder, passphrase=self.passphrase).counts()) == {"kept"}
+        assert snapshot(self.folder) == before
+        assert folder_status(self.folder).problems == ()
+
+    @precondition(lambda self: not self.is_rekeying)
+    @rule(where=BREAKS)
+    def run_that_breaks(self, where):
+        """The disk fails, or the planner interrupts, at some call."""
+        self.broken(where, lambda: write(self.plan, self.folder, passphrase=self.passphrase))
+
+    @precondition(lambda self: not self.is_rekeying)
+    @rule(data=st.data(), reason=st.sampled_from(["key leaked", "lost laptop"]))
+    def renew(self, data, reason):
+        """Renew one request, perhaps on a disk that fails."""
+        number = data.draw(st.sampled_from(sorted(self.servers)))
+        where = data.draw(st.one_of(st.none(), BREAKS))
+        asked = {"renew": [certificate(number).id], "reason": reason}
+        self.broken(
+            where, lambda: write(self.plan, self.folder, passphrase=self.passphrase, **asked)
+        )
+
+    def broken(self, where, action):
+        """Do something that fails at a call, or is too short to get there."""
+        if where is None:
+            action()
+            return
+        broken = failing(where[0], error_of(where[1]), ESSENTIAL)
+        with broken, suppress(BundleError, KeyboardInterrupt):
+            action()
+
+    @rule()
+    def dry_run(self):
+        """Looking touches nothing."""
+        before = snapshot(self.place)
+        if not self.is_rekeying:
+            write(self.plan, self.folder, passphrase=None, dry_run=True)
+        assert snapshot(self.place) == before
+
+    @rule()
+    def wrong_passphrase(self):
+        """A wrong passphrase changes nothing where there is a key."""
+        if not list(self.place.rglob("*.key")):
+            return
+        before = snapshot(self.place)
+        with pytest.raises(BundleError) as caught:
+            write(self.plan, self.folder, passphrase="not the passphrase")
+        assert self.is_rekeying or isinstance(caught.value, PassphraseError)
+        held = {path: facts for path, facts in snapshot(self.place).items() if ".lock" not in path}
+        assert {p: f[3] for p, f in held.items()} == {
+            p: f[3] for p, f in before.items() if ".lock" not in p
+        }
+
+    # --- what comes back, and what happens to the folder ---
+
+    @precondition(lambda self: (self.folder / "manifest.json").exists())
+    @rule(data=st.data())
+    def certificate_comes_back(self, data):
+        """A CA answers one request."""
+        manifest = read_manifest(self.folder)
+        written = [record for record in manifest.requests if record.is_written]
+        if written:
+            record = data.draw(st.sampled_from(written), label="record")
+            issued = record.with_issued(ISSUED, at="2026-12-01T00:00:00Z")
+            save_manifest(self.folder, manifest.with_record(issued))
+
+    @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
+    @rule(passphrase=st.sampled_from(PASSPHRASES), where=st.one_of(st.none(), BREAKS))
+    def change_passphrase(self, passphrase, where):
+        """Put the folder under another passphrase, perhaps on a disk that fails."""
+        if passphrase == self.passphrase:
+            return
+        self.broken(where, lambda: rekey(self.folder, self.passphrase, passphrase))
+        if read_manifest(self.folder).rekeying:
+            self.other = passphrase
+        elif self.opens(passphrase):
+            self.passphrase = passphrase
+
+    @precondition(lambda self: self.is_rekeying)
+    @rule()
+    def finish_rekey(self):
+        """Do again what was interrupted."""
+        if self.is_rekeying:
+            rekey(self.folder, self.passphrase, self.other)
+            self.passphrase, self.other = self.other, ""
+
+    def opens(self, passphrase):
+        """Tell whether a passphrase opens every key."""
+        try:
+            public_keys_of_keys(self.folder, passphrase)
+        except BundleError:
+            return False
+        return True
+
+    @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
+    @rule()
+    def lose_the_manifest(self):
+        """The manifest is deleted; a run refuses, a rebuild makes it anew."""
+        if not list(self.folder.rglob("*.key")):
+            return
+        (self.folder / "manifest.json").unlink()
+        with pytest.raises(BundleError, match="--rebuild|no manifest"):
+            write(self.plan, self.folder, passphrase=self.passphrase)
+        rebuild_manifest(self.folder, self.passphrase)
+
+    @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
+    @rule()
+    def rebuild(self):
+        """The deep check of a folder in any condition."""
+        if list(self.folder.rglob("*.key")):
+            rebuild_manifest(self.folder, self.passphrase)
+
+    # --- what must be true ---
+
+    @invariant()
+    def no_key_is_lost(self):
+        """Each public key that was ever in a finished CSR has its private key here."""
+        if self.folder.exists():
+            self.seen |= public_keys_of_requests(self.folder)
+            passphrases = [p for p in (self.passphrase, self.other) if p]
+            assert self.seen <= public_keys_of_keys(self.folder, *passphrases)
+
+    @invariant()
+    def nothing_is_open(self):
+        """No key can be read by others."""
+        if self.folder.exists():
+            assert_private(self.folder)
+
+
+def assert_complete_under(machine: FolderMachine) -> None:
+    """Check the folder under the passphrase that it has now."""
+    assert_complete(machine.folder, machine.plan, machine.seen, passphrase=machine.passphrase)
+
+
+@pytest.mark.fault
+def test_no_key_is_ever_lost():
+    """Hundreds of steps in any order keep the promise."""
+    before = dict(FolderCipher.__init__.__kwdefaults__)
+    lower_rounds()
+    try:
+        run_state_machine_as_test(
+            FolderMachine, settings=settings(max_examples=40, stateful_step_count=20)
+        )
+    finally:
+        FolderCipher.__init__.__kwdefaults__.update(before)
