@@ -119,6 +119,8 @@ def _list_of(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Rea
         # A list that needed no cleaning stays as it was written, separators and all.
         as_written = [part for part in _SEPARATOR.split(text) if part]
         clean = text if as_written and as_written == list(values) else ";".join(values)
+        if values and clean != text and not notes:
+            notes["separators written as semicolons"] = None
         return clean, tuple(values.values()), tuple(notes)
 
     return read_list

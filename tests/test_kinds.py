@@ -1,0 +1,206 @@
+"""One cell to a value, by the kind of its column."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb.columns import column, topology_columns
+from lyncnb.kinds import SimpleUrl, read_cell
+from lyncnb.names import BadName, DnsName
+
+
+def url(text: str, host: str) -> SimpleUrl:
+    return SimpleUrl(url=text, host=DnsName(host))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "clean", "value", "notes"),
+    [
+        ("server_fqdn", "fe01.contoso.net", "fe01.contoso.net", "fe01.contoso.net", ()),
+        (
+            "server_fqdn",
+            " FE01.contoso.net. ",
+            "fe01.contoso.net",
+            "fe01.contoso.net",
+            ("white space around it removed", "written in lower case", "trailing dot removed"),
+        ),
+        ("pool_fqdn", " \u3000", "", None, ()),
+        # Truth values.
+        *(
+            ("autologon", text, "true", True, ())
+            for text in ("true", "TRUE", "Yes", "y", "1", "是")
+        ),
+        *(("autologon", text, "false", False, ()) for text in ("false", "No", "n", "0", " 否 ")),
+        ("autologon", " ", "", None, ()),
+        # A list that is clean stays as it was written.
+        *(
+            (
+                "sip_domains",
+                f"contoso.com{between}fabrikam.com",
+                f"contoso.com{between}fabrikam.com",
+                ("contoso.com", "fabrikam.com"),
+                (),
+            )
+            for between in (";", ",", "|", " ", "; ", "\n", "\r\n", " , ")
+        ),
+        (
+            "sip_domains",
+            "Contoso.com, fabrikam.com,contoso.com",
+            "contoso.com;fabrikam.com",
+            ("contoso.com", "fabrikam.com"),
+            ("written in lower case", "repetition left out"),
+        ),
+        # As a Chinese keyboard separates.
+        (
+            "sip_domains",
+            "contoso.com；fabrikam.com、litwareinc.com",
+            "contoso.com;fabrikam.com;litwareinc.com",
+            ("contoso.com", "fabrikam.com", "litwareinc.com"),
+            ("separators written as semicolons",),
+        ),
+        ("sip_domains", " ; ", "", (), ()),
+        (
+            "extra_san",
+            "LYNC *.contoso.com",
+            "lync;*.contoso.com",
+            ("lync", "*.contoso.com"),
+            ("written in lower case",),
+        ),
+        # Simple URLs keep their text; only the host is a name.
+        (
+            "dialin_url",
+            "https://dialin.contoso.com",
+            "https://dialin.contoso.com",
+            url("https://dialin.contoso.com", "dialin.contoso.com"),
+            (),
+        ),
+        (
+            "dialin_url",
+            "HTTPS://Lync.Contoso.com:443/Dialin?x",
+            "https://lync.contoso.com:443/Dialin?x",
+            url("https://lync.contoso.com:443/Dialin?x", "lync.contoso.com"),
+            ("written in lower case",),
+        ),
+        (
+            "admin_url",
+            "https://管理.contoso.com/",
+            "https://xn--8ey35n.contoso.com/",
+            url("https://xn--8ey35n.contoso.com/", "xn--8ey35n.contoso.com"),
+            ("international name written as xn--8ey35n.contoso.com",),
+        ),
+        ("admin_url", "", "", None, ()),
+        (
+            "meet_urls",
+            "https://meet.contoso.com; https://lync.fabrikam.com/Meet",
+            "https://meet.contoso.com; https://lync.fabrikam.com/Meet",
+            (
+                url("https://meet.contoso.com", "meet.contoso.com"),
+                url("https://lync.fabrikam.com/Meet", "lync.fabrikam.com"),
+            ),
+            (),
+        ),
+        ("site", "NA", "NA", "NA", ()),
+        (
+            "site",
+            "\ufeff 台北 ",
+            "台北",
+            "台北",
+            ("invisible character U+FEFF removed", "white space around it removed"),
+        ),
+        ("role", "FrontEnd", "FrontEnd", "FrontEnd", ()),
+        ("role", " front end ", "FrontEnd", "FrontEnd", ("role read as FrontEnd",)),
+        ("role", "", "", None, ()),
+        ("target_os", "2016", "2016", "2016", ()),
+        ("target_os", "Windows Server 2008 R2", "2008R2", "2008R2", ("read as 2008R2",)),
+        ("target_os", " ", "", None, ()),
+        ("issuer", "Internal", "internal", (("", "internal"),), ()),
+        ("issuer", "", "", (), ()),
+        (
+            "issuer",
+            "internal; AccessEdgeExternal = PUBLIC, Internal=internal",
+            "internal;AccessEdgeExternal=public;Internal=internal",
+            (("", "internal"), ("AccessEdgeExternal", "public"), ("Internal", "internal")),
+            (),
+        ),
+    ],
+)
+def test_cells_become_values(name, text, clean, value, notes):
+    """A cell gives clean text, a value, and what was cleaned."""
+    assert read_cell(text, column(name)) == (clean, value, notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message", "hint"),
+    [
+        ("server_fqdn", "pool01", '"pool01" is not a fully qualified', "e.g. pool01.contoso.com"),
+        ("server_fqdn", "*.contoso.com", "a wildcard cannot stand here", "write the name itself"),
+        (
+            "server_fqdn",
+            "a.contoso.com\n",
+            '"a.contoso.com<U+000A>" has a line break',
+            "only lists",
+        ),
+        ("server_fqdn", "a\0.contoso.com", "holds a NUL character", "type the cell again"),
+        ("site", "Tai\npei", '"Tai<U+000A>pei" has a line break inside', "only lists"),
+        ("site", "Tai\rpei", "has a line break inside", "only lists"),
+        ("site", "Tai\0pei", '"Tai<U+0000>pei" holds a NUL', "type the cell again"),
+        ("site", "Tai\x07pei", "the control character U+0007", "type it again"),
+        ("sip_domains", "contoso.com;fabri\0kam.com", "control character U+0000", "type it again"),
+        ("sip_domains", "contoso.com;10.1.1.1", '"10.1.1.1" is an IP address', "the host name"),
+        ("sip_domains", "contoso", '"contoso" is not a fully qualified', "contoso.contoso.com"),
+        ("xmpp_domains", "*.contoso.com", "a wildcard cannot stand here", "write the name itself"),
+        ("extra_san", "*.com.tw", "everybody's names below com.tw", "a domain of your own"),
+        ("autologon", "maybe", '"maybe" is neither true nor false', "write true or false"),
+        ("autologon", "2", '"2" is neither', "write true or false"),
+        ("dialin_url", "dialin.contoso.com", "is no https URL", "e.g. https://meet.contoso.com"),
+        ("dialin_url", "http://dialin.contoso.com", "is no https URL", "write it whole"),
+        ("dialin_url", "https://", "the name is empty", "write a name"),
+        ("dialin_url", "https:///x", "the name is empty", "write a name"),
+        ("dialin_url", "https://10.1.1.1/x", '"https://10.1.1.1/x": "10.1.1.1" is an IP', "host"),
+        ("dialin_url", "https://[::1]/x", "is an IP address", "the host name"),
+        ("dialin_url", "https://kim@contoso.com", "is an e-mail or SIP address", "contoso.com"),
+        ("dialin_url", "https://dialin/x", '"dialin" is not a fully qualified', "whole name"),
+        ("dialin_url", "https://*.contoso.com", "a wildcard cannot stand here", "the name itself"),
+        ("dialin_url", "https://a.contoso.com/x y", "has white space inside", "remove it"),
+        (
+            "meet_urls",
+            "https://meet.contoso.com;meet.fabrikam.com",
+            '"meet.fabrikam.com" is no',
+            "write it whole",
+        ),
+        ("role", "Frontent", '"Frontent" is no role', "did you mean FrontEnd?"),
+        ("role", "Toaster", '"Toaster" is no role that lyncnb knows', "write one of: StandardEd"),
+        ("target_os", "2003", '"2003" is none of the values of target_os', "write one of: 2008R2"),
+        ("issuer", "contoso-ca", '"contoso-ca" is no issuer', "write internal or public"),
+        ("issuer", "Default=", '"Default=" is no issuer', "or per usage"),
+        ("issuer", "=public", '"=public" is no issuer', "or per usage"),
+        ("issuer", "internal;public", "gives every usage two issuers", "keep one of them"),
+        ("issuer", "Default=internal;Default=public", "gives Default two issuers", "keep one"),
+    ],
+)
+def test_bad_cells_are_refused(name, text, message, hint):
+    """A cell that cannot hold what its column asks is refused with the value and a hint."""
+    with pytest.raises(BadName, match=re.escape(message)) as caught:
+        read_cell(text, column(name))
+    assert hint in caught.value.hint
+
+
+@given(
+    st.sampled_from(topology_columns()),
+    st.one_of(
+        st.text(max_size=30),
+        st.text(st.sampled_from("aA.;, |*/:=是　\u200b"), max_size=20).map("https://a.bC/".__add__),
+        st.sampled_from(["FE", "2012 R2", "Default=Public", "a.B;c.d", "YES"]),
+    ),
+)
+def test_clean_text_reads_as_itself(facts, text):
+    """The clean text of a cell gives the same value again, and needs no cleaning."""
+    try:
+        clean, value, _ = read_cell(text, facts)
+    except BadName:
+        return
+    assert read_cell(clean, facts)[:2] == (clean, value if clean else read_cell("", facts)[1])
