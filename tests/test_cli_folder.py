@@ -370,3 +370,57 @@ def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
     assert "\x1b[2A\x1b[J" in rest
     package = next((shell.folder / "requests" / "pfx").glob("FrontEnd-fe01*.pfx"))
     assert pkcs12.load_pkcs12(package.read_bytes(), password.encode()).key is not None
+
+
+# -- purge
+
+
+@pytest.fixture
+def superseded(shell, answered, passphrase):
+    """A folder whose first request was renewed and answered: its old pair can go."""
+    assert shell(*answered, "--renew", "FrontEnd-fe01", "--reason", "test").status == 0
+    authority = PythonCa()
+    path = next((shell.folder / "requests" / "csr").glob("FrontEnd-fe01*"))
+    request = x509.load_pem_x509_csr(path.read_bytes())
+    leaf = authority.issue_for(request, begins=datetime.now(UTC) - timedelta(days=1))
+    shell.write("back/new.pem", pem(leaf, *authority.chain))
+    (shell.folder / "back" / f"{path.stem}.pem").unlink()
+    assert shell("receive", "requests", "back").status in (0, 1)
+    return shell.folder / "requests" / "archive"
+
+
+def test_purge_with_its_token(shell, superseded):
+    """The list's token removes exactly that list; another one removes nothing."""
+    listed = json.loads(shell("purge", "requests", "--json").out)
+    assert [item["why"] for item in listed["items"]] == [
+        "superseded, and the new certificate is there"
+    ]
+    assert shell("purge", "requests", "--confirm", "00000000").status == 3
+    assert len(list(superseded.glob("*.key"))) == 1
+    ended = shell("purge", "requests", "--confirm", listed["token"])
+    assert ended.status == 0
+    assert "1 removed" in ended.out
+    assert list(superseded.glob("*.key")) == []
+    assert shell("purge", "requests", "--deployed", "nothing").status == 3
+
+
+@pytest.mark.parametrize(("answer", "keys"), [("no", 1), ("", 1), ("yes", 0)])
+def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
+    """On a terminal the list is shown and only the word yes removes it."""
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "lyncnb", "purge", "requests"],
+        dimensions=(40, 200),
+        env=process_environment(),
+        cwd=str(shell.folder),
+        encoding="utf-8",
+        timeout=60,
+    )
+    child.expect("superseded, and the new certificate is there")
+    child.expect("Type yes")
+    child.sendline(answer)
+    child.read()
+    child.close()
+    assert child.exitstatus == 0
+    assert len(list(superseded.glob("*.key"))) == keys
