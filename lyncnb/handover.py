@@ -147,9 +147,7 @@ def handover(
         record
         for record in bundle.requests
         if record.state == "waiting"
-        and (site is None or _same(site, record.plan["site"]))
-        and (not pool or _same(pool, record.plan["pool"]))
-        and (not issuer or issuer.casefold() in (record.plan["issuer"], record.ca.casefold()))
+        and _fits(record, issuer=issuer, site=site, pool=pool)
         and (wanted is None or record.id in wanted)
     ]
     if not chosen:
@@ -158,9 +156,17 @@ def handover(
             hint=f"there are: {_choices(bundle.requests)}",
         )
     parts = tuple(_parts(chosen))
-    data = _package(bundle.folder, parts, template, config)
-    _write(Path(out), data)
+    _write(Path(out), _package(bundle.folder, parts, template, config))
     return Handover(path=Path(out), parts=parts)
+
+
+def _fits(record: RequestRecord, *, issuer: str, site: str | None, pool: str) -> bool:
+    plan = record.plan
+    return (
+        (site is None or _same(site, plan["site"]))
+        and (not pool or _same(pool, plan["pool"]))
+        and (not issuer or issuer.casefold() in (plan["issuer"], record.ca.casefold()))
+    )
 
 
 def _same(one: str, other: object) -> bool:

@@ -84,7 +84,7 @@ def web_pki_objection(
     issuers : sequence of Certificate
         Its path, nearest first; the last one is taken as the trusted root.
     today : date
-        The day of judgement, at noon UTC.
+        The day of judgement: noon UTC, or the moment at which the last certificate begins.
 
     Returns
     -------
@@ -100,6 +100,9 @@ def web_pki_objection(
     if not issuers or not certificate.dns_names or hashes & {"sha1", "md5", ""}:
         return ""
     name = certificate.dns_names[0].replace("*", "name", 1)
+    # Days are judged elsewhere; what was issued this afternoon is not to fail for that.
+    begins = max(one.not_before for one in (certificate, *issuers))
+    moment = max(datetime.combine(today, time(12), UTC), begins)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -107,7 +110,7 @@ def web_pki_objection(
             verifier = (
                 verification.PolicyBuilder()
                 .store(verification.Store([above[-1]]))
-                .time(datetime.combine(today, time(12), UTC))
+                .time(moment)
                 .build_server_verifier(x509.DNSName(name))
             )
             verifier.verify(leaf, above[:-1])

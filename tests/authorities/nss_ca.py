@@ -1,0 +1,45 @@
+"""``certutil -C`` of NSS: a CA in a database, without any CRL distribution point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from authorities import run, tool
+
+
+class NssCa:
+    """A single-tier CA; it answers with DER."""
+
+    def __init__(self, folder: Path, *, months: int = 6):
+        folder.mkdir(parents=True)
+        self.folder, self._months, self._count = folder, months, 0
+        self._certutil = tool("certutil")
+        self._noise = folder / "noise"
+        self._noise.write_bytes(bytes(range(256)) * 8)
+        self._run("-N", "--empty-password")
+        self._run(
+            *("-S", "-x", "-n", "root", "-s", "CN=Fabrikam NSS CA,O=Fabrikam", "-t", "CT,,"),
+            *("-m", "1", "-v", "120", "-k", "rsa", "-g", "2048", "-z", self._noise, "-2"),
+            *("--keyUsage", "certSigning,crlSigning,critical"),
+            text="y\n-1\ny\n",  # a CA, any path length, critical
+        )
+
+    def _run(self, *arguments: str | Path, text: str = "") -> bytes:
+        return run(self._certutil, "-d", f"sql:{self.folder}", *arguments, text=text)
+
+    def submit(self, csr: bytes) -> dict[str, bytes]:
+        """Issue for one CSR; return the answer by file name."""
+        self._count += 1
+        (self.folder / "in.csr").write_bytes(csr)
+        out = self.folder / f"{self._count}.der"
+        self._run(
+            *("-C", "-c", "root", "-a", "-i", self.folder / "in.csr", "-o", out),
+            *("-m", str(1000 + self._count), "-v", str(self._months)),
+            *("--keyUsage", "digitalSignature,keyEncipherment,critical"),
+            *("--extKeyUsage", "serverAuth"),
+        )
+        return {out.name: out.read_bytes()}
+
+    def chain(self) -> dict[str, bytes]:
+        """Give the CA's own certificate."""
+        return {"root.cer": self._run("-L", "-n", "root", "-r")}

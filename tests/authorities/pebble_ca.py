@@ -1,0 +1,118 @@
+"""``pebble``, an ACME CA: it drops the common name and adds client authentication."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from types import TracebackType
+
+import josepy
+import requests
+from acme import challenges, client, messages
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from authorities import SECONDS, Daemon, free_port, tool
+from authorities.python_ca import PythonCa, issue, pem
+
+
+class PebbleCa:
+    """The hostile public CA, spoken to by certbot's library; it answers with a PEM chain."""
+
+    def __init__(self, folder: Path, *, days: int = 199):
+        folder.mkdir(parents=True)
+        self.folder, self._count = folder, 0
+        self._port, self._management = free_port(), free_port()
+        self._write_identity()
+        settings = {
+            "listenAddress": f"127.0.0.1:{self._port}",
+            "managementListenAddress": f"127.0.0.1:{self._management}",
+            "certificate": "server.pem",
+            "privateKey": "server.key",
+            "httpPort": 1,  # nothing is validated
+            "tlsPort": 1,
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": False,
+            "retryAfter": {"authz": 1, "order": 1},
+            "certificateValidityPeriod": days * 86400,
+        }
+        (folder / "config.json").write_text(json.dumps({"pebble": settings}))
+        self._daemon = Daemon(
+            *(tool("pebble"), "-config", "config.json"),
+            port=self._port,
+            folder=folder,
+            PEBBLE_VA_ALWAYS_VALID="1",
+            PEBBLE_VA_NOSLEEP="1",
+            PEBBLE_WFE_NONCEREJECT="0",
+        )
+
+    def _write_identity(self) -> None:
+        ca, key = PythonCa("Loopback"), ec.generate_private_key(ec.SECP256R1())
+        own = issue(
+            key.public_key(),
+            ca.issuing.subject,
+            ca.key,
+            subject=[("CN", "localhost")],
+            san=["localhost"],
+            days=3000,
+        )
+        (self.folder / "server.pem").write_bytes(pem(own, ca.issuing))
+        (self.folder / "server.key").write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        (self.folder / "trusted.pem").write_bytes(pem(ca.root))
+
+    def __enter__(self) -> PebbleCa:
+        self._daemon.__enter__()
+        try:
+            self._client = self._register()
+        except BaseException:
+            self._daemon.__exit__()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._daemon.__exit__(kind, error, trace)
+
+    def _register(self) -> client.ClientV2:
+        account = josepy.JWKRSA(key=rsa.generate_private_key(65537, 2048))
+        network = client.ClientNetwork(account, timeout=SECONDS)
+        network.session.trust_env = False
+        network.session.verify = str(self.folder / "trusted.pem")
+        # The library passes its own choice with every call; the session's is meant.
+        network.verify_ssl = str(self.folder / "trusted.pem")
+        directory = client.ClientV2.get_directory(f"https://localhost:{self._port}/dir", network)
+        made = client.ClientV2(directory, net=network)
+        made.new_account(messages.NewRegistration.from_data(terms_of_service_agreed=True))
+        return made
+
+    def submit(self, csr: bytes) -> dict[str, bytes]:
+        """Order, have it validated, fetch the chain; return the answer by file name."""
+        self._count += 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            order = self._client.new_order(csr)
+            pending = [a for a in order.authorizations if a.body.status == messages.STATUS_PENDING]
+            for authorization in pending:  # names of an earlier order stay valid
+                for offered in authorization.body.challenges:
+                    if isinstance(offered.chall, challenges.HTTP01):
+                        response = offered.response(self._client.net.key)
+                        self._client.answer_challenge(offered, response)
+            done = self._client.poll_and_finalize(order)
+        return {f"fullchain{self._count}.pem": done.fullchain_pem.encode()}
+
+    def chain(self) -> dict[str, bytes]:
+        """Fetch the root, which no ACME answer holds."""
+        answer = requests.get(
+            f"https://localhost:{self._management}/roots/0",
+            verify=str(self.folder / "trusted.pem"),
+            timeout=SECONDS,
+        )
+        answer.raise_for_status()
+        return {"root.pem": answer.content}

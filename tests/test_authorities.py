@@ -1,0 +1,377 @@
+"""Out to real, independent certification authorities and back.
+
+Every request of the sample deployment is handed over, taken out of the package, submitted,
+answered in the CA's own form, received and compared; pkilint is asked about each certificate.
+Daemons listen on loopback only, on ports that the system chose, and end with their test.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import certsrv
+import pytest
+from answered import ECDSA, make_folder, make_plan, snapshot
+from authorities.certsrv_stand_in import StandIn
+from authorities.cfssl_ca import CfsslCa
+from authorities.judges import SAME, disagreements
+from authorities.nss_ca import NssCa
+from authorities.openssl_ca import OpensslCa
+from authorities.pebble_ca import PebbleCa
+from authorities.python_ca import der
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from test_compare import DAY, ENTRY, NAMES, SUBJECT, made
+
+from lyncnb.bundle import open_requests
+from lyncnb.certificates import read_certificate
+from lyncnb.compare import compare_certificate
+from lyncnb.fields import KeyParameters
+from lyncnb.folder import folder_status
+from lyncnb.handover import handover
+from lyncnb.issued import IssuedCertificates
+from lyncnb.receiving import receive
+
+pytestmark = pytest.mark.ca
+
+Submit = Callable[[bytes], dict[str, bytes]]
+
+
+@pytest.fixture(autouse=True)
+def _no_bundle_from_outside(monkeypatch):
+    """Keep the machine's own trust settings and proxies away from loopback."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, data) -> dict[str, Path]:
+    """Give request folders of the sample deployment, to be copied; one with RSA keys."""
+    place = tmp_path_factory.mktemp("requests")
+    plans = {
+        "ECDSA": make_plan(data / "contoso.csv", key=ECDSA),
+        "RSA": make_plan(data / "contoso.csv", key=KeyParameters(algorithm="RSA", bits=2048)),
+        # No ACME CA takes a request without any SAN, as Microsoft prints for Edge internal.
+        "all with SAN": make_plan(data / "contoso.csv", key=ECDSA, edge_member_names=True),
+    }
+    return {name: make_folder(place / name, plan).folder for name, plan in plans.items()}
+
+
+def copy_of(folder: Path, place: Path) -> Path:
+    return shutil.copytree(folder, place / "requests")
+
+
+def hand_over(folder: Path, place: Path) -> list[bytes]:
+    """Take the CSRs out of the package, as the CA's people do."""
+    handover(folder, place / "package.zip")
+    with zipfile.ZipFile(place / "package.zip") as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".csr"))
+        requests = [archive.read(name) for name in names]
+    assert len(requests) == len(open_requests(folder).requests)
+    return requests
+
+
+def bring_back(
+    folder: Path, place: Path, submit: Submit, chain: dict[str, bytes] | None = None
+) -> IssuedCertificates:
+    """Have every request answered, and receive the answers in no order and under no name."""
+    requests = hand_over(folder, place)
+    random.Random(7).shuffle(requests)
+    answers = place / "answers"
+    answers.mkdir()
+    for number, request in enumerate(requests):
+        for name, content in submit(request).items():
+            (answers / f"{number:02}-{name}").write_bytes(content)
+    for name, content in (chain or {}).items():
+        (answers / name).write_bytes(content)
+    issued = receive(folder, answers)
+    before = snapshot(folder)
+    receive(folder, answers)
+    assert snapshot(folder) == before
+    return issued
+
+
+def check_all(
+    folder: Path, issued: IssuedCertificates, *codes: str, public: tuple[str, ...] = ()
+) -> None:
+    """Check that all came back with these findings and no other, and that pkilint agrees.
+
+    Findings in `public` are those of certificates that were planned as public ones, besides.
+    """
+    records = open_requests(folder).manifest.by_id
+    assert [one.request_id for one in issued.certificates] == list(records)
+    assert issued.waiting == ()
+    for one in issued.certificates:
+        plan = records[one.request_id].plan
+        expected = {*codes, *(public if plan["issuer"] == "public" else ())}
+        ours = {found.code for found in one.findings}
+        assert ours == expected, one.request_id
+        assert one.chain_complete
+        # Microsoft prints no SAN for Edge internal; the rules for public CAs know no such thing.
+        apart = frozenset() if plan["san"] else frozenset({"common-name-not-in-san"})
+        assert disagreements(ours, one.der, left_out=apart) == [], one.request_id
+    assert {found.about for found in issued.findings} <= set(records)
+    assert folder_status(folder).counts() == {"issued": len(records)}
+
+
+def test_openssl(folders, tmp_path):
+    """A two-tier openssl ca answers in four forms as it was asked, and verifies its own."""
+    folder = copy_of(folders["RSA"], tmp_path)
+    ca = OpensslCa(tmp_path / "ca")
+    issued = bring_back(folder, tmp_path, ca.submit)
+    check_all(folder, issued)
+    assert issued.exit_status == 0
+    for one in issued.certificates:
+        for name in one.names or one.certificate.common_names:
+            ca.verify(folder / "returned" / f"{one.request_id}.cer", name)
+
+
+def test_openssl_in_a_zip(folders, tmp_path):
+    """A zip with everything in it is received as well as the files."""
+    folder = copy_of(folders["ECDSA"], tmp_path)
+    ca = OpensslCa(tmp_path / "ca")
+    answers = {}
+    for number, request in enumerate(hand_over(folder, tmp_path)):
+        answers |= {f"mail/{number}/{k}": v for k, v in ca.submit(request).items()}
+    with zipfile.ZipFile(tmp_path / "answers.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in answers.items():
+            archive.writestr(name, content)
+    check_all(folder, receive(folder, tmp_path / "answers.zip"))
+
+
+def test_cfssl(folders, tmp_path):
+    """Cfssl answers PEM over HTTP; its own certificate comes as a file."""
+    folder = copy_of(folders["ECDSA"], tmp_path)
+    with CfsslCa(tmp_path / "ca") as ca:
+        issued = bring_back(folder, tmp_path, ca.submit, ca.chain())
+    check_all(folder, issued)
+
+
+def test_nss(folders, tmp_path):
+    """NSS answers DER without a CRL distribution point, which Lync requires: an error each."""
+    folder = copy_of(folders["ECDSA"], tmp_path)
+    ca = NssCa(tmp_path / "ca")
+    issued = bring_back(folder, tmp_path, ca.submit, ca.chain())
+    check_all(folder, issued, "crl-distribution-point-absent", public=("web-pki-objection",))
+    assert issued.exit_status == 1
+
+
+def test_pebble(folders, tmp_path):
+    """Pebble, as a public CA may, drops the subject and adds client authentication: all told."""
+    folder = copy_of(folders["all with SAN"], tmp_path)
+    with PebbleCa(tmp_path / "ca") as ca:
+        issued = bring_back(folder, tmp_path, ca.submit, ca.chain())
+    check_all(
+        folder,
+        issued,
+        "common-name-missing",
+        "subject-field-dropped",
+        "eku-client-auth-added",
+        "crl-distribution-point-absent",
+    )
+
+
+@pytest.fixture
+def stand_in(tmp_path) -> Iterator[StandIn]:
+    with StandIn(tmp_path / "adcs") as made_one:
+        yield made_one
+
+
+def client(stand_in: StandIn) -> certsrv.Certsrv:
+    return certsrv.Certsrv(
+        stand_in.address, "planner", "for the tests", cafile=str(stand_in.trusted), timeout=60
+    )
+
+
+def test_ad_cs(folders, stand_in, tmp_path):
+    """The AD CS pages answer base64 with CRLF, and PKCS #7 under the label CERTIFICATE."""
+    folder = copy_of(folders["RSA"], tmp_path)
+    pages = client(stand_in)
+
+    def submit(request: bytes) -> dict[str, bytes]:
+        encoding = "b64" if len(request) % 2 else "bin"
+        return {"certnew.cer": pages.get_cert(request.decode(), "WebServer", encoding=encoding)}
+
+    chain = pages.get_chain(encoding="b64")
+    assert chain.startswith(b"-----BEGIN CERTIFICATE-----\r\n")
+    issued = bring_back(folder, tmp_path, submit, {"certnew.p7b": chain})
+    check_all(folder, issued)
+
+
+def request(
+    *names: str, subject=(("CN", "a.contoso.com"),), key=None, template: bytes = b""
+) -> x509.CertificateSigningRequest:
+    oids = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME}
+    fields = [x509.NameAttribute(oids[short], value) for short, value in subject]
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(fields))
+    if names:
+        san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        builder = builder.add_extension(san, critical=not subject)
+    if template:
+        own = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2"), template)
+        builder = builder.add_extension(own, critical=False)
+    return builder.sign(key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+
+
+def text(csr: x509.CertificateSigningRequest) -> str:
+    return csr.public_bytes(Encoding.PEM).decode()
+
+
+def tampered() -> str:
+    data = bytearray(request("a.contoso.com").public_bytes(Encoding.DER))
+    data[data.index(b"a.contoso.com")] = ord("b")
+    return text(x509.load_der_x509_csr(bytes(data)))
+
+
+MANY = [f"{number:03}.{'x' * 9}.contoso.com" for number in range(152)]  # 25 characters each
+
+
+@pytest.mark.parametrize(
+    ("csr", "template", "code"),
+    [
+        (tampered, "WebServer", "0x80090006"),
+        (lambda: text(request("a.contoso.com")), "", "0x80094801"),
+        (lambda: text(request("a.contoso.com")), "Web Server", "0x80094800"),  # display name
+        (lambda: text(request(subject=())), "WebServer", "0x80094001"),
+        (lambda: text(request("a.contoso.com", subject=[("O", "x" * 65)])), "WebServer", "0x80094001"),
+        (lambda: text(request(*MANY)), "WebServer", "0xc80005e2"),
+        (lambda: text(request("a.contoso.com", key=rsa.generate_private_key(65537, 1024))), "WebServer", "0x80094811"),
+    ],
+    ids=["tampered", "no template", "unknown template", "no name", "long field", "many names", "small key"],
+)  # fmt: skip
+def test_ad_cs_refusals(stand_in, csr, template, code):
+    """The seven refusals of the policy module reach the client with their numbers."""
+    with pytest.raises(certsrv.RequestDeniedException, match=code):
+        client(stand_in).get_cert(csr(), template)
+
+
+def test_ad_cs_limit(stand_in):
+    """151 names of 25 characters fit into the CA's database, 152 do not."""
+    fits = request(*MANY[:151])
+    made_one = client(stand_in).get_cert(text(fits), "WebServer", encoding="bin")
+    names = x509.load_der_x509_certificate(made_one).extensions
+    san = names.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert len(san) == 151
+    assert len(san.public_bytes()) == 4081
+
+
+def test_ad_cs_ignores_a_san_attribute(stand_in):
+    """A name that travels as a request attribute is ignored; the one in the CSR is issued."""
+    made_one = client(stand_in).get_cert(
+        text(request("a.contoso.com")), "WebServer", "bin", attributes="SAN:dns=evil.contoso.com"
+    )
+    facts = read_certificate(made_one)
+    assert facts.dns_names == ("a.contoso.com",)
+
+
+def test_ad_cs_template_in_request(stand_in):
+    """A template may be named in the CSR; the attribute comes first."""
+    named = request("a.contoso.com", template=b"\x1e\x12" + "WebServer".encode("utf-16-be"))
+    assert read_certificate(client(stand_in).get_cert(text(named), "", encoding="bin"))
+    other = request("a.contoso.com", template=b"\x1e\x08" + "None".encode("utf-16-be"))
+    assert read_certificate(client(stand_in).get_cert(text(other), "WebServer", encoding="bin"))
+
+
+def test_ad_cs_pending(folders, stand_in, tmp_path):
+    """A request that waits for approval comes back later, by its number."""
+    folder = copy_of(folders["ECDSA"], tmp_path)
+    pages = client(stand_in)
+    first = hand_over(folder, tmp_path)[0]
+    with pytest.raises(certsrv.CertificatePendingException) as waiting:
+        pages.get_cert(first.decode(), "LyncApproved")
+    number = waiting.value.req_id
+    with pytest.raises(certsrv.CouldNotRetrieveCertificateException):
+        pages.get_existing_cert(number)
+    stand_in.approve(int(number))
+    path = tmp_path / "certnew.cer"
+    path.write_bytes(pages.get_existing_cert(number))
+    assert len(receive(folder, path).certificates) == 1
+
+
+def test_ad_cs_wants_a_password(stand_in):
+    """The pages let nobody in without one."""
+    pages = client(stand_in)
+    assert pages.check_credentials()
+    pages.update_credentials("planner", "guess")
+    assert not pages.check_credentials()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("-sha1",), "signature-hash-sha1"),
+        (("-sigopt", "rsa_padding_mode:pss"), "signature-pss"),
+        (("-sha384",), "signature-hash-differs"),
+    ],
+)
+def test_openssl_signature(folders, tmp_path, options, code):
+    """What a CA signs with is told by its name, and a genuine signature never as wrong."""
+    from authorities import run
+
+    folder = copy_of(folders["ECDSA"], tmp_path)
+    ca = OpensslCa(tmp_path / "ca")
+    record = next(r for r in open_requests(folder).requests if r.plan["role"] == "Mediation")
+    run(
+        *("openssl", "x509", "-req", "-in", folder / record.files["csr"], "-CA", "issuing.pem"),
+        *("-CAkey", "issuing.key", "-copy_extensions", "copy", "-days", "100", *options),
+        *("-extfile", "ca.cnf", "-extensions", "server", "-out", "leaf.pem"),
+        cwd=ca.folder,
+    )
+    issued = receive(folder, *(ca.folder / f"{name}.pem" for name in ("leaf", "issuing", "root")))
+    (one,) = issued.certificates
+    assert one.request_id == record.id
+    assert [found.code for found in one.findings] == [code]
+
+
+CASES = [
+    {},
+    {"san": NAMES[:2]},
+    {"san": NAMES[1:]},
+    {"san": ()},
+    {"san": (*NAMES, "bad name.contoso.com")},
+    {"san": (*NAMES, "a\ncontoso.com")},
+    {"san": (*NAMES, "f*.contoso.com")},
+    {"san": (*NAMES, "contoso.com.")},
+    {"san": (*NAMES, "A.contoso.com")},
+    {"subject": SUBJECT[1:]},
+    {"subject": (*SUBJECT, ("CN", "ee01.contoso.com"))},
+    {"eku": None},
+    {"eku": ["clientAuth"]},
+    {"eku": ["serverAuth", "any"]},
+    {"eku": ["serverAuth", "clientAuth"]},
+    {"eku": ["serverAuth", "codeSigning"]},
+    {"usage": None},
+    {"usage": ("key_encipherment",)},
+    {"usage": ("digital_signature",)},
+    {"usage": ("digital_signature", "key_encipherment", "key_cert_sign")},
+    {"crl": ()},
+    {"pss": True},
+    {"days": 200},
+    {"days": 200 + 1 / 86400},
+    {"days": 398},
+]
+
+
+def judged(changes: dict) -> tuple[set[str], bytes]:
+    certificate = der(made(**({"days": 190} | changes)))
+    facts, entry = read_certificate(certificate), ENTRY | {"issuer": "public"}
+    return {found.code for found in compare_certificate(facts, entry, today=DAY)}, certificate
+
+
+@pytest.mark.parametrize("changes", CASES)
+def test_pkilint_agrees(changes):
+    """Where pkilint and we judge the same thing, good or bad, we agree."""
+    assert disagreements(*judged(changes)) == []
+
+
+def test_pkilint_cases_are_complete():
+    """Each pair of codes is seen to agree on a certificate that has the fault."""
+    found = set().union(*(judged(changes)[0] for changes in CASES))
+    assert set(SAME) - found == set()
