@@ -55,8 +55,10 @@ SETTINGS = {
 # Console lines that the applications print with any notebook (seen with JupyterLab 4.6).
 BENIGN = [
     r"favicon",
+    r"ERR_ABORTED",  # a request under way when the page is left
     r"Download the React DevTools",
     r"service-worker",
+    r"Could not restore the debugger state",  # a kernel that is ended meanwhile
     r"GPU stall due to ReadPixels",
     r"/api/contents/[^ ]*checkpoints",
     r"reading 'schema'",  # Notebook 7.6, settings registry

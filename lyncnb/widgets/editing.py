@@ -214,7 +214,11 @@ class PlanEditing:
     def is_saved(self) -> bool:
         """Whether nothing changed since loading or saving."""
         saved, now = self._saved, self.draft.state
-        return saved.topology is now.topology and saved.options == now.options
+        same = saved.topology is now.topology or (
+            (saved.topology.columns, saved.topology.cells)
+            == (now.topology.columns, now.topology.cells)
+        )
+        return same and saved.options == now.options
 
     def _changing(self, change: Any) -> Any:
         """Make a change, plan again, tell the panel; go back if no plan can be made of it."""

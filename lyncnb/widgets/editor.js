@@ -5,7 +5,6 @@ export default {
   render({ model, el }) {
     const send = (message) => model.send(message);
     const speaker = makeSpeaker();
-    let state = {};
 
     const name = h("h2", { class: "lc-name" });
     const counts = h("div", { class: "lc-counts" });
@@ -52,11 +51,12 @@ export default {
     }
 
     function showState(message) {
-      state = message;
+      speaker.clear(); // something was done since
       const { counts: c } = message;
       counts.replaceChildren(
         chip(c.certificates, "certificate"), chip(c.public, "public certificate"),
-        chip(c.names, "name"), chip(c.error, "error", "error"), chip(c.warning, "warning", "warning"));
+        chip(c.names, "name"), chip(c.error, "error", "error"), chip(c.warning, "warning", "warning"),
+        ...(c.notice ? [chip(c.notice, "notice", "notice")] : []));
       said.textContent = message.said || "";
       saved.textContent = message.saved_words;
       for (const [control, what, word] of [[undo, message.undo, "Undo"], [redo, message.redo, "Redo"]]) {

@@ -28,7 +28,7 @@ function makeForm(send) {
       });
     } else if (facts.kind === "list") {
       control = h("textarea", { class: "lc-control", rows: 3, spellcheck: false });
-      control.onchange = () => change(control.value);
+      typed(control, change);
       controls.set(facts.name, (value, odd) => {
         setText(control, value, odd);
         control.rows = Math.max(2, Math.min(8, value.split("\n").length));
@@ -37,14 +37,21 @@ function makeForm(send) {
       control = h("input", { class: "lc-control", autocomplete: "off", spellcheck: false,
         type: { date: "date", number: "number" }[facts.kind] || "text" });
       if (facts.kind === "number") control.min = 1;
-      control.onchange = () => change(control.value);
+      typed(control, change);
       controls.set(facts.name, (value, odd) => setText(control, value, odd));
     }
     return labelled(facts.label, control, facts.help);
   }
 
+  // A field sends when it is left or Enter is pressed.
+  function typed(control, send) {
+    control.oninput = () => { control.typing = true; };
+    control.onchange = () => { control.typing = false; send(control.value.trim()); };
+  }
+
   // What differs between sites has no one value here; it is changed in the table.
   function setText(control, value, odd) {
+    if (control.typing) return; // an answer to something else must not wipe what is being typed
     control.value = odd ? "" : value;
     control.placeholder = odd ? `${odd}: change it in the table` : "";
     control.disabled = Boolean(odd);
@@ -61,8 +68,8 @@ function makeForm(send) {
         const control = option.choices
           ? choose(option.choices, undefined, { class: "lc-control", "aria-label": label })
           : h("input", { type: "text", class: "lc-control", "aria-label": label, autocomplete: "off" });
-        control.onchange = () => set(control.value.trim());
-        controls.set(`${option.name} ${row.key}`, (value) => { control.value = value; });
+        typed(control, set);
+        controls.set(`${option.name} ${row.key}`, (value) => setText(control, value));
         return control;
       });
       return [h("span", {}, name), h("span", { class: "lc-source" }, row.note || ""), ...cells];

@@ -10,6 +10,7 @@ function makeGrid({ label, store, selected, onEdit, onActive, onSelect, onSort }
   let view = [];
   let sort = { name: "", descending: false };
   let active = { row: 0, column: 1 };
+  let activeId; // the row under the active cell, wherever a sort or a filter puts it
   let editing = null;
   let anchor = null;
   const pending = new Map(); // "id name" -> text typed, until the kernel has answered
@@ -58,15 +59,15 @@ function makeGrid({ label, store, selected, onEdit, onActive, onSelect, onSort }
   }
 
   function setView(rows, newSort) {
-    const keep = store.id(view[active.row]);
     view = rows;
     if (newSort.name !== sort.name || newSort.descending !== sort.descending) {
       sort = newSort;
       head.firstChild?.replaceChildren(...columns.map(headCell));
     }
     if (editing && store.id(view[editing.row]) !== editing.id) stop(false);
-    const place = keep === undefined ? -1 : view.findIndex((at) => store.id(at) === keep);
+    const place = view.findIndex((at) => store.id(at) === activeId);
     active.row = Math.max(0, place >= 0 ? place : Math.min(active.row, view.length - 1));
+    activeId = view.length ? store.id(view[active.row]) : undefined;
     grid.setAttribute("aria-rowcount", view.length + 1);
     body.style.height = `${view.length * ROW_HEIGHT}px`;
     countSelected();
@@ -187,7 +188,8 @@ function makeGrid({ label, store, selected, onEdit, onActive, onSelect, onSort }
       if (left < grid.scrollLeft) grid.scrollLeft = left - 40;
       else if (right > grid.scrollLeft + grid.clientWidth) grid.scrollLeft = right - grid.clientWidth;
     }
-    if (view.length) onActive(store.id(view[active.row]));
+    activeId = view.length ? store.id(view[active.row]) : undefined;
+    onActive();
   }
 
   function press(event, row, k) {
@@ -305,7 +307,9 @@ function makeGrid({ label, store, selected, onEdit, onActive, onSelect, onSort }
       const n = view.findIndex((at) => store.id(at) === id);
       if (n >= 0) move(n, active.column);
     },
-    get activeId() { return view.length ? store.id(view[active.row]) : undefined; },
+    // Rows of another table than the one shown are on their way.
+    empty() { stop(false); view = []; },
+    get activeId() { return activeId; },
     get shown() { return view; },
     destroy() { watcher.disconnect(); },
   };
@@ -320,7 +324,8 @@ function makeCellControl(column, value, name, store, suggestions) {
     if (value && !choices.some(([key]) => key === value)) choices.unshift([value, value]);
     return choose(choices, value, { "aria-label": name, class: "lc-control" });
   }
-  const texts = [...(column.choices || []).map(([key]) => key), ...store.distinct(column.name)];
+  const known = column.always ? [] : store.distinct(column.name); // no two servers have one name
+  const texts = [...(column.choices || []).map(([key]) => key), ...known];
   suggestions.replaceChildren(...texts.slice(0, 300).map((text) => h("option", { value: text })));
   const input = h("input", { type: "text", value, "aria-label": name, class: "lc-control",
     autocomplete: "off", spellcheck: false });

@@ -168,7 +168,7 @@ function makeServers({ send, speaker, say }) {
       const first = !columns.length;
       columns = facts;
       if (first) shownNames = facts.filter((column) => column.shown).map((column) => column.name);
-      bulkColumn.replaceChildren(...facts.filter((column) => column.editable)
+      bulkColumn.replaceChildren(...facts.filter((column) => column.editable && !column.always)
         .map((column) => h("option", { value: column.name }, column.title)));
       bulkColumn.value = facts.find((column) => column.strict && column.required)?.name;
     },
@@ -177,6 +177,7 @@ function makeServers({ send, speaker, say }) {
       if (message.all) {
         for (const id of selected) if (store.at(id) === undefined) selected.delete(id);
         pickColumns();
+        grid.empty();
         grid.setColumns(columns.filter((column) => shownNames.includes(column.name)));
         fillBulk();
         fillAdd();

@@ -1,0 +1,553 @@
+"""The panels in a real JupyterLab, by mouse and keyboard: what a planner sees and may press.
+
+One server for the session, one page for each test. Where Chromium is missing the tests are skipped
+and say so; in CI that is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM, LabBrowser, LabServer, start_chromium
+
+import lyncnb as ln
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+PASSPHRASE = "correct horse battery"
+CSV = """server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,autologon,rack
+fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com;fabrikam.com,https://meet.contoso.com;https://meet.fabrikam.com,https://dialin.contoso.com,web.contoso.com,true,A1
+fe02.contoso.com,FrontEnd,pool.contoso.com,Taipei,,,,,,A2
+dir01.contoso.com,Director,,Taipei,,,,dir.contoso.com,,A3
+med01.contoso.com,Mediation,,Hsinchu,,,,,,B1
+med02.contoso.com,Mediation,,Hsinchu,,,,,,B2
+"""
+EDITOR = """import lyncnb as ln
+topology = ln.read_topology("{table}")
+rules = ln.load_rules("lync2013")
+editor = ln.PlanEditor(topology, rules)
+editor"""
+REQUESTS = """import lyncnb as ln
+from lyncnb.widgets import RequestPanel
+plan = ln.plan_certificates(ln.read_topology("{table}"), ln.load_rules("lync2013"))
+panel = RequestPanel(plan, "{folder}")
+panel"""
+
+
+def table_of(count: int) -> str:
+    """A table of servers that are pools of their own, 500 of them at the site Tainan."""
+    rows = ["server_fqdn,role,site,sip_domains"]
+    rows += [
+        f"m{n:05d}.contoso.com,Mediation,{'Tainan' if n < 500 else 'Taipei'},"
+        + ("contoso.com" if not n else "")
+        for n in range(count)
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """Write a notebook of code cells."""
+    document = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "execution_count": None,
+                "id": f"cell{n}",
+                "metadata": {},
+                "outputs": [],
+                "source": source,
+            }
+            for n, source in enumerate(cells)
+        ],
+        "metadata": {
+            "kernelspec": {
+                "display_name": "Python 3 (ipykernel)",
+                "language": "python",
+                "name": "python3",
+            }
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """The notebooks' folder, with tables of 5, 200 and 10,000 servers."""
+    folder = tmp_path_factory.mktemp("browser")
+    (folder / "small.csv").write_text(CSV)
+    (folder / "middle.csv").write_text(table_of(200))
+    (folder / "large.csv").write_text(table_of(10_000))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    playwright, browser = start_chromium()
+    yield browser
+    browser.close()
+    playwright.stop()
+
+
+@pytest.fixture(scope="session")
+def server(folder):
+    with LabServer(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def lab(server, chromium):
+    """A page; at the end its kernel is ended and nothing may have gone wrong in the browser."""
+    with LabBrowser(server, browser=chromium, seconds=60) as lab:
+        yield lab
+        errors, broken = lab.errors(), lab.cell_errors()
+        lab.shut_kernel_down()
+    assert errors == []
+    assert broken == []
+
+
+def open_panel(lab: LabBrowser, folder: Path, *cells: str, name: str = "test.ipynb") -> None:
+    """Open a notebook of these cells, run it, and wait for the panel."""
+    write_notebook(folder / name, *cells)
+    lab.open_notebook(name)
+    lab.run_all()
+    lab.page.locator(".lyncnb").first.wait_for(state="visible")
+
+
+def open_editor(lab: LabBrowser, folder: Path, *more: str, table: str = "small.csv") -> None:
+    """Open a notebook with a plan editor of a table."""
+    open_panel(lab, folder, EDITOR.format(table=table), *more)
+    lab.page.get_by_role("row").nth(2).wait_for()
+
+
+def cell_of(lab: LabBrowser, server: str, column: str):
+    """Find a cell of the role table by its server and the title of its column."""
+    heads = lab.page.get_by_role("columnheader").all_inner_texts()
+    at = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == column)
+    row = lab.page.get_by_role("row").filter(has=lab.page.get_by_label(f"Select {server}"))
+    return row.get_by_role("gridcell").nth(at)
+
+
+def set_cell(lab: LabBrowser, server: str, column: str, value: str) -> None:
+    """Change a cell as a person does: double-click, choose or type."""
+    cell_of(lab, server, column).dblclick()
+    control = lab.page.get_by_label(f"{column} of {server}")
+    if control.evaluate("e => e.tagName") == "SELECT":
+        control.select_option(value)
+    else:
+        control.fill(value)
+        control.press("Enter")
+
+
+def kernel(lab: LabBrowser, expression: str) -> str:
+    """Ask the kernel for the text of an expression, outside the notebook."""
+    return lab.js(
+        "const future = panel.sessionContext.session.kernel.requestExecute("
+        "  {code: '', silent: true, store_history: false, user_expressions: {it: arg}});"
+        "const reply = await future.done;"
+        "const it = reply.content.user_expressions.it;"
+        "return it.status === 'ok' ? it.data['text/plain'] : it.evalue;",
+        f"str({expression})",
+    ).strip("'\"")
+
+
+def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
+    """Wait until an expression in the kernel has a value."""
+    end = time.monotonic() + lab.seconds
+    while (found := kernel(lab, expression)) != value:
+        assert time.monotonic() < end, f"{expression} is {found}, not {value}"
+        time.sleep(0.1)
+
+
+# -- the plan editor
+
+
+def test_one_role_is_changed_refused_undone(lab, folder):
+    """A change reaches Python and the counts; a refusal says why; undo takes it back."""
+    open_editor(lab, folder)
+    live = lab.page.locator(".lc-live")
+    before = live.inner_text()
+    set_cell(lab, "dir01.contoso.com", "Role", "Mediation")
+    lab.page.get_by_text("1 change, not saved").wait_for()
+    assert live.get_attribute("role") == "status"
+    assert live.inner_text() != before
+    assert "✎" in cell_of(lab, "dir01.contoso.com", "Role").inner_text()
+    assert kernel(lab, "editor.topology.cells[2][1]") == "Mediation"
+
+    set_cell(lab, "fe01.contoso.com", "Role", "Edge")
+    alert = lab.page.get_by_role("alert")
+    alert.get_by_text("Not done:").wait_for()
+    assert "role" in alert.inner_text()
+    assert "What to do:" in alert.inner_text()
+    assert cell_of(lab, "fe01.contoso.com", "Role").inner_text().strip() == "FrontEnd"
+
+    lab.button("Undo").click()
+    lab.page.get_by_text("as loaded", exact=True).wait_for()
+    assert not alert.is_visible()
+    assert cell_of(lab, "dir01.contoso.com", "Role").inner_text().strip() == "Director"
+    lab.button("Redo").click()
+    lab.page.get_by_text("1 change, not saved").wait_for()
+
+
+def test_five_hundred_by_filter(lab, folder):
+    """Filter, select all that are shown, set once; the others stay."""
+    open_editor(lab, folder, table="large.csv")
+    lab.field("Filter servers").fill("tainan")
+    lab.page.get_by_text("500 of 10,000 servers shown").wait_for()
+    lab.field("Select all servers shown").check()
+    lab.page.get_by_text("500 servers selected").wait_for()
+    lab.field("What to set").select_option("role")
+    lab.field("New Role").select_option("SBA")
+    lab.button("Set for 500 selected servers").click()
+    lab.page.get_by_text("500 changes, not saved").wait_for()
+    assert kernel(lab, "sum(row[1] == 'SBA' for row in editor.topology.cells)") == "500"
+    lab.field("Filter servers").fill("")
+    lab.page.get_by_text("10,000 of 10,000 servers shown").wait_for()
+    grid = lab.page.get_by_role("grid")
+    assert grid.get_attribute("aria-rowcount") == "10001"
+    assert lab.page.get_by_role("row").count() < 60
+    grid.focus()
+    lab.page.keyboard.press("Control+End")
+    lab.page.get_by_label("Select m09999.contoso.com").wait_for()
+
+
+def test_everything_by_keyboard(lab, folder):
+    """From the filter to a changed role, a selection and an undo without a mouse."""
+    open_editor(lab, folder)
+    keys = lab.page.keyboard
+    lab.field("Filter servers").focus()
+    keys.type("dir01")
+    keys.press("ArrowDown")
+    keys.press("Home")
+    keys.press("ArrowRight")
+    keys.press("Enter")
+    focused = lab.page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert focused == "Role of dir01.contoso.com"
+    keys.press("Escape")  # closes the list …
+    if lab.page.evaluate("document.activeElement.tagName") == "SELECT":
+        keys.press("Escape")  # … and leaves the cell
+    assert lab.page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+    keys.press("ArrowRight")
+    keys.press("ArrowRight")
+    keys.press("F2")
+    keys.type("Kaohsiung")
+    keys.press("Enter")
+    wait_kernel(lab, "editor.topology.cells[2][3]", "Kaohsiung")
+    keys.press(" ")
+    lab.page.get_by_text("1 server selected").wait_for()
+    keys.press("Control+z")
+    wait_kernel(lab, "editor.topology.cells[2][3]", "Taipei")
+    active = lab.page.evaluate(
+        "document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))"
+        ".innerText"
+    )
+    assert active.strip() == "Taipei"
+
+
+def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder):
+    """Type d d, b, x, a, m, 1, Enter with Shift or Ctrl on every control: no cell comes or goes."""
+    open_editor(lab, folder, REQUESTS.format(table="small.csv", folder="guarded"), "'last'")
+    for name in ("Servers", "Deployment", "Findings", "Changes", "Save"):
+        lab.tab(name).click()
+        controls = lab.page.locator(
+            ".lyncnb button:visible, .lyncnb select:visible, .lyncnb input:visible,"
+            " .lyncnb textarea:visible, .lyncnb [tabindex='0']:visible, .lyncnb summary:visible"
+        )
+        assert controls.count() > 8
+        # Keys that would press the control itself are left out: they are meant for it.
+        lab.page.evaluate(
+            """(names) => {
+              const all = document.querySelectorAll(names);
+              for (const one of all) {
+                if (!one.offsetParent) continue;
+                one.focus();
+                for (const [key, more] of [["d", {}], ["d", {}], ["b", {}], ["a", {}], ["x", {}],
+                    ["m", {}], ["1", {}], ["z", {}], ["j", {}], ["Enter", {shiftKey: true}],
+                    ["Enter", {ctrlKey: true}], ["a", {ctrlKey: true}], ["x", {ctrlKey: true}]])
+                  one.dispatchEvent(new KeyboardEvent("keydown",
+                    {key, code: key.length === 1 ? "Key" + key.toUpperCase() : key,
+                     keyCode: key === "Enter" ? 13 : key.toUpperCase().charCodeAt(0),
+                     bubbles: true, cancelable: true, ...more}));
+              } }""",
+            ".lyncnb button, .lyncnb select, .lyncnb input, .lyncnb textarea,"
+            " .lyncnb [tabindex='0'], .lyncnb summary",
+        )
+    # And as it happens: real keys on a list, a button, the grid and a field.
+    lab.tab("Servers").click()
+    for control in (
+        lab.field("What to set"),
+        lab.field("Which servers to show"),
+        lab.page.locator(".lyncnb summary", has_text="Columns"),
+        lab.page.get_by_role("grid"),
+        lab.tab("Servers"),
+        lab.field("Filter servers"),
+    ):
+        control.focus()
+        for key in ("d", "d", "b", "Shift+Enter"):
+            lab.page.keyboard.press(key)
+    lab.wait_idle()
+    assert lab.cell_count() == 3
+    prompts = lab.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+    assert [prompt.strip() for prompt in prompts] == ["[1]:", "[2]:", "[3]:"]
+    lab.tab("Servers").focus()
+    lab.page.keyboard.press("Escape")
+    lab.page.keyboard.press("Control+s")  # saving still works
+
+
+def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
+    """The saved files and the copied Python both bring the plan back; a reload finds the editor."""
+    open_editor(lab, folder, "print('plan', editor.plan.sha256)")
+    set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
+    lab.tab("Deployment").click()
+    lab.field("Default and web certificates").select_option("separate")
+    lab.field("Organization (O)").fill("Contoso")
+    lab.field("Organization (O)").press("Enter")
+    lab.page.get_by_text("3 changes, not saved").wait_for()
+    sha256 = kernel(lab, "editor.plan.sha256")
+
+    lab.tab("Save").click()
+    lab.field("Folder").fill("kept")
+    lab.button("Save topology.csv and plan.toml").click()
+    lab.page.get_by_text("Saved: kept").wait_for()
+    topology = ln.read_topology(folder / "kept" / "topology.csv")
+    options = ln.PlanOptions.from_toml(folder / "kept" / "plan.toml")
+    plan = ln.plan_certificates(topology, ln.load_rules("lync2013"), options=options)
+    assert plan.sha256 == sha256
+    assert "rack" in topology.columns
+
+    code = lab.page.locator(".lc-code").inner_text()
+    lab.save()
+    lab.reload()
+    lab.page.get_by_text("3 changes").first.wait_for()  # the kernel still has it
+    assert cell_of(lab, "dir01.contoso.com", "Site").inner_text().startswith("Kaohsiung")
+
+    lines = EDITOR.format(table="small.csv").splitlines()[:3]
+    open_panel(lab, folder, "\n".join(lines), code, "print('plan', editor.plan.sha256)")
+    lab.page.locator(".jp-OutputArea-output").filter(has_text=f"plan {sha256}").wait_for()
+
+
+def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
+    """The static form follows the edits, is hidden while the panel lives, and is saved."""
+    open_editor(lab, folder)
+    set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
+    lab.page.wait_for_function(
+        "() => [...document.querySelectorAll('.lyncnb-static')]"
+        ".some(e => e.textContent.includes('Kaohsiung'))"
+    )
+    assert not lab.page.locator(".lyncnb-static").is_visible()
+    path = lab.save()
+    document = json.loads(path.read_text())
+    outputs = document["cells"][0]["outputs"]
+    assert "widgets" not in document["metadata"]
+    assert "Kaohsiung" in "".join(outputs[1]["data"]["text/html"])
+    lab.shut_kernel_down()
+    lab.reload()
+    table = lab.page.locator(".lyncnb-static")
+    table.wait_for(state="visible")
+    assert "Kaohsiung" in table.inner_text()
+    lab.js("await panel.sessionContext.startKernel();")
+
+
+def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):
+    """A finding names its server, a press shows the row, and an acceptance needs a reason."""
+    open_editor(lab, folder)
+    set_cell(lab, "dir01.contoso.com", "Role", "Edge")
+    lab.tab("Findings").click()
+    block = lab.page.locator(".lc-block").first
+    block.locator(".lc-tag", has_text="error").wait_for()
+    code = kernel(lab, "next(f.code for f in editor.findings if f.severity == 'error')")
+    block.get_by_label(f"Why {code} is accepted").fill("the names follow in May")
+    block.get_by_role("button", name=f"Accept {code}").click()
+    lab.page.get_by_text("Accepted: the names follow in May").wait_for()
+    assert "the names follow in May" in kernel(lab, "editor.options.accepted")
+    lab.page.locator(".lc-link").first.click()
+    assert lab.field("Filter servers").input_value() == "dir01.contoso.com"
+    lab.page.get_by_text("1 of 5 servers shown").wait_for()
+    lab.page.get_by_text("What dir01.contoso.com gets").wait_for()
+
+
+def test_add_and_remove_a_server(lab, folder):
+    """A new row is shown and chosen; removing can be undone; a wrong name is refused."""
+    open_editor(lab, folder)
+    lab.button("Add a server…").click()
+    form = lab.page.get_by_role("form", name="Add a server")
+    form.get_by_label("Server", exact=True).fill("med 03")
+    form.get_by_label("Role", exact=True).select_option("Mediation")
+    form.get_by_role("button", name="Add").click()
+    lab.page.get_by_role("alert").get_by_text("med 03").first.wait_for()
+    form.get_by_label("Server", exact=True).fill("med03.contoso.com")
+    form.get_by_role("button", name="Add").click()
+    lab.page.get_by_label("Select med03.contoso.com").wait_for()
+    assert not form.is_visible()
+    lab.page.get_by_label("Select med03.contoso.com").check()
+    lab.button("Remove 1 selected server").click()
+    lab.page.get_by_text("5 of 5 servers shown").wait_for()
+    lab.button("Undo").click()
+    lab.page.get_by_label("Select med03.contoso.com").wait_for()
+
+
+def test_an_error_in_a_callback_is_told_in_the_panel(lab, folder):
+    """A fault of lyncnb itself is shown in plain lines, without a stack and without a value."""
+    broken = "def broken(_): raise ZeroDivisionError('a secret value')\n"
+    broken += "editor.view._answers['explain'] = broken"
+    open_editor(lab, folder, broken)
+    lab.page.get_by_label("Select fe02.contoso.com").check()
+    alert = lab.page.get_by_role("alert")
+    alert.get_by_text("an error in lyncnb itself").wait_for()
+    text = alert.inner_text()
+    assert "ZeroDivisionError" in text
+    assert "secret" not in text
+    assert "Traceback" not in text
+    assert len(text.strip().splitlines()) <= 4
+
+
+# -- requests
+
+
+def test_requests_with_progress_cancel_and_finish(lab, folder):
+    """Other panels answer meanwhile, Cancel keeps what is finished, a second run completes."""
+    open_panel(
+        lab,
+        folder,
+        EDITOR.format(table="small.csv"),
+        REQUESTS.format(table="middle.csv", folder="cancelled"),
+    )
+    lab.page.get_by_text("200 created").wait_for()
+    lab.field("Passphrase of the folder").fill(PASSPHRASE)
+    lab.field("The same passphrase again").fill(PASSPHRASE)
+    lab.button("Write 200 requests").click()
+    lab.page.get_by_text(re.compile("Writing … .* a second, about .* left")).wait_for()
+    assert lab.field("Passphrase of the folder").input_value() == ""
+    set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
+    lab.page.get_by_text("1 change, not saved").wait_for()
+    lab.button("Cancel").click()
+    lab.page.get_by_text("Cancelled. What was finished is kept").wait_for()
+    made = len(list((folder / "cancelled" / "csr").glob("*.csr")))
+    assert 0 < made < 200
+    lab.page.get_by_text(f"{200 - made} ").first.wait_for()
+    lab.field("Passphrase of the folder").fill(PASSPHRASE)
+    lab.page.keyboard.press("Enter")
+    lab.page.get_by_text("Finished. 200 of 200").or_(lab.page.get_by_text("Finished.")).wait_for()
+    assert len(list((folder / "cancelled" / "csr").glob("*.csr"))) == 200
+    result = lab.page.locator(".lyncnb-result")
+    result.wait_for(state="visible")
+    href = result.get_by_role("link", name="summary.html").get_attribute("href")
+    assert "cancelled/summary.html" in href
+
+
+def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
+    """The page finds its panel again, still counting, and Cancel still works."""
+    open_panel(lab, folder, REQUESTS.format(table="middle.csv", folder="reloaded"))
+    lab.field("Passphrase of the folder").fill(PASSPHRASE)
+    lab.field("The same passphrase again").fill(PASSPHRASE)
+    lab.button("Write 200 requests").click()
+    lab.wait_text("Writing …")
+    lab.save()
+    lab.reload()
+    lab.wait_text("Writing …")
+    lab.button("Cancel").click()
+    lab.wait_text("Cancelled.")
+    assert 0 < len(list((folder / "reloaded" / "csr").glob("*.csr"))) < 200
+
+
+def test_passphrases_that_differ_or_are_wrong(lab, folder):
+    """Each is told in the panel, the fields are emptied, and nothing is overwritten."""
+    open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="wrong"))
+    first, again = lab.field("Passphrase of the folder"), lab.field("The same passphrase again")
+    first.fill(PASSPHRASE)
+    again.fill(PASSPHRASE + "x")
+    lab.button("Write", exact=False).click()
+    lab.page.get_by_role("alert").get_by_text("differ").wait_for()
+    assert (first.input_value(), again.input_value()) == ("", "")
+    first.fill(PASSPHRASE)
+    again.fill(PASSPHRASE)
+    lab.button("Write", exact=False).click()
+    lab.wait_text("Finished.")
+    before = {path: path.read_bytes() for path in (folder / "wrong").rglob("*") if path.is_file()}
+    assert not again.is_visible()
+    first.fill("another horse battery")
+    first.press("Enter")
+    lab.page.get_by_role("alert").get_by_text("passphrase").first.wait_for()
+    after = {path: path.read_bytes() for path in (folder / "wrong").rglob("*") if path.is_file()}
+    assert after == before
+
+
+# -- for everybody
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing(server, chromium, folder, dark):
+    """axe-core has no violation to report in any part of the panels, in either theme."""
+    axe_module = pytest.importorskip("axe_playwright_python")
+    script = (Path(axe_module.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    with LabBrowser(server, browser=chromium, seconds=60) as lab:
+        cells = [
+            EDITOR.format(table="small.csv"),
+            REQUESTS.format(table="small.csv", folder="axe"),
+        ]
+        open_panel(lab, folder, *cells, name="axe.ipynb")
+        if dark:
+            lab.command("apputils:change-theme", theme="JupyterLab Dark")
+            lab.page.wait_for_selector("[data-jp-theme-light=false]", state="attached")
+        set_cell(lab, "dir01.contoso.com", "Role", "Edge")
+        lab.page.get_by_text("1 change, not saved").wait_for()
+        set_cell(lab, "fe01.contoso.com", "Role", "Edge")  # refused: the message is looked at, too
+        lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
+        lab.page.evaluate(script)
+        found = []
+        for name in ("Servers", "Deployment", "Findings", "Changes", "Save"):
+            lab.tab(name).click()
+            lab.page.wait_for_timeout(300)
+            answer = lab.page.evaluate("() => axe.run('.lyncnb', {resultTypes: ['violations']})")
+            found += [
+                (name, one["id"], one["help"], one["nodes"][0]["html"][:120])
+                for one in answer["violations"]
+            ]
+        if dark:
+            lab.command("apputils:change-theme", theme="JupyterLab Light")
+        lab.shut_kernel_down()
+    assert found == []
+
+
+def test_at_twice_the_size_nothing_is_cut_off(server, chromium, folder):
+    """At 200 % zoom the panels wrap; only the table scrolls sideways."""
+    with LabBrowser(server, browser=chromium, viewport=(700, 500), scale=2, seconds=60) as lab:
+        open_panel(lab, folder, EDITOR.format(table="small.csv"), name="zoom.ipynb")
+        for name in ("Servers", "Deployment", "Findings", "Changes", "Save"):
+            lab.tab(name).click()
+            lab.page.wait_for_timeout(200)
+            wide = lab.page.evaluate(
+                """() => { const root = document.querySelector('.lyncnb');
+                  const edge = root.getBoundingClientRect().right;
+                  return [...root.querySelectorAll('*')].filter(e => e.offsetParent
+                    && !e.closest('.lc-grid, .lc-scroll, .lc-code')
+                    && e.getBoundingClientRect().right > edge + 1).map(e => e.className); }"""
+            )
+            assert wide == [], name
+        lab.shut_kernel_down()
+
+
+@pytest.mark.parametrize("app", ["notebook", "voila"])
+def test_the_panels_work_elsewhere(chromium, folder, app):
+    """Notebook 7 and a Voila page show the editor and take an edit."""
+    pytest.importorskip("notebook" if app == "notebook" else "voila")
+    write_notebook(folder / f"{app}.ipynb", EDITOR.format(table="small.csv"))
+    with (
+        LabServer(folder, app=app) as server,
+        LabBrowser(server, browser=chromium, seconds=90) as lab,
+    ):
+        lab.open_notebook(f"{app}.ipynb")
+        if app == "notebook":
+            lab.run_all()
+        lab.page.get_by_label("Select dir01.contoso.com").wait_for()
+        set_cell(lab, "dir01.contoso.com", "Role", "Mediation")
+        lab.page.get_by_text("1 change, not saved").wait_for()
+        assert lab.errors() == []
