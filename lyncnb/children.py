@@ -1,4 +1,4 @@
-"""Processes of our own that make ECDSA pairs by the hundred.
+"""Processes of our own for work that threads do not speed up: ECDSA pairs, packages.
 
 Not a ``ProcessPoolExecutor``: its workers run the planner's script or notebook module again, which
 would ask for the passphrase a second time. A child here imports this file and nothing else.
@@ -11,17 +11,22 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from .cipher import Derived, FolderCipher
-from .content import RequestContent
-from .errors import BundleError, LyncnbError, PlanError
-from .pairs import FinishedPair, make_pair
+from .encryptor import Encryptor
+from . import errors
+from .encryptor import Encryptor
+from .errors import BundleError, LyncnbError
+from .pairs import make_pair
 from .passphrase import VARIABLE
 
 _COMMAND = "from lyncnb import children; children.serve()"
 
-Task = list[tuple[str, RequestContent]]
+#: Work for one child: plain values, since they go through a pipe.
+Task = Sequence[tuple]
+#: What a child is told once, and the function it then makes each item of a task with.
+Start = Callable[[tuple], Callable[[tuple], tuple]]
 
 
 class Children:
@@ -34,12 +39,16 @@ class Children:
     ----------
     count : int
         How many at most; a child starts at its first task.
-    derived : Derived
-        What to encrypt with. It goes through a pipe, to a process of the same user.
+    opening : tuple
+        What each child is told first, for pairs what to encrypt with. It goes through a pipe, to
+        a process of the same user.
+    command : str, optional
+        Python that a child runs; it calls :func:`serve`.
     """
 
-    def __init__(self, count: int, derived: Derived):
-        self._derived = derived
+    def __init__(self, count: int, opening: tuple, *, command: str = _COMMAND):
+        self._opening = tuple(opening)
+        self._command = command
         self._threads = ThreadPoolExecutor(count, "lyncnb-child")
         self._own = threading.local()
         self._all: list[subprocess.Popen[bytes]] = []
@@ -55,11 +64,11 @@ class Children:
             child.wait()
             child.stdout.close()
 
-    def submit(self, task: Task) -> Future[list[FinishedPair]]:
-        """Have one child make all pairs of a task, in order."""
+    def submit(self, task: Task) -> Future[list[tuple]]:
+        """Have one child make all items of a task, in order."""
         return self._threads.submit(self._ask, task)
 
-    def _ask(self, task: Task) -> list[FinishedPair]:
+    def _ask(self, task: Task) -> list[tuple]:
         try:
             child = getattr(self._own, "child", None) or self._start()
             pickle.dump(task, child.stdin)
@@ -71,15 +80,16 @@ class Children:
                 hint="is memory short? What is finished is kept; run the same again",
             ) from None
         if complaint:
-            raise PlanError(complaint[0], hint=complaint[1])
-        return [FinishedPair(*values) for values in made]
+            kind, message, hint = complaint
+            raise getattr(errors, kind)(message, hint=hint)
+        return made
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = {name: text for name, text in os.environ.items() if name != VARIABLE}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         # A session of its own: Ctrl-C is for the planner's process, which ends its children.
         child = subprocess.Popen(
-            [sys.executable, "-P", "-c", _COMMAND],
+            [sys.executable, "-P", "-c", self._command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -87,23 +97,34 @@ class Children:
         )
         self._own.child = child
         self._all.append(child)
-        pickle.dump(tuple(self._derived), child.stdin)
+        pickle.dump(self._opening, child.stdin)
         return child
 
 
-def serve() -> None:
-    """Answer tasks from standard input until it closes; what a child process runs."""
+def serve(start: Start | None = None) -> None:
+    """Answer tasks from standard input until it closes; what a child process runs.
+
+    Parameters
+    ----------
+    start : callable, optional
+        Given the opening, gives the function that makes one item; for pairs if left out.
+    """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     tasks = sys.stdin.buffer
-    cipher = FolderCipher.from_derived(Derived(*pickle.load(tasks)))
+    make = (start or _make_pairs)(pickle.load(tasks))
     while True:
         try:
             task = pickle.load(tasks)
         except EOFError:
             return
         try:
-            pickle.dump(([tuple(make_pair(*one, cipher)) for one in task], None), answers)
+            pickle.dump(([make(one) for one in task], None), answers)
         except LyncnbError as error:
-            pickle.dump(([], (error.message, error.hint)), answers)
+            pickle.dump(([], (type(error).__name__, error.message, error.hint)), answers)
         answers.flush()
+
+
+def _make_pairs(opening: tuple) -> Callable[[tuple], tuple]:
+    encryptor = Encryptor(*opening)
+    return lambda one: tuple(make_pair(*one, encryptor))

@@ -1,0 +1,104 @@
+"""Packages: CPU against the bare serialisation, and two processes against one. Run by hand.
+
+    python tests/benchmarks/bench_packages.py [COUNT]
+
+Keys and certificates are made once; the same packages are then made in turn, several rounds, and
+the ratios of each round are taken (medians are printed).
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
+
+from lyncnb.export import cores
+from lyncnb.keys import to_pkcs8
+from lyncnb.packaging import Task, make_packages
+from lyncnb.passwords import new_password
+from lyncnb.pkcs12 import KDF_ROUNDS, PfxContent
+
+PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
+ROUNDS = 5
+
+
+def material(count: int) -> list[tuple[rsa.RSAPrivateKey, x509.Certificate]]:
+    """Make a few keys with certificates, and use each of them often."""
+    made = []
+    for number in range(8):
+        key = rsa.generate_private_key(65537, 2048)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"fe{number:02}.contoso.com")])
+        builder = x509.CertificateBuilder(
+            name, name, key.public_key(), number + 1, datetime(2026, 1, 1), datetime(2030, 1, 1)
+        )
+        made.append((key, builder.sign(key, hashes.SHA256())))
+    return [made[number % len(made)] for number in range(count)]
+
+
+def bare(pairs: list, password: bytes) -> None:
+    """Serialise as the library does, with the same derivation and nothing else."""
+    for key, certificate in pairs:
+        encryption = (
+            serialization.PrivateFormat.PKCS12.encryption_builder()
+            .kdf_rounds(KDF_ROUNDS)
+            .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+            .hmac_hash(hashes.SHA1())
+            .build(password)
+        )
+        pkcs12.serialize_key_and_certificates(b"name", key, certificate, None, encryption)
+
+
+def tasks(pairs: list) -> list[Task]:
+    """Make the tasks that a request folder gives."""
+    return [
+        Task(
+            content=PfxContent(
+                certificate=certificate.public_bytes(serialization.Encoding.DER),
+                chain=(),
+                friendly_name="fe01.contoso.com Default",
+                encryption="3des-sha1",
+                provider=PROVIDER,
+            ),
+            key=to_pkcs8(key),
+            password=new_password(),
+        )
+        for key, certificate in pairs
+    ]
+
+
+def timed(work) -> tuple[float, float]:
+    """Give wall and CPU seconds, children included."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    children = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - wall, time.process_time() - cpu + children
+
+
+def main(count: int) -> None:
+    """Print both ratios."""
+    pairs = material(count)
+    work = tasks(pairs)
+    cpu_ratios, wall_ratios = [], []
+    for _ in range(ROUNDS):
+        _, bare_cpu = timed(lambda: bare(pairs, b"Abcdefghij0123456789Xy"))
+        one_wall, one_cpu = timed(lambda: make_packages(work, workers=1))
+        many_wall, _ = timed(lambda: make_packages(work))
+        cpu_ratios.append(one_cpu / bare_cpu)
+        wall_ratios.append(one_wall / many_wall)
+    print(f"{count} packages, {cores()} cores, {ROUNDS} rounds, medians")
+    print(f"CPU against the bare serialisation: {statistics.median(cpu_ratios):.2f}")
+    print(f"one process against {cores()}: {statistics.median(wall_ratios):.2f} x")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
