@@ -13,8 +13,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
-from .encryptor import Encryptor
 from . import errors
 from .encryptor import Encryptor
 from .errors import BundleError, LyncnbError
@@ -59,7 +59,9 @@ class Children:
     def __exit__(self, *exception: object) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for child in self._all:
-            child.stdin.close()
+            # What a dead child was not told any more is still in the buffer.
+            with suppress(BrokenPipeError):
+                child.stdin.close()
         for child in self._all:
             child.wait()
             child.stdout.close()

@@ -169,8 +169,9 @@ class _Job:
             self._count(item)
 
     def run_threads(self, items: Sequence[Item], width: int) -> None:
-        self._cipher.derived  # noqa: B018  once, before several threads wait for it
         with ThreadPoolExecutor(width, "lyncnb-rsa") as pool:
+            # The slow derivation has its own thread to begin with, while others make keys.
+            pool.submit(lambda: self._cipher.encryptor)
             submit = partial(pool.submit, self._make)
             with closing(_windowed(submit, items, 2 * width, self._cancel)) as finished:
                 for item, future in finished:
@@ -180,15 +181,16 @@ class _Job:
     def run_processes(self, items: Sequence[Item], width: int) -> None:
         rest = iter(items)
         chunks = iter(lambda: list(islice(rest, _CHUNK)), [])
-        with Children(width, self._cipher.derived) as children:
+        # One core is for this thread, which writes what they make: for P-256 that is half the work.
+        with Children(max(1, width - 1), self._cipher.encryptor) as children:
 
-            def submit(chunk: list[Item]) -> Future[list[FinishedPair]]:
+            def submit(chunk: list[Item]) -> Future[list[tuple]]:
                 return children.submit([(name, content_of(planned)) for name, planned in chunk])
 
             with closing(_windowed(submit, chunks, 2 * width, self._cancel)) as finished:
                 for chunk, future in finished:
-                    for item, pair in zip(chunk, future.result(), strict=True):
-                        self._store(pair)
+                    for item, values in zip(chunk, future.result(), strict=True):
+                        self._store(FinishedPair(*values))
                         self._count(item)
 
     def run_elsewhere(self, items: Sequence[Item], executor: Executor, width: int) -> None:
@@ -203,13 +205,14 @@ class _Job:
                 if (error := future.exception()) is not None:
                     raise _worker_failed(name, error)
                 answer = future.result()
+                encryptor = self._cipher.encryptor
                 self._store(
-                    open_sealed(name, content, answer, run_key=run_key, cipher=self._cipher)
+                    open_sealed(name, content, answer, run_key=run_key, encryptor=encryptor)
                 )
                 self._count(item)
 
     def _make(self, item: Item) -> None:
-        self._store(make_pair(item[0], content_of(item[1]), self._cipher))
+        self._store(make_pair(item[0], content_of(item[1]), self._cipher.encryptor))
 
     def _count(self, item: Item) -> None:
         self._done += 1

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import keys
-from .cipher import FolderCipher
 from .content import RequestContent, content_differences
 from .csr import CertificationRequest, build_request, parse_request
+from .encryptor import Encryptor
 from .errors import BundleError
 from .sealing import RunKey, seal
 
@@ -30,16 +30,16 @@ class FinishedPair(NamedTuple):
     csr_sha256: str
 
 
-def make_pair(name: str, content: RequestContent, cipher: FolderCipher) -> FinishedPair:
+def make_pair(name: str, content: RequestContent, encryptor: Encryptor) -> FinishedPair:
     """Make a key and the request for it, checked against each other and the plan."""
     key = keys.generate_key(content.key)
-    return _pair(name, key, build_request(content, key), cipher)
+    return _pair(name, key, build_request(content, key), encryptor)
 
 
 def _pair(
-    name: str, key: keys.PrivateKey, request: CertificationRequest, cipher: FolderCipher
+    name: str, key: keys.PrivateKey, request: CertificationRequest, encryptor: Encryptor
 ) -> FinishedPair:
-    encrypted = cipher.encrypt(key)
+    encrypted = encryptor.encrypt(key)
     return FinishedPair(name, encrypted, request.pem, request.spki_sha256, request.csr_sha256)
 
 
@@ -66,7 +66,7 @@ def make_sealed(name: str, content: RequestContent, public: bytes) -> tuple[byte
 
 
 def open_sealed(
-    name: str, content: RequestContent, answer: object, *, run_key: RunKey, cipher: FolderCipher
+    name: str, content: RequestContent, answer: object, *, run_key: RunKey, encryptor: Encryptor
 ) -> FinishedPair:
     """Open, check and encrypt what :func:`make_sealed` returned.
 
@@ -91,7 +91,7 @@ def open_sealed(
         raise _wrong(name, "something that is no key") from None
     if not keys.public_matches(key, request.public_key):
         raise _wrong(name, "a key that does not belong to its request")
-    return _pair(name, key, request, cipher)
+    return _pair(name, key, request, encryptor)
 
 
 def _wrong(name: str, what: str) -> BundleError:

@@ -21,11 +21,13 @@ from hypothesis import strategies as st
 
 from lyncnb import keys
 from lyncnb.cipher import ROUNDS, FolderCipher
+from lyncnb.encryptor import Encryptor
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.fields import KeyParameters
 
 WORDS = "correct horse battery"
 FEW = 1000  # rounds; the number changes nothing but the time
+CIPHER = FolderCipher(WORDS, rounds=FEW)
 P256 = KeyParameters(algorithm="ECDSA", bits=256)
 PKCS8 = Path(cryptography_vectors.__file__).parent / "asymmetric" / "PKCS8"
 
@@ -254,18 +256,25 @@ def test_line_ends_do_not_matter(ec_key, cipher):
 def test_a_cipher_shows_and_gives_nothing_away(cipher):
     """Not by repr, not by pickle; what goes to a child process shows stars as well."""
     assert repr(cipher) == "FolderCipher(***)"
-    assert repr(cipher.derived) == "Derived(***)"
+    assert repr(cipher.encryptor) == "Encryptor(***)"
     for copier in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="stays in its process"):
             copier(cipher)
 
 
-def test_a_worker_writes_but_does_not_read(ec_key, cipher):
-    """A cipher made from the derived key encrypts for the folder and opens nothing of others."""
-    worker = FolderCipher.from_derived(cipher.derived)
+def test_a_worker_writes_for_the_folder(ec_key, cipher):
+    """What a worker process is given encrypts as the cipher does, and holds no passphrase."""
+    worker = Encryptor(*tuple(cipher.encryptor))
     assert same(FolderCipher(WORDS).decrypt(worker.encrypt(ec_key)), ec_key)
-    with pytest.raises(PassphraseError, match="cannot read keys"):
-        worker.decrypt(FolderCipher(WORDS, rounds=FEW).encrypt(ec_key))
+    assert WORDS.encode() not in b"".join(worker)
+
+
+@given(st.integers(0, 70_000))
+def test_the_envelope_is_der_at_any_size(size):
+    """Lengths of one to three octets are as another library writes them."""
+    pem = CIPHER.encrypt_data(bytes(size))
+    assert envelope(pem).dump(force=True) == base64.b64decode(b"".join(pem.splitlines()[1:-1]))
+    assert CIPHER.decrypt_data(pem) == bytes(size)
 
 
 def test_threads_share_one_derivation(ec_key):

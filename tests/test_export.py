@@ -248,7 +248,7 @@ def test_no_secret_leaves_and_no_key_returns_in_the_clear(stored):
     assert_pairs(stored, work)
     travelled = b"".join(courier.sent + courier.returned)
     assert len(courier.sent) == len(courier.returned) == 12
-    secrets = [WORDS.encode(), CIPHER.derived.key]
+    secrets = [WORDS.encode(), CIPHER.encryptor.key]
     for pair in stored:
         key = CIPHER.decrypt(pair.key_pem)
         numbers = key.private_numbers()

@@ -21,12 +21,12 @@ OTHER = content_of(planned("sip.fabrikam.com", algorithm="ECDSA"))
 
 def opened(answer: object):
     """Open an answer as if it were for the planned request."""
-    return open_sealed("Edge-1", CONTENT, answer, run_key=RUN, cipher=CIPHER)
+    return open_sealed("Edge-1", CONTENT, answer, run_key=RUN, encryptor=CIPHER.encryptor)
 
 
 def test_a_pair_belongs_together():
     """The key in the file is the request's, and the request is the planned one."""
-    pair = make_pair("Edge-1", CONTENT, CIPHER)
+    pair = make_pair("Edge-1", CONTENT, CIPHER.encryptor)
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.public_matches(key, request.public_key)
     assert request.content == CONTENT

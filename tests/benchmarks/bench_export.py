@@ -1,0 +1,271 @@
+"""How fast keys and requests are made, against plain ways of doing the same. Run by hand.
+
+    python tests/benchmarks/bench_export.py rsa --count 200 --rounds 5
+    python tests/benchmarks/bench_export.py ecdsa --count 10000 --rounds 5
+    python tests/benchmarks/bench_export.py memory --count 1000
+
+Each figure is a whole process of its own, in a new folder, variants in turn, round by round; what
+counts is the median of the ratios within a round, since absolute times drift with the machine. A
+round is calm if other programs used at most a tenth of the machine; the share is shown. Folders
+are removed only at the end, because deleting many files slows the next writer down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+WORDS = "correct horse battery"
+NAMES = 5
+
+
+def host(number: int) -> str:
+    """Name the server of a request."""
+    return f"server{number}.contoso.com"
+
+
+def names(number: int) -> list[str]:
+    """Give the five names of a request."""
+    return [host(number), *(f"web{n}.{host(number)}" for n in range(1, NAMES))]
+
+
+def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
+    """Plan the requests; imported here, so that only who needs a plan pays for it."""
+    sys.path.insert(0, str(TESTS))
+    from planned import planned
+
+    return [(str(n), planned(*names(n), algorithm=algorithm)) for n in range(count)]
+
+
+# --- What each child process does; it returns nothing, its folder is the result.
+
+
+def export(algorithm: str, count: int, folder: Path) -> None:
+    """Make them with lyncnb: checked, encrypted at 600,000 rounds, durable, key before CSR."""
+    from lyncnb.cipher import FolderCipher
+    from lyncnb.export import run
+    from lyncnb.store import PairStore
+
+    items = plan(algorithm, count)
+    batched = frozenset(name for name, _ in items if algorithm == "ECDSA")
+    with PairStore(folder, batched=batched, known=()) as store:
+        run(items, FolderCipher(WORDS), store=store)
+
+
+def loop(algorithm: str, count: int, folder: Path) -> None:
+    """Make them one after the other with cryptography alone, as a script would; nothing synced."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    for number in range(count):
+        if algorithm == "RSA":
+            key = rsa.generate_private_key(65537, 2048)
+        else:
+            key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host(number))])
+        san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names(number)])
+        builder = x509.CertificateSigningRequestBuilder(subject).add_extension(san, critical=False)
+        pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        secret = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(WORDS.encode()),
+        )
+        (folder / "keys" / f"{number}.key").write_bytes(secret)
+        (folder / "csr" / f"{number}.csr").write_bytes(pem)
+
+
+def planned_loop(algorithm: str, count: int, folder: Path) -> None:
+    """Do the same with the plan in memory, which export cannot do without."""
+    items = plan(algorithm, count)
+    loop(algorithm, len(items), folder)
+
+
+def raw(algorithm: str, count: int, folder: Path) -> None:
+    """Make RSA keys on all cores and throw them away: the limit."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for _ in pool.map(lambda _: rsa.generate_private_key(65537, 2048), range(count)):
+            pass
+
+
+def files(algorithm: str, count: int, folder: Path) -> None:
+    """Write and sync files of the same names and sizes, one after the other."""
+    for number in range(count):
+        for place, suffix, size in (("keys", "key", 390), ("csr", "csr", 720)):
+            with (folder / place / f"{number}.{suffix}").open("xb") as file:
+                file.write(b"x" * size)
+                file.flush()
+                os.fsync(file.fileno())
+
+
+CHILDREN: dict[str, Callable[[str, int, Path], None]] = {
+    "export": export,
+    "loop": loop,
+    "planned-loop": planned_loop,
+    "raw": raw,
+    "files": files,
+}
+
+
+# --- The parent: runs children in turn, and compares.
+
+
+def machine_busy() -> float:
+    """Seconds that all cores together have been busy, in user and system mode."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, _, _, irq, softirq, *_ = map(int, fields)
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def tree(pid: int) -> list[int]:
+    """List a process and its descendants; empty once it has ended."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        # Threads start processes too: each thread has a list of its own.
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            if task.name != str(pid):
+                children += (task / "children").read_text().split()
+    except OSError:
+        return []
+    return [pid, *(found for child in children for found in tree(int(child)))]
+
+
+def resident(pid: int) -> float:
+    """Tell the MB of a process, pages that it shares with others counted in part (PSS)."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0.0
+    return int(rollup.split("\nPss:")[1].split()[0]) / 1024
+
+
+def run_watched(command: list[str]) -> tuple[str, float]:
+    """Run a command; give its output and the peak MB of its process tree, looked at 20 times/s."""
+    peak = 0.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            peak = max(peak, sum(map(resident, tree(process.pid))))
+            time.sleep(0.05)
+        output = process.stdout.read()
+    assert process.returncode == 0
+    return output, peak
+
+
+def new_folder(top: Path) -> Path:
+    """Make an empty folder for keys and requests."""
+    folder = Path(tempfile.mkdtemp(dir=top))
+    for place in ("keys", "csr"):
+        (folder / place).mkdir(mode=0o700)
+    return folder
+
+
+def command_of(variant: str, algorithm: str, count: int, folder: Path) -> list[str]:
+    """Give the command line of a child."""
+    return [sys.executable, __file__, "child", variant, algorithm, str(count), str(folder)]
+
+
+def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, float]:
+    """Run one child in a new folder; give seconds outside and inside, and the foreign share."""
+    folder = new_folder(top)
+    command = command_of(variant, algorithm, count, folder)
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy, start = machine_busy(), time.perf_counter()
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = after.ru_utime + after.ru_stime - cpu.ru_utime - cpu.ru_stime
+    foreign = max(0.0, machine_busy() - busy - own) / seconds / (os.cpu_count() or 1)
+    if variant != "raw":
+        assert len(list((folder / "csr").iterdir())) == count
+    return {**json.loads(found.stdout), "seconds": seconds, "cpu": own, "foreign": foreign}
+
+
+def child(variant: str, algorithm: str, count: int, folder: str) -> None:
+    """Be one measured process, and tell the seconds inside, without the start of Python."""
+    start = time.perf_counter()
+    CHILDREN[variant](algorithm, count, Path(folder))
+    seconds = time.perf_counter() - start
+    print(json.dumps({"inner": seconds}))
+
+
+def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], top: Path) -> bool:
+    """Run export and its rivals in turn; a ratio is the rival's seconds over export's."""
+    ratios: dict[str, list[float]] = {rival: [] for rival in goals}
+    columns = ["export", *goals]
+    print("| round | " + " | ".join(f"{name} s (foreign)" for name in columns) + " |")
+    print("|---" * (len(columns) + 1) + "|")
+    for number in range(1, rounds + 1):
+        found = {name: measure(name, algorithm, count, top) for name in columns}
+        cells = [f"{found[n]['seconds']:.2f} ({found[n]['foreign']:.0%})" for n in columns]
+        print(f"| {number} | " + " | ".join(cells) + " |", flush=True)
+        for rival in goals:
+            # Raw key generation is a limit, not another program: Python's start does not count.
+            clock = "inner" if rival == "raw" else "seconds"
+            ratios[rival].append(found[rival][clock] / found["export"][clock])
+    met = True
+    for rival, goal in goals.items():
+        median = statistics.median(ratios[rival])
+        met = met and median >= goal
+        listed = ", ".join(f"{ratio:.2f}" for ratio in ratios[rival])
+        print(f"{algorithm} x {count}: {rival} / export = {median:.2f} ({listed}); goal {goal:.2f}")
+    return met
+
+
+def memory(count: int, top: Path) -> bool:
+    """Compare the peak memory of the process tree with the loop's; 30 MB more at most."""
+    met = True
+    for algorithm, number in (("RSA", count // 10), ("ECDSA", count), ("ECDSA", 10 * count)):
+        peaks = {}
+        for variant in ("export", "planned-loop"):
+            _, peaks[variant] = run_watched(command_of(variant, algorithm, number, new_folder(top)))
+        more = peaks["export"] - peaks["planned-loop"]
+        met = met and more <= 30
+        told = ", ".join(f"{variant} {peak:.0f} MB" for variant, peak in peaks.items())
+        print(f"{algorithm} x {number}: {told}; {more:.0f} MB more, goal 30")
+    return met
+
+
+def main() -> int:
+    """Read the arguments, compare, and end with 1 if a goal was missed."""
+    if sys.argv[1:2] == ["child"]:
+        child(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=["rsa", "ecdsa", "memory"])
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", help="on the disk to measure; by default the temporary one")
+    arguments = parser.parse_args()
+    top = Path(tempfile.mkdtemp(prefix="bench-export-", dir=arguments.folder))
+    try:
+        if arguments.what == "memory":
+            return 0 if memory(arguments.count or 1000, top) else 1
+        if arguments.what == "rsa":
+            count = arguments.count or 200
+            goals = {"loop": 1.75, "raw": 0.95 if count >= 1000 else 0.90}
+            return 0 if compare("RSA", count, arguments.rounds, goals, top) else 1
+        # Export may take one and a half times as long as writing and syncing alone.
+        goals = {"files": 1 / 1.5}
+        count = arguments.count or 10_000
+        return 0 if compare("ECDSA", count, arguments.rounds, goals, top) else 1
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
