@@ -33,13 +33,17 @@ _MODULES = {
     "check_plan": "checks",
     "deployment_steps": "deploy",
     "folder_status": "folder",
+    "hand_over": "handover",
+    "list_renewals": "renewals",
     "load_rules": "rules",
     "match_certificates": "issued",
     "open_requests": "bundle",
     "plan_certificates": "derive",
     "plan_document": "document",
     "read_topology": "topology",
+    "receive": "receiving",
     "write_pfx": "pfx",
+    "write_renewals": "renewals",
     "write_requests": "bundle",
 }
 

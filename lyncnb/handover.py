@@ -97,7 +97,7 @@ def _each(parts: Iterable[Part]) -> Iterator[tuple[Part, RequestRecord]]:
     return ((part, record) for part in parts for record in part.requests)
 
 
-def handover(
+def hand_over(
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,

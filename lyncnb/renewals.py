@@ -120,7 +120,7 @@ def _description(one: Renewal) -> Iterator[str]:
     yield f"lyncnb request TOPOLOGY FOLDER --renew {one.request_id} --reason renewal"
 
 
-def renewals(
+def list_renewals(
     bundle: RequestBundle | str | os.PathLike[str],
     *,
     share: float = EXPIRING_SHARE,
@@ -184,6 +184,6 @@ def write_renewals(
     Renewals
         What was written.
     """
-    found = renewals(bundle, share=share)
+    found = list_renewals(bundle, share=share)
     replace(Path(path), found.to_ical(), 0o644)
     return found

@@ -35,7 +35,7 @@ from lyncnb.certificates import read_certificate
 from lyncnb.compare import compare_certificate
 from lyncnb.fields import KeyParameters
 from lyncnb.folder import folder_status
-from lyncnb.handover import handover
+from lyncnb.handover import hand_over
 from lyncnb.issued import IssuedCertificates
 from lyncnb.receiving import receive
 
@@ -70,7 +70,7 @@ def copy_of(folder: Path, place: Path) -> Path:
 
 def hand_over(folder: Path, place: Path) -> list[bytes]:
     """Take the CSRs out of the package, as the CA's people do."""
-    handover(folder, place / "package.zip")
+    hand_over(folder, place / "package.zip")
     with zipfile.ZipFile(place / "package.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".csr"))
         requests = [archive.read(name) for name in names]

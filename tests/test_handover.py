@@ -12,7 +12,7 @@ from cryptography import x509
 
 from lyncnb.bundle import open_requests
 from lyncnb.errors import BundleError, OptionsError
-from lyncnb.handover import handover
+from lyncnb.handover import hand_over
 from lyncnb.receiving import receive
 
 CAS = {"internal": r"ca01.contoso.com\Contoso Issuing CA 1", "public": "Litware <Public> CA"}
@@ -36,7 +36,7 @@ def contents(path) -> dict[str, bytes]:
 
 def test_package(folder, tmp_path):
     """There is a part per CA with a page, a summary, names, CSRs; AD CS gets its batch file."""
-    made = handover(folder, tmp_path / "out.zip")
+    made = hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
     places = ("internal-ca01-contoso-com-contoso-issuing-ca-1", "public-litware-public-ca")
     assert tuple(part.folder for part in made.parts) == places
@@ -51,7 +51,7 @@ def test_package(folder, tmp_path):
 
 def test_requests_are_those_of_the_folder(folder, tmp_path):
     """The CSRs are the folder's, byte for byte, and verify."""
-    made = handover(folder, tmp_path / "out.zip")
+    made = hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
     for part in made.parts:
         for record in part.requests:
@@ -62,7 +62,7 @@ def test_requests_are_those_of_the_folder(folder, tmp_path):
 
 def test_submission(folder, tmp_path):
     """The batch file names the CA and the template; a CA's name that is none is left out."""
-    handover(folder, tmp_path / "out.zip", template="LyncWeb")
+    hand_over(folder, tmp_path / "out.zip", template="LyncWeb")
     script = contents(tmp_path / "out.zip")[
         "internal-ca01-contoso-com-contoso-issuing-ca-1/submit.cmd"
     ].decode("ascii")
@@ -74,7 +74,7 @@ def test_submission(folder, tmp_path):
 
 def test_page(folder, tmp_path):
     """The page says what to do and why no SAN attribute is needed, and escapes a CA's name."""
-    handover(folder, tmp_path / "out.zip")
+    hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
     internal = entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
     public = entries["public-litware-public-ca/README.html"].decode()
@@ -87,7 +87,7 @@ def test_page(folder, tmp_path):
 
 def test_names(folder, tmp_path):
     """A portal that reads no SAN gets the names on one line."""
-    made = handover(folder, tmp_path / "out.zip", issuer="public")
+    made = hand_over(folder, tmp_path / "out.zip", issuer="public")
     text = contents(tmp_path / "out.zip")["public-litware-public-ca/names.txt"].decode()
     record = made.requests[0]
     assert f"csr/{record.id}.csr\r\n{', '.join(record.plan['san'])}\r\n" in text
@@ -105,14 +105,14 @@ def test_names(folder, tmp_path):
 )
 def test_choice(folder, tmp_path, choice, expected):
     """By CA, site, pool, whatever the case."""
-    made = handover(folder, tmp_path / "out.zip", **choice)
+    made = hand_over(folder, tmp_path / "out.zip", **choice)
     assert [record.plan["role"] for record in made.requests] == expected
 
 
 def test_wave(folder, tmp_path):
     """A wave of one's own is a list of ids."""
     wanted = find_id(open_requests(folder), "med01")
-    made = handover(folder, tmp_path / "out.zip", requests=[wanted])
+    made = hand_over(folder, tmp_path / "out.zip", requests=[wanted])
     assert [record.id for record in made.requests] == [wanted]
 
 
@@ -125,9 +125,9 @@ def test_only_what_waits(folder, tmp_path):
     path = tmp_path / "all.p7b"
     path.write_bytes(p7b(*answers.values(), *ca.chain))
     receive(folder, path, today=TODAY)
-    assert [one.id for one in handover(folder, tmp_path / "out.zip").requests] == [last]
+    assert [one.id for one in hand_over(folder, tmp_path / "out.zip").requests] == [last]
     with pytest.raises(BundleError, match="no request of .* waits") as caught:
-        handover(folder, tmp_path / "none.zip", issuer="public")
+        hand_over(folder, tmp_path / "none.zip", issuer="public")
     assert caught.value.hint.endswith(
         "issuers ca01.contoso.com\\Contoso Issuing CA 1; sites Kaohsiung"
     )
@@ -136,11 +136,11 @@ def test_only_what_waits(folder, tmp_path):
 
 def test_same_bytes(folder, tmp_path):
     """The same requests give the same bytes; the same file is left as it is."""
-    handover(folder, tmp_path / "one.zip")
-    handover(folder, tmp_path / "two.zip")
+    hand_over(folder, tmp_path / "one.zip")
+    hand_over(folder, tmp_path / "two.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     before = (tmp_path / "one.zip").stat()
-    handover(folder, tmp_path / "one.zip")
+    hand_over(folder, tmp_path / "one.zip")
     assert (tmp_path / "one.zip").stat() == before
 
 
@@ -148,13 +148,13 @@ def test_no_clobber(folder, tmp_path):
     """Another file of the name is not overwritten."""
     (tmp_path / "out.zip").write_bytes(b"mine")
     with pytest.raises(BundleError, match="is already there and was left alone"):
-        handover(folder, tmp_path / "out.zip")
+        hand_over(folder, tmp_path / "out.zip")
     assert (tmp_path / "out.zip").read_bytes() == b"mine"
 
 
 def test_no_key(folder, tmp_path):
     """No line of any key file is in the package."""
-    handover(folder, tmp_path / "out.zip")
+    hand_over(folder, tmp_path / "out.zip")
     everything = b"".join(contents(tmp_path / "out.zip").values())
     keys = [path.read_bytes().splitlines() for path in (folder / "keys").iterdir()]
     assert keys
@@ -169,7 +169,7 @@ def test_key_in_csr(folder, tmp_path, place):
     csr = path.read_bytes()
     path.write_bytes(csr + key.read_bytes() if place == "before" else key.read_bytes())
     with pytest.raises(BundleError, match="holds a private key|not the request on record"):
-        handover(folder, tmp_path / "out.zip")
+        hand_over(folder, tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
 
 
@@ -178,18 +178,18 @@ def test_changed_request(folder, tmp_path):
     first, second, *_ = open_requests(folder).requests
     (folder / first.files["csr"]).write_bytes((folder / second.files["csr"]).read_bytes())
     with pytest.raises(BundleError, match="this is not the request on record"):
-        handover(folder, tmp_path / "out.zip")
+        hand_over(folder, tmp_path / "out.zip")
 
 
 def test_bad_template(folder, tmp_path):
     """A template's name is checked before anything is done."""
     with pytest.raises(OptionsError, match="cannot be the name of a certificate template"):
-        handover(folder, tmp_path / "out.zip", template="a\\nSAN:dns=x")
+        hand_over(folder, tmp_path / "out.zip", template="a\\nSAN:dns=x")
 
 
 def test_shown(folder, tmp_path):
     """What was packed is a table, lines, and a document."""
-    made = handover(folder, tmp_path / "out.zip")
+    made = hand_over(folder, tmp_path / "out.zip")
     assert repr(made) == (
         "6 requests in out.zip: 5 for ca01.contoso.com\\Contoso Issuing CA 1; "
         "1 for Litware <Public> CA; no key"

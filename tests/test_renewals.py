@@ -12,7 +12,7 @@ from icalendar import Calendar
 from lyncnb.bundle import open_requests
 from lyncnb.folder import folder_status
 from lyncnb.receiving import receive
-from lyncnb.renewals import renewals, write_renewals
+from lyncnb.renewals import list_renewals, write_renewals
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 def test_renewals(folder):
     """One for each certificate on record, the most urgent first."""
-    found = renewals(folder, today=TODAY)
+    found = list_renewals(folder, today=TODAY)
     long = find_id(open_requests(folder), "ee01")
     assert len(found) == len(open_requests(folder).requests) - 1
     assert found[-1].request_id == long
@@ -44,7 +44,7 @@ def test_renewals(folder):
 
 def test_agrees_with_status(folder):
     """A request is to be renewed from the day on which its state is expiring."""
-    for one in renewals(folder, today=TODAY):
+    for one in list_renewals(folder, today=TODAY):
         day = one.renew_from.date()
         states = [
             item.state
@@ -58,22 +58,22 @@ def test_agrees_with_status(folder):
 @pytest.mark.parametrize(("share", "day"), [(0.5, "2027-01-06"), (0.1, "2027-02-11")])
 def test_share(folder, share, day):
     """The share is of the lifetime, so a short certificate is renewed late."""
-    assert f"{renewals(folder, share=share, today=TODAY)[0].renew_from:%Y-%m-%d}" == day
+    assert f"{list_renewals(folder, share=share, today=TODAY)[0].renew_from:%Y-%m-%d}" == day
 
 
 @pytest.mark.parametrize("share", [0, 1, -1, 30])
 def test_bad_share(folder, share):
     """Days are no share."""
     with pytest.raises(ValueError, match="take a share of the lifetime between 0 and 1"):
-        renewals(folder, share=share)
+        list_renewals(folder, share=share)
 
 
 def test_calendar(folder):
     """The calendar has an all-day event for each, with a reminder and the command."""
-    data = renewals(folder, today=TODAY).to_ical()
+    data = list_renewals(folder, today=TODAY).to_ical()
     calendar = Calendar.from_ical(data)
     events = list(calendar.walk("VEVENT"))
-    assert len(events) == len(renewals(folder, today=TODAY))
+    assert len(events) == len(list_renewals(folder, today=TODAY))
     first = events[0]
     assert first["DTSTART"].dt == date(2027, 1, 21)
     assert first["DTEND"].dt == date(2027, 2, 21)  # the first day after it
@@ -87,8 +87,8 @@ def test_calendar(folder):
 
 def test_calendar_is_stable(folder, tmp_path):
     """The same certificates give the same bytes on any day; nothing but names is in it."""
-    data = renewals(folder, today=TODAY).to_ical()
-    assert renewals(folder, today=date(2027, 1, 1)).to_ical() == data
+    data = list_renewals(folder, today=TODAY).to_ical()
+    assert list_renewals(folder, today=date(2027, 1, 1)).to_ical() == data
     written = write_renewals(open_requests(folder), tmp_path / "renewals.ics")
     assert (tmp_path / "renewals.ics").read_bytes() == data
     assert repr(written) == f"{len(written)} renewals"
@@ -96,9 +96,9 @@ def test_calendar_is_stable(folder, tmp_path):
 
 def test_table(folder):
     """The table counts the days that are left."""
-    frame = renewals(folder, today=TODAY).to_frame()
+    frame = list_renewals(folder, today=TODAY).to_frame()
     assert frame["Days left"].iloc[0] == 88
-    assert "Renew from" in renewals(folder, today=TODAY)._repr_html_()
+    assert "Renew from" in list_renewals(folder, today=TODAY)._repr_html_()
 
 
 def test_hostile_names(folder):
@@ -107,7 +107,7 @@ def test_hostile_names(folder):
 
     from lyncnb.renewals import Renewals
 
-    one = replace(renewals(folder, today=TODAY)[0], subject="a\r\nATTACH:http://x\nEND:VEVENT")
+    one = replace(list_renewals(folder, today=TODAY)[0], subject="a\r\nATTACH:http://x\nEND:VEVENT")
     data = Renewals(items=(one,), today=TODAY).to_ical()
     (event,) = Calendar.from_ical(data).walk("VEVENT")
     assert "ATTACH" not in event

@@ -39,9 +39,9 @@ def handover_command(
 
     Exit status: 0; 3 if nothing waits for a certificate, or the folder needs attention.
     """
-    from ..handover import handover
+    from ..handover import hand_over
 
-    packed = handover(folder, out, issuer=issuer, site=site, pool=pool, template=template)
+    packed = hand_over(folder, out, issuer=issuer, site=site, pool=pool, template=template)
     if as_json:
         write_json({"format": "lyncnb-handover/1", **packed.to_document()})
     else:
