@@ -1,6 +1,6 @@
 """The panels in a real JupyterLab, by mouse and keyboard: what a planner sees and may press.
 
-One server for the session, one page for each test. Where Chromium is missing the tests are skipped
+One server for the file, one page for each test. Where Chromium is missing the tests are skipped
 and say so; in CI that is an error.
 """
 
@@ -79,7 +79,7 @@ def write_notebook(path: Path, *cells: str) -> None:
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """The notebooks' folder, with tables of 5, 200 and 10,000 servers."""
     folder = tmp_path_factory.mktemp("browser")
@@ -89,15 +89,16 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """Start the browser; it is ended with the module, for with it runs an event loop."""
     playwright, browser = start_chromium()
     yield browser
     browser.close()
     playwright.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(folder):
     with LabServer(folder) as server:
         yield server

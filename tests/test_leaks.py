@@ -1,0 +1,198 @@
+"""No passphrase reaches the disk through a notebook, whatever is typed, saved and run.
+
+Everything that a session left is searched: notebook, checkpoints, request folder, and all files
+of the server's own folders (settings, workspaces, logs, IPython's history), as text and base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM, LabBrowser, LabServer
+from test_browser import CSV, EDITOR, REQUESTS, chromium, open_panel, write_notebook  # noqa: F401
+
+in_browser = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+TYPED = "violet-ratchet-typed-only"
+DIFFERS = "violet-ratchet-mistyped-1"
+GIVEN = "violet-ratchet-given-right"
+WRONG = "violet-ratchet-given-wrong"
+NO_HOOK = "--ServerApp.jpserver_extensions={'lyncnb.server_extension': False}"
+
+
+def shapes(needle: str) -> Iterator[bytes]:
+    """Give the needle as text in several encodings, and the middle of its base64 at any offset."""
+    yield needle.encode()
+    yield needle.encode("utf-16-le")
+    yield urllib.parse.quote(needle, safe="").encode()
+    yield json.dumps(needle)[1:-1].encode()
+    yield needle.encode().hex().encode()
+    for encoding in ("utf-8", "utf-16-le"):
+        for offset in range(3):
+            text = base64.b64encode(b"x" * offset + needle.encode(encoding))
+            # The first and last group depend on what stands beside the needle.
+            yield text[4:-4]
+            yield text[4:-4].replace(b"+", b"-").replace(b"/", b"_")
+
+
+def leaks(needles: list[str], *folders: Path) -> list[str]:
+    """List each file that holds a needle in any shape."""
+    wanted = {shape for needle in needles for shape in shapes(needle)}
+    return [
+        str(path)
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and any(shape in path.read_bytes() for shape in wanted)
+    ]
+
+
+@pytest.mark.parametrize("offset", range(3))
+def test_the_search_finds_what_is_there(tmp_path, offset):
+    """Text, escaped text and base64 at any offset are found; nothing else is."""
+    plain = "before " * offset + GIVEN + " after"
+    (tmp_path / "plain.txt").write_text(plain)
+    (tmp_path / "wide.txt").write_text(plain, encoding="utf-16")
+    (tmp_path / "base64.txt").write_bytes(base64.b64encode(plain.encode()))
+    (tmp_path / "wide64.txt").write_bytes(base64.b64encode(plain.encode("utf-16-le")))
+    (tmp_path / "other.txt").write_text(TYPED)
+    found = {Path(path).name for path in leaks([GIVEN], tmp_path)}
+    assert found == {"plain.txt", "wide.txt", "base64.txt", "wide64.txt"}
+
+
+@pytest.mark.parametrize(
+    ("save_state", "hook"),
+    [
+        pytest.param(False, True, id="as shipped", marks=in_browser),
+        pytest.param(True, True, id="state saved, hook drops it", marks=in_browser),
+        pytest.param(True, False, id="state saved, no hook", marks=in_browser),
+    ],
+)
+def test_a_browser_session_leaves_no_passphrase(
+    tmp_path,
+    chromium,  # noqa: F811
+    save_state,
+    hook,
+):
+    """Typed and not sent, mistyped, given, wrong: after each the notebook is saved, nothing leaks."""
+    (tmp_path / "small.csv").write_text(CSV)
+    arguments = ("--debug", "--Session.debug=True", *(() if hook else (NO_HOOK,)))
+    needles = [TYPED, DIFFERS, GIVEN, WRONG]
+    with (
+        LabServer(tmp_path, save_widget_state=save_state, arguments=arguments) as server,
+        LabBrowser(server, browser=chromium, seconds=60) as lab,
+    ):
+        open_panel(
+            lab,
+            tmp_path,
+            EDITOR.format(table="small.csv"),
+            REQUESTS.format(table="small.csv", folder="requests"),
+        )
+        first = lab.field("Passphrase of the folder")
+        again = lab.field("The same passphrase again")
+
+        first.fill(TYPED)
+        again.fill(TYPED)
+        again.blur()
+        lab.save()
+        assert leaks(needles, tmp_path, server.home) == []
+
+        first.fill(GIVEN)
+        again.fill(DIFFERS)
+        lab.button("Write", exact=False).click()
+        lab.page.get_by_role("alert").get_by_text("differ").wait_for()
+        lab.save()
+        first.fill(GIVEN)
+        again.fill(GIVEN)
+        lab.page.keyboard.press("Enter")
+        lab.wait_text("Finished.")
+        lab.save()
+        first.fill(WRONG)
+        first.press("Enter")
+        lab.page.get_by_role("alert").get_by_text("passphrase").first.wait_for()
+        path = lab.save()
+
+        document = json.loads(path.read_text())
+        state = document["metadata"].get("widgets", {})
+        assert bool(state) == (save_state and not hook)
+        assert "fe02.contoso.com" not in json.dumps(state)  # rows are no traits either
+        lab.shut_kernel_down()
+        server.stop()
+        assert (tmp_path / ".ipynb_checkpoints").is_dir()
+        assert (tmp_path / "requests" / "keys").is_dir()
+        history = next((server.home / "ipython").rglob("history.sqlite"))
+        assert sqlite3.connect(history).execute("select count(*) from history").fetchone()[0] >= 2
+        assert server.log_path.stat().st_size > 10_000
+        assert leaks(needles, tmp_path, server.home) == []
+
+
+CELLS = (
+    EDITOR.format(table="small.csv"),
+    REQUESTS.format(table="small.csv", folder="requests"),
+    "panel.start(ln.ask_passphrase())\npanel.wait()",
+    "panel",
+)
+
+
+@pytest.mark.kernel
+def test_nbconvert_leaves_no_passphrase(tmp_path):
+    """``nbconvert --execute`` stores widget state; there is no secret in it, and the table is."""
+    (tmp_path / "small.csv").write_text(CSV)
+    write_notebook(tmp_path / "batch.ipynb", *CELLS)
+    home = tmp_path / "home"
+    home.mkdir()
+    own = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook", "--execute"]
+    ran = subprocess.run(
+        [*command, "--output", "batch.done.ipynb", "batch.ipynb", "--debug"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            **{name: str(home / name) for name in own},
+            "LYNCNB_PASSPHRASE": GIVEN,
+        },
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    (home / "printed.txt").write_text(ran.stdout + ran.stderr)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    document = json.loads((tmp_path / "batch.done.ipynb").read_text())
+    shown = "".join(
+        "".join(output.get("data", {}).get("text/html", ""))
+        for cell in document["cells"]
+        for output in cell["outputs"]
+    )
+    assert "fe02.contoso.com" in shown
+    assert "6 created" in shown
+    assert leaks([GIVEN], tmp_path) == []
+
+
+@pytest.mark.kernel
+def test_lyncnb_run_leaves_no_passphrase(tmp_path):
+    """The executed copy and the page hold tables and no secret; the request folder is complete."""
+    (tmp_path / "small.csv").write_text(CSV)
+    write_notebook(tmp_path / "batch.ipynb", *CELLS)
+    ran = subprocess.run(
+        [sys.executable, "-m", "lyncnb", "run", "batch.ipynb"],
+        cwd=tmp_path,
+        env={**os.environ, "LYNCNB_PASSPHRASE": GIVEN, "IPYTHONDIR": str(tmp_path / "ipython")},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert ran.returncode == 0, ran.stderr
+    (tmp_path / "printed.txt").write_text(ran.stdout + ran.stderr)
+    assert "fe02.contoso.com" in (tmp_path / "batch.executed.html").read_text()
+    assert len(list((tmp_path / "requests" / "csr").glob("*.csr"))) == 6
+    assert leaks([GIVEN], tmp_path) == []
