@@ -49,10 +49,7 @@ _KEY_USAGE_NAMES = {
 }
 _EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
 _MAX_BYTES = 1 << 20
-_UNREADABLE = (
-    *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion),
-    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
-)
+_ODD = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +190,7 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
             parsed = x509.load_pem_x509_csr(data)
         public_key = parsed.public_key()
         content = _content(parsed, public_key)
-    except _UNREADABLE as error:
+    except (ValueError, UnsupportedAlgorithm, *_ODD) as error:
         raise BundleError(
             f"{name} is no certification request that can be read: {error}",
             hint="restore the file from a copy, or remove it and run the same again",

@@ -280,10 +280,7 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
 
 def stale_temps(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
     """List the temporary files that an interrupted run left; look only while holding the lock."""
-    try:
-        return tuple(sorted(Path(folder).glob(TEMP_PREFIX + "*")))
-    except OSError as error:
-        raise system.trouble(error, folder, "list the folder") from None
+    return tuple(sorted(Path(folder).glob(TEMP_PREFIX + "*")))
 
 
 def remove_stale(folder: str | os.PathLike[str]) -> int:

@@ -229,6 +229,15 @@ def refuses(cipher: FolderCipher, path: Path) -> bool:
     return False
 
 
+def test_damaged_data_is_noticed(cipher):
+    """Other data of the folder has a digest inside, since nothing else would tell."""
+    pem = cipher.encrypt_data(b"PFX password for edge01.contoso.com: ..." * 10)
+    lines = pem.splitlines()
+    lines[5] = lines[5][:20] + (b"A" if lines[5][20:21] != b"A" else b"B") + lines[5][21:]
+    with pytest.raises(BundleError, match="does not decrypt, others of its run do"):
+        cipher.decrypt_data(b"\n".join(lines))
+
+
 def test_too_many_rounds_are_not_worked_off(ec_key, cipher):
     """A file that asks for more than ten million rounds is refused at once."""
     found = envelope(cipher.encrypt(ec_key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planned import planned
 
-from lyncnb import keys
+from lyncnb import csr, keys
 from lyncnb.content import content_of
 from lyncnb.csr import build_request, differences, parse_request
 from lyncnb.errors import BundleError, PlanError
@@ -88,6 +89,12 @@ def test_without_names_there_is_no_san(rsa_key):
     request = build_request(planned(), rsa_key)
     assert sorted(extensions(request.der)) == ["extended_key_usage", "key_usage"]
     assert request.content.names == ()
+
+
+def test_without_usages_there_is_no_eku(rsa_key):
+    """A plan without extended key usages gives a request without that extension."""
+    request = build_request(planned("a.contoso.com", usages=()), rsa_key)
+    assert sorted(extensions(request.der)) == ["key_usage", "subject_alt_name"]
 
 
 def test_an_ecdsa_request_only_signs(ec_key):
@@ -302,3 +309,19 @@ def test_bytes_after_the_request_are_refused(rsa_key):
     der = build_request(planned("a.contoso.com"), rsa_key).der
     with pytest.raises(BundleError, match="no certification request"):
         parse_request(der + b"\x05\x00")
+
+
+def test_a_request_that_came_out_wrong_is_not_handed_on(ec_key):
+    """What is read back from the finished bytes has to be what was planned, in its order."""
+    content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
+    usages = ("keyAgreement", "digitalSignature")  # the order that a request cannot keep
+    with pytest.raises(PlanError, match="the finished request is not what was planned: key usage"):
+        build_request(dataclasses.replace(content, key_usage=usages), ec_key)
+
+
+def test_a_request_of_another_key_is_not_handed_on(ec_key):
+    """The last check of all: public half and signature against the key itself."""
+    content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
+    request = build_request(content, ec_key)
+    with pytest.raises(PlanError, match="does not belong to its key"):
+        csr._checked(request, content, keys.generate_key(content.key))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -295,20 +296,24 @@ TRACED = """
 
 
 def traced_calls(log: str, folder: str) -> list[str]:
-    """Reduce a trace to the calls that concern a folder, with names in place of descriptors."""
-    open_files, steps = {}, []
+    """Reduce a trace to the calls that concern a folder; one counts when it has returned.
+
+    A call that others came between has two lines, "… <unfinished ...>" and "<... … resumed>".
+    """
+    steps, waiting = [], {}
     for line in log.splitlines():
-        call, _, rest = line.partition(" ")[2].strip().partition("(")
-        if call == "openat" and folder in rest:
-            path, result = rest.split('"')[1], rest.rsplit("= ", 1)[1].split()[0]
-            name = path.removeprefix(folder).strip("/") or "FOLDER"
-            open_files[result] = "TEMP" if name.startswith(files.TEMP_PREFIX) else name
-        elif call in ("write", "fsync") and rest.split(",")[0].split(")")[0] in open_files:
-            steps.append(f"{call} {open_files[rest.split(',')[0].split(')')[0]]}")
-        elif call == "close":
-            open_files.pop(rest.split(")")[0], None)
-        elif call in ("link", "linkat") and folder in rest:
-            steps.append(f"link {rest.split(chr(34))[3].removeprefix(folder).strip('/')}")
+        process, _, text = line.partition(" ")
+        text = text.strip()
+        if "resumed>" in text:
+            text = waiting.pop(process, "")
+        elif "<unfinished ...>" in text:
+            waiting[process] = text
+            continue
+        if found := re.match(rf"(write|fsync)\(\d+<{re.escape(folder)}/?([^>]*)>", text):
+            name = "TEMP" if found[2].startswith(files.TEMP_PREFIX) else found[2] or "FOLDER"
+            steps.append(f"{found[1]} {name}")
+        elif found := re.match(rf'link(?:at)?\(.*"{re.escape(folder)}/([^"/]+)"[^"]*$', text):
+            steps.append(f"link {found[1]}")
     return steps
 
 
@@ -320,7 +325,7 @@ def test_the_order_on_disk_is_content_name_folder(tmp_path, repository):
     folder.mkdir()
     subprocess.run(
         [
-            *("strace", "-f", "-qq", "-e", "trace=openat,write,fsync,close,link,linkat", "-o", log),
+            *("strace", "-f", "-y", "-qq", "-e", "trace=write,fsync,link,linkat", "-o", log),
             *(sys.executable, "-c", textwrap.dedent(TRACED), folder),
         ],
         check=True,
@@ -331,3 +336,57 @@ def test_the_order_on_disk_is_content_name_folder(tmp_path, repository):
     assert steps[:4] == ["write TEMP", "fsync TEMP", "link one", "fsync FOLDER"]
     assert sorted(steps[4:8]) == ["fsync TEMP"] * 2 + ["write TEMP"] * 2
     assert steps[8:] == ["link a.key", "fsync FOLDER", "link a.csr", "fsync FOLDER"]
+
+
+@posix
+def test_a_folder_of_somebody_else_is_refused(tmp_path, monkeypatch):
+    """Its owner could write it whatever the mode says; root's own folders are fine."""
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 54321, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(BundleError, match="belongs to another user"):
+        files.check_folder(tmp_path)
+
+
+@posix
+def test_the_ways_of_windows_are_as_careful(tmp_path, monkeypatch):
+    """Without links, folder syncs and modes: names by a rename that refuses what is taken."""
+
+    def rename(source, target):
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "exists")
+        os.rename(source, target)
+
+    monkeypatch.setattr(system, "WINDOWS", True)
+    monkeypatch.setattr(system, "link", None)
+    monkeypatch.setattr(system, "rename", rename)
+    tmp_path.chmod(0o777)
+    files.make_folder(tmp_path / "keys")
+    files.make_folder(tmp_path / "keys")
+    files.write_new(tmp_path / "keys" / "a", b"a")
+    with pytest.raises(BundleError, match="already there"):
+        files.write_new(tmp_path / "keys" / "a", b"b")
+    files.move_no_clobber(tmp_path / "keys" / "a", tmp_path / "b")
+    assert files.read(tmp_path / "b") == b"a"
+    assert os.listdir(tmp_path / "keys") == []
+
+
+@pytest.mark.parametrize("call", ["write", "link", "replace"])
+def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
+    """Ctrl-C in the middle of a write goes through, and no file of any name stays."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(system, call, interrupted)
+    writer = files.replace if call == "replace" else files.write_new
+    with pytest.raises(KeyboardInterrupt):
+        writer(tmp_path / "a", b"a")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_half_written_file_that_stays_is_told(tmp_path):
+    """A folder with the name of a temporary file cannot be cleared away, and is named."""
+    (tmp_path / f"{files.TEMP_PREFIX}0").mkdir()
+    with pytest.raises(BundleError, match="cannot remove the half-written file"):
+        files.remove_stale(tmp_path)

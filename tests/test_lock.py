@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 import sys
@@ -100,3 +101,25 @@ def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, mo
 
 def _no_space(*_):
     raise OSError(28, os.strerror(28))
+
+
+def test_a_lock_that_cannot_be_made_is_told(tmp_path):
+    """A folder in place of the lock's file is an error with a hint, not a wait."""
+    (tmp_path / LOCK_NAME).mkdir()
+    with pytest.raises(BundleError, match="cannot lock the folder"), lock(tmp_path):
+        pass
+
+
+def test_who_writes_is_told_as_well_as_can_be(tmp_path, monkeypatch):
+    """Without a user name, or without the note, the message does with less."""
+
+    def nobody() -> str:
+        raise OSError("no name for this user")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    with lock(tmp_path):
+        with pytest.raises(BundleError, match="written by somebody on"), lock(tmp_path):
+            pass
+        (tmp_path / OWNER_NAME).unlink()
+        with pytest.raises(BundleError, match="written by another process"), lock(tmp_path):
+            pass
