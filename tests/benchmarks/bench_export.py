@@ -27,6 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS.parent))  # also where the package is not installed
+
 WORDS = "correct horse battery"
 NAMES = 5
 
