@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 from .fields import DistinguishedName, SanEntry
 from .issuers import settle_issuer, target_ca
@@ -16,6 +17,7 @@ from .topology import Computer, Pool
 # Stands for the server's name while a pool's names are worked out; no host name is like it.
 _SERVER = DnsName("\0")
 
+_ISSUER_OF = attrgetter("issuer")
 _SHARED_BY = {"computer": "server", "pool": "pool", "deployment": "deployment"}
 
 
@@ -62,7 +64,7 @@ def issue(recipe: Recipe, pool: Pool, context: PlanContext) -> list[PlannedCerti
     else:
         issued = _issue_each(common, recipe, pool, options)
         groups = zip(computers)
-    if not any(computer.issuer for computer in computers):
+    if not any(map(_ISSUER_OF, computers)):
         return issued
     return [
         _as_asked(certificate, recipe, group, options) for certificate, group in zip(issued, groups)
@@ -92,10 +94,12 @@ def _issue_each(
     """Make a certificate for each computer of a pool: its names with a gap for the server's."""
     names = recipe.names(pool, _SERVER)
     entries = recipe.entries(names, pool, _SERVER)
-    gap, own = next(((n, e) for n, e in enumerate(entries) if e.name is _SERVER), (None, None))
-    before, after = entries[:gap], entries[gap + 1 :] if own else ()
+    own = names.get(_SERVER)
+    gap = entries.index(own) if own else 0
+    before, after = entries[:gap], entries[gap + 1 :]
     common_name = recipe.common_name(pool, _SERVER)
     subject = None if common_name is _SERVER else _subject(common_name, options)
+    issuer = (recipe.issuer, recipe.ca)
     issued = []
     for computer in pool.computers:
         server = computer.fqdn
@@ -103,16 +107,10 @@ def _issue_each(
             san = recipe.entries(recipe.names(pool, server), pool, server)
         else:
             san = (*before, SanEntry(server, own.reasons), *after) if own else entries
+        name = subject or _subject(server, options)
+        system = options.target_os or computer.target_os
         issued.append(
-            PlannedCertificate(
-                *common,
-                (server,),
-                subject or _subject(server, options),
-                san,
-                recipe.issuer,
-                recipe.ca,
-                options.target_os or computer.target_os,
-            )
+            PlannedCertificate._make((*common, (server,), name, san, *issuer, system, True))
         )
     return issued
 
