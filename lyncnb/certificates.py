@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -173,6 +174,12 @@ def read_certificate(der: bytes) -> Certificate:
     -----
     Source: RFC 5280 sections 4.1 and 4.2.
     """
+    return _read(der)
+
+
+# A thousand answers bring the same CA certificates a thousand times: read once, kept once.
+@lru_cache(maxsize=256)
+def _read(der: bytes) -> Certificate:
     try:
         with warnings.catch_warnings():
             # pyca warns of what a later version will refuse (a negative serial number …);

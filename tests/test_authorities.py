@@ -68,7 +68,7 @@ def copy_of(folder: Path, place: Path) -> Path:
     return shutil.copytree(folder, place / "requests")
 
 
-def hand_over(folder: Path, place: Path) -> list[bytes]:
+def packed_requests(folder: Path, place: Path) -> list[bytes]:
     """Take the CSRs out of the package, as the CA's people do."""
     hand_over(folder, place / "package.zip")
     with zipfile.ZipFile(place / "package.zip") as archive:
@@ -82,7 +82,7 @@ def bring_back(
     folder: Path, place: Path, submit: Submit, chain: dict[str, bytes] | None = None
 ) -> IssuedCertificates:
     """Have every request answered, and receive the answers in no order and under no name."""
-    requests = hand_over(folder, place)
+    requests = packed_requests(folder, place)
     random.Random(7).shuffle(requests)
     answers = place / "answers"
     answers.mkdir()
@@ -138,7 +138,7 @@ def test_openssl_in_a_zip(folders, tmp_path):
     folder = copy_of(folders["ECDSA"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")
     answers = {}
-    for number, request in enumerate(hand_over(folder, tmp_path)):
+    for number, request in enumerate(packed_requests(folder, tmp_path)):
         answers |= {f"mail/{number}/{k}": v for k, v in ca.submit(request).items()}
     with zipfile.ZipFile(tmp_path / "answers.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in answers.items():
@@ -283,7 +283,7 @@ def test_ad_cs_pending(folders, stand_in, tmp_path):
     """A request that waits for approval comes back later, by its number."""
     folder = copy_of(folders["ECDSA"], tmp_path)
     pages = client(stand_in)
-    first = hand_over(folder, tmp_path)[0]
+    first = packed_requests(folder, tmp_path)[0]
     with pytest.raises(certsrv.CertificatePendingException) as waiting:
         pages.get_cert(first.decode(), "LyncApproved")
     number = waiting.value.req_id
