@@ -109,17 +109,12 @@ def split_fast(data: bytes) -> Split | None:
     headings = _split_line(data[begin:start].decode("utf-8", "replace"), delimiter)
     if not all(headings) or b"\0" in data:
         return None
-    has_quotes = data.find(b'"', start) >= 0
-    if has_quotes and not _are_quotes_tidy(data[start - 1 :], delimiter):
+    rest = memoryview(data)[start:]
+    if data.find(b'"', start) >= 0 and not _are_quotes_tidy(rest, delimiter):
         return None
-    texts = _dictionaries(memoryview(data)[start:], len(headings), delimiter)
+    texts = _dictionaries(rest, len(headings), delimiter)
     if not texts:
         return None
-    count = len(texts[0].codes)
-    if has_quotes or len(headings) == 1:  # a line break in quotes, a blank line
-        lines = data.count(b"\n", start) + (not data.endswith(b"\n"))
-        if count != lines:
-            return None
     joined = "".join(chain.from_iterable(distinct for distinct, _ in texts))
     if "\r" in joined or '"' in joined:
         return None
@@ -127,14 +122,14 @@ def split_fast(data: bytes) -> Split | None:
     if not any(all(map(str.strip, distinct)) for distinct, _ in sorted(texts, key=_size)):
         return None
     first = 3 if skipped else 2
-    rows = range(first, first + count)
+    rows = range(first, first + len(texts[0].codes))
     return Split(headings=headings, texts=texts, rows=rows)
 
 
-def _are_quotes_tidy(data: bytes, delimiter: str) -> bool:
-    """Say whether each quotation mark opens or closes a whole cell; on others parsers disagree."""
+def _are_quotes_tidy(data: memoryview, delimiter: str) -> bool:
+    """Say whether quotation marks enclose whole cells of one line; on others parsers disagree."""
     edge = re.escape(delimiter.encode())
-    pair = rb'(?<=[%b\n])"[^"]*+"(?=[%b\r\n]|\Z)' % (edge, edge)
+    pair = rb'(?:(?<=[%b\n])|\A)"[^"\r\n]*+"(?=[%b\r\n]|\Z)' % (edge, edge)
     return re.compile(rb'(?:[^"]*+%b)*+[^"]*+' % pair).fullmatch(data) is not None
 
 
@@ -161,10 +156,10 @@ def _dictionaries(data: memoryview, width: int, delimiter: str) -> list[Texts]:
     return [Texts(c.dictionary.to_pylist(), _numbers(c.indices)) for c in columns]
 
 
-def _numbers(codes: pyarrow.Int32Array) -> list[int]:
+def _numbers(codes: pyarrow.Int32Array) -> array[int]:
     # Out of the buffer itself: to_numpy imports all of pandas, which takes longer than reading.
-    whole = array("i", bytes(codes.buffers()[1]))
-    return whole[codes.offset : codes.offset + len(codes)].tolist()
+    whole = memoryview(codes.buffers()[1]).cast("i")
+    return array("i", whole[codes.offset : codes.offset + len(codes)].tobytes())
 
 
 def _find_delimiter(text: str) -> tuple[str, str]:
@@ -265,9 +260,11 @@ def _ragged(source: str, number: int, cells: list[str], headings: list[str]) -> 
 
 
 def _from_frame(frame: DataFrame) -> Table:
-    # An index with a name was a column before somebody called set_index.
-    if any(name is not None for name in frame.index.names):
-        frame = frame.reset_index()
+    # An index with a name was a column before somebody called set_index; with drop=False it is one
+    # still.
+    gone = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    if gone:
+        frame = frame.reset_index(level=gone)
     columns = []
     for place in range(frame.shape[1]):
         column = frame.iloc[:, place]

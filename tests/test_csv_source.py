@@ -280,8 +280,9 @@ def test_rows_of_a_frame_are_numbered_as_in_a_file():
 
 def test_an_index_with_a_name_is_a_column():
     """Somebody who called set_index still has a table."""
-    frame = pd.DataFrame({"fqdn": ["fe01.contoso.net"], "role": ["FE"]}).set_index("fqdn")
-    assert read_rows(frame).columns == ("server_fqdn", "role")
+    frame = pd.DataFrame({"fqdn": ["fe01.contoso.net"], "role": ["FE"]})
+    assert read_rows(frame.set_index("fqdn")).columns == ("server_fqdn", "role")
+    assert read_rows(frame.set_index("fqdn", drop=False)).columns == ("server_fqdn", "role")
 
 
 @pytest.mark.parametrize(
