@@ -55,7 +55,9 @@ def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Si
 def derive_sip_domains(cells: Cells, report: Report) -> tuple[DnsName, ...]:
     """Find the deployment's SIP domains, the default first."""
     found = _by_site(cells, "sip_domains", [""] * len(cells.rows), report).get("", ())
-    if not found and not any(problem.column == "sip_domains" for problem in report.problems):
+    # A row that could not be read at all has a problem without a column, and may have named them.
+    told = any(problem.column in ("", "sip_domains") for problem in report.problems)
+    if not found and not told:
         report.problem(
             "no row names the SIP domains",
             "write them in one row, the default first, e.g. contoso.com;fabrikam.com",

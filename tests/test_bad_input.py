@@ -125,7 +125,7 @@ def test_ragged_row(shell):
 
 def test_row_with_a_cell_too_many(shell):
     """The extra cell is an error, never the first column become an index."""
-    _refused(shell, "long.csv", f"{HEADER}\n{ROW},extra\n", "long.csv row 2")
+    _refused(shell, "long.csv", f"{HEADER}\n{ROW},extra\n", "long.csv row 2", ": 1 problem\n")
 
 
 def test_duplicate_heading(shell):
