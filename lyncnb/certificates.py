@@ -56,6 +56,7 @@ _SCHEMES = {
 
 # What pyca raises for a certificate that it cannot read, over all its accessors.
 _READ_ERRORS = (
+    KeyError,  # cryptography before 50: a name whose text has a tag of no string
     ValueError,
     TypeError,
     x509.InvalidVersion,
