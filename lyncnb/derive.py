@@ -178,7 +178,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
     known = rules.usages | set(rules.roles)
     for setting, more in (("issuer", {""}), ("ca", {"", "internal", "public"})):
         for key in getattr(options, setting):
-            if key not in known | more:
+            if key.lower() not in {name.lower() for name in known | more}:
                 raise OptionsError(
                     f'option {setting} is given for "{key}", which is neither a usage nor a role '
                     f"of {rules.title}",

@@ -25,7 +25,7 @@ def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> froze
         Of ``internal`` and ``public``: none if no cell says anything; both if servers that share
         the certificate disagree, or cells for usages that it combines.
     """
-    said = [_asked(rule, dict(computer.issuer)) for computer in computers if computer.issuer]
+    said = [asked(rule, dict(computer.issuer)) for computer in computers if computer.issuer]
     return frozenset().union(*said)
 
 
@@ -40,19 +40,25 @@ def settle_issuer(
         ``internal`` or ``public``. Where both are asked it is public: such a certificate serves
         both ends, an internal one fails for everybody outside. The checks tell of it.
     """
-    for asked in (_asked(rule, options.issuer), issuers_asked(rule, computers)):
-        if asked:
-            return "public" if "public" in asked else "internal"
+    for wishes in (asked(rule, options.issuer), issuers_asked(rule, computers)):
+        if wishes:
+            return "public" if "public" in wishes else "internal"
     return rule.issuer
 
 
 def target_ca(rule: CertificateRule, issuer: str, options: PlanOptions) -> str:
     """Find the name of the CA that is to issue: by usage, role, issuer, or for all; else ""."""
+    choices = {key.lower(): ca for key, ca in options.ca.items()}
     keys = (*rule.usages, rule.role, issuer, "")
-    return next((options.ca[key] for key in keys if key in options.ca), "")
+    return next((choices[key.lower()] for key in keys if key.lower() in choices), "")
 
 
-def _asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
-    """Collect the choices for a certificate: for its usages or role, else the general one."""
-    special = {choices[key] for key in (*rule.usages, rule.role) if key in choices}
-    return special or ({choices[""]} if "" in choices else set())
+def asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
+    """Collect the choices for a certificate: for its usages or role, else the general one.
+
+    Usages and roles match without regard to case, as the cmdlets take them.
+    """
+    by_key = {key.lower(): issuer for key, issuer in choices.items()}
+    keys = (key.lower() for key in (*rule.usages, rule.role))
+    special = {by_key[key] for key in keys if key in by_key}
+    return special or ({by_key[""]} if "" in by_key else set())

@@ -77,6 +77,8 @@ def summary_rows(
         23 values, see ``COLUMNS``: text, lists of text, and one whole number.
     """
     warnings = _codes_by_subject(findings)
+    # A finding about a whole pool is about the first of its servers.
+    first = {pool.fqdn: pool.computers[0].fqdn for pool in plan.topology.pools}
     files = {request.id: request.files for request in requests or ()}
     sources = {rule.id: rule.source for rule in plan.rules.certificates}
     commands = CommandTable(plan.rules.settings)
@@ -90,7 +92,7 @@ def summary_rows(
         names = tuple(map(str, certificate.names))
         about = dict.fromkeys(
             code
-            for key in (request_id, certificate.pool, *certificate.servers)
+            for key in (request_id, first.get(certificate.pool, ""), *certificate.servers)
             for code in warnings.get(key, ())
         )
         yield (

@@ -147,8 +147,8 @@ TABLE_CASES = [
     # code, severity, about (None: any), edits, options
     ("common-name-too-long", "error", None, [(MED, "server_fqdn", LONG)], None),
     ("subject-name-missing", "error", None, [(EDGE, "access_edge_fqdn", "")], None),
-    ("edge-name-missing", "error", "edgepool.contoso.com", [(EDGE, "webconf_edge_fqdn", "")], None),
-    ("av-edge-name-missing", "notice", "edgepool.contoso.com", [(EDGE, "av_edge_fqdn", "")], None),
+    ("edge-name-missing", "error", "edge01.contoso.com", [(EDGE, "webconf_edge_fqdn", "")], None),
+    ("av-edge-name-missing", "notice", "edge01.contoso.com", [(EDGE, "av_edge_fqdn", "")], None),
     ("wildcard-not-supported", "error", None, [(EDGE, EXTRA, "*.contoso.com")], None),
     ("wildcard-and-desk-phones", "warning", None, [], WILDCARD),
     (
@@ -184,7 +184,7 @@ TABLE_CASES = [
     (
         "edge-pool-name-external",
         "error",
-        "edgepool.contoso.com",
+        "edge01.contoso.com",
         [(EDGE, "webconf_edge_fqdn", "edgepool.contoso.com")],
         None,
     ),
@@ -265,7 +265,17 @@ TABLE_CASES = [
         [(EDGE, "issuer", "Internal=internal"), (EDGE2, "issuer", "Internal=public")],
         None,
     ),
-]
+    ("pool-members-differ", "warning", None, [(FE, "issuer", "public"), (SE, "issuer", "internal")],
+     None),
+    ("pool-members-differ", "warning", None, [(FE, "issuer", "Default=internal;FrontEnd=public")],
+     None),
+    ("pool-members-differ", "warning", None, [],
+     PlanOptions(issuer={"Default": "internal", "WebServicesExternal": "public"})),
+    ("issuer-usage-unknown", "error", "edge01.contoso.com", [(EDGE, "issuer", "Acess=public")],
+     None),
+    ("issuer-usage-not-here", "warning", "med01.contoso.com", [(MED, "issuer", "Internal=public")],
+     None),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -280,6 +290,25 @@ def test_mistake_in_the_table_is_found(code, severity, about, edits, options):
     assert {f.severity for f in findings} == {severity}
     assert about is None or about in {f.about for f in findings}
     assert all(f.hint and f.source and f.message for f in findings)
+
+
+@pytest.mark.parametrize(("code", "edits", "options"), [
+    (case[0], case[3], case[4]) for case in TABLE_CASES
+])  # fmt: skip
+def test_a_finding_is_about_a_certificate_or_a_server(code, edits, options):
+    """Whatever looks for what a finding is about finds it in the plan or in the table."""
+    plan = plan_of([(number, "site", "") for number in range(len(GOOD))] + edits, options)
+    known = {c.id for c in plan.certificates} | {c.fqdn for _, c in plan.topology.computers}
+    assert {f.about for f in check_plan(plan)} <= known
+    assert code in {f.code for f in check_plan(plan)}
+
+
+def test_an_issuer_for_a_usage_in_any_letter_case_counts():
+    """A usage is matched as the cmdlets do, so nothing is said and the value counts."""
+    plan = plan_of([(EDGE, "issuer", "accessedgeexternal=internal; INTERNAL=public")])
+    issuers = {c.usages: c.issuer for c in plan.certificates if c.role == "Edge"}
+    assert [*issuers.values()] == ["internal", "public"]
+    assert {f.code for f in check_plan(plan)} == {"public-certificate-required"}
 
 
 def test_edge_site_without_reverse_proxy_is_told():
@@ -310,7 +339,7 @@ def test_site_with_its_own_dialin_only_is_told():
 def test_standard_edition_with_a_pool_name_is_told():
     """A Standard Edition server is a pool of its own name."""
     edits = [(SE, "pool_fqdn", "sepool.contoso.com")]
-    assert ("pool-name-differs-from-server", "sepool.contoso.com") in found(plan_of(edits))
+    assert ("pool-name-differs-from-server", "se01.contoso.com") in found(plan_of(edits))
 
 
 ALTERED_CASES = [

@@ -130,12 +130,15 @@ def test_warnings_name_findings_about_certificate_pool_and_server(plan):
 
     found = (
         finding("a", first.id, "error"),
-        finding("b", first.pool),
+        finding("b", plan.topology.pools[0].computers[0].fqdn),
         finding("c", first.servers[0]),
         finding("c", first.servers[0]),
         finding("d", "elsewhere.contoso.net"),
     )
-    assert _rows(plan, found)[0]["Warnings"] == ("error: a", "warning: b", "warning: c")
+    rows = _rows(plan, found)
+    assert rows[0]["Warnings"] == ("error: a", "warning: b", "warning: c")
+    # A pool's first server stands for the pool, so each of its certificates has the warning.
+    assert {"warning: b" in r["Warnings"] for r in rows if r["Pool"] == first.pool} == {True}
 
 
 def test_files_of_the_folder_win(plan):

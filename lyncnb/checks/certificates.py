@@ -177,15 +177,12 @@ def issuer_not_allowed(c: PlannedCertificate, view: PlanView, rule: CheckRule) -
     yield f"{view.label(c)} is to come from a CA that is {c.issuer}"
 
 
-def pool_issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find rows of one pool that name different issuers for the certificate that they share."""
-    pool = view.pool(c)
-    if pool is None or c.shared_by != "pool":
-        return
-    cells = {computer.fqdn: view.issuer_cell(computer, c.usages) for computer in pool.computers}
-    if len(set(cells.values()) - {""}) > 1:
-        wishes = ", ".join(f"{fqdn}: {cell or 'blank'}" for fqdn, cell in sorted(cells.items()))
-        yield f"{wishes}; the plan has {c.issuer}"
+def issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """Find more than one issuer asked for a certificate, by its servers or for its usages."""
+    wishes = view.issuer_wishes(c)
+    if len(set().union(*wishes.values())) > 1:
+        words = (f"{who}: {' and '.join(sorted(asked))}" for who, asked in sorted(wishes.items()))
+        yield f"{', '.join(words)}; the plan has {c.issuer}"
 
 
 def wildcard_and_desk_phones(
@@ -217,7 +214,7 @@ def _all() -> dict[str, CertificateTest]:
         international_name,
         single_label_name,
         issuer_not_allowed,
-        pool_issuers_differ,
+        issuers_differ,
         wildcard_and_desk_phones,
     )
     return {test.__name__: test for test in tests}

@@ -1,7 +1,8 @@
 """Checks that look at the deployment as a whole; one short function per test.
 
-Each function yields pairs: what the finding is about (a pool, a certificate id, a site), and what
-it found. Roles are told apart by the traits that the rules give them.
+Each function yields pairs: what the finding is about (a certificate's id, or the first server of
+the pools concerned, where a planner begins to look), and what it found. Roles are told apart by
+the traits that the rules give them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
         if len(pools) > 1:
             whose = " and ".join(f"{pool.fqdn} ({pool.role})" for pool in pools)
             for pool in pools:
-                yield pool.fqdn, f'"{name}" is the external web name of {whose}'
+                yield view.place(pool), f'"{name}" is the external web name of {whose}'
 
 
 def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
@@ -38,16 +39,17 @@ def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.pools_with("publishes_web"):
         name = pool.web_external_fqdn
         if name and name not in published:
-            yield pool.fqdn, f'"{name}" is on the certificate of no reverse proxy'
+            yield view.place(pool), f'"{name}" of {pool.fqdn} is on no reverse proxy\'s certificate'
 
 
 def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
     """Find external web names, and nothing that publishes them."""
     if view.pools_with("reverse_proxy"):
         return
-    names = sorted({p.web_external_fqdn for p in view.pools_with("publishes_web")} - {None})
+    pools = [pool for pool in view.pools_with("publishes_web") if pool.web_external_fqdn]
+    names = sorted({pool.web_external_fqdn for pool in pools})
     if names:
-        yield view.source, f"nothing publishes {', '.join(names[:5])}" + _more(names, 5)
+        yield view.place(pools[0]), f"nothing publishes {', '.join(names[:5])}" + _more(names, 5)
 
 
 def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
@@ -55,7 +57,7 @@ def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     sites = {pool.site for pool in view.pools_with("publishes_web") if pool.web_external_fqdn}
     for proxy in view.pools_with("reverse_proxy"):
         if not sites or (proxy.site and proxy.site not in sites):
-            yield proxy.fqdn, f'site "{proxy.site}" has no pool with an external web name'
+            yield view.place(proxy), f'site "{proxy.site}" has no pool with an external web name'
 
 
 def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
@@ -63,7 +65,7 @@ def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.pools_with("single_computer"):
         name = pool.web_internal_fqdn
         if name and name != pool.fqdn:
-            yield pool.fqdn, f'web_internal_fqdn is "{name}", the server is {pool.fqdn}'
+            yield view.place(pool), f'web_internal_fqdn is "{name}", the server is {pool.fqdn}'
 
 
 def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
@@ -71,7 +73,7 @@ def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.pools_with("single_computer"):
         others = [c.fqdn for c in pool.computers if c.fqdn != pool.fqdn]
         if others:
-            yield pool.fqdn, f"the pool is {pool.fqdn}, the server is {', '.join(others)}"
+            yield view.place(pool), f"the pool is {pool.fqdn}, the server is {', '.join(others)}"
 
 
 def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
@@ -90,8 +92,9 @@ def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool whose internal name serves as an external one."""
     for pool in view.pools_with("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"):
-            if getattr(pool, column) in (pool.fqdn, pool.edge_internal_fqdn or pool.fqdn):
-                yield pool.fqdn, f"{column} is {getattr(pool, column)}, the pool's internal name"
+            name = getattr(pool, column)
+            if name in (pool.fqdn, pool.edge_internal_fqdn or pool.fqdn):
+                yield view.place(pool), f"{column} is {name}, the internal name of {pool.fqdn}"
 
 
 def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
@@ -99,31 +102,59 @@ def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.pools_with("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn"):
             if getattr(pool, column) is None:
-                yield pool.fqdn, f"{column} is blank on every row of {pool.fqdn}"
+                yield view.place(pool), f"{column} is blank on every row of {pool.fqdn}"
 
 
 def av_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool without the name of its A/V Edge service."""
     for pool in view.pools_with("perimeter"):
         if pool.av_edge_fqdn is None:
-            yield pool.fqdn, f"av_edge_fqdn is blank on every row of {pool.fqdn}"
+            yield view.place(pool), f"av_edge_fqdn is blank on every row of {pool.fqdn}"
 
 
 def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool with web services and no external name for them."""
     for pool in view.pools_with("publishes_web"):
         if pool.web_external_fqdn is None:
-            yield pool.fqdn, f"web_external_fqdn is blank on every row of {pool.fqdn}"
+            yield view.place(pool), f"web_external_fqdn is blank on every row of {pool.fqdn}"
 
 
 def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
     """Find automatic sign-in pointed at more than one pool."""
-    pools = [p.fqdn for p in view.pools_with("heeds_autologon") if "autologon" in p.flags]
+    pools = [pool for pool in view.pools_with("heeds_autologon") if "autologon" in pool.flags]
     if len(pools) > 1:
-        yield (
-            view.source,
-            f"autologon is set on {len(pools)} pools: {', '.join(pools[:8])}" + (_more(pools, 8)),
-        )
+        names = [pool.fqdn for pool in pools]
+        listed = ", ".join(names[:8]) + _more(names, 8)
+        yield view.place(pools[0]), f"autologon is set on {len(pools)} pools: {listed}"
+
+
+def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a cell that names an issuer for what is neither a usage nor a role of the product."""
+    rules = view.plan.rules
+    known = {name.lower() for name in (*rules.usages, *rules.roles)}
+    for (_, key), servers in view.issuer_keys().items():
+        if key.lower() not in known:
+            yield servers[0], f'issuer of {_words(servers)} is for "{key}", which is no usage'
+
+
+def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a cell that names an issuer for a usage that no certificate of its server has."""
+    rules = view.plan.rules
+    known = {name.lower() for name in (*rules.usages, *rules.roles)}
+    for (role, key), servers in view.issuer_keys().items():
+        here = {
+            name.lower()
+            for certificate in rules.certificates
+            if role in (certificate.role, *certificate.needed_by)
+            for name in (certificate.role, *certificate.usages)
+        }
+        if key.lower() in known - here:
+            words = f'issuer of {_words(servers)} is for "{key}"'
+            yield servers[0], f"{words}, and a server with the role {role} has none"
+
+
+def _words(servers: list[str]) -> str:
+    return ", ".join(servers[:3]) + _more(servers, 3)
 
 
 def _more(items: list[str], shown: int) -> str:
@@ -145,5 +176,7 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         av_edge_name_missing,
         web_external_fqdn_missing,
         several_autologon_pools,
+        issuer_key_unknown,
+        issuer_key_not_here,
     )
 }

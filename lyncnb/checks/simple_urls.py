@@ -32,14 +32,14 @@ def meet_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site with web services and no Meet URL."""
     for site in view.web_sites():
         if not site.meet_urls:
-            yield view.site_label(site), f"no Meet URL for {view.site_words(site)}"
+            yield view.site_place(site), f"no Meet URL for {view.site_words(site)}"
 
 
 def dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site with web services and no Dial-in URL."""
     for site in view.web_sites():
         if site.dialin_url is None:
-            yield view.site_label(site), f"no Dial-in URL for {view.site_words(site)}"
+            yield view.site_place(site), f"no Dial-in URL for {view.site_words(site)}"
 
 
 def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
@@ -55,7 +55,7 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
         }
         if len(set(differs.values())) > 1:
             own = next(column for column, own in differs.items() if own)
-            yield view.site_label(site), f"{view.site_words(site)} has its own {own} only"
+            yield view.site_place(site), f"{view.site_words(site)} has its own {own} only"
 
 
 def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
@@ -64,7 +64,7 @@ def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
     for site in view.web_sites():
         if site.meet_urls and len(site.meet_urls) != domains:
             counts = f"{len(site.meet_urls)} Meet URLs and {domains} SIP domains"
-            yield view.site_label(site), f"{counts} in {view.site_words(site)}"
+            yield view.site_place(site), f"{counts} in {view.site_words(site)}"
 
 
 def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
@@ -72,9 +72,9 @@ def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
     for site in view.sites():
         for column, url in _urls(site):
             if urlsplit(url.url).netloc.rpartition(":")[1]:
-                yield view.site_label(site), f'{column} "{url.url}" has a port'
+                yield view.site_place(site), f'{column} "{url.url}" has a port'
             elif not _ALLOWED.fullmatch(url.url):
-                yield view.site_label(site), f'{column} "{url.url}" has a character too many'
+                yield view.site_place(site), f'{column} "{url.url}" has a character too many'
 
 
 def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
@@ -84,9 +84,9 @@ def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
         for number, (column, url) in enumerate(urls):
             for other_column, other in urls[:number] + urls[number + 1 :]:
                 if other == url and urls.index((other_column, other)) < number:
-                    yield view.site_label(site), f'{column} and {other_column} are both "{url}"'
+                    yield view.site_place(site), f'{column} and {other_column} are both "{url}"'
                 elif other.startswith(url + "/"):
-                    yield view.site_label(site), f'{column} "{url}" begins {other_column} "{other}"'
+                    yield view.site_place(site), f'{column} "{url}" begins {other_column} "{other}"'
 
 
 def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
@@ -95,7 +95,7 @@ def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
     for site in view.sites():
         for column, url in _urls(site):
             if url.host in taken:
-                yield view.site_label(site), f'{column} "{url.url}" uses the name of {url.host}'
+                yield view.site_place(site), f'{column} "{url.url}" uses the name of {url.host}'
 
 
 SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ..issuers import asked
 from ..names import DnsName
 from ..plan import CertificatePlan, PlannedCertificate
 from ..recipes import plan_context
 from ..rules import CheckRule
-from ..topology import Computer, Pool, Site
+from ..topology import Pool, Site
 
 _NO_TRAITS: frozenset[str] = frozenset()
 
@@ -20,7 +21,13 @@ class PlanView:
     def __init__(self, plan: CertificatePlan):
         self.plan = plan
         self.certificates = plan.certificates
-        self.source = plan.topology.source or "topology"
+        self._rules = {rule.id: rule for rule in plan.rules.certificates}
+        self._issuers = {
+            (pool.role, computer.fqdn): dict(computer.issuer)
+            for pool in plan.topology.pools
+            for computer in pool.computers
+            if computer.issuer
+        }
         self._pools = {(pool.role, pool.fqdn): pool for pool in plan.topology.pools}
         self._internal: dict[str, bool] = {}
         # What the documents ask for, whatever profile and wildcards the plan was made with.
@@ -113,6 +120,43 @@ class PlanView:
         pools = self.plan.topology.pools
         return {pool.fqdn for pool in pools} | {c.fqdn for pool in pools for c in pool.computers}
 
+    # -- issuers
+    def issuer_wishes(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
+        """Give what the options or, if they say nothing, the rows of its servers ask as issuer.
+
+        Returns
+        -------
+        dict of str to set of str
+            By server; by "the options" if these decide.
+        """
+        rule = self._rules[certificate.rule]
+        wishes = asked(rule, self.plan.options.issuer)
+        if wishes:
+            return {"the options": wishes}
+        roles = rule.needed_by or (rule.role,)
+        cells = ((fqdn, self._issuers.get((role, fqdn))) for fqdn in certificate.servers
+                 for role in roles)  # fmt: skip
+        return {fqdn: asked(rule, cell) for fqdn, cell in cells if cell}
+
+    def issuer_keys(self) -> dict[tuple[str, str], list[str]]:
+        """Give the usages and roles that the column issuer names.
+
+        Returns
+        -------
+        dict of tuple to list of str
+            By role of the row and key, the servers; the general choice is left out.
+        """
+        servers: dict[tuple[str, str], list[str]] = {}
+        for (role, fqdn), cell in self._issuers.items():
+            for key in filter(None, cell):
+                servers.setdefault((role, key), []).append(fqdn)
+        return servers
+
+    # -- places: what a finding that concerns more than one certificate is about
+    def place(self, pool: Pool) -> str:
+        """Name the server where a finding about a pool is to be looked at: its first one."""
+        return pool.computers[0].fqdn
+
     # -- sites
     def sites(self) -> tuple[Site, ...]:
         """Give the sites, each once though several share the deployment's simple URLs."""
@@ -126,9 +170,11 @@ class PlanView:
         names = {pool.site for pool in self.pools_with("publishes_web")}
         return (site for site in self.plan.topology.sites if site.name in names)
 
-    def site_label(self, site: Site) -> str:
-        """Say what a finding about a site is about."""
-        return site.name or self.source
+    def site_place(self, site: Site) -> str:
+        """Name the server where a finding about a site is to be looked at."""
+        pools = [pool for pool in self.plan.topology.pools if pool.site == site.name]
+        web = [pool for pool in pools if "publishes_web" in self.traits(pool)]
+        return self.place((web or pools or self.plan.topology.pools)[0])
 
     def site_words(self, site: Site) -> str:
         """Name a site in the middle of a sentence."""
@@ -140,8 +186,3 @@ class PlanView:
         usages = ", ".join(certificate.usages) or certificate.role
         whose = certificate.servers[0] if certificate.shared_by == "server" else certificate.pool
         return f"{usages} of {whose or 'the deployment'}"
-
-    def issuer_cell(self, computer: Computer, usages: tuple[str, ...]) -> str:
-        """Give the issuer that a row names for a certificate with these usages; "" if none."""
-        named = dict(computer.issuer)
-        return next((named[usage] for usage in usages if usage in named), named.get("", ""))
