@@ -73,11 +73,20 @@ from cryptography.hazmat.primitives.serialization import Encoding
 ca_key = ec.generate_private_key(ec.SECP256R1())
 ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Contoso Test CA")])
 begins = datetime.datetime(2026, 11, 24)
+flags = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+         "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"]
+
+# %% [markdown]
+# The root certificate says that it is a CA and may sign certificates.
+
+# %%
 root = x509.CertificateBuilder(ca_name, ca_name, ca_key.public_key(), 1, begins,
                                begins.replace(year=2036))
-root = root.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+ca_usage = x509.KeyUsage(**{flag: flag == "key_cert_sign" for flag in flags})
 own_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
-root = root.add_extension(own_id, critical=False).sign(ca_key, hashes.SHA256())
+root = root.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+root = root.add_extension(ca_usage, critical=True).add_extension(own_id, critical=False)
+root = root.sign(ca_key, hashes.SHA256())
 
 # %% [markdown]
 # It sets what a web server template sets: server authentication, key usage, which of the CA's keys
@@ -88,10 +97,9 @@ root = root.add_extension(own_id, critical=False).sign(ca_key, hashes.SHA256())
 place = [x509.UniformResourceIdentifier("http://pki.contoso.net/test.crl")]
 crl = x509.CRLDistributionPoints([x509.DistributionPoint(place, None, None, None)])
 server = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])
-flags = "content_commitment data_encipherment key_agreement key_cert_sign crl_sign".split()
 signer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own_id)
-usage = x509.KeyUsage(digital_signature=True, key_encipherment=True, encipher_only=False,
-                      decipher_only=False, **dict.fromkeys(flags, False))
+allowed = ("digital_signature", "key_encipherment")
+usage = x509.KeyUsage(**{flag: flag in allowed for flag in flags})
 
 # %% [markdown]
 # It issues for each request as asked, except for three: the first Front End Server's certificate
