@@ -68,8 +68,11 @@ class Panel(anywidget.AnyWidget):
         return {**bundle, "text/plain": text, "text/html": page}, metadata
 
     def static_form(self) -> tuple[str, str, bool]:
-        """Give HTML and text for whoever has no kernel, and whether to show it beside the panel."""
-        raise NotImplementedError
+        """Give HTML and text for whoever has no kernel, and whether to show it beside the panel.
+
+        Here the sentence that stands for the panel; each panel gives what it holds.
+        """
+        return tables.paragraph(self._text), self._text, True
 
     def update_static(self) -> None:
         """Bring the static form up to date, once the planner rests for a moment."""
