@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import repeat
 
 from .cells import Cells, Report
-from .columns import column, role_order, topology_columns, topology_roles
+from .columns import Column, column, role_order, topology_columns, topology_roles
 from .names import DnsName
 from .text import shown
 
@@ -52,9 +52,6 @@ class Pool:
     xmpp_domains: tuple[DnsName, ...] = ()
 
 
-_POOL_FIELDS = tuple(facts.name for facts in fields(Pool))
-
-
 def pool_order(pool: Pool) -> tuple[str, int, str]:
     """Sort key of pools: site, role, name."""
     return pool.site, role_order()[pool.role], pool.fqdn
@@ -81,26 +78,29 @@ def derive_pools(cells: Cells, report: Report) -> list[Pool]:
     list of Pool
         By site, role and name; the order of the rows does not matter.
     """
-    servers, roles = cells.column("server_fqdn"), cells.column("role")
     gather = _Gatherer(cells, report)
-    groups: dict[str, list[int]] = {}
+    for fqdn, places in _places_by_pool(cells).items():
+        gather.add(fqdn, places)
+    return gather.pools()
+
+
+def _places_by_pool(cells: Cells) -> dict[str, list[int]]:
+    """Give the places of each pool's rows, by name of the server."""
+    servers, roles = cells.column("server_fqdn"), cells.column("role")
     complete = all(servers) and all(roles)
+    groups: dict[str, list[int]] = {}
     for place, pool in enumerate(pool_names(cells)):
         # What is blank here is reported already; the rest can still be looked at.
         if complete or (servers[place] and roles[place]):
             groups.setdefault(pool, []).append(place)
-    rows = []
-    for fqdn, places in groups.items():
+    for places in groups.values():
         if len(places) > 1:
             places.sort(key=servers.__getitem__)
-        rows += gather.pools(fqdn, places)
-    order = role_order()
-    rows.sort(key=lambda row: (row[2], order[row[1]], row[0]))
-    return _build(Pool, len(rows), dict(zip(_POOL_FIELDS, zip(*rows))))
+    return groups
 
 
 class _Gatherer:
-    """Gathers the pools of one name after another, with what is the same for all at hand."""
+    """Collects what pools are made of, and makes all of them at once."""
 
     def __init__(self, cells: Cells, report: Report):
         self.cells = cells
@@ -114,57 +114,73 @@ class _Gatherer:
         names = ["role", "site", *(facts.name for facts in self.shared)]
         self.common = list(zip(*map(cells.column, names)))
         self.computers = _computers(cells)
-        self.flags: dict[tuple, frozenset[str]] = {}
-        optional = {f.name: f.default for f in fields(Pool) if f.default is not MISSING}
-        self.defaults = list(optional.values())
-        # For each shared column its place among the optional fields; a flag has none.
-        self.places = [
-            None if facts.kind == "bool" else list(optional).index(facts.name)
-            for facts in self.shared
-        ]
-        self.values = [cells.values.get(facts.name) for facts in self.shared]
+        # Of each pool: its name, what its rows have in common, its computers.
+        self.found: list[tuple[str, Sequence[str], tuple[Computer, ...]]] = []
 
-    def pools(self, fqdn: str, places: Sequence[int]) -> Iterator[list]:
-        """Yield the fields of the pools of one name: one, or one for each collocated role."""
+    def add(self, fqdn: str, places: Sequence[int]) -> None:
+        """Take up the pools of one name: one, or one for each collocated role."""
         common = self.common[places[0]]
-        members = [self.computers[place] for place in places]
-        by_role = {common[0]: members}
-        if len(places) > 1 and [self.common[p] for p in places].count(common) != len(places):
-            common = self._merged(fqdn, places)
-            by_role = {}
-            for place, member in zip(places, members):
-                by_role.setdefault(self.common[place][0], []).append(member)
-            self._check_roles(fqdn, places, by_role)
-        values = self.defaults.copy()
-        switches: list[str] = []
-        for place, read, text in zip(self.places, self.values, common[2:]):
-            if place is None:
-                switches.append(text)
-            elif text:
-                values[place] = read[text] if read else text
+        members = tuple([self.computers[place] for place in places])
+        if len(places) == 1 or [self.common[p] for p in places].count(common) == len(places):
+            self.found.append((fqdn, common, members))
+            return
+        shared = self._merged(fqdn, places)
+        by_role: dict[str, list[Computer]] = {}
+        for place, member in zip(places, members):
+            by_role.setdefault(self.common[place][0], []).append(member)
+        self._check_roles(fqdn, places, by_role)
         for role, computers in by_role.items():
-            flags = self._flags(role, *switches)
-            yield [fqdn, role, common[1], tuple(computers), flags, *values]
+            self.found.append((fqdn, (role, *shared), tuple(computers)))
 
-    def _flags(self, *role_and_texts: str) -> frozenset[str]:
-        if role_and_texts not in self.flags:
-            role, *texts = role_and_texts
-            switched = (facts.name for facts in self.shared if facts.kind == "bool")
-            told = {name: text == "true" for name, text in zip(switched, texts) if text}
-            self.flags[role_and_texts] = frozenset(
+    def pools(self) -> list[Pool]:
+        """Make the pools, column by column, in their order."""
+        order = role_order()
+        self.found.sort(key=lambda one: (one[1][1], order[one[1][0]], one[0]))
+        if not self.found:
+            return []
+        fqdns, commons, members = zip(*self.found)
+        roles, sites, *texts = zip(*commons)
+        columns = {
+            facts.name: self._values(facts, column)
+            for facts, column in zip(self.shared, texts)
+            if facts.kind != "bool"
+        }
+        defaults = {f.name: repeat(f.default) for f in fields(Pool) if f.default is not MISSING}
+        made = {"fqdn": fqdns, "role": roles, "site": sites, "computers": members}
+        made["flags"] = self._flags(roles, texts)
+        return _build(Pool, len(fqdns), {**defaults, **made, **columns})
+
+    def _values(self, facts: Column, texts: Sequence[str]) -> Iterable[object]:
+        """Give the values of a column's texts; a blank is the field's default."""
+        default = Pool.__dataclass_fields__[facts.name].default
+        if facts.name not in self.cells.values:  # a name is its own text
+            return [text or default for text in texts]
+        return map({**self.cells.values[facts.name], "": default}.__getitem__, texts)
+
+    def _flags(
+        self, roles: Sequence[str], texts: Sequence[Sequence[str]]
+    ) -> Iterable[frozenset[str]]:
+        """Give each pool the flags that are set and that its role heeds."""
+        switches = [facts.name for facts in self.shared if facts.kind == "bool"]
+        told = [column for facts, column in zip(self.shared, texts) if facts.kind == "bool"]
+        keys = list(zip(roles, *told))
+        by_key = {
+            key: frozenset(
                 facts.name
                 for facts in topology_columns()
                 if facts.kind == "bool"
-                and facts.heeded_by(role)
-                and told.get(facts.name, facts.default == "true")
+                and facts.heeded_by(key[0])
+                and (dict(zip(switches, key[1:])).get(facts.name) or facts.default) == "true"
             )
-        return self.flags[role_and_texts]
+            for key in set(keys)
+        }
+        return map(by_key.__getitem__, keys)
 
     def _merged(self, fqdn: str, places: Sequence[int]) -> list[str]:
         """Find each common value on whichever row has it; two different ones contradict."""
         _, sites, *texts = zip(*(self.common[place] for place in places))
         # A pool lies in one site, so a row that leaves it blank can only mean the same one.
-        merged = ["", self._one(fqdn, "site", sites, places)]
+        merged = [self._one(fqdn, "site", sites, places)]
         for facts, cells in zip(self.shared, texts):
             merged.append(self._one(fqdn, facts.name, cells, places))
         return merged
@@ -250,11 +266,11 @@ def check_servers(rows: Iterable[tuple[int, str, str, str]], report: Report) -> 
 def _computers(cells: Cells) -> list[Computer]:
     default = column("target_os").default
     issuers = {"": (), **cells.values.get("issuer", {})}
-    asked = cells.column("issuer")
+    systems, asked = cells.column("target_os"), cells.column("issuer")
     columns = {
         "fqdn": cells.column("server_fqdn"),
         "row": cells.indices,
-        "target_os": [system or default for system in cells.column("target_os")],
+        "target_os": [s or default for s in systems] if any(systems) else repeat(default),
         "issuer": map(issuers.__getitem__, asked) if any(asked) else repeat(()),
     }
     return _build(Computer, len(cells.rows), columns)
