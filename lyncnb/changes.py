@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from .errors import BundleError
 from .manifest import Manifest
-from .plan import PlannedCertificate
+from .plan import PlannedCertificate, certificate_document
 from .records import (
     ArchivedGeneration,
     RequestRecord,
@@ -47,16 +47,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One request as the plan wants it: the certificate, and its entry of the plan document."""
+    """One request as the plan wants it, under its id."""
 
+    id: str
     certificate: PlannedCertificate
-    entry: Mapping[str, object]
     validity_days: int = 0
 
     @property
-    def id(self) -> str:
-        """The request id."""
-        return str(self.entry["id"])
+    def entry(self) -> dict[str, object]:
+        """Its entry of the plan document; made when asked, since there may be 100,000."""
+        return certificate_document(self.certificate)
 
 
 def entry_differences(
@@ -207,12 +207,13 @@ def _next(
         action = "renewed" if old.archived else "created"
         new = _planned(request, generation=old.generation, reasons=old.reasons, now=now)
         return replace(new, archived=old.archived), _change(action, new, new.reasons)
-    reasons = entry_differences(old.plan, request.entry)
+    entry = request.entry
+    reasons = entry_differences(old.plan, entry)
     if compare is not None and (reasons or request.id in adopted):
         reasons = compare(old, request.certificate)
     if reasons or renewed:
         return _renewed(old, request, (*reasons, *renewed), now)
-    return _kept(old, request)
+    return _kept(old, request, entry)
 
 
 def _planned(
@@ -253,9 +254,11 @@ def _renewed(
     return new, _change("renewed", new, reasons)
 
 
-def _kept(old: RequestRecord, request: Wanted) -> tuple[RequestRecord, Change]:
+def _kept(
+    old: RequestRecord, request: Wanted, entry: Mapping[str, object]
+) -> tuple[RequestRecord, Change]:
     certificate = request.certificate
-    about = entry_differences(old.plan, request.entry, _ABOUT)
+    about = entry_differences(old.plan, entry, _ABOUT)
     new = replace(
         old,
         state=old.active_state,
@@ -264,8 +267,10 @@ def _kept(old: RequestRecord, request: Wanted) -> tuple[RequestRecord, Change]:
         target_os=certificate.target_os,
         rule=certificate.rule,
         validity_days=request.validity_days,
-        plan=request.entry,
+        plan=entry,
     )
+    if new == old:
+        return old, _change("kept", old, ())  # one record in memory, not two
     if old.state == "retired":
         return new, _change("adopted", new, ("back in the plan, unchanged", *about))
     return new, _change("kept", new, about)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from . import csr, files, keys
 from .cipher import FolderCipher
+from .content import RequestContent
 from .errors import BundleError, PassphraseError
 from .records import csr_path, key_path
 from .survey import Survey, file_problems, key_sha256
@@ -23,11 +24,13 @@ _ARCHIVED = re.compile(rf"({_ID.pattern})-g([1-9][0-9]*)")
 class Found:
     """A CSR, its key, or both, under one name (``stem``, without ending).
 
-    ``key_sha256`` is empty without a key; ``spki_sha256`` is that of either.
+    ``content`` is None without a CSR; ``key_sha256`` is empty without a key; ``spki_sha256`` is
+    that of either.
     """
 
     stem: str
-    request: csr.CertificationRequest | None
+    content: RequestContent | None
+    csr_sha256: str
     spki_sha256: str
     key_sha256: str
 
@@ -102,5 +105,10 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher) -> Found:
         digest = key_sha256(data)
         if request is not None and request.spki_sha256 != public:
             raise BundleError(f"{paths['key']} is not the key of {paths['csr']}")
-    public = public or request.spki_sha256
-    return Found(stem=stem, request=request, spki_sha256=public, key_sha256=digest)
+    return Found(
+        stem=stem,
+        content=request.content if request else None,
+        csr_sha256=request.csr_sha256 if request else "",
+        spki_sha256=public or request.spki_sha256,
+        key_sha256=digest,
+    )

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 
 from . import csr, files, summary
@@ -17,10 +18,12 @@ from .changes import Change, Compare, Wanted, plan_changes, resolve_renewals
 from .cipher import FolderCipher
 from .errors import BundleError, OptionsError, PlanRejected, Problem
 from .manifest import Manifest, read_manifest
-from .plan import CertificatePlan, Finding, PlannedCertificate, certificate_document
+from .plan import CertificatePlan, Finding, PlannedCertificate
 from .records import RequestRecord
 from .recovery import Move, prove_passphrase, same_file, settle
 from .survey import Survey, refuse, take_survey
+
+_LARGEST = 1 << 32  # summary tables grow with the plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class Order:
     now: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Outlook:
     """What a run will do: files to move, requests to make, the manifest to announce.
 
@@ -50,17 +53,27 @@ class Outlook:
     moves: tuple[Move, ...]
     to_write: tuple[Wanted, ...]
     is_proven: bool
-    summary_of: str
+    order: Order
+
+    @cached_property
+    def summary_of(self) -> str:
+        """Digest of everything that the summary files tell, much cheaper than to write them."""
+        plan, findings = self.order.plan, self.order.findings
+        table = summary.write_plan_table(plan, findings, ".csv", requests=self.manifest.requests)
+        digest = hashlib.sha256(table)
+        for row in summary.finding_rows(findings):
+            digest.update("\0".join(row).encode("utf-8", "replace"))
+        return digest.hexdigest()
 
     @property
-    def stale_summary(self) -> bool:
+    def has_stale_summary(self) -> bool:
         """Whether a summary file is missing, was edited, or tells of another plan."""
         recorded = self.manifest.summary
         if recorded.get("of") != self.summary_of:
             return True
         return any(
             not (path := self.survey.folder / name).is_file()
-            or hashlib.sha256(files.read(path, limit=1 << 32)).hexdigest() != recorded.get(name)
+            or hashlib.sha256(files.read(path, limit=_LARGEST)).hexdigest() != recorded.get(name)
             for name in summary.SUMMARY_NAMES
         )
 
@@ -68,7 +81,7 @@ class Outlook:
     def is_quiet(self) -> bool:
         """Whether the folder is already exactly as asked, so that nothing needs to be written."""
         busy = self.moves or self.to_write or self.survey.stale
-        return not busy and self.manifest == self.before and not self.stale_summary
+        return not busy and self.manifest == self.before and not self.has_stale_summary
 
 
 def timestamp(today: date | None) -> str:
@@ -106,8 +119,7 @@ def make_order(
     used = sorted({finding.code for finding in errors})
     days = plan.options.validity_days or 0
     wanted = tuple(
-        Wanted(certificate=item, entry=certificate_document(item), validity_days=days)
-        for item in plan.certificates
+        Wanted(id=item.id, certificate=item, validity_days=days) for item in plan.certificates
     )
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
     if renew and not reason.strip():
@@ -189,7 +201,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Outlook:
         moves=(*settled.moves, *moves),
         to_write=tuple(request for request in order.wanted if request.id in planned),
         is_proven=proven,
-        summary_of=_summary_of(order, after.requests),
+        order=order,
     )
 
 
@@ -273,13 +285,3 @@ def _in_the_way(path: str) -> Problem:
         file=path,
         hint="if it is lyncnb's, run: lyncnb status FOLDER --rebuild; else move it away",
     )
-
-
-def _summary_of(order: Order, records: Sequence[RequestRecord]) -> str:
-    """Digest of everything that the summary files tell, much cheaper than to write them."""
-    digest = hashlib.sha256(
-        summary.write_plan_table(order.plan, order.findings, ".csv", requests=records)
-    )
-    for row in summary.finding_rows(order.findings):
-        digest.update("\0".join(row).encode("utf-8", "replace"))
-    return digest.hexdigest()

@@ -13,10 +13,11 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from . import csr, files
+from . import files
 from .bundle import RequestBundle
 from .changes import Change
 from .cipher import FolderCipher
+from .content import RequestContent
 from .errors import BundleError
 from .inventory import Found, Inventory, take_inventory
 from .lock import lock
@@ -130,7 +131,7 @@ def _rebuilt(
         record = _record(request_id, old, found, archived, now)
         # A lone key that was announced is settled by the next run: it was about to get its CSR.
         announced = old is not None and not old.is_written
-        if found is not None and found.request is None and not announced:
+        if found is not None and found.content is None and not announced:
             record, lone = _put_away(record, found, now)
             moves.append(lone)
         if record != old:
@@ -164,12 +165,12 @@ def _superseded(request_id: str, generation: int, item: Found, now: str) -> Arch
     return ArchivedGeneration(
         generation=generation,
         files=archived_paths(request_id, generation),
-        csr_sha256=item.request.csr_sha256 if item.request else "",
+        csr_sha256=item.csr_sha256,
         spki_sha256=item.spki_sha256,
         key_sha256=item.key_sha256,
         superseded_at=now,
         reasons=("found in the folder",),
-        plan=_entry(request_id, item.request),
+        plan=_entry(request_id, item.content),
     )
 
 
@@ -189,22 +190,22 @@ def _record(
             planned_at=now,
             retired_at=now,
             reasons=("found in the folder",),
-            plan=_entry(request_id, found.request if found else None),
+            plan=_entry(request_id, found.content if found else None),
         )
     record = replace(old, archived=archived)
-    if found is None or found.request is None:
+    if found is None or found.content is None:
         return record
-    if found.request.csr_sha256 == old.csr_sha256 and found.spki_sha256 == old.spki_sha256:
+    if found.csr_sha256 == old.csr_sha256 and found.spki_sha256 == old.spki_sha256:
         return replace(record, key_sha256=found.key_sha256)
     return replace(
         record,
         state="waiting",
-        csr_sha256=found.request.csr_sha256,
+        csr_sha256=found.csr_sha256,
         spki_sha256=found.spki_sha256,
         key_sha256=found.key_sha256,
         written_at=now,
         retired_at="",
-        plan=_entry(request_id, found.request),
+        plan=_entry(request_id, found.content),
         issued=None,
         issued_at="",
         package=None,
@@ -235,9 +236,8 @@ def _put_away(record: RequestRecord, found: Found, now: str) -> tuple[RequestRec
     return moved, Move(source=record.files["key"], target=superseded.files["key"])
 
 
-def _entry(request_id: str, request: csr.CertificationRequest | None) -> dict[str, object]:
+def _entry(request_id: str, content: RequestContent | None) -> dict[str, object]:
     """Write what a CSR tells as an entry of the plan document; a plan adds the rest."""
-    content = request.content if request else None
     return {
         "id": request_id,
         "role": request_id.partition("-")[0],

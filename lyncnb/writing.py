@@ -130,15 +130,22 @@ def _carry_out(outlook: Outlook, order: Order, cipher: FolderCipher, making: Mak
     save_manifest(folder, outlook.manifest)
     carry_out(outlook.survey, outlook.moves)
     manifest, cancelled = _make_pairs(outlook, order, cipher, making)
-    tables = {}
-    if replace(outlook, manifest=manifest).stale_summary:
-        tables = summary.summary_files(order.plan, order.findings, manifest.requests)
-        made = {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}
-        manifest = replace(manifest, summary={"of": outlook.summary_of, **made})
+    # Recorded before the summary: whatever may be wrong with a table, the requests are finished.
+    save_manifest(folder, manifest)
+    if outlook.has_stale_summary:
+        manifest = _write_summary(outlook, order, manifest)
+    return Outcome(outlook=outlook, manifest=manifest, cancelled=cancelled)
+
+
+def _write_summary(outlook: Outlook, order: Order, manifest: Manifest) -> Manifest:
+    folder = outlook.survey.folder
+    tables = summary.summary_files(order.plan, order.findings, manifest.requests)
+    made = {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}
+    manifest = replace(manifest, summary={"of": outlook.summary_of, **made})
     save_manifest(folder, manifest)
     for name, data in tables.items():
         files.replace(folder / name, data, 0o644)
-    return Outcome(outlook=outlook, manifest=manifest, cancelled=cancelled)
+    return manifest
 
 
 def _make_pairs(

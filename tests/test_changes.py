@@ -10,7 +10,6 @@ from folder_kit import certificate
 from lyncnb.changes import Wanted, entry_differences, plan_changes, resolve_renewals
 from lyncnb.errors import BundleError
 from lyncnb.manifest import Manifest
-from lyncnb.plan import certificate_document
 
 NOW = "2026-11-24T08:00:00Z"
 LATER = "2026-12-24T08:00:00Z"
@@ -19,7 +18,7 @@ LATER = "2026-12-24T08:00:00Z"
 def wanted(number: int, **changes: object) -> Wanted:
     """Want the certificate of one server."""
     item = certificate(number, **changes)
-    return Wanted(certificate=item, entry=certificate_document(item))
+    return Wanted(id=item.id, certificate=item)
 
 
 def written(manifest: Manifest) -> Manifest:
@@ -93,7 +92,7 @@ def test_the_order_of_names_counts():
 def test_what_no_certificate_is_made_of_is_kept_and_told():
     """Another issuer or server list needs no new key."""
     item = certificate(1)._replace(issuer="public", target_os="2019")
-    request = Wanted(certificate=item, entry=certificate_document(item), validity_days=200)
+    request = Wanted(id=item.id, certificate=item, validity_days=200)
     manifest, changes = plan_changes(first(wanted(1)), [request], now=LATER)
     assert (changes[0].action, changes[0].reasons) == ("kept", ("issuer: internal -> public",))
     record = manifest.requests[0]
