@@ -283,8 +283,6 @@ def largest_work_factor(data: bytes) -> int:
 
 
 def _largest(data: bytes, parent: Element, depth: int) -> int:
-    if depth > MAX_DEPTH:
-        raise BadStructure(f"more than {MAX_DEPTH} levels inside one another")
     found, before = 0, None
     for element in children(data, parent, depth):
         if element.tag == _INTEGER and before is not None and before.tag == _OCTET_STRING:

@@ -28,10 +28,7 @@ _SHA2 = ("sha224", "sha256", "sha384", "sha512")
 @cache
 def _document() -> Mapping[str, object]:
     path = package_files(__package__) / "authorities" / "returned.toml"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise RulesError(f"authorities/returned.toml: {error}", hint="reinstall lyncnb") from None
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 @cache
@@ -43,15 +40,29 @@ def returned_checks() -> Mapping[str, CheckRule]:
     RulesError
         If the data file has a mistake; it names the place.
     """
-    checks = {}
-    for place, entry in enumerate(_document()["check"]):
+    return read_checks(_document()["check"])
+
+
+def read_checks(entries: Iterable[Mapping[str, object]]) -> Mapping[str, CheckRule]:
+    """Read the ``[[check]]`` tables of ``authorities/returned.toml``.
+
+    Raises
+    ------
+    RulesError
+        If a field is missing or unknown, a severity is none, or a code stands twice.
+    """
+    checks: dict[str, CheckRule] = {}
+    for place, entry in enumerate(entries):
+        where = f"authorities/returned.toml, check[{place}]"
         try:
             values = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
             rule = CheckRule(**values)
         except TypeError as error:
-            raise RulesError(f"authorities/returned.toml, check[{place}]: {error}") from None
-        if rule.code in checks or rule.severity not in ("error", "warning", "notice"):
-            raise RulesError(f"authorities/returned.toml, check[{place}]: {rule.code!r}")
+            raise RulesError(f"{where}: {error}", hint="see the other checks") from None
+        if rule.severity not in ("error", "warning", "notice"):
+            raise RulesError(f"{where}: {rule.severity!r} is no severity")
+        if rule.code in checks:
+            raise RulesError(f"{where}: {rule.code!r} stands twice")
         checks[rule.code] = rule
     return checks
 

@@ -204,7 +204,7 @@ def _package(folder: Path, parts: tuple[Part, ...], template: str, config: str) 
         for record in part.requests:
             entries[f"{place}/{record.files['csr']}"] = _csr(folder, record)
     for name, data in entries.items():
-        _refuse_keys(name, data)
+        refuse_keys(name, data)
     return _zip(entries)
 
 
@@ -227,7 +227,7 @@ def _csr(folder: Path, record: RequestRecord) -> bytes:
     return data
 
 
-def _refuse_keys(name: str, data: bytes) -> None:
+def refuse_keys(name: str, data: bytes) -> None:
     """Refuse to pack anything with a private key in it, whatever put it there."""
     found = bool(_KEY_WORDS.search(data))
     try:

@@ -67,22 +67,17 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pyca announces that it will refuse BER one day
             found = pkcs12.load_pkcs12(data, text.encode() if text else None)
-    except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm) as error:
-        raise PfxNotOpened(_reason(error, bool(text))) from None
+    except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm):
+        # pyca cannot tell a wrong password from a damaged file or from a cipher it does not know.
+        if text:
+            raise PfxNotOpened("the password is wrong, or the file is damaged") from None
+        raise PfxNotOpened("it has a password, and none was given") from None
     own = [found.cert.certificate] if found.cert else []
     others = [entry.certificate for entry in found.additional_certs]
     return PfxContents(
         certificates=tuple(one.public_bytes(Encoding.DER) for one in (*own, *others)),
         key_spki_sha256=_fingerprint(found.key),
     )
-
-
-def _reason(error: Exception, with_password: bool) -> str:
-    if isinstance(error, UnsupportedAlgorithm):
-        return "it is encrypted in a way that this computer does not know"
-    if with_password:
-        return "the password is wrong, or the file is damaged"
-    return "it has a password, and none was given"
 
 
 def _fingerprint(key: object) -> str:

@@ -61,8 +61,6 @@ def _verify(key: object, leaf: x509.Certificate, scheme: str) -> None:
         key.verify(signature, content)
         return
     chosen = leaf.signature_hash_algorithm
-    if chosen is None:
-        raise UnsupportedAlgorithm("a signature without a hash")
     if scheme == "ECDSA":
         # pyca gives no parameters for SHA-1 here, so the scheme is put together by hand.
         key.verify(signature, content, ec.ECDSA(chosen))

@@ -163,3 +163,38 @@ def test_pem_of_pyca():
     body = certificate.public_bytes(Encoding.PEM).split(b"-----")[2]
     objects = read_objects(base64.b64decode(body))
     assert x509.load_der_x509_certificate(objects[0][1]) == certificate
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ("300902010130000400a000", Kind.PRIVATE_KEY),  # PKCS #8
+        ("30090201010400a000a100", Kind.PRIVATE_KEY),  # EC
+        ("3006020101020101", Kind.PUBLIC_KEY),
+        ("3003020101", Kind.OTHER),
+        ("3006300030000300", Kind.OTHER),  # signed, but nothing known
+        ("0403020100", Kind.OTHER),
+    ],
+)
+def test_small_kinds(data, kind):
+    """The rules that tell kinds apart, on the smallest elements that follow them."""
+    assert [found for found, _ in read_objects(bytes.fromhex(data))] == [kind]
+
+
+def test_indefinite_length_without_end():
+    """An indefinite length that is never ended is refused."""
+    with pytest.raises(BadStructure, match="ends inside a tag or length"):
+        read_objects(b"\x30\x80\x05\x00\x05\x00")
+    with pytest.raises(BadStructure, match="without an end|ends inside"):
+        read_objects(b"\x30\x04\x30\x80\x05\x00\x00\x00")
+
+
+def test_work_factor_is_bounded_in_depth():
+    """Looking for iteration counts does not follow nesting without end."""
+    data = b""
+    for _ in range(MAX_DEPTH + 5):
+        length = len(data)
+        header = bytes([0x30, length]) if length < 128 else bytes([0x30, 0x81, length])
+        data = header + data
+    with pytest.raises(BadStructure, match="levels inside one another"):
+        largest_work_factor(data)

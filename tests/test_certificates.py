@@ -213,3 +213,23 @@ def test_name_text():
 def test_times_are_utc(ca):
     """Times carry their zone."""
     assert read_certificate(der(leaf(ca))).not_before == datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def test_directory_name(ca):
+    """A directory name among the alternative names is written out."""
+    other = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")]))
+    certificate = read_certificate(der(leaf(ca, other_names=[other])))
+    assert certificate.other_names == ("DirectoryName CN=x",)
+
+
+def test_extensions_in_version_1(ca):
+    """A version 1 certificate has no extensions; one that has some is refused."""
+    data = der(leaf(ca))
+    version = bytes.fromhex("a003020102")
+    assert data[:2] == data[4:6] == b"\x30\x82"
+    assert data.count(version) == 1
+    lengths = [int.from_bytes(data[at : at + 2], "big") - len(version) for at in (2, 6)]
+    whole, content = (length.to_bytes(2, "big") for length in lengths)
+    first = data[:2] + whole + data[4:6] + content + data[8:].replace(version, b"")
+    with pytest.raises(BadCertificate, match="not version 3"):
+        read_certificate(first)

@@ -187,3 +187,25 @@ def test_unknown_signature():
     twin = read_certificate(vector("x509/custom/dsa_selfsigned_ca.pem"))
     copy = PythonCa()
     assert build_path(twin, Issuers(facts(copy.root)), today=DAY).issuers == ()
+
+
+def test_signature_that_cannot_be_checked():
+    """A CA of the right name, and a signature that nobody here can check: told as that."""
+    from test_asn1 import vector
+
+    one = read_certificate(vector("x509/verisign_md2_root.pem"))
+    key = rsa.generate_private_key(65537, 2048)
+    subject = [
+        ("C", "US"),
+        ("O", "VeriSign, Inc."),
+        ("OU", "Class 3 Public Primary Certification Authority"),
+    ]
+    namesake = issue(
+        key.public_key(), name(subject), key,
+        subject=subject, eku=None, usage=CA_USAGE, ca=True, days=900, crl=(),
+    )  # fmt: skip
+    path = build_path(one, Issuers(facts(namesake)), today=DAY)
+    assert codes(path) == ["chain-signature-not-checked"]
+    assert path.objections[0].detail.endswith(
+        "is 1.2.840.113549.1.1.2, which this computer cannot check"
+    )

@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from lyncnb.certificates import read_certificate
-from lyncnb.compare import compare_certificate, finding, returned_checks
+from lyncnb.compare import compare_certificate, finding, read_checks, returned_checks
+from lyncnb.errors import RulesError
 
 DAY = date(2026, 11, 24)
 KEY = rsa.generate_private_key(65537, 2048)
@@ -292,3 +293,28 @@ def test_finding():
     rule = returned_checks()["unknown-key"]
     assert (found.severity, found.hint, found.source) == (rule.severity, rule.hint, rule.source)
     assert (found.about, found.message) == ("a.cer", "somebody's")
+
+
+CHECK = {
+    "code": "a-b",
+    "severity": "error",
+    "title": "t",
+    "meaning": "m",
+    "hint": "h",
+    "source": "s",
+}
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([CHECK | {"severity": "fatal"}], r"check\[0\]: 'fatal' is no severity"),
+        ([CHECK, CHECK], r"check\[1\]: 'a-b' stands twice"),
+        ([CHECK | {"colour": "red"}], r"check\[0\]: .*unexpected keyword argument 'colour'"),
+        ([{k: v for k, v in CHECK.items() if k != "source"}], r"check\[0\]: .*missing .*'source'"),
+    ],
+)
+def test_mistakes_in_the_data(entries, message):
+    """A mistake in the data file names its place."""
+    with pytest.raises(RulesError, match=message):
+        read_checks(entries)

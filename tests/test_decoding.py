@@ -177,3 +177,43 @@ def test_damaged_text(data):
     assert decoded.certificates or decoded.remarks
     for one in decoded.certificates:
         assert one.der == der(LEAF) or one.der != b""
+
+
+def test_two_begin_lines():
+    """A block that begins again before it ended is cut off; the second one is read."""
+    half = TEXT[: len(TEXT) // 2] + "\n"
+    decoded = decode((half + TEXT).encode())
+    assert [one.der for one in decoded.certificates] == [der(LEAF)]
+    assert decoded.remarks == (
+        ("file-malformed", 'the block "CERTIFICATE" has no END line: it is cut off'),
+    )
+
+
+def test_empty_message():
+    """A PKCS #7 message without certificates is told."""
+    inner = bytes.fromhex("0201013100300b06092a864886f70d0107013100")
+    signed = b"\x30" + bytes([len(inner)]) + inner
+    wrapped = bytes.fromhex("06092a864886f70d010702") + b"\xa0" + bytes([len(signed)]) + signed
+    message = b"\x30" + bytes([len(wrapped)]) + wrapped
+    assert decode(message).remarks == (
+        ("file-without-certificate", "it is a PKCS #7 message without certificates"),
+    )
+
+
+def test_pfx_with_a_wrong_password():
+    """A wrong password is told, and the password is in no message."""
+    locked = pkcs12.serialize_key_and_certificates(
+        b"x", KEY, LEAF, CA.chain, BestAvailableEncryption(b"portal")
+    )
+    decoded = decode(locked, password=lambda: "guessed wrongly")
+    assert decoded.certificates == ()
+    assert decoded.remarks == (("pfx-not-opened", "the password is wrong, or the file is damaged"),)
+
+
+def test_pfx_without_certificate():
+    """A PFX that holds a key alone is told as both."""
+    alone = pkcs12.serialize_key_and_certificates(b"x", KEY, None, None, NoEncryption())
+    assert [code for code, _ in decode(alone).remarks] == [
+        "private-key-in-file",
+        "file-without-certificate",
+    ]

@@ -208,3 +208,41 @@ def test_two_names_one_folder():
     assert part_folder("internal", "A.B", taken) == "internal-a-b_2"
     assert part_folder("internal", "A.B", {*taken, "internal-a-b_2"}) == "internal-a-b_3"
     assert part_folder("public", "憑證", set()) == "public"
+
+
+def test_nothing_waits_at_all(folder, tmp_path):
+    """When every request has its certificate, that is said."""
+    bundle = open_requests(folder)
+    ca = PythonCa()
+    path = tmp_path / "all.p7b"
+    path.write_bytes(p7b(*answer_all(bundle, ca).values(), *ca.chain))
+    receive(folder, path, today=TODAY)
+    with pytest.raises(BundleError, match="no request of") as caught:
+        handover_of(folder, tmp_path)
+    assert caught.value.hint == "there are: none waiting at all"
+
+
+def handover_of(folder, place):
+    return hand_over(folder, place / "out.zip")
+
+
+@pytest.mark.parametrize(
+    ("data", "refused"),
+    [
+        (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", True),
+        (b"text\n----- BEGIN RSA PRIVATE KEY-----", True),
+        (b"PuTTY-User-Key-File-3: ssh-rsa", True),
+        (bytes.fromhex("300902010130000400a000"), True),  # PKCS #8, DER
+        (b"0\x82 is how a sentence may begin", False),
+        (b"The private key stays with the planner.", False),
+    ],
+)
+def test_what_counts_as_a_key(data, refused):
+    """Key material is known by its armour and by its structure; a sentence about keys is none."""
+    from lyncnb.handover import refuse_keys
+
+    if refused:
+        with pytest.raises(BundleError, match="holds a private key, so nothing was packed"):
+            refuse_keys("x", data)
+    else:
+        refuse_keys("x", data)

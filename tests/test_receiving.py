@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from datetime import timedelta
 
@@ -309,3 +310,30 @@ def test_no_key_ever(folder, tmp_path):
     assert len(issued.certificates) == len(answers)
     secret = text.splitlines()[1]
     assert not any(secret in found.read_bytes() for found in folder.rglob("*") if found.is_file())
+
+
+def test_many_files(folder, tmp_path, monkeypatch):
+    """Files are made durable in groups; the result is the same."""
+    from lyncnb import receiving
+
+    monkeypatch.setattr(receiving, "_FILES_AT_ONCE", 3)
+    answers = answer_all(open_requests(folder), CA)
+    path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
+    receive(folder, path, today=TODAY)
+    assert len(receive(folder, today=TODAY).certificates) == len(answers)
+
+
+def test_interrupted_while_making_room(folder, tmp_path):
+    """A run that stopped after an old certificate was linked to archive is completed."""
+    request_id = find_id(open_requests(folder), "med01")
+    csr = request_of(open_requests(folder), request_id)
+    first = CA.issue_for(csr, begins=python_ca.TODAY - timedelta(9), days=199)
+    second = CA.issue_for(csr, days=199)
+    receive(folder, write(tmp_path / "1.p7b", p7b(first, *CA.chain)), today=TODAY)
+    leaf = folder / "returned" / f"{request_id}.cer"
+    digest = hashlib.sha256(leaf.read_bytes()).hexdigest()[:8]
+    moved = folder / "archive" / f"{request_id}-{digest}.cer"
+    moved.hardlink_to(leaf)  # the new name is on the disk, the old one still there
+    receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
+    assert leaf.read_bytes() == pem(second)
+    assert moved.read_bytes() == pem(first)

@@ -158,3 +158,25 @@ def test_unreadable_by_rights(tmp_path):
     path.chmod(0)
     (file,) = read_returned([path])
     assert file.remarks[0][0] == "file-unreadable"
+
+
+def test_zip64(tmp_path):
+    """An archive for more than four gigabytes is nothing that a CA sends."""
+    data = archive(("a.cer", pem(LEAF)))
+    end = data.rindex(b"PK\x05\x06")
+    path = tmp_path / "big.zip"
+    path.write_bytes(data[:end] + b"PK\x06\x07" + bytes(16) + data[end:])
+    (file,) = read_returned([path])
+    assert file.remarks == (
+        ("file-unreadable", "the archive is a ZIP64 one, which no certificates need"),
+    )
+
+
+def test_archive_with_a_damaged_list(tmp_path):
+    """An archive whose list of contents is damaged is told."""
+    data = archive(("a.cer", pem(LEAF)))
+    path = tmp_path / "list.zip"
+    path.write_bytes(data.replace(b"PK\x01\x02", b"PK\x01\x09"))
+    (file,) = read_returned([path])
+    assert file.remarks[0][0] == "file-unreadable"
+    assert file.remarks[0][1].startswith("the archive is damaged: ")

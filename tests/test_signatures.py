@@ -114,3 +114,10 @@ def test_web_pki_overlooks(changes):
     ca = PythonCa()
     path = [read_certificate(der(one)) for one in ca.chain]
     assert web_pki_objection(read_certificate(der(leaf(ca, **changes))), path, today=TODAY) == ""
+
+
+def test_unusable_issuer_key():
+    """A key that this computer cannot use says nothing about a signature."""
+    issuer = read_certificate(vector("x509/custom/unsupported_subject_public_key_info.pem"))
+    one = read_certificate(der(leaf(PythonCa())))
+    assert is_signed_by(one, issuer) is None
