@@ -77,8 +77,7 @@ def summary_rows(
         23 values, see ``COLUMNS``: text, lists of text, and one whole number.
     """
     warnings = _codes_by_subject(findings)
-    # A finding about a whole pool is about the first of its servers.
-    first = {pool.fqdn: pool.computers[0].fqdn for pool in plan.topology.pools}
+    first = {pool.fqdn: pool.computers[0].fqdn for pool in plan.topology.pools}  # findings say so
     files = {request.id: request.files for request in requests or ()}
     sources = {rule.id: rule.source for rule in plan.rules.certificates}
     commands = CommandTable(plan.rules.settings)

@@ -273,6 +273,8 @@ TABLE_CASES = [
      PlanOptions(issuer={"Default": "internal", "WebServicesExternal": "public"})),
     ("issuer-usage-unknown", "error", "edge01.contoso.com", [(EDGE, "issuer", "Acess=public")],
      None),
+    ("value-not-heeded", "notice", "med01.contoso.com",
+     [(MED, "web_external_fqdn", "w.contoso.com")], None),
     ("issuer-usage-not-here", "warning", "med01.contoso.com", [(MED, "issuer", "Internal=public")],
      None),
 ]  # fmt: skip
@@ -309,6 +311,17 @@ def test_an_issuer_for_a_usage_in_any_letter_case_counts():
     issuers = {c.usages: c.issuer for c in plan.certificates if c.role == "Edge"}
     assert [*issuers.values()] == ["internal", "public"]
     assert {f.code for f in check_plan(plan)} == {"public-certificate-required"}
+
+
+def test_a_collocated_role_heeds_for_its_pool():
+    """A value of the pool may stand on the row of any role there; one role that heeds it will do."""
+    beside = {
+        "server_fqdn": "fe01.contoso.com",
+        "role": "Mediation",
+        "pool_fqdn": "fepool.contoso.com",
+        "web_external_fqdn": "webext.contoso.com",
+    }
+    assert list(check_plan(plan_of(add=[beside]))) == []
 
 
 def test_edge_site_without_reverse_proxy_is_told():

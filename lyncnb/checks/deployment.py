@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+from ..columns import topology_columns
 from ..rules import CheckRule
 from ..topology import Pool
 from .view import PlanView
@@ -153,8 +154,23 @@ def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
             yield servers[0], f"{words}, and a server with the role {role} has none"
 
 
-def _words(servers: list[str]) -> str:
-    return ", ".join(servers[:3]) + _more(servers, 3)
+def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a name in a column that the roles of its pool do not heed."""
+    pools = view.plan.topology.pools
+    for facts in topology_columns():
+        if not facts.roles or not facts.kind.startswith("fqdn"):
+            continue  # a truth value may stand on every row of an export; a name is meant
+        # Collocated roles have one pool name and share its values.
+        heeded = {pool.fqdn for pool in pools if pool.role in facts.roles}
+        idle = [p for p in pools if getattr(p, facts.name) and p.fqdn not in heeded]
+        if idle:
+            whose = _words([f"{pool.fqdn} ({pool.role})" for pool in idle])
+            roles = ", ".join(facts.roles)
+            yield view.place(idle[0]), f"{facts.name} of {whose} counts only for {roles}"
+
+
+def _words(names: list[str]) -> str:
+    return ", ".join(names[:3]) + _more(names, 3)
 
 
 def _more(items: list[str], shown: int) -> str:
@@ -178,5 +194,6 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         several_autologon_pools,
         issuer_key_unknown,
         issuer_key_not_here,
+        value_not_heeded,
     )
 }
