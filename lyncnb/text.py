@@ -21,7 +21,14 @@ class BadName(ValueError):
 def shown(text: str) -> str:
     """Quote a text for a message: nothing invisible, not too long."""
     short = text if len(text) <= 80 else f"{text[:60]}…({len(text)} characters)"
-    return f'"{"".join(f"<U+{ord(c):04X}>" if _is_unseen(c) else c for c in short)}"'
+    return f'"{visible(short)}"'
+
+
+def visible(text: str) -> str:
+    """Write what cannot be seen as its number: no text from outside steers a terminal."""
+    if text.isprintable() and not _has_more_invisible(text):
+        return text
+    return "".join(f"<U+{ord(c):04X}>" if _is_unseen(c) else c for c in text)
 
 
 def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
