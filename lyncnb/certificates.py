@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 
 from .asn1 import children, read_element
+from .text import visible
 
 #: Short names of subject fields, as the plan writes them (RFC 4514 section 3).
 FIELD_NAMES = {
@@ -124,7 +125,7 @@ class Certificate:
     def issuer_name(self) -> str:
         """The issuer's common name, or its whole name where it has none."""
         names = [value for name, value in self.issuer if name == "CN"]
-        return names[-1] if names else name_text(self.issuer)
+        return visible(names[-1]) if names else name_text(self.issuer)
 
     def is_valid_on(self, day: date) -> bool:
         """Whether a day lies within the validity; both its first and its last day count."""
@@ -137,9 +138,10 @@ def name_text(name: tuple[tuple[str, str], ...]) -> str:
     Returns
     -------
     str
-        ``CN=…, O=…``; empty for an empty name. Meant to be read, not to be parsed.
+        ``CN=…, O=…``; empty for an empty name. Meant to be read, not to be parsed; what cannot
+        be seen is written as a number.
     """
-    return ", ".join(f"{field_name}={value}" for field_name, value in name)
+    return visible(", ".join(f"{field_name}={value}" for field_name, value in name))
 
 
 def to_pem(certificates: Iterable[bytes]) -> bytes:

@@ -14,6 +14,7 @@ from itertools import islice
 
 from .certificates import Certificate, name_text
 from .signatures import is_signed_by
+from .text import visible
 
 #: Real paths have two to five certificates; cross-signed CAs can be made to form endless ones.
 MAX_PATH = 8
@@ -222,10 +223,11 @@ def _name_objections(
     for name in certificate.dns_names:
         allowed = issuer.permitted_names
         if allowed is not None and not any(_is_within(name, base) for base in allowed):
-            detail = f"{who} may not name {name}; it is limited to {', '.join(allowed)}"
+            limits = visible(", ".join(allowed))
+            detail = f"{who} may not name {visible(name)}; it is limited to {limits}"
             yield Objection(code="name-constraints-violated", detail=detail)
         elif any(_is_within(name, base) for base in issuer.excluded_names):
-            detail = f"{who} excludes {name}"
+            detail = f"{who} excludes {visible(name)}"
             yield Objection(code="name-constraints-violated", detail=detail)
 
 

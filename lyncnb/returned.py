@@ -19,8 +19,8 @@ from .certificates import Certificate
 from .decoding import AskPassword, Decoded, Remark, decode
 from .errors import BundleError, ReturnedFileError
 from .files import read
-from .names import shown
 from .passphrase import Secret
+from .text import visible
 
 Password = Secret | str | Callable[[str], Secret | str | None] | None
 
@@ -105,7 +105,7 @@ def read_returned(
             found.extend(_read_folder(path, password))
         else:
             # The planner named this one, so a link is followed; inside a folder none is.
-            found.extend(_read_path(path.resolve(), path.name, password))
+            found.extend(_read_path(path.resolve(), visible(path.name), password))
     return tuple(found)
 
 
@@ -118,7 +118,7 @@ def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:
                 continue
             count += 1
             path = Path(place) / name
-            shown_name = path.relative_to(folder).as_posix()
+            shown_name = visible(path.relative_to(folder).as_posix())
             if count > MAX_FOLDER_FILES:
                 message = f"more than {MAX_FOLDER_FILES:,} files; from here on none was looked at"
                 yield _told(shown_name, "file-unreadable", message)
@@ -193,7 +193,7 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
         if entry.is_dir() or _is_left_alone(entry.filename.replace("\\", "/").split("/")[-1]):
             continue
         empty = False
-        entry_name = f"{name}: {shown(entry.filename)[1:-1]}"
+        entry_name = f"{name}: {visible(entry.filename)}"
         left -= entry.file_size
         if left < 0:
             message = f"unpacked it has more than {MAX_UNPACKED_BYTES:,} bytes; the rest was left"

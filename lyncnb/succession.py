@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .certificates import Certificate, name_text
+from .text import visible
 
 
 class Succession(NamedTuple):
@@ -41,7 +42,8 @@ def _compared(before: Certificate, after: Certificate) -> Iterator[Succession]:
     yield Succession("valid until", f"{before.not_after:%Y-%m-%d}", f"{after.not_after:%Y-%m-%d}")
     yield Succession("subject", name_text(before.subject), name_text(after.subject))
     old, new = ({name.casefold() for name in one.dns_names} for one in (before, after))
-    yield Succession("names", ", ".join(sorted(old - new)), ", ".join(sorted(new - old)))
+    gone, come = (visible(", ".join(sorted(names))) for names in (old - new, new - old))
+    yield Succession("names", gone, come)
     yield Succession("issuer", name_text(before.issuer), name_text(after.issuer))
     yield Succession("key", _key(before), _key(after))
     yield Succession("signature", _signature(before), _signature(after))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import zipfile
 from datetime import timedelta
 
 import pytest
@@ -337,3 +338,26 @@ def test_interrupted_while_making_room(folder, tmp_path):
     receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
     assert leaf.read_bytes() == pem(second)
     assert moved.read_bytes() == pem(first)
+
+
+def test_text_from_outside_steers_no_terminal(folder, tmp_path):
+    """Names of files and CAs with control characters are shown by number, everywhere."""
+    escape = "\x1b[2J"
+    ca = PythonCa(f"Contoso{escape}")
+    request_id = find_id(open_requests(folder), "med01")
+    odd = ca.issue_for(
+        request_of(open_requests(folder), request_id),
+        subject=[("CN", f"med01.contoso.com{escape}")],
+        san=[f"med01{escape}.contoso.com"],
+    )
+    answers = tmp_path / "answers"
+    write(answers / f"a{escape}\n.cer", pem(odd))
+    write(answers / f"b{escape}.txt", b"hello")
+    with zipfile.ZipFile(answers / "c.zip", "w") as archive:
+        archive.writestr(f"d{escape}.cer", b"hello")
+    issued = receive(folder, answers, today=TODAY)
+    assert len(issued.certificates) == 1
+    assert "\x1b" not in issued.to_text()
+    assert "<U+001B>" in issued.to_text()
+    assert all(line.isprintable() for line in issued.to_text().splitlines())
+    assert "\x1b" not in str(issued.to_document()["findings"])
