@@ -43,7 +43,7 @@ class EditorView(Panel):
     def __init__(self, editor: PlanEditing):
         self.editor = editor
         self._sheet = Sheet(editor.draft.loaded.topology)
-        self._rebuild()
+        self._is_told = False  # nobody has asked for rows yet
         answers = {
             "ready": self._start,
             "edit": self._edit,
@@ -78,28 +78,31 @@ class EditorView(Panel):
                 "folder": "plan",
             }
         )
+        if not self._is_told:
+            self._is_told = True
+            state = editor.draft.state
+            self._sheet.rebuild(state.topology, state.ids)
         self._send_all()
         self._send_options()
+        self._send_findings(None)
         self._send_state("")
 
     def changed(self, touched: set[str] | None, said: str) -> None:
         """Tell the browser what a change changed; `touched` servers may have other findings."""
         editor, sheet = self.editor, self._sheet
         state = editor.draft.state
+        self.update_static()
+        if not self._is_told:
+            return
         if state.ids != sheet.ids or state.topology.columns != sheet.topology.columns:
-            self._rebuild()
+            sheet.rebuild(state.topology, state.ids)
+            sheet.set_findings(editor.live.words_by_server(), None)
             self.send({"type": "columns", "columns": column_facts(editor.topology, editor.rules)})
             self._send_all()
         else:
             self._send_changed(state.topology, touched)
         self._send_options()
         self._send_state(said)
-        self.update_static()
-
-    def _rebuild(self) -> None:
-        state = self.editor.draft.state
-        self._sheet.rebuild(state.topology, state.ids)
-        self._sheet.set_findings(self.editor.live.words_by_server(), None)
 
     def _send_all(self) -> None:
         self.send(*encode_rows(self._sheet.ids, self._sheet.columns, whole=True))
@@ -111,6 +114,10 @@ class EditorView(Panel):
             if columns:
                 ids = [sheet.ids[place] for place in places]
                 self.send(*encode_rows(ids, columns, whole=False))
+        self._send_findings(touched)
+
+    def _send_findings(self, touched: set[str] | None) -> None:
+        sheet = self._sheet
         found = sheet.set_findings(self.editor.live.words_by_server(), touched)
         if found:
             texts = sheet.columns[FINDINGS]
@@ -187,7 +194,7 @@ class EditorView(Panel):
         self.editor.change_options(**{name: value})
 
     def _save(self, message: dict) -> None:
-        folder = str(message["folder"]).strip() or "."
+        folder = message["folder"].strip() or "."
         paths = self.editor.save(folder, overwrite=message.get("overwrite") is True)
         self.send({"type": "done"})
         self.send({"type": "saved", "text": f"Saved: {' and '.join(map(str, paths))}"})

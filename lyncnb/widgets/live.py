@@ -35,7 +35,6 @@ class LivePlan:
         self.plan: CertificatePlan | None = None
         self._examined: dict[int, _Examined] = {}
         self._whole: tuple[Finding, ...] = ()
-        self._servers: dict[str, str] = {}
 
     def update(self, topology: Topology, options: PlanOptions) -> set[str] | None:
         """Plan again.
@@ -51,7 +50,12 @@ class LivePlan:
             If no plan can be made; then the one before stays.
         """
         before = self.plan
-        if before is None or before.options != options:
+        if before is None:
+            # Checks wait until somebody asks, so that a table is seen before they are done.
+            self.plan = plan_certificates(topology, self.rules, options=options)
+            return None
+        self._check()
+        if before.options != options:
             plan = plan_certificates(topology, self.rules, options=options)
         else:
             plan = replan(before, topology)
@@ -67,7 +71,13 @@ class LivePlan:
         }
         touched.update(finding.about for finding in {*self._whole} ^ {*whole})
         self.plan, self._examined, self._whole = plan, examined, whole
-        return touched if before is not None and before.options == options else None
+        return touched if before.options == options else None
+
+    def _check(self) -> None:
+        """Check the first plan, once."""
+        if not self._examined:
+            self._examined, _ = self._examine(self.plan)
+            self._whole = check_deployment(self.plan)
 
     def _examine(self, plan: CertificatePlan) -> tuple[dict[int, _Examined], list[_Examined]]:
         kept: dict[int, _Examined] = {}
@@ -98,11 +108,13 @@ class LivePlan:
     @property
     def findings(self) -> Findings:
         """Every finding, errors first: the same as ``check_plan`` gives."""
+        self._check()
         found = (finding for part in self._examined.values() for finding in part.findings)
         return sort_findings((*found, *self._whole))
 
     def counts(self) -> dict[str, int]:
         """Count certificates, those of public CAs, names, and findings by severity."""
+        self._check()
         parts = [self._examined[id(part)] for part in self.plan.by_pool]
         totals = Counter(dict.fromkeys(_SEVERITIES, 0))
         found = {finding for part in parts for finding in part.findings} | {*self._whole}
@@ -119,6 +131,7 @@ class LivePlan:
 
         A finding about a certificate counts for its servers, the deployment's for none of them.
         """
+        self._check()
         counts: dict[str, Counter[str]] = {}
         for part in self._examined.values():
             if not part.findings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from ..columns import Column, topology_columns
 from ..topology import Topology
@@ -10,6 +10,8 @@ from .wire import INHERITED
 
 CHANGED = "_changed"
 FINDINGS = "_findings"
+# These say which pool and role a row has, and with that what it heeds and who lends to it.
+_PLACING = {"server_fqdn", "role", "pool_fqdn", "site"}
 
 
 class Sheet:
@@ -50,8 +52,10 @@ class Sheet:
             By name, their texts; only columns in which one differs.
         """
         before, self.topology = self.topology, topology
-        places = self._touched(before, topology)
-        fresh = self._texts(places)
+        edited, names = _edited(before, topology)
+        places = self._touched(before, edited, names)
+        placing = names & _PLACING or before.columns != topology.columns
+        fresh = self._texts(places, column_names(topology) if placing else sorted(names))
         different = {}
         for name, texts in fresh.items():
             old = self.columns.setdefault(name, [""] * len(self.ids))
@@ -120,36 +124,32 @@ class Sheet:
             ]
         return self._baseline[columns]
 
-    def _touched(self, before: Topology, after: Topology) -> list[int]:
+    def _touched(self, before: Topology, edited: Sequence[int], names: Set[str]) -> list[int]:
         """Find the rows that may look different: edited ones and all of their pools."""
-        if before.columns != after.columns:
-            return list(range(len(after.cells)))
-        pairs = list(zip(before.cells, after.cells))
-        edited = [place for place, (a, b) in enumerate(pairs) if a is not b and a != b]
-        lent_widely = any(
-            before.cells[place][k] != after.cells[place][k]
-            for k, name in enumerate(after.columns)
-            if name == "site" or self._scope(name) in ("site", "deployment")
-            for place in edited
+        after = self.topology
+        widely = before.columns != after.columns or any(
+            name == "site" or self._scope(name) in ("site", "deployment") for name in names
         )
-        if lent_widely:
-            return list(range(len(pairs)))
+        if widely:
+            return list(range(len(after.cells)))
         known = {id(pool) for pool in before.pools}
         pools = {str(pool.fqdn) for pool in after.pools if id(pool) not in known}
-        names = pool_names(after)
-        pools.update(names[place] for place in edited)
-        return [place for place, name in enumerate(names) if name in pools]
+        of_row = pool_names(after)
+        pools.update(of_row[place] for place in edited)
+        return [place for place, name in enumerate(of_row) if name in pools]
 
     def _scope(self, name: str) -> str:
         return self._known[name].scope if name in self._known else "server"
 
-    def _texts(self, places: Sequence[int]) -> dict[str, list[str]]:
+    def _texts(
+        self, places: Sequence[int], names: Sequence[str] | None = None
+    ) -> dict[str, list[str]]:
         topology = self.topology
         rows = [topology.cells[place] for place in places]
         roles_at = topology.columns.index("role")
         roles = [row[roles_at] for row in rows]
         shown = {}
-        for name in column_names(topology):
+        for name in column_names(topology) if names is None else names:
             at = _place(topology, name)
             texts = [""] * len(rows) if at is None else [row[at] for row in rows]
             column = self._known.get(name)
@@ -187,6 +187,18 @@ class Sheet:
         if column.scope == "site" and len(set(lenders.values())) == 1:
             lenders = dict.fromkeys(names, next(iter(lenders.values())))
         return [names[place] for place in places], lenders
+
+
+def _edited(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
+    """Find the rows whose cells differ, and the columns in which one does."""
+    if before.columns != after.columns:
+        return list(range(len(after.cells))), set(after.columns)
+    places, at = [], set()
+    for place, (a, b) in enumerate(zip(before.cells, after.cells)):
+        if a is not b and a != b:
+            places.append(place)
+            at.update(k for k, (x, y) in enumerate(zip(a, b)) if x is not y and x != y)
+    return places, {after.columns[k] for k in at}
 
 
 def pool_names(topology: Topology) -> list[str]:

@@ -1,0 +1,244 @@
+"""How long a planner waits for the panels, in the kernel and on screen. Run by hand.
+
+    python tests/benchmarks/bench_panels.py kernel --rows 10000
+    python tests/benchmarks/bench_panels.py screen --rows 10000
+    python tests/benchmarks/bench_panels.py export --rows 10000 --requests 300
+
+``kernel`` times the answer to a message without a browser. ``screen`` drives JupyterLab in
+Chromium: from the end of reading to the rows in sight, and from a press to the counts that follow
+from it, both by the page's own clock. ``export`` times changes in the editor while requests are
+written in the same kernel. Medians and the slowest of the rounds are printed, in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench_planning import write_table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+LIMITS = {
+    "kernel one role": 35,
+    "screen one role": 150,
+    "screen bulk": 500,
+    "screen shown 10000": 500,
+    "screen shown 100000": 2000,
+    "export other": 300,
+}
+
+
+def show(name: str, seconds: list[float]) -> None:
+    """Print a median, the slowest, and the limit if there is one."""
+    limit = LIMITS.get(name)
+    print(
+        f"{name:24} median {statistics.median(seconds) * 1000:7.0f} ms"
+        f"   slowest {max(seconds) * 1000:7.0f} ms" + (f"   limit {limit} ms" if limit else "")
+    )
+
+
+def kernel(rows: int, rounds: int) -> None:
+    """Time answers of the editor's panel without a browser."""
+    import lyncnb as ln
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "topology.csv"
+        write_table(path, rows)
+        topology = ln.read_topology(path)
+    rules = ln.load_rules("lync2013")
+    begin = time.perf_counter()
+    editor = ln.PlanEditor(topology, rules)
+    view = editor.view
+    show("kernel editor made", [time.perf_counter() - begin])
+    view.send = lambda *_: None
+
+    def say(kind: str, **more: object) -> float:
+        begin = time.perf_counter()
+        view._receive(view, {"type": kind, **more}, [])
+        return time.perf_counter() - begin
+
+    show("kernel all rows", [say("ready") for _ in range(rounds)])
+    alone = [
+        computer.row
+        for pool, computer in topology.computers
+        if len(pool.computers) == 1 and pool.role == "StandardEdition"
+    ]
+    role = {"kind": "edit", "column": "role"}
+    show(
+        "kernel one role",
+        [say(**role, ids=[row], value="Director") for row in alone[: 2 * rounds]],
+    )
+    show("kernel undo", [say("undo") for _ in range(rounds)])
+    everything = list(range(rows))
+    for column, values in (("target_os", ("2016", "2019")), ("role", ("Mediation", "SBA"))):
+        times = [
+            say("edit", ids=everything, column=column, value=values[n % 2]) for n in range(rounds)
+        ]
+        show(f"kernel bulk {column}", times)
+    show("kernel option", [say("option", name="wildcard", value=n % 2 == 0) for n in range(rounds)])
+
+
+EDITOR = """import time
+import lyncnb as ln
+topology = ln.read_topology("topology.csv")
+rules = ln.load_rules("lync2013")
+ln.PlanEditor  # its import is not what is timed"""
+SHOW = """began = time.time()
+editor = ln.PlanEditor(topology, rules)
+editor"""
+# When the first row is in the page, by the page's clock; both clocks are this machine's.
+WATCH_ROWS = """() => { window.shown = 0; new MutationObserver(() => {
+  if (!window.shown && document.querySelector('.lc-body .lc-row .lc-text')?.textContent)
+    requestAnimationFrame(() => { window.shown = Date.now() / 1000; });
+}).observe(document.body, {subtree: true, childList: true, characterData: true}); }"""
+# Press, then wait for words; the answer is painted when two frames have passed.
+TIMED = """async ([press, selector, words]) => {
+  const begin = performance.now();
+  const has = () => [...document.querySelectorAll(selector)].some(e => e.textContent.includes(words));
+  if (typeof press === 'string') document.querySelector(press).click();
+  else { const [name, value] = press; const control = document.querySelector(name);
+    control.value = value; control.dispatchEvent(new Event('change', {bubbles: true})); }
+  while (!has()) {
+    if (performance.now() - begin > 20000)
+      throw new Error('no answer: ' + document.querySelector('.lyncnb').innerText.slice(0, 400));
+    await new Promise(done => setTimeout(done, 1)); }
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+  return (performance.now() - begin) / 1000; }"""
+
+
+def open_editor(lab, folder: Path, rows: int, rounds: int) -> list[float]:
+    """Show an editor in a fresh cell, again and again; give the seconds until rows are seen."""
+    from test_browser import write_notebook
+
+    write_notebook(folder / "bench.ipynb", EDITOR, SHOW)
+    lab.open_notebook("bench.ipynb")
+    seconds = []
+    for _ in range(rounds):
+        lab.command("notebook:run-cell-and-select-next") if not seconds else None
+        lab.wait_idle()
+        lab.page.evaluate(WATCH_ROWS)
+        lab.js("panel.content.activeCellIndex = 1;")
+        lab.command("notebook:run-cell")
+        lab.page.wait_for_function("() => window.shown > 0")
+        lab.wait_idle()
+        began = float(ask(lab, "began"))
+        seconds.append(lab.page.evaluate("window.shown") - began)
+    return seconds
+
+
+def ask(lab, expression: str) -> str:
+    """Ask the kernel for an expression's text."""
+    from test_browser import kernel as ask_kernel
+
+    return ask_kernel(lab, expression)
+
+
+def one_role(lab, rounds: int) -> list[float]:
+    """Change one server's role by the bulk bar, which is what a cell sends as well."""
+    lab.page.get_by_label("What to set").select_option("role")
+    times = []
+    for n in range(rounds):
+        value = ("Director", "StandardEdition")[n % 2]
+        lab.page.get_by_label("New Role").select_option(value)
+        words = f"Role of {ask(lab, 'editor.alone')}: {value}"
+        times.append(press(lab, ".lc-bulk .lc-primary", ".lc-top button", words))
+    return times
+
+
+def press(lab, selector: str, where: str, words: str) -> float:
+    """Press the button and wait for the title of Undo, which comes with the counts."""
+    return lab.page.evaluate(
+        TIMED.replace("e.textContent.includes(words)", "e.title.includes(words)"),
+        [selector, where, words],
+    )
+
+
+def screen(rows: int, rounds: int) -> None:
+    """Time what a planner sees in JupyterLab."""
+    from lab_driver import LabBrowser, LabServer
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_table(folder / "topology.csv", rows)
+        with LabServer(folder) as server, LabBrowser(server, seconds=120) as lab:
+            show(f"screen shown {rows}", open_editor(lab, folder, rows, rounds))
+            select_one_alone(lab)
+            show("screen one role", one_role(lab, 2 * rounds))
+            lab.page.get_by_label("Filter servers").fill("")
+            begin = time.perf_counter()
+            lab.page.get_by_label("Select all servers shown").check()
+            show("screen select all", [time.perf_counter() - begin])
+            lab.page.get_by_label("What to set").select_option("target_os")
+            times = []
+            for n in range(rounds):
+                value = ("2016", "2019")[n % 2]
+                lab.page.get_by_label("New Target OS").select_option(value)
+                words = f"servers: {value}"
+                times.append(press(lab, ".lc-bulk .lc-primary", ".lc-top button", words))
+            show("screen bulk", times)
+            print(lab.errors() or "no error in the browser")
+
+
+def select_one_alone(lab) -> None:
+    """Select one server that is a pool of its own."""
+    ask(
+        lab,
+        "setattr(editor, 'alone', next(str(c.fqdn) for p, c in editor.topology.computers"
+        " if len(p.computers) == 1 and p.role == 'StandardEdition'))",
+    )
+    server = ask(lab, "editor.alone")
+    lab.page.get_by_label("Filter servers").fill(server)
+    lab.page.get_by_label(f"Select {server}").check()
+
+
+REQUESTS = """from lyncnb.widgets import RequestPanel
+few = ln.PlanEditor(topology, rules).plan
+from dataclasses import replace
+few = replace(few, certificates=few.certificates[:{count}])
+panel = RequestPanel(few, "requests", accept={{f.code: "measured" for f in ln.check_plan(few)}})
+panel.start("correct horse battery")"""
+
+
+def export(rows: int, rounds: int, requests: int) -> None:
+    """Time changes in the editor while requests are written in the same kernel."""
+    from lab_driver import LabBrowser, LabServer
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_table(folder / "topology.csv", rows)
+        with LabServer(folder) as server, LabBrowser(server, seconds=120) as lab:
+            open_editor(lab, folder, rows, 1)
+            select_one_alone(lab)
+            lab.js(
+                "const it = panel.sessionContext.session.kernel.requestExecute({code: arg});"
+                " await it.done;",
+                REQUESTS.format(count=requests),
+            )
+            times = one_role(lab, 3 * rounds)
+            print(ask(lab, "panel.job.state"))
+            show("export other", times)
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("what", choices=["kernel", "screen", "export"])
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=300)
+    asked = parser.parse_args()
+    if asked.what == "kernel":
+        kernel(asked.rows, asked.rounds)
+    elif asked.what == "screen":
+        screen(asked.rows, asked.rounds)
+    else:
+        export(asked.rows, asked.rounds, asked.requests)
+
+
+if __name__ == "__main__":
+    main()
