@@ -18,7 +18,7 @@
 
 # %% tags=["parameters"]
 topology_file = "../data/contoso.csv"  # your table, one row per server
-request_folder = "requests"  # where the requests are; the sample's are written here first
+request_folder = "sample-requests"  # yours: "requests"; the sample has a folder of its own
 
 # %% [markdown]
 # ## 1. The requests
@@ -46,6 +46,9 @@ bundle.to_frame()[["Role", "Servers", "Type", "Subject name", "State"]]
 # *Source: Microsoft, MS-WCCE section 3.2.1.4.2.1.2.*
 
 # %%
+import pathlib
+
+pathlib.Path("for-the-cas.zip").unlink(missing_ok=True)  # the package of an earlier run
 package = ln.hand_over(request_folder, "for-the-cas.zip")
 print(package.summary())
 
@@ -107,8 +110,6 @@ usage = x509.KeyUsage(**{flag: flag in allowed for flag in flags})
 # stays unanswered.
 
 # %%
-import pathlib
-
 returned = pathlib.Path("answers")
 returned.mkdir(exist_ok=True)
 requests = {record.id: record for record in bundle.requests}
