@@ -1,0 +1,304 @@
+"""Changed rows: what an edit concerns is derived again, all else stays the same object."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb.errors import TopologyError
+from lyncnb.topology import Topology, read_topology
+
+SERVERS, ROLES = ("fe01", "fe02", "dir01", "rp01"), ("FrontEnd", "Director", "Mediation")
+
+
+@pytest.fixture(scope="module")
+def contoso(data) -> Topology:
+    return read_topology(data / "contoso.csv")
+
+
+@pytest.fixture(scope="module")
+def litware(data) -> Topology:
+    return read_topology(data / "litwareinc-global.csv")
+
+
+def again(topology: Topology) -> Topology:
+    """Read what an edit made from its CSV, as if it had been written so."""
+    return read_topology(topology.to_csv())
+
+
+def changed_pools(before: Topology, after: Topology) -> list[str]:
+    """Name the pools that are other objects than before."""
+    known = {id(pool) for pool in before.pools}
+    return [pool.fqdn for pool in after.pools if id(pool) not in known]
+
+
+def pool(topology: Topology, name: str):
+    return next(pool for pool in topology.pools if pool.fqdn.startswith(name))
+
+
+@pytest.mark.parametrize(
+    ("changes", "pools"),
+    [
+        ({4: {"access_edge_fqdn": "sip.contoso.com"}}, ["edgepool01.contoso.net"]),
+        ({1: {"target_os": "2016"}}, ["eepool01.contoso.net"]),
+        ({3: {"autologon": "yes"}}, ["dir01.contoso.net"]),
+        # Two pools at once, and a column that the table did not have.
+        (
+            {0: {"extra_san": "lync"}, 9: {"extra_san": "chat"}},
+            ["eepool01.contoso.net", "chatpool01.contoso.net"],
+        ),
+        # A server that moves concerns the pool that it leaves, too.
+        (
+            {1: {"pool_fqdn": "eepool02.contoso.net"}},
+            ["eepool01.contoso.net", "eepool02.contoso.net"],
+        ),
+        ({11: {"server_fqdn": "proxy.contoso.net"}}, ["proxy.contoso.net"]),
+        ({11: {"role": "OWAS"}}, ["rp01.contoso.net"]),
+        # What holds for the deployment touches no pool.
+        ({0: {"sip_domains": "contoso.com"}}, []),
+        ({0: {"meet_urls": "https://lync.contoso.com/Meet"}}, []),
+        # The same value again is no change at all.
+        ({0: {"autologon": "true"}}, []),
+        ({}, []),
+    ],
+)
+def test_an_edit_concerns_its_pools_only(contoso, changes, pools):
+    """Pools that an edit does not concern stay the same objects."""
+    after = contoso.with_cells(changes)
+    assert changed_pools(contoso, after) == pools
+    assert after == again(after)
+
+
+def test_an_edit_changes_nothing_before_it(contoso, data):
+    """The topology that was edited stays as it was."""
+    contoso.with_cells({0: {"server_fqdn": "other.contoso.net", "extra_san": "lync"}})
+    assert contoso == read_topology(data / "contoso.csv")
+    assert "extra_san" not in contoso.columns
+
+
+def test_cells_are_cleaned_as_in_a_file(contoso):
+    """What is typed into a cell is cleaned, told, and stands as clean text."""
+    after = contoso.with_cells({2: {"server_fqdn": "FE03.Contoso.net.", "role": "front end"}})
+    assert after.cells[2][:2] == ("fe03.contoso.net", "FrontEnd")
+    assert [str(note) for note in after.notes] == [
+        "row 4, column server_fqdn: written in lower case; trailing dot removed",
+        "row 4, column role: role read as FrontEnd",
+    ]
+    assert after == contoso
+
+
+def test_sites_follow_their_rows(contoso):
+    """A pool in another site, and URLs that then differ, make other sites."""
+    rows = {row: {"site": "Hsinchu"} for row in (4, 5)}
+    after = contoso.with_cells(rows)
+    assert [site.name for site in after.sites] == ["Hsinchu", "Taipei"]
+    assert after.site("Hsinchu").meet_urls == contoso.site("Taipei").meet_urls
+    assert after.site("Taipei") is contoso.site("Taipei")
+    own = after.with_cells({4: {"dialin_url": "https://dialinhsinchu.contoso.com"}})
+    assert own.site("Hsinchu").dialin_url.host == "dialinhsinchu.contoso.com"
+    assert own.site("Taipei").dialin_url.host == "dialin.contoso.com"
+    assert own.site("Hsinchu").meet_urls == contoso.site("Taipei").meet_urls
+    assert own == again(own)
+
+
+def test_a_blank_site_follows_its_pool():
+    """A row that leaves its site blank follows its pool into another site."""
+    table = read_topology(
+        b"fqdn,role,pool,site,sip_domains,dialin_url\n"
+        b"fe01.contoso.net,FE,pool.contoso.net,,contoso.com,https://dialin1.contoso.com\n"
+        b"fe02.contoso.net,FE,pool.contoso.net,Taipei,,\n"
+        b"se01.contoso.net,SE,,Hsinchu,,https://dialin2.contoso.com\n"
+    )
+    after = table.with_cells({1: {"site": "Tainan"}})
+    assert {s.name: s.dialin_url.host for s in after.sites} == {
+        "Hsinchu": "dialin2.contoso.com",
+        "Tainan": "dialin1.contoso.com",
+    }
+    moved = table.with_cells({0: {"server_fqdn": "fe09.contoso.net"}})
+    assert moved.sites == table.sites
+    assert moved == again(moved)
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "message"),
+    [
+        ({5: {"server_fqdn": "edge02"}}, 7, '"edge02" is not a fully qualified domain name'),
+        ({5: {"server_fqdn": ""}}, 7, "server_fqdn is blank"),
+        ({5: {"role": ""}}, 7, "role is blank"),
+        ({5: {"role": "Toaster"}}, 7, '"Toaster" is no role that lyncnb knows'),
+        ({5: {"autologon": "maybe"}}, 7, '"maybe" is neither true nor false'),
+        (
+            {1: {"autologon": "no"}},
+            3,
+            'pool eepool01.contoso.net has two values of autologon: "true" in row 2, "false" in row 3',
+        ),
+        ({1: {"site": "Hsinchu"}}, 3, "pool eepool01.contoso.net has two values of site"),
+        ({1: {"server_fqdn": "fe01.contoso.net"}}, 3, "fe01.contoso.net stands here and in row 2"),
+        # A server of another pool, which is not derived again.
+        (
+            {7: {"server_fqdn": "dir01.contoso.net"}},
+            9,
+            "dir01.contoso.net is in pool medpool01.contoso.net here and in pool dir01.contoso.net",
+        ),
+        ({3: {"pool_fqdn": "medpool01.contoso.net"}}, 5, "dir01.contoso.net has the role Director"),
+        ({3: {"sip_domains": "fabrikam.com"}}, 5, "two values for the deployment"),
+        ({3: {"dialin_url": "https://x.contoso.com"}}, 5, "two values for site Taipei"),
+        ({0: {"sip_domains": ""}}, 0, "no row names the SIP domains"),
+        ({0: {"colour": "red"}}, 0, 'there is no column "colour"'),
+    ],
+)
+def test_an_edit_that_is_refused_says_why(contoso, changes, row, message):
+    """An edit that cannot be is refused like a row of a file, with its row and a hint."""
+    with pytest.raises(TopologyError) as caught:
+        contoso.with_cells(changes)
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(message)
+    assert (problem.row, problem.file) == (row, "contoso.csv")
+    assert problem.hint
+
+
+def test_rows_are_added_at_the_end(contoso):
+    """A new server joins its pool, or is one, and columns that it needs are added."""
+    after = contoso.with_rows(
+        add=[
+            {"server_fqdn": "fe04.contoso.net", "role": "FE", "pool_fqdn": "eepool01.contoso.net"},
+            {"server_fqdn": "SBA01.contoso.net", "role": "SBA", "extra_san": "sba"},
+        ]
+    )
+    assert changed_pools(contoso, after) == ["sba01.contoso.net", "eepool01.contoso.net"]
+    assert len(pool(after, "eepool01").computers) == 4
+    assert pool(after, "sba01").extra_san == ("sba",)
+    assert [site.name for site in after.sites] == ["", "Taipei"]
+    assert after.columns == (*contoso.columns, "extra_san")
+    assert after == again(after)
+
+
+def test_a_new_row_is_checked(contoso):
+    """A new row is checked like any other, under the number that it would have."""
+    with pytest.raises(TopologyError, match="row 14, column server_fqdn: .* in row 2 as FrontEnd"):
+        contoso.with_rows(
+            add=[
+                {
+                    "server_fqdn": "fe01.contoso.net",
+                    "role": "FE",
+                    "pool_fqdn": "eepool01.contoso.net",
+                }
+            ]
+        )
+    with pytest.raises(TopologyError, match="row 14, column role: role is blank"):
+        contoso.with_rows(add=[{"server_fqdn": "fe09.contoso.net"}])
+
+
+def test_shared_values_stay_when_their_row_goes(contoso):
+    """What stood only on a removed row, but holds for others, moves to one of them."""
+    after = contoso.with_rows(remove=[0])
+    assert after.sip_domains == contoso.sip_domains
+    assert after.sites == contoso.sites
+    front_end = pool(after, "eepool01")
+    assert front_end.web_external_fqdn == "webext01.contoso.com"
+    assert "autologon" in front_end.flags
+    assert [(c.fqdn, c.row) for c in front_end.computers] == [
+        ("fe02.contoso.net", 0),
+        ("fe03.contoso.net", 1),
+    ]
+    assert after == again(after)
+
+
+def test_values_of_a_site_stay_in_the_site(litware):
+    """The simple URLs of a site move to another row of that site, and go with its last row."""
+    at = [row for row, cells in enumerate(litware.cells) if cells[3] == "Taipei"]
+    after = litware.with_rows(remove=at[:3])
+    assert after.site("Taipei").meet_urls == litware.site("Taipei").meet_urls
+    assert after == again(after)
+    gone = litware.with_rows(remove=at)
+    assert [site.name for site in gone.sites] == ["London", "Redmond", "Singapore"]
+    assert gone.site("London") is litware.site("London")
+    assert gone == again(gone)
+
+
+def test_removing_the_last_row_is_refused(contoso):
+    """A topology has at least one server."""
+    with pytest.raises(TopologyError, match="no server is left"):
+        contoso.with_rows(remove=range(12))
+
+
+def test_removed_and_added_rows_go_together(contoso):
+    """A server may be replaced in one step, under the same name."""
+    after = contoso.with_rows(
+        remove=[11], add=[dict(zip(contoso.columns, contoso.cells[11])) | {"target_os": "2019"}]
+    )
+    assert pool(after, "rp01").computers[0].target_os == "2019"
+    assert after == again(after)
+
+
+edits = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("cells"),
+            st.dictionaries(
+                st.integers(0, 5),
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "server_fqdn": st.sampled_from(SERVERS).map("{}.contoso.net".format),
+                        "role": st.sampled_from(ROLES),
+                        "pool_fqdn": st.sampled_from(["", "p1.contoso.net", "p2.contoso.net"]),
+                        "site": st.sampled_from(["", "Taipei", "Hsinchu"]),
+                        "autologon": st.sampled_from(["", "yes"]),
+                        "dialin_url": st.sampled_from(["", "https://d.contoso.com"]),
+                        "extra_san": st.sampled_from(["", "lync"]),
+                    },
+                ),
+                max_size=2,
+            ),
+        ),
+        st.tuples(st.just("remove"), st.sets(st.integers(0, 5), max_size=2)),
+        st.tuples(
+            st.just("add"),
+            st.fixed_dictionaries(
+                {
+                    "server_fqdn": st.sampled_from(["n1.contoso.net", "n2.contoso.net"]),
+                    "role": st.sampled_from(ROLES),
+                    "pool_fqdn": st.sampled_from(["", "p1.contoso.net"]),
+                }
+            ),
+        ),
+    ),
+    max_size=5,
+)
+START = b"""server_fqdn,role,pool_fqdn,site,sip_domains,dialin_url
+fe01.contoso.net,FrontEnd,p1.contoso.net,Taipei,contoso.com,https://dialin.contoso.com
+fe02.contoso.net,FrontEnd,p1.contoso.net,,,
+dir01.contoso.net,Director,,Hsinchu,,https://dialinhsinchu.contoso.com
+fe03.contoso.net,FrontEnd,p2.contoso.net,,,
+"""
+
+
+@given(edits)
+def test_edits_are_as_good_as_reading_again(steps):
+    """After any edits the topology is the one that its table gives, or both are refused."""
+    topology = read_topology(START)
+    for kind, what in steps:
+        rows = [dict(zip(topology.columns, row)) for row in topology.cells]
+        try:
+            if kind == "cells":
+                changes = {row: texts for row, texts in what.items() if row < len(rows)}
+                after = topology.with_cells(changes)
+            elif kind == "remove":
+                after = topology.with_rows(remove=what & set(range(len(rows))))
+            else:
+                after = topology.with_rows(add=[what])
+        except TopologyError:
+            if kind == "cells":
+                edited = [row | changes.get(number, {}) for number, row in enumerate(rows)]
+                names = list(dict.fromkeys(name for row in edited for name in row))
+                table = [names, *([row.get(name, "") for name in names] for row in edited)]
+                with pytest.raises(TopologyError):
+                    read_topology("\n".join(",".join(row) for row in table).encode())
+            continue
+        assert after == again(after)
+        assert [c.row for p in after.pools for c in p.computers] == [
+            c.row for p in again(after).pools for c in p.computers
+        ]
+        topology = after

@@ -1,0 +1,337 @@
+"""A table to a topology and back: everything that the contract of the table says."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import io
+import random
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lyncnb.columns import topology_columns, topology_roles
+from lyncnb.errors import TopologyError
+from lyncnb.topology import Topology, read_topology
+
+SAMPLES = ["contoso", "single-server", "litwareinc-global", "contoso-zh-TW"]
+
+
+def sample(data, name: str) -> Topology:
+    return read_topology(data / f"{name}.csv")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples_go_round(data, name):
+    """What was read comes back from a DataFrame and from CSV as the same topology."""
+    read = sample(data, name)
+    for again in (read_topology(read.to_frame()), read_topology(read.to_csv())):
+        assert again == read
+        assert (again.columns, again.cells) == (read.columns, read.cells)
+        assert again.notes == ()
+
+
+@pytest.mark.parametrize("name", SAMPLES[:3])
+def test_clean_samples_come_back_byte_for_byte(data, name):
+    """A clean table comes back with the same headings and cells as its file has."""
+    written = read_topology(data / f"{name}.csv").to_csv().decode("utf-8-sig")
+    file = (data / f"{name}.csv").read_text("utf-8")
+    assert written.replace("\r\n", "\n") == file
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "pools", "sites", "domains"),
+    [
+        ("contoso", 12, 7, ["Taipei"], 2),
+        ("single-server", 1, 1, [""], 1),
+        ("litwareinc-global", 59, 35, ["London", "Redmond", "Singapore", "Taipei"], 5),
+        ("contoso-zh-TW", 12, 7, ["台北"], 2),
+    ],
+)
+def test_samples_hold_what_they_promise(data, name, rows, pools, sites, domains):
+    """Each sample has its servers, pools, sites and SIP domains."""
+    read = sample(data, name)
+    assert len(read.cells) == len([*read.computers]) == rows
+    assert len(read.pools) == pools
+    assert [site.name for site in read.sites] == sites
+    assert len(read.sip_domains) == domains
+
+
+def test_the_global_sample_has_every_role(data):
+    """litwareinc-global.csv has each role and each site's own simple URLs."""
+    read = sample(data, "litwareinc-global")
+    assert {pool.role for pool in read.pools} == {role.id for role in topology_roles()}
+    assert len({site.meet_urls for site in read.sites}) == 4
+    assert read.site("Taipei").dialin_url.host == "lynctaipei.litwareinc.com"
+    assert any(pool.xmpp_domains for pool in read.pools)
+
+
+def test_a_table_in_chinese_is_the_same_deployment(data):
+    """The zh-TW table is read as cp950 and means what contoso.csv means, but for the site's name."""
+    chinese, english = sample(data, "contoso-zh-TW"), sample(data, "contoso")
+    assert [pool.computers for pool in chinese.pools] == [p.computers for p in english.pools]
+    assert [(p.fqdn, p.role, p.flags) for p in chinese.pools] == [
+        (p.fqdn, p.role, p.flags) for p in english.pools
+    ]
+    assert chinese.notes[0].message.startswith("not UTF-8; read as cp950")
+    assert "row 2, column role: role read as FrontEnd (3 rows)" in map(str, chinese.notes)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp950"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_every_export_of_excel_loads(data, encoding, delimiter):
+    """The same topology comes out of each encoding and delimiter that Excel knows."""
+    read = sample(data, "contoso-zh-TW")
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter).writerows([read.columns, *read.cells])
+    assert read_topology(out.getvalue().encode(encoding)) == read
+    assert read_topology(f"sep={delimiter}\r\n{out.getvalue()}".encode(encoding)) == read
+
+
+def test_clean_ups_are_listed():
+    """Letter case, a trailing dot, white space and invisible characters are cleaned and told."""
+    read = read_topology(
+        "Server,Role,Site,SIP Domain\n"
+        "FE01.Contoso.net.,fe,\u00a0Taipei,分公司.contoso.com\n"
+        "fe02\u200b.contoso.net,FrontEnd,Taipei,\n".encode()
+    )
+    assert [(n.row, n.column, n.before, n.after, n.message) for n in read.notes] == [
+        (2, "server_fqdn", "FE01.Contoso.net.", "fe01.contoso.net",
+         "written in lower case; trailing dot removed"),
+        (3, "server_fqdn", "fe02\u200b.contoso.net", "fe02.contoso.net",
+         "invisible character U+200B removed"),
+        (2, "role", "fe", "FrontEnd", "role read as FrontEnd"),
+        (2, "site", "\u00a0Taipei", "Taipei", "white space around it removed"),
+        (2, "sip_domains", "分公司.contoso.com", "xn--55q8nz3c.contoso.com",
+         "international name written as xn--55q8nz3c.contoso.com"),
+    ]  # fmt: skip
+    assert read.columns == ("server_fqdn", "role", "site", "sip_domains")
+    assert read.cells[0] == ("fe01.contoso.net", "FrontEnd", "Taipei", "xn--55q8nz3c.contoso.com")
+
+
+def test_unknown_columns_come_back_unchanged():
+    """A column that lyncnb does not know keeps its heading, its place and its cells."""
+    table = "Owner ,server_fqdn,NA,role,sip_domains\n  Kim  ,a.contoso.net,007,SE,contoso.com\n"
+    read = read_topology(table.encode())
+    assert read.columns == ("Owner ", "server_fqdn", "NA", "role", "sip_domains")
+    assert read.cells == (("  Kim  ", "a.contoso.net", "007", "StandardEdition", "contoso.com"),)
+    assert list(read.to_frame().iloc[0]) == list(read.cells[0])
+
+
+def test_a_site_called_na_is_a_site():
+    """NA is text, in a file as in a DataFrame."""
+    table = b"fqdn,role,site,sip_domains\na.contoso.net,SE,NA,contoso.com\n"
+    assert [site.name for site in read_topology(table).sites] == ["NA"]
+    assert list(read_topology(table).to_frame()["site"]) == ["NA"]
+
+
+def test_all_problems_are_raised_at_once():
+    """A file with many faults is refused once, with each of them, by row."""
+    table = (
+        "fqdn,role,pool,site,sip_domains,autologon,target_os\n"
+        "pool01,FE,,,contoso.com,,\n"
+        "a.contoso.net,Toaster,,,,,\n"
+        "b.contoso.net,SE\n"
+        "10.1.1.1,SE,,,,maybe,\n"
+        "c.contoso.net,SE,,,,,1999\n"
+        'd.contoso.net,SE,,"Tai\npei",,,\n'
+    )
+    with pytest.raises(TopologyError, match="table cannot be used: 7 problems") as caught:
+        read_topology(table.encode())
+    assert [(p.row, p.column, p.value) for p in caught.value.problems] == [
+        (2, "server_fqdn", "pool01"),
+        (3, "role", "Toaster"),
+        (4, "", "b.contoso.net"),
+        (5, "server_fqdn", "10.1.1.1"),
+        (5, "autologon", "maybe"),
+        (6, "target_os", "1999"),
+        (7, "site", "Tai\npei"),
+    ]
+    assert all(p.file == "table" and p.hint and p.message for p in caught.value.problems)
+    assert caught.value.exit_status == 2
+
+
+def test_a_message_says_where_what_and_what_to_do(tmp_path):
+    """A problem reads as file, row, column, value and hint."""
+    path = tmp_path / "contoso.csv"
+    path.write_text("fqdn,role,pool,sip_domains\na.contoso.net,FE,pool01,contoso.com\n")
+    with pytest.raises(TopologyError) as caught:
+        read_topology(path)
+    assert str(caught.value) == (
+        "contoso.csv cannot be used: 1 problem\n"
+        'contoso.csv row 2, column pool_fqdn: "pool01" is not a fully qualified domain name\n'
+        "  hint: write the whole name, e.g. pool01.contoso.com"
+    )
+
+
+@pytest.mark.parametrize("name", ["server_fqdn", "web_external_fqdn"])
+@pytest.mark.parametrize("kept", ["a_b.contoso.net", "fe01.contoso.local", "xn--fa-hia.de"])
+def test_a_name_that_is_legal_somewhere_is_kept(name, kept):
+    """An underscore, an internal suffix and an international name are for the checks to judge."""
+    cells = {"server_fqdn": "fe01.contoso.net", "web_external_fqdn": "", name: kept}
+    table = f"role,sip_domains,{','.join(cells)}\nSE,contoso.com,{','.join(cells.values())}\n"
+    (pool,) = read_topology(table.encode()).pools
+    assert kept in (pool.fqdn, pool.web_external_fqdn)
+
+
+# -- properties
+
+hosts = st.sampled_from([f"{label}.contoso.net" for label in ("a", "b", "fe01", "x-y", "_c")])
+roles = st.sampled_from([role.id for role in topology_roles()])
+by_kind = {
+    "fqdn": st.one_of(st.just(""), hosts),
+    "fqdn_list": st.one_of(st.just(""), st.lists(hosts, unique=True, max_size=3).map(";".join)),
+    "url": st.sampled_from(["", "https://lync.contoso.com/Dialin"]),
+    "url_list": st.sampled_from(["", "https://meet.contoso.com;https://lync.fabrikam.com/Meet"]),
+    "bool": st.sampled_from(["", "true", "false"]),
+    "text": st.sampled_from(["", "Taipei", "NA", "007", "台北", "a,b", 'x"y']),
+    "choice": st.sampled_from(["", "2008R2", "2016"]),
+    "issuer": st.sampled_from(["", "internal", "Default=public;Internal=internal"]),
+}
+
+
+@st.composite
+def clean_tables(draw):
+    """Draw a clean table: pools without contradiction, unknown columns, any order of both."""
+    known = [c for c in topology_columns() if c.name not in ("server_fqdn", "role", "pool_fqdn")]
+    columns = draw(st.lists(st.sampled_from(known), unique=True, max_size=8))
+    names = ["server_fqdn", "role", "pool_fqdn", "sip_domains", "Owner", *(c.name for c in columns)]
+    sites = {}
+    rows = []
+    for number in range(draw(st.integers(1, 4))):
+        pool = {"role": draw(roles), "pool_fqdn": f"pool{number}.contoso.net"}
+        pool["site"] = draw(by_kind["text"])
+        pool |= {c.name: draw(by_kind[c.kind]) for c in columns if c.scope in ("pool", "site")}
+        for c in columns:
+            if c.scope == "site":
+                pool[c.name] = sites.setdefault((pool["site"], c.name), pool[c.name])
+        for member in range(draw(st.integers(1, 3))):
+            row = {**pool, "server_fqdn": f"s{number}{member}.contoso.net"}
+            row |= {
+                c.name: draw(by_kind[c.kind])
+                for c in columns
+                if c.scope == "server" and c.name != "site"
+            }
+            row["sip_domains"] = "contoso.com;fabrikam.com" if not rows else ""
+            row["Owner"] = draw(st.sampled_from(["", "Kim", " Kim ", "=1+1", "台北"]))
+            rows.append(row)
+    names = draw(st.permutations(list(dict.fromkeys(names))))
+    return names, [[row.get(name, "") for name in names] for row in rows]
+
+
+def as_csv(names, rows, **settings) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out, **settings).writerows([names, *rows])
+    return out.getvalue().encode()
+
+
+@given(clean_tables())
+def test_a_clean_table_comes_back_as_it_was(table):
+    """CSV to topology to CSV is the identity on a clean table."""
+    read = read_topology(as_csv(*table))
+    assert read.to_csv() == b"\xef\xbb\xbf" + as_csv(*table)
+    assert read.notes == ()
+    assert read_topology(read.to_frame()) == read_topology(read.to_csv()) == read
+
+
+@given(clean_tables(), st.randoms(use_true_random=False))
+def test_row_order_changes_nothing(table, shuffle):
+    """Whatever the order of rows and columns, the topology is the same."""
+    names, rows = table
+    read = read_topology(as_csv(names, rows))
+    mixed = shuffle.sample(rows, len(rows))
+    places = shuffle.sample(range(len(names)), len(names))
+    other = read_topology(
+        as_csv([names[at] for at in places], [[row[at] for at in places] for row in mixed])
+    )
+    assert other == read
+    assert [repr(p.fqdn) for p in other.pools] == [repr(p.fqdn) for p in read.pools]
+
+
+@given(clean_tables(), st.randoms(use_true_random=False))
+def test_letter_case_of_names_changes_nothing(table, mix):
+    """Names and headings in any letter case, and headings spelled loosely, are the same table."""
+    names, rows = table
+    loose = [mix.choice((n, n.upper(), n.replace("_", " "), n.replace("_", "-"))) for n in names]
+    kinds = {c.name: c.kind for c in topology_columns()}
+    loud = [
+        [
+            "".join(mix.choice((c.upper(), c)) for c in cell)
+            if kinds.get(name) in ("fqdn", "fqdn_list", "bool", "choice")
+            else cell
+            for name, cell in zip(names, row)
+        ]
+        for row in rows
+    ]
+    assert read_topology(as_csv(loose, loud)) == read_topology(as_csv(names, rows))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused_in_words(data):
+    """Whatever a file holds, there is a topology or one error of the package."""
+    try:
+        topology = read_topology(data)
+    except TopologyError:
+        return
+    assert read_topology(topology.to_csv()) == topology
+
+
+@given(st.text(st.sampled_from('ab.,;"\n\r\t\0 é台'), max_size=60))
+def test_any_table_is_read_or_refused_in_words(text):
+    """Whatever stands below a good heading, there is a topology or one error of the package."""
+    try:
+        topology = read_topology(
+            f"server_fqdn,role,sip_domains\nx.contoso.net,SE,contoso.com\n{text}".encode()
+        )
+    except TopologyError:
+        return
+    assert read_topology(topology.to_csv()) == topology
+
+
+def test_the_fast_way_gives_the_same_topology(data):
+    """A table large enough for the fast way is the same topology as through a DataFrame."""
+    rows = ["server_fqdn,role,pool_fqdn,sip_domains,owner"]
+    for number in range(35_000):
+        rows.append(
+            f"fe{number}.contoso.net,FE,pool{number // 6}.contoso.net,"
+            f"{'contoso.com;fabrikam.com' if number == 0 else ''},{'x' * 300}"
+        )
+    shuffled = [rows[0], *random.Random(1).sample(rows[1:], len(rows) - 1)]
+    table = "\n".join(shuffled).encode()
+    assert len(table) > 12_000_000
+    read = read_topology(table)
+    assert read == read_topology(
+        pd.DataFrame([r.split(",") for r in rows[1:]], columns=rows[0].split(","))
+    )
+    assert len(read.pools) == 5834
+    assert read_topology(read.to_csv()) == read
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(data, enabled):
+    """Reading rests the garbage collector and leaves it on or off, also after an error."""
+    was = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        sample(data, "contoso")
+        assert gc.isenabled() is enabled
+        with pytest.raises(TopologyError):
+            read_topology(b"nothing")
+        assert gc.isenabled() is enabled
+        assert gc.get_freeze_count() == 0
+    finally:
+        (gc.enable if was else gc.disable)()
+
+
+def test_a_topology_shows_itself_as_an_escaped_table():
+    """In a notebook it is a table with a caption, and nothing in it is markup."""
+    read = read_topology(
+        b"fqdn,role,site,sip_domains,owner\na.contoso.net,SE,<b>,contoso.com,<script>\n"
+    )
+    assert repr(read) == "Topology('table', 1 rows, 1 pools)"
+    page = read._repr_html_()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "table: 1 rows, 1 pools, 1 sites, SIP domains contoso.com" in page
