@@ -60,6 +60,29 @@ def executed(request, tmp_path_factory):
     return name, notebook
 
 
+@pytest.mark.kernel
+def test_every_notebook_runs_twice_in_one_workspace(tmp_path):
+    """All run one after another, again and again, and none touches the requests of another."""
+    shutil.copytree(NOTEBOOKS.parent / "data", tmp_path / "data")
+    (tmp_path / "notebooks").mkdir()
+    for name in NAMES:
+        nbformat.write(from_source(name), tmp_path / "notebooks" / f"{name}.ipynb")
+    seen = []
+    for _ in range(2):
+        for name in NAMES:
+            path = tmp_path / "notebooks" / f"{name}.ipynb"
+            run_notebook(path, passphrase=lambda: Secret("only for the documentation"))
+        seen.append(
+            {
+                path: path.read_bytes()
+                for suffix in ("csr", "key")
+                for path in tmp_path.rglob(f"*.{suffix}")
+            }
+        )
+    assert len(seen[0]) > 0
+    assert seen[0] == seen[1]
+
+
 def text_outputs(cell) -> list[str]:
     """Give what a reader sees of a cell's outputs, as text."""
     return [
