@@ -36,8 +36,10 @@ function makeServers({ send, speaker, say }) {
   function fillBulk() {
     const facts = columns.find((column) => column.name === bulkColumn.value);
     if (!facts) return;
-    bulkControl = makeCellControl(facts, "", `New ${facts.title}`, store, bulkList);
-    if (facts.strict && facts.required) bulkControl.selectedIndex = 0;
+    const before = bulkControl?.column === facts.name ? bulkControl.value : "";
+    bulkControl = makeCellControl(facts, before, `New ${facts.title}`, store, bulkList);
+    bulkControl.column = facts.name;
+    if (facts.strict && facts.required && !before) bulkControl.selectedIndex = 0;
     bulkControl.addEventListener("keydown", (event) => { if (event.key === "Enter") applyBulk(); });
     bulkValue.replaceChildren(bulkControl);
   }
@@ -168,9 +170,10 @@ function makeServers({ send, speaker, say }) {
       const first = !columns.length;
       columns = facts;
       if (first) shownNames = facts.filter((column) => column.shown).map((column) => column.name);
+      const chosen = bulkColumn.value || facts.find((column) => column.strict && column.required)?.name;
       bulkColumn.replaceChildren(...facts.filter((column) => column.editable && !column.always)
         .map((column) => h("option", { value: column.name }, column.title)));
-      bulkColumn.value = facts.find((column) => column.strict && column.required)?.name;
+      bulkColumn.value = chosen;
     },
     rows(message, buffers) {
       store.read(message, buffers);
@@ -180,7 +183,7 @@ function makeServers({ send, speaker, say }) {
         grid.empty();
         grid.setColumns(columns.filter((column) => shownNames.includes(column.name)));
         fillBulk();
-        fillAdd();
+        if (addForm.hidden) fillAdd();
       }
       grid.settled();
       refresh();
