@@ -20,7 +20,8 @@ from .cipher import FolderCipher
 from .errors import PassphraseError
 from .export import Progress
 from .manifest import Manifest, read_manifest
-from .outlook import Outlook, foresee, make_order, timestamp
+from .order import make_order, timestamp
+from .outlook import Outlook, foresee
 from .passphrase import Secret, as_passphrase
 from .plan import CertificatePlan, Finding
 from .records import RequestRecord
@@ -201,6 +202,13 @@ def write_requests(
         If the plan has errors that are not accepted.
     PassphraseError, BundleError
         If the folder or the passphrase needs attention; the message says what to do.
+
+    Notes
+    -----
+    What is checked when: every run compares each CSR and each encrypted key file with the record
+    by the hash of its bytes, looks at kinds and rights, and opens one key; a key file whose bytes
+    changed is opened and compared with its CSR. ``rebuild`` opens every key and verifies every
+    CSR's signature; packaging opens each key that it packs.
     """
     path = Path(folder)
     order = make_order(

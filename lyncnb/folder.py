@@ -14,9 +14,9 @@ from pathlib import Path
 
 from .errors import Problem
 from .lock import OWNER_NAME
-from .manifest import Manifest, read_manifest
+from .manifest import NAME, Manifest, read_manifest
 from .records import ArchivedGeneration, RequestRecord
-from .survey import Survey, archive_problems, record_problems, take_survey
+from .survey import CHANGED, Survey, archive_problems, record_problems, take_survey
 from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 
 #: Every state that a request can be in, in the order of its life.
@@ -172,17 +172,21 @@ def _problems(survey: Survey, manifest: Manifest) -> tuple[Problem, ...]:
             found += record_problems(survey, record)
             for old in record.archived:
                 found += archive_problems(survey, old)
-    return tuple(found)
+    if not manifest.rekeying:
+        return tuple(found)
+    # Keys that have changed are what is going on, not what is wrong.
+    rekeying = Problem(
+        message=f"the change of passphrase begun at {manifest.rekeying} is not finished",
+        file=NAME,
+        hint="finish it with the same two passphrases: lyncnb rekey FOLDER",
+    )
+    kept = (item for item in found if item.message != CHANGED or item.file.endswith(".csr"))
+    return (rekeying, *kept)
 
 
 def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
     if os.path.lexists(survey.folder / OWNER_NAME):
         yield "a run is writing the folder, or was interrupted"
-    if manifest.rekeying:
-        yield (
-            f"the change of passphrase begun at {manifest.rekeying} is not finished; "
-            "run: lyncnb rekey FOLDER"
-        )
     unfinished = [
         record.id
         for record in manifest.requests

@@ -1,42 +1,29 @@
 """What a run will do with a request folder, before anything is touched.
 
-``make_order`` turns a plan into what is asked, ``foresee`` compares it with the folder. A dry run
-stops here; a run does the same under the lock and carries it out.
+``foresee`` compares what is asked with the folder. A dry run stops here; a run does the same under
+the lock and carries it out.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
 from . import csr, files, summary
-from .changes import Change, Compare, Wanted, plan_changes, resolve_renewals
+from .changes import Change, Compare, Wanted, plan_changes
 from .cipher import FolderCipher
-from .errors import BundleError, OptionsError, PlanRejected, Problem
+from .errors import BundleError, Problem
 from .manifest import Manifest, read_manifest
-from .plan import CertificatePlan, Finding, PlannedCertificate
+from .order import Order
+from .plan import PlannedCertificate
 from .records import RequestRecord
 from .recovery import Move, prove_passphrase, same_file, settle
 from .survey import Survey, refuse, take_survey
 
 _LARGEST = 1 << 32  # summary tables grow with the plan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is asked of a request folder: the plan's requests, renewals, and what was accepted."""
-
-    plan: CertificatePlan
-    findings: Sequence[Finding]
-    wanted: tuple[Wanted, ...]
-    accepted: tuple[Mapping[str, str], ...]
-    renew: frozenset[str]
-    reason: str
-    now: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,72 +71,6 @@ class Outlook:
         return not busy and self.manifest == self.before and not self.has_stale_summary
 
 
-def timestamp(today: date | None) -> str:
-    """Return now, or midnight of `today`, in UTC as ISO 8601 to the second."""
-    moment = datetime.now(UTC) if today is None else datetime(today.year, today.month, today.day)
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def make_order(
-    plan: CertificatePlan,
-    *,
-    findings: Sequence[Finding],
-    accept: Mapping[str, str] | None,
-    renew: Sequence[str],
-    reason: str,
-    now: str,
-) -> Order:
-    """Check that a plan may be written, and say what is asked.
-
-    Raises
-    ------
-    PlanRejected
-        If it has error findings whose codes nobody accepted.
-    OptionsError
-        If an acceptance or a renewal has no reason.
-    BundleError
-        If an id to renew fits no planned request, or several.
-    """
-    reasons = {**plan.options.accepted, **(accept or {})}
-    for code, why in reasons.items():
-        if not why.strip():
-            raise OptionsError(f'accept: "{code}" has no reason', hint=f"{code}=why it is fine")
-    errors = [finding for finding in findings if finding.severity == "error"]
-    _refuse_errors([finding for finding in errors if finding.code not in reasons])
-    used = sorted({finding.code for finding in errors})
-    days = plan.options.validity_days or 0
-    wanted = tuple(
-        Wanted(id=item.id, certificate=item, validity_days=days) for item in plan.certificates
-    )
-    renew = (renew,) if isinstance(renew, str) else tuple(renew)
-    if renew and not reason.strip():
-        raise OptionsError(f"renew: {', '.join(renew)} without a reason", hint="say why")
-    return Order(
-        plan=plan,
-        findings=findings,
-        wanted=wanted,
-        accepted=tuple({"code": code, "reason": reasons[code]} for code in used),
-        renew=resolve_renewals(wanted, renew),
-        reason=reason.strip(),
-        now=now,
-    )
-
-
-def _refuse_errors(errors: Sequence[Finding]) -> None:
-    if not errors:
-        return
-    codes = sorted({finding.code for finding in errors})
-    raise PlanRejected(
-        f"the plan has {len(errors)} error{'s' if len(errors) > 1 else ''} "
-        f"({', '.join(codes)}), so nothing was written",
-        problems=tuple(
-            Problem(message=f"{finding.code}: {finding.message}", hint=finding.hint)
-            for finding in errors[:20]
-        ),
-        hint=f"correct the table, or accept each code with a reason, e.g. {codes[0]}=why",
-    )
-
-
 def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Outlook:
     """Compare a folder with what is asked of it; read everything, touch nothing.
 
@@ -158,7 +79,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Outlook:
     folder : Path
         Need not exist.
     order : Order
-        From :func:`make_order`.
+        From :func:`order.make_order`.
     cipher : FolderCipher or None
         Of the passphrase; None only for a dry run.
 
@@ -187,7 +108,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Outlook:
     collisions += _collisions(survey, before, after)
     refuse(folder, (*survey.problems, *settled.problems, *collisions))
     after = replace(
-        after,
+        _logged(after, settled.changes, order.now),
         product=order.plan.rules.product,
         plan_sha256=order.plan.sha256,
         accepted=order.accepted,
@@ -203,6 +124,12 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Outlook:
         is_proven=proven,
         order=order,
     )
+
+
+def _logged(manifest: Manifest, changes: Sequence[Change], now: str) -> Manifest:
+    for change in changes:
+        manifest = manifest.with_event("archived", "; ".join(change.reasons), at=now)
+    return manifest
 
 
 def _manifest_of(survey: Survey) -> Manifest:

@@ -19,7 +19,7 @@ from .errors import BundleError
 from .folder import is_expired
 from .lock import lock
 from .manifest import Manifest, is_inside, read_manifest, save_manifest
-from .outlook import timestamp
+from .order import timestamp
 from .records import ArchivedGeneration, RequestRecord, archived_paths
 from .recovery import Move, carry_out
 from .survey import MODES, Survey, refuse, take_survey
@@ -194,7 +194,9 @@ def _keys(request_id: str, generation: int, why: str, paths: tuple[str, ...]) ->
 def _why_superseded(record: RequestRecord, old: ArchivedGeneration, today: date) -> str:
     if is_expired(old.issued, today):
         return f"superseded, expired on {str(old.issued['not_after'])[:10]}"
-    return "superseded, and the new certificate is there" if record.issued else ""
+    later = [part.issued for part in record.archived if part.generation > old.generation]
+    is_there = record.issued is not None or any(later)
+    return "superseded, and the new certificate is there" if is_there else ""
 
 
 def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> None:

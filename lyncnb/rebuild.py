@@ -22,7 +22,7 @@ from .errors import BundleError
 from .inventory import Found, Inventory, take_inventory
 from .lock import lock
 from .manifest import NAME, Manifest, read_manifest, save_manifest
-from .outlook import timestamp
+from .order import timestamp
 from .passphrase import Secret, as_passphrase
 from .records import (
     ArchivedGeneration,

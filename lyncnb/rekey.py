@@ -19,7 +19,7 @@ from .cipher import FolderCipher
 from .errors import BundleError, PassphraseError, Problem
 from .lock import lock
 from .manifest import Manifest, read_manifest, save_manifest
-from .outlook import timestamp
+from .order import timestamp
 from .passphrase import Secret, as_passphrase
 from .recovery import prove_passphrase
 from .survey import Survey, file_problems, key_sha256, refuse, take_survey

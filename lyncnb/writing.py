@@ -22,7 +22,8 @@ from .errors import BundleError, PassphraseError
 from .export import Progress
 from .lock import OWNER_NAME, lock
 from .manifest import Manifest, save_manifest
-from .outlook import Order, Outlook, foresee
+from .order import Order
+from .outlook import Outlook, foresee
 from .passphrase import Secret, as_passphrase
 from .recovery import carry_out
 from .store import PairStore

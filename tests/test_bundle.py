@@ -29,7 +29,7 @@ from folder_writer import Writers
 
 from lyncnb import files
 from lyncnb.bundle import open_requests
-from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanRejected
+from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError, PlanRejected
 from lyncnb.fields import KeyParameters
 from lyncnb.lock import lock
 from lyncnb.manifest import read_manifest, save_manifest
@@ -338,6 +338,13 @@ def test_findings_are_made_if_none_are_given(folder):
     subject = replace(too_long.subject, common_name=name)
     with pytest.raises(PlanRejected, match="common-name-too-long"):
         write(plan_of(too_long._replace(subject=subject)), folder, findings=None)
+
+
+def test_two_requests_of_one_id_are_refused(folder):
+    """They would share a key file; that a table can do so would be a fault elsewhere."""
+    with pytest.raises(PlanError, match="two requests with the id"):
+        write(plan_of(certificate(1), certificate(1)), folder)
+    assert not folder.exists()
 
 
 # --- passphrase -------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,9 @@ from folder_writer import Writers
 from lyncnb import keys
 from lyncnb.errors import BundleError
 from lyncnb.fields import KeyParameters
-from lyncnb.manifest import read_manifest
+from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.purge import purge
+from lyncnb.rebuild import rebuild_manifest
 from lyncnb.rekey import rekey
 
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
@@ -197,6 +201,62 @@ def passphrase_of(folder):
     except BundleError:
         return PASSPHRASE
     return NEW
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "Ctrl-C"])
+def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
+    """Only what was confirmed goes, at once or when it is confirmed again."""
+    original = tmp_path / "original"
+    prepare_archived(original)
+    issued = {"not_before": "2026-12-01T00:00:00Z", "not_after": "2027-02-28T23:59:59Z"}
+    manifest = read_manifest(original)
+    records = [r.with_issued(issued, at="2026-12-01T00:00:00Z") for r in manifest.requests[:2]]
+    save_manifest(original, manifest.with_records(records))
+    day = {"today": date(2027, 3, 1)}
+    kinds = (*ESSENTIAL, "unlink")
+    with failing(None, error_of(error), kinds) as counted:
+        shutil.copytree(original, tmp_path / "counted")
+        purge(tmp_path / "counted", confirmed=purge(original, **day).token, **day)
+    kept = public_keys_of_keys(tmp_path / "counted")
+    assert len(kept) == 1
+    for number in range(counted.count):
+        folder = tmp_path / str(number)
+        shutil.copytree(original, folder)
+        listed = purge(folder, **day)
+        with failing(number, error_of(error), kinds), suppress(BundleError, KeyboardInterrupt):
+            purge(folder, confirmed=listed, **day)
+        assert kept <= public_keys_of_keys(folder)
+        assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
+        write(THREE, folder)
+        purge(folder, confirmed=purge(folder, **day), **day)
+        write(THREE, folder)
+        assert_complete(folder, THREE)
+        # What an interruption put into archive/ is gone in the end as well.
+        assert not list((folder / "archive").glob("*-g*"))
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "Ctrl-C"])
+def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
+    """A rebuild that breaks has moved no key out of reach, and the next one completes."""
+    original = tmp_path / "original"
+    prepare_archived(original)
+    (original / "manifest.json").write_bytes(b"damaged")
+    (original / "csr" / f"{THREE.certificates[1].id}.csr").unlink()
+    before = public_keys_of_keys(original)
+    kinds = (*ESSENTIAL, "unlink", "mkdir")
+    with failing(None, error_of(error), kinds) as counted:
+        shutil.copytree(original, tmp_path / "counted")
+        rebuild_manifest(tmp_path / "counted", PASSPHRASE)
+    for number in range(counted.count):
+        folder = tmp_path / str(number)
+        shutil.copytree(original, folder)
+        with failing(number, error_of(error), kinds), suppress(BundleError, KeyboardInterrupt):
+            rebuild_manifest(folder, PASSPHRASE)
+        assert public_keys_of_keys(folder) == before
+        rebuild_manifest(folder, PASSPHRASE)
+        write(THREE, folder)
+        assert before <= public_keys_of_keys(folder)
+        assert_complete(folder, THREE)
 
 
 # --- killed at any moment ---------------------------------------------------------------------

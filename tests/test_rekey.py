@@ -131,7 +131,7 @@ def test_an_interrupted_change_is_seen_and_completed(folder, done, monkeypatch):
     for passphrase in (PASSPHRASE, NEW):
         with pytest.raises(BundleError, match="change of passphrase"):
             write(plan, folder, passphrase=passphrase)
-    assert "not finished" in folder_status(folder).notes[-1]
+    assert [item.file for item in folder_status(folder).problems] == ["manifest.json"]
     finished = rekey(folder, PASSPHRASE, NEW)
     assert finished.changed + finished.already == 6
     assert public_keys_of_keys(folder, NEW) == before
