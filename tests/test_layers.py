@@ -62,7 +62,7 @@ LAYERS = (
         "recipes",
         "summary_commands",
     },
-    {"asked", "checks", "csr", "pool_plan", "steps"},
+    {"asked", "checks", "csr", "order", "pool_plan", "steps"},
     {
         "answers",
         "derive",
@@ -148,7 +148,7 @@ CALLS = {
     },
     # the day, each through a today= argument; the lock says since when it is held
     "now": {
-        *("deploy", "folder", "issued", "lock", "outlook", "pfx", "purge", "receiving"),
+        *("deploy", "folder", "issued", "lock", "order", "pfx", "purge", "receiving"),
         "renewals",
     },
     "today": set(),

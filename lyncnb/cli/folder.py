@@ -110,7 +110,7 @@ def _look_ahead(
     """Refuse a plan with errors before anybody is asked for a passphrase; say how long it takes."""
     from ..bundle import write_requests
     from ..errors import BundleError
-    from ..outlook import make_order
+    from ..order import make_order
 
     if terminal_width(sys.stderr) is None:
         make_order(plan, findings=findings, now="", **order)
