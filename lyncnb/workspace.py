@@ -6,6 +6,7 @@ Nothing that stands in a workspace is ever overwritten, so laying out again is a
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 from .errors import NotebookError
@@ -82,7 +83,10 @@ def open_lab(
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")  # in a container everybody is
-    server = LabApp.initialize_server(argv=arguments)
+    with warnings.catch_warnings():
+        # Jupyter Server warns of its own old name for the token, whoever sets it.
+        warnings.filterwarnings("ignore", "ServerApp.token config", DeprecationWarning)
+        server = LabApp.initialize_server(argv=arguments)
     provider = server.identity_provider
     if not provider.auth_enabled:
         # The planner's own Jupyter configuration may switch the token off; here it is always on.
