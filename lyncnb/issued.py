@@ -1,7 +1,4 @@
-"""``IssuedCertificates``: what came back for a request folder, matched and compared.
-
-Nothing is written here; ``receiving.py`` does that.
-"""
+"""``IssuedCertificates``: what came back, matched and compared; nothing is written here."""
 
 from __future__ import annotations
 
@@ -26,6 +23,7 @@ from .plan import Finding
 from .records import RequestRecord
 from .returned import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
 from .succession import succession
+from .summary import count_of
 from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 
 FOLDER = "returned"
@@ -142,11 +140,15 @@ class IssuedCertificates:
 
     def summary(self) -> str:
         """Say in a sentence what came back."""
-        files, counts = len(self.files), self.findings.counts()
-        told = ", ".join(f"{number} {severity}s" for severity, number in counts.items() if number)
+        told = ", ".join(
+            count_of(number, severity)
+            for severity, number in self.findings.counts().items()
+            if number
+        )
         return (
-            f"{len(self.certificates):,} certificates matched in {files:,} files, "
-            f"{len(self.waiting):,} requests waiting; {told or 'as planned'}"
+            f"{count_of(len(self.certificates), 'certificate')} matched in "
+            f"{count_of(len(self.files), 'file')}, {count_of(len(self.waiting), 'request')} "
+            f"waiting; {told or 'as planned'}"
         )
 
     def to_text(self) -> str:

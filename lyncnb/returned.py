@@ -11,7 +11,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -105,8 +105,23 @@ def read_returned(
             found.extend(_read_folder(path, password))
         else:
             # The planner named this one, so a link is followed; inside a folder none is.
-            found.extend(_read_path(path.resolve(), visible(path.name), password))
+            found.extend(_expected(_read_path(path.resolve(), visible(path.name), password)))
     return tuple(found)
+
+
+def _expected(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
+    """Take what was named and holds nothing for unreadable: something was meant to be in it.
+
+    In a folder, or beside certificates in an archive, other things may lie.
+    """
+    found = list(files)
+    if any(file.certificates for file in found):
+        return found
+    codes = {"file-without-certificate": "file-unreadable"}
+    return [
+        replace(file, remarks=tuple((codes.get(code, code), text) for code, text in file.remarks))
+        for file in found
+    ]
 
 
 def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:

@@ -91,7 +91,7 @@ def test_tables(issued):
         "file-without-certificate",
     ]
     html = issued._repr_html_()
-    assert "requests waiting; 1 errors, 1 notices" in html
+    assert "1 request waiting; 1 error, 1 notice" in html
     assert "<script" not in html
     assert repr(issued) == issued.summary()
 

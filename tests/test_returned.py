@@ -38,7 +38,7 @@ def test_hostile(tmp_path, name):
     data, code = HOSTILE[name]
     path = tmp_path / name.split(": ")[0]
     path.write_bytes(data)
-    (file,) = read_returned([path])
+    (file,) = read_returned([tmp_path])
     assert file.name == name
     if code in READABLE:
         assert file.certificates
@@ -180,3 +180,16 @@ def test_archive_with_a_damaged_list(tmp_path):
     (file,) = read_returned([path])
     assert file.remarks[0][0] == "file-unreadable"
     assert file.remarks[0][1].startswith("the archive is damaged: ")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "page.cer", "list.crl", "empty.zip"])
+def test_named_and_nothing_in_it(tmp_path, name):
+    """A file that is named and holds no certificate is unreadable; in a folder it may lie."""
+    path = tmp_path / name
+    path.write_bytes(HOSTILE[name][0])
+    assert [code for file in read_returned([path]) for code, _ in file.remarks] == [
+        "file-unreadable"
+    ]
+    assert [code for file in read_returned([tmp_path]) for code, _ in file.remarks] == [
+        "file-without-certificate"
+    ]
