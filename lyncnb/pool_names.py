@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .bulk import new_tuple
 from .errors import PlanError
 from .fields import SanEntry
 from .names import BadName, DnsName
@@ -79,10 +80,11 @@ class Recipe:
         for part in self.parts:
             if part.find is not None:
                 for name in part.find(pool, server):
+                    entry = new_tuple(SanEntry, (name, part.why))
                     if name in found:
-                        merge(found, SanEntry(name, part.why))
+                        merge(found, entry)
                     else:
-                        found[name] = SanEntry(name, part.why)
+                        found[name] = entry
             elif found.keys().isdisjoint(part.fixed):
                 found |= part.fixed  # nearly always; every pool then shares the same entries
             else:
@@ -121,8 +123,13 @@ def merge(found: dict[DnsName, SanEntry], entry: SanEntry) -> None:
     """Add an entry, or its reasons to the entry of the same name."""
     known = found.get(entry.name)
     if known is not None:
-        entry = SanEntry(entry.name, tuple(dict.fromkeys(known.reasons + entry.reasons)))
+        entry = SanEntry(entry.name, _all_reasons(known.reasons, entry.reasons))
     found[entry.name] = entry
+
+
+@lru_cache(maxsize=256)  # thousands of pools have the same few
+def _all_reasons(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(known + more))
 
 
 @lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from operator import attrgetter
 
+from .bulk import new_tuple
 from .fields import DistinguishedName, SanEntry
 from .issuers import settle_issuer, target_ca
 from .names import DnsName
@@ -17,6 +18,8 @@ from .topology import Computer, Pool
 # Stands for the server's name while a pool's names are worked out; no host name is like it.
 _SERVER = DnsName("\0")
 
+_NAME_OF = attrgetter("fqdn")
+_SYSTEM_OF = attrgetter("target_os")
 _ISSUER_OF = attrgetter("issuer")
 _SHARED_BY = {"computer": "server", "pool": "pool", "deployment": "deployment"}
 
@@ -78,13 +81,13 @@ def _issue_shared(
     server = pool.computers[0].fqdn  # names that mention it are for single servers only
     return PlannedCertificate(
         *common,
-        servers=tuple(computer.fqdn for computer in pool.computers),
+        servers=tuple(map(_NAME_OF, pool.computers)),
         subject=_subject(recipe.common_name(pool, server), options),
         subject_alt_name=recipe.entries(recipe.names(pool, server), pool, server),
         issuer=recipe.issuer,
         ca=recipe.ca,
         # The package must open on the oldest system, too.
-        target_os=options.target_os or min(computer.target_os for computer in pool.computers),
+        target_os=options.target_os or min(map(_SYSTEM_OF, pool.computers)),
     )
 
 
@@ -99,19 +102,20 @@ def _issue_each(
     before, after = entries[:gap], entries[gap + 1 :]
     common_name = recipe.common_name(pool, _SERVER)
     subject = None if common_name is _SERVER else _subject(common_name, options)
-    issuer = (recipe.issuer, recipe.ca)
     issued = []
     for computer in pool.computers:
         server = computer.fqdn
         if server in names:  # it is also the pool's name, or a web name: the reasons add up
             san = recipe.entries(recipe.names(pool, server), pool, server)
+        elif own:
+            one = (new_tuple(SanEntry, (server, own.reasons)),)
+            san = before + one + after
         else:
-            san = (*before, SanEntry(server, own.reasons), *after) if own else entries
+            san = entries
         name = subject or _subject(server, options)
         system = options.target_os or computer.target_os
-        issued.append(
-            PlannedCertificate._make((*common, (server,), name, san, *issuer, system, True))
-        )
+        rest = ((server,), name, san, recipe.issuer, recipe.ca, system, True)
+        issued.append(new_tuple(PlannedCertificate, common + rest))
     return issued
 
 
