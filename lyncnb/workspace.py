@@ -83,9 +83,8 @@ def open_lab(
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")  # in a container everybody is
-    with warnings.catch_warnings():
-        # Jupyter Server warns of its own old name for the token, whoever sets it.
-        warnings.filterwarnings("ignore", "ServerApp.token config", DeprecationWarning)
+    # What Jupyter's extensions say about one another's old names is not the planner's affair.
+    with warnings.catch_warnings(record=True):
         server = LabApp.initialize_server(argv=arguments)
     provider = server.identity_provider
     if not provider.auth_enabled:
