@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 
@@ -27,7 +28,7 @@ from folder_kit import (
 )
 from folder_writer import Writers
 
-from lyncnb import files
+from lyncnb import files, outlook
 from lyncnb.bundle import open_requests
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError, PlanRejected
 from lyncnb.fields import KeyParameters
@@ -642,6 +643,14 @@ def test_progress_counts_every_request(folder):
     assert told[-1].seconds_left == 0
 
 
+def test_another_executor_makes_the_pairs(folder):
+    """Any executor of concurrent.futures fills the same folder."""
+    plan = numbered(3)
+    with ThreadPoolExecutor(2) as executor:
+        assert write(plan, folder, executor=executor).counts() == {"created": 3}
+    assert_complete(folder, plan)
+
+
 def test_cancel_keeps_what_is_finished_and_the_next_run_completes(folder):
     """A cancelled bundle names only what was done."""
     plan, cancel = numbered(5), threading.Event()
@@ -673,6 +682,46 @@ def test_ctrl_c_leaves_a_folder_that_the_next_run_completes(folder, algorithm):
     seen = public_keys_of_requests(folder)
     write(plan, folder, lock_seconds=0)
     assert_complete(folder, plan, seen)
+
+
+def test_a_run_that_meets_another_one_looks_again(folder, monkeypatch):
+    """What looked wrong while another writer worked is looked at under the lock."""
+    plan = numbered(1)
+    write(plan, folder)
+    real, looks = outlook.take_survey, []
+
+    def take_survey(path):
+        looks.append(path)
+        if len(looks) == 1:
+            raise BundleError("a file went away meanwhile", hint="look again")
+        return real(path)
+
+    monkeypatch.setattr(outlook, "take_survey", take_survey)
+    assert write(plan, folder).counts() == {"kept": 1}  # the other one has finished
+    looks.clear()
+    (folder / ".lock.owner").write_text("somebody")
+    assert write(plan, folder).counts() == {"kept": 1}  # the other one is at work
+    assert len(looks) == 2
+    assert not (folder / ".lock.owner").exists()
+
+
+def test_a_csr_that_cannot_be_read_is_given_up_with_a_changed_plan(folder):
+    """The reason says that nothing could be compared."""
+    plan = numbered(1)
+    write(plan, folder)
+    name = plan.certificates[0].id
+    (folder / "csr" / f"{name}.csr").write_bytes(b"damaged")
+    changed = with_extra(plan, 0, "sip.contoso.com")
+    bundle = write(changed, folder, renew=[name], reason="damaged")
+    assert bundle.changes[0].reasons == ("csr: cannot be read", "renewed: damaged")
+    assert (folder / "archive" / f"{name}-g1.csr").read_bytes() == b"damaged"
+
+
+def test_windows_is_told_what_is_not_protected(folder, monkeypatch):
+    """Where a mode protects nothing, a run that writes keys says so."""
+    monkeypatch.setattr("lyncnb.system.protection_note", lambda: "not protected here")
+    assert write(numbered(1), folder).notes == ("not protected here",)
+    assert write(numbered(1), folder).notes == ()
 
 
 # --- the noun ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from folder_kit import (
     write,
 )
 
+from lyncnb import csr
 from lyncnb.cipher import FolderCipher
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.manifest import read_manifest, save_manifest
@@ -212,3 +214,38 @@ def test_certificates_in_returned_are_to_be_matched_again(folder):
     (folder / "manifest.json").unlink()
     assert rebuild(folder).notes[-1].endswith("lyncnb receive FOLDER")
     assert os.listdir(folder / "returned") == ["a.cer"]
+
+
+def test_half_written_files_are_removed(folder):
+    """They never got their names."""
+    (folder / "csr" / ".tmp-lyncnb-00").write_bytes(b"half")
+    rebuild(folder)
+    assert not list(folder.rglob(".tmp-*"))
+
+
+def test_an_archived_key_encrypted_anew_is_taken_on_record(folder):
+    """Other bytes of the same archived key are put on record."""
+    path = next((folder / "archive").glob("*.key"))
+    cipher = FolderCipher(PASSPHRASE)
+    path.write_bytes(cipher.encrypt(cipher.decrypt(path.read_bytes())))
+    before = read_manifest(folder).requests[0].archived[0].key_sha256
+    assert rebuild(folder).manifest.requests[0].archived[0].key_sha256 != before
+
+
+def test_a_link_and_a_wrong_signature_are_named(folder, tmp_path):
+    """Neither is taken on record."""
+    names = [item.id for item in numbered(3).certificates]
+    os.rename(folder / "keys" / f"{names[0]}.key", tmp_path / "key")
+    os.symlink(tmp_path / "key", folder / "keys" / f"{names[0]}.key")
+    path = folder / "csr" / f"{names[1]}.csr"
+    request = csr.parse_request(path.read_bytes())
+    # The last byte belongs to the signature.
+    der = request.der[:-1] + bytes([request.der[-1] ^ 1])
+    path.write_bytes(
+        b"-----BEGIN CERTIFICATE REQUEST-----\n%s-----END CERTIFICATE REQUEST-----\n"
+        % base64.encodebytes(der)
+    )
+    (folder / "manifest.json").unlink()
+    notes = rebuild(folder).notes
+    assert "is a symbolic link" in notes[0]
+    assert "its signature is wrong" in notes[1]

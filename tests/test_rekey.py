@@ -186,3 +186,42 @@ def test_a_new_folder_is_complete_after_it(folder):
     rekey(folder, PASSPHRASE, NEW)
     rekey(folder, NEW, PASSPHRASE)
     assert_complete(folder, plan)
+
+
+def test_a_disk_that_reads_back_other_bytes_is_noticed(folder, monkeypatch):
+    """The old ciphertext stays until the new one was read back and opened."""
+    before = public_keys_of_keys(folder)
+    other = FolderCipher(PASSPHRASE).decrypt(next((folder / "archive").glob("*.key")).read_bytes())
+    real = FolderCipher.encrypt
+    monkeypatch.setattr(FolderCipher, "encrypt", lambda self, key: real(self, other))
+    with pytest.raises(BundleError, match="what was written does not read back"):
+        rekey(folder, PASSPHRASE, NEW)
+    monkeypatch.undo()
+    assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before
+    assert not list(folder.rglob(".tmp-*"))
+
+
+def test_a_key_that_others_can_read_stops_it(folder):
+    """Rights are put right before anything else."""
+    next((folder / "keys").iterdir()).chmod(0o644)
+    with pytest.raises(BundleError, match="needs attention") as caught:
+        rekey(folder, PASSPHRASE, NEW)
+    assert "chmod 600" in str(caught.value)
+
+
+def test_half_written_files_of_an_earlier_run_are_removed(folder):
+    """A temporary file is of no use under any passphrase."""
+    (folder / "keys" / ".tmp-lyncnb-00").write_bytes(b"half")
+    (folder / "keys" / "other.key").write_bytes(b"x")
+    (folder / "keys" / "other.key").chmod(0o600)
+    done = rekey(folder, PASSPHRASE, NEW)
+    assert not list(folder.rglob(".tmp-*"))
+    assert repr(done).endswith("left alone: keys/other.key")
+
+
+def test_what_was_done_before_is_counted(folder):
+    """Text says how many files an interrupted change had done."""
+    save_manifest(folder, replace(read_manifest(folder), rekeying="2026-11-24T00:00:00Z"))
+    key = sorted((folder / "keys").iterdir())[0]
+    key.write_bytes(FolderCipher(NEW).encrypt(FolderCipher(PASSPHRASE).decrypt(key.read_bytes())))
+    assert repr(rekey(folder, PASSPHRASE, NEW)).endswith("; 1 were already")

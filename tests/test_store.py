@@ -1,0 +1,72 @@
+"""Pairs go into the folder key first; a batch is written as a whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from lyncnb import store
+from lyncnb.errors import BundleError
+from lyncnb.pairs import FinishedPair
+from lyncnb.store import PairStore
+
+
+def pair(number: int) -> FinishedPair:
+    """Pretend a finished pair."""
+    return FinishedPair(f"a{number}", b"key", b"csr", f"{number:064x}", "c" * 64)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Make the folders that a run makes first."""
+    for place in ("csr", "keys"):
+        (tmp_path / place).mkdir()
+    return tmp_path
+
+
+def test_a_single_pair_is_there_at_once(folder):
+    """What is not batched is durable when the call returns."""
+    with PairStore(folder, batched=frozenset(), known=()) as writer:
+        writer(pair(1))
+        assert (folder / "keys" / "a1.key").read_bytes() == b"key"
+        assert (folder / "csr" / "a1.csr").read_bytes() == b"csr"
+        assert writer.written["a1"].key_sha256 == hashlib.sha256(b"key").hexdigest()
+
+
+def test_a_batch_is_named_when_it_is_full_and_at_the_end(folder, monkeypatch):
+    """Until then no name is there; written holds only what is on the disk."""
+    monkeypatch.setattr(store, "_BATCH", 2)
+    ids = frozenset(f"a{number}" for number in range(3))
+    with PairStore(folder, batched=ids, known=()) as writer:
+        writer(pair(0))
+        assert (list((folder / "csr").glob("*.csr")), writer.written) == ([], {})
+        writer(pair(1))
+        assert sorted(writer.written) == ["a0", "a1"]
+        writer(pair(2))
+        assert sorted(writer.written) == ["a0", "a1"]
+    assert sorted(writer.written) == ["a0", "a1", "a2"]
+    assert len(list((folder / "keys").iterdir())) == 3
+
+
+def test_an_error_drops_what_is_not_named(folder):
+    """No half batch is left behind."""
+
+    def write_and_fail():
+        with PairStore(folder, batched=frozenset(["a0"]), known=()) as writer:
+            writer(pair(0))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_fail()
+    assert list(folder.rglob("*.*")) == []
+
+
+def test_a_public_key_comes_once(folder):
+    """Neither one that the folder has, nor one of this run."""
+    with PairStore(folder, batched=frozenset(), known=[pair(1).spki_sha256]) as writer:
+        writer(pair(2))
+        for number in (1, 2):
+            with pytest.raises(BundleError, match="is one that the folder already has"):
+                writer(pair(number)._replace(id="b"))
+    assert len(list((folder / "keys").iterdir())) == 1

@@ -1,0 +1,92 @@
+"""What lies in a folder, seen without touching it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from folder_kit import (
+    numbered,
+    quick_cipher,  # noqa: F401
+    snapshot,
+    write,
+)
+
+from lyncnb import csr, system
+from lyncnb.errors import BundleError
+from lyncnb.survey import (
+    csr_sha256,
+    file_problems,
+    record_problems,
+    take_survey,
+)
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+
+def test_a_folder_that_is_not_there_is_empty(tmp_path):
+    """It has no manifest, no requests and no problems."""
+    survey = take_survey(tmp_path / "none")
+    assert not survey.exists
+    assert not survey.has_manifest
+    assert not survey.holds_requests
+    assert survey.problems == ()
+
+
+def test_looking_touches_nothing(tmp_path):
+    """Names, modes and half-written files are listed; no time changes."""
+    plan = numbered(2)
+    manifest = write(plan, tmp_path / "r").manifest
+    (tmp_path / "r" / "keys" / ".tmp-lyncnb-00").write_bytes(b"half")
+    before = snapshot(tmp_path / "r")
+    survey = take_survey(tmp_path / "r")
+    assert [path.name for path in survey.stale] == [".tmp-lyncnb-00"]
+    assert sorted(survey.keys) == sorted(f"{item.id}.key" for item in plan.certificates)
+    assert survey.strangers(manifest) == ()
+    assert record_problems(survey, manifest.requests[0]) == ()
+    assert snapshot(tmp_path / "r") == before
+
+
+def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
+    """It equals the hash that parsing gives, and is empty for what is no PEM."""
+    write(numbered(1), tmp_path / "r")
+    data = next((tmp_path / "r" / "csr").iterdir()).read_bytes()
+    assert csr_sha256(data) == csr.parse_request(data).csr_sha256
+    assert csr_sha256(data.replace(b"\n", b"\r\n")) == csr_sha256(data)
+    assert csr_sha256(data.replace(b"A", b"B", 1)) != csr_sha256(data)
+    assert csr_sha256(b"no PEM at all") == ""
+    assert csr_sha256(data.replace(b"=", b"").replace(b"\n", b"", 5)[:-60]) == ""
+
+
+def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
+    """A known name must be a plain file."""
+    manifest = write(numbered(1), tmp_path / "r").manifest
+    path = manifest.requests[0].files["csr"]
+    (tmp_path / "r" / path).unlink()
+    (tmp_path / "r" / path).mkdir()
+    problems = file_problems(take_survey(tmp_path / "r"), path)
+    assert [problem.message for problem in problems] == ["is no file"]
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
+    """An error of the system becomes a plain message."""
+    write(numbered(1), tmp_path / "r")
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refused)
+    monkeypatch.setattr("lyncnb.files.stale_temps", lambda folder: ())
+    with pytest.raises(BundleError, match="cannot list the folder: Permission denied"):
+        take_survey(tmp_path / "r")
+
+
+def test_windows_has_no_modes_to_judge(tmp_path, monkeypatch):
+    """There a mode only says read-only, so none is refused."""
+    manifest = write(numbered(1), tmp_path / "r").manifest
+    next((tmp_path / "r" / "keys").iterdir()).chmod(0o644)
+    (tmp_path / "r" / "keys").chmod(0o755)
+    monkeypatch.setattr(system, "WINDOWS", True)
+    survey = take_survey(tmp_path / "r")
+    assert survey.problems == ()
+    assert record_problems(survey, manifest.requests[0]) == ()
