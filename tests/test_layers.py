@@ -73,14 +73,14 @@ LAYERS = (
         "steps_files",
         "summary",
     },
-    {"children", "outlook", "store"},
-    {"export", "purge", "rekey"},
+    {"children", "outlook", "purge", "rekey", "store"},
+    {"export"},
     {"packaging", "writing"},
     {"bundle"},
-    {"handover", "issued", "packages", "rebuild", "renewals", "widgets"},
+    {"handover", "issued", "packages", "rebuild", "renewals"},
     {"deploy", "receiving"},
     {"pfx"},
-    {"cli"},
+    {"cli", "widgets"},
     {"__init__", "__main__"},
 )
 
