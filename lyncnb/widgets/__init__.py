@@ -2,5 +2,6 @@
 
 from .editor import PlanEditor
 from .request_panel import RequestPanel
+from .status_panel import StatusPanel
 
-__all__ = ["PlanEditor", "RequestPanel"]
+__all__ = ["PlanEditor", "RequestPanel", "StatusPanel"]

@@ -5,7 +5,8 @@
 const ROW_HEIGHT = 28;
 const SELECT_COLUMN = { name: "", title: "Select", width: 36 };
 
-function makeGrid({ label, store, selected, onEdit, onActive, onSelect, onSort }) {
+function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onActive, onSelect,
+  onSort }) {
   let columns = [SELECT_COLUMN];
   let view = [];
   let sort = { name: "", descending: false };
@@ -16,7 +17,7 @@ function makeGrid({ label, store, selected, onEdit, onActive, onSelect, onSort }
   const pending = new Map(); // "id name" -> text typed, until the kernel has answered
   const stem = unique("grid");
 
-  const all = h("input", { type: "checkbox", "aria-label": "Select all servers shown" });
+  const all = h("input", { type: "checkbox", "aria-label": "Select all that are shown" });
   const head = h("div", { role: "rowgroup", class: "lc-head" });
   const body = h("div", { role: "rowgroup", class: "lc-body" });
   const grid = h("div", { role: "grid", class: "lc-grid", tabIndex: 0, "aria-label": label,
@@ -138,7 +139,7 @@ function makeGrid({ label, store, selected, onEdit, onActive, onSelect, onSort }
     row.element.setAttribute("aria-rowindex", n + 2);
     row.element.setAttribute("aria-selected", String(selected.has(id)));
     row.box.checked = selected.has(id);
-    row.box.setAttribute("aria-label", `Select ${store.text(at, "server_fqdn")}`);
+    row.box.setAttribute("aria-label", `Select ${store.text(at, rowName)}`);
     const changed = store.text(at, "_changed").split(" ");
     columns.forEach((column, k) => {
       const cell = row.cells[k];
@@ -233,7 +234,7 @@ function makeGrid({ label, store, selected, onEdit, onActive, onSelect, onSort }
     const at = view[n];
     const id = store.id(at);
     const value = store.inherited(at, column.name) ? "" : store.text(at, column.name);
-    const name = `${column.title} of ${store.text(at, "server_fqdn")}`;
+    const name = `${column.title} of ${store.text(at, rowName)}`;
     const control = makeCellControl(column, value, name, store, suggestions);
     editing = { id, row: n, k, control, value, column };
     pool[n % pool.length].cells[k].replaceChildren(control);

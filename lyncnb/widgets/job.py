@@ -19,6 +19,14 @@ from .panel import error_lines, unexpected_lines
 READY, RUNNING, STOPPING = "ready", "running", "stopping"
 CANCELLED, FAILED, FINISHED = "cancelled", "failed", "finished"
 _NOTHING_DONE = Progress(0, 0, 0.0, 0.0)
+_WORDS = {
+    "ready": "Ready.",
+    "running": "Working …",
+    "stopping": "Stopping; keys that are under way are finished and kept …",
+    "cancelled": "Cancelled. What was finished is kept; write again to complete it.",
+    "failed": "Not finished.",
+    "finished": "Finished.",
+}
 _UPDATE_EVERY = 0.1  # seconds; more would only keep the browser busy
 
 
@@ -109,3 +117,23 @@ class Job:
     def _change(self, **changes: Any) -> None:
         self.state = replace(self.state, **changes)
         self._tell(self.state)
+
+
+def progress_words(state: JobState) -> str:
+    """Say in a sentence how far a job is, with its rate and the time left."""
+    name, (done, total, rate, left) = state.name, state.progress
+    words = _WORDS[name]
+    if total and name != READY:
+        words += f" {done:,} of {total:,}"
+        if rate and done < total and name == RUNNING:
+            words += f", {rate:,.1f} a second, about {_duration(left)} left"
+        words += "."
+    return words
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"

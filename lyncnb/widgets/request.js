@@ -1,30 +1,15 @@
-// The request panel: look, accept, type the passphrase, write, cancel. The passphrase stays in its
-// field until it is sent, goes as a message, and is in no model and no trait.
+// The request panel: look, accept, type the passphrase, write, cancel.
 
 function makePassphrase(onEnter) {
-  const line = (label, help) => {
-    const input = h("input", { type: "password", class: "lc-control", autocomplete: "new-password",
-      spellcheck: false });
-    input.onkeydown = (event) => {
-      if (event.key === "Enter") onEnter();
-      if (event.key === "Escape" && input.value) { input.value = ""; event.stopPropagation(); }
-    };
-    return { input, field: labelled(label, input, help) };
-  };
-  const first = line("Passphrase of the folder", "At least 12 characters. It encrypts every key.");
-  const again = line("The same passphrase again", "A new folder: a mistype would lose its keys.");
-  const fields = h("div", { class: "lc-passphrase" }, first.field, again.field);
+  const first = secretField("Passphrase of the folder",
+    "At least 12 characters. It encrypts every key.", onEnter);
+  const again = secretField("The same passphrase again",
+    "A new folder: a mistype would lose its keys.", onEnter);
   return {
-    fields,
+    fields: h("div", { class: "lc-passphrase" }, first.field, again.field),
     ask(isNew) { again.field.hidden = !isNew; },
     disable(busy) { first.input.disabled = again.input.disabled = busy; },
-    focus() { first.input.focus(); },
-    // Gives what was typed and forgets it.
-    take() {
-      const typed = [first.input.value, again.input.value];
-      first.input.value = again.input.value = "";
-      return typed;
-    },
+    take: () => [first.take(), again.take()],
   };
 }
 

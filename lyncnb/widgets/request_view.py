@@ -10,25 +10,17 @@ from ..errors import LyncnbError, PassphraseError
 from ..passphrase import Secret
 from ..summary import totals
 from .found import finding_groups
-from .job import CANCELLED, FAILED, FINISHED, JobState
+from .job import CANCELLED, FAILED, FINISHED, JobState, progress_words
 from .panel import Panel, read_scripts
 from .requesting import RequestRun
 
 _ROWS_LISTED = 200
-_WORDS = {
-    "ready": "Ready.",
-    "running": "Writing …",
-    "stopping": "Stopping; keys that are under way are finished and kept …",
-    "cancelled": "Cancelled. What was finished is kept; write again to complete it.",
-    "failed": "Not finished.",
-    "finished": "Finished.",
-}
 
 
 class RequestView(Panel):
     """The widget; the passphrase comes as a message, is handed on, and is gone."""
 
-    _esm = read_scripts("dom.js", "lists.js", "request.js")
+    _esm = read_scripts("dom.js", "lists.js", "secret.js", "request.js")
 
     def __init__(self, panel: RequestRun):
         self.panel = panel
@@ -85,7 +77,7 @@ class RequestView(Panel):
 
     def job_changed(self, state: JobState) -> None:
         """Tell how far the run is; at its end, what it did."""
-        done, total, rate, left = state.progress
+        done, total, *_ = state.progress
         self.send(
             {
                 "type": "job",
@@ -93,7 +85,7 @@ class RequestView(Panel):
                 "busy": state.is_busy,
                 "done": done,
                 "total": total,
-                "words": _progress_words(state.name, done, total, rate, left),
+                "words": progress_words(state),
             }
         )
         if state.name == FAILED:
@@ -148,21 +140,3 @@ def _result(bundle: RequestBundle) -> dict[str, Any]:
 
 def _left_out(total: int) -> list[str]:
     return [tables.left_out(_ROWS_LISTED, total)] if total > _ROWS_LISTED else []
-
-
-def _progress_words(name: str, done: int, total: int, rate: float, left: float) -> str:
-    words = _WORDS[name]
-    if total and name != "ready":
-        words += f" {done:,} of {total:,}"
-        if rate and done < total and name == "running":
-            words += f", {rate:,.1f} a second, about {_duration(left)} left"
-        words += "."
-    return words
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,185 @@
+// The status panel: requests by state, and the four steps that follow: hand over, receive, package,
+// write the steps.
+
+export default {
+  render({ model, el }) {
+    const send = (message) => model.send(message);
+    const speaker = makeSpeaker();
+    const store = makeStore();
+    const selected = new Set();
+    let columns = [];
+    let busy = false;
+    let sort = { name: "", descending: false };
+
+    const name = h("h2", { class: "lc-name" });
+    const counts = h("div", { class: "lc-counts" });
+    const next = h("p", { class: "lc-next" });
+    const odd = h("div", {});
+    const look = button("Look again", () => send({ type: "look" }));
+    const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
+      "aria-label": "Filter requests", placeholder: "Filter: words in any column" });
+    const count = h("span", { class: "lc-count", role: "status" });
+    const grid = makeGrid({
+      label: "Requests of the folder", store, selected, rowName: "id", onEdit() {}, onActive() {},
+      onSelect: refreshWords,
+      onSort(by) {
+        sort = sort.name === by ? { name: by, descending: !sort.descending }
+          : { name: by, descending: false };
+        refresh();
+      },
+    });
+    find.oninput = refresh;
+
+    function refresh() {
+      grid.sayEmpty(store.size ? "No request matches." : "The folder has no requests.");
+      const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const names = columns.map((column) => column.name);
+      grid.setView(store.view({ words, names, sort: sort.name, descending: sort.descending }), sort);
+      refreshWords();
+    }
+    function refreshWords() {
+      count.textContent = `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "request")} shown`
+        + (selected.size ? `, ${selected.size.toLocaleString("en")} selected` : "");
+      pack.textContent = selected.size ? `Pack the ${plural(selected.size, "selected request")}`
+        : "Pack all that wait";
+    }
+
+    const actions = [];
+    function action(label, begin) {
+      const control = button(label, () => {
+        if (busy) return;
+        speaker.clear();
+        begin();
+      }, { class: "lc-button lc-primary" });
+      actions.push(control);
+      return control;
+    }
+    const text = (label, help = "") => {
+      const control = h("input", { type: "text", class: "lc-control", autocomplete: "off" });
+      return { control, field: labelled(label, control, help) };
+    };
+
+    const out = text("Package for the CA, a zip");
+    const issuer = text("Only for this issuer", "internal, public, or a CA's name; blank for all");
+    const pack = action("Pack all that wait", () => send({ type: "handover",
+      out: out.control.value, issuer: issuer.control.value,
+      requests: [...selected].map((id) => store.text(store.at(id), "id")) }));
+
+    const paths = h("textarea", { class: "lc-control", rows: 2, spellcheck: false });
+    const receive = action("Match and keep", () => send({ type: "receive", paths: paths.value }));
+
+    const system = h("select", { class: "lc-control" });
+    const phrase = secretField("Passphrase of the folder", "", () => make.click());
+    const make = action("Make the packages", () => send({ type: "package",
+      passphrase: phrase.take(), target_os: system.value }));
+
+    const which = h("select", { class: "lc-control" });
+    const opening = secretField("The folder's passphrase", "", () => reveal.click());
+    const reveal = action("Show its password", () => send({ type: "password", id: which.value,
+      passphrase: opening.take() }));
+    const shown = h("output", { class: "lc-password", hidden: true });
+    const hide = button("Hide", forget, { hidden: true });
+    let timer = 0;
+    function forget() {
+      clearTimeout(timer);
+      shown.textContent = "";
+      shown.hidden = hide.hidden = true;
+    }
+
+    const effective = text("Rolled-over certificates take effect at", "servers' time, e.g. "
+      + "2026-12-01T08:00; blank if nothing is rolled over");
+    const steps = action("Write the steps", () => send({ type: "steps",
+      effective: effective.control.value }));
+
+    const bar = h("progress", { class: "lc-progress", "aria-label": "Progress of the step", hidden: true });
+    const words = h("div", { role: "status", "aria-live": "polite", class: "lc-job" });
+    const result = h("div", { class: "lc-result" });
+
+    function step(number, title, ...parts) {
+      return h("section", { class: "lc-step" },
+        h("h3", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
+    }
+    const fields = (...parts) => h("div", { class: "lc-fields" }, ...parts);
+    const line = (...parts) => h("div", { class: "lc-bar" }, ...parts);
+    const root = h("div", { class: "lyncnb lc-follow", role: "group" },
+      h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), look),
+      h("div", { role: "status", class: "lc-live" }, counts), next, speaker.box, odd,
+      line(find, count), grid.element,
+      h("div", { class: "lc-bar" }, bar, words), result,
+      step("1", "Hand over to the CA", fields(out.field, issuer.field), line(pack)),
+      step("2", "Take the CA's answer", fields(labelled("Returned files, folders or zip archives",
+        paths, "one a line; as the CA sent them")), line(receive)),
+      step("3", "Package for the servers", fields(
+        labelled("Windows Server of all servers", system, "blank: each one's own"), phrase.field),
+      line(make),
+      h("details", {}, h("summary", {}, "Password of one package"),
+        fields(labelled("Package", which), opening.field), line(reveal, shown, hide))),
+      step("4", "Import and assign", fields(effective.field), line(steps)));
+    guardKeys(root);
+
+    const answers = {
+      start(message) {
+        root.setAttribute("aria-label", `Status of ${message.folder}`);
+        name.textContent = `Request folder “${message.folder}”`;
+        columns = message.columns;
+        system.replaceChildren(...message.systems.map((one) =>
+          h("option", { value: one }, one || "each one's own")));
+        paths.value ||= message.returned;
+        out.control.value ||= message.out;
+      },
+      rows(message, buffers) {
+        store.read(message, buffers);
+        selected.clear();
+        grid.empty();
+        grid.setColumns(columns);
+        refresh();
+      },
+      status(message) {
+        const found = Object.entries(message.counts);
+        counts.replaceChildren(...found.map(([state, n]) =>
+          h("span", { class: "lc-chip" }, `${n.toLocaleString("en")} ${state}`)));
+        next.textContent = `Next: ${message.next}`;
+        odd.replaceChildren(...message.problems.map((one) =>
+          h("p", { class: "lc-error" }, "✖ ", one)),
+        ...message.notes.map((one) => h("p", { class: "lc-hint" }, one)));
+        which.replaceChildren(...message.packaged.map((one) => h("option", { value: one }, one)));
+        reveal.disabled = busy || !message.packaged.length;
+      },
+      job(message) {
+        busy = message.busy;
+        words.textContent = message.words;
+        bar.hidden = !busy;
+        if (message.total) { bar.max = message.total; bar.value = message.done; }
+        else bar.removeAttribute("value");
+        for (const control of actions) control.disabled = busy;
+        reveal.disabled = busy || !which.options.length;
+        if (busy) result.replaceChildren();
+      },
+      result(message) {
+        result.replaceChildren(h("strong", {}, message.words),
+          message.rows.length ? table("What to look at", message.headings, message.rows) : "");
+      },
+      password(message) {
+        shown.textContent = message.text;
+        shown.setAttribute("aria-label", `Password of ${message.file}`);
+        shown.hidden = hide.hidden = false;
+        clearTimeout(timer);
+        timer = setTimeout(forget, 60000);
+        hide.focus();
+      },
+      refused: (message) => speaker.refuse(message.lines),
+      done: () => speaker.clear(),
+    };
+    const listen = (message, buffers) => answers[message.type]?.(message, buffers);
+    model.on("msg:custom", listen);
+    el.append(root);
+    send({ type: "ready" });
+    return () => {
+      phrase.take();
+      opening.take();
+      forget();
+      model.off("msg:custom", listen);
+      grid.destroy();
+    };
+  },
+};

@@ -1,0 +1,199 @@
+"""The widget of a status panel: asks, shows, and keeps neither passphrase nor password."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .. import tables
+from ..columns import column
+from ..errors import LyncnbError
+from ..folder import FolderStatus
+from ..issued import IssuedCertificates
+from ..packages import Packages
+from ..passphrase import Secret
+from .following import FolderWork
+from .job import CANCELLED, FAILED, FINISHED, JobState, progress_words
+from .panel import Panel, read_scripts
+from .wire import encode_rows
+
+_ROWS_LISTED = 200
+_COLUMNS = {
+    "id": ("Request", 230, 3),
+    "state": ("State", 90, 1),
+    "servers": ("Servers", 160, 2),
+    "usages": ("Type", 150, 2),
+    "subject": ("Subject name", 160, 2),
+    "not_after": ("Valid until", 100, 1),
+    "days_left": ("Days left", 80, 1),
+}
+
+
+class StatusView(Panel):
+    """The widget; every step is begun by a message and told by messages."""
+
+    _esm = read_scripts("dom.js", "rows.js", "grid.js", "secret.js", "status.js")
+
+    def __init__(self, work: FolderWork):
+        self.work = work
+        answers = {
+            "ready": self._start,
+            "look": lambda _: self._send_status(),
+            "handover": self._hand_over,
+            "receive": self._receive_files,
+            "package": self._package,
+            "password": self._password,
+            "steps": self._steps,
+        }
+        super().__init__(answers, f"Request folder {work.folder}, as it stands:")
+        work.on_change = self.job_changed
+
+    def static_form(self) -> tuple[str, str, bool]:
+        """Give HTML and text for whoever has no kernel; the live panel hides it."""
+        return self.work._repr_html_(), repr(self.work), False
+
+    # -- telling
+    def _start(self, _: dict) -> None:
+        folder = self.work.folder
+        self.send(
+            {
+                "type": "start",
+                "folder": str(folder),
+                "columns": [
+                    {"name": name, "title": heading, "least": least, "share": share}
+                    for name, (heading, least, share) in _COLUMNS.items()
+                ],
+                "systems": ["", *column("target_os").choices],
+                "returned": str(folder / "returned"),
+                "out": f"{folder.name}-handover.zip",
+            }
+        )
+        self._send_status()
+        self.job_changed(self.work.job.state)
+
+    def _send_status(self) -> None:
+        status = self.work.status
+        ids = range(len(status.requests))
+        self.send(*encode_rows(ids, _texts(status), whole=True))
+        packaged = [one.id for one in status.requests if one.state == "packaged"]
+        self.send(
+            {
+                "type": "status",
+                "counts": status.counts(),
+                "problems": [str(problem) for problem in status.problems],
+                "notes": list(status.notes),
+                "packaged": packaged,
+                "next": _next(status),
+            }
+        )
+
+    def job_changed(self, state: JobState) -> None:
+        """Tell how far the step is; at its end, what it came to."""
+        done, total, *_ = state.progress
+        self.send(
+            {
+                "type": "job",
+                "busy": state.is_busy,
+                "done": done,
+                "total": total,
+                "words": progress_words(state),
+            }
+        )
+        if state.name == FAILED:
+            self.refuse("step", list(state.lines))
+        if state.name in (CANCELLED, FINISHED):
+            self.send({"type": "result", **_told(self.work.result)})
+        if state.name in (CANCELLED, FAILED, FINISHED):
+            self._send_status()
+            self.update_static()
+
+    # -- wishes
+    def _hand_over(self, message: dict) -> None:
+        out = message["out"].strip()
+        if not out:
+            raise LyncnbError("the package has no name", hint="write one that ends in .zip")
+        wave = [str(request) for request in message["requests"]] or None
+        self.work.hand_over(out, issuer=message["issuer"].strip(), requests=wave)
+        self.send({"type": "done"})
+
+    def _receive_files(self, message: dict) -> None:
+        paths = [line.strip() for line in message["paths"].splitlines() if line.strip()]
+        own = [str(self.work.folder / "returned")]
+        # The folder's own place is the default of receive, which need not exist yet.
+        self.work.receive(*map(Path, [] if paths == own else paths))
+        self.send({"type": "done"})
+
+    def _package(self, message: dict) -> None:
+        secret = Secret(str(message.pop("passphrase", "")))
+        self.work.package(secret, target_os=str(message["target_os"]))
+        self.send({"type": "done"})
+
+    def _password(self, message: dict) -> None:
+        secret = Secret(str(message.pop("passphrase", "")))
+        shown: list[str] = []
+        file = self.work.password(str(message["id"]), secret, show=shown.append)
+        self.send({"type": "done"})
+        self.send({"type": "password", "file": file, "text": shown.pop()})
+
+    def _steps(self, message: dict) -> None:
+        text = str(message["effective"]).strip()
+        try:
+            effective = datetime.fromisoformat(text) if text else None
+        except ValueError:
+            raise LyncnbError(
+                f'"{text}" is no date and time', hint="write it as 2026-12-01T08:00"
+            ) from None
+        self.work.write_steps(effective=effective)
+        self.send({"type": "done"})
+
+
+def _texts(status: FolderStatus) -> dict[str, list[str]]:
+    columns: dict[str, list[str]] = {name: [] for name in _COLUMNS}
+    for one in status.requests:
+        current = one.generation if one.state in ("superseded", "retired") else 0
+        columns["id"].append(f"{one.id} ({current})" if current else one.id)
+        columns["state"].append(one.state)
+        columns["servers"].append("; ".join(one.servers))
+        columns["usages"].append("; ".join(one.usages) or one.role)
+        columns["subject"].append(one.subject)
+        columns["not_after"].append(one.not_after[:10])
+        columns["days_left"].append("" if one.days_left is None else str(one.days_left))
+    return columns
+
+
+def _next(status: FolderStatus) -> str:
+    """Say what there is to do, in the order of the procedure."""
+    counts = status.counts()
+    if status.problems:
+        return "Look at the files that need attention first."
+    if counts.get("planned"):
+        return "Some requests are not written yet: write the requests again."
+    if counts.get("expired") or counts.get("expiring"):
+        return "Some certificates expire: renew their requests."
+    if counts.get("issued"):
+        return "Certificates are back: make the packages."
+    if counts.get("waiting"):
+        return "Hand the requests to the CA; when the files are back, match them."
+    if counts.get("packaged"):
+        return "Packages are made: write the steps, then import and assign."
+    return "There is nothing to do."
+
+
+def _told(result: Any) -> dict[str, Any]:
+    """Give what a step came to: a sentence, and a table of what is odd."""
+    rows: Iterable[tuple[str, ...]] = ()
+    headings: tuple[str, ...] = ()
+    if isinstance(result, IssuedCertificates):
+        headings = ("Severity", "About", "Finding", "What to do")
+        rows = [(f.severity, f.about, f.message, f.hint) for f in result.findings]
+    elif isinstance(result, Packages):
+        headings = ("Request", "Why there is no package")
+        rows = [(p.request_id, p.why) for p in result.packages if p.action == "refused"]
+    elif hasattr(result, "missing"):
+        headings = ("Request", "Why it is not in the steps")
+        rows = list(result.missing)
+    shown = [list(map(tables.cell_text, row)) for row in list(rows)[:_ROWS_LISTED]]
+    words = result.summary() if hasattr(result, "summary") else str(result)
+    return {"words": words, "headings": list(headings), "rows": shown}

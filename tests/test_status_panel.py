@@ -1,0 +1,112 @@
+"""The status panel by its messages, without a browser: a thin face on the functions."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from packages_kit import PASSPHRASE, SINGLE, TODAY, Issued, issue_all
+from panel_kit import Talk
+
+from lyncnb.errors import BundleError
+from lyncnb.widgets import StatusPanel
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory) -> Issued:
+    return issue_all(SINGLE, tmp_path_factory.mktemp("answered"))
+
+
+@pytest.fixture
+def folder(answered, tmp_path) -> Path:
+    return answered.copy(tmp_path).folder
+
+
+@pytest.fixture
+def talk(folder) -> Talk:
+    talk = Talk(StatusPanel(folder, today=TODAY).view)
+    talk.say("ready")
+    return talk
+
+
+def finish(talk: Talk) -> dict[str, dict]:
+    """Wait for the end of a step; give the last answer of each type."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        told = {message["type"]: message for message, _ in talk.heard}
+        if "status" in told and not told.get("job", {"busy": True})["busy"]:
+            return told
+        time.sleep(0.02)
+    raise AssertionError(talk.heard)
+
+
+def test_it_shows_every_request_with_its_state(talk, folder):
+    """Rows, counts by state, and what to do next."""
+    rows = talk.rows()
+    assert [row["state"] for row in rows.values()] == ["issued", "issued"]
+    assert rows[0]["servers"] == "se01.contoso.com"
+    told = talk.say("look")
+    assert told["status"]["counts"] == {"issued": 2}
+    assert told["status"]["next"] == "Certificates are back: make the packages."
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    """The error comes when the panel is made, not when it is looked at."""
+    with pytest.raises(BundleError):
+        StatusPanel(tmp_path / "nowhere")
+
+
+def test_packages_passwords_and_steps(talk, folder):
+    """Passphrase to packages, one password at a time by message, then the steps."""
+    talk.say("package", passphrase=PASSPHRASE, target_os="")
+    told = finish(talk)
+    assert told["result"]["words"].startswith("Packages: 2 written, 0 kept, 0 refused")
+    assert told["status"]["counts"] == {"packaged": 2}
+    request = told["status"]["packaged"][0]
+    assert len(list((folder / "pfx").glob("*.pfx"))) == 2
+
+    answer = talk.say("password", id=request, passphrase=PASSPHRASE)["password"]
+    assert answer["file"].startswith("pfx/")
+    assert len(answer["text"]) >= 22
+    state = json.dumps(talk.panel.get_state(), default=str)
+    assert answer["text"] not in state + talk.panel.work._repr_html_()
+
+    refused = talk.say("password", id=request, passphrase="another horse battery")["refused"]
+    assert "passphrase" in " ".join(refused["lines"])
+    talk.say("steps", effective="")
+    told = finish(talk)
+    assert (folder / "steps").is_dir()
+    assert "steps" in told["result"]["words"].lower()
+    assert "tomorrow" in talk.say("steps", effective="tomorrow")["refused"]["lines"][0]
+
+
+def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
+    """A file that answers nothing is told with what to do; the folder's own files do as well."""
+    talk.say("receive", paths=str(folder / "returned"))
+    assert finish(talk)["result"]["words"].startswith("2 certificates matched")
+    (tmp_path / "stray.cer").write_text("no certificate")
+    talk.say("receive", paths=str(tmp_path / "stray.cer"))
+    result = finish(talk)["result"]
+    assert any("stray.cer" in " ".join(row) for row in result["rows"])
+    talk.say("receive", paths=str(tmp_path / "missing.cer"))
+    told = finish(talk)
+    assert "missing.cer" in " ".join(told["refused"]["lines"])
+
+
+def test_hand_over_says_when_nothing_waits(talk, tmp_path):
+    """All requests are answered, so there is nothing for a CA."""
+    talk.say("handover", out=str(tmp_path / "out.zip"), issuer="", requests=[])
+    assert "waits" in " ".join(finish(talk)["refused"]["lines"])
+    assert talk.say("handover", out=" ", issuer="", requests=[])["refused"]["lines"] == [
+        "Not done: the package has no name",
+        "What to do: write one that ends in .zip",
+    ]
+
+
+def test_the_static_form_is_the_table(folder):
+    """Without a kernel a reader sees requests and states."""
+    data, _ = StatusPanel(folder, today=TODAY)._repr_mimebundle_()
+    assert "se01.contoso.com" in data["text/html"]
+    assert "issued" in data["text/html"]
