@@ -29,6 +29,7 @@ _MODULES = {
     "PlanOptions": "options",
     "RequestPanel": "widgets",
     "Secret": "passphrase",
+    "StatusPanel": "widgets",
     "ask_passphrase": "passphrase",
     "check_plan": "checks",
     "deployment_steps": "deploy",
