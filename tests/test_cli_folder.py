@@ -153,6 +153,14 @@ def test_status_lists_requests(shell, written):
     assert document["counts"] == {"waiting": 3}
 
 
+def test_status_writes_a_calendar(shell, written):
+    """--calendar leaves an iCalendar file, also when nothing is to be renewed yet."""
+    assert shell("status", "requests", "--calendar", "renewals.ics").status == 0
+    text = (shell.folder / "renewals.ics").read_text("utf-8")
+    assert text.startswith("BEGIN:VCALENDAR")
+    assert "BEGIN:VEVENT" not in text
+
+
 def test_status_of_a_damaged_folder(shell, written):
     """A missing key gives status 3, named on standard error."""
     key = sorted((shell.folder / "requests" / "keys").iterdir())[0]

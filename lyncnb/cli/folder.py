@@ -169,8 +169,11 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
     "--rebuild", is_flag=True,
     help="Open every key and make the manifest anew from keys and requests.",
 )  # fmt: skip
+@click.option("--calendar", metavar="FILE.ics", help="Write the renewals as a calendar, too.")
 @passphrase_option
-def status_command(folder: str, as_json: bool, rebuild: bool, passphrase_file: str | None) -> int:
+def status_command(
+    folder: str, as_json: bool, rebuild: bool, calendar: str | None, passphrase_file: str | None
+) -> int:
     """Say where each request of FOLDER stands.
 
     planned, waiting, issued, packaged, expiring, expired, superseded or retired. Without
@@ -180,11 +183,14 @@ def status_command(folder: str, as_json: bool, rebuild: bool, passphrase_file: s
     """
     from ..folder import folder_status
     from ..rebuild import rebuild_manifest
+    from ..renewals import write_renewals
 
     rebuilt = None
     if rebuild:
         rebuilt = rebuild_manifest(folder, get_passphrase(passphrase_file))
     status = folder_status(folder)
+    if calendar is not None:
+        write_renewals(folder, calendar)
     if as_json:
         more = {} if rebuilt is None else {"rebuilt": rebuilt.to_document()}
         write_json({"format": "lyncnb-status/1", **status.to_document(), **more})
