@@ -48,7 +48,8 @@ class Texts(NamedTuple):
         """Write the column out: n texts."""
         if len(self.distinct) == 1:
             return list(self.distinct) * len(self.codes)
-        return list(map(self.distinct.__getitem__, self.codes))
+        distinct = self.distinct
+        return [distinct[code] for code in self.codes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,12 @@ What a column means (scope, kind, default, aliases) is data: ``topology.toml``.
 from __future__ import annotations
 
 import bisect
-import contextlib
-import gc
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from . import edits
+from .bulk import no_collection
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
 from .csv_source import read_rows, write_csv
@@ -205,7 +204,7 @@ def read_topology(source: str | os.PathLike | bytes | DataFrame) -> Topology:
     TopologyError
         With every problem of the table at once, each with row, column, value and hint.
     """
-    with _collector_at_rest():
+    with no_collection():
         table = read_rows(source)
         report = Report(table.source, problems=[*table.problems], notes=[*table.notes])
         cells = read_cells(table, report)
@@ -228,22 +227,6 @@ def read_topology(source: str | os.PathLike | bytes | DataFrame) -> Topology:
             columns=table.columns,
             cells=cells.tuples(),
         )
-
-
-@contextlib.contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Let the garbage collector rest: nothing here is garbage, and looking doubles the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled and not gc.get_freeze_count():
-            # Files what was made among the old objects, where it belongs, without a look at each.
-            gc.freeze()
-            gc.unfreeze()
-        if was_enabled:
-            gc.enable()
 
 
 def _require(cells: Cells, report: Report) -> None:
