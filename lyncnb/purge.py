@@ -41,11 +41,15 @@ class PurgeItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeList:
-    """What a purge would remove, or did; ``token`` stands for exactly this list."""
+    """What a purge would remove, or did; ``token`` stands for exactly this list.
+
+    ``kept`` counts the superseded generations that stay because nothing has replaced them yet.
+    """
 
     folder: Path
     items: tuple[PurgeItem, ...]
     is_done: bool = False
+    kept: int = 0
 
     @property
     def token(self) -> str:
@@ -71,10 +75,10 @@ class PurgeList:
         return "\n".join([self._summary(), *lines])
 
     def _summary(self) -> str:
-        if not self.items:
-            return f"{self.folder}: nothing to remove"
         done = "removed" if self.is_done else f"to remove (confirm with {self.token})"
-        return f"{self.folder}: {len(self.items):,} {done}"
+        what = f"{len(self.items):,} {done}" if self.items else "nothing to remove"
+        stays = f"; {self.kept:,} superseded stay until the new certificate is there"
+        return f"{self.folder}: {what}{stays if self.kept else ''}"
 
     def to_document(self) -> dict[str, object]:
         """Return plain JSON values: what ``lyncnb purge --json`` prints."""
@@ -82,6 +86,7 @@ class PurgeList:
             "folder": str(self.folder),
             "done": self.is_done,
             "token": self.token,
+            "kept": self.kept,
             "items": [
                 {
                     "id": item.id,
@@ -161,7 +166,14 @@ def _list(survey: Survey, manifest: Manifest, deployed: Sequence[str], today: da
         for record in manifest.requests
         for item in _of_record(survey, record, frozenset(deployed), today)
     ]
-    return PurgeList(folder=survey.folder, items=tuple(items))
+    superseded = sum(
+        any(map(survey.has, old.files.values()))
+        for record in manifest.requests
+        for old in record.archived
+    )
+    present = {record.id: record.generation for record in manifest.requests}
+    listed = sum(item.generation < present[item.id] for item in items)
+    return PurgeList(folder=survey.folder, items=tuple(items), kept=superseded - listed)
 
 
 def _of_record(

@@ -77,6 +77,22 @@ def test_only_what_nobody_needs_is_listed(folder):
     assert snapshot(folder) == before
 
 
+def test_what_stays_is_counted(folder):
+    """A planner who expects more on the list is told what stays, and until when."""
+    first = purge(folder, today=BEFORE)
+    stays = "1 superseded stay until the new certificate is there"
+    assert (
+        repr(first).splitlines()[0]
+        == f"{folder}: 1 to remove (confirm with {first.token}); {stays}"
+    )
+    purge(folder, today=BEFORE, confirmed=first)
+    again = purge(folder, today=BEFORE)
+    assert (repr(again), again.to_document()["kept"]) == (
+        f"{folder}: nothing to remove; {stays}",
+        1,
+    )
+
+
 def test_what_is_waiting_is_never_listed(folder):
     """A request that may be with a CA is left alone, retired or not, whatever the day."""
     write(plan_of(*numbered(5).certificates[:4]), folder)
@@ -190,4 +206,3 @@ def test_a_list_shows_itself_as_a_table(folder):
         f"archive/{NAMES[0]}-g1.csr", f"archive/{NAMES[0]}-g1.key",
     ]  # fmt: skip
     purge(folder, today=BEFORE, confirmed=first)
-    assert repr(purge(folder, today=BEFORE)) == f"{folder}: nothing to remove"
