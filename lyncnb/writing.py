@@ -74,6 +74,7 @@ def write(
         confirm(outlook)
         if outlook.is_quiet:
             return Outcome(outlook=outlook, manifest=outlook.manifest)
+    del outlook  # 100,000 requests are some 300 MB, once is enough
     with _writing(folder, making.lock_seconds):
         outlook = foresee(folder, order, cipher)
         confirm(outlook)
@@ -139,13 +140,18 @@ def _carry_out(outlook: Outlook, order: Order, cipher: FolderCipher, making: Mak
 
 
 def _write_summary(outlook: Outlook, order: Order, manifest: Manifest) -> Manifest:
-    folder = outlook.survey.folder
-    tables = summary.summary_files(order.plan, order.findings, manifest.requests)
-    made = {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}
-    manifest = replace(manifest, summary={"of": outlook.summary_of, **made})
-    save_manifest(folder, manifest)
-    for name, data in tables.items():
-        files.replace(folder / name, data, 0o644)
+    # One table in memory at a time. Interrupted, the hashes on record do not fit, and the next
+    # run writes them all again.
+    hashes = {"of": outlook.summary_of}
+    for name in summary.SUMMARY_NAMES:
+        suffix = "." + name.rpartition(".")[2]
+        data = summary.write_plan_table(
+            order.plan, order.findings, suffix, requests=manifest.requests
+        )
+        files.replace(outlook.survey.folder / name, data, 0o644)
+        hashes[name] = hashlib.sha256(data).hexdigest()
+    manifest = replace(manifest, summary=hashes)
+    save_manifest(outlook.survey.folder, manifest)
     return manifest
 
 
