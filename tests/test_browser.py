@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM, LabBrowser, LabServer, start_chromium
+from packages_kit import SINGLE, issue_all
 
 import lyncnb as ln
 
@@ -39,6 +40,11 @@ from lyncnb.widgets import RequestPanel
 plan = ln.plan_certificates(ln.read_topology("{table}"), ln.load_rules("lync2013"))
 panel = RequestPanel(plan, "{folder}")
 panel"""
+
+STATUS = """from datetime import date
+from lyncnb.widgets import StatusPanel
+status = StatusPanel("{folder}", today=date(2026, 11, 24))
+status"""
 
 
 def table_of(count: int) -> str:
@@ -87,6 +93,14 @@ def folder(tmp_path_factory) -> Path:
     (folder / "middle.csv").write_text(table_of(200))
     (folder / "large.csv").write_text(table_of(10_000))
     return folder
+
+
+@pytest.fixture(scope="module")
+def answered(folder) -> str:
+    """A request folder whose certificates are back, beside the notebooks; give its name."""
+    (folder / "ca").mkdir()
+    issue_all(SINGLE, folder / "ca")
+    return "ca/requests"
 
 
 @pytest.fixture(scope="module")
@@ -253,9 +267,10 @@ def test_everything_by_keyboard(lab, folder):
     assert active.strip() == "Taipei"
 
 
-def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder):
+def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
     """Type d d, b, x, a, m, 1, Enter with Shift or Ctrl on every control: no cell comes or goes."""
-    open_editor(lab, folder, REQUESTS.format(table="small.csv", folder="guarded"), "'last'")
+    others = REQUESTS.format(table="small.csv", folder="guarded"), STATUS.format(folder=answered)
+    open_editor(lab, folder, *others)
     for name in ("Servers", "Deployment", "Findings", "Changes", "Save"):
         lab.tab(name).click()
         controls = lab.page.locator(
@@ -287,7 +302,7 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder):
         lab.field("What to set"),
         lab.field("Which servers to show"),
         lab.page.locator(".lyncnb summary", has_text="Columns"),
-        lab.page.get_by_role("grid"),
+        lab.page.get_by_role("grid").first,
         lab.tab("Servers"),
         lab.field("Filter servers"),
     ):
@@ -481,11 +496,40 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     assert after == before
 
 
+# -- what follows
+
+
+def test_from_the_answer_to_the_servers(lab, folder, answered):
+    """Packages with a passphrase, one password shown until it is hidden, then the steps."""
+    open_panel(lab, folder, STATUS.format(folder=answered))
+    lab.wait_text("Next: Certificates are back: make the packages.")
+    lab.field("Passphrase of the folder").fill(PASSPHRASE)
+    lab.button("Make the packages").click()
+    lab.wait_text("2 packaged")
+    assert lab.field("Passphrase of the folder").input_value() == ""
+    lab.page.locator(".lyncnb summary", has_text="Password of one package").click()
+    lab.field("The folder's passphrase").fill(PASSPHRASE)
+    lab.button("Show its password").click()
+    password = lab.page.locator(".lc-password")
+    password.wait_for(state="visible")
+    text = password.inner_text()
+    assert len(text) >= 22
+    path = lab.save()
+    assert text not in path.read_text()
+    lab.button("Hide").click()
+    assert text not in lab.page.content()
+    lab.button("Write the steps").click()
+    lab.page.locator(".lc-step", has_text="Import and assign").get_by_text("Finished.").wait_for()
+    assert (folder / answered / "steps").is_dir()
+    lab.button("Pack all that wait").click()
+    lab.page.get_by_role("alert").get_by_text("Not done").wait_for()  # nothing waits
+
+
 # -- for everybody
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing(server, chromium, folder, dark):
+def test_axe_finds_nothing(server, chromium, folder, answered, dark):
     """axe-core has no violation to report in any part of the panels, in either theme."""
     axe_module = pytest.importorskip("axe_playwright_python")
     script = (Path(axe_module.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
@@ -493,6 +537,7 @@ def test_axe_finds_nothing(server, chromium, folder, dark):
         cells = [
             EDITOR.format(table="small.csv"),
             REQUESTS.format(table="small.csv", folder="axe"),
+            STATUS.format(folder=answered),
         ]
         open_panel(lab, folder, *cells, name="axe.ipynb")
         if dark:
@@ -518,19 +563,21 @@ def test_axe_finds_nothing(server, chromium, folder, dark):
     assert found == []
 
 
-def test_at_twice_the_size_nothing_is_cut_off(server, chromium, folder):
+def test_at_twice_the_size_nothing_is_cut_off(server, chromium, folder, answered):
     """At 200 % zoom the panels wrap; only the table scrolls sideways."""
     with LabBrowser(server, browser=chromium, viewport=(700, 500), scale=2, seconds=60) as lab:
-        open_panel(lab, folder, EDITOR.format(table="small.csv"), name="zoom.ipynb")
+        cells = [EDITOR.format(table="small.csv"), STATUS.format(folder=answered)]
+        cells.append(REQUESTS.format(table="small.csv", folder="zoom"))
+        open_panel(lab, folder, *cells, name="zoom.ipynb")
         for name in ("Servers", "Deployment", "Findings", "Changes", "Save"):
             lab.tab(name).click()
             lab.page.wait_for_timeout(200)
             wide = lab.page.evaluate(
-                """() => { const root = document.querySelector('.lyncnb');
+                """() => [...document.querySelectorAll('.lyncnb')].flatMap((root) => {
                   const edge = root.getBoundingClientRect().right;
                   return [...root.querySelectorAll('*')].filter(e => e.offsetParent
                     && !e.closest('.lc-grid, .lc-scroll, .lc-code')
-                    && e.getBoundingClientRect().right > edge + 1).map(e => e.className); }"""
+                    && e.getBoundingClientRect().right > edge + 1).map(e => e.className); })"""
             )
             assert wide == [], name
         lab.shut_kernel_down()

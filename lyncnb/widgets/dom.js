@@ -14,8 +14,10 @@ function h(tag, props = {}, ...kids) {
   return element;
 }
 
+// Every panel is a module of its own on the same page, so a number alone would come twice.
+const moduleKey = Math.random().toString(36).slice(2, 9);
 let uniqueNumber = 0;
-const unique = (stem) => `lyncnb-${stem}-${++uniqueNumber}`;
+const unique = (stem) => `lyncnb-${moduleKey}-${stem}-${++uniqueNumber}`;
 
 const plural = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 

@@ -14,6 +14,7 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
   let activeId; // the row under the active cell, wherever a sort or a filter puts it
   let editing = null;
   let anchor = null;
+  let fitted = "";
   const pending = new Map(); // "id name" -> text typed, until the kernel has answered
   const stem = unique("grid");
 
@@ -71,7 +72,16 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
     activeId = view.length ? store.id(view[active.row]) : undefined;
     grid.setAttribute("aria-rowcount", view.length + 1);
     body.style.height = `${view.length * ROW_HEIGHT}px`;
+    fit();
     countSelected();
+  }
+
+  // As high as its rows, up to a dozen; a height that the planner has drawn stays.
+  function fit() {
+    if (grid.style.height !== fitted) return;
+    const rows = Math.max(4, view.length) + 1;
+    fitted = rows <= 12 ? `${rows * ROW_HEIGHT + 20}px` : "";
+    grid.style.height = fitted;
   }
 
   // -- drawing

@@ -110,7 +110,6 @@ class RequestView(Panel):
         if not first.reveal():
             raise PassphraseError("no passphrase was typed", hint="type it into the field")
         self.panel.start(first, again)
-        self.send({"type": "done"})
 
 
 def _foreseen(bundle: RequestBundle) -> dict[str, Any]:

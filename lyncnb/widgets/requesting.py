@@ -70,7 +70,9 @@ class RequestRun:
             If the plan has no finding of that code.
         """
         if code not in {finding.code for finding in self.findings}:
-            raise PlanRejected(f'the plan has no finding "{code}"')
+            raise PlanRejected(
+                f'the plan has no finding "{code}"', hint="accept one that the list shows"
+            )
         if reason.strip():
             self.accepted[code] = reason.strip()
         else:

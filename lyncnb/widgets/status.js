@@ -49,6 +49,7 @@ export default {
       const control = button(label, () => {
         if (busy) return;
         speaker.clear();
+        control.closest(".lc-step").append(working); // what it comes to is told where it was begun
         begin();
       }, { class: "lc-button lc-primary" });
       actions.push(control);
@@ -94,6 +95,7 @@ export default {
     const bar = h("progress", { class: "lc-progress", "aria-label": "Progress of the step", hidden: true });
     const words = h("div", { role: "status", "aria-live": "polite", class: "lc-job" });
     const result = h("div", { class: "lc-result" });
+    const working = h("div", {}, h("div", { class: "lc-bar" }, bar, words), result);
 
     function step(number, title, ...parts) {
       return h("section", { class: "lc-step" },
@@ -105,7 +107,7 @@ export default {
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), look),
       h("div", { role: "status", class: "lc-live" }, counts), next, speaker.box, odd,
       line(find, count), grid.element,
-      h("div", { class: "lc-bar" }, bar, words), result,
+      working,
       step("1", "Hand over to the CA", fields(out.field, issuer.field), line(pack)),
       step("2", "Take the CA's answer", fields(labelled("Returned files, folders or zip archives",
         paths, "one a line; as the CA sent them")), line(receive)),
@@ -168,7 +170,6 @@ export default {
         hide.focus();
       },
       refused: (message) => speaker.refuse(message.lines),
-      done: () => speaker.clear(),
     };
     const listen = (message, buffers) => answers[message.type]?.(message, buffers);
     model.on("msg:custom", listen);

@@ -116,25 +116,21 @@ class StatusView(Panel):
             raise LyncnbError("the package has no name", hint="write one that ends in .zip")
         wave = [str(request) for request in message["requests"]] or None
         self.work.hand_over(out, issuer=message["issuer"].strip(), requests=wave)
-        self.send({"type": "done"})
 
     def _receive_files(self, message: dict) -> None:
         paths = [line.strip() for line in message["paths"].splitlines() if line.strip()]
         own = [str(self.work.folder / "returned")]
         # The folder's own place is the default of receive, which need not exist yet.
         self.work.receive(*map(Path, [] if paths == own else paths))
-        self.send({"type": "done"})
 
     def _package(self, message: dict) -> None:
         secret = Secret(str(message.pop("passphrase", "")))
         self.work.package(secret, target_os=str(message["target_os"]))
-        self.send({"type": "done"})
 
     def _password(self, message: dict) -> None:
         secret = Secret(str(message.pop("passphrase", "")))
         shown: list[str] = []
         file = self.work.password(str(message["id"]), secret, show=shown.append)
-        self.send({"type": "done"})
         self.send({"type": "password", "file": file, "text": shown.pop()})
 
     def _steps(self, message: dict) -> None:
@@ -146,7 +142,6 @@ class StatusView(Panel):
                 f'"{text}" is no date and time', hint="write it as 2026-12-01T08:00"
             ) from None
         self.work.write_steps(effective=effective)
-        self.send({"type": "done"})
 
 
 def _texts(status: FolderStatus) -> dict[str, list[str]]:

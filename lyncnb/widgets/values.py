@@ -59,7 +59,9 @@ def _key(value: object) -> object:
     try:
         return KeyParameters(algorithm=found[1].upper(), bits=int(found[2]))
     except ValueError as error:
-        raise OptionsError(f'option key is "{value}": {error}') from None
+        raise OptionsError(
+            f'option key is "{value}": {error}', hint="write it as RSA 3072 or ECDSA 256"
+        ) from None
 
 
 def _date(name: str, value: object) -> object:
