@@ -6,6 +6,7 @@ so that after an edit only the pools concerned are derived again.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from itertools import chain
 from operator import attrgetter
@@ -46,7 +47,7 @@ def plan_certificates(
     PlanError
         If the product does not know a role; all of them at once.
     OptionsError
-        If an option names a usage or role that the product does not have.
+        If an option names a usage, a role or a finding that the product does not have.
 
     Notes
     -----
@@ -175,6 +176,14 @@ def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
 
 
 def _check_options(rules: Rules, options: PlanOptions) -> None:
+    for code in options.accepted:
+        if code not in rules.checks:
+            # A misspelt code accepts nothing, and the planner looks for the reason elsewhere.
+            near = difflib.get_close_matches(code, rules.checks, n=3, cutoff=0.4)
+            raise OptionsError(
+                f'option accepted names "{code}", and {rules.title} has no finding of that code',
+                hint=f"did you mean {', '.join(near)}?" if near else "take a code that check shows",
+            )
     known = rules.usages | set(rules.roles)
     for setting, more in (("issuer", {""}), ("ca", {"", "internal", "public"})):
         for key in getattr(options, setting):

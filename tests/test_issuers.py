@@ -93,3 +93,11 @@ def test_an_option_for_nothing(setting):
     with pytest.raises(OptionsError, match=message) as caught:
         plan(front_end(), options=options)
     assert "WebServicesExternal" in caught.value.hint
+
+
+def test_a_finding_that_does_not_exist_cannot_be_accepted():
+    """A misspelt code would accept nothing without a word."""
+    options = PlanOptions(accepted={"underscore-in-names": "a lab"})
+    with pytest.raises(OptionsError, match='accepted names "underscore-in-names"') as caught:
+        plan(front_end(), options=options)
+    assert "underscore-in-name" in caught.value.hint
