@@ -60,9 +60,11 @@ def read_checks(entries: Iterable[Mapping[str, object]]) -> Mapping[str, CheckRu
         except TypeError as error:
             raise RulesError(f"{where}: {error}", hint="see the other checks") from None
         if rule.severity not in ("error", "warning", "notice"):
-            raise RulesError(f"{where}: {rule.severity!r} is no severity")
+            raise RulesError(
+                f"{where}: {rule.severity!r} is no severity", hint="error, warning or notice"
+            )
         if rule.code in checks:
-            raise RulesError(f"{where}: {rule.code!r} stands twice")
+            raise RulesError(f"{where}: {rule.code!r} stands twice", hint="keep one of them")
         checks[rule.code] = rule
     return checks
 

@@ -112,7 +112,10 @@ def build_request(
     """
     content = certificate if isinstance(certificate, RequestContent) else content_of(certificate)
     if (found := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
-        raise PlanError(f"the key is {found[0]} {found[1]}, the plan says {content.key}")
+        raise PlanError(
+            f"the key is {found[0]} {found[1]}, the plan says {content.key}",
+            hint="make a key as the plan says",
+        )
     if content.hash not in _HASHES:
         raise PlanError(
             f"a request cannot be signed with {content.hash}", hint=f"take {', '.join(_HASHES)}"
@@ -142,7 +145,10 @@ def _checked(
     """Look at the finished bytes before anybody gets them."""
     if request.content != content:
         what = "; ".join(content_differences(content, request.content))
-        raise PlanError(f"the finished request is not what was planned: {what}")
+        raise PlanError(
+            f"the finished request is not what was planned: {what}",
+            hint="a fault of lyncnb; please report it",
+        )
     if not keys.public_matches(key, request.public_key) or not request.signature_verifies():
         raise PlanError("the request does not belong to its key", hint="test this machine's memory")
     return request

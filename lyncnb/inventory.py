@@ -93,18 +93,24 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher) -> Found:
     there = {kind: path for kind, path in paths.items() if survey.has(path)}
     for path in there.values():
         if wrong := file_problems(survey, path):
-            raise BundleError(str(wrong[0]))
+            raise BundleError(f"{wrong[0].where} {wrong[0].message}", hint=wrong[0].hint)
     request, public, digest = None, "", ""
     if "csr" in there:
         request = csr.parse_request(files.read(survey.folder / paths["csr"]), name=paths["csr"])
         if request.signature_verifies() is False:
-            raise BundleError(f"{paths['csr']}: its signature is wrong")
+            raise BundleError(
+                f"{paths['csr']}: its signature is wrong",
+                hint="restore it from a backup, or move it and its key out of the folder",
+            )
     if "key" in there:
         data = files.read(survey.folder / paths["key"])
         public = keys.spki_sha256(cipher.decrypt(data, name=paths["key"]))
         digest = key_sha256(data)
         if request is not None and request.spki_sha256 != public:
-            raise BundleError(f"{paths['key']} is not the key of {paths['csr']}")
+            raise BundleError(
+                f"{paths['key']} is not the key of {paths['csr']}",
+                hint="restore the pair from a backup, or move both out of the folder",
+            )
     return Found(
         stem=stem,
         content=request.content if request else None,

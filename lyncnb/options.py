@@ -183,7 +183,9 @@ def _key(values: dict[str, Any]) -> KeyParameters:
             algorithm=algorithm, bits=values.get("bits", 256 if algorithm == "ECDSA" else 2048)
         )
     except (ValueError, TypeError) as error:
-        raise OptionsError(f"option key: {error}") from None
+        raise OptionsError(
+            f"option key: {error}", hint="RSA has 2048, 3072 or 4096 bits, ECDSA 256, 384 or 521"
+        ) from None
 
 
 def _refuse(name: str, value: object, allowed: str) -> NoReturn:
@@ -205,7 +207,10 @@ def _subject_field(name: str, value: object) -> None:
     try:
         DistinguishedName(common_name="", **{name: value})
     except ValueError as error:
-        raise OptionsError(f"option {name}: {error}") from None
+        raise OptionsError(
+            f"option {name}: {error}",
+            hint="write it as it is to stand in every subject, or leave it out",
+        ) from None
 
 
 def _domains(values: object) -> tuple[DnsName, ...]:

@@ -85,7 +85,9 @@ def read(source: str | Path | bytes) -> dict[str, Any]:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         document = tomllib.loads(data.decode("utf-8-sig"))
     except OSError as error:
-        raise OptionsError(f"{source} cannot be read: {error.strerror}") from None
+        raise OptionsError(
+            f"{source} cannot be read: {error.strerror}", hint="look at the path and its rights"
+        ) from None
     except UnicodeDecodeError:
         raise OptionsError("this is not UTF-8 text", hint="save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:

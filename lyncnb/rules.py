@@ -114,7 +114,9 @@ def parse_rules(text: str, *, source: str) -> Rules:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RulesError(f"{source} is not TOML: {error}") from error
+        raise RulesError(
+            f"{source} is not TOML: {error}", hint="texts stand in quotes, tables in brackets"
+        ) from error
     reader = _Reader(document, source)
     rules = reader.rules()
     if reader.problems:

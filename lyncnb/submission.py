@@ -80,7 +80,10 @@ def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> b
     ]
     for stem in stems:
         if not _STEM.fullmatch(stem):
-            raise OptionsError(f"{shown(stem)} is no name of a request file")
+            raise OptionsError(
+                f"{shown(stem)} is no name of a request file",
+                hint="take the files of a request folder",
+            )
         lines.append(
             f'if not exist "answers\\{stem}.cer" certreq -submit{ca} '
             f'-attrib "CertificateTemplate:{template}" '

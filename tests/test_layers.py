@@ -314,6 +314,22 @@ def test_errors_stand_in_one_file(module):
 
 
 @pytest.mark.parametrize("module", MODULES)
+def test_every_error_has_a_hint(module):
+    """Whoever raises an error of errors.py says what to do, or lists problems that each do."""
+    import lyncnb.errors
+
+    bare = [
+        node.lineno
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and getattr(node.exc.func, "id", "") in vars(lyncnb.errors)
+        and not {"hint", "problems", None} & {keyword.arg for keyword in node.exc.keywords}
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_no_role_is_named_in_python(module):
     """What a product asks of a role stands in its TOML file, never in code."""
     product = tomllib.loads((PACKAGE / "products" / "lync2013.toml").read_text("utf-8"))
