@@ -18,7 +18,16 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM, LabBrowser, LabServer
-from test_browser import CSV, EDITOR, REQUESTS, chromium, open_panel, write_notebook  # noqa: F401
+from packages_kit import PASSPHRASE, SINGLE, issue_all
+from test_browser import (
+    CSV,
+    EDITOR,
+    REQUESTS,
+    STATUS,
+    chromium,  # noqa: F401
+    open_panel,
+    write_notebook,
+)
 
 in_browser = [
     pytest.mark.browser,
@@ -134,6 +143,33 @@ def test_a_browser_session_leaves_no_passphrase(
         assert sqlite3.connect(history).execute("select count(*) from history").fetchone()[0] >= 2
         assert server.log_path.stat().st_size > 10_000
         assert leaks(needles, tmp_path, server.home) == []
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
+def test_a_password_that_is_shown_stays_on_the_screen(tmp_path, chromium):  # noqa: F811
+    """The status panel shows one package's password; state saving on, no hook: nothing leaks."""
+    issue_all(SINGLE, tmp_path)
+    arguments = ("--debug", "--Session.debug=True", NO_HOOK)
+    with (
+        LabServer(tmp_path, save_widget_state=True, arguments=arguments) as server,
+        LabBrowser(server, browser=chromium, seconds=60) as lab,
+    ):
+        open_panel(lab, tmp_path, STATUS.format(folder="requests"))
+        lab.field("Passphrase of the folder").fill(PASSPHRASE)
+        lab.save()
+        lab.button("Make the packages").click()
+        lab.wait_text("2 packaged")
+        lab.page.locator(".lyncnb summary", has_text="Password of one package").click()
+        lab.field("The folder's passphrase").fill(PASSPHRASE)
+        lab.button("Show its password").click()
+        lab.page.locator(".lc-password").wait_for(state="visible")
+        password = lab.page.locator(".lc-password").inner_text()
+        path = lab.save()
+        assert json.loads(path.read_text())["metadata"]["widgets"]
+        lab.shut_kernel_down()
+        server.stop()
+        assert leaks([PASSPHRASE, password], tmp_path, server.home) == []
 
 
 CELLS = (

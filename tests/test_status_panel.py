@@ -67,13 +67,17 @@ def test_packages_passwords_and_steps(talk, folder):
     request = told["status"]["packaged"][0]
     assert len(list((folder / "pfx").glob("*.pfx"))) == 2
 
-    answer = talk.say("password", id=request, passphrase=PASSPHRASE)["password"]
+    ask = {"id": request, "passphrase": PASSPHRASE, "pad": "a5" * 64}
+    answer = talk.say("password", **ask)["password"]
     assert answer["file"].startswith("pfx/")
-    assert len(answer["text"]) >= 22
+    password = bytes(byte ^ 0xA5 for byte in bytes.fromhex(answer["text"])).decode()
+    assert len(password) >= 22
+    assert password.isalnum()
     state = json.dumps(talk.panel.get_state(), default=str)
-    assert answer["text"] not in state + talk.panel.work._repr_html_()
+    assert password not in state + talk.panel.work._repr_html_() + json.dumps(answer)
+    assert "refused" in talk.say("password", **ask | {"pad": "00"})
 
-    refused = talk.say("password", id=request, passphrase="another horse battery")["refused"]
+    refused = talk.say("password", **ask | {"passphrase": "another horse battery"})["refused"]
     assert "passphrase" in " ".join(refused["lines"])
     talk.say("steps", effective="")
     told = finish(talk)

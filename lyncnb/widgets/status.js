@@ -76,8 +76,11 @@ export default {
 
     const which = h("select", { class: "lc-control" });
     const opening = secretField("The folder's passphrase", "", () => reveal.click());
-    const reveal = action("Show its password", () => send({ type: "password", id: which.value,
-      passphrase: opening.take() }));
+    let pad = null;
+    const reveal = action("Show its password", () => {
+      pad = newPad();
+      send({ type: "password", id: which.value, passphrase: opening.take(), pad: hex(pad) });
+    });
     const shown = h("output", { class: "lc-password", hidden: true });
     const hide = button("Hide", forget, { hidden: true });
     let timer = 0;
@@ -162,7 +165,8 @@ export default {
           message.rows.length ? table("What to look at", message.headings, message.rows) : "");
       },
       password(message) {
-        shown.textContent = message.text;
+        shown.textContent = uncovered(message.text, pad);
+        pad = null;
         shown.setAttribute("aria-label", `Password of ${message.file}`);
         shown.hidden = hide.hidden = false;
         clearTimeout(timer);
