@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import tables
+from ..errors import TopologyError
 from ..plan import PlannedCertificate
 from ..summary import count_of
 from .draft import Draft
@@ -162,7 +163,13 @@ class EditorView(Panel):
     # -- wishes
     def _edit(self, message: dict) -> None:
         ids, name, value = message["ids"], str(message["column"]), str(message["value"])
-        self.editor.set_cells(ids, name, value)
+        try:
+            self.editor.set_cells(ids, name, value)
+        except TopologyError as error:
+            if name != "role":
+                raise
+            hint = "to take a server out of a pool, set its pool first, then its role"
+            raise TopologyError(error.message, hint=hint, problems=error.problems) from None
         self.send({"type": "done"})
 
     def _add(self, message: dict) -> None:

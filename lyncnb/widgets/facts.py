@@ -72,7 +72,7 @@ _FINDINGS_COLUMN: Mapping[str, object] = {
     "title": "Findings",
     "scope": "server",
     "shown": True,
-    "least": 130,
+    "least": 176,
     "share": 1,
     "help": "what the checks say of this server",
 }
