@@ -192,6 +192,13 @@ def test_rekey(shell, written, passphrase):
     assert shell(*written).out == "3 requests in requests: 3 kept\n"
 
 
+def test_rekey_of_a_folder_that_is_none(shell):
+    """The folder is looked for before anybody is asked for two passphrases."""
+    ended = shell("rekey", "nowhere", "--json")
+    assert (ended.status, json.loads(ended.out)["error"]["code"]) == (3, "folder")
+    assert ended.err.startswith("lyncnb: nowhere/manifest.json: no such file")
+
+
 def test_purge_lists_first(shell, written):
     """The command purge removes nothing without its token, and nothing that may be with a CA."""
     ended = shell("purge", "requests")

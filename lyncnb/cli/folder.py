@@ -236,13 +236,16 @@ def rekey_command(
 
     Exit status: 0; 3 if the folder or a passphrase needs attention.
     """
+    from ..manifest import read_manifest
     from ..passphrase import ask_passphrase
     from ..rekey import rekey
 
-    if passphrase_file is None:
+    read_manifest(Path(folder))  # nobody is asked for passphrases of a folder that is none
+    is_asked = terminal_width(sys.stdin) is not None
+    if is_asked and passphrase_file is None:
         note("The folder's present passphrase.")
     old = get_passphrase(passphrase_file)
-    if new_passphrase_file is None:
+    if is_asked and new_passphrase_file is None:
         note("Its new passphrase.")
     # Not from the environment: that is where the present one comes from.
     new = ask_passphrase(confirm=True, file=new_passphrase_file, environ=False)
