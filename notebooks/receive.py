@@ -181,4 +181,5 @@ ln.write_renewals(request_folder, "renewals.ics")
 renewals.to_frame()[["Renew from", "Valid until", "Days left", "Servers", "Type"]]
 
 # %% [markdown]
-# Next: packages for the servers and the changed deployment procedure, in the next notebook.
+# Next: `lyncnb pfx` packages the certificates for the servers, and `lyncnb steps` writes the changed
+# deployment procedure.
