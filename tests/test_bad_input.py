@@ -313,6 +313,15 @@ def test_output_over_the_input(shell):
     assert (shell.folder / "n.ipynb").read_text().startswith("{")
 
 
+def test_output_over_a_manifest(shell):
+    """-o onto the manifest of a request folder is refused: it is the memory of its keys."""
+    shell.write("contoso.csv", TABLE)
+    (shell.folder / "requests" / "keys").mkdir(parents=True)
+    ended = shell("plan", "contoso.csv", "-o", "requests/manifest.json")
+    assert (ended.status, ended.out) == (2, "")
+    assert "is the manifest of a request folder" in ended.err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
 def test_request_folder_that_cannot_be_used(shell):
     """A file, a link or a folder open to others in the folder's place is refused with 3."""

@@ -131,7 +131,7 @@ def get_passphrase(passphrase_file: str | None, *, is_new: bool = False) -> Secr
 
 
 def refuse_to_overwrite(output: str, *inputs: str | None) -> None:
-    """Refuse an output that is one of the inputs, which are the planner's own work.
+    """Refuse an output that is one of the inputs, or the manifest of a request folder.
 
     Raises
     ------
@@ -140,6 +140,10 @@ def refuse_to_overwrite(output: str, *inputs: str | None) -> None:
     """
     from ..errors import OptionsError
 
+    if Path(output).name == "manifest.json" and Path(output).with_name("keys").is_dir():
+        raise OptionsError(
+            f"{output} is the manifest of a request folder", hint="name another file with -o"
+        )
     for name in filter(None, inputs):
         if Path(output).exists() and Path(name).exists() and Path(output).samefile(name):
             raise OptionsError(
