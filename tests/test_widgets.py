@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 from panel_kit import INHERITED, Talk
 
@@ -409,6 +411,72 @@ def test_live_findings_equal_a_fresh_check(talk, editor):
         fresh.say("ready")
         expected = [row["_findings"] for row in fresh.rows().values()]
         assert [shown[row_id]["_findings"] for row_id in editor.draft.state.ids] == expected
+
+
+_NAMES = ("a.contoso.com", "b.contoso.com", "pool.contoso.com", "web.contoso.local")
+_EDITS = st.one_of(
+    st.tuples(
+        st.just("edit"),
+        st.lists(st.integers(0, 7), min_size=1, max_size=5),
+        st.sampled_from(
+            [
+                *(("role", role) for role in ("Director", "Mediation", "Edge", "ReverseProxy")),
+                *(("pool_fqdn", name) for name in ("", *_NAMES)),
+                *(("site", site) for site in ("", "Taipei", "Tainan")),
+                *(("web_external_fqdn", name) for name in ("", *_NAMES)),
+                ("sip_domains", "fabrikam.com"),
+                ("meet_urls", "https://meet.fabrikam.com"),
+                ("autologon", "true"),
+                ("issuer", "public"),
+                ("target_os", "2016"),
+                ("rack", "Z"),
+            ]
+        ),
+    ),
+    st.tuples(st.just("add"), st.sampled_from(_NAMES), st.sampled_from(["Mediation", "Edge"])),
+    st.tuples(st.just("remove"), st.lists(st.integers(0, 7), min_size=1, max_size=2)),
+    st.tuples(st.sampled_from(["undo", "redo", "reset"])),
+    st.tuples(st.just("option"), st.sampled_from(["combined", "separate"])),
+)
+
+
+@hypothesis.settings(max_examples=60)
+@hypothesis.given(edits=st.lists(_EDITS, max_size=8))
+def test_whatever_is_edited_the_browser_knows_what_is_so(edits):
+    """After any edits the rows, findings and counts that were told are those of a fresh start."""
+    editor = PlanEditor(ln.read_topology(CSV.encode()), ln.load_rules("lync2013"))
+    talk = Talk(editor.view)
+    state = talk.say("ready")["state"]
+    shown = talk.rows()
+    for kind, *more in edits:
+        if kind == "edit":
+            answers = talk.say(kind, ids=more[0], column=more[1][0], value=more[1][1])
+        elif kind == "add":
+            answers = talk.say(kind, values={"server_fqdn": more[0], "role": more[1]})
+        elif kind == "remove":
+            answers = talk.say(kind, ids=more[0])
+        elif kind == "option":
+            answers = talk.say(kind, name="layout", value=more[0])
+        else:
+            answers = talk.say(kind)
+        state = answers.get("state", state)
+        if any(m["type"] == "rows" and m["all"] for m, _ in talk.heard):
+            shown = {}
+        for row_id, texts in talk.rows().items():
+            shown.setdefault(row_id, {}).update(texts)
+    again = PlanEditor(editor.topology, editor.rules, options=editor.options)
+    fresh = Talk(again.view)
+    expected = fresh.say("ready")["state"]["counts"]
+    assert state["counts"] == expected
+    assert editor.plan == again.plan
+    assert list(editor.findings) == list(again.findings)
+    told = [dict(shown[row_id]) for row_id in editor.draft.state.ids]
+    wanted = list(fresh.rows().values())
+    for row in (*told, *wanted):
+        row.pop("_changed")  # against the loaded file, which differs
+    assert told == wanted
+    changed = [row for row in editor.changes()["Server"] if row != "(options)"]
+    assert state["changes"] == len(changed) + ("(options)" in set(editor.changes()["Server"]))
 
 
 def test_findings_are_accepted_with_a_reason(talk, editor):

@@ -27,8 +27,8 @@ CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 class PlanEditing:
     """A topology and options under change, with the plan that follows them.
 
-    ``on_change`` is called after each change with the servers whose findings may differ (None:
-    all of them) and with what was taken back or made again, if that was it.
+    ``on_change`` is called after each change, with what was taken back or made again, if that was
+    it.
     """
 
     def __init__(self, topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS):
@@ -37,7 +37,7 @@ class PlanEditing:
         self.live = LivePlan(rules)
         self.live.update(topology, options)
         self._saved = self.draft.state
-        self.on_change: Callable[[set[str] | None, str], object] = lambda touched, said: None
+        self.on_change: Callable[[str], object] = lambda said: None
 
     # -- what there is
     @property
@@ -207,7 +207,7 @@ class PlanEditing:
             overwrite=overwrite,
         )
         self._saved = self.draft.state
-        self.on_change(set(), "")
+        self.on_change("")
         return paths
 
     @property
@@ -226,11 +226,11 @@ class PlanEditing:
         before = draft.state, list(draft.past), list(draft.future)
         answer = change()
         try:
-            touched = self.live.update(draft.topology, draft.options)
+            self.live.update(draft.topology, draft.options)
         except LyncnbError:
             draft.state, draft.past, draft.future = before
             raise
-        self.on_change(touched, answer if isinstance(answer, str) else "")
+        self.on_change(answer if isinstance(answer, str) else "")
         return answer
 
     # -- showing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from .. import tables
 from ..errors import TopologyError
@@ -88,8 +88,8 @@ class EditorView(Panel):
         self._send_findings(None)
         self._send_state("")
 
-    def changed(self, touched: set[str] | None, said: str) -> None:
-        """Tell the browser what a change changed; `touched` servers may have other findings."""
+    def changed(self, said: str) -> None:
+        """Tell the browser what a change changed: rows first, then what the checks say."""
         editor, sheet = self.editor, self._sheet
         state = editor.draft.state
         self.update_static()
@@ -97,34 +97,29 @@ class EditorView(Panel):
             return
         if state.ids != sheet.ids or state.topology.columns != sheet.topology.columns:
             sheet.rebuild(state.topology, state.ids)
-            sheet.set_findings(editor.live.words_by_server(), None)
             self.send({"type": "columns", "columns": column_facts(editor.topology, editor.rules)})
             self._send_all()
+            self._send_findings(None)
         else:
-            self._send_changed(state.topology, touched)
+            if state.topology is not sheet.topology:
+                self._send_rows(*sheet.update(state.topology))
+            self._send_findings(editor.live.take_touched())
         self._send_options()
         self._send_state(said)
 
     def _send_all(self) -> None:
         self.send(*encode_rows(self._sheet.ids, self._sheet.columns, whole=True))
 
-    def _send_changed(self, topology: Any, touched: set[str] | None) -> None:
-        sheet = self._sheet
-        if topology is not sheet.topology:
-            places, columns = sheet.update(topology)
-            if columns:
-                ids = [sheet.ids[place] for place in places]
-                self.send(*encode_rows(ids, columns, whole=False))
-        self._send_findings(touched)
+    def _send_rows(self, places: Sequence[int], columns: Mapping[str, list[str]]) -> None:
+        if places and columns:
+            ids = [self._sheet.ids[place] for place in places]
+            self.send(*encode_rows(ids, columns, whole=False))
 
     def _send_findings(self, touched: set[str] | None) -> None:
         sheet = self._sheet
         found = sheet.set_findings(self.editor.live.words_by_server(), touched)
-        if found:
-            texts = sheet.columns[FINDINGS]
-            columns = {FINDINGS: [texts[place] for place in found]}
-            ids = [sheet.ids[place] for place in found]
-            self.send(*encode_rows(ids, columns, whole=False))
+        texts = sheet.columns[FINDINGS]
+        self._send_rows(found, {FINDINGS: [texts[place] for place in found]})
 
     def _send_options(self) -> None:
         editor = self.editor

@@ -33,16 +33,13 @@ class LivePlan:
     def __init__(self, rules: Rules):
         self.rules = rules
         self.plan: CertificatePlan | None = None
+        self._checked: CertificatePlan | None = None  # the plan that what follows is about
         self._examined: dict[int, _Examined] = {}
         self._whole: tuple[Finding, ...] = ()
+        self._touched: set[str] | None = None
 
-    def update(self, topology: Topology, options: PlanOptions) -> set[str] | None:
-        """Plan again.
-
-        Returns
-        -------
-        set of str or None
-            Servers whose words for findings may have changed; None after a change of options.
+    def update(self, topology: Topology, options: PlanOptions) -> None:
+        """Plan again; checks wait until somebody asks, so that rows are seen before.
 
         Raises
         ------
@@ -50,41 +47,45 @@ class LivePlan:
             If no plan can be made; then the one before stays.
         """
         before = self.plan
-        if before is None:
-            # Checks wait until somebody asks, so that a table is seen before they are done.
+        if before is None or before.options != options:
             self.plan = plan_certificates(topology, self.rules, options=options)
-            return None
-        self._check()
-        if before.options != options:
-            plan = plan_certificates(topology, self.rules, options=options)
         else:
-            plan = replan(before, topology)
+            self.plan = replan(before, topology)
+
+    def take_touched(self) -> set[str] | None:
+        """Give the servers whose words may have changed since this was asked; None for any."""
+        self._check()
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def _check(self) -> None:
+        """Check what is new in the plan since it was checked last."""
+        plan, before = self.plan, self._checked
+        if plan is before:
+            return
+        same = before is not None and before.options == plan.options
+        if not same:
+            self._examined = {}
         examined, fresh = self._examine(plan)
         whole = check_deployment(plan)
-        gone = {key: found for key, found in self._examined.items() if key not in examined}
+        gone = [found for key, found in self._examined.items() if key not in examined]
         touched = {
             server
-            for found in (*gone.values(), *fresh)
+            for found in (*gone, *fresh)
             for certificate in found.part
             if certificate.shared_by != "deployment"
             for server in certificate.servers
         }
         touched.update(finding.about for finding in {*self._whole} ^ {*whole})
-        self.plan, self._examined, self._whole = plan, examined, whole
-        return touched if before.options == options else None
-
-    def _check(self) -> None:
-        """Check the first plan, once."""
-        if not self._examined:
-            self._examined, _ = self._examine(self.plan)
-            self._whole = check_deployment(self.plan)
+        self._checked, self._examined, self._whole = plan, examined, whole
+        self._touched = self._touched | touched if same and self._touched is not None else None
 
     def _examine(self, plan: CertificatePlan) -> tuple[dict[int, _Examined], list[_Examined]]:
         kept: dict[int, _Examined] = {}
         new: dict[int, Part] = {}
         for part in plan.by_pool:
             old = self._examined.get(id(part))
-            if old is not None and old.part is part and self.plan.options == plan.options:
+            if old is not None and old.part is part:
                 kept[id(part)] = old
             else:
                 new[id(part)] = part
