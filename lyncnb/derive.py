@@ -131,7 +131,9 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
     """Plan the certificates that the deployment has once, for all servers that need them."""
     found = []
     for rule in context.rules.certificates:
-        pools = [pool for pool in topology.pools if rule.needed_by and pool.role in rule.needed_by]
+        if not rule.needed_by:
+            continue
+        pools = [pool for pool in topology.pools if pool.role in rule.needed_by]
         if pools:
             computers = [computer for pool in pools for computer in pool.computers]
             computers.sort(key=attrgetter("fqdn"))
