@@ -183,6 +183,9 @@ class IssuedCertificates:
         }
 
 
+_Missing = tuple[tuple[str, int], Finding]  # request and generation, and what to say
+
+
 def match_certificates(
     bundle: RequestBundle,
     *paths: str | os.PathLike[str],
@@ -219,9 +222,11 @@ def match_certificates(
     files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)
     known, missing = _known(bundle)
     matched = match_answers(list(_asked(bundle.requests)), files, known=known, today=today)
+    here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
         *matched.findings,
-        *missing,
+        # What was lost and has come again, in this form or another, is written once more.
+        *(found for part, found in missing if part not in here),
         *(found for answer in matched.answers + matched.superseded for found in answer.findings),
     ]
     return IssuedCertificates(
@@ -269,10 +274,10 @@ def _asked(records: Iterable[RequestRecord]) -> Iterator[Asked]:
             )
 
 
-def _known(bundle: RequestBundle) -> tuple[tuple[Certificate, ...], tuple[Finding, ...]]:
-    """Read what was received earlier: certificates on record and their chains."""
+def _known(bundle: RequestBundle) -> tuple[tuple[Certificate, ...], list[_Missing]]:
+    """Read what was received earlier: certificates on record and their chains; say what is gone."""
     found: dict[Certificate, None] = {}
-    missing: list[Finding] = []
+    missing: list[_Missing] = []
     seen: set[bytes] = set()
     for record in bundle.requests:
         for part in (record, *record.archived):
@@ -280,11 +285,12 @@ def _known(bundle: RequestBundle) -> tuple[tuple[Certificate, ...], tuple[Findin
                 data = _read_own(bundle.folder, str(name))
                 if data is None:
                     message = f"{name} is on record and not in the folder"
-                    missing.append(finding("file-unreadable", record.id, message))
+                    told = finding("file-unreadable", record.id, message)
+                    missing.append(((record.id, part.generation), told))
                 elif data not in seen:
                     seen.add(data)  # a thousand certificates have the same chain
                     found.update(dict.fromkeys(decode(data).certificates))
-    return tuple(found), tuple(missing)
+    return tuple(found), missing
 
 
 def _read_own(folder: Path, name: str) -> bytes | None:

@@ -281,8 +281,11 @@ def test_lost_file(folder, tmp_path):
     path.unlink()
     issued = match_certificates(open_requests(folder), today=TODAY)
     assert ("file-unreadable", request_id) in {(f.code, f.about) for f in issued.findings}
-    receive(folder, answer, today=TODAY)
+    again = receive(folder, answer, today=TODAY)
     assert path.read_bytes() == kept
+    assert {f.code for f in again.findings} == {f.code for f in issued.findings} - {
+        "file-unreadable"
+    }
 
 
 def test_public_files(folder, tmp_path):
