@@ -239,18 +239,24 @@ class PlanEditing:
         return self.topology.to_frame()
 
     def _repr_html_(self) -> str:
-        columns = [name for name in SHOWN if name in self.topology.columns]
-        places = [self.topology.columns.index(name) for name in columns]
-        rows = [tuple(row[place] for place in places) for row in self.topology.cells]
+        return self.page(totals(self.plan, self.findings))
+
+    def page(self, summary: str) -> str:
+        """Write a sentence, the servers, and what changed as HTML, 200 rows of each at most."""
+        table, source = self.topology, self.topology.source
+        columns = [name for name in SHOWN if name in table.columns]
+        places = [table.columns.index(name) for name in columns]
+        first = table.cells[: tables.ROWS_SHOWN]
+        rows = [tuple(row[place] for place in places) for row in first]
         parts = [
-            tables.paragraph(totals(self.plan, self.findings)),
-            tables.rows_to_html(
-                columns, rows, caption=f"Servers of {self.topology.source}", limit=tables.ROWS_SHOWN
-            ),
+            tables.paragraph(summary),
+            tables.rows_to_html(columns, rows, caption=f"Servers of {source}"),
         ]
+        if len(first) < len(table.cells):
+            parts.append(tables.paragraph(tables.left_out(len(first), len(table.cells))))
         changed = change_rows(self.draft.loaded, self.draft.state)
         if changed:
-            caption = f"{count_of(len(changed), 'change')} against {self.topology.source}"
+            caption = f"{count_of(len(changed), 'change')} against {source}"
             parts.append(
                 tables.rows_to_html(
                     CHANGE_COLUMNS, changed, caption=caption, limit=tables.ROWS_SHOWN

@@ -53,18 +53,21 @@ export default {
     function showState(message) {
       speaker.clear(); // something was done since
       const { counts: c } = message;
-      counts.replaceChildren(
-        chip(c.certificates, "certificate"), chip(c.public, "public certificate"),
-        chip(c.names, "name"), chip(c.error, "error", "error"), chip(c.warning, "warning", "warning"),
-        ...(c.notice ? [chip(c.notice, "notice", "notice")] : []));
+      const checked = c.error === undefined
+        ? [h("span", { class: "lc-chip" }, "checking …")]
+        : [chip(c.error, "error", "error"), chip(c.warning, "warning", "warning"),
+          ...(c.notice ? [chip(c.notice, "notice", "notice")] : [])];
+      counts.replaceChildren(chip(c.certificates, "certificate"),
+        chip(c.public, "public certificate"), chip(c.names, "name"), ...checked);
       said.textContent = message.said || "";
       saved.textContent = message.saved_words;
       for (const [control, what, word] of [[undo, message.undo, "Undo"], [redo, message.redo, "Redo"]]) {
         control.disabled = !what;
         control.title = what ? `${word}: ${what}` : `Nothing to ${word.toLowerCase()}`;
       }
-      tabs.retitle("findings", `Findings (${c.error + c.warning + c.notice})`);
       tabs.retitle("changes", `Changes (${message.changes})`);
+      if (c.error === undefined) return;
+      tabs.retitle("findings", `Findings (${c.error + c.warning + c.notice})`);
       if (["findings", "changes", "code"].includes(tabs.current)) send({ type: tabs.current });
     }
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from .. import tables
 from ..errors import TopologyError
-from ..plan import PlannedCertificate
 from ..summary import count_of
-from .draft import Draft
-from .editing import CHANGE_COLUMNS, PlanEditing
+from . import answers
+from .editing import PlanEditing
 from .facts import (
     DEPLOYMENT,
     LABELS,
@@ -18,13 +16,12 @@ from .facts import (
     option_groups,
     usage_issuers,
 )
-from .found import finding_groups
 from .panel import Panel, read_scripts
-from .replay import change_rows, option_changes, plain
+from .replay import option_changes, plain
 from .sheet import FINDINGS, Sheet
 from .wire import encode_rows
 
-_ROWS_LISTED = 500
+_CHECKED_AT_ONCE = 1000  # certificates; some 20 ms
 
 
 class EditorView(Panel):
@@ -45,7 +42,7 @@ class EditorView(Panel):
         self.editor = editor
         self._sheet = Sheet(editor.draft.loaded.topology)
         self._is_told = False  # nobody has asked for rows yet
-        answers = {
+        wishes = {
             "ready": self._start,
             "edit": self._edit,
             "add": self._add,
@@ -54,18 +51,29 @@ class EditorView(Panel):
             "undo": lambda _: editor.undo(),
             "redo": lambda _: editor.redo(),
             "reset": lambda _: editor.reset(),
-            "explain": self._explain,
-            "findings": self._findings,
-            "changes": self._changes,
+            "explain": lambda asked: self.send(
+                answers.explain(editor, asked["ids"], total=int(asked["total"]))
+            ),
+            "findings": lambda _: self.send(answers.findings(editor)),
+            "changes": lambda _: self.send(answers.changes(editor)),
             "code": lambda _: self.send({"type": "code", "code": editor.code()}),
             "save": self._save,
         }
-        super().__init__(answers, f"Plan editor of {editor.topology.source}, as it stands:")
+        super().__init__(wishes, f"Plan editor of {editor.topology.source}, as it stands:")
         editor.on_change = self.changed
 
     def static_form(self) -> tuple[str, str, bool]:
         """Give HTML and text for whoever has no kernel; the live panel hides it."""
         return self.editor._repr_html_(), repr(self.editor), False
+
+    def first_form(self) -> tuple[str, str, bool]:
+        """Give the same; without findings while these would keep many rows waiting."""
+        editor = self.editor
+        if editor.live.unchecked() <= _CHECKED_AT_ONCE:
+            return self.static_form()
+        self.update_static()
+        words = count_of(len(editor.plan.certificates), "certificate")
+        return editor.page(f"{words}; findings are on their way."), repr(editor), False
 
     # -- telling
     def _start(self, _: dict) -> None:
@@ -85,8 +93,7 @@ class EditorView(Panel):
             self._sheet.rebuild(state.topology, state.ids)
         self._send_all()
         self._send_options()
-        self._send_findings(None)
-        self._send_state("")
+        self._send_checked(None, "")
 
     def changed(self, said: str) -> None:
         """Tell the browser what a change changed: rows first, then what the checks say."""
@@ -99,13 +106,13 @@ class EditorView(Panel):
             sheet.rebuild(state.topology, state.ids)
             self.send({"type": "columns", "columns": column_facts(editor.topology, editor.rules)})
             self._send_all()
-            self._send_findings(None)
+            self._send_options()
+            self._send_checked(None, said)
         else:
             if state.topology is not sheet.topology:
                 self._send_rows(*sheet.update(state.topology))
-            self._send_findings(editor.live.take_touched())
-        self._send_options()
-        self._send_state(said)
+            self._send_options()
+            self._send_checked(editor.live.take_touched, said)
 
     def _send_all(self) -> None:
         self.send(*encode_rows(self._sheet.ids, self._sheet.columns, whole=True))
@@ -114,6 +121,13 @@ class EditorView(Panel):
         if places and columns:
             ids = [self._sheet.ids[place] for place in places]
             self.send(*encode_rows(ids, columns, whole=False))
+
+    def _send_checked(self, touched: Callable[[], set[str] | None] | None, said: str) -> None:
+        """Tell findings and counts; where that takes a while, first what needs no check."""
+        if self.editor.live.unchecked() > _CHECKED_AT_ONCE:
+            self._send_state(said, self.editor.live.sizes())
+        self._send_findings(touched() if touched else None)
+        self._send_state(said, self.editor.live.counts())
 
     def _send_findings(self, touched: set[str] | None) -> None:
         sheet = self._sheet
@@ -139,14 +153,14 @@ class EditorView(Panel):
             odd[f"column:{name}"] = label
         self.send({"type": "options", "values": values, "odd": odd})
 
-    def _send_state(self, said: str) -> None:
+    def _send_state(self, said: str, counts: Mapping[str, int]) -> None:
         editor, draft = self.editor, self.editor.draft
         changes = self._sheet.changes + len(option_changes(draft.loaded.options, draft.options))
         words = "as loaded" if not changes else count_of(changes, "change")
         self.send(
             {
                 "type": "state",
-                "counts": editor.live.counts(),
+                "counts": counts,
                 "said": said,
                 "undo": draft.state.said if draft.past else "",
                 "redo": draft.future[-1].said if draft.future else "",
@@ -200,94 +214,6 @@ class EditorView(Panel):
         paths = self.editor.save(folder, overwrite=message.get("overwrite") is True)
         self.send({"type": "done"})
         self.send({"type": "saved", "text": f"Saved: {' and '.join(map(str, paths))}"})
-
-    # -- questions
-    def _explain(self, message: dict) -> None:
-        draft: Draft = self.editor.draft
-        places = draft.places(message["ids"])
-        names = draft.server_names()
-        servers = list(dict.fromkeys(str(names[place]) for place in places))
-        total = int(message.get("total", len(servers)))
-        found = self.editor.live.of_servers(servers)
-        title = f"What {servers[0]} gets" if len(servers) == 1 else f"What {total:,} servers get"
-        note = "" if total <= len(places) else f"The first {len(places)} of {total:,} servers."
-        if not servers:
-            title = "Choose a server to see what it gets"
-        elif not found:
-            note = "It needs no certificate." if len(servers) == 1 else "They need no certificate."
-        names = self._names(servers)
-        self.send(
-            {
-                "type": "explain",
-                "title": title,
-                "note": note,
-                "certificates": [self._certificate(one, names.get(one.id, [])) for one in found],
-                "findings": self._findings_of(servers, found),
-            }
-        )
-
-    def _names(self, servers: list[str]) -> dict[str, list[dict[str, str]]]:
-        """Explain the names of these servers' certificates, by certificate."""
-        names: dict[str, list[dict[str, str]]] = {}
-        for server in servers:
-            explained: dict[str, list[dict[str, str]]] = {}
-            for item in self.editor.plan.explain(server).names:
-                entry = {"name": item.name, "place": item.place, "why": item.why}
-                explained.setdefault(item.certificate, []).append({**entry, "source": item.source})
-            names |= explained
-        return names
-
-    def _certificate(
-        self, certificate: PlannedCertificate, names: list[dict[str, str]]
-    ) -> dict[str, object]:
-        shared = {"pool": "one for the whole pool", "deployment": "one for the deployment"}
-        owner = certificate.pool or "the deployment"
-        if certificate.shared_by == "server":
-            owner = certificate.servers[0]
-        ca = f" ({certificate.ca})" if certificate.ca else ""
-        return {
-            "id": certificate.id,
-            "title": ", ".join(certificate.usages) or certificate.role,
-            "owner": owner,
-            "subject": certificate.subject.to_rfc4514(),
-            "key": f"{certificate.key}, {certificate.hash}",
-            "issuer": f"{certificate.issuer}{ca}",
-            "shared": shared.get(certificate.shared_by, ""),
-            "names": names,
-        }
-
-    def _findings_of(
-        self, servers: list[str], certificates: list[PlannedCertificate]
-    ) -> list[dict[str, str]]:
-        about = {c.id for c in certificates if c.shared_by != "deployment"} | {*servers}
-        return [
-            {"severity": f.severity, "message": f.message, "hint": f.hint}
-            for f in self.editor.findings
-            if f.about in about
-        ]
-
-    def _findings(self, _: dict) -> None:
-        editor = self.editor
-        servers = {c.id: c.servers[0] for c in editor.plan.certificates if c.servers}
-        servers.update((name, name) for name in map(str, editor.draft.server_names()))
-        groups = finding_groups(
-            editor.findings, editor.rules, accepted=editor.options.accepted, servers=servers
-        )
-        self.send({"type": "findings", "groups": groups})
-
-    def _changes(self, _: dict) -> None:
-        draft = self.editor.draft
-        rows = change_rows(draft.loaded, draft.state)
-        shown = [list(map(tables.cell_text, row)) for row in rows[:_ROWS_LISTED]]
-        self.send(
-            {
-                "type": "changes",
-                "title": f"Changed against {self.editor.topology.source}",
-                "headings": list(CHANGE_COLUMNS),
-                "rows": shown,
-                "note": "" if len(rows) <= _ROWS_LISTED else tables.left_out(len(shown), len(rows)),
-            }
-        )
 
 
 _LISTS = {name for name, kind in DEPLOYMENT.items() if kind == "list"}

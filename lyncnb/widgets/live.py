@@ -19,11 +19,9 @@ Part = tuple[PlannedCertificate, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """A pool's certificates, counted and checked."""
+    """A pool's certificates and what the checks say of each of them."""
 
     part: Part
-    names: int
-    public: int
     findings: tuple[Finding, ...]
 
 
@@ -51,6 +49,12 @@ class LivePlan:
             self.plan = plan_certificates(topology, self.rules, options=options)
         else:
             self.plan = replan(before, topology)
+
+    def unchecked(self) -> int:
+        """Count the certificates that are to be checked before findings can be told."""
+        if self.plan is self._checked:
+            return 0
+        return sum(len(part) for part in self.plan.by_pool if id(part) not in self._examined)
 
     def take_touched(self) -> set[str] | None:
         """Give the servers whose words may have changed since this was asked; None for any."""
@@ -95,14 +99,7 @@ class LivePlan:
         fresh = []
         for part in new.values():
             findings = [f for c in part for f in found.get(c.id, ())] if found else []
-            fresh.append(
-                _Examined(
-                    part,
-                    sum(len(certificate.subject_alt_name) for certificate in part),
-                    sum(certificate.issuer == "public" for certificate in part),
-                    tuple(findings),
-                )
-            )
+            fresh.append(_Examined(part, tuple(findings)))
         kept.update((id(examined.part), examined) for examined in fresh)
         return kept, fresh
 
@@ -113,19 +110,22 @@ class LivePlan:
         found = (finding for part in self._examined.values() for finding in part.findings)
         return sort_findings((*found, *self._whole))
 
-    def counts(self) -> dict[str, int]:
-        """Count certificates, those of public CAs, names, and findings by severity."""
-        self._check()
-        parts = [self._examined[id(part)] for part in self.plan.by_pool]
-        totals = Counter(dict.fromkeys(_SEVERITIES, 0))
-        found = {finding for part in parts for finding in part.findings} | {*self._whole}
-        totals.update(finding.severity for finding in found)
+    def sizes(self) -> dict[str, int]:
+        """Count certificates, those of public CAs, and names; this needs no check."""
+        plan = self.plan.certificates
         return {
-            "certificates": len(self.plan.certificates),
-            "public": sum(part.public for part in parts),
-            "names": sum(part.names for part in parts),
-            **totals,
+            "certificates": len(plan),
+            "public": sum(certificate.issuer == "public" for certificate in plan),
+            "names": sum(len(certificate.subject_alt_name) for certificate in plan),
         }
+
+    def counts(self) -> dict[str, int]:
+        """Count the same, and findings by severity."""
+        self._check()
+        found = {finding for part in self._examined.values() for finding in part.findings}
+        totals = Counter(dict.fromkeys(_SEVERITIES, 0))
+        totals.update(finding.severity for finding in found | {*self._whole})
+        return {**self.sizes(), **totals}
 
     def words_by_server(self) -> Mapping[str, str]:
         """Say how many findings each server has, e.g. ``1 error, 2 warnings``.

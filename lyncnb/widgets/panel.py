@@ -59,7 +59,11 @@ class Panel(anywidget.AnyWidget):
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
         words = {"text/plain": self._text, "text/html": tables.paragraph(self._text)}
         display({**bundle, **words}, metadata=metadata, raw=True)
-        self._static.show(self.static_form)
+        self._static.show(self.first_form)
+
+    def first_form(self) -> tuple[str, str, bool]:
+        """Give what the static form shows until it is brought up to date for the first time."""
+        return self.static_form()
 
     def whole_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Give the panel and its static form as one MIME bundle."""

@@ -28,6 +28,8 @@ class Sheet:
         self._known = {column.name: column for column in topology_columns()}
         self._baseline: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         self.topology: Topology | None = None
+        self._grouped: Topology | None = None  # what the names below are of
+        self._names: dict[str, list[str]] = {}
         self.ids: tuple[int, ...] = ()
         self.columns: dict[str, list[str]] = {}
         self.changes = 0  # cells changed, rows added, rows removed
@@ -134,7 +136,7 @@ class Sheet:
             return list(range(len(after.cells)))
         known = {id(pool) for pool in before.pools}
         pools = {str(pool.fqdn) for pool in after.pools if id(pool) not in known}
-        of_row = pool_names(after)
+        of_row = self._group_names("pool")
         pools.update(of_row[place] for place in edited)
         return [place for place, name in enumerate(of_row) if name in pools]
 
@@ -151,10 +153,16 @@ class Sheet:
         shown = {}
         for name in column_names(topology) if names is None else names:
             at = _place(topology, name)
-            texts = [""] * len(rows) if at is None else [row[at] for row in rows]
             column = self._known.get(name)
+            if at is None:
+                shown[name] = _defaults(column, roles)
+                continue
+            texts = [row[at] for row in rows]
             shown[name] = texts if column is None else self._lent(column, texts, roles, places)
-        changed = [" ".join(self.changed_columns(place)) for place in places]
+        if topology.cells is self._loaded.cells and topology.columns == self._loaded.columns:
+            changed = [""] * len(places)
+        else:
+            changed = [" ".join(self.changed_columns(place)) for place in places]
         return {**shown, CHANGED: changed}
 
     def _lent(
@@ -162,23 +170,29 @@ class Sheet:
     ) -> list[str]:
         """Fill blanks with what the pool, site or deployment says, or with the default."""
         if "" not in texts:
-            return [str(text) for text in texts]
-        groups, lenders = self._groups(column, places)
+            return texts
+        defaults = _defaults(column, roles)
+        if column.scope == "server":
+            return [text or default for text, default in zip(texts, defaults)]
         heeded = {role: column.heeded_by(role) for role in set(roles)}
-        shown = []
-        for text, role, group in zip(texts, roles, groups):
-            if not text and heeded[role]:
-                text = lenders.get(group) or column.default
-                text = INHERITED + text if text else ""
-            shown.append(str(text))
-        return shown
+        groups, lenders = self._groups(column, places)
+        lent = {group: INHERITED + text for group, text in lenders.items()}
+        return [
+            text or ((lent.get(group) or default) if heeded[role] else "")
+            for text, role, group, default in zip(texts, roles, groups, defaults)
+        ]
+
+    def _group_names(self, scope: str) -> list[str]:
+        if self._grouped is not self.topology:
+            self._grouped, self._names = self.topology, {}
+        if scope not in self._names:
+            self._names[scope] = group_names(self.topology, scope)
+        return self._names[scope]
 
     def _groups(self, column: Column, places: Sequence[int]) -> tuple[list[str], dict[str, str]]:
         """Give each row the group it shares a column with, and each group its text."""
-        if column.scope == "server":
-            return [""] * len(places), {}
         whole = range(len(self.topology.cells)) if column.scope != "pool" else places
-        names = group_names(self.topology, column.scope)
+        names = self._group_names(column.scope)
         at = _place(self.topology, column.name)
         lenders: dict[str, str] = {}
         for place in whole if at is not None else ():
@@ -187,6 +201,13 @@ class Sheet:
         if column.scope == "site" and len(set(lenders.values())) == 1:
             lenders = dict.fromkeys(names, next(iter(lenders.values())))
         return [names[place] for place in places], lenders
+
+
+def _defaults(column: Column, roles: Sequence[str]) -> list[str]:
+    """Give what a blank cell of a column means in rows of these roles."""
+    text = INHERITED + column.default if column.default else ""
+    by_role = {role: text if column.heeded_by(role) else "" for role in set(roles)}
+    return [by_role[role] for role in roles]
 
 
 def _edited(before: Topology, after: Topology) -> tuple[list[int], set[str]]:

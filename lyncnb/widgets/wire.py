@@ -7,7 +7,7 @@ browser spends time on commas. Nothing of this is a trait, so nothing of it is e
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 INHERITED = "\x01"  # stands before a text that a blank cell has from its pool, site or default
 
@@ -40,11 +40,11 @@ def encode_rows(
         distinct = {text: code for code, text in enumerate(dict.fromkeys(texts))}
         width = 1 if len(distinct) <= 256 else 2 if len(distinct) <= 65536 else 4
         buffers.append("\0".join(distinct).encode("utf-8", "replace"))
-        buffers.append(_numbers([distinct[text] for text in texts], width))
+        buffers.append(_numbers(map(distinct.__getitem__, texts), width))
         facts.append({"name": name, "width": width})
     return {"type": "rows", "all": whole, "columns": facts}, buffers
 
 
-def _numbers(values: Sequence[int], width: int) -> bytes:
+def _numbers(values: Iterable[int], width: int) -> bytes:
     code = {array(code).itemsize: code for code in "BHIL"}[width]
     return array(code, values).tobytes()
