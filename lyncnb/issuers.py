@@ -62,3 +62,16 @@ def asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
     keys = (key.lower() for key in (*rule.usages, rule.role))
     special = {by_key[key] for key in keys if key in by_key}
     return special or ({by_key[""]} if "" in by_key else set())
+
+
+def wishes_by_usage(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
+    """Collect what the choices come to for each usage of a certificate, one by one.
+
+    More than one means that the usages would go to different CAs if they were not combined.
+    Nothing if the choices say nothing about this certificate.
+    """
+    if not asked(rule, choices):
+        return set()
+    by_key = {key.lower(): issuer for key, issuer in choices.items()}
+    common = by_key.get(rule.role.lower(), by_key.get("", rule.issuer))
+    return {by_key.get(usage.lower(), common) for usage in rule.usages} or {common}

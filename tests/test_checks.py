@@ -271,6 +271,7 @@ TABLE_CASES = [
      None),
     ("pool-members-differ", "warning", None, [],
      PlanOptions(issuer={"Default": "internal", "WebServicesExternal": "public"})),
+    ("pool-members-differ", "warning", None, [(FE, "issuer", "WebServicesExternal=public")], None),
     ("issuer-usage-unknown", "error", "edge01.contoso.com", [(EDGE, "issuer", "Acess=public")],
      None),
     ("value-not-heeded", "notice", "med01.contoso.com",
@@ -310,7 +311,10 @@ def test_an_issuer_for_a_usage_in_any_letter_case_counts():
     plan = plan_of([(EDGE, "issuer", "accessedgeexternal=internal; INTERNAL=public")])
     issuers = {c.usages: c.issuer for c in plan.certificates if c.role == "Edge"}
     assert [*issuers.values()] == ["internal", "public"]
-    assert {f.code for f in check_plan(plan)} == {"public-certificate-required"}
+    assert {f.code for f in check_plan(plan)} == {
+        "public-certificate-required",
+        "pool-members-differ",  # the certificate is for two usages more
+    }
 
 
 def test_a_collocated_role_heeds_for_its_pool():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..issuers import asked
+from ..issuers import wishes_by_usage
 from ..names import DnsName
 from ..plan import CertificatePlan, PlannedCertificate
 from ..recipes import plan_context
@@ -130,13 +130,13 @@ class PlanView:
             By server; by "the options" if these decide.
         """
         rule = self._rules[certificate.rule]
-        wishes = asked(rule, self.plan.options.issuer)
+        wishes = wishes_by_usage(rule, self.plan.options.issuer)
         if wishes:
             return {"the options": wishes}
         roles = rule.needed_by or (rule.role,)
         cells = ((fqdn, self._issuers.get((role, fqdn))) for fqdn in certificate.servers
                  for role in roles)  # fmt: skip
-        return {fqdn: asked(rule, cell) for fqdn, cell in cells if cell}
+        return {fqdn: wishes_by_usage(rule, cell) for fqdn, cell in cells if cell}
 
     def issuer_keys(self) -> dict[tuple[str, str], list[str]]:
         """Give the usages and roles that the column issuer names.
