@@ -105,12 +105,15 @@ class Recipe:
         names stay, whatever rules they come from. Wildcards go last, because some older clients
         give up at a wildcard that precedes their name.
         """
-        if not self.may_be_wildcard:
+        if not self.may_be_wildcard and not any(name.is_wildcard for name in names):
             return tuple(names.values())
         own = {server, pool.fqdn, pool.web_internal_fqdn, pool.web_external_fqdn}
         kept: list[SanEntry] = []
         stars: dict[DnsName, SanEntry] = {}
         for entry in names.values():
+            if entry.name.is_wildcard:  # the table asked for it
+                merge(stars, entry)
+                continue
             star = _star(entry.name)
             if star and entry.name not in own and self.may_be_wildcard.issuperset(entry.reasons):
                 merge(stars, SanEntry(star, entry.reasons))

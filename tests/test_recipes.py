@@ -134,6 +134,17 @@ def test_simple_urls_of_the_pools_site():
     assert "join.contoso.com" not in names(planned, server="ee01.contoso.com")
 
 
+@pytest.mark.parametrize("wildcard", [False, True])
+def test_a_wildcard_of_the_table_goes_last_and_once(wildcard):
+    """It precedes no name of the same list, and the plan's own wildcard does not repeat it."""
+    cells = {"extra_san": "*.contoso.com;a.b.contoso.com"}
+    planned = plan(front_end(1, **cells), front_end(2), options=PlanOptions(wildcard=wildcard))
+    names = [entry.name for entry in planned.certificates[0].subject_alt_name]
+    assert len(set(names)) == len(names)
+    stars = ["*.contoso.com", "*.fabrikam.com"][: 1 + wildcard]
+    assert names[-1 - len(stars) :] == ["a.b.contoso.com", *stars]
+
+
 def test_wildcards_one_for_each_suffix_and_last():
     """Each parent domain of a replaced name gets its own wildcard, after all other names."""
     planned = plan(front_end(autologon="true", extra_san="more.contoso.com"), options=WILDCARD)
