@@ -274,6 +274,8 @@ TABLE_CASES = [
     ("pool-members-differ", "warning", None, [(FE, "issuer", "WebServicesExternal=public")], None),
     ("issuer-usage-unknown", "error", "edge01.contoso.com", [(EDGE, "issuer", "Acess=public")],
      None),
+    ("sites-differ-in-case", "warning", "med01.contoso.com",
+     [(FE, "site", "TAIPEI"), (FE2, "site", "TAIPEI"), (MED, "site", "Taipei")], None),
     ("value-not-heeded", "notice", "med01.contoso.com",
      [(MED, "web_external_fqdn", "w.contoso.com")], None),
     ("issuer-usage-not-here", "warning", "med01.contoso.com", [(MED, "issuer", "Internal=public")],

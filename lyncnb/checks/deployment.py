@@ -169,6 +169,16 @@ def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
             yield view.place(idle[0]), f"{facts.name} of {whose} counts only for {roles}"
 
 
+def sites_differ_in_case(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find sites whose names only letter case tells apart."""
+    first: dict[str, Pool] = {}
+    for pool in view.plan.topology.pools:
+        known = first.setdefault(pool.site.casefold(), pool)
+        if known.site != pool.site:
+            first[pool.site.casefold()] = pool  # once for each spelling
+            yield view.place(pool), f'"{known.site}" and "{pool.site}" are two sites'
+
+
 def _words(names: list[str]) -> str:
     return ", ".join(names[:3]) + _more(names, 3)
 
@@ -195,5 +205,6 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         issuer_key_unknown,
         issuer_key_not_here,
         value_not_heeded,
+        sites_differ_in_case,
     )
 }
