@@ -19,7 +19,6 @@ from .. import tables
 from ..errors import LyncnbError, Problem
 
 _HERE = Path(__file__).parent
-_PROBLEMS_SHOWN = 6
 _REST = 0.6  # seconds
 
 
@@ -120,18 +119,18 @@ class Panel(anywidget.AnyWidget):
 
 
 def error_lines(error: LyncnbError) -> list[str]:
-    """Write an error as the planner reads it: what, where, and what to do. Plain lines."""
-    problems = error.problems[:_PROBLEMS_SHOWN]
-    lines = [f"Not done: {error.message}"]
-    if len(error.problems) == 1:
+    """Write an error as the planner reads it: what, where, and what to do. Four lines at most."""
+    problems = error.problems
+    if len(problems) == 1:
         lines = [f"Not done: {_sentence(problems[0])}"]
     else:
-        lines += [_sentence(problem) for problem in problems]
-    if len(error.problems) > len(problems):
-        lines.append(f"… and {len(error.problems) - len(problems)} more")
-    hints = [problem.hint for problem in problems] + [error.hint]
+        shown = problems if len(problems) == 2 else problems[:1]
+        lines = [f"Not done: {error.message}", *map(_sentence, shown)]
+        if len(shown) < len(problems):
+            lines.append(f"… and {len(problems) - len(shown):,} more")
+    hints = [error.hint, *(problem.hint for problem in problems)]
     lines += [f"What to do: {hint}" for hint in dict.fromkeys(hints) if hint]
-    return lines
+    return lines[:4]
 
 
 def _sentence(problem: Problem) -> str:
