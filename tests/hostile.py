@@ -145,7 +145,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         ),
         "empty.zip": (archive(), nothing),
         "escape.zip: ../../escaped.cer": (archive(("../../escaped.cer", good)), skipped),
-        "absolute.zip: /tmp/escaped.cer": (archive(("/tmp/escaped.cer", good)), skipped),
+        "absolute.zip: /srv/escaped.cer": (archive(("/srv/escaped.cer", good)), skipped),
         "drive.zip: C:/escaped.cer": (archive(("C:/escaped.cer", good)), skipped),
         "backslash.zip: ..\\..\\escaped.cer": (archive(("..\\..\\escaped.cer", good)), skipped),
         "link.zip: link.cer": (_link_entry("/etc/passwd"), skipped),

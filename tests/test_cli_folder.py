@@ -181,6 +181,23 @@ def test_status_rebuild(shell, written, passphrase):
     assert [change["action"] for change in document["rebuilt"]["changes"]] == ["adopted"] * 3
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("contoso.csv", ""), "FOLDER is blank"),
+        (("contoso.csv", "requests", "--reason", "leaked"), "--reason says why --renew is given"),
+    ],
+)
+def test_what_request_does_not_pass_over(shell, passphrase, arguments, message):
+    """A blank folder is not the present one, and a reason for nothing is told."""
+    shell.write("contoso.csv", TABLE)
+    ended = shell("request", *arguments, "--passphrase-file", passphrase)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(f"lyncnb: request: {message}")
+    assert not list(shell.folder.glob("*/keys"))
+    assert not (shell.folder / "keys").exists()
+
+
 def test_rekey(shell, written, passphrase):
     """The command rekey puts the folder under the new passphrase; the old one then opens nothing."""
     new = shell.write("new.txt", "another horse battery\n")
