@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ import click
 
 from .failures import INTERRUPTED
 from .inputs import get_passphrase, json_option, make_plan, passphrase_option, plan_arguments
+from .interrupts import stop_on_interrupt
 from .output import note, progress_bar, terminal_width, write, write_json, write_table
 
 if TYPE_CHECKING:
@@ -75,6 +74,10 @@ def request_command(
     """
     from ..bundle import write_requests
 
+    if not folder.strip():  # a shell variable that is not set; the present folder is "."
+        raise click.UsageError("FOLDER is blank")
+    if choices["reason"] and not choices["renew"]:
+        raise click.UsageError("--reason says why --renew is given, and it is not")
     plan, findings = make_plan(topology, product, options_file)
     _refuse_unknown_codes(plan, choices["accept"])
     order = {name: choices[name] for name in ("accept", "renew", "reason")}
@@ -86,7 +89,7 @@ def request_command(
     _look_ahead(plan, folder, findings, order)
     secret = get_passphrase(passphrase_file, is_new=not Path(folder, "manifest.json").exists())
     progress, finish = progress_bar("requests")
-    with _stop_on_interrupt() as cancel:
+    with stop_on_interrupt() as cancel:
         try:
             bundle = write_requests(
                 plan, folder, passphrase=secret, findings=findings, workers=choices["workers"],
@@ -122,27 +125,6 @@ def _look_ahead(
         )
         if ahead.notes and ahead.counts().keys() - {"kept"}:
             note(ahead.notes[-1])
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a request to stop, so that what is under way is finished."""
-    cancel = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield cancel
-        return
-
-    def stop(*_: object) -> None:
-        if cancel.is_set():
-            raise KeyboardInterrupt
-        cancel.set()
-        note("stopping when the keys under way are written; Ctrl-C again stops at once")
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield cancel
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
