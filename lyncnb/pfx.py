@@ -10,16 +10,17 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time
+from datetime import date
 from pathlib import Path
 
 from . import files, keys
 from .cipher import FolderCipher
 from .errors import BundleError, LyncnbError, PackageError
 from .issued import IssuedCertificates
-from .issued_certificate import IssuedCertificate, time_text
+from .issued_certificate import IssuedCertificate
 from .lock import lock
 from .manifest import Manifest, read_manifest, save_manifest
+from .order import timestamp
 from .packages import Package, Packages
 from .packaging import Encryption, Task, make_packages, package_rules
 from .passphrase import Secret
@@ -94,7 +95,7 @@ def write_pfx(
     """
     base = issued.bundle.folder
     place = _inside(base, folder)
-    now = time_text(datetime.now(UTC) if today is None else _midnight(today))
+    now = timestamp(today)
     cipher = FolderCipher(passphrase)
     _prove(base, read_manifest(base), cipher)
     store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
@@ -124,10 +125,6 @@ def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
             hint="packages stay beside their keys; copy them to the servers from there",
         )
     return whole.relative_to(root).as_posix()
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _prove(base: Path, manifest: Manifest, cipher: FolderCipher) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from .batch import Batch
@@ -23,6 +23,7 @@ from .issued import FOLDER, IssuedCertificates, match_certificates
 from .issued_certificate import IssuedCertificate, serial_text, time_text
 from .lock import lock
 from .manifest import Manifest, read_manifest, save_manifest
+from .order import timestamp
 from .records import ArchivedGeneration, RequestRecord
 from .returned import MAX_FILE_BYTES, Password
 
@@ -114,7 +115,7 @@ def store_returned(
     folder = bundle.folder
     if not issued.certificates and not issued.superseded:
         return bundle
-    now = time_text(datetime.now(UTC) if today is None else _midnight(today))
+    now = timestamp(today)
     with lock(folder, wait=lock_seconds):
         manifest = read_manifest(folder)
         placements = [
@@ -128,10 +129,6 @@ def store_returned(
         manifest = _store(folder, manifest, wanted, now)
         save_manifest(folder, manifest)
     return replace(bundle, manifest=manifest)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _placement(issued: IssuedCertificate, *, is_current: bool) -> _Placement:

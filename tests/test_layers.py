@@ -148,7 +148,7 @@ CALLS = {
     },
     # the day, each through a today= argument; the lock says since when it is held
     "now": {
-        *("deploy", "folder", "issued", "lock", "order", "pfx", "purge", "receiving"),
+        *("deploy", "folder", "issued", "lock", "order", "purge"),
         "renewals",
     },
     "today": set(),
