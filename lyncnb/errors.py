@@ -141,13 +141,6 @@ class ReturnedFileError(LyncnbError):
     code = "returned-file"
 
 
-class CertificateMismatch(LyncnbError):
-    """A returned certificate differs from what was planned."""
-
-    code = "certificate-mismatch"
-    exit_status = 1
-
-
 class PackageError(LyncnbError):
     """A package for a server cannot be made."""
 

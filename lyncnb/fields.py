@@ -32,8 +32,11 @@ EXTENDED_KEY_USAGES = {
 _KEY_BITS = {"RSA": (2048, 3072, 4096), "ECDSA": (256, 384, 521)}
 
 # Short name (RFC 4514 section 3), upper bound (RFC 5280 appendix A.1), by field.
+#: X.520 ub-common-name, RFC 5280 appendix A.1.
+COMMON_NAME_CHARACTERS = 64
+
 _SUBJECT = {
-    "common_name": ("CN", 64),
+    "common_name": ("CN", COMMON_NAME_CHARACTERS),
     "organizational_unit": ("OU", 64),
     "organization": ("O", 64),
     "locality": ("L", 128),

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ..fields import COMMON_NAME_CHARACTERS
 from ..plan import PlannedCertificate
 from ..rules import CheckRule
 from .view import PlanView
 
 CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[str]]
 
-# X.520 ub-common-name, RFC 5280 appendix A.1.
-COMMON_NAME_CHARACTERS = 64
 # ExtensionRawValue of the AD CS database is Binary 4096.
 AD_CS_EXTENSION_BYTES = 4096
 OAUTH_KEY_BITS = 2048
@@ -45,7 +44,7 @@ def subject_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule)
 def common_name_too_long(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a common name that X.520 does not allow."""
     name = c.subject.common_name
-    if len(name) > COMMON_NAME_CHARACTERS:
+    if c.subject.too_long:
         yield f'"{name}" has {len(name)} characters; {COMMON_NAME_CHARACTERS} are allowed'
 
 
@@ -154,14 +153,14 @@ def internal_name_on_public_certificate(
 def underscore_in_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find an underscore anywhere in a name."""
     for name in view.names(c):
-        if "_" in name:
+        if name.has_underscore:
             yield f'"{name}" has an underscore'
 
 
 def international_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a label in its encoded, internationalized form."""
     for name in view.names(c):
-        if "xn--" in name:
+        if name.is_idn:
             yield f'"{name}" is the encoded form of an internationalized name'
 
 

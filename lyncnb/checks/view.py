@@ -65,10 +65,10 @@ class PlanView:
         )
 
     # -- names
-    def names(self, certificate: PlannedCertificate) -> list[str]:
+    def names(self, certificate: PlannedCertificate) -> list[DnsName]:
         """List subject name and alternative names, each once."""
         names = [entry.name for entry in certificate.subject_alt_name]
-        subject = certificate.subject.common_name
+        subject = DnsName(certificate.subject.common_name)
         return names if not subject or subject in names else [subject, *names]
 
     def uncovered(self, certificate: PlannedCertificate, rules: tuple[str, ...]) -> list[DnsName]:
