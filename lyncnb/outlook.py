@@ -21,7 +21,7 @@ from .order import Order
 from .plan import PlannedCertificate
 from .records import RequestRecord
 from .recovery import Move, prove_passphrase, same_file, settle
-from .survey import Survey, refuse, take_survey
+from .survey import SUMMARY_NAMES, Survey, refuse, take_survey
 
 _LARGEST = 1 << 32  # summary tables grow with the plan
 
@@ -61,7 +61,7 @@ class Outlook:
         return any(
             not (path := self.survey.folder / name).is_file()
             or hashlib.sha256(files.read(path, limit=_LARGEST)).hexdigest() != recorded.get(name)
-            for name in summary.SUMMARY_NAMES
+            for name in SUMMARY_NAMES
         )
 
     @property

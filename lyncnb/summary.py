@@ -29,9 +29,6 @@ from .tables import (
     to_page,
 )
 
-#: The summary files of a request folder, in the order in which they are written.
-SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
-
 #: What ``write_plan_table`` can write.
 PLAN_SUFFIXES = (".csv", ".xlsx", ".html", ".md", ".json")
 
@@ -133,30 +130,6 @@ def summary_frame(
         One row per certificate, 23 columns of text and one count.
     """
     return to_frame(COLUMNS, summary_rows(plan, findings, requests))
-
-
-def summary_files(
-    plan: CertificatePlan,
-    findings: Findings | Sequence[Finding],
-    requests: Iterable[Request] | None = None,
-) -> dict[str, bytes]:
-    """Write the summary in every format of the request folder.
-
-    Parameters
-    ----------
-    plan, findings, requests
-        As for :func:`summary_rows`.
-
-    Returns
-    -------
-    dict of str to bytes
-        By file name, in the order of ``SUMMARY_NAMES``. The same arguments give the same bytes.
-    """
-    known = None if requests is None else tuple(requests)
-    return {
-        name: write_plan_table(plan, findings, "." + name.rpartition(".")[2], requests=known)
-        for name in SUMMARY_NAMES
-    }
 
 
 def write_plan_table(

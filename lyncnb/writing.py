@@ -27,7 +27,7 @@ from .outlook import Outlook, foresee
 from .passphrase import Secret, as_passphrase
 from .recovery import carry_out
 from .store import PairStore
-from .survey import MODES
+from .survey import MODES, SUMMARY_NAMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ def _write_summary(outlook: Outlook, order: Order, manifest: Manifest) -> Manife
     # One table in memory at a time. Interrupted, the hashes on record do not fit, and the next
     # run writes them all again.
     hashes = {"of": outlook.summary_of}
-    for name in summary.SUMMARY_NAMES:
+    for name in SUMMARY_NAMES:
         suffix = "." + name.rpartition(".")[2]
         data = summary.write_plan_table(
             order.plan, order.findings, suffix, requests=manifest.requests

@@ -8,6 +8,7 @@ import json
 import zipfile
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 
 import openpyxl
@@ -21,6 +22,7 @@ from lyncnb.errors import PlanError
 from lyncnb.options import PlanOptions
 from lyncnb.plan import Finding
 from lyncnb.rules import load_rules
+from lyncnb.survey import SUMMARY_NAMES
 from lyncnb.topology import read_topology
 
 TABLE = """\
@@ -149,6 +151,13 @@ def test_files_of_the_folder_win(plan):
     assert (row["CSR file"], row["Key file"]) == ("csr/x.csr", "keys/x.key")
 
 
+def _files(plan, findings):
+    """Write what a request folder gets, by file name."""
+    return {
+        name: summary.write_plan_table(plan, findings, Path(name).suffix) for name in SUMMARY_NAMES
+    }
+
+
 def test_frame(plan, findings):
     """The frame has a row per certificate and the names as one text."""
     frame = summary.summary_frame(plan, findings)
@@ -159,9 +168,9 @@ def test_frame(plan, findings):
 
 def test_files_are_the_four_of_the_folder_and_stay_the_same(plan, findings):
     """The same plan gives the same four files, byte for byte."""
-    files = summary.summary_files(plan, findings)
+    files = _files(plan, findings)
     assert list(files) == ["summary.csv", "summary.xlsx", "summary.html", "summary.md"]
-    assert summary.summary_files(plan, findings) == files
+    assert _files(plan, findings) == files
 
 
 def test_csv_has_every_certificate(plan, findings):
@@ -196,7 +205,7 @@ class _Page(HTMLParser):
 
 def test_hostile_names_stay_text_everywhere(hostile):
     """A site named like a formula, a script and a table cell is shown, never run."""
-    files = summary.summary_files(*hostile)
+    files = _files(*hostile)
     page = _Page()
     page.feed(files["summary.html"].decode())
     assert "script" not in page.tags

@@ -15,7 +15,8 @@ from ..checks import Findings, check_plan
 from ..errors import BundleError, PassphraseError, PlanRejected
 from ..passphrase import Secret, as_passphrase
 from ..plan import CertificatePlan
-from ..summary import SUMMARY_NAMES, totals
+from ..summary import totals
+from ..survey import SUMMARY_NAMES
 from .job import Job, JobState
 
 
