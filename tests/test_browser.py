@@ -41,6 +41,16 @@ plan = ln.plan_certificates(ln.read_topology("{table}"), ln.load_rules("lync2013
 panel = RequestPanel(plan, "{folder}")
 panel"""
 
+# Keys that take their time, so that no machine is done before the page has done what it should:
+# 200 of them take some 15 s (3072 bits) or 45 s (4096) on two cores.
+SLOW_REQUESTS, SLOWEST_REQUESTS = (
+    REQUESTS.replace(
+        'ln.load_rules("lync2013"))',
+        'ln.load_rules("lync2013"),\n'
+        f"    options=ln.PlanOptions(key=ln.KeyParameters(bits={bits})))",
+    )
+    for bits in (3072, 4096)
+)
 STATUS = """from datetime import date
 from lyncnb.widgets import StatusPanel
 status = StatusPanel("{folder}", today=date(2026, 11, 24))
@@ -434,7 +444,7 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
         lab,
         folder,
         EDITOR.format(table="small.csv"),
-        REQUESTS.format(table="middle.csv", folder="cancelled"),
+        SLOW_REQUESTS.format(table="middle.csv", folder="cancelled"),
     )
     lab.page.get_by_text("200 created").wait_for()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
@@ -461,7 +471,7 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
 
 def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
     """The page finds its panel again, still counting, and Cancel still works."""
-    open_panel(lab, folder, REQUESTS.format(table="middle.csv", folder="reloaded"))
+    open_panel(lab, folder, SLOWEST_REQUESTS.format(table="middle.csv", folder="reloaded"))
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.field("The same passphrase again").fill(PASSPHRASE)
     lab.button("Write 200 requests").click()
