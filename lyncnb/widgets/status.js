@@ -49,6 +49,8 @@ export default {
       const control = button(label, () => {
         if (busy) return;
         speaker.clear();
+        words.textContent = ""; // "Finished." of another step must not stand under this one
+        result.replaceChildren();
         control.closest(".lc-step").append(working); // what it comes to is told where it was begun
         begin();
       }, { class: "lc-button lc-primary" });
