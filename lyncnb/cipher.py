@@ -119,6 +119,11 @@ class FolderCipher:
         """Read what :meth:`encrypt_data` wrote; raises as :meth:`decrypt` does."""
         return self._decrypt(pem, name, _DATA_LABEL, _checked)
 
+    def open(self, pem: bytes, *, name: str) -> keys.PrivateKey | bytes:
+        """Read a file of the folder by its name: a key if it ends in ``.key``, else other data."""
+        read = self.decrypt if name.endswith(".key") else self.decrypt_data
+        return read(pem, name=name)
+
     def _decrypt(
         self, pem: bytes, name: str, label: bytes, read: Callable[[bytes], _Content]
     ) -> _Content:

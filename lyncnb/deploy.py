@@ -57,7 +57,7 @@ def deployment_steps(
     by_server: dict[str, list[ServerPackage]] = defaultdict(list)
     missing = []
     for record in manifest.requests:
-        if record.state == "retired":
+        if record.state == "retired" or record.deployed_at:
             continue
         one = issued.by_id.get(record.id)
         why = _not_ready(record, one)

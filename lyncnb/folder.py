@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from .errors import Problem
 from .lock import OWNER_NAME
 from .manifest import NAME, Manifest, read_manifest
 from .records import ArchivedGeneration, RequestRecord
-from .survey import CHANGED, Survey, archive_problems, record_problems, take_survey
+from .survey import CHANGED, MISSING, Survey, archive_problems, record_problems, take_survey
 from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 
 #: Every state that a request can be in, in the order of its life.
@@ -28,7 +28,7 @@ EXPIRING_SHARE = 1 / 3
 
 _COLUMNS = (
     *("Request", "Generation", "State", "Role", "Servers", "Type", "Subject name"),
-    *("Since", "Valid until", "Days left"),
+    *("Since", "Valid until", "Days left", "Deployed"),
 )
 
 
@@ -37,7 +37,8 @@ class RequestStatus:
     """One generation of a request.
 
     ``since`` is when it came into what is on record (UTC, ISO 8601); ``not_after`` is empty and
-    ``days_left`` None without a certificate.
+    ``days_left`` None without a certificate. ``deployed_at`` is when its key and package were
+    removed because its servers have them.
     """
 
     id: str
@@ -50,6 +51,7 @@ class RequestStatus:
     since: str
     not_after: str = ""
     days_left: int | None = None
+    deployed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +84,11 @@ class FolderStatus:
                 *(item.id, item.generation, item.state, item.role, item.servers, item.usages),
                 *(item.subject, item.since, item.not_after),
                 "" if item.days_left is None else item.days_left,
+                item.deployed_at[:10],
             )
 
     def to_frame(self) -> DataFrame:
-        """Return the requests as a DataFrame, one row per generation, ten columns."""
+        """Return the requests as a DataFrame, one row per generation, eleven columns."""
         return to_frame(_COLUMNS, self._rows())
 
     def _repr_html_(self) -> str:
@@ -126,6 +129,7 @@ def _document(item: RequestStatus) -> dict[str, object]:
         "since": item.since,
         "not_after": item.not_after,
         "days_left": item.days_left,
+        "deployed_at": item.deployed_at,
     }
 
 
@@ -170,6 +174,7 @@ def _problems(survey: Survey, manifest: Manifest) -> tuple[Problem, ...]:
     for record in manifest.requests:
         if record.is_written:
             found += record_problems(survey, record)
+            found += _returned_problems(survey, record)
             for old in record.archived:
                 found += archive_problems(survey, old)
     if not manifest.rekeying:
@@ -182,6 +187,13 @@ def _problems(survey: Survey, manifest: Manifest) -> tuple[Problem, ...]:
     )
     kept = (item for item in found if item.message != CHANGED or item.file.endswith(".csr"))
     return (rekeying, *kept)
+
+
+def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Problem]:
+    path = str((record.issued or {}).get("file", ""))
+    if path and not os.path.lexists(survey.folder / path):
+        hint = f"restore it from a backup, or receive it again: lyncnb receive {survey.folder} FILE"
+        yield Problem(message=MISSING, file=path, hint=hint)
 
 
 def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
@@ -197,6 +209,16 @@ def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
             f"an interrupted run left files of {len(unfinished):,} requests; "
             "the next run completes them"
         )
+    gone = [str(r.package["file"]) for r in manifest.requests if r.active_state == "packaged"]
+    gone = [path for path in gone if not os.path.lexists(survey.folder / path)]
+    if gone:
+        yield (
+            f"{len(gone):,} packages are no longer in the folder, e.g. {gone[0]}; lyncnb pfx makes "
+            "them again, lyncnb purge --deployed ID notes that they are on their servers"
+        )
+    deployed = sum(bool(record.deployed_at) for record in manifest.requests)
+    if deployed:
+        yield f"{deployed:,} requests are deployed: their keys and packages were removed from here"
     for path in survey.strangers(manifest):
         yield f"{path} is not lyncnb's; it was left alone"
 
@@ -220,7 +242,8 @@ def _current(record: RequestRecord, today: date) -> RequestStatus:
     state = record.state
     if state in ("issued", "packaged"):
         state = _by_date(record.issued, today) or state
-    return _status(record.id, record, record.plan, state, since, today)
+    status = _status(record.id, record, record.plan, state, since, today)
+    return replace(status, deployed_at=record.deployed_at)
 
 
 def _status(

@@ -19,7 +19,8 @@ _COLUMNS = (
 class Package:
     """One package, or why there is none.
 
-    ``action`` is ``written``, ``kept`` (it was there already) or ``refused``.
+    ``action`` is ``written``, ``kept`` (it was there already), ``deployed`` (its key was removed
+    because its servers have it) or ``refused``.
     """
 
     request_id: str
@@ -46,9 +47,10 @@ class Packages:
         return int(any(package.action == "refused" for package in self.packages))
 
     def counts(self) -> dict[str, int]:
-        """Count the packages by what was done."""
+        """Count the packages by what was done; ``deployed`` only where there are any."""
         actions = [package.action for package in self.packages]
-        return {action: actions.count(action) for action in ("written", "kept", "refused")}
+        shown = ("written", "kept", "refused", *(["deployed"] if "deployed" in actions else []))
+        return {action: actions.count(action) for action in shown}
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
         for p in self.packages:
@@ -76,7 +78,7 @@ class Packages:
         """Write everything as plain lines, for a terminal."""
         lines = [self.summary()]
         for p in self.packages:
-            if p.action == "refused":
+            if not p.file:
                 lines.append(f"not packaged: {p.request_id}: {p.why}")
             else:
                 lines.append(f"{p.action}: {p.file} ({p.encryption}, for {p.target_os}; {p.why})")

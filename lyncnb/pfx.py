@@ -28,7 +28,9 @@ from .passwords import LIST, PasswordList, new_password
 from .pkcs12 import PfxContent
 from .receiving import store_returned
 from .records import RequestRecord
+from .recovery import prove_passphrase
 from .rules import load_rules
+from .survey import take_survey
 
 FOLDER = "pfx"
 # Packages are made, listed and named together; a batch bounds memory and lost work.
@@ -80,7 +82,7 @@ def write_pfx(
     Returns
     -------
     Packages
-        Written, kept (same certificate, same target, already there) and refused.
+        Written, kept (same certificate, same target, already there), deployed and refused.
 
     Raises
     ------
@@ -97,7 +99,8 @@ def write_pfx(
     place = _inside(base, folder)
     now = timestamp(today)
     cipher = FolderCipher(passphrase)
-    _prove(base, read_manifest(base), cipher)
+    # A wrong passphrase changes nothing.
+    prove_passphrase(take_survey(base), read_manifest(base), cipher)
     store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
     with lock(base, wait=lock_seconds):
         manifest = read_manifest(base)
@@ -125,15 +128,6 @@ def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
             hint="packages stay beside their keys; copy them to the servers from there",
         )
     return whole.relative_to(root).as_posix()
-
-
-def _prove(base: Path, manifest: Manifest, cipher: FolderCipher) -> None:
-    """Open one key, so that a wrong passphrase changes nothing."""
-    for record in manifest.requests:
-        if record.is_written:
-            name = record.files["key"]
-            cipher.decrypt(files.read(base / name), name=name)
-            return
 
 
 def _sort_out(
@@ -164,7 +158,9 @@ def _sort_out(
             why=encryption.why,
         )
         objection = _objection(record, one)
-        if objection:
+        if record.deployed_at:
+            settled.append(replace(package, file="", action="deployed", why=_deployed(record)))
+        elif objection:
             settled.append(replace(package, file="", action="refused", why=objection))
         elif _is_there(issued.bundle.folder, record, one, package, encryption, passwords):
             settled.append(replace(package, action="kept"))
@@ -183,6 +179,13 @@ def _objection(record: RequestRecord, one: IssuedCertificate | None) -> str:
     if errors:
         return "; ".join(f"{found.code}: {found.message}" for found in errors)
     return ""
+
+
+def _deployed(record: RequestRecord) -> str:
+    return (
+        f"it is deployed, its key was removed on {record.deployed_at[:10]}; for another package "
+        f"request it anew (--renew), or put {record.files['key']} back and rebuild the manifest"
+    )
 
 
 def _friendly_name(record: RequestRecord, one: IssuedCertificate) -> str:

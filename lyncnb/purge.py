@@ -1,16 +1,16 @@
 """Remove, listed and confirmed first, what no certificate authority or server needs any more.
 
 The only place of the package that removes a key. What a later step may still need is never
-listed: a superseded generation stays until its successor's certificate is there, and what an
-interrupted run left in ``archive/`` stays for good.
+listed: a superseded generation stays until its successor's certificate is there, a key that was
+said to be deployed until its own is, and what an interrupted run left in ``archive/`` stays for
+good.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -20,84 +20,12 @@ from .folder import is_expired
 from .lock import lock
 from .manifest import Manifest, is_inside, read_manifest, save_manifest
 from .order import timestamp
+from .purge_list import PurgeItem, PurgeList
 from .records import ArchivedGeneration, RequestRecord, archived_paths
 from .recovery import Move, carry_out
 from .survey import MODES, Survey, refuse, take_survey
-from .tables import DataFrame, rows_to_html, to_frame
 
-_COLUMNS = ("Request", "Generation", "What", "Why", "Files")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PurgeItem:
-    """One thing to remove: ``what`` is ``key and CSR`` or ``package``."""
-
-    id: str
-    generation: int
-    what: str
-    why: str
-    files: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PurgeList:
-    """What a purge would remove, or did; ``token`` stands for exactly this list.
-
-    ``kept`` counts the superseded generations that stay because nothing has replaced them yet.
-    """
-
-    folder: Path
-    items: tuple[PurgeItem, ...]
-    is_done: bool = False
-    kept: int = 0
-
-    @property
-    def token(self) -> str:
-        """Eight hex digits that confirm this list and no other."""
-        lines = [f"{item.id} {item.generation} {' '.join(item.files)}" for item in self.items]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
-
-    def _rows(self) -> list[tuple[object, ...]]:
-        return [(item.id, item.generation, item.what, item.why, item.files) for item in self.items]
-
-    def to_frame(self) -> DataFrame:
-        """Return the list as a DataFrame, one row per thing to remove, five columns."""
-        return to_frame(_COLUMNS, self._rows())
-
-    def _repr_html_(self) -> str:
-        return rows_to_html(_COLUMNS, self._rows(), caption=self._summary())
-
-    def __repr__(self) -> str:
-        lines = [
-            f"{item.id} generation {item.generation}: {item.what}, {item.why}"
-            for item in self.items
-        ]
-        return "\n".join([self._summary(), *lines])
-
-    def _summary(self) -> str:
-        done = "removed" if self.is_done else f"to remove (confirm with {self.token})"
-        what = f"{len(self.items):,} {done}" if self.items else "nothing to remove"
-        stays = f"; {self.kept:,} superseded stay until the new certificate is there"
-        return f"{self.folder}: {what}{stays if self.kept else ''}"
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb purge --json`` prints."""
-        return {
-            "folder": str(self.folder),
-            "done": self.is_done,
-            "token": self.token,
-            "kept": self.kept,
-            "items": [
-                {
-                    "id": item.id,
-                    "generation": item.generation,
-                    "what": item.what,
-                    "why": item.why,
-                    "files": list(item.files),
-                }
-                for item in self.items
-            ],
-        }
+_DEPLOYED = "deployed: from then on only its servers have it"
 
 
 def purge(
@@ -111,15 +39,16 @@ def purge(
     """List what can be removed; with that list confirmed, remove it.
 
     Listed are: keys and CSRs whose certificate has expired; superseded ones, once the request's
-    present certificate is there; packages of requests named in `deployed`. An expired request that
-    is still planned gets a new key with the next run.
+    present certificate is there; key and package of requests named in `deployed`, whose CSR stays,
+    so that a later run with the same plan requests nothing anew. An expired request that is still
+    planned gets a new key with the next run.
 
     Parameters
     ----------
     folder : path
         A request folder.
     deployed : sequence of str, optional
-        Ids whose packages are installed on their servers.
+        Ids whose certificate and key are installed on all of their servers.
     confirmed : PurgeList or str, optional
         The list that an earlier call returned, or its token. Without it nothing is touched.
     today : date, optional
@@ -161,10 +90,11 @@ def _list(survey: Survey, manifest: Manifest, deployed: Sequence[str], today: da
         raise BundleError(
             f'{survey.folder}: there is no request "{unknown[0]}"', hint="see lyncnb status FOLDER"
         )
+    named = frozenset(deployed)
     items = [
         item
         for record in manifest.requests
-        for item in _of_record(survey, record, frozenset(deployed), today)
+        for item in _of_record(survey, record, record.id in named, today)
     ]
     superseded = sum(
         any(map(survey.has, old.files.values()))
@@ -173,11 +103,16 @@ def _list(survey: Survey, manifest: Manifest, deployed: Sequence[str], today: da
     )
     present = {record.id: record.generation for record in manifest.requests}
     listed = sum(item.generation < present[item.id] for item in items)
-    return PurgeList(folder=survey.folder, items=tuple(items), kept=superseded - listed)
+    return PurgeList(
+        folder=survey.folder,
+        items=tuple(items),
+        kept=superseded - listed,
+        unanswered=sum(manifest.by_id[name].issued is None for name in named),
+    )
 
 
 def _of_record(
-    survey: Survey, record: RequestRecord, deployed: frozenset[str], today: date
+    survey: Survey, record: RequestRecord, is_deployed: bool, today: date
 ) -> Iterator[PurgeItem]:
     for old in record.archived:
         why = _why_superseded(record, old, today)
@@ -186,17 +121,22 @@ def _of_record(
             yield _keys(record.id, old.generation, why, there)
     if record.is_written and is_expired(record.issued, today):
         why = f"expired on {str(record.issued['not_after'])[:10]}"
-        yield _keys(record.id, record.generation, why, tuple(record.files.values()))
-    elif record.package is not None and record.id in deployed:
-        path = str(record.package.get("file", ""))
-        if is_inside(path, "pfx") and (survey.folder / path).is_file():
-            yield PurgeItem(
-                id=record.id,
-                generation=record.generation,
-                what="package",
-                why="deployed",
-                files=(path,),
-            )
+        there = tuple(path for path in record.files.values() if survey.has(path))
+        yield _keys(record.id, record.generation, why, there)
+    elif record.issued is not None and (is_deployed or record.deployed_at):
+        # Also what an interrupted purge announced and left.
+        yield from _of_deployed(survey, record)
+
+
+def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
+    key, package = record.files["key"], str((record.package or {}).get("file", ""))
+    item = PurgeItem(
+        id=record.id, generation=record.generation, what="key", why=_DEPLOYED, files=(key,)
+    )
+    if survey.has(key):
+        yield item
+    if is_inside(package, "pfx") and (survey.folder / package).is_file():
+        yield replace(item, what="package", why="deployed", files=(package,))
 
 
 def _keys(request_id: str, generation: int, why: str, paths: tuple[str, ...]) -> PurgeItem:
@@ -219,7 +159,7 @@ def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> 
         for item in listed.items
         if item.what == "key and CSR" and manifest.by_id[item.id].generation == item.generation
     }
-    manifest, moves = _superseded(manifest, expired, now)
+    manifest, moves = _superseded(survey, manifest, expired, now)
     if moves:
         files.make_folder(folder / "archive", MODES["archive"])
     save_manifest(folder, manifest)
@@ -231,7 +171,9 @@ def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> 
             files.remove(folder / moved.get(path, path))
 
 
-def _superseded(manifest: Manifest, expired: set[str], now: str) -> tuple[Manifest, list[Move]]:
+def _superseded(
+    survey: Survey, manifest: Manifest, expired: set[str], now: str
+) -> tuple[Manifest, list[Move]]:
     records, moves = [], []
     for record in manifest.requests:
         if record.id not in expired:
@@ -249,7 +191,11 @@ def _superseded(manifest: Manifest, expired: set[str], now: str) -> tuple[Manife
             issued=record.issued,
             package=record.package,
         )
-        moves += [Move(source=record.files[kind], target=paths[kind]) for kind in paths]
+        moves += [
+            Move(source=record.files[kind], target=paths[kind])
+            for kind in paths
+            if survey.has(record.files[kind])
+        ]
         records.append(
             replace(
                 record,
@@ -261,6 +207,7 @@ def _superseded(manifest: Manifest, expired: set[str], now: str) -> tuple[Manife
                 written_at="",
                 issued_at="",
                 packaged_at="",
+                deployed_at="",
                 planned_at=now,
                 reasons=("expired, and purged",),
                 issued=None,
@@ -272,16 +219,17 @@ def _superseded(manifest: Manifest, expired: set[str], now: str) -> tuple[Manife
 
 
 def _noted(manifest: Manifest, items: Sequence[PurgeItem], now: str) -> Manifest:
-    events, purged, changed = [], set(), []
+    events, purged, deployed = [], set(), set()
     for item in items:
         about = f"{item.id} generation {item.generation}: {item.what}, {item.why}"
         events.append({"at": now, "event": "purged", "about": about})
-        if item.what == "package":
-            record = manifest.by_id[item.id]
-            changed.append(replace(record, package={**record.package, "removed_at": now}))
-        else:
+        if item.what == "key and CSR":
             purged.add((item.id, item.generation))
-    manifest = manifest.with_records(changed)
+        else:
+            deployed.add(item.id)
+    manifest = manifest.with_records(
+        manifest.by_id[name].with_deployed(at=now) for name in sorted(deployed)
+    )
     records = (
         replace(
             record,

@@ -196,7 +196,9 @@ def _record(
     if found is None or found.content is None:
         return record
     if found.csr_sha256 == old.csr_sha256 and found.spki_sha256 == old.spki_sha256:
-        return replace(record, key_sha256=found.key_sha256)
+        # A key that was removed as deployed, and put back, is the folder's again.
+        record = replace(record, key_sha256=found.key_sha256, deployed_at="")
+        return record if record.state == "retired" else replace(record, state=record.active_state)
     return replace(
         record,
         state="waiting",
@@ -205,6 +207,7 @@ def _record(
         key_sha256=found.key_sha256,
         written_at=now,
         retired_at="",
+        deployed_at="",
         plan=_entry(request_id, found.content),
         issued=None,
         issued_at="",
@@ -225,6 +228,7 @@ def _put_away(record: RequestRecord, found: Found, now: str) -> tuple[RequestRec
         generation=record.generation + 1,
         archived=(*record.archived, superseded),
         state="retired",
+        deployed_at="",
         csr_sha256="",
         spki_sha256="",
         key_sha256="",

@@ -59,7 +59,8 @@ class RequestRecord:
     ``csr`` and ``key``. Hashes are empty until CSR and key are durably written. ``state`` is one
     of ``planned | waiting | issued | packaged | retired``; a retired request left the plan and
     keeps its files. ``reasons`` says why this generation was made, field by field.
-    ``validity_days`` is what was asked for, 0 for nothing.
+    ``validity_days`` is what was asked for, 0 for nothing. ``deployed_at`` is when its key and
+    package were removed, on request, because its servers have them.
     """
 
     id: str
@@ -74,6 +75,7 @@ class RequestRecord:
     issued_at: str = ""
     packaged_at: str = ""
     retired_at: str = ""
+    deployed_at: str = ""
     reasons: tuple[str, ...] = ()
     ca: str = ""
     target_os: str = ""
@@ -90,9 +92,14 @@ class RequestRecord:
         return bool(self.csr_sha256)
 
     @property
+    def has_key(self) -> bool:
+        """Whether its key belongs into the folder: it was written, and not removed on request."""
+        return self.is_written and not self.deployed_at
+
+    @property
     def active_state(self) -> str:
         """The state that the request has while it is in the plan, from what is on record."""
-        if self.package is not None:
+        if self.package is not None and not self.deployed_at:
             return "packaged"
         if self.issued is not None:
             return "issued"
@@ -118,6 +125,14 @@ class RequestRecord:
         # A new certificate makes a package of the old one stale.
         changed = replace(self, issued=dict(issued), issued_at=at, package=None, packaged_at="")
         return changed if self.state == "retired" else replace(changed, state="issued")
+
+    def with_deployed(self, *, at: str) -> RequestRecord:
+        """Return the record without key and package, which its servers have.
+
+        The CSR stays: by it a later run sees that nothing has to be requested anew.
+        """
+        changed = replace(self, deployed_at=at, key_sha256="")
+        return changed if self.state == "retired" else replace(changed, state=changed.active_state)
 
     def with_package(self, package: Mapping[str, object], *, at: str) -> RequestRecord:
         """Return the record with its package (``file``, ``target_os``, ``encryption``, ...)."""

@@ -31,6 +31,8 @@ from .survey import (
 
 # A key of another salt costs a derivation of 0.15 s; one that fails may be damaged, three are not.
 _KEYS_TRIED = 3
+# Bytes of an encrypted file: a list of 100,000 passwords is some 20 MB.
+LARGEST = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +65,22 @@ class _Pair:
 
 
 def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
-    """Prove the passphrase on a key of the folder.
+    """Prove the passphrase on a key of the folder; without any, on its list of passwords.
 
     Returns
     -------
     bool
-        False if the folder holds no key to prove it on.
+        False if the folder holds nothing to prove it on.
 
     Raises
     ------
     PassphraseError, BundleError
-        If no key of up to three opens.
+        If nothing of up to three opens.
     """
     failure: BundleError | None = None
-    for path in islice(_keys_to_try(survey, manifest), _KEYS_TRIED):
+    for path in islice(_files_to_try(survey, manifest), _KEYS_TRIED):
         try:
-            cipher.decrypt(files.read(survey.folder / path), name=path)
+            cipher.open(files.read(survey.folder / path, limit=LARGEST), name=path)
         except BundleError as error:
             # A wrong passphrase says more than a damaged file.
             if failure is None or isinstance(error, PassphraseError):
@@ -90,10 +92,10 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
     return False
 
 
-def _keys_to_try(survey: Survey, manifest: Manifest) -> Iterable[str]:
+def _files_to_try(survey: Survey, manifest: Manifest) -> Iterable[str]:
     for record in manifest.requests:
         path = record.files["key"]
-        if record.is_written and not any(p.file == path for p in record_problems(survey, record)):
+        if record.has_key and not any(p.file == path for p in record_problems(survey, record)):
             yield path
     for record in manifest.requests:
         if not record.is_written and survey.has(record.files["key"]):
@@ -101,6 +103,9 @@ def _keys_to_try(survey: Survey, manifest: Manifest) -> Iterable[str]:
     for name in sorted(survey.archive):
         if name.endswith(".key"):
             yield f"archive/{name}"
+    for path in manifest.encrypted:
+        if os.path.lexists(survey.folder / path):
+            yield path
 
 
 def settle(

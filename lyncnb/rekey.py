@@ -21,12 +21,10 @@ from .lock import lock
 from .manifest import Manifest, read_manifest, save_manifest
 from .order import timestamp
 from .passphrase import Secret, as_passphrase
-from .recovery import prove_passphrase
+from .recovery import LARGEST, prove_passphrase
 from .survey import Survey, file_problems, key_sha256, refuse, take_survey
 
 _THREADS = 16
-# A list of 100,000 passwords is some 20 MB.
-_LARGEST = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,12 +185,12 @@ def _kind_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
 
 def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) -> bool:
     """Whether a file is under the old passphrase (else the new); raises if under neither."""
-    data = files.read(folder / target.path, limit=_LARGEST)
+    data = files.read(folder / target.path, limit=LARGEST)
     try:
-        content, is_old = _open(old, data, target.path), True
+        content, is_old = old.open(data, name=target.path), True
     except PassphraseError as error:
         try:
-            content, is_old = _open(new, data, target.path), False
+            content, is_old = new.open(data, name=target.path), False
         except BundleError:
             raise error from None
     if target.expected and keys.spki_sha256(content) != target.expected:
@@ -201,12 +199,6 @@ def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) 
             hint="restore it from a backup, or renew the request",
         )
     return is_old
-
-
-def _open(cipher: FolderCipher, data: bytes, name: str) -> keys.PrivateKey | bytes:
-    if name.endswith(".key"):
-        return cipher.decrypt(data, name=name)
-    return cipher.decrypt_data(data, name=name)
 
 
 def _swapped(
@@ -223,12 +215,12 @@ def _swapped(
 
 
 def _swap(path: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
-    content = _open(old, files.read(path, limit=_LARGEST), name)
+    content = old.open(files.read(path, limit=LARGEST), name=name)
     is_key = name.endswith(".key")
     data = new.encrypt(content) if is_key else new.encrypt_data(content)
     temp = files.write_temp(path, data, 0o600, sync=True)
     try:
-        again = _open(new, files.read(temp, limit=_LARGEST), name)
+        again = new.open(files.read(temp, limit=LARGEST), name=name)
         same = keys.to_pkcs8(again) == keys.to_pkcs8(content) if is_key else again == content
         if not same:
             raise BundleError(

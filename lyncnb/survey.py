@@ -179,11 +179,14 @@ def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...
     Returns
     -------
     tuple of Problem
-        Empty if CSR and key are those that were written.
+        Empty if CSR and key are those that were written. A key that was removed because its
+        servers have it is not missed.
     """
     hint = _RESTORE.format(id=record.id)
     found = []
     for kind, digest in (("csr", csr_sha256), ("key", key_sha256)):
+        if kind == "key" and not record.has_key:
+            continue
         path = record.files[kind]
         expected = record.csr_sha256 if kind == "csr" else record.key_sha256
         if not survey.has(path):

@@ -43,6 +43,7 @@ from folder_writer import Writers
 from lyncnb import keys
 from lyncnb.errors import BundleError
 from lyncnb.fields import KeyParameters
+from lyncnb.folder import folder_status
 from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.purge import purge
 from lyncnb.rebuild import rebuild_manifest
@@ -453,3 +454,33 @@ def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
             assert "O_EXCL" in line, line
             assert "O_NOFOLLOW" in line, line
             assert "/.tmp-lyncnb-" in line, line
+
+
+def test_each_call_of_a_purge_of_what_is_deployed_fails_in_turn(tmp_path):
+    """Only the deployed key goes, and the next purge finishes what was begun."""
+    original = tmp_path / "original"
+    write(THREE, original)
+    manifest = read_manifest(original)
+    first = manifest.requests[0]
+    issued = {"not_before": "2026-12-01T00:00:00Z", "not_after": "2027-02-28T23:59:59Z"}
+    save_manifest(
+        original, manifest.with_record(first.with_issued(issued, at="2026-12-01T00:00:00Z"))
+    )
+    asked = {"today": date(2026, 12, 5), "deployed": [first.id]}
+    kinds = (*ESSENTIAL, "unlink")
+    with failing(None, error_of("ENOSPC"), kinds) as counted:
+        shutil.copytree(original, tmp_path / "counted")
+        purge(tmp_path / "counted", confirmed=purge(original, **asked).token, **asked)
+    kept = public_keys_of_keys(tmp_path / "counted")
+    assert (len(kept), counted.count > 3) == (2, True)
+    for number in range(counted.count):
+        folder = tmp_path / str(number)
+        shutil.copytree(original, folder)
+        listed = purge(folder, **asked)
+        with failing(number, error_of("ENOSPC"), kinds), suppress(BundleError):
+            purge(folder, confirmed=listed, **asked)
+        assert kept <= public_keys_of_keys(folder)
+        purge(folder, confirmed=purge(folder, **asked), **asked)
+        assert public_keys_of_keys(folder) == kept
+        assert write(THREE, folder).counts() == {"kept": 3}
+        assert folder_status(folder).problems == ()

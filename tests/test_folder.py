@@ -36,6 +36,8 @@ def folder(tmp_path):
     ]
     changed[1] = changed[1].with_package({"file": "pfx/a.pfx"}, at="2026-12-02T08:00:00Z")
     save_manifest(place, manifest.with_records(changed))
+    (place / "pfx").mkdir(mode=0o700)
+    (place / "pfx" / "a.pfx").write_bytes(b"package")
     return place
 
 
@@ -150,6 +152,7 @@ def test_a_status_shows_itself_as_a_table(folder):
         "since": "2026-12-01T08:00:00Z",
         "not_after": "2027-02-28T23:59:59Z",
         "days_left": 85,
+        "deployed_at": "",
     }
 
 

@@ -45,6 +45,7 @@ LAYERS = (
         "notebook_files",
         "passphrase",
         "procedure",
+        "purge_list",
         "submission",
         "workspace",
     },

@@ -10,11 +10,14 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from packages_kit import PASSPHRASE, SINGLE, TODAY, issue_all
 
 from lyncnb.cipher import FolderCipher
+from lyncnb.deploy import deployment_steps
 from lyncnb.errors import BundleError, PackageError, PassphraseError
+from lyncnb.folder import folder_status
 from lyncnb.manifest import read_manifest
 from lyncnb.packaging import package_rules
 from lyncnb.passwords import LIST, PasswordList, new_password
 from lyncnb.pfx import write_pfx
+from lyncnb.purge import purge
 from lyncnb.rekey import rekey
 from lyncnb.rules import load_rules
 
@@ -149,6 +152,40 @@ def test_request_without_certificate_is_refused_and_told(issued):
     assert [one.request_id for one in refused] == [name.stem]
     assert "no certificate came back yet" in refused[0].why
     assert packages.counts()["written"] == 1
+
+
+def test_what_is_deployed_is_neither_packaged_nor_part_of_the_procedure(issued):
+    """After purge: nothing is wrong, nothing is made, and its server's steps name the rest."""
+    done = next(p for p in package(issued).packages if "OAuthTokenIssuer" in p.usages)
+    first = purge(issued.folder, deployed=[done.request_id], today=TODAY)
+    purge(issued.folder, deployed=[done.request_id], today=TODAY, confirmed=first)
+    packages = package(issued)
+    assert packages.exit_status == 0
+    assert packages.counts() == {"written": 0, "kept": 1, "refused": 0, "deployed": 1}
+    one = next(p for p in packages.packages if p.action == "deployed")
+    assert (one.request_id, one.file) == (done.request_id, "")
+    assert "its key was removed on 2026-11-24" in one.why
+    assert f"not packaged: {done.request_id}: it is deployed" in packages.to_text()
+    steps = deployment_steps(issued.matched(), today=TODAY)
+    assert steps.exit_status == 0
+    named = [p.record.id for server in steps.servers for p in server.packages]
+    assert named == [p.request_id for p in packages.packages if p.action == "kept"]
+    assert folder_status(issued.folder, today=TODAY).problems == ()
+
+
+def test_status_tells_what_is_no_longer_there(issued):
+    """A certificate that is gone needs attention; a package that was taken away is a note."""
+    one = package(issued).packages[0]
+    (issued.folder / one.file).unlink()
+    status = folder_status(issued.folder, today=TODAY)
+    assert not status.needs_attention
+    assert any(
+        note.startswith(f"1 packages are no longer in the folder, e.g. {one.file}")
+        for note in status.notes
+    )
+    (issued.folder / "returned" / f"{one.request_id}.cer").unlink()
+    (problem,) = folder_status(issued.folder, today=TODAY).problems
+    assert (problem.file, problem.message) == (f"returned/{one.request_id}.cer", "is missing")
 
 
 def test_exchanged_key_is_refused(issued):

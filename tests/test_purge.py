@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 from folder_kit import (
+    PASSPHRASE,
     numbered,
     plan_of,
     public_keys_of_keys,
@@ -16,10 +17,12 @@ from folder_kit import (
     write,
 )
 
-from lyncnb.errors import BundleError
+from lyncnb.cipher import FolderCipher
+from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.folder import folder_status
 from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.purge import purge
+from lyncnb.rebuild import rebuild_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -50,6 +53,8 @@ def folder(tmp_path):
     write(numbered(5), place)
     write(numbered(5), place, renew=NAMES[:2], reason="x")
     issue(place, NAMES[0], NAMES[2], NAMES[3])
+    (place / "returned").mkdir()
+    (place / "returned" / "a.cer").write_bytes(b"certificate")
     (place / "pfx").mkdir(mode=0o700)
     (place / "pfx" / f"{NAMES[3]}.pfx").write_bytes(b"package")
     manifest = read_manifest(place)
@@ -148,15 +153,105 @@ def test_what_has_expired_is_removed_and_made_anew_if_it_is_planned(folder):
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
 
 
-def test_a_package_goes_once_it_is_deployed(folder):
-    """Only the packages of requests that are named; keys and certificates stay."""
-    first = purge(folder, today=BEFORE, deployed=[NAMES[3], NAMES[2]])
-    assert listed(first)[1:] == [(NAMES[3], 1, "package", "deployed")]
-    purge(folder, today=BEFORE, deployed=[NAMES[3], NAMES[2]], confirmed=first)
+ONLY = "deployed: from then on only its servers have it"
+
+
+def deploy(folder, *names):
+    """Remove key and package of some requests."""
+    return purge(
+        folder,
+        today=BEFORE,
+        deployed=names,
+        confirmed=purge(folder, today=BEFORE, deployed=names),
+    )
+
+
+def test_key_and_package_go_once_they_are_deployed(folder):
+    """Of requests that are named and answered; CSR and certificate stay."""
+    named = [NAMES[3], NAMES[2], NAMES[1]]
+    first = purge(folder, today=BEFORE, deployed=named)
+    assert listed(first)[1:] == [
+        (NAMES[2], 1, "key", ONLY),
+        (NAMES[3], 1, "key", ONLY),
+        (NAMES[3], 1, "package", "deployed"),
+    ]
+    assert "1 of the deployed stay: no certificate came back for them" in repr(first)
+    assert first.to_document()["unanswered"] == 1
+    assert purge(folder, today=BEFORE, deployed=named, confirmed=first).is_done
     assert not (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
-    assert (folder / "keys" / f"{NAMES[3]}.key").exists()
-    package = read_manifest(folder).by_id[NAMES[3]].package
-    assert package["removed_at"] == "2026-12-05T00:00:00Z"
+    there = {path.stem for path in (folder / "keys").iterdir()}
+    assert there == {NAMES[0], NAMES[1], NAMES[4]}
+    assert {path.stem for path in (folder / "csr").iterdir()} == set(NAMES)
+    manifest = read_manifest(folder)
+    assert manifest.by_id[NAMES[3]].deployed_at == "2026-12-05T00:00:00Z"
+    assert [entry["about"] for entry in manifest.log[-2:]] == [
+        f"{NAMES[3]} generation 1: key, {ONLY}",
+        f"{NAMES[3]} generation 1: package, deployed",
+    ]
+    assert listed(purge(folder, today=BEFORE, deployed=named)) == []
+
+
+def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
+    """The CSR stands for the request: no new key, no complaint, no byte changed."""
+    deploy(folder, NAMES[2], NAMES[3])
+    status = folder_status(folder, today=BEFORE)
+    assert status.problems == ()
+    states = {item.id: (item.state, item.deployed_at[:10]) for item in status.requests[:5]}
+    assert states[NAMES[3]] == ("issued", "2026-12-05")
+    assert "2 requests are deployed: their keys and packages were removed from here" in status.notes
+    write(numbered(5), folder)
+    before = snapshot(folder)
+    assert write(numbered(5), folder).counts() == {"kept": 5}
+    assert snapshot(folder) == before
+
+
+def test_what_is_deployed_can_be_renewed_and_expires_as_any_other(folder):
+    """A renewal makes a new key; an expired certificate takes its CSR along."""
+    deploy(folder, NAMES[2], NAMES[3])
+    assert write(numbered(5), folder, renew=NAMES[2:3], reason="lost").counts() == {
+        "kept": 4, "renewed": 1,
+    }  # fmt: skip
+    record = read_manifest(folder).by_id[NAMES[2]]
+    assert (record.generation, record.deployed_at, record.has_key) == (2, "", True)
+    assert folder_status(folder, today=BEFORE).problems == ()
+    first = purge(folder, today=AFTER)
+    assert (NAMES[3], 1, "key and CSR", "expired on 2027-02-28") in listed(first)
+    purge(folder, today=AFTER, confirmed=first)
+    assert folder_status(folder, today=AFTER).problems == ()
+    assert write(numbered(5), folder).counts()["renewed"] == 2
+    assert read_manifest(folder).by_id[NAMES[3]].deployed_at == ""
+
+
+def test_what_an_interrupted_purge_left_is_listed_again(folder):
+    """Announced as deployed and still there: the next purge removes it without being told."""
+    manifest = read_manifest(folder)
+    save_manifest(folder, manifest.with_record(manifest.by_id[NAMES[3]].with_deployed(at="x")))
+    assert [what for _, _, what, _ in listed(purge(folder, today=BEFORE))[1:]] == ["key", "package"]
+
+
+def test_a_key_that_is_put_back_counts_again(folder, tmp_path):
+    """From a backup into keys/, and the manifest rebuilt: as if it had never been removed."""
+    key = folder / "keys" / f"{NAMES[2]}.key"
+    data = key.read_bytes()
+    before = read_manifest(folder).by_id[NAMES[2]]
+    deploy(folder, NAMES[2])
+    key.write_bytes(data)
+    key.chmod(0o600)
+    rebuild_manifest(folder, PASSPHRASE)
+    assert read_manifest(folder).by_id[NAMES[2]] == before
+
+
+def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
+    """All deployed: a mistyped passphrase still does not begin a second kind of keys."""
+    issue(folder, *NAMES)
+    (folder / "pfx" / "passwords.pem").write_bytes(FolderCipher(PASSPHRASE).encrypt_data(b"{}"))
+    manifest = read_manifest(folder)
+    save_manifest(folder, manifest.with_encrypted("pfx/passwords.pem"))
+    deploy(folder, *NAMES)
+    assert list((folder / "keys").iterdir()) == []
+    with pytest.raises(PassphraseError):
+        write(numbered(6), folder, passphrase="another passphrase")
+    assert write(numbered(6), folder).counts() == {"kept": 5, "created": 1}
 
 
 def test_what_changed_since_it_was_listed_is_not_removed(folder):
@@ -176,7 +271,8 @@ def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path)
     record = manifest.by_id[NAMES[3]]
     edited = record.with_package({"file": "pfx/../../precious"}, at="x")
     save_manifest(folder, manifest.with_record(edited))
-    assert len(purge(folder, today=BEFORE, deployed=[NAMES[3]]).items) == 1
+    found = purge(folder, today=BEFORE, deployed=[NAMES[3]])
+    assert "package" not in {item.what for item in found.items}
     assert (tmp_path / "precious").exists()
 
 

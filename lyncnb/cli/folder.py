@@ -247,7 +247,8 @@ def rekey_command(
 @click.argument("folder", metavar="FOLDER")
 @click.option(
     "--deployed", multiple=True, metavar="ID",
-    help="The package of this request is installed on its servers. May be repeated.",
+    help="Key and certificate of this request are on all its servers: its key and package here"
+    " can go. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--confirm", metavar="TOKEN", help="Remove exactly the list that an earlier call showed."
