@@ -129,4 +129,4 @@ def serve(start: Start | None = None) -> None:
 
 def _make_pairs(opening: tuple) -> Callable[[tuple], tuple]:
     encryptor = Encryptor(*opening)
-    return lambda one: tuple(make_pair(*one, encryptor))
+    return lambda one: tuple(make_pair(*one, encryptor.encrypt))

@@ -13,10 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .children import Children
@@ -105,9 +106,8 @@ def run(
     cipher : FolderCipher
         Encrypts the keys; only here and in processes of this machine.
     store : callable
-        Takes each :class:`FinishedPair`; pairs can be in any order. For RSA it is called in the
-        threads that make the keys, several at once, so that their disk writes overlap; otherwise
-        in this thread. What it raises ends the run.
+        Takes each :class:`FinishedPair`, in this thread and in any order. What it raises ends the
+        run.
     workers : int, optional
         Threads or processes, by default as many as cores; with `executor` the number of tasks
         under way, by default 256.
@@ -165,17 +165,18 @@ class _Job:
         for item in items:
             if self._cancel.is_set():
                 return
-            self._make(item)
+            self._store(self._pair(item))
             self._count(item)
 
     def run_threads(self, items: Sequence[Item], width: int) -> None:
         with ThreadPoolExecutor(width, "lyncnb-rsa") as pool:
             # The slow derivation has its own thread to begin with, while others make keys.
             pool.submit(lambda: self._cipher.encryptor)
-            submit = partial(pool.submit, self._make)
-            with closing(_windowed(submit, items, 2 * width, self._cancel)) as finished:
+            # Enough wait that no core is idle while this thread waits for the disk.
+            submit = partial(pool.submit, self._pair)
+            with closing(_windowed(submit, items, 4 * width, self._cancel)) as finished:
                 for item, future in finished:
-                    future.result()
+                    self._store(future.result())
                     self._count(item)
 
     def run_processes(self, items: Sequence[Item], width: int) -> None:
@@ -211,8 +212,8 @@ class _Job:
                 )
                 self._count(item)
 
-    def _make(self, item: Item) -> None:
-        self._store(make_pair(item[0], content_of(item[1]), self._cipher.encryptor))
+    def _pair(self, item: Item) -> FinishedPair:
+        return make_pair(item[0], content_of(item[1]), self._cipher.encrypt)
 
     def _count(self, item: Item) -> None:
         self._done += 1
@@ -242,6 +243,8 @@ def _windowed(
 ) -> Iterator[tuple[Task, Future[Any]]]:
     """Keep `width` tasks under way, no more, and give each back when it is done."""
     pending: dict[Future[Any], Task] = {}
+    # Told by each future itself: to wait for all of them anew costs more than to make a request.
+    done: SimpleQueue[Future[Any]] = SimpleQueue()
     rest = iter(tasks)
     try:
         while True:
@@ -251,11 +254,16 @@ def _windowed(
                         del pending[future]
             else:
                 for task in islice(rest, width - len(pending)):
-                    pending[submit(task)] = task
+                    future = submit(task)
+                    pending[future] = task
+                    future.add_done_callback(done.put)
             if not pending:
                 return
-            done, _ = wait(pending, _LOOK_AT_CANCEL_EVERY, FIRST_COMPLETED)
-            for future in done:
+            try:
+                future = done.get(timeout=_LOOK_AT_CANCEL_EVERY)
+            except Empty:
+                continue
+            if future in pending:  # not one that was cancelled
                 yield pending.pop(future), future
     finally:
         for future in pending:

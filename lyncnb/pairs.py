@@ -7,6 +7,7 @@ run, and everything is checked before it is encrypted: passphrase and derived ke
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from . import keys
@@ -15,6 +16,8 @@ from .csr import CertificationRequest, build_request, parse_request
 from .encryptor import Encryptor
 from .errors import BundleError
 from .sealing import RunKey, seal
+
+Encrypt = Callable[[keys.PrivateKey], bytes]
 
 
 class FinishedPair(NamedTuple):
@@ -30,17 +33,19 @@ class FinishedPair(NamedTuple):
     csr_sha256: str
 
 
-def make_pair(name: str, content: RequestContent, encryptor: Encryptor) -> FinishedPair:
-    """Make a key and the request for it, checked against each other and the plan."""
+def make_pair(name: str, content: RequestContent, encrypt: Encrypt) -> FinishedPair:
+    """Make a key and the request for it, checked against each other and the plan.
+
+    ``encrypt`` writes the key; it is called last, and may take its time at first.
+    """
     key = keys.generate_key(content.key)
-    return _pair(name, key, build_request(content, key), encryptor)
+    return _pair(name, key, build_request(content, key), encrypt)
 
 
 def _pair(
-    name: str, key: keys.PrivateKey, request: CertificationRequest, encryptor: Encryptor
+    name: str, key: keys.PrivateKey, request: CertificationRequest, encrypt: Encrypt
 ) -> FinishedPair:
-    encrypted = encryptor.encrypt(key)
-    return FinishedPair(name, encrypted, request.pem, request.spki_sha256, request.csr_sha256)
+    return FinishedPair(name, encrypt(key), request.pem, request.spki_sha256, request.csr_sha256)
 
 
 def make_sealed(name: str, content: RequestContent, public: bytes) -> tuple[bytes, bytes]:
@@ -91,7 +96,7 @@ def open_sealed(
         raise _wrong(name, "something that is no key") from None
     if not keys.public_matches(key, request.public_key):
         raise _wrong(name, "a key that does not belong to its request")
-    return _pair(name, key, request, encryptor)
+    return _pair(name, key, request, encryptor.encrypt)
 
 
 def _wrong(name: str, what: str) -> BundleError:

@@ -6,21 +6,21 @@ its own, so whatever is sent to a CA has its key here.
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from . import files
 from .batch import Batch
 from .errors import BundleError
 from .pairs import FinishedPair
 from .records import csr_path, key_path
 from .survey import key_sha256
 
-# Pairs that are synced together where making one costs less than syncing it; as many can be lost
-# by an interruption, and are made again in a fraction of a second.
+# Pairs that are synced together: to wait for the disk once for many costs a fraction of waiting for
+# each. An interruption loses the few that came last, and the next run makes them again.
 _BATCH = 500
+_SECONDS = 0.25
 _CSR_MODE = 0o644
 
 
@@ -33,27 +33,26 @@ class Written(NamedTuple):
 
 
 class PairStore:
-    """Writes pairs into a folder whose lock is held; a context manager.
+    """Writes pairs into a folder whose lock is held; a context manager, for one thread.
+
+    A pair that comes more than a quarter of a second after those before it are durable is made
+    durable at once, any other with those that follow it.
 
     Parameters
     ----------
     folder : Path
         With ``csr/`` and ``keys/``.
-    batched : set of str
-        Ids whose pairs come from one thread and are synced together; any other pair is written
-        at once, from any thread.
     known : iterable of str
         Hashes of the public keys that the folder already has.
     """
 
-    def __init__(self, folder: Path, *, batched: frozenset[str], known: Iterable[str]):
+    def __init__(self, folder: Path, *, known: Iterable[str]):
         self.written: dict[str, Written] = {}
         self._folder = folder
-        self._batched = batched
         self._known = set(known)
         self._batch = Batch()
         self._waiting: dict[str, Written] = {}
-        self._lock = threading.Lock()
+        self._due = 0.0
 
     def __enter__(self) -> PairStore:
         return self
@@ -72,28 +71,24 @@ class PairStore:
         BundleError
             If the disk refuses, a name is taken, or a public key comes a second time.
         """
-        with self._lock:
-            if pair.spki_sha256 in self._known:
-                raise BundleError(
-                    f"{pair.id}: a new key is one that the folder already has",
-                    hint="this machine's random numbers repeat (a cloned virtual machine?): "
-                    "use another one",
-                )
-            self._known.add(pair.spki_sha256)
+        if pair.spki_sha256 in self._known:
+            raise BundleError(
+                f"{pair.id}: a new key is one that the folder already has",
+                hint="this machine's random numbers repeat (a cloned virtual machine?): "
+                "use another one",
+            )
+        self._known.add(pair.spki_sha256)
         key, request = self._folder / key_path(pair.id), self._folder / csr_path(pair.id)
-        written = Written(pair.csr_sha256, pair.spki_sha256, key_sha256(pair.key_pem))
-        if pair.id in self._batched:
-            self._batch.add(key, pair.key_pem, stage=0)
-            self._batch.add(request, pair.csr_pem, _CSR_MODE, stage=1)
-            self._waiting[pair.id] = written
-            if len(self._waiting) >= _BATCH:
-                self._commit()
-            return
-        files.write_new(key, pair.key_pem)
-        files.write_new(request, pair.csr_pem, _CSR_MODE)
-        self.written[pair.id] = written
+        self._batch.add(key, pair.key_pem, stage=0)
+        self._batch.add(request, pair.csr_pem, _CSR_MODE, stage=1)
+        self._waiting[pair.id] = Written(
+            pair.csr_sha256, pair.spki_sha256, key_sha256(pair.key_pem)
+        )
+        if len(self._waiting) >= _BATCH or time.monotonic() >= self._due:
+            self._commit()
 
     def _commit(self) -> None:
         self._batch.commit()
         self.written.update(self._waiting)
         self._waiting.clear()
+        self._due = time.monotonic() + _SECONDS

@@ -161,9 +161,8 @@ def _make_pairs(
     items = [(request.id, request.certificate) for request in outlook.to_write]
     if not items:
         return outlook.manifest, False
-    batched = frozenset(name for name, item in items if item.key.algorithm != "RSA")
     known = _public_keys(outlook.manifest)
-    with PairStore(outlook.survey.folder, batched=batched, known=known) as store:
+    with PairStore(outlook.survey.folder, known=known) as store:
         exported = export.run(
             items,
             cipher,

@@ -16,6 +16,7 @@ from lyncnb.content import content_of
 from lyncnb.csr import parse_request
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export import Exported, Progress, estimate, run
+from lyncnb.pairs import make_pair
 
 WORDS = "correct horse battery"
 CIPHER = FolderCipher(WORDS, rounds=1000)
@@ -67,12 +68,22 @@ def processes(monkeypatch):
     monkeypatch.setattr(export, "_CHUNK", 3)
 
 
-def test_rsa_is_made_by_threads(stored):
-    """RSA pairs are stored in the threads that made them, as wide as asked."""
-    work = items(6, "RSA")
+def test_rsa_is_made_by_threads(stored, monkeypatch):
+    """As many threads make RSA pairs as asked; the calling thread stores them."""
+    work, busy, most = items(6, "RSA"), [], []
+
+    def watched(*arguments):
+        busy.append(arguments[0])
+        most.append(len(busy))
+        pair = make_pair(*arguments)
+        busy.remove(arguments[0])
+        return pair
+
+    monkeypatch.setattr(export, "make_pair", watched)
     assert run(work, CIPHER, store=stored, workers=2) == Exported(6, False)
     assert_pairs(stored, work)
-    assert stored.threads == {"lyncnb-rsa_0", "lyncnb-rsa_1"}
+    assert max(most) == 2
+    assert stored.threads == {threading.current_thread().name}
 
 
 def test_ecdsa_is_made_in_a_loop(stored):

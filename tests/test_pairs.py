@@ -26,7 +26,7 @@ def opened(answer: object):
 
 def test_a_pair_belongs_together():
     """The key in the file is the request's, and the request is the planned one."""
-    pair = make_pair("Edge-1", CONTENT, CIPHER.encryptor)
+    pair = make_pair("Edge-1", CONTENT, CIPHER.encrypt)
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.public_matches(key, request.public_key)
     assert request.content == CONTENT

