@@ -96,9 +96,11 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
             if pool.role in publishing:
                 kept.pop(id(pool), None)
     context = plan_context(topology, rules, previous.options)
-    parts = [
-        kept[id(pool)] if id(pool) in kept else plan_pool(pool, context) for pool in topology.pools
-    ]
+    with no_collection():
+        parts = [
+            kept[id(pool)] if id(pool) in kept else plan_pool(pool, context)
+            for pool in topology.pools
+        ]
     same_servers = kept and _needing(added, rules) == _needing(removed, rules)
     return _assembled(topology, context, parts, by_pool[-1] if same_servers else None)
 

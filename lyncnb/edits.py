@@ -63,9 +63,14 @@ def widened(
     return (*columns, *asked), [(*row, *blanks) for row in cells] if asked else list(cells)
 
 
-def changed(columns: Sequence[str], row: Row, texts: Mapping[str, str]) -> Row:
-    """Give a row with new texts in some columns."""
-    return tuple(texts.get(name, text) for name, text in zip(columns, row))
+def change(columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[str, str]]) -> None:
+    """Put new texts into some rows, by index and column name."""
+    place = {name: number for number, name in enumerate(columns)}
+    for index, new in texts.items():
+        row = list(rows[index])
+        for name, text in new.items():
+            row[place[name]] = text
+        rows[index] = tuple(row)
 
 
 def table(columns: tuple[str, ...], rows: Sequence[Row], places: Sequence[int]) -> Table:
@@ -100,10 +105,11 @@ def shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) 
     return replace(read, columns=names, texts={**by_column, **read.texts}, indices=whole)
 
 
-def pool_name(columns: Sequence[str], row: Row) -> str:
-    """Give the pool of a row."""
-    pool = row[columns.index("pool_fqdn")] if "pool_fqdn" in columns else ""
-    return pool or row[columns.index("server_fqdn")]
+def pools_of(columns: Sequence[str], rows: Iterable[Row]) -> list[str]:
+    """Give the pool of each row."""
+    server = columns.index("server_fqdn")
+    pool = columns.index("pool_fqdn") if "pool_fqdn" in columns else server
+    return [row[pool] or row[server] for row in rows]
 
 
 def moved_pool(pool: Pool, moved: Mapping[int, int]) -> Pool:
@@ -170,7 +176,7 @@ def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int])
             scope = _scope_of(columns, rows, place, column) if text else ()
             staying = [other for other in scope if other not in removed]
             if staying and not any(rows[other][at] for other in staying):
-                rows[staying[0]] = changed(columns, rows[staying[0]], {column.name: text})
+                change(columns, rows, {staying[0]: {column.name: text}})
                 heirs.add(staying[0])
     return heirs
 
@@ -180,8 +186,8 @@ def _scope_of(
 ) -> Sequence[int]:
     """List the rows for which a value on one row holds."""
     if column.scope == "pool":
-        own = pool_name(columns, rows[place])
-        return [p for p, row in enumerate(rows) if pool_name(columns, row) == own]
+        pools = pools_of(columns, rows)
+        return [p for p, pool in enumerate(pools) if pool == pools[place]]
     at = columns.index(column.name)
     if column.scope == "site" and len({row[at] for row in rows} - {""}) > 1:
         site = _site(columns, rows[place])

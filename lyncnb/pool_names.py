@@ -92,10 +92,6 @@ class Recipe:
                     merge(found, entry)
         return found
 
-    def reasons(self, pool: Pool, server: DnsName) -> dict[DnsName, tuple[str, ...]]:
-        """Give the same names, each with the ids of its rules."""
-        return {name: entry.reasons for name, entry in self.names(pool, server).items()}
-
     def entries(
         self, names: Mapping[DnsName, SanEntry], pool: Pool, server: DnsName
     ) -> tuple[SanEntry, ...]:

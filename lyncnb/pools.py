@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -55,6 +56,16 @@ class Pool:
 def pool_order(pool: Pool) -> tuple[str, int, str]:
     """Sort key of pools: site, role, name."""
     return pool.site, role_order()[pool.role], pool.fqdn
+
+
+def merged(pools: list[Pool], new: Sequence[Pool]) -> list[Pool]:
+    """Put new pools in their places among those that are in order."""
+    if len(new) > len(pools) // 10:
+        return sorted([*pools, *new], key=pool_order)
+    found = list(pools)
+    for pool in new:
+        bisect.insort(found, pool, key=pool_order)
+    return found
 
 
 def pool_names(cells: Cells) -> list[str]:

@@ -5,7 +5,6 @@ What a column means (scope, kind, default, aliases) is data: ``topology.toml``.
 
 from __future__ import annotations
 
-import bisect
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from .csv_source import read_rows, write_csv
 from .headings import Note
 from .kinds import SimpleUrl
 from .names import DnsName
-from .pools import Computer, Pool, check_servers, derive_pools, pool_names, pool_order
+from .pools import Computer, Pool, check_servers, derive_pools, merged, pool_names
 from .sites import Site, derive_sip_domains, derive_sites
 from .tables import DataFrame, rows_to_html, to_frame
 
@@ -72,8 +71,7 @@ class Topology:
             If a text cannot be what the column holds, or contradicts other rows.
         """
         columns, rows = edits.widened(self.columns, self.cells, changes.values(), self.source)
-        for index, texts in changes.items():
-            rows[index] = edits.changed(columns, rows[index], texts)
+        edits.change(columns, rows, changes)
         touched = {name for texts in changes.values() for name in texts}
         return self._again(columns, rows, gone=set(changes), new=set(changes), touched=touched)
 
@@ -105,7 +103,9 @@ class Topology:
         old_places = [place for place in range(len(rows)) if place not in set(remove)]
         moved = {old: new for new, old in enumerate(old_places)}
         rows = [rows[old] for old in old_places]
-        rows += [edits.changed(columns, ("",) * len(columns), texts) for texts in add]
+        start = len(rows)
+        rows += [("",) * len(columns)] * len(add)
+        edits.change(columns, rows, dict(enumerate(add, start)))
         return self._again(
             columns,
             rows,
@@ -126,13 +126,25 @@ class Topology:
         moved: Mapping[int, int] | None = None,
     ) -> Topology:
         """Derive what changed rows concern; ``gone`` counts old rows, ``new`` those of ``rows``."""
+        with no_collection():
+            return self._derived(columns, rows, gone, new, touched, moved)
+
+    def _derived(
+        self,
+        columns: tuple[str, ...],
+        rows: list[tuple[str, ...]],
+        gone: Set[int],
+        new: Set[int],
+        touched: Set[str],
+        moved: Mapping[int, int] | None,
+    ) -> Topology:
         report = Report(self.source)
         fresh = read_cells(edits.table(columns, rows, sorted(new)), report)
         _require(fresh, report)
         report.raise_if_any()  # what follows needs whole rows
         for index, row in zip(sorted(new), fresh.tuples()):
             rows[index] = row
-        names = {edits.pool_name(self.columns, self.cells[index]) for index in gone}
+        names = {*edits.pools_of(self.columns, (self.cells[index] for index in gone))}
         names.update(pool_names(fresh))
         kept = [pool for pool in self.pools if pool.fqdn not in names]
         before = [pool for pool in self.pools if pool.fqdn in names]
@@ -141,14 +153,16 @@ class Topology:
             before = [edits.moved_pool(pool, moved) for pool in before]
         members = {computer.row for pool in before for computer in pool.computers}
         places = sorted((members | new) - {-1})
-        cells = read_cells(edits.table(columns, rows, places), Report(""), indices=places)
+        if len(places) == len(new):  # no others in these pools: they are read already
+            cells = replace(fresh, indices=places)
+        else:
+            cells = read_cells(edits.table(columns, rows, places), Report(""), indices=places)
         pools = edits.same_objects(derive_pools(cells, report), before)
         if touched & {"server_fqdn", "role", "pool_fqdn"}:
             check_servers(edits.server_rows(cells, kept), report)
         if not rows:
             report.problem("no server is left", "a topology has at least one row")
-        for pool in pools:
-            bisect.insort(kept, pool, key=pool_order)
+        kept = merged(kept, pools)
         sites, domains = self.sites, self.sip_domains
         if moved is not None or edits.is_beyond_pools(touched, cells, before, pools):
             shared = edits.shared_cells(columns, rows, Report(""))

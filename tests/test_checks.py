@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lyncnb.checks import (
     CERTIFICATE_TESTS,
     DEPLOYMENT_TESTS,
+    NAME_TESTS,
     SIMPLE_URL_TESTS,
     check_certificates,
     check_deployment,
@@ -445,7 +446,7 @@ def test_every_check_is_tried_here():
 def test_every_test_is_asked_for():
     """Python holds no test that no rule uses."""
     asked = {rule.test or rule.code.replace("-", "_") for rule in RULES.checks.values()}
-    assert asked == set(CERTIFICATE_TESTS | DEPLOYMENT_TESTS | SIMPLE_URL_TESTS)
+    assert asked == set(CERTIFICATE_TESTS | NAME_TESTS | DEPLOYMENT_TESTS | SIMPLE_URL_TESTS)
 
 
 def test_unknown_test_is_refused_with_the_known_ones():

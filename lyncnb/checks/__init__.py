@@ -7,14 +7,16 @@ product (``[[check]]`` in ``products/*.toml``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import overload
 
+from ..bulk import no_collection
 from ..errors import RulesError
+from ..names import DnsName
 from ..plan import CertificatePlan, Finding, PlannedCertificate
 from ..rules import CheckRule
 from ..tables import DataFrame, to_frame, to_html
-from .certificates import CERTIFICATE_TESTS
+from .certificates import CERTIFICATE_TESTS, NAME_TESTS, CertificateTest, NameTest
 from .deployment import DEPLOYMENT_TESTS
 from .simple_urls import SIMPLE_URL_TESTS
 from .view import PlanView
@@ -102,7 +104,8 @@ def check_plan(plan: CertificatePlan) -> Findings:
     Source: each finding carries its own; they are data of the product.
     """
     view = PlanView(plan)
-    found = [*_of_certificates(view, plan.certificates), *_of_deployment(view)]
+    with no_collection():
+        found = [*_of_certificates(view, plan.certificates), *_of_deployment(view)]
     return sort_findings(found)
 
 
@@ -114,7 +117,8 @@ def check_certificates(
     An editor that changed one pool asks this for that pool's certificates only, and
     ``check_deployment`` for the rest.
     """
-    return tuple(_of_certificates(PlanView(plan), certificates))
+    with no_collection():
+        return tuple(_of_certificates(PlanView(plan), certificates))
 
 
 def check_deployment(plan: CertificatePlan) -> tuple[Finding, ...]:
@@ -132,16 +136,46 @@ def sort_findings(found: Iterable[Finding]) -> Findings:
 def _of_certificates(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
-    checks = view.plan.rules.checks.values()
-    tests = [(rule, CERTIFICATE_TESTS[_test(rule)]) for rule in checks if _is_of_one(rule)]
-    asked: dict[tuple, list] = {}  # most certificates are alike in what decides who is asked
+    # Most certificates are alike in what decides which tests are asked, and in most of their names.
+    kinds: dict[tuple, _Tests] = {}
     for certificate in certificates:
         kind = (certificate.role, certificate.usages, certificate.issuer)
-        if kind not in asked:
-            asked[kind] = [pair for pair in tests if view.applies(pair[0], certificate)]
-        for rule, test in asked[kind]:
+        if kind not in kinds:
+            kinds[kind] = _Tests.of(view, certificate)
+        tests = kinds[kind]
+        for rule, test in tests.of_certificate:
             for message in test(certificate, view, rule):
                 yield _finding(rule, certificate.id, message)
+        for name in view.names(certificate) if tests.of_name else ():
+            for rule, message in tests.remarks(name, view):
+                yield _finding(rule, certificate.id, message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tests:
+    """What is asked of certificates of one role, usages and issuer, and of each of their names."""
+
+    of_certificate: list[tuple[CheckRule, CertificateTest]]
+    of_name: list[tuple[CheckRule, NameTest]]
+    _said: dict[DnsName, list[tuple[CheckRule, str]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, view: PlanView, certificate: PlannedCertificate) -> _Tests:
+        checks = view.plan.rules.checks.values()
+        rules = [rule for rule in checks if _is_of_one(rule) and view.applies(rule, certificate)]
+        tests = [(rule, _test(rule)) for rule in rules]
+        return cls(
+            [(rule, CERTIFICATE_TESTS[test]) for rule, test in tests if test in CERTIFICATE_TESTS],
+            [(rule, NAME_TESTS[test]) for rule, test in tests if test in NAME_TESTS],
+        )
+
+    def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
+        """Give what there is to say of a name."""
+        said = self._said.get(name)
+        if said is None:
+            found = [(rule, test(name, view)) for rule, test in self.of_name]
+            said = self._said[name] = [(rule, message) for rule, message in found if message]
+        return said
 
 
 def _of_deployment(view: PlanView) -> Iterator[Finding]:
@@ -157,13 +191,14 @@ def _test(rule: CheckRule) -> str:
 
 def _is_of_one(rule: CheckRule) -> bool:
     name = _test(rule)
-    if name not in CERTIFICATE_TESTS and name not in _WHOLE_TESTS:
-        known = ", ".join(sorted(CERTIFICATE_TESTS | _WHOLE_TESTS))
+    is_of_one = name in CERTIFICATE_TESTS or name in NAME_TESTS
+    if not is_of_one and name not in _WHOLE_TESTS:
+        known = ", ".join(sorted(CERTIFICATE_TESTS | NAME_TESTS | _WHOLE_TESTS))
         raise RulesError(
             f'check "{rule.code}" asks for a test "{name}", and there is none of that name',
             hint=f"set `test` to one of: {known}",
         )
-    return name in CERTIFICATE_TESTS
+    return is_of_one
 
 
 def _finding(rule: CheckRule, about: str, message: str) -> Finding:

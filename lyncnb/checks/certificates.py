@@ -1,19 +1,24 @@
-"""Checks that look at one planned certificate; one short function per test.
+"""Checks that look at one planned certificate, or at one of its names; a short function per test.
 
-Each function yields what it found, in words with the value. Which code, severity, hint and source
-belong to it, and which roles, usages and issuers it is asked about, is rule data.
+Each function yields what it found, in words with the value; of a name it gives that, "" for
+nothing. Which code, severity, hint and source belong to it, and which roles, usages and issuers it
+is asked about, is rule data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from ..fields import COMMON_NAME_CHARACTERS
+from ..names import DnsName
 from ..plan import PlannedCertificate
 from ..rules import CheckRule
 from .view import PlanView
 
 CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[str]]
+NameTest = Callable[[DnsName, PlanView], str]
+_Test = TypeVar("_Test", CertificateTest, NameTest)
 
 # ExtensionRawValue of the AD CS database is Binary 4096.
 AD_CS_EXTENSION_BYTES = 4096
@@ -141,36 +146,6 @@ def ecdsa_key_doubtful(c: PlannedCertificate, view: PlanView, rule: CheckRule) -
         yield f"the key is {c.key.algorithm} {c.key.bits}"
 
 
-def internal_name_on_public_certificate(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
-    """Find a name outside the public domain name system on a certificate from a public CA."""
-    for name in view.names(c):
-        if view.is_internal(name):
-            yield f'"{name}" does not end in a registered domain'
-
-
-def underscore_in_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find an underscore anywhere in a name."""
-    for name in view.names(c):
-        if name.has_underscore:
-            yield f'"{name}" has an underscore'
-
-
-def international_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a label in its encoded, internationalized form."""
-    for name in view.names(c):
-        if name.is_idn:
-            yield f'"{name}" is the encoded form of an internationalized name'
-
-
-def single_label_name(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a name of one label."""
-    for name in view.names(c):
-        if "." not in name:
-            yield f'"{name}" has no domain'
-
-
 def issuer_not_allowed(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find an issuer that this role or usage must not have (``issuers`` of the check names it)."""
     yield f"{view.label(c)} is to come from a CA that is {c.issuer}"
@@ -193,30 +168,52 @@ def wildcard_and_desk_phones(
             yield f'"{entry.name}" is on a certificate that phones see'
 
 
-def _all() -> dict[str, CertificateTest]:
-    tests: tuple[CertificateTest, ...] = (
-        subject_name_missing,
-        common_name_too_long,
-        san_too_large_for_ad_cs,
-        key_not_exportable,
-        subject_name_not_in_san,
-        wildcard_in_subject_name,
-        wildcard_not_supported,
-        wildcard_does_not_cover,
-        needed_name_missing,
-        needed_name_forgotten,
-        oauth_key_too_small,
-        key_size_not_documented,
-        ecdsa_key_doubtful,
-        internal_name_on_public_certificate,
-        underscore_in_name,
-        international_name,
-        single_label_name,
-        issuer_not_allowed,
-        issuers_differ,
-        wildcard_and_desk_phones,
-    )
+def internal_name_on_public_certificate(name: DnsName, view: PlanView) -> str:
+    """Find a name outside the public domain name system on a certificate from a public CA."""
+    return f'"{name}" does not end in a registered domain' if view.is_internal(name) else ""
+
+
+def underscore_in_name(name: DnsName, view: PlanView) -> str:
+    """Find an underscore anywhere in a name."""
+    return f'"{name}" has an underscore' if name.has_underscore else ""
+
+
+def international_name(name: DnsName, view: PlanView) -> str:
+    """Find a label in its encoded, internationalized form."""
+    return f'"{name}" is the encoded form of an internationalized name' if name.is_idn else ""
+
+
+def single_label_name(name: DnsName, view: PlanView) -> str:
+    """Find a name of one label."""
+    return "" if "." in name else f'"{name}" has no domain'
+
+
+def _named(*tests: _Test) -> dict[str, _Test]:
     return {test.__name__: test for test in tests}
 
 
-CERTIFICATE_TESTS = _all()
+CERTIFICATE_TESTS = _named(
+    subject_name_missing,
+    common_name_too_long,
+    san_too_large_for_ad_cs,
+    key_not_exportable,
+    subject_name_not_in_san,
+    wildcard_in_subject_name,
+    wildcard_not_supported,
+    wildcard_does_not_cover,
+    needed_name_missing,
+    needed_name_forgotten,
+    oauth_key_too_small,
+    key_size_not_documented,
+    ecdsa_key_doubtful,
+    issuer_not_allowed,
+    issuers_differ,
+    wildcard_and_desk_phones,
+)
+# Asked of each name on a certificate; what they say of a name is the same wherever it stands.
+NAME_TESTS = _named(
+    internal_name_on_public_certificate,
+    underscore_in_name,
+    international_name,
+    single_label_name,
+)

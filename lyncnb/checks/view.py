@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from dataclasses import replace
 
 from ..issuers import wishes_by_usage
@@ -22,6 +22,11 @@ class PlanView:
         self.plan = plan
         self.certificates = plan.certificates
         self._rules = {rule.id: rule for rule in plan.rules.certificates}
+        asked = plan.options.issuer
+        self._wished = {rule.id: wishes_by_usage(rule, asked) for rule in plan.rules.certificates}
+        self._wildcards = {
+            (rule.role, rule.usages) for rule in plan.rules.certificates if rule.wildcard
+        }
         self._issuers = {
             (pool.role, computer.fqdn): dict(computer.issuer)
             for pool in plan.topology.pools
@@ -33,7 +38,7 @@ class PlanView:
         # What the documents ask for, whatever profile and wildcards the plan was made with.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
-        self._needed: dict[tuple, tuple[DnsName, ...]] = {}
+        self._needed: dict[tuple, KeysView[DnsName]] = {}
 
     # -- looking up
     def pool(self, certificate: PlannedCertificate) -> Pool | None:
@@ -42,10 +47,7 @@ class PlanView:
 
     def supports_wildcard(self, certificate: PlannedCertificate) -> bool:
         """Say whether a rule of its role and usages allows wildcards (one of any profile)."""
-        return any(
-            rule.wildcard and rule.role == certificate.role and rule.usages == certificate.usages
-            for rule in self.plan.rules.certificates
-        )
+        return (certificate.role, certificate.usages) in self._wildcards
 
     def traits(self, pool: Pool) -> frozenset[str]:
         """Say what the rules say that a pool's role is."""
@@ -77,27 +79,26 @@ class PlanView:
         if pool is None:
             return []
         key = (pool.role, pool.fqdn, certificate.usages, rules)
-        if key not in self._needed:
-            self._needed[key] = self._names_of(pool, certificate.usages, frozenset(rules))
+        needed = self._needed.get(key)
+        if needed is None:
+            needed = self._needed[key] = self._names_of(pool, certificate.usages, frozenset(rules))
         present = {entry.name for entry in certificate.subject_alt_name}
-        return [
-            name
-            for name in self._needed[key]
-            if name not in present and f"*.{name.parent}" not in present
-        ]
+        if needed <= present:
+            return []
+        return [name for name in needed if not present & {name, f"*.{name.parent}"}]
 
     def _names_of(
         self, pool: Pool, usages: tuple[str, ...], rules: frozenset[str]
-    ) -> tuple[DnsName, ...]:
+    ) -> KeysView[DnsName]:
         # These names are the same for every server of the pool, so any server stands for all.
         server = pool.computers[0].fqdn
-        return tuple(
-            name
+        return {
+            entry.name: None
             for recipe in self._context.recipes(pool)
             if recipe.rule.usages == usages
-            for name, reasons in recipe.reasons(pool, server).items()
-            if not rules.isdisjoint(reasons)
-        )
+            for entry in recipe.names(pool, server).values()
+            if not rules.isdisjoint(entry.reasons)
+        }.keys()
 
     def names_on(self, trait: str) -> set[str]:
         """Collect every name on the certificates of roles that have a trait."""
@@ -129,10 +130,11 @@ class PlanView:
         dict of str to set of str
             By server; by "the options" if these decide.
         """
+        if self._wished[certificate.rule]:
+            return {"the options": self._wished[certificate.rule]}
+        if not self._issuers:
+            return {}
         rule = self._rules[certificate.rule]
-        wishes = wishes_by_usage(rule, self.plan.options.issuer)
-        if wishes:
-            return {"the options": wishes}
         roles = rule.needed_by or (rule.role,)
         cells = ((fqdn, self._issuers.get((role, fqdn))) for fqdn in certificate.servers
                  for role in roles)  # fmt: skip

@@ -3,6 +3,7 @@
     python tests/benchmarks/bench_export.py rsa --count 200 --rounds 5
     python tests/benchmarks/bench_export.py ecdsa --count 10000 --rounds 5
     python tests/benchmarks/bench_export.py memory --count 1000
+    python tests/benchmarks/bench_export.py cell --count 300
 
 Each figure is a whole process of its own, in a new folder, variants in turn, round by round; what
 counts is the median of the ratios within a round, since absolute times drift with the machine. A
@@ -45,7 +46,7 @@ def names(number: int) -> list[str]:
 
 
 def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
-    """Plan the requests; imported here, so that only who needs a plan pays for it."""
+    """Plan the requests."""
     from planned import planned
 
     return [(str(n), planned(*names(n), algorithm=algorithm)) for n in range(count)]
@@ -54,18 +55,17 @@ def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
 # --- What each child process does; it returns nothing, its folder is the result.
 
 
-def export(algorithm: str, count: int, folder: Path) -> None:
+def export(items: list, algorithm: str, count: int, folder: Path) -> None:
     """Make them with lyncnb: checked, encrypted at 600,000 rounds, durable, key before CSR."""
     from lyncnb.cipher import FolderCipher
     from lyncnb.export import run
     from lyncnb.store import PairStore
 
-    items = plan(algorithm, count)
     with PairStore(folder, known=()) as store:
         run(items, FolderCipher(WORDS), store=store)
 
 
-def loop(algorithm: str, count: int, folder: Path) -> None:
+def loop(items: list, algorithm: str, count: int, folder: Path) -> None:
     """Make them one after the other with cryptography alone, as a script would; nothing synced."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -89,13 +89,7 @@ def loop(algorithm: str, count: int, folder: Path) -> None:
         (folder / "csr" / f"{number}.csr").write_bytes(pem)
 
 
-def planned_loop(algorithm: str, count: int, folder: Path) -> None:
-    """Do the same with the plan in memory, which export cannot do without."""
-    items = plan(algorithm, count)
-    loop(algorithm, len(items), folder)
-
-
-def raw(algorithm: str, count: int, folder: Path) -> None:
+def raw(items: list, algorithm: str, count: int, folder: Path) -> None:
     """Make RSA keys on all cores and throw them away: the limit."""
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -104,7 +98,7 @@ def raw(algorithm: str, count: int, folder: Path) -> None:
             pass
 
 
-def files(algorithm: str, count: int, folder: Path) -> None:
+def files(items: list, algorithm: str, count: int, folder: Path) -> None:
     """Write and sync files of the same names and sizes, one after the other."""
     for number in range(count):
         for place, suffix, size in (("keys", "key", 390), ("csr", "csr", 720)):
@@ -114,16 +108,16 @@ def files(algorithm: str, count: int, folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
-CHILDREN: dict[str, Callable[[str, int, Path], None]] = {
+CHILDREN: dict[str, Callable[[list, str, int, Path], None]] = {
     "export": export,
     "loop": loop,
-    "planned-loop": planned_loop,
+    "planned-loop": loop,  # with the plan in memory, which export cannot do without
     "raw": raw,
     "files": files,
 }
 
 
-# What each needs, loaded before the inner clock starts.
+# What each needs, loaded before the inner clock starts; what needs a plan has it by then, too.
 IMPORTS = {
     "export": ("lyncnb.cipher", "lyncnb.export", "lyncnb.store", "planned"),
     "loop": (),
@@ -207,12 +201,13 @@ def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, fl
 
 
 def child(variant: str, algorithm: str, count: int, folder: str) -> None:
-    """Be one measured process, and tell the seconds inside, without start and imports."""
+    """Be one measured process, and tell the seconds inside, without start, imports and plan."""
     sys.path.insert(0, str(TESTS))
     for module in IMPORTS[variant]:
         importlib.import_module(module)
+    items = plan(algorithm, count) if "planned" in IMPORTS[variant] else []
     start = time.perf_counter()
-    CHILDREN[variant](algorithm, count, Path(folder))
+    CHILDREN[variant](items, algorithm, count, Path(folder))
     seconds = time.perf_counter() - start
     print(json.dumps({"inner": seconds}))
 
@@ -254,13 +249,71 @@ def memory(count: int, top: Path) -> bool:
     return met
 
 
+IN_KERNEL = """import sys, threading, lyncnb
+sys.path.insert(0, {tests!r})
+from folder_kit import numbered
+from lyncnb.fields import KeyParameters
+plan = numbered({count}, key=KeyParameters(algorithm={algorithm!r}, bits={bits}))
+run = threading.Thread(
+    target=lyncnb.write_requests, args=(plan, {folder!r}), kwargs={{"passphrase": {words!r}}})
+run.start()"""
+
+
+def cell(count: int, top: Path) -> bool:
+    """Time a cell that does nothing in a kernel that writes requests in a thread meanwhile."""
+    from jupyter_client.manager import start_new_kernel
+
+    met = True
+    for algorithm, bits, number in (("RSA", 2048, count), ("ECDSA", 256, 30 * count)):
+        manager, client = start_new_kernel(kernel_name="python3")
+        try:
+            before = [answer_time(client, "") for _ in range(20)]
+            folder = str(top / f"cell-{algorithm}")
+            code = IN_KERNEL.format(
+                tests=str(TESTS), count=number, algorithm=algorithm, bits=bits, folder=folder,
+                words=WORDS,
+            )  # fmt: skip
+            answer_time(client, code)
+            meanwhile = []
+            while answer_is(client, "run.is_alive()", "True"):
+                meanwhile.append(answer_time(client, ""))
+                time.sleep(0.05)
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+        assert len(list(Path(folder, "csr").iterdir())) == number
+        ordered = sorted(meanwhile)
+        told = (statistics.median(ordered), ordered[int(len(ordered) * 0.95)], ordered[-1])
+        met = met and told[0] <= 0.1
+        print(
+            f"{algorithm} x {number}: empty cell, {len(ordered)} times: median, 95 %, slowest "
+            + ", ".join(f"{seconds * 1000:.0f} ms" for seconds in told)
+            + f"; before the run {statistics.median(before) * 1000:.0f} ms; goal 100 ms"
+        )
+    return met
+
+
+def answer_time(client, code: str) -> float:
+    """Give the seconds until a cell is answered; it must not fail."""
+    begin = time.perf_counter()
+    reply = client.execute_interactive(code, timeout=120)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    return time.perf_counter() - begin
+
+
+def answer_is(client, expression: str, expected: str) -> bool:
+    """Ask the kernel for an expression's value."""
+    reply = client.execute_interactive("", user_expressions={"x": expression}, timeout=120)
+    return reply["content"]["user_expressions"]["x"]["data"]["text/plain"] == expected
+
+
 def main() -> int:
     """Read the arguments, compare, and end with 1 if a goal was missed."""
     if sys.argv[1:2] == ["child"]:
         child(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])
         return 0
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["rsa", "ecdsa", "memory"])
+    parser.add_argument("what", choices=["rsa", "ecdsa", "memory", "cell"])
     parser.add_argument("--count", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", help="on the disk to measure; by default the temporary one")
@@ -269,6 +322,8 @@ def main() -> int:
     try:
         if arguments.what == "memory":
             return 0 if memory(arguments.count or 1000, top) else 1
+        if arguments.what == "cell":
+            return 0 if cell(arguments.count or 300, top) else 1
         if arguments.what == "rsa":
             count = arguments.count or 200
             goals = {"loop": 1.75, "raw": 0.95 if count >= 1000 else 0.90}
