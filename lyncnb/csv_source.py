@@ -25,6 +25,8 @@ from .text import shown
 if TYPE_CHECKING:
     import pyarrow
 
+# Bytes that pyarrow reads at a time; the fewer, the fewer dictionaries have to be made one.
+_BLOCK = 4 << 20
 # Below this size (bytes) the csv module is done before pyarrow has been imported.
 _FAST_FROM = 12_000_000
 
@@ -142,7 +144,9 @@ def _dictionaries(data: memoryview, width: int, delimiter: str) -> list[Texts]:
         read = pyarrow.csv.read_csv(
             pyarrow.BufferReader(pyarrow.py_buffer(data)),
             # CPU time is what counts when a kernel works beside, so one thread.
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names),
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False, column_names=names, block_size=_BLOCK
+            ),
             parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, ignore_empty_lines=False),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, text_type), strings_can_be_null=False

@@ -137,6 +137,8 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
             continue
         pools = [pool for pool in topology.pools if pool.role in rule.needed_by]
         if pools:
+            # Names of one pool are often alike: so the sort that counts finds long runs.
+            pools.sort(key=lambda pool: pool.computers[0].fqdn)
             computers = [computer for pool in pools for computer in pool.computers]
             computers.sort(key=attrgetter("fqdn"))
             all_servers = Pool(

@@ -32,7 +32,7 @@ class Note:
 
 
 class Texts(NamedTuple):
-    """One column: its distinct texts, and for each of n rows the place of its text there."""
+    """One column: its distinct texts as they first occur, and each of n rows' place among them."""
 
     distinct: Sequence[str]
     codes: Sequence[int]
@@ -46,6 +46,8 @@ class Texts(NamedTuple):
 
     def cells(self) -> list[str]:
         """Write the column out: n texts."""
+        if len(self.distinct) == len(self.codes):
+            return list(self.distinct)
         if len(self.distinct) == 1:
             return list(self.distinct) * len(self.codes)
         distinct = self.distinct

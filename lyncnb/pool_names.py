@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from .bulk import new_tuple
 from .errors import PlanError
@@ -46,13 +47,12 @@ OF_POOL: Mapping[str, Finder] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Names in a recipe: of one rule if a pool has to give them, else of all rules in a row."""
 
+    find: Finder | None
+    why: tuple[str, ...]  # id of the rule of what ``find`` gives
     fixed: Mapping[DnsName, SanEntry]  # the same for every pool of the role, flags and site
-    find: Finder | None = None
-    why: tuple[str, ...] = ()  # id of the rule of what ``find`` gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ class Recipe:
     rule: CertificateRule
     subject: Part | None  # None: its flags are not set
     parts: tuple[Part, ...]
-    extended_key_usage: tuple[str, ...]
+    # Of a PlannedCertificate, what stands before its pool, and what of the rest is the same.
+    before: tuple
+    after: tuple
     may_be_wildcard: frozenset[str]  # ids of the rules whose names a wildcard may replace
     issuer: str  # where no cell of the table asks
     ca: str  # of that issuer
@@ -77,18 +79,16 @@ class Recipe:
     def names(self, pool: Pool, server: DnsName) -> dict[DnsName, SanEntry]:
         """List the names for one server of a pool, each once, before wildcards."""
         found: dict[DnsName, SanEntry] = {}
-        for part in self.parts:
-            if part.find is not None:
-                for name in part.find(pool, server):
-                    entry = new_tuple(SanEntry, (name, part.why))
-                    if name in found:
-                        merge(found, entry)
-                    else:
-                        found[name] = entry
-            elif found.keys().isdisjoint(part.fixed):
-                found |= part.fixed  # nearly always; every pool then shares the same entries
+        for find, why, fixed in self.parts:
+            if find is not None:
+                for name in find(pool, server):
+                    known = found.get(name)
+                    reasons = why if known is None else _all_reasons(known.reasons, why)
+                    found[name] = new_tuple(SanEntry, (name, reasons))
+            elif found.keys().isdisjoint(fixed):
+                found |= fixed  # nearly always; every pool then shares the same entries
             else:
-                for entry in part.fixed.values():
+                for entry in fixed.values():
                     merge(found, entry)
         return found
 
@@ -101,7 +101,7 @@ class Recipe:
         names stay, whatever rules they come from. Wildcards go last, because some older clients
         give up at a wildcard that precedes their name.
         """
-        if not self.may_be_wildcard and not any(name.is_wildcard for name in names):
+        if not self.may_be_wildcard and "*" not in "".join(names):
             return tuple(names.values())
         own = {server, pool.fqdn, pool.web_internal_fqdn, pool.web_external_fqdn}
         kept: list[SanEntry] = []

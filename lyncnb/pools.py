@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import repeat
@@ -98,12 +98,13 @@ def derive_pools(cells: Cells, report: Report) -> list[Pool]:
 def _places_by_pool(cells: Cells) -> dict[str, list[int]]:
     """Give the places of each pool's rows, by name of the server."""
     servers, roles = cells.column("server_fqdn"), cells.column("role")
-    complete = all(servers) and all(roles)
-    groups: dict[str, list[int]] = {}
-    for place, pool in enumerate(pool_names(cells)):
+    groups: dict[str, list[int]] = defaultdict(list)
+    rows: Iterable[tuple[int, str]] = enumerate(pool_names(cells))
+    if not (all(servers) and all(roles)):
         # What is blank here is reported already; the rest can still be looked at.
-        if complete or (servers[place] and roles[place]):
-            groups.setdefault(pool, []).append(place)
+        rows = [(place, pool) for place, pool in rows if servers[place] and roles[place]]
+    for place, pool in rows:
+        groups[pool].append(place)
     for places in groups.values():
         if len(places) > 1:
             places.sort(key=servers.__getitem__)
@@ -130,9 +131,17 @@ class _Gatherer:
 
     def add(self, fqdn: str, places: Sequence[int]) -> None:
         """Take up the pools of one name: one, or one for each collocated role."""
-        common = self.common[places[0]]
-        members = tuple([self.computers[place] for place in places])
-        if len(places) == 1 or [self.common[p] for p in places].count(common) == len(places):
+        first, last, size = places[0], places[-1], len(places)
+        common = self.common[first]
+        # Nearly always the rows of a pool follow one another, sorted.
+        run = range(first, first + size)
+        if last == run[-1] and places == [*run]:
+            members, alike = self.computers[first : last + 1], self.common[first : last + 1]
+        else:
+            members = [self.computers[place] for place in places]
+            alike = [self.common[place] for place in places]
+        members = tuple(members)
+        if size == 1 or alike.count(common) == size:
             self.found.append((fqdn, common, members))
             return
         shared = self._merged(fqdn, places)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .fields import SanEntry
+from .fields import DistinguishedName, SanEntry
 from .issuers import settle_issuer, target_ca
 from .names import DnsName
 from .options import PlanOptions
@@ -33,6 +33,8 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
 }
 
 
+_SHARED_BY = {"computer": "server", "pool": "pool", "deployment": "deployment"}
+
 #: The placeholders that are resolved here; the vocabulary must list exactly these.
 PLACEHOLDERS_RESOLVED = (OF_POOL.keys() | _OF_SITE.keys()) - {""}
 
@@ -52,6 +54,7 @@ class PlanContext:
     sites: Mapping[str, Site]
     pools: tuple[Pool, ...]  # of the whole topology: a reverse proxy carries names of others
     flags: frozenset[str]  # those that the options set
+    subject: DistinguishedName  # of every certificate, but for the common name
     _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
     _recipes: dict[tuple[str, frozenset[str], str], tuple[Recipe, ...]] = field(
         default_factory=dict
@@ -104,7 +107,11 @@ class PlanContext:
             rule=rule,
             subject=subject[0] if subject else None,
             parts=self._parts(names, flags, site),
-            extended_key_usage=tuple(usages),
+            before=(rule.role, site),
+            after=(
+                *(rule.usages, tuple(usages), self.options.key, self.options.hash),
+                *(_SHARED_BY[rule.issue_per], rule.id),
+            ),
             may_be_wildcard=frozenset(name.id for name in names if wildcard and name.wildcard),
             issuer=issuer,
             ca=target_ca(rule, issuer, self.options),
@@ -121,13 +128,13 @@ class PlanContext:
                 continue
             of_site = _OF_SITE.get(rule.parts[1])
             if of_site is None:
-                parts += [Part(fixed)] if fixed else []
-                parts.append(Part({}, of_pool(rule), (rule.id,)))
+                parts += [Part(None, (), fixed)] if fixed else []
+                parts.append(Part(of_pool(rule), (rule.id,), {}))
                 fixed = {}
             else:
                 for name in spell(rule, of_site(self, site)):
                     merge(fixed, SanEntry(name, (rule.id,)))
-        return (*parts, Part(fixed)) if fixed else tuple(parts)
+        return (*parts, Part(None, (), fixed)) if fixed else tuple(parts)
 
 
 def _holds(rule: NameRule, flags: frozenset[str]) -> bool:
@@ -163,6 +170,14 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
         sites={site.name: site for site in topology.sites},
         pools=topology.pools,
         flags=frozenset(flag for flag in FLAGS if getattr(options, flag, False) is True),
+        subject=DistinguishedName(
+            common_name="",
+            organization=options.organization,
+            organizational_unit=options.organizational_unit,
+            locality=options.locality,
+            state=options.state,
+            country=options.country,
+        ),
     )
 
 

@@ -40,7 +40,14 @@ class Topology:
     pools: tuple[Pool, ...]
     notes: tuple[Note, ...] = field(default=(), compare=False)
     columns: tuple[str, ...] = field(default=(), compare=False)
-    cells: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
+    _cells: tuple[tuple[str, ...], ...] | Cells = field(default=(), compare=False)
+
+    @property
+    def cells(self) -> tuple[tuple[str, ...], ...]:
+        """The n rows; put together when first asked, since a plan needs none of them."""
+        if isinstance(self._cells, Cells):
+            object.__setattr__(self, "_cells", self._cells.tuples())
+        return self._cells
 
     @property
     def computers(self) -> Iterator[tuple[Pool, Computer]]:
@@ -177,7 +184,7 @@ class Topology:
             pools=tuple(kept),
             notes=(*self.notes, *report.notes),
             columns=columns,
-            cells=tuple(rows),
+            _cells=tuple(rows),
         )
 
     def to_frame(self) -> DataFrame:
@@ -239,7 +246,7 @@ def read_topology(source: str | os.PathLike | bytes | DataFrame) -> Topology:
             pools=tuple(pools),
             notes=tuple(report.notes),
             columns=table.columns,
-            cells=cells.tuples(),
+            _cells=cells,
         )
 
 
