@@ -25,7 +25,7 @@ from .records import ArchivedGeneration, RequestRecord, archived_paths
 from .recovery import Move, carry_out
 from .survey import MODES, Survey, refuse, take_survey
 
-_DEPLOYED = "deployed: from then on only its servers have it"
+_DEPLOYED = "deployed"
 
 
 def purge(
@@ -119,24 +119,40 @@ def _of_record(
         there = tuple(path for path in old.files.values() if survey.has(path))
         if why and there:
             yield _keys(record.id, old.generation, why, there)
+        # The next generation's package has the same name.
+        if why and record.package is None:
+            yield from _package(survey, record.id, old, why)
     if record.is_written and is_expired(record.issued, today):
         why = f"expired on {str(record.issued['not_after'])[:10]}"
         there = tuple(path for path in record.files.values() if survey.has(path))
         yield _keys(record.id, record.generation, why, there)
+        yield from _package(survey, record.id, record, why)
     elif record.issued is not None and (is_deployed or record.deployed_at):
         # Also what an interrupted purge announced and left.
         yield from _of_deployed(survey, record)
 
 
 def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
-    key, package = record.files["key"], str((record.package or {}).get("file", ""))
-    item = PurgeItem(
-        id=record.id, generation=record.generation, what="key", why=_DEPLOYED, files=(key,)
-    )
+    key = record.files["key"]
     if survey.has(key):
-        yield item
-    if is_inside(package, "pfx") and (survey.folder / package).is_file():
-        yield replace(item, what="package", why="deployed", files=(package,))
+        yield PurgeItem(
+            id=record.id,
+            generation=record.generation,
+            what="key",
+            why=f"{_DEPLOYED}: from then on only its servers have it",
+            files=(key,),
+        )
+    yield from _package(survey, record.id, record, _DEPLOYED)
+
+
+def _package(
+    survey: Survey, request_id: str, part: RequestRecord | ArchivedGeneration, why: str
+) -> Iterator[PurgeItem]:
+    path = str((part.package or {}).get("file", ""))
+    if is_inside(path, "pfx") and (survey.folder / path).is_file():
+        yield PurgeItem(
+            id=request_id, generation=part.generation, what="package", why=why, files=(path,)
+        )
 
 
 def _keys(request_id: str, generation: int, why: str, paths: tuple[str, ...]) -> PurgeItem:
@@ -223,10 +239,10 @@ def _noted(manifest: Manifest, items: Sequence[PurgeItem], now: str) -> Manifest
     for item in items:
         about = f"{item.id} generation {item.generation}: {item.what}, {item.why}"
         events.append({"at": now, "event": "purged", "about": about})
-        if item.what == "key and CSR":
-            purged.add((item.id, item.generation))
-        else:
+        if item.why.startswith(_DEPLOYED):
             deployed.add(item.id)
+        else:
+            purged.add((item.id, item.generation))
     manifest = manifest.with_records(
         manifest.by_id[name].with_deployed(at=now) for name in sorted(deployed)
     )

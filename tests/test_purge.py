@@ -139,8 +139,11 @@ def test_what_has_expired_is_removed_and_made_anew_if_it_is_planned(folder):
         (NAMES[0], "expired on 2027-02-28"),
         (NAMES[2], "expired on 2027-02-28"),
         (NAMES[3], "expired on 2027-02-28"),
+        (NAMES[3], "expired on 2027-02-28"),
     ]
+    assert [item.what for item in first.items] == ["key and CSR"] * 4 + ["package"]
     purge(folder, today=AFTER, confirmed=first.token)
+    assert not list((folder / "pfx").iterdir())
     status = folder_status(folder, today=AFTER)
     assert [item.state for item in status.requests[:5]] == [
         "planned", "waiting", "planned", "planned", "waiting",
@@ -252,6 +255,24 @@ def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
     with pytest.raises(PassphraseError):
         write(numbered(6), folder, passphrase="another passphrase")
     assert write(numbered(6), folder).counts() == {"kept": 5, "created": 1}
+
+
+def test_the_package_of_what_is_superseded_goes_with_its_key(folder):
+    """Until the new certificate is packaged, under the same name."""
+    write(numbered(5), folder, renew=NAMES[3:4], reason="x")
+    issue(folder, NAMES[3])
+    why = "superseded, and the new certificate is there"
+    assert listed(purge(folder, today=BEFORE))[1:] == [
+        (NAMES[3], 1, "key and CSR", why),
+        (NAMES[3], 1, "package", why),
+    ]
+    manifest = read_manifest(folder)
+    new = manifest.by_id[NAMES[3]].with_package({"file": f"pfx/{NAMES[3]}.pfx"}, at="x")
+    save_manifest(folder, manifest.with_record(new))
+    first = purge(folder, today=BEFORE)
+    assert listed(first)[1:] == [(NAMES[3], 1, "key and CSR", why)]
+    purge(folder, today=BEFORE, confirmed=first)
+    assert (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
 
 
 def test_what_changed_since_it_was_listed_is_not_removed(folder):
