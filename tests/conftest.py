@@ -8,6 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from lyncnb import passphrase
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Many suites share two cores, so a slow example says nothing; the same examples every time, so
@@ -39,6 +41,13 @@ def pytest_sessionfinish(session: pytest.Session):
 def _no_passphrase_from_outside():
     """Keep a passphrase of the developer's own shell out of every test."""
     os.environ.pop("LYNCNB_PASSPHRASE", None)
+
+
+@pytest.fixture(autouse=True)
+def _no_passphrase_remembered():
+    """Let no test answer for the next one that asks for a passphrase."""
+    yield
+    passphrase.forget_passphrase()
 
 
 @pytest.fixture(scope="session")

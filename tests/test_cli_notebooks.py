@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -97,11 +98,11 @@ def _ask(port: str, query: str) -> dict:
     raise TimeoutError("nothing listens")
 
 
-@pytest.mark.kernel
-def test_lab_lays_out_and_serves_with_a_token(shell):
-    """The command lab lays out the workspace and answers on loopback to its token only."""
+@contextmanager
+def _serving(shell, command: str):
+    """Run lab or dash without a browser; give the port and the token of the address it prints."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "lyncnb", "lab", "place", "--no-browser"],
+        [sys.executable, "-m", "lyncnb", command, "place", "--no-browser"],
         cwd=shell.folder,
         env=process_environment({"LYNCNB_PASSPHRASE": PASSPHRASE}),
         stdin=subprocess.DEVNULL,
@@ -112,17 +113,30 @@ def test_lab_lays_out_and_serves_with_a_token(shell):
     try:
         give_up, found = time.monotonic() + 60, None
         while not found and time.monotonic() < give_up:
-            found = re.search(
-                r"http://127\.0\.0\.1:(\d+)/\S*\?token=(\w+)", process.stderr.readline()
-            )
+            found = re.search(r"http://[\w.]+:(\d+)/\S*\?token=(\w+)", process.stderr.readline())
         assert found, "no address with a token was printed"
-        port, token = found.groups()
+        yield found.groups()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert (shell.folder / "place" / "notebooks" / "plan.ipynb").is_file()
+
+
+@pytest.mark.kernel
+def test_lab_lays_out_and_serves_with_a_token(shell):
+    """The command lab lays out the workspace and answers on loopback to its token only."""
+    with _serving(shell, "lab") as (port, token):
         assert len(token) >= 32
         names = {item["name"] for item in _ask(port, f"?token={token}")["content"]}
         assert {"data", "notebooks"} <= names
         with pytest.raises(OSError, match="403"):
             _ask(port, "")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
-    assert (shell.folder / "place" / "notebooks" / "plan.ipynb").is_file()
+
+
+@pytest.mark.kernel
+def test_dash_lays_out_and_serves_with_a_token(shell):
+    """The command dash shows the planning notebook to whoever has its token."""
+    with _serving(shell, "dash") as (port, token):
+        assert len(token) >= 32
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+            assert "/login" in answer.url

@@ -1,4 +1,4 @@
-"""The commands about notebooks: lab, run, share, clean."""
+"""The commands about notebooks: lab, run, dash, share, clean."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import click
 from .inputs import get_passphrase, passphrase_option, refuse_to_overwrite
 from .output import progress_bar, write
 
+_no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
+_port = click.option(
+    "--port", type=click.IntRange(1, 65535), help="TCP port on the loopback interface."
+)
+
 
 @click.command("lab")
 @click.argument("folder", metavar="[FOLDER]", required=False)
-@click.option("--no-browser", is_flag=True, help="Only print the address.")
-@click.option("--port", type=click.IntRange(1, 65535), help="TCP port on the loopback interface.")
+@_no_browser
+@_port
 def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
     """Lay out a workspace in FOLDER (default: work) and open the planning notebook.
 
@@ -55,6 +60,25 @@ def run_command(notebook: str | None, passphrase_file: str | None) -> int:
     return 0
 
 
+@click.command("dash")
+@click.argument("folder", metavar="[FOLDER]", required=False)
+@_no_browser
+@_port
+def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
+    """Lay out a workspace in FOLDER (default: work) and show the planning notebook as a page.
+
+    For planners who want the panels without the code. Voila serves it, on the loopback interface
+    only and for whoever has the address with its token. It runs until you stop it with Ctrl-C.
+    Needs the extra: pip install "lyncnb[dash]".
+
+    Exit status: 0; 1 if Voila is not installed.
+    """
+    from ..workspace import DEFAULT_FOLDER, open_page
+
+    open_page(folder or DEFAULT_FOLDER, browser=not no_browser, port=port)
+    return 0
+
+
 @click.command("share")
 @click.argument("notebook", metavar="NOTEBOOK")
 @click.option("-o", "output", metavar="FILE.html", help="The page (default: beside the notebook).")
@@ -89,4 +113,4 @@ def clean_command(notebook: str) -> int:
     return 0
 
 
-COMMANDS = (lab_command, run_command, share_command, clean_command)
+COMMANDS = (lab_command, run_command, dash_command, share_command, clean_command)
