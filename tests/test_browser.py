@@ -498,7 +498,7 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     lab.button("Write", exact=False).click()
     lab.wait_text("Finished.")
     before = {path: path.read_bytes() for path in (folder / "wrong").rglob("*") if path.is_file()}
-    assert not again.is_visible()
+    again.wait_for(state="hidden")
     first.fill("another horse battery")
     first.press("Enter")
     lab.page.get_by_role("alert").get_by_text("passphrase").first.wait_for()
