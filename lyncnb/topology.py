@@ -122,6 +122,7 @@ class Topology:
             moved=moved,
         )
 
+    @no_collection()
     def _again(
         self,
         columns: tuple[str, ...],
@@ -133,18 +134,6 @@ class Topology:
         moved: Mapping[int, int] | None = None,
     ) -> Topology:
         """Derive what changed rows concern; ``gone`` counts old rows, ``new`` those of ``rows``."""
-        with no_collection():
-            return self._derived(columns, rows, gone, new, touched, moved)
-
-    def _derived(
-        self,
-        columns: tuple[str, ...],
-        rows: list[tuple[str, ...]],
-        gone: Set[int],
-        new: Set[int],
-        touched: Set[str],
-        moved: Mapping[int, int] | None,
-    ) -> Topology:
         report = Report(self.source)
         fresh = read_cells(edits.table(columns, rows, sorted(new)), report)
         _require(fresh, report)
