@@ -23,7 +23,7 @@ from importlib import import_module as _import_module
 from typing import Any as _Any
 
 _MODULES = {
-    "KeyParameters": "fields",
+    "KeyParameters": "base.certificate_fields",
     "LyncnbError": "errors",
     "PlanEditor": "widgets",
     "PlanOptions": "options",

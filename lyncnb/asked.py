@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from .base.pasted_text import shown
 from .certificates import Certificate
 from .chain import Issuers, Path
 from .compare import Difference, Entry, finding, findings
-from .names import shown
 from .plan import Finding
 from .returned import ReturnedFile
 

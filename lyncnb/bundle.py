@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from . import export, system
+from . import export
+from .base import system_calls
+from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from .changes import Change
 from .checks import check_plan
 from .cipher import FolderCipher
@@ -26,7 +28,6 @@ from .passphrase import Secret, as_passphrase
 from .plan import CertificatePlan, Finding
 from .records import RequestRecord
 from .survey import archive_problems
-from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from .writing import Making, write
 
 _COLUMNS = (
@@ -265,6 +266,6 @@ def _notes(outlook: Outlook, manifest: Manifest) -> tuple[str, ...]:
     for record in map(outlook.before.by_id.get, kept):
         for old in record.archived:
             notes += map(str, archive_problems(survey, old))
-    if outlook.to_write and (note := system.protection_note()):
+    if outlook.to_write and (note := system_calls.protection_note()):
         notes.append(note)
     return tuple(notes)

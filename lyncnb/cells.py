@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .base.dns_name import DnsName, odd_names
+from .base.pasted_text import BadName
 from .columns import Column, topology_columns
 from .errors import Problem
 from .headings import Note, Table, Texts, raise_problems
 from .kinds import read_cell, refuse_breaks
-from .names import DnsName, odd_names
-from .text import BadName
 
 
 @dataclass(slots=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 
+from .base.pasted_text import visible
 from .certificates import Certificate, name_text
 from .signatures import is_signed_by
-from .text import visible
 
 #: Real paths have two to five certificates; cross-signed CAs can be made to form endless ones.
 MAX_PATH = 8

@@ -12,11 +12,12 @@ from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files as package_files
 
+from .base.dns_name import DnsName, parse_name
+from .base.pasted_text import BadName, shown
 from .certificates import Certificate
 from .errors import RulesError
-from .names import BadName, DnsName, parse_name, shown
 from .plan import Finding
-from .rules import CheckRule
+from .vocabulary import CheckRule
 
 Difference = tuple[str, str]  # code, message
 Entry = Mapping[str, object]  # a certificate of the plan document

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .fields import KeyParameters
+from .base.certificate_fields import KeyParameters
 
 if TYPE_CHECKING:
     from .plan import PlannedCertificate

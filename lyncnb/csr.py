@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from . import keys
+from .base.certificate_fields import EXTENDED_KEY_USAGES
 from .content import RequestContent, content_differences, content_of
 from .errors import BundleError, PlanError
-from .fields import EXTENDED_KEY_USAGES
 
 if TYPE_CHECKING:
     from .plan import PlannedCertificate

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .base.pasted_text import shown
+from .base.tables import DataFrame, is_frame
 from .columns import name_headings, topology_columns
 from .errors import Problem
 from .headings import Note, Table, Texts, make_table
 from .source_text import decode, load
-from .tables import DataFrame, is_frame
-from .text import shown
 
 if TYPE_CHECKING:
     import pyarrow

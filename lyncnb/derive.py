@@ -11,15 +11,16 @@ from collections.abc import Iterable
 from itertools import chain
 from operator import attrgetter
 
-from .bulk import no_collection
+from .base.collector import no_collection
+from .base.dns_name import DnsName
 from .errors import OptionsError, PlanError, Problem
-from .names import DnsName
 from .options import DEFAULT_OPTIONS, PlanOptions
 from .plan import CertificatePlan, PlannedCertificate
 from .pool_plan import issue, plan_pool
+from .pools import Computer, Pool
 from .recipes import PlanContext, plan_context
-from .rules import Rules
-from .topology import Computer, Pool, Topology
+from .topology import Topology
+from .vocabulary import Rules
 
 
 def plan_certificates(

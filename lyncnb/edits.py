@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 from dataclasses import replace
 from typing import TypeVar
 
+from .base.pasted_text import shown
 from .cells import Cells, Report, read_cells
 from .columns import Column, topology_columns
 from .errors import Problem
 from .headings import Table, Texts, raise_problems
 from .pools import Pool, pool_names
-from .text import shown
 
 Row = tuple[str, ...]
 Same = TypeVar("Same")

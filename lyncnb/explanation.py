@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import tables
+from .base import tables
 
 COLUMNS = ("Certificate", "Type", "Where", "Name", "Rule", "Why", "Source")
 

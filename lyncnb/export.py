@@ -8,7 +8,6 @@ stores the pairs.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -20,11 +19,11 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from .children import Children
+from .base.workers import cores
 from .cipher import FolderCipher
 from .content import content_of
 from .errors import BundleError, LyncnbError
-from .pairs import FinishedPair, make_pair, make_sealed, open_sealed
+from .pairs import FinishedPair, make_pair, make_sealed, open_sealed, pair_workers
 from .sealing import RunKey
 
 if TYPE_CHECKING:
@@ -65,13 +64,6 @@ class Exported(NamedTuple):
 
     done: int
     cancelled: bool
-
-
-def cores() -> int:
-    """Count the processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def estimate(certificates: Iterable[PlannedCertificate], *, workers: int | None = None) -> float:
@@ -183,7 +175,8 @@ class _Job:
         rest = iter(items)
         chunks = iter(lambda: list(islice(rest, _CHUNK)), [])
         # One core is for this thread, which writes what they make: for P-256 that is half the work.
-        with Children(max(1, width - 1), self._cipher.encryptor) as children:
+        count = max(1, width - 1)
+        with pair_workers(count, self._cipher.encryptor) as children:
 
             def submit(chunk: list[Item]) -> Future[list[tuple]]:
                 return children.submit([(name, content_of(planned)) for name, planned in chunk])

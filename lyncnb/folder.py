@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from .base.lock import OWNER_NAME
+from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from .errors import Problem
-from .lock import OWNER_NAME
 from .manifest import NAME, Manifest, read_manifest
 from .records import ArchivedGeneration, RequestRecord
 from .survey import CHANGED, MISSING, Survey, archive_problems, record_problems, take_survey
-from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 
 #: Every state that a request can be in, in the order of its life.
 STATES = (

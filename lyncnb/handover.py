@@ -15,9 +15,11 @@ from io import BytesIO
 from pathlib import Path
 
 from .asn1 import BadStructure, Kind, read_objects
+from .base.files import read, write_new
+from .base.spreadsheets import to_csv
+from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from .bundle import open_requests
 from .errors import BundleError, OptionsError
-from .files import read, write_new
 from .handover_pages import (
     COLUMNS,
     Part,
@@ -27,10 +29,8 @@ from .handover_pages import (
     request_rows,
 )
 from .records import RequestRecord
-from .spreadsheets import to_csv
 from .submission import check_config, check_template, submit_script
 from .survey import csr_sha256
-from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 
 # ZIP knows no earlier year; the same requests give the same bytes.
 _CREATED = (2000, 1, 1, 0, 0, 0)

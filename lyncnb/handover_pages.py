@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
 
+from .base.tables import paragraph, rows_to_html, to_page
 from .records import RequestRecord
-from .tables import paragraph, rows_to_html, to_page
 
 COLUMNS = (
     *("Request", "Role", "Site", "Pool", "Servers", "Type", "Subject name"),

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .base.pasted_text import shown
 from .columns import name_headings, topology_columns
 from .errors import Problem, TopologyError
-from .text import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

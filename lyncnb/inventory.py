@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from . import csr, files, keys
+from . import csr, keys
+from .base import files
 from .cipher import FolderCipher
 from .content import RequestContent
 from .errors import BundleError, PassphraseError

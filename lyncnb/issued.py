@@ -11,20 +11,20 @@ from pathlib import Path
 
 from .answers import match_answers
 from .asked import Answer, Asked
+from .base.files import read
+from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from .bundle import RequestBundle
 from .certificates import Certificate
 from .checks import Findings, sort_findings
 from .compare import finding
 from .decoding import decode
 from .errors import BundleError
-from .files import read
 from .issued_certificate import IssuedCertificate, to_document
 from .plan import Finding
 from .records import RequestRecord
 from .returned import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
 from .succession import succession
 from .summary import count_of
-from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 
 FOLDER = "returned"
 

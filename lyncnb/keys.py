@@ -8,8 +8,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from .base.certificate_fields import KeyParameters
 from .errors import BundleError
-from .fields import KeyParameters
 from .passphrase import Secret, as_passphrase, ask_passphrase
 
 __all__ = [

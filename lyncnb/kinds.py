@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .base.dns_name import DnsName, parse_name
+from .base.pasted_text import BadName, clean_text, shown
 from .columns import Column, find_choice, find_role, heading_key, role_keys, topology_roles
-from .names import DnsName, parse_name
-from .text import BadName, clean_text, shown
 
 #: Clean text, value, clean-ups.
 Read = tuple[str, object, tuple[str, ...]]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 
-from . import files
+from .base import files
 from .errors import BundleError
 from .records import (
     STATES,

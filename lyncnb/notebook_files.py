@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .base.files import replace
 from .errors import NotebookError, Problem
-from .files import replace
 
 #: MIME type under which a live widget stands in a saved output.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"

@@ -9,12 +9,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import plan_toml, tables
+from . import plan_toml
+from .base import tables
+from .base.certificate_fields import DistinguishedName, KeyParameters
+from .base.dns_name import DnsName
+from .base.pasted_text import BadName
 from .columns import column
 from .errors import OptionsError
-from .fields import DistinguishedName, KeyParameters
-from .names import BadName, DnsName
-from .rules import ISSUERS, LAYOUTS, PROFILES
+from .vocabulary import ISSUERS, LAYOUTS, PROFILES
 
 HASHES = ("sha256", "sha384", "sha512")
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from . import csr, files, summary
+from . import csr, summary
+from .base import files
 from .changes import Change, Compare, Wanted, plan_changes
 from .cipher import FolderCipher
 from .errors import BundleError, Problem

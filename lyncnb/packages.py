@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .base.tables import DataFrame, rows_to_html, to_frame
 from .bundle import RequestBundle
 from .passwords import LIST
-from .tables import DataFrame, rows_to_html, to_frame
 
 _COLUMNS = (
     *("Package", "Servers", "Type", "For Windows Server", "Encryption", "Friendly name"),

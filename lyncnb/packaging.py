@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from . import children
-from .children import Children
+from .base import workers
+from .base.workers import WorkerProcesses, cores
 from .errors import PackageError, RulesError
-from .export import cores
 from .keys import read_pkcs8
-from .passphrase import Secret
+from .passphrase import VARIABLE, Secret
 from .pkcs12 import PfxContent, build_pfx
-from .rules import Rules
+from .vocabulary import Rules
 
 _COMMAND = "from lyncnb import packaging; packaging.serve()"
 # A child takes some 0.2 s to start, a package 25 ms.
@@ -120,14 +119,14 @@ def make_packages(tasks: Sequence[Task], *, workers: int | None = None) -> list[
     if count < 2 or len(tasks) < _PROCESSES_FROM:
         return [_make(_values(task)) for task in tasks]
     chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]
-    with Children(count, (), command=_COMMAND) as workers_here:
+    with WorkerProcesses(count, (), command=_COMMAND, hidden=VARIABLE) as workers_here:
         futures = [workers_here.submit([_values(task) for task in chunk]) for chunk in chunks]
         return [data for future in futures for (data,) in future.result()]
 
 
 def serve() -> None:
     """Make packages for a parent process; what a child runs."""
-    children.serve(lambda _: lambda one: (_make(one),))
+    workers.serve(lambda _: lambda one: (_make(one),))
 
 
 def _values(task: Task) -> tuple:

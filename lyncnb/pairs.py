@@ -11,11 +11,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from . import keys
+from .base import workers
+from .base.workers import WorkerProcesses
 from .content import RequestContent, content_differences
 from .csr import CertificationRequest, build_request, parse_request
 from .encryptor import Encryptor
 from .errors import BundleError
+from .passphrase import VARIABLE
 from .sealing import RunKey, seal
+
+_COMMAND = "from lyncnb import pairs; pairs.serve()"
 
 Encrypt = Callable[[keys.PrivateKey], bytes]
 
@@ -104,3 +109,18 @@ def _wrong(name: str, what: str) -> BundleError:
         f"a worker sent {what} for {name}",
         hint="all workers need the same version of lyncnb; do without the one that is to blame",
     )
+
+
+def pair_workers(count: int, encryptor: Encryptor) -> WorkerProcesses:
+    """Give processes of this machine whose tasks are sequences of arguments of `make_pair`."""
+    return WorkerProcesses(count, encryptor, command=_COMMAND, hidden=VARIABLE)
+
+
+def serve() -> None:
+    """Make pairs for another process; what a worker process runs."""
+    workers.serve(_make_pairs)
+
+
+def _make_pairs(opening: tuple) -> Callable[[tuple], tuple]:
+    encryptor = Encryptor(*opening)
+    return lambda one: tuple(make_pair(*one, encryptor.encrypt))

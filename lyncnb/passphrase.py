@@ -10,7 +10,7 @@ import unicodedata
 import warnings
 from pathlib import Path
 
-from . import files
+from .base import files
 from .errors import BundleError, PassphraseError
 
 VARIABLE = "LYNCNB_PASSPHRASE"

@@ -13,7 +13,7 @@ import string
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from . import files
+from .base import files
 from .cipher import FolderCipher
 from .errors import BundleError
 from .manifest import read_manifest

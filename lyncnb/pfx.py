@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from . import files, keys
+from . import keys
+from .base import files
+from .base.lock import lock
 from .cipher import FolderCipher
 from .errors import BundleError, LyncnbError, PackageError
 from .issued import IssuedCertificates
 from .issued_certificate import IssuedCertificate
-from .lock import lock
 from .manifest import Manifest, read_manifest, save_manifest
 from .order import timestamp
 from .packages import Package, Packages

@@ -12,13 +12,13 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from . import tables
+from .base import tables
+from .base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from .errors import PlanError
 from .explanation import ExplainedName, Explanation
-from .fields import DistinguishedName, KeyParameters, SanEntry
 from .options import PlanOptions
-from .rules import Rules
 from .topology import Topology
+from .vocabulary import Rules
 
 COLUMNS = (
     "Role",

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from .bulk import new_tuple
+from .base.certificate_fields import SanEntry
+from .base.collector import new_tuple
+from .base.dns_name import DnsName
+from .base.pasted_text import BadName
 from .errors import PlanError
-from .fields import SanEntry
-from .names import BadName, DnsName
-from .rules import CertificateRule, NameRule
-from .topology import Pool
+from .pools import Pool
+from .vocabulary import CertificateRule, NameRule
 
 Values = tuple[DnsName, ...]
 

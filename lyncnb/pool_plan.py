@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from itertools import repeat
 from operator import attrgetter
 
-from .bulk import new_tuple
-from .fields import SanEntry
+from .base.certificate_fields import SanEntry
+from .base.collector import new_tuple
+from .base.dns_name import DnsName
 from .issuers import settle_issuer, target_ca
-from .names import DnsName
 from .options import PlanOptions
 from .plan import PlannedCertificate
 from .pool_names import Recipe
+from .pools import Computer, Pool
 from .recipes import PlanContext
-from .topology import Computer, Pool
 
 # Stands for the server's name while a pool's names are worked out; no host name is like it.
 _SERVER = DnsName("\0")

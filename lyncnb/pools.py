@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import repeat
 
+from .base.dns_name import DnsName
+from .base.pasted_text import shown
 from .cells import Cells, Report
 from .columns import Column, column, role_order, topology_columns, topology_roles
-from .names import DnsName
-from .text import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

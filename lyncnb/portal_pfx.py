@@ -14,7 +14,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from .asn1 import BadStructure, largest_work_factor
-from .keys import PrivateKey, Secret, spki_sha256
+from .keys import PrivateKey, spki_sha256
+from .passphrase import Secret
 
 #: OWASP asks for 600,000 rounds; a file that asks for a hundred times that only keeps us busy.
 MAX_ROUNDS = 5_000_000

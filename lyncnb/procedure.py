@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .errors import RulesError
 from .powershell import quote
-from .rules import Rules
+from .vocabulary import Rules
 
 #: What a step may stand for: once on each server, or once for each certificate there.
 SCOPES = ("server", "certificate")

@@ -14,10 +14,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from . import files
+from .base import files
+from .base.lock import lock
 from .errors import BundleError
 from .folder import is_expired
-from .lock import lock
 from .manifest import Manifest, is_inside, read_manifest, save_manifest
 from .order import timestamp
 from .purge_list import PurgeItem, PurgeList

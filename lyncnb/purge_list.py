@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from .tables import DataFrame, rows_to_html, to_frame
+from .base.tables import DataFrame, rows_to_html, to_frame
 
 _COLUMNS = ("Request", "Generation", "What", "Why", "Files")
 

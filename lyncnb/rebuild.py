@@ -13,14 +13,14 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from . import files
+from .base import files
+from .base.lock import lock
 from .bundle import RequestBundle
 from .changes import Change
 from .cipher import FolderCipher
 from .content import RequestContent
 from .errors import BundleError
 from .inventory import Found, Inventory, take_inventory
-from .lock import lock
 from .manifest import NAME, Manifest, read_manifest, save_manifest
 from .order import timestamp
 from .passphrase import Secret, as_passphrase

@@ -13,15 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from .batch import Batch
+from .base.files import FileBatch, make_folder, move_no_clobber, read, remove
+from .base.lock import lock
 from .bundle import RequestBundle, open_requests
 from .certificates import to_pem
 from .decoding import decode
 from .errors import BundleError
-from .files import make_folder, move_no_clobber, read, remove
 from .issued import FOLDER, IssuedCertificates, match_certificates
 from .issued_certificate import IssuedCertificate, serial_text, time_text
-from .lock import lock
 from .manifest import Manifest, read_manifest, save_manifest
 from .order import timestamp
 from .records import ArchivedGeneration, RequestRecord
@@ -198,7 +197,7 @@ def _store(folder: Path, manifest: Manifest, wanted: list[_Placement], now: str)
 def _write(folder: Path, wanted: list[_Placement]) -> dict[str, str]:
     """Write the files; return which names went where, for what had to make room."""
     moved: dict[str, str] = {}
-    with Batch() as batch:
+    with FileBatch() as batch:
         for one in wanted:
             chain_name = one.chain_name or f"{FOLDER}/{one.issued.request_id}.chain.pem"
             for name, data in ((one.leaf_name, one.leaf), (chain_name, one.chain)):

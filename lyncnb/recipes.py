@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .fields import DistinguishedName, SanEntry
+from .base.certificate_fields import DistinguishedName, SanEntry
+from .base.dns_name import DnsName
 from .issuers import settle_issuer, target_ca
-from .names import DnsName
 from .options import PlanOptions
 from .pool_names import OF_POOL, Part, Recipe, Values, merge, of_pool, spell
-from .rules import FLAGS, CertificateRule, NameRule, Rules
-from .topology import Pool, Site, Topology
+from .pools import Pool
+from .sites import Site
+from .topology import Topology
+from .vocabulary import FLAGS, CertificateRule, NameRule, Rules
 
 # What placeholders become that the deployment and a site fill, the same for all pools there;
 # those that a pool fills are in pool_names.py. "": a name without placeholder.

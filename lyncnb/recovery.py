@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from . import csr, files, keys
+from . import csr, keys
+from .base import files
 from .changes import Change
 from .cipher import FolderCipher
 from .errors import BundleError, PassphraseError, Problem

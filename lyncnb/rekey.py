@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from . import files, keys, system
+from . import keys
+from .base import files, system_calls
+from .base.lock import lock
 from .cipher import FolderCipher
 from .errors import BundleError, PassphraseError, Problem
-from .lock import lock
 from .manifest import Manifest, read_manifest, save_manifest
 from .order import timestamp
 from .passphrase import Secret, as_passphrase
@@ -226,10 +227,10 @@ def _swap(path: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
             raise BundleError(
                 f"{name}: what was written does not read back", hint="test this machine's disk"
             )
-        system.replace(temp, path)
+        system_calls.replace(temp, path)
     except OSError as error:
         files.discard(temp)
-        raise system.trouble(error, path, "replace the file") from None
+        raise system_calls.trouble(error, path, "replace the file") from None
     except BaseException:
         files.discard(temp)
         raise

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from .base.files import replace
+from .base.tables import DataFrame, rows_to_html, to_frame
 from .bundle import RequestBundle, open_requests
-from .files import replace
 from .folder import EXPIRING_SHARE, moment
 from .records import RequestRecord
-from .tables import DataFrame, rows_to_html, to_frame
 
 _COLUMNS = (
     *("Renew from", "Valid until", "Days left", "Request", "Servers", "Type", "Subject name"),

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
+from .base.files import read
+from .base.pasted_text import visible
 from .certificates import Certificate
 from .decoding import AskPassword, Decoded, Remark, decode
 from .errors import BundleError, ReturnedFileError
-from .files import read
 from .passphrase import Secret
-from .text import visible
 
 Password = Secret | str | Callable[[str], Secret | str | None] | None
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .base.dns_name import DnsName
+from .base.pasted_text import shown
 from .cells import Cells, Report
 from .columns import topology_columns
 from .kinds import SimpleUrl
-from .names import DnsName
-from .text import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

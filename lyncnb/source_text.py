@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from .base.pasted_text import shown
 from .errors import TopologyError
-from .text import shown
 
 #: A file of this size or more is refused before it is read (bytes).
 MAX_BYTES = 200_000_000

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .base.tables import DataFrame, rows_to_html, to_frame
 from .issued_certificate import IssuedCertificate
 from .procedure import Assignment, Step
 from .records import RequestRecord
-from .tables import DataFrame, rows_to_html, to_frame
 
 _COLUMNS = ("Server", "Step", "Role", "Package", "What to do", "Wizard", "Commands", "Source")
 

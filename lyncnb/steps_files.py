@@ -6,10 +6,10 @@ import os
 from html import escape
 from pathlib import Path
 
-from . import files
+from .base import files
+from .base.tables import escape_markdown, to_page
 from .errors import PackageError
 from .steps import DeploymentSteps, ServerStep, ServerSteps
-from .tables import escape_markdown, to_page
 
 FOLDER = "steps"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from .batch import Batch
+from .base.files import FileBatch
 from .errors import BundleError
 from .pairs import FinishedPair
 from .records import csr_path, key_path
@@ -50,7 +50,7 @@ class PairStore:
         self.written: dict[str, Written] = {}
         self._folder = folder
         self._known = set(known)
-        self._batch = Batch()
+        self._batch = FileBatch()
         self._waiting: dict[str, Written] = {}
         self._due = 0.0
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from .base.pasted_text import shown
 from .errors import OptionsError
-from .names import shown
 
 _TEMPLATE = re.compile(r"[A-Za-z0-9 ._-]{1,64}")
 _CONFIG = re.compile(r"[A-Za-z0-9.-]{1,255}\\[A-Za-z0-9 ._()-]{1,64}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .base.pasted_text import visible
 from .certificates import Certificate, name_text
-from .text import visible
 
 
 class Succession(NamedTuple):

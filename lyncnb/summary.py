@@ -12,13 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from .checks import Findings
-from .document import plan_json
-from .errors import PlanError
-from .plan import CertificatePlan, Finding
-from .spreadsheets import Sheet, to_csv, to_xlsx
-from .summary_commands import CommandTable
-from .tables import (
+from .base.spreadsheets import Sheet, to_csv, to_xlsx
+from .base.tables import (
     DataFrame,
     escape_markdown,
     left_out,
@@ -28,6 +23,11 @@ from .tables import (
     to_markdown,
     to_page,
 )
+from .checks import Findings
+from .document import plan_json
+from .errors import PlanError
+from .plan import CertificatePlan, Finding
+from .summary_commands import CommandTable
 
 #: What ``write_plan_table`` can write.
 PLAN_SUFFIXES = (".csv", ".xlsx", ".html", ".md", ".json")

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import files, system
+from .base import files, system_calls
 from .errors import BundleError, Problem
 from .manifest import NAME, Manifest
 from .records import ArchivedGeneration, RequestRecord
@@ -117,7 +117,7 @@ def _linked(folder: Path) -> list[Problem]:
 
 
 def _folder_problems(inside: Path, place: str) -> list[Problem]:
-    if system.WINDOWS or place not in SECRET or not inside.lstat().st_mode & 0o077:
+    if system_calls.WINDOWS or place not in SECRET or not inside.lstat().st_mode & 0o077:
         return []
     hint = f"run: chmod 700 '{inside}'"
     return [Problem(message="can be opened by others", file=f"{place}/", hint=hint)]
@@ -132,7 +132,7 @@ def _listing(inside: Path) -> dict[str, int]:
                 if not entry.name.startswith(files.TEMP_PREFIX)
             }
     except OSError as error:
-        raise system.trouble(error, inside, "list the folder") from None
+        raise system_calls.trouble(error, inside, "list the folder") from None
 
 
 def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
@@ -147,7 +147,7 @@ def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     if not stat.S_ISREG(mode):
         hint = "move it out of the folder"
         return (Problem(message="is no file", file=path, hint=hint),)
-    if path.endswith(".key") and not system.WINDOWS and mode & 0o077:
+    if path.endswith(".key") and not system_calls.WINDOWS and mode & 0o077:
         hint = f"run: chmod 600 '{where}'"
         return (Problem(message="can be read by others", file=path, hint=hint),)
     return ()

@@ -10,16 +10,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from . import edits
-from .bulk import no_collection
+from .base.collector import no_collection
+from .base.dns_name import DnsName
+from .base.tables import DataFrame, rows_to_html, to_frame
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
 from .csv_source import read_rows, write_csv
 from .headings import Note
 from .kinds import SimpleUrl
-from .names import DnsName
 from .pools import Computer, Pool, check_servers, derive_pools, merged, pool_names
 from .sites import Site, derive_sip_domains, derive_sites
-from .tables import DataFrame, rows_to_html, to_frame
 
 __all__ = ["Computer", "Note", "Pool", "SimpleUrl", "Site", "Topology", "read_topology"]
 

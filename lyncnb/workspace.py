@@ -9,8 +9,8 @@ import os
 import warnings
 from pathlib import Path
 
+from .base.files import write_new
 from .errors import NotebookError
-from .files import write_new
 
 #: Folder of a workspace when none is named.
 DEFAULT_FOLDER = "work"

@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import export, files, summary
+from . import export, summary
+from .base import files
+from .base.lock import OWNER_NAME, lock
 from .cipher import FolderCipher
 from .errors import BundleError, PassphraseError
 from .export import Progress
-from .lock import OWNER_NAME, lock
 from .manifest import Manifest, save_manifest
 from .order import Order
 from .outlook import Outlook, foresee

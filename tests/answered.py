@@ -9,9 +9,9 @@ from pathlib import Path
 from authorities.python_ca import PythonCa
 from cryptography import x509
 
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.bundle import RequestBundle, write_requests
 from lyncnb.derive import plan_certificates
-from lyncnb.fields import KeyParameters
 from lyncnb.options import PlanOptions
 from lyncnb.plan import CertificatePlan
 from lyncnb.rules import load_rules

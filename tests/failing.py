@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lyncnb import system
+from lyncnb.base import system_calls
 
 #: Kinds of calls that change the disk. ``close`` may report what ``write`` could not.
 KINDS = (
@@ -51,11 +51,11 @@ def failing(
     fail_at: int | None, error: Callable[[str], BaseException], kinds: tuple[str, ...] = KINDS
 ) -> Iterator[Calls]:
     """Let call number `fail_at` (from 0) among `kinds` fail; None only counts."""
-    calls, real = Calls(fail_at, error), {name: getattr(system, name) for name in kinds}
+    calls, real = Calls(fail_at, error), {name: getattr(system_calls, name) for name in kinds}
     for name, function in real.items():
-        setattr(system, name, calls.wrap(name, function))
+        setattr(system_calls, name, calls.wrap(name, function))
     try:
         yield calls
     finally:
         for name, function in real.items():
-            setattr(system, name, function)
+            setattr(system_calls, name, function)

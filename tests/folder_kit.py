@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from lyncnb import csr, keys
+from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
+from lyncnb.base.dns_name import DnsName
 from lyncnb.bundle import RequestBundle, write_requests
 from lyncnb.cipher import FolderCipher
-from lyncnb.fields import DistinguishedName, KeyParameters, SanEntry
-from lyncnb.names import DnsName
 from lyncnb.options import PlanOptions
 from lyncnb.plan import CertificatePlan, PlannedCertificate
 from lyncnb.rules import load_rules

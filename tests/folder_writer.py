@@ -15,8 +15,8 @@ from pathlib import Path
 
 import folder_kit as kit
 
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import LyncnbError
-from lyncnb.fields import KeyParameters
 from lyncnb.rekey import rekey
 
 

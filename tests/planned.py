@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lyncnb.fields import DistinguishedName, DnsName, KeyParameters, SanEntry
+from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
+from lyncnb.base.dns_name import DnsName
 from lyncnb.plan import PlannedCertificate
 
 

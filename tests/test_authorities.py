@@ -30,10 +30,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from test_compare import DAY, ENTRY, NAMES, SUBJECT, made
 
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.bundle import open_requests
 from lyncnb.certificates import read_certificate
 from lyncnb.compare import compare_certificate
-from lyncnb.fields import KeyParameters
 from lyncnb.folder import folder_status
 from lyncnb.handover import hand_over
 from lyncnb.issued import IssuedCertificates

@@ -28,11 +28,12 @@ from folder_kit import (
 )
 from folder_writer import Writers
 
-from lyncnb import files, outlook
+from lyncnb import outlook
+from lyncnb.base import files
+from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.base.lock import lock
 from lyncnb.bundle import open_requests
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError, PlanRejected
-from lyncnb.fields import KeyParameters
-from lyncnb.lock import lock
 from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.options import PlanOptions
 from lyncnb.passphrase import Secret
@@ -114,7 +115,7 @@ def test_an_unchanged_folder_can_be_on_a_disk_that_is_only_read(folder, monkeypa
     plan = numbered(2)
     write(plan, folder)
     for name in ("write", "mkdir", "link", "rename", "replace", "unlink", "chmod", "fsync"):
-        monkeypatch.setattr(f"lyncnb.system.{name}", None)
+        monkeypatch.setattr(f"lyncnb.base.system_calls.{name}", None)
     assert write(plan, folder).counts() == {"kept": 2}
 
 
@@ -719,7 +720,7 @@ def test_a_csr_that_cannot_be_read_is_given_up_with_a_changed_plan(folder):
 
 def test_windows_is_told_what_is_not_protected(folder, monkeypatch):
     """Where a mode protects nothing, a run that writes keys says so."""
-    monkeypatch.setattr("lyncnb.system.protection_note", lambda: "not protected here")
+    monkeypatch.setattr("lyncnb.base.system_calls.protection_note", lambda: "not protected here")
     assert write(numbered(1), folder).notes == ("not protected here",)
     assert write(numbered(1), folder).notes == ()
 
@@ -761,7 +762,7 @@ def test_a_failing_disk_is_told_in_plain_words(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("lyncnb.system.write", full)
+        patch.setattr("lyncnb.base.system_calls.write", full)
         with pytest.raises(BundleError, match="No space left on device") as caught:
             write(plan, folder)
     assert "free some space" in caught.value.hint

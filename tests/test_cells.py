@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from lyncnb.base.dns_name import DnsName
 from lyncnb.cells import Cells, Report, read_cells
 from lyncnb.errors import TopologyError
 from lyncnb.headings import Note, Table, Texts
-from lyncnb.names import DnsName
 
 
 def cells_of(columns: dict[str, list[str]]) -> tuple[Cells, Report]:

@@ -10,21 +10,14 @@ from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lyncnb.checks import (
-    CERTIFICATE_TESTS,
-    DEPLOYMENT_TESTS,
-    NAME_TESTS,
-    SIMPLE_URL_TESTS,
-    check_certificates,
-    check_deployment,
-    check_plan,
-    sort_findings,
-)
-from lyncnb.checks.certificates import san_bytes
+from lyncnb.base.certificate_fields import KeyParameters, SanEntry
+from lyncnb.base.dns_name import DnsName
+from lyncnb.checks import check_certificates, check_deployment, check_plan, sort_findings
+from lyncnb.checks.certificates import CERTIFICATE_TESTS, NAME_TESTS, san_bytes
+from lyncnb.checks.deployment import DEPLOYMENT_TESTS
+from lyncnb.checks.simple_urls import SIMPLE_URL_TESTS
 from lyncnb.derive import plan_certificates
 from lyncnb.errors import RulesError
-from lyncnb.fields import KeyParameters, SanEntry
-from lyncnb.names import DnsName
 from lyncnb.options import PlanOptions
 from lyncnb.rules import load_rules
 from lyncnb.topology import read_topology

@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb import keys
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.cipher import ROUNDS, FolderCipher
 from lyncnb.encryptor import Encryptor
 from lyncnb.errors import BundleError, PassphraseError
-from lyncnb.fields import KeyParameters
 
 WORDS = "correct horse battery"
 FEW = 1000  # rounds; the number changes nothing but the time

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from planned import planned
 
 from lyncnb import csr, keys
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.content import content_of
 from lyncnb.csr import build_request, differences, parse_request
 from lyncnb.errors import BundleError, PlanError
-from lyncnb.fields import KeyParameters
 
 REQUESTS = Path(cryptography_vectors.__file__).parent / "x509" / "requests"
 NAMES = ("pool.contoso.com", "*.contoso.com", "xn--55q8nz3c.contoso.com")

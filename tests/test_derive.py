@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from topologies import DEPLOYMENT, edge, front_end, plan, row, table, topology
 
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.derive import plan_certificates, replan
 from lyncnb.errors import PlanError
-from lyncnb.fields import KeyParameters
 from lyncnb.options import PlanOptions
 from lyncnb.rules import load_rules
 from lyncnb.topology import read_topology

@@ -11,6 +11,7 @@ import pytest
 from planned import planned
 
 from lyncnb import export, keys
+from lyncnb.base.workers import cores
 from lyncnb.cipher import FolderCipher
 from lyncnb.content import content_of
 from lyncnb.csr import parse_request
@@ -147,11 +148,11 @@ def test_time_is_estimated_before_starting(count, fields, workers, seconds):
 
 def test_as_many_threads_as_cores_by_default(monkeypatch):
     """The width is the number of cores that this process may use, one at least."""
-    assert export.cores() >= 1
-    assert estimate([planned("a.contoso.com")]) == pytest.approx(0.05 / export.cores())
+    assert cores() >= 1
+    assert estimate([planned("a.contoso.com")]) == pytest.approx(0.05 / cores())
     monkeypatch.delattr("os.sched_getaffinity", raising=False)  # as on Windows and macOS
     monkeypatch.setattr("os.cpu_count", lambda: 7)
-    assert export.cores() == 7
+    assert cores() == 7
 
 
 def ways():

@@ -41,8 +41,8 @@ from folder_kit import (
 from folder_writer import Writers
 
 from lyncnb import keys
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError
-from lyncnb.fields import KeyParameters
 from lyncnb.folder import folder_status
 from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.purge import purge

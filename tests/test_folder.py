@@ -16,9 +16,9 @@ from folder_kit import (
     write,
 )
 
+from lyncnb.base.lock import lock
 from lyncnb.errors import BundleError
 from lyncnb.folder import folder_status, is_expired
-from lyncnb.lock import lock
 from lyncnb.manifest import read_manifest, save_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lyncnb.base.dns_name import DnsName
+from lyncnb.base.pasted_text import BadName
 from lyncnb.columns import column, topology_columns
 from lyncnb.kinds import SimpleUrl, read_cell
-from lyncnb.names import BadName, DnsName
 
 
 def url(text: str, host: str) -> SimpleUrl:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb import plan_toml
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import OptionsError
-from lyncnb.fields import KeyParameters
 from lyncnb.options import DEFAULT_OPTIONS, PlanOptions
-from lyncnb.rules import FLAGS
+from lyncnb.vocabulary import FLAGS
 
 FULL = PlanOptions(
     product="lync2013",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lyncnb.errors import TopologyError
-from lyncnb.pools import Computer
-from lyncnb.topology import Pool, Topology, read_topology
+from lyncnb.pools import Computer, Pool
+from lyncnb.topology import Topology, read_topology
 
 
 def topology(text: str) -> Topology:

@@ -24,12 +24,12 @@ from authorities.python_ca import PythonCa, der, p7b, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from hostile import hostile_files, lay_out
 
+from lyncnb.base.lock import lock
 from lyncnb.bundle import open_requests, write_requests
 from lyncnb.certificates import read_certificate
 from lyncnb.errors import BundleError
 from lyncnb.folder import folder_status
 from lyncnb.issued import match_certificates
-from lyncnb.lock import lock
 from lyncnb.receiving import receive, store_returned
 
 CA = PythonCa()

@@ -19,7 +19,7 @@ from folder_kit import (
     write,
 )
 
-from lyncnb import system
+from lyncnb.base import system_calls
 from lyncnb.cipher import FolderCipher
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.folder import folder_status
@@ -123,7 +123,7 @@ def test_an_interrupted_change_is_seen_and_completed(folder, done, monkeypatch):
         real(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(system, "replace", stop)
+        patch.setattr(system_calls, "replace", stop)
         with pytest.raises(KeyboardInterrupt):
             rekey(folder, PASSPHRASE, NEW)
     assert read_manifest(folder).rekeying

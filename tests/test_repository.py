@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import lyncnb as ln
-from lyncnb.tables import from_frame, to_markdown
+from lyncnb.base.tables import from_frame, to_markdown
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from lyncnb import rules as rules_module
 from lyncnb.errors import RulesError
 from lyncnb.recipes import PLACEHOLDERS_RESOLVED
-from lyncnb.rules import FLAGS, PLACEHOLDERS, load_rules, parse_rules, products
+from lyncnb.rules import load_rules, parse_rules, products
+from lyncnb.vocabulary import COLUMNS, FLAGS, PLACEHOLDERS
 
 SMALL = """
 product = "small"
@@ -208,7 +208,7 @@ def test_rules_show_as_a_table():
     """The rules are a table, one row per certificate, with sources."""
     rules = load_rules("lync2013")
     frame = rules.to_frame()
-    assert list(frame.columns) == list(rules_module.COLUMNS)
+    assert list(frame.columns) == list(COLUMNS)
     assert len(frame) == len(rules.certificates)
     assert "<table" in rules._repr_html_()
     assert "Certificate requirements for internal servers" in rules._repr_html_()

@@ -11,7 +11,7 @@ from packages_kit import PASSPHRASE, SINGLE, TODAY, Issued, issue_all
 from panel_kit import Talk
 
 from lyncnb.errors import BundleError
-from lyncnb.widgets import StatusPanel
+from lyncnb.widgets.status_panel import StatusPanel
 
 
 @pytest.fixture(scope="module")

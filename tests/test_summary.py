@@ -258,7 +258,7 @@ def test_unknown_format_is_refused(plan, findings):
 
 def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
     """A plan that no sheet can hold is refused with what to do instead."""
-    from lyncnb import spreadsheets
+    from lyncnb.base import spreadsheets
 
     monkeypatch.setattr(spreadsheets, "SHEET_ROWS", 3)
     with pytest.raises(PlanError, match="a sheet holds at most 2 rows"):

@@ -12,7 +12,8 @@ from folder_kit import (
     write,
 )
 
-from lyncnb import csr, system
+from lyncnb import csr
+from lyncnb.base import system_calls
 from lyncnb.errors import BundleError
 from lyncnb.survey import (
     csr_sha256,
@@ -76,7 +77,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refused)
-    monkeypatch.setattr("lyncnb.files.stale_temps", lambda folder: ())
+    monkeypatch.setattr("lyncnb.base.files.stale_temps", lambda folder: ())
     with pytest.raises(BundleError, match="cannot list the folder: Permission denied"):
         take_survey(tmp_path / "r")
 
@@ -86,7 +87,7 @@ def test_windows_has_no_modes_to_judge(tmp_path, monkeypatch):
     manifest = write(numbered(1), tmp_path / "r").manifest
     next((tmp_path / "r" / "keys").iterdir()).chmod(0o644)
     (tmp_path / "r" / "keys").chmod(0o755)
-    monkeypatch.setattr(system, "WINDOWS", True)
+    monkeypatch.setattr(system_calls, "WINDOWS", True)
     survey = take_survey(tmp_path / "r")
     assert survey.problems == ()
     assert record_problems(survey, manifest.requests[0]) == ()

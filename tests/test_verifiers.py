@@ -19,8 +19,8 @@ import pytest
 from planned import planned
 
 from lyncnb import keys
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.csr import build_request, parse_request
-from lyncnb.fields import KeyParameters
 
 pytestmark = pytest.mark.tools
 

@@ -11,9 +11,10 @@ import pytest
 from panel_kit import INHERITED, Talk
 
 import lyncnb as ln
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import LyncnbError, OptionsError, PassphraseError, PlanRejected, TopologyError
-from lyncnb.fields import KeyParameters
-from lyncnb.widgets import PlanEditor, RequestPanel
+from lyncnb.widgets.editor import PlanEditor
+from lyncnb.widgets.request_panel import RequestPanel
 
 CSV = """server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,rack
 fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com,A1

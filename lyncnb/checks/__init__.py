@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from ..bulk import no_collection
+from ..base.collector import no_collection
+from ..base.dns_name import DnsName
+from ..base.tables import DataFrame, to_frame, to_html
 from ..errors import RulesError
-from ..names import DnsName
 from ..plan import CertificatePlan, Finding, PlannedCertificate
-from ..rules import CheckRule
-from ..tables import DataFrame, to_frame, to_html
+from ..vocabulary import CheckRule
 from .certificates import CERTIFICATE_TESTS, NAME_TESTS, CertificateTest, NameTest
 from .deployment import DEPLOYMENT_TESTS
 from .simple_urls import SIMPLE_URL_TESTS

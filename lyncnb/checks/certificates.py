@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from ..fields import COMMON_NAME_CHARACTERS
-from ..names import DnsName
+from ..base.certificate_fields import COMMON_NAME_CHARACTERS
+from ..base.dns_name import DnsName
 from ..plan import PlannedCertificate
-from ..rules import CheckRule
+from ..vocabulary import CheckRule
 from .view import PlanView
 
 CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[str]]

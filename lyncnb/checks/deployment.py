@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from ..columns import topology_columns
-from ..rules import CheckRule
-from ..topology import Pool
+from ..pools import Pool
+from ..vocabulary import CheckRule
 from .view import PlanView
 
 DeploymentTest = Callable[[PlanView, CheckRule], Iterator[tuple[str, str]]]

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from ..rules import CheckRule
-from ..topology import SimpleUrl, Site
+from ..kinds import SimpleUrl
+from ..sites import Site
+from ..vocabulary import CheckRule
 from .deployment import DeploymentTest, Pairs
 from .view import PlanView
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, KeysView
 from dataclasses import replace
 
+from ..base.dns_name import DnsName
 from ..issuers import wishes_by_usage
-from ..names import DnsName
 from ..plan import CertificatePlan, PlannedCertificate
+from ..pools import Pool
 from ..recipes import plan_context
-from ..rules import CheckRule
-from ..topology import Pool, Site
+from ..sites import Site
+from ..vocabulary import CheckRule
 
 _NO_TRAITS: frozenset[str] = frozenset()
 

@@ -13,7 +13,7 @@ from .output import note
 
 if TYPE_CHECKING:
     from ..checks import Findings
-    from ..keys import Secret
+    from ..passphrase import Secret
     from ..plan import CertificatePlan
     from ..topology import Topology
 

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
-from ..tables import cell_text
+from ..base.tables import cell_text
 
 _GAP = "  "
 

@@ -13,7 +13,7 @@ from .output import indented, note, write, write_bytes_out, write_table
 if TYPE_CHECKING:
     from ..checks import Findings
     from ..plan import PlannedCertificate
-    from ..rules import CheckRule
+    from ..vocabulary import CheckRule
 
 _PLAN_COLUMNS = ("Role", "Servers", "Type", "Subject name", "Issuer", "Key", "SAN")
 
@@ -154,8 +154,8 @@ def _write_findings(findings: Findings) -> None:
 
 
 def _write_file(output: str, data: bytes) -> None:
+    from ..base.files import replace
     from ..errors import BundleError, PlanError
-    from ..files import replace
 
     path = Path(output)
     if path.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .. import tables
+from ..base import tables
 from ..plan import PlannedCertificate
 from .editing import CHANGE_COLUMNS, PlanEditing
 from .found import finding_groups

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import tables
+from ..base import tables
 from ..checks import Findings
 from ..errors import LyncnbError, TopologyError
 from ..options import DEFAULT_OPTIONS, PlanOptions
 from ..plan import CertificatePlan
-from ..rules import Rules
 from ..summary import count_of, totals
 from ..topology import Topology, read_topology
+from ..vocabulary import Rules
 from .draft import Draft
 from .facts import SHOWN
 from .live import LivePlan

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from ..columns import Column, topology_columns, topology_roles
 from ..options import HASHES, PlanOptions
-from ..rules import ISSUERS, LAYOUTS, PROFILES, Rules
 from ..topology import Topology
+from ..vocabulary import ISSUERS, LAYOUTS, PROFILES, Rules
 from .sheet import FINDINGS, column_names
 
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from .. import tables
+from ..base import tables
 from ..bundle import open_requests
 from ..deploy import deployment_steps
 from ..export import Progress

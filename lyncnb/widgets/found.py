@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..plan import Finding
-from ..rules import Rules
+from ..vocabulary import Rules
 
 ITEMS_LISTED = 25
 

@@ -10,8 +10,8 @@ from ..checks import Findings, check_certificates, check_deployment, sort_findin
 from ..derive import plan_certificates, replan
 from ..options import PlanOptions
 from ..plan import CertificatePlan, Finding, PlannedCertificate
-from ..rules import Rules
 from ..topology import Topology
+from ..vocabulary import Rules
 
 _SEVERITIES = ("error", "warning", "notice")
 Part = tuple[PlannedCertificate, ...]

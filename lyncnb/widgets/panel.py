@@ -15,7 +15,7 @@ from typing import Any
 import anywidget
 from IPython.display import DisplayHandle, display
 
-from .. import tables
+from ..base import tables
 from ..errors import LyncnbError, Problem
 
 _HERE = Path(__file__).parent

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from .. import files
+from ..base import files
+from ..base.certificate_fields import KeyParameters
 from ..errors import FolderOccupied, LyncnbError
-from ..fields import KeyParameters
 from ..options import DEFAULT_OPTIONS, PlanOptions
 from ..topology import Topology, read_topology
 from .draft import State, title

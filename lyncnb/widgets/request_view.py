@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import tables
+from ..base import tables
 from ..bundle import RequestBundle
 from ..errors import LyncnbError, PassphraseError
 from ..passphrase import Secret

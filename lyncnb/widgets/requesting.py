@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .. import tables
+from ..base import tables
 from ..bundle import RequestBundle, open_requests, write_requests
 from ..checks import Findings, check_plan
 from ..errors import BundleError, PassphraseError, PlanRejected

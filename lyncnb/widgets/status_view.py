@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .. import tables
+from ..base import tables
 from ..columns import column
 from ..errors import LyncnbError
 from ..folder import FolderStatus

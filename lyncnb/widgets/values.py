@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import date
 
+from ..base.certificate_fields import KeyParameters
 from ..errors import OptionsError
-from ..fields import KeyParameters
 from ..options import PlanOptions
 
 

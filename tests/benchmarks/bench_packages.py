@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
-from lyncnb.export import cores
+from lyncnb.base.workers import cores
 from lyncnb.keys import to_pkcs8
 from lyncnb.packaging import Task, make_packages
 from lyncnb.passwords import new_password

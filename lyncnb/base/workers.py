@@ -1,7 +1,8 @@
 """Processes of our own for work that threads do not speed up: ECDSA pairs, packages.
 
 Not a ``ProcessPoolExecutor``: its workers run the planner's script or notebook module again, which
-would ask for the passphrase a second time. A child here imports this file and nothing else.
+would ask for the passphrase a second time. A child here runs the command it is told and nothing
+else. Knows no certificate: what is made, and what is hidden from a child, the caller says.
 """
 
 from __future__ import annotations
@@ -15,13 +16,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from . import errors
-from .encryptor import Encryptor
-from .errors import BundleError, LyncnbError
-from .pairs import make_pair
-from .passphrase import VARIABLE
-
-_COMMAND = "from lyncnb import children; children.serve()"
+from .. import errors
+from ..errors import BundleError, LyncnbError
 
 #: Work for one child: plain values, since they go through a pipe.
 Task = Sequence[tuple]
@@ -29,7 +25,7 @@ Task = Sequence[tuple]
 Start = Callable[[tuple], Callable[[tuple], tuple]]
 
 
-class Children:
+class WorkerProcesses:
     """Worker processes on this machine, one for each thread that waits for one.
 
     Use it as a context manager. Children end when their input closes, so also when this process
@@ -40,20 +36,21 @@ class Children:
     count : int
         How many at most; a child starts at its first task.
     opening : tuple
-        What each child is told first, for pairs what to encrypt with. It goes through a pipe, to
-        a process of the same user.
-    command : str, optional
+        What each child is told first. It goes through a pipe, to a process of the same user.
+    command : str
         Python that a child runs; it calls :func:`serve`.
+    hidden : str
+        Name of the environment variable that no child gets to see.
     """
 
-    def __init__(self, count: int, opening: tuple, *, command: str = _COMMAND):
+    def __init__(self, count: int, opening: tuple, *, command: str, hidden: str):
         self._opening = tuple(opening)
-        self._command = command
+        self._command, self._hidden = command, hidden
         self._threads = ThreadPoolExecutor(count, "lyncnb-child")
         self._own = threading.local()
         self._all: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Children:
+    def __enter__(self) -> WorkerProcesses:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -87,7 +84,7 @@ class Children:
         return made
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {name: text for name, text in os.environ.items() if name != VARIABLE}
+        environment = {name: text for name, text in os.environ.items() if name != self._hidden}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         # A session of its own: Ctrl-C is for the planner's process, which ends its children.
         child = subprocess.Popen(
@@ -103,18 +100,18 @@ class Children:
         return child
 
 
-def serve(start: Start | None = None) -> None:
+def serve(start: Start) -> None:
     """Answer tasks from standard input until it closes; what a child process runs.
 
     Parameters
     ----------
-    start : callable, optional
-        Given the opening, gives the function that makes one item; for pairs if left out.
+    start : callable
+        Given the opening, gives the function that makes one item.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     tasks = sys.stdin.buffer
-    make = (start or _make_pairs)(pickle.load(tasks))
+    make = start(pickle.load(tasks))
     while True:
         try:
             task = pickle.load(tasks)
@@ -127,6 +124,8 @@ def serve(start: Start | None = None) -> None:
         answers.flush()
 
 
-def _make_pairs(opening: tuple) -> Callable[[tuple], tuple]:
-    encryptor = Encryptor(*opening)
-    return lambda one: tuple(make_pair(*one, encryptor.encrypt))
+def cores() -> int:
+    """Count the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

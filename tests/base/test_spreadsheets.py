@@ -1,4 +1,4 @@
-"""Tests of lyncnb.spreadsheets."""
+"""Tests of lyncnb.base.spreadsheets."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb import spreadsheets
-from lyncnb.spreadsheets import Sheet, neutralise, to_csv, to_xlsx
+from lyncnb.base import spreadsheets
+from lyncnb.base.spreadsheets import Sheet, neutralise, to_csv, to_xlsx
 
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 

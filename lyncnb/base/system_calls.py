@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
-from .errors import BundleError
+from ..errors import BundleError
 
 CALLS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),

@@ -11,13 +11,13 @@ import threading
 
 import pytest
 
-from lyncnb import system
+from lyncnb.base import system_calls
+from lyncnb.base.lock import LOCK_NAME, OWNER_NAME, lock
 from lyncnb.errors import BundleError
-from lyncnb.lock import LOCK_NAME, OWNER_NAME, lock
 
 HOLDER = """
     import sys, time
-    from lyncnb.lock import lock
+    from lyncnb.base.lock import lock
     with lock(sys.argv[1]):
         print("held", flush=True)
         time.sleep(60)
@@ -90,7 +90,7 @@ def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, mo
     """A folder that is not there, and a disk that takes no note, are troubles with hints."""
     with pytest.raises(BundleError, match="cannot look at the folder"), lock(tmp_path / "a"):
         pass
-    monkeypatch.setattr(system, "replace", _no_space)
+    monkeypatch.setattr(system_calls, "replace", _no_space)
     with pytest.raises(BundleError, match="the disk is full"), lock(tmp_path):
         pass
     monkeypatch.undo()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import filelock
 
-from . import files, system
-from .errors import BundleError
+from ..errors import BundleError
+from . import files, system_calls
 
 LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
@@ -52,7 +52,7 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
             hint="wait until that is done, then run the same again",
         ) from None
     except OSError as error:
-        raise system.trouble(error, path, "lock the folder") from None
+        raise system_calls.trouble(error, path, "lock the folder") from None
     try:
         _note_owner(note)
         yield
@@ -70,10 +70,10 @@ def _note_owner(note: Path) -> None:
     text = f"{user} on {platform.node()}, process {os.getpid()}, since {since}\n"
     temp = files.write_temp(note, text.encode(), 0o600, sync=False)
     try:
-        system.replace(temp, note)
+        system_calls.replace(temp, note)
     except OSError as error:
         files.discard(temp)
-        raise system.trouble(error, note, "say who writes") from None
+        raise system_calls.trouble(error, note, "say who writes") from None
 
 
 def _owner(note: Path) -> str:

@@ -51,7 +51,7 @@ def neutralise(value: Any) -> str:
     Parameters
     ----------
     value : str, int, bool, None or a sequence of str
-        See :func:`lyncnb.tables.cell_text`.
+        See :func:`lyncnb.base.tables.cell_text`.
 
     Returns
     -------

@@ -11,17 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from .names import BadName, DnsName, parse_name, shown
-
-__all__ = [
-    "EXTENDED_KEY_USAGES",
-    "BadName",
-    "DistinguishedName",
-    "DnsName",
-    "KeyParameters",
-    "SanEntry",
-    "parse_name",
-]
+from .dns_name import DnsName
+from .pasted_text import shown
 
 # Names as RFC 5280 section 4.2.1.12 spells them, dotted as the standard numbers them.
 EXTENDED_KEY_USAGES = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.text import BadName, clean_text, is_invisible, shown
+from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
 
 
 @pytest.mark.parametrize(

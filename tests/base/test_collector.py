@@ -1,10 +1,12 @@
 """The collector waits while many objects are made, and only then."""
 
+from __future__ import annotations
+
 import gc
 
 import pytest
 
-from lyncnb.bulk import no_collection
+from lyncnb.base.collector import no_collection
 
 
 def test_the_collector_waits():

@@ -1,4 +1,4 @@
-"""Tests of lyncnb.tables."""
+"""Tests of lyncnb.base.tables."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb import tables
-from lyncnb.fields import DnsName
+from lyncnb.base import tables
+from lyncnb.base.dns_name import DnsName
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' & |"
 
@@ -169,7 +169,7 @@ def test_markdown_row_is_one_line(value):
 def test_pandas_waits_until_a_frame_is_asked_for():
     """Importing tables and writing HTML does not import pandas."""
     code = (
-        "import sys; from lyncnb import tables; tables.rows_to_html(('a',), [('b',)]);"
+        "import sys; from lyncnb.base import tables; tables.rows_to_html(('a',), [('b',)]);"
         "assert not tables.is_frame(1); sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

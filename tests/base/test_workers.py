@@ -12,12 +12,11 @@ import pytest
 from planned import planned
 
 from lyncnb import keys, passphrase
-from lyncnb.children import Children
 from lyncnb.cipher import FolderCipher
 from lyncnb.content import content_of
 from lyncnb.csr import parse_request
 from lyncnb.errors import BundleError, PlanError
-from lyncnb.pairs import FinishedPair
+from lyncnb.pairs import FinishedPair, pair_workers
 
 CIPHER = FolderCipher("correct horse battery", rounds=1000)
 ONE = content_of(planned("sip.contoso.com", algorithm="ECDSA"))
@@ -28,7 +27,7 @@ def test_children_make_pairs_that_belong_together():
     tasks = [
         [(f"Edge-{number}", ONE) for number in range(start, start + 5)] for start in (0, 5, 10)
     ]
-    with Children(2, CIPHER.encryptor) as children:
+    with pair_workers(2, CIPHER.encryptor) as children:
         futures = [children.submit(task) for task in tasks]
         pairs = [FinishedPair(*values) for future in futures for values in future.result()]
     assert [pair.id for pair in pairs] == [f"Edge-{number}" for number in range(15)]
@@ -42,7 +41,7 @@ def test_children_make_pairs_that_belong_together():
 def test_what_cannot_be_made_is_told(tmp_path):
     """A plan's error in a child is the same error here, and the child goes on."""
     bad = content_of(planned("a.contoso.com", algorithm="ECDSA", hash="sha1"))
-    with Children(1, CIPHER.encryptor) as children:
+    with pair_workers(1, CIPHER.encryptor) as children:
         failed = children.submit([("Edge-1", bad)])
         with pytest.raises(PlanError, match="cannot be signed with sha1") as caught:
             failed.result()
@@ -52,7 +51,7 @@ def test_what_cannot_be_made_is_told(tmp_path):
 
 def test_a_child_that_dies_is_told():
     """A killed child is an error with a hint, not a wait without end."""
-    with Children(1, CIPHER.encryptor) as children:
+    with pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
         children._all[0].kill()
         with pytest.raises(BundleError, match="a worker process ended too soon") as caught:
@@ -64,7 +63,7 @@ def test_a_child_that_dies_is_told():
 def test_a_child_does_not_get_the_passphrase(monkeypatch):
     """Neither its environment nor its arguments hold it, even if nobody has read it yet."""
     monkeypatch.setenv(passphrase.VARIABLE, "correct horse battery")
-    with Children(1, CIPHER.encryptor) as children:
+    with pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
         process = Path("/proc") / str(children._all[0].pid)
         seen = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
@@ -75,7 +74,7 @@ def test_a_child_does_not_get_the_passphrase(monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="asks for a process by its number")
 def test_no_child_stays():
     """When the block ends, so have the processes."""
-    with Children(2, CIPHER.encryptor) as children:
+    with pair_workers(2, CIPHER.encryptor) as children:
         for future in [children.submit([("Edge-1", ONE)]) for _ in range(4)]:
             future.result()
     assert all(child.returncode == 0 for child in children._all)

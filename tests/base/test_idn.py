@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lyncnb.idn import lower_and_map, mixed_scripts, to_a_label
-from lyncnb.text import BadName
+from lyncnb.base.idn import lower_and_map, mixed_scripts, to_a_label
+from lyncnb.base.pasted_text import BadName
 
 PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # Cyrillic but for the last letter
 MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters: it may only look like another name'

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb import files, system
+from lyncnb.base import files, system_calls
+from lyncnb.base.files import FileBatch
 from lyncnb.errors import BundleError
 
 posix = pytest.mark.skipif(os.name == "nt", reason="modes and links are POSIX's")
@@ -193,7 +194,7 @@ def test_removing_what_is_gone_is_no_trouble(tmp_path):
 
 def failing(call: str, at: int, code: int):
     """Give a system call that fails the `at`-th time it is called, once."""
-    real, count = getattr(system, call), iter(range(1, 1_000_000))
+    real, count = getattr(system_calls, call), iter(range(1, 1_000_000))
 
     def fail(*arguments):
         if next(count) == at:
@@ -219,14 +220,14 @@ WRITERS = {
 def test_each_system_call_fails_in_turn(tmp_path, monkeypatch, writer, code):
     """Whatever call fails, files are whole or absent, old ones stay, and the error has a hint."""
     errors = []
-    for call in system.CALLS:
+    for call in system_calls.CALLS:
         for at in (1, 2, 3):
             folder = tmp_path / f"{call}{at}"
             (folder / "sub").mkdir(parents=True)
             (folder / "old").write_bytes(b"old")
             (folder / "gone").write_bytes(b"gone")
             with monkeypatch.context() as patch:
-                patch.setattr(system, call, failing(call, at, getattr(errno, code)))
+                patch.setattr(system_calls, call, failing(call, at, getattr(errno, code)))
                 try:
                     WRITERS[writer](folder)
                 except BundleError as error:
@@ -249,7 +250,7 @@ def test_without_hard_links_nothing_is_overwritten_either(tmp_path, monkeypatch,
     def no_links(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(system, "link", no_links)
+    monkeypatch.setattr(system_calls, "link", no_links)
     files.write_new(tmp_path / "a", b"a")
     files.write_new(tmp_path / "b", b"b")
     with pytest.raises(BundleError, match="already there"):
@@ -263,32 +264,32 @@ def test_without_hard_links_nothing_is_overwritten_either(tmp_path, monkeypatch,
 
 def test_a_folder_that_cannot_be_synced_is_none_the_worse(tmp_path, monkeypatch):
     """Where the file system has no fsync for folders, files are written all the same."""
-    real = system.fsync
+    real = system_calls.fsync
 
     def fsync(descriptor):
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         real(descriptor)
 
-    monkeypatch.setattr(system, "fsync", fsync)
+    monkeypatch.setattr(system_calls, "fsync", fsync)
     files.write_new(tmp_path / "a", b"a")
     assert files.read(tmp_path / "a") == b"a"
 
 
 def test_windows_is_told_plainly_what_is_not_protected(monkeypatch):
     """There is a note on Windows, in words, and none where modes work."""
-    monkeypatch.setattr(system, "WINDOWS", True)
-    assert "icacls" in system.protection_note()
-    monkeypatch.setattr(system, "WINDOWS", False)
-    assert system.protection_note() == ""
+    monkeypatch.setattr(system_calls, "WINDOWS", True)
+    assert "icacls" in system_calls.protection_note()
+    monkeypatch.setattr(system_calls, "WINDOWS", False)
+    assert system_calls.protection_note() == ""
 
 
 TRACED = """
     import sys
-    from lyncnb import batch, files
+    from lyncnb.base import files
     folder = sys.argv[1]
     files.write_new(folder + "/one", b"one")
-    with batch.Batch() as several:
+    with files.FileBatch() as several:
         several.add(folder + "/a.key", b"key")
         several.add(folder + "/a.csr", b"csr", stage=1)
         several.commit()
@@ -357,9 +358,9 @@ def test_the_ways_of_windows_are_as_careful(tmp_path, monkeypatch):
             raise FileExistsError(errno.EEXIST, "exists")
         os.rename(source, target)
 
-    monkeypatch.setattr(system, "WINDOWS", True)
-    monkeypatch.setattr(system, "link", None)
-    monkeypatch.setattr(system, "rename", rename)
+    monkeypatch.setattr(system_calls, "WINDOWS", True)
+    monkeypatch.setattr(system_calls, "link", None)
+    monkeypatch.setattr(system_calls, "rename", rename)
     tmp_path.chmod(0o777)
     files.make_folder(tmp_path / "keys")
     files.make_folder(tmp_path / "keys")
@@ -378,7 +379,7 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(system, call, interrupted)
+    monkeypatch.setattr(system_calls, call, interrupted)
     writer = files.replace if call == "replace" else files.write_new
     with pytest.raises(KeyboardInterrupt):
         writer(tmp_path / "a", b"a")
@@ -390,3 +391,75 @@ def test_a_half_written_file_that_stays_is_told(tmp_path):
     (tmp_path / f"{files.TEMP_PREFIX}0").mkdir()
     with pytest.raises(BundleError, match="cannot remove the half-written file"):
         files.remove_stale(tmp_path)
+
+
+# Many files at once are as safe as one at a time.
+
+
+def fill(folder, batch: FileBatch, count: int = 5) -> None:
+    for number in range(count):
+        batch.add(folder / f"{number}.csr", b"csr", 0o644, stage=1)
+        batch.add(folder / f"{number}.key", b"key")
+
+
+def test_nothing_has_a_name_before_commit(tmp_path):
+    """Files appear when the batch is committed, all of them, with their modes."""
+    with FileBatch() as batch:
+        fill(tmp_path, batch)
+        assert len(batch) == 10
+        assert len(files.stale_temps(tmp_path)) == len(os.listdir(tmp_path)) == 10
+        batch.commit()
+        assert len(batch) == 0
+    assert sorted(os.listdir(tmp_path)) == sorted(
+        f"{number}.{kind}" for number in range(5) for kind in ("csr", "key")
+    )
+    assert (tmp_path / "3.key").read_bytes() == b"key"
+
+
+def test_what_is_not_committed_is_dropped(tmp_path):
+    """Leaving the block without commit leaves the folder as it was."""
+    with FileBatch() as batch:
+        fill(tmp_path, batch)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_taken_name_stops_before_later_stages(tmp_path):
+    """If a key's name is taken, no request gets its name."""
+    (tmp_path / "2.key").write_bytes(b"other")
+    with FileBatch() as batch:
+        fill(tmp_path, batch)
+        with pytest.raises(BundleError, match=r"2\.key is already there"):
+            batch.commit()
+    assert sorted(os.listdir(tmp_path)) == ["0.key", "1.key", "2.key"]
+    assert (tmp_path / "2.key").read_bytes() == b"other"
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("call", ["write", "open", "close", "fsync", "link"])
+def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
+    """Each call made to fail in turn: a request that has its name has its key beside it."""
+    if call == "link" and system_calls.link is None:
+        pytest.skip("no hard links here")
+    hints = []
+    for at in range(1, 26):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        real, count = getattr(system_calls, call), iter(range(1, 1_000))
+
+        def fail(*arguments, real=real, count=count, at=at):
+            if next(count) == at:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return real(*arguments)
+
+        with monkeypatch.context() as patch, FileBatch() as batch:
+            patch.setattr(system_calls, call, fail)
+            try:
+                fill(folder, batch)
+                batch.commit()
+            except BundleError as error:
+                hints.append(error.hint)
+        names = set(os.listdir(folder))
+        assert all(f"{name[:-4]}.key" in names for name in names if name.endswith(".csr"))
+        assert not [name for name in names if name.startswith(files.TEMP_PREFIX)]
+    assert len(hints) >= 10
+    assert {hint.partition(":")[0] for hint in hints} == {"the disk reports a fault"}

@@ -15,9 +15,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from . import idn
-from .text import BadName, clean_text, shown
-
-__all__ = ["BadName", "DnsName", "odd_names", "parse_name", "shown"]
+from .pasted_text import BadName, clean_text, shown
 
 # Deliberately narrower than the rules: whatever it takes is certainly a clean name, the careful
 # way judges the rest. Possessive quantifiers keep it linear.

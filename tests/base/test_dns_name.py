@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.names import BadName, DnsName, odd_names, parse_name
+from lyncnb.base.dns_name import DnsName, odd_names, parse_name
+from lyncnb.base.pasted_text import BadName
 
 LONGEST_LABEL = "a" * 63
 PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # Cyrillic but for the last letter

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import idna
 
-from .text import BadName, shown
+from .pasted_text import BadName, shown
 
 # Unicode Technical Standard 39, section 5.2: these write one language together.
 _WRITTEN_TOGETHER = (

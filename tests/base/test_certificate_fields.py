@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lyncnb.fields import (
+from lyncnb.base.certificate_fields import (
     EXTENDED_KEY_USAGES,
     DistinguishedName,
-    DnsName,
     KeyParameters,
     SanEntry,
 )
+from lyncnb.base.dns_name import DnsName
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What knows no certificate: names, values, tables, files, worker processes."""
