@@ -41,7 +41,7 @@ _MODULES = {
     "open_requests": "bundle",
     "plan_certificates": "derive",
     "plan_document": "document",
-    "read_topology": "topology",
+    "read_topology": "topology.topology",
     "receive": "receiving",
     "write_pfx": "pfx",
     "write_renewals": "renewals",

@@ -17,9 +17,9 @@ from .errors import OptionsError, PlanError, Problem
 from .options import DEFAULT_OPTIONS, PlanOptions
 from .plan import CertificatePlan, PlannedCertificate
 from .pool_plan import issue, plan_pool
-from .pools import Computer, Pool
 from .recipes import PlanContext, plan_context
-from .topology import Topology
+from .topology.model import Computer, Pool
+from .topology.topology import Topology
 from .vocabulary import Rules
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .options import PlanOptions
-from .pools import Computer
+from .topology.model import Computer
 from .vocabulary import CertificateRule
 
 

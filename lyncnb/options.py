@@ -14,8 +14,8 @@ from .base import tables
 from .base.certificate_fields import DistinguishedName, KeyParameters
 from .base.dns_name import DnsName
 from .base.pasted_text import BadName
-from .columns import column
 from .errors import OptionsError
+from .topology.columns import column
 from .vocabulary import ISSUERS, LAYOUTS, PROFILES
 
 HASHES = ("sha256", "sha384", "sha512")

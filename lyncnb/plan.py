@@ -17,7 +17,7 @@ from .base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from .errors import PlanError
 from .explanation import ExplainedName, Explanation
 from .options import PlanOptions
-from .topology import Topology
+from .topology.topology import Topology
 from .vocabulary import Rules
 
 COLUMNS = (

@@ -12,7 +12,7 @@ from .base.collector import new_tuple
 from .base.dns_name import DnsName
 from .base.pasted_text import BadName
 from .errors import PlanError
-from .pools import Pool
+from .topology.model import Pool
 from .vocabulary import CertificateRule, NameRule
 
 Values = tuple[DnsName, ...]

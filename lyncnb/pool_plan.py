@@ -13,8 +13,8 @@ from .issuers import settle_issuer, target_ca
 from .options import PlanOptions
 from .plan import PlannedCertificate
 from .pool_names import Recipe
-from .pools import Computer, Pool
 from .recipes import PlanContext
+from .topology.model import Computer, Pool
 
 # Stands for the server's name while a pool's names are worked out; no host name is like it.
 _SERVER = DnsName("\0")

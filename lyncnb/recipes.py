@@ -14,9 +14,8 @@ from .base.dns_name import DnsName
 from .issuers import settle_issuer, target_ca
 from .options import PlanOptions
 from .pool_names import OF_POOL, Part, Recipe, Values, merge, of_pool, spell
-from .pools import Pool
-from .sites import Site
-from .topology import Topology
+from .topology.model import Pool, Site
+from .topology.topology import Topology
 from .vocabulary import FLAGS, CertificateRule, NameRule, Rules
 
 # What placeholders become that the deployment and a site fill, the same for all pools there;

@@ -15,7 +15,7 @@ from lyncnb.derive import plan_certificates
 from lyncnb.options import PlanOptions
 from lyncnb.plan import CertificatePlan
 from lyncnb.rules import load_rules
-from lyncnb.topology import read_topology
+from lyncnb.topology.topology import read_topology
 
 TODAY = date(2026, 11, 24)
 PASSPHRASE = "correct horse battery"

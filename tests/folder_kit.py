@@ -22,7 +22,7 @@ from lyncnb.cipher import FolderCipher
 from lyncnb.options import PlanOptions
 from lyncnb.plan import CertificatePlan, PlannedCertificate
 from lyncnb.rules import load_rules
-from lyncnb.topology import read_topology
+from lyncnb.topology.topology import read_topology
 
 PASSPHRASE = "correct horse battery"
 TODAY = date(2026, 11, 24)

@@ -14,7 +14,7 @@ from lyncnb.issued import IssuedCertificates, match_certificates
 from lyncnb.options import PlanOptions
 from lyncnb.receiving import receive
 from lyncnb.rules import load_rules
-from lyncnb.topology import read_topology
+from lyncnb.topology.topology import read_topology
 
 PASSPHRASE = "correct horse battery"
 TODAY = date(2026, 11, 24)

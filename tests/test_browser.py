@@ -36,7 +36,7 @@ rules = ln.load_rules("lync2013")
 editor = ln.PlanEditor(topology, rules)
 editor"""
 REQUESTS = """import lyncnb as ln
-from lyncnb.widgets import RequestPanel
+from lyncnb.widgets.request_panel import RequestPanel
 plan = ln.plan_certificates(ln.read_topology("{table}"), ln.load_rules("lync2013"))
 panel = RequestPanel(plan, "{folder}")
 panel"""
@@ -52,7 +52,7 @@ SLOW_REQUESTS, SLOWEST_REQUESTS = (
     for bits in (3072, 4096)
 )
 STATUS = """from datetime import date
-from lyncnb.widgets import StatusPanel
+from lyncnb.widgets.status_panel import StatusPanel
 status = StatusPanel("{folder}", today=date(2026, 11, 24))
 status"""
 

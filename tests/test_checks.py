@@ -20,7 +20,7 @@ from lyncnb.derive import plan_certificates
 from lyncnb.errors import RulesError
 from lyncnb.options import PlanOptions
 from lyncnb.rules import load_rules
-from lyncnb.topology import read_topology
+from lyncnb.topology.topology import read_topology
 
 DATA = Path(__file__).parent.parent / "data"
 RULES = load_rules("lync2013")

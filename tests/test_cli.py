@@ -282,7 +282,7 @@ def test_fault_is_told_without_a_traceback(shell, topology, monkeypatch):
     def broken(source):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("lyncnb.topology.read_topology", broken)
+    monkeypatch.setattr("lyncnb.topology.topology.read_topology", broken)
     ended = shell("plan", topology, "--json")
     assert ended.status == failures.FAULT
     assert "this is a fault of lyncnb itself (test_cli.py line " in ended.err

@@ -12,7 +12,7 @@ from lyncnb.derive import plan_certificates, replan
 from lyncnb.errors import PlanError
 from lyncnb.options import PlanOptions
 from lyncnb.rules import load_rules
-from lyncnb.topology import read_topology
+from lyncnb.topology.topology import read_topology
 
 RULES = load_rules("lync2013")
 COMBINED = ("Default", "WebServicesInternal", "WebServicesExternal")

@@ -13,7 +13,7 @@ from lyncnb.errors import PlanError
 from lyncnb.options import PlanOptions
 from lyncnb.plan import COLUMNS, slug
 from lyncnb.rules import load_rules
-from lyncnb.topology import read_topology
+from lyncnb.topology.topology import read_topology
 
 
 def test_id_is_made_of_what_the_certificate_is_for():

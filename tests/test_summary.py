@@ -23,7 +23,7 @@ from lyncnb.options import PlanOptions
 from lyncnb.plan import Finding
 from lyncnb.rules import load_rules
 from lyncnb.survey import SUMMARY_NAMES
-from lyncnb.topology import read_topology
+from lyncnb.topology.topology import read_topology
 
 TABLE = """\
 server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,access_edge_fqdn,webconf_edge_fqdn,av_edge_fqdn

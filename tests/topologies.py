@@ -9,7 +9,7 @@ from lyncnb.derive import plan_certificates
 from lyncnb.options import PlanOptions
 from lyncnb.plan import CertificatePlan
 from lyncnb.rules import load_rules
-from lyncnb.topology import Topology, read_topology
+from lyncnb.topology.topology import Topology, read_topology
 
 DEPLOYMENT = {
     "sip_domains": "contoso.com;fabrikam.com",

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from ..columns import topology_columns
-from ..pools import Pool
+from ..topology.columns import topology_columns
+from ..topology.model import Pool
 from ..vocabulary import CheckRule
 from .view import PlanView
 

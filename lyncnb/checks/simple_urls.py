@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from ..kinds import SimpleUrl
-from ..sites import Site
+from ..topology.model import SimpleUrl, Site
 from ..vocabulary import CheckRule
 from .deployment import DeploymentTest, Pairs
 from .view import PlanView

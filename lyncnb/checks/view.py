@@ -8,9 +8,8 @@ from dataclasses import replace
 from ..base.dns_name import DnsName
 from ..issuers import wishes_by_usage
 from ..plan import CertificatePlan, PlannedCertificate
-from ..pools import Pool
 from ..recipes import plan_context
-from ..sites import Site
+from ..topology.model import Pool, Site
 from ..vocabulary import CheckRule
 
 _NO_TRAITS: frozenset[str] = frozenset()

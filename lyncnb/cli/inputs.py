@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..checks import Findings
     from ..passphrase import Secret
     from ..plan import CertificatePlan
-    from ..topology import Topology
+    from ..topology.topology import Topology
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -84,7 +84,7 @@ def make_plan(
     from ..derive import plan_certificates
     from ..options import PlanOptions
     from ..rules import load_rules
-    from ..topology import read_topology
+    from ..topology.topology import read_topology
 
     table = read_topology(topology)
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()

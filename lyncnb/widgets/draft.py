@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..columns import column, topology_columns
 from ..errors import LyncnbError
 from ..options import PlanOptions
-from ..topology import Topology
+from ..topology.columns import column, topology_columns
+from ..topology.topology import Topology
 from .sheet import group_names
 
 STEPS_KEPT = 200

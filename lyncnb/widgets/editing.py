@@ -13,7 +13,7 @@ from ..errors import LyncnbError, TopologyError
 from ..options import DEFAULT_OPTIONS, PlanOptions
 from ..plan import CertificatePlan
 from ..summary import count_of, totals
-from ..topology import Topology, read_topology
+from ..topology.topology import Topology, read_topology
 from ..vocabulary import Rules
 from .draft import Draft
 from .facts import SHOWN

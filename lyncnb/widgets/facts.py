@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..columns import Column, topology_columns, topology_roles
 from ..options import HASHES, PlanOptions
-from ..topology import Topology
+from ..topology.columns import Column, topology_columns, topology_roles
+from ..topology.topology import Topology
 from ..vocabulary import ISSUERS, LAYOUTS, PROFILES, Rules
 from .sheet import FINDINGS, column_names
 

@@ -10,7 +10,7 @@ from ..checks import Findings, check_certificates, check_deployment, sort_findin
 from ..derive import plan_certificates, replan
 from ..options import PlanOptions
 from ..plan import CertificatePlan, Finding, PlannedCertificate
-from ..topology import Topology
+from ..topology.topology import Topology
 from ..vocabulary import Rules
 
 _SEVERITIES = ("error", "warning", "notice")

@@ -10,7 +10,7 @@ from ..base import files
 from ..base.certificate_fields import KeyParameters
 from ..errors import FolderOccupied, LyncnbError
 from ..options import DEFAULT_OPTIONS, PlanOptions
-from ..topology import Topology, read_topology
+from ..topology.topology import Topology, read_topology
 from .draft import State, title
 from .facts import LABELS
 

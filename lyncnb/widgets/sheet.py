@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 
-from ..columns import Column, topology_columns
-from ..topology import Topology
+from ..topology.columns import Column, topology_columns
+from ..topology.topology import Topology
 from .wire import INHERITED
 
 CHANGED = "_changed"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..base import tables
-from ..columns import column
 from ..errors import LyncnbError
 from ..folder import FolderStatus
 from ..issued import IssuedCertificates
 from ..packages import Packages
 from ..passphrase import Secret
+from ..topology.columns import column
 from .following import FolderWork
 from .job import CANCELLED, FAILED, FINISHED, JobState, progress_words
 from .panel import Panel, read_scripts

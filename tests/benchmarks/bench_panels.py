@@ -200,7 +200,7 @@ def select_one_alone(lab) -> None:
     lab.page.get_by_label(f"Select {server}").check()
 
 
-REQUESTS = """from lyncnb.widgets import RequestPanel
+REQUESTS = """from lyncnb.widgets.request_panel import RequestPanel
 few = ln.PlanEditor(topology, rules).plan
 from dataclasses import replace
 few = replace(few, certificates=few.certificates[:{count}])

@@ -101,7 +101,7 @@ def lyncnb(path: Path) -> dict[str, float]:
 
     from lyncnb.derive import plan_certificates
     from lyncnb.rules import load_rules
-    from lyncnb.topology import read_topology
+    from lyncnb.topology.topology import read_topology
 
     small = path.with_name("small.csv")
     rules = load_rules()
@@ -187,7 +187,7 @@ def edit(rows: int, folder: Path) -> None:
     """Measure one edited cell: the topology and the plan made again."""
     from lyncnb.derive import plan_certificates, replan
     from lyncnb.rules import load_rules
-    from lyncnb.topology import read_topology
+    from lyncnb.topology.topology import read_topology
 
     path = folder / "table.csv"
     write_table(path, rows)

@@ -10,12 +10,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 from dataclasses import replace
 from typing import TypeVar
 
-from .base.pasted_text import shown
+from ..base.pasted_text import shown
+from ..errors import Problem
 from .cells import Cells, Report, read_cells
 from .columns import Column, topology_columns
-from .errors import Problem
-from .headings import Table, Texts, raise_problems
-from .pools import Pool, pool_names
+from .model import Pool
+from .pools import pool_names
+from .source_table import Table, Texts, raise_problems
 
 Row = tuple[str, ...]
 Same = TypeVar("Same")
@@ -46,7 +47,7 @@ def widened(
     Raises
     ------
     TopologyError
-        If a name is no column of the table or of ``topology.toml``.
+        If a name is no column of the table or of ``column_rules.toml``.
     """
     asked = dict.fromkeys(name for row in texts for name in row if name not in columns)
     unknown = [name for name in asked if name not in _scopes()]

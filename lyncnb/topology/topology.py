@@ -1,6 +1,6 @@
 """A topology table to ``Topology``: sites, pools, computers, SIP domains, simple URLs.
 
-What a column means (scope, kind, default, aliases) is data: ``topology.toml``.
+What a column means (scope, kind, default, aliases) is data: ``column_rules.toml``.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
+from ..base.collector import no_collection
+from ..base.dns_name import DnsName
+from ..base.tables import DataFrame, rows_to_html, to_frame
 from . import edits
-from .base.collector import no_collection
-from .base.dns_name import DnsName
-from .base.tables import DataFrame, rows_to_html, to_frame
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
-from .csv_source import read_rows, write_csv
-from .headings import Note
-from .kinds import SimpleUrl
-from .pools import Computer, Pool, check_servers, derive_pools, merged, pool_names
-from .sites import Site, derive_sip_domains, derive_sites
-
-__all__ = ["Computer", "Note", "Pool", "SimpleUrl", "Site", "Topology", "read_topology"]
+from .csv_file import read_rows, write_csv
+from .model import Computer, Pool, Site
+from .pools import check_servers, derive_pools, derive_sip_domains, derive_sites, merged, pool_names
+from .source_table import Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +61,7 @@ class Topology:
         Parameters
         ----------
         changes : mapping of int to mapping of str to str
-            By index into ``cells``, the new text by column name; a column of ``topology.toml``
+            By index into ``cells``, the new text by column name; a column of ``column_rules.toml``
             that the table lacks is added.
 
         Returns

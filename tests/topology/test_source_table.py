@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lyncnb.errors import Problem, TopologyError
-from lyncnb.headings import Note, Texts, make_table, raise_problems
+from lyncnb.topology.source_table import Note, Texts, make_table, raise_problems
 
 
 def table(headings, rows=(("fe01.contoso.net", "FrontEnd"),), **more):

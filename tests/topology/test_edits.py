@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb.errors import TopologyError
-from lyncnb.topology import Topology, read_topology
+from lyncnb.topology.topology import Topology, read_topology
 
 SERVERS, ROLES = ("fe01", "fe02", "dir01", "rp01"), ("FrontEnd", "Director", "Mediation")
 

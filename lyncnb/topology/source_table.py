@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .base.pasted_text import shown
+from ..base.pasted_text import shown
+from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
-from .errors import Problem, TopologyError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Table:
     source : str
         File name for messages.
     columns : tuple of str
-        m distinct names: those of ``topology.toml``, other headings verbatim.
+        m distinct names: those of ``column_rules.toml``, other headings verbatim.
     texts : tuple of Texts
         m columns of n cells.
     rows : sequence of int

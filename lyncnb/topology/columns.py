@@ -1,4 +1,4 @@
-"""What the columns of a topology table mean, and how roles may be written: ``topology.toml``.
+"""What the columns of a topology table mean, and how roles may be written: ``column_rules.toml``.
 
 Whoever reads, edits or shows the table asks here; no other file knows a heading or its aliases.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_DATA = Path(__file__).with_name("topology.toml")
+_DATA = Path(__file__).with_name("column_rules.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

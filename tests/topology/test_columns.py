@@ -1,4 +1,4 @@
-"""``topology.toml``: columns, headings, roles and choices."""
+"""``column_rules.toml``: columns, headings, roles and choices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.columns import (
+from lyncnb.topology.columns import (
     column,
     find_choice,
     find_role,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.columns import topology_columns, topology_roles
 from lyncnb.errors import TopologyError
-from lyncnb.topology import Topology, read_topology
+from lyncnb.topology.columns import topology_columns, topology_roles
+from lyncnb.topology.topology import Topology, read_topology
 
 SAMPLES = ["contoso", "single-server", "litwareinc-global", "contoso-zh-TW"]
 

@@ -1,0 +1,1 @@
+"""Table of servers -> ``Topology``: what a planner writes down, as checked values."""

@@ -1,0 +1,370 @@
+"""A ``Table`` of text to ``Cells`` of values: each distinct text of a column is read once.
+
+A table of 100,000 rows holds far fewer distinct texts than cells. Problems and clean-ups are
+collected in a ``Report`` with the rows where they stand.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..base.dns_name import DnsName, odd_names, parse_name
+from ..base.pasted_text import BadName, clean_text, shown
+from ..errors import Problem
+from .columns import (
+    Column,
+    find_choice,
+    find_role,
+    heading_key,
+    role_keys,
+    topology_columns,
+    topology_roles,
+)
+from .model import SimpleUrl
+from .source_table import Note, Table, Texts, raise_problems
+
+# The text of one cell to a value, by the kind of its column.
+#
+# Each reader gives the cell's clean text, its value, and the clean-ups that were made; text that
+# cannot be such a value raises ``BadName`` with a hint.
+
+#: Clean text, value, clean-ups.
+Read = tuple[str, object, tuple[str, ...]]
+
+_SEPARATOR = re.compile(r"[;,|\s]+")
+# What a Chinese keyboard types for the same signs; invisible marks come along when pasting.
+_ANY_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
+
+_TRUTH = {
+    **dict.fromkeys(("true", "yes", "y", "1", "是"), True),
+    **dict.fromkeys(("false", "no", "n", "0", "否"), False),
+}
+
+
+def read_cell(text: str, column: Column) -> Read:
+    """Read one cell.
+
+    Parameters
+    ----------
+    text : str
+        As it stands in the table.
+    column : Column
+        Whose cell it is.
+
+    Returns
+    -------
+    tuple of str, value and tuple of str
+        The clean text, "" if nothing is in it; the value (a name, tuple, truth value …); each
+        clean-up in plain words.
+
+    Raises
+    ------
+    BadName
+        If it cannot be read.
+    """
+    if not column.is_list:
+        refuse_breaks(text)
+    return _READERS[column.kind](text, column)
+
+
+def refuse_breaks(text: str) -> None:
+    """Refuse a line break or NUL in a cell that holds one value."""
+    if "\n" in text or "\r" in text:
+        raise BadName(
+            f"{shown(text)} has a line break inside", "only lists may be broken into lines"
+        )
+    if "\0" in text:
+        raise BadName(f"{shown(text)} holds a NUL character", "type the cell again")
+
+
+def _fqdn(text: str, column: Column) -> Read:
+    if not clean_text(text)[0]:
+        return "", None, ()
+    name, notes = parse_name(
+        text, allow_wildcard=column.wildcard, allow_single_label=column.single_label
+    )
+    return name, name, notes
+
+
+def _url(text: str, column: Column) -> Read:
+    bare, notes = clean_text(text)
+    if not bare:
+        return "", None, ()
+    scheme, separator, rest = bare.partition("://")
+    if scheme.lower() != "https" or not separator:
+        raise BadName(
+            f"{shown(bare)} is no https URL", "write it whole, e.g. https://meet.contoso.com"
+        )
+    host, port, tail = re.fullmatch(r"([^/?#]*?)(:\d*)?([/?#].*)?", rest, re.DOTALL).groups()
+    if tail and re.search(r"\s", tail):
+        raise BadName(f"{shown(bare)} has white space inside", "remove it")
+    try:
+        name, name_notes = parse_name(host)
+    except BadName as error:
+        raise BadName(f"in the URL {shown(bare)}: {error.message}", error.hint) from None
+    if scheme != "https":
+        name_notes = (*name_notes, "written in lower case")
+    url = f"https://{name}{port or ''}{tail or ''}"
+    return url, SimpleUrl(url=url, host=name), tuple(dict.fromkeys(notes + name_notes))
+
+
+def _list_of(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Read]:
+    def read_list(text: str, column: Column) -> Read:
+        parts = [read(part, column) for part in _ANY_SEPARATOR.split(text) if part]
+        values = {clean: value for clean, value, _ in parts if clean}
+        notes = dict.fromkeys(note for _, _, said in parts for note in said)
+        if len(values) < len(parts):
+            notes["repetition left out"] = None
+        # A list that needed no cleaning stays as it was written, separators and all.
+        as_written = [part for part in _SEPARATOR.split(text) if part]
+        clean = text if as_written and as_written == list(values) else ";".join(values)
+        if values and clean != text and not notes:
+            notes["separators written as semicolons"] = None
+        return clean, tuple(values.values()), tuple(notes)
+
+    return read_list
+
+
+def _bool(text: str, column: Column) -> Read:
+    bare, _ = clean_text(text)
+    if not bare:
+        return "", None, ()
+    value = _TRUTH.get(heading_key(bare))
+    if value is None:
+        raise BadName(f"{shown(bare)} is neither true nor false", "write true or false")
+    return ("true" if value else "false"), value, ()
+
+
+def _text(text: str, column: Column) -> Read:
+    bare, notes = clean_text(text)
+    return bare, bare, notes
+
+
+def _role(text: str, column: Column) -> Read:
+    bare, _ = clean_text(text)
+    if not bare:
+        return "", None, ()
+    role = find_role(bare)
+    if role is None:
+        near = difflib.get_close_matches(heading_key(bare), role_keys(), n=1, cutoff=0.75)
+        listed = ", ".join(role.id for role in topology_roles())
+        raise BadName(
+            f"{shown(bare)} is no role that lyncnb knows",
+            f"did you mean {role_keys()[near[0]]}?" if near else f"write one of: {listed}",
+        )
+    return role, role, (() if role == bare else (f"role read as {role}",))
+
+
+def _choice(text: str, column: Column) -> Read:
+    bare, _ = clean_text(text)
+    if not bare:
+        return "", None, ()
+    choice = find_choice(column, bare)
+    if choice is None:
+        raise BadName(
+            f"{shown(bare)} is none of the values of {column.name}",
+            f"write one of: {', '.join(column.choices)}",
+        )
+    return choice, choice, (() if choice == bare else (f"read as {choice}",))
+
+
+def _issuer(text: str, column: Column) -> Read:
+    """Read ``internal``, ``public`` or pairs such as ``AccessEdgeExternal=public``."""
+    bare, _ = clean_text(text)
+    issuers: dict[str, str] = {}
+    for part in filter(None, _ANY_SEPARATOR.split(re.sub(r"\s*=\s*", "=", bare))):
+        usage, equals, issuer = part.rpartition("=")
+        choice = find_choice(column, issuer)
+        if choice is None or (equals and not re.fullmatch(r"[A-Za-z]+", usage)):
+            raise BadName(
+                f"{shown(part)} is no issuer",
+                "write internal or public, or per usage, e.g. AccessEdgeExternal=public",
+            )
+        if issuers.setdefault(usage, choice) != choice:
+            raise BadName(
+                f"{shown(bare)} gives {usage or 'every usage'} two issuers", "keep one of them"
+            )
+    clean = ";".join(f"{usage}={issuer}" if usage else issuer for usage, issuer in issuers.items())
+    return clean, tuple(issuers.items()), ()
+
+
+_READERS: dict[str, Callable[[str, Column], Read]] = {
+    "fqdn": _fqdn,
+    "fqdn_list": _list_of(_fqdn),
+    "url": _url,
+    "url_list": _list_of(_url),
+    "bool": _bool,
+    "text": _text,
+    "role": _role,
+    "choice": _choice,
+    "issuer": _issuer,
+}
+
+
+@dataclass(slots=True)
+class Report:
+    """What reading has to say about a table so far."""
+
+    source: str
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+    def problem(
+        self, message: str, hint: str = "", *, row: int = 0, column: str = "", value: str = ""
+    ) -> None:
+        """Add a problem at a place."""
+        self.problems.append(
+            Problem(
+                message=message, file=self.source, row=row, column=column, value=value, hint=hint
+            )
+        )
+
+    def raise_if_any(self) -> None:
+        """Raise all problems at once, by row."""
+        if self.problems:
+            raise_problems(self.source, self.problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """The columns of n rows, cleaned.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        m names.
+    texts : dict of list of str
+        By name, n clean texts; host names are ``DnsName`` already.
+    values : dict of dict
+        By name of a column, the value of each distinct text where that is not the text itself
+        (lists, URLs, truth values, issuers).
+    rows : sequence of int
+        n row numbers as a spreadsheet shows them.
+    indices : sequence of int
+        n indices into ``Topology.cells``.
+    """
+
+    columns: tuple[str, ...]
+    texts: Mapping[str, list[str]]
+    values: Mapping[str, Mapping[str, object]]
+    rows: Sequence[int]
+    indices: Sequence[int]
+
+    def column(self, name: str) -> list[str]:
+        """Give a column's n texts; blanks if the table has no such column."""
+        return self.texts.get(name) or [""] * len(self.rows)
+
+    def value(self, name: str, text: str) -> object:
+        """Give the value that a clean text has in a column."""
+        return self.values[name][text] if name in self.values else text
+
+    def tuples(self) -> tuple[tuple[str, ...], ...]:
+        """Give the n rows as tuples of m texts."""
+        return tuple(zip(*(self.texts[name] for name in self.columns)))
+
+
+def read_cells(table: Table, report: Report, *, indices: Sequence[int] | None = None) -> Cells:
+    """Clean a table and read its known columns.
+
+    Parameters
+    ----------
+    table : Table
+        n rows.
+    report : Report
+        Gets the problems and the notes.
+    indices : sequence of int, optional
+        n indices of the rows in the whole table (default 0 … n-1).
+    """
+    known = {column.name: column for column in topology_columns()}
+    texts, values = {}, {}
+    for name, written in zip(table.columns, table.texts):
+        if name in known:
+            texts[name], read = _read_column(known[name], written, table.rows, report)
+            if read:
+                values[name] = read
+        else:
+            _refuse_breaks(name, written, table.rows, report)
+            texts[name] = written.cells()
+    return Cells(
+        columns=table.columns,
+        texts=texts,
+        values=values,
+        rows=table.rows,
+        indices=range(len(table.rows)) if indices is None else indices,
+    )
+
+
+def _read_column(
+    column: Column, written: Texts, rows: Sequence[int], report: Report
+) -> tuple[list[str], dict[str, object]]:
+    distinct = written.distinct
+    clean: list[str] = list(distinct)
+    difficult: Iterable[str] = distinct
+    if column.kind == "fqdn":
+        # Nearly all names are plain: one scan finds the others, and C makes the rest.
+        clean = list(map(DnsName, distinct))
+        difficult = odd_names(distinct)
+    read: dict[str, str] = {}
+    values: dict[str, object] = {}
+    said: dict[str, tuple[str, ...]] = {}
+    bad: dict[str, BadName] = {}
+    for text in difficult:
+        try:
+            read[text], value, notes = read_cell(text, column)
+        except BadName as error:
+            bad[text] = error
+            read[text] = ""
+            continue
+        if read[text] and value != read[text]:
+            values[read[text]] = value
+        if notes:
+            said[text] = notes
+    if read:
+        clean = [read.get(text, name) for text, name in zip(distinct, clean)]
+    if bad or said:
+        _tell(column.name, written, rows, bad, said, read, report)
+    return Texts(clean, written.codes).cells(), values
+
+
+def _tell(
+    name: str,
+    written: Texts,
+    rows: Sequence[int],
+    bad: Mapping[str, BadName],
+    said: Mapping[str, tuple[str, ...]],
+    read: Mapping[str, str],
+    report: Report,
+) -> None:
+    """Report every bad cell, and every clean-up once with the number of its rows."""
+    rows_of: dict[str, list[int]] = {}
+    for row, text in zip(rows, written.cells()):
+        if text in bad:
+            report.problem(bad[text].message, bad[text].hint, row=row, column=name, value=text)
+        elif text in said:
+            rows_of.setdefault(text, []).append(row)
+    for text, places in rows_of.items():
+        more = f" ({len(places)} rows)" if len(places) > 1 else ""
+        report.notes.append(
+            Note(
+                row=places[0],
+                column=name,
+                before=text,
+                after=str(read[text]),
+                message="; ".join(said[text]) + more,
+            )
+        )
+
+
+def _refuse_breaks(name: str, written: Texts, rows: Sequence[int], report: Report) -> None:
+    """Refuse line breaks and NUL in a column that is only kept."""
+    joined = "".join(written.distinct)
+    if not any(character in joined for character in "\n\r\0"):
+        return
+    for row, text in zip(rows, written.cells()):
+        try:
+            refuse_breaks(text)
+        except BadName as error:
+            report.problem(error.message, error.hint, row=row, column=name, value=text)

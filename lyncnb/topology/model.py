@@ -1,0 +1,70 @@
+"""lyncnb/topology/model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..base.dns_name import DnsName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimpleUrl:
+    """A simple URL; only its host matters to a certificate.
+
+    Notes
+    -----
+    Source: Microsoft, Planning for simple URLs in Lync Server 2013. Whether the URL keeps the
+    rules of that page (no port, no pool name …) is for the checks to say.
+    """
+
+    url: str
+    host: DnsName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computer:
+    """One server in one role: one row of the table.
+
+    ``row`` is an index into ``Topology.cells``; where it stands makes no computer another.
+    ``issuer`` holds pairs of usage ("" for all) and ``internal`` or ``public``.
+    """
+
+    fqdn: DnsName
+    row: int = field(compare=False)
+    target_os: str = "2012R2"
+    issuer: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Computers of one role that act as one; a single server is a pool of its own name.
+
+    ``computers`` are sorted by name. ``flags`` holds the names of the boolean columns that are
+    true and that the role heeds (``autologon``, ``strict_dns`` …).
+    """
+
+    fqdn: DnsName
+    role: str
+    site: str
+    computers: tuple[Computer, ...]
+    flags: frozenset[str]
+    web_internal_fqdn: DnsName | None = None
+    web_external_fqdn: DnsName | None = None
+    access_edge_fqdn: DnsName | None = None
+    webconf_edge_fqdn: DnsName | None = None
+    av_edge_fqdn: DnsName | None = None
+    edge_internal_fqdn: DnsName | None = None
+    owas_external_fqdn: DnsName | None = None
+    sip_dns_aliases: tuple[DnsName, ...] = ()
+    extra_san: tuple[DnsName, ...] = ()
+    xmpp_domains: tuple[DnsName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A site and the simple URLs in force there (its own, or the deployment's)."""
+
+    name: str
+    meet_urls: tuple[SimpleUrl, ...] = ()
+    dialin_url: SimpleUrl | None = None
+    admin_url: SimpleUrl | None = None
