@@ -36,7 +36,7 @@ _MODULES = {
     "folder_status": "folder",
     "hand_over": "handover",
     "list_renewals": "renewals",
-    "load_rules": "rules",
+    "load_rules": "rules.rule_files",
     "match_certificates": "issued",
     "open_requests": "bundle",
     "plan_certificates": "derive",

@@ -13,9 +13,10 @@ from datetime import date
 from .asked import Answer, Asked, Batch, of_files, of_the_rest, sort_out, with_cross_findings
 from .certificates import Certificate
 from .chain import Path, build_path
-from .compare import Difference, Entry, compare_certificate, finding, findings
-from .plan import Finding
+from .compare import compare_certificate
 from .returned import ReturnedFile
+from .rules.ca_rules import Difference, Entry, finding, findings
+from .rules.findings import Finding
 from .signatures import is_signed_by, web_pki_objection
 from .succession import succession
 

@@ -14,9 +14,9 @@ from datetime import date
 from .base.pasted_text import shown
 from .certificates import Certificate
 from .chain import Issuers, Path
-from .compare import Difference, Entry, finding, findings
-from .plan import Finding
 from .returned import ReturnedFile
+from .rules.ca_rules import Difference, Entry, finding, findings
+from .rules.findings import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,9 @@ from .manifest import Manifest, read_manifest
 from .order import make_order, timestamp
 from .outlook import Outlook, foresee
 from .passphrase import Secret, as_passphrase
-from .plan import CertificatePlan, Finding
+from .plan import CertificatePlan
 from .records import RequestRecord
+from .rules.findings import Finding
 from .survey import archive_problems
 from .writing import Making, write
 

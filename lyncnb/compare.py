@@ -1,117 +1,22 @@
 """A returned certificate against what was planned: a finding for every difference.
 
 Pure: the plan's entry, the certificate and the day in; findings out. What a finding means, how
-bad it is and who says so is data (``authorities/returned.toml``).
+bad it is and who says so is data (``rules/returned_rules.toml``).
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
-from functools import cache
-from importlib.resources import files as package_files
 
 from .base.dns_name import DnsName, parse_name
 from .base.pasted_text import BadName, shown
 from .certificates import Certificate
-from .errors import RulesError
-from .plan import Finding
-from .vocabulary import CheckRule
-
-Difference = tuple[str, str]  # code, message
-Entry = Mapping[str, object]  # a certificate of the plan document
+from .rules.ca_rules import Difference, Entry, _document, findings
+from .rules.findings import Finding
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
 _SHA2 = ("sha224", "sha256", "sha384", "sha512")
-
-
-@cache
-def _document() -> Mapping[str, object]:
-    path = package_files(__package__) / "authorities" / "returned.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
-
-
-@cache
-def returned_checks() -> Mapping[str, CheckRule]:
-    """Return the checks of returned certificates, by code.
-
-    Raises
-    ------
-    RulesError
-        If the data file has a mistake; it names the place.
-    """
-    return read_checks(_document()["check"])
-
-
-def read_checks(entries: Iterable[Mapping[str, object]]) -> Mapping[str, CheckRule]:
-    """Read the ``[[check]]`` tables of ``authorities/returned.toml``.
-
-    Raises
-    ------
-    RulesError
-        If a field is missing or unknown, a severity is none, or a code stands twice.
-    """
-    checks: dict[str, CheckRule] = {}
-    for place, entry in enumerate(entries):
-        where = f"authorities/returned.toml, check[{place}]"
-        try:
-            values = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
-            rule = CheckRule(**values)
-        except TypeError as error:
-            raise RulesError(f"{where}: {error}", hint="see the other checks") from None
-        if rule.severity not in ("error", "warning", "notice"):
-            raise RulesError(
-                f"{where}: {rule.severity!r} is no severity", hint="error, warning or notice"
-            )
-        if rule.code in checks:
-            raise RulesError(f"{where}: {rule.code!r} stands twice", hint="keep one of them")
-        checks[rule.code] = rule
-    return checks
-
-
-def finding(code: str, about: str, message: str) -> Finding:
-    """Make a finding of a code of ``authorities/returned.toml``.
-
-    Parameters
-    ----------
-    code : str
-        A code of the file.
-    about : str
-        Id of a request, or name of a returned file.
-    message : str
-        What was found, with the value.
-    """
-    rule = returned_checks()[code]
-    return Finding(
-        code=code,
-        severity=rule.severity,
-        about=about,
-        message=message,
-        hint=rule.hint,
-        source=rule.source,
-    )
-
-
-def findings(entry: Entry, differences: Iterable[Difference]) -> tuple[Finding, ...]:
-    """Make findings about one planned certificate; checks that are not asked of it are left out.
-
-    Parameters
-    ----------
-    entry : Mapping
-        The certificate's entry of the plan document.
-    differences : iterable of (code, message)
-        What was found.
-    """
-    kept = []
-    for code, message in differences:
-        rule = returned_checks()[code]
-        if rule.issuers and entry["issuer"] not in rule.issuers:
-            continue
-        if rule.roles and entry["role"] not in rule.roles:
-            continue
-        kept.append(finding(code, str(entry["id"]), message))
-    return tuple(dict.fromkeys(kept))
 
 
 def compare_certificate(

@@ -18,7 +18,7 @@ from .passphrase import Secret
 from .portal_pfx import PfxNotOpened, open_pfx
 
 AskPassword = Callable[[], Secret | str | None]
-Remark = tuple[str, str]  # code of authorities/returned.toml, message
+Remark = tuple[str, str]  # code of rules/returned_rules.toml, message
 
 _MARK = re.compile(r"-----[ \t]*(BEGIN|END)[ \t]+([^\r\n-]{1,64}?)[ \t]*-----", re.IGNORECASE)
 _HEADER = re.compile(r"^[ \t]*[A-Za-z0-9-]{1,64}:[^\r\n]*(?:\r?\n[ \t]+\S[^\r\n]*)*$", re.MULTILINE)

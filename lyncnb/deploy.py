@@ -5,18 +5,39 @@ A pure step: packages and certificates in, text out. ``steps_files.py`` writes t
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from .errors import PackageError
 from .issued import IssuedCertificates
 from .issued_certificate import IssuedCertificate
-from .packaging import package_rules
-from .procedure import Assignment, Procedure, Step, fill, load_procedure
+from .powershell import quote
 from .records import RequestRecord
-from .rules import load_rules
+from .rules.procedure import (
+    _PLACEHOLDER,
+    Assignment,
+    Procedure,
+    Step,
+    load_procedure,
+    package_rules,
+)
+from .rules.rule_files import load_rules
 from .server_scripts import import_script, request_script
 from .steps import DeploymentSteps, ServerPackage, ServerStep, ServerSteps
+
+
+def fill(text: str, values: Mapping[str, object], *, as_command: bool = False) -> str:
+    """Put values in for placeholders: as they read, or as PowerShell literals in a command."""
+
+    def value(match: re.Match[str]) -> str:
+        found = values[match[1]]
+        many = found if isinstance(found, tuple) else (found,)
+        shown = [quote(str(one)) if as_command else str(one) for one in many]
+        return (", " if not as_command else ",").join(shown)
+
+    return _PLACEHOLDER.sub(value, text)
 
 
 def deployment_steps(

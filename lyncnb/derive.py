@@ -18,9 +18,9 @@ from .options import DEFAULT_OPTIONS, PlanOptions
 from .plan import CertificatePlan, PlannedCertificate
 from .pool_plan import issue, plan_pool
 from .recipes import PlanContext, plan_context
+from .rules.model import Rules
 from .topology.model import Computer, Pool
 from .topology.topology import Topology
-from .vocabulary import Rules
 
 
 def plan_certificates(

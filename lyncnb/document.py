@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from .plan import CertificatePlan, Finding, certificate_document
+from .plan import CertificatePlan, certificate_document
+from .rules.findings import Finding
 
 FORMAT = "lyncnb-plan/1"
 

@@ -15,14 +15,13 @@ from .base.files import read
 from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from .bundle import RequestBundle
 from .certificates import Certificate
-from .checks import Findings, sort_findings
-from .compare import finding
 from .decoding import decode
 from .errors import BundleError
 from .issued_certificate import IssuedCertificate, to_document
-from .plan import Finding
 from .records import RequestRecord
 from .returned import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
+from .rules.ca_rules import finding
+from .rules.findings import Finding, Findings, sort_findings
 from .succession import succession
 from .summary import count_of
 

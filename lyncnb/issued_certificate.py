@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from .certificates import Certificate, name_text
-from .plan import Finding
+from .rules.findings import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

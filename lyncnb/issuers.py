@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .options import PlanOptions
+from .rules.model import CertificateRule
 from .topology.model import Computer
-from .vocabulary import CertificateRule
 
 
 def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> frozenset[str]:

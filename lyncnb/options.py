@@ -15,8 +15,8 @@ from .base.certificate_fields import DistinguishedName, KeyParameters
 from .base.dns_name import DnsName
 from .base.pasted_text import BadName
 from .errors import OptionsError
+from .rules.model import ISSUERS, LAYOUTS, PROFILES
 from .topology.columns import column
-from .vocabulary import ISSUERS, LAYOUTS, PROFILES
 
 HASHES = ("sha256", "sha384", "sha512")
 

@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime
 
 from .changes import Wanted, resolve_renewals
 from .errors import OptionsError, PlanError, PlanRejected, Problem
-from .plan import CertificatePlan, Finding
+from .plan import CertificatePlan
+from .rules.findings import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

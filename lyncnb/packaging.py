@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .base import workers
 from .base.workers import WorkerProcesses, cores
-from .errors import PackageError, RulesError
 from .keys import read_pkcs8
 from .passphrase import VARIABLE, Secret
 from .pkcs12 import PfxContent, build_pfx
-from .vocabulary import Rules
 
 _COMMAND = "from lyncnb import packaging; packaging.serve()"
 # A child takes some 0.2 s to start, a package 25 ms.
 _PROCESSES_FROM = 40
 _CHUNK = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encryption:
-    """One way to encrypt a PFX, and the Windows Server versions it is for."""
-
-    id: str
-    title: str
-    target_os: tuple[str, ...]
-    why: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackageRules:
-    """How a product's packages are made. ``provider`` is the Windows CSP that holds the key."""
-
-    provider: str
-    encryptions: tuple[Encryption, ...]
-
-    def encryption_for(self, target_os: str) -> Encryption:
-        """Give the encryption that a Windows Server version can read.
-
-        Raises
-        ------
-        PackageError
-            If the version is unknown; names the known ones.
-        """
-        for encryption in self.encryptions:
-            if target_os in encryption.target_os:
-                return encryption
-        known = ", ".join(version for e in self.encryptions for version in e.target_os)
-        raise PackageError(
-            f'"{target_os}" is no Windows Server version that packages are made for',
-            hint=f"use one of: {known}",
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,33 +27,6 @@ class Task:
 
     def __repr__(self) -> str:
         return f"Task({self.content.friendly_name!r}, key=***)"
-
-
-def package_rules(rules: Rules) -> PackageRules:
-    """Read the ``[pfx]`` table of a product.
-
-    Raises
-    ------
-    RulesError
-        If the product has none, or it lacks a value.
-    """
-    table = rules.settings.get("pfx")
-    if not isinstance(table, Mapping):
-        raise RulesError(
-            f"Missing required table 'pfx' in {rules.product}.toml",
-            hint="it names the provider and one [[pfx.encryption]] for each Windows Server version",
-        )
-    try:
-        encryptions = tuple(
-            Encryption(**{**entry, "target_os": tuple(entry["target_os"])})
-            for entry in table["encryption"]
-        )
-        return PackageRules(provider=table["provider"], encryptions=encryptions)
-    except (KeyError, TypeError) as error:
-        raise RulesError(
-            f"the table 'pfx' of {rules.product}.toml is not complete: {error}",
-            hint="each [[pfx.encryption]] has id, title, target_os, why and source",
-        ) from None
 
 
 def make_packages(tasks: Sequence[Task], *, workers: int | None = None) -> list[bytes]:

@@ -23,14 +23,15 @@ from .issued_certificate import IssuedCertificate
 from .manifest import Manifest, read_manifest, save_manifest
 from .order import timestamp
 from .packages import Package, Packages
-from .packaging import Encryption, Task, make_packages, package_rules
+from .packaging import Task, make_packages
 from .passphrase import Secret
 from .passwords import LIST, PasswordList, new_password
 from .pkcs12 import PfxContent
 from .receiving import store_returned
 from .records import RequestRecord
 from .recovery import prove_passphrase
-from .rules import load_rules
+from .rules.procedure import Encryption, package_rules
+from .rules.rule_files import load_rules
 from .survey import take_survey
 
 FOLDER = "pfx"

@@ -17,8 +17,8 @@ from .base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from .errors import PlanError
 from .explanation import ExplainedName, Explanation
 from .options import PlanOptions
+from .rules.model import Rules
 from .topology.topology import Topology
-from .vocabulary import Rules
 
 COLUMNS = (
     "Role",
@@ -261,15 +261,3 @@ class CertificatePlan:
             caption=f"{len(self.certificates):,} certificates for {self.rules.title}",
             limit=tables.ROWS_SHOWN,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What a check has to say about one certificate, server or the file."""
-
-    code: str
-    severity: str  # error | warning | notice
-    about: str
-    message: str
-    hint: str
-    source: str

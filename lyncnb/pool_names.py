@@ -12,8 +12,8 @@ from .base.collector import new_tuple
 from .base.dns_name import DnsName
 from .base.pasted_text import BadName
 from .errors import PlanError
+from .rules.model import CertificateRule, NameRule
 from .topology.model import Pool
-from .vocabulary import CertificateRule, NameRule
 
 Values = tuple[DnsName, ...]
 

@@ -14,9 +14,9 @@ from .base.dns_name import DnsName
 from .issuers import settle_issuer, target_ca
 from .options import PlanOptions
 from .pool_names import OF_POOL, Part, Recipe, Values, merge, of_pool, spell
+from .rules.model import FLAGS, CertificateRule, NameRule, Rules
 from .topology.model import Pool, Site
 from .topology.topology import Topology
-from .vocabulary import FLAGS, CertificateRule, NameRule, Rules
 
 # What placeholders become that the deployment and a site fill, the same for all pools there;
 # those that a pool fills are in pool_names.py. "": a name without placeholder.

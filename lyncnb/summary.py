@@ -23,10 +23,10 @@ from .base.tables import (
     to_markdown,
     to_page,
 )
-from .checks import Findings
 from .document import plan_json
 from .errors import PlanError
-from .plan import CertificatePlan, Finding
+from .plan import CertificatePlan
+from .rules.findings import Finding, Findings
 from .summary_commands import CommandTable
 
 #: What ``write_plan_table`` can write.

@@ -14,7 +14,7 @@ from lyncnb.bundle import RequestBundle, write_requests
 from lyncnb.derive import plan_certificates
 from lyncnb.options import PlanOptions
 from lyncnb.plan import CertificatePlan
-from lyncnb.rules import load_rules
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 TODAY = date(2026, 11, 24)

@@ -21,7 +21,7 @@ from lyncnb.bundle import RequestBundle, write_requests
 from lyncnb.cipher import FolderCipher
 from lyncnb.options import PlanOptions
 from lyncnb.plan import CertificatePlan, PlannedCertificate
-from lyncnb.rules import load_rules
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 PASSPHRASE = "correct horse battery"

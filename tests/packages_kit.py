@@ -13,7 +13,7 @@ from lyncnb.derive import plan_certificates
 from lyncnb.issued import IssuedCertificates, match_certificates
 from lyncnb.options import PlanOptions
 from lyncnb.receiving import receive
-from lyncnb.rules import load_rules
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 PASSPHRASE = "correct horse battery"

@@ -37,7 +37,7 @@ from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError,
 from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.options import PlanOptions
 from lyncnb.passphrase import Secret
-from lyncnb.plan import Finding
+from lyncnb.rules.findings import Finding
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from lyncnb.base.certificate_fields import KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
-from lyncnb.checks import check_certificates, check_deployment, check_plan, sort_findings
+from lyncnb.checks import check_certificates, check_deployment, check_plan
 from lyncnb.checks.certificates import CERTIFICATE_TESTS, NAME_TESTS, san_bytes
 from lyncnb.checks.deployment import DEPLOYMENT_TESTS
 from lyncnb.checks.simple_urls import SIMPLE_URL_TESTS
 from lyncnb.derive import plan_certificates
 from lyncnb.errors import RulesError
 from lyncnb.options import PlanOptions
-from lyncnb.rules import load_rules
+from lyncnb.rules.findings import sort_findings
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 DATA = Path(__file__).parent.parent / "data"

@@ -11,8 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from lyncnb.certificates import read_certificate
-from lyncnb.compare import compare_certificate, finding, read_checks, returned_checks
+from lyncnb.compare import compare_certificate
 from lyncnb.errors import RulesError
+from lyncnb.rules.ca_rules import finding, read_checks, returned_checks
 
 DAY = date(2026, 11, 24)
 KEY = rsa.generate_private_key(65537, 2048)
@@ -282,7 +283,7 @@ def test_every_code_is_used():
 
 def test_codes_differ_from_plan_checks():
     """A code means one thing: none of these is also a check of a plan."""
-    from lyncnb.rules import load_rules
+    from lyncnb.rules.rule_files import load_rules
 
     assert set(returned_checks()) & set(load_rules("lync2013").checks) == set()
 

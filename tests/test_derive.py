@@ -11,7 +11,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.derive import plan_certificates, replan
 from lyncnb.errors import PlanError
 from lyncnb.options import PlanOptions
-from lyncnb.rules import load_rules
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 RULES = load_rules("lync2013")

@@ -6,7 +6,7 @@ from topologies import edge, front_end, plan
 
 from lyncnb.document import plan_document
 from lyncnb.options import PlanOptions
-from lyncnb.plan import Finding
+from lyncnb.rules.findings import Finding
 
 FINDING = Finding(
     code="some-code", severity="warning", about="ee01", message="m", hint="h", source="RFC 1"

@@ -12,7 +12,7 @@ from lyncnb import plan_toml
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import OptionsError
 from lyncnb.options import DEFAULT_OPTIONS, PlanOptions
-from lyncnb.vocabulary import FLAGS
+from lyncnb.rules.model import FLAGS
 
 FULL = PlanOptions(
     product="lync2013",

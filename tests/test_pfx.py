@@ -14,12 +14,12 @@ from lyncnb.deploy import deployment_steps
 from lyncnb.errors import BundleError, PackageError, PassphraseError
 from lyncnb.folder import folder_status
 from lyncnb.manifest import read_manifest
-from lyncnb.packaging import package_rules
 from lyncnb.passwords import LIST, PasswordList, new_password
 from lyncnb.pfx import write_pfx
 from lyncnb.purge import purge
 from lyncnb.rekey import rekey
-from lyncnb.rules import load_rules
+from lyncnb.rules.procedure import package_rules
+from lyncnb.rules.rule_files import load_rules
 
 PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
 

@@ -12,7 +12,7 @@ from lyncnb.derive import plan_certificates
 from lyncnb.errors import PlanError
 from lyncnb.options import PlanOptions
 from lyncnb.plan import COLUMNS, slug
-from lyncnb.rules import load_rules
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 

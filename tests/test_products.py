@@ -15,7 +15,7 @@ import yaml
 
 from lyncnb.derive import plan_certificates
 from lyncnb.options import PlanOptions
-from lyncnb.rules import load_rules
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 GOLDEN = Path(__file__).with_name("golden") / "examples.yaml"

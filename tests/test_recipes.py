@@ -6,7 +6,7 @@ from topologies import edge, front_end, plan, row, topology
 from lyncnb.errors import PlanError
 from lyncnb.options import PlanOptions
 from lyncnb.recipes import plan_context
-from lyncnb.rules import load_rules
+from lyncnb.rules.rule_files import load_rules
 
 WILDCARD = PlanOptions(wildcard=True)
 

@@ -15,13 +15,13 @@ import openpyxl
 import pytest
 
 from lyncnb import summary
-from lyncnb.checks import Findings, check_plan
+from lyncnb.checks import check_plan
 from lyncnb.derive import plan_certificates
 from lyncnb.document import plan_document, plan_json
 from lyncnb.errors import PlanError
 from lyncnb.options import PlanOptions
-from lyncnb.plan import Finding
-from lyncnb.rules import load_rules
+from lyncnb.rules.findings import Finding, Findings
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.survey import SUMMARY_NAMES
 from lyncnb.topology.topology import read_topology
 

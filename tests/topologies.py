@@ -8,7 +8,7 @@ import io
 from lyncnb.derive import plan_certificates
 from lyncnb.options import PlanOptions
 from lyncnb.plan import CertificatePlan
-from lyncnb.rules import load_rules
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import Topology, read_topology
 
 DEPLOYMENT = {

@@ -6,78 +6,21 @@ product (``[[check]]`` in ``products/*.toml``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import overload
 
 from ..base.collector import no_collection
 from ..base.dns_name import DnsName
-from ..base.tables import DataFrame, to_frame, to_html
 from ..errors import RulesError
-from ..plan import CertificatePlan, Finding, PlannedCertificate
-from ..vocabulary import CheckRule
+from ..plan import CertificatePlan, PlannedCertificate
+from ..rules.findings import Finding, Findings, finding_of, sort_findings
+from ..rules.model import CheckRule
 from .certificates import CERTIFICATE_TESTS, NAME_TESTS, CertificateTest, NameTest
 from .deployment import DEPLOYMENT_TESTS
 from .simple_urls import SIMPLE_URL_TESTS
 from .view import PlanView
 
-SEVERITIES = ("error", "warning", "notice")
 _WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS
-_HEADINGS = ("Severity", "Code", "About", "Finding", "What to do", "Source")
-
-
-@dataclass(frozen=True, slots=True)
-class Findings(Sequence[Finding]):
-    """Findings of a plan, errors first; a sequence that shows itself as a table."""
-
-    items: tuple[Finding, ...] = ()
-
-    @overload
-    def __getitem__(self, index: int) -> Finding: ...
-    @overload
-    def __getitem__(self, index: slice) -> Findings: ...
-    def __getitem__(self, index):
-        return Findings(self.items[index]) if isinstance(index, slice) else self.items[index]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.items)
-
-    @property
-    def has_errors(self) -> bool:
-        """Say whether one of them is an error."""
-        return any(finding.severity == "error" for finding in self.items)
-
-    def counts(self) -> dict[str, int]:
-        """Count findings of each severity, e.g. ``{"error": 0, "warning": 2, "notice": 1}``."""
-        severities = [finding.severity for finding in self.items]
-        return {severity: severities.count(severity) for severity in SEVERITIES}
-
-    def of(self, severity: str) -> Findings:
-        """Give the findings of one severity."""
-        return Findings(tuple(f for f in self.items if f.severity == severity))
-
-    def to_frame(self) -> DataFrame:
-        """Return the findings as a DataFrame, one row each, six text columns."""
-        return to_frame(_HEADINGS, self._rows())
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [(f.severity, f.code, f.about, f.message, f.hint, f.source) for f in self.items]
-
-    def _repr_html_(self) -> str:
-        return to_html(self.to_frame(), caption=self._summary())
-
-    def __repr__(self) -> str:
-        return "\n".join([self._summary(), *(f"{f.severity}: {f.message}" for f in self.items)])
-
-    def _summary(self) -> str:
-        words = [
-            f"{number} {severity}{'' if number == 1 else 's'}"
-            for severity, number in self.counts().items()
-        ]
-        return "Findings: " + ", ".join(words)
 
 
 def check_plan(plan: CertificatePlan) -> Findings:
@@ -126,13 +69,6 @@ def check_deployment(plan: CertificatePlan) -> tuple[Finding, ...]:
     return tuple(_of_deployment(PlanView(plan)))
 
 
-def sort_findings(found: Iterable[Finding]) -> Findings:
-    """Order findings by severity, code, subject and message, each once."""
-    rank = {severity: number for number, severity in enumerate(SEVERITIES)}
-    key = lambda f: (rank[f.severity], f.code, f.about, f.message)  # noqa: E731
-    return Findings(tuple(sorted(set(found), key=key)))
-
-
 def _of_certificates(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
@@ -145,10 +81,10 @@ def _of_certificates(
         tests = kinds[kind]
         for rule, test in tests.of_certificate:
             for message in test(certificate, view, rule):
-                yield _finding(rule, certificate.id, message)
+                yield finding_of(rule, certificate.id, message)
         for name in view.names(certificate) if tests.of_name else ():
             for rule, message in tests.remarks(name, view):
-                yield _finding(rule, certificate.id, message)
+                yield finding_of(rule, certificate.id, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +118,7 @@ def _of_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.plan.rules.checks.values():
         if not _is_of_one(rule):
             for about, message in _WHOLE_TESTS[_test(rule)](view, rule):
-                yield _finding(rule, about, message)
+                yield finding_of(rule, about, message)
 
 
 def _test(rule: CheckRule) -> str:
@@ -199,14 +135,3 @@ def _is_of_one(rule: CheckRule) -> bool:
             hint=f"set `test` to one of: {known}",
         )
     return is_of_one
-
-
-def _finding(rule: CheckRule, about: str, message: str) -> Finding:
-    return Finding(
-        code=rule.code,
-        severity=rule.severity,
-        about=about,
-        message=message,
-        hint=rule.hint,
-        source=rule.source,
-    )

@@ -13,7 +13,7 @@ from typing import TypeVar
 from ..base.certificate_fields import COMMON_NAME_CHARACTERS
 from ..base.dns_name import DnsName
 from ..plan import PlannedCertificate
-from ..vocabulary import CheckRule
+from ..rules.model import CheckRule
 from .view import PlanView
 
 CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[str]]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+from ..rules.model import CheckRule
 from ..topology.columns import topology_columns
 from ..topology.model import Pool
-from ..vocabulary import CheckRule
 from .view import PlanView
 
 DeploymentTest = Callable[[PlanView, CheckRule], Iterator[tuple[str, str]]]

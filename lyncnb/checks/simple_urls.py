@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from ..rules.model import CheckRule
 from ..topology.model import SimpleUrl, Site
-from ..vocabulary import CheckRule
 from .deployment import DeploymentTest, Pairs
 from .view import PlanView
 

@@ -9,8 +9,8 @@ from ..base.dns_name import DnsName
 from ..issuers import wishes_by_usage
 from ..plan import CertificatePlan, PlannedCertificate
 from ..recipes import plan_context
+from ..rules.model import CheckRule
 from ..topology.model import Pool, Site
-from ..vocabulary import CheckRule
 
 _NO_TRAITS: frozenset[str] = frozenset()
 

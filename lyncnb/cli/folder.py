@@ -17,9 +17,9 @@ from .output import note, progress_bar, terminal_width, write, write_json, write
 
 if TYPE_CHECKING:
     from ..bundle import RequestBundle
-    from ..checks import Findings
     from ..folder import FolderStatus
     from ..plan import CertificatePlan
+    from ..rules.findings import Findings
 
 _LINES_SHOWN = 200
 _NEEDS_ATTENTION = 3

@@ -12,9 +12,9 @@ import click
 from .output import note
 
 if TYPE_CHECKING:
-    from ..checks import Findings
     from ..passphrase import Secret
     from ..plan import CertificatePlan
+    from ..rules.findings import Findings
     from ..topology.topology import Topology
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -83,7 +83,7 @@ def make_plan(
     from ..checks import check_plan
     from ..derive import plan_certificates
     from ..options import PlanOptions
-    from ..rules import load_rules
+    from ..rules.rule_files import load_rules
     from ..topology.topology import read_topology
 
     table = read_topology(topology)

@@ -11,9 +11,9 @@ from .inputs import json_option, make_plan, plan_arguments, refuse_to_overwrite
 from .output import indented, note, write, write_bytes_out, write_table
 
 if TYPE_CHECKING:
-    from ..checks import Findings
     from ..plan import PlannedCertificate
-    from ..vocabulary import CheckRule
+    from ..rules.findings import Findings
+    from ..rules.model import CheckRule
 
 _PLAN_COLUMNS = ("Role", "Servers", "Type", "Subject name", "Issuer", "Key", "SAN")
 
@@ -111,9 +111,9 @@ def finding_command(code: str, product: str) -> int:
 def _find_rule(code: str, product: str) -> CheckRule:
     import difflib
 
-    from ..compare import returned_checks
     from ..errors import LyncnbError
-    from ..rules import load_rules
+    from ..rules.ca_rules import returned_checks
+    from ..rules.rule_files import load_rules
 
     known = {**returned_checks(), **load_rules(product).checks}
     wanted = code.strip().lower().replace("_", "-")

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..base import tables
-from ..checks import Findings
 from ..errors import LyncnbError, TopologyError
 from ..options import DEFAULT_OPTIONS, PlanOptions
 from ..plan import CertificatePlan
+from ..rules.findings import Findings
+from ..rules.model import Rules
 from ..summary import count_of, totals
 from ..topology.topology import Topology, read_topology
-from ..vocabulary import Rules
 from .draft import Draft
 from .facts import SHOWN
 from .live import LivePlan

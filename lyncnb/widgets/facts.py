@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..options import HASHES, PlanOptions
+from ..rules.model import ISSUERS, LAYOUTS, PROFILES, Rules
 from ..topology.columns import Column, topology_columns, topology_roles
 from ..topology.topology import Topology
-from ..vocabulary import ISSUERS, LAYOUTS, PROFILES, Rules
 from .sheet import FINDINGS, column_names
 
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")

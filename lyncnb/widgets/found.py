@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..plan import Finding
-from ..vocabulary import Rules
+from ..rules.findings import Finding
+from ..rules.model import Rules
 
 ITEMS_LISTED = 25
 

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..checks import Findings, check_certificates, check_deployment, sort_findings
+from ..checks import check_certificates, check_deployment
 from ..derive import plan_certificates, replan
 from ..options import PlanOptions
-from ..plan import CertificatePlan, Finding, PlannedCertificate
+from ..plan import CertificatePlan, PlannedCertificate
+from ..rules.findings import Finding, Findings, sort_findings
+from ..rules.model import Rules
 from ..topology.topology import Topology
-from ..vocabulary import Rules
 
 _SEVERITIES = ("error", "warning", "notice")
 Part = tuple[PlannedCertificate, ...]

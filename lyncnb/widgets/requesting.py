@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ..base import tables
 from ..bundle import RequestBundle, open_requests, write_requests
-from ..checks import Findings, check_plan
+from ..checks import check_plan
 from ..errors import BundleError, PassphraseError, PlanRejected
 from ..passphrase import Secret, as_passphrase
 from ..plan import CertificatePlan
+from ..rules.findings import Findings
 from ..summary import totals
 from ..survey import SUMMARY_NAMES
 from .job import Job, JobState

@@ -1,13 +1,15 @@
 """Rule files: what is refused, with its place, and what the product's own file says."""
 
+from __future__ import annotations
+
 import re
 
 import pytest
 
 from lyncnb.errors import RulesError
 from lyncnb.recipes import PLACEHOLDERS_RESOLVED
-from lyncnb.rules import load_rules, parse_rules, products
-from lyncnb.vocabulary import COLUMNS, FLAGS, PLACEHOLDERS
+from lyncnb.rules.model import COLUMNS, FLAGS, PLACEHOLDERS
+from lyncnb.rules.rule_files import load_rules, parse_rules, products
 
 SMALL = """
 product = "small"

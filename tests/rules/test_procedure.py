@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from lyncnb.deploy import fill
 from lyncnb.errors import RulesError
-from lyncnb.procedure import fill, load_procedure
-from lyncnb.rules import load_rules
+from lyncnb.rules.procedure import load_procedure
+from lyncnb.rules.rule_files import load_rules
 
 RULES = load_rules("lync2013")
 PROCEDURE = load_procedure(RULES)

@@ -15,9 +15,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from .errors import Problem, RulesError
-from .vocabulary import (
-    COLUMNS,
+from ..errors import Problem, RulesError
+from .model import (
     EXTENDED_KEY_USAGES,
     FLAGS,
     ISSUERS,
@@ -34,27 +33,10 @@ from .vocabulary import (
     Rules,
 )
 
-__all__ = [
-    "COLUMNS",
-    "FLAGS",
-    "ISSUERS",
-    "LAYOUTS",
-    "PLACEHOLDERS",
-    "PROFILES",
-    "CertificateRule",
-    "CheckRule",
-    "NameRule",
-    "RoleRule",
-    "Rules",
-    "load_rules",
-    "parse_rules",
-    "products",
-]
-
 
 def products() -> tuple[str, ...]:
     """Name the products whose rules the package holds, in alphabetical order."""
-    folder = resources.files(__package__) / "products"
+    folder = resources.files(__package__.rpartition(".")[0]) / "products"
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
@@ -86,7 +68,7 @@ def load_rules(product: str = "lync2013") -> Rules:
 
 @cache
 def _load(product: str) -> Rules:
-    file = resources.files(__package__) / "products" / f"{product}.toml"
+    file = resources.files(__package__.rpartition(".")[0]) / "products" / f"{product}.toml"
     return parse_rules(file.read_text(encoding="utf-8"), source=f"{product}.toml")
 
 

@@ -10,9 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .errors import RulesError
-from .powershell import quote
-from .vocabulary import Rules
+from ..errors import PackageError, RulesError
+from .model import Rules
 
 #: What a step may stand for: once on each server, or once for each certificate there.
 SCOPES = ("server", "certificate")
@@ -146,13 +145,64 @@ def _check(step: Step, where: str, rules: Rules) -> None:
                 )
 
 
-def fill(text: str, values: Mapping[str, object], *, as_command: bool = False) -> str:
-    """Put values in for placeholders: as they read, or as PowerShell literals in a command."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encryption:
+    """One way to encrypt a PFX, and the Windows Server versions it is for."""
 
-    def value(match: re.Match[str]) -> str:
-        found = values[match[1]]
-        many = found if isinstance(found, tuple) else (found,)
-        shown = [quote(str(one)) if as_command else str(one) for one in many]
-        return (", " if not as_command else ",").join(shown)
+    id: str
+    title: str
+    target_os: tuple[str, ...]
+    why: str
+    source: str
 
-    return _PLACEHOLDER.sub(value, text)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRules:
+    """How a product's packages are made. ``provider`` is the Windows CSP that holds the key."""
+
+    provider: str
+    encryptions: tuple[Encryption, ...]
+
+    def encryption_for(self, target_os: str) -> Encryption:
+        """Give the encryption that a Windows Server version can read.
+
+        Raises
+        ------
+        PackageError
+            If the version is unknown; names the known ones.
+        """
+        for encryption in self.encryptions:
+            if target_os in encryption.target_os:
+                return encryption
+        known = ", ".join(version for e in self.encryptions for version in e.target_os)
+        raise PackageError(
+            f'"{target_os}" is no Windows Server version that packages are made for',
+            hint=f"use one of: {known}",
+        )
+
+
+def package_rules(rules: Rules) -> PackageRules:
+    """Read the ``[pfx]`` table of a product.
+
+    Raises
+    ------
+    RulesError
+        If the product has none, or it lacks a value.
+    """
+    table = rules.settings.get("pfx")
+    if not isinstance(table, Mapping):
+        raise RulesError(
+            f"Missing required table 'pfx' in {rules.product}.toml",
+            hint="it names the provider and one [[pfx.encryption]] for each Windows Server version",
+        )
+    try:
+        encryptions = tuple(
+            Encryption(**{**entry, "target_os": tuple(entry["target_os"])})
+            for entry in table["encryption"]
+        )
+        return PackageRules(provider=table["provider"], encryptions=encryptions)
+    except (KeyError, TypeError) as error:
+        raise RulesError(
+            f"the table 'pfx' of {rules.product}.toml is not complete: {error}",
+            hint="each [[pfx.encryption]] has id, title, target_os, why and source",
+        ) from None

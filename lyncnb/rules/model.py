@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from .base import tables
+from ..base import tables
 
 #: What may stand in braces in a template, and what it becomes.
 PLACEHOLDERS: Mapping[str, str] = MappingProxyType(

@@ -1,0 +1,1 @@
+"""What a product asks of each role, and what its CAs ask, as data -> ``Rules``; findings."""

@@ -1,0 +1,98 @@
+"""``Finding`` and ``Findings``: what there is to say of a plan or a certificate, and how bad it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from ..base.tables import DataFrame, to_frame, to_html
+from .model import CheckRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a check has to say about one certificate, server or the file."""
+
+    code: str
+    severity: str  # error | warning | notice
+    about: str
+    message: str
+    hint: str
+    source: str
+
+
+SEVERITIES = ("error", "warning", "notice")
+_HEADINGS = ("Severity", "Code", "About", "Finding", "What to do", "Source")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings(Sequence[Finding]):
+    """Findings of a plan, errors first; a sequence that shows itself as a table."""
+
+    items: tuple[Finding, ...] = ()
+
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+    @overload
+    def __getitem__(self, index: slice) -> Findings: ...
+    def __getitem__(self, index):
+        return Findings(self.items[index]) if isinstance(index, slice) else self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.items)
+
+    @property
+    def has_errors(self) -> bool:
+        """Say whether one of them is an error."""
+        return any(finding.severity == "error" for finding in self.items)
+
+    def counts(self) -> dict[str, int]:
+        """Count findings of each severity, e.g. ``{"error": 0, "warning": 2, "notice": 1}``."""
+        severities = [finding.severity for finding in self.items]
+        return {severity: severities.count(severity) for severity in SEVERITIES}
+
+    def of(self, severity: str) -> Findings:
+        """Give the findings of one severity."""
+        return Findings(tuple(f for f in self.items if f.severity == severity))
+
+    def to_frame(self) -> DataFrame:
+        """Return the findings as a DataFrame, one row each, six text columns."""
+        return to_frame(_HEADINGS, self._rows())
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [(f.severity, f.code, f.about, f.message, f.hint, f.source) for f in self.items]
+
+    def _repr_html_(self) -> str:
+        return to_html(self.to_frame(), caption=self._summary())
+
+    def __repr__(self) -> str:
+        return "\n".join([self._summary(), *(f"{f.severity}: {f.message}" for f in self.items)])
+
+    def _summary(self) -> str:
+        words = [
+            f"{number} {severity}{'' if number == 1 else 's'}"
+            for severity, number in self.counts().items()
+        ]
+        return "Findings: " + ", ".join(words)
+
+
+def sort_findings(found: Iterable[Finding]) -> Findings:
+    """Order findings by severity, code, subject and message, each once."""
+    rank = {severity: number for number, severity in enumerate(SEVERITIES)}
+    key = lambda f: (rank[f.severity], f.code, f.about, f.message)  # noqa: E731
+    return Findings(tuple(sorted(set(found), key=key)))
+
+
+def finding_of(rule: CheckRule, about: str, message: str) -> Finding:
+    return Finding(
+        code=rule.code,
+        severity=rule.severity,
+        about=about,
+        message=message,
+        hint=rule.hint,
+        source=rule.source,
+    )
