@@ -1,4 +1,4 @@
-"""One planned certificate and one key to a certification request, in memory; and back again.
+"""What is asked for and one key to a certification request, in memory; and back again.
 
 PKCS #10 (RFC 2986) with the names in the signed extensionRequest (RFC 2985 section 5.4.2), never
 as a request attribute: a CA need not be told to believe attributes. Nothing that Microsoft's tools
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -20,11 +19,8 @@ from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from . import keys
 from .base.certificate_fields import EXTENDED_KEY_USAGES
-from .content import RequestContent, content_differences, content_of
+from .content import RequestContent, content_differences
 from .errors import BundleError, PlanError
-
-if TYPE_CHECKING:
-    from .plan import PlannedCertificate
 
 _SUBJECT = {
     "CN": NameOID.COMMON_NAME,
@@ -85,17 +81,15 @@ class CertificationRequest:
         return _verify(self._parsed, self.public_key)
 
 
-def build_request(
-    certificate: PlannedCertificate | RequestContent, key: keys.PrivateKey
-) -> CertificationRequest:
-    """Make and sign the request for a planned certificate.
+def build_request(content: RequestContent, key: keys.PrivateKey) -> CertificationRequest:
+    """Make and sign a request.
 
     PKCS #1 v1.5 for RSA (Lync Server 2013 does not take RSASSA-PSS), ECDSA otherwise. With an RSA
     key the same plan gives the same bytes.
 
     Parameters
     ----------
-    certificate : PlannedCertificate or RequestContent
+    content : RequestContent
         What to ask for. Without names there is no subjectAltName at all.
     key : PrivateKey
         Of the planned algorithm and size.
@@ -110,7 +104,6 @@ def build_request(
     PlanError
         If such a request cannot be: subject too long, hash unknown, key of another size.
     """
-    content = certificate if isinstance(certificate, RequestContent) else content_of(certificate)
     if (found := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
         raise PlanError(
             f"the key is {found[0]} {found[1]}, the plan says {content.key}",
@@ -289,18 +282,3 @@ def _verify(parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey) 
     except (UnsupportedAlgorithm, TypeError, ValueError):
         return None
     return True
-
-
-def differences(
-    request: CertificationRequest, certificate: PlannedCertificate | RequestContent
-) -> tuple[str, ...]:
-    """Say field by field what would change if the request were made again from the plan.
-
-    Returns
-    -------
-    tuple of str
-        E.g. ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``; empty if the
-        request asks for exactly what is planned.
-    """
-    planned = certificate if isinstance(certificate, RequestContent) else content_of(certificate)
-    return content_differences(request.content, planned)

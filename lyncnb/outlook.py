@@ -16,6 +16,7 @@ from . import csr, summary
 from .base import files
 from .changes import Change, Compare, Wanted, plan_changes
 from .cipher import FolderCipher
+from .content import content_differences, content_of
 from .errors import BundleError, Problem
 from .manifest import Manifest, read_manifest
 from .order import Order
@@ -159,7 +160,7 @@ def _comparer(survey: Survey) -> Compare:
         except BundleError:
             # Reached only for a request that is given up.
             return ("csr: cannot be read",)
-        return csr.differences(request, certificate)
+        return content_differences(request.content, content_of(certificate))
 
     return compare
 

@@ -19,6 +19,7 @@ from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, San
 from lyncnb.base.dns_name import DnsName
 from lyncnb.bundle import RequestBundle, write_requests
 from lyncnb.cipher import FolderCipher
+from lyncnb.content import content_of
 from lyncnb.options import PlanOptions
 from lyncnb.plan import CertificatePlan, PlannedCertificate
 from lyncnb.rules.rule_files import load_rules
@@ -171,7 +172,7 @@ def assert_complete(
     """Every planned request has key and CSR as planned, and every CSR ever seen has its key."""
     for item in plan.certificates:
         path = folder / "csr" / f"{item.id}.csr"
-        assert csr.differences(csr.parse_request(path.read_bytes()), item) == ()
+        assert csr.parse_request(path.read_bytes()).content == content_of(item)
         assert (folder / "keys" / f"{item.id}.key").exists()
     requests = public_keys_of_requests(folder)
     assert (requests | set(seen)) <= public_keys_of_keys(folder, passphrase)

@@ -17,8 +17,8 @@ from planned import planned
 
 from lyncnb import csr, keys
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.content import content_of
-from lyncnb.csr import build_request, differences, parse_request
+from lyncnb.content import content_differences, content_of
+from lyncnb.csr import build_request, parse_request
 from lyncnb.errors import BundleError, PlanError
 
 REQUESTS = Path(cryptography_vectors.__file__).parent / "x509" / "requests"
@@ -59,7 +59,9 @@ def extensions(der: bytes) -> dict[str, tuple[bool, object]]:
 
 def test_a_request_holds_subject_names_and_usages(rsa_key):
     """Another library finds exactly the planned extensions; only key usage is critical."""
-    request = build_request(planned(*NAMES, usages=("serverAuth", "clientAuth")), rsa_key)
+    request = build_request(
+        content_of(planned(*NAMES, usages=("serverAuth", "clientAuth"))), rsa_key
+    )
     # asn1crypto shows an A-label as the Unicode it stands for.
     assert extensions(request.der) == {
         "subject_alt_name": (False, ["pool.contoso.com", "*.contoso.com", "分公司.contoso.com"]),
@@ -71,7 +73,7 @@ def test_a_request_holds_subject_names_and_usages(rsa_key):
 def test_the_subject_begins_with_the_country(rsa_key):
     """The structure goes from C to CN (X.501), so that RFC 4514 text begins with the CN."""
     certificate = planned(*NAMES, **SUBJECT)
-    subject = structure(build_request(certificate, rsa_key).der)["subject"]
+    subject = structure(build_request(content_of(certificate), rsa_key).der)["subject"]
     assert list(subject.native.items()) == [
         ("country_name", "TW"),
         ("state_or_province_name", "Taiwan"),
@@ -86,20 +88,20 @@ def test_the_subject_begins_with_the_country(rsa_key):
 
 def test_without_names_there_is_no_san(rsa_key):
     """An Edge internal request has no subjectAltName at all, not an empty one."""
-    request = build_request(planned(), rsa_key)
+    request = build_request(content_of(planned()), rsa_key)
     assert sorted(extensions(request.der)) == ["extended_key_usage", "key_usage"]
     assert request.content.names == ()
 
 
 def test_without_usages_there_is_no_eku(rsa_key):
     """A plan without extended key usages gives a request without that extension."""
-    request = build_request(planned("a.contoso.com", usages=()), rsa_key)
+    request = build_request(content_of(planned("a.contoso.com", usages=())), rsa_key)
     assert sorted(extensions(request.der)) == ["key_usage", "subject_alt_name"]
 
 
 def test_an_ecdsa_request_only_signs(ec_key):
     """Its key usage is digitalSignature alone (RFC 8813 section 3)."""
-    request = build_request(planned("a.contoso.com", algorithm="ECDSA"), ec_key)
+    request = build_request(content_of(planned("a.contoso.com", algorithm="ECDSA")), ec_key)
     assert extensions(request.der)["key_usage"] == (True, {"digital_signature"})
 
 
@@ -110,7 +112,9 @@ def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, 
         (rsa_key, "RSA", f"{hash}_rsa"),
         (ec_key, "ECDSA", f"{hash}_ecdsa"),
     ):
-        request = build_request(planned("a.contoso.com", algorithm=algorithm, hash=hash), key)
+        request = build_request(
+            content_of(planned("a.contoso.com", algorithm=algorithm, hash=hash)), key
+        )
         found = structures.CertificationRequest.load(request.der)["signature_algorithm"]
         assert found["algorithm"].native == kind
         assert request.content.hash == hash
@@ -119,13 +123,13 @@ def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, 
 
 def test_nothing_of_microsofts_tools_is_in_it(rsa_key):
     """No OS version, CSP, client information or template: only the extension request."""
-    request = build_request(planned(*NAMES, **SUBJECT), rsa_key)
+    request = build_request(content_of(planned(*NAMES, **SUBJECT)), rsa_key)
     assert b"\x2b\x06\x01\x04\x01\x82\x37" not in request.der  # 1.3.6.1.4.1.311
 
 
 def test_the_digests_are_over_der(rsa_key):
     """Line ends in the file change neither digest."""
-    request = build_request(planned(*NAMES), rsa_key)
+    request = build_request(content_of(planned(*NAMES)), rsa_key)
     again = parse_request(request.pem.replace(b"\n", b"\r\n"))
     assert request.csr_sha256 == hashlib.sha256(request.der).hexdigest() == again.csr_sha256
     assert request.spki_sha256 == keys.spki_sha256(rsa_key) == again.spki_sha256
@@ -158,11 +162,11 @@ plans = st.builds(
 def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
     """Any plan: what is read from the file asks for what was planned, and verifies."""
     key = rsa_key if certificate.key.algorithm == "RSA" else ec_key
-    request = build_request(certificate, key)
+    request = build_request(content_of(certificate), key)
     for data in (request.pem, request.der):
         again = parse_request(data)
         assert again.content == content_of(certificate)
-        assert differences(again, certificate) == ()
+        assert content_differences(again.content, content_of(certificate)) == ()
         assert again.signature_verifies() is True
 
 
@@ -170,14 +174,17 @@ def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
 def test_the_same_rsa_key_and_plan_give_the_same_bytes(rsa_key, certificate):
     """PKCS #1 v1.5 has no randomness: made twice, a request is the same."""
     if certificate.key.algorithm == "RSA":
-        assert build_request(certificate, rsa_key).pem == build_request(certificate, rsa_key).pem
+        assert (
+            build_request(content_of(certificate), rsa_key).pem
+            == build_request(content_of(certificate), rsa_key).pem
+        )
 
 
 def test_differences_are_from_the_request_to_the_plan(rsa_key):
     """What the plan adds has a plus, and old stands before new."""
-    request = build_request(planned("sip.contoso.com", "sip.fabrikam.com"), rsa_key)
+    request = build_request(content_of(planned("sip.contoso.com", "sip.fabrikam.com")), rsa_key)
     plan = planned("sip.contoso.com", "lyncdiscover.contoso.com", hash="sha384")
-    assert differences(request, plan) == (
+    assert content_differences(request.content, content_of(plan)) == (
         "san: + lyncdiscover.contoso.com, - sip.fabrikam.com",
         "hash: sha256 -> sha384",
     )
@@ -196,7 +203,7 @@ def test_differences_are_from_the_request_to_the_plan(rsa_key):
 def test_what_cannot_be_made_is_refused(rsa_key, certificate, message):
     """Another key, SHA-1, no common name or one over 64 characters: an error, never a guess."""
     with pytest.raises(PlanError, match=message):
-        build_request(certificate, rsa_key)
+        build_request(content_of(certificate), rsa_key)
 
 
 def openssl_verifies(path: Path) -> bool:
@@ -227,7 +234,9 @@ def test_a_good_sha1_request_is_not_called_tampered():
     """The library says its signature is not valid; it is, and only its hash is old."""
     request = parse_request((REQUESTS / "san_rsa_sha1.pem").read_bytes())
     assert request.signature_verifies() is True
-    found = differences(request, planned("cryptography.io", "sub.cryptography.io"))
+    found = content_differences(
+        request.content, content_of(planned("cryptography.io", "sub.cryptography.io"))
+    )
     assert "hash: sha1 -> sha256" in found
     assert not [line for line in found if line.startswith("san")]
 
@@ -270,7 +279,7 @@ def test_other_kinds_of_names_keep_their_kind():
 @pytest.mark.parametrize("place", ["subject", "san", "signature"])
 def test_a_changed_byte_is_noticed(rsa_key, place):
     """One letter of a name or one bit of the signature: the request no longer verifies."""
-    der = bytearray(build_request(planned("sip.contoso.com"), rsa_key).der)
+    der = bytearray(build_request(content_of(planned("sip.contoso.com")), rsa_key).der)
     where = {
         "subject": der.index(b"sip.contoso.com"),
         "san": der.rindex(b"sip.contoso.com"),
@@ -306,7 +315,7 @@ def test_what_is_no_request_is_refused(data):
 
 def test_bytes_after_the_request_are_refused(rsa_key):
     """Trailing bytes could hide something from one reader or another."""
-    der = build_request(planned("a.contoso.com"), rsa_key).der
+    der = build_request(content_of(planned("a.contoso.com")), rsa_key).der
     with pytest.raises(BundleError, match="no certification request"):
         parse_request(der + b"\x05\x00")
 

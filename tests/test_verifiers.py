@@ -20,6 +20,7 @@ from planned import planned
 
 from lyncnb import keys
 from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.content import content_of
 from lyncnb.csr import build_request, parse_request
 
 pytestmark = pytest.mark.tools
@@ -78,7 +79,7 @@ def made(tmp_path_factory) -> dict[Path, object]:
         pool = reused.get(plan.key.bits)
         key = chance.choice(pool) if pool else keys.generate_key(plan.key)
         path = folder / f"{number:03}.csr"
-        path.write_bytes(build_request(plan, key).pem)
+        path.write_bytes(build_request(content_of(plan), key).pem)
         plans[path] = plan
     return plans
 
