@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from .asked import Answer, Asked, Batch, of_files, of_the_rest, sort_out, with_cross_findings
-from .certificates import Certificate
-from .chain import Path, build_path
 from .compare import compare_certificate
+from .pki.certificates import Certificate
+from .pki.chain import Path, build_path, is_signed_by, web_pki_objection
 from .returned import ReturnedFile
 from .rules.ca_rules import Difference, Entry, finding, findings
 from .rules.findings import Finding
-from .signatures import is_signed_by, web_pki_objection
 from .succession import succession
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from .base.pasted_text import shown
-from .certificates import Certificate
-from .chain import Issuers, Path
+from .pki.certificates import Certificate
+from .pki.chain import Issuers, Path
 from .returned import ReturnedFile
 from .rules.ca_rules import Difference, Entry, finding, findings
 from .rules.findings import Finding

@@ -18,13 +18,13 @@ from .base import system_calls
 from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from .changes import Change
 from .checks import check_plan
-from .cipher import FolderCipher
 from .errors import PassphraseError
 from .export import Progress
 from .manifest import Manifest, read_manifest
 from .order import make_order, timestamp
 from .outlook import Outlook, foresee
-from .passphrase import Secret, as_passphrase
+from .pki.passphrase import Secret, as_passphrase
+from .pki.pkcs8 import FolderCipher
 from .plan import CertificatePlan
 from .records import RequestRecord
 from .rules.findings import Finding

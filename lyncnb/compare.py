@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 from .base.dns_name import DnsName, parse_name
 from .base.pasted_text import BadName, shown
-from .certificates import Certificate
+from .pki.certificates import Certificate
 from .rules.ca_rules import Difference, Entry, _document, findings
 from .rules.findings import Finding
 

@@ -20,11 +20,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .base.workers import cores
-from .cipher import FolderCipher
-from .content import content_of
 from .errors import BundleError, LyncnbError
-from .pairs import FinishedPair, make_pair, make_sealed, open_sealed, pair_workers
-from .sealing import RunKey
+from .pairs import FinishedPair, content_of, make_pair, make_sealed, open_sealed, pair_workers
+from .pki.hpke import RunKey
+from .pki.pkcs8 import FolderCipher
 
 if TYPE_CHECKING:
     from .plan import PlannedCertificate

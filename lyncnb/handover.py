@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from .asn1 import BadStructure, Kind, read_objects
 from .base.files import read, write_new
 from .base.spreadsheets import to_csv
 from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
@@ -28,6 +27,7 @@ from .handover_pages import (
     part_page,
     request_rows,
 )
+from .pki.asn1 import BadStructure, Kind, read_objects
 from .records import RequestRecord
 from .submission import check_config, check_template, submit_script
 from .survey import csr_sha256

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from . import csr, keys
 from .base import files
-from .cipher import FolderCipher
-from .content import RequestContent
 from .errors import BundleError, PassphraseError
+from .pki import csr, keys
+from .pki.csr import RequestContent
+from .pki.pkcs8 import FolderCipher
 from .records import csr_path, key_path
 from .survey import Survey, file_problems, key_sha256
 

@@ -14,10 +14,10 @@ from .asked import Answer, Asked
 from .base.files import read
 from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from .bundle import RequestBundle
-from .certificates import Certificate
 from .decoding import decode
 from .errors import BundleError
 from .issued_certificate import IssuedCertificate, to_document
+from .pki.certificates import Certificate
 from .records import RequestRecord
 from .returned import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
 from .rules.ca_rules import finding

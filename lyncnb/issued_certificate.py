@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from .certificates import Certificate, name_text
+from .pki.certificates import Certificate, name_text
 from .rules.findings import Finding
 
 

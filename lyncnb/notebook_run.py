@@ -19,7 +19,7 @@ from .notebook_files import Notebook, read_notebook, share_notebook, write_noteb
 if TYPE_CHECKING:
     from nbclient.exceptions import CellExecutionError
 
-    from .passphrase import Secret
+    from .pki.passphrase import Secret
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 

@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from . import csr, summary
+from . import summary
 from .base import files
 from .changes import Change, Compare, Wanted, plan_changes
-from .cipher import FolderCipher
-from .content import content_differences, content_of
 from .errors import BundleError, Problem
 from .manifest import Manifest, read_manifest
 from .order import Order
+from .pairs import content_of
+from .pki import csr
+from .pki.csr import content_differences
+from .pki.pkcs8 import FolderCipher
 from .plan import PlannedCertificate
 from .records import RequestRecord
 from .recovery import Move, prove_passphrase, same_file, settle

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from .base import workers
 from .base.workers import WorkerProcesses, cores
-from .keys import read_pkcs8
-from .passphrase import VARIABLE, Secret
-from .pkcs12 import PfxContent, build_pfx
+from .pki.keys import read_pkcs8
+from .pki.passphrase import VARIABLE, Secret
+from .pki.pkcs12 import PfxContent, build_pfx
 
 _COMMAND = "from lyncnb import packaging; packaging.serve()"
 # A child takes some 0.2 s to start, a package 25 ms.

@@ -8,17 +8,25 @@ run, and everything is checked before it is encrypted: passphrase and derived ke
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import keys
 from .base import workers
 from .base.workers import WorkerProcesses
-from .content import RequestContent, content_differences
-from .csr import CertificationRequest, build_request, parse_request
-from .encryptor import Encryptor
 from .errors import BundleError
-from .passphrase import VARIABLE
-from .sealing import RunKey, seal
+from .pki import keys
+from .pki.csr import (
+    CertificationRequest,
+    RequestContent,
+    build_request,
+    content_differences,
+    parse_request,
+)
+from .pki.hpke import RunKey, seal
+from .pki.passphrase import VARIABLE
+from .pki.pkcs8 import Encryptor
+
+if TYPE_CHECKING:
+    from .plan import PlannedCertificate
 
 _COMMAND = "from lyncnb import pairs; pairs.serve()"
 
@@ -124,3 +132,22 @@ def serve() -> None:
 def _make_pairs(opening: tuple) -> Callable[[tuple], tuple]:
     encryptor = Encryptor(*opening)
     return lambda one: tuple(make_pair(*one, encryptor.encrypt))
+
+
+# RSA: digitalSignature for ECDHE_RSA, keyEncipherment for the RSA key exchange (RFC 5246 section
+# 7.4.2 asks for each where the extension is there). An ECDSA key only signs: RFC 8813 section 3
+# forbids keyEncipherment for it.
+_KEY_USAGE = {"RSA": ("digitalSignature", "keyEncipherment"), "ECDSA": ("digitalSignature",)}
+
+
+def content_of(certificate: PlannedCertificate) -> RequestContent:
+    """Tell what the request for a planned certificate must hold."""
+    return RequestContent(
+        subject=certificate.subject.fields(),
+        names=tuple(str(entry.name) for entry in certificate.subject_alt_name),
+        extended_key_usage=tuple(certificate.extended_key_usage),
+        key_usage=_KEY_USAGE[certificate.key.algorithm],
+        key_algorithm=certificate.key.algorithm,
+        key_bits=certificate.key.bits,
+        hash=certificate.hash,
+    )

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .base import files
-from .cipher import FolderCipher
 from .errors import BundleError
 from .manifest import read_manifest
-from .passphrase import Secret
+from .pki.passphrase import Secret
+from .pki.pkcs8 import FolderCipher
 
 #: Where the list stands, relative to the request folder.
 LIST = "pfx/passwords.enc"

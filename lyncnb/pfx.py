@@ -13,10 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from . import keys
 from .base import files
 from .base.lock import lock
-from .cipher import FolderCipher
 from .errors import BundleError, LyncnbError, PackageError
 from .issued import IssuedCertificates
 from .issued_certificate import IssuedCertificate
@@ -24,9 +22,11 @@ from .manifest import Manifest, read_manifest, save_manifest
 from .order import timestamp
 from .packages import Package, Packages
 from .packaging import Task, make_packages
-from .passphrase import Secret
 from .passwords import LIST, PasswordList, new_password
-from .pkcs12 import PfxContent
+from .pki import keys
+from .pki.passphrase import Secret
+from .pki.pkcs8 import FolderCipher
+from .pki.pkcs12 import PfxContent
 from .receiving import store_returned
 from .records import RequestRecord
 from .recovery import prove_passphrase

@@ -17,13 +17,13 @@ from .base import files
 from .base.lock import lock
 from .bundle import RequestBundle
 from .changes import Change
-from .cipher import FolderCipher
-from .content import RequestContent
 from .errors import BundleError
 from .inventory import Found, Inventory, take_inventory
 from .manifest import NAME, Manifest, read_manifest, save_manifest
 from .order import timestamp
-from .passphrase import Secret, as_passphrase
+from .pki.csr import RequestContent
+from .pki.passphrase import Secret, as_passphrase
+from .pki.pkcs8 import FolderCipher
 from .records import (
     ArchivedGeneration,
     RequestRecord,

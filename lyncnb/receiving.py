@@ -16,13 +16,13 @@ from pathlib import Path
 from .base.files import FileBatch, make_folder, move_no_clobber, read, remove
 from .base.lock import lock
 from .bundle import RequestBundle, open_requests
-from .certificates import to_pem
 from .decoding import decode
 from .errors import BundleError
 from .issued import FOLDER, IssuedCertificates, match_certificates
 from .issued_certificate import IssuedCertificate, serial_text, time_text
 from .manifest import Manifest, read_manifest, save_manifest
 from .order import timestamp
+from .pki.certificates import to_pem
 from .records import ArchivedGeneration, RequestRecord
 from .returned import MAX_FILE_BYTES, Password
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from . import csr, keys
 from .base import files
 from .changes import Change
-from .cipher import FolderCipher
 from .errors import BundleError, PassphraseError, Problem
 from .manifest import Manifest
+from .pki import csr, keys
+from .pki.pkcs8 import FolderCipher
 from .records import ArchivedGeneration, RequestRecord
 from .survey import (
     CHANGED,

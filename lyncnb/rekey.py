@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from . import keys
 from .base import files, system_calls
 from .base.lock import lock
-from .cipher import FolderCipher
 from .errors import BundleError, PassphraseError, Problem
 from .manifest import Manifest, read_manifest, save_manifest
 from .order import timestamp
-from .passphrase import Secret, as_passphrase
+from .pki import keys
+from .pki.passphrase import Secret, as_passphrase
+from .pki.pkcs8 import FolderCipher
 from .recovery import LARGEST, prove_passphrase
 from .survey import Survey, file_problems, key_sha256, refuse, take_survey
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from .base.files import read
 from .base.pasted_text import visible
-from .certificates import Certificate
 from .decoding import AskPassword, Decoded, Remark, decode
 from .errors import BundleError, ReturnedFileError
-from .passphrase import Secret
+from .pki.certificates import Certificate
+from .pki.passphrase import Secret
 
 Password = Secret | str | Callable[[str], Secret | str | None] | None
 

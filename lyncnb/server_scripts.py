@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import datetime
 
-from .certificates import Certificate, name_text
+from .pki.certificates import Certificate, name_text
 from .powershell import script
 from .steps import ServerSteps
 

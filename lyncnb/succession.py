@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .base.pasted_text import visible
-from .certificates import Certificate, name_text
+from .pki.certificates import Certificate, name_text
 
 
 class Succession(NamedTuple):

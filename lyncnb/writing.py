@@ -19,13 +19,13 @@ from pathlib import Path
 from . import export, summary
 from .base import files
 from .base.lock import OWNER_NAME, lock
-from .cipher import FolderCipher
 from .errors import BundleError, PassphraseError
 from .export import Progress
 from .manifest import Manifest, save_manifest
 from .order import Order
 from .outlook import Outlook, foresee
-from .passphrase import Secret, as_passphrase
+from .pki.passphrase import Secret, as_passphrase
+from .pki.pkcs8 import FolderCipher
 from .recovery import carry_out
 from .store import PairStore
 from .survey import MODES, SUMMARY_NAMES

@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from lyncnb import passphrase
+from lyncnb.pki import passphrase
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -13,8 +13,8 @@ from test_compare import ENTRY
 
 from lyncnb.answers import match_answers
 from lyncnb.asked import Asked
-from lyncnb.certificates import read_certificate
-from lyncnb.keys import spki_sha256
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.keys import spki_sha256
 from lyncnb.returned import ReturnedFile
 
 DAY = date(2026, 11, 24)

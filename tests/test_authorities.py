@@ -32,11 +32,11 @@ from test_compare import DAY, ENTRY, NAMES, SUBJECT, made
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.bundle import open_requests
-from lyncnb.certificates import read_certificate
 from lyncnb.compare import compare_certificate
 from lyncnb.folder import folder_status
 from lyncnb.handover import hand_over
 from lyncnb.issued import IssuedCertificates
+from lyncnb.pki.certificates import read_certificate
 from lyncnb.receiving import receive
 
 pytestmark = pytest.mark.ca

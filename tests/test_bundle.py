@@ -36,7 +36,7 @@ from lyncnb.bundle import open_requests
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError, PlanRejected
 from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.options import PlanOptions
-from lyncnb.passphrase import Secret
+from lyncnb.pki.passphrase import Secret
 from lyncnb.rules.findings import Finding
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -585,10 +585,10 @@ def test_a_copied_folder_works_on(folder, tmp_path):
 
 def test_a_repeated_public_key_is_refused(folder, monkeypatch):
     """A machine whose random numbers repeat does not get a second request with the same key."""
-    from lyncnb import keys
+    from lyncnb.pki import keys
 
     same = keys.generate_key(kit.P256)
-    monkeypatch.setattr("lyncnb.keys.generate_key", lambda parameters: same)
+    monkeypatch.setattr("lyncnb.pki.keys.generate_key", lambda parameters: same)
     with pytest.raises(BundleError, match="is one that the folder already has"):
         write(numbered(2), folder)
 

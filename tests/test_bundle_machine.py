@@ -39,10 +39,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lyncnb.cipher import FolderCipher
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.folder import folder_status
 from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.rebuild import rebuild_manifest
 from lyncnb.rekey import rekey
 

@@ -136,11 +136,11 @@ def test_accept_needs_a_known_code_and_a_reason(shell, topology, value):
 
 def test_passphrase_from_the_environment_is_taken_out(shell, topology, monkeypatch):
     """LYNCNB_PASSPHRASE is used and then stands in no environment that a child could inherit."""
-    monkeypatch.setattr("lyncnb.passphrase._remembered", None)
+    monkeypatch.setattr("lyncnb.pki.passphrase._remembered", None)
     monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
     assert shell("request", topology, "requests").status == 0
     assert "LYNCNB_PASSPHRASE" not in os.environ
-    monkeypatch.setattr("lyncnb.passphrase._remembered", None)
+    monkeypatch.setattr("lyncnb.pki.passphrase._remembered", None)
 
 
 def test_status_lists_requests(shell, written):

@@ -10,9 +10,9 @@ from authorities.python_ca import TODAY, PythonCa, der, issue, resigned
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from lyncnb.certificates import read_certificate
 from lyncnb.compare import compare_certificate
 from lyncnb.errors import RulesError
+from lyncnb.pki.certificates import read_certificate
 from lyncnb.rules.ca_rules import finding, read_checks, returned_checks
 
 DAY = date(2026, 11, 24)

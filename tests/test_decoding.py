@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb.decoding import decode
-from lyncnb.keys import spki_sha256
+from lyncnb.pki.keys import spki_sha256
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 CA = PythonCa()

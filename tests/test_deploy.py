@@ -11,11 +11,11 @@ import tree_sitter
 import tree_sitter_pwsh
 from packages_kit import PASSPHRASE, TODAY, issue_all
 
-from lyncnb.cipher import FolderCipher
 from lyncnb.deploy import deployment_steps
 from lyncnb.errors import PackageError
 from lyncnb.passwords import PasswordList
 from lyncnb.pfx import write_pfx
+from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.steps_files import to_html, to_markdown, write_steps
 
 DATA = Path(__file__).parent.parent / "data"

@@ -10,14 +10,14 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import pytest
 from planned import planned
 
-from lyncnb import export, keys
+from lyncnb import export
 from lyncnb.base.workers import cores
-from lyncnb.cipher import FolderCipher
-from lyncnb.content import content_of
-from lyncnb.csr import parse_request
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export import Exported, Progress, estimate, run
-from lyncnb.pairs import make_pair
+from lyncnb.pairs import content_of, make_pair
+from lyncnb.pki import keys
+from lyncnb.pki.csr import parse_request
+from lyncnb.pki.pkcs8 import FolderCipher
 
 WORDS = "correct horse battery"
 CIPHER = FolderCipher(WORDS, rounds=1000)

@@ -40,11 +40,11 @@ from folder_kit import (
 )
 from folder_writer import Writers
 
-from lyncnb import keys
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError
 from lyncnb.folder import folder_status
 from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.pki import keys
 from lyncnb.purge import purge
 from lyncnb.rebuild import rebuild_manifest
 from lyncnb.rekey import rekey

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from lyncnb.errors import NotebookError, PassphraseError
 from lyncnb.notebook_files import read_notebook
 from lyncnb.notebook_run import run_notebook
-from lyncnb.passphrase import Secret
+from lyncnb.pki.passphrase import Secret
 
 pytestmark = pytest.mark.kernel
 

@@ -17,7 +17,7 @@ import pytest
 
 from lyncnb.notebook_files import read_notebook, scan_notebook, strip_widgets
 from lyncnb.notebook_run import run_notebook
-from lyncnb.passphrase import Secret
+from lyncnb.pki.passphrase import Secret
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 from planned import planned
 
-from lyncnb import keys
-from lyncnb.cipher import FolderCipher
-from lyncnb.content import content_of
-from lyncnb.csr import build_request, parse_request
 from lyncnb.errors import BundleError
-from lyncnb.pairs import make_pair, make_sealed, open_sealed
-from lyncnb.sealing import RunKey, seal
+from lyncnb.pairs import content_of, make_pair, make_sealed, open_sealed
+from lyncnb.pki import keys
+from lyncnb.pki.csr import build_request, parse_request
+from lyncnb.pki.hpke import RunKey, seal
+from lyncnb.pki.pkcs8 import FolderCipher
 
 CIPHER = FolderCipher("correct horse battery", rounds=1000)
 RUN = RunKey()

@@ -17,10 +17,10 @@ from folder_kit import (
     write,
 )
 
-from lyncnb.cipher import FolderCipher
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.folder import folder_status
 from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.purge import purge
 from lyncnb.rebuild import rebuild_manifest
 

@@ -20,10 +20,10 @@ from folder_kit import (
     write,
 )
 
-from lyncnb import csr
-from lyncnb.cipher import FolderCipher
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.pki import csr
+from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.rebuild import rebuild_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")

@@ -26,10 +26,10 @@ from hostile import hostile_files, lay_out
 
 from lyncnb.base.lock import lock
 from lyncnb.bundle import open_requests, write_requests
-from lyncnb.certificates import read_certificate
 from lyncnb.errors import BundleError
 from lyncnb.folder import folder_status
 from lyncnb.issued import match_certificates
+from lyncnb.pki.certificates import read_certificate
 from lyncnb.receiving import receive, store_returned
 
 CA = PythonCa()

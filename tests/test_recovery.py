@@ -21,9 +21,9 @@ from folder_kit import (
     write,
 )
 
-from lyncnb.cipher import FolderCipher
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.manifest import Manifest, read_manifest, save_manifest
+from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.recovery import Move, carry_out, prove_passphrase, settle
 from lyncnb.survey import take_survey
 

@@ -20,10 +20,10 @@ from folder_kit import (
 )
 
 from lyncnb.base import system_calls
-from lyncnb.cipher import FolderCipher
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.folder import folder_status
 from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.rekey import rekey
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")

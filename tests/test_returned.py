@@ -13,7 +13,7 @@ from hostile import archive, hostile_files, lay_out
 
 from lyncnb import returned
 from lyncnb.errors import ReturnedFileError
-from lyncnb.passphrase import Secret
+from lyncnb.pki.passphrase import Secret
 from lyncnb.returned import read_returned
 
 KEY = ec.generate_private_key(ec.SECP256R1())

@@ -8,7 +8,7 @@ import pytest
 from authorities.python_ca import TODAY, PythonCa, der, issue
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lyncnb.certificates import read_certificate
+from lyncnb.pki.certificates import read_certificate
 from lyncnb.succession import Succession, succession
 
 CA = PythonCa()

@@ -12,9 +12,9 @@ from folder_kit import (
     write,
 )
 
-from lyncnb import csr
 from lyncnb.base import system_calls
 from lyncnb.errors import BundleError
+from lyncnb.pki import csr
 from lyncnb.survey import (
     csr_sha256,
     file_problems,

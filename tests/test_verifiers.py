@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 from planned import planned
 
-from lyncnb import keys
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.content import content_of
-from lyncnb.csr import build_request, parse_request
+from lyncnb.pairs import content_of
+from lyncnb.pki import keys
+from lyncnb.pki.csr import build_request, parse_request
 
 pytestmark = pytest.mark.tools
 

@@ -219,7 +219,7 @@ def rekey_command(
     Exit status: 0; 3 if the folder or a passphrase needs attention.
     """
     from ..manifest import read_manifest
-    from ..passphrase import ask_passphrase
+    from ..pki.passphrase import ask_passphrase
     from ..rekey import rekey
 
     read_manifest(Path(folder))  # nobody is asked for passphrases of a folder that is none

@@ -12,7 +12,7 @@ import click
 from .output import note
 
 if TYPE_CHECKING:
-    from ..passphrase import Secret
+    from ..pki.passphrase import Secret
     from ..plan import CertificatePlan
     from ..rules.findings import Findings
     from ..topology.topology import Topology
@@ -125,7 +125,7 @@ def get_passphrase(passphrase_file: str | None, *, is_new: bool = False) -> Secr
     Secret
         At least 12 characters.
     """
-    from ..passphrase import ask_passphrase
+    from ..pki.passphrase import ask_passphrase
 
     return ask_passphrase(confirm=is_new, file=passphrase_file)
 

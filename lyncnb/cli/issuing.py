@@ -14,7 +14,7 @@ from .inputs import get_passphrase, json_option, passphrase_option
 from .output import note, progress_bar, terminal_width, write, write_json
 
 if TYPE_CHECKING:
-    from ..passphrase import Secret
+    from ..pki.passphrase import Secret
 
 _LINES_SHOWN = 200
 
@@ -81,7 +81,7 @@ def _expanded(files: tuple[str, ...]) -> list[str]:
 
 def _pfx_password(name: str) -> Secret | None:
     """Ask for the password of a PFX from a portal; nobody to ask is no password."""
-    from ..passphrase import Secret
+    from ..pki.passphrase import Secret
 
     if sys.stdin is None or not sys.stdin.isatty():
         return None

@@ -20,9 +20,9 @@ from ..export import Progress
 from ..folder import FolderStatus, folder_status
 from ..handover import hand_over
 from ..issued import match_certificates
-from ..passphrase import Secret, as_passphrase
 from ..passwords import show_password
 from ..pfx import write_pfx
+from ..pki.passphrase import Secret, as_passphrase
 from ..receiving import receive
 from ..steps_files import write_steps
 from .job import Job, JobState

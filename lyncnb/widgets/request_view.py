@@ -7,7 +7,7 @@ from typing import Any
 from ..base import tables
 from ..bundle import RequestBundle
 from ..errors import LyncnbError, PassphraseError
-from ..passphrase import Secret
+from ..pki.passphrase import Secret
 from ..summary import totals
 from .found import finding_groups
 from .job import CANCELLED, FAILED, FINISHED, JobState, progress_words

@@ -13,7 +13,7 @@ from ..base import tables
 from ..bundle import RequestBundle, open_requests, write_requests
 from ..checks import check_plan
 from ..errors import BundleError, PassphraseError, PlanRejected
-from ..passphrase import Secret, as_passphrase
+from ..pki.passphrase import Secret, as_passphrase
 from ..plan import CertificatePlan
 from ..rules.findings import Findings
 from ..summary import totals

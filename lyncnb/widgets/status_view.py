@@ -12,7 +12,7 @@ from ..errors import LyncnbError
 from ..folder import FolderStatus
 from ..issued import IssuedCertificates
 from ..packages import Packages
-from ..passphrase import Secret
+from ..pki.passphrase import Secret
 from ..topology.columns import column
 from .following import FolderWork
 from .job import CANCELLED, FAILED, FINISHED, JobState, progress_words

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 from planned import planned
 
-from lyncnb import keys, passphrase
-from lyncnb.cipher import FolderCipher
-from lyncnb.content import content_of
-from lyncnb.csr import parse_request
 from lyncnb.errors import BundleError, PlanError
-from lyncnb.pairs import FinishedPair, pair_workers
+from lyncnb.pairs import FinishedPair, content_of, pair_workers
+from lyncnb.pki import keys, passphrase
+from lyncnb.pki.csr import parse_request
+from lyncnb.pki.pkcs8 import FolderCipher
 
 CIPHER = FolderCipher("correct horse battery", rounds=1000)
 ONE = content_of(planned("sip.contoso.com", algorithm="ECDSA"))
@@ -84,7 +83,7 @@ UNGUARDED = """
     import sys
     sys.path.insert(0, "tests")
     from planned import planned
-    from lyncnb import cipher, export
+    from lyncnb.pki import pkcs8 as cipher; from lyncnb import export
     print("script runs")
     items = [(str(n), planned("sip.contoso.com", algorithm="ECDSA")) for n in range(2001)]
     done = export.run(

@@ -57,8 +57,8 @@ def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
 
 def export(items: list, algorithm: str, count: int, folder: Path) -> None:
     """Make them with lyncnb: checked, encrypted at 600,000 rounds, durable, key before CSR."""
-    from lyncnb.cipher import FolderCipher
     from lyncnb.export import run
+    from lyncnb.pki.pkcs8 import FolderCipher
     from lyncnb.store import PairStore
 
     with PairStore(folder, known=()) as store:
@@ -119,7 +119,7 @@ CHILDREN: dict[str, Callable[[list, str, int, Path], None]] = {
 
 # What each needs, loaded before the inner clock starts; what needs a plan has it by then, too.
 IMPORTS = {
-    "export": ("lyncnb.cipher", "lyncnb.export", "lyncnb.store", "planned"),
+    "export": ("lyncnb.pki.pkcs8", "lyncnb.export", "lyncnb.store", "planned"),
     "loop": (),
     "planned-loop": ("planned",),
     "raw": ("cryptography.hazmat.primitives.asymmetric.rsa",),

@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from lyncnb.base.workers import cores
-from lyncnb.keys import to_pkcs8
 from lyncnb.packaging import Task, make_packages
 from lyncnb.passwords import new_password
-from lyncnb.pkcs12 import KDF_ROUNDS, PfxContent
+from lyncnb.pki.keys import to_pkcs8
+from lyncnb.pki.pkcs12 import KDF_ROUNDS, PfxContent
 
 PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
 ROUNDS = 5

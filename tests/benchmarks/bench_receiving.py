@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lyncnb.bundle import open_requests
 from lyncnb.issued import match_certificates
-from lyncnb.keys import spki_sha256
 from lyncnb.manifest import Manifest, save_manifest
+from lyncnb.pki.keys import spki_sha256
 from lyncnb.receiving import receive
 from lyncnb.records import RequestRecord, csr_path, key_path
 

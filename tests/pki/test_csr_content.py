@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planned import planned
 
-from lyncnb.content import RequestContent, content_differences, content_of
+from lyncnb.pairs import content_of
+from lyncnb.pki.csr import RequestContent, content_differences
 
 NAMES = ("pool.contoso.com", "sip.contoso.com", "sip.fabrikam.com")
 SUBJECT = {"organization": "Contoso", "locality": "Taipei", "country": "TW"}

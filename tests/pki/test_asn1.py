@@ -13,7 +13,7 @@ from cryptography_vectors import open_vector_file
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.asn1 import (
+from lyncnb.pki.asn1 import (
     MAX_DEPTH,
     MAX_ELEMENTS,
     BadStructure,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb.errors import BundleError
-from lyncnb.sealing import RunKey, seal
+from lyncnb.pki.hpke import RunKey, seal
 
 RUN = RunKey()
 

@@ -11,9 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
-from test_asn1 import vector
+from pki.test_asn1 import vector
 
-from lyncnb.certificates import BadCertificate, name_text, read_certificate, to_pem
+from lyncnb.pki.certificates import BadCertificate, name_text, read_certificate, to_pem
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -132,7 +132,7 @@ def test_key(ca, key, expected):
 
 def test_spki_is_that_of_the_request(ca):
     """The hash of the public key is the one that the manifest records."""
-    from lyncnb.keys import spki_sha256
+    from lyncnb.pki.keys import spki_sha256
 
     assert read_certificate(der(leaf(ca))).spki_sha256 == spki_sha256(KEY)
 

@@ -7,10 +7,10 @@ from datetime import date
 import pytest
 from authorities.python_ca import PythonCa, der, issue, resigned
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from test_asn1 import vector
+from pki.test_asn1 import vector
 
-from lyncnb.certificates import read_certificate
-from lyncnb.signatures import is_signed_by, web_pki_objection
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.chain import is_signed_by, web_pki_objection
 
 TODAY = date(2026, 11, 24)
 KEY = ec.generate_private_key(ec.SECP256R1())

@@ -9,8 +9,8 @@ from authorities.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, r
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from lyncnb.certificates import read_certificate
-from lyncnb.chain import MAX_PATH, MAX_PATHS, Issuers, build_path
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.chain import MAX_PATH, MAX_PATHS, Issuers, build_path
 
 DAY = date(2026, 11, 24)
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -179,7 +179,7 @@ def test_loops_end():
 
 def test_unknown_signature():
     """A signature that cannot be checked is told as that, not as a forgery."""
-    from test_asn1 import vector
+    from pki.test_asn1 import vector
 
     one = read_certificate(vector("x509/verisign_md2_root.pem"))
     path = build_path(one, Issuers([]), today=DAY)
@@ -191,7 +191,7 @@ def test_unknown_signature():
 
 def test_signature_that_cannot_be_checked():
     """A CA of the right name, and a signature that nobody here can check: told as that."""
-    from test_asn1 import vector
+    from pki.test_asn1 import vector
 
     one = read_certificate(vector("x509/verisign_md2_root.pem"))
     key = rsa.generate_private_key(65537, 2048)

@@ -19,11 +19,10 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb import keys
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.cipher import ROUNDS, FolderCipher
-from lyncnb.encryptor import Encryptor
 from lyncnb.errors import BundleError, PassphraseError
+from lyncnb.pki import keys
+from lyncnb.pki.pkcs8 import ROUNDS, Encryptor, FolderCipher
 
 WORDS = "correct horse battery"
 FEW = 1000  # rounds; the number changes nothing but the time

@@ -8,24 +8,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from .base.certificate_fields import KeyParameters
-from .errors import BundleError
-from .passphrase import Secret, as_passphrase, ask_passphrase
-
-__all__ = [
-    "PrivateKey",
-    "PublicKey",
-    "Secret",
-    "as_passphrase",
-    "ask_passphrase",
-    "damaged",
-    "generate_key",
-    "key_parameters",
-    "public_matches",
-    "read_pkcs8",
-    "spki_sha256",
-    "to_pkcs8",
-]
+from ..base.certificate_fields import KeyParameters
+from ..errors import BundleError
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey

@@ -11,9 +11,9 @@ from asn1crypto import keys as structures
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from lyncnb import keys
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError
+from lyncnb.pki import keys
 
 EVERY = [
     *(("RSA", bits) for bits in (2048, 3072)),

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb import passphrase
 from lyncnb.errors import PassphraseError
-from lyncnb.passphrase import Secret, as_passphrase, ask_passphrase
+from lyncnb.pki import passphrase
+from lyncnb.pki.passphrase import Secret, as_passphrase, ask_passphrase
 
 WORDS = "correct horse battery"
 
@@ -235,7 +235,7 @@ def test_a_prompt_that_cannot_ask_is_an_error_with_a_hint(monkeypatch, error):
         ask_passphrase()
 
 
-ASK = "from lyncnb.passphrase import ask_passphrase as a; print(len(a(confirm=True).reveal()))"
+ASK = "from lyncnb.pki.passphrase import ask_passphrase as a; print(len(a(confirm=True).reveal()))"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a terminal of one's own is POSIX's")

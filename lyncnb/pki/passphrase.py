@@ -10,8 +10,8 @@ import unicodedata
 import warnings
 from pathlib import Path
 
-from .base import files
-from .errors import BundleError, PassphraseError
+from ..base import files
+from ..errors import BundleError, PassphraseError
 
 VARIABLE = "LYNCNB_PASSPHRASE"
 MIN_CHARACTERS = 12

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 
+from ..base.pasted_text import visible
 from .asn1 import children, read_element
-from .base.pasted_text import visible
 
 #: Short names of subject fields, as the plan writes them (RFC 4514 section 3).
 FIELD_NAMES = {

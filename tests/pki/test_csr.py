@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planned import planned
 
-from lyncnb import csr, keys
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.content import content_differences, content_of
-from lyncnb.csr import build_request, parse_request
 from lyncnb.errors import BundleError, PlanError
+from lyncnb.pairs import content_of
+from lyncnb.pki import csr, keys
+from lyncnb.pki.csr import build_request, content_differences, parse_request
 
 REQUESTS = Path(cryptography_vectors.__file__).parent / "x509" / "requests"
 NAMES = ("pool.contoso.com", "*.contoso.com", "xn--55q8nz3c.contoso.com")

@@ -1,0 +1,1 @@
+"""The only place for cryptography and ASN.1: keys, requests, certificates, chains, packages."""
