@@ -25,7 +25,7 @@ from .order import make_order, timestamp
 from .outlook import Outlook, foresee
 from .pki.passphrase import Secret, as_passphrase
 from .pki.pkcs8 import FolderCipher
-from .plan import CertificatePlan
+from .plan.model import CertificatePlan
 from .records import RequestRecord
 from .rules.findings import Finding
 from .survey import archive_problems

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from .errors import BundleError
 from .manifest import Manifest
-from .plan import PlannedCertificate, certificate_document
+from .plan.model import PlannedCertificate, certificate_document
 from .records import (
     ArchivedGeneration,
     RequestRecord,

@@ -26,7 +26,7 @@ from .pki.hpke import RunKey
 from .pki.pkcs8 import FolderCipher
 
 if TYPE_CHECKING:
-    from .plan import PlannedCertificate
+    from .plan.model import PlannedCertificate
 
 # Seconds on one core, by measurement (2026, x86-64); only ratios matter once a run has started.
 _SECONDS = {

@@ -18,12 +18,12 @@ from .decoding import decode
 from .errors import BundleError
 from .issued_certificate import IssuedCertificate, to_document
 from .pki.certificates import Certificate
+from .plan.summary import count_of
 from .records import RequestRecord
 from .returned import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
 from .rules.ca_rules import finding
 from .rules.findings import Finding, Findings, sort_findings
 from .succession import succession
-from .summary import count_of
 
 FOLDER = "returned"
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 
 from .changes import Wanted, resolve_renewals
 from .errors import OptionsError, PlanError, PlanRejected, Problem
-from .plan import CertificatePlan
+from .plan.model import CertificatePlan
 from .rules.findings import Finding
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from . import summary
 from .base import files
 from .changes import Change, Compare, Wanted, plan_changes
 from .errors import BundleError, Problem
@@ -22,7 +21,8 @@ from .pairs import content_of
 from .pki import csr
 from .pki.csr import content_differences
 from .pki.pkcs8 import FolderCipher
-from .plan import PlannedCertificate
+from .plan import summary
+from .plan.model import PlannedCertificate
 from .records import RequestRecord
 from .recovery import Move, prove_passphrase, same_file, settle
 from .survey import SUMMARY_NAMES, Survey, refuse, take_survey

@@ -26,7 +26,7 @@ from .pki.passphrase import VARIABLE
 from .pki.pkcs8 import Encryptor
 
 if TYPE_CHECKING:
-    from .plan import PlannedCertificate
+    from .plan.model import PlannedCertificate
 
 _COMMAND = "from lyncnb import pairs; pairs.serve()"
 

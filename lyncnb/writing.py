@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import export, summary
+from . import export
 from .base import files
 from .base.lock import OWNER_NAME, lock
 from .errors import BundleError, PassphraseError
@@ -26,6 +26,7 @@ from .order import Order
 from .outlook import Outlook, foresee
 from .pki.passphrase import Secret, as_passphrase
 from .pki.pkcs8 import FolderCipher
+from .plan import summary
 from .recovery import carry_out
 from .store import PairStore
 from .survey import MODES, SUMMARY_NAMES

@@ -11,9 +11,9 @@ from cryptography import x509
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.bundle import RequestBundle, write_requests
-from lyncnb.derive import plan_certificates
-from lyncnb.options import PlanOptions
-from lyncnb.plan import CertificatePlan
+from lyncnb.plan.model import CertificatePlan
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 

@@ -9,9 +9,9 @@ from datetime import date
 from pathlib import Path
 
 from lyncnb.bundle import open_requests, write_requests
-from lyncnb.derive import plan_certificates
 from lyncnb.issued import IssuedCertificates, match_certificates
-from lyncnb.options import PlanOptions
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
 from lyncnb.receiving import receive
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology

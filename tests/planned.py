@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
-from lyncnb.plan import PlannedCertificate
+from lyncnb.plan.model import PlannedCertificate
 
 
 def planned(

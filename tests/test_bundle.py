@@ -35,8 +35,8 @@ from lyncnb.base.lock import lock
 from lyncnb.bundle import open_requests
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError, PlanRejected
 from lyncnb.manifest import read_manifest, save_manifest
-from lyncnb.options import PlanOptions
 from lyncnb.pki.passphrase import Secret
+from lyncnb.plan.options import PlanOptions
 from lyncnb.rules.findings import Finding
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")

@@ -16,9 +16,9 @@ from lyncnb.checks import check_certificates, check_deployment, check_plan
 from lyncnb.checks.certificates import CERTIFICATE_TESTS, NAME_TESTS, san_bytes
 from lyncnb.checks.deployment import DEPLOYMENT_TESTS
 from lyncnb.checks.simple_urls import SIMPLE_URL_TESTS
-from lyncnb.derive import plan_certificates
 from lyncnb.errors import RulesError
-from lyncnb.options import PlanOptions
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.findings import sort_findings
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lyncnb.derive import plan_certificates
-from lyncnb.options import PlanOptions
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 

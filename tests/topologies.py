@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 
-from lyncnb.derive import plan_certificates
-from lyncnb.options import PlanOptions
-from lyncnb.plan import CertificatePlan
+from lyncnb.plan.model import CertificatePlan
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import Topology, read_topology
 

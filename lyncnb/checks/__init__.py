@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..base.collector import no_collection
 from ..base.dns_name import DnsName
 from ..errors import RulesError
-from ..plan import CertificatePlan, PlannedCertificate
+from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.findings import Finding, Findings, finding_of, sort_findings
 from ..rules.model import CheckRule
 from .certificates import CERTIFICATE_TESTS, NAME_TESTS, CertificateTest, NameTest

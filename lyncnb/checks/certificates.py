@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ..base.certificate_fields import COMMON_NAME_CHARACTERS
 from ..base.dns_name import DnsName
-from ..plan import PlannedCertificate
+from ..plan.model import PlannedCertificate
 from ..rules.model import CheckRule
 from .view import PlanView
 

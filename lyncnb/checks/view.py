@@ -6,9 +6,9 @@ from collections.abc import Iterator, KeysView
 from dataclasses import replace
 
 from ..base.dns_name import DnsName
-from ..issuers import wishes_by_usage
-from ..plan import CertificatePlan, PlannedCertificate
-from ..recipes import plan_context
+from ..plan.certificate_names import plan_context
+from ..plan.issuers import wishes_by_usage
+from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.model import CheckRule
 from ..topology.model import Pool, Site
 

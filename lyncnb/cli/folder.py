@@ -18,7 +18,7 @@ from .output import note, progress_bar, terminal_width, write, write_json, write
 if TYPE_CHECKING:
     from ..bundle import RequestBundle
     from ..folder import FolderStatus
-    from ..plan import CertificatePlan
+    from ..plan.model import CertificatePlan
     from ..rules.findings import Findings
 
 _LINES_SHOWN = 200

@@ -13,7 +13,7 @@ from .output import note
 
 if TYPE_CHECKING:
     from ..pki.passphrase import Secret
-    from ..plan import CertificatePlan
+    from ..plan.model import CertificatePlan
     from ..rules.findings import Findings
     from ..topology.topology import Topology
 
@@ -81,8 +81,8 @@ def make_plan(
         If the topology, the options or the product's rules cannot be read.
     """
     from ..checks import check_plan
-    from ..derive import plan_certificates
-    from ..options import PlanOptions
+    from ..plan.options import PlanOptions
+    from ..plan.planner import plan_certificates
     from ..rules.rule_files import load_rules
     from ..topology.topology import read_topology
 

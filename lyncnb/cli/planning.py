@@ -11,7 +11,7 @@ from .inputs import json_option, make_plan, plan_arguments, refuse_to_overwrite
 from .output import indented, note, write, write_bytes_out, write_table
 
 if TYPE_CHECKING:
-    from ..plan import PlannedCertificate
+    from ..plan.model import PlannedCertificate
     from ..rules.findings import Findings
     from ..rules.model import CheckRule
 
@@ -32,8 +32,8 @@ def plan_command(
 
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
-    from ..document import plan_json
-    from ..summary import check_format, totals, write_plan_table
+    from ..plan.plan_json import plan_json
+    from ..plan.summary import check_format, totals, write_plan_table
 
     if output:
         check_format(Path(output).suffix.lower())
@@ -62,8 +62,8 @@ def check_command(
 
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
-    from ..document import plan_json
-    from ..summary import totals
+    from ..plan.plan_json import plan_json
+    from ..plan.summary import totals
 
     plan, findings = make_plan(topology, product, options_file)
     if as_json:

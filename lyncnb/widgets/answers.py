@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..base import tables
-from ..plan import PlannedCertificate
+from ..plan.model import PlannedCertificate
 from .editing import CHANGE_COLUMNS, PlanEditing
 from .found import finding_groups
 from .replay import change_rows

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import LyncnbError
-from ..options import PlanOptions
+from ..plan.options import PlanOptions
 from ..topology.columns import column, topology_columns
 from ..topology.topology import Topology
 from .sheet import group_names

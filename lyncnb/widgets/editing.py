@@ -9,11 +9,11 @@ from typing import Any
 
 from ..base import tables
 from ..errors import LyncnbError, TopologyError
-from ..options import DEFAULT_OPTIONS, PlanOptions
-from ..plan import CertificatePlan
+from ..plan.model import CertificatePlan
+from ..plan.options import DEFAULT_OPTIONS, PlanOptions
+from ..plan.summary import count_of, totals
 from ..rules.findings import Findings
 from ..rules.model import Rules
-from ..summary import count_of, totals
 from ..topology.topology import Topology, read_topology
 from .draft import Draft
 from .facts import SHOWN

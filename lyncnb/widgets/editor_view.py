@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import TopologyError
-from ..summary import count_of
+from ..plan.summary import count_of
 from . import answers
 from .editing import PlanEditing
 from .facts import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..options import HASHES, PlanOptions
+from ..plan.options import HASHES, PlanOptions
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES, Rules
 from ..topology.columns import Column, topology_columns, topology_roles
 from ..topology.topology import Topology

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..checks import check_certificates, check_deployment
-from ..derive import plan_certificates, replan
-from ..options import PlanOptions
-from ..plan import CertificatePlan, PlannedCertificate
+from ..plan.model import CertificatePlan, PlannedCertificate
+from ..plan.options import PlanOptions
+from ..plan.planner import plan_certificates, replan
 from ..rules.findings import Finding, Findings, sort_findings
 from ..rules.model import Rules
 from ..topology.topology import Topology

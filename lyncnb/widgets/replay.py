@@ -9,7 +9,7 @@ from pathlib import Path
 from ..base import files
 from ..base.certificate_fields import KeyParameters
 from ..errors import FolderOccupied, LyncnbError
-from ..options import DEFAULT_OPTIONS, PlanOptions
+from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..topology.topology import Topology, read_topology
 from .draft import State, title
 from .facts import LABELS

@@ -8,7 +8,7 @@ from ..base import tables
 from ..bundle import RequestBundle
 from ..errors import LyncnbError, PassphraseError
 from ..pki.passphrase import Secret
-from ..summary import totals
+from ..plan.summary import totals
 from .found import finding_groups
 from .job import CANCELLED, FAILED, FINISHED, JobState, progress_words
 from .panel import Panel, read_scripts

@@ -14,9 +14,9 @@ from ..bundle import RequestBundle, open_requests, write_requests
 from ..checks import check_plan
 from ..errors import BundleError, PassphraseError, PlanRejected
 from ..pki.passphrase import Secret, as_passphrase
-from ..plan import CertificatePlan
+from ..plan.model import CertificatePlan
+from ..plan.summary import totals
 from ..rules.findings import Findings
-from ..summary import totals
 from ..survey import SUMMARY_NAMES
 from .job import Job, JobState
 

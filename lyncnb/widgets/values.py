@@ -10,7 +10,7 @@ from datetime import date
 
 from ..base.certificate_fields import KeyParameters
 from ..errors import OptionsError
-from ..options import PlanOptions
+from ..plan.options import PlanOptions
 
 
 def option_value(name: str, value: object) -> object:

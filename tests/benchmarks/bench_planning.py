@@ -99,7 +99,7 @@ def lyncnb(path: Path) -> dict[str, float]:
     """Read the file to a topology, its names checked, and plan it."""
     import pyarrow.csv  # noqa: F401  large tables are read with it; imports are not measured
 
-    from lyncnb.derive import plan_certificates
+    from lyncnb.plan.planner import plan_certificates
     from lyncnb.rules.rule_files import load_rules
     from lyncnb.topology.topology import read_topology
 
@@ -185,7 +185,7 @@ def whole(rows: int, rounds: int, folder: Path) -> None:
 
 def edit(rows: int, folder: Path) -> None:
     """Measure one edited cell: the topology and the plan made again."""
-    from lyncnb.derive import plan_certificates, replan
+    from lyncnb.plan.planner import plan_certificates, replan
     from lyncnb.rules.rule_files import load_rules
     from lyncnb.topology.topology import read_topology
 

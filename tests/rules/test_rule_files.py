@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lyncnb.errors import RulesError
-from lyncnb.recipes import PLACEHOLDERS_RESOLVED
+from lyncnb.plan.certificate_names import PLACEHOLDERS_RESOLVED
 from lyncnb.rules.model import COLUMNS, FLAGS, PLACEHOLDERS
 from lyncnb.rules.rule_files import load_rules, parse_rules, products
 

@@ -1,5 +1,7 @@
 """Which certificates a topology needs, and that nothing irrelevant changes them."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest
@@ -8,9 +10,9 @@ from hypothesis import strategies as st
 from topologies import DEPLOYMENT, edge, front_end, plan, row, table, topology
 
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.derive import plan_certificates, replan
 from lyncnb.errors import PlanError
-from lyncnb.options import PlanOptions
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates, replan
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 

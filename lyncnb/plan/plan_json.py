@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from .plan import CertificatePlan, certificate_document
-from .rules.findings import Finding
+from ..rules.findings import Finding
+from .model import CertificatePlan, certificate_document
 
 FORMAT = "lyncnb-plan/1"
 

@@ -1,11 +1,13 @@
 """The plan as JSON, format lyncnb-plan/1."""
 
+from __future__ import annotations
+
 import json
 
 from topologies import edge, front_end, plan
 
-from lyncnb.document import plan_document
-from lyncnb.options import PlanOptions
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.plan_json import plan_document
 from lyncnb.rules.findings import Finding
 
 FINDING = Finding(

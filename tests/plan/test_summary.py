@@ -1,4 +1,4 @@
-"""Tests of lyncnb.summary."""
+"""Tests of lyncnb.plan.summary."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import openpyxl
 import pytest
 
-from lyncnb import summary
 from lyncnb.checks import check_plan
-from lyncnb.derive import plan_certificates
-from lyncnb.document import plan_document, plan_json
 from lyncnb.errors import PlanError
-from lyncnb.options import PlanOptions
+from lyncnb.plan import summary
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.plan_json import plan_document, plan_json
+from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.findings import Finding, Findings
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.survey import SUMMARY_NAMES

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..rules.model import CertificateRule
+from ..topology.model import Computer
 from .options import PlanOptions
-from .rules.model import CertificateRule
-from .topology.model import Computer
 
 
 def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> frozenset[str]:

@@ -1,5 +1,7 @@
 """Plan options: what each may be, and plan.toml."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import FrozenInstanceError, fields
 from datetime import date, datetime
@@ -8,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb import plan_toml
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import OptionsError
-from lyncnb.options import DEFAULT_OPTIONS, PlanOptions
+from lyncnb.plan import options
+from lyncnb.plan.options import DEFAULT_OPTIONS, PlanOptions
 from lyncnb.rules.model import FLAGS
 
 FULL = PlanOptions(
@@ -187,7 +189,7 @@ def test_a_file_on_disk(tmp_path):
 
 def test_every_option_has_its_place():
     """Each field stands in the file, and each yes/no option is a flag of the rules."""
-    assert plan_toml.PLACES.keys() == {item.name for item in fields(PlanOptions)}
+    assert options.PLACES.keys() == {item.name for item in fields(PlanOptions)}
     switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
     assert switches <= FLAGS.keys()
 

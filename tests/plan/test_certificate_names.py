@@ -1,11 +1,13 @@
 """Which names the rules give, in which order, and where wildcards may stand for them."""
 
+from __future__ import annotations
+
 import pytest
 from topologies import edge, front_end, plan, row, topology
 
 from lyncnb.errors import PlanError
-from lyncnb.options import PlanOptions
-from lyncnb.recipes import plan_context
+from lyncnb.plan.certificate_names import plan_context
+from lyncnb.plan.options import PlanOptions
 from lyncnb.rules.rule_files import load_rules
 
 WILDCARD = PlanOptions(wildcard=True)

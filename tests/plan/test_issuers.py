@@ -1,11 +1,13 @@
 """Who issues: options beat cells, cells beat rules; and which CA that is."""
 
+from __future__ import annotations
+
 import pytest
 from topologies import edge, front_end, plan, row
 
 from lyncnb.errors import OptionsError
-from lyncnb.issuers import issuers_asked
-from lyncnb.options import PlanOptions
+from lyncnb.plan.issuers import issuers_asked
+from lyncnb.plan.options import PlanOptions
 
 
 def issuers(planned):

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from .base.spreadsheets import Sheet, to_csv, to_xlsx
-from .base.tables import (
+from ..base.spreadsheets import Sheet, to_csv, to_xlsx
+from ..base.tables import (
     DataFrame,
     escape_markdown,
     left_out,
@@ -23,11 +23,63 @@ from .base.tables import (
     to_markdown,
     to_page,
 )
-from .document import plan_json
-from .errors import PlanError
-from .plan import CertificatePlan
-from .rules.findings import Finding, Findings
-from .summary_commands import CommandTable
+from ..errors import PlanError
+from ..rules.findings import Finding, Findings
+from .model import CertificatePlan, PlannedCertificate
+from .plan_json import plan_json
+
+# What the summary says about importing and assigning a certificate: data of the product.
+
+
+class Command(NamedTuple):
+    """How one certificate gets onto a server, and into use there."""
+
+    import_text: str
+    assign_text: str
+
+
+class CommandTable:
+    """The entries of ``[[summary.command]]`` in a product's rules; the first that fits counts.
+
+    ``roles`` and ``usages`` of an entry narrow what it fits. In its texts ``{id}`` and ``{usages}``
+    stand for those of the certificate; there are no other placeholders.
+
+    Parameters
+    ----------
+    settings : Mapping
+        ``Rules.settings``; without such entries both texts are blank.
+    """
+
+    def __init__(self, settings: Mapping[str, object]) -> None:
+        self._entries = tuple(dict(settings.get("summary", {})).get("command", ()))
+        self._found: dict[tuple[str, tuple[str, ...]], Mapping[str, object]] = {}
+
+    def find(self, certificate: PlannedCertificate) -> Command:
+        """Give the texts for one certificate."""
+        key = (certificate.role, certificate.usages)
+        entry = self._found.get(key)
+        if entry is None:
+            entry = self._found[key] = self._first(certificate)
+        return Command(
+            _filled(str(entry.get("import", "")), certificate),
+            _filled(str(entry.get("assign", "")), certificate),
+        )
+
+    def _first(self, certificate: PlannedCertificate) -> Mapping[str, object]:
+        for entry in self._entries:
+            roles, usages = entry.get("roles", ()), entry.get("usages", ())
+            if (not roles or certificate.role in roles) and (
+                not usages or set(usages) & set(certificate.usages)
+            ):
+                return entry
+        return {}
+
+
+def _filled(template: str, certificate: PlannedCertificate) -> str:
+    return template.replace("{id}", certificate.id).replace(
+        "{usages}", ",".join(certificate.usages)
+    )
+
 
 #: What ``write_plan_table`` can write.
 PLAN_SUFFIXES = (".csv", ".xlsx", ".html", ".md", ".json")

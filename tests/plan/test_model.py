@@ -1,5 +1,7 @@
 """Planned certificates and plans: ids, hash, explanation, table."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import replace
 
@@ -8,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from topologies import edge, front_end, plan, row, table, topology
 
-from lyncnb.derive import plan_certificates
 from lyncnb.errors import PlanError
-from lyncnb.options import PlanOptions
-from lyncnb.plan import COLUMNS, slug
+from lyncnb.plan.model import COLUMNS, EXPLANATION_COLUMNS, slug
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -184,3 +186,44 @@ def test_a_plan_is_a_table():
 def test_a_plan_has_a_short_repr():
     """A plan of any size shows in one line."""
     assert repr(plan(front_end())) == "CertificatePlan(2 certificates, lync2013, 'table')"
+
+
+# The explanation of a server's names as text and table.
+
+
+def test_as_text():
+    """Certificates, their names, and for each the reason with rule and source."""
+    text = str(
+        plan(edge(webconf_edge_fqdn=""), sip_domains="contoso.com").explain("edge01.contoso.net")
+    )
+    external, internal = plan(edge()).certificates
+    names = plan(edge()).rules.names
+
+    def reason(rule):
+        return [f"    {names[rule].why} [{rule}]", f"      {names[rule].source}"]
+
+    assert text.splitlines() == [
+        f"{external.id}: AccessEdgeExternal, DataEdgeExternal, AudioVideoAuthentication",
+        "  sip.contoso.com (subject and SAN)",
+        *reason("access-edge"),
+        *reason("sip-edge"),
+        f"{internal.id}: Internal",
+        "  lsedge.contoso.net (subject)",
+        *reason("edge-internal"),
+    ]
+
+
+def test_as_table():
+    """One row per reason, escaped."""
+    explanation = plan(edge()).explain("edge01.contoso.net")
+    frame = explanation.to_frame()
+    assert list(frame.columns) == list(EXPLANATION_COLUMNS)
+    assert len(frame) == len(explanation.names)
+    assert "sip.&lt;SIP domain&gt;" in explanation._repr_html_()
+    assert "Names on the certificates of edge01.contoso.net" in explanation._repr_html_()
+
+
+def test_a_missing_subject_has_a_word_for_it():
+    """Where the topology lacks the subject, the text says so."""
+    text = str(plan(edge(access_edge_fqdn="")).explain("edge01.contoso.net"))
+    assert "  (no name) (subject)\n" in text

@@ -1,0 +1,1 @@
+"""``Topology`` + ``Rules`` + ``PlanOptions`` -> ``CertificatePlan``. Pure."""
