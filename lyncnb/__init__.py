@@ -31,7 +31,7 @@ _MODULES = {
     "Secret": "pki.passphrase",
     "StatusPanel": "widgets",
     "ask_passphrase": "pki.passphrase",
-    "check_plan": "checks",
+    "check_plan": "checks.check_plan",
     "deployment_steps": "deploy",
     "folder_status": "folder",
     "hand_over": "handover",

@@ -17,7 +17,7 @@ from . import export
 from .base import system_calls
 from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from .changes import Change
-from .checks import check_plan
+from .checks.check_plan import check_plan
 from .errors import PassphraseError
 from .export import Progress
 from .manifest import Manifest, read_manifest

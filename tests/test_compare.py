@@ -9,6 +9,7 @@ import pytest
 from authorities.python_ca import TODAY, PythonCa, der, issue, resigned
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from places import REPOSITORY
 
 from lyncnb.compare import compare_certificate
 from lyncnb.errors import RulesError
@@ -272,9 +273,8 @@ def test_checks_are_complete():
 def test_every_code_is_used():
     """No code of the data file is without a function that finds it, and none is unknown."""
     import re
-    from pathlib import Path
 
-    package = Path(__file__).parent.parent / "lyncnb"
+    package = REPOSITORY / "lyncnb"
     files = ("compare", "chain", "answers", "asked", "decoding", "returned", "issued")
     text = "".join((package / f"{name}.py").read_text(encoding="utf-8") for name in files)
     named = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))

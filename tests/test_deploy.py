@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 import tree_sitter
 import tree_sitter_pwsh
 from packages_kit import PASSPHRASE, TODAY, issue_all
+from places import DATA
 
 from lyncnb.deploy import deployment_steps
 from lyncnb.errors import PackageError
@@ -18,7 +18,6 @@ from lyncnb.pfx import write_pfx
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.steps_files import to_html, to_markdown, write_steps
 
-DATA = Path(__file__).parent.parent / "data"
 _PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
 
 

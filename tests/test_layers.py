@@ -10,11 +10,11 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from places import REPOSITORY
 
-PACKAGE = Path(__file__).resolve().parent.parent / "lyncnb"
+PACKAGE = REPOSITORY / "lyncnb"
 
 # Lowest first; nothing imports from its own row. A folder stands in one row: what is in it may
 # import one another, without a cycle.

@@ -9,17 +9,17 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
-from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
+from places import REPOSITORY
 
 from lyncnb.notebook_files import read_notebook, scan_notebook, strip_widgets
 from lyncnb.notebook_run import run_notebook
 from lyncnb.pki.passphrase import Secret
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = REPOSITORY / "notebooks"
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
 
 # What differs from run to run or from machine to machine has no place in documentation.

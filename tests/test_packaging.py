@@ -12,8 +12,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from places import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
 DATA = "lyncnb-0.1.0.data/data"
 

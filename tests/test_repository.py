@@ -10,11 +10,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from places import REPOSITORY
 
 import lyncnb as ln
 from lyncnb.base.tables import from_frame, to_markdown
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Split, so that this file does not hold what it looks for.
 UNDONE = re.compile(

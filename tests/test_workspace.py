@@ -14,11 +14,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from places import DATA
 
 from lyncnb.errors import NotebookError
 from lyncnb.workspace import lay_out
 
-SAMPLES = Path(__file__).resolve().parent.parent / "data"
+SAMPLES = DATA
 
 
 def test_a_workspace_holds_notebooks_and_samples(tmp_path):

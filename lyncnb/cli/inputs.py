@@ -80,7 +80,7 @@ def make_plan(
     LyncnbError
         If the topology, the options or the product's rules cannot be read.
     """
-    from ..checks import check_plan
+    from ..checks.check_plan import check_plan
     from ..plan.options import PlanOptions
     from ..plan.planner import plan_certificates
     from ..rules.rule_files import load_rules

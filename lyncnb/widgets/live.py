@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..checks import check_certificates, check_deployment
+from ..checks.check_plan import check_certificates, check_deployment
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
 from ..plan.planner import plan_certificates, replan

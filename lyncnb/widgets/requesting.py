@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..base import tables
 from ..bundle import RequestBundle, open_requests, write_requests
-from ..checks import check_plan
+from ..checks.check_plan import check_plan
 from ..errors import BundleError, PassphraseError, PlanRejected
 from ..pki.passphrase import Secret, as_passphrase
 from ..plan.model import CertificatePlan

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import openpyxl
 import pytest
 
-from lyncnb.checks import check_plan
+from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import PlanError
 from lyncnb.plan import summary
 from lyncnb.plan.options import PlanOptions

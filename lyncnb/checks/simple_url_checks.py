@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from ..rules.model import CheckRule
 from ..topology.model import SimpleUrl, Site
-from .deployment import DeploymentTest, Pairs
-from .view import PlanView
+from .deployment_checks import DeploymentTest, Pairs
+from .plan_lookups import PlanView
 
 # Letters, digits, dots and slashes are documented; the hyphen is allowed in any host name.
 _ALLOWED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9.-]+)*/?")

@@ -14,7 +14,7 @@ from ..base.certificate_fields import COMMON_NAME_CHARACTERS
 from ..base.dns_name import DnsName
 from ..plan.model import PlannedCertificate
 from ..rules.model import CheckRule
-from .view import PlanView
+from .plan_lookups import PlanView
 
 CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[str]]
 NameTest = Callable[[DnsName, PlanView], str]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import DATA
 
 from lyncnb.base.certificate_fields import KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
-from lyncnb.checks import check_certificates, check_deployment, check_plan
-from lyncnb.checks.certificates import CERTIFICATE_TESTS, NAME_TESTS, san_bytes
-from lyncnb.checks.deployment import DEPLOYMENT_TESTS
-from lyncnb.checks.simple_urls import SIMPLE_URL_TESTS
+from lyncnb.checks.certificate_checks import CERTIFICATE_TESTS, NAME_TESTS, san_bytes
+from lyncnb.checks.check_plan import check_certificates, check_deployment, check_plan
+from lyncnb.checks.deployment_checks import DEPLOYMENT_TESTS
+from lyncnb.checks.simple_url_checks import SIMPLE_URL_TESTS
 from lyncnb.errors import RulesError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
@@ -23,7 +23,6 @@ from lyncnb.rules.findings import sort_findings
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
-DATA = Path(__file__).parent.parent / "data"
 RULES = load_rules("lync2013")
 
 COLUMNS = [

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from ..rules.model import CheckRule
 from ..topology.columns import topology_columns
 from ..topology.model import Pool
-from .view import PlanView
+from .plan_lookups import PlanView
 
 DeploymentTest = Callable[[PlanView, CheckRule], Iterator[tuple[str, str]]]
 Pairs = Iterator[tuple[str, str]]

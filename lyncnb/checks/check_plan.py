@@ -1,0 +1,137 @@
+"""``CertificatePlan`` to ``Findings``: what planners get wrong, one short function per test.
+
+Which code, severity, meaning, hint and source a test has, and what it looks at, is data of the
+product (``[[check]]`` in ``products/*.toml``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ..base.collector import no_collection
+from ..base.dns_name import DnsName
+from ..errors import RulesError
+from ..plan.model import CertificatePlan, PlannedCertificate
+from ..rules.findings import Finding, Findings, finding_of, sort_findings
+from ..rules.model import CheckRule
+from .certificate_checks import CERTIFICATE_TESTS, NAME_TESTS, CertificateTest, NameTest
+from .deployment_checks import DEPLOYMENT_TESTS
+from .plan_lookups import PlanView
+from .simple_url_checks import SIMPLE_URL_TESTS
+
+_WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS
+
+
+def check_plan(plan: CertificatePlan) -> Findings:
+    """Look for what planners get wrong.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates over p pools.
+
+    Returns
+    -------
+    Findings
+        Errors first, then warnings and notices; within each by code and by what it is about.
+        A plan with errors is refused by ``write_requests`` until each code is accepted.
+
+    Raises
+    ------
+    RulesError
+        If the product asks for a test that does not exist.
+
+    Notes
+    -----
+    Source: each finding carries its own; they are data of the product.
+    """
+    view = PlanView(plan)
+    with no_collection():
+        found = [*_of_certificates(view, plan.certificates), *_of_deployment(view)]
+    return sort_findings(found)
+
+
+def check_certificates(
+    plan: CertificatePlan, certificates: Iterable[PlannedCertificate]
+) -> tuple[Finding, ...]:
+    """Run the tests of single certificates on some of a plan's certificates.
+
+    An editor that changed one pool asks this for that pool's certificates only, and
+    ``check_deployment`` for the rest.
+    """
+    with no_collection():
+        return tuple(_of_certificates(PlanView(plan), certificates))
+
+
+def check_deployment(plan: CertificatePlan) -> tuple[Finding, ...]:
+    """Run the tests that look at the deployment as a whole."""
+    return tuple(_of_deployment(PlanView(plan)))
+
+
+def _of_certificates(
+    view: PlanView, certificates: Iterable[PlannedCertificate]
+) -> Iterator[Finding]:
+    # Most certificates are alike in what decides which tests are asked, and in most of their names.
+    kinds: dict[tuple, _Tests] = {}
+    for certificate in certificates:
+        kind = (certificate.role, certificate.usages, certificate.issuer)
+        if kind not in kinds:
+            kinds[kind] = _Tests.of(view, certificate)
+        tests = kinds[kind]
+        for rule, test in tests.of_certificate:
+            for message in test(certificate, view, rule):
+                yield finding_of(rule, certificate.id, message)
+        for name in view.names(certificate) if tests.of_name else ():
+            for rule, message in tests.remarks(name, view):
+                yield finding_of(rule, certificate.id, message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tests:
+    """What is asked of certificates of one role, usages and issuer, and of each of their names."""
+
+    of_certificate: list[tuple[CheckRule, CertificateTest]]
+    of_name: list[tuple[CheckRule, NameTest]]
+    _said: dict[DnsName, list[tuple[CheckRule, str]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, view: PlanView, certificate: PlannedCertificate) -> _Tests:
+        checks = view.plan.rules.checks.values()
+        rules = [rule for rule in checks if _is_of_one(rule) and view.applies(rule, certificate)]
+        tests = [(rule, _test(rule)) for rule in rules]
+        return cls(
+            [(rule, CERTIFICATE_TESTS[test]) for rule, test in tests if test in CERTIFICATE_TESTS],
+            [(rule, NAME_TESTS[test]) for rule, test in tests if test in NAME_TESTS],
+        )
+
+    def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
+        """Give what there is to say of a name."""
+        said = self._said.get(name)
+        if said is None:
+            found = [(rule, test(name, view)) for rule, test in self.of_name]
+            said = self._said[name] = [(rule, message) for rule, message in found if message]
+        return said
+
+
+def _of_deployment(view: PlanView) -> Iterator[Finding]:
+    for rule in view.plan.rules.checks.values():
+        if not _is_of_one(rule):
+            for about, message in _WHOLE_TESTS[_test(rule)](view, rule):
+                yield finding_of(rule, about, message)
+
+
+def _test(rule: CheckRule) -> str:
+    return rule.test or rule.code.replace("-", "_")
+
+
+def _is_of_one(rule: CheckRule) -> bool:
+    name = _test(rule)
+    is_of_one = name in CERTIFICATE_TESTS or name in NAME_TESTS
+    if not is_of_one and name not in _WHOLE_TESTS:
+        known = ", ".join(sorted(CERTIFICATE_TESTS | NAME_TESTS | _WHOLE_TESTS))
+        raise RulesError(
+            f'check "{rule.code}" asks for a test "{name}", and there is none of that name',
+            hint=f"set `test` to one of: {known}",
+        )
+    return is_of_one

@@ -1,0 +1,6 @@
+"""Where things are in a checkout, for tests at any depth."""
+
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DATA = REPOSITORY / "data"
