@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .errors import BundleError
-from .manifest import Manifest
 from .plan.model import PlannedCertificate, certificate_document
-from .records import (
+from .request_folder.bundle import Change
+from .request_folder.manifest import (
     ArchivedGeneration,
+    Manifest,
     RequestRecord,
     archived_paths,
     csr_path,
@@ -29,20 +30,6 @@ _ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportabl
 _INTERRUPTED = "key and CSR of an interrupted run"
 
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What was done with one request (or, in a dry run, would be), and why.
-
-    ``action`` is ``created | kept | renewed | adopted | retired | archived``; ``archived`` is said
-    of left-over files of an interrupted run, which go to ``archive/``.
-    """
-
-    action: str
-    id: str
-    generation: int
-    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

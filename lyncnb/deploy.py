@@ -14,7 +14,7 @@ from .errors import PackageError
 from .issued import IssuedCertificates
 from .issued_certificate import IssuedCertificate
 from .powershell import quote
-from .records import RequestRecord
+from .request_folder.manifest import RequestRecord
 from .rules.procedure import (
     _PLACEHOLDER,
     Assignment,

@@ -15,16 +15,27 @@ from pathlib import Path
 from .base.lock import OWNER_NAME
 from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from .errors import Problem
-from .manifest import NAME, Manifest, read_manifest
-from .records import ArchivedGeneration, RequestRecord
-from .survey import CHANGED, MISSING, Survey, archive_problems, record_problems, take_survey
+from .request_folder.files_on_disk import (
+    CHANGED,
+    MISSING,
+    Survey,
+    archive_problems,
+    record_problems,
+    take_survey,
+)
+from .request_folder.manifest import (
+    NAME,
+    ArchivedGeneration,
+    Manifest,
+    RequestRecord,
+    read_manifest,
+)
+from .request_folder.renewals import moment, state_by_date
 
 #: Every state that a request can be in, in the order of its life.
 STATES = (
     *("planned", "waiting", "issued", "packaged", "expiring", "expired", "superseded", "retired"),
 )
-#: A certificate is expiring in the last third of its life: 122 days of a year, 15 of 47.
-EXPIRING_SHARE = 1 / 3
 
 _COLUMNS = (
     *("Request", "Generation", "State", "Role", "Servers", "Type", "Subject name"),
@@ -241,7 +252,7 @@ def _current(record: RequestRecord, today: date) -> RequestStatus:
     }[record.state]
     state = record.state
     if state in ("issued", "packaged"):
-        state = _by_date(record.issued, today) or state
+        state = state_by_date(record.issued, today) or state
     status = _status(record.id, record, record.plan, state, since, today)
     return replace(status, deployed_at=record.deployed_at)
 
@@ -267,27 +278,3 @@ def _status(
         not_after="" if end is None else f"{end:%Y-%m-%dT%H:%M:%SZ}",
         days_left=None if end is None else (end.date() - today).days,
     )
-
-
-def _by_date(issued: Mapping[str, object] | None, today: date) -> str:
-    start, end = (moment((issued or {}).get(name)) for name in ("not_before", "not_after"))
-    now = datetime(today.year, today.month, today.day, tzinfo=UTC)
-    if start is None or end is None:
-        return ""
-    # Valid through the second that notAfter names (RFC 5280 section 4.1.2.5).
-    if now > end:
-        return "expired"
-    return "expiring" if now >= end - (end - start) * EXPIRING_SHARE else ""
-
-
-def moment(text: object) -> datetime | None:
-    """Read a time of the manifest, UTC; None if there is none."""
-    if not isinstance(text, str) or not text:
-        return None
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def is_expired(issued: Mapping[str, object] | None, today: date) -> bool:
-    """Whether a certificate on record ended before `today` began, UTC."""
-    return _by_date(issued, today) == "expired"

@@ -17,7 +17,6 @@ from pathlib import Path
 from .base.files import read, write_new
 from .base.spreadsheets import to_csv
 from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
-from .bundle import open_requests
 from .errors import BundleError, OptionsError
 from .handover_pages import (
     COLUMNS,
@@ -28,9 +27,10 @@ from .handover_pages import (
     request_rows,
 )
 from .pki.asn1 import BadStructure, Kind, read_objects
-from .records import RequestRecord
+from .request_folder.bundle import open_requests
+from .request_folder.files_on_disk import csr_sha256
+from .request_folder.manifest import RequestRecord
 from .submission import check_config, check_template, submit_script
-from .survey import csr_sha256
 
 # ZIP knows no earlier year; the same requests give the same bytes.
 _CREATED = (2000, 1, 1, 0, 0, 0)

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files as package_files
 
 from .base.tables import paragraph, rows_to_html, to_page
-from .records import RequestRecord
+from .request_folder.manifest import RequestRecord
 
 COLUMNS = (
     *("Request", "Role", "Site", "Pool", "Servers", "Type", "Subject name"),

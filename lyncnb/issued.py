@@ -13,13 +13,13 @@ from .answers import match_answers
 from .asked import Answer, Asked
 from .base.files import read
 from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
-from .bundle import RequestBundle
 from .decoding import decode
 from .errors import BundleError
 from .issued_certificate import IssuedCertificate, to_document
 from .pki.certificates import Certificate
 from .plan.summary import count_of
-from .records import RequestRecord
+from .request_folder.bundle import RequestBundle
+from .request_folder.manifest import RequestRecord
 from .returned import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
 from .rules.ca_rules import finding
 from .rules.findings import Finding, Findings, sort_findings

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 
 from .changes import Wanted, resolve_renewals
 from .errors import OptionsError, PlanError, PlanRejected, Problem
@@ -24,12 +23,6 @@ class Order:
     renew: frozenset[str]
     reason: str
     now: str
-
-
-def timestamp(today: date | None) -> str:
-    """Return now, or midnight of `today`, in UTC as ISO 8601 to the second."""
-    moment = datetime.now(UTC) if today is None else datetime(today.year, today.month, today.day)
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def make_order(

@@ -13,9 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 from .base import files
-from .changes import Change, Compare, Wanted, plan_changes
+from .changes import Compare, Wanted, plan_changes
 from .errors import BundleError, Problem
-from .manifest import Manifest, read_manifest
 from .order import Order
 from .pairs import content_of
 from .pki import csr
@@ -23,9 +22,10 @@ from .pki.csr import content_differences
 from .pki.pkcs8 import FolderCipher
 from .plan import summary
 from .plan.model import PlannedCertificate
-from .records import RequestRecord
-from .recovery import Move, prove_passphrase, same_file, settle
-from .survey import SUMMARY_NAMES, Survey, refuse, take_survey
+from .request_folder.bundle import Change
+from .request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
+from .request_folder.leftovers import Move, prove_passphrase, same_file, settle
+from .request_folder.manifest import Manifest, RequestRecord, read_manifest
 
 _LARGEST = 1 << 32  # summary tables grow with the plan
 

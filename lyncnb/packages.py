@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .base.tables import DataFrame, rows_to_html, to_frame
-from .bundle import RequestBundle
 from .passwords import LIST
+from .request_folder.bundle import RequestBundle
 
 _COLUMNS = (
     *("Package", "Servers", "Type", "For Windows Server", "Encryption", "Friendly name"),

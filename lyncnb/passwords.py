@@ -15,9 +15,9 @@ from pathlib import Path
 
 from .base import files
 from .errors import BundleError
-from .manifest import read_manifest
 from .pki.passphrase import Secret
 from .pki.pkcs8 import FolderCipher
+from .request_folder.manifest import read_manifest
 
 #: Where the list stands, relative to the request folder.
 LIST = "pfx/passwords.enc"

@@ -18,8 +18,6 @@ from .base.lock import lock
 from .errors import BundleError, LyncnbError, PackageError
 from .issued import IssuedCertificates
 from .issued_certificate import IssuedCertificate
-from .manifest import Manifest, read_manifest, save_manifest
-from .order import timestamp
 from .packages import Package, Packages
 from .packaging import Task, make_packages
 from .passwords import LIST, PasswordList, new_password
@@ -28,11 +26,17 @@ from .pki.passphrase import Secret
 from .pki.pkcs8 import FolderCipher
 from .pki.pkcs12 import PfxContent
 from .receiving import store_returned
-from .records import RequestRecord
-from .recovery import prove_passphrase
+from .request_folder.files_on_disk import take_survey
+from .request_folder.leftovers import prove_passphrase
+from .request_folder.manifest import (
+    Manifest,
+    RequestRecord,
+    read_manifest,
+    save_manifest,
+    timestamp,
+)
 from .rules.procedure import Encryption, package_rules
 from .rules.rule_files import load_rules
-from .survey import take_survey
 
 FOLDER = "pfx"
 # Packages are made, listed and named together; a batch bounds memory and lost work.

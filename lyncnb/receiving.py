@@ -15,15 +15,20 @@ from pathlib import Path
 
 from .base.files import FileBatch, make_folder, move_no_clobber, read, remove
 from .base.lock import lock
-from .bundle import RequestBundle, open_requests
 from .decoding import decode
 from .errors import BundleError
 from .issued import FOLDER, IssuedCertificates, match_certificates
 from .issued_certificate import IssuedCertificate, serial_text, time_text
-from .manifest import Manifest, read_manifest, save_manifest
-from .order import timestamp
 from .pki.certificates import to_pem
-from .records import ArchivedGeneration, RequestRecord
+from .request_folder.bundle import RequestBundle, open_requests
+from .request_folder.manifest import (
+    ArchivedGeneration,
+    Manifest,
+    RequestRecord,
+    read_manifest,
+    save_manifest,
+    timestamp,
+)
 from .returned import MAX_FILE_BYTES, Password
 
 # Files are made durable together; a thousand at a time keeps the time between two syncs short.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .base.tables import DataFrame, rows_to_html, to_frame
 from .issued_certificate import IssuedCertificate
-from .records import RequestRecord
+from .request_folder.manifest import RequestRecord
 from .rules.procedure import Assignment, Step
 
 _COLUMNS = ("Server", "Step", "Role", "Package", "What to do", "Wizard", "Commands", "Source")

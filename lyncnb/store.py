@@ -14,8 +14,8 @@ from typing import NamedTuple
 from .base.files import FileBatch
 from .errors import BundleError
 from .pairs import FinishedPair
-from .records import csr_path, key_path
-from .survey import key_sha256
+from .request_folder.files_on_disk import key_sha256
+from .request_folder.manifest import csr_path, key_path
 
 # Pairs that are synced together: to wait for the disk once for many costs a fraction of waiting for
 # each. An interruption loses the few that came last, and the next run makes them again.

@@ -21,15 +21,15 @@ from .base import files
 from .base.lock import OWNER_NAME, lock
 from .errors import BundleError, PassphraseError
 from .export import Progress
-from .manifest import Manifest, save_manifest
 from .order import Order
 from .outlook import Outlook, foresee
 from .pki.passphrase import Secret, as_passphrase
 from .pki.pkcs8 import FolderCipher
 from .plan import summary
-from .recovery import carry_out
+from .request_folder.files_on_disk import MODES, SUMMARY_NAMES
+from .request_folder.leftovers import carry_out
+from .request_folder.manifest import Manifest, save_manifest
 from .store import PairStore
-from .survey import MODES, SUMMARY_NAMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

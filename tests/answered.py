@@ -10,10 +10,11 @@ from authorities.python_ca import PythonCa
 from cryptography import x509
 
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.bundle import RequestBundle, write_requests
+from lyncnb.bundle import write_requests
 from lyncnb.plan.model import CertificatePlan
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
+from lyncnb.request_folder.bundle import RequestBundle
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 

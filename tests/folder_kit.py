@@ -16,12 +16,13 @@ import pytest
 
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
-from lyncnb.bundle import RequestBundle, write_requests
+from lyncnb.bundle import write_requests
 from lyncnb.pairs import content_of
 from lyncnb.pki import csr, keys
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.plan.model import CertificatePlan, PlannedCertificate
 from lyncnb.plan.options import PlanOptions
+from lyncnb.request_folder.bundle import RequestBundle
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 

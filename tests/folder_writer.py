@@ -17,7 +17,7 @@ import folder_kit as kit
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import LyncnbError
-from lyncnb.rekey import rekey
+from lyncnb.request_folder.rekey import rekey
 
 
 def do(job: dict) -> None:

@@ -31,13 +31,13 @@ from cryptography.x509.oid import NameOID
 from test_compare import DAY, ENTRY, NAMES, SUBJECT, made
 
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.bundle import open_requests
 from lyncnb.compare import compare_certificate
 from lyncnb.folder import folder_status
 from lyncnb.handover import hand_over
 from lyncnb.issued import IssuedCertificates
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.receiving import receive
+from lyncnb.request_folder.bundle import open_requests
 
 pytestmark = pytest.mark.ca
 

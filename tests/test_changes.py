@@ -9,7 +9,7 @@ from folder_kit import certificate
 
 from lyncnb.changes import Wanted, entry_differences, plan_changes, resolve_renewals
 from lyncnb.errors import BundleError
-from lyncnb.manifest import Manifest
+from lyncnb.request_folder.manifest import Manifest
 
 NOW = "2026-11-24T08:00:00Z"
 LATER = "2026-12-24T08:00:00Z"

@@ -275,8 +275,7 @@ def test_every_code_is_used():
     import re
 
     package = REPOSITORY / "lyncnb"
-    files = ("compare", "chain", "answers", "asked", "decoding", "returned", "issued")
-    text = "".join((package / f"{name}.py").read_text(encoding="utf-8") for name in files)
+    text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     named = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
     assert set(returned_checks()) - named == set()
 

@@ -10,7 +10,6 @@ import pytest
 from folder_kit import (
     numbered,
     plan_of,
-    quick_cipher,  # noqa: F401
     snapshot,
     with_extra,
     write,
@@ -18,8 +17,9 @@ from folder_kit import (
 
 from lyncnb.base.lock import lock
 from lyncnb.errors import BundleError
-from lyncnb.folder import folder_status, is_expired
-from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.folder import folder_status
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.renewals import is_expired
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 

@@ -10,10 +10,10 @@ from answered import TODAY, answer_all, find_id, make_folder, make_plan
 from authorities.python_ca import PythonCa, p7b
 from cryptography import x509
 
-from lyncnb.bundle import open_requests
 from lyncnb.errors import BundleError, OptionsError
 from lyncnb.handover import hand_over
 from lyncnb.receiving import receive
+from lyncnb.request_folder.bundle import open_requests
 
 CAS = {"internal": r"ca01.contoso.com\Contoso Issuing CA 1", "public": "Litware <Public> CA"}
 

@@ -10,7 +10,7 @@ from authorities.python_ca import PythonCa, p7b, pem
 
 from lyncnb.errors import BundleError, ReturnedFileError
 from lyncnb.issued import match_certificates
-from lyncnb.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
 
 CA = PythonCa()
 
@@ -157,7 +157,7 @@ def test_edited_manifest(tmp_path, place):
     issued = {"file": place, "chain": "", "sha256": "", "serial": "", "findings": []}
     record = first.with_issued(issued, at="2026-11-24T00:00:00Z")
     save_manifest(bundle.folder, bundle.manifest.with_record(record))
-    from lyncnb.bundle import open_requests
+    from lyncnb.request_folder.bundle import open_requests
 
     with pytest.raises(BundleError, match="is no place for a certificate"):
         match_certificates(open_requests(bundle.folder), today=TODAY)

@@ -12,12 +12,12 @@ from packages_kit import PASSPHRASE, SINGLE, TODAY, issue_all
 from lyncnb.deploy import deployment_steps
 from lyncnb.errors import BundleError, PackageError, PassphraseError
 from lyncnb.folder import folder_status
-from lyncnb.manifest import read_manifest
 from lyncnb.passwords import LIST, PasswordList, new_password
 from lyncnb.pfx import write_pfx
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.purge import purge
-from lyncnb.rekey import rekey
+from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.purge import purge
+from lyncnb.request_folder.rekey import rekey
 from lyncnb.rules.procedure import package_rules
 from lyncnb.rules.rule_files import load_rules
 

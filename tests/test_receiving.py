@@ -25,12 +25,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hostile import hostile_files, lay_out
 
 from lyncnb.base.lock import lock
-from lyncnb.bundle import open_requests, write_requests
+from lyncnb.bundle import write_requests
 from lyncnb.errors import BundleError
 from lyncnb.folder import folder_status
 from lyncnb.issued import match_certificates
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.receiving import receive, store_returned
+from lyncnb.request_folder.bundle import open_requests
 
 CA = PythonCa()
 

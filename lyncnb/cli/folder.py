@@ -16,9 +16,9 @@ from .interrupts import stop_on_interrupt
 from .output import note, progress_bar, terminal_width, write, write_json, write_table
 
 if TYPE_CHECKING:
-    from ..bundle import RequestBundle
     from ..folder import FolderStatus
     from ..plan.model import CertificatePlan
+    from ..request_folder.bundle import RequestBundle
     from ..rules.findings import Findings
 
 _LINES_SHOWN = 200
@@ -164,8 +164,8 @@ def status_command(
     Exit status: 0; 3 if the folder needs attention.
     """
     from ..folder import folder_status
-    from ..rebuild import rebuild_manifest
-    from ..renewals import write_renewals
+    from ..request_folder.rebuild import rebuild_manifest
+    from ..request_folder.renewals import write_renewals
 
     rebuilt = None
     if rebuild:
@@ -218,9 +218,9 @@ def rekey_command(
 
     Exit status: 0; 3 if the folder or a passphrase needs attention.
     """
-    from ..manifest import read_manifest
     from ..pki.passphrase import ask_passphrase
-    from ..rekey import rekey
+    from ..request_folder.manifest import read_manifest
+    from ..request_folder.rekey import rekey
 
     read_manifest(Path(folder))  # nobody is asked for passphrases of a folder that is none
     is_asked = terminal_width(sys.stdin) is not None
@@ -264,7 +264,7 @@ def purge_command(
 
     Exit status: 0; 3 if the folder needs attention.
     """
-    from ..purge import purge
+    from ..request_folder.purge import purge
 
     listed = purge(folder, deployed=deployed, confirmed=confirm)
     if listed.is_done or not listed.items or as_json:

@@ -115,9 +115,9 @@ def pfx_command(
     Exit status: 0; 1 if something could not be packaged; 3 if the folder or its passphrase needs
     attention.
     """
-    from ..bundle import open_requests
     from ..issued import match_certificates
     from ..pfx import write_pfx
+    from ..request_folder.bundle import open_requests
 
     if show_password:
         return _show_password(folder, show_password, passphrase_file)
@@ -179,9 +179,9 @@ def steps_command(
 
     Exit status: 0; 1 if a certificate is not packaged yet; 3 if the folder needs attention.
     """
-    from ..bundle import open_requests
     from ..deploy import deployment_steps
     from ..issued import match_certificates
+    from ..request_folder.bundle import open_requests
     from ..steps_files import write_steps
 
     steps = deployment_steps(match_certificates(open_requests(folder)), effective=effective)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from ..base import tables
-from ..bundle import open_requests
 from ..deploy import deployment_steps
 from ..export import Progress
 from ..folder import FolderStatus, folder_status
@@ -24,6 +23,7 @@ from ..passwords import show_password
 from ..pfx import write_pfx
 from ..pki.passphrase import Secret, as_passphrase
 from ..receiving import receive
+from ..request_folder.bundle import open_requests
 from ..steps_files import write_steps
 from .job import Job, JobState
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..base import tables
-from ..bundle import RequestBundle
 from ..errors import LyncnbError, PassphraseError
 from ..pki.passphrase import Secret
 from ..plan.summary import totals
+from ..request_folder.bundle import RequestBundle
 from .found import finding_groups
 from .job import CANCELLED, FAILED, FINISHED, JobState, progress_words
 from .panel import Panel, read_scripts

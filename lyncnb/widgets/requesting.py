@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..base import tables
-from ..bundle import RequestBundle, open_requests, write_requests
+from ..bundle import write_requests
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, PassphraseError, PlanRejected
 from ..pki.passphrase import Secret, as_passphrase
 from ..plan.model import CertificatePlan
 from ..plan.summary import totals
+from ..request_folder.bundle import RequestBundle, open_requests
+from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..rules.findings import Findings
-from ..survey import SUMMARY_NAMES
 from .job import Job, JobState
 
 

@@ -22,12 +22,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from authorities.python_ca import PythonCa, issue, p7b
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from lyncnb.bundle import open_requests
 from lyncnb.issued import match_certificates
-from lyncnb.manifest import Manifest, save_manifest
 from lyncnb.pki.keys import spki_sha256
 from lyncnb.receiving import receive
-from lyncnb.records import RequestRecord, csr_path, key_path
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.manifest import (
+    Manifest,
+    RequestRecord,
+    csr_path,
+    key_path,
+    save_manifest,
+)
 
 TODAY = date(2026, 11, 24)
 SEED = rsa.generate_private_key(65537, 2048).public_key().public_numbers()

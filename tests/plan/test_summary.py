@@ -20,9 +20,9 @@ from lyncnb.plan import summary
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_document, plan_json
 from lyncnb.plan.planner import plan_certificates
+from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.rules.findings import Finding, Findings
 from lyncnb.rules.rule_files import load_rules
-from lyncnb.survey import SUMMARY_NAMES
 from lyncnb.topology.topology import read_topology
 
 TABLE = """\

@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .base import files, system_calls
-from .errors import BundleError, Problem
-from .manifest import NAME, Manifest
-from .records import ArchivedGeneration, RequestRecord
+from ..base import files, system_calls
+from ..errors import BundleError, Problem
+from .manifest import NAME, ArchivedGeneration, Manifest, RequestRecord
 
 #: Folders that lyncnb makes, and the rights that others have in each.
 MODES = {

@@ -7,16 +7,43 @@ third of two years leaves eight months, a third of 47 days two weeks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from .base.files import replace
-from .base.tables import DataFrame, rows_to_html, to_frame
+from ..base import files
+from ..base.tables import DataFrame, rows_to_html, to_frame
 from .bundle import RequestBundle, open_requests
-from .folder import EXPIRING_SHARE, moment
-from .records import RequestRecord
+from .manifest import RequestRecord
+
+#: A certificate is expiring in the last third of its life: 122 days of a year, 15 of 47.
+EXPIRING_SHARE = 1 / 3
+
+
+def state_by_date(issued: Mapping[str, object] | None, today: date) -> str:
+    start, end = (moment((issued or {}).get(name)) for name in ("not_before", "not_after"))
+    now = datetime(today.year, today.month, today.day, tzinfo=UTC)
+    if start is None or end is None:
+        return ""
+    # Valid through the second that notAfter names (RFC 5280 section 4.1.2.5).
+    if now > end:
+        return "expired"
+    return "expiring" if now >= end - (end - start) * EXPIRING_SHARE else ""
+
+
+def moment(text: object) -> datetime | None:
+    """Read a time of the manifest, UTC; None if there is none."""
+    if not isinstance(text, str) or not text:
+        return None
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def is_expired(issued: Mapping[str, object] | None, today: date) -> bool:
+    """Whether a certificate on record ended before `today` began, UTC."""
+    return state_by_date(issued, today) == "expired"
+
 
 _COLUMNS = (
     *("Renew from", "Valid until", "Days left", "Request", "Servers", "Type", "Subject name"),
@@ -185,5 +212,5 @@ def write_renewals(
         What was written.
     """
     found = list_renewals(bundle, share=share)
-    replace(Path(path), found.to_ical(), 0o644)
+    files.replace(Path(path), found.to_ical(), 0o644)
     return found

@@ -9,10 +9,10 @@ from answered import TODAY, answer_all, find_id, make_folder
 from authorities.python_ca import PythonCa, p7b
 from icalendar import Calendar
 
-from lyncnb.bundle import open_requests
 from lyncnb.folder import folder_status
 from lyncnb.receiving import receive
-from lyncnb.renewals import list_renewals, write_renewals
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.renewals import list_renewals, write_renewals
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_hostile_names(folder):
     """A subject with line breaks cannot add a property to an event."""
     from dataclasses import replace
 
-    from lyncnb.renewals import Renewals
+    from lyncnb.request_folder.renewals import Renewals
 
     one = replace(list_renewals(folder, today=TODAY)[0], subject="a\r\nATTACH:http://x\nEND:VEVENT")
     data = Renewals(items=(one,), today=TODAY).to_ical()

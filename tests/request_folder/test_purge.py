@@ -12,17 +12,16 @@ from folder_kit import (
     plan_of,
     public_keys_of_keys,
     public_keys_of_requests,
-    quick_cipher,  # noqa: F401
     snapshot,
     write,
 )
 
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.folder import folder_status
-from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.purge import purge
-from lyncnb.rebuild import rebuild_manifest
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.purge import purge
+from lyncnb.request_folder.rebuild import rebuild_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 

@@ -8,8 +8,18 @@ from dataclasses import replace
 import pytest
 
 from lyncnb.errors import BundleError
-from lyncnb.manifest import Manifest, is_inside, manifest_bytes, read_manifest, save_manifest
-from lyncnb.records import ArchivedGeneration, RequestRecord, archived_paths, csr_path, key_path
+from lyncnb.request_folder.manifest import (
+    ArchivedGeneration,
+    Manifest,
+    RequestRecord,
+    archived_paths,
+    csr_path,
+    is_inside,
+    key_path,
+    manifest_bytes,
+    read_manifest,
+    save_manifest,
+)
 
 ID = "Mediation-med01-contoso-com-0123abcd"
 OTHER = "Mediation-med02-contoso-com-4567abcd"

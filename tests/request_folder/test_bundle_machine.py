@@ -41,10 +41,10 @@ from hypothesis.stateful import (
 
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.folder import folder_status
-from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.rebuild import rebuild_manifest
-from lyncnb.rekey import rekey
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.rebuild import rebuild_manifest
+from lyncnb.request_folder.rekey import rekey
 
 NAMES = ("sip.contoso.com", "meet.contoso.com", "dialin.contoso.com")
 PASSPHRASES = (PASSPHRASE, "wrong mule capacitor", "paper tiger lantern")

@@ -14,7 +14,6 @@ from folder_kit import (
     numbered,
     public_keys_of_keys,
     public_keys_of_requests,
-    quick_cipher,  # noqa: F401
     snapshot,
     write,
 )
@@ -22,9 +21,9 @@ from folder_kit import (
 from lyncnb.base import system_calls
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.folder import folder_status
-from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.rekey import rekey
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.rekey import rekey
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 

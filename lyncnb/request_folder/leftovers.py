@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from .base import files
-from .changes import Change
-from .errors import BundleError, PassphraseError, Problem
-from .manifest import Manifest
-from .pki import csr, keys
-from .pki.pkcs8 import FolderCipher
-from .records import ArchivedGeneration, RequestRecord
-from .survey import (
+from ..base import files
+from ..errors import BundleError, PassphraseError, Problem
+from ..pki import csr, keys
+from ..pki.pkcs8 import FolderCipher
+from .bundle import Change
+from .files_on_disk import (
     CHANGED,
     MISSING,
     Survey,
@@ -29,6 +27,7 @@ from .survey import (
     key_sha256,
     record_problems,
 )
+from .manifest import ArchivedGeneration, Manifest, RequestRecord
 
 # A key of another salt costs a derivation of 0.15 s; one that fails may be damaged, three are not.
 _KEYS_TRIED = 3

@@ -15,17 +15,16 @@ from folder_kit import (
     plan_of,
     public_keys_of_keys,
     public_keys_of_requests,
-    quick_cipher,  # noqa: F401
     snapshot,
     with_extra,
     write,
 )
 
 from lyncnb.errors import BundleError, PassphraseError
-from lyncnb.manifest import Manifest, read_manifest, save_manifest
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.recovery import Move, carry_out, prove_passphrase, settle
-from lyncnb.survey import take_survey
+from lyncnb.request_folder.files_on_disk import take_survey
+from lyncnb.request_folder.leftovers import Move, carry_out, prove_passphrase, settle
+from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 NOW = "2026-11-24T08:00:00Z"

@@ -21,7 +21,6 @@ from folder_kit import (
     plan_of,
     public_keys_of_keys,
     public_keys_of_requests,
-    quick_cipher,  # noqa: F401
     snapshot,
     with_extra,
     write,
@@ -32,11 +31,11 @@ from lyncnb import outlook
 from lyncnb.base import files
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.lock import lock
-from lyncnb.bundle import open_requests
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError, PlanRejected
-from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.pki.passphrase import Secret
 from lyncnb.plan.options import PlanOptions
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.rules.findings import Finding
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")

@@ -14,16 +14,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from .base import files, system_calls
-from .base.lock import lock
-from .errors import BundleError, PassphraseError, Problem
-from .manifest import Manifest, read_manifest, save_manifest
-from .order import timestamp
-from .pki import keys
-from .pki.passphrase import Secret, as_passphrase
-from .pki.pkcs8 import FolderCipher
-from .recovery import LARGEST, prove_passphrase
-from .survey import Survey, file_problems, key_sha256, refuse, take_survey
+from ..base import files, system_calls
+from ..base.lock import lock
+from ..errors import BundleError, PassphraseError, Problem
+from ..pki import keys
+from ..pki.passphrase import Secret, as_passphrase
+from ..pki.pkcs8 import FolderCipher
+from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_survey
+from .leftovers import LARGEST, prove_passphrase
+from .manifest import Manifest, read_manifest, save_manifest, timestamp
 
 _THREADS = 16
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
-from folder_kit import (
-    numbered,
-    quick_cipher,  # noqa: F401
-    snapshot,
-    write,
-)
+from folder_kit import numbered, snapshot, write
 
 from lyncnb.base import system_calls
 from lyncnb.errors import BundleError
 from lyncnb.pki import csr
-from lyncnb.survey import (
+from lyncnb.request_folder.files_on_disk import (
     csr_sha256,
     file_problems,
     record_problems,

@@ -34,7 +34,6 @@ from folder_kit import (
     plan_of,
     public_keys_of_keys,
     public_keys_of_requests,
-    quick_cipher,  # noqa: F401
     with_extra,
     write,
 )
@@ -43,11 +42,11 @@ from folder_writer import Writers
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError
 from lyncnb.folder import folder_status
-from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.pki import keys
-from lyncnb.purge import purge
-from lyncnb.rebuild import rebuild_manifest
-from lyncnb.rekey import rekey
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.purge import purge
+from lyncnb.request_folder.rebuild import rebuild_manifest
+from lyncnb.request_folder.rekey import rekey
 
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 

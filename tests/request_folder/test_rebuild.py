@@ -14,17 +14,16 @@ from folder_kit import (
     numbered,
     public_keys_of_keys,
     public_keys_of_requests,
-    quick_cipher,  # noqa: F401
     snapshot,
     with_extra,
     write,
 )
 
 from lyncnb.errors import BundleError, PassphraseError
-from lyncnb.manifest import read_manifest, save_manifest
 from lyncnb.pki import csr
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.rebuild import rebuild_manifest
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.rebuild import rebuild_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 

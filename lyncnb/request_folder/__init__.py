@@ -1,0 +1,1 @@
+"""The request folder as it lies on disk; knows no plan."""

@@ -1,0 +1,140 @@
+"""``RequestBundle``: a request folder as it is on disk, and what a run did with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from .manifest import (
+    Manifest,
+    RequestRecord,
+    read_manifest,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What was done with one request (or, in a dry run, would be), and why.
+
+    ``action`` is ``created | kept | renewed | adopted | retired | archived``; ``archived`` is said
+    of left-over files of an interrupted run, which go to ``archive/``.
+    """
+
+    action: str
+    id: str
+    generation: int
+    reasons: tuple[str, ...] = ()
+
+
+_COLUMNS = (
+    *("Request", "Role", "Servers", "Type", "Subject name", "State", "Generation"),
+    *("CSR file", "Change", "Why"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestBundle:
+    """A request folder as it is on disk, and what the run that returned it did.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is.
+    manifest : Manifest
+        What it holds.
+    changes : tuple of Change
+        What was done with each request, and why; empty if the folder was only opened.
+    notes : tuple of str
+        What else was seen: files of others, missing archived files.
+    cancelled : bool
+        Whether the run was stopped before the last request; what was finished is kept.
+    dry_run : bool
+        Whether nothing was touched: then ``manifest`` and ``changes`` say what would be.
+    """
+
+    folder: Path
+    manifest: Manifest
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+    cancelled: bool = False
+    dry_run: bool = False
+
+    @property
+    def requests(self) -> tuple[RequestRecord, ...]:
+        """The requests, in the order of the plan; those that left it last."""
+        return self.manifest.requests
+
+    def counts(self) -> dict[str, int]:
+        """Count the changes of each action, e.g. ``{"created": 12, "kept": 3}``."""
+        actions = [change.action for change in self.changes]
+        return {action: actions.count(action) for action in dict.fromkeys(actions)}
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        changes = {change.id: change for change in self.changes if change.action != "archived"}
+        for record in self.requests:
+            plan, change = record.plan, changes.get(record.id)
+            yield (
+                record.id,
+                plan.get("role", ""),
+                tuple(plan.get("servers", ())),
+                tuple(plan.get("usages", ())),
+                plan.get("subject", {}).get("CN", ""),
+                record.state,
+                record.generation,
+                record.files["csr"],
+                change.action if change else "",
+                "; ".join(change.reasons) if change else "",
+            )
+
+    def to_frame(self) -> DataFrame:
+        """Return the requests as a DataFrame, one row each, ten columns."""
+        return to_frame(_COLUMNS, self._rows())
+
+    def _repr_html_(self) -> str:
+        return rows_to_html(_COLUMNS, list(self._rows()), caption=self._summary(), limit=ROWS_SHOWN)
+
+    def __repr__(self) -> str:
+        return self._summary()
+
+    def _summary(self) -> str:
+        counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())
+        words = f"{len(self.requests):,} requests in {self.folder}"
+        words += f": {counted}" if counted else ""
+        words += " (dry run: nothing was touched)" if self.dry_run else ""
+        return words + (" (cancelled: run again to complete)" if self.cancelled else "")
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values: what ``lyncnb request --json`` prints."""
+        return {
+            "folder": str(self.folder),
+            "dry_run": self.dry_run,
+            "cancelled": self.cancelled,
+            "plan_sha256": self.manifest.plan_sha256,
+            "accepted": [dict(item) for item in self.manifest.accepted],
+            "changes": [
+                {
+                    "action": change.action,
+                    "id": change.id,
+                    "generation": change.generation,
+                    "reasons": list(change.reasons),
+                }
+                for change in self.changes
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def open_requests(folder: str | os.PathLike[str]) -> RequestBundle:
+    """Open a request folder for reading; no lock and no passphrase is needed.
+
+    Raises
+    ------
+    BundleError
+        If it is no request folder, or its manifest cannot be read.
+    """
+    path = Path(folder)
+    manifest = read_manifest(path)
+    return RequestBundle(folder=path, manifest=manifest)
