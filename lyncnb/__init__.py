@@ -45,7 +45,7 @@ _MODULES = {
     "receive": "receiving",
     "write_pfx": "pfx",
     "write_renewals": "request_folder.renewals",
-    "write_requests": "bundle",
+    "write_requests": "export.write",
 }
 
 __all__ = sorted(_MODULES)

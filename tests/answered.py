@@ -10,7 +10,7 @@ from authorities.python_ca import PythonCa
 from cryptography import x509
 
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.bundle import write_requests
+from lyncnb.export.write import write_requests
 from lyncnb.plan.model import CertificatePlan
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates

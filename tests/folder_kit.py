@@ -16,8 +16,8 @@ import pytest
 
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
-from lyncnb.bundle import write_requests
-from lyncnb.pairs import content_of
+from lyncnb.export.pairs import content_of
+from lyncnb.export.write import write_requests
 from lyncnb.pki import csr, keys
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.plan.model import CertificatePlan, PlannedCertificate

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from lyncnb.bundle import write_requests
+from lyncnb.export.write import write_requests
 from lyncnb.issued import IssuedCertificates, match_certificates
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates

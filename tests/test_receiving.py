@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hostile import hostile_files, lay_out
 
 from lyncnb.base.lock import lock
-from lyncnb.bundle import write_requests
 from lyncnb.errors import BundleError
+from lyncnb.export.write import write_requests
 from lyncnb.folder import folder_status
 from lyncnb.issued import match_certificates
 from lyncnb.pki.certificates import read_certificate

@@ -72,7 +72,7 @@ def request_command(
     Exit status: 0; 1 if the plan has errors that are not accepted; 2 if something cannot be read;
     3 if the folder or its passphrase needs attention.
     """
-    from ..bundle import write_requests
+    from ..export.write import write_requests
 
     if not folder.strip():  # a shell variable that is not set; the present folder is "."
         raise click.UsageError("FOLDER is blank")
@@ -111,9 +111,9 @@ def _look_ahead(
     plan: CertificatePlan, folder: str, findings: Findings, order: Mapping[str, Any]
 ) -> None:
     """Refuse a plan with errors before anybody is asked for a passphrase; say how long it takes."""
-    from ..bundle import write_requests
     from ..errors import BundleError
-    from ..order import make_order
+    from ..export.changes import make_order
+    from ..export.write import write_requests
 
     if terminal_width(sys.stderr) is None:
         make_order(plan, findings=findings, now="", **order)

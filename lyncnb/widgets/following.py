@@ -15,7 +15,7 @@ from typing import Any
 
 from ..base import tables
 from ..deploy import deployment_steps
-from ..export import Progress
+from ..export.executors import Progress
 from ..folder import FolderStatus, folder_status
 from ..handover import hand_over
 from ..issued import match_certificates

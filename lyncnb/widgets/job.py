@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import LyncnbError
-from ..export import Progress
+from ..export.executors import Progress
 from .panel import error_lines, unexpected_lines
 
 READY, RUNNING, STOPPING = "ready", "running", "stopping"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..base import tables
-from ..bundle import write_requests
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, PassphraseError, PlanRejected
+from ..export.write import write_requests
 from ..pki.passphrase import Secret, as_passphrase
 from ..plan.model import CertificatePlan
 from ..plan.summary import totals

@@ -12,7 +12,7 @@ import pytest
 from planned import planned
 
 from lyncnb.errors import BundleError, PlanError
-from lyncnb.pairs import FinishedPair, content_of, pair_workers
+from lyncnb.export.pairs import FinishedPair, content_of, pair_workers
 from lyncnb.pki import keys, passphrase
 from lyncnb.pki.csr import parse_request
 from lyncnb.pki.pkcs8 import FolderCipher
@@ -83,7 +83,7 @@ UNGUARDED = """
     import sys
     sys.path.insert(0, "tests")
     from planned import planned
-    from lyncnb.pki import pkcs8 as cipher; from lyncnb import export
+    from lyncnb.pki import pkcs8 as cipher; from lyncnb.export import executors as export
     print("script runs")
     items = [(str(n), planned("sip.contoso.com", algorithm="ECDSA")) for n in range(2001)]
     done = export.run(

@@ -57,9 +57,9 @@ def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
 
 def export(items: list, algorithm: str, count: int, folder: Path) -> None:
     """Make them with lyncnb: checked, encrypted at 600,000 rounds, durable, key before CSR."""
-    from lyncnb.export import run
+    from lyncnb.export.executors import run
+    from lyncnb.export.pairs import PairStore
     from lyncnb.pki.pkcs8 import FolderCipher
-    from lyncnb.store import PairStore
 
     with PairStore(folder, known=()) as store:
         run(items, FolderCipher(WORDS), store=store)
@@ -119,7 +119,7 @@ CHILDREN: dict[str, Callable[[list, str, int, Path], None]] = {
 
 # What each needs, loaded before the inner clock starts; what needs a plan has it by then, too.
 IMPORTS = {
-    "export": ("lyncnb.pki.pkcs8", "lyncnb.export", "lyncnb.store", "planned"),
+    "export": ("lyncnb.pki.pkcs8", "lyncnb.export.executors", "lyncnb.export.pairs", "planned"),
     "loop": (),
     "planned-loop": ("planned",),
     "raw": ("cryptography.hazmat.primitives.asymmetric.rsa",),

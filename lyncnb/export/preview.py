@@ -12,26 +12,25 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from .base import files
-from .changes import Compare, Wanted, plan_changes
-from .errors import BundleError, Problem
-from .order import Order
+from ..base import files
+from ..errors import BundleError, Problem
+from ..pki import csr
+from ..pki.csr import content_differences
+from ..pki.pkcs8 import FolderCipher
+from ..plan import summary
+from ..plan.model import PlannedCertificate
+from ..request_folder.bundle import Change
+from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
+from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
+from ..request_folder.manifest import Manifest, RequestRecord, read_manifest
+from .changes import Compare, Order, Wanted, plan_changes
 from .pairs import content_of
-from .pki import csr
-from .pki.csr import content_differences
-from .pki.pkcs8 import FolderCipher
-from .plan import summary
-from .plan.model import PlannedCertificate
-from .request_folder.bundle import Change
-from .request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
-from .request_folder.leftovers import Move, prove_passphrase, same_file, settle
-from .request_folder.manifest import Manifest, RequestRecord, read_manifest
 
 _LARGEST = 1 << 32  # summary tables grow with the plan
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class Preview:
     """What a run will do: files to move, requests to make, the manifest to announce.
 
     ``is_proven`` tells that the passphrase opened a key; a folder without keys proves nothing.
@@ -75,7 +74,7 @@ class Outlook:
         return not busy and self.manifest == self.before and not self.has_stale_summary
 
 
-def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Outlook:
+def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     """Compare a folder with what is asked of it; read everything, touch nothing.
 
     Parameters
@@ -118,7 +117,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Outlook:
         accepted=order.accepted,
     )
     planned = {record.id for record in after.requests if not record.is_written}
-    return Outlook(
+    return Preview(
         survey=survey,
         before=before,
         manifest=after,

@@ -10,11 +10,11 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import pytest
 from planned import planned
 
-from lyncnb import export
 from lyncnb.base.workers import cores
 from lyncnb.errors import BundleError, PlanError
-from lyncnb.export import Exported, Progress, estimate, run
-from lyncnb.pairs import content_of, make_pair
+from lyncnb.export import executors
+from lyncnb.export.executors import Exported, Progress, estimate, run
+from lyncnb.export.pairs import content_of, make_pair
 from lyncnb.pki import keys
 from lyncnb.pki.csr import parse_request
 from lyncnb.pki.pkcs8 import FolderCipher
@@ -65,8 +65,8 @@ def stored() -> Stored:
 @pytest.fixture
 def processes(monkeypatch):
     """Use processes from the fifth ECDSA pair on, three pairs a task."""
-    monkeypatch.setattr(export, "_LOOP_AT_MOST", 4)
-    monkeypatch.setattr(export, "_CHUNK", 3)
+    monkeypatch.setattr(executors, "_LOOP_AT_MOST", 4)
+    monkeypatch.setattr(executors, "_CHUNK", 3)
 
 
 def test_rsa_is_made_by_threads(stored, monkeypatch):
@@ -80,7 +80,7 @@ def test_rsa_is_made_by_threads(stored, monkeypatch):
         busy.remove(arguments[0])
         return pair
 
-    monkeypatch.setattr(export, "make_pair", watched)
+    monkeypatch.setattr(executors, "make_pair", watched)
     assert run(work, CIPHER, store=stored, workers=2) == Exported(6, False)
     assert_pairs(stored, work)
     assert max(most) == 2
@@ -169,8 +169,8 @@ def ways():
 def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
     """After the second pair nothing new is begun; what was counted is stored and whole."""
     if way == "processes":
-        monkeypatch.setattr(export, "_LOOP_AT_MOST", 4)
-        monkeypatch.setattr(export, "_CHUNK", 3)
+        monkeypatch.setattr(executors, "_LOOP_AT_MOST", 4)
+        monkeypatch.setattr(executors, "_CHUNK", 3)
     work, options = ways()[way]
     cancel = threading.Event()
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from folder_kit import certificate
 
-from lyncnb.changes import Wanted, entry_differences, plan_changes, resolve_renewals
 from lyncnb.errors import BundleError
+from lyncnb.export.changes import Wanted, entry_differences, plan_changes, resolve_renewals
 from lyncnb.request_folder.manifest import Manifest
 
 NOW = "2026-11-24T08:00:00Z"

@@ -19,14 +19,14 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from .base.workers import cores
-from .errors import BundleError, LyncnbError
+from ..base.workers import cores
+from ..errors import BundleError, LyncnbError
+from ..pki.hpke import RunKey
+from ..pki.pkcs8 import FolderCipher
 from .pairs import FinishedPair, content_of, make_pair, make_sealed, open_sealed, pair_workers
-from .pki.hpke import RunKey
-from .pki.pkcs8 import FolderCipher
 
 if TYPE_CHECKING:
-    from .plan.model import PlannedCertificate
+    from ..plan.model import PlannedCertificate
 
 # Seconds on one core, by measurement (2026, x86-64); only ratios matter once a run has started.
 _SECONDS = {

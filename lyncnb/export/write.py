@@ -1,0 +1,333 @@
+"""Carry out what was foreseen for a request folder, so that no key is ever lost.
+
+Order of a run: lock; look at everything; prove the passphrase; announce in the manifest what
+will be written; move what is superseded; per request the key, then the CSR, each durable; record
+in the manifest that it is written; summary. Interrupted anywhere, the next run completes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from ..base import files, system_calls
+from ..base.lock import OWNER_NAME, lock
+from ..checks.check_plan import check_plan
+from ..errors import BundleError, PassphraseError
+from ..pki.passphrase import Secret, as_passphrase
+from ..pki.pkcs8 import FolderCipher
+from ..plan import summary
+from ..plan.model import CertificatePlan
+from ..request_folder.bundle import RequestBundle
+from ..request_folder.files_on_disk import MODES, SUMMARY_NAMES, archive_problems
+from ..request_folder.leftovers import carry_out
+from ..request_folder.manifest import Manifest, save_manifest, timestamp
+from ..rules.findings import Finding
+from . import executors
+from .changes import Order, make_order
+from .executors import Progress
+from .pairs import PairStore
+from .preview import Preview, foresee
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """How the pairs are made, see :func:`export.run`, and how long to wait for the lock."""
+
+    workers: int | None
+    executor: Executor | None
+    progress: Callable[[Progress], object] | None
+    cancel: threading.Event | None
+    lock_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was foreseen, the manifest as it now stands, and whether the run was cancelled."""
+
+    preview: Preview
+    manifest: Manifest
+    cancelled: bool = False
+
+
+def write(
+    folder: Path,
+    order: Order,
+    secret: Secret,
+    *,
+    making: Making,
+    confirm_new: Callable[[], Secret | str] | None,
+) -> Outcome:
+    """Bring a folder to what is asked, or leave it alone if it is there already.
+
+    Raises
+    ------
+    PassphraseError, BundleError
+        If the folder or the passphrase needs attention.
+    """
+    cipher = FolderCipher(secret)
+    confirm = _confirmation(secret, confirm_new)
+    # A run that has nothing to do leaves even the lock's file alone, and works on a disk that can
+    # only be read. Anything else, trouble too, is looked at again under the lock.
+    preview = _look(folder, order, cipher)
+    if preview is not None:
+        confirm(preview)
+        if preview.is_quiet:
+            return Outcome(preview=preview, manifest=preview.manifest)
+    del preview  # 100,000 requests are some 300 MB, once is enough
+    with _writing(folder, making.lock_seconds):
+        preview = foresee(folder, order, cipher)
+        confirm(preview)
+        return _carry_out(preview, order, cipher, making)
+
+
+def _look(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
+    """Foresee without the lock; None if somebody else is writing, so that it is worth waiting."""
+    for attempt in (1, 2):
+        try:
+            return foresee(folder, order, cipher)
+        except BundleError:
+            if os.path.lexists(folder / OWNER_NAME):
+                return None
+            # A writer may have finished while we looked: what is wrong stays wrong.
+            if attempt == 2:
+                raise
+    return None
+
+
+def _confirmation(
+    secret: Secret, ask: Callable[[], Secret | str] | None
+) -> Callable[[Preview], None]:
+    asked = []
+
+    def confirm(preview: Preview) -> None:
+        if ask is None or asked or preview.is_proven or not preview.to_write:
+            return
+        asked.append(True)
+        if as_passphrase(ask()) != secret:
+            raise PassphraseError(
+                "the two passphrases differ, so nothing was written", hint="run it again"
+            )
+
+    return confirm
+
+
+@contextmanager
+def _writing(folder: Path, wait: float) -> Iterator[None]:
+    missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    for place in reversed(missing):
+        # What leads there is the planner's, and as open as the system makes it.
+        files.make_folder(place, 0o700 if place == folder else 0o777)
+    with lock(folder, wait=wait):
+        yield
+
+
+def _carry_out(preview: Preview, order: Order, cipher: FolderCipher, making: Making) -> Outcome:
+    folder = preview.survey.folder
+    places = ["csr", "keys", *(["archive"] if preview.moves else [])]
+    for place in places:
+        files.make_folder(folder / place, MODES[place])
+    for stale in {temp.parent for temp in preview.survey.stale}:
+        files.remove_stale(stale)
+    save_manifest(folder, preview.manifest)
+    carry_out(preview.survey, preview.moves)
+    manifest, cancelled = _make_pairs(preview, order, cipher, making)
+    # Recorded before the summary: whatever may be wrong with a table, the requests are finished.
+    save_manifest(folder, manifest)
+    if preview.has_stale_summary:
+        manifest = _write_summary(preview, order, manifest)
+    return Outcome(preview=preview, manifest=manifest, cancelled=cancelled)
+
+
+def _write_summary(preview: Preview, order: Order, manifest: Manifest) -> Manifest:
+    # One table in memory at a time. Interrupted, the hashes on record do not fit, and the next
+    # run writes them all again.
+    hashes = {"of": preview.summary_of}
+    for name in SUMMARY_NAMES:
+        suffix = "." + name.rpartition(".")[2]
+        data = summary.write_plan_table(
+            order.plan, order.findings, suffix, requests=manifest.requests
+        )
+        files.replace(preview.survey.folder / name, data, 0o644)
+        hashes[name] = hashlib.sha256(data).hexdigest()
+    manifest = replace(manifest, summary=hashes)
+    save_manifest(preview.survey.folder, manifest)
+    return manifest
+
+
+def _make_pairs(
+    preview: Preview, order: Order, cipher: FolderCipher, making: Making
+) -> tuple[Manifest, bool]:
+    items = [(request.id, request.certificate) for request in preview.to_write]
+    if not items:
+        return preview.manifest, False
+    known = _public_keys(preview.manifest)
+    with PairStore(preview.survey.folder, known=known) as store:
+        exported = executors.run(
+            items,
+            cipher,
+            store=store,
+            workers=making.workers,
+            executor=making.executor,
+            progress=making.progress,
+            cancel=making.cancel,
+        )
+    records = (
+        replace(
+            preview.manifest.by_id[name],
+            state="waiting",
+            written_at=order.now,
+            **written._asdict(),
+        )
+        for name, written in store.written.items()
+    )
+    return preview.manifest.with_records(records), exported.cancelled
+
+
+def _public_keys(manifest: Manifest) -> Iterator[str]:
+    for record in manifest.requests:
+        yield record.spki_sha256
+        for old in record.archived:
+            yield old.spki_sha256
+
+
+# ``RequestBundle``: the request folder of a plan, opened or written.
+#
+# What a run will do is in ``preview.py``, how it is carried out in ``writing.py``.
+
+
+def write_requests(
+    plan: CertificatePlan,
+    folder: str | os.PathLike[str],
+    *,
+    passphrase: Secret | str | None,
+    accept: Mapping[str, str] | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    cancel: threading.Event | None = None,
+    renew: Sequence[str] = (),
+    reason: str = "",
+    dry_run: bool = False,
+    today: date | None = None,
+    findings: Sequence[Finding] | None = None,
+    confirm_new: Callable[[], Secret | str] | None = None,
+    lock_seconds: float = 10.0,
+) -> RequestBundle:
+    """Write keys, certification requests and the summary of a plan into a request folder.
+
+    The same plan written again changes no byte and no time. A changed request gets a new
+    generation, and the old one goes to ``archive/`` whole; nothing is overwritten or removed.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates.
+    folder : path
+        Made if missing, mode 0700.
+    passphrase : Secret or str
+        At least 12 characters. It is proven on a key of the folder before anything is written.
+        None only for a dry run.
+    accept : mapping of str to str, optional
+        Codes of error findings to accept, with the reason for each; recorded in the manifest.
+    workers, executor, progress, cancel
+        As for :func:`export.run`.
+    renew : sequence of str, optional
+        Ids, or their beginnings, of requests to make anew although nothing changed.
+    reason : str, optional
+        Why they are renewed; must be given with `renew`.
+    dry_run : bool, optional
+        Say what would be done, and touch nothing.
+    today : date, optional
+        Recorded instead of the present time, for results that can be repeated.
+    findings : sequence of Finding, optional
+        Of the plan; made by ``check_plan`` if left out.
+    confirm_new : callable, optional
+        Asks for the passphrase again; called only for a folder that has no key yet.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds; negative waits without end.
+
+    Returns
+    -------
+    RequestBundle
+        With what was done for each request, and why.
+
+    Raises
+    ------
+    PlanRejected
+        If the plan has errors that are not accepted.
+    PassphraseError, BundleError
+        If the folder or the passphrase needs attention; the message says what to do.
+
+    Notes
+    -----
+    What is checked when: every run compares each CSR and each encrypted key file with the record
+    by the hash of its bytes, looks at kinds and rights, and opens one key; a key file whose bytes
+    changed is opened and compared with its CSR. ``rebuild`` opens every key and verifies every
+    CSR's signature; packaging opens each key that it packs.
+    """
+    path = Path(folder)
+    order = make_order(
+        plan,
+        findings=check_plan(plan) if findings is None else findings,
+        accept=accept,
+        renew=renew,
+        reason=reason,
+        now=timestamp(today),
+    )
+    if passphrase is None and not dry_run:
+        raise PassphraseError("no passphrase was given", hint="keys are never written without one")
+    secret = None if passphrase is None else as_passphrase(passphrase)
+    if dry_run:
+        return _dry_run(foresee(path, order, None if secret is None else FolderCipher(secret)))
+    making = Making(
+        workers=workers,
+        executor=executor,
+        progress=progress,
+        cancel=cancel,
+        lock_seconds=lock_seconds,
+    )
+    outcome = write(path, order, secret, making=making, confirm_new=confirm_new)
+    return _bundle(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
+
+
+def _dry_run(preview: Preview) -> RequestBundle:
+    bundle = replace(_bundle(preview, preview.manifest), dry_run=True)
+    if not preview.to_write:
+        return bundle
+    seconds = executors.estimate(request.certificate for request in preview.to_write)
+    note = f"{len(preview.to_write):,} keys to make: about {seconds:,.0f} s on this machine"
+    return replace(bundle, notes=(*bundle.notes, note))
+
+
+def _bundle(preview: Preview, manifest: Manifest, *, cancelled: bool = False) -> RequestBundle:
+    changes = preview.changes
+    if cancelled:
+        waiting = {record.id for record in manifest.requests if record.state == "planned"}
+        changes = tuple(change for change in changes if change.id not in waiting)
+    return RequestBundle(
+        folder=preview.survey.folder,
+        manifest=manifest,
+        changes=changes,
+        notes=_notes(preview, manifest),
+        cancelled=cancelled,
+    )
+
+
+def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
+    survey = preview.survey
+    notes = [f"{path} is not lyncnb's; it was left alone" for path in survey.strangers(manifest)]
+    kept = (change.id for change in preview.changes if change.action == "kept")
+    for record in map(preview.before.by_id.get, kept):
+        for old in record.archived:
+            notes += map(str, archive_problems(survey, old))
+    if preview.to_write and (note := system_calls.protection_note()):
+        notes.append(note)
+    return tuple(notes)
