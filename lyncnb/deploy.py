@@ -10,9 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
+from .authorities.issued import IssuedCertificate, IssuedCertificates
 from .errors import PackageError
-from .issued import IssuedCertificates
-from .issued_certificate import IssuedCertificate
 from .powershell import quote
 from .request_folder.manifest import RequestRecord
 from .rules.procedure import (

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from .authorities.issued import IssuedCertificate, IssuedCertificates
+from .authorities.receiving import store_returned
 from .base import files
 from .base.lock import lock
 from .errors import BundleError, LyncnbError, PackageError
-from .issued import IssuedCertificates
-from .issued_certificate import IssuedCertificate
 from .packages import Package, Packages
 from .packaging import Task, make_packages
 from .passwords import LIST, PasswordList, new_password
@@ -25,7 +25,6 @@ from .pki import keys
 from .pki.passphrase import Secret
 from .pki.pkcs8 import FolderCipher
 from .pki.pkcs12 import PfxContent
-from .receiving import store_returned
 from .request_folder.files_on_disk import take_survey
 from .request_folder.leftovers import prove_passphrase
 from .request_folder.manifest import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .authorities.issued import IssuedCertificate
 from .base.tables import DataFrame, rows_to_html, to_frame
-from .issued_certificate import IssuedCertificate
 from .request_folder.manifest import RequestRecord
 from .rules.procedure import Assignment, Step
 

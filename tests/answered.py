@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
-from authorities.python_ca import PythonCa
+from cas.python_ca import PythonCa
 from cryptography import x509
 
 from lyncnb.base.certificate_fields import KeyParameters

@@ -9,7 +9,7 @@ import struct
 import zipfile
 from pathlib import Path
 
-from authorities.python_ca import PythonCa, der, p7b, pem
+from cas.python_ca import PythonCa, der, p7b, pem
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from lyncnb.authorities.issued import IssuedCertificates, match_certificates
+from lyncnb.authorities.receiving import receive
 from lyncnb.export.write import write_requests
-from lyncnb.issued import IssuedCertificates, match_certificates
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
-from lyncnb.receiving import receive
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology

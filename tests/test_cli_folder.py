@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from authorities.python_ca import PythonCa, pem
+from cas.python_ca import PythonCa, pem
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
 from shell_kit import PASSPHRASE, TABLE, make_shell, process_environment

@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 from packages_kit import PASSPHRASE, SINGLE, TODAY, issue_all
 
+from lyncnb.authorities.status import folder_status
 from lyncnb.deploy import deployment_steps
 from lyncnb.errors import BundleError, PackageError, PassphraseError
-from lyncnb.folder import folder_status
 from lyncnb.passwords import LIST, PasswordList, new_password
 from lyncnb.pfx import write_pfx
 from lyncnb.pki.pkcs8 import FolderCipher

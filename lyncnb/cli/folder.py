@@ -16,7 +16,7 @@ from .interrupts import stop_on_interrupt
 from .output import note, progress_bar, terminal_width, write, write_json, write_table
 
 if TYPE_CHECKING:
-    from ..folder import FolderStatus
+    from ..authorities.status import FolderStatus
     from ..plan.model import CertificatePlan
     from ..request_folder.bundle import RequestBundle
     from ..rules.findings import Findings
@@ -163,7 +163,7 @@ def status_command(
 
     Exit status: 0; 3 if the folder needs attention.
     """
-    from ..folder import folder_status
+    from ..authorities.status import folder_status
     from ..request_folder.rebuild import rebuild_manifest
     from ..request_folder.renewals import write_renewals
 

@@ -39,7 +39,7 @@ def handover_command(
 
     Exit status: 0; 3 if nothing waits for a certificate, or the folder needs attention.
     """
-    from ..handover import hand_over
+    from ..authorities.handover import hand_over
 
     packed = hand_over(folder, out, issuer=issuer, site=site, pool=pool, template=template)
     if as_json:
@@ -62,7 +62,7 @@ def receive_command(folder: str, files: tuple[str, ...], as_json: bool) -> int:
     Exit status: 0; 1 if something differs from the plan; 2 if a file cannot be read; 3 if the
     folder needs attention.
     """
-    from ..receiving import receive
+    from ..authorities.receiving import receive
 
     issued = receive(folder, *_expanded(files), password=_pfx_password)
     if as_json:
@@ -115,7 +115,7 @@ def pfx_command(
     Exit status: 0; 1 if something could not be packaged; 3 if the folder or its passphrase needs
     attention.
     """
-    from ..issued import match_certificates
+    from ..authorities.issued import match_certificates
     from ..pfx import write_pfx
     from ..request_folder.bundle import open_requests
 
@@ -179,8 +179,8 @@ def steps_command(
 
     Exit status: 0; 1 if a certificate is not packaged yet; 3 if the folder needs attention.
     """
+    from ..authorities.issued import match_certificates
     from ..deploy import deployment_steps
-    from ..issued import match_certificates
     from ..request_folder.bundle import open_requests
     from ..steps_files import write_steps
 

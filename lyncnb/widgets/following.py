@@ -13,16 +13,16 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from ..authorities.handover import hand_over
+from ..authorities.issued import match_certificates
+from ..authorities.receiving import receive
+from ..authorities.status import FolderStatus, folder_status
 from ..base import tables
 from ..deploy import deployment_steps
 from ..export.executors import Progress
-from ..folder import FolderStatus, folder_status
-from ..handover import hand_over
-from ..issued import match_certificates
 from ..passwords import show_password
 from ..pfx import write_pfx
 from ..pki.passphrase import Secret, as_passphrase
-from ..receiving import receive
 from ..request_folder.bundle import open_requests
 from ..steps_files import write_steps
 from .job import Job, JobState

@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..authorities.issued import IssuedCertificates
+from ..authorities.status import FolderStatus
 from ..base import tables
 from ..errors import LyncnbError
-from ..folder import FolderStatus
-from ..issued import IssuedCertificates
 from ..packages import Packages
 from ..pki.passphrase import Secret
 from ..topology.columns import column

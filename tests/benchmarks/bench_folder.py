@@ -31,7 +31,7 @@ def step(what: str, count: int, folder: Path) -> None:
     sys.path[:0] = [str(TESTS), str(TESTS.parent)]
     import folder_kit as kit
 
-    from lyncnb.folder import folder_status
+    from lyncnb.authorities.status import folder_status
     from lyncnb.request_folder.rebuild import rebuild_manifest
     from lyncnb.request_folder.rekey import rekey
 

@@ -19,12 +19,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from authorities.python_ca import PythonCa, issue, p7b
+from cas.python_ca import PythonCa, issue, p7b
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from lyncnb.issued import match_certificates
+from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.receiving import receive
 from lyncnb.pki.keys import spki_sha256
-from lyncnb.receiving import receive
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import (
     Manifest,

@@ -6,7 +6,7 @@ import base64
 import re
 
 import pytest
-from authorities.python_ca import PythonCa, der, p7b
+from cas.python_ca import PythonCa, der, p7b
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography_vectors import open_vector_file

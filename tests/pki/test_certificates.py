@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from authorities.python_ca import TODAY, PythonCa, der, issue, pem, resigned
+from cas.python_ca import TODAY, PythonCa, der, issue, pem, resigned
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from authorities.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, resigned
+from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, resigned
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 

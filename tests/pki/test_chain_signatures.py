@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from authorities.python_ca import PythonCa, der, issue, resigned
+from cas.python_ca import PythonCa, der, issue, resigned
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pki.test_asn1 import vector
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 from asn1crypto import pkcs12 as structures
-from authorities.python_ca import PythonCa, der, issue
+from cas.python_ca import PythonCa, der, issue
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa

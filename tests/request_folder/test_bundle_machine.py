@@ -39,8 +39,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from lyncnb.authorities.status import folder_status
 from lyncnb.errors import BundleError, PassphraseError
-from lyncnb.folder import folder_status
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.rebuild import rebuild_manifest

@@ -39,9 +39,9 @@ from folder_kit import (
 )
 from folder_writer import Writers
 
+from lyncnb.authorities.status import folder_status
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError
-from lyncnb.folder import folder_status
 from lyncnb.pki import keys
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.purge import purge

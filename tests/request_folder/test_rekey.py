@@ -18,9 +18,9 @@ from folder_kit import (
     write,
 )
 
+from lyncnb.authorities.status import folder_status
 from lyncnb.base import system_calls
 from lyncnb.errors import BundleError, PassphraseError
-from lyncnb.folder import folder_status
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.rekey import rekey

@@ -6,11 +6,11 @@ from datetime import date, datetime, timedelta
 
 import pytest
 from answered import TODAY, answer_all, find_id, make_folder
-from authorities.python_ca import PythonCa, p7b
+from cas.python_ca import PythonCa, p7b
 from icalendar import Calendar
 
-from lyncnb.folder import folder_status
-from lyncnb.receiving import receive
+from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.status import folder_status
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.renewals import list_renewals, write_renewals
 

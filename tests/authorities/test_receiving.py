@@ -19,18 +19,18 @@ from answered import (
     request_of,
     snapshot,
 )
-from authorities import python_ca
-from authorities.python_ca import PythonCa, der, p7b, pem
+from cas import python_ca
+from cas.python_ca import PythonCa, der, p7b, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from hostile import hostile_files, lay_out
 
+from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.receiving import receive, store_returned
+from lyncnb.authorities.status import folder_status
 from lyncnb.base.lock import lock
 from lyncnb.errors import BundleError
 from lyncnb.export.write import write_requests
-from lyncnb.folder import folder_status
-from lyncnb.issued import match_certificates
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.receiving import receive, store_returned
 from lyncnb.request_folder.bundle import open_requests
 
 CA = PythonCa()
@@ -319,7 +319,7 @@ def test_no_key_ever(folder, tmp_path):
 
 def test_many_files(folder, tmp_path, monkeypatch):
     """Files are made durable in groups; the result is the same."""
-    from lyncnb import receiving
+    from lyncnb.authorities import receiving
 
     monkeypatch.setattr(receiving, "_FILES_AT_ONCE", 3)
     answers = answer_all(open_requests(folder), CA)

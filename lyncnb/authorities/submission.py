@@ -1,6 +1,6 @@
 """What the people at a CA read: the page, the summary and the list of names of one part.
 
-The words are data (``authorities/handover.toml``); everything that comes from a topology is
+The words are data (``authorities/handover_wording.toml``); everything that comes from a topology is
 escaped on its way to a page and neutralised on its way to a spreadsheet.
 """
 
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
 
-from .base.tables import paragraph, rows_to_html, to_page
-from .request_folder.manifest import RequestRecord
+from ..base.pasted_text import shown
+from ..base.tables import paragraph, rows_to_html, to_page
+from ..errors import OptionsError
+from ..request_folder.manifest import RequestRecord
 
 COLUMNS = (
     *("Request", "Role", "Site", "Pool", "Servers", "Type", "Subject name"),
@@ -66,7 +68,7 @@ def request_rows(records: Iterable[RequestRecord]) -> Iterator[tuple[object, ...
 
 @cache
 def _texts() -> Mapping[str, Mapping[str, object]]:
-    path = package_files(__package__) / "authorities" / "handover.toml"
+    path = package_files(__package__) / "handover_wording.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
@@ -114,3 +116,88 @@ def name_lines(records: Iterable[RequestRecord]) -> bytes:
     """List the names of each request on one line, to be pasted into a portal."""
     lines = [f"{record.files['csr']}\r\n{', '.join(record.plan['san'])}\r\n" for record in records]
     return "\r\n".join(lines).encode()
+
+
+# The submission lines for AD CS, as a batch file that can be read before it is run.
+#
+# The boundary for text on its way to a Windows command line: certreq splits ``-attrib`` at a
+# literal ``\n``, so a template's name could smuggle in attributes of its own, and cmd expands
+# ``%`` even between quotes. Only plain letters, digits and a few signs pass.
+
+_TEMPLATE = re.compile(r"[A-Za-z0-9 ._-]{1,64}")
+_CONFIG = re.compile(r"[A-Za-z0-9.-]{1,255}\\[A-Za-z0-9 ._()-]{1,64}")
+_STEM = re.compile(r"[A-Za-z0-9-]{1,200}")
+
+
+def check_template(template: str) -> None:
+    """Refuse a template's name that could be anything else on a command line.
+
+    Raises
+    ------
+    OptionsError
+        Unless it is made of letters, digits, blanks, dots, underscores and hyphens.
+    """
+    if not _TEMPLATE.fullmatch(template) or template != template.strip():
+        raise OptionsError(
+            f"{shown(template)} cannot be the name of a certificate template",
+            hint="give the template's name (not its display name), e.g. WebServer",
+        )
+
+
+def check_config(config: str) -> None:
+    r"""Refuse a CA's configuration string that is not ``host\CA name``; empty is good.
+
+    Raises
+    ------
+    OptionsError
+        If a sign in it means something to cmd or certreq.
+    """
+    if config and not _CONFIG.fullmatch(config):
+        raise OptionsError(
+            f"{shown(config)} is no configuration string of an AD CS CA",
+            hint=r"write it as certutil shows it, e.g. ca01.contoso.com\Contoso Issuing CA 1",
+        )
+
+
+def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> bytes:
+    """Write ``submit.cmd``: one certreq line per request, to be run again without harm.
+
+    Parameters
+    ----------
+    stems : iterable of str
+        n names of files in ``csr`` without ``.csr``; the answers are called the same.
+    template, config : str
+        Checked by :func:`check_template` and :func:`check_config`. Without a configuration
+        string certreq asks for the CA.
+
+    Returns
+    -------
+    bytes
+        ASCII with CRLF. Each request is submitted only while it has no answer.
+
+    Notes
+    -----
+    Source: Microsoft, certreq (-submit, -attrib, -config). The names travel inside the CSR, so
+    there is no ``SAN:`` attribute.
+    """
+    check_template(template)
+    check_config(config)
+    ca = f' -config "{config}"' if config else ""
+    lines = [
+        "@echo off",
+        "rem Submits each request in csr to an AD CS CA, once. Answers go to the folder answers.",
+        'cd /d "%~dp0"',
+        "if not exist answers mkdir answers",
+    ]
+    for stem in stems:
+        if not _STEM.fullmatch(stem):
+            raise OptionsError(
+                f"{shown(stem)} is no name of a request file",
+                hint="take the files of a request folder",
+            )
+        lines.append(
+            f'if not exist "answers\\{stem}.cer" certreq -submit{ca} '
+            f'-attrib "CertificateTemplate:{template}" '
+            f'"csr\\{stem}.csr" "answers\\{stem}.cer" "answers\\{stem}.p7b"'
+        )
+    return ("\r\n".join(lines) + "\r\n").encode("ascii")

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import requests
 
-from authorities import SECONDS, Daemon, free_port, run, tool
+from cas import SECONDS, Daemon, free_port, run, tool
 
 
 class CfsslCa:

@@ -6,10 +6,10 @@ import json
 
 import pytest
 from answered import TODAY, answer_all, edge_external, find_id, make_folder
-from authorities.python_ca import PythonCa, p7b, pem
+from cas.python_ca import PythonCa, p7b, pem
 
+from lyncnb.authorities.issued import match_certificates
 from lyncnb.errors import BundleError, ReturnedFileError
-from lyncnb.issued import match_certificates
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 
 CA = PythonCa()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from authorities import run, tool
+from cas import run, tool
 
 # Comments behind a value break this format.
 CONFIG = """\

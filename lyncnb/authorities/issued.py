@@ -9,21 +9,127 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
-from .answers import match_answers
-from .asked import Answer, Asked
-from .base.files import read
-from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from ..base.files import read
+from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from ..errors import BundleError
+from ..pki.certificates import Certificate, name_text
+from ..plan.summary import count_of
+from ..request_folder.bundle import RequestBundle
+from ..request_folder.manifest import RequestRecord
+from ..rules.ca_rules import finding
+from ..rules.findings import Finding, Findings, sort_findings
+from .compare_predecessor import succession
 from .decoding import decode
-from .errors import BundleError
-from .issued_certificate import IssuedCertificate, to_document
-from .pki.certificates import Certificate
-from .plan.summary import count_of
-from .request_folder.bundle import RequestBundle
-from .request_folder.manifest import RequestRecord
-from .returned import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
-from .rules.ca_rules import finding
-from .rules.findings import Finding, Findings, sort_findings
-from .succession import succession
+from .matching import Match, Outstanding, match_answers
+from .returned_files import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
+
+# ``IssuedCertificate``: one returned certificate with the request it answers and its chain.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCertificate:
+    """One returned certificate, the request it answers, and its certification path.
+
+    ``path`` begins with the issuer and ends with the root, as far as they are known;
+    ``chain_complete`` tells whether it ends in a self-signed certificate. ``earlier`` is the
+    certificate whose place it takes, if there was one.
+    """
+
+    request_id: str
+    generation: int
+    certificate: Certificate
+    path: tuple[Certificate, ...]
+    chain_complete: bool
+    source_file: str
+    findings: tuple[Finding, ...]
+    earlier: Certificate | None = None
+
+    @property
+    def der(self) -> bytes:
+        """The certificate itself, DER."""
+        return self.certificate.der
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """The certificates above it, DER, issuer first."""
+        return tuple(issuer.der for issuer in self.path)
+
+    @property
+    def subject(self) -> str:
+        """The subject on one line, to be read and not parsed."""
+        return name_text(self.certificate.subject)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The DNS names of the subjectAltName, in the certificate's order."""
+        return self.certificate.dns_names
+
+    @property
+    def issuer_name(self) -> str:
+        """Common name of the issuing CA."""
+        return self.certificate.issuer_name
+
+    @property
+    def serial(self) -> int:
+        """The serial number."""
+        return self.certificate.serial
+
+    @property
+    def thumbprint(self) -> str:
+        """SHA-1 of the certificate in capitals, as ``Set-CsCertificate -Thumbprint`` takes it."""
+        return self.certificate.thumbprint
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the certificate, hexadecimal."""
+        return self.certificate.sha256
+
+    @property
+    def not_before(self) -> datetime:
+        """First moment of its validity, UTC."""
+        return self.certificate.not_before
+
+    @property
+    def not_after(self) -> datetime:
+        """Last moment of its validity, UTC."""
+        return self.certificate.not_after
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a finding says that it must not go on a server."""
+        return any(found.severity == "error" for found in self.findings)
+
+
+def to_document(one: IssuedCertificate) -> dict[str, object]:
+    """Return one certificate as plain JSON values; times are UTC, ISO 8601."""
+    return {
+        "id": one.request_id,
+        "generation": one.generation,
+        "file": one.source_file,
+        "subject": one.subject,
+        "san": list(one.names),
+        "issuer": one.issuer_name,
+        "serial": serial_text(one.serial),
+        "thumbprint_sha1": one.thumbprint,
+        "sha256": one.sha256,
+        "not_before": time_text(one.not_before),
+        "not_after": time_text(one.not_after),
+        "chain": [name_text(issuer.subject) for issuer in one.path],
+        "chain_complete": one.chain_complete,
+        "findings": [found.code for found in one.findings],
+    }
+
+
+def serial_text(serial: int) -> str:
+    """Write a serial number as Windows shows it: pairs of lower-case hexadecimal digits."""
+    digits = f"{abs(serial):x}"
+    return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
+
+
+def time_text(time: datetime) -> str:
+    """Write a time as the manifest does: UTC, ISO 8601 to the second."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
 
 FOLDER = "returned"
 
@@ -220,7 +326,7 @@ def match_certificates(
     own = bundle.folder / FOLDER
     files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)
     known, missing = _known(bundle)
-    matched = match_answers(list(_asked(bundle.requests)), files, known=known, today=today)
+    matched = match_answers(list(_outstanding(bundle.requests)), files, known=known, today=today)
     here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
         *matched.findings,
@@ -238,7 +344,7 @@ def match_certificates(
     )
 
 
-def _issued(answer: Answer) -> IssuedCertificate:
+def _issued(answer: Match) -> IssuedCertificate:
     return IssuedCertificate(
         request_id=answer.asked.request_id,
         generation=answer.asked.generation,
@@ -251,9 +357,9 @@ def _issued(answer: Answer) -> IssuedCertificate:
     )
 
 
-def _asked(records: Iterable[RequestRecord]) -> Iterator[Asked]:
+def _outstanding(records: Iterable[RequestRecord]) -> Iterator[Outstanding]:
     for record in records:
-        yield Asked(
+        yield Outstanding(
             request_id=record.id,
             generation=record.generation,
             spki_sha256=record.spki_sha256,
@@ -263,7 +369,7 @@ def _asked(records: Iterable[RequestRecord]) -> Iterator[Asked]:
             held_sha256=str((record.issued or {}).get("sha256", "")),
         )
         for old in record.archived:
-            yield Asked(
+            yield Outstanding(
                 request_id=record.id,
                 generation=old.generation,
                 spki_sha256=old.spki_sha256,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lyncnb.authorities.submission import check_config, check_template, submit_script
 from lyncnb.errors import OptionsError
-from lyncnb.submission import check_config, check_template, submit_script
 
 ID = "FrontEnd-ee01-contoso-com-0a1b2c3d"
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
-from .base.files import read
-from .base.pasted_text import visible
+from ..base.files import read
+from ..base.pasted_text import visible
+from ..errors import BundleError, ReturnedFileError
+from ..pki.certificates import Certificate
+from ..pki.passphrase import Secret
 from .decoding import AskPassword, Decoded, Remark, decode
-from .errors import BundleError, ReturnedFileError
-from .pki.certificates import Certificate
-from .pki.passphrase import Secret
 
 Password = Secret | str | Callable[[str], Secret | str | None] | None
 

@@ -6,12 +6,12 @@ from datetime import date, timedelta
 from ipaddress import ip_address
 
 import pytest
-from authorities.python_ca import TODAY, PythonCa, der, issue, resigned
+from cas.python_ca import TODAY, PythonCa, der, issue, resigned
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from places import REPOSITORY
 
-from lyncnb.compare import compare_certificate
+from lyncnb.authorities.compare_certificate import compare_certificate
 from lyncnb.errors import RulesError
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.rules.ca_rules import finding, read_checks, returned_checks

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .base.pasted_text import visible
-from .pki.certificates import Certificate, name_text
+from ..base.pasted_text import visible
+from ..pki.certificates import Certificate, name_text
 
 
 class Succession(NamedTuple):

@@ -5,17 +5,16 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from authorities.python_ca import CA_USAGE, TODAY, PythonCa, der, issue
+from authorities.test_compare_certificate import ENTRY
+from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
-from test_compare import ENTRY
 
-from lyncnb.answers import match_answers
-from lyncnb.asked import Asked
+from lyncnb.authorities.matching import Outstanding, match_answers
+from lyncnb.authorities.returned_files import ReturnedFile
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.keys import spki_sha256
-from lyncnb.returned import ReturnedFile
 
 DAY = date(2026, 11, 24)
 CA = PythonCa()
@@ -24,7 +23,7 @@ KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("a", "b", "ol
 SAN = {"a": ("pool.contoso.com", "a.contoso.com"), "b": ("pool.contoso.com", "b.contoso.com")}
 
 
-def asked(name: str, **changes) -> Asked:
+def asked(name: str, **changes) -> Outstanding:
     entry = ENTRY | {
         "id": name,
         "pool": "pool.contoso.com",
@@ -34,7 +33,7 @@ def asked(name: str, **changes) -> Asked:
         **changes.pop("entry", {}),
     }
     values = {"request_id": name, "generation": 1, "spki_sha256": spki_sha256(KEYS[name])}
-    return Asked(**(values | {"entry": entry} | changes))
+    return Outstanding(**(values | {"entry": entry} | changes))
 
 
 def made(name: str, **changes):
@@ -163,7 +162,7 @@ def test_retired():
 def test_self_signed():
     """A certificate that somebody signed with the request's own key is no answer."""
     name = [("CN", "pool.contoso.com")]
-    from authorities.python_ca import name as make_name
+    from cas.python_ca import name as make_name
 
     own = issue(KEYS["a"].public_key(), make_name(name), KEYS["a"], subject=name, san=SAN["a"])
     matched = match([asked("a")], file(read_certificate(der(own))))

@@ -16,27 +16,27 @@ from pathlib import Path
 import certsrv
 import pytest
 from answered import ECDSA, make_folder, make_plan, snapshot
-from authorities.certsrv_stand_in import StandIn
-from authorities.cfssl_ca import CfsslCa
-from authorities.judges import SAME, disagreements
-from authorities.nss_ca import NssCa
-from authorities.openssl_ca import OpensslCa
-from authorities.pebble_ca import PebbleCa
-from authorities.python_ca import der
+from authorities.test_compare_certificate import DAY, ENTRY, NAMES, SUBJECT, made
+from cas.certsrv_stand_in import StandIn
+from cas.cfssl_ca import CfsslCa
+from cas.judges import SAME, disagreements
+from cas.nss_ca import NssCa
+from cas.openssl_ca import OpensslCa
+from cas.pebble_ca import PebbleCa
+from cas.python_ca import der
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from test_compare import DAY, ENTRY, NAMES, SUBJECT, made
 
+from lyncnb.authorities.compare_certificate import compare_certificate
+from lyncnb.authorities.handover import hand_over
+from lyncnb.authorities.issued import IssuedCertificates
+from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.status import folder_status
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.compare import compare_certificate
-from lyncnb.folder import folder_status
-from lyncnb.handover import hand_over
-from lyncnb.issued import IssuedCertificates
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.receiving import receive
 from lyncnb.request_folder.bundle import open_requests
 
 pytestmark = pytest.mark.ca
@@ -313,7 +313,7 @@ def test_ad_cs_wants_a_password(stand_in):
 )
 def test_openssl_signature(folders, tmp_path, options, code):
     """What a CA signs with is told by its name, and a genuine signature never as wrong."""
-    from authorities import run
+    from cas import run
 
     folder = copy_of(folders["ECDSA"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")

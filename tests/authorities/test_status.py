@@ -7,17 +7,11 @@ import os
 from datetime import date
 
 import pytest
-from folder_kit import (
-    numbered,
-    plan_of,
-    snapshot,
-    with_extra,
-    write,
-)
+from folder_kit import numbered, plan_of, snapshot, with_extra, write
 
+from lyncnb.authorities.status import folder_status
 from lyncnb.base.lock import lock
 from lyncnb.errors import BundleError
-from lyncnb.folder import folder_status
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.renewals import is_expired
 

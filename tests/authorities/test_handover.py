@@ -7,12 +7,12 @@ import zipfile
 
 import pytest
 from answered import TODAY, answer_all, find_id, make_folder, make_plan
-from authorities.python_ca import PythonCa, p7b
+from cas.python_ca import PythonCa, p7b
 from cryptography import x509
 
+from lyncnb.authorities.handover import hand_over
+from lyncnb.authorities.receiving import receive
 from lyncnb.errors import BundleError, OptionsError
-from lyncnb.handover import hand_over
-from lyncnb.receiving import receive
 from lyncnb.request_folder.bundle import open_requests
 
 CAS = {"internal": r"ca01.contoso.com\Contoso Issuing CA 1", "public": "Litware <Public> CA"}
@@ -202,7 +202,7 @@ def test_shown(folder, tmp_path):
 
 def test_two_names_one_folder():
     """Two CAs whose names make the same folder get two."""
-    from lyncnb.handover_pages import part_folder
+    from lyncnb.authorities.submission import part_folder
 
     taken = {"internal-a-b"}
     assert part_folder("internal", "A.B", taken) == "internal-a-b_2"
@@ -239,7 +239,7 @@ def handover_of(folder, place):
 )
 def test_what_counts_as_a_key(data, refused):
     """Key material is known by its armour and by its structure; a sentence about keys is none."""
-    from lyncnb.handover import refuse_keys
+    from lyncnb.authorities.handover import refuse_keys
 
     if refused:
         with pytest.raises(BundleError, match="holds a private key, so nothing was packed"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from authorities.python_ca import PythonCa, der, issue, p7b, pem
+from cas.python_ca import PythonCa, der, issue, p7b, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -18,7 +18,7 @@ from hostile import armoured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.decoding import decode
+from lyncnb.authorities.decoding import decode
 from lyncnb.pki.keys import spki_sha256
 
 KEY = ec.generate_private_key(ec.SECP256R1())

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 
-from .base.dns_name import DnsName, parse_name
-from .base.pasted_text import BadName, shown
-from .pki.certificates import Certificate
-from .rules.ca_rules import Difference, Entry, _document, findings
-from .rules.findings import Finding
+from ..base.dns_name import DnsName, parse_name
+from ..base.pasted_text import BadName, shown
+from ..pki.certificates import Certificate
+from ..rules.ca_rules import Difference, Entry, _document, findings
+from ..rules.findings import Finding
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
 _SHA2 = ("sha224", "sha256", "sha384", "sha512")

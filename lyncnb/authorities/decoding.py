@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .pki.asn1 import MAX_ELEMENTS, BadStructure, Kind, certificates_in, read_objects
-from .pki.certificates import BadCertificate, Certificate, read_certificate
-from .pki.passphrase import Secret
-from .pki.pkcs12 import PfxNotOpened, open_pfx
+from ..pki.asn1 import MAX_ELEMENTS, BadStructure, Kind, certificates_in, read_objects
+from ..pki.certificates import BadCertificate, Certificate, read_certificate
+from ..pki.passphrase import Secret
+from ..pki.pkcs12 import PfxNotOpened, open_pfx
 
 AskPassword = Callable[[], Secret | str | None]
 Remark = tuple[str, str]  # code of rules/returned_rules.toml, message

@@ -13,15 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from .base.files import FileBatch, make_folder, move_no_clobber, read, remove
-from .base.lock import lock
-from .decoding import decode
-from .errors import BundleError
-from .issued import FOLDER, IssuedCertificates, match_certificates
-from .issued_certificate import IssuedCertificate, serial_text, time_text
-from .pki.certificates import to_pem
-from .request_folder.bundle import RequestBundle, open_requests
-from .request_folder.manifest import (
+from ..base.files import FileBatch, make_folder, move_no_clobber, read, remove
+from ..base.lock import lock
+from ..errors import BundleError
+from ..pki.certificates import to_pem
+from ..request_folder.bundle import RequestBundle, open_requests
+from ..request_folder.manifest import (
     ArchivedGeneration,
     Manifest,
     RequestRecord,
@@ -29,7 +26,16 @@ from .request_folder.manifest import (
     save_manifest,
     timestamp,
 )
-from .returned import MAX_FILE_BYTES, Password
+from .decoding import decode
+from .issued import (
+    FOLDER,
+    IssuedCertificate,
+    IssuedCertificates,
+    match_certificates,
+    serial_text,
+    time_text,
+)
+from .returned_files import MAX_FILE_BYTES, Password
 
 # Files are made durable together; a thousand at a time keeps the time between two syncs short.
 _FILES_AT_ONCE = 1000

@@ -6,15 +6,15 @@ import os
 import zipfile
 
 import pytest
-from authorities.python_ca import PythonCa, der, issue, p7b, pem
+from cas.python_ca import PythonCa, der, issue, p7b, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 from hostile import archive, hostile_files, lay_out
 
-from lyncnb import returned
+from lyncnb.authorities import returned_files
+from lyncnb.authorities.returned_files import read_returned
 from lyncnb.errors import ReturnedFileError
 from lyncnb.pki.passphrase import Secret
-from lyncnb.returned import read_returned
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 CA = PythonCa()
@@ -97,7 +97,7 @@ def test_archive(tmp_path):
 
 def test_archive_sum_is_bounded(tmp_path, monkeypatch):
     """Many entries together are bounded as well as each one."""
-    monkeypatch.setattr(returned, "MAX_UNPACKED_BYTES", 3000)
+    monkeypatch.setattr(returned_files, "MAX_UNPACKED_BYTES", 3000)
     path = tmp_path / "sum.zip"
     path.write_bytes(archive(*((f"{n}.bin", os.urandom(1000)) for n in range(9))))
     files = read_returned([path])
@@ -119,7 +119,7 @@ def test_archive_that_lies(tmp_path):
 
 def test_folder_is_bounded(tmp_path, monkeypatch):
     """A folder without end is told, and reading stops."""
-    monkeypatch.setattr(returned, "MAX_FOLDER_FILES", 3)
+    monkeypatch.setattr(returned_files, "MAX_FOLDER_FILES", 3)
     for number in range(9):
         (tmp_path / f"{number}.cer").write_bytes(pem(LEAF))
     files = read_returned([tmp_path])

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from authorities.python_ca import CA_USAGE, PythonCa, der, issue, p7b, pem
+from cas.python_ca import PythonCa, der, issue, p7b, pem
 
 TEMPLATE_OID = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2")
 LARGEST_EXTENSION = 4096
@@ -252,6 +252,3 @@ def _pages(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             )
 
     return Pages
-
-
-__all__ = ["CA_USAGE", "Refused", "StandIn", "Template"]

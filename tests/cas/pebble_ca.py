@@ -13,8 +13,8 @@ from acme import challenges, client, messages
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from authorities import SECONDS, Daemon, free_port, tool
-from authorities.python_ca import PythonCa, issue, pem
+from cas import SECONDS, Daemon, free_port, tool
+from cas.python_ca import PythonCa, issue, pem
 
 
 class PebbleCa:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from .base.lock import OWNER_NAME
-from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
-from .errors import Problem
-from .request_folder.files_on_disk import (
+from ..base.lock import OWNER_NAME
+from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from ..errors import Problem
+from ..request_folder.files_on_disk import (
     CHANGED,
     MISSING,
     Survey,
@@ -23,14 +23,14 @@ from .request_folder.files_on_disk import (
     record_problems,
     take_survey,
 )
-from .request_folder.manifest import (
+from ..request_folder.manifest import (
     NAME,
     ArchivedGeneration,
     Manifest,
     RequestRecord,
     read_manifest,
 )
-from .request_folder.renewals import moment, state_by_date
+from ..request_folder.renewals import moment, state_by_date
 
 #: Every state that a request can be in, in the order of its life.
 STATES = (

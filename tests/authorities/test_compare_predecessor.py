@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from authorities.python_ca import TODAY, PythonCa, der, issue
+from cas.python_ca import TODAY, PythonCa, der, issue
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from lyncnb.authorities.compare_predecessor import Succession, succession
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.succession import Succession, succession
 
 CA = PythonCa()
 KEY = ec.generate_private_key(ec.SECP256R1())

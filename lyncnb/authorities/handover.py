@@ -14,23 +14,25 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from .base.files import read, write_new
-from .base.spreadsheets import to_csv
-from .base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
-from .errors import BundleError, OptionsError
-from .handover_pages import (
+from ..base.files import read, write_new
+from ..base.spreadsheets import to_csv
+from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from ..errors import BundleError, OptionsError
+from ..pki.asn1 import BadStructure, Kind, read_objects
+from ..request_folder.bundle import open_requests
+from ..request_folder.files_on_disk import csr_sha256
+from ..request_folder.manifest import RequestRecord
+from .submission import (
     COLUMNS,
     Part,
+    check_config,
+    check_template,
     name_lines,
     part_folder,
     part_page,
     request_rows,
+    submit_script,
 )
-from .pki.asn1 import BadStructure, Kind, read_objects
-from .request_folder.bundle import open_requests
-from .request_folder.files_on_disk import csr_sha256
-from .request_folder.manifest import RequestRecord
-from .submission import check_config, check_template, submit_script
 
 # ZIP knows no earlier year; the same requests give the same bytes.
 _CREATED = (2000, 1, 1, 0, 0, 0)

@@ -1,0 +1,1 @@
+"""Out to a certification authority, and back; where each request stands."""
