@@ -32,7 +32,7 @@ _MODULES = {
     "StatusPanel": "widgets",
     "ask_passphrase": "pki.passphrase",
     "check_plan": "checks.check_plan",
-    "deployment_steps": "deploy",
+    "deployment_steps": "deploy.steps",
     "folder_status": "authorities.status",
     "hand_over": "authorities.handover",
     "list_renewals": "request_folder.renewals",
@@ -43,7 +43,7 @@ _MODULES = {
     "plan_document": "plan.plan_json",
     "read_topology": "topology.topology",
     "receive": "authorities.receiving",
-    "write_pfx": "pfx",
+    "write_pfx": "deploy.write_pfx",
     "write_renewals": "request_folder.renewals",
     "write_requests": "export.write",
 }

@@ -116,7 +116,7 @@ def pfx_command(
     attention.
     """
     from ..authorities.issued import match_certificates
-    from ..pfx import write_pfx
+    from ..deploy.write_pfx import write_pfx
     from ..request_folder.bundle import open_requests
 
     if show_password:
@@ -140,8 +140,8 @@ def pfx_command(
 
 
 def _show_password(folder: str, request_id: str, passphrase_file: str | None) -> int:
+    from ..deploy.package_passwords import show_password
     from ..errors import BundleError
-    from ..passwords import show_password
 
     if terminal_width(sys.stdout) is None or not sys.stdin.isatty():
         # A pipe or a log would keep it.
@@ -180,9 +180,9 @@ def steps_command(
     Exit status: 0; 1 if a certificate is not packaged yet; 3 if the folder needs attention.
     """
     from ..authorities.issued import match_certificates
-    from ..deploy import deployment_steps
+    from ..deploy.step_files import write_steps
+    from ..deploy.steps import deployment_steps
     from ..request_folder.bundle import open_requests
-    from ..steps_files import write_steps
 
     steps = deployment_steps(match_certificates(open_requests(folder)), effective=effective)
     written = write_steps(steps, folder, output=output)

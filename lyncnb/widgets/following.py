@@ -18,13 +18,13 @@ from ..authorities.issued import match_certificates
 from ..authorities.receiving import receive
 from ..authorities.status import FolderStatus, folder_status
 from ..base import tables
-from ..deploy import deployment_steps
+from ..deploy.package_passwords import show_password
+from ..deploy.step_files import write_steps
+from ..deploy.steps import deployment_steps
+from ..deploy.write_pfx import write_pfx
 from ..export.executors import Progress
-from ..passwords import show_password
-from ..pfx import write_pfx
 from ..pki.passphrase import Secret, as_passphrase
 from ..request_folder.bundle import open_requests
-from ..steps_files import write_steps
 from .job import Job, JobState
 
 Report = Callable[[Progress], None]

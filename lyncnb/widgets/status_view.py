@@ -10,8 +10,8 @@ from typing import Any
 from ..authorities.issued import IssuedCertificates
 from ..authorities.status import FolderStatus
 from ..base import tables
+from ..deploy.pfx_packages import Packages
 from ..errors import LyncnbError
-from ..packages import Packages
 from ..pki.passphrase import Secret
 from ..topology.columns import column
 from .following import FolderWork

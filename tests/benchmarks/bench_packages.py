@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from lyncnb.base.workers import cores
-from lyncnb.packaging import Task, make_packages
-from lyncnb.passwords import new_password
+from lyncnb.deploy.package_passwords import new_password
+from lyncnb.deploy.pfx_packages import Task, make_packages
 from lyncnb.pki.keys import to_pkcs8
 from lyncnb.pki.pkcs12 import KDF_ROUNDS, PfxContent
 

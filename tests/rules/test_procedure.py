@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lyncnb.deploy import fill
+from lyncnb.deploy.steps import fill
 from lyncnb.errors import RulesError
 from lyncnb.rules.procedure import load_procedure
 from lyncnb.rules.rule_files import load_rules

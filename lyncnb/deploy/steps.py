@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from .authorities.issued import IssuedCertificate, IssuedCertificates
-from .errors import PackageError
-from .powershell import quote
-from .request_folder.manifest import RequestRecord
-from .rules.procedure import (
+from ..authorities.issued import IssuedCertificate, IssuedCertificates
+from ..base.tables import DataFrame, rows_to_html, to_frame
+from ..errors import PackageError
+from ..request_folder.manifest import RequestRecord
+from ..rules.procedure import (
     _PLACEHOLDER,
     Assignment,
     Procedure,
@@ -22,9 +23,109 @@ from .rules.procedure import (
     load_procedure,
     package_rules,
 )
-from .rules.rule_files import load_rules
-from .server_scripts import import_script, request_script
-from .steps import DeploymentSteps, ServerPackage, ServerStep, ServerSteps
+from ..rules.rule_files import load_rules
+from .powershell import quote
+
+# ``DeploymentSteps``: the changed procedure of every server, as values and as a table.
+
+_COLUMNS = ("Server", "Step", "Role", "Package", "What to do", "Wizard", "Commands", "Source")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerPackage:
+    """One certificate of a server: its request, its package, and how it is assigned."""
+
+    record: RequestRecord
+    issued: IssuedCertificate
+    assignments: tuple[Assignment, ...]
+
+    @property
+    def role(self) -> str:
+        """The role that the certificate is for."""
+        return self.record.plan["role"]
+
+    @property
+    def usages(self) -> tuple[str, ...]:
+        """What it is assigned to (``-Type``)."""
+        return tuple(self.record.plan["usages"])
+
+    @property
+    def file(self) -> str:
+        """File name of the package."""
+        return self.record.package["file"].rpartition("/")[2]
+
+    @property
+    def friendly_name(self) -> str:
+        """Name in the computer's store."""
+        return self.record.package["friendly_name"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStep:
+    """One step on one server, filled in."""
+
+    step: Step
+    title: str
+    text: str
+    wizard: str
+    commands: tuple[str, ...]
+    package: str  # "" for a step of the server as a whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSteps:
+    """The changed procedure of one server."""
+
+    server: str
+    role: str
+    pool: str
+    packages: tuple[ServerPackage, ...]
+    steps: tuple[ServerStep, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentSteps:
+    """The changed procedure of every server that has a package.
+
+    ``missing`` holds pairs: a request without a package, and why. ``provider`` keeps the private
+    keys on the servers; ``effective`` is when rolled-over certificates take effect there.
+    """
+
+    product: str
+    title: str
+    servers: tuple[ServerSteps, ...]
+    missing: tuple[tuple[str, str], ...]
+    provider: str
+    effective: datetime | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """0 if every planned certificate is in the steps, else 1."""
+        return int(bool(self.missing))
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        for server in self.servers:
+            for number, step in enumerate(server.steps, 1):
+                yield (
+                    *(server.server, f"{number}. {step.title}", server.role, step.package),
+                    *(step.text, step.wizard, step.commands, step.step.source),
+                )
+
+    def to_frame(self) -> DataFrame:
+        """Return the steps as a DataFrame, one row each, eight text columns."""
+        return to_frame(_COLUMNS, self._rows())
+
+    def _repr_html_(self) -> str:
+        return rows_to_html(_COLUMNS, list(self._rows()), caption=self.summary(), limit=200)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Say in a sentence what there is."""
+        count = sum(len(server.steps) for server in self.servers)
+        missing = f"; {len(self.missing)} certificates are not packaged" if self.missing else ""
+        return f"{self.title}: {count} steps on {len(self.servers)} servers{missing}"
 
 
 def fill(text: str, values: Mapping[str, object], *, as_command: bool = False) -> str:
@@ -101,7 +202,8 @@ def deployment_steps(
         title=rules.title,
         servers=servers,
         missing=tuple(missing),
-        scripts=_scripts(servers, common["provider"], effective),
+        provider=common["provider"],
+        effective=effective,
     )
 
 
@@ -173,14 +275,3 @@ def _filled(step: Step, values: dict[str, object], package: str) -> ServerStep:
         commands=tuple(fill(command, values, as_command=True) for command in step.commands),
         package=package,
     )
-
-
-def _scripts(
-    servers: tuple[ServerSteps, ...], provider: str, effective: datetime | None
-) -> dict[str, bytes]:
-    scripts = {}
-    for one in servers:
-        scripts[f"{one.server}.ps1"] = import_script(one, provider, effective)
-        if any(package.usages for package in one.packages):
-            scripts[f"{one.server}-request.ps1"] = request_script(one)
-    return scripts

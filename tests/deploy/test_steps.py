@@ -11,12 +11,12 @@ import tree_sitter_pwsh
 from packages_kit import PASSPHRASE, TODAY, issue_all
 from places import DATA
 
-from lyncnb.deploy import deployment_steps
+from lyncnb.deploy.package_passwords import PasswordList
+from lyncnb.deploy.step_files import server_scripts, to_html, to_markdown, write_steps
+from lyncnb.deploy.steps import deployment_steps
+from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import PackageError
-from lyncnb.passwords import PasswordList
-from lyncnb.pfx import write_pfx
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.steps_files import to_html, to_markdown, write_steps
 
 _PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
 
@@ -52,7 +52,7 @@ def test_oauth_is_imported_on_one_server_only(steps):
     """The deployment's certificate is in the procedure of exactly one Front End Server."""
     holders = [s.server for s in steps.servers if "assign-oauth" in {t.step.id for t in s.steps}]
     assert holders == ["fe01.contoso.net"]
-    script = steps.scripts["fe01.contoso.net.ps1"].decode("utf-8-sig")
+    script = server_scripts(steps)["fe01.contoso.net.ps1"].decode("utf-8-sig")
     assert "'Identity' = 'global'" in script
 
 
@@ -81,23 +81,23 @@ def test_commands_name_types_and_thumbprint(steps, contoso):
 
 def test_scripts_parse_and_differ_by_server(steps):
     """Every script parses; an import script for each server, a request script where -Type is."""
-    assert len([name for name in steps.scripts if not name.endswith("-request.ps1")]) == 12
-    assert "rp01.contoso.net-request.ps1" not in steps.scripts
-    for name, data in steps.scripts.items():
+    assert len([name for name in server_scripts(steps) if not name.endswith("-request.ps1")]) == 12
+    assert "rp01.contoso.net-request.ps1" not in server_scripts(steps)
+    for name, data in server_scripts(steps).items():
         assert not _PARSER.parse(data).root_node.has_error, name
         assert data.startswith(b"\xef\xbb\xbf")
 
 
 def test_request_script_has_the_planned_names(steps):
     """For keys born on the server, the cmdlet gets exactly the planned names."""
-    script = steps.scripts["edge01.contoso.net-request.ps1"].decode("utf-8-sig")
+    script = server_scripts(steps)["edge01.contoso.net-request.ps1"].decode("utf-8-sig")
     assert "'access.contoso.com,webconf.contoso.com,sip.contoso.com,sip.fabrikam.com'" in script
     assert "'PrivateKeyExportable' = $true" in script
 
 
 def test_chain_goes_into_the_right_stores(steps):
     """A self-issued CA certificate goes to Root."""
-    script = steps.scripts["edge02.contoso.net.ps1"].decode("utf-8-sig")
+    script = server_scripts(steps)["edge02.contoso.net.ps1"].decode("utf-8-sig")
     assert "'Subject' = 'CN=Contoso Root'" in script
     assert "'Store' = 'Root'" in script
 
@@ -108,7 +108,7 @@ def test_roll_over_is_for_a_later_time_only(contoso):
         deployment_steps(contoso.matched(), effective=datetime(2026, 11, 25, 8), today=TODAY)
     assert "24 hours" in caught.value.hint
     later = deployment_steps(contoso.matched(), effective=datetime(2026, 12, 1, 8), today=TODAY)
-    script = later.scripts["edge01.contoso.net.ps1"].decode("utf-8-sig")
+    script = server_scripts(later)["edge01.contoso.net.ps1"].decode("utf-8-sig")
     assert "ParseExact('2026-12-01T08:00:00', 's'" in script
     (roll,) = [s for s in of(later, "edge01.contoso.net").steps if s.step.id == "roll-over-av"]
     assert "'2026-12-01T08:00:00'" in roll.commands[0]
@@ -155,7 +155,7 @@ def test_page_stands_alone_and_escapes(steps):
 def test_no_password_is_in_steps_or_scripts(steps, contoso):
     """Neither checklist nor script holds the password of any package."""
     text = to_markdown(steps) + to_html(steps)
-    text += "".join(data.decode("utf-8-sig") for data in steps.scripts.values())
+    text += "".join(data.decode("utf-8-sig") for data in server_scripts(steps).values())
     passwords = PasswordList(contoso.folder, FolderCipher(PASSPHRASE))
     for server in steps.servers:
         for package in server.packages:

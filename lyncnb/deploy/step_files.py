@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import os
+from datetime import datetime
 from html import escape
 from pathlib import Path
 
-from .base import files
-from .base.tables import escape_markdown, to_page
-from .errors import PackageError
+from ..base import files
+from ..base.tables import escape_markdown, to_page
+from ..errors import PackageError
+from ..pki.certificates import Certificate, name_text
+from .powershell import script
 from .steps import DeploymentSteps, ServerStep, ServerSteps
 
 FOLDER = "steps"
@@ -112,7 +116,93 @@ def write_steps(
     place = Path(folder) / FOLDER
     files.make_folder(place, 0o755)
     contents = {f"checklist{suffix}": form(steps).encode() for suffix, form in forms.items()}
-    contents |= steps.scripts
+    contents |= server_scripts(steps)
     for name, data in contents.items():
         files.replace(place / name, data, 0o644)
     return tuple(place / name for name in contents)
+
+
+def server_scripts(steps: DeploymentSteps) -> dict[str, bytes]:
+    """Make the scripts of all servers, by file name: import for each, request where one can be."""
+    scripts = {}
+    for one in steps.servers:
+        scripts[f"{one.server}.ps1"] = import_script(one, steps.provider, steps.effective)
+        if any(package.usages for package in one.packages):
+            scripts[f"{one.server}-request.ps1"] = request_script(one)
+    return scripts
+
+
+# The scripts of one server: public values put into the fixed texts of ``scripts/``.
+
+
+def import_script(server: ServerSteps, provider: str, effective: datetime | None) -> bytes:
+    """Write the script that imports and assigns what a server needs.
+
+    Parameters
+    ----------
+    server : ServerSteps
+        With its packages; their chains are installed, public values all.
+    provider : str
+        The CSP that must hold the keys.
+    effective : datetime or None
+        When assignments that roll over take effect.
+    """
+    chain: dict[str, Certificate] = {}
+    for package in server.packages:
+        chain |= {issuer.thumbprint: issuer for issuer in package.issued.path}
+    return script(
+        "import",
+        {
+            "Server": server.server,
+            "Provider": provider,
+            "Chain": [_chain_entry(issuer) for issuer in chain.values()],
+            "Packages": [
+                {
+                    "File": package.file,
+                    "FriendlyName": package.friendly_name,
+                    "Thumbprint": package.issued.thumbprint,
+                    "Assignments": [
+                        {
+                            "Types": list(call.usages),
+                            "Identity": call.identity,
+                            "EffectiveDate": effective if call.roll else None,
+                        }
+                        for call in package.assignments
+                    ],
+                }
+                for package in server.packages
+            ],
+        },
+    )
+
+
+def _chain_entry(issuer: Certificate) -> dict[str, str]:
+    """Give a CA certificate to install: a self-issued one is a root."""
+    return {
+        "Subject": name_text(issuer.subject),
+        "Store": "Root" if issuer.is_self_issued else "CA",
+        "Thumbprint": issuer.thumbprint,
+        "Der": base64.b64encode(issuer.der).decode(),
+    }
+
+
+def request_script(server: ServerSteps) -> bytes:
+    """Write the script for keys that must be born on the server, with the planned names."""
+    plans = [package.record.plan for package in server.packages if package.usages]
+    return script(
+        "request",
+        {
+            "Server": server.server,
+            "Requests": [
+                {
+                    "File": f"{plan['id']}.req",
+                    "Types": list(plan["usages"]),
+                    "FriendlyName": f"{server.server} {'+'.join(plan['usages'])}",
+                    "KeySize": plan["key"]["bits"],
+                    "DomainName": ",".join(plan["san"]),
+                    "ClientEku": "clientAuth" in plan["eku"],
+                }
+                for plan in plans
+            ],
+        },
+    )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import resources
 
-from .errors import PackageError
+from ..errors import PackageError
 
 #: What stands in a fixed script where its values go.
 MARK = "#LYNCNB-VALUES"

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from packages_kit import PASSPHRASE, SINGLE, TODAY, issue_all
 
 from lyncnb.authorities.status import folder_status
-from lyncnb.deploy import deployment_steps
+from lyncnb.deploy.package_passwords import LIST, PasswordList, new_password
+from lyncnb.deploy.steps import deployment_steps
+from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, PackageError, PassphraseError
-from lyncnb.passwords import LIST, PasswordList, new_password
-from lyncnb.pfx import write_pfx
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.purge import purge

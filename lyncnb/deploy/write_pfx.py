@@ -13,29 +13,28 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from .authorities.issued import IssuedCertificate, IssuedCertificates
-from .authorities.receiving import store_returned
-from .base import files
-from .base.lock import lock
-from .errors import BundleError, LyncnbError, PackageError
-from .packages import Package, Packages
-from .packaging import Task, make_packages
-from .passwords import LIST, PasswordList, new_password
-from .pki import keys
-from .pki.passphrase import Secret
-from .pki.pkcs8 import FolderCipher
-from .pki.pkcs12 import PfxContent
-from .request_folder.files_on_disk import take_survey
-from .request_folder.leftovers import prove_passphrase
-from .request_folder.manifest import (
+from ..authorities.issued import IssuedCertificate, IssuedCertificates
+from ..authorities.receiving import store_returned
+from ..base import files
+from ..base.lock import lock
+from ..errors import BundleError, LyncnbError, PackageError
+from ..pki import keys
+from ..pki.passphrase import Secret
+from ..pki.pkcs8 import FolderCipher
+from ..pki.pkcs12 import PfxContent
+from ..request_folder.files_on_disk import take_survey
+from ..request_folder.leftovers import prove_passphrase
+from ..request_folder.manifest import (
     Manifest,
     RequestRecord,
     read_manifest,
     save_manifest,
     timestamp,
 )
-from .rules.procedure import Encryption, package_rules
-from .rules.rule_files import load_rules
+from ..rules.procedure import Encryption, package_rules
+from ..rules.rule_files import load_rules
+from .package_passwords import LIST, PasswordList, new_password
+from .pfx_packages import Package, Packages, Task, make_packages
 
 FOLDER = "pfx"
 # Packages are made, listed and named together; a batch bounds memory and lost work.

@@ -10,8 +10,8 @@ import tree_sitter_pwsh
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lyncnb.deploy.powershell import literal, quote, script
 from lyncnb.errors import PackageError
-from lyncnb.powershell import literal, quote, script
 
 _PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
 

@@ -13,11 +13,11 @@ import string
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from .base import files
-from .errors import BundleError
-from .pki.passphrase import Secret
-from .pki.pkcs8 import FolderCipher
-from .request_folder.manifest import read_manifest
+from ..base import files
+from ..errors import BundleError
+from ..pki.passphrase import Secret
+from ..pki.pkcs8 import FolderCipher
+from ..request_folder.manifest import read_manifest
 
 #: Where the list stands, relative to the request folder.
 LIST = "pfx/passwords.enc"

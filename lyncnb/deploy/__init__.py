@@ -1,0 +1,1 @@
+"""Packages, and the changed procedure for each server."""
