@@ -61,3 +61,14 @@ def repository() -> Path:
 def data() -> Path:
     """Give the folder of the sample topologies."""
     return REPOSITORY / "data"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Start the browser; it is ended with the module, for with it runs an event loop."""
+    from lab_driver import start_chromium
+
+    playwright, browser = start_chromium()
+    yield browser
+    browser.close()
+    playwright.stop()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lab_driver import CHROMIUM, LabBrowser, LabServer, start_chromium
+from lab_driver import CHROMIUM, LabBrowser, LabServer
 from packages_kit import SINGLE, issue_all
 
 import lyncnb as ln
@@ -111,15 +111,6 @@ def answered(folder) -> str:
     (folder / "ca").mkdir()
     issue_all(SINGLE, folder / "ca")
     return "ca/requests"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """Start the browser; it is ended with the module, for with it runs an event loop."""
-    playwright, browser = start_chromium()
-    yield browser
-    browser.close()
-    playwright.stop()
 
 
 @pytest.fixture(scope="module")

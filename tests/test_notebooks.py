@@ -15,8 +15,8 @@ import nbformat
 import pytest
 from places import REPOSITORY
 
-from lyncnb.notebook_files import read_notebook, scan_notebook, strip_widgets
-from lyncnb.notebook_run import run_notebook
+from lyncnb.jupyter.notebook_files import read_notebook, scan_notebook, strip_widgets
+from lyncnb.jupyter.run_notebook import run_notebook
 from lyncnb.pki.passphrase import Secret
 
 NOTEBOOKS = REPOSITORY / "notebooks"

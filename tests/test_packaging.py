@@ -91,7 +91,7 @@ def test_jupyter_server_enables_the_hook():
 
     paths = [f"{sys.prefix}/etc/jupyter/jupyter_server_config.d"]
     extensions = ExtensionConfigManager(read_config_path=[str(Path(paths[0]).parent)])
-    assert extensions.get_jpserver_extensions()["lyncnb.server_extension"] is True
+    assert extensions.get_jpserver_extensions()["lyncnb.jupyter.server_extension"] is True
 
 
 def test_importing_the_package_is_cheap():

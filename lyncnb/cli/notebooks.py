@@ -24,7 +24,7 @@ def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
     listens on the loopback interface only and always asks for its token, which is part of the
     address that it prints. It runs until you stop it with Ctrl-C.
     """
-    from ..workspace import DEFAULT_FOLDER, open_lab
+    from ..jupyter.workspace import DEFAULT_FOLDER, open_lab
 
     open_lab(folder or DEFAULT_FOLDER, browser=not no_browser, port=port)
     return 0
@@ -41,8 +41,8 @@ def run_command(notebook: str | None, passphrase_file: str | None) -> int:
 
     Exit status: 0; 1 if a cell failed.
     """
-    from ..notebook_run import run_notebook
-    from ..workspace import lay_out
+    from ..jupyter.run_notebook import run_notebook
+    from ..jupyter.workspace import lay_out
 
     progress, finish = progress_bar("cells")
     try:
@@ -73,7 +73,7 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 
     Exit status: 0; 1 if Voila is not installed.
     """
-    from ..workspace import DEFAULT_FOLDER, open_page
+    from ..jupyter.workspace import DEFAULT_FOLDER, open_page
 
     open_page(folder or DEFAULT_FOLDER, browser=not no_browser, port=port)
     return 0
@@ -89,7 +89,7 @@ def share_command(notebook: str, output: str | None) -> int:
 
     Exit status: 0; 1 if it was refused.
     """
-    from ..notebook_files import share_notebook
+    from ..jupyter.notebook_files import share_notebook
 
     if output:
         refuse_to_overwrite(output, notebook)
@@ -106,7 +106,7 @@ def clean_command(notebook: str) -> int:
 
     Exit status: 0; 1 if it was refused.
     """
-    from ..notebook_files import clean_notebook
+    from ..jupyter.notebook_files import clean_notebook
 
     changed = clean_notebook(notebook)
     write(f"{notebook}: {'cleaned' if changed else 'nothing to clean'}")

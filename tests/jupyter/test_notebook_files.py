@@ -11,7 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lyncnb.errors import NotebookError
-from lyncnb.notebook_files import (
+from lyncnb.jupyter.notebook_files import (
     WIDGET_VIEW,
     clean_notebook,
     notebook_page,

@@ -19,15 +19,7 @@ from pathlib import Path
 import pytest
 from lab_driver import CHROMIUM, LabBrowser, LabServer
 from packages_kit import PASSPHRASE, SINGLE, issue_all
-from test_browser import (
-    CSV,
-    EDITOR,
-    REQUESTS,
-    STATUS,
-    chromium,  # noqa: F401
-    open_panel,
-    write_notebook,
-)
+from test_browser import CSV, EDITOR, REQUESTS, STATUS, open_panel, write_notebook
 
 in_browser = [
     pytest.mark.browser,
@@ -37,7 +29,7 @@ TYPED = "violet-ratchet-typed-only"
 DIFFERS = "violet-ratchet-mistyped-1"
 GIVEN = "violet-ratchet-given-right"
 WRONG = "violet-ratchet-given-wrong"
-NO_HOOK = "--ServerApp.jpserver_extensions={'lyncnb.server_extension': False}"
+NO_HOOK = "--ServerApp.jpserver_extensions={'lyncnb.jupyter.server_extension': False}"
 
 
 def shapes(needle: str) -> Iterator[bytes]:

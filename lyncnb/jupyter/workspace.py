@@ -9,8 +9,8 @@ import os
 import warnings
 from pathlib import Path
 
-from .base.files import write_new
-from .errors import NotebookError
+from ..base.files import write_new
+from ..errors import NotebookError
 
 #: Folder of a workspace when none is named.
 DEFAULT_FOLDER = "work"
@@ -18,7 +18,7 @@ DEFAULT_FOLDER = "work"
 #: The notebook that a workspace opens with.
 PLANNING_NOTEBOOK = Path("notebooks", "plan.ipynb")
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parent.parent
 
 
 def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:

@@ -17,7 +17,7 @@ import pytest
 from places import DATA
 
 from lyncnb.errors import NotebookError
-from lyncnb.workspace import lay_out
+from lyncnb.jupyter.workspace import lay_out
 
 SAMPLES = DATA
 

@@ -8,9 +8,9 @@ import nbformat
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from lyncnb import server_extension
-from lyncnb.notebook_files import WIDGET_VIEW
-from lyncnb.server_extension import drop_widget_state
+from lyncnb.jupyter import server_extension
+from lyncnb.jupyter.notebook_files import WIDGET_VIEW
+from lyncnb.jupyter.server_extension import drop_widget_state
 
 STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "needle"}}}}
 
@@ -23,7 +23,7 @@ def notebook():
 def test_jupyter_finds_the_extension():
     """The extension names itself the way Jupyter Server looks it up."""
     assert server_extension._jupyter_server_extension_points() == [
-        {"module": "lyncnb.server_extension"}
+        {"module": "lyncnb.jupyter.server_extension"}
     ]
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .base.files import replace
-from .errors import NotebookError, Problem
+from ..base.files import replace
+from ..errors import NotebookError, Problem
 
 #: MIME type under which a live widget stands in a saved output.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -222,7 +222,7 @@ def notebook_page(notebook: Notebook, *, title: str) -> str:
         for output in cell.get("outputs", ()):
             output.get("data", {}).pop("application/javascript", None)
     exporter = HTMLExporter(embed_images=True)
-    exporter.raw_template = (Path(__file__).parent / "jupyter" / "page.html.j2").read_text("utf-8")
+    exporter.raw_template = Path(__file__).with_name("page.html.j2").read_text("utf-8")
     page, _ = exporter.from_notebook_node(static, {"metadata": {"name": title}})
     return page
 

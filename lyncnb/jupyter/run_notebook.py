@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import LyncnbError, NotebookError
+from ..errors import LyncnbError, NotebookError
 from .notebook_files import Notebook, read_notebook, share_notebook, write_notebook
 
 if TYPE_CHECKING:
     from nbclient.exceptions import CellExecutionError
 
-    from .pki.passphrase import Secret
+    from ..pki.passphrase import Secret
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 

@@ -10,8 +10,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lyncnb.errors import NotebookError, PassphraseError
-from lyncnb.notebook_files import read_notebook
-from lyncnb.notebook_run import run_notebook
+from lyncnb.jupyter.notebook_files import read_notebook
+from lyncnb.jupyter.run_notebook import run_notebook
 from lyncnb.pki.passphrase import Secret
 
 pytestmark = pytest.mark.kernel

@@ -27,7 +27,7 @@ def drop_widget_state(model: dict[str, Any] | None = None, **_: Any) -> None:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "lyncnb.server_extension"}]
+    return [{"module": "lyncnb.jupyter.server_extension"}]
 
 
 def _load_jupyter_server_extension(server: Any) -> None:

@@ -1,0 +1,1 @@
+"""Notebooks as files, a planner's workspace, and the server extension."""
