@@ -14,7 +14,7 @@ from ..errors import LyncnbError
 from ..plan.options import PlanOptions
 from ..topology.columns import column, topology_columns
 from ..topology.topology import Topology
-from .sheet import group_names
+from .editor_table import group_names
 
 STEPS_KEPT = 200
 

@@ -16,10 +16,9 @@ from ..rules.findings import Findings
 from ..rules.model import Rules
 from ..topology.topology import Topology, read_topology
 from .draft import Draft
-from .facts import SHOWN
-from .live import LivePlan
-from .replay import Server, change_rows, save_plan, server_keys, to_code
-from .values import option_value
+from .forms import SHOWN, option_value
+from .live_plan import LivePlan
+from .saved_choices import Server, change_rows, save_plan, server_keys, to_code
 
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 

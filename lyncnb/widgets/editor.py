@@ -6,11 +6,217 @@ moment, and all of it works without a browser.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from ..errors import TopologyError
+from ..plan.summary import count_of
+from . import explanations
 from .editing import PlanEditing
-from .editor_view import EditorView
+from .editor_table import FINDINGS, Sheet, encode_rows
+from .forms import DEPLOYMENT, LABELS, column_facts, deployment_values, option_groups, usage_issuers
+from .panel import Panel, read_scripts
+from .saved_choices import option_changes, plain
+
+# The panel of a plan editor: answers the browser's messages. Decides nothing.
+
+_CHECKED_AT_ONCE = 1000  # certificates; some 20 ms
+
+
+class EditorView(Panel):
+    """The widget; rows, options and results travel as messages."""
+
+    _esm = read_scripts(
+        "dom.js",
+        "rows.js",
+        "grid.js",
+        "detail.js",
+        "servers.js",
+        "form.js",
+        "lists.js",
+        "editor.js",
+    )
+
+    def __init__(self, editor: PlanEditing):
+        self.editor = editor
+        self._sheet = Sheet(editor.draft.loaded.topology)
+        self._is_told = False  # nobody has asked for rows yet
+        wishes = {
+            "ready": self._start,
+            "edit": self._edit,
+            "add": self._add,
+            "remove": self._remove,
+            "option": self._option,
+            "undo": lambda _: editor.undo(),
+            "redo": lambda _: editor.redo(),
+            "reset": lambda _: editor.reset(),
+            "explain": lambda asked: self.send(
+                explanations.explain(editor, asked["ids"], total=int(asked["total"]))
+            ),
+            "findings": lambda _: self.send(explanations.findings(editor)),
+            "changes": lambda _: self.send(explanations.changes(editor)),
+            "code": lambda _: self.send({"type": "code", "code": editor.code()}),
+            "save": self._save,
+        }
+        super().__init__(wishes, f"Plan editor of {editor.topology.source}, as it stands:")
+        editor.on_change = self.changed
+
+    def static_form(self) -> tuple[str, str, bool]:
+        """Give HTML and text for whoever has no kernel; the live panel hides it."""
+        return self.editor._repr_html_(), repr(self.editor), False
+
+    def first_form(self) -> tuple[str, str, bool]:
+        """Give the same; without findings while these would keep many rows waiting."""
+        editor = self.editor
+        if editor.live.unchecked() <= _CHECKED_AT_ONCE:
+            return self.static_form()
+        self.update_static()
+        words = count_of(len(editor.plan.certificates), "certificate")
+        return editor.page(f"{words}; findings are on their way."), repr(editor), False
+
+    # -- telling
+    def _start(self, _: dict) -> None:
+        editor = self.editor
+        self.send(
+            {
+                "type": "start",
+                "source": editor.topology.source,
+                "columns": column_facts(editor.topology, editor.rules),
+                "groups": option_groups(editor.rules),
+                "folder": "plan",
+            }
+        )
+        if not self._is_told:
+            self._is_told = True
+            state = editor.draft.state
+            self._sheet.rebuild(state.topology, state.ids)
+        self._send_all()
+        self._send_options()
+        self._send_checked(None, "")
+
+    def changed(self, said: str) -> None:
+        """Tell the browser what a change changed: rows first, then what the checks say."""
+        editor, sheet = self.editor, self._sheet
+        state = editor.draft.state
+        self.update_static()
+        if not self._is_told:
+            return
+        if state.ids != sheet.ids or state.topology.columns != sheet.topology.columns:
+            sheet.rebuild(state.topology, state.ids)
+            self.send({"type": "columns", "columns": column_facts(editor.topology, editor.rules)})
+            self._send_all()
+            self._send_options()
+            self._send_checked(None, said)
+        else:
+            if state.topology is not sheet.topology:
+                self._send_rows(*sheet.update(state.topology))
+            self._send_options()
+            self._send_checked(editor.live.take_touched, said)
+
+    def _send_all(self) -> None:
+        self.send(*encode_rows(self._sheet.ids, self._sheet.columns, whole=True))
+
+    def _send_rows(self, places: Sequence[int], columns: Mapping[str, list[str]]) -> None:
+        if places and columns:
+            ids = [self._sheet.ids[place] for place in places]
+            self.send(*encode_rows(ids, columns, whole=False))
+
+    def _send_checked(self, touched: Callable[[], set[str] | None] | None, said: str) -> None:
+        """Tell findings and counts; where that takes a while, first what needs no check."""
+        if self.editor.live.unchecked() > _CHECKED_AT_ONCE:
+            self._send_state(said, self.editor.live.sizes())
+        self._send_findings(touched() if touched else None)
+        self._send_state(said, self.editor.live.counts())
+
+    def _send_findings(self, touched: set[str] | None) -> None:
+        sheet = self._sheet
+        found = sheet.set_findings(self.editor.live.words_by_server(), touched)
+        texts = sheet.columns[FINDINGS]
+        self._send_rows(found, {FINDINGS: [texts[place] for place in found]})
+
+    def _send_options(self) -> None:
+        editor = self.editor
+        values: dict[str, object] = {}
+        odd: dict[str, str] = {}
+        for name in LABELS:
+            value = plain(getattr(editor.options, name))
+            if isinstance(value, tuple):
+                value = "\n".join(value)
+            values[name] = "" if value is None else value
+        keys = ("", "internal", "public", *usage_issuers(editor.rules))
+        for name in ("issuer", "ca"):
+            chosen = values.pop(name)
+            values.update((f"{name} {key}", chosen.get(key, "")) for key in keys)
+        for name, text, label in deployment_values(editor.topology):
+            values[f"column:{name}"] = text
+            odd[f"column:{name}"] = label
+        self.send({"type": "options", "values": values, "odd": odd})
+
+    def _send_state(self, said: str, counts: Mapping[str, int]) -> None:
+        editor, draft = self.editor, self.editor.draft
+        changes = self._sheet.changes + len(option_changes(draft.loaded.options, draft.options))
+        words = "as loaded" if not changes else count_of(changes, "change")
+        self.send(
+            {
+                "type": "state",
+                "counts": counts,
+                "said": said,
+                "undo": draft.state.said if draft.past else "",
+                "redo": draft.future[-1].said if draft.future else "",
+                "changes": changes,
+                "saved_words": words + ("" if editor.is_saved else ", not saved"),
+            }
+        )
+
+    # -- wishes
+    def _edit(self, message: dict) -> None:
+        ids, name, value = message["ids"], str(message["column"]), str(message["value"])
+        try:
+            self.editor.set_cells(ids, name, value)
+        except TopologyError as error:
+            if name != "role":
+                raise
+            hint = "to take a server out of a pool, set its pool first, then its role"
+            raise TopologyError(error.message, hint=hint, problems=error.problems) from None
+        self.send({"type": "done"})
+
+    def _add(self, message: dict) -> None:
+        values = {str(name): str(text) for name, text in message["values"].items()}
+        row_id = self.editor.add_server(values)
+        self.send({"type": "done"})
+        self.send({"type": "added", "id": row_id})
+
+    def _remove(self, message: dict) -> None:
+        self.editor.remove_rows(message["ids"])
+        self.send({"type": "done"})
+
+    def _option(self, message: dict) -> None:
+        name, value = str(message["name"]), message["value"]
+        if not self.guarded("option", lambda: self._set_option(name, value, message.get("key"))):
+            self._send_options()  # the form goes back to what is so
+            return
+        self.send({"type": "done"})
+
+    def _set_option(self, name: str, value: object, key: object) -> None:
+        if name.startswith("column:") and name[7:] in DEPLOYMENT:
+            text = ";".join(str(value).split()) if name[7:] in _LISTS else str(value).strip()
+            self.editor.set_everywhere(name[7:], text)
+            return
+        if isinstance(key, str):
+            chosen = dict(getattr(self.editor.options, name))
+            chosen[key] = str(value)
+            value = chosen
+        self.editor.change_options(**{name: value})
+
+    def _save(self, message: dict) -> None:
+        folder = message["folder"].strip() or "."
+        paths = self.editor.save(folder, overwrite=message.get("overwrite") is True)
+        self.send({"type": "done"})
+        self.send({"type": "saved", "text": f"Saved: {' and '.join(map(str, paths))}"})
+
+
+_LISTS = {name for name, kind in DEPLOYMENT.items() if kind == "list"}
 
 
 class PlanEditor(PlanEditing):

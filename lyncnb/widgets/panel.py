@@ -23,8 +23,8 @@ _REST = 0.6  # seconds
 
 
 def read_scripts(*names: str) -> str:
-    """Join JavaScript files of this folder into one module; no bundler and no network."""
-    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
+    """Join JavaScript files of ``js`` into one module; no bundler and no network."""
+    return "\n".join((_HERE / "js" / name).read_text(encoding="utf-8") for name in names)
 
 
 class Panel(anywidget.AnyWidget):

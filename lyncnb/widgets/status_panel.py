@@ -2,11 +2,347 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from .following import FolderWork
-from .status_view import StatusView
+from ..authorities.handover import hand_over
+from ..authorities.issued import IssuedCertificates, match_certificates
+from ..authorities.receiving import receive
+from ..authorities.status import FolderStatus, folder_status
+from ..base import tables
+from ..deploy.package_passwords import show_password
+from ..deploy.pfx_packages import Packages
+from ..deploy.step_files import write_steps
+from ..deploy.steps import deployment_steps
+from ..deploy.write_pfx import write_pfx
+from ..errors import LyncnbError
+from ..export.executors import Progress
+from ..pki.passphrase import Secret, as_passphrase
+from ..request_folder.bundle import open_requests
+from ..topology.columns import column
+from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
+from .editor_table import encode_rows
+from .panel import Panel, read_scripts
+
+# A request folder from the CA's answer to the server, in the background; without a browser.
+#
+# Each step is a function of the package; this runs one at a time and keeps what it came to.
+
+Report = Callable[[Progress], None]
+
+
+class FolderWork:
+    """What is done with a request folder once its requests are written.
+
+    ``on_change`` is called with the state of the job, in its thread too.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, today: date | None = None):
+        self.folder = Path(folder)
+        self.today = today
+        self.on_change: Callable[[JobState], object] = lambda state: None
+        self.job = Job(lambda state: self.on_change(state))
+        self.status  # noqa: B018  a folder that cannot be read is told when the panel is made
+
+    @property
+    def status(self) -> FolderStatus:
+        """Every request and its state, read anew."""
+        return folder_status(self.folder, today=self.today)
+
+    @property
+    def result(self) -> Any:
+        """What the last step came to: its own noun, None before the first."""
+        return self.job.result
+
+    def hand_over(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        issuer: str = "",
+        requests: Iterable[str] | None = None,
+    ) -> None:
+        """Begin to pack what goes to a CA: all that waits there, or some requests."""
+        chosen = None if requests is None else tuple(requests)
+        self._begin(lambda _: hand_over(self.folder, out, issuer=issuer, requests=chosen))
+
+    def receive(self, *paths: str | os.PathLike[str]) -> None:
+        """Begin to match returned files, compare them with the plan, and keep them."""
+        self._begin(lambda _: receive(self.folder, *paths, today=self.today))
+
+    def package(self, passphrase: Secret | str, *, target_os: str = "") -> None:
+        """Begin to package each returned certificate with its key and chain.
+
+        Raises
+        ------
+        PassphraseError
+            If the passphrase will not do.
+        """
+        secret = as_passphrase(passphrase)
+
+        def work(report: Report) -> Any:
+            return write_pfx(
+                self._issued(),
+                passphrase=secret,
+                target_os=target_os,
+                progress=_counting(report),
+                today=self.today,
+            )
+
+        self._begin(work)
+
+    def write_steps(self, *, effective: datetime | None = None) -> None:
+        """Begin to write the changed deployment procedure."""
+
+        def work(_: Report) -> Any:
+            steps = deployment_steps(self._issued(), effective=effective, today=self.today)
+            write_steps(steps, self.folder)
+            return steps
+
+        self._begin(work)
+
+    def password(
+        self, request_id: str, passphrase: Secret | str, *, show: Callable[[str], object]
+    ) -> str:
+        """Show the password of one package to a person, and give the package's file.
+
+        Raises
+        ------
+        BundleError
+            If there is no such package, or the passphrase is not the folder's.
+        """
+        return show_password(self.folder, request_id, as_passphrase(passphrase), show=show)
+
+    def wait(self, seconds: float | None = None) -> Any:
+        """Wait for the end of a step and give what it came to."""
+        self.job.wait(seconds)
+        return self.result
+
+    def _issued(self) -> Any:
+        return match_certificates(open_requests(self.folder), today=self.today)
+
+    def _begin(self, work: Callable[[Report], Any]) -> None:
+        def run(report: Report, _: threading.Event) -> Any:
+            return work(report)
+
+        self.job.start(run)
+
+    # -- showing
+    def to_frame(self) -> tables.DataFrame:
+        """Give the requests and their states, one row per generation."""
+        return self.status.to_frame()
+
+    def _repr_html_(self) -> str:
+        done = getattr(self.result, "_repr_html_", lambda: "")()
+        return self.status._repr_html_() + done
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r})"
+
+
+def _counting(report: Report) -> Callable[[int, int], None]:
+    """Make of two numbers a progress with a rate and the time left."""
+    begin = time.monotonic()
+
+    def count(done: int, total: int) -> None:
+        seconds = time.monotonic() - begin
+        rate = done / seconds if seconds > 0 else 0.0
+        report(Progress(done, total, rate, (total - done) / rate if rate else 0.0))
+
+    return count
+
+
+# The widget of a status panel: asks, shows, and keeps neither passphrase nor password.
+
+_ROWS_LISTED = 200
+_COLUMNS = {
+    "id": ("Request", 230, 3),
+    "state": ("State", 90, 1),
+    "servers": ("Servers", 160, 2),
+    "usages": ("Type", 150, 2),
+    "subject": ("Subject name", 160, 2),
+    "not_after": ("Valid until", 100, 1),
+    "days_left": ("Days left", 80, 1),
+}
+
+
+class StatusView(Panel):
+    """The widget; every step is begun by a message and told by messages."""
+
+    _esm = read_scripts("dom.js", "rows.js", "grid.js", "secret.js", "status.js")
+
+    def __init__(self, work: FolderWork):
+        self.work = work
+        answers = {
+            "ready": self._start,
+            "look": lambda _: self._send_status(),
+            "handover": self._hand_over,
+            "receive": self._receive_files,
+            "package": self._package,
+            "password": self._password,
+            "steps": self._steps,
+        }
+        super().__init__(answers, f"Request folder {work.folder}, as it stands:")
+        work.on_change = self.job_changed
+
+    def static_form(self) -> tuple[str, str, bool]:
+        """Give HTML and text for whoever has no kernel; the live panel hides it."""
+        return self.work._repr_html_(), repr(self.work), False
+
+    # -- telling
+    def _start(self, _: dict) -> None:
+        folder = self.work.folder
+        self.send(
+            {
+                "type": "start",
+                "folder": str(folder),
+                "columns": [
+                    {"name": name, "title": heading, "least": least, "share": share}
+                    for name, (heading, least, share) in _COLUMNS.items()
+                ],
+                "systems": ["", *column("target_os").choices],
+                "returned": str(folder / "returned"),
+                "out": f"{folder.name}-handover.zip",
+            }
+        )
+        self._send_status()
+        self.job_changed(self.work.job.state)
+
+    def _send_status(self) -> None:
+        status = self.work.status
+        ids = range(len(status.requests))
+        self.send(*encode_rows(ids, _texts(status), whole=True))
+        packaged = [one.id for one in status.requests if one.state == "packaged"]
+        self.send(
+            {
+                "type": "status",
+                "counts": status.counts(),
+                "problems": [str(problem) for problem in status.problems],
+                "notes": list(status.notes),
+                "packaged": packaged,
+                "next": _next(status),
+            }
+        )
+
+    def job_changed(self, state: JobState) -> None:
+        """Tell how far the step is; at its end, what it came to."""
+        done, total, *_ = state.progress
+        self.send(
+            {
+                "type": "job",
+                "busy": state.is_busy,
+                "done": done,
+                "total": total,
+                "words": progress_words(state),
+            }
+        )
+        if state.name == FAILED:
+            self.refuse("step", list(state.lines))
+        if state.name in (CANCELLED, FINISHED):
+            self.send({"type": "result", **_told(self.work.result)})
+        if state.name in (CANCELLED, FAILED, FINISHED):
+            self._send_status()
+            self.update_static()
+
+    # -- wishes
+    def _hand_over(self, message: dict) -> None:
+        out = message["out"].strip()
+        if not out:
+            raise LyncnbError("the package has no name", hint="write one that ends in .zip")
+        wave = [str(request) for request in message["requests"]] or None
+        self.work.hand_over(out, issuer=message["issuer"].strip(), requests=wave)
+
+    def _receive_files(self, message: dict) -> None:
+        paths = [line.strip() for line in message["paths"].splitlines() if line.strip()]
+        own = [str(self.work.folder / "returned")]
+        # The folder's own place is the default of receive, which need not exist yet.
+        self.work.receive(*map(Path, [] if paths == own else paths))
+
+    def _package(self, message: dict) -> None:
+        secret = Secret(str(message.pop("passphrase", "")))
+        self.work.package(secret, target_os=str(message["target_os"]))
+
+    def _password(self, message: dict) -> None:
+        secret = Secret(str(message.pop("passphrase", "")))
+        shown: list[str] = []
+        file = self.work.password(str(message["id"]), secret, show=shown.append)
+        self.send({"type": "password", "file": file, "text": _padded(shown.pop(), message)})
+
+    def _steps(self, message: dict) -> None:
+        text = str(message["effective"]).strip()
+        try:
+            effective = datetime.fromisoformat(text) if text else None
+        except ValueError:
+            raise LyncnbError(
+                f'"{text}" is no date and time', hint="write it as 2026-12-01T08:00"
+            ) from None
+        self.work.write_steps(effective=effective)
+
+
+def _padded(password: str, message: dict) -> str:
+    """Cover a password with the random bytes that the page sent, as hex.
+
+    A server that is told to print every message prints answers; so the answer alone says nothing.
+    """
+    text, pad = password.encode(), bytes.fromhex(str(message["pad"]))
+    if len(pad) < len(text):
+        raise LyncnbError("the page sent too short a pad", hint="reload the page")
+    return bytes(a ^ b for a, b in zip(text, pad, strict=False)).hex()
+
+
+def _texts(status: FolderStatus) -> dict[str, list[str]]:
+    columns: dict[str, list[str]] = {name: [] for name in _COLUMNS}
+    for one in status.requests:
+        current = one.generation if one.state in ("superseded", "retired") else 0
+        columns["id"].append(f"{one.id} ({current})" if current else one.id)
+        columns["state"].append(one.state)
+        columns["servers"].append("; ".join(one.servers))
+        columns["usages"].append("; ".join(one.usages) or one.role)
+        columns["subject"].append(one.subject)
+        columns["not_after"].append(one.not_after[:10])
+        columns["days_left"].append("" if one.days_left is None else str(one.days_left))
+    return columns
+
+
+def _next(status: FolderStatus) -> str:
+    """Say what there is to do, in the order of the procedure."""
+    counts = status.counts()
+    if status.problems:
+        return "Look at the files that need attention first."
+    if counts.get("planned"):
+        return "Some requests are not written yet: write the requests again."
+    if counts.get("expired") or counts.get("expiring"):
+        return "Some certificates expire: renew their requests."
+    if counts.get("issued"):
+        return "Certificates are back: make the packages."
+    if counts.get("waiting"):
+        return "Hand the requests to the CA; when the files are back, match them."
+    if counts.get("packaged"):
+        return "Packages are made: write the steps, then import and assign."
+    return "There is nothing to do."
+
+
+def _told(result: Any) -> dict[str, Any]:
+    """Give what a step came to: a sentence, and a table of what is odd."""
+    rows: Iterable[tuple[str, ...]] = ()
+    headings: tuple[str, ...] = ()
+    if isinstance(result, IssuedCertificates):
+        headings = ("Severity", "About", "Finding", "What to do")
+        rows = [(f.severity, f.about, f.message, f.hint) for f in result.findings]
+    elif isinstance(result, Packages):
+        headings = ("Request", "Why there is no package")
+        rows = [(p.request_id, p.why) for p in result.packages if p.action == "refused"]
+    elif hasattr(result, "missing"):
+        headings = ("Request", "Why it is not in the steps")
+        rows = list(result.missing)
+    shown = [list(map(tables.cell_text, row)) for row in list(rows)[:_ROWS_LISTED]]
+    words = result.summary() if hasattr(result, "summary") else str(result)
+    return {"words": words, "headings": list(headings), "rows": shown}
 
 
 class StatusPanel(FolderWork):

@@ -90,7 +90,7 @@ def serve(tmp_path):
             "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
             "LYNCNB_PASSPHRASE": "needle in a haystack",
         }
-        code = f"from lyncnb.workspace import {function} as f; f('w', browser=False, port={port})"
+        code = f"from lyncnb.jupyter.workspace import {function} as f; f('w', browser=False, port={port})"
         log = tmp_path / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -12,7 +12,7 @@ from ..errors import FolderOccupied, LyncnbError
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..topology.topology import Topology, read_topology
 from .draft import State, title
-from .facts import LABELS
+from .forms import LABELS
 
 TOPOLOGY_FILE = "topology.csv"
 OPTIONS_FILE = "plan.toml"
