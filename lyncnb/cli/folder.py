@@ -12,8 +12,15 @@ import click
 
 from .failures import INTERRUPTED
 from .inputs import get_passphrase, json_option, make_plan, passphrase_option, plan_arguments
-from .interrupts import stop_on_interrupt
-from .output import note, progress_bar, terminal_width, write, write_json, write_table
+from .output import (
+    note,
+    progress_bar,
+    stop_on_interrupt,
+    terminal_width,
+    write,
+    write_json,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from ..authorities.status import FolderStatus
