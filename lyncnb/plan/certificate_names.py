@@ -312,7 +312,7 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
     Returns
     -------
     PlanContext
-        For :func:`lyncnb.plan.model.planner.plan_pool`.
+        For :func:`lyncnb.plan.planner.plan_pool`.
     """
     return PlanContext(
         rules=rules,

@@ -41,7 +41,7 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
     pool : Pool
         m computers of one role.
     context : PlanContext
-        From :func:`lyncnb.plan.model.certificate_names.plan_context`, of a topology that has the pool.
+        From :func:`lyncnb.plan.certificate_names.plan_context`, of a topology with the pool.
 
     Returns
     -------

@@ -22,6 +22,7 @@ EXPIRING_SHARE = 1 / 3
 
 
 def state_by_date(issued: Mapping[str, object] | None, today: date) -> str:
+    """Say how a certificate on record stands by its dates on one day."""
     start, end = (moment((issued or {}).get(name)) for name in ("not_before", "not_after"))
     now = datetime(today.year, today.month, today.day, tzinfo=UTC)
     if start is None or end is None:

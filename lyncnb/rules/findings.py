@@ -1,4 +1,4 @@
-"""``Finding`` and ``Findings``: what there is to say of a plan or a certificate, and how bad it is."""
+"""``Finding`` and ``Findings``: what there is to say of a plan or certificate, and how bad it is."""
 
 from __future__ import annotations
 
@@ -88,6 +88,7 @@ def sort_findings(found: Iterable[Finding]) -> Findings:
 
 
 def finding_of(rule: CheckRule, about: str, message: str) -> Finding:
+    """Make the finding of a check: about what, and what was found, with the value."""
     return Finding(
         code=rule.code,
         severity=rule.severity,

@@ -291,14 +291,14 @@ def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Si
     Source: Microsoft, Planning for simple URLs in Lync Server 2013 (site beats global).
     """
     found: dict[str, dict[str, object]] = {name: {} for name in sorted(set(sites))}
-    for column in topology_columns():
-        if column.scope != "site":
+    for facts in topology_columns():
+        if facts.scope != "site":
             continue
-        by_site = _by_site(cells, column.name, sites, report)
+        by_site = _by_site(cells, facts.name, sites, report)
         for name, settings in found.items():
             value = by_site.get(name, by_site.get(""))
             if value is not None:
-                settings[column.name] = value
+                settings[facts.name] = value
     return tuple(Site(name=name, **settings) for name, settings in found.items())
 
 

@@ -285,7 +285,7 @@ def test_fault_is_told_without_a_traceback(shell, topology, monkeypatch):
     monkeypatch.setattr("lyncnb.topology.topology.read_topology", broken)
     ended = shell("plan", topology, "--json")
     assert ended.status == failures.FAULT
-    assert "this is a fault of lyncnb itself (test_cli.py line " in ended.err
+    assert "this is a fault of lyncnb itself (test_planning.py line " in ended.err
     assert "RuntimeError: two lines" in ended.err
     assert json.loads(ended.out)["error"]["code"] == "fault"
     monkeypatch.setenv("LYNCNB_DEBUG", "1")

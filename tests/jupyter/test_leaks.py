@@ -81,7 +81,7 @@ def test_the_search_finds_what_is_there(tmp_path, offset):
 )
 def test_a_browser_session_leaves_no_passphrase(
     tmp_path,
-    chromium,  # noqa: F811
+    chromium,
     save_state,
     hook,
 ):
@@ -139,7 +139,7 @@ def test_a_browser_session_leaves_no_passphrase(
 
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
-def test_a_password_that_is_shown_stays_on_the_screen(tmp_path, chromium):  # noqa: F811
+def test_a_password_that_is_shown_stays_on_the_screen(tmp_path, chromium):
     """The status panel shows one package's password; state saving on, no hook: nothing leaks."""
     issue_all(SINGLE, tmp_path)
     arguments = ("--debug", "--Session.debug=True", NO_HOOK)
