@@ -1,4 +1,4 @@
-"""``Finding`` and ``Findings``: what there is to say of a plan or certificate, and how bad it is."""
+"""``Finding`` and ``Findings``: what there is to say of a plan, and how bad it is."""
 
 from __future__ import annotations
 
