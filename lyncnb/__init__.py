@@ -14,22 +14,73 @@ Later, when the CA has answered: ``ln.open_requests``, ``ln.match_certificates``
 and ``ln.deployment_steps``. Nouns are frozen: a verb returns a new one.
 
 A public name is imported when it is first used (PEP 562), so that ``import lyncnb`` and
-``lyncnb --help`` load neither pandas nor cryptography.
+``lyncnb --help`` load neither pandas nor cryptography. Type checkers read the imports below
+instead; a test holds the two lists together.
 """
 
 from __future__ import annotations
 
 from importlib import import_module as _import_module
-from typing import Any as _Any
+from typing import TYPE_CHECKING
 
 _MODULES = {
+    "BundleError": "errors",
+    "Certificate": "pki.certificates",
+    "CertificatePlan": "plan.model",
+    "CertificateRule": "rules.model",
+    "Change": "request_folder.bundle",
+    "CheckRule": "rules.model",
+    "Computer": "topology.model",
+    "DeploymentSteps": "deploy.steps",
+    "DistinguishedName": "base.certificate_fields",
+    "DnsName": "base.dns_name",
+    "ExplainedName": "plan.model",
+    "Explanation": "plan.model",
+    "Finding": "rules.findings",
+    "Findings": "rules.findings",
+    "FolderStatus": "authorities.status",
+    "Handover": "authorities.handover",
+    "IssuedCertificate": "authorities.issued",
+    "IssuedCertificates": "authorities.issued",
     "KeyParameters": "base.certificate_fields",
     "LyncnbError": "errors",
+    "Manifest": "request_folder.manifest",
+    "NotebookError": "errors",
+    "OptionsError": "errors",
+    "Package": "deploy.pfx_packages",
+    "PackageError": "errors",
+    "Packages": "deploy.pfx_packages",
+    "PassphraseError": "errors",
     "PlanEditor": "widgets.editor",
+    "PlanError": "errors",
     "PlanOptions": "plan.options",
+    "PlanRejected": "errors",
+    "PlannedCertificate": "plan.model",
+    "Pool": "topology.model",
+    "Problem": "errors",
+    "PurgeItem": "request_folder.purge",
+    "PurgeList": "request_folder.purge",
+    "Rekeyed": "request_folder.rekey",
+    "Renewal": "request_folder.renewals",
+    "Renewals": "request_folder.renewals",
+    "RequestBundle": "request_folder.bundle",
     "RequestPanel": "widgets.request_panel",
+    "RequestRecord": "request_folder.manifest",
+    "RequestStatus": "authorities.status",
+    "ReturnedFileError": "errors",
+    "RoleRule": "rules.model",
+    "Rules": "rules.model",
+    "RulesError": "errors",
+    "SanEntry": "base.certificate_fields",
     "Secret": "pki.passphrase",
+    "ServerPackage": "deploy.steps",
+    "ServerStep": "deploy.steps",
+    "ServerSteps": "deploy.steps",
+    "SimpleUrl": "topology.model",
+    "Site": "topology.model",
     "StatusPanel": "widgets.status_panel",
+    "Topology": "topology.topology",
+    "TopologyError": "errors",
     "ask_passphrase": "pki.passphrase",
     "check_plan": "checks.check_plan",
     "deployment_steps": "deploy.steps",
@@ -41,27 +92,114 @@ _MODULES = {
     "open_requests": "request_folder.bundle",
     "plan_certificates": "plan.planner",
     "plan_document": "plan.plan_json",
+    "purge": "request_folder.purge",
     "read_topology": "topology.topology",
+    "rebuild_manifest": "request_folder.rebuild",
     "receive": "authorities.receiving",
+    "rekey": "request_folder.rekey",
+    "show_password": "deploy.package_passwords",
     "write_pfx": "deploy.write_pfx",
     "write_renewals": "request_folder.renewals",
     "write_requests": "export.write",
+    "write_steps": "deploy.step_files",
 }
 
 __all__ = sorted(_MODULES)
 
+if TYPE_CHECKING:
+    from .authorities.handover import Handover as Handover
+    from .authorities.handover import hand_over as hand_over
+    from .authorities.issued import IssuedCertificate as IssuedCertificate
+    from .authorities.issued import IssuedCertificates as IssuedCertificates
+    from .authorities.issued import match_certificates as match_certificates
+    from .authorities.receiving import receive as receive
+    from .authorities.status import FolderStatus as FolderStatus
+    from .authorities.status import RequestStatus as RequestStatus
+    from .authorities.status import folder_status as folder_status
+    from .base.certificate_fields import DistinguishedName as DistinguishedName
+    from .base.certificate_fields import KeyParameters as KeyParameters
+    from .base.certificate_fields import SanEntry as SanEntry
+    from .base.dns_name import DnsName as DnsName
+    from .checks.check_plan import check_plan as check_plan
+    from .deploy.package_passwords import show_password as show_password
+    from .deploy.pfx_packages import Package as Package
+    from .deploy.pfx_packages import Packages as Packages
+    from .deploy.step_files import write_steps as write_steps
+    from .deploy.steps import DeploymentSteps as DeploymentSteps
+    from .deploy.steps import ServerPackage as ServerPackage
+    from .deploy.steps import ServerStep as ServerStep
+    from .deploy.steps import ServerSteps as ServerSteps
+    from .deploy.steps import deployment_steps as deployment_steps
+    from .deploy.write_pfx import write_pfx as write_pfx
+    from .errors import BundleError as BundleError
+    from .errors import LyncnbError as LyncnbError
+    from .errors import NotebookError as NotebookError
+    from .errors import OptionsError as OptionsError
+    from .errors import PackageError as PackageError
+    from .errors import PassphraseError as PassphraseError
+    from .errors import PlanError as PlanError
+    from .errors import PlanRejected as PlanRejected
+    from .errors import Problem as Problem
+    from .errors import ReturnedFileError as ReturnedFileError
+    from .errors import RulesError as RulesError
+    from .errors import TopologyError as TopologyError
+    from .export.write import write_requests as write_requests
+    from .pki.certificates import Certificate as Certificate
+    from .pki.passphrase import Secret as Secret
+    from .pki.passphrase import ask_passphrase as ask_passphrase
+    from .plan.model import CertificatePlan as CertificatePlan
+    from .plan.model import ExplainedName as ExplainedName
+    from .plan.model import Explanation as Explanation
+    from .plan.model import PlannedCertificate as PlannedCertificate
+    from .plan.options import PlanOptions as PlanOptions
+    from .plan.plan_json import plan_document as plan_document
+    from .plan.planner import plan_certificates as plan_certificates
+    from .request_folder.bundle import Change as Change
+    from .request_folder.bundle import RequestBundle as RequestBundle
+    from .request_folder.bundle import open_requests as open_requests
+    from .request_folder.manifest import Manifest as Manifest
+    from .request_folder.manifest import RequestRecord as RequestRecord
+    from .request_folder.purge import PurgeItem as PurgeItem
+    from .request_folder.purge import PurgeList as PurgeList
+    from .request_folder.purge import purge as purge
+    from .request_folder.rebuild import rebuild_manifest as rebuild_manifest
+    from .request_folder.rekey import Rekeyed as Rekeyed
+    from .request_folder.rekey import rekey as rekey
+    from .request_folder.renewals import Renewal as Renewal
+    from .request_folder.renewals import Renewals as Renewals
+    from .request_folder.renewals import list_renewals as list_renewals
+    from .request_folder.renewals import write_renewals as write_renewals
+    from .rules.findings import Finding as Finding
+    from .rules.findings import Findings as Findings
+    from .rules.model import CertificateRule as CertificateRule
+    from .rules.model import CheckRule as CheckRule
+    from .rules.model import RoleRule as RoleRule
+    from .rules.model import Rules as Rules
+    from .rules.rule_files import load_rules as load_rules
+    from .topology.model import Computer as Computer
+    from .topology.model import Pool as Pool
+    from .topology.model import SimpleUrl as SimpleUrl
+    from .topology.model import Site as Site
+    from .topology.topology import Topology as Topology
+    from .topology.topology import read_topology as read_topology
+    from .widgets.editor import PlanEditor as PlanEditor
+    from .widgets.request_panel import RequestPanel as RequestPanel
+    from .widgets.status_panel import StatusPanel as StatusPanel
 
-def __getattr__(name: str) -> _Any:
-    if name == "__version__":
-        from importlib.metadata import version
+    __version__: str
+else:
+    # Hidden from type checkers, to whom a function of this name would make any name a public one.
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
 
-        value: _Any = version(__name__)
-    elif name in _MODULES:
-        value = getattr(_import_module(f".{_MODULES[name]}", __name__), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value  # asked for once only
-    return value
+            value = version(__name__)
+        elif name in _MODULES:
+            value = getattr(_import_module(f".{_MODULES[name]}", __name__), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value  # asked for once only
+        return value
 
 
 def __dir__() -> list[str]:

@@ -355,6 +355,20 @@ def test_public_names_exist():
         assert name not in {package_of(module) for module in MODULES}
 
 
+def test_type_checkers_see_the_public_names():
+    """The imports that only a type checker reads give each public name from its own module."""
+    (block,) = [node for node in TREES["__init__"].body if isinstance(node, ast.If)]
+    seen = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    import lyncnb
+
+    assert seen == lyncnb._MODULES
+
+
 def test_modules_are_not_drawers():
     """No file is a place for what has no place."""
     stems = {part for module in MODULES for part in module.split(".")}

@@ -31,11 +31,11 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_holds_every_module_and_its_data(wheel):
     """Code, rule files, scripts and styles of the package are all in the wheel."""
-    suffixes = {".py", ".toml", ".js", ".css", ".json", ".j2"}
+    suffixes = {".py", ".toml", ".js", ".css", ".json", ".j2", ".ps1"}
     package = {
         path.relative_to(REPOSITORY).as_posix()
         for path in (REPOSITORY / "lyncnb").rglob("*")
-        if path.suffix in suffixes
+        if path.suffix in suffixes or path.name == "py.typed"
     }
     assert package - set(wheel.namelist()) == set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-_HELP = (["-h"], ["--help"], ["help"], [])
+_HELP: tuple[list[str], ...] = (["-h"], ["--help"], ["help"], [])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

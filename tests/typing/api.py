@@ -1,0 +1,156 @@
+"""Every public name as a planner's own program would use it; type-checked, never run.
+
+A public noun that is no longer exported, an argument that changes its type or a value that comes
+back as ``Any`` makes the type checker complain here first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, assert_type
+
+import lyncnb as ln
+from lyncnb import PlanOptions, read_topology
+
+DAY = date(2026, 11, 24)
+
+
+def read() -> ln.Topology:
+    """From a table to a topology and its parts."""
+    topology = ln.read_topology("contoso.csv")
+    assert_type(topology, ln.Topology)
+    assert_type(read_topology(b"server_fqdn,role,sip_domains\n"), ln.Topology)
+    for pool in topology.pools:
+        assert_type(pool, ln.Pool)
+        assert_type(pool.fqdn, ln.DnsName)
+    for site in topology.sites:
+        assert_type(site, ln.Site)
+        assert_type(site.meet_urls, tuple[ln.SimpleUrl, ...])
+    for pool, computer in topology.computers:
+        assert_type(pool, ln.Pool)
+        assert_type(computer, ln.Computer)
+    return topology
+
+
+def rules() -> ln.Rules:
+    """What a product asks, as records."""
+    known = ln.load_rules("lync2013")
+    assert_type(known, ln.Rules)
+    checks: list[ln.CheckRule] = [*known.checks.values()]
+    certificates: list[ln.CertificateRule] = [*known.certificates]
+    roles: list[ln.RoleRule] = [*known.roles.values()]
+    print(checks[0].severity, certificates[0].id, roles[0])
+    return known
+
+
+def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
+    """From a topology to a plan, its reasons and what is odd about it."""
+    options = PlanOptions(key=ln.KeyParameters(algorithm="RSA", bits=4096), organization="Contoso")
+    assert_type(options, ln.PlanOptions)
+    assert_type(PlanOptions.from_toml(Path("plan.toml")), ln.PlanOptions)
+    planned = ln.plan_certificates(read(), rules(), options=options)
+    assert_type(planned, ln.CertificatePlan)
+    for certificate in planned.certificates:
+        assert_type(certificate, ln.PlannedCertificate)
+        assert_type(certificate.subject, ln.DistinguishedName)
+        assert_type(certificate.subject_alt_name, tuple[ln.SanEntry, ...])
+    why = planned.explain("fe01.contoso.net")
+    assert_type(why, ln.Explanation)
+    names: Sequence[ln.ExplainedName] = why.names
+    print(names[0].name)
+    findings = ln.check_plan(planned)
+    assert_type(findings, ln.Findings)
+    assert_type(findings[0], ln.Finding)
+    assert_type(findings.has_errors, bool)
+    assert_type(ln.plan_document(planned, findings), dict[str, Any])
+    return planned, findings
+
+
+def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
+    """From a plan to a request folder, and what may be done with one."""
+    planned, findings = plan()
+    bundle = ln.write_requests(
+        planned, folder, passphrase=passphrase, findings=findings, cancel=threading.Event(),
+        accept={"no-web-external-fqdn": "no remote users"}, today=DAY,
+    )  # fmt: skip
+    assert_type(bundle, ln.RequestBundle)
+    assert_type(ln.open_requests(folder), ln.RequestBundle)
+    changes: Sequence[ln.Change] = bundle.changes
+    records: Sequence[ln.RequestRecord] = bundle.requests
+    print(changes[0].action, records[0].id)
+    assert_type(bundle.manifest, ln.Manifest)
+    assert_type(ln.rebuild_manifest(folder, passphrase), ln.RequestBundle)
+    assert_type(ln.rekey(folder, passphrase, ln.ask_passphrase(confirm=True)), ln.Rekeyed)
+    listed = ln.purge(folder, deployed=["FrontEnd-pool-0a1b2c3d"])
+    assert_type(listed, ln.PurgeList)
+    items: Sequence[ln.PurgeItem] = listed.items
+    print(items, ln.purge(folder, confirmed=listed).is_done)
+    return bundle
+
+
+def receive(folder: Path, bundle: ln.RequestBundle) -> ln.IssuedCertificates:
+    """Out to a CA and back."""
+    assert_type(ln.hand_over(folder, "to-the-ca.zip", issuer="internal"), ln.Handover)
+    assert_type(ln.receive(folder, "returned.zip", today=DAY), ln.IssuedCertificates)
+    issued = ln.match_certificates(bundle, "returned")
+    assert_type(issued, ln.IssuedCertificates)
+    answers: Sequence[ln.IssuedCertificate] = issued.certificates
+    certificate: ln.Certificate | None = answers[0].certificate
+    print(certificate)
+    status = ln.folder_status(folder, today=DAY)
+    assert_type(status, ln.FolderStatus)
+    stands: Sequence[ln.RequestStatus] = status.requests
+    problems: Sequence[ln.Problem] = status.problems
+    print(stands, problems)
+    renewals = ln.list_renewals(folder)
+    assert_type(renewals, ln.Renewals)
+    for renewal in renewals:
+        assert_type(renewal, ln.Renewal)
+    assert_type(ln.write_renewals(folder, "renewals.ics"), ln.Renewals)
+    return issued
+
+
+def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -> None:
+    """Packages, passwords and the changed procedure."""
+    packages = ln.write_pfx(issued, passphrase=passphrase)
+    assert_type(packages, ln.Packages)
+    made: Sequence[ln.Package] = packages.packages
+    print(made)
+    assert_type(ln.show_password(folder, "FrontEnd-pool-0a1b2c3d", passphrase, show=print), str)
+    steps = ln.deployment_steps(issued, effective=datetime(2026, 12, 1, 8))
+    assert_type(steps, ln.DeploymentSteps)
+    for server in steps.servers:
+        assert_type(server, ln.ServerSteps)
+        step: Sequence[ln.ServerStep] = server.steps
+        package: Sequence[ln.ServerPackage] = server.packages
+        print(step, package)
+    assert_type(ln.write_steps(steps, folder), tuple[Path, ...])
+
+
+def panels() -> None:
+    """The panels take and give the same values."""
+    editor = ln.PlanEditor(read(), rules())
+    assert_type(editor.topology, ln.Topology)
+    assert_type(editor.options, ln.PlanOptions)
+    ln.RequestPanel(plan()[0], "requests")
+    ln.StatusPanel("requests")
+
+
+def failures() -> None:
+    """Each stage has an error of its own, and one is over all of them."""
+    try:
+        read()
+    except (ln.TopologyError, ln.RulesError, ln.OptionsError, ln.PlanError) as error:
+        assert_type(error.problems, tuple[ln.Problem, ...])
+    except (ln.PlanRejected, ln.PassphraseError, ln.BundleError) as error:
+        assert_type(error.hint, str)
+    except (ln.ReturnedFileError, ln.PackageError, ln.NotebookError) as error:
+        assert_type(error.message, str)
+    except ln.LyncnbError as error:
+        assert_type(error.exit_status, int)
+
+
+assert_type(ln.__version__, str)
