@@ -37,6 +37,8 @@ TOUCHES = {
     "tomllib": {"topology.columns", "rules", "plan.options", "authorities.submission"},
     "tomli_w": {"plan.options"},
     "xlsxwriter": {"base.spreadsheets"},
+    "jinja2": {"base.html_page"},
+    "markupsafe": {"base.html_page"},
     "cryptography": {"pki"},
     "asn1crypto": {"pki"},
     "icalendar": {"request_folder.renewals"},

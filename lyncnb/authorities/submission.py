@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
 
+from ..base.html_page import to_page
 from ..base.pasted_text import shown
-from ..base.tables import paragraph, rows_to_html, to_page
+from ..base.tables import paragraph, rows_to_html
 from ..errors import OptionsError
 from ..request_folder.manifest import RequestRecord
 

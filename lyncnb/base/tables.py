@@ -30,20 +30,6 @@ _TABLE_STYLE = (
     ".lyncnb-table.lyncnb-table caption{text-align:left;font-weight:bold}</style>"
 )
 
-# System colours follow the reader's light or dark theme without a second style sheet.
-_PAGE_STYLE = """
-:root{color-scheme:light dark}
-body{font:15px/1.45 system-ui,"Segoe UI","Microsoft JhengHei",sans-serif;margin:1.5rem;
-background:Canvas;color:CanvasText}
-table{border-collapse:collapse;margin:1rem 0;font-size:13px}
-caption{text-align:left;font-weight:bold;padding:.3rem 0}
-th,td{border:1px solid GrayText;padding:.25rem .5rem;text-align:left;vertical-align:top;
-overflow-wrap:anywhere;white-space:pre-line}
-th{background:ButtonFace;color:ButtonText}
-@media screen{thead th{position:sticky;top:0}}
-@media print{body{margin:0}thead{display:table-header-group}tr{break-inside:avoid}}
-"""
-
 # Characters that mean something to Markdown; the HTML ones become entities.
 _MARKDOWN = str.maketrans(
     {
@@ -216,36 +202,6 @@ def rows_to_html(
 def left_out(shown: int, total: int) -> str:
     """Say in a sentence that a table is not complete."""
     return f"The first {shown:,} of {total:,} rows."
-
-
-def to_page(title: str, parts: Iterable[str]) -> str:
-    """Put escaped fragments on a page that needs no other file.
-
-    Parameters
-    ----------
-    title : str
-        Plain text; also the page's heading.
-    parts : iterable of str
-        Fragments as :func:`rows_to_html` and :func:`paragraph` write them. They are not escaped
-        again, so nothing else may come in here.
-
-    Returns
-    -------
-    str
-        An HTML document with its style inside, readable in light and dark themes, without
-        scripts and without a reference to anything outside.
-    """
-    heading = _escape(title)
-    body = "\n".join(parts)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        # Should an escape ever be missing, the browser still runs and loads nothing.
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
-        f"<title>{heading}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n<h1>{heading}</h1>\n{body}\n</main>\n</body>\n</html>\n"
-    )
 
 
 def paragraph(text: str) -> str:

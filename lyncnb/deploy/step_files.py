@@ -9,7 +9,8 @@ from html import escape
 from pathlib import Path
 
 from ..base import files
-from ..base.tables import escape_markdown, to_page
+from ..base.html_page import to_page
+from ..base.tables import escape_markdown
 from ..errors import PackageError
 from ..pki.certificates import Certificate, name_text
 from .powershell import script

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from ..base.html_page import to_page
 from ..base.spreadsheets import Sheet, to_csv, to_xlsx
 from ..base.tables import (
     DataFrame,
@@ -21,7 +22,6 @@ from ..base.tables import (
     rows_to_html,
     to_frame,
     to_markdown,
-    to_page,
 )
 from ..errors import PlanError
 from ..rules.findings import Finding, Findings

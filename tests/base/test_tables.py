@@ -137,18 +137,6 @@ def test_html_of_a_long_table_says_what_is_left_out():
     assert tables.to_html(frame, limit=None).count("<td>") == 1234
 
 
-def test_page_stands_alone():
-    """A page is one document with its style inside and nothing to load or run."""
-    text = tables.to_page(HOSTILE, [tables.paragraph(HOSTILE)])
-    assert text.startswith("<!DOCTYPE html>")
-    assert "<script" not in text
-    assert "http://" not in text
-    assert "https://" not in text
-    assert "src=" not in text
-    assert "color-scheme:light dark" in text
-    assert "default-src 'none'" in text
-
-
 def test_markdown_keeps_each_value_in_its_cell():
     """Pipes, line breaks, HTML and Markdown marks cannot leave their cell."""
     assert tables.to_markdown(("A|B", "C"), [("x|y\r\nz", "<b>`*_[l](u)$")]) == (

@@ -1,0 +1,98 @@
+"""Whole HTML pages by jinja2, every value escaped. Knows no certificate.
+
+The boundary for text on its way to a page of its own: templates (``*.html.j2``) stand beside the
+code that fills them, and autoescape is on for all of them. jinja2 is imported only when a page is
+written, so that planning runs where it is not installed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files as package_files
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+# After these a long name, path or address may go on in the next line; before a dot, Safari and
+# Chromium break nowhere by themselves, and a table grows beyond the page.
+_BREAK_AFTER = re.compile(r"([./_@\\-]|[0-9a-f]{16}(?=[0-9a-f]))")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    root = package_files(__package__.partition(".")[0])
+    made = Environment(
+        loader=FunctionLoader(lambda name: root.joinpath(name).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,  # a name that nobody gave is a mistake, not a blank
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["breakable"] = breakable
+    return made
+
+
+def breakable(text: object) -> Markup:
+    """Escape a name or path and allow a new line after its dots, slashes and hyphens.
+
+    Parameters
+    ----------
+    text : object
+        Plain text; a hash may break after every 16 digits.
+
+    Returns
+    -------
+    Markup
+        Text and ``<wbr>``, nothing else. What a reader copies has no break in it.
+    """
+    from markupsafe import Markup, escape
+
+    parts = _BREAK_AFTER.sub("\\1\0", str(text).replace("\0", "")).split("\0")
+    return Markup("<wbr>").join(escape(part) for part in parts if part)
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template.
+
+    Parameters
+    ----------
+    template : str
+        Path inside the package, e.g. ``plan/summary.html.j2``.
+    **values
+        What the template names; text is escaped where it is used.
+
+    Returns
+    -------
+    str
+        An HTML document with its style inside, readable in light and dark themes and on paper,
+        without scripts and without a reference to anything that it would load.
+    """
+    # NUL is not allowed in HTML at all; a browser would show a replacement character.
+    return _environment().get_template(template).render(values).replace("\0", "")
+
+
+def to_page(title: str, parts: Iterable[str]) -> str:
+    """Put escaped fragments on a page that needs no other file.
+
+    Parameters
+    ----------
+    title : str
+        Plain text; also the page's heading.
+    parts : iterable of str
+        Fragments as :func:`lyncnb.base.tables.rows_to_html` writes them. They are not escaped
+        again, so nothing else may come in here.
+
+    Returns
+    -------
+    str
+        As :func:`render` gives it.
+    """
+    from markupsafe import Markup
+
+    return render("base/parts.html.j2", title=title, parts=[Markup(part) for part in parts])

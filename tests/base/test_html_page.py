@@ -1,0 +1,67 @@
+"""Whole pages: every value escaped, nothing loaded, long names that may wrap."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from jinja2 import UndefinedError
+
+from lyncnb.base import tables
+from lyncnb.base.html_page import breakable, render, to_page
+
+HOSTILE = "</title><script>alert('1')</script>\x00\"'&"
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_page_stands_alone():
+    """A page is one document with its style inside and nothing to load or run."""
+    text = to_page(HOSTILE, [tables.paragraph(HOSTILE)])
+    assert text.startswith("<!DOCTYPE html>")
+    assert "<script" not in text
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "src=" not in text
+    assert "color-scheme:light dark" in text
+    assert "default-src 'none'" in text
+    page = _Page()
+    page.feed(text)
+    assert "script" not in page.tags
+    assert page.text.count(HOSTILE.replace("\x00", "")) == 3  # title, heading, paragraph
+
+
+def test_template_that_misses_a_value_is_a_mistake():
+    """A value that nobody gave stops the page instead of leaving a gap in it."""
+    with pytest.raises(UndefinedError, match="'title' is undefined"):
+        render("base/parts.html.j2", parts=[])
+
+
+def test_long_names_may_wrap_and_stay_text():
+    """Only line-break opportunities are added; what is inside stays escaped text."""
+    assert breakable("a.b-c<d>") == "a.<wbr>b-<wbr>c&lt;d&gt;"
+    assert breakable("0" * 32) == "0" * 16 + "<wbr>" + "0" * 16
+    assert breakable("") == ""
+    assert breakable("end.") == "end."
+
+
+def test_planning_imports_no_jinja2():
+    """The modules that plan and tabulate do not need the library of pages."""
+    code = (
+        "import sys; sys.modules['jinja2'] = None; import lyncnb.plan.summary, "
+        "lyncnb.plan.planner, lyncnb.checks.check_plan, lyncnb.base.html_page"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
