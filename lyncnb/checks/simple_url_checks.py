@@ -47,15 +47,16 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     sites = list(view.web_sites())
     if len({tuple(_urls(site)) for site in sites}) < 2:
         return
+    # Admin is optional: where no site has it, there is none to inherit.
+    kinds = ["meet_urls", "dialin_url"]
+    kinds += ["admin_url"] if any(site.admin_url for site in sites) else []
     for site in sites:
         others = [other for other in sites if other is not site]
-        differs = {
-            "meet_urls": all(other.meet_urls != site.meet_urls for other in others),
-            "dialin_url": all(other.dialin_url != site.dialin_url for other in others),
-        }
-        if len(set(differs.values())) > 1:
-            own = next(column for column, own in differs.items() if own)
-            yield view.site_place(site), f"{view.site_words(site)} has its own {own} only"
+        own = [k for k in kinds if all(getattr(o, k) != getattr(site, k) for o in others)]
+        if own and len(own) < len(kinds):
+            shared = " and ".join(kind for kind in kinds if kind not in own)
+            words = f"has its own {' and '.join(own)} and shares {shared} with another site"
+            yield view.site_place(site), f"{view.site_words(site)} {words}"
 
 
 def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
