@@ -67,6 +67,8 @@ def cell_text(value: Any) -> str:
     """
     if value is None:
         return ""
+    if type(value) is str:  # most cells of most tables
+        return value
     if isinstance(value, str):
         return str(value)  # a subclass such as DnsName becomes a plain str
     if isinstance(value, bool):

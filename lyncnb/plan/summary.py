@@ -52,33 +52,31 @@ class CommandTable:
 
     def __init__(self, settings: Mapping[str, object]) -> None:
         self._entries = tuple(dict(settings.get("summary", {})).get("command", ()))
-        self._found: dict[tuple[str, tuple[str, ...]], Mapping[str, object]] = {}
+        self._found: dict[tuple[str, tuple[str, ...]], Command] = {}
 
-    def find(self, certificate: PlannedCertificate) -> Command:
-        """Give the texts for one certificate."""
+    def find(self, certificate: PlannedCertificate, certificate_id: str) -> Command:
+        """Give the texts for one certificate, whose id the caller has at hand."""
         key = (certificate.role, certificate.usages)
-        entry = self._found.get(key)
-        if entry is None:
-            entry = self._found[key] = self._first(certificate)
+        command = self._found.get(key)
+        if command is None:
+            command = self._found[key] = self._first(certificate)
         return Command(
-            _filled(str(entry.get("import", "")), certificate),
-            _filled(str(entry.get("assign", "")), certificate),
+            command.import_text.replace("{id}", certificate_id),
+            command.assign_text.replace("{id}", certificate_id),
         )
 
-    def _first(self, certificate: PlannedCertificate) -> Mapping[str, object]:
+    def _first(self, certificate: PlannedCertificate) -> Command:
+        usages_text = ",".join(certificate.usages)
         for entry in self._entries:
             roles, usages = entry.get("roles", ()), entry.get("usages", ())
             if (not roles or certificate.role in roles) and (
                 not usages or set(usages) & set(certificate.usages)
             ):
-                return entry
-        return {}
-
-
-def _filled(template: str, certificate: PlannedCertificate) -> str:
-    return template.replace("{id}", certificate.id).replace(
-        "{usages}", ",".join(certificate.usages)
-    )
+                return Command(
+                    str(entry.get("import", "")).replace("{usages}", usages_text),
+                    str(entry.get("assign", "")).replace("{usages}", usages_text),
+                )
+        return Command("", "")
 
 
 #: What ``write_plan_table`` can write.
@@ -136,8 +134,8 @@ def summary_rows(
             "csr": f"csr/{request_id}.csr",
             "key": f"keys/{request_id}.key",
         }
-        command = commands.find(certificate)
-        names = tuple(map(str, certificate.names))
+        command = commands.find(certificate, request_id)
+        names = certificate.names
         about = dict.fromkeys(
             code
             for key in (request_id, first.get(certificate.pool, ""), *certificate.servers)
