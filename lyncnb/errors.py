@@ -155,6 +155,12 @@ class NotebookError(LyncnbError):
     exit_status = 1
 
 
+class OutputError(LyncnbError):
+    """A file cannot be written where the planner said: what is there now stays."""
+
+    code = "output"
+
+
 class UsageProblem(LyncnbError):
     """The command line was called wrongly."""
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from ..base.files import read, write_new
+from ..base.files import read
+from ..base.outputs import OutputKind, check_output, is_page, packs, write_output
 from ..base.spreadsheets import to_csv
 from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from ..errors import BundleError, OptionsError
@@ -33,6 +34,9 @@ from .submission import (
     request_rows,
     submit_script,
 )
+
+#: What :func:`hand_over` writes.
+PACKAGE = OutputKind(what="a package for a CA", is_ours={".zip": packs("/README.html", is_page())})
 
 # ZIP knows no earlier year; the same requests give the same bytes.
 _CREATED = (2000, 1, 1, 0, 0, 0)
@@ -109,6 +113,7 @@ def hand_over(
     requests: Iterable[str] | None = None,
     template: str = "WebServer",
     config: str = "",
+    force: bool = False,
 ) -> Handover:
     r"""Pack the requests that wait for a CA, with what its people need.
 
@@ -117,7 +122,7 @@ def hand_over(
     folder : path
         The request folder.
     out : path
-        The package, a zip. Written anew only if nothing else has the name.
+        The package, which ends in ``.zip``. An earlier package of that name is replaced.
     issuer : str, optional
         Only what goes there: ``internal``, ``public`` or a CA's name; case does not count.
     site, pool : str, optional
@@ -128,6 +133,8 @@ def hand_over(
         Name (not display name) of the AD CS template.
     config : str, optional
         AD CS ``host\CA name``; left out, the CA's name is used if it has that form.
+    force : bool, optional
+        Whether another's file of that name is replaced.
 
     Returns
     -------
@@ -139,10 +146,13 @@ def hand_over(
     OptionsError
         If the template or the CA could not stand in a command line.
     BundleError
-        If nothing waits, a CSR is not the one on record, or ``out`` is there with other contents.
+        If nothing waits, or a CSR is not the one on record.
+    OutputError
+        If ``out`` is refused.
     """
     check_template(template)
     check_config(config)
+    check_output(out, PACKAGE, force=force)
     bundle = open_requests(folder)
     wanted = None if requests is None else frozenset(requests)
     chosen = [
@@ -158,7 +168,7 @@ def hand_over(
             hint=f"there are: {_choices(bundle.requests)}",
         )
     parts = tuple(_parts(chosen))
-    _write(Path(out), _package(bundle.folder, parts, template, config))
+    _write(Path(out), _package(bundle.folder, parts, template, config), force)
     return Handover(path=Path(out), parts=parts)
 
 
@@ -255,7 +265,7 @@ def _zip(entries: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, force: bool) -> None:
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return
-    write_new(path, data, 0o644)
+    write_output(path, data, PACKAGE, force=force)

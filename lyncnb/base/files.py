@@ -14,6 +14,7 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import BundleError
 from . import system_calls
@@ -267,16 +268,38 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
         If it is missing, a link, no plain file, too large, or the system refuses.
     """
     try:
-        descriptor = system_calls.open(path, system_calls.READ)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise BundleError(f"{path} is no plain file", hint="move it out of the folder")
+        with open_plain(path, follow=False) as file:
             data = file.read(limit + 1)
     except OSError as error:
         raise system_calls.trouble(error, path, "read the file") from None
     if len(data) > limit:
         raise BundleError(f"{path} is larger than {limit} bytes", hint="is it lyncnb's own file?")
     return data
+
+
+def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO:
+    """Open an ordinary file for reading; a named pipe or a device is refused, never waited for.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    follow : bool, optional
+        Whether a symbolic link may have the name.
+
+    Raises
+    ------
+    BundleError
+        If it is no ordinary file.
+    OSError
+        If the system refuses.
+    """
+    flags = system_calls.READ & ~(getattr(os, "O_NOFOLLOW", 0) if follow else 0)
+    descriptor = system_calls.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        system_calls.close(descriptor)
+        raise BundleError(f"{path} is no plain file", hint="name an ordinary file, or move it away")
+    return os.fdopen(descriptor, "rb")
 
 
 def stale_temps(folder: str | os.PathLike[str]) -> tuple[Path, ...]:

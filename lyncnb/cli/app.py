@@ -26,7 +26,10 @@ _group = _Lyncnb("lyncnb", help=overview())
 
 _ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
 
-for _command in (*NOTEBOOK_COMMANDS, *PLANNING_COMMANDS, *_ABOUT_FOLDERS):
+#: All of them, in the order of the help page.
+COMMANDS = (*NOTEBOOK_COMMANDS, *PLANNING_COMMANDS, *_ABOUT_FOLDERS)
+
+for _command in COMMANDS:
     _command.short_help = summary_of(_command.name or "")
     _group.add_command(_command)
 

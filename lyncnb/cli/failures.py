@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from ..errors import LyncnbError, Problem, UsageProblem
+from ..errors import LyncnbError, OutputError, Problem, UsageProblem
 from .output import note, write_json
 
 #: Exit status after Ctrl-C, as shells count it (128 + SIGINT).
@@ -101,6 +101,8 @@ def _problem_document(problem: Problem) -> dict[str, Any]:
 
 def _understood(error: BaseException, system_status: int) -> tuple[LyncnbError, int]:
     """Turn any exception into an error with a message and a hint, and its exit status."""
+    if isinstance(error, OutputError):
+        return error, system_status
     if isinstance(error, LyncnbError):
         return error, error.exit_status
     if isinstance(error, click.ClickException):

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .failures import INTERRUPTED
-from .inputs import get_passphrase, json_option, make_plan, passphrase_option, plan_arguments
+from .inputs import (
+    force_option,
+    get_passphrase,
+    json_option,
+    make_plan,
+    passphrase_option,
+    plan_arguments,
+)
 from .output import (
     note,
     progress_bar,
@@ -79,10 +86,12 @@ def request_command(
     Exit status: 0; 1 if the plan has errors that are not accepted; 2 if something cannot be read;
     3 if the folder or its passphrase needs attention.
     """
+    from ..base.outputs import refuse_own_place
     from ..export.write import write_requests
 
     if not folder.strip():  # a shell variable that is not set; the present folder is "."
         raise click.UsageError("FOLDER is blank")
+    refuse_own_place(folder)
     if choices["reason"] and not choices["renew"]:
         raise click.UsageError("--reason says why --renew is given, and it is not")
     plan, findings = make_plan(topology, product, options_file)
@@ -159,9 +168,15 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
     help="Open every key and make the manifest anew from keys and requests.",
 )  # fmt: skip
 @click.option("--calendar", metavar="FILE.ics", help="Write the renewals as a calendar, too.")
+@force_option
 @passphrase_option
 def status_command(
-    folder: str, as_json: bool, rebuild: bool, calendar: str | None, passphrase_file: str | None
+    folder: str,
+    as_json: bool,
+    rebuild: bool,
+    calendar: str | None,
+    force: bool,
+    passphrase_file: str | None,
 ) -> int:
     """Say where each request of FOLDER stands.
 
@@ -171,15 +186,18 @@ def status_command(
     Exit status: 0; 3 if the folder needs attention.
     """
     from ..authorities.status import folder_status
+    from ..base.outputs import check_output
     from ..request_folder.rebuild import rebuild_manifest
-    from ..request_folder.renewals import write_renewals
+    from ..request_folder.renewals import CALENDAR, write_renewals
 
+    if calendar is not None:
+        check_output(calendar, CALENDAR, force=force)
     rebuilt = None
     if rebuild:
         rebuilt = rebuild_manifest(folder, get_passphrase(passphrase_file))
     status = folder_status(folder)
     if calendar is not None:
-        write_renewals(folder, calendar)
+        write_renewals(folder, calendar, force=force)
     if as_json:
         more = {} if rebuilt is None else {"rebuilt": rebuilt.to_document()}
         write_json({"format": "lyncnb-status/1", **status.to_document(), **more})

@@ -44,6 +44,14 @@ def json_option(command: _Command) -> _Command:
     )(command)
 
 
+def force_option(command: _Command) -> _Command:
+    """Add --force."""
+    return click.option(
+        "--force", is_flag=True,
+        help="Replace a file of that name that is not lyncnb's. Never one of a request folder's.",
+    )(command)  # fmt: skip
+
+
 def passphrase_option(command: _Command) -> _Command:
     """Add --passphrase-file."""
     return click.option(
@@ -128,24 +136,3 @@ def get_passphrase(passphrase_file: str | None, *, is_new: bool = False) -> Secr
     from ..pki.passphrase import ask_passphrase
 
     return ask_passphrase(confirm=is_new, file=passphrase_file)
-
-
-def refuse_to_overwrite(output: str, *inputs: str | None) -> None:
-    """Refuse an output that is one of the inputs, or the manifest of a request folder.
-
-    Raises
-    ------
-    OptionsError
-        With the name concerned.
-    """
-    from ..errors import OptionsError
-
-    if Path(output).name == "manifest.json" and Path(output).with_name("keys").is_dir():
-        raise OptionsError(
-            f"{output} is the manifest of a request folder", hint="name another file with -o"
-        )
-    for name in filter(None, inputs):
-        if Path(output).exists() and Path(name).exists() and Path(output).samefile(name):
-            raise OptionsError(
-                f"{output} is what the output is made of", hint="name another file with -o"
-            )

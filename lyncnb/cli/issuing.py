@@ -6,11 +6,11 @@ import glob
 import os
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .inputs import get_passphrase, json_option, passphrase_option
+from .inputs import force_option, get_passphrase, json_option, passphrase_option
 from .output import note, progress_bar, terminal_width, write, write_json
 
 if TYPE_CHECKING:
@@ -31,17 +31,16 @@ _LINES_SHOWN = 200
     "--template", default="WebServer", show_default=True, metavar="NAME",
     help="Name (not display name) of the AD CS certificate template.",
 )  # fmt: skip
+@force_option
 @json_option
-def handover_command(
-    folder: str, out: str, issuer: str, site: str | None, pool: str, template: str, as_json: bool
-) -> int:
+def handover_command(folder: str, out: str, as_json: bool, force: bool, **choice: Any) -> int:
     """Pack what goes to a CA: requests, summary, submission commands. No key.
 
     Exit status: 0; 3 if nothing waits for a certificate, or the folder needs attention.
     """
     from ..authorities.handover import hand_over
 
-    packed = hand_over(folder, out, issuer=issuer, site=site, pool=pool, template=template)
+    packed = hand_over(folder, out, force=force, **choice)
     if as_json:
         write_json({"format": "lyncnb-handover/1", **packed.to_document()})
     else:
@@ -168,9 +167,10 @@ def _once(password: str) -> None:
     "--effective", type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]), metavar="TIME",
     help="When rolled-over certificates take effect on the servers, e.g. 2026-12-01T08:00.",
 )  # fmt: skip
+@force_option
 @json_option
 def steps_command(
-    folder: str, output: str | None, effective: datetime | None, as_json: bool
+    folder: str, output: str | None, effective: datetime | None, force: bool, as_json: bool
 ) -> int:
     """Write the changed deployment procedure: import and assign, server by server.
 
@@ -180,12 +180,15 @@ def steps_command(
     Exit status: 0; 1 if a certificate is not packaged yet; 3 if the folder needs attention.
     """
     from ..authorities.issued import match_certificates
-    from ..deploy.step_files import write_steps
+    from ..base.outputs import check_output
+    from ..deploy.step_files import CHECKLIST, write_steps
     from ..deploy.steps import deployment_steps
     from ..request_folder.bundle import open_requests
 
+    if output is not None:
+        check_output(output, CHECKLIST, force=force)
     steps = deployment_steps(match_certificates(open_requests(folder)), effective=effective)
-    written = write_steps(steps, folder, output=output)
+    written = write_steps(steps, folder, output=output, force=force)
     if as_json:
         write_json(
             {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .inputs import get_passphrase, passphrase_option, refuse_to_overwrite
+from .inputs import force_option, get_passphrase, passphrase_option
 from .output import progress_bar, write
 
 _no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
@@ -32,8 +32,9 @@ def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 
 @click.command("run")
 @click.argument("notebook", metavar="[NOTEBOOK]", required=False)
+@force_option
 @passphrase_option
-def run_command(notebook: str | None, passphrase_file: str | None) -> int:
+def run_command(notebook: str | None, force: bool, passphrase_file: str | None) -> int:
     """Run NOTEBOOK from top to bottom without a browser.
 
     The executed copy and a static page are left beside it; NOTEBOOK itself is not changed.
@@ -51,6 +52,7 @@ def run_command(notebook: str | None, passphrase_file: str | None) -> int:
             # Asked for only if a cell asks; a kernel must never inherit it.
             passphrase=lambda: get_passphrase(passphrase_file),
             progress=progress,
+            force=force,
         )
     finally:
         finish()
@@ -82,7 +84,8 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 @click.command("share")
 @click.argument("notebook", metavar="NOTEBOOK")
 @click.option("-o", "output", metavar="FILE.html", help="The page (default: beside the notebook).")
-def share_command(notebook: str, output: str | None) -> int:
+@force_option
+def share_command(notebook: str, output: str | None, force: bool) -> int:
     """Write NOTEBOOK as a static page that can be sent to others.
 
     Refused if a cell or an output holds a private key or a passphrase.
@@ -91,9 +94,7 @@ def share_command(notebook: str, output: str | None) -> int:
     """
     from ..jupyter.notebook_files import share_notebook
 
-    if output:
-        refuse_to_overwrite(output, notebook)
-    write(f"written: {share_notebook(notebook, output)}")
+    write(f"written: {share_notebook(notebook, output, force=force)}")
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import json_option, make_plan, plan_arguments, refuse_to_overwrite
+from .inputs import force_option, json_option, make_plan, plan_arguments
 from .output import indented, note, write, write_bytes_out, write_table
 
 if TYPE_CHECKING:
@@ -25,25 +25,34 @@ _SERVERS_SHOWN = 20
 @plan_arguments
 @json_option
 @click.option("-o", "output", metavar="FILE", help="Write .csv, .xlsx, .html, .md or .json.")
+@force_option
 def plan_command(
-    topology: str, product: str | None, options_file: str | None, as_json: bool, output: str | None
+    topology: str,
+    product: str | None,
+    options_file: str | None,
+    as_json: bool,
+    output: str | None,
+    force: bool,
 ) -> int:
     """List every certificate that TOPOLOGY needs, then the findings.
 
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
+    from ..base.outputs import check_output, write_output
     from ..plan.plan_json import plan_json
-    from ..plan.summary import check_format, totals, write_plan_table
+    from ..plan.summary import PLAN_FILE, totals, write_plan_table
 
-    if output:
-        check_format(Path(output).suffix.lower())
-        refuse_to_overwrite(output, topology, options_file)
+    inputs = (topology, options_file)
+    if output is not None:
+        check_output(output, PLAN_FILE, force=force, inputs=inputs)
     plan, findings = make_plan(topology, product, options_file)
-    if output:
-        _write_file(output, write_plan_table(plan, findings, Path(output).suffix.lower()))
+    if output is not None:
+        data = write_plan_table(plan, findings, Path(output).suffix.lower())
+        write_output(output, data, PLAN_FILE, force=force, inputs=inputs)
+        note(f"written: {output}")
     if as_json:
         write_bytes_out(plan_json(plan, findings))
-    elif not output:
+    elif output is None:
         write_table(_PLAN_COLUMNS, [_plan_row(certificate) for certificate in plan.certificates])
         write()
         _write_findings(findings)
@@ -151,21 +160,6 @@ def _write_findings(findings: Findings) -> None:
             write(indented(f"hint: {finding.hint}"))
         write(indented(f"source: {finding.source}"))
         write()
-
-
-def _write_file(output: str, data: bytes) -> None:
-    from ..base.files import replace
-    from ..errors import BundleError, PlanError
-
-    path = Path(output)
-    if path.is_dir():
-        raise PlanError(f"{output} is a folder", hint="give the name of a file, e.g. plan.xlsx")
-    try:
-        replace(path, data, 0o644)
-    except BundleError as error:
-        # Exit status 3 is for request folders; this is a file of the planner's own.
-        raise PlanError(error.message, hint=error.hint) from None
-    note(f"written: {output}")
 
 
 COMMANDS = (plan_command, check_command, explain_command, finding_command)

@@ -8,20 +8,30 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 
-from ..base import files
+from ..base import files, outputs
 from ..base.html_page import to_page
 from ..base.tables import escape_markdown
-from ..errors import PackageError
 from ..pki.certificates import Certificate, name_text
 from .powershell import script
 from .steps import DeploymentSteps, ServerStep, ServerSteps
 
 FOLDER = "steps"
 
+_TITLE = ": import and assign"
+
+#: What :func:`write_steps` writes under a name of the planner's own.
+CHECKLIST = outputs.OutputKind(
+    what="a checklist",
+    is_ours={
+        ".md": outputs.first_line(b"# ", _TITLE.encode()),
+        ".html": outputs.is_page(f"{_TITLE}</title>".encode()),
+    },
+)
+
 
 def to_markdown(steps: DeploymentSteps) -> str:
     """Write the checklist as Markdown, one section for each server, one box for each step."""
-    lines = [f"# {escape_markdown(steps.title)}: import and assign", "", steps.summary(), ""]
+    lines = [f"# {escape_markdown(steps.title)}{_TITLE}", "", steps.summary(), ""]
     for request, why in steps.missing:
         lines.append(f"- **Not packaged**: {escape_markdown(request)}: {escape_markdown(why)}")
     for server in steps.servers:
@@ -64,7 +74,7 @@ def to_html(steps: DeploymentSteps) -> str:
         for step in server.steps:
             parts.append(_html_step(step))
         parts.append("</ol>")
-    return to_page(f"{steps.title}: import and assign", parts)
+    return to_page(f"{steps.title}{_TITLE}", parts)
 
 
 def _html_step(step: ServerStep) -> str:
@@ -79,7 +89,11 @@ def _html_step(step: ServerStep) -> str:
 
 
 def write_steps(
-    steps: DeploymentSteps, folder: str | os.PathLike[str], *, output: str | None = None
+    steps: DeploymentSteps,
+    folder: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    force: bool = False,
 ) -> tuple[Path, ...]:
     """Write the checklist and the scripts.
 
@@ -91,6 +105,8 @@ def write_steps(
         The request folder; the files go to ``steps`` in it.
     output : path, optional
         One file instead, the checklist as ``.md`` or ``.html``.
+    force : bool, optional
+        Whether another's file of the name ``output`` is replaced.
 
     Returns
     -------
@@ -99,21 +115,16 @@ def write_steps(
 
     Raises
     ------
-    PackageError
-        If ``output`` has another ending.
+    OutputError
+        If the name ``output`` is refused.
     BundleError
         If a file cannot be written.
     """
     forms = {".md": to_markdown, ".html": to_html}
     if output is not None:
-        path = Path(output)
-        if path.suffix not in forms:
-            raise PackageError(
-                f'the checklist cannot be written as "{path.suffix or path.name}"',
-                hint="name a file that ends in .md or .html",
-            )
-        files.replace(path, forms[path.suffix](steps).encode(), 0o644)
-        return (path,)
+        outputs.check_output(output, CHECKLIST, force=force)
+        data = forms[Path(output).suffix.lower()](steps).encode()
+        return (outputs.write_output(output, data, CHECKLIST, force=force),)
     place = Path(folder) / FOLDER
     files.make_folder(place, 0o755)
     contents = {f"checklist{suffix}": form(steps).encode() for suffix, form in forms.items()}

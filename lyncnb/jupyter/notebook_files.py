@@ -12,11 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..base.files import replace
+from ..base import outputs
 from ..errors import NotebookError, Problem
 
 #: MIME type under which a live widget stands in a saved output.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+#: The page of :func:`share_notebook`.
+PAGE = outputs.OutputKind(
+    what="a notebook's page",
+    is_ours={".html": outputs.is_page(b"font-src data:")},
+)
+
+#: What :func:`clean_notebook` writes over itself.
+CLEANED = outputs.OutputKind(what="a notebook", is_ours={".ipynb": outputs.mentions()})
 
 _WIDGET_GONE = (
     "<p><em>An interactive part of this notebook stood here. Open the notebook in JupyterLab and "
@@ -72,7 +81,9 @@ def read_notebook(path: str | Path) -> Notebook:
         ) from error
 
 
-def write_notebook(notebook: Notebook, path: Path) -> None:
+def write_notebook(
+    notebook: Notebook, path: Path, *, kind: outputs.OutputKind, force: bool = False
+) -> None:
     """Write a notebook, whole or not at all, over an earlier one.
 
     Parameters
@@ -81,11 +92,21 @@ def write_notebook(notebook: Notebook, path: Path) -> None:
         In nbformat 4.
     path : Path
         Keeps its permissions if it exists.
+    kind : OutputKind
+        What may be there already.
+    force : bool, optional
+        Whether anything else may be.
+
+    Raises
+    ------
+    OutputError
+        If the name is refused.
     """
     import nbformat
 
     text = nbformat.writes(notebook, version=4)
-    replace(path, (text.rstrip("\n") + "\n").encode(), _mode(path))
+    data = (text.rstrip("\n") + "\n").encode()
+    outputs.write_output(path, data, kind, force=force)
 
 
 def scan_notebook(notebook: Notebook, *, name: str = "notebook") -> tuple[Problem, ...]:
@@ -141,11 +162,13 @@ def clean_notebook(path: str | Path) -> bool:
         If it holds a secret that cannot be taken out without losing a cell's content.
     """
     path = Path(path)
+    # Over itself: what was read as a notebook is one.
+    outputs.check_output(path, CLEANED, force=True)
     notebook = read_notebook(path)
     changed = strip_widgets(notebook)
     _refuse(scan_notebook(notebook, name=path.name), path)
     if changed:
-        write_notebook(notebook, path)
+        write_notebook(notebook, path, kind=CLEANED, force=True)
     return changed
 
 
@@ -169,7 +192,9 @@ def strip_widgets(notebook: Notebook) -> bool:
     return changed
 
 
-def share_notebook(path: str | Path, output: str | Path | None = None) -> Path:
+def share_notebook(
+    path: str | Path, output: str | Path | None = None, *, force: bool = False
+) -> Path:
     """Write a notebook as one static page that needs no network and runs no script.
 
     Parameters
@@ -178,6 +203,8 @@ def share_notebook(path: str | Path, output: str | Path | None = None) -> Path:
         The notebook, which is not changed.
     output : path, optional
         The page; default is the notebook's name with ``.html``.
+    force : bool, optional
+        Whether another's file of that name is replaced.
 
     Returns
     -------
@@ -188,13 +215,16 @@ def share_notebook(path: str | Path, output: str | Path | None = None) -> Path:
     ------
     NotebookError
         If the notebook holds what :func:`scan_notebook` finds.
+    OutputError
+        If the name of the page is refused.
     """
     path = Path(path)
+    page = Path(output) if output is not None else path.with_suffix(".html")
+    outputs.check_output(page, PAGE, force=force, inputs=(path,))
     notebook = read_notebook(path)
     _refuse(scan_notebook(notebook, name=path.name), path)
-    page = Path(output) if output is not None else path.with_suffix(".html")
-    replace(page, notebook_page(notebook, title=path.stem).encode(), _mode(page))
-    return page
+    data = notebook_page(notebook, title=path.stem).encode()
+    return outputs.write_output(page, data, PAGE, force=force, inputs=(path,))
 
 
 def notebook_page(notebook: Notebook, *, title: str) -> str:
@@ -265,7 +295,3 @@ def _texts(node: Any) -> Iterator[str]:
 def _refuse(problems: tuple[Problem, ...], path: Path) -> None:
     if problems:
         raise NotebookError(f"{path.name} holds what must not be shared", problems=problems)
-
-
-def _mode(path: Path) -> int:
-    return path.stat().st_mode & 0o777 if path.exists() else 0o644

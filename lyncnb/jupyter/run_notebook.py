@@ -11,15 +11,30 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from ..base.outputs import OutputKind, check_output
 from ..errors import LyncnbError, NotebookError
-from .notebook_files import Notebook, read_notebook, share_notebook, write_notebook
+from .notebook_files import PAGE, Notebook, read_notebook, share_notebook, write_notebook
 
 if TYPE_CHECKING:
     from nbclient.exceptions import CellExecutionError
 
     from ..pki.passphrase import Secret
+
+# Metadata of an executed copy, by which the next run knows that it may replace it.
+_MARK = "lyncnb"
+
+
+def _is_executed(file: IO[bytes]) -> bool:
+    # Metadata stand at the end of a notebook.
+    file.seek(0, os.SEEK_END)
+    file.seek(max(file.tell() - (1 << 16), 0))
+    return f'"{_MARK}": {{'.encode() in file.read()
+
+
+#: The copy that a run leaves.
+EXECUTED = OutputKind(what="an executed notebook", is_ours={".ipynb": _is_executed})
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 
@@ -42,6 +57,7 @@ def run_notebook(
     *,
     passphrase: Callable[[], Secret] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    force: bool = False,
 ) -> NotebookRun:
     """Run a notebook from top to bottom in a kernel of this environment.
 
@@ -53,6 +69,8 @@ def run_notebook(
         Called at most once, if a cell asks for a passphrase, and returns it.
     progress : callable, optional
         Called with (code cells done, code cells) after each cell.
+    force : bool, optional
+        Whether others' files of the two names are replaced.
 
     Returns
     -------
@@ -65,13 +83,18 @@ def run_notebook(
         If a cell failed: which, and why. Both files are written up to that cell.
     LyncnbError
         What ``passphrase`` raised, if it has none.
+    OutputError
+        If a file that is not of an earlier run has one of the two names.
     """
     path = Path(path)
+    executed = path.with_name(f"{path.stem}.executed.ipynb")
+    check_output(executed, EXECUTED, force=force, inputs=(path,))
+    check_output(executed.with_suffix(".html"), PAGE, force=force)
     notebook = read_notebook(path)
     failure = asyncio.run(_execute(notebook, path, passphrase, progress))
-    executed = path.with_name(f"{path.stem}.executed.ipynb")
-    write_notebook(notebook, executed)
-    page = share_notebook(executed)
+    notebook.metadata[_MARK] = {"executed": path.name}
+    write_notebook(notebook, executed, kind=EXECUTED, force=force)
+    page = share_notebook(executed, force=force)
     if failure is not None:
         raise failure
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 from ..base.files import write_new
+from ..base.outputs import refuse_own_place
 from ..errors import NotebookError
 
 #: Folder of a workspace when none is named.
@@ -39,6 +40,7 @@ def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
     NotebookError
         If the folder cannot be made.
     """
+    refuse_own_place(folder)
     folder = Path(folder)
     for source, place in _contents():
         target = folder / place

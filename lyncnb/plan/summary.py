@@ -8,11 +8,13 @@ same bytes, always.
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ..base.html_page import to_page
+from ..base.outputs import OutputKind, first_line, is_page, mentions, packs
 from ..base.spreadsheets import Sheet, to_csv, to_xlsx
 from ..base.tables import (
     DataFrame,
@@ -254,8 +256,23 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+_TITLE = "Certificates for "
+
+#: What a plan is written as under a name of the planner's own.
+PLAN_FILE = OutputKind(
+    what="a plan",
+    is_ours={
+        ".csv": first_line(codecs.BOM_UTF8 + b'"ID","Role","Servers","Pool","Site","Type",'),
+        ".xlsx": packs("docProps/core.xml", mentions(f"<dc:title>{_TITLE}".encode())),
+        ".html": is_page(f"<title>{_TITLE}".encode()),
+        ".md": first_line(f"# {_TITLE}".encode()),
+        ".json": mentions(b'"format": "lyncnb-plan/'),
+    },
+)
+
+
 def _title(plan: CertificatePlan) -> str:
-    return f"Certificates for {plan.rules.title}"
+    return f"{_TITLE}{plan.rules.title}"
 
 
 def _workbook(

@@ -10,12 +10,19 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
-from ..base import files
+from ..base.outputs import OutputKind, check_output, mentions, write_output
 from ..base.tables import DataFrame, rows_to_html, to_frame
 from .bundle import RequestBundle, open_requests
 from .manifest import RequestRecord
+
+_PRODUCT = "-//lyncnb//certificate renewals//EN"
+
+#: What :func:`write_renewals` writes.
+CALENDAR = OutputKind(
+    what="a calendar of renewals",
+    is_ours={".ics": mentions(b"BEGIN:VCALENDAR", _PRODUCT.encode())},
+)
 
 #: A certificate is expiring in the last third of its life: 122 days of a year, 15 of 47.
 EXPIRING_SHARE = 1 / 3
@@ -111,7 +118,7 @@ class Renewals(Sequence[Renewal]):
         from icalendar import Calendar
 
         calendar = Calendar()
-        calendar.add("prodid", "-//lyncnb//certificate renewals//EN")
+        calendar.add("prodid", _PRODUCT)
         calendar.add("version", "2.0")
         calendar.add("method", "PUBLISH")
         for one in self.items:
@@ -204,14 +211,30 @@ def write_renewals(
     path: str | os.PathLike[str],
     *,
     share: float = EXPIRING_SHARE,
+    force: bool = False,
 ) -> Renewals:
     """Write the renewals of a folder as an iCalendar file, in place of an earlier one.
+
+    Parameters
+    ----------
+    bundle, share
+        As for :func:`list_renewals`.
+    path : path
+        The calendar, which ends in ``.ics``.
+    force : bool, optional
+        Whether another's file of that name is replaced.
 
     Returns
     -------
     Renewals
         What was written.
+
+    Raises
+    ------
+    OutputError
+        If the name is refused.
     """
+    check_output(path, CALENDAR, force=force)
     found = list_renewals(bundle, share=share)
-    files.replace(Path(path), found.to_ical(), 0o644)
+    write_output(path, found.to_ical(), CALENDAR, force=force)
     return found

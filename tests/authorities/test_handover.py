@@ -12,7 +12,7 @@ from cryptography import x509
 
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.receiving import receive
-from lyncnb.errors import BundleError, OptionsError
+from lyncnb.errors import BundleError, OptionsError, OutputError
 from lyncnb.request_folder.bundle import open_requests
 
 CAS = {"internal": r"ca01.contoso.com\Contoso Issuing CA 1", "public": "Litware <Public> CA"}
@@ -147,7 +147,7 @@ def test_same_bytes(folder, tmp_path):
 def test_no_clobber(folder, tmp_path):
     """Another file of the name is not overwritten."""
     (tmp_path / "out.zip").write_bytes(b"mine")
-    with pytest.raises(BundleError, match="is already there and was left alone"):
+    with pytest.raises(OutputError, match="is already there and was left alone"):
         hand_over(folder, tmp_path / "out.zip")
     assert (tmp_path / "out.zip").read_bytes() == b"mine"
 

@@ -371,7 +371,7 @@ def test_steps(shell, answered, passphrase):
     assert document["servers"] == ["fe01.contoso.net", "fe02.contoso.net"]
     assert all(Path(name).is_file() for name in document["files"])
     assert shell("steps", "requests", "-o", "list.html").out.endswith("written: list.html\n")
-    assert shell("steps", "requests", "-o", "list.docx").status == 1
+    assert shell("steps", "requests", "-o", "list.docx").status == 3
     assert shell("steps", "requests", "--effective", "tomorrow").status == 2
 
 

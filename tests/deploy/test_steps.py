@@ -15,7 +15,7 @@ from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.step_files import server_scripts, to_html, to_markdown, write_steps
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
-from lyncnb.errors import PackageError
+from lyncnb.errors import OutputError, PackageError
 from lyncnb.pki.pkcs8 import FolderCipher
 
 _PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
@@ -140,7 +140,7 @@ def test_output_is_one_checklist(steps, contoso, tmp_path):
     """With a file name only the checklist is written, in the form of its ending."""
     (path,) = write_steps(steps, contoso.folder, output=str(tmp_path / "steps.md"))
     assert path.read_text("utf-8").count("- [ ]") == sum(len(s.steps) for s in steps.servers)
-    with pytest.raises(PackageError, match=r'"\.docx"'):
+    with pytest.raises(OutputError, match=r'"\.docx"'):
         write_steps(steps, contoso.folder, output=str(tmp_path / "steps.docx"))
 
 

@@ -1,0 +1,98 @@
+"""Files that a planner named: whole or not at all, and never over what is not ours."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from contextlib import suppress
+
+import pytest
+from failing import KINDS, failing
+
+from lyncnb.base import outputs
+from lyncnb.base.outputs import OutputKind, check_output, write_output
+from lyncnb.errors import OutputError
+
+NOTE = OutputKind(what="a note", is_ours={".txt": outputs.first_line(b"note of ", b"!")})
+
+
+def test_whole_or_not_at_all(tmp_path):
+    """Whatever call of the system fails, the old content stays and no half-written file."""
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"note of old!")
+    with failing(None, lambda name: OSError(28, "No space left on device")) as counted:
+        write_output(path, b"note of new!", NOTE)
+    for number in range(counted.count):
+        path.write_bytes(b"note of old!")
+        broken = failing(number, lambda name: OSError(28, "No space left on device"), KINDS)
+        with suppress(OutputError), broken:
+            write_output(path, b"note of new!", NOTE)
+        assert path.read_bytes() in (b"note of old!", b"note of new!")
+        leftovers = [one.name for one in tmp_path.iterdir() if one != path]
+        assert len(leftovers) <= 1  # a temporary file whose removal failed
+        for name in leftovers:
+            (tmp_path / name).unlink()
+
+
+def test_what_comes_in_the_meantime_stays(tmp_path, monkeypatch):
+    """A file that gets the name between the look and the writing is not overwritten."""
+    path = tmp_path / "a.txt"
+    check_output(path, NOTE)
+    # Between the two looks at the name, and after the last one.
+    monkeypatch.setattr(outputs, "check_output", lambda *_, **__: path.write_bytes(b"mine"))
+    monkeypatch.setattr(outputs, "_facts", lambda _: None)
+    with pytest.raises(OutputError, match="already there"):
+        write_output(path, b"note of new!", NOTE)
+    assert path.read_bytes() == b"mine"
+
+
+def test_what_the_output_is_made_of(tmp_path):
+    """An input is never overwritten, whatever it holds and however it is named."""
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"note of old!")
+    (tmp_path / "b.txt").hardlink_to(path)
+    for name in (path, tmp_path / "." / "a.txt", tmp_path / "b.txt"):
+        with pytest.raises(OutputError, match="is what the output is made of"):
+            write_output(name, b"note of new!", NOTE, force=True, inputs=(None, path))
+
+
+def _zip(**members: bytes) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    buffer.seek(0)
+    return buffer
+
+
+@pytest.mark.parametrize(
+    ("test", "yes", "no"),
+    [
+        (outputs.first_line(b"a", b"z"), b"a.z\r\nb", b"a.y\nz"),
+        (outputs.mentions(b"a", b"z"), b"..z.a", b"..a"),
+        (outputs.mentions(b"a"), b" " * 4_000_000 + b"a", b" " * 5_000_000 + b"a"),
+        (outputs.packs("x", outputs.mentions(b"a")), _zip(x=b"a").read(), _zip(x=b"b").read()),
+        (outputs.packs("x", outputs.mentions(b"a")), _zip(ax=b"a").read(), b"PK\3\4a"),
+    ],
+)
+def test_marks(test, yes, no):
+    """What lyncnb wrote is known by its marks; what cannot be read is not known."""
+    assert test(io.BytesIO(yes))
+    assert not test(io.BytesIO(no))
+
+
+@pytest.mark.parametrize("manifest", [b'{"format": "lyncnb-requests/1"}', b"{}", None])
+def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifest):
+    """Either is enough: a folder whose manifest is lost still has its keys."""
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_bytes(manifest)
+    is_known = manifest is not None and b"lyncnb" in manifest
+    if is_known:
+        with pytest.raises(OutputError, match="keeps for itself"):
+            outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
+    else:
+        outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
+        (tmp_path / "keys").mkdir()
+        with pytest.raises(OutputError, match="keeps for itself"):
+            outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
+    outputs.refuse_own_place(tmp_path / "a.txt")

@@ -1,0 +1,224 @@
+"""Every option that names an output: what is there already is never lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from shell_kit import PASSPHRASE, TABLE, make_shell
+
+from lyncnb.base.outputs import OWN_PLACES
+from lyncnb.cli import main
+from lyncnb.cli.app import COMMANDS
+
+shell = pytest.fixture(make_shell)
+
+# Each way to name an output: the command without it, and the endings it may have.
+OUTPUTS = {
+    "plan output": (["plan", "contoso.csv", "-o"], [".csv", ".xlsx", ".html", ".md", ".json"]),
+    "status calendar": (["status", "requests", "--calendar"], [".ics"]),
+    "handover out": (["handover", "requests"], [".zip"]),
+    "steps output": (["steps", "requests", "-o"], [".md", ".html"]),
+    "share output": (["share", "n.ipynb", "-o"], [".html"]),
+}
+ENDINGS = [(name, ending) for name, (_, endings) in OUTPUTS.items() for ending in endings]
+NOT_WRITTEN = (2, 3)  # 3 where the command is about a request folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A topology, a notebook, two request folders and a link to one, as a planner has them."""
+    place = tmp_path_factory.mktemp("planner")
+    (place / "contoso.csv").write_text(TABLE)
+    (place / "passphrase").write_text(PASSPHRASE)
+    nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")
+    request = ["request", "contoso.csv", "requests", "--passphrase-file", "passphrase"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert main(request) == 0
+    for name in ("archive", "returned", "pfx", "steps"):
+        (place / "requests" / name).mkdir(exist_ok=True)
+        (place / "requests" / name / "old.pem").write_text("old")
+    shutil.copytree(place / "requests", place / "other")
+    return place
+
+
+@pytest.fixture
+def planner(made, shell):
+    """A copy of it to work in."""
+    shutil.copytree(made, shell.folder, dirs_exist_ok=True)
+    (shell.folder / "link").symlink_to("requests")
+    return shell
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder; a lock is no content."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def refused(planner, arguments: list[str], *words: str) -> None:
+    """Check that a command is refused in plain words, and nothing is changed."""
+    before = contents(planner.folder)
+    ended = planner(*arguments)
+    assert ended.status in NOT_WRITTEN, (arguments, ended)
+    assert ended.out == ""
+    assert ended.err.startswith("lyncnb: ")
+    assert "hint: " in ended.err
+    for word in words:
+        assert word in ended.err
+    assert contents(planner.folder) == before, arguments
+
+
+def test_every_output_is_in_the_table():
+    """No command has another way to name a file that it writes, except those about a notebook."""
+    named = {
+        f"{command.name} {parameter.name}"
+        for command in COMMANDS
+        for parameter in command.params
+        if parameter.name in ("output", "out", "calendar")
+        or (
+            "write" in (getattr(parameter, "help", None) or "").lower()
+            and parameter.metavar not in (None, "plan.toml")
+        )
+    }
+    assert named == set(OUTPUTS)
+    forced = {c.name for c in COMMANDS for p in c.params if p.name == "force"}
+    assert forced == {name.split()[0] for name in OUTPUTS} | {"run"}
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_no_file_of_a_request_folder_is_overwritten(planner, output):
+    """Keys, requests, manifest, archive and all the rest stay as they are, by no flag."""
+    command, _ = OUTPUTS[output]
+    for path in sorted((planner.folder / "requests").rglob("*")):
+        if path.is_file():
+            refused(
+                planner, [*command, f"requests/{path.relative_to(planner.folder / 'requests')}"]
+            )
+            refused(planner, [*command, str(path), "--force"])
+
+
+@pytest.mark.parametrize(("output", "ending"), ENDINGS)
+def test_nothing_is_put_into_a_request_folders_own_places(planner, output, ending):
+    """Not through a link, dots, another letter case, or into another folder; not by --force."""
+    command, _ = OUTPUTS[output]
+    for place in (
+        *("requests/keys/new", "other/keys/new", "link/keys/new", "link/steps/deep/new"),
+        *("requests/csr/../keys/new", "nowhere/../requests/pfx/new", "requests/KEYS/new"),
+        *("requests/Archive/new", "requests/returned/new", "requests/keys./new"),
+    ):
+        refused(planner, [*command, place + ending], "keeps for itself")
+        refused(planner, [*command, place + ending, "--force"], "keeps for itself")
+
+
+def test_the_summary_is_the_folders_own(planner):
+    """A plan does not go over the summary of what was requested, whose form it has."""
+    for ending in (".csv", ".xlsx", ".html", ".md"):
+        refused(planner, ["plan", "contoso.csv", "-o", f"requests/summary{ending}"])
+
+
+@pytest.mark.parametrize(("output", "ending"), ENDINGS)
+def test_a_strangers_file_is_replaced_by_force_only(planner, output, ending):
+    """A file of that name that lyncnb did not write stays, until --force is given."""
+    command, _ = OUTPUTS[output]
+    planner.write(f"mine{ending}", "my own work\n")
+    refused(planner, [*command, f"mine{ending}"], "was left alone", "--force")
+    planner(*command, f"mine{ending}", "--force")
+    assert (planner.folder / f"mine{ending}").read_bytes() != b"my own work\n"
+
+
+@pytest.mark.parametrize(("output", "ending"), ENDINGS)
+def test_an_earlier_output_of_the_kind_is_replaced(planner, output, ending):
+    """The same command writes over what it wrote before, and keeps its permissions."""
+    command, _ = OUTPUTS[output]
+    path = planner.folder / f"out{ending}"
+    planner(*command, path)
+    first = path.read_bytes()
+    path.chmod(0o600)
+    ended = planner(*command, path)
+    assert "was left alone" not in ended.err
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_bytes() == first or ending in (".ics", ".html")
+
+
+def test_an_output_of_another_kind_is_a_strangers(planner):
+    """A checklist, a plan and a notebook's page end alike and do not replace one another."""
+    names = [name for name, endings in OUTPUTS.items() if ".html" in endings[1]]
+    for name in names:
+        planner(*OUTPUTS[name][0], f"{name}.html")
+    for name in names:
+        for other in set(names) - {name}:
+            refused(planner, [*OUTPUTS[name][0], f"{other}.html"], "was left alone")
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_an_ending_that_does_not_fit(planner, output):
+    """A name without ending, or with that of something else, is refused with those there are."""
+    command, endings = OUTPUTS[output]
+    for name in ("plain", "out.key", "out.exe", "out.ipynb"):
+        refused(planner, [*command, name, "--force"], endings[0])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX names")
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_what_is_no_file(planner, output):
+    """A folder, a link, a pipe, a blank or a name that cannot be is refused, by force too."""
+    command, (ending, *_) = OUTPUTS[output]
+    (planner.folder / f"folder{ending}").mkdir()
+    (planner.folder / f"pointer{ending}").symlink_to("contoso.csv")
+    (planner.folder / f"dangling{ending}").symlink_to("nowhere")
+    os.mkfifo(planner.folder / f"pipe{ending}")
+    for name in (
+        "folder",
+        "pointer",
+        "dangling",
+        "pipe",
+        "nowhere/out",
+        "contoso.csv/out",
+        "x" * 300,
+    ):
+        refused(planner, [*command, name + ending, "--force"])
+    for name in ("", "/", f"a\0{ending}"):
+        refused(planner, [*command, name, "--force"])
+    assert (planner.folder / f"dangling{ending}").is_symlink()
+
+
+def test_run_leaves_strangers_files(planner):
+    """Run refuses before it runs where its two files would replace what no run wrote."""
+    for name in ("n.executed.ipynb", "n.executed.html"):
+        planner.write(name, "{}")
+        refused(planner, ["run", "n.ipynb"], name, "was left alone")
+        (planner.folder / name).unlink()
+    nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
+    refused(planner, ["run", "requests/steps/n.ipynb", "--force"], "keeps for itself")
+
+
+def test_clean_stays_out_of_a_request_folder(planner):
+    """A notebook that lies in a request folder's own places is not rewritten."""
+    nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
+    refused(planner, ["clean", "requests/steps/n.ipynb"], "keeps for itself")
+    refused(planner, ["clean", "requests/manifest.json"])
+
+
+def test_no_workspace_or_folder_inside_a_request_folder(planner):
+    """lab, dash and request lay nothing out in a request folder's own places."""
+    for arguments in (
+        ["lab", "requests/keys", "--no-browser"],
+        ["dash", "requests/archive/work", "--no-browser"],
+        ["request", "contoso.csv", "requests/keys", "--passphrase-file", "passphrase"],
+        ["request", "contoso.csv", "link/pfx/new", "--dry-run"],
+    ):
+        refused(planner, arguments, "keeps for itself")
+
+
+def test_own_places_are_what_a_folder_holds(planner):
+    """Everything that lyncnb makes in the first level of a request folder is guarded."""
+    assert {path.name for path in (planner.folder / "requests").iterdir()} <= OWN_PLACES
