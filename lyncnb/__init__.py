@@ -65,7 +65,10 @@ _MODULES = {
     "Renewals": "request_folder.renewals",
     "RequestBundle": "request_folder.bundle",
     "RequestPanel": "widgets.request_panel",
-    "RequestRecord": "request_folder.manifest",
+    "PlannedEntry": "request_folder.request_record",
+    "IssuedRecord": "request_folder.request_record",
+    "PackageRecord": "request_folder.request_record",
+    "RequestRecord": "request_folder.request_record",
     "RequestStatus": "authorities.status",
     "ReturnedFileError": "errors",
     "RoleRule": "rules.model",
@@ -158,7 +161,6 @@ if TYPE_CHECKING:
     from .request_folder.bundle import RequestBundle as RequestBundle
     from .request_folder.bundle import open_requests as open_requests
     from .request_folder.manifest import Manifest as Manifest
-    from .request_folder.manifest import RequestRecord as RequestRecord
     from .request_folder.purge import PurgeItem as PurgeItem
     from .request_folder.purge import PurgeList as PurgeList
     from .request_folder.purge import purge as purge
@@ -169,6 +171,10 @@ if TYPE_CHECKING:
     from .request_folder.renewals import Renewals as Renewals
     from .request_folder.renewals import list_renewals as list_renewals
     from .request_folder.renewals import write_renewals as write_renewals
+    from .request_folder.request_record import IssuedRecord as IssuedRecord
+    from .request_folder.request_record import PackageRecord as PackageRecord
+    from .request_folder.request_record import PlannedEntry as PlannedEntry
+    from .request_folder.request_record import RequestRecord as RequestRecord
     from .rules.findings import Finding as Finding
     from .rules.findings import Findings as Findings
     from .rules.model import CertificateRule as CertificateRule

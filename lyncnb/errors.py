@@ -161,6 +161,10 @@ class OutputError(LyncnbError):
     code = "output"
 
 
+class NewerManifest(BundleError):
+    """A newer lyncnb wrote the folder's manifest, so it is left as it is."""
+
+
 class UsageProblem(LyncnbError):
     """The command line was called wrongly."""
 

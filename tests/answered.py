@@ -54,7 +54,7 @@ def make_folder(path: Path, plan: CertificatePlan | None = None, **arguments) ->
 
 def request_of(bundle: RequestBundle, request_id: str) -> x509.CertificateSigningRequest:
     record = bundle.manifest.by_id[request_id]
-    return x509.load_pem_x509_csr((bundle.folder / record.files["csr"]).read_bytes())
+    return x509.load_pem_x509_csr((bundle.folder / record.files.csr).read_bytes())
 
 
 def find_id(bundle: RequestBundle, part: str) -> str:
@@ -63,7 +63,7 @@ def find_id(bundle: RequestBundle, part: str) -> str:
 
 
 def edge_external(bundle: RequestBundle) -> str:
-    (found,) = [r.id for r in bundle.requests if "AccessEdgeExternal" in r.plan["usages"]]
+    (found,) = [r.id for r in bundle.requests if "AccessEdgeExternal" in r.plan.usages]
     return found
 
 

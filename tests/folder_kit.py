@@ -23,6 +23,7 @@ from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.plan.model import CertificatePlan, PlannedCertificate
 from lyncnb.plan.options import PlanOptions
 from lyncnb.request_folder.bundle import RequestBundle
+from lyncnb.request_folder.request_record import IssuedRecord, PackageRecord
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -90,6 +91,34 @@ def plan_of(
         rules=load_rules("lync2013"),
         options=options or PlanOptions(),
         certificates=tuple(certificates),
+    )
+
+
+def issued_record(**changes: object) -> IssuedRecord:
+    """Make a certificate on record, of 90 days from December 2026 on."""
+    values = {
+        "file": "returned/a.cer",
+        "chain": "",
+        "serial": "01",
+        "thumbprint_sha1": "A" * 40,
+        "sha256": "a" * 64,
+        "not_before": "2026-12-01T00:00:00Z",
+        "not_after": "2027-02-28T23:59:59Z",
+        "received_at": "2026-12-01T00:00:00Z",
+    }
+    return IssuedRecord(**(values | changes))
+
+
+def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
+    """Make a package on record."""
+    return PackageRecord(
+        file=file,
+        target_os="2012R2",
+        encryption="3des-sha1",
+        friendly_name="med",
+        certificate="a" * 64,
+        sha256="b" * 64,
+        packaged_at="2026-12-02T00:00:00Z",
     )
 
 

@@ -6,13 +6,14 @@ bad it is and who says so is data (``rules/returned_rules.toml``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 from ..base.dns_name import DnsName, parse_name
 from ..base.pasted_text import BadName, shown
 from ..pki.certificates import Certificate
-from ..rules.ca_rules import Difference, Entry, _document, findings
+from ..request_folder.request_record import PlannedEntry
+from ..rules.ca_rules import Difference, _document, findings
 from ..rules.findings import Finding
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
@@ -20,7 +21,7 @@ _SHA2 = ("sha224", "sha256", "sha384", "sha512")
 
 
 def compare_certificate(
-    certificate: Certificate, entry: Entry, *, today: date, validity_days: int = 0
+    certificate: Certificate, entry: PlannedEntry, *, today: date, validity_days: int = 0
 ) -> tuple[Finding, ...]:
     """Compare a returned certificate with its entry of the plan.
 
@@ -28,7 +29,7 @@ def compare_certificate(
     ----------
     certificate : Certificate
         The end-entity certificate.
-    entry : Mapping
+    entry : PlannedEntry
         The certificate's entry of the plan document (``lyncnb-plan/1``).
     today : date
         The day of judgement.
@@ -66,9 +67,9 @@ def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _subject(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
-    planned: Mapping[str, str] = entry["subject"]
-    wanted, present = planned["CN"], certificate.common_names
+def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
+    planned = entry.subject
+    wanted, present = entry.common_name, certificate.common_names
     if not present:
         yield "common-name-missing", f"planned {shown(wanted)}, the certificate has none"
     elif wanted.casefold() not in [name.casefold() for name in present]:
@@ -92,12 +93,12 @@ def _subject(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
             yield "subject-field-added", f"{name}: {values}"
 
 
-def _names(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
-    planned = {name.casefold() for name in entry["san"]}
+def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
+    planned = {name.casefold() for name in entry.san}
     present = {name.casefold() for name in certificate.dns_names}
     common = {name.casefold() for name in certificate.common_names}
     added = present - planned
-    if not planned and present and present == {entry["subject"]["CN"].casefold()}:
+    if not planned and present and present == {entry.common_name.casefold()}:
         yield "subject-repeated-in-san", f"{_listed(present)}"
         added = set()
     wildcards = [DnsName(name) for name in added if name.startswith("*.")]
@@ -132,12 +133,12 @@ def _name_forms(certificate: Certificate) -> Iterator[Difference]:
             yield "name-malformed", f"{shown(name)} is no host name as it stands"
 
 
-def _extended_key_usage(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
+def _extended_key_usage(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     usages = certificate.extended_key_usage
     if usages is None:
         yield "eku-server-auth-absent", "it has no extended key usage at all"
         return
-    planned = tuple(entry["eku"])
+    planned = tuple(entry.eku)
     listed = ", ".join(usages)
     if "serverAuth" not in usages:
         yield "eku-server-auth-absent", f"it has {listed}"
@@ -164,15 +165,17 @@ def _key_usage(certificate: Certificate) -> Iterator[Difference]:
         yield "key-usage-certificate-signing", f"it allows {listed}"
 
 
-def _key(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
-    planned = (entry["key"]["algorithm"], entry["key"]["bits"])
+def _key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
+    if entry.key is None:  # adopted without a plan: nothing to compare with
+        return
+    planned = (entry.key.algorithm, entry.key.bits)
     present = (certificate.key_algorithm, certificate.key_bits)
     if planned != present:
         message = f"planned {planned[0]} {planned[1]}, it is {present[0]} {present[1]}"
         yield "key-differs-from-plan", message
 
 
-def _signature(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
+def _signature(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     scheme, hash_name = certificate.signature_scheme, certificate.signature_hash
     if scheme == "RSASSA-PSS":
         yield "signature-pss", f"it is signed with RSASSA-PSS and {hash_name or 'no known hash'}"
@@ -184,8 +187,8 @@ def _signature(certificate: Certificate, entry: Entry) -> Iterator[Difference]:
         yield "signature-hash-sha1-public", "the CA signed with SHA-1"
     elif hash_name not in _SHA2:
         yield "signature-hash-weak", f"the CA signed with {hash_name.upper()}"
-    elif hash_name != entry["hash"]:
-        yield "signature-hash-differs", f"planned {entry['hash']}, the CA signed with {hash_name}"
+    elif hash_name != entry.hash:
+        yield "signature-hash-differs", f"planned {entry.hash}, the CA signed with {hash_name}"
 
 
 def _revocation(certificate: Certificate) -> Iterator[Difference]:

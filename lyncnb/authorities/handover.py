@@ -22,7 +22,7 @@ from ..errors import BundleError, OptionsError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import open_requests
 from ..request_folder.files_on_disk import csr_sha256
-from ..request_folder.manifest import RequestRecord
+from ..request_folder.request_record import RequestRecord
 from .submission import (
     COLUMNS,
     Part,
@@ -80,7 +80,7 @@ class Handover:
     def to_text(self) -> str:
         """Write what was packed as plain lines, for a terminal."""
         lines = [self.summary()]
-        lines += [f"{part.folder}/{record.files['csr']}" for part, record in _each(self.parts)]
+        lines += [f"{part.folder}/{record.files.csr}" for part, record in _each(self.parts)]
         return "\n".join(lines) + "\n"
 
     def to_document(self) -> dict[str, object]:
@@ -175,30 +175,30 @@ def hand_over(
 def _fits(record: RequestRecord, *, issuer: str, site: str | None, pool: str) -> bool:
     plan = record.plan
     return (
-        (site is None or _same(site, plan["site"]))
-        and (not pool or _same(pool, plan["pool"]))
-        and (not issuer or issuer.casefold() in (plan["issuer"], record.ca.casefold()))
+        (site is None or _same(site, plan.site))
+        and (not pool or _same(pool, plan.pool))
+        and (not issuer or issuer.casefold() in (plan.issuer, record.ca.casefold()))
     )
 
 
-def _same(one: str, other: object) -> bool:
-    return one.casefold() == str(other).casefold()
+def _same(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
 
 
 def _choices(records: Iterable[RequestRecord]) -> str:
     waiting = [record for record in records if record.state == "waiting"]
     if not waiting:
         return "none waiting at all"
-    issuers = {record.ca or str(record.plan["issuer"]) for record in waiting}
-    sites = {str(record.plan["site"]) or "(no site)" for record in waiting}
+    issuers = {record.ca or record.plan.issuer for record in waiting}
+    sites = {record.plan.site or "(no site)" for record in waiting}
     return f"issuers {', '.join(sorted(issuers))}; sites {', '.join(sorted(sites))}"
 
 
 def _parts(records: Sequence[RequestRecord]) -> Iterator[Part]:
-    keys = dict.fromkeys((str(record.plan["issuer"]), record.ca) for record in records)
+    keys = dict.fromkeys((record.plan.issuer, record.ca) for record in records)
     taken: set[str] = set()
     for issuer, ca in sorted(keys):
-        own = tuple(r for r in records if (r.plan["issuer"], r.ca) == (issuer, ca))
+        own = tuple(r for r in records if (r.plan.issuer, r.ca) == (issuer, ca))
         taken.add(folder := part_folder(issuer, ca, taken))
         yield Part(folder=folder, issuer=issuer, ca=ca, requests=own)
 
@@ -211,10 +211,10 @@ def _package(folder: Path, parts: tuple[Part, ...], template: str, config: str) 
         entries[f"{place}/summary.csv"] = to_csv(COLUMNS, request_rows(part.requests))
         entries[f"{place}/names.txt"] = name_lines(part.requests)
         if part.issuer == "internal":
-            files = [Path(record.files["csr"]).stem for record in part.requests]
+            files = [Path(record.files.csr).stem for record in part.requests]
             entries[f"{place}/submit.cmd"] = submit_script(files, template=template, config=used)
         for record in part.requests:
-            entries[f"{place}/{record.files['csr']}"] = _csr(folder, record)
+            entries[f"{place}/{record.files.csr}"] = _csr(folder, record)
     for name, data in entries.items():
         refuse_keys(name, data)
     return _zip(entries)
@@ -230,10 +230,10 @@ def _config_of(ca: str) -> str:
 
 
 def _csr(folder: Path, record: RequestRecord) -> bytes:
-    data = read(folder / record.files["csr"])
+    data = read(folder / record.files.csr)
     if csr_sha256(data) != record.csr_sha256:
         raise BundleError(
-            f"{folder / record.files['csr']}: this is not the request on record",
+            f"{folder / record.files.csr}: this is not the request on record",
             hint="run: lyncnb status FOLDER; it says what to restore",
         )
     return data

@@ -15,7 +15,7 @@ from ..errors import BundleError
 from ..pki.certificates import Certificate, name_text
 from ..plan.summary import count_of
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.manifest import RequestRecord
+from ..request_folder.request_record import RequestRecord
 from ..rules.ca_rules import finding
 from ..rules.findings import Finding, Findings, sort_findings
 from .compare_predecessor import succession
@@ -128,7 +128,8 @@ def serial_text(serial: int) -> str:
 
 def time_text(time: datetime) -> str:
     """Write a time as the manifest does: UTC, ISO 8601 to the second."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # strftime leaves the zeros off a year before 1000, which some certificates begin in.
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 FOLDER = "returned"
@@ -226,7 +227,7 @@ class IssuedCertificates:
         for one in self.certificates:
             entry = records[one.request_id].plan
             yield (
-                *(one.request_id, entry["role"], tuple(entry["servers"]), tuple(entry["usages"])),
+                *(one.request_id, entry.role, entry.servers, entry.usages),
                 *(one.subject, one.names, one.issuer_name),
                 *(f"{one.not_before:%Y-%m-%d}", f"{one.not_after:%Y-%m-%d}"),
                 "complete" if one.chain_complete else "incomplete",
@@ -366,7 +367,7 @@ def _outstanding(records: Iterable[RequestRecord]) -> Iterator[Outstanding]:
             entry=record.plan,
             is_retired=record.state == "retired",
             validity_days=record.validity_days,
-            held_sha256=str((record.issued or {}).get("sha256", "")),
+            held_sha256=record.issued.sha256 if record.issued else "",
         )
         for old in record.archived:
             yield Outstanding(
@@ -375,7 +376,7 @@ def _outstanding(records: Iterable[RequestRecord]) -> Iterator[Outstanding]:
                 spki_sha256=old.spki_sha256,
                 entry=old.plan or record.plan,
                 is_current=False,
-                held_sha256=str((old.issued or {}).get("sha256", "")),
+                held_sha256=old.issued.sha256 if old.issued else "",
             )
 
 
@@ -385,9 +386,10 @@ def _known(bundle: RequestBundle) -> tuple[tuple[Certificate, ...], list[_Missin
     missing: list[_Missing] = []
     seen: set[bytes] = set()
     for record in bundle.requests:
-        for part in (record, *record.archived):
-            for name in filter(None, ((part.issued or {}).get(key) for key in ("file", "chain"))):
-                data = _read_own(bundle.folder, str(name))
+        for part in record.generations:
+            held = part.issued
+            for name in filter(None, (held.file, held.chain) if held else ()):
+                data = _read_own(bundle.folder, name)
                 if data is None:
                     message = f"{name} is on record and not in the folder"
                     told = finding("file-unreadable", record.id, message)

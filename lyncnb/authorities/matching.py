@@ -13,7 +13,8 @@ from datetime import date
 from ..base.pasted_text import shown
 from ..pki.certificates import Certificate
 from ..pki.chain import Issuers, Path, build_path, is_signed_by, web_pki_objection
-from ..rules.ca_rules import Difference, Entry, finding, findings
+from ..request_folder.request_record import PlannedEntry
+from ..rules.ca_rules import Difference, finding, findings
 from ..rules.findings import Finding
 from .compare_certificate import compare_certificate
 from .compare_predecessor import succession
@@ -37,7 +38,7 @@ class Outstanding:
     request_id: str
     generation: int
     spki_sha256: str
-    entry: Entry
+    entry: PlannedEntry
     is_current: bool = True
     is_retired: bool = False
     validity_days: int = 0
@@ -109,8 +110,8 @@ def _earlier_certificates(
     return {one.request_id: known[one.held_sha256] for one in ordered}
 
 
-def _planned_names(entry: Entry) -> set[str]:
-    return {entry["subject"]["CN"].casefold(), *(name.casefold() for name in entry["san"])}
+def _planned_names(entry: PlannedEntry) -> set[str]:
+    return {entry.common_name.casefold(), *(name.casefold() for name in entry.san)}
 
 
 def with_cross_findings(
@@ -121,10 +122,10 @@ def with_cross_findings(
     waiting: dict[object, list[Outstanding]] = {}
     for one in asked:
         if one.is_current and not one.held_sha256 and one.request_id not in answered:
-            waiting.setdefault(one.entry["pool"], []).append(one)
+            waiting.setdefault(one.entry.pool, []).append(one)
     result = []
     for answer in answers:
-        beside = waiting.get(answer.asked.entry["pool"], [])
+        beside = waiting.get(answer.asked.entry.pool, [])
         more = findings(answer.asked.entry, _one_for_several(answer, beside, batch))
         result.append(replace(answer, findings=(*answer.findings, *more)) if more else answer)
     return result
@@ -163,9 +164,9 @@ def of_the_rest(
     """Judge the certificates that answer nothing, and serial numbers that occur twice."""
     used = {certificate for answer in answers for certificate in answer.path.issuers}
     shared = {
-        one.entry["subject"]["CN"].casefold(): one.request_id
+        one.entry.common_name.casefold(): one.request_id
         for one in asked
-        if one.is_current and one.entry["shared_by"] != "server"
+        if one.is_current and one.entry.shared_by != "server"
     }
     for certificate, source in batch.sources.items():
         if certificate.spki_sha256 in batch.by_key or certificate in used:
@@ -340,8 +341,8 @@ def _of_choice(
     rest = [certificate for certificate in given if certificate not in (newest, held)]
     for certificate in rest:
         yield "several-answers", f"not taken: {_which(certificate, batch)}"
-    if rest and asked.entry["shared_by"] != "server" and held is None:
-        servers = ", ".join(asked.entry["servers"])
+    if rest and asked.entry.shared_by != "server" and held is None:
+        servers = ", ".join(asked.entry.servers)
         yield "different-certificates-in-pool", f"{len(rest) + 1} certificates for {servers}"
     if asked.is_retired:
         yield "answers-retired-request", batch.sources[newest]
@@ -362,8 +363,10 @@ def _changed(before: Certificate, after: Certificate) -> str:
     return f"serial {before.serial:x}, {_dates(before)}; {changes or 'nothing else changed'}"
 
 
-def _heard(certificate: Certificate, path: Path, entry: Entry, batch: Batch) -> list[Difference]:
-    if entry["issuer"] != "public" or not path.is_complete or path.objections:
+def _heard(
+    certificate: Certificate, path: Path, entry: PlannedEntry, batch: Batch
+) -> list[Difference]:
+    if entry.issuer != "public" or not path.is_complete or path.objections:
         return []
     objection = web_pki_objection(certificate, path.issuers, today=batch.today)
     return [("web-pki-objection", objection)] if objection else []

@@ -18,14 +18,8 @@ from ..base.lock import lock
 from ..errors import BundleError
 from ..pki.certificates import to_pem
 from ..request_folder.bundle import RequestBundle, open_requests
-from ..request_folder.manifest import (
-    ArchivedGeneration,
-    Manifest,
-    RequestRecord,
-    read_manifest,
-    save_manifest,
-    timestamp,
-)
+from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.request_record import ArchivedGeneration, IssuedRecord, RequestRecord
 from .decoding import decode
 from .issued import (
     FOLDER,
@@ -158,7 +152,7 @@ def _placement(issued: IssuedCertificate, *, is_current: bool) -> _Placement:
 def _part(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGeneration:
     """Find the generation that a certificate answers, as the folder is now."""
     record = manifest.by_id.get(one.issued.request_id)
-    for part in (record, *record.archived) if record is not None else ():
+    for part in record.generations if record is not None else ():
         same_place = part.generation == one.issued.generation and (part is record) == one.is_current
         if same_place and part.spki_sha256 == one.issued.certificate.spki_sha256:
             return part
@@ -171,10 +165,10 @@ def _part(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGenera
 def _is_news(folder: Path, manifest: Manifest, one: _Placement) -> bool:
     """Tell whether the folder lacks anything of this certificate."""
     recorded = _part(manifest, one).issued
-    if recorded is None or recorded["sha256"] != one.issued.sha256:
+    if recorded is None or recorded.sha256 != one.issued.sha256:
         return True
-    leaf = _existing(folder, str(recorded["file"]))
-    chain = _existing(folder, str(recorded["chain"]))
+    leaf = _existing(folder, recorded.file)
+    chain = _existing(folder, recorded.chain)
     return not leaf or _is_better(one, chain)
 
 
@@ -198,8 +192,8 @@ def _store(folder: Path, manifest: Manifest, wanted: list[_Placement], now: str)
     for one in wanted:
         record = records[one.issued.request_id]
         before = record.issued if one.is_current else None
-        if before is not None and before["sha256"] != one.issued.sha256:
-            about = f"{record.id}: serial {before['serial']}"
+        if before is not None and before.sha256 != one.issued.sha256:
+            about = f"{record.id}: serial {before.serial}"
             manifest = manifest.with_event("certificate-replaced", about, at=now)
         records[record.id] = _recorded(record, one, moved, now)
     return manifest.with_records(records.values())
@@ -241,26 +235,29 @@ def _recorded(
 ) -> RequestRecord:
     """Return the record with the certificate, and with older ones where they are now."""
     issued = one.issued
-    mapping = {
-        "file": one.leaf_name,
-        "chain": one.chain_name,
-        "serial": serial_text(issued.serial),
-        "thumbprint_sha1": issued.thumbprint,
-        "sha256": issued.sha256,
-        "not_before": time_text(issued.not_before),
-        "not_after": time_text(issued.not_after),
-        "received_at": now,
-        "findings": sorted({found.code for found in issued.findings}),
-    }
+    received = IssuedRecord(
+        file=one.leaf_name,
+        chain=one.chain_name,
+        serial=serial_text(issued.serial),
+        thumbprint_sha1=issued.thumbprint,
+        sha256=issued.sha256,
+        not_before=time_text(issued.not_before),
+        not_after=time_text(issued.not_after),
+        received_at=now,
+        findings=tuple(sorted({found.code for found in issued.findings})),
+    )
     archived = tuple(
         old if old.issued is None else replace(old, issued=_followed(old.issued, moved))
         for old in record.archived
     )
     record = replace(record, archived=archived)
-    return record.with_issued(mapping, at=now, generation=issued.generation)
+    return record.with_issued(received, at=now, generation=issued.generation)
 
 
-def _followed(issued: Mapping[str, object], moved: Mapping[str, str]) -> dict[str, object]:
+def _followed(issued: IssuedRecord, moved: Mapping[str, str]) -> IssuedRecord:
     """Point a record to where its files were moved."""
-    places = {key: moved.get(str(issued[key]), issued[key]) for key in ("file", "chain")}
-    return {**issued, **places}
+    return replace(
+        issued,
+        file=moved.get(issued.file, issued.file),
+        chain=moved.get(issued.chain, issued.chain),
+    )

@@ -7,7 +7,7 @@ the hash of their bytes; that a key opens and belongs to its CSR is what ``rebui
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,14 +23,9 @@ from ..request_folder.files_on_disk import (
     record_problems,
     take_survey,
 )
-from ..request_folder.manifest import (
-    NAME,
-    ArchivedGeneration,
-    Manifest,
-    RequestRecord,
-    read_manifest,
-)
-from ..request_folder.renewals import moment, state_by_date
+from ..request_folder.manifest import NAME, Manifest, read_manifest
+from ..request_folder.renewals import state_by_date
+from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
 
 #: Every state that a request can be in, in the order of its life.
 STATES = (
@@ -201,7 +196,7 @@ def _problems(survey: Survey, manifest: Manifest) -> tuple[Problem, ...]:
 
 
 def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Problem]:
-    path = str((record.issued or {}).get("file", ""))
+    path = record.issued.file if record.issued else ""
     if path and not os.path.lexists(survey.folder / path):
         hint = f"restore it from a backup, or receive it again: lyncnb receive {survey.folder} FILE"
         yield Problem(message=MISSING, file=path, hint=hint)
@@ -213,14 +208,14 @@ def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
     unfinished = [
         record.id
         for record in manifest.requests
-        if not record.is_written and any(survey.has(path) for path in record.files.values())
+        if not record.is_written and any(survey.has(path) for path in record.files)
     ]
     if unfinished:
         yield (
             f"an interrupted run left files of {len(unfinished):,} requests; "
             "the next run completes them"
         )
-    gone = [str(r.package["file"]) for r in manifest.requests if r.active_state == "packaged"]
+    gone = [r.package.file for r in manifest.requests if r.package and r.active_state == "packaged"]
     gone = [path for path in gone if not os.path.lexists(survey.folder / path)]
     if gone:
         yield (
@@ -260,21 +255,22 @@ def _current(record: RequestRecord, today: date) -> RequestStatus:
 def _status(
     request_id: str,
     part: RequestRecord | ArchivedGeneration,
-    plan: Mapping[str, object],
+    plan: PlannedEntry | None,
     state: str,
     since: str,
     today: date,
 ) -> RequestStatus:
-    end = moment((part.issued or {}).get("not_after"))
+    end = part.issued.ends if part.issued else None
+    plan = plan or PlannedEntry(id=request_id)
     return RequestStatus(
         id=request_id,
         generation=part.generation,
         state=state,
-        role=plan.get("role", ""),
-        servers=tuple(plan.get("servers", ())),
-        usages=tuple(plan.get("usages", ())),
-        subject=plan.get("subject", {}).get("CN", ""),
+        role=plan.role,
+        servers=plan.servers,
+        usages=plan.usages,
+        subject=plan.common_name,
         since=since,
-        not_after="" if end is None else f"{end:%Y-%m-%dT%H:%M:%SZ}",
+        not_after=part.issued.not_after if part.issued else "",
         days_left=None if end is None else (end.date() - today).days,
     )

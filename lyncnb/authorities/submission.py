@@ -17,7 +17,7 @@ from ..base.html_page import to_page
 from ..base.pasted_text import shown
 from ..base.tables import paragraph, rows_to_html
 from ..errors import OptionsError
-from ..request_folder.manifest import RequestRecord
+from ..request_folder.request_record import PlannedEntry, RequestRecord
 
 COLUMNS = (
     *("Request", "Role", "Site", "Pool", "Servers", "Type", "Subject name"),
@@ -58,13 +58,17 @@ def request_rows(records: Iterable[RequestRecord]) -> Iterator[tuple[object, ...
     """Yield one row per request, fourteen values as :data:`COLUMNS` names them."""
     for record in records:
         plan = record.plan
-        subject = ", ".join(f"{name}={value}" for name, value in plan["subject"].items())
+        subject = ", ".join(f"{name}={value}" for name, value in plan.subject.items())
         yield (
-            *(record.id, plan["role"], plan["site"], plan["pool"], tuple(plan["servers"])),
-            *(tuple(plan["usages"]), subject, tuple(plan["san"]), len(plan["san"])),
-            *(tuple(plan["eku"]), f"{plan['key']['algorithm']} {plan['key']['bits']}"),
-            *(plan["hash"], record.files["csr"], record.csr_sha256),
+            *(record.id, plan.role, plan.site, plan.pool, plan.servers),
+            *(plan.usages, subject, plan.san, len(plan.san)),
+            *(plan.eku, _key_text(plan)),
+            *(plan.hash, record.files.csr, record.csr_sha256),
         )
+
+
+def _key_text(plan: PlannedEntry) -> str:
+    return f"{plan.key.algorithm} {plan.key.bits}" if plan.key else ""
 
 
 @cache
@@ -115,7 +119,7 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 def name_lines(records: Iterable[RequestRecord]) -> bytes:
     """List the names of each request on one line, to be pasted into a portal."""
-    lines = [f"{record.files['csr']}\r\n{', '.join(record.plan['san'])}\r\n" for record in records]
+    lines = [f"{record.files.csr}\r\n{', '.join(record.plan.san)}\r\n" for record in records]
     return "\r\n".join(lines).encode()
 
 

@@ -147,5 +147,5 @@ def show_password(
         )
     package = fitting[0].package
     passwords = PasswordList(Path(folder), FolderCipher(passphrase))
-    show(passwords.of(str(package["sha256"])).reveal())
-    return str(package["file"])
+    show(passwords.of(package.sha256).reveal())
+    return package.file

@@ -207,12 +207,12 @@ def request_script(server: ServerSteps) -> bytes:
             "Server": server.server,
             "Requests": [
                 {
-                    "File": f"{plan['id']}.req",
-                    "Types": list(plan["usages"]),
-                    "FriendlyName": f"{server.server} {'+'.join(plan['usages'])}",
-                    "KeySize": plan["key"]["bits"],
-                    "DomainName": ",".join(plan["san"]),
-                    "ClientEku": "clientAuth" in plan["eku"],
+                    "File": f"{plan.id}.req",
+                    "Types": list(plan.usages),
+                    "FriendlyName": f"{server.server} {'+'.join(plan.usages)}",
+                    "KeySize": plan.key.bits if plan.key else 2048,
+                    "DomainName": ",".join(plan.san),
+                    "ClientEku": "clientAuth" in plan.eku,
                 }
                 for plan in plans
             ],

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from ..authorities.issued import IssuedCertificate, IssuedCertificates
 from ..base.tables import DataFrame, rows_to_html, to_frame
 from ..errors import PackageError
-from ..request_folder.manifest import RequestRecord
+from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import (
     _PLACEHOLDER,
     Assignment,
@@ -42,22 +42,22 @@ class ServerPackage:
     @property
     def role(self) -> str:
         """The role that the certificate is for."""
-        return self.record.plan["role"]
+        return self.record.plan.role
 
     @property
     def usages(self) -> tuple[str, ...]:
         """What it is assigned to (``-Type``)."""
-        return tuple(self.record.plan["usages"])
+        return self.record.plan.usages
 
     @property
     def file(self) -> str:
         """File name of the package."""
-        return self.record.package["file"].rpartition("/")[2]
+        return self.record.package.file.rpartition("/")[2]
 
     @property
     def friendly_name(self) -> str:
         """Name in the computer's store."""
-        return self.record.package["friendly_name"]
+        return self.record.package.friendly_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +185,7 @@ def deployment_steps(
         if why:
             missing.append((record.id, why))
             continue
-        assignments = procedure.assignments(tuple(record.plan["usages"]))
+        assignments = procedure.assignments(record.plan.usages)
         _check_lead_times(assignments, effective, now)
         package = ServerPackage(record=record, issued=one, assignments=assignments)
         for server in _servers(record):
@@ -214,7 +214,7 @@ def _noon(day: date) -> datetime:
 def _not_ready(record: RequestRecord, one: IssuedCertificate | None) -> str:
     if one is None:
         return "no certificate came back yet"
-    if record.package is None or record.package["certificate"] != one.sha256:
+    if record.package is None or record.package.certificate != one.sha256:
         return "it is not packaged yet: run `lyncnb pfx`"
     return ""
 
@@ -233,14 +233,14 @@ def _check_lead_times(
 
 def _servers(record: RequestRecord) -> list[str]:
     """List the servers that take a package: all of its own, or one that acts for all."""
-    servers = sorted(record.plan["servers"])
-    return servers[:1] if record.plan["shared_by"] == "deployment" else servers
+    servers = sorted(record.plan.servers)
+    return servers[:1] if record.plan.shared_by == "deployment" else servers
 
 
 def _steps(
     server: str, packages: list[ServerPackage], procedure: Procedure, common: dict[str, str]
 ) -> ServerSteps:
-    own = next((p for p in packages if p.record.plan["shared_by"] != "deployment"), packages[0])
+    own = next((p for p in packages if p.record.plan.shared_by != "deployment"), packages[0])
     found = []
     for step in procedure.steps:
         wanted = [p for p in packages if step.applies(p.role, p.usages)]
@@ -249,7 +249,7 @@ def _steps(
         for package in wanted:
             values = {
                 "server": server,
-                "pool": own.record.plan["pool"],
+                "pool": own.record.plan.pool,
                 "package": package.file,
                 "types": package.usages,
                 "thumbprint": package.issued.thumbprint,
@@ -260,7 +260,7 @@ def _steps(
     return ServerSteps(
         server=server,
         role=own.role,
-        pool=own.record.plan["pool"],
+        pool=own.record.plan.pool,
         packages=tuple(packages),
         steps=tuple(found),
     )

@@ -24,13 +24,8 @@ from ..pki.pkcs8 import FolderCipher
 from ..pki.pkcs12 import PfxContent
 from ..request_folder.files_on_disk import take_survey
 from ..request_folder.leftovers import prove_passphrase
-from ..request_folder.manifest import (
-    Manifest,
-    RequestRecord,
-    read_manifest,
-    save_manifest,
-    timestamp,
-)
+from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.request_record import PackageRecord, RequestRecord
 from ..rules.procedure import Encryption, package_rules
 from ..rules.rule_files import load_rules
 from .package_passwords import LIST, PasswordList, new_password
@@ -153,8 +148,8 @@ def _sort_out(
         package = Package(
             request_id=record.id,
             file=f"{place}/{record.id}.pfx",
-            servers=tuple(record.plan["servers"]),
-            usages=tuple(record.plan["usages"]),
+            servers=record.plan.servers,
+            usages=record.plan.usages,
             target_os=target,
             encryption=encryption.title,
             friendly_name=_friendly_name(record, one) if one else "",
@@ -188,7 +183,7 @@ def _objection(record: RequestRecord, one: IssuedCertificate | None) -> str:
 def _deployed(record: RequestRecord) -> str:
     return (
         f"it is deployed, its key was removed on {record.deployed_at[:10]}; for another package "
-        f"request it anew (--renew), or put {record.files['key']} back and rebuild the manifest"
+        f"request it anew (--renew), or put {record.files.key} back and rebuild the manifest"
     )
 
 
@@ -198,8 +193,8 @@ def _friendly_name(record: RequestRecord, one: IssuedCertificate) -> str:
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """
     plan = record.plan
-    whose = plan["servers"][0] if plan["shared_by"] == "server" else plan["pool"] or plan["role"]
-    what = "+".join(plan["usages"]) or plan["role"]
+    whose = plan.servers[0] if plan.shared_by == "server" else plan.pool or plan.role
+    what = "+".join(plan.usages) or plan.role
     return f"{whose} {what} {one.not_before:%Y-%m-%d} {one.thumbprint[:8]}"
 
 
@@ -213,16 +208,16 @@ def _is_there(
 ) -> bool:
     """Whether the same package was made before, and file and password are still there."""
     made = record.package
-    if made is None or made["certificate"] != one.sha256:
+    if made is None or made.certificate != one.sha256:
         return False
-    if (made["file"], made["encryption"]) != (package.file, encryption.id):
+    if (made.file, made.encryption) != (package.file, encryption.id):
         return False
     try:
         data = files.read(base / package.file)
     except BundleError:
         return False
     digest = hashlib.sha256(data).hexdigest()
-    return digest == made["sha256"] and digest in passwords
+    return digest == made.sha256 and digest in passwords
 
 
 def _write(
@@ -247,7 +242,7 @@ def _write(
     added = {digest: task.password for digest, (_, task) in zip(digests, tasks, strict=True)}
     if added:
         # The packages on record keep their passwords until the manifest names the new ones.
-        known = {r.package["sha256"] for r in manifest.requests if r.package is not None}
+        known = {r.package.sha256 for r in manifest.requests if r.package is not None}
         passwords.save(added, keep=known)
         if LIST not in manifest.encrypted:
             manifest = manifest.with_encrypted(LIST)
@@ -262,7 +257,7 @@ def _write(
 
 
 def _task(base: Path, job: _Job, cipher: FolderCipher, provider: str) -> Task:
-    name = job.record.files["key"]
+    name = job.record.files.key
     key = cipher.decrypt(files.read(base / name), name=name)
     if keys.spki_sha256(key) != job.record.spki_sha256:
         raise PackageError(
@@ -278,13 +273,13 @@ def _task(base: Path, job: _Job, cipher: FolderCipher, provider: str) -> Task:
     return Task(content=content, key=keys.to_pkcs8(key), password=new_password())
 
 
-def _recorded(job: _Job, digest: str, now: str) -> dict[str, object]:
-    return {
-        "file": job.package.file,
-        "target_os": job.package.target_os,
-        "encryption": job.encryption.id,
-        "friendly_name": job.package.friendly_name,
-        "certificate": job.issued.sha256,
-        "sha256": digest,
-        "packaged_at": now,
-    }
+def _recorded(job: _Job, digest: str, now: str) -> PackageRecord:
+    return PackageRecord(
+        file=job.package.file,
+        target_os=job.package.target_os,
+        encryption=job.encryption.id,
+        friendly_name=job.package.friendly_name,
+        certificate=job.issued.sha256,
+        sha256=digest,
+        packaged_at=now,
+    )

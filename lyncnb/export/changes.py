@@ -11,19 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import BundleError, OptionsError, PlanError, PlanRejected, Problem
-from ..plan.model import CertificatePlan, PlannedCertificate, certificate_document
+from ..plan.model import CertificatePlan, PlannedCertificate
 from ..request_folder.bundle import Change
-from ..request_folder.manifest import (
-    ArchivedGeneration,
-    Manifest,
+from ..request_folder.manifest import Manifest
+from ..request_folder.request_record import (
+    Acceptance,
+    PlannedEntry,
+    PlannedKey,
     RequestRecord,
-    archived_paths,
-    csr_path,
-    key_path,
+    present_files,
 )
 from ..rules.findings import Finding
-
-ACTIONS = ("created", "kept", "renewed", "adopted", "retired", "archived")
 
 # Fields whose change needs another certificate; any other is told and kept on record.
 _CONTENT = ("subject", "san", "eku", "key", "hash")
@@ -43,19 +41,39 @@ class Wanted:
     validity_days: int = 0
 
     @property
-    def entry(self) -> dict[str, object]:
+    def entry(self) -> PlannedEntry:
         """Its entry of the plan document; made when asked, since there may be 100,000."""
-        return certificate_document(self.certificate)
+        return planned_entry(self.certificate)
+
+
+def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
+    """Write a planned certificate as the manifest keeps it: its entry of the plan document."""
+    return PlannedEntry(
+        id=certificate.id,
+        role=certificate.role,
+        site=certificate.site,
+        pool=str(certificate.pool),
+        servers=tuple(map(str, certificate.servers)),
+        usages=certificate.usages,
+        subject=dict(certificate.subject.fields()),
+        san=tuple(map(str, certificate.names)),
+        eku=certificate.extended_key_usage,
+        issuer=certificate.issuer,
+        key=PlannedKey(algorithm=certificate.key.algorithm, bits=certificate.key.bits),
+        hash=certificate.hash,
+        shared_by=certificate.shared_by,
+        exportable=certificate.exportable,
+    )
 
 
 def entry_differences(
-    old: Mapping[str, object], new: Mapping[str, object], names: Sequence[str] = _CONTENT
+    old: PlannedEntry, new: PlannedEntry, names: Sequence[str] = _CONTENT
 ) -> tuple[str, ...]:
     """Say field by field how two entries of the plan document differ.
 
     Parameters
     ----------
-    old, new : Mapping
+    old, new : PlannedEntry
         Entries of the same request id.
     names : sequence of str, optional
         The fields to look at; by default those that a certificate is made of.
@@ -67,18 +85,20 @@ def entry_differences(
     """
     found = []
     for name in names:
-        before, after = old.get(name), new.get(name)
+        before, after = getattr(old, name), getattr(new, name)
         if before != after:
             found.append(f"{name}: {_difference(before, after)}")
     return tuple(found)
 
 
 def _difference(before: object, after: object) -> str:
-    if isinstance(before, list) and isinstance(after, list):
+    if isinstance(before, tuple) and isinstance(after, tuple):
         steps = [f"+ {value}" for value in after if value not in before]
         steps += [f"- {value}" for value in before if value not in after]
         return ", ".join(steps) or f"another order ({', '.join(map(str, after))})"
-    if isinstance(before, dict) and isinstance(after, dict):
+    if isinstance(before, PlannedKey | None) and isinstance(after, PlannedKey | None):
+        before, after = _key_fields(before), _key_fields(after)
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
         names = [*after, *(name for name in before if name not in after)]
         return ", ".join(
             f"{name} {_shown(before.get(name))} -> {_shown(after.get(name))}"
@@ -88,8 +108,20 @@ def _difference(before: object, after: object) -> str:
     return f"{_shown(before)} -> {_shown(after)}"
 
 
+def _with_others(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
+    """Keep what a later lyncnb wrote beside the fields known here."""
+    key = entry.key
+    if key is not None and old.key is not None and old.key.others:
+        key = replace(key, others=old.key.others)
+    return replace(entry, key=key, others=old.others)
+
+
+def _key_fields(key: PlannedKey | None) -> Mapping[str, object]:
+    return {"algorithm": key.algorithm, "bits": key.bits} if key else {}
+
+
 def _shown(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return "(none)" if value in (None, "") else str(value)
 
@@ -212,7 +244,7 @@ def _planned(
     return RequestRecord(
         id=request.id,
         generation=generation,
-        files={"csr": csr_path(request.id), "key": key_path(request.id)},
+        files=present_files(request.id),
         planned_at=now,
         reasons=reasons,
         ca=certificate.ca,
@@ -227,25 +259,12 @@ def _renewed(
     old: RequestRecord, request: Wanted, reasons: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
     new = _planned(request, generation=old.generation + 1, reasons=reasons, now=now)
-    superseded = ArchivedGeneration(
-        generation=old.generation,
-        files=archived_paths(old.id, old.generation),
-        csr_sha256=old.csr_sha256,
-        spki_sha256=old.spki_sha256,
-        key_sha256=old.key_sha256,
-        superseded_at=now,
-        reasons=reasons,
-        plan=old.plan,
-        issued=old.issued,
-        package=old.package,
-    )
-    new = replace(new, archived=(*old.archived, superseded))
+    archived = old.superseded(at=now, reasons=reasons).archived
+    new = replace(new, archived=archived, others=old.others)
     return new, _change("renewed", new, reasons)
 
 
-def _kept(
-    old: RequestRecord, request: Wanted, entry: Mapping[str, object]
-) -> tuple[RequestRecord, Change]:
+def _kept(old: RequestRecord, request: Wanted, entry: PlannedEntry) -> tuple[RequestRecord, Change]:
     certificate = request.certificate
     about = entry_differences(old.plan, entry, _ABOUT)
     new = replace(
@@ -256,7 +275,7 @@ def _kept(
         target_os=certificate.target_os,
         rule=certificate.rule,
         validity_days=request.validity_days,
-        plan=entry,
+        plan=_with_others(entry, old.plan),
     )
     if new == old:
         return old, _change("kept", old, ())  # one record in memory, not two
@@ -275,7 +294,7 @@ class Order:
     plan: CertificatePlan
     findings: Sequence[Finding]
     wanted: tuple[Wanted, ...]
-    accepted: tuple[Mapping[str, str], ...]
+    accepted: tuple[Acceptance, ...]
     renew: frozenset[str]
     reason: str
     now: str
@@ -322,7 +341,7 @@ def make_order(
         plan=plan,
         findings=findings,
         wanted=wanted,
-        accepted=tuple({"code": code, "reason": reasons[code]} for code in used),
+        accepted=tuple(Acceptance(code=code, reason=reasons[code]) for code in used),
         renew=resolve_renewals(wanted, renew),
         reason=reason.strip(),
         now=now,

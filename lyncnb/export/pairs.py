@@ -28,7 +28,7 @@ from ..pki.hpke import RunKey, seal
 from ..pki.passphrase import VARIABLE
 from ..pki.pkcs8 import Encryptor
 from ..request_folder.files_on_disk import key_sha256
-from ..request_folder.manifest import csr_path, key_path
+from ..request_folder.request_record import csr_path, key_path
 
 if TYPE_CHECKING:
     from ..plan.model import PlannedCertificate

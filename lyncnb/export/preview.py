@@ -22,7 +22,8 @@ from ..plan.model import PlannedCertificate
 from ..request_folder.bundle import Change
 from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
 from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
-from ..request_folder.manifest import Manifest, RequestRecord, read_manifest
+from ..request_folder.manifest import Manifest, read_manifest
+from ..request_folder.request_record import RequestRecord
 from .changes import Compare, Order, Wanted, plan_changes
 from .pairs import content_of
 
@@ -155,7 +156,7 @@ def _manifest_of(survey: Survey) -> Manifest:
 
 def _comparer(survey: Survey) -> Compare:
     def compare(record: RequestRecord, certificate: PlannedCertificate) -> tuple[str, ...]:
-        path = record.files["csr"]
+        path = record.files.csr
         try:
             request = csr.parse_request(files.read(survey.folder / path), name=path)
         except BundleError:
@@ -173,9 +174,13 @@ def _without_lost(survey: Survey, before: Manifest, after: Manifest) -> Manifest
         old = before.by_id.get(record.id)
         if old is None or record.generation == old.generation:
             continue
-        lost = {f"{kind}_sha256": "" for kind, path in old.files.items() if not survey.has(path)}
-        if lost:
-            superseded = replace(record.archived[-1], **lost)
+        if not all(map(survey.has, old.files)):
+            superseded = record.archived[-1]
+            superseded = replace(
+                superseded,
+                csr_sha256=superseded.csr_sha256 if survey.has(old.files.csr) else "",
+                key_sha256=superseded.key_sha256 if survey.has(old.files.key) else "",
+            )
             changed.append(replace(record, archived=(*record.archived[:-1], superseded)))
     return after.with_records(changed)
 
@@ -188,8 +193,7 @@ def _renewal_moves(
         old = before.by_id.get(record.id)
         if old is None or record.generation == old.generation:
             continue
-        for kind, target in record.archived[-1].files.items():
-            source = old.files[kind]
+        for source, target in zip(old.files, record.archived[-1].files, strict=True):
             if not survey.has(source):
                 continue
             moves.append(Move(source=source, target=target))
@@ -204,7 +208,7 @@ def _collisions(survey: Survey, before: Manifest, after: Manifest) -> list[Probl
         _in_the_way(path)
         for record in after.requests
         if record.id not in before.by_id
-        for path in record.files.values()
+        for path in record.files
         if survey.has(path)
     ]
 

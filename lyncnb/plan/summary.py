@@ -97,11 +97,28 @@ COLUMNS = (
 FINDING_COLUMNS = ("Severity", "Finding", "About", "Message", "Hint", "Source")
 
 
+class RequestPlaces(Protocol):
+    """Where CSR and key of a request stand, relative to the folder."""
+
+    @property
+    def csr(self) -> str:
+        """File of the CSR."""
+
+    @property
+    def key(self) -> str:
+        """File of the key."""
+
+
 class Request(Protocol):
     """What the summary needs to know of a request of the folder."""
 
-    id: str
-    files: Mapping[str, str]  # csr, key: relative to the folder
+    @property
+    def id(self) -> str:
+        """Its id, that of the planned certificate."""
+
+    @property
+    def files(self) -> RequestPlaces:
+        """Where it stands."""
 
 
 def summary_rows(
@@ -132,10 +149,9 @@ def summary_rows(
     commands = CommandTable(plan.rules.settings)
     for certificate in plan.certificates:
         request_id = certificate.id
-        paths = files.get(request_id) or {
-            "csr": f"csr/{request_id}.csr",
-            "key": f"keys/{request_id}.key",
-        }
+        paths = files.get(request_id)
+        csr = paths.csr if paths else f"csr/{request_id}.csr"
+        key = paths.key if paths else f"keys/{request_id}.key"
         command = commands.find(certificate, request_id)
         names = certificate.names
         about = dict.fromkeys(
@@ -148,7 +164,7 @@ def summary_rows(
             certificate.site, certificate.usages, certificate.subject.to_rfc4514(), names,
             len(names), certificate.extended_key_usage, certificate.issuer, certificate.ca,
             str(certificate.key), certificate.hash, certificate.exportable,
-            certificate.shared_by, paths["csr"], paths["key"], command.import_text,
+            certificate.shared_by, csr, key, command.import_text,
             command.assign_text, tuple(about), certificate.rule,
             sources.get(certificate.rule, ""),
         )  # fmt: skip

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
-from .manifest import (
-    Manifest,
-    RequestRecord,
-    read_manifest,
-)
+from .manifest import Manifest, read_manifest
+from .request_record import RequestRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +75,13 @@ class RequestBundle:
             plan, change = record.plan, changes.get(record.id)
             yield (
                 record.id,
-                plan.get("role", ""),
-                tuple(plan.get("servers", ())),
-                tuple(plan.get("usages", ())),
-                plan.get("subject", {}).get("CN", ""),
+                plan.role,
+                plan.servers,
+                plan.usages,
+                plan.common_name,
                 record.state,
                 record.generation,
-                record.files["csr"],
+                record.files.csr,
                 change.action if change else "",
                 "; ".join(change.reasons) if change else "",
             )
@@ -113,7 +110,9 @@ class RequestBundle:
             "dry_run": self.dry_run,
             "cancelled": self.cancelled,
             "plan_sha256": self.manifest.plan_sha256,
-            "accepted": [dict(item) for item in self.manifest.accepted],
+            "accepted": [
+                {"code": item.code, "reason": item.reason} for item in self.manifest.accepted
+            ],
             "changes": [
                 {
                     "action": change.action,

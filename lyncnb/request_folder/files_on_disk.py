@@ -17,7 +17,8 @@ from pathlib import Path
 
 from ..base import files, system_calls
 from ..errors import BundleError, Problem
-from .manifest import NAME, ArchivedGeneration, Manifest, RequestRecord
+from .manifest import NAME, Manifest
+from .request_record import ArchivedGeneration, RequestRecord
 
 #: Folders that lyncnb makes, and the rights that others have in each.
 MODES = {
@@ -67,7 +68,7 @@ class Survey:
 
     def strangers(self, manifest: Manifest) -> tuple[str, ...]:
         """Files in ``csr/`` and ``keys/`` that no record knows; they are left alone."""
-        known = {path for record in manifest.requests for path in record.files.values()}
+        known = {path for record in manifest.requests for path in record.files}
         found = [f"csr/{name}" for name in self.csr] + [f"keys/{name}" for name in self.keys]
         return tuple(sorted(path for path in found if path not in known))
 
@@ -186,7 +187,7 @@ def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...
     for kind, digest in (("csr", csr_sha256), ("key", key_sha256)):
         if kind == "key" and not record.has_key:
             continue
-        path = record.files[kind]
+        path = record.files.csr if kind == "csr" else record.files.key
         expected = record.csr_sha256 if kind == "csr" else record.key_sha256
         if not survey.has(path):
             found.append(Problem(message=MISSING, file=path, hint=hint))
@@ -205,11 +206,10 @@ def archive_problems(survey: Survey, old: ArchivedGeneration) -> tuple[Problem, 
     hint = "restore it from a backup: a certificate may still come back for it"
     if old.purged_at:
         return ()
-    expected = {"csr": old.csr_sha256, "key": old.key_sha256}
     return tuple(
         Problem(message=MISSING, file=path, hint=hint)
-        for kind, path in old.files.items()
-        if expected[kind] and not survey.has(path)
+        for path, digest in zip(old.files, (old.csr_sha256, old.key_sha256), strict=True)
+        if digest and not survey.has(path)
     )
 
 

@@ -27,7 +27,8 @@ from .files_on_disk import (
     key_sha256,
     record_problems,
 )
-from .manifest import ArchivedGeneration, Manifest, RequestRecord
+from .manifest import Manifest
+from .request_record import ArchivedGeneration, RequestRecord
 
 # A key of another salt costs a derivation of 0.15 s; one that fails may be damaged, three are not.
 _KEYS_TRIED = 3
@@ -94,12 +95,12 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
 
 def _files_to_try(survey: Survey, manifest: Manifest) -> Iterable[str]:
     for record in manifest.requests:
-        path = record.files["key"]
+        path = record.files.key
         if record.has_key and not any(p.file == path for p in record_problems(survey, record)):
             yield path
     for record in manifest.requests:
-        if not record.is_written and survey.has(record.files["key"]):
-            yield record.files["key"]
+        if not record.is_written and survey.has(record.files.key):
+            yield record.files.key
     for name in sorted(survey.archive):
         if name.endswith(".key"):
             yield f"archive/{name}"
@@ -174,7 +175,7 @@ def _sound(
     survey: Survey, record: RequestRecord, cipher: FolderCipher | None
 ) -> tuple[RequestRecord, tuple[Problem, ...]]:
     problems = record_problems(survey, record)
-    key = record.files["key"]
+    key = record.files.key
     if cipher is None or [(p.file, p.message) for p in problems] != [(key, CHANGED)]:
         return record, problems
     # Encrypted anew by another program, or by a rekey whose last step was lost: still the key.
@@ -186,7 +187,7 @@ def _sound(
 
 def _pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) -> _Pair | None:
     """Read CSR and key of a request; None if they do not belong together."""
-    csr_path, key_path = record.files["csr"], record.files["key"]
+    csr_path, key_path = record.files.csr, record.files.key
     if file_problems(survey, csr_path) or file_problems(survey, key_path):
         return None
     key_data = files.read(survey.folder / key_path)
@@ -211,8 +212,7 @@ def _pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
         return []
     old = record.archived[-1]
     found = []
-    for kind in ("csr", "key"):
-        source, target = record.files[kind], old.files[kind]
+    for source, target in zip(record.files, old.files, strict=True):
         if survey.has(source) and _is_old(survey, source, target, old):
             found.append(Move(source=source, target=target))
     return found
@@ -243,7 +243,7 @@ def _left_over(
     moving: set[str],
     now: str,
 ) -> tuple[RequestRecord, list[Move]]:
-    there = [path for path in record.files.values() if survey.has(path) and path not in moving]
+    there = [path for path in record.files if survey.has(path) and path not in moving]
     if len(there) == 2:
         pair = _pair(survey, record, cipher)
         if pair is not None and pair.spki_sha256 not in {o.spki_sha256 for o in record.archived}:

@@ -21,17 +21,9 @@ from ..base.tables import DataFrame, rows_to_html, to_frame
 from ..errors import BundleError
 from .files_on_disk import MODES, Survey, refuse, take_survey
 from .leftovers import Move, carry_out
-from .manifest import (
-    ArchivedGeneration,
-    Manifest,
-    RequestRecord,
-    archived_paths,
-    is_inside,
-    read_manifest,
-    save_manifest,
-    timestamp,
-)
+from .manifest import Manifest, read_manifest, save_manifest, timestamp
 from .renewals import is_expired
+from .request_record import ArchivedGeneration, LogEntry, RequestRecord
 
 # ``PurgeList``: what a purge would remove, or did, as a table, a text and a document.
 
@@ -188,9 +180,7 @@ def _list(survey: Survey, manifest: Manifest, deployed: Sequence[str], today: da
         for item in _of_record(survey, record, record.id in named, today)
     ]
     superseded = sum(
-        any(map(survey.has, old.files.values()))
-        for record in manifest.requests
-        for old in record.archived
+        any(map(survey.has, old.files)) for record in manifest.requests for old in record.archived
     )
     present = {record.id: record.generation for record in manifest.requests}
     listed = sum(item.generation < present[item.id] for item in items)
@@ -207,15 +197,15 @@ def _of_record(
 ) -> Iterator[PurgeItem]:
     for old in record.archived:
         why = _why_superseded(record, old, today)
-        there = tuple(path for path in old.files.values() if survey.has(path))
+        there = tuple(path for path in old.files if survey.has(path))
         if why and there:
             yield _keys(record.id, old.generation, why, there)
         # The next generation's package has the same name.
         if why and record.package is None:
             yield from _package(survey, record.id, old, why)
     if record.is_written and is_expired(record.issued, today):
-        why = f"expired on {str(record.issued['not_after'])[:10]}"
-        there = tuple(path for path in record.files.values() if survey.has(path))
+        why = f"expired on {record.issued.not_after[:10]}"
+        there = tuple(path for path in record.files if survey.has(path))
         yield _keys(record.id, record.generation, why, there)
         yield from _package(survey, record.id, record, why)
     elif record.issued is not None and (is_deployed or record.deployed_at):
@@ -224,7 +214,7 @@ def _of_record(
 
 
 def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
-    key = record.files["key"]
+    key = record.files.key
     if survey.has(key):
         yield PurgeItem(
             id=record.id,
@@ -239,8 +229,8 @@ def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
 def _package(
     survey: Survey, request_id: str, part: RequestRecord | ArchivedGeneration, why: str
 ) -> Iterator[PurgeItem]:
-    path = str((part.package or {}).get("file", ""))
-    if is_inside(path, "pfx") and (survey.folder / path).is_file():
+    path = part.package.file if part.package else ""
+    if path and (survey.folder / path).is_file():
         yield PurgeItem(
             id=request_id, generation=part.generation, what="package", why=why, files=(path,)
         )
@@ -252,9 +242,9 @@ def _keys(request_id: str, generation: int, why: str, paths: tuple[str, ...]) ->
 
 def _why_superseded(record: RequestRecord, old: ArchivedGeneration, today: date) -> str:
     if is_expired(old.issued, today):
-        return f"superseded, expired on {str(old.issued['not_after'])[:10]}"
+        return f"superseded, expired on {old.issued.not_after[:10]}"
     later = [part.issued for part in record.archived if part.generation > old.generation]
-    is_there = record.issued is not None or any(later)
+    is_there = record.issued is not None or any(one is not None for one in later)
     return "superseded, and the new certificate is there" if is_there else ""
 
 
@@ -285,43 +275,13 @@ def _superseded(
     for record in manifest.requests:
         if record.id not in expired:
             continue
-        paths = archived_paths(record.id, record.generation)
-        old = ArchivedGeneration(
-            generation=record.generation,
-            files=paths,
-            csr_sha256=record.csr_sha256,
-            spki_sha256=record.spki_sha256,
-            key_sha256=record.key_sha256,
-            superseded_at=now,
-            reasons=("expired",),
-            plan=record.plan,
-            issued=record.issued,
-            package=record.package,
-        )
+        new = record.superseded(at=now, reasons=("expired",))
         moves += [
-            Move(source=record.files[kind], target=paths[kind])
-            for kind in paths
-            if survey.has(record.files[kind])
+            Move(source=source, target=target)
+            for source, target in zip(record.files, new.archived[-1].files, strict=True)
+            if survey.has(source)
         ]
-        records.append(
-            replace(
-                record,
-                generation=record.generation + 1,
-                state="retired" if record.state == "retired" else "planned",
-                csr_sha256="",
-                spki_sha256="",
-                key_sha256="",
-                written_at="",
-                issued_at="",
-                packaged_at="",
-                deployed_at="",
-                planned_at=now,
-                reasons=("expired, and purged",),
-                issued=None,
-                package=None,
-                archived=(*record.archived, old),
-            )
-        )
+        records.append(replace(new, reasons=("expired, and purged",)))
     return manifest.with_records(records), moves
 
 
@@ -329,7 +289,7 @@ def _noted(manifest: Manifest, items: Sequence[PurgeItem], now: str) -> Manifest
     events, purged, deployed = [], set(), set()
     for item in items:
         about = f"{item.id} generation {item.generation}: {item.what}, {item.why}"
-        events.append({"at": now, "event": "purged", "about": about})
+        events.append(LogEntry(at=now, event="purged", about=about))
         if item.why.startswith(_DEPLOYED):
             deployed.add(item.id)
         else:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.lock import lock
-from ..errors import BundleError, PassphraseError
+from ..errors import BundleError, NewerManifest, PassphraseError
 from ..pki import csr, keys
 from ..pki.csr import RequestContent
 from ..pki.passphrase import Secret, as_passphrase
@@ -25,17 +25,16 @@ from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
 from .files_on_disk import MODES, Survey, file_problems, key_sha256, refuse, take_survey
 from .leftovers import Move, carry_out
-from .manifest import (
-    NAME,
+from .manifest import NAME, Manifest, read_manifest, save_manifest, timestamp
+from .request_record import (
     ArchivedGeneration,
-    Manifest,
+    PlannedEntry,
+    PlannedKey,
     RequestRecord,
-    archived_paths,
+    archived_files,
     csr_path,
     key_path,
-    read_manifest,
-    save_manifest,
-    timestamp,
+    present_files,
 )
 
 # Every key and CSR of a folder by name, opened and checked against each other.
@@ -215,9 +214,9 @@ def _present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
         return None, b""
     try:
         return read_manifest(folder), b""
-    except BundleError as error:
-        if "newer" in error.message:
-            raise
+    except NewerManifest:
+        raise
+    except BundleError:
         return None, files.read(folder / NAME, limit=1 << 32)
 
 
@@ -276,7 +275,7 @@ def _archived(
 def _superseded(request_id: str, generation: int, item: Found, now: str) -> ArchivedGeneration:
     return ArchivedGeneration(
         generation=generation,
-        files=archived_paths(request_id, generation),
+        files=archived_files(request_id, generation),
         csr_sha256=item.csr_sha256,
         spki_sha256=item.spki_sha256,
         key_sha256=item.key_sha256,
@@ -298,7 +297,7 @@ def _record(
             id=request_id,
             generation=max((part.generation for part in archived), default=0) + 1,
             state="retired",
-            files={"csr": csr_path(request_id), "key": key_path(request_id)},
+            files=present_files(request_id),
             planned_at=now,
             retired_at=now,
             reasons=("found in the folder",),
@@ -335,38 +334,22 @@ def _put_away(record: RequestRecord, found: Found, now: str) -> tuple[RequestRec
         superseded = replace(
             superseded, plan=record.plan, issued=record.issued, package=record.package
         )
-    moved = replace(
-        record,
-        generation=record.generation + 1,
-        archived=(*record.archived, superseded),
-        state="retired",
-        deployed_at="",
-        csr_sha256="",
-        spki_sha256="",
-        key_sha256="",
-        issued=None,
-        issued_at="",
-        package=None,
-        packaged_at="",
+    moved = record.superseded(at=now, reasons=superseded.reasons, old=superseded)
+    return replace(moved, state="retired"), Move(
+        source=record.files.key, target=superseded.files.key
     )
-    return moved, Move(source=record.files["key"], target=superseded.files["key"])
 
 
-def _entry(request_id: str, content: RequestContent | None) -> dict[str, object]:
+def _entry(request_id: str, content: RequestContent | None) -> PlannedEntry:
     """Write what a CSR tells as an entry of the plan document; a plan adds the rest."""
-    return {
-        "id": request_id,
-        "role": request_id.partition("-")[0],
-        "site": "",
-        "pool": "",
-        "servers": [],
-        "usages": [],
-        "subject": dict(content.subject) if content else {},
-        "san": list(content.names) if content else [],
-        "eku": list(content.extended_key_usage) if content else [],
-        "issuer": "",
-        "key": {"algorithm": content.key_algorithm, "bits": content.key_bits} if content else {},
-        "hash": content.hash if content else "",
-        "shared_by": "",
-        "exportable": True,
-    }
+    entry = PlannedEntry(id=request_id, role=request_id.partition("-")[0])
+    if content is None:
+        return entry
+    return replace(
+        entry,
+        subject=dict(content.subject),
+        san=tuple(content.names),
+        eku=tuple(content.extended_key_usage),
+        key=PlannedKey(algorithm=content.key_algorithm, bits=content.key_bits),
+        hash=content.hash,
+    )

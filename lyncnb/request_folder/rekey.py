@@ -130,9 +130,9 @@ def rekey(
 def _targets(survey: Survey, manifest: Manifest) -> list[_Target]:
     known: dict[str, str] = {}
     for record in manifest.requests:
-        known[record.files["key"]] = record.spki_sha256
+        known[record.files.key] = record.spki_sha256
         for old in record.archived:
-            known[old.files["key"]] = old.spki_sha256
+            known[old.files.key] = old.spki_sha256
     found = [
         _Target(path=path, expected=known.get(path, ""), is_known=path in known)
         for place in ("keys", "archive")
@@ -246,13 +246,13 @@ def _with_new_hashes(folder: Path, manifest: Manifest) -> Manifest:
     records = []
     for record in manifest.requests:
         archived = tuple(
-            replace(old, key_sha256=digest(old.files["key"], old.key_sha256))
-            if present(old.files["key"])
+            replace(old, key_sha256=digest(old.files.key, old.key_sha256))
+            if present(old.files.key)
             else old
             for old in record.archived
         )
         current = record.key_sha256
-        if present(record.files["key"]):
-            current = digest(record.files["key"], current)
+        if present(record.files.key):
+            current = digest(record.files.key, current)
         records.append(replace(record, key_sha256=current, archived=archived))
     return replace(manifest, rekeying="", requests=tuple(records))

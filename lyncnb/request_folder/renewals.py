@@ -7,14 +7,14 @@ third of two years leaves eight months, a third of 47 days two weeks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from ..base.outputs import OutputKind, check_output, mentions, write_output
 from ..base.tables import DataFrame, rows_to_html, to_frame
 from .bundle import RequestBundle, open_requests
-from .manifest import RequestRecord
+from .request_record import IssuedRecord, RequestRecord, read_time
 
 _PRODUCT = "-//lyncnb//certificate renewals//EN"
 
@@ -28,27 +28,19 @@ CALENDAR = OutputKind(
 EXPIRING_SHARE = 1 / 3
 
 
-def state_by_date(issued: Mapping[str, object] | None, today: date) -> str:
+def state_by_date(issued: IssuedRecord | None, today: date) -> str:
     """Say how a certificate on record stands by its dates on one day."""
-    start, end = (moment((issued or {}).get(name)) for name in ("not_before", "not_after"))
-    now = datetime(today.year, today.month, today.day, tzinfo=UTC)
-    if start is None or end is None:
+    if issued is None:
         return ""
+    start, end = issued.begins, issued.ends
+    now = datetime(today.year, today.month, today.day, tzinfo=UTC)
     # Valid through the second that notAfter names (RFC 5280 section 4.1.2.5).
     if now > end:
         return "expired"
     return "expiring" if now >= end - (end - start) * EXPIRING_SHARE else ""
 
 
-def moment(text: object) -> datetime | None:
-    """Read a time of the manifest, UTC; None if there is none."""
-    if not isinstance(text, str) or not text:
-        return None
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def is_expired(issued: Mapping[str, object] | None, today: date) -> bool:
+def is_expired(issued: IssuedRecord | None, today: date) -> bool:
     """Whether a certificate on record ended before `today` began, UTC."""
     return state_by_date(issued, today) == "expired"
 
@@ -134,7 +126,8 @@ def _event(one: Renewal):
     event.add("dtstamp", one.recorded_at)
     event.add("dtstart", one.renew_from.date())
     # The end of an all-day event is the first day after it, RFC 5545 section 3.6.1.
-    event.add("dtend", max(one.not_after.date(), one.renew_from.date()) + timedelta(days=1))
+    last = max(one.not_after.date(), one.renew_from.date())
+    event.add("dtend", last + timedelta(days=1) if last < date.max else last)
     event.add("summary", f"Renew certificate {one.subject} (until {one.not_after:%Y-%m-%d})")
     event.add("description", "\n".join(_description(one)))
     event.add("transp", "TRANSPARENT")  # nobody is busy for a third of a year
@@ -185,24 +178,27 @@ def list_renewals(
     if not 0 < share < 1:
         raise ValueError(f"share={share!r}; take a share of the lifetime between 0 and 1")
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
-    active = (r for r in opened.requests if r.issued is not None and r.state != "retired")
-    items = sorted((_renewal(r, share) for r in active), key=lambda r: (r.renew_from, r.request_id))
+    items = [
+        _renewal(record, record.issued, share)
+        for record in opened.requests
+        if record.issued is not None and record.state != "retired"
+    ]
+    items.sort(key=lambda renewal: (renewal.renew_from, renewal.request_id))
     return Renewals(items=tuple(items), today=today or datetime.now(UTC).date())
 
 
-def _renewal(record: RequestRecord, share: float) -> Renewal:
-    issued, plan = record.issued, record.plan
-    begins, ends = moment(issued["not_before"]), moment(issued["not_after"])
+def _renewal(record: RequestRecord, issued: IssuedRecord, share: float) -> Renewal:
+    begins, ends, plan = issued.begins, issued.ends, record.plan
     return Renewal(
         request_id=record.id,
-        subject=plan["subject"]["CN"],
-        servers=tuple(plan["servers"]),
-        usages=tuple(plan["usages"]),
-        issuer=str(plan["issuer"]),
-        serial=str(issued["serial"]),
+        subject=plan.common_name,
+        servers=plan.servers,
+        usages=plan.usages,
+        issuer=plan.issuer,
+        serial=issued.serial,
         renew_from=ends - (ends - begins) * share,
         not_after=ends,
-        recorded_at=moment(record.issued_at),
+        recorded_at=read_time(record.issued_at or issued.received_at),
     )
 
 

@@ -6,13 +6,29 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files as package_files
+from typing import Protocol
 
 from ..errors import RulesError
 from .findings import Finding
 from .model import CheckRule
 
 Difference = tuple[str, str]  # code, message
-Entry = Mapping[str, object]  # a certificate of the plan document
+
+
+class Planned(Protocol):
+    """What the checks need to know of a planned certificate."""
+
+    @property
+    def id(self) -> str:
+        """Its id, which findings are about."""
+
+    @property
+    def role(self) -> str:
+        """The server role that it is for."""
+
+    @property
+    def issuer(self) -> str:
+        """``internal`` or ``public``."""
 
 
 @cache
@@ -82,22 +98,22 @@ def finding(code: str, about: str, message: str) -> Finding:
     )
 
 
-def findings(entry: Entry, differences: Iterable[Difference]) -> tuple[Finding, ...]:
+def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:
     """Make findings about one planned certificate; checks that are not asked of it are left out.
 
     Parameters
     ----------
-    entry : Mapping
-        The certificate's entry of the plan document.
+    entry : Planned
+        The planned certificate.
     differences : iterable of (code, message)
         What was found.
     """
     kept = []
     for code, message in differences:
         rule = returned_checks()[code]
-        if rule.issuers and entry["issuer"] not in rule.issuers:
+        if rule.issuers and entry.issuer not in rule.issuers:
             continue
-        if rule.roles and entry["role"] not in rule.roles:
+        if rule.roles and entry.role not in rule.roles:
             continue
-        kept.append(finding(code, str(entry["id"]), message))
+        kept.append(finding(code, entry.id, message))
     return tuple(dict.fromkeys(kept))

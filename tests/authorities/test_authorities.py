@@ -11,6 +11,7 @@ import random
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import certsrv
@@ -110,12 +111,12 @@ def check_all(
     assert issued.waiting == ()
     for one in issued.certificates:
         plan = records[one.request_id].plan
-        expected = {*codes, *(public if plan["issuer"] == "public" else ())}
+        expected = {*codes, *(public if plan.issuer == "public" else ())}
         ours = {found.code for found in one.findings}
         assert ours == expected, one.request_id
         assert one.chain_complete
         # Microsoft prints no SAN for Edge internal; the rules for public CAs know no such thing.
-        apart = frozenset() if plan["san"] else frozenset({"common-name-not-in-san"})
+        apart = frozenset() if plan.san else frozenset({"common-name-not-in-san"})
         assert disagreements(ours, one.der, left_out=apart) == [], one.request_id
     assert {found.about for found in issued.findings} <= set(records)
     assert folder_status(folder).counts() == {"issued": len(records)}
@@ -317,9 +318,9 @@ def test_openssl_signature(folders, tmp_path, options, code):
 
     folder = copy_of(folders["ECDSA"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")
-    record = next(r for r in open_requests(folder).requests if r.plan["role"] == "Mediation")
+    record = next(r for r in open_requests(folder).requests if r.plan.role == "Mediation")
     run(
-        *("openssl", "x509", "-req", "-in", folder / record.files["csr"], "-CA", "issuing.pem"),
+        *("openssl", "x509", "-req", "-in", folder / record.files.csr, "-CA", "issuing.pem"),
         *("-CAkey", "issuing.key", "-copy_extensions", "copy", "-days", "100", *options),
         *("-extfile", "ca.cnf", "-extensions", "server", "-out", "leaf.pem"),
         cwd=ca.folder,
@@ -361,7 +362,7 @@ CASES = [
 
 def judged(changes: dict) -> tuple[set[str], bytes]:
     certificate = der(made(**({"days": 190} | changes)))
-    facts, entry = read_certificate(certificate), ENTRY | {"issuer": "public"}
+    facts, entry = read_certificate(certificate), replace(ENTRY, issuer="public")
     return {found.code for found in compare_certificate(facts, entry, today=DAY)}, certificate
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from ipaddress import ip_address
 
@@ -14,6 +15,7 @@ from places import REPOSITORY
 from lyncnb.authorities.compare_certificate import compare_certificate
 from lyncnb.errors import RulesError
 from lyncnb.pki.certificates import read_certificate
+from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
 from lyncnb.rules.ca_rules import finding, read_checks, returned_checks
 
 DAY = date(2026, 11, 24)
@@ -21,22 +23,21 @@ KEY = rsa.generate_private_key(65537, 2048)
 RSA_CA = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
 NAMES = ("eepool.contoso.com", "ee01.contoso.com", "meet.contoso.com")
 SUBJECT = (("CN", "eepool.contoso.com"), ("O", "Contoso, Ltd."), ("C", "TW"))
-ENTRY = {
-    "id": "FrontEnd-ee01-contoso-com-00000000",
-    "role": "FrontEnd",
-    "site": "Taipei",
-    "pool": "eepool.contoso.com",
-    "servers": ["ee01.contoso.com"],
-    "usages": ["Default"],
-    "subject": dict(SUBJECT),
-    "san": list(NAMES),
-    "eku": ["serverAuth"],
-    "issuer": "internal",
-    "key": {"algorithm": "RSA", "bits": 2048},
-    "hash": "sha256",
-    "shared_by": "server",
-    "exportable": True,
-}
+ENTRY = PlannedEntry(
+    id="FrontEnd-ee01-contoso-com-00000000",
+    role="FrontEnd",
+    site="Taipei",
+    pool="eepool.contoso.com",
+    servers=("ee01.contoso.com",),
+    usages=("Default",),
+    subject=dict(SUBJECT),
+    san=NAMES,
+    eku=("serverAuth",),
+    issuer="internal",
+    key=PlannedKey(algorithm="RSA", bits=2048),
+    hash="sha256",
+    shared_by="server",
+)
 
 
 def made(key=KEY, **changes):
@@ -46,7 +47,9 @@ def made(key=KEY, **changes):
 
 def compared(certificate, *, validity_days=0, **entry):
     facts = read_certificate(der(certificate))
-    found = compare_certificate(facts, ENTRY | entry, today=DAY, validity_days=validity_days)
+    found = compare_certificate(
+        facts, replace(ENTRY, **entry), today=DAY, validity_days=validity_days
+    )
     return [(one.code, one.message) for one in found]
 
 
@@ -166,12 +169,12 @@ def test_key_usage_of_ecdsa():
     """An ECDSA key enciphers nothing, so nothing is missing."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = made(key=key, usage=("digital_signature",))
-    assert compared(certificate, key={"algorithm": "ECDSA", "bits": 256}) == []
+    assert compared(certificate, key=PlannedKey(algorithm="ECDSA", bits=256)) == []
 
 
 def test_key_differs():
     """A key of another kind than planned is told with both."""
-    assert compared(made(), key={"algorithm": "RSA", "bits": 4096}) == [
+    assert compared(made(), key=PlannedKey(algorithm="RSA", bits=4096)) == [
         ("key-differs-from-plan", "planned RSA 4096, it is RSA 2048")
     ]
 

@@ -56,7 +56,7 @@ def test_requests_are_those_of_the_folder(folder, tmp_path):
     for part in made.parts:
         for record in part.requests:
             data = entries[f"{part.folder}/csr/{record.id}.csr"]
-            assert data == (folder / record.files["csr"]).read_bytes()
+            assert data == (folder / record.files.csr).read_bytes()
             assert x509.load_pem_x509_csr(data).is_signature_valid
 
 
@@ -90,7 +90,7 @@ def test_names(folder, tmp_path):
     made = hand_over(folder, tmp_path / "out.zip", issuer="public")
     text = contents(tmp_path / "out.zip")["public-litware-public-ca/names.txt"].decode()
     record = made.requests[0]
-    assert f"csr/{record.id}.csr\r\n{', '.join(record.plan['san'])}\r\n" in text
+    assert f"csr/{record.id}.csr\r\n{', '.join(record.plan.san)}\r\n" in text
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_names(folder, tmp_path):
 def test_choice(folder, tmp_path, choice, expected):
     """By CA, site, pool, whatever the case."""
     made = hand_over(folder, tmp_path / "out.zip", **choice)
-    assert [record.plan["role"] for record in made.requests] == expected
+    assert [record.plan.role for record in made.requests] == expected
 
 
 def test_wave(folder, tmp_path):
@@ -165,7 +165,7 @@ def test_no_key(folder, tmp_path):
 def test_key_in_csr(folder, tmp_path, place):
     """A key that somebody put into a CSR file stops the package, whatever the record says."""
     record = open_requests(folder).requests[0]
-    path, key = folder / record.files["csr"], folder / record.files["key"]
+    path, key = folder / record.files.csr, folder / record.files.key
     csr = path.read_bytes()
     path.write_bytes(csr + key.read_bytes() if place == "before" else key.read_bytes())
     with pytest.raises(BundleError, match="holds a private key|not the request on record"):
@@ -176,7 +176,7 @@ def test_key_in_csr(folder, tmp_path, place):
 def test_changed_request(folder, tmp_path):
     """A CSR that is not the one on record is not handed over."""
     first, second, *_ = open_requests(folder).requests
-    (folder / first.files["csr"]).write_bytes((folder / second.files["csr"]).read_bytes())
+    (folder / first.files.csr).write_bytes((folder / second.files.csr).read_bytes())
     with pytest.raises(BundleError, match="this is not the request on record"):
         hand_over(folder, tmp_path / "out.zip")
 

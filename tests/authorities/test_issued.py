@@ -7,6 +7,7 @@ import json
 import pytest
 from answered import TODAY, answer_all, edge_external, find_id, make_folder
 from cas.python_ca import PythonCa, p7b, pem
+from folder_kit import issued_record
 
 from lyncnb.authorities.issued import match_certificates
 from lyncnb.errors import BundleError, ReturnedFileError
@@ -64,7 +65,7 @@ def test_certificate(bundle, issued):
     request_id = find_id(bundle, "ee01")
     one = issued.by_id[request_id]
     assert one.subject == "O=Contoso, CN=eepool.contoso.com"
-    assert one.names == tuple(bundle.manifest.by_id[request_id].plan["san"])
+    assert one.names == bundle.manifest.by_id[request_id].plan.san
     assert one.issuer_name == "Contoso Issuing CA 1"
     assert len(one.thumbprint) == 40
     assert len(one.sha256) == 64
@@ -154,12 +155,11 @@ def test_edited_manifest(tmp_path, place):
     """A manifest cannot make this read anything but certificates of the folder."""
     bundle = make_folder(tmp_path / "requests")
     first = bundle.requests[0]
-    issued = {"file": place, "chain": "", "sha256": "", "serial": "", "findings": []}
-    record = first.with_issued(issued, at="2026-11-24T00:00:00Z")
-    save_manifest(bundle.folder, bundle.manifest.with_record(record))
+    record = first.with_issued(issued_record(file=place), at="2026-11-24T00:00:00Z")
+    save_manifest(bundle.folder, bundle.manifest.with_records([record]))
     from lyncnb.request_folder.bundle import open_requests
 
-    with pytest.raises(BundleError, match="is no place for a certificate"):
+    with pytest.raises(BundleError, match=f"{first.id}: issued: file. is no file of the folder"):
         match_certificates(open_requests(bundle.folder), today=TODAY)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from lyncnb.authorities.matching import Outstanding, match_answers
 from lyncnb.authorities.returned_files import ReturnedFile
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.keys import spki_sha256
+from lyncnb.request_folder.request_record import PlannedKey
 
 DAY = date(2026, 11, 24)
 CA = PythonCa()
@@ -24,14 +26,17 @@ SAN = {"a": ("pool.contoso.com", "a.contoso.com"), "b": ("pool.contoso.com", "b.
 
 
 def asked(name: str, **changes) -> Outstanding:
-    entry = ENTRY | {
-        "id": name,
-        "pool": "pool.contoso.com",
-        "subject": {"CN": "pool.contoso.com"},
-        "san": list(SAN.get(name, SAN["a"])),
-        "key": {"algorithm": "ECDSA", "bits": 256},
-        **changes.pop("entry", {}),
-    }
+    entry = replace(
+        ENTRY,
+        **{
+            "id": name,
+            "pool": "pool.contoso.com",
+            "subject": {"CN": "pool.contoso.com"},
+            "san": SAN.get(name, SAN["a"]),
+            "key": PlannedKey(algorithm="ECDSA", bits=256),
+            **changes.pop("entry", {}),
+        },
+    )
     values = {"request_id": name, "generation": 1, "spki_sha256": spki_sha256(KEYS[name])}
     return Outstanding(**(values | {"entry": entry} | changes))
 
@@ -83,7 +88,7 @@ def test_newest_is_taken():
 
 def test_different_in_pool():
     """Two certificates for what a pool shares are an error."""
-    shared = asked("a", entry={"shared_by": "pool", "servers": ["e1", "e2"]})
+    shared = asked("a", entry={"shared_by": "pool", "servers": ("e1", "e2")})
     (answer,) = match([shared], file(made("a"), made("a", serial=7), *CHAIN)).answers
     assert ("different-certificates-in-pool", "a") in codes(answer.findings)
     assert [f.message for f in answer.findings if f.code.startswith("diff")] == [
@@ -124,7 +129,7 @@ def test_replaces():
         made("a", begins=TODAY - timedelta(9)),
         made("a", san=(*SAN["a"], "x.contoso.com")),
     )
-    one = asked("a", held_sha256=held.sha256, entry={"san": [*SAN["a"], "x.contoso.com"]})
+    one = asked("a", held_sha256=held.sha256, entry={"san": (*SAN["a"], "x.contoso.com")})
     (answer,) = match([one], file(newer), known=[held, *CHAIN]).answers
     assert codes(answer.findings) == [("replaces-earlier-certificate", "a")]
     assert "names: none -> x.contoso.com" in answer.findings[0].message
@@ -222,7 +227,7 @@ def test_one_certificate_for_two_requests():
 
 def test_one_key_for_two_requests():
     """Two requests with one public key get one certificate, and that is told for both."""
-    twin = asked("b", spki_sha256=spki_sha256(KEYS["a"]), entry={"san": list(SAN["a"])})
+    twin = asked("b", spki_sha256=spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
     answers = match([asked("a"), twin], file(made("a"), *CHAIN)).answers
     assert [codes(one.findings) for one in answers] == [
         [("one-certificate-for-several-requests", "a")],

@@ -32,6 +32,7 @@ from lyncnb.errors import BundleError
 from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.request_record import IssuedRecord
 
 CA = PythonCa()
 
@@ -68,18 +69,17 @@ def test_received(folder, tmp_path):
         assert (folder / "returned" / f"{record.id}.cer").read_bytes() == pem(certificate)
         assert (folder / "returned" / f"{record.id}.chain.pem").read_bytes() == pem(*CA.chain)
         assert record.state == "issued"
-        assert record.issued == {
-            "file": f"returned/{record.id}.cer",
-            "chain": f"returned/{record.id}.chain.pem",
-            "serial": record.issued["serial"],
-            "thumbprint_sha1": facts.thumbprint,
-            "sha256": facts.sha256,
-            "not_before": "2026-11-23T00:00:00Z",
-            "not_after": "2027-06-09T23:59:59Z",
-            "received_at": "2026-11-24T00:00:00Z",
-            "findings": [],
-        }
-        assert int(record.issued["serial"], 16) == certificate.serial_number
+        assert record.issued == IssuedRecord(
+            file=f"returned/{record.id}.cer",
+            chain=f"returned/{record.id}.chain.pem",
+            serial=record.issued.serial,
+            thumbprint_sha1=facts.thumbprint,
+            sha256=facts.sha256,
+            not_before="2026-11-23T00:00:00Z",
+            not_after="2027-06-09T23:59:59Z",
+            received_at="2026-11-24T00:00:00Z",
+        )
+        assert int(record.issued.serial, 16) == certificate.serial_number
     assert folder_status(folder, today=TODAY).counts()["issued"] == len(answers)
 
 
@@ -125,7 +125,7 @@ def test_newer_answer(folder, tmp_path):
     (kept,) = (folder / "archive").glob("*.cer")
     assert kept.read_bytes() == pem(first)
     manifest = open_requests(folder).manifest
-    assert [event["event"] for event in manifest.log] == ["certificate-replaced"]
+    assert [event.event for event in manifest.log] == ["certificate-replaced"]
     issued = receive(folder, tmp_path / "1.p7b", today=TODAY)
     assert [found.code for found in issued.findings] == ["older-answer"]
     assert (folder / "returned" / f"{request_id}.cer").read_bytes() == pem(second)
@@ -147,9 +147,9 @@ def test_renewed_request(folder, tmp_path):
     assert list(issued.succession_frame()["What"]) == ["valid until"]
     record = open_requests(folder).manifest.by_id[request_id]
     (old,) = record.archived
-    assert (folder / old.issued["file"]).read_bytes() == pem(first)
-    assert old.issued["file"].startswith("archive/")
-    assert (folder / record.issued["file"]).read_bytes() == pem(second)
+    assert (folder / old.issued.file).read_bytes() == pem(first)
+    assert old.issued.file.startswith("archive/")
+    assert (folder / record.issued.file).read_bytes() == pem(second)
     assert receive(folder, today=TODAY).exit_status == 0
 
 
@@ -168,7 +168,7 @@ def test_superseded(folder, tmp_path):
     assert (folder / "archive" / f"{request_id}-g1.cer").read_bytes() == pem(late)
     record = open_requests(folder).manifest.by_id[request_id]
     assert (record.state, record.issued) == ("waiting", None)
-    assert record.archived[0].issued["file"] == f"archive/{request_id}-g1.cer"
+    assert record.archived[0].issued.file == f"archive/{request_id}-g1.cer"
     before = snapshot(folder)
     assert receive(folder, path, today=TODAY).exit_status == 0  # known by now
     assert snapshot(folder) == before

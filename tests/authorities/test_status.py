@@ -7,7 +7,7 @@ import os
 from datetime import date
 
 import pytest
-from folder_kit import numbered, plan_of, snapshot, with_extra, write
+from folder_kit import issued_record, numbered, package_record, plan_of, snapshot, with_extra, write
 
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.lock import lock
@@ -17,7 +17,7 @@ from lyncnb.request_folder.renewals import is_expired
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-ISSUED = {"not_before": "2026-12-01T00:00:00Z", "not_after": "2027-02-28T23:59:59Z"}  # 90 days
+ISSUED = issued_record()  # 90 days
 
 
 @pytest.fixture
@@ -28,8 +28,10 @@ def folder(tmp_path):
     changed = [
         record.with_issued(ISSUED, at="2026-12-01T08:00:00Z") for record in manifest.requests[:3]
     ]
-    changed[1] = changed[1].with_package({"file": "pfx/a.pfx"}, at="2026-12-02T08:00:00Z")
+    changed[1] = changed[1].with_package(package_record("pfx/a.pfx"), at="2026-12-02T08:00:00Z")
     save_manifest(place, manifest.with_records(changed))
+    (place / "returned").mkdir()
+    (place / "returned" / "a.cer").write_bytes(b"certificate")
     (place / "pfx").mkdir(mode=0o700)
     (place / "pfx" / "a.pfx").write_bytes(b"package")
     return place

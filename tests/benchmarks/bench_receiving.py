@@ -26,38 +26,37 @@ from lyncnb.authorities.issued import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.pki.keys import spki_sha256
 from lyncnb.request_folder.bundle import open_requests
-from lyncnb.request_folder.manifest import (
-    Manifest,
+from lyncnb.request_folder.manifest import Manifest, save_manifest
+from lyncnb.request_folder.request_record import (
+    PlannedEntry,
+    PlannedKey,
     RequestRecord,
-    csr_path,
-    key_path,
-    save_manifest,
+    present_files,
 )
 
 TODAY = date(2026, 11, 24)
 SEED = rsa.generate_private_key(65537, 2048).public_key().public_numbers()
 
 
-def entry(number: int) -> dict[str, object]:
+def entry(number: int) -> PlannedEntry:
     """Make the plan document's entry of one Front End Server."""
     pool = f"pool{number // 12:05}.contoso.com"
     names = [pool, f"fe{number:06}.contoso.com", "sip.contoso.com", "meet.contoso.com"]
-    return {
-        "id": f"FrontEnd-fe{number:06}-contoso-com-{number:08x}",
-        "role": "FrontEnd",
-        "site": "Taipei",
-        "pool": pool,
-        "servers": [names[1]],
-        "usages": ["Default", "WebServicesInternal", "WebServicesExternal"],
-        "subject": {"CN": pool},
-        "san": [*names, "dialin.contoso.com"],
-        "eku": ["serverAuth"],
-        "issuer": "internal",
-        "key": {"algorithm": "RSA", "bits": 2048},
-        "hash": "sha256",
-        "shared_by": "server",
-        "exportable": True,
-    }
+    return PlannedEntry(
+        id=f"FrontEnd-fe{number:06}-contoso-com-{number:08x}",
+        role="FrontEnd",
+        site="Taipei",
+        pool=pool,
+        servers=(names[1],),
+        usages=("Default", "WebServicesInternal", "WebServicesExternal"),
+        subject={"CN": pool},
+        san=(*names, "dialin.contoso.com"),
+        eku=("serverAuth",),
+        issuer="internal",
+        key=PlannedKey(algorithm="RSA", bits=2048),
+        hash="sha256",
+        shared_by="server",
+    )
 
 
 def lay_out(folder: Path, count: int, ca: PythonCa) -> Path:
@@ -70,14 +69,14 @@ def lay_out(folder: Path, count: int, ca: PythonCa) -> Path:
         key = rsa.RSAPublicNumbers(SEED.e, SEED.n + 2 * (number + 1)).public_key()
         leaf = issue(
             key, ca.issuing.subject, ca.key, begins=begins,
-            subject=[("CN", plan["subject"]["CN"])], san=plan["san"],
+            subject=[("CN", plan.common_name)], san=plan.san,
         )  # fmt: skip
         (answers / f"{number:06}.p7b").write_bytes(p7b(leaf, *ca.chain))
         records.append(
             RequestRecord(
-                id=plan["id"],
+                id=plan.id,
                 state="waiting",
-                files={"csr": csr_path(plan["id"]), "key": key_path(plan["id"])},
+                files=present_files(plan.id),
                 csr_sha256="0" * 64,
                 spki_sha256=spki_sha256(key),
                 key_sha256="0" * 64,

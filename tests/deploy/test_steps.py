@@ -159,7 +159,7 @@ def test_no_password_is_in_steps_or_scripts(steps, contoso):
     passwords = PasswordList(contoso.folder, FolderCipher(PASSPHRASE))
     for server in steps.servers:
         for package in server.packages:
-            assert passwords.of(package.record.package["sha256"]).reveal() not in text
+            assert passwords.of(package.record.package.sha256).reveal() not in text
     assert "PRIVATE KEY" not in text
 
 

@@ -247,9 +247,9 @@ def test_manifest_says_what_was_packaged(issued):
         record = manifest.by_id[one.request_id]
         data = (issued.folder / one.file).read_bytes()
         assert record.state == "packaged"
-        assert record.package["sha256"] == hashlib.sha256(data).hexdigest()
-        assert record.package["target_os"] == "2012R2"
-        assert record.package["encryption"] == "3des-sha1"
+        assert record.package.sha256 == hashlib.sha256(data).hexdigest()
+        assert record.package.target_os == "2012R2"
+        assert record.package.encryption == "3des-sha1"
 
 
 def test_openssl_sees_the_provider_of_a_written_package(issued):

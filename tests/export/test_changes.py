@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from folder_kit import certificate
+from folder_kit import certificate, issued_record
 
 from lyncnb.errors import BundleError
 from lyncnb.export.changes import Wanted, entry_differences, plan_changes, resolve_renewals
 from lyncnb.request_folder.manifest import Manifest
+from lyncnb.request_folder.request_record import PlannedEntry
 
 NOW = "2026-11-24T08:00:00Z"
 LATER = "2026-12-24T08:00:00Z"
@@ -48,7 +49,7 @@ def test_a_new_request_is_created():
     assert [(c.action, c.reasons) for c in changes] == [("created", ("new in the plan",))] * 2
     assert [record.id for record in manifest.requests] == [wanted(2).id, wanted(1).id]
     assert {record.state for record in manifest.requests} == {"planned"}
-    assert manifest.requests[0].files["key"] == f"keys/{wanted(2).id}.key"
+    assert manifest.requests[0].files.key == f"keys/{wanted(2).id}.key"
 
 
 def test_an_unchanged_request_is_kept_as_it_is():
@@ -79,13 +80,13 @@ def test_changed_content_makes_a_new_generation(changed, reasons):
     old = record.archived[0]
     assert (old.generation, old.spki_sha256, old.superseded_at) == (1, "b" * 64, LATER)
     assert old.plan == before.requests[0].plan
-    assert old.files["key"] == f"archive/{record.id}-g1.key"
+    assert old.files.key == f"archive/{record.id}-g1.key"
 
 
 def test_the_order_of_names_counts():
     """Another order of the names is another request."""
-    old = {"san": ["a.contoso.com", "b.contoso.com"]}
-    new = {"san": ["b.contoso.com", "a.contoso.com"]}
+    old = PlannedEntry(id="a", san=("a.contoso.com", "b.contoso.com"))
+    new = PlannedEntry(id="a", san=("b.contoso.com", "a.contoso.com"))
     assert entry_differences(old, new) == ("san: another order (b.contoso.com, a.contoso.com)",)
 
 
@@ -102,8 +103,8 @@ def test_what_no_certificate_is_made_of_is_kept_and_told():
 def test_the_csr_decides_where_the_record_was_edited():
     """A record that lost a name by hand does not cost the request its place at the CA."""
     before = first(wanted(1))
-    entry = {**before.requests[0].plan, "san": []}
-    edited = before.with_record(replace(before.requests[0], plan=entry))
+    entry = replace(before.requests[0].plan, san=())
+    edited = before.with_records([replace(before.requests[0], plan=entry)])
     manifest, changes = plan_changes(
         edited, [wanted(1)], now=LATER, compare=lambda record, planned: ()
     )
@@ -125,8 +126,8 @@ def test_renewal_makes_a_new_generation_with_its_reason():
 def test_what_leaves_the_plan_is_retired_and_comes_back_unchanged():
     """A retired request keeps its generation, and is adopted again with the state it had."""
     before = first(wanted(1), wanted(2))
-    issued = before.requests[1].with_issued({"file": "returned/a.cer"}, at=NOW)
-    retired, changes = plan_changes(before.with_record(issued), [wanted(1)], now=LATER)
+    issued = before.requests[1].with_issued(issued_record(), at=NOW)
+    retired, changes = plan_changes(before.with_records([issued]), [wanted(1)], now=LATER)
     assert [(c.action, c.reasons) for c in changes] == [
         ("kept", ()),
         ("retired", ("no longer in the plan",)),
@@ -134,7 +135,7 @@ def test_what_leaves_the_plan_is_retired_and_comes_back_unchanged():
     assert retired.requests[1].state == "retired"
     again, changes = plan_changes(retired, [wanted(1), wanted(2)], now=LATER)
     assert [c.action for c in changes] == ["kept", "adopted"]
-    assert again == before.with_record(issued)
+    assert again == before.with_records([issued])
 
 
 def test_what_is_retired_already_is_not_told_again():
@@ -157,7 +158,7 @@ def test_what_was_announced_and_never_written_is_created_once():
     announced = plan_changes(Manifest(), [wanted(1)], now=NOW)[0]
     manifest, changes = plan_changes(announced, [wanted(1, digest="sha384")], now=LATER)
     assert (changes[0].action, changes[0].generation) == ("created", 1)
-    assert manifest.requests[0].plan["hash"] == "sha384"
+    assert manifest.requests[0].plan.hash == "sha384"
     assert plan_changes(announced, [], now=LATER)[0].requests == ()
 
 
@@ -187,7 +188,7 @@ def test_generations_pile_up():
     record = manifest.requests[0]
     assert record.generation == 4
     assert [old.generation for old in record.archived] == [1, 2, 3]
-    assert len({old.files["key"] for old in record.archived}) == 3
+    assert len({old.files.key for old in record.archived}) == 3
 
 
 def test_renewals_are_named_by_any_beginning_that_fits_one():

@@ -146,7 +146,7 @@ def test_warnings_name_findings_about_certificate_pool_and_server(plan):
 def test_files_of_the_folder_win(plan):
     """With requests, the file names are those of the folder."""
     first = plan.certificates[0]
-    request = SimpleNamespace(id=first.id, files={"csr": "csr/x.csr", "key": "keys/x.key"})
+    request = SimpleNamespace(id=first.id, files=SimpleNamespace(csr="csr/x.csr", key="keys/x.key"))
     row = _rows(plan, (), [request])[0]
     assert (row["CSR file"], row["Key file"]) == ("csr/x.csr", "keys/x.key")
 

@@ -17,6 +17,7 @@ from folder_kit import (
     PASSPHRASE,
     assert_complete,
     certificate,
+    issued_record,
     numbered,
     plan_of,
     public_keys_of_keys,
@@ -36,6 +37,7 @@ from lyncnb.pki.passphrase import Secret
 from lyncnb.plan.options import PlanOptions
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.request_record import Acceptance
 from lyncnb.rules.findings import Finding
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -74,7 +76,7 @@ def test_a_new_folder_holds_what_the_contract_says(folder):
     for record in bundle.requests:
         assert record.state == "waiting"
         assert record.written_at == "2026-11-24T00:00:00Z"
-        assert record.plan["san"] == list(record.plan["servers"])
+        assert record.plan.san == record.plan.servers
     assert open_requests(folder).manifest == bundle.manifest
 
 
@@ -204,8 +206,8 @@ def test_an_edited_record_does_not_renew(folder):
     plan = numbered(1)
     manifest = write(plan, folder).manifest
     record = manifest.requests[0]
-    edited = replace(record, plan={**record.plan, "san": ["other.contoso.com"]})
-    save_manifest(folder, manifest.with_record(edited))
+    edited = replace(record, plan=replace(record.plan, san=("other.contoso.com",)))
+    save_manifest(folder, manifest.with_records([edited]))
     assert write(plan, folder).counts() == {"kept": 1}
     assert read_manifest(folder) == manifest
 
@@ -251,14 +253,14 @@ def test_a_certificate_stays_with_its_request_through_runs(folder):
     """What came back is on record; a run does not touch it, a renewal archives it."""
     plan = numbered(1)
     manifest = write(plan, folder).manifest
-    issued = manifest.requests[0].with_issued({"file": "returned/a.cer"}, at="2026-12-01T00:00:00Z")
-    save_manifest(folder, manifest.with_record(issued))
+    issued = manifest.requests[0].with_issued(issued_record(), at="2026-12-01T00:00:00Z")
+    save_manifest(folder, manifest.with_records([issued]))
     before = snapshot(folder)
     assert write(plan, folder).requests[0].state == "issued"
     assert snapshot(folder) == before
     renewed = write(plan, folder, renew=[issued.id], reason="x").requests[0]
     assert (renewed.state, renewed.issued) == ("waiting", None)
-    assert renewed.archived[0].issued == {"file": "returned/a.cer"}
+    assert renewed.archived[0].issued == issued_record()
 
 
 # --- dry run ----------------------------------------------------------------------------------
@@ -313,7 +315,7 @@ def test_accepted_errors_are_recorded_with_their_reasons(folder):
         numbered(1), folder, findings=[ERROR],
         accept={ERROR.code: "renamed next week", "other-code": "never occurs"},
     )  # fmt: skip
-    assert bundle.manifest.accepted == ({"code": ERROR.code, "reason": "renamed next week"},)
+    assert bundle.manifest.accepted == (Acceptance(code=ERROR.code, reason="renamed next week"),)
     assert read_manifest(folder).accepted == bundle.manifest.accepted
 
 
@@ -321,7 +323,7 @@ def test_errors_can_be_accepted_in_the_options(folder):
     """plan.toml accepts as an argument does."""
     plan = plan_of(certificate(1), options=PlanOptions(accepted={ERROR.code: "known"}))
     bundle = write(plan, folder, findings=[ERROR])
-    assert bundle.manifest.accepted[0]["reason"] == "known"
+    assert bundle.manifest.accepted[0].reason == "known"
 
 
 def test_an_acceptance_needs_a_reason(folder):

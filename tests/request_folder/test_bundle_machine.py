@@ -21,6 +21,7 @@ from folder_kit import (
     assert_complete,
     assert_private,
     certificate,
+    issued_record,
     lower_rounds,
     plan_of,
     public_keys_of_keys,
@@ -48,7 +49,7 @@ from lyncnb.request_folder.rekey import rekey
 
 NAMES = ("sip.contoso.com", "meet.contoso.com", "dialin.contoso.com")
 PASSPHRASES = (PASSPHRASE, "wrong mule capacitor", "paper tiger lantern")
-ISSUED = {"not_before": "2026-12-01T00:00:00Z", "not_after": "2027-02-28T23:59:59Z"}
+ISSUED = issued_record()
 DETAILS = st.tuples(
     st.lists(st.sampled_from(NAMES), unique=True, max_size=2), st.sampled_from(("sha256", "sha384"))
 )
@@ -189,7 +190,7 @@ class FolderMachine(RuleBasedStateMachine):
         if written:
             record = data.draw(st.sampled_from(written), label="record")
             issued = record.with_issued(ISSUED, at="2026-12-01T00:00:00Z")
-            save_manifest(self.folder, manifest.with_record(issued))
+            save_manifest(self.folder, manifest.with_records([issued]))
 
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule(passphrase=st.sampled_from(PASSPHRASES), where=st.one_of(st.none(), BREAKS))

@@ -30,6 +30,7 @@ from folder_kit import (
     assert_complete,
     assert_private,
     certificate,
+    issued_record,
     numbered,
     plan_of,
     public_keys_of_keys,
@@ -208,7 +209,7 @@ def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
     """Only what was confirmed goes, at once or when it is confirmed again."""
     original = tmp_path / "original"
     prepare_archived(original)
-    issued = {"not_before": "2026-12-01T00:00:00Z", "not_after": "2027-02-28T23:59:59Z"}
+    issued = issued_record()
     manifest = read_manifest(original)
     records = [r.with_issued(issued, at="2026-12-01T00:00:00Z") for r in manifest.requests[:2]]
     save_manifest(original, manifest.with_records(records))
@@ -461,9 +462,9 @@ def test_each_call_of_a_purge_of_what_is_deployed_fails_in_turn(tmp_path):
     write(THREE, original)
     manifest = read_manifest(original)
     first = manifest.requests[0]
-    issued = {"not_before": "2026-12-01T00:00:00Z", "not_after": "2027-02-28T23:59:59Z"}
+    issued = issued_record()
     save_manifest(
-        original, manifest.with_record(first.with_issued(issued, at="2026-12-01T00:00:00Z"))
+        original, manifest.with_records([first.with_issued(issued, at="2026-12-01T00:00:00Z")])
     )
     asked = {"today": date(2026, 12, 5), "deployed": [first.id]}
     kinds = (*ESSENTIAL, "unlink")

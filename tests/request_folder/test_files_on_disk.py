@@ -57,7 +57,7 @@ def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
 def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
     """A known name must be a plain file."""
     manifest = write(numbered(1), tmp_path / "r").manifest
-    path = manifest.requests[0].files["csr"]
+    path = manifest.requests[0].files.csr
     (tmp_path / "r" / path).unlink()
     (tmp_path / "r" / path).mkdir()
     problems = file_problems(take_survey(tmp_path / "r"), path)

@@ -79,7 +79,7 @@ def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
     bundle = write(plan, folder)
     assert bundle.counts() == {"archived": 1, "created": 1, "adopted": 1}
     assert bundle.changes[0].reasons[0] == "left by an interrupted run"
-    assert [event["event"] for event in read_manifest(folder).log] == ["archived"]
+    assert [event.event for event in read_manifest(folder).log] == ["archived"]
     assert [p.name.startswith(f"{lone}-orphan-") for p in (folder / "archive").iterdir()] == [True]
     assert_complete(folder, plan, seen)
     assert write(plan, folder).counts() == {"kept": 2}
@@ -157,7 +157,7 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     announced = replace(
         done.by_id[name], state="planned", csr_sha256="", spki_sha256="", key_sha256=""
     )
-    save_manifest(folder, done.with_record(announced))
+    save_manifest(folder, done.with_records([announced]))
     for kind, place in (("csr", "csr"), ("key", "keys")):
         now, old = folder / place / f"{name}.{kind}", folder / "archive" / f"{name}-g1.{kind}"
         now.unlink()

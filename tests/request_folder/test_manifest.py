@@ -6,19 +6,24 @@ import json
 from dataclasses import replace
 
 import pytest
+from folder_kit import issued_record, package_record
 
 from lyncnb.errors import BundleError
-from lyncnb.request_folder.manifest import (
+from lyncnb.request_folder.manifest import Manifest, manifest_bytes, read_manifest, save_manifest
+from lyncnb.request_folder.manifest_schema import is_inside
+from lyncnb.request_folder.request_record import (
+    Acceptance,
     ArchivedGeneration,
-    Manifest,
+    JudgedFinding,
+    Judgement,
+    KeptFile,
+    LogEntry,
+    NameNote,
+    PlannedEntry,
+    RecoveryKey,
     RequestRecord,
-    archived_paths,
-    csr_path,
-    is_inside,
-    key_path,
-    manifest_bytes,
-    read_manifest,
-    save_manifest,
+    archived_files,
+    present_files,
 )
 
 ID = "Mediation-med01-contoso-com-0123abcd"
@@ -30,13 +35,13 @@ def record(request_id: str = ID, **changes: object) -> RequestRecord:
     """Make a record of a written request."""
     fields = {
         "state": "waiting",
-        "files": {"csr": csr_path(request_id), "key": key_path(request_id)},
+        "files": present_files(request_id),
         "csr_sha256": "a" * 64,
         "spki_sha256": "b" * 64,
         "key_sha256": "c" * 64,
         "planned_at": AT,
         "written_at": AT,
-        "plan": {"id": request_id, "san": ["med01.contoso.com"]},
+        "plan": PlannedEntry(id=request_id, san=("med01.contoso.com",)),
     }
     return RequestRecord(id=request_id, **{**fields, **changes})
 
@@ -45,23 +50,23 @@ def archived(generation: int = 1) -> ArchivedGeneration:
     """Make a superseded generation."""
     return ArchivedGeneration(
         generation=generation,
-        files=archived_paths(ID, generation),
+        files=archived_files(ID, generation),
         csr_sha256="d" * 64,
         spki_sha256="e" * 64,
         key_sha256="f" * 64,
         superseded_at=AT,
         reasons=("san: + sip.contoso.com",),
-        plan={"id": ID},
+        plan=PlannedEntry(id=ID),
     )
 
 
 FULL = Manifest(
     product="lync2013",
     plan_sha256="0" * 64,
-    accepted=({"code": "subject-name-too-long", "reason": "renamed next week, 下週"},),
+    accepted=(Acceptance(code="subject-name-too-long", reason="renamed next week, 下週"),),
     summary={"of": "1" * 64},
     encrypted=("pfx/passwords.pem",),
-    log=({"at": AT, "event": "purged", "about": OTHER},),
+    log=(LogEntry(at=AT, event="purged", about=OTHER),),
     requests=(record(generation=2, archived=(archived(),), reasons=("x",)), record(OTHER)),
 )
 
@@ -84,7 +89,7 @@ def test_the_document_is_plain_json_with_one_request_a_line():
     """Another program can read it, and a diff names the requests concerned."""
     text = manifest_bytes(FULL).decode()
     document = json.loads(text)
-    assert document["format"] == "lyncnb-requests/1"
+    assert document["format"] == "lyncnb-requests/2"
     assert [entry["id"] for entry in document["requests"]] == [ID, OTHER]
     assert document["requests"][0]["archived"][0]["files"]["key"] == f"archive/{ID}-g1.key"
     assert document["accepted"] == [
@@ -95,16 +100,18 @@ def test_the_document_is_plain_json_with_one_request_a_line():
 
 def test_a_certificate_makes_a_request_issued_and_its_old_package_stale():
     """with_issued records it and its time, and drops the package of the one before."""
-    packaged = record().with_issued({"file": "a"}, at=AT).with_package({"file": "p"}, at=AT)
+    packaged = record().with_issued(issued_record(), at=AT)
+    packaged = packaged.with_package(package_record(), at=AT)
     assert packaged.state == "packaged"
-    again = packaged.with_issued({"file": "b"}, at="2026-12-01T00:00:00Z")
-    assert (again.state, again.issued, again.package) == ("issued", {"file": "b"}, None)
+    newer = issued_record(serial="02")
+    again = packaged.with_issued(newer, at="2026-12-01T00:00:00Z")
+    assert (again.state, again.issued, again.package) == ("issued", newer, None)
     assert (again.issued_at, again.packaged_at) == ("2026-12-01T00:00:00Z", "")
 
 
 def test_a_retired_request_stays_retired_when_its_certificate_comes():
     """What left the plan does not come back by an answer of the CA."""
-    retired = record(state="retired").with_issued({"file": "a"}, at=AT)
+    retired = record(state="retired").with_issued(issued_record(), at=AT)
     assert retired.state == "retired"
     assert retired.active_state == "issued"
 
@@ -112,11 +119,11 @@ def test_a_retired_request_stays_retired_when_its_certificate_comes():
 def test_a_certificate_for_a_superseded_generation_is_kept_with_it():
     """The present generation is not touched by an answer to an older one."""
     changed = record(generation=2, archived=(archived(),)).with_issued(
-        {"file": "old"}, at=AT, generation=1
+        issued_record(), at=AT, generation=1
     )
     assert changed.issued is None
     assert changed.state == "waiting"
-    assert changed.archived[0].issued == {"file": "old"}
+    assert changed.archived[0].issued == issued_record()
 
 
 def test_changes_are_copies_and_keep_the_order():
@@ -163,21 +170,28 @@ def set_id(document):
         (b'{"format": "lyncnb-requests/1", "reque', "not readable as JSON"),  # cut off
         (b"\xff\xfe{", "not readable as JSON"),
         (b"[" * 100_000, "not readable as JSON"),
-        (b"[]", 'format "None" is not "lyncnb-requests/1"'),
-        (b'{"format": "lyncnb-requests/2"}', "is newer than this lyncnb"),
-        (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is not'),
-        (b'{"format": "lyncnb-requests/1"}', "was edited or damaged"),
-        (edited(set_files), "was edited or damaged"),
-        (edited(set_archived), "was edited or damaged"),
-        (edited(set_id), '"../../x" is no request id'),
-        (edited(lambda d: d["requests"].append(d["requests"][0])), "stands twice"),
-        (edited(lambda d: d["requests"][0].update(state="sent")), '"sent" is no state'),
+        (b"[]", "it names no format, and so is none of lyncnb-requests/1"),
+        (b'{"format": "lyncnb-requests/3"}', "is newer than this lyncnb"),
+        (b'{"format": "lyncnb-requests/0"}', 'format "lyncnb-requests/0" is none of'),
+        (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is none of'),
+        (b'{"format": 7}', "it names no format"),
+        (b'{"format": "lyncnb-requests/1"}', '"requests" is missing'),
+        (edited(set_files), f'"{ID}: files" are not those of this request'),
+        (edited(set_archived), rf'"{ID}: archived\[0\]: files" are not those of this generation'),
+        (edited(set_id), '"request 1: id" is no request id'),
+        (edited(lambda d: d["requests"].append(d["requests"][0])), f'"{ID}" stands twice'),
+        (edited(lambda d: d["requests"][0].update(state="sent")), f'"{ID}: state" is no state'),
         (edited(lambda d: d["requests"][0].update(csr_sha256="A" * 64)), "is no SHA-256"),
-        (edited(lambda d: d["requests"][0].update(colour="red")), "colour"),
         (edited(lambda d: d["requests"][0].pop("generation")), None),  # a default is enough
-        (edited(lambda d: d["requests"][0].pop("plan")), "plan"),
-        (edited(lambda d: d.update(encrypted=["../secret"])), '"../secret" is no file'),
-        (edited(lambda d: d.update(requests=None)), "was edited or damaged"),
+        (edited(lambda d: d["requests"][0].pop("plan")), f'"{ID}: plan" is missing'),
+        (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "is another id"),
+        (edited(lambda d: d["requests"][0]["plan"].update(san="x")), 'plan: san" is no list'),
+        (edited(lambda d: d["requests"][0]["plan"].update(san=["\ud800"])), "half a character"),
+        (edited(lambda d: d["requests"][0].update(generation=True)), "is no whole number"),
+        (edited(lambda d: d["requests"][0].update(planned_at="x")), "planned_at. is no time"),
+        (edited(lambda d: d.update(encrypted=["../secret"])), '"encrypted" is no file'),
+        (edited(lambda d: d.update(requests=None)), '"requests" is no list'),
+        (edited(lambda d: d["requests"].append(7)), '"request 3" is no record'),
     ],
 )
 def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
@@ -190,6 +204,81 @@ def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
         read_manifest(tmp_path)
     assert caught.value.hint
     assert caught.value.exit_status == 3
+
+
+def test_every_wrong_field_is_told_with_its_request(tmp_path):
+    """Not the first problem alone: each of them, with request, field and value."""
+
+    def change(document):
+        document["rekeying"] = 5
+        document["requests"][0]["state"] = "sent"
+        document["requests"][1]["plan"]["key"] = {"algorithm": "RSA", "bits": "2048"}
+
+    (tmp_path / "manifest.json").write_bytes(edited(change))
+    with pytest.raises(BundleError) as caught:
+        read_manifest(tmp_path)
+    assert [problem.message for problem in caught.value.problems] == [
+        '"rekeying" is no time such as 2026-11-24T08:00:00Z: 5',
+        f'"{ID}: state" is no state (planned, waiting, issued, packaged, retired): "sent"',
+        f'"{OTHER}: plan: key: bits" is no whole number from 0 to 1,048,576: "2048"',
+    ]
+
+
+def test_what_a_later_lyncnb_wrote_is_kept(tmp_path):
+    """Fields that are not known here come back at every level."""
+
+    def change(document):
+        request = document["requests"][0]
+        places = (document, request, request["plan"], request["archived"][0], document["log"][0])
+        for number, place in enumerate(places):
+            place["colour"] = {"shade": number}
+
+    (tmp_path / "manifest.json").write_bytes(edited(change))
+    save_manifest(tmp_path, read_manifest(tmp_path).with_event("purged", "x", at=AT))
+    document = json.loads((tmp_path / "manifest.json").read_bytes())
+    request = document["requests"][0]
+    places = (document, request, request["plan"], request["archived"][0], document["log"][0])
+    assert [place["colour"]["shade"] for place in places] == [0, 1, 2, 3, 4]
+
+
+def test_the_first_format_stays_until_something_is_written(tmp_path):
+    """A folder of /1 is read, left alone where nothing changes, and moves on with a change."""
+    path = tmp_path / "manifest.json"
+    first = manifest_bytes(FULL, form="lyncnb-requests/1")
+    path.write_bytes(first)
+    manifest = read_manifest(tmp_path)
+    assert manifest == FULL
+    assert save_manifest(tmp_path, manifest) is False
+    assert path.read_bytes() == first
+    assert save_manifest(tmp_path, manifest.with_event("purged", "x", at=AT)) is True
+    assert json.loads(path.read_bytes())["format"] == "lyncnb-requests/2"
+
+
+def test_what_the_second_format_added_is_read_back(tmp_path):
+    """A judgement with its evidence, refused certificates, recovery keys and kept issuers."""
+    judgement = Judgement(
+        certificate="1" * 64,
+        chain=("2" * 64,),
+        rejected=("3" * 64,),
+        entry_sha256="4" * 64,
+        rules="returned_rules 2026-11-24",
+        judged_at=AT,
+        findings=(JudgedFinding(code="signature-wrong", severity="error", message="x"),),
+        accepted=(Acceptance(code="crl-distribution-point-absent", reason="no CRL here"),),
+    )
+    refused = issued_record(judgement=judgement, file="returned/refused/a.cer")
+    note = NameNote(name="xn--a", written="\u4e2d", note="its Unicode form")
+    manifest = replace(
+        FULL,
+        recovery=(RecoveryKey(fingerprint="ab cd", added_at=AT),),
+        issuers=(KeptFile(file="returned/ca.cer", sha256="5" * 64, received_at=AT),),
+        requests=(
+            record(refused=(refused,), key_holder="edge01", name_notes=(note,)),
+            record(OTHER, issued=issued_record(file_sha256="6" * 64, chain_sha256="7" * 64)),
+        ),
+    )
+    save_manifest(tmp_path, manifest)
+    assert read_manifest(tmp_path) == manifest
 
 
 def test_no_manifest_is_said_with_what_to_do(tmp_path):

@@ -8,7 +8,9 @@ from datetime import date
 import pytest
 from folder_kit import (
     PASSPHRASE,
+    issued_record,
     numbered,
+    package_record,
     plan_of,
     public_keys_of_keys,
     public_keys_of_requests,
@@ -22,16 +24,13 @@ from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.purge import purge
 from lyncnb.request_folder.rebuild import rebuild_manifest
+from lyncnb.request_folder.request_record import LogEntry
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 NAMES = [item.id for item in numbered(5).certificates]
 BEFORE, AFTER = date(2026, 12, 5), date(2027, 3, 1)
-ISSUED = {
-    "file": "returned/a.cer",
-    "not_before": "2026-12-01T00:00:00Z",
-    "not_after": "2027-02-28T23:59:59Z",
-}
+ISSUED = issued_record()
 
 
 def issue(folder, *names):
@@ -60,8 +59,8 @@ def folder(tmp_path):
     record = manifest.by_id[NAMES[3]]
     save_manifest(
         place,
-        manifest.with_record(
-            record.with_package({"file": f"pfx/{NAMES[3]}.pfx"}, at="2026-12-02T00:00:00Z")
+        manifest.with_records(
+            [record.with_package(package_record(f"pfx/{NAMES[3]}.pfx"), at="2026-12-02T00:00:00Z")]
         ),
     )
     return place
@@ -117,12 +116,12 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     assert old.purged_at == "2026-12-05T00:00:00Z"
     assert old.spki_sha256 in kept
     assert manifest.log == (
-        {
-            "at": "2026-12-05T00:00:00Z",
-            "event": "purged",
-            "about": f"{NAMES[0]} generation 1: key and CSR, "
+        LogEntry(
+            at="2026-12-05T00:00:00Z",
+            event="purged",
+            about=f"{NAMES[0]} generation 1: key and CSR, "
             "superseded, and the new certificate is there",
-        },
+        ),
     )
     assert listed(purge(folder, today=BEFORE)) == []
     assert folder_status(folder).problems == ()
@@ -186,7 +185,7 @@ def test_key_and_package_go_once_they_are_deployed(folder):
     assert {path.stem for path in (folder / "csr").iterdir()} == set(NAMES)
     manifest = read_manifest(folder)
     assert manifest.by_id[NAMES[3]].deployed_at == "2026-12-05T00:00:00Z"
-    assert [entry["about"] for entry in manifest.log[-2:]] == [
+    assert [entry.about for entry in manifest.log[-2:]] == [
         f"{NAMES[3]} generation 1: key, {ONLY}",
         f"{NAMES[3]} generation 1: package, deployed",
     ]
@@ -227,7 +226,10 @@ def test_what_is_deployed_can_be_renewed_and_expires_as_any_other(folder):
 def test_what_an_interrupted_purge_left_is_listed_again(folder):
     """Announced as deployed and still there: the next purge removes it without being told."""
     manifest = read_manifest(folder)
-    save_manifest(folder, manifest.with_record(manifest.by_id[NAMES[3]].with_deployed(at="x")))
+    save_manifest(
+        folder,
+        manifest.with_records([manifest.by_id[NAMES[3]].with_deployed(at="2026-12-03T00:00:00Z")]),
+    )
     assert [what for _, _, what, _ in listed(purge(folder, today=BEFORE))[1:]] == ["key", "package"]
 
 
@@ -266,8 +268,10 @@ def test_the_package_of_what_is_superseded_goes_with_its_key(folder):
         (NAMES[3], 1, "package", why),
     ]
     manifest = read_manifest(folder)
-    new = manifest.by_id[NAMES[3]].with_package({"file": f"pfx/{NAMES[3]}.pfx"}, at="x")
-    save_manifest(folder, manifest.with_record(new))
+    new = manifest.by_id[NAMES[3]].with_package(
+        package_record(f"pfx/{NAMES[3]}.pfx"), at="2026-12-02T00:00:00Z"
+    )
+    save_manifest(folder, manifest.with_records([new]))
     first = purge(folder, today=BEFORE)
     assert listed(first)[1:] == [(NAMES[3], 1, "key and CSR", why)]
     purge(folder, today=BEFORE, confirmed=first)
@@ -285,14 +289,14 @@ def test_what_changed_since_it_was_listed_is_not_removed(folder):
 
 
 def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path):
-    """An edited manifest makes purge remove nothing elsewhere."""
+    """An edited manifest makes purge remove nothing elsewhere, or anything at all."""
     (tmp_path / "precious").write_bytes(b"x")
     manifest = read_manifest(folder)
     record = manifest.by_id[NAMES[3]]
-    edited = record.with_package({"file": "pfx/../../precious"}, at="x")
-    save_manifest(folder, manifest.with_record(edited))
-    found = purge(folder, today=BEFORE, deployed=[NAMES[3]])
-    assert "package" not in {item.what for item in found.items}
+    edited = record.with_package(package_record("pfx/../../precious"), at="2026-12-02T00:00:00Z")
+    save_manifest(folder, manifest.with_records([edited]))
+    with pytest.raises(BundleError, match=rf"{NAMES[3]}: package: file.* is no file of the folder"):
+        purge(folder, today=BEFORE, deployed=[NAMES[3]])
     assert (tmp_path / "precious").exists()
 
 

@@ -11,6 +11,7 @@ from folder_kit import (
     PASSPHRASE,
     TODAY,
     assert_complete,
+    issued_record,
     numbered,
     public_keys_of_keys,
     public_keys_of_requests,
@@ -69,12 +70,12 @@ def test_a_lost_manifest_is_made_from_keys_and_csrs(folder):
         was = old.by_id[record.id]
         for name in ("generation", "state", "csr_sha256", "spki_sha256", "key_sha256", "files"):
             assert getattr(record, name) == getattr(was, name), name
-        assert record.plan["san"] == was.plan["san"]
+        assert record.plan.san == was.plan.san
     name = plan.certificates[0].id
     assert bundle.manifest.by_id[name].archived[0].spki_sha256 == (
         old.by_id[name].archived[0].spki_sha256
     )
-    assert bundle.manifest.log[0]["event"] == "rebuilt"
+    assert bundle.manifest.log[0].event == "rebuilt"
     kept = write(plan, folder)
     assert kept.counts() == {"kept": 3}
     assert [r.plan for r in kept.requests] == [r.plan for r in old.requests]
@@ -127,13 +128,15 @@ def test_a_key_whose_csr_is_gone_stays_findable(folder):
     """Its CSR may be with a CA: the key becomes a superseded generation under its hash."""
     plan, old = numbered(3), read_manifest(folder)
     record = old.requests[1]
-    save_manifest(folder, old.with_record(record.with_issued({"file": "a"}, at="x")))
+    save_manifest(
+        folder, old.with_records([record.with_issued(issued_record(), at="2026-12-01T00:00:00Z")])
+    )
     (folder / "csr" / f"{record.id}.csr").unlink()
     bundle = rebuild(folder)
     moved = bundle.manifest.by_id[record.id]
     assert (moved.generation, moved.is_written) == (2, False)
     assert moved.archived[0].spki_sha256 == record.spki_sha256
-    assert moved.archived[0].issued == {"file": "a"}
+    assert moved.archived[0].issued == issued_record()
     assert moved.archived[0].plan == record.plan
     assert (folder / "archive" / f"{record.id}-g1.key").exists()
     assert write(plan, folder).counts() == {"kept": 2, "renewed": 1}

@@ -80,6 +80,10 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
     assert_type(ln.open_requests(folder), ln.RequestBundle)
     changes: Sequence[ln.Change] = bundle.changes
     records: Sequence[ln.RequestRecord] = bundle.requests
+    for record in records:
+        assert_type(record.plan, ln.PlannedEntry)
+        assert_type(record.issued, ln.IssuedRecord | None)
+        assert_type(record.package, ln.PackageRecord | None)
     print(changes[0].action, records[0].id)
     assert_type(bundle.manifest, ln.Manifest)
     assert_type(ln.rebuild_manifest(folder, passphrase), ln.RequestBundle)
