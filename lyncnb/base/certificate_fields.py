@@ -96,19 +96,16 @@ class DistinguishedName:
             self.organizational_unit, self.organization, self.locality, self.state, self.country
         )
 
-    def of_host(self, name: DnsName) -> DistinguishedName:
-        """Return the same subject for another host; what was checked is not checked again.
-
-        A large plan has thousands of subjects that differ in nothing else.
-        """
-        made = object.__new__(DistinguishedName)
-        _put_name(made, name)
-        _put_organization(made, self.organization)
-        _put_unit(made, self.organizational_unit)
-        _put_locality(made, self.locality)
-        _put_state(made, self.state)
-        _put_country(made, self.country)
-        return made
+    def of_host(self, name: str) -> DistinguishedName:
+        """Return the same subject for another host, "" for one that has no name yet."""
+        return DistinguishedName(
+            common_name=name,
+            organization=self.organization,
+            organizational_unit=self.organizational_unit,
+            locality=self.locality,
+            state=self.state,
+            country=self.country,
+        )
 
     @property
     def too_long(self) -> bool:
@@ -117,8 +114,15 @@ class DistinguishedName:
 
     def fields(self) -> tuple[tuple[str, str], ...]:
         """List short name and value of every field there is: CN, OU, O, L, ST, C."""
-        pairs = ((short, getattr(self, name)) for name, (short, _) in _SUBJECT.items())
-        return tuple((short, value) for short, value in pairs if value)
+        pairs = (
+            ("CN", self.common_name),
+            ("OU", self.organizational_unit),
+            ("O", self.organization),
+            ("L", self.locality),
+            ("ST", self.state),
+            ("C", self.country),
+        )
+        return tuple([pair for pair in pairs if pair[1]])
 
     def to_rfc4514(self) -> str:
         """Write it as RFC 4514 does, e.g. ``CN=pool.contoso.com,O=Contoso,C=US``."""
@@ -126,15 +130,6 @@ class DistinguishedName:
 
     def __str__(self) -> str:
         return self.to_rfc4514()
-
-
-# Straight into the slots, which a frozen class leaves to none but itself.
-_put_name = DistinguishedName.common_name.__set__
-_put_organization = DistinguishedName.organization.__set__
-_put_unit = DistinguishedName.organizational_unit.__set__
-_put_locality = DistinguishedName.locality.__set__
-_put_state = DistinguishedName.state.__set__
-_put_country = DistinguishedName.country.__set__
 
 
 # Certificates by the thousand differ in nothing but their common name.

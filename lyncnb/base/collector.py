@@ -6,10 +6,6 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Makes a NamedTuple of all its values, ``new_tuple(SanEntry, (name, reasons))``, without Python
-#: code in between: half the time. It does not count the values, so it is for inner loops only.
-new_tuple = tuple.__new__
-
 
 @contextmanager
 def no_collection() -> Iterator[None]:

@@ -69,12 +69,6 @@ def san_too_large_for_ad_cs(
         )
 
 
-def key_not_exportable(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a key that was made to stay where it is."""
-    if not c.exportable:
-        yield f"the key of {view.label(c)} is not exportable"
-
-
 def subject_name_not_in_san(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
@@ -196,7 +190,6 @@ CERTIFICATE_TESTS = _named(
     subject_name_missing,
     common_name_too_long,
     san_too_large_for_ad_cs,
-    key_not_exportable,
     subject_name_not_in_san,
     wildcard_in_subject_name,
     wildcard_not_supported,

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..base.certificate_fields import DistinguishedName, SanEntry
-from ..base.collector import new_tuple
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
 from ..errors import PlanError
@@ -72,9 +71,7 @@ class ResolvedRule:
     rule: CertificateRule
     subject: Part | None  # None: its flags are not set
     parts: tuple[Part, ...]
-    # Of a PlannedCertificate, what stands before its pool, and what of the rest is the same.
-    before: tuple
-    after: tuple
+    extended_key_usage: tuple[str, ...]
     may_be_wildcard: frozenset[str]  # ids of the rules whose names a wildcard may replace
     issuer: str  # where no cell of the table asks
     ca: str  # of that issuer
@@ -94,7 +91,7 @@ class ResolvedRule:
                 for name in find(pool, server):
                     known = found.get(name)
                     reasons = why if known is None else _all_reasons(known.reasons, why)
-                    found[name] = new_tuple(SanEntry, (name, reasons))
+                    found[name] = SanEntry(name, reasons)
             elif found.keys().isdisjoint(fixed):
                 found |= fixed  # nearly always; every pool then shares the same entries
             else:
@@ -185,8 +182,6 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
 }
 
 
-_SHARED_BY = {"computer": "server", "pool": "pool", "deployment": "deployment"}
-
 #: The placeholders that are resolved here; the vocabulary must list exactly these.
 PLACEHOLDERS_RESOLVED = (OF_POOL.keys() | _OF_SITE.keys()) - {""}
 
@@ -259,11 +254,7 @@ class PlanContext:
             rule=rule,
             subject=subject[0] if subject else None,
             parts=self._parts(names, flags, site),
-            before=(rule.role, site),
-            after=(
-                *(rule.usages, tuple(usages), self.options.key, self.options.hash),
-                *(_SHARED_BY[rule.issue_per], rule.id),
-            ),
+            extended_key_usage=tuple(usages),
             may_be_wildcard=frozenset(name.id for name in names if wildcard and name.wildcard),
             issuer=issuer,
             ca=target_ca(rule, issuer, self.options),

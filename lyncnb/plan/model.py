@@ -130,7 +130,6 @@ class PlannedCertificate(NamedTuple):
     issuer: str  # internal | public
     ca: str  # the target CA's name, "" if none was given
     target_os: str  # the oldest of its servers
-    exportable: bool = True
 
     @property
     def id(self) -> str:
@@ -191,7 +190,7 @@ def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
         "key": {"algorithm": certificate.key.algorithm, "bits": certificate.key.bits},
         "hash": certificate.hash,
         "shared_by": certificate.shared_by,
-        "exportable": certificate.exportable,
+        "exportable": True,  # a key that is made in advance has to travel to its server
     }
 
 
@@ -222,12 +221,13 @@ class CertificatePlan:
         The reasons are left out, so a better explanation does not change it; nor do the order of
         rows, other columns, or saving the table in another program.
         """
-        canonical = json.dumps(
-            [self.rules.product, *map(certificate_document, self.certificates)],
-            sort_keys=True,
-            separators=(",", ":"),
-        )
-        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+        # A list of product and certificates, written part by part: whole it may be 100 MB.
+        encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+        digest = hashlib.sha256(b"[" + encode(self.rules.product).encode("ascii"))
+        for certificate in self.certificates:
+            digest.update(b"," + encode(certificate_document(certificate)).encode("ascii"))
+        digest.update(b"]")
+        return digest.hexdigest()
 
     def explain(self, server: str) -> Explanation:
         """Say why each name is on each certificate of one server.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..rules.findings import Finding
 from .model import CertificatePlan, certificate_document
@@ -12,7 +12,7 @@ from .model import CertificatePlan, certificate_document
 FORMAT = "lyncnb-plan/1"
 
 
-def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> dict[str, Any]:
+def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> dict[str, object]:
     """Write a plan and its findings as JSON values, in a stable order.
 
     Parameters
@@ -29,34 +29,38 @@ def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> di
         name with the rules and sources it comes from) and ``findings``. Only dicts, lists and
         texts, numbers and truth values, so ``json.dumps`` takes it as it is.
     """
+    document = _heading(plan)
+    document["certificates"] = list(_certificates(plan))
+    document["findings"] = list(map(_finding, findings))
+    return document
+
+
+def _heading(plan: CertificatePlan) -> dict[str, object]:
+    return {"format": FORMAT, "product": plan.rules.product, "plan_sha256": plan.sha256}
+
+
+def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     names = plan.rules.names
     reasons = {
         rule.id: {"rule": rule.id, "source": rule.source} for rule in names.values()
     }  # one dict per rule, shared by every certificate
-    certificates = []
     for certificate in plan.certificates:
         entry = certificate_document(certificate)
         entry["reasons"] = {
             san.name: [reasons[rule] for rule in san.reasons]
             for san in certificate.subject_alt_name
         }
-        certificates.append(entry)
+        yield entry
+
+
+def _finding(finding: Finding) -> dict[str, object]:
     return {
-        "format": FORMAT,
-        "product": plan.rules.product,
-        "plan_sha256": plan.sha256,
-        "certificates": certificates,
-        "findings": [
-            {
-                "code": finding.code,
-                "severity": finding.severity,
-                "about": finding.about,
-                "message": finding.message,
-                "hint": finding.hint,
-                "source": finding.source,
-            }
-            for finding in findings
-        ],
+        "code": finding.code,
+        "severity": finding.severity,
+        "about": finding.about,
+        "message": finding.message,
+        "hint": finding.hint,
+        "source": finding.source,
     }
 
 
@@ -78,16 +82,26 @@ def plan_json(
         UTF-8, one certificate and one finding a line: a diff of two documents then names the
         certificates concerned, and memory suffices for 100,000 of them.
     """
-    document = plan_document(plan, findings)
-    if not certificates:
-        del document["certificates"]
+    lists: dict[str, Iterable[dict[str, object]]] = {"findings": map(_finding, findings)}
+    if certificates:
+        lists = {"certificates": _certificates(plan), **lists}
+    out = io.BytesIO()
+    for text in _written(_heading(plan), lists):
+        out.write(text.encode("utf-8", "replace"))
+    return out.getvalue()
+
+
+def _written(
+    heading: Mapping[str, object], lists: Mapping[str, Iterable[dict[str, object]]]
+) -> Iterator[str]:
     encode = json.JSONEncoder(ensure_ascii=False).encode
-    members = []
-    for key, value in document.items():
-        if isinstance(value, list) and value:
-            lines = ",\n".join(map(encode, value))
-            members.append(f"{encode(key)}: [\n{lines}\n]")
-        else:
-            members.append(f"{encode(key)}: {encode(value)}")
-    text = ",\n".join(members)
-    return f"{{\n{text}\n}}\n".encode("utf-8", "replace")
+    members = (f"{encode(key)}: {encode(value)}" for key, value in heading.items())
+    yield "{\n" + ",\n".join(members)
+    for key, entries in lists.items():
+        yield f",\n{encode(key)}: ["
+        between = "\n"
+        for entry in entries:
+            yield between + encode(entry)
+            between = ",\n"
+        yield "]" if between == "\n" else "\n]"
+    yield "\n}\n"

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from itertools import chain, repeat
 from operator import attrgetter
 
-from ..base.certificate_fields import SanEntry
-from ..base.collector import new_tuple, no_collection
+from ..base.certificate_fields import DistinguishedName, SanEntry
+from ..base.collector import no_collection
 from ..base.dns_name import DnsName
 from ..errors import OptionsError, PlanError, Problem
 from ..rules.model import Rules
@@ -27,6 +27,11 @@ from .options import DEFAULT_OPTIONS, PlanOptions
 
 # Stands for the server's name while a pool's names are worked out; no host name is like it.
 _SERVER = DnsName("\0")
+
+#: What certificates of one rule and pool differ in: servers, subject, names, target_os.
+_Row = tuple[tuple[str, ...], DistinguishedName, tuple[SanEntry, ...], str]
+
+_SHARED_BY = {"computer": "server", "pool": "pool", "deployment": "deployment"}
 
 _NAME_OF = attrgetter("fqdn")
 _SYSTEM_OF = attrgetter("target_os")
@@ -59,14 +64,36 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
 def issue(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> list[PlannedCertificate]:
     """Make the certificates of one rule: one for each computer, or one for all of them."""
     options, computers = context.options, pool.computers
-    of_pool = (pool.fqdn,)
-    common = recipe.before + of_pool + recipe.after
+    rows: Iterable[_Row]
+    groups: Iterable[tuple[Computer, ...]]
     if recipe.rule.issue_per != "computer" or len(computers) == 1:
-        issued = [_issue_shared(common, recipe, pool, context)]
+        rows = [_row_shared(recipe, pool, context)]
         groups = [computers]
     else:
-        issued = _issue_each(common, recipe, pool, context)
+        rows = _rows_each(recipe, pool, context)
         groups = zip(computers)
+    rule = recipe.rule
+    shared_by = _SHARED_BY[rule.issue_per]
+    issued = [
+        PlannedCertificate(
+            role=rule.role,
+            site=pool.site,
+            pool=pool.fqdn,
+            servers=servers,
+            usages=rule.usages,
+            subject=subject,
+            subject_alt_name=subject_alt_name,
+            extended_key_usage=recipe.extended_key_usage,
+            issuer=recipe.issuer,
+            ca=recipe.ca,
+            key=options.key,
+            hash=options.hash,
+            shared_by=shared_by,
+            target_os=target_os,
+            rule=rule.id,
+        )
+        for servers, subject, subject_alt_name, target_os in rows
+    ]
     if not any(map(_ISSUER_OF, computers)):
         return issued
     return [
@@ -74,27 +101,20 @@ def issue(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> list[Planne
     ]
 
 
-def _issue_shared(
-    common: tuple, recipe: ResolvedRule, pool: Pool, context: PlanContext
-) -> PlannedCertificate:
-    """Make the one certificate of all computers of a pool."""
+def _row_shared(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
+    """Give what the one certificate of all computers of a pool has of its own."""
     server = pool.computers[0].fqdn  # names that mention it are for single servers only
-    return PlannedCertificate(
-        *common,
-        servers=tuple(map(_NAME_OF, pool.computers)),
-        subject=context.subject.of_host(recipe.common_name(pool, server)),
-        subject_alt_name=recipe.entries(recipe.names(pool, server), pool, server),
-        issuer=recipe.issuer,
-        ca=recipe.ca,
+    return (
+        tuple(map(_NAME_OF, pool.computers)),
+        context.subject.of_host(recipe.common_name(pool, server)),
+        recipe.entries(recipe.names(pool, server), pool, server),
         # The package must open on the oldest system, too.
-        target_os=context.options.target_os or min(map(_SYSTEM_OF, pool.computers)),
+        context.options.target_os or min(map(_SYSTEM_OF, pool.computers)),
     )
 
 
-def _issue_each(
-    common: tuple, recipe: ResolvedRule, pool: Pool, context: PlanContext
-) -> list[PlannedCertificate]:
-    """Make a certificate for each computer of a pool: its names with a gap for the server's."""
+def _rows_each(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> Iterable[_Row]:
+    """Give what each computer's certificate has of its own: names with a gap for the server's."""
     names = recipe.names(pool, _SERVER)
     entries = recipe.entries(names, pool, _SERVER)
     own = names.get(_SERVER)
@@ -103,8 +123,7 @@ def _issue_each(
     servers = list(map(_NAME_OF, pool.computers))
     if own:
         reasons = own.reasons
-        # Adding tuples takes half the time of unpacking them into a new one.
-        sans = [before + (new_tuple(SanEntry, (name, reasons)),) + after for name in servers]  # noqa: RUF005
+        sans = [(*before, SanEntry(name, reasons), *after) for name in servers]
     else:
         sans = [entries] * len(servers)
     if not names.keys().isdisjoint(servers):
@@ -112,14 +131,12 @@ def _issue_each(
             if server in names:  # it is also the pool's name, or a web name: the reasons add up
                 sans[at] = recipe.entries(recipe.names(pool, server), pool, server)
     common_name = recipe.common_name(pool, _SERVER)
-    subjects = map(context.subject.of_host, servers)
+    subjects: Iterable[DistinguishedName] = map(context.subject.of_host, servers)
     if common_name is not _SERVER:
         subjects = repeat(context.subject.of_host(common_name))
     system = context.options.target_os
-    systems = repeat(system) if system else map(_SYSTEM_OF, pool.computers)
-    issuers, cas = repeat(recipe.issuer), repeat(recipe.ca)
-    rows = zip(zip(servers), subjects, sans, issuers, cas, systems, repeat(True))
-    return [new_tuple(PlannedCertificate, common + row) for row in rows]
+    systems: Iterable[str] = repeat(system) if system else map(_SYSTEM_OF, pool.computers)
+    return zip(zip(servers), subjects, sans, systems)
 
 
 def _as_asked(

@@ -163,7 +163,7 @@ def summary_rows(
             request_id, certificate.role, certificate.servers, certificate.pool,
             certificate.site, certificate.usages, certificate.subject.to_rfc4514(), names,
             len(names), certificate.extended_key_usage, certificate.issuer, certificate.ca,
-            str(certificate.key), certificate.hash, certificate.exportable,
+            str(certificate.key), certificate.hash, True,
             certificate.shared_by, csr, key, command.import_text,
             command.assign_text, tuple(about), certificate.rule,
             sources.get(certificate.rule, ""),

@@ -23,6 +23,7 @@ class Finding:
 
 
 SEVERITIES = ("error", "warning", "notice")
+_SHOWN = 60  # findings that repr lists; a notebook's cell is no place for thousands
 _HEADINGS = ("Severity", "Code", "About", "Finding", "What to do", "Source")
 
 
@@ -70,7 +71,11 @@ class Findings(Sequence[Finding]):
         return to_html(self.to_frame(), caption=self._summary())
 
     def __repr__(self) -> str:
-        return "\n".join([self._summary(), *(f"{f.severity}: {f.message}" for f in self.items)])
+        lines = [f"{f.severity}: {f.message}" for f in self.items[:_SHOWN]]
+        more = len(self.items) - len(lines)
+        if more:
+            lines.append(f"… and {more:,} more; to_frame() has them all")
+        return "\n".join([self._summary(), *lines])
 
     def _summary(self) -> str:
         words = [

@@ -128,7 +128,6 @@ class CertificateRule:
         default_factory=lambda: MappingProxyType({})
     )
     wildcard: bool = False
-    smallest_key_bits: int = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +137,7 @@ class RoleRule:
     id: str
     title: str
     source: str
-    traits: frozenset[str] = frozenset()  # publishes_web, single_computer, oauth …
+    traits: frozenset[str] = frozenset()  # publishes_web, single_computer …
     publish_order: int = 0  # place among the names of a reverse proxy; 0: not published
 
 

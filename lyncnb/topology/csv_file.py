@@ -11,9 +11,9 @@ import io
 import os
 import re
 import stat
-from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,10 @@ from ..base.pasted_text import shown
 from ..base.tables import DataFrame, is_frame
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
-from .source_table import Note, Table, Texts, make_table
+from .source_table import Note, Table, Texts, TextsBuilder, make_table
 
 if TYPE_CHECKING:
-    import pyarrow
+    import _csv
 
 
 # A file to text: its size, its format, its encoding. Refuses what is no text table.
@@ -139,10 +139,8 @@ def _refuse_size(name: str, size: int) -> None:
         raise TopologyError(f"{name} is empty", hint="export the table again")
 
 
-# Bytes that pyarrow reads at a time; the fewer, the fewer dictionaries have to be made one.
-_BLOCK = 4 << 20
-# Below this size (bytes) the csv module is done before pyarrow has been imported.
-_FAST_FROM = 12_000_000
+# Rows that are looked at together: enough that the work is done in C, few enough for the caches.
+_CHUNK = 2_000
 
 # The heading is within so many characters.
 _HEAD = 100_000
@@ -183,14 +181,12 @@ def read_rows(source: str | os.PathLike | bytes | DataFrame) -> Table:
     if is_frame(source):
         return _from_frame(source)
     name, data = load(source)
-    notes = ()
-    split = split_fast(data) if len(data) >= _FAST_FROM else None
-    if split is None:
-        text, is_cp950 = decode(name, data)
-        if is_cp950:
-            message = "not UTF-8; read as cp950 (Traditional Chinese Windows), check the names"
-            notes = (Note(row=0, column="", before="", after="", message=message),)
-        split = split_careful(text, source=name)
+    notes: tuple[Note, ...] = ()
+    text, is_cp950 = decode(name, data)
+    if is_cp950:
+        message = "not UTF-8; read as cp950 (Traditional Chinese Windows), check the names"
+        notes = (Note(row=0, column="", before="", after="", message=message),)
+    split = split_csv(text, source=name)
     return make_table(
         name, split.headings, split.texts, split.rows, notes=notes, problems=split.problems
     )
@@ -211,74 +207,6 @@ def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8")
 
 
-def split_fast(data: bytes) -> Split | None:
-    """Split a large and tidy table with pyarrow; None if anything needs a closer look.
-
-    What it gives is what :func:`split_careful` gives. It takes only what both read alike: UTF-8,
-    each line one row, no row blank, no quotation mark inside a cell.
-    """
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    skipped, delimiter = _find_delimiter(data[:_HEAD].decode("utf-8", "ignore"))
-    begin = len(skipped.encode("utf-8"))
-    start = data.find(b"\n", begin) + 1
-    headings = _split_line(data[begin:start].decode("utf-8", "replace"), delimiter)
-    if not all(headings) or b"\0" in data:
-        return None
-    rest = memoryview(data)[start:]
-    if data.find(b'"', start) >= 0 and not _are_quotes_tidy(rest, delimiter):
-        return None
-    texts = _dictionaries(rest, len(headings), delimiter)
-    if not texts:
-        return None
-    # One column without blanks is enough to know that no row is blank.
-    if not any(all(map(str.strip, distinct)) for distinct, _ in sorted(texts, key=_size)):
-        return None
-    first = 3 if skipped else 2
-    rows = range(first, first + len(texts[0].codes))
-    return Split(headings=headings, texts=texts, rows=rows)
-
-
-def _are_quotes_tidy(data: memoryview, delimiter: str) -> bool:
-    """Say whether quotation marks enclose whole cells of one line; on others parsers disagree."""
-    edge = re.escape(delimiter.encode())
-    pair = rb'(?:(?<=[%b\n])|\A)"[^"\r\n]*+"(?=[%b\r\n]|\Z)' % (edge, edge)
-    return re.compile(rb'(?:[^"]*+%b)*+[^"]*+' % pair).fullmatch(data) is not None
-
-
-def _dictionaries(data: memoryview, width: int, delimiter: str) -> list[Texts]:
-    """Let pyarrow split lines into columns and number their texts; nothing if a row is ragged."""
-    import pyarrow
-    import pyarrow.csv
-
-    names = [f"f{place}" for place in range(width)]
-    text_type = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
-    # Arrow's default allocator costs 0.1 s of kernel time in some runs, for 100,000 rows.
-    memory = pyarrow.system_memory_pool()
-    try:
-        read = pyarrow.csv.read_csv(
-            pyarrow.BufferReader(pyarrow.py_buffer(data)),
-            # CPU time is what counts when a kernel works beside, so one thread.
-            read_options=pyarrow.csv.ReadOptions(
-                use_threads=False, column_names=names, block_size=_BLOCK
-            ),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, ignore_empty_lines=False),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, text_type), strings_can_be_null=False
-            ),
-            memory_pool=memory,
-        )
-    except pyarrow.ArrowInvalid:
-        return []
-    whole = [c.unify_dictionaries(memory).combine_chunks(memory) for c in read.columns]
-    return [Texts(c.dictionary.to_pylist(), _numbers(c.indices)) for c in whole]
-
-
-def _numbers(codes: pyarrow.Int32Array) -> array[int]:
-    # Out of the buffer itself: to_numpy imports all of pandas, which takes longer than reading.
-    whole = memoryview(codes.buffers()[1]).cast("i")
-    return array("i", whole[codes.offset : codes.offset + len(codes)].tobytes())
-
-
 def _find_delimiter(text: str) -> tuple[str, str]:
     """Find a line in front of the heading, and what stands between the cells."""
     first_line = _FIRST_LINE.match(text)
@@ -296,10 +224,6 @@ def _find_delimiter(text: str) -> tuple[str, str]:
     return skipped, max(",;\t", key=known_and_all)
 
 
-def _size(texts: Texts) -> int:
-    return len(texts.distinct)
-
-
 def _split_line(line: str, delimiter: str) -> list[str]:
     """Split one line; nothing if it is no row of its own, e.g. breaks off inside quotes."""
     try:
@@ -308,42 +232,27 @@ def _split_line(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def split_careful(text: str, *, source: str) -> Split:
-    """Split a table with the csv module; blank rows are left out but counted.
+def split_csv(text: str, *, source: str) -> Split:
+    """Split a table into columns; blank rows are left out but counted.
 
-    Rows with too few or too many cells, and quotation marks that do not close, are ``problems``.
+    Rows with too few or too many cells, quotation marks that do not close and cells that are far
+    too long are ``problems``.
     """
     skipped, delimiter = _find_delimiter(text)
-    lines = io.StringIO(text[len(skipped) :], newline="")
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    number = 1 if skipped else 0
-    headings: list[str] = []
-    rows: dict[int, list[str]] = {}
+    first = 2 if skipped else 1
     problems: list[Problem] = []
-    try:
-        for cells in reader:
-            number += 1
-            if not any(map(str.strip, cells)):
-                continue
-            if not headings:
-                headings = cells
-            elif _fits(cells, headings):
-                rows[number] = cells
-            else:
-                problems.append(_ragged(source, number, cells, headings))
-    except csv.Error as error:
-        problems.append(
-            Problem(
-                file=source,
-                row=number + 1,
-                message=f"the table breaks off here ({error})",
-                hint="a quotation mark in this row does not close, or stands inside a cell",
-            )
-        )
-    columns = [
-        Texts.of(cells[at] if at < len(cells) else "" for cells in rows.values())
-        for at in range(len(headings))
-    ]
+    rows = _rows(text[len(skipped) :], delimiter, first=first, source=source, problems=problems)
+    headings: list[str] = []
+    for row, cells in enumerate(rows, start=first):
+        first = row + 1
+        if _is_filled(cells):
+            headings = cells
+            break
+    splitter = _Splitter(headings, source, problems)
+    while chunk := [*islice(rows, _CHUNK)]:
+        splitter.add(chunk, first=first)
+        first += len(chunk)
+    columns = [column.texts() for column in splitter.columns]
     # Excel writes a delimiter for every column that ever held something.
     used = [
         at
@@ -353,18 +262,85 @@ def split_careful(text: str, *, source: str) -> Split:
     return Split(
         headings=[headings[at] for at in used],
         texts=[columns[at] for at in used],
-        rows=[*rows],
-        problems=tuple(problems),
+        rows=splitter.rows,
+        problems=tuple(sorted(problems, key=lambda problem: problem.row)),
     )
 
 
-def _fits(cells: list[str], headings: list[str]) -> bool:
-    """Say whether a row has a cell for every heading, and none that is filled beyond."""
-    needed = max(at for at, heading in enumerate(headings, start=1) if heading.strip())
-    return len(cells) >= needed and not any(map(str.strip, cells[len(headings) :]))
+def _rows(
+    text: str, delimiter: str, *, first: int, source: str, problems: list[Problem]
+) -> Iterator[list[str]]:
+    """Yield the rows, up to one that cannot be read; that one becomes a problem."""
+    try:
+        yield from _reader(text, delimiter)
+    except csv.Error:
+        problems.append(_broken_row(text, delimiter, first=first, source=source))
 
 
-def _ragged(source: str, number: int, cells: list[str], headings: list[str]) -> Problem:
+def _reader(text: str, delimiter: str) -> _csv.Reader:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+
+
+def _broken_row(text: str, delimiter: str, *, first: int, source: str) -> Problem:
+    """Say what the csv module could not read; it goes through the text again, with counting."""
+    reader = _reader(text, delimiter)
+    row, line = first, 0
+    try:
+        for row, _ in enumerate(reader, start=first + 1):
+            line = reader.line_num
+    except csv.Error as error:
+        message = f"the table breaks off here ({error})"
+        hint = "a quotation mark in this row does not close, or stands inside a cell"
+        if "field larger" in str(error) and (lines := reader.line_num - line) > 1:
+            message = f"a cell that begins here runs over {lines:,} lines"
+            hint = "its quotation mark does not close; close it, or take it out"
+        elif "field larger" in str(error):
+            message = f"a cell of this row has more than {csv.field_size_limit():,} characters"
+            hint = "shorten it; what a server's row has to say is never so long"
+    return Problem(file=source, row=row, message=message, hint=hint)
+
+
+class _Splitter:
+    """Sorts rows into columns, a chunk at a time; keeps what does not fit as problems."""
+
+    def __init__(self, headings: Sequence[str], source: str, problems: list[Problem]):
+        self.headings = headings
+        self.source = source
+        self.columns = [TextsBuilder() for _ in headings]
+        self.rows: list[int] = []
+        self.problems = problems
+        self._needed = max((at for at, h in enumerate(headings, start=1) if h.strip()), default=0)
+
+    def add(self, chunk: list[list[str]], *, first: int) -> None:
+        """Take up some rows, of which ``first`` is the number of the first."""
+        numbers: Sequence[int] = range(first, first + len(chunk))
+        width = len(self.headings)
+        by_column = [*zip(*chunk)] if {*map(len, chunk)} == {width} else []
+        # Nearly always every row has all its cells, and one column is filled on all of them.
+        if not any(all(map(str.strip, cells)) for cells in by_column):
+            kept = [(n, cells) for n, cells in zip(numbers, chunk) if self._fits(n, cells)]
+            numbers = [number for number, _ in kept]
+            blanks = [""] * width
+            by_column = [*zip(*(tuple([*cells, *blanks][:width]) for _, cells in kept))]
+        self.rows.extend(numbers)
+        for column, cells in zip(self.columns, by_column):
+            column.add(cells)
+
+    def _fits(self, number: int, cells: list[str]) -> bool:
+        """Say whether a row is to be kept: it is not blank and has a cell for every heading."""
+        if not _is_filled(cells):
+            return False
+        if len(cells) >= self._needed and not _is_filled(cells[len(self.headings) :]):
+            return True
+        self.problems.append(_ragged(self.source, number, cells, self.headings))
+        return False
+
+
+def _is_filled(cells: Sequence[str]) -> bool:
+    return any(map(str.strip, cells))
+
+
+def _ragged(source: str, number: int, cells: Sequence[str], headings: Sequence[str]) -> Problem:
     first = next(filter(str.strip, cells))
     return Problem(
         file=source,

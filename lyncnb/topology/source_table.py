@@ -40,9 +40,9 @@ class Texts(NamedTuple):
     @classmethod
     def of(cls, cells: Iterable[str]) -> Texts:
         """Make a column of its n cells."""
-        places: dict[str, int] = {}
-        codes = [places.setdefault(cell, len(places)) for cell in cells]
-        return cls(list(places), codes)
+        column = TextsBuilder()
+        column.add(tuple(cells))
+        return column.texts()
 
     def cells(self) -> list[str]:
         """Write the column out: n texts."""
@@ -50,8 +50,25 @@ class Texts(NamedTuple):
             return list(self.distinct)
         if len(self.distinct) == 1:
             return list(self.distinct) * len(self.codes)
-        distinct = self.distinct
-        return [distinct[code] for code in self.codes]
+        return list(map(self.distinct.__getitem__, self.codes))
+
+
+class TextsBuilder:
+    """A column in the making: cells are added some at a time, and equal ones kept once."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._codes: list[int] = []
+
+    def add(self, cells: Sequence[str]) -> None:
+        """Add cells at the end."""
+        for text in dict.fromkeys(cells):
+            self._places.setdefault(text, len(self._places))
+        self._codes.extend(map(self._places.__getitem__, cells))
+
+    def texts(self) -> Texts:
+        """Give the column."""
+        return Texts(list(self._places), self._codes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

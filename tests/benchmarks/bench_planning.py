@@ -97,8 +97,6 @@ def yardstick(path: Path) -> dict[str, float]:
 
 def lyncnb(path: Path) -> dict[str, float]:
     """Read the file to a topology, its names checked, and plan it."""
-    import pyarrow.csv  # noqa: F401  large tables are read with it; imports are not measured
-
     from lyncnb.plan.planner import plan_certificates
     from lyncnb.rules.rule_files import load_rules
     from lyncnb.topology.topology import read_topology

