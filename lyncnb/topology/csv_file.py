@@ -286,8 +286,8 @@ def _broken_row(text: str, delimiter: str, *, first: int, source: str) -> Proble
     reader = _reader(text, delimiter)
     row, line = first, 0
     try:
-        for row, _ in enumerate(reader, start=first + 1):
-            line = reader.line_num
+        for _ in reader:
+            row, line = row + 1, reader.line_num
     except csv.Error as error:
         message = f"the table breaks off here ({error})"
         hint = "a quotation mark in this row does not close, or stands inside a cell"
