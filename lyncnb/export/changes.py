@@ -62,7 +62,6 @@ def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
         key=PlannedKey(algorithm=certificate.key.algorithm, bits=certificate.key.bits),
         hash=certificate.hash,
         shared_by=certificate.shared_by,
-        exportable=certificate.exportable,
     )
 
 
