@@ -48,7 +48,7 @@ HINTS = {
 
 def trouble(error: OSError, path: str | os.PathLike[str], doing: str) -> BundleError:
     """Say in plain words what the operating system refused, and what to do."""
-    hint = HINTS.get(error.errno, "see to the folder, then run the same again")
+    hint = HINTS.get(error.errno or 0, "see to the folder, then run the same again")
     return BundleError(f"{path}: cannot {doing}: {error.strerror or error}", hint=hint)
 
 

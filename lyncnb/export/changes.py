@@ -186,7 +186,7 @@ def plan_changes(
     for request in wanted:
         old = manifest.by_id.get(request.id)
         renewed = (f"renewed: {reason}",) if request.id in renew else ()
-        if request.id in adopted and old.reasons == renewed:
+        if old is not None and request.id in adopted and old.reasons == renewed:
             renewed = ()  # that renewal is the one that was interrupted
         record, change = _next(
             old, request, now=now, renewed=renewed, compare=compare, adopted=adopted

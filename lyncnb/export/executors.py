@@ -11,10 +11,10 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
+from dataclasses import dataclass, field
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -75,15 +75,32 @@ def _seconds(certificate: PlannedCertificate) -> float:
     return _SECONDS[certificate.key.algorithm, certificate.key.bits]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """By whom pairs are made, who is told how far that is, and what ends it.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Threads or processes, by default as many as cores; with `executor` the number of tasks
+        under way, by default 256.
+    executor : concurrent.futures.Executor, optional
+        Makes the pairs instead, e.g. a cluster's. Its workers get plain data and a public key of
+        the run, and return each private key sealed to it.
+    progress : callable, optional
+        Takes a :class:`Progress` after each pair, in the thread that runs.
+    cancel : threading.Event, optional
+        Once set, nothing new is begun; what is under way on this machine's threads is stored.
+    """
+
+    workers: int | None = None
+    executor: Executor | None = None
+    progress: Callable[[Progress], object] | None = None
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+
 def run(
-    items: Sequence[Item],
-    cipher: FolderCipher,
-    *,
-    store: Store,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    progress: Callable[[Progress], object] | None = None,
-    cancel: threading.Event | None = None,
+    items: Sequence[Item], cipher: FolderCipher, *, store: Store, making: Making | None = None
 ) -> Exported:
     """Make a key and a request for each item, and hand each pair on when it is finished.
 
@@ -99,16 +116,8 @@ def run(
     store : callable
         Takes each :class:`FinishedPair`, in this thread and in any order. What it raises ends the
         run.
-    workers : int, optional
-        Threads or processes, by default as many as cores; with `executor` the number of tasks
-        under way, by default 256.
-    executor : concurrent.futures.Executor, optional
-        Makes the pairs instead, e.g. a cluster's. Its workers get plain data and a public key of
-        this run, and return each private key sealed to it.
-    progress : callable, optional
-        Takes a :class:`Progress` after each pair, in this thread.
-    cancel : threading.Event, optional
-        Once set, nothing new is begun; what is under way on this machine's threads is stored.
+    making : Making, optional
+        By whom, on this machine's cores if left out.
 
     Raises
     ------
@@ -117,11 +126,12 @@ def run(
     BundleError
         If a worker fails or sends what is wrong. What was stored before stays.
     """
-    job = _Job(items, cipher, store, progress, cancel or threading.Event())
-    if executor is not None:
-        job.run_elsewhere(items, executor, workers or _REMOTE_TASKS)
+    making = making or Making()
+    job = _Job(items, cipher, store, making)
+    if making.executor is not None:
+        job.run_elsewhere(items, making.executor, making.workers or _REMOTE_TASKS)
         return job.result()
-    width = workers or cores()
+    width = making.workers or cores()
     rsa = [item for item in items if item[1].key.algorithm == "RSA"]
     other = [item for item in items if item[1].key.algorithm != "RSA"]
     if rsa:
@@ -141,10 +151,10 @@ class _Job:
         items: Sequence[Item],
         cipher: FolderCipher,
         store: Store,
-        tell: Callable[[Progress], object] | None,
-        cancel: threading.Event,
+        making: Making,
     ):
-        self._cipher, self._store, self._tell, self._cancel = cipher, store, tell, cancel
+        self._cipher, self._store = cipher, store
+        self._tell, self._cancel = making.progress, making.cancel
         self._total, self._done, self._spent = len(items), 0, 0.0
         self._left = sum(_seconds(certificate) for _, certificate in items)
         self._start = time.monotonic()
@@ -164,7 +174,10 @@ class _Job:
             # The slow derivation has its own thread to begin with, while others make keys.
             pool.submit(lambda: self._cipher.encryptor)
             # Enough wait that no core is idle while this thread waits for the disk.
-            submit = partial(pool.submit, self._pair)
+
+            def submit(item: Item) -> Future[FinishedPair]:
+                return pool.submit(self._pair, item)
+
             with closing(_windowed(submit, items, 4 * width, self._cancel)) as finished:
                 for item, future in finished:
                     self._store(future.result())
@@ -177,7 +190,7 @@ class _Job:
         count = max(1, width - 1)
         with pair_workers(count, self._cipher.encryptor) as children:
 
-            def submit(chunk: list[Item]) -> Future[list[tuple]]:
+            def submit(chunk: list[Item]) -> Future[list[Any]]:
                 return children.submit([(name, content_of(planned)) for name, planned in chunk])
 
             with closing(_windowed(submit, chunks, 2 * width, self._cancel)) as finished:
@@ -232,7 +245,7 @@ def _windowed(
     tasks: Iterable[Task],
     width: int,
     cancel: threading.Event,
-) -> Iterator[tuple[Task, Future[Any]]]:
+) -> Generator[tuple[Task, Future[Any]]]:
     """Keep `width` tasks under way, no more, and give each back when it is done."""
     pending: dict[Future[Any], Task] = {}
     # Told by each future itself: to wait for all of them anew costs more than to make a request.

@@ -134,7 +134,9 @@ def serve() -> None:
     workers.serve(_make_pairs)
 
 
-def _make_pairs(opening: tuple) -> Callable[[tuple], tuple]:
+def _make_pairs(
+    opening: tuple[bytes, bytes],
+) -> Callable[[tuple[str, RequestContent]], tuple[str | bytes, ...]]:
     encryptor = Encryptor(*opening)
     return lambda one: tuple(make_pair(*one, encryptor.encrypt))
 

@@ -32,20 +32,9 @@ from ..request_folder.manifest import Manifest, save_manifest, timestamp
 from ..rules.findings import Finding
 from . import executors
 from .changes import Order, make_order
-from .executors import Progress
+from .executors import Making, Progress
 from .pairs import PairStore
 from .preview import Preview, foresee
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Making:
-    """How the pairs are made, see :func:`export.run`, and how long to wait for the lock."""
-
-    workers: int | None
-    executor: Executor | None
-    progress: Callable[[Progress], object] | None
-    cancel: threading.Event | None
-    lock_seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +53,7 @@ def write(
     *,
     making: Making,
     confirm_new: Callable[[], Secret | str] | None,
+    lock_seconds: float = 10.0,
 ) -> Outcome:
     """Bring a folder to what is asked, or leave it alone if it is there already.
 
@@ -82,7 +72,7 @@ def write(
         if preview.is_quiet:
             return Outcome(preview=preview, manifest=preview.manifest)
     del preview  # 100,000 requests are some 300 MB, once is enough
-    with _writing(folder, making.lock_seconds):
+    with _writing(folder, lock_seconds):
         preview = foresee(folder, order, cipher)
         confirm(preview)
         return _carry_out(preview, order, cipher, making)
@@ -105,7 +95,7 @@ def _look(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
 def _confirmation(
     secret: Secret, ask: Callable[[], Secret | str] | None
 ) -> Callable[[Preview], None]:
-    asked = []
+    asked: list[bool] = []
 
     def confirm(preview: Preview) -> None:
         if ask is None or asked or preview.is_proven or not preview.to_write:
@@ -174,10 +164,7 @@ def _make_pairs(
             items,
             cipher,
             store=store,
-            workers=making.workers,
-            executor=making.executor,
-            progress=making.progress,
-            cancel=making.cancel,
+            making=making,
         )
     records = (
         replace(
@@ -238,7 +225,7 @@ def write_requests(
     accept : mapping of str to str, optional
         Codes of error findings to accept, with the reason for each; recorded in the manifest.
     workers, executor, progress, cancel
-        As for :func:`export.run`.
+        As for :class:`executors.Making`.
     renew : sequence of str, optional
         Ids, or their beginnings, of requests to make anew although nothing changed.
     reason : str, optional
@@ -282,19 +269,17 @@ def write_requests(
         reason=reason,
         now=timestamp(today),
     )
-    if passphrase is None and not dry_run:
-        raise PassphraseError("no passphrase was given", hint="keys are never written without one")
     secret = None if passphrase is None else as_passphrase(passphrase)
     if dry_run:
         return _dry_run(foresee(path, order, None if secret is None else FolderCipher(secret)))
+    if secret is None:
+        raise PassphraseError("no passphrase was given", hint="keys are never written without one")
     making = Making(
-        workers=workers,
-        executor=executor,
-        progress=progress,
-        cancel=cancel,
-        lock_seconds=lock_seconds,
+        workers=workers, executor=executor, progress=progress, cancel=cancel or threading.Event()
     )
-    outcome = write(path, order, secret, making=making, confirm_new=confirm_new)
+    outcome = write(
+        path, order, secret, making=making, confirm_new=confirm_new, lock_seconds=lock_seconds
+    )
     return _bundle(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
 
 
@@ -325,8 +310,8 @@ def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     survey = preview.survey
     notes = [f"{path} is not lyncnb's; it was left alone" for path in survey.strangers(manifest)]
     kept = (change.id for change in preview.changes if change.action == "kept")
-    for record in map(preview.before.by_id.get, kept):
-        for old in record.archived:
+    for request_id in kept:
+        for old in preview.before.by_id[request_id].archived:
             notes += map(str, archive_problems(survey, old))
     if preview.to_write and (note := system_calls.protection_note()):
         notes.append(note)

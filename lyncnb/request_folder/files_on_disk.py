@@ -164,9 +164,11 @@ def csr_sha256(data: bytes) -> str:
     Empty if the text is no PEM. Nothing is parsed: a run over 10,000 requests does this for each.
     """
     found = _ARMOUR.search(data)
+    if found is None:
+        return ""
     try:
         return hashlib.sha256(base64.b64decode(found[1], validate=False)).hexdigest()
-    except (TypeError, ValueError):
+    except ValueError:
         return ""
 
 

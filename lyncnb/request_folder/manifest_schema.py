@@ -78,9 +78,10 @@ def _text(value: object) -> str:
 
 
 def _line(value: object) -> str:
-    if not _text(value).isprintable():
+    text = _text(value)
+    if not text.isprintable():
         raise _Wrong("holds a character that cannot be seen")
-    return value
+    return text
 
 
 def _flag(value: object) -> bool:

@@ -203,7 +203,7 @@ def _of_record(
         # The next generation's package has the same name.
         if why and record.package is None:
             yield from _package(survey, record.id, old, why)
-    if record.is_written and is_expired(record.issued, today):
+    if record.is_written and record.issued and is_expired(record.issued, today):
         why = f"expired on {record.issued.not_after[:10]}"
         there = tuple(path for path in record.files if survey.has(path))
         yield _keys(record.id, record.generation, why, there)
@@ -241,7 +241,7 @@ def _keys(request_id: str, generation: int, why: str, paths: tuple[str, ...]) ->
 
 
 def _why_superseded(record: RequestRecord, old: ArchivedGeneration, today: date) -> str:
-    if is_expired(old.issued, today):
+    if old.issued and is_expired(old.issued, today):
         return f"superseded, expired on {old.issued.not_after[:10]}"
     later = [part.issued for part in record.archived if part.generation > old.generation]
     is_there = record.issued is not None or any(one is not None for one in later)

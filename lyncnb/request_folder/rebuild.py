@@ -90,8 +90,8 @@ def take_inventory(survey: Survey, cipher: FolderCipher) -> Inventory:
             inventory.notes.append(f"{error.message}; it was left alone")
             continue
         opened += bool(found.key_sha256)
-        if place == "archive":
-            request_id, generation = _ARCHIVED.fullmatch(stem).groups()
+        if place == "archive" and (named := _ARCHIVED.fullmatch(stem)):
+            request_id, generation = named.groups()
             inventory.archived.setdefault(request_id, []).append((int(generation), found))
         elif found.key_sha256:
             inventory.current[stem] = found
@@ -140,7 +140,7 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher) -> Found:
         stem=stem,
         content=request.content if request else None,
         csr_sha256=request.csr_sha256 if request else "",
-        spki_sha256=public or request.spki_sha256,
+        spki_sha256=request.spki_sha256 if request else public,
         key_sha256=digest,
     )
 

@@ -193,7 +193,9 @@ def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) 
             content, is_old = new.open(data, name=target.path), False
         except BundleError:
             raise error from None
-    if target.expected and keys.spki_sha256(content) != target.expected:
+    if target.expected and (
+        isinstance(content, bytes) or keys.spki_sha256(content) != target.expected
+    ):
         raise BundleError(
             f"{target.path} is not the key that its record names",
             hint="restore it from a backup, or renew the request",
@@ -216,13 +218,11 @@ def _swapped(
 
 def _swap(path: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
     content = old.open(files.read(path, limit=LARGEST), name=name)
-    is_key = name.endswith(".key")
-    data = new.encrypt(content) if is_key else new.encrypt_data(content)
+    data = new.encrypt_data(content) if isinstance(content, bytes) else new.encrypt(content)
     temp = files.write_temp(path, data, 0o600, sync=True)
     try:
         again = new.open(files.read(temp, limit=LARGEST), name=name)
-        same = keys.to_pkcs8(again) == keys.to_pkcs8(content) if is_key else again == content
-        if not same:
+        if _plain(again) != _plain(content):
             raise BundleError(
                 f"{name}: what was written does not read back", hint="test this machine's disk"
             )
@@ -233,6 +233,10 @@ def _swap(path: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
     except BaseException:
         files.discard(temp)
         raise
+
+
+def _plain(content: keys.PrivateKey | bytes) -> bytes:
+    return content if isinstance(content, bytes) else keys.to_pkcs8(content)
 
 
 def _with_new_hashes(folder: Path, manifest: Manifest) -> Manifest:

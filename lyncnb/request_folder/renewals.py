@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, overload
 
 from ..base.outputs import OutputKind, check_output, mentions, write_output
 from ..base.tables import DataFrame, rows_to_html, to_frame
@@ -23,6 +24,9 @@ CALENDAR = OutputKind(
     what="a calendar of renewals",
     is_ours={".ics": mentions(b"BEGIN:VCALENDAR", _PRODUCT.encode())},
 )
+
+if TYPE_CHECKING:
+    from icalendar import Event
 
 #: A certificate is expiring in the last third of its life: 122 days of a year, 15 of 47.
 EXPIRING_SHARE = 1 / 3
@@ -73,7 +77,11 @@ class Renewals(Sequence[Renewal]):
     items: tuple[Renewal, ...]
     today: date
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> Renewal: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Renewal, ...]: ...
+    def __getitem__(self, index: int | slice) -> Renewal | tuple[Renewal, ...]:
         return self.items[index]
 
     def __len__(self) -> int:
@@ -115,10 +123,11 @@ class Renewals(Sequence[Renewal]):
         calendar.add("method", "PUBLISH")
         for one in self.items:
             calendar.add_component(_event(one))
-        return calendar.to_ical()
+        data: bytes = calendar.to_ical()
+        return data
 
 
-def _event(one: Renewal):
+def _event(one: Renewal) -> Event:
     from icalendar import Alarm, Event
 
     event = Event()

@@ -13,7 +13,7 @@ from planned import planned
 from lyncnb.base.workers import cores
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export import executors
-from lyncnb.export.executors import Exported, Progress, estimate, run
+from lyncnb.export.executors import Exported, Making, Progress, estimate, run
 from lyncnb.export.pairs import content_of, make_pair
 from lyncnb.pki import keys
 from lyncnb.pki.csr import parse_request
@@ -81,7 +81,7 @@ def test_rsa_is_made_by_threads(stored, monkeypatch):
         return pair
 
     monkeypatch.setattr(executors, "make_pair", watched)
-    assert run(work, CIPHER, store=stored, workers=2) == Exported(6, False)
+    assert run(work, CIPHER, store=stored, making=Making(workers=2)) == Exported(6, False)
     assert_pairs(stored, work)
     assert max(most) == 2
     assert stored.threads == {threading.current_thread().name}
@@ -90,7 +90,7 @@ def test_rsa_is_made_by_threads(stored, monkeypatch):
 def test_ecdsa_is_made_in_a_loop(stored):
     """A few ECDSA pairs are made and stored in the calling thread."""
     work = items(20) + items(2, "RSA")
-    assert run(work, CIPHER, store=stored, workers=2) == Exported(22, False)
+    assert run(work, CIPHER, store=stored, making=Making(workers=2)) == Exported(22, False)
     assert_pairs(stored, work)
     assert threading.current_thread().name in stored.threads
 
@@ -98,7 +98,7 @@ def test_ecdsa_is_made_in_a_loop(stored):
 def test_many_ecdsa_are_made_by_processes(stored, processes):
     """Processes make them, the calling thread stores them; the last task may be short."""
     work = items(20)
-    assert run(work, CIPHER, store=stored, workers=2) == Exported(20, False)
+    assert run(work, CIPHER, store=stored, making=Making(workers=2)) == Exported(20, False)
     assert_pairs(stored, work)
     assert stored.threads == {threading.current_thread().name}
 
@@ -116,13 +116,13 @@ def test_every_curve_and_size_can_be_planned(stored):
 
 def test_nothing_to_do_is_done():
     """Without items nothing is called."""
-    assert run([], CIPHER, store=None, progress=None) == Exported(0, False)
+    assert run([], CIPHER, store=None) == Exported(0, False)
 
 
 def test_progress_counts_to_the_end(stored):
     """After each pair: how many of how many, a rate, and a time left that ends at zero."""
     told: list[Progress] = []
-    run(items(5) + items(2, "RSA"), CIPHER, store=stored, progress=told.append)
+    run(items(5) + items(2, "RSA"), CIPHER, store=stored, making=Making(progress=told.append))
     assert [(step.done, step.total) for step in told] == [(n, 7) for n in range(1, 8)]
     assert all(step.rate > 0 for step in told)
     assert told[-1].seconds_left == pytest.approx(0, abs=1e-6)
@@ -178,7 +178,9 @@ def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
         if step.done == 2:
             cancel.set()
 
-    result = run(work, CIPHER, store=stored, progress=progress, cancel=cancel, **options)
+    result = run(
+        work, CIPHER, store=stored, making=Making(progress=progress, cancel=cancel, **options)
+    )
     assert result == Exported(len(stored), True)
     assert 2 <= len(stored) < len(work)
     assert_pairs(stored, [item for item in work if item[0] in {pair.id for pair in stored}])
@@ -194,7 +196,7 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(work, CIPHER, store=stored, progress=progress, **options)
+        run(work, CIPHER, store=stored, making=Making(progress=progress, **options))
     assert 2 <= len(stored) < len(work)
     assert_pairs(stored, [item for item in work if item[0] in {pair.id for pair in stored}])
 
@@ -210,7 +212,7 @@ def test_a_store_that_fails_ends_the_run(way):
         raise BundleError("the disk is full", hint="free some space")
 
     with pytest.raises(BundleError, match="the disk is full"):
-        run(work, CIPHER, store=store, **options)
+        run(work, CIPHER, store=store, making=Making(**options))
     assert len(calls) <= 4
 
 
@@ -221,7 +223,7 @@ def test_a_request_that_cannot_be_made_is_the_plans_error(way, stored):
     algorithm = work[0][1].key.algorithm
     bad = [("bad", planned("a.contoso.com", algorithm=algorithm, hash="sha1"))]
     with pytest.raises(PlanError, match="cannot be signed with sha1"):
-        run(bad + work[:5], CIPHER, store=stored, **options)
+        run(bad + work[:5], CIPHER, store=stored, making=Making(**options))
 
 
 class Courier(Executor):
@@ -259,7 +261,9 @@ class Courier(Executor):
 def test_no_secret_leaves_and_no_key_returns_in_the_clear(stored):
     """All that travels is searched for passphrase, derived key and each private key."""
     work, courier = items(10) + items(2, "RSA"), Courier()
-    assert run(work, CIPHER, store=stored, executor=courier, workers=5) == Exported(12, False)
+    assert run(work, CIPHER, store=stored, making=Making(executor=courier, workers=5)) == Exported(
+        12, False
+    )
     assert_pairs(stored, work)
     travelled = b"".join(courier.sent + courier.returned)
     assert len(courier.sent) == len(courier.returned) == 12
@@ -275,7 +279,7 @@ def test_no_secret_leaves_and_no_key_returns_in_the_clear(stored):
 def test_no_more_is_under_way_than_asked(stored):
     """Only so many tasks are with the workers at any time, however many there are."""
     courier = Courier()
-    run(items(40), CIPHER, store=stored, executor=courier, workers=3)
+    run(items(40), CIPHER, store=stored, making=Making(executor=courier, workers=3))
     assert (courier.most, len(stored)) == (3, 40)
 
 
@@ -296,7 +300,7 @@ def bent(der: bytes) -> bytes:
 def test_a_worker_that_sends_what_is_wrong_stops_the_run(stored, change, message):
     """Nothing wrong is stored; the error names the request."""
     with pytest.raises(BundleError, match=message) as caught:
-        run(items(1), CIPHER, store=stored, executor=Courier(change))
+        run(items(1), CIPHER, store=stored, making=Making(executor=Courier(change)))
     assert "ECDSA-0" in caught.value.message
     assert stored == []
 
@@ -313,7 +317,7 @@ def test_a_worker_that_breaks_is_told_with_what_it_said(stored):
 
     what = "ECDSA-0: ModuleNotFoundError: No module"
     with Broken(1) as executor, pytest.raises(BundleError, match=what) as caught:
-        run(items(3), CIPHER, store=stored, executor=executor)
+        run(items(3), CIPHER, store=stored, making=Making(executor=executor))
     assert "every worker needs the same lyncnb" in caught.value.hint
 
 
@@ -344,6 +348,8 @@ def test_dask_workers_make_sealed_pairs(stored):
         distributed.Client(cluster) as client,
     ):
         assert cluster.scheduler_address.startswith("tls://")
-        result = run(work, CIPHER, store=stored, executor=client.get_executor(), workers=4)
+        result = run(
+            work, CIPHER, store=stored, making=Making(executor=client.get_executor(), workers=4)
+        )
     assert result == Exported(12, False)
     assert_pairs(stored, work)
