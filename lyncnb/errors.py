@@ -165,6 +165,13 @@ class NewerManifest(BundleError):
     """A newer lyncnb wrote the folder's manifest, so it is left as it is."""
 
 
+class StandardOutputError(LyncnbError):
+    """Standard output does not take what a command has to say."""
+
+    code = "standard-output"
+    exit_status = 3
+
+
 class UsageProblem(LyncnbError):
     """The command line was called wrongly."""
 

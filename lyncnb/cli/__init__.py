@@ -23,17 +23,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         request folder or its passphrase needs attention; 70 a fault of lyncnb; 130 interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Help and version need nothing but this; see help.py.
-    if given in _HELP:
-        from .help import overview
-
-        sys.stdout.write(overview())
-        return 0
-    if given == ["--version"]:
-        from .help import VERSION
-
-        sys.stdout.write(f"lyncnb {VERSION}\n")
-        return 0
+    if given in _HELP or given == ["--version"]:
+        return _answer_at_once(given)
     from .app import run
 
     return run(given)
+
+
+def _answer_at_once(given: Sequence[str]) -> int:
+    # Help and version need nothing but this; see help.py.
+    from .help import VERSION, overview
+
+    try:
+        if sys.stdout is None:
+            raise OSError("it is closed")
+        sys.stdout.write(overview() if given in _HELP else f"lyncnb {VERSION}\n")
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        from .failures import report
+        from .output import output_trouble
+
+        return report(output_trouble(error), as_json=False)
+    return 0

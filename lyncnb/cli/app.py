@@ -13,7 +13,7 @@ from .folder import COMMANDS as FOLDER_COMMANDS
 from .help import overview, summary_of
 from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
-from .output import prepare_streams
+from .output import finish_output, prepare_streams
 from .planning import COMMANDS as PLANNING_COMMANDS
 
 
@@ -52,8 +52,7 @@ def run(arguments: Sequence[str]) -> int:
         warnings.simplefilter("ignore")  # written for programmers; a planner gets findings
     try:
         status = _invoke(arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # a full disk or a closed pipe shows itself only here
+        finish_output()
     except SystemExit:
         raise
     except BaseException as error:  # the boundary: no traceback reaches a planner

@@ -6,7 +6,7 @@ exception: a planner must never meet a traceback, whose lines may also hold what
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import sys
 import traceback
@@ -15,14 +15,11 @@ from typing import Any
 
 import click
 
-from ..errors import LyncnbError, OutputError, Problem, UsageProblem
-from .output import note, write_json
+from ..errors import LyncnbError, OutputError, Problem, StandardOutputError, UsageProblem
+from .output import abandon, finish_output, note, output_trouble, write_json
 
 #: Exit status after Ctrl-C, as shells count it (128 + SIGINT).
 INTERRUPTED = 130
-
-#: Exit status when whoever read standard output stopped reading (128 + SIGPIPE).
-READER_GONE = 141
 
 #: Exit status of a fault of lyncnb itself (EX_SOFTWARE of sysexits.h).
 FAULT = 70
@@ -31,6 +28,8 @@ FAULT = 70
 DEBUG_VARIABLE = "LYNCNB_DEBUG"
 
 _PROBLEMS_SHOWN = 100
+
+_WHILE_WRITING = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -> int:
@@ -50,21 +49,37 @@ def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -
     int
         The exit status.
     """
-    if isinstance(error, BrokenPipeError):
-        _leave_standard_output()
-        return READER_GONE
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         known, status = LyncnbError("interrupted; what was finished is kept"), INTERRUPTED
         code = "interrupted"
     else:
         known, status = _understood(error, 3 if about_folder else 2)
         code = known.code if status != FAULT else "fault"
+    trouble = _trouble_with_output(known, as_json=as_json, code=code)
+    if trouble is not None:
+        abandon(sys.stdout)
+        besides = "" if trouble is known else f"; before that: {known.message}"
+        note(f"lyncnb: {trouble.message}{besides}")
+        return trouble.exit_status
     note("\n".join(message_lines(known)))
     if status == FAULT and os.environ.get(DEBUG_VARIABLE):
         note("".join(traceback.format_exception(error)))
-    if as_json:
-        write_json({"error": error_document(known, code=code)})
     return status
+
+
+def _trouble_with_output(
+    known: LyncnbError, *, as_json: bool, code: str
+) -> StandardOutputError | None:
+    if isinstance(known, StandardOutputError):
+        return known
+    try:
+        if as_json:
+            write_json({"error": error_document(known, code=code)})
+        if as_json or sys.stdout is not None:
+            finish_output()
+    except StandardOutputError as trouble:
+        return trouble
+    return None
 
 
 def message_lines(error: LyncnbError) -> list[str]:
@@ -107,6 +122,9 @@ def _understood(error: BaseException, system_status: int) -> tuple[LyncnbError, 
         return error, error.exit_status
     if isinstance(error, click.ClickException):
         return _usage(error), 2
+    if isinstance(error, OSError) and error.filename is None and error.errno in _WHILE_WRITING:
+        # A page of help, which click writes. What else is written goes through base/files.py.
+        return (trouble := output_trouble(error)), trouble.exit_status
     if isinstance(error, OSError):
         return _from_system(error), system_status
     if isinstance(error, MemoryError):
@@ -135,11 +153,3 @@ def _from_system(error: OSError) -> LyncnbError:
     what = error.strerror or str(error) or type(error).__name__
     name = f"{error.filename}: " if error.filename else ""
     return LyncnbError(f"{name}{what}", hint="look at the path, its rights and the free space")
-
-
-def _leave_standard_output() -> None:
-    # Python flushes standard output once more at its end and would complain about the pipe.
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ terminal that cannot show a character gets a question mark, not a crash.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -14,10 +15,12 @@ import textwrap
 import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 from ..base.tables import cell_text
+from ..errors import StandardOutputError
 
 _GAP = "  "
 
@@ -26,32 +29,94 @@ _WIDEST = 64
 
 
 def prepare_streams() -> None:
-    """Let no character stop a command: what a stream cannot encode becomes ``?``."""
+    """Let no character stop a command, and no file of the command's get the place of a stream."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what it cannot encode becomes ?
+    for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None:  # closed by whoever called: the next file would get its number
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)
 
 
 def write(text: str = "") -> None:
-    """Write lines to standard output."""
-    sys.stdout.write(printable(text) + "\n")
+    """Write lines to standard output.
+
+    Raises
+    ------
+    StandardOutputError
+        If it takes no more. One that was closed from the start is told of by
+        :func:`finish_output`, when the command's work is done.
+    """
+    with _told():
+        if sys.stdout is not None:
+            sys.stdout.write(printable(text) + "\n")
 
 
 def note(text: str) -> None:
-    """Write lines to standard error."""
-    if sys.stderr is not None:
-        sys.stderr.write(printable(text) + "\n")
-        sys.stderr.flush()
+    """Write lines to standard error; where nobody can read them, they are lost."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(printable(text) + "\n")
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        abandon(sys.stderr)
 
 
 def write_bytes_out(data: bytes) -> None:
     """Write a finished document to standard output, whatever the terminal's encoding is."""
-    buffer = getattr(sys.stdout, "buffer", None)
-    if buffer is None:
-        sys.stdout.write(data.decode("utf-8", "replace"))
+    with _told():
+        buffer = getattr(sys.stdout, "buffer", None)
+        if buffer is not None:
+            sys.stdout.flush()
+            buffer.write(data)
+        elif sys.stdout is not None:
+            sys.stdout.write(data.decode("utf-8", "replace"))
+
+
+def finish_output() -> None:
+    """Bring everything out: a full disk or a closed pipe shows itself only here.
+
+    Raises
+    ------
+    StandardOutputError
+        If standard output is closed, or takes no more.
+    """
+    if sys.stdout is None:
+        raise output_trouble(None)
+    with _told():
+        sys.stdout.flush()
+
+
+def output_trouble(error: Exception | None) -> StandardOutputError:
+    """Say in plain words why standard output takes no more; None: it is closed."""
+    told = getattr(error, "strerror", None) or str(error or "it is closed")
+    return StandardOutputError(
+        f"standard output cannot be written: {told}",
+        hint="send it to a terminal, a file or a pipe that takes all of it; what was done is done",
+    )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise output_trouble(error) from None
+
+
+def abandon(stream: TextIO | None) -> None:
+    """Let what a stream still holds go nowhere; Python would flush it at its end and complain."""
+    if stream is None:
         return
-    sys.stdout.flush()
-    buffer.write(data)
+    with suppress(OSError, ValueError):
+        stream.flush()
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def write_json(document: Any) -> None:

@@ -1,0 +1,188 @@
+"""Every command with its standard output closed, full or cut: one line, status 3, no traceback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from shell_kit import PASSPHRASE, TABLE, make_shell, process_environment
+
+from lyncnb.cli import main
+from lyncnb.cli.app import COMMANDS
+
+pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full and fork")
+
+shell = pytest.fixture(make_shell)
+
+# Each command as it would succeed, and as it fails; --json where it has that.
+PASS = ("--passphrase-file", "passphrase")
+CALLS = {
+    "run": (("n.ipynb",), ("nowhere.ipynb",)),
+    "share": (("n.ipynb",), ("nowhere.ipynb",)),
+    "clean": (("n.ipynb",), ("nowhere.ipynb",)),
+    "plan": (("contoso.csv",), ("nowhere.csv",)),
+    "check": (("contoso.csv",), ("nowhere.csv",)),
+    "explain": (("contoso.csv", "fe01.contoso.net"), ("contoso.csv", "nowhere.contoso.net")),
+    "finding": (("wildcard-in-subject-name",), ("no-such-finding",)),
+    "request": (("contoso.csv", "requests", *PASS), ("contoso.csv", "requests")),
+    "status": (("requests",), ("nowhere",)),
+    "handover": (("requests", "out.zip"), ("nowhere", "out.zip")),
+    "receive": (("requests",), ("nowhere",)),
+    "pfx": (("requests", *PASS), ("nowhere", *PASS)),
+    "steps": (("requests",), ("nowhere",)),
+    "rekey": (
+        ("requests", *PASS, "--new-passphrase-file", "new"),
+        ("nowhere", *PASS, "--new-passphrase-file", "new"),
+    ),
+    "purge": (("requests",), ("nowhere",)),
+}
+SERVES_UNTIL_STOPPED = {"lab", "dash"}
+TAKES_JSON = {c.name for c in COMMANDS if any(p.name == "as_json" for p in c.params)}
+STATES = {
+    "closed": "it is closed",
+    "full": "No space left on device",
+    "cut": "Broken pipe",
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """What the commands above work on."""
+    place = tmp_path_factory.mktemp("planner")
+    (place / "contoso.csv").write_text(TABLE)
+    (place / "passphrase").write_text(PASSPHRASE)
+    (place / "new").write_text(PASSPHRASE + "!")
+    nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert main(["request", "contoso.csv", "requests", *PASS]) == 0
+    return place
+
+
+@pytest.fixture
+def place(made, tmp_path, monkeypatch):
+    """A copy of it, as the current folder."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def in_child(arguments: list[str], state: str, place: Path) -> tuple[int, str]:
+    """Run a command in a forked child whose standard output is in such a state."""
+    told = place / "told"
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            status = _run(arguments, state, told)
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told.read_text("utf-8")
+
+
+def _run(arguments: list[str], state: str, told: Path) -> int:
+    os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.close(1)
+    if state == "full":
+        assert os.open("/dev/full", os.O_WRONLY) == 1
+    elif state == "cut":
+        reading, writing = os.pipe()  # the lowest free number is 1
+        os.dup2(writing, 9)
+        os.close(reading)
+        os.dup2(9, 1)
+    sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115
+    sys.stdout = None if state == "closed" else open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115
+    status = main(arguments)
+    sys.stderr.flush()
+    return status
+
+
+def test_every_command_is_in_the_table():
+    """All commands are called below, but those that serve until they are stopped."""
+    assert set(CALLS) | SERVES_UNTIL_STOPPED == {command.name for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_a_command_that_cannot_say_what_it_did(place, command):
+    """What was done stays done; the line says what standard output did."""
+    arguments, _ = CALLS[command]
+    for state, words in STATES.items():
+        for more in [(), ("--json",)] if command in TAKES_JSON else [()]:
+            status, told = in_child([command, *arguments, *more], state, place)
+            if command == "rekey":  # it has another passphrase from now on
+                old, new = ((place / name).read_text() for name in ("passphrase", "new"))
+                (place / "passphrase").write_text(new)
+                (place / "new").write_text(old)
+            last = told.splitlines()[-1]
+            assert (status, last[:36]) == (3, "lyncnb: standard output cannot be wr"), (state, told)
+            assert words in last
+            assert "Traceback" not in told
+            assert not [x for x in told.splitlines()[:-1] if not x.startswith("note: ")], told
+
+
+@pytest.mark.parametrize("command", sorted(TAKES_JSON & set(CALLS)))
+def test_an_error_that_nobody_can_read_as_json(place, command):
+    """An error that standard output does not take is told in the same line."""
+    _, arguments = CALLS[command]
+    for state, words in STATES.items():
+        status, told = in_child([command, *arguments, "--json"], state, place)
+        assert status == 3
+        (line,) = told.splitlines()
+        assert line.startswith("lyncnb: standard output cannot be written: ")
+        assert words in line
+        assert "; before that: " in line
+
+
+@pytest.mark.parametrize("command", sorted(CALLS))
+def test_an_error_without_json_needs_no_standard_output(place, command):
+    """Where nothing goes to standard output, its state changes nothing."""
+    _, arguments = CALLS[command]
+    ends = {in_child([command, *arguments], state, place) for state in ("closed", "full", "cut")}
+    (status, told) = ends.pop()
+    assert not ends
+    assert status in (1, 2, 3)
+    assert told.startswith("lyncnb: ")
+    assert "standard output" not in told.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("plan", "--help"), ("check", "contoso.csv")]
+)
+def test_a_process_of_its_own(place, arguments):
+    """Python itself has nothing to add at its end."""
+    for state, words in STATES.items():
+        redirection = {"closed": ">&-", "full": ">/dev/full", "cut": "| true"}[state]
+        wait = "sleep 0.3;" if state == "cut" else ""
+        script = f'({wait} "$0" -m lyncnb "$@"; echo $? >status) {redirection}'
+        done = subprocess.run(
+            ["bash", "-c", script, sys.executable, *arguments],
+            env=process_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (place / "status").read_text() == "3\n", (state, done.stderr)
+        (line,) = done.stderr.splitlines()
+        assert words in line
+
+
+def test_nobody_reads_standard_error(place):
+    """A full or closed standard error costs the messages, not the exit status."""
+    for redirection in ("2>/dev/full", "2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"):
+        for arguments, wanted in (("check contoso.csv", 0), ("check nowhere.csv", 2)):
+            script = f'"$0" -m lyncnb {arguments} {redirection}'
+            done = subprocess.run(
+                ["bash", "-c", script, sys.executable],
+                env=process_environment(),
+                capture_output=True,
+                check=False,
+            )
+            status = 3 if wanted == 0 and ">" in redirection.split("2>")[0] else wanted
+            assert done.returncode == status, (redirection, arguments)
