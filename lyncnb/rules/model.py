@@ -62,6 +62,13 @@ ISSUERS = ("internal", "public")
 SEVERITIES = ("error", "warning", "notice")
 EXTENDED_KEY_USAGES = ("serverAuth", "clientAuth")
 
+#: Where servers and those who speak to them stand, from the Internet inwards.
+ZONES = ("outside", "perimeter", "inside")
+
+#: Which pools of the listening roles a speaker speaks to. ``site``: those of its own site, or of
+#: all sites if it names none; ``nearest``: likewise, and those of all sites where its own has none.
+REACHES = ("site", "nearest", "deployment")
+
 #: What a certificate issued per computer, pool or deployment may not refer to, by the beginning
 #: of the placeholder.
 OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -139,6 +146,39 @@ class RoleRule:
     source: str
     traits: frozenset[str] = frozenset()  # publishes_web, single_computer …
     publish_order: int = 0  # place among the names of a reverse proxy; 0: not published
+    zone: str = "inside"  # one of ZONES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyRule:
+    """Somebody who speaks to the servers and is none of them, e.g. clients outside."""
+
+    id: str
+    title: str
+    zone: str  # one of ZONES
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionRule:
+    """Who opens a TLS connection to whom, and by which names.
+
+    ``speakers`` are ids of roles or parties, ``listeners`` of roles. The listener shows its
+    certificate for ``usage`` ("" for roles whose certificates have none); the speaker knows it by
+    the names that came from the name rules ``names``. ``reach`` is one of ``REACHES``.
+    """
+
+    id: str
+    speakers: tuple[str, ...]
+    listeners: tuple[str, ...]
+    names: tuple[str, ...]
+    protocol: str  # e.g. SIP, HTTPS
+    port: int
+    why: str
+    source: str
+    usage: str = ""
+    reach: str = "nearest"
+    if_all: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +214,8 @@ class Rules:
     certificates: tuple[CertificateRule, ...]
     checks: Mapping[str, CheckRule]
     settings: Mapping[str, object]  # the remaining tables of the file, e.g. pfx, deploy
+    parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
+    connections: tuple[ConnectionRule, ...] = ()
 
     @property
     def usages(self) -> frozenset[str]:

@@ -24,11 +24,15 @@ from .model import (
     OUT_OF_SCOPE,
     PLACEHOLDERS,
     PROFILES,
+    REACHES,
     SEVERITIES,
     TEMPLATE,
+    ZONES,
     CertificateRule,
     CheckRule,
+    ConnectionRule,
     NameRule,
+    PartyRule,
     RoleRule,
     Rules,
 )
@@ -122,11 +126,17 @@ class _Reader:
         certificates = self.entries("certificate", CertificateRule, "id")
         roles = self.entries("role", RoleRule, "id")
         checks = self.entries("check", CheckRule, "code")
+        parties = self.entries("party", PartyRule, "id")
+        connections = self.entries("connection", ConnectionRule, "id")
         if not self.problems:  # what follows trusts that values have the right kind
             self.check_names(names)
             self.check_certificates(certificates, names, roles)
             self.check_checks(checks)
-        taken = {"product", "title", "name", "certificate", "role", "check"}
+            self.check_connections(connections, parties, roles, names)
+        taken = {
+            *("product", "title", "name", "certificate", "role", "check"),
+            *("party", "connection"),
+        }
         others = self.document.keys() - taken
         for key in sorted(others):  # the tables of other files; only what looks like a slip is told
             if close := get_close_matches(key, taken, n=1, cutoff=0.75):
@@ -138,6 +148,8 @@ class _Reader:
             names=MappingProxyType({name.id: name for name in names.values()}),
             certificates=tuple(certificates.values()),
             checks=MappingProxyType({check.code: check for check in checks.values()}),
+            parties=MappingProxyType({party.id: party for party in parties.values()}),
+            connections=tuple(connections.values()),
             settings=MappingProxyType(
                 {key: value for key, value in self.document.items() if key in others}
             ),
@@ -265,6 +277,27 @@ class _Reader:
                 )
         if (rule.issue_per == "deployment") != bool(rule.needed_by):
             self.problem(f"'{where}.needed_by' goes with issue_per = \"deployment\" and only there")
+
+    def check_connections(
+        self,
+        connections: dict[str, ConnectionRule],
+        parties: dict[str, PartyRule],
+        roles: dict[str, RoleRule],
+        names: dict[str, NameRule],
+    ) -> None:
+        role_ids = {role.id for role in roles.values()}
+        party_ids = {party.id for party in parties.values()}
+        name_ids = {name.id for name in names.values()}
+        for where, rule in connections.items():
+            self.among(f"{where}.speakers", rule.speakers, role_ids | party_ids, "role or party")
+            self.among(f"{where}.listeners", rule.listeners, role_ids, "role")
+            self.among(f"{where}.names", rule.names, name_ids, "name")
+            self.among(f"{where}.reach", (rule.reach,), REACHES, "reach")
+            self.among(f"{where}.if_all", rule.if_all, FLAGS, "flag")
+        zones = {where: role.zone for where, role in roles.items()}
+        zones |= {where: party.zone for where, party in parties.items()}
+        for where, zone in zones.items():
+            self.among(f"{where}.zone", (zone,), ZONES, "zone")
 
     def check_checks(self, checks: dict[str, CheckRule]) -> None:
         for where, check in checks.items():

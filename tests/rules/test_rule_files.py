@@ -50,6 +50,57 @@ rounds = 2000
 """
 
 
+PARTY = """
+[[party]]
+id = "clients"
+title = "Clients"
+zone = "outside"
+source = "RFC 1"
+
+[[connection]]
+id = "sign-in"
+speakers = ["clients"]
+listeners = ["Server"]
+usage = "Default"
+names = ["own"]
+protocol = "SIP"
+port = 5061
+why = "they sign in"
+source = "RFC 1"
+"""
+
+
+def test_who_speaks_to_whom_is_read():
+    """A rule file gives the parties and the connections, with the nearest pool as default."""
+    rules = parse_rules(SMALL + PARTY, source="small.toml")
+    assert rules.parties["clients"].zone == "outside"
+    (connection,) = rules.connections
+    assert (connection.speakers, connection.listeners) == (("clients",), ("Server",))
+    assert (connection.reach, connection.port, rules.roles["Server"].zone) == (
+        "nearest",
+        5061,
+        "inside",
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('speakers = ["clients"]', 'speakers = ["client"]', "connection[0].speakers"),
+        ('listeners = ["Server"]', 'listeners = ["clients"]', "connection[0].listeners"),
+        ('names = ["own"]', 'names = ["other"]', "connection[0].names"),
+        ('zone = "outside"', 'zone = "Internet"', "party[0].zone"),
+        ("port = 5061", 'port = "5061"', "connection[0].port"),
+        ('protocol = "SIP"', 'protocol = "SIP"\nreach = "far"', "connection[0].reach"),
+    ],
+)
+def test_a_slip_in_a_connection_is_told(before, after, told):
+    """A speaker, listener, name, zone or reach that does not exist is refused with its place."""
+    assert before in PARTY
+    with pytest.raises(RulesError, match=re.escape(told)):
+        parse_rules(SMALL + PARTY.replace(before, after), source="small.toml")
+
+
 def test_a_file_becomes_rules():
     """A rule file gives its roles, names, certificates, checks and remaining tables."""
     rules = parse_rules(SMALL, source="small.toml")
