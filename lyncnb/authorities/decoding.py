@@ -8,6 +8,7 @@ never decoded.
 from __future__ import annotations
 
 import binascii
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ from ..pki.pkcs12 import PfxNotOpened, open_pfx
 AskPassword = Callable[[], Secret | str | None]
 Remark = tuple[str, str]  # code of rules/returned_rules.toml, message
 
-_MARK = re.compile(r"-----[ \t]*(BEGIN|END)[ \t]+([^\r\n-]{1,64}?)[ \t]*-----", re.IGNORECASE)
-_HEADER = re.compile(r"^[ \t]*[A-Za-z0-9-]{1,64}:[^\r\n]*(?:\r?\n[ \t]+\S[^\r\n]*)*$", re.MULTILINE)
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]+=?\s*=?\s*")
+# Possessive throughout: what is foreign must not choose how often it is read.
+_MARK = re.compile(r"-----[ \t]*+(BEGIN|END)[ \t]++([^\r\n-]{1,64}+)-----", re.IGNORECASE)
+_HEADER = re.compile(r"[ \t]*+[A-Za-z0-9-]{1,64}+:")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]++={0,2}+")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 # The shortest certificate with a key in it has some 200 bytes; shorter text is a word, no base64.
 _SHORTEST_BASE64 = 64
@@ -71,8 +73,11 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
                 keys.append(result)
             else:
                 remarks.setdefault(result)
-    if not certificates and not remarks and not keys:
-        remarks["file-without-certificate", _guess(data)] = None
+    if certificates:
+        # Beside its answer a request is no surprise: cfssl sends it back with the certificate.
+        remarks = {told: None for told in remarks if told[0] != "request-returned"}
+    elif not remarks and not keys:
+        remarks[_guess(data)] = None
     return Decoded(
         certificates=tuple(certificates), remarks=tuple(remarks), key_spki_sha256=tuple(keys)
     )
@@ -85,11 +90,14 @@ def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
         yield "", binary
         return
     text = _text(data)
+    text = _json_strings(text) or text
     marks = list(_MARK.finditer(text))
     if marks:
         yield from _armoured(text, marks)
-    elif len(text) >= _SHORTEST_BASE64 and _BASE64.fullmatch(text):
-        content = _from_base64(text)
+        return
+    joined = "".join(text.split())
+    if len(joined) >= _SHORTEST_BASE64 and _BASE64.fullmatch(joined):
+        content = _from_base64(joined)
         # Any long word is base64 of something; only what begins like ASN.1 was meant to be.
         if content[:1] == b"0":
             yield "", content
@@ -121,18 +129,41 @@ def _text(data: bytes) -> str:
     return data.decode("latin-1")
 
 
-def _armoured(text: str, marks: list[re.Match]) -> Iterator[tuple[str, bytes | Remark]]:
+def _json_strings(text: str) -> str:
+    """Write what JSON says in its strings as text, one below the other; "" if it is no JSON.
+
+    cfssl and the interfaces of many CAs answer so: ``{"cert": "-----BEGIN CERTIFICATE-----…"}``.
+    """
+    if text.lstrip()[:1] not in ("{", "["):
+        return ""
+    try:
+        left = [json.loads(text)]
+    except (ValueError, RecursionError):
+        return ""
+    found = []
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict):
+            left.extend(reversed(value.values()))
+        elif isinstance(value, list):
+            left.extend(reversed(value))
+    return "\n".join(found)
+
+
+def _armoured(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, bytes | Remark]]:
     if len(marks) > 2 * MAX_ELEMENTS:
         yield "", ("file-malformed", f"it has more than {MAX_ELEMENTS:,} armoured blocks")
         return
     begin = None
     for mark in marks:
-        kind, label = mark[1].upper(), mark[2].upper()
+        kind, label = mark[1].upper(), mark[2].strip().upper()
         if kind == "BEGIN":
             if begin is not None:
                 yield "", _unfinished(begin)
             begin = mark
-        elif begin is not None and begin[2].upper() == label:
+        elif begin is not None and begin[2].strip().upper() == label:
             yield label, _body(text[begin.end() : mark.start()], label)
             begin = None
         else:
@@ -142,7 +173,7 @@ def _armoured(text: str, marks: list[re.Match]) -> Iterator[tuple[str, bytes | R
         yield "", _unfinished(begin)
 
 
-def _unfinished(begin: re.Match) -> Remark:
+def _unfinished(begin: re.Match[str]) -> Remark:
     if "PRIVATE KEY" in begin[2].upper():
         return "private-key-in-file", f'it holds a "{_short(begin[2])}"'
     return "file-malformed", f'the block "{_short(begin[2])}" has no END line: it is cut off'
@@ -152,8 +183,20 @@ def _body(body: str, label: str) -> bytes | Remark:
     if "PRIVATE KEY" in label:
         # A key is known by its label alone: it may be encrypted or of a kind without ASN.1.
         return "private-key-in-file", f'it holds a "{_short(label)}"'
-    content = _from_base64(_HEADER.sub("", body))
+    content = _from_base64(_without_headers(body))
     return content or ("file-malformed", f'the block "{_short(label)}" is no base64')
+
+
+def _without_headers(body: str) -> str:
+    """Leave out the header lines of a block, ``Name: value``, and what continues them."""
+    kept, in_header = [], False
+    for line in body.splitlines():
+        in_header = bool(_HEADER.match(line)) or (
+            in_header and line[:1] in (" ", "\t") and bool(line.strip())
+        )
+        if not in_header:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _from_base64(text: str) -> bytes:
@@ -242,15 +285,28 @@ def _pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate | Rem
         yield "file-without-certificate", "it is a PFX without certificates"
 
 
-def _guess(data: bytes) -> str:
+# What AD CS says of a request that it has not decided on, on its page and in certreq's output.
+_PENDING = ("certificate pending", "taken under submission", "request is pending")
+_DENIED = ("request was denied", "denied by policy module", "certificate request denied")
+_NUMBER = re.compile(r"request ?id(?: is|:)?[\s:]{0,9}+(\d{1,9}+)")
+
+
+def _guess(data: bytes) -> Remark:
     """Say what a file without certificates seems to be."""
-    head = _text(data[:4096]).lower()
+    head = _text(data[:32768]).lower()
+    number = _NUMBER.search(head)
+    which = f"request {number[1]}" if number else "the request"
+    if any(words in head for words in _PENDING):
+        return "request-pending", f"the CA says that {which} is pending: nobody has decided on it"
+    if any(words in head for words in _DENIED):
+        return "request-denied", f"the CA says that {which} was denied"
+    what = "no certificate was found in it"
     if "<html" in head or "<!doctype" in head:
-        return "it is a web page; download the certificate itself instead of saving the page"
-    if "begin" in head and "certificate" in head:
-        return "it mentions a certificate, but the BEGIN line is not -----BEGIN CERTIFICATE-----"
-    return "no certificate was found in it"
+        what = "it is a web page; download the certificate itself instead of saving the page"
+    elif "begin" in head and "certificate" in head:
+        what = "it mentions a certificate, but the BEGIN line is not -----BEGIN CERTIFICATE-----"
+    return "file-without-certificate", what
 
 
 def _short(label: str) -> str:
-    return re.sub(r"[^A-Z0-9 #.]", "?", label.upper())[:40]
+    return re.sub(r"[^A-Z0-9 #.]", "?", label.strip().upper())[:40]

@@ -7,6 +7,7 @@ comes back from a CA is told apart here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -16,6 +17,9 @@ MAX_DEPTH = 40
 #: A PKCS #7 message of a whole deployment holds some thousand certificates. Five megabytes of
 #: two-octet elements would hold two million, and cost the memory of a machine.
 MAX_ELEMENTS = 20_000
+
+# Telling what a file is reads each of its elements a few times.
+_MAX_READ = 4 * MAX_ELEMENTS
 
 _SEQUENCE, _INTEGER, _BIT_STRING, _OCTET_STRING, _OID = 0x30, 0x02, 0x03, 0x04, 0x06
 _CONTEXT_0, _CONTEXT_1 = 0xA0, 0xA1
@@ -51,7 +55,27 @@ class Element(NamedTuple):
     end: int
 
 
-def read_element(data: bytes, offset: int, limit: int, depth: int = 0) -> Element:
+class _Allowance:
+    """How many elements may still be read of one file.
+
+    An indefinite length is found by reading everything inside; nested ones, read level by level,
+    would cost the square of what the file has, so all readings of a file count together.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = _MAX_READ
+
+    def take(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise BadStructure(f"more than {_MAX_READ:,} elements")
+
+
+def read_element(
+    data: bytes, offset: int, limit: int, depth: int = 0, allowance: _Allowance | None = None
+) -> Element:
     """Read one tag and length.
 
     Parameters
@@ -62,6 +86,8 @@ def read_element(data: bytes, offset: int, limit: int, depth: int = 0) -> Elemen
         Octets ``offset`` to ``limit`` may be used, 0 <= offset <= limit <= n.
     depth : int, optional
         Levels above this element.
+    allowance : optional
+        What may still be read of the file, over all calls.
 
     Returns
     -------
@@ -71,7 +97,8 @@ def read_element(data: bytes, offset: int, limit: int, depth: int = 0) -> Elemen
     Raises
     ------
     BadStructure
-        If the element does not end within ``limit``, or nests deeper than :data:`MAX_DEPTH`.
+        If the element does not end within ``limit``, nests deeper than :data:`MAX_DEPTH`, or
+        there are too many.
 
     Notes
     -----
@@ -79,15 +106,22 @@ def read_element(data: bytes, offset: int, limit: int, depth: int = 0) -> Elemen
     """
     if depth > MAX_DEPTH:
         raise BadStructure(f"more than {MAX_DEPTH} levels inside one another")
+    content, content_end = _read_length(data, offset, limit)
+    if content_end is not None:
+        return Element(data[offset], offset, content, content_end, content_end)
+    content_end = _find_end(data, content, limit, depth, allowance or _Allowance())
+    return Element(data[offset], offset, content, content_end, content_end + 2)
+
+
+def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]:
+    """Find where the contents of an element begin and end; None for an indefinite length."""
     if limit - offset < 2:
         raise BadStructure("it ends inside a tag or length")
-    tag, first = data[offset], data[offset + 1]
-    if tag & 0x1F == 0x1F:
+    if data[offset] & 0x1F == 0x1F:
         raise BadStructure("a tag of several octets, which no PKI object uses")
-    content = offset + 2
+    content, first = offset + 2, data[offset + 1]
     if first == 0x80:
-        content_end = _find_end(data, content, limit, depth)
-        return Element(tag, offset, content, content_end, content_end + 2)
+        return content, None
     if first > 0x80:
         octets = first & 0x7F
         if octets > 4 or content + octets > limit:
@@ -96,19 +130,34 @@ def read_element(data: bytes, offset: int, limit: int, depth: int = 0) -> Elemen
         first = int.from_bytes(data[content - octets : content], "big")
     if content + first > limit:
         raise BadStructure(f"{content + first - limit} octets are missing at the end")
-    return Element(tag, offset, content, content + first, content + first)
+    return content, content + first
 
 
-def _find_end(data: bytes, offset: int, limit: int, depth: int) -> int:
-    """Find the two zero octets that end an indefinite length."""
-    while data[offset : offset + 2] != b"\0\0":
-        offset = read_element(data, offset, limit, depth + 1).end
-    if offset + 2 > limit:
-        raise BadStructure("an indefinite length without an end")
-    return offset
+def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allowance) -> int:
+    """Find the two zero octets that end an indefinite length, past those that are inside it."""
+    levels = 1
+    while True:
+        if data[offset : offset + 2] == b"\0\0":
+            if offset + 2 > limit:
+                raise BadStructure("an indefinite length without an end")
+            levels -= 1
+            if not levels:
+                return offset
+            offset += 2
+            continue
+        allowance.take()
+        offset, end = _read_length(data, offset, limit)
+        if end is not None:
+            offset = end
+        else:
+            levels += 1
+        if depth + levels > MAX_DEPTH:
+            raise BadStructure(f"more than {MAX_DEPTH} levels inside one another")
 
 
-def children(data: bytes, parent: Element, depth: int = 0) -> list[Element]:
+def children(
+    data: bytes, parent: Element, depth: int = 0, allowance: _Allowance | None = None
+) -> list[Element]:
     """List the elements directly inside another one.
 
     Raises
@@ -116,9 +165,11 @@ def children(data: bytes, parent: Element, depth: int = 0) -> list[Element]:
     BadStructure
         If the contents are not whole elements.
     """
+    allowance = allowance or _Allowance()
     found, offset = [], parent.content
     while offset < parent.content_end:
-        element = read_element(data, offset, parent.content_end, depth + 1)
+        allowance.take()
+        element = read_element(data, offset, parent.content_end, depth + 1, allowance)
         found.append(element)
         offset = element.end
         _stop_at_limit(len(found))
@@ -160,10 +211,11 @@ def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
 
 
 def _split(data: bytes, limit: int) -> list[tuple[Kind, bytes]]:
-    found, offset = [], 0
+    found: list[tuple[Kind, bytes]] = []
+    offset, allowance = 0, _Allowance()
     while offset < limit or not found:
-        element = read_element(data, offset, limit)
-        found.append((_kind(data, element), data[element.begin : element.end]))
+        element = read_element(data, offset, limit, 0, allowance)
+        found.append((_kind(data, element, allowance), data[element.begin : element.end]))
         offset = element.end
         _stop_at_limit(len(found))
     return found
@@ -211,17 +263,18 @@ def _only_child(data: bytes, parent: Element) -> Element:
     return inner[0]
 
 
-def _kind(data: bytes, element: Element) -> Kind:
+def _kind(data: bytes, element: Element, allowance: _Allowance) -> Kind:
     """Tell what a top-level element is by the tags inside it."""
     if element.tag != _SEQUENCE:
         return Kind.OTHER
-    inner = children(data, element)
+    inner = children(data, element, 0, allowance)
     tags = tuple(part.tag for part in inner)
     if tags[:1] == (_OID,):
         oid = data[inner[0].content : inner[0].content_end]
         return Kind.SIGNED_DATA if oid == _SIGNED_DATA else Kind.OTHER_CMS
     if tags == (_SEQUENCE, _SEQUENCE, _BIT_STRING):
-        return _signed_kind([part.tag for part in children(data, inner[0])])
+        parts = children(data, inner[0], 0, allowance)
+        return _signed_kind([part.tag for part in parts])
     if tags == (_SEQUENCE, _OCTET_STRING):
         return Kind.ENCRYPTED_KEY
     if tags == (_SEQUENCE, _BIT_STRING):
@@ -260,8 +313,8 @@ def _versioned_kind(tags: tuple[int, ...], version: int) -> Kind:
     return Kind.PUBLIC_KEY if tags == (_INTEGER, _INTEGER) else Kind.OTHER
 
 
-def largest_work_factor(data: bytes) -> int:
-    """Find the largest iteration count that a password-protected file asks for.
+def work_factor(data: bytes) -> int:
+    """Add up the iteration counts that a password-protected file asks for.
 
     Parameters
     ----------
@@ -271,34 +324,79 @@ def largest_work_factor(data: bytes) -> int:
     Returns
     -------
     int
-        The largest whole number that follows a salt, as in PBKDF2-params, PBEParameter, MacData
-        and scrypt-params (RFC 8018 appendix A, RFC 7292 section 4, RFC 7914 section 7).
+        The sum of all whole numbers that follow a salt, as in PBKDF2-params, PBEParameter, MacData
+        and scrypt-params (RFC 8018 appendix A, RFC 7292 section 4, RFC 7914 section 7): many bags
+        with a count that is just allowed would take as long as one that is not.
 
     Raises
     ------
     BadStructure
         If the file is not whole.
     """
-    return _largest(data, read_element(data, 0, len(data)), 0)
+    return sum(
+        int.from_bytes(data[element.content : element.content_end], "big")
+        for element, before in _all_elements(data)
+        if element.tag == _INTEGER and before is not None and before.tag == _OCTET_STRING
+    )
 
 
-def _largest(data: bytes, parent: Element, depth: int) -> int:
-    found, before = 0, None
-    for element in children(data, parent, depth):
-        if element.tag == _INTEGER and before is not None and before.tag == _OCTET_STRING:
-            found = max(found, int.from_bytes(data[element.content : element.content_end], "big"))
-        elif element.tag & 0x20:
-            found = max(found, _largest(data, element, depth + 1))
+def object_identifiers(data: bytes) -> tuple[str, ...]:
+    """List the object identifiers in a file, dotted, each once, in its order.
+
+    Raises
+    ------
+    BadStructure
+        If the file is not whole.
+    """
+    found = {
+        _dotted(data[element.content : element.content_end]): None
+        for element, _ in _all_elements(data)
+        if element.tag == _OID
+    }
+    return tuple(found)
+
+
+def _dotted(content: bytes) -> str:
+    """Write the octets of an object identifier as numbers (ITU-T X.690 section 8.19)."""
+    numbers, value = [], 0
+    for octet in content[:64]:
+        value = value << 7 | octet & 0x7F
+        if not octet & 0x80:
+            numbers.append(value)
+            value = 0
+    first = numbers[0] if numbers else 0
+    root = min(first // 40, 2)
+    return ".".join(map(str, (root, first - 40 * root, *numbers[1:])))
+
+
+_Found = Iterator[tuple[Element, Element | None]]
+
+
+def _all_elements(data: bytes) -> _Found:
+    """Yield every element of a file with the one before it, also those inside octet strings."""
+    allowance = _Allowance()
+    yield from _below(data, read_element(data, 0, len(data), 0, allowance), 0, allowance)
+
+
+def _below(data: bytes, parent: Element, depth: int, allowance: _Allowance) -> _Found:
+    before = None
+    for element in children(data, parent, depth, allowance):
+        yield element, before
+        if element.tag & 0x20:
+            yield from _below(data, element, depth + 1, allowance)
         elif element.tag == _OCTET_STRING and data[element.content : element.content + 1] == b"0":
-            found = max(found, _largest_inside(data, element, depth))
+            yield from _inside(data, element, depth, allowance)
         before = element
-    return found
 
 
-def _largest_inside(data: bytes, element: Element, depth: int) -> int:
+def _inside(data: bytes, element: Element, depth: int, allowance: _Allowance) -> _Found:
     """Look into an octet string that may hold ASN.1; a salt that begins with 0x30 does not."""
+    begin, end = element.content, element.content_end
     try:
-        inner = read_element(data, element.content, element.content_end, depth + 1)
-        return _largest(data, inner, depth + 1)
+        inner = read_element(data, begin, end, depth + 1, allowance)
+        found = list(_below(data, inner, depth + 1, allowance))
     except BadStructure:
-        return 0
+        if allowance.left < 0:
+            raise
+        return
+    yield from found

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
@@ -20,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 
-from ..base.pasted_text import visible
-from .asn1 import children, read_element
+from ..base.pasted_text import shown, visible
+from .asn1 import BadStructure, Element, children, read_element
 
 #: Short names of subject fields, as the plan writes them (RFC 4514 section 3).
 FIELD_NAMES = {
@@ -190,11 +191,61 @@ def _read(der: bytes) -> Certificate:
             warnings.simplefilter("ignore")
             return _facts(der, x509.load_der_x509_certificate(der))
     except _READ_ERRORS as error:
-        raise BadCertificate(_first_line(error)) from None
+        raise BadCertificate(f"{_who(der)}: {_in_words(error)}") from None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+def _who(der: bytes) -> str:
+    """Name a certificate that cannot be read, as far as its own bytes go: serial and subject."""
+    serial, subject = b"", ()
+    try:
+        content = children(der, read_element(der, 0, len(der)))[0]
+        fields = [part for part in children(der, content) if part.tag != 0xA0]
+        serial = der[fields[0].content : fields[0].content_end][:24]
+        subject = tuple(_common_names(der, fields[4]))
+    except (BadStructure, IndexError):
+        pass  # then it is named by what could be read before
+    number = f"serial {serial.hex()}" if serial else "no serial number"
+    return f"{number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
+
+
+def _common_names(der: bytes, name: Element) -> Iterator[str]:
+    for relative in children(der, name):
+        for entry in children(der, relative):
+            kind, value = children(der, entry)[:2]
+            if der[kind.content : kind.content_end] == b"\x55\x04\x03":
+                encoding = "utf-16-be" if value.tag == 0x1E else "utf-8"
+                yield der[value.content : value.content_end].decode(encoding, "replace")
+
+
+# asn1 of pyca tells in the words of its own source: ParseError { kind: …, location: […] }.
+_KINDS = {
+    "InvalidValue": "a value that cannot be",
+    "InvalidTag": "a tag that cannot be",
+    "InvalidLength": "a length that cannot be",
+    "UnexpectedTag": "another kind of value than belongs there",
+    "ShortData": "octets are missing",
+    "ExtraData": "octets too many",
+    "IntegerOverflow": "a number that is too large",
+    "InvalidSetOrdering": "a set that is not in order",
+    "EncodedDefault": "a default value that has to be left out",
+    "OidTooLong": "an object identifier that is too long",
+    "UnknownDefinedBy": "a value of a kind that nobody knows",
+}
+_KIND = re.compile(r"kind: (\w{1,40})")
+_PLACE = re.compile(r'"\w{1,60}::(\w{1,60})"')
+
+
+def _in_words(error: Exception) -> str:
+    """Say what a library has against a certificate, without its way to say so."""
+    text = str(error)
+    if "ParseError" not in text:
+        first = (text.splitlines() or [type(error).__name__])[0]
+        return visible(first.strip("'\""))[:200]
+    kind = _KIND.search(text)
+    place = [one.removeprefix("raw_").replace("_", " ") for one in _PLACE.findall(text)]
+    words = _KINDS.get(kind[1] if kind else "", "it is not as the standard has it")
+    inner = [one for one in place if one != "tbs cert"]
+    return words + (f" in its {inner[0]}" if inner else "")
 
 
 def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:

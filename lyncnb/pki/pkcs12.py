@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from ..errors import PackageError
-from .asn1 import BadStructure, largest_work_factor
+from .asn1 import BadStructure, object_identifiers, work_factor
 from .keys import PrivateKey, public_matches, spki_sha256
 from .passphrase import Secret
 
@@ -192,6 +192,16 @@ def _fill(piece: bytes, block: int) -> bytes:
 MAX_ROUNDS = 5_000_000
 
 
+# What stands outside the encryption of a PFX that can be opened: kinds of content and of bags,
+# their attributes, digests, and the ciphers that pyca knows (tried with OpenSSL 3.5, all of them).
+_KNOWN_ROOTS = (
+    *("1.2.840.113549.1.7.", "1.2.840.113549.1.12.", "1.2.840.113549.1.9.", "1.2.840.113549.2."),
+    *("1.2.840.113549.1.5.", "1.2.840.113549.3.", "1.3.14.3.2.", "1.3.6.1.4.1.311.17."),
+    *("2.16.840.1.101.3.4.1.", "2.16.840.1.101.3.4.2.", "1.2.392.200011.61.1.1.1."),
+    *("1.2.410.200004.1.", "1.2.840.113549.1.1.", "1.2.840.10045."),
+)
+
+
 class PfxNotOpened(ValueError):
     """The PFX cannot be opened; the text says why and never holds the password."""
 
@@ -229,7 +239,7 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
         If the password is wrong, the encryption unknown, or the file asks for too much work.
     """
     try:
-        rounds = largest_work_factor(data)
+        rounds, used = work_factor(data), object_identifiers(data)
     except BadStructure as error:
         raise PfxNotOpened(f"it is damaged: {error}") from None
     if rounds > MAX_ROUNDS:
@@ -241,6 +251,12 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
             found = pkcs12.load_pkcs12(data, text.encode() if text else None)
     except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm):
         # pyca cannot tell a wrong password from a damaged file or from a cipher it does not know.
+        unknown = [oid for oid in used if not oid.startswith(_KNOWN_ROOTS)]
+        if unknown:
+            raise PfxNotOpened(
+                f"the password is {'wrong' if text else 'missing'}, or the file is protected in a "
+                f"way that this computer does not know ({unknown[0]})"
+            ) from None
         if text:
             raise PfxNotOpened("the password is wrong, or the file is damaged") from None
         raise PfxNotOpened("it has a password, and none was given") from None

@@ -164,10 +164,10 @@ def test_signature(name, scheme, hash_name):
     [
         ("x509/custom/invalid_version.pem", "7 is not a valid X509 version"),
         ("x509/custom/two_basic_constraints.pem", "Duplicate 2.5.29.19"),
-        ("x509/custom/malformed-san.pem", "parsing"),
-        ("x509/custom/invalid_utf8_common_name.pem", "parsing"),
-        ("x509/custom/name_attribute_unsupported_tag.pem", "parsing"),
-        ("x509/custom/empty-eku.pem", "parsing"),
+        ("x509/custom/malformed-san.pem", "another kind of value than belongs there"),
+        ("x509/custom/invalid_utf8_common_name.pem", "a value that cannot be"),
+        ("x509/custom/name_attribute_unsupported_tag.pem", "serial"),
+        ("x509/custom/empty-eku.pem", "serial"),
         ("x509/badasn1time.pem", "validity"),
         ("x509/wosign-bc-invalid.pem", "path_length"),
         ("x509/san_x400address.der", "x400Address"),
@@ -182,7 +182,7 @@ def test_unreadable(name, message):
 
 def test_bad_bytes():
     """Bytes that are no certificate are refused."""
-    with pytest.raises(BadCertificate, match="parsing"):
+    with pytest.raises(BadCertificate, match="another kind of value than belongs there"):
         read_certificate(b"\x30\x03\x02\x01\x00")
 
 
