@@ -109,7 +109,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         "request.cer": (csr.public_bytes(Encoding.DER), "request-returned"),
         "list.crl": (crl.public_bytes(Encoding.DER), nothing),
         "list.pem": (crl.public_bytes(Encoding.PEM), nothing),
-        "page.cer": (b"<!DOCTYPE html><html><body>Certificate Pending</body></html>", nothing),
+        "page.cer": (b"<!DOCTYPE html><html><body>Certificate Services</body></html>", nothing),
         "notes.txt": ("請在星期五以前安裝。\r\n".encode(), nothing),
         "notes-utf16.txt": ("\ufeffCertificate follows".encode("utf-16-le"), nothing),
         "word.txt": (b"A" * 4000, nothing),  # base64 of nothing

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 from cas.python_ca import PythonCa, der, issue, p7b, pem
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -138,10 +141,54 @@ def test_pfx():
     assert asked == [1]
 
 
+def test_json_of_cfssl():
+    """The certificate in cfssl's JSON is taken; the request beside it is no surprise."""
+    request = x509.CertificateSigningRequestBuilder().subject_name(LEAF.subject)
+    csr = request.sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+    for document in (
+        {"cert": TEXT, "csr": csr},
+        {"success": True, "result": {"certificate": TEXT, "chain": [csr]}, "errors": []},
+    ):
+        decoded = decode(json.dumps(document, indent=1).encode())
+        assert [one.der for one in decoded.certificates] == [der(LEAF)]
+        assert decoded.remarks == ()
+    assert decode(csr.encode()).remarks == (
+        ("request-returned", "it is a certification request (PKCS #10)"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("<html>Certificate Pending <p>Your Request Id is 42.</html>", "request-pending", "42"),
+        ("RequestId: 7\r\nTaken Under Submission (0)\r\n", "request-pending", "request 7"),
+        ("<html>Your certificate request was denied</html>", "request-denied", "the request was"),
+    ],
+)
+def test_what_ad_cs_says_instead(text, code, said):
+    """A page or an output that says pending or denied is told as that, with its number."""
+    ((found, message),) = decode(text.encode()).remarks
+    assert found == code
+    assert said in message
+
+
+def test_a_certificate_that_cannot_be_read_is_named():
+    """Serial number and subject stand in the message, and no debug text of a library."""
+    whole = der(LEAF)
+    oid = bytes.fromhex("551d11")  # subjectAltName
+    place = whole.index(oid) + len(oid)
+    damaged = whole[: place + 2] + b"\x05" + whole[place + 3 :]
+    ((code, message),) = decode(damaged).remarks
+    assert code == "file-malformed"
+    assert f"{LEAF.serial_number:x}" in message
+    assert '"sip.contoso.com"' in message
+    assert "ParseError" not in message
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"<html><body>Pending</body></html>", "it is a web page; download the certificate"),
+        (b"<html><body>Certificates</body></html>", "it is a web page; download the certificate"),
         (b"- BEGIN CERTIFICATE -\nMII", "the BEGIN line is not -----BEGIN CERTIFICATE-----"),
         (b"hello", "no certificate was found in it"),
         (b"\x30\x00", "it is ASN.1 data of another kind"),
