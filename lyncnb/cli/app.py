@@ -13,8 +13,25 @@ from .folder import COMMANDS as FOLDER_COMMANDS
 from .help import overview, summary_of
 from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
-from .output import finish_output, prepare_streams
+from .output import finish_output, prepare_streams, write
 from .planning import COMMANDS as PLANNING_COMMANDS
+
+
+def _show_help(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        write(context.get_help())
+        raise click.exceptions.Exit
+
+
+def _with_help(command: click.Command) -> None:
+    # click's own help option writes to standard output past output.py.
+    command.add_help_option = False
+    command.params.append(
+        click.Option(
+            ["--help"], is_flag=True, is_eager=True, expose_value=False, callback=_show_help,
+            help="Show this message and exit.",
+        )
+    )  # fmt: skip
 
 
 class _Lyncnb(click.Group):
@@ -31,7 +48,9 @@ COMMANDS = (*NOTEBOOK_COMMANDS, *PLANNING_COMMANDS, *_ABOUT_FOLDERS)
 
 for _command in COMMANDS:
     _command.short_help = summary_of(_command.name or "")
+    _with_help(_command)
     _group.add_command(_command)
+_with_help(_group)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -6,7 +6,6 @@ exception: a planner must never meet a traceback, whose lines may also hold what
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -16,7 +15,7 @@ from typing import Any
 import click
 
 from ..errors import LyncnbError, OutputError, Problem, StandardOutputError, UsageProblem
-from .output import abandon, finish_output, note, output_trouble, write_json
+from .output import abandon, finish_output, note, write_json
 
 #: Exit status after Ctrl-C, as shells count it (128 + SIGINT).
 INTERRUPTED = 130
@@ -28,8 +27,6 @@ FAULT = 70
 DEBUG_VARIABLE = "LYNCNB_DEBUG"
 
 _PROBLEMS_SHOWN = 100
-
-_WHILE_WRITING = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -> int:
@@ -122,9 +119,6 @@ def _understood(error: BaseException, system_status: int) -> tuple[LyncnbError, 
         return error, error.exit_status
     if isinstance(error, click.ClickException):
         return _usage(error), 2
-    if isinstance(error, OSError) and error.filename is None and error.errno in _WHILE_WRITING:
-        # A page of help, which click writes. What else is written goes through base/files.py.
-        return (trouble := output_trouble(error)), trouble.exit_status
     if isinstance(error, OSError):
         return _from_system(error), system_status
     if isinstance(error, MemoryError):
