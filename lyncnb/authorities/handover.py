@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 from ..base.files import read
 from ..base.outputs import OutputKind, check_output, is_page, packs, write_output
 from ..base.spreadsheets import to_csv
 from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from ..base.zip_file import to_zip
 from ..errors import BundleError, OptionsError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import open_requests
@@ -37,9 +36,6 @@ from .submission import (
 
 #: What :func:`hand_over` writes.
 PACKAGE = OutputKind(what="a package for a CA", is_ours={".zip": packs("/README.html", is_page())})
-
-# ZIP knows no earlier year; the same requests give the same bytes.
-_CREATED = (2000, 1, 1, 0, 0, 0)
 
 # What makes a key a key in text; the DER forms are told by their structure.
 _KEY_WORDS = re.compile(
@@ -217,7 +213,7 @@ def _package(folder: Path, parts: tuple[Part, ...], template: str, config: str) 
             entries[f"{place}/{record.files.csr}"] = _csr(folder, record)
     for name, data in entries.items():
         refuse_keys(name, data)
-    return _zip(entries)
+    return to_zip(dict(sorted(entries.items())))
 
 
 def _config_of(ca: str) -> str:
@@ -251,18 +247,6 @@ def refuse_keys(name: str, data: bytes) -> None:
             f"{name}: holds a private key, so nothing was packed",
             hint="look at the file in the request folder; a CSR never holds a key",
         )
-
-
-def _zip(entries: Mapping[str, bytes]) -> bytes:
-    buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(entries):
-            entry = zipfile.ZipInfo(name, _CREATED)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # the same bytes on every system
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, entries[name])
-    return buffer.getvalue()
 
 
 def _write(path: Path, data: bytes, force: bool) -> None:

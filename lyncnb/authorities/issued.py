@@ -13,7 +13,7 @@ from ..base.files import read
 from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from ..errors import BundleError
 from ..pki.certificates import Certificate, name_text
-from ..plan.summary import count_of
+from ..plan.summary_content import count_of
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.request_record import RequestRecord
 from ..rules.ca_rules import finding

@@ -38,12 +38,14 @@ class Sheet:
     """One sheet of a workbook.
 
     ``rows`` is called when the sheet is written, once for the widths and once for the cells, so
-    that a long table never stands in memory as a whole.
+    that a long table never stands in memory as a whole. ``widths`` are characters per column;
+    left out, they are measured.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: Callable[[], Iterable[Sequence[Any]]]
+    widths: tuple[int, ...] = ()
 
 
 def neutralise(value: Any) -> str:
@@ -116,7 +118,8 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
     Parameters
     ----------
     sheets : sequence of Sheet
-        Each with a filter and a heading that stays in sight.
+        Each with a filter and a heading that stays in sight. Cells wrap, a sequence one item a
+        line. On paper each is one A4 page wide, lying, with the heading on every page.
     title : str
         Title of the document.
 
@@ -145,10 +148,29 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
     }
     with xlsxwriter.Workbook(buffer, options) as workbook:
         workbook.set_properties({"title": title, "created": _CREATED})
-        heading = workbook.add_format({"bold": True, "valign": "top", "bottom": 1})
+        heading = workbook.add_format(
+            {"bold": True, "valign": "top", "text_wrap": True, "bottom": 1, "bg_color": "#EEF1F5"}
+        )
+        body = workbook.add_format(
+            {"valign": "top", "text_wrap": True, "bottom": 1, "bottom_color": "#B9C0CA"}
+        )
         for sheet in sheets:
-            _write_sheet(workbook.add_worksheet(sheet.title), sheet, heading)
+            worksheet = workbook.add_worksheet(sheet.title)
+            _lay_out_for_paper(worksheet)
+            _write_sheet(worksheet, sheet, heading, body)
     return buffer.getvalue()
+
+
+_A4 = 9  # as the format counts paper sizes
+
+
+def _lay_out_for_paper(worksheet: Any) -> None:
+    worksheet.set_paper(_A4)
+    worksheet.set_landscape()
+    worksheet.fit_to_pages(1, 0)  # one page wide, as many as it takes
+    worksheet.repeat_rows(0)
+    worksheet.set_margins(left=0.35, right=0.35, top=0.45, bottom=0.6)
+    worksheet.set_footer("&L&A&RPage &P of &N")
 
 
 # A notebook's cell waits while this thread writes, which gives the interpreter up so rarely (its
@@ -156,8 +178,8 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
 _ROWS_IN_ONE_GO = 100
 
 
-def _write_sheet(worksheet: Any, sheet: Sheet, heading: Any) -> None:
-    for place, width in enumerate(_widths(sheet)):
+def _write_sheet(worksheet: Any, sheet: Sheet, heading: Any, body: Any) -> None:
+    for place, width in enumerate(sheet.widths or _widths(sheet)):
         worksheet.set_column(place, place, width)
     worksheet.freeze_panes(1, 1)
     for place, text in enumerate(sheet.columns):
@@ -170,9 +192,12 @@ def _write_sheet(worksheet: Any, sheet: Sheet, heading: Any) -> None:
             time.sleep(0.0001)
         for place, value in enumerate(row):
             if type(value) is int:
-                worksheet.write_number(row_number, place, value)
+                worksheet.write_number(row_number, place, value, body)
             elif value:
-                worksheet.write_string(row_number, place, fitting(cell_text(value)))
+                text = "\n".join(value) if isinstance(value, tuple) else cell_text(value)
+                worksheet.write_string(row_number, place, fitting(text), body)
+            else:
+                worksheet.write_blank(row_number, place, None, body)
     worksheet.autofilter(0, 0, max(row_number, 1), len(sheet.columns) - 1)
 
 

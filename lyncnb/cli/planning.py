@@ -24,7 +24,7 @@ _SERVERS_SHOWN = 20
 @click.command("plan")
 @plan_arguments
 @json_option
-@click.option("-o", "output", metavar="FILE", help="Write .csv, .xlsx, .html, .md or .json.")
+@click.option("-o", "output", metavar="FILE", help="Write .csv, .xlsx, .html, .md, .docx or .json.")
 @force_option
 def plan_command(
     topology: str,
@@ -40,7 +40,8 @@ def plan_command(
     """
     from ..base.outputs import check_output, write_output
     from ..plan.plan_json import plan_json
-    from ..plan.summary import PLAN_FILE, totals, write_plan_table
+    from ..plan.summary import PLAN_FILE, write_plan_table
+    from ..plan.summary_content import totals
 
     inputs = (topology, options_file)
     if output is not None:
@@ -72,7 +73,7 @@ def check_command(
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
     from ..plan.plan_json import plan_json
-    from ..plan.summary import totals
+    from ..plan.summary_content import totals
 
     plan, findings = make_plan(topology, product, options_file)
     if as_json:

@@ -11,7 +11,7 @@ from ..base import tables
 from ..errors import LyncnbError, TopologyError
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
-from ..plan.summary import count_of, totals
+from ..plan.summary_content import count_of, totals
 from ..rules.findings import Findings
 from ..rules.model import Rules
 from ..topology.topology import Topology, read_topology

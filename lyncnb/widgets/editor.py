@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from ..errors import TopologyError
-from ..plan.summary import count_of
+from ..plan.summary_content import count_of
 from . import explanations
 from .editing import PlanEditing
 from .editor_table import FINDINGS, Sheet, encode_rows

@@ -14,7 +14,7 @@ from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
 from ..export.write import write_requests
 from ..pki.passphrase import Secret, as_passphrase
 from ..plan.model import CertificatePlan
-from ..plan.summary import totals
+from ..plan.summary_content import totals
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..rules.findings import Findings

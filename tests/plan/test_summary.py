@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import zipfile
 from dataclasses import replace
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +22,7 @@ from lyncnb.plan import summary
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_document, plan_json
 from lyncnb.plan.planner import plan_certificates
+from lyncnb.plan.summary_content import summarise, totals
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.rules.findings import Finding, Findings
 from lyncnb.rules.rule_files import load_rules
@@ -182,13 +185,168 @@ def test_csv_has_every_certificate(plan, findings):
     assert rows[0]["Subject alternative names"] == "; ".join(plan.certificates[0].names)
 
 
-def test_xlsx_has_certificates_and_findings(plan, findings):
-    """The workbook has a sheet for the certificates and one for the findings."""
-    workbook = openpyxl.load_workbook(io.BytesIO(summary.write_plan_table(plan, findings, ".xlsx")))
-    assert workbook.sheetnames == ["Certificates", "Findings"]
+def _workbook(plan, findings, requests=None):
+    data = summary.write_plan_table(plan, findings, ".xlsx", requests=requests)
+    return openpyxl.load_workbook(io.BytesIO(data))
+
+
+def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
+    """A sheet with nothing to say is left out; the certificates stand one a row."""
+    workbook = _workbook(plan, findings)
+    assert workbook.sheetnames == ["Certificates", "Names", "Servers", "Files"]
     assert workbook["Certificates"].max_row == len(plan.certificates) + 1
-    assert workbook["Findings"].max_row == max(len(findings) + 1, 1)
+    assert workbook["Servers"].max_row == 5
     assert workbook.properties.title == "Certificates for Lync Server 2013"
+    assert "Findings" in _workbook(*hostile).sheetnames
+
+
+def test_xlsx_lists_every_name_with_its_reason(plan, findings):
+    """Every name of every certificate stands on the sheet of names, with a source."""
+    rows = list(_workbook(plan, findings)["Names"].iter_rows(min_row=2, values_only=True))
+    wanted = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
+    assert wanted == {row[2] for row in rows}
+    assert all(row[4] and row[5] and row[6] for row in rows)
+
+
+def test_xlsx_prints_one_page_wide(plan, findings):
+    """Every sheet is one lying A4 page wide, with a heading that stays and a filter."""
+    for sheet in _workbook(plan, findings):
+        setup = sheet.page_setup
+        assert (setup.orientation, setup.paperSize) == ("landscape", 9)
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+        assert (setup.fitToWidth or 1, setup.fitToHeight) == (1, 0)
+        assert sheet.freeze_panes == "B2"
+        assert sheet.auto_filter.ref.startswith("A1:")
+        assert sheet.print_title_rows == "$1:$1"
+        assert {cell.alignment.wrap_text for cell in sheet[2]} == {True}
+
+
+def _requests(plan):
+    """Requests of a folder, of which the first has its certificate."""
+    for number, certificate in enumerate(plan.certificates):
+        digest = f"{number:064x}"
+        issued = SimpleNamespace(
+            sha256=digest[::-1],
+            not_before="2026-03-20T00:00:00+00:00",
+            not_after="2026-10-05T23:59:59+00:00",
+        )
+        yield SimpleNamespace(
+            id=certificate.id,
+            files=SimpleNamespace(
+                csr=f"csr/{certificate.id}.csr", key=f"keys/{certificate.id}.key"
+            ),
+            csr_sha256=digest,
+            spki_sha256=digest[::-1],
+            planned_at="2026-03-16T09:00:00+00:00",
+            written_at="2026-03-17T10:11:12+00:00",
+            issued_at="" if number else "2026-03-21T08:00:00+00:00",
+            packaged_at="",
+            retired_at="",
+            issued=None if number else issued,
+        )
+
+
+def test_xlsx_of_a_folder_says_when_to_renew(plan, findings):
+    """What came back stands on a sheet of its own, by the day on which it ends."""
+    workbook = _workbook(plan, findings, list(_requests(plan)))
+    rows = list(workbook["Renewals"].iter_rows(min_row=2, values_only=True))
+    assert [row[:2] for row in rows] == [("2026-10-05", "2026-03-20")]
+    assert rows[0][-1] == plan.certificates[0].id
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
+def test_cover_says_when_and_never_today(plan, findings, suffix):
+    """The date is the planned one, and the folder's last change; without either it says so."""
+    dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 4, 1)))
+    without = _text_of(summary.write_plan_table(plan, findings, suffix), suffix)
+    text = _text_of(
+        summary.write_plan_table(dated, findings, suffix, requests=list(_requests(plan))), suffix
+    )
+    assert "not set" in without
+    assert f"{date.today():%Y}-{date.today():%m}" not in without
+    assert "2026-04-01" in text
+    assert "2026-03-21 08:00 UTC" in text
+
+
+def _text_of(data, suffix):
+    if suffix == ".docx":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            data = archive.read("word/document.xml")
+    page = _Page()
+    page.feed(data.decode().replace("\\", ""))
+    return page.text
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
+def test_every_name_and_fingerprint_is_told(plan, findings, suffix):
+    """Whoever reads finds each name, each request and its SHA-256."""
+    requests = list(_requests(plan))
+    data = summary.write_plan_table(plan, findings, suffix, requests=requests)
+    text = _text_of(data, suffix)
+    wanted = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
+    wanted |= {request.files.csr for request in requests}
+    wanted |= {request.csr_sha256 for request in requests}
+    assert [name for name in sorted(wanted) if name not in text] == []
+
+
+def test_alike_certificates_are_one_block(plan, findings):
+    """Two Front End Servers with the same names but their own are one block of two."""
+    blocks = summarise(plan, findings).blocks
+    assert [len(block.members) for block in blocks if block.role == "FrontEnd"] == [2]
+    assert sum(len(block.members) for block in blocks) == len(plan.certificates)
+
+
+def test_a_different_name_makes_a_block_of_its_own(plan, findings):
+    """A certificate with one more name is not folded into its neighbours."""
+    first, *others = plan.certificates
+    entry = replace_name(first.subject_alt_name[-1], "more.contoso.com")
+    changed = first._replace(subject_alt_name=(*first.subject_alt_name, entry))
+    blocks = summarise(replace(plan, certificates=(changed, *others)), findings).blocks
+    assert [len(block.members) for block in blocks if block.role == "FrontEnd"] == [1, 1]
+
+
+def replace_name(entry, name):
+    return type(entry)(name=name, reasons=entry.reasons)
+
+
+def test_each_is_told_what_is_asked_of_them(hostile):
+    """The cover asks the planner, each CA and the server team; errors come first."""
+    plan, _ = hostile
+    error = Finding(code="x", severity="error", about="", message="", hint="", source="")
+    options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
+    asks = summarise(replace(plan, options=options), (error,)).asks
+    assert [ask.who for ask in asks] == ["Planner", "Internal CA", "Public CA", "Server team"]
+    assert asks[0].what.startswith("Settle 1 error")
+    assert asks[1].when == "by 2026-04-01"
+    assert "Issue 4 certificates" in asks[1].what
+
+
+def test_word_document_ends_with_a_page_to_sign(plan, findings):
+    """The document names the plan that is approved and has lines for three signatures."""
+    text = _text_of(summary.write_plan_table(plan, findings, ".docx"), ".docx")
+    assert text.index("Approval") > text.index("the whole deployment")
+    assert plan.sha256 in text
+    assert "Approved by" in text
+
+
+def test_word_document_without_its_library(plan, findings, monkeypatch):
+    """Without python-docx the planner hears what to install, or to print the page."""
+    monkeypatch.setitem(sys.modules, "docx", None)
+    with pytest.raises(PlanError, match="needs python-docx") as caught:
+        summary.write_plan_table(plan, findings, ".docx")
+    assert 'pip install "lyncnb[docx]"' in caught.value.hint
+
+
+def test_markdown_is_rendered_as_headings_and_tables(plan, findings):
+    """A wiki makes headings and complete tables of it, and no name becomes markup."""
+    from markdown_it import MarkdownIt
+
+    text = summary.write_plan_table(plan, findings, ".md").decode()
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    opened = [token.tag for token in tokens if token.type.endswith("_open")]
+    assert opened.count("h3") == 5
+    assert opened.count("table") >= 2 * 5
+    assert "|" not in "".join(t.content for t in tokens if t.type == "paragraph")
 
 
 class _Page(HTMLParser):
@@ -217,9 +375,8 @@ def test_hostile_names_stay_text_everywhere(hostile):
         assert not any(cell.startswith(tuple("=+-@\t\r\n＝＋－＠")) for cell in row)
     markdown = files["summary.md"].decode()
     assert "<script>" not in markdown
-    headings = len(summary.COLUMNS) + 1
-    line = next(line for line in markdown.splitlines() if line.startswith("| FrontEnd-"))
-    assert line.replace("\\|", "").count("|") == headings
+    line = next(line for line in markdown.splitlines() if line.startswith("| warning"))
+    assert line.replace("\\|", "").count("|") == 5
 
 
 def test_page_stands_alone(plan, findings):
@@ -228,13 +385,12 @@ def test_page_stands_alone(plan, findings):
     assert "<script" not in text
     assert "src=" not in text
     assert "6 certificates for 4 servers" in text
-    assert "pool.contoso.net\nfe01.contoso.net" in text
 
 
 def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
     """HTML and Markdown stop at a number of rows and say so; CSV and XLSX hold all."""
     monkeypatch.setattr(summary, "PAGE_ROWS", 2)
-    sentence = "The first 2 of 6 rows. The CSV and XLSX tables hold all."
+    sentence = "The first 2 of 6 certificates. The CSV and XLSX tables hold all."
     assert sentence in summary.write_plan_table(plan, findings, ".html").decode()
     assert sentence in summary.write_plan_table(plan, findings, ".md").decode()
     assert summary.write_plan_table(plan, findings, ".csv").count(b"\r\n") == 7
@@ -251,9 +407,9 @@ def test_json_is_the_plan_document(plan, findings):
 
 def test_unknown_format_is_refused(plan, findings):
     """A format that there is none of is named, with those that there are."""
-    with pytest.raises(PlanError, match=r'"\.docx" is not a format') as caught:
-        summary.write_plan_table(plan, findings, ".docx")
-    assert caught.value.hint == "give the file one of the endings .csv .xlsx .html .md .json"
+    with pytest.raises(PlanError, match=r'"\.pdf" is not a format') as caught:
+        summary.write_plan_table(plan, findings, ".pdf")
+    assert caught.value.hint == "give the file one of the endings .csv .xlsx .html .md .docx .json"
 
 
 def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
@@ -268,8 +424,19 @@ def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
 def test_totals_count_in_words(plan):
     """One is singular, all else plural."""
     finding = Finding(code="a", severity="error", about="", message="", hint="", source="")
-    assert summary.totals(plan, (finding,)) == (
+    assert totals(plan, (finding,)) == (
         "6 certificates for 4 servers; findings: 1 error, 0 warnings, 0 notices."
+    )
+
+
+def test_totals_say_which_servers_have_none():
+    """Servers without a certificate are named with their role, and why they need none."""
+    text = TABLE + "sql01.contoso.net,Database,,Taipei,,,,,,,\n"
+    plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
+    assert totals(plan, ()) == (
+        "6 certificates for 4 servers; findings: 0 errors, 0 warnings, 0 notices. "
+        "1 further server needs none: sql01.contoso.net (Database): Lync Server 2013 asks for no "
+        "certificate on its role."
     )
 
 

@@ -1,0 +1,190 @@
+"""The summary as a Word document that ends with a page to sign. Needs the extra ``docx``."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ..base.tables import cell_text, left_out
+from ..base.zip_file import from_zip, to_zip
+from ..errors import PlanError
+from .summary_content import Block, Summary
+from .summary_page import what_is_left_out
+
+if TYPE_CHECKING:
+    from docx.document import Document
+
+# The document's own date, so that the same plan gives the same bytes.
+_CREATED = datetime(2000, 1, 1)
+
+_SIGNATURES = ("Planned by", "Checked by", "Approved by")
+
+
+def summary_word(summary: Summary, *, findings_shown: int) -> bytes:
+    """Write the summary as DOCX.
+
+    Parameters
+    ----------
+    summary, findings_shown
+        As for :func:`lyncnb.plan.summary_page.summary_page`.
+
+    Returns
+    -------
+    bytes
+        A4; the same summary gives the same bytes.
+
+    Raises
+    ------
+    PlanError
+        If python-docx is not installed.
+    """
+    try:
+        import docx
+    except ImportError:
+        raise PlanError(
+            "a .docx file needs python-docx, which is not installed",
+            hint='run: pip install "lyncnb[docx]"; or take .html and print it',
+        ) from None
+    document = docx.Document()
+    _set_page(document, summary.title)
+    document.add_heading(summary.title, level=0)
+    _facts(document, summary)
+    if summary.asks:
+        document.add_heading("What is asked of whom", level=1)
+        asks = [(ask.who, ask.what, ask.when) for ask in summary.asks]
+        _table(document, ("Who", "What", "When"), asks, widths=(32, 106, 42))
+    _findings(document, summary, findings_shown)
+    document.add_heading("Certificates", level=1)
+    for block in summary.blocks:
+        _block(document, block)
+    if summary.left_out:
+        document.add_paragraph(what_is_left_out(summary))
+    _signatures(document, summary)
+    buffer = io.BytesIO()
+    document.save(buffer)
+    return to_zip(from_zip(buffer.getvalue()))  # python-docx dates every part with today
+
+
+def _set_page(document: Document, title: str) -> None:
+    from docx.oxml.ns import qn
+    from docx.shared import Mm, Pt
+
+    section = document.sections[0]
+    section.page_width, section.page_height = Mm(210), Mm(297)
+    section.left_margin = section.right_margin = Mm(15)
+    section.top_margin = section.bottom_margin = Mm(15)
+    for name in ("Normal", "Title", "Heading 1", "Heading 2"):
+        style = document.styles[name]
+        style.font.name = "Arial"
+        fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
+        for kind in ("asciiTheme", "hAnsiTheme", "eastAsiaTheme", "cstheme"):
+            fonts.attrib.pop(qn(f"w:{kind}"), None)  # a theme's font would win
+    document.styles["Title"].font.size = Pt(18)
+    normal = document.styles["Normal"]
+    normal.font.size = Pt(9)
+    normal.paragraph_format.space_after = Pt(3)
+    properties = document.core_properties
+    properties.title, properties.author, properties.comments = title, "", ""
+    properties.created = properties.modified = _CREATED
+
+
+def _facts(document: Document, summary: Summary) -> None:
+    planned = summary.planned_issue_date or "not set (planned_issue_date in plan.toml)"
+    facts = [
+        ("Deployment", "; ".join(summary.sip_domains) or "no SIP domain"),
+        ("Product", summary.product),
+        ("Planned issue date", planned),
+        ("Request folder last changed", summary.folder_changed),
+        ("Size", summary.totals),
+    ]
+    _table(document, (), [(name, text) for name, text in facts if text], widths=(48, 132))
+
+
+def _findings(document: Document, summary: Summary, shown: int) -> None:
+    if not summary.findings:
+        return
+    document.add_heading("Findings", level=1)
+    rows = [(one.severity, one.about, one.message, one.hint) for one in summary.findings[:shown]]
+    columns = ("Severity", "About", "What was found", "What to do")
+    _table(document, columns, rows, widths=(18, 42, 64, 56))
+    if len(summary.findings) > shown:
+        document.add_paragraph(left_out(shown, len(summary.findings)))
+
+
+def _block(document: Document, block: Block) -> None:
+    document.add_heading(f"{block.number} · {block.whom}", level=2)
+    site = f", site {block.site}" if block.site else ""
+    text = (
+        f"{block.title}{site}: {block.sharing}. In use as: "
+        f"{', '.join(block.usages) or 'not assigned by Lync'}. Subject name: {block.subject}. "
+        f"Issuer: {block.authority}. Key: {block.key}, {block.hash}, "
+        f"{', '.join(block.extended_key_usage)}."
+    )
+    if block.warnings:
+        text += f" Findings: {', '.join(block.warnings)}."
+    document.add_paragraph(text).paragraph_format.keep_with_next = True
+    names = [
+        ("each server’s own name" if group.is_own else group.names, " ".join(group.why))
+        for group in block.names
+    ]
+    if names:
+        _table(document, ("Name", "Who needs it"), names, widths=(70, 110))
+    members = [
+        (m.number, m.servers, m.csr_file + (f"\nSHA-256 {m.csr_sha256}" if m.csr_sha256 else ""))
+        for m in block.members
+    ]
+    _table(document, ("No.", "Servers", "Request"), members, widths=(12, 58, 110))
+
+
+def _signatures(document: Document, summary: Summary) -> None:
+    heading = document.add_heading("Approval", level=1)
+    heading.paragraph_format.page_break_before = True
+    document.add_paragraph(
+        "The certificates of this document are to be requested as planned. The plan is identified "
+        f"by its SHA-256: {summary.plan_sha256}"
+    )
+    document.add_paragraph(summary.totals)
+    rows = [(who, "\n\n", "", "") for who in _SIGNATURES]
+    _table(document, ("", "Name", "Date", "Signature"), rows, widths=(30, 55, 30, 65))
+
+
+def _table(
+    document: Document,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    widths: Sequence[int],
+) -> None:
+    """Add a table; its heading is repeated on every page, widths are millimetres."""
+    from docx.oxml.ns import qn
+    from docx.oxml.parser import OxmlElement
+    from docx.shared import Mm, Pt
+
+    lines = [tuple(map(_text, row)) for row in ([columns] if columns else []) + list(rows)]
+    table = document.add_table(rows=0, cols=len(widths), style="Table Grid")
+    table.autofit = False
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = Mm(width)
+    for place, line in enumerate(lines):
+        row = table.add_row()
+        keep = OxmlElement("w:cantSplit")
+        row._tr.get_or_add_trPr().append(keep)
+        for cell, text, width in zip(row.cells, line, widths, strict=True):
+            cell.width = Mm(width)
+            run = cell.paragraphs[0].add_run(text)
+            run.font.size = Pt(8)
+            run.bold = bool(columns) and place == 0
+            cell.paragraphs[0].paragraph_format.space_after = Pt(0)
+    if columns:
+        repeated = OxmlElement("w:tblHeader")
+        repeated.set(qn("w:val"), "true")
+        table.rows[0]._tr.get_or_add_trPr().append(repeated)
+    document.add_paragraph().paragraph_format.space_after = Pt(0)
+
+
+def _text(value: object) -> str:
+    text = "\n".join(value) if isinstance(value, tuple) else cell_text(value)
+    # XML 1.0 knows no other control characters; a table of servers can hold none of them.
+    return "".join(c for c in text if c >= " " or c in "\t\n")

@@ -1,0 +1,76 @@
+"""Pages and office files as their readers get them: in a browser without scripts, and on paper."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+OFFICE = shutil.which("soffice")
+PDF_TOOLS = shutil.which("pdfinfo") and shutil.which("pdftotext")
+
+
+def page_count(pdf: Path) -> int:
+    told = subprocess.run(["pdfinfo", str(pdf)], capture_output=True, text=True, check=True)
+    return int(re.search(r"^Pages:\s+(\d+)", told.stdout, re.M)[1])
+
+
+def pdf_text(pdf: Path) -> str:
+    """Give the words of a PDF in the order in which they were written, without any space.
+
+    A name that went on in the next line is whole again.
+    """
+    command = ["pdftotext", "-raw", str(pdf), "-"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    return re.sub(r"\s+", "", told.stdout)
+
+
+def office_pdf(path: Path, folder: Path) -> Path:
+    """Print an office file with LibreOffice, with a profile of its own."""
+    profile = f"-env:UserInstallation={(folder / 'profile').as_uri()}"
+    command = [OFFICE, profile, "--headless", "--convert-to", "pdf", "--outdir", str(folder)]
+    subprocess.run([*command, str(path)], check=True, capture_output=True, timeout=120)
+    return folder / f"{path.stem}.pdf"
+
+
+@contextmanager
+def opened(browser, path: Path, *, dark: bool = False, scripts: bool = False, width: int = 1280):
+    """Open a file as a reader does: no network, and no scripts unless a test brings its own."""
+    context = browser.new_context(
+        offline=True,
+        java_script_enabled=scripts,
+        bypass_csp=scripts,
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if dark else "light",
+    )
+    page = context.new_page()
+    try:
+        page.goto(path.as_uri())
+        yield page
+    finally:
+        context.close()
+
+
+def cut_off(page) -> list[str]:
+    """List what reaches beyond the right edge of the page or of its own cell."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('main *')]
+            .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+                || (e.matches('td,th') && e.scrollWidth > e.clientWidth + 1))
+            .map(e => e.tagName + ': ' + e.textContent.slice(0, 60))"""
+    )
+
+
+def axe_violations(page) -> list[tuple[str, list[str]]]:
+    """Ask axe-core what keeps somebody from reading the page."""
+    import axe_playwright_python
+
+    folder = Path(axe_playwright_python.__file__).parent
+    page.evaluate((folder / "axe.min.js").read_text(encoding="utf-8"))
+    answer = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    return [
+        (violation["id"], [node["html"][:120] for node in violation["nodes"]])
+        for violation in answer["violations"]
+    ]
