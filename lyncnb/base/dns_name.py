@@ -13,9 +13,13 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from . import idn
 from .pasted_text import BadName, clean_text, shown
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
 
 # Deliberately narrower than the rules: whatever it takes is certainly a clean name, the careful
 # way judges the rest. Possessive quantifiers keep it linear.
@@ -73,7 +77,7 @@ class DnsName(str):
     @property
     def is_public_suffix(self) -> bool:
         """Whether names are registered directly below it (Public Suffix List)."""
-        return _public_suffixes().publicsuffix(self) == self
+        return str(_public_suffixes().publicsuffix(self)) == self
 
     @property
     def registrable(self) -> DnsName | None:
@@ -172,7 +176,7 @@ def parse_name(
 
 
 @functools.cache
-def _public_suffixes():
+def _public_suffixes() -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList  # 30 ms, and most runs need none of it
 
     return PublicSuffixList(accept_unknown=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame
     return pd.DataFrame(data, columns=list(columns))
 
 
-def is_frame(value: object) -> bool:
+def is_frame(value: object) -> TypeGuard[DataFrame]:
     """Tell whether a value is a pandas DataFrame, without importing pandas.
 
     Returns

@@ -15,14 +15,23 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from typing import IO, Any, NamedTuple
 
 from .. import errors
 from ..errors import BundleError, LyncnbError
 
 #: Work for one child: plain values, since they go through a pipe.
-Task = Sequence[tuple]
+Task = Sequence[tuple[object, ...]]
 #: What a child is told once, and the function it then makes each item of a task with.
-Start = Callable[[tuple], Callable[[tuple], tuple]]
+Start = Callable[[tuple[Any, ...]], Callable[[tuple[Any, ...]], tuple[Any, ...]]]
+
+
+class _Child(NamedTuple):
+    """A process and its two ends."""
+
+    process: subprocess.Popen[bytes]
+    tasks: IO[bytes]
+    answers: IO[bytes]
 
 
 class WorkerProcesses:
@@ -43,12 +52,12 @@ class WorkerProcesses:
         Name of the environment variable that no child gets to see.
     """
 
-    def __init__(self, count: int, opening: tuple, *, command: str, hidden: str):
+    def __init__(self, count: int, opening: tuple[object, ...], *, command: str, hidden: str):
         self._opening = tuple(opening)
         self._command, self._hidden = command, hidden
         self._threads = ThreadPoolExecutor(count, "lyncnb-child")
         self._own = threading.local()
-        self._all: list[subprocess.Popen[bytes]] = []
+        self._all: list[_Child] = []
 
     def __enter__(self) -> WorkerProcesses:
         return self
@@ -58,21 +67,22 @@ class WorkerProcesses:
         for child in self._all:
             # What a dead child was not told any more is still in the buffer.
             with suppress(BrokenPipeError):
-                child.stdin.close()
+                child.tasks.close()
         for child in self._all:
-            child.wait()
-            child.stdout.close()
+            child.process.wait()
+            child.answers.close()
 
-    def submit(self, task: Task) -> Future[list[tuple]]:
+    def submit(self, task: Task) -> Future[list[tuple[Any, ...]]]:
         """Have one child make all items of a task, in order."""
         return self._threads.submit(self._ask, task)
 
-    def _ask(self, task: Task) -> list[tuple]:
+    def _ask(self, task: Task) -> list[tuple[Any, ...]]:
+        made: list[tuple[Any, ...]]
         try:
-            child = getattr(self._own, "child", None) or self._start()
-            pickle.dump(task, child.stdin)
-            child.stdin.flush()
-            made, complaint = pickle.load(child.stdout)
+            child: _Child = getattr(self._own, "child", None) or self._start()
+            pickle.dump(task, child.tasks)
+            child.tasks.flush()
+            made, complaint = pickle.load(child.answers)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise BundleError(
                 f"a worker process ended too soon ({type(error).__name__})",
@@ -83,20 +93,22 @@ class WorkerProcesses:
             raise getattr(errors, kind)(message, hint=hint)
         return made
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> _Child:
         environment = {name: text for name, text in os.environ.items() if name != self._hidden}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         # A session of its own: Ctrl-C is for the planner's process, which ends its children.
-        child = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-c", self._command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
             start_new_session=True,
         )
-        self._own.child = child
+        assert process.stdin is not None  # both are pipes, as asked for
+        assert process.stdout is not None
+        child = self._own.child = _Child(process, process.stdin, process.stdout)
         self._all.append(child)
-        pickle.dump(self._opening, child.stdin)
+        pickle.dump(self._opening, child.tasks)
         return child
 
 

@@ -73,7 +73,7 @@ def _of_certificates(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
     # Most certificates are alike in what decides which tests are asked, and in most of their names.
-    kinds: dict[tuple, _Tests] = {}
+    kinds: dict[tuple[str, tuple[str, ...], str], _Tests] = {}
     for certificate in certificates:
         kind = (certificate.role, certificate.usages, certificate.issuer)
         if kind not in kinds:

@@ -8,7 +8,7 @@ the traits that the rules give them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ..rules.model import CheckRule
 from ..topology.columns import topology_columns
@@ -48,7 +48,7 @@ def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
     if view.pools_with("reverse_proxy"):
         return
     pools = [pool for pool in view.pools_with("publishes_web") if pool.web_external_fqdn]
-    names = sorted({pool.web_external_fqdn for pool in pools})
+    names = sorted({pool.web_external_fqdn for pool in pools if pool.web_external_fqdn})
     if names:
         yield view.place(pools[0]), f"nothing publishes {', '.join(names[:5])}" + _more(names, 5)
 
@@ -183,7 +183,7 @@ def _words(names: list[str]) -> str:
     return ", ".join(names[:3]) + _more(names, 3)
 
 
-def _more(items: list[str], shown: int) -> str:
+def _more(items: Sequence[str], shown: int) -> str:
     return f" and {len(items) - shown} more" if len(items) > shown else ""
 
 

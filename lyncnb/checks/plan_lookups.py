@@ -14,6 +14,9 @@ from ..topology.model import Pool, Site
 
 _NO_TRAITS: frozenset[str] = frozenset()
 
+#: Role and name of a pool, usages of a certificate, and ids of the name rules asked about.
+_Asked = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+
 
 class PlanView:
     """Name a plan with its look-ups, made once for all checks of a run."""
@@ -27,7 +30,7 @@ class PlanView:
         self._wildcards = {
             (rule.role, rule.usages) for rule in plan.rules.certificates if rule.wildcard
         }
-        self._issuers = {
+        self._issuers: dict[tuple[str, str], dict[str, str]] = {
             (pool.role, computer.fqdn): dict(computer.issuer)
             for pool in plan.topology.pools
             for computer in pool.computers
@@ -38,7 +41,7 @@ class PlanView:
         # What the documents ask for, whatever profile and wildcards the plan was made with.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
-        self._needed: dict[tuple, KeysView[DnsName]] = {}
+        self._needed: dict[_Asked, KeysView[DnsName]] = {}
 
     # -- looking up
     def pool(self, certificate: PlannedCertificate) -> Pool | None:
@@ -162,7 +165,7 @@ class PlanView:
     # -- sites
     def sites(self) -> tuple[Site, ...]:
         """Give the sites, each once though several share the deployment's simple URLs."""
-        seen: dict[tuple, Site] = {}
+        seen: dict[object, Site] = {}
         for site in self.plan.topology.sites:
             seen.setdefault((site.meet_urls, site.dialin_url, site.admin_url), site)
         return tuple(seen.values())

@@ -263,7 +263,9 @@ class CertificatePlan:
     def _explained(self, certificate: PlannedCertificate) -> list[ExplainedName]:
         rule = next(rule for rule in self.rules.certificates if rule.id == certificate.rule)
         subject = certificate.subject.common_name
-        reasons = [(entry.name, entry.reasons) for entry in certificate.subject_alt_name]
+        reasons: list[tuple[str, tuple[str, ...]]] = [
+            (entry.name, entry.reasons) for entry in certificate.subject_alt_name
+        ]
         if subject not in certificate.names:
             reasons.insert(0, (subject, (rule.subject_name,)))
         rows = []

@@ -37,7 +37,7 @@ class Findings(Sequence[Finding]):
     def __getitem__(self, index: int) -> Finding: ...
     @overload
     def __getitem__(self, index: slice) -> Findings: ...
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice) -> Finding | Findings:
         return Findings(self.items[index]) if isinstance(index, slice) else self.items[index]
 
     def __len__(self) -> int:

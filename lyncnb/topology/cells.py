@@ -35,6 +35,8 @@ from .source_table import Note, Table, Texts, raise_problems
 Read = tuple[str, object, tuple[str, ...]]
 
 _SEPARATOR = re.compile(r"[;,|\s]+")
+# Host, port with its colon, and what follows; every text is such, so the host is judged next.
+_URL_PARTS = re.compile(r"\A([^/?#]*?)(:\d*)?([/?#].*)?\Z", re.DOTALL)
 # What a Chinese keyboard types for the same signs; invisible marks come along when pasting.
 _ANY_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
 
@@ -98,7 +100,7 @@ def _url(text: str, column: Column) -> Read:
         raise BadName(
             f"{shown(bare)} is no https URL", "write it whole, e.g. https://meet.contoso.com"
         )
-    host, port, tail = re.fullmatch(r"([^/?#]*?)(:\d*)?([/?#].*)?", rest, re.DOTALL).groups()
+    host, port, tail = _URL_PARTS.findall(rest)[0]
     if tail and re.search(r"\s", tail):
         raise BadName(f"{shown(bare)} has white space inside", "remove it")
     try:
@@ -107,7 +109,7 @@ def _url(text: str, column: Column) -> Read:
         raise BadName(f"in the URL {shown(bare)}: {error.message}", error.hint) from None
     if scheme != "https":
         name_notes = (*name_notes, "written in lower case")
-    url = f"https://{name}{port or ''}{tail or ''}"
+    url = f"https://{name}{port}{tail}"
     return url, SimpleUrl(url=url, host=name), tuple(dict.fromkeys(notes + name_notes))
 
 

@@ -180,12 +180,12 @@ def _heading_problems(
             )
         first.setdefault(column, heading)
     listed = ", ".join(map(shown, headings)) or "none"
-    for column in topology_columns():
-        if column.required and column.name not in first:
+    for facts in topology_columns():
+        if facts.required and facts.name not in first:
             yield Problem(
                 file=source,
                 row=1,
-                column=column.name,
-                message=f"there is no column {column.name}; headings found: {listed}",
+                column=facts.name,
+                message=f"there is no column {facts.name}; headings found: {listed}",
                 hint="the first row names the columns, at least server_fqdn and role",
             )

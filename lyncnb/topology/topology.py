@@ -42,9 +42,11 @@ class Topology:
     @property
     def cells(self) -> tuple[tuple[str, ...], ...]:
         """The n rows; put together when first asked, since a plan needs none of them."""
-        if isinstance(self._cells, Cells):
-            object.__setattr__(self, "_cells", self._cells.tuples())
-        return self._cells
+        cells = self._cells
+        if isinstance(cells, Cells):
+            cells = cells.tuples()
+            object.__setattr__(self, "_cells", cells)
+        return cells
 
     @property
     def computers(self) -> Iterator[tuple[Pool, Computer]]:
@@ -159,14 +161,14 @@ class Topology:
         sites, domains = self.sites, self.sip_domains
         if moved is not None or edits.is_beyond_pools(touched, cells, before, pools):
             shared = edits.shared_cells(columns, rows, Report(""))
-            sites = derive_sites(shared, _site_of_row(shared, kept), report)
-            sites = edits.same_objects(sites, self.sites)
+            derived = derive_sites(shared, _site_of_row(shared, kept), report)
+            sites = tuple(edits.same_objects(derived, self.sites))
             domains = derive_sip_domains(shared, report)
         report.raise_if_any()
         return replace(
             self,
             sip_domains=domains,
-            sites=tuple(sites),
+            sites=sites,
             pools=tuple(kept),
             notes=(*self.notes, *report.notes),
             columns=columns,
@@ -193,7 +195,7 @@ class Topology:
         return f"Topology({self.source!r}, {len(self.cells)} rows, {len(self.pools)} pools)"
 
 
-def read_topology(source: str | os.PathLike | bytes | DataFrame) -> Topology:
+def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topology:
     """Read a topology table.
 
     Parameters
@@ -252,5 +254,5 @@ def _site_of_row(cells: Cells, pools: Sequence[Pool]) -> list[str]:
     sites = cells.column("site")
     if all(sites) or not any(sites):
         return sites
-    site_of_pool = {pool.fqdn: pool.site for pool in pools}
+    site_of_pool: dict[str, str] = {pool.fqdn: pool.site for pool in pools}
     return [site or site_of_pool.get(pool, "") for site, pool in zip(sites, pool_names(cells))]
