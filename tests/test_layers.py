@@ -34,7 +34,7 @@ TOUCHES = {
     "pandas": {"base.tables"},
     "csv": {"topology.csv_file"},
     "xml": set(),
-    "tomllib": {"topology.columns", "rules", "plan.options", "authorities.submission"},
+    "tomllib": {"base.toml_records"},
     "tomli_w": {"plan.options"},
     "xlsxwriter": {"base.spreadsheets"},
     "docx": {"plan.summary_word"},

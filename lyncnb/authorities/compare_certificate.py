@@ -13,7 +13,7 @@ from ..base.dns_name import DnsName, parse_name
 from ..base.pasted_text import BadName, shown
 from ..pki.certificates import Certificate
 from ..request_folder.request_record import PlannedEntry
-from ..rules.ca_rules import Difference, _document, findings
+from ..rules.ca_rules import Difference, findings, returned_rules
 from ..rules.findings import Finding
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
@@ -210,9 +210,9 @@ def _validity(certificate: Certificate, today: date, validity_days: int) -> Iter
     # CAs date the beginning back by minutes or hours, at the cost of the end: a day is no news.
     if validity_days and lasts < timedelta(days=validity_days - 1):
         yield "validity-shorter-than-asked", f"asked for {validity_days} days, it has {lasts.days}"
-    limits = [limit for limit in _document()["validity_limit"] if limit["begins"] <= begins.date()]
-    if limits and lasts > timedelta(days=limits[-1]["days"]):
-        days, since = limits[-1]["days"], limits[-1]["begins"]
+    limits = [limit for limit in returned_rules().validity_limits if limit.begins <= begins.date()]
+    if limits and lasts > timedelta(days=limits[-1].days):
+        days, since = limits[-1].days, limits[-1].begins
         message = f"{_days(lasts)}; the limit is {days} days for what begins on {since} or later"
         yield "validity-over-public-limit", message
 

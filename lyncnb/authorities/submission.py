@@ -7,7 +7,6 @@ escaped on its way to a page and neutralised on its way to a spreadsheet.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +15,8 @@ from importlib.resources import files as package_files
 from ..base.html_page import to_page
 from ..base.pasted_text import shown
 from ..base.tables import paragraph, rows_to_html
-from ..errors import OptionsError
+from ..base.toml_records import NotToml, TomlReader, parse_toml
+from ..errors import OptionsError, RulesError
 from ..request_folder.request_record import PlannedEntry, RequestRecord
 
 COLUMNS = (
@@ -71,10 +71,52 @@ def _key_text(plan: PlannedEntry) -> str:
     return f"{plan.key.algorithm} {plan.key.bits}" if plan.key else ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """What the page says to the people of one kind of CA."""
+
+    title: str
+    intro: tuple[str, ...]
+    steps: tuple[str, ...]
+    notes: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wordings:
+    """What ``handover_wording.toml`` holds."""
+
+    internal: Wording
+    public: Wording
+
+    def of(self, issuer: str) -> Wording:
+        """Give the words for a kind of CA."""
+        return self.public if issuer == "public" else self.internal
+
+
+def parse_wordings(text: str) -> Wordings:
+    """Read the text of ``handover_wording.toml``.
+
+    Raises
+    ------
+    RulesError
+        With every mistake, e.g. of ``internal.steps``.
+    """
+    name = "handover_wording.toml"
+    try:
+        reader = TomlReader(name)
+        wordings = reader.record(Wordings, parse_toml(text))
+    except NotToml as error:
+        raise RulesError(f"{name}: {error}", hint=error.hint) from None
+    if wordings is None:
+        raise RulesError(f"{name} has mistakes", problems=tuple(reader.problems))
+    return wordings
+
+
 @cache
-def _texts() -> Mapping[str, Mapping[str, object]]:
+def _wordings() -> Wordings:
     path = package_files(__package__) / "handover_wording.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return parse_wordings(path.read_text(encoding="utf-8"))
 
 
 def part_page(part: Part, *, template: str) -> str:
@@ -92,21 +134,21 @@ def part_page(part: Part, *, template: str) -> str:
     str
         An HTML page that needs no other file.
     """
-    text = _texts()[part.issuer]
+    text = _wordings().of(part.issuer)
     filled = {"template": template, "count": str(len(part.requests))}
     places = [COLUMNS.index(heading) for heading in _ON_PAGE]
     rows = [[row[place] for place in places] for row in request_rows(part.requests)]
-    steps = [(number, _filled(step, filled)) for number, step in enumerate(text["steps"], 1)]
-    notes = [(_filled(note, filled),) for note in text["notes"]]
-    title = f"{text['title']}: {part.ca}" if part.ca else str(text["title"])
+    steps = [(number, _filled(step, filled)) for number, step in enumerate(text.steps, 1)]
+    notes = [(_filled(note, filled),) for note in text.notes]
+    title = f"{text.title}: {part.ca}" if part.ca else text.title
     return to_page(
         title,
         [
-            *(paragraph(_filled(line, filled)) for line in text["intro"]),
+            *(paragraph(_filled(line, filled)) for line in text.intro),
             rows_to_html(("Step", "What to do"), steps, caption="Steps"),
             rows_to_html(("Good to know",), notes, caption="Notes"),
             rows_to_html(_ON_PAGE, rows, caption="Requests"),
-            paragraph("Sources: " + "; ".join(text["sources"])),
+            paragraph("Sources: " + "; ".join(text.sources)),
         ],
     )
 

@@ -58,10 +58,10 @@ class KeyParameters:
     bits: int = 2048
 
     def __post_init__(self) -> None:
-        sizes = _KEY_BITS.get(self.algorithm)
+        sizes = _KEY_BITS.get(self.algorithm) if isinstance(self.algorithm, str) else None
         if sizes is None:
             raise ValueError(f"{self.algorithm!r} is no key algorithm; take RSA or ECDSA")
-        if isinstance(self.bits, bool) or self.bits not in sizes:
+        if type(self.bits) is not int or self.bits not in sizes:  # 2048.0 is equal, and no size
             listed = ", ".join(map(str, sizes))
             raise ValueError(f"{self.bits!r} bits for {self.algorithm}; take {listed}")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import stat
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -17,7 +20,8 @@ from ..base import tables
 from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
-from ..errors import OptionsError
+from ..base.toml_records import NotToml, TomlReader, parse_toml, value_words
+from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
 from ..topology.columns import column
 
@@ -84,27 +88,51 @@ def read_plan_toml(source: str | Path | bytes) -> dict[str, Any]:
     Returns
     -------
     dict
-        Values by option; ``key`` and the other sections are dicts.
+        Values by option, of the kinds that :class:`PlanOptions` takes.
 
     Raises
     ------
     OptionsError
-        If the file cannot be read, is not TOML, or has an unknown key.
+        If the file cannot be read, is not TOML, or holds unknown keys or values of another kind;
+        all of them at once.
     """
     try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
-        document = tomllib.loads(data.decode("utf-8-sig"))
+        data = source if isinstance(source, bytes) else _file_bytes(Path(source))
+        document = parse_toml(data)
     except OSError as error:
         raise OptionsError(
-            f"{source} cannot be read: {error.strerror}", hint="look at the path and its rights"
+            f"it cannot be read: {error.strerror}", hint="look at the path and its rights"
         ) from None
-    except UnicodeDecodeError:
-        raise OptionsError("this is not UTF-8 text", hint="save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except NotToml as error:
+        raise OptionsError(str(error), hint=error.hint) from None
+    reader = TomlReader("")
+    values = _values_in(document, reader)
+    _raise(reader.problems)
+    return values
+
+
+# A plan.toml has a few kB; what is larger, or no ordinary file, is something else.
+_LARGEST = 1_000_000
+
+
+def _file_bytes(path: Path) -> bytes:
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise OptionsError("it is no ordinary file", hint="give the path of a plan.toml")
+    if facts.st_size > _LARGEST:
         raise OptionsError(
-            f"this is not TOML: {error}", hint='texts stand in quotes: hash = "sha256"'
-        ) from None
-    return _values_in(document)
+            f"it has {facts.st_size:,} bytes, and options take a few thousand",
+            hint="is it the right file?",
+        )
+    return path.read_bytes()
+
+
+def _raise(problems: Sequence[Problem]) -> None:
+    """Raise what is wrong with some options: one as it is, several as problems."""
+    if len(problems) == 1:
+        raise OptionsError(problems[0].message, hint=problems[0].hint)
+    if problems:
+        raise OptionsError(f"{len(problems)} options are wrong", problems=tuple(problems))
 
 
 def write_plan_toml(values: Mapping[str, Any]) -> str:
@@ -145,28 +173,66 @@ def shown(value: object) -> object:
     return tuple(f"{key or _ALL} = {item}" for key, item in value.items())
 
 
-def _values_in(document: dict[str, Any]) -> dict[str, Any]:
+def _values_in(document: Mapping[str, object], reader: TomlReader) -> dict[str, Any]:
     by_place = {(place.section, place.key): name for name, place in PLACES.items()}
     sections = {place.section for place in PLACES.values() if place.section}
     values: dict[str, Any] = {}
     for top, value in document.items():
-        if top in sections and not isinstance(value, dict):
-            raise OptionsError(f"{top} is {value!r}", hint=f"write [{top}] on a line of its own")
-        if ("", top) in by_place:
-            values[top] = tuple(value) if isinstance(value, list) else value
-        elif (top, "") in by_place:
-            values[top] = {"" if key == _ALL else key: item for key, item in value.items()}
-        elif top in sections:
+        if top in sections and not isinstance(value, Mapping):
+            reader.problem(f"{top} is {value_words(value)}", f"write [{top}] on a line of its own")
+        elif ("", top) in by_place:
+            values[top] = reader.value(_kinds()[top], value, top)
+        elif top == "key" and isinstance(value, Mapping):
+            values[top] = _key(value, reader)
+        elif (top, "") in by_place and isinstance(value, Mapping):
+            plain = {_ALL if key == "" else key: item for key, item in value.items()}
+            values[top] = {
+                "" if key == _ALL else key: reader.value(str, item, f"{top}.{key}")
+                for key, item in plain.items()
+            }
+        elif isinstance(value, Mapping) and top in sections:
             for key, item in value.items():
-                if (top, key) not in by_place:
-                    _refuse_unknown(f"{top}.{key}")
-                values[by_place[top, key]] = item
+                if (top, key) in by_place:
+                    name = by_place[top, key]
+                    values[name] = reader.value(_kinds()[name], item, f"{top}.{key}")
+                else:
+                    _refuse_unknown(f"{top}.{key}", reader)
         else:
-            _refuse_unknown(top)
+            _refuse_unknown(top, reader)
     return values
 
 
-def _refuse_unknown(key: str) -> NoReturn:
+@functools.cache
+def _kinds() -> dict[str, Any]:
+    """Give the type of each option."""
+    return typing.get_type_hints(PlanOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeySection:
+    """The section ``[key]``; the size is the algorithm's smallest if left out."""
+
+    algorithm: str = "RSA"
+    bits: int | None = None
+
+
+def _key(value: Mapping[str, object], reader: TomlReader) -> KeyParameters | None:
+    for name in sorted(dict(value).keys() - {"algorithm", "bits"}):
+        reader.problem(f'there is no option "key.{name}"', "known: algorithm, bits")
+        return None
+    said = reader.record(_KeySection, value, "key")
+    if said is None:
+        return None
+    bits = said.bits or (256 if said.algorithm == "ECDSA" else 2048)
+    try:
+        return KeyParameters(algorithm=said.algorithm, bits=bits)
+    except ValueError as error:
+        hint = "RSA has 2048, 3072 or 4096 bits, ECDSA 256, 384 or 521"
+        reader.problem(f"option key: {error}", hint)
+        return None
+
+
+def _refuse_unknown(key: str, reader: TomlReader) -> None:
     """Refuse a key and name the one that was perhaps meant, in whatever section it stands."""
     known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in PLACES.values() if p.key}
     known |= {p.section: f"[{p.section}]" for p in PLACES.values() if not p.key}
@@ -174,7 +240,7 @@ def _refuse_unknown(key: str) -> NoReturn:
     close = [name for name in known if name.startswith(written)]
     close = close or difflib.get_close_matches(written, known, n=1)
     hint = f"did you mean {known[close[0]]}?" if close else f"known: {', '.join(known.values())}"
-    raise OptionsError(f'there is no option "{key}"', hint=hint)
+    reader.problem(f'there is no option "{key}"', hint)
 
 
 def _toml_line(key: str, value: object) -> str:
@@ -255,32 +321,48 @@ class PlanOptions:
     accepted: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _choice("profile", self.profile, PROFILES)
-        _choice("layout", self.layout, LAYOUTS)
-        _choice("hash", self.hash, HASHES)
-        _choice("target_os", self.target_os, ("", *column("target_os").choices))
-        _text("product", self.product, required=True)
+        problems: list[Problem] = []
+        for check in self._checks():
+            try:
+                check()
+            except OptionsError as error:
+                problems.append(Problem(message=error.message, hint=error.hint))
+        _raise(problems)
+
+    def _checks(self) -> Iterator[Callable[[], None]]:
+        """Yield what looks at each option, so that all that is wrong is told at once."""
+        for name, allowed in (
+            ("profile", PROFILES),
+            ("layout", LAYOUTS),
+            ("hash", HASHES),
+            ("target_os", ("", *column("target_os").choices)),
+        ):
+            yield partial(_choice, name, getattr(self, name), allowed)
+        yield partial(_text, "product", self.product, required=True)
         for item in fields(self):
-            if item.type == "bool" and not isinstance(getattr(self, item.name), bool):
-                _refuse(item.name, getattr(self, item.name), "true or false")
-        if not isinstance(self.key, KeyParameters):
-            _refuse("key", self.key, "an algorithm and a number of bits")
+            if item.type == "bool":
+                yield partial(_flag, item.name, getattr(self, item.name))
+        yield partial(_key_parameters, self.key)
         for name in ("organization", "organizational_unit", "locality", "state", "country"):
-            _subject_field(name, getattr(self, name))
-        day, days = self.planned_issue_date, self.validity_days
-        if day is not None and (not isinstance(day, date) or isinstance(day, datetime)):
-            _refuse("planned_issue_date", day, "a date, e.g. 2026-01-31")
-        if days is not None and (type(days) is not int or not 1 <= days <= 36500):
-            _refuse("validity_days", days, "a whole number of days, at least 1")
-        domains = self.autodiscover_internal_extra_domains
-        self._keep("autodiscover_internal_extra_domains", _domains(domains))
+            yield partial(_subject_field, name, getattr(self, name))
+        yield partial(_day, self.planned_issue_date)
+        yield partial(_days, self.validity_days)
+        yield self._keep_domains
         for name in ("issuer", "ca", "accepted"):
-            self._keep(name, _texts_by_key(name, getattr(self, name)))
-        for key, issuer in self.issuer.items():
-            _choice(f"issuer.{key or 'all'}", issuer, ISSUERS)
-        for code in self.accepted:
-            if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code):
-                _refuse("accepted", code, "the code of a finding, e.g. name-is-internal")
+            yield partial(self._keep_texts, name)
+
+    def _keep_domains(self) -> None:
+        name = "autodiscover_internal_extra_domains"
+        self._keep(name, _domains(getattr(self, name)))
+
+    def _keep_texts(self, name: str) -> None:
+        texts = _texts_by_key(name, getattr(self, name))
+        self._keep(name, texts)
+        for key, text in texts.items():
+            if name == "issuer":
+                _choice(f"issuer.{key or _ALL}", text, ISSUERS)
+            elif name == "accepted" and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
+                _refuse("accepted", key, "the code of a finding, e.g. name-is-internal")
 
     def _keep(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # the dataclass is frozen; this is its own making
@@ -306,12 +388,11 @@ class PlanOptions:
         """
         name = "plan.toml" if isinstance(source, bytes) else Path(source).name
         try:
-            values: dict[str, Any] = read_plan_toml(source)
-            if "key" in values:
-                values["key"] = _key(values["key"])
-            return cls(**values)
+            return cls(**read_plan_toml(source))
         except OptionsError as error:
-            raise OptionsError(f"{name}: {error.message}", hint=error.hint) from None
+            raise OptionsError(
+                f"{name}: {error.message}", hint=error.hint, problems=error.problems
+            ) from None
 
     def to_toml(self) -> str:
         """Write ``plan.toml``: every option in a fixed order, each with a comment.
@@ -343,23 +424,28 @@ class PlanOptions:
 _COLUMNS = ("Option", "Value", "Meaning")
 
 
-def _key(values: dict[str, Any]) -> KeyParameters:
-    """Make key parameters of the section; the size is the algorithm's smallest if left out."""
-    for name in sorted(values.keys() - {"algorithm", "bits"}):
-        raise OptionsError(f'there is no option "key.{name}"', hint="known: algorithm, bits")
-    algorithm = values.get("algorithm", "RSA")
-    try:
-        return KeyParameters(
-            algorithm=algorithm, bits=values.get("bits", 256 if algorithm == "ECDSA" else 2048)
-        )
-    except (ValueError, TypeError) as error:
-        raise OptionsError(
-            f"option key: {error}", hint="RSA has 2048, 3072 or 4096 bits, ECDSA 256, 384 or 521"
-        ) from None
-
-
 def _refuse(name: str, value: object, allowed: str) -> NoReturn:
-    raise OptionsError(f"option {name} is {value!r}", hint=f"it must be {allowed}")
+    raise OptionsError(f"option {name} is {value_words(value)}", hint=f"it must be {allowed}")
+
+
+def _flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        _refuse(name, value, "true or false")
+
+
+def _key_parameters(value: object) -> None:
+    if not isinstance(value, KeyParameters):
+        _refuse("key", value, "an algorithm and a number of bits")
+
+
+def _day(value: object) -> None:
+    if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
+        _refuse("planned_issue_date", value, "a date, e.g. 2026-01-31")
+
+
+def _days(value: object) -> None:
+    if value is not None and (type(value) is not int or not 1 <= value <= 36500):
+        _refuse("validity_days", value, "a whole number of days, at least 1")
 
 
 def _choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -372,10 +458,10 @@ def _text(name: str, value: object, *, required: bool = False) -> None:
         _refuse(name, value, "a text" + (", not blank" if required else ""))
 
 
-def _subject_field(name: str, value: object) -> None:
+def _subject_field(name: str, value: Any) -> None:
     _text(name, value)
     try:
-        DistinguishedName(common_name="", **{name: value})
+        replace(DistinguishedName(common_name=""), **{name: value})
     except ValueError as error:
         raise OptionsError(
             f"option {name}: {error}",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib.resources import files as package_files
 from typing import Protocol
 
+from ..base.toml_records import NotToml, TomlReader, parse_toml
 from ..errors import RulesError
-from .findings import Finding
+from .findings import Finding, finding_of
 from .model import CheckRule
+from .rule_files import check_checks
 
 Difference = tuple[str, str]  # code, message
 
@@ -31,48 +34,64 @@ class Planned(Protocol):
         """``internal`` or ``public``."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidityLimit:
+    """How many days a public certificate may last that begins on a day or later."""
+
+    begins: date
+    days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnedRules:
+    """What returned certificates are judged by: ``returned_rules.toml``."""
+
+    checks: Mapping[str, CheckRule]
+    validity_limits: tuple[ValidityLimit, ...]
+
+
 @cache
-def _document() -> Mapping[str, object]:
+def returned_rules() -> ReturnedRules:
+    """Read ``returned_rules.toml``; the same object each time.
+
+    Raises
+    ------
+    RulesError
+        With every mistake of the file, each with its place.
+    """
     path = package_files(__package__) / "returned_rules.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return parse_returned_rules(path.read_text(encoding="utf-8"))
 
 
-@cache
+def parse_returned_rules(text: str) -> ReturnedRules:
+    """Read the text of such a file.
+
+    Raises
+    ------
+    RulesError
+        With every mistake, e.g. of ``check[3].source``.
+    """
+    name = "returned_rules.toml"
+    try:
+        document = parse_toml(text)
+    except NotToml as error:
+        raise RulesError(f"{name}: {error}", hint=error.hint) from None
+    reader = TomlReader(name)
+    reader.known("", document, ("check", "validity_limit"))
+    checks = reader.records(CheckRule, document.get("check", []), "check")
+    check_checks(reader, checks)
+    limits = reader.records(ValidityLimit, document.get("validity_limit", []), "validity_limit")
+    if reader.problems:
+        raise RulesError(f"{name} has mistakes", problems=tuple(reader.problems))
+    return ReturnedRules(
+        checks={check.code: check for check in checks.values()},
+        validity_limits=tuple(limits.values()),
+    )
+
+
 def returned_checks() -> Mapping[str, CheckRule]:
-    """Return the checks of returned certificates, by code.
-
-    Raises
-    ------
-    RulesError
-        If the data file has a mistake; it names the place.
-    """
-    return read_checks(_document()["check"])
-
-
-def read_checks(entries: Iterable[Mapping[str, object]]) -> Mapping[str, CheckRule]:
-    """Read the ``[[check]]`` tables of ``rules/returned_rules.toml``.
-
-    Raises
-    ------
-    RulesError
-        If a field is missing or unknown, a severity is none, or a code stands twice.
-    """
-    checks: dict[str, CheckRule] = {}
-    for place, entry in enumerate(entries):
-        where = f"rules/returned_rules.toml, check[{place}]"
-        try:
-            values = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
-            rule = CheckRule(**values)
-        except TypeError as error:
-            raise RulesError(f"{where}: {error}", hint="see the other checks") from None
-        if rule.severity not in ("error", "warning", "notice"):
-            raise RulesError(
-                f"{where}: {rule.severity!r} is no severity", hint="error, warning or notice"
-            )
-        if rule.code in checks:
-            raise RulesError(f"{where}: {rule.code!r} stands twice", hint="keep one of them")
-        checks[rule.code] = rule
-    return checks
+    """Return the checks of returned certificates, by code."""
+    return returned_rules().checks
 
 
 def finding(code: str, about: str, message: str) -> Finding:
@@ -87,15 +106,7 @@ def finding(code: str, about: str, message: str) -> Finding:
     message : str
         What was found, with the value.
     """
-    rule = returned_checks()[code]
-    return Finding(
-        code=code,
-        severity=rule.severity,
-        about=about,
-        message=message,
-        hint=rule.hint,
-        source=rule.source,
-    )
+    return finding_of(returned_checks()[code], about, message)
 
 
 def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from types import MappingProxyType
 
 from ..base import tables
+from ..base.toml_records import named
 
 #: What may stand in braces in a template, and what it becomes.
 PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
@@ -59,8 +61,6 @@ FLAGS: Mapping[str, str] = MappingProxyType(
 PROFILES = ("default", "doc_example")
 LAYOUTS = ("combined", "separate")
 ISSUERS = ("internal", "public")
-SEVERITIES = ("error", "warning", "notice")
-EXTENDED_KEY_USAGES = ("serverAuth", "clientAuth")
 
 #: Where servers and those who speak to them stand, from the Internet inwards.
 ZONES = ("outside", "perimeter", "inside")
@@ -187,7 +187,8 @@ class CheckRule:
 
     ``test`` names the function of ``checks`` that looks (the code with underscores, when left
     out); several codes may share one. ``roles`` and ``usages`` narrow what it looks at (empty:
-    everything); ``issuers`` likewise (internal, public).
+    everything); ``issuers`` likewise (internal, public). It is made from ``effective`` on and no
+    more from ``until`` on; left out, always.
     """
 
     code: str
@@ -201,6 +202,28 @@ class CheckRule:
     usages: tuple[str, ...] = ()
     issuers: tuple[str, ...] = ()
     names: tuple[str, ...] = ()  # ids of name rules, for tests that look for names
+    limit: int = 0  # of what the test counts
+    suffixes: tuple[str, ...] = ()  # name endings, for tests that look for them
+    labels: tuple[str, ...] = ()  # labels of names, likewise
+    effective: date | None = None
+    until: date | None = None
+
+    def holds_on(self, day: date) -> bool:
+        """Say whether the check is made on a day."""
+        return (self.effective is None or self.effective <= day) and (
+            self.until is None or day < self.until
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryCommand:
+    """How the summary says to import and assign; ``roles`` and ``usages`` narrow for whom."""
+
+    import_text: str = named("import")
+    assign_text: str = named("assign")
+    source: str
+    roles: tuple[str, ...] = ()
+    usages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..base.toml_records import TomlReader, named
 from ..errors import PackageError, RulesError
 from .model import Rules
 
@@ -161,7 +162,8 @@ class PackageRules:
     """How a product's packages are made. ``provider`` is the Windows CSP that holds the key."""
 
     provider: str
-    encryptions: tuple[Encryption, ...]
+    source: str
+    encryptions: tuple[Encryption, ...] = named("encryption")
 
     def encryption_for(self, target_os: str) -> Encryption:
         """Give the encryption that a Windows Server version can read.
@@ -195,14 +197,11 @@ def package_rules(rules: Rules) -> PackageRules:
             f"Missing required table 'pfx' in {rules.product}.toml",
             hint="it names the provider and one [[pfx.encryption]] for each Windows Server version",
         )
-    try:
-        encryptions = tuple(
-            Encryption(**{**entry, "target_os": tuple(entry["target_os"])})
-            for entry in table["encryption"]
-        )
-        return PackageRules(provider=table["provider"], encryptions=encryptions)
-    except (KeyError, TypeError) as error:
+    reader = TomlReader(f"{rules.product}.toml")
+    packages = reader.record(PackageRules, table, "pfx")
+    if packages is None:
         raise RulesError(
-            f"the table 'pfx' of {rules.product}.toml is not complete: {error}",
-            hint="each [[pfx.encryption]] has id, title, target_os, why and source",
-        ) from None
+            f"the table 'pfx' of {rules.product}.toml has mistakes",
+            problems=tuple(reader.problems),
+        )
+    return packages

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..base.toml_records import NotToml, TomlReader, named, parse_toml
+from ..errors import RulesError
+
 _DATA = Path(__file__).with_name("column_rules.toml")
+_SCOPES = ("server", "pool", "site", "deployment")
+_KINDS = ("fqdn", "fqdn_list", "url", "url_list", "bool", "text", "role", "choice", "issuer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,23 +134,48 @@ def find_choice(column: Column, text: str) -> str | None:
     return {choice.casefold(): choice for choice in column.choices}.get(key)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ColumnRules:
+    """What ``column_rules.toml`` holds."""
+
+    columns: tuple[Column, ...] = named("column")
+    roles: tuple[Role, ...] = named("role")
+
+
+def parse_column_rules(text: str) -> _ColumnRules:
+    """Read the text of ``column_rules.toml``.
+
+    Raises
+    ------
+    RulesError
+        With every mistake, e.g. of ``column[3].help``.
+    """
+    try:
+        reader = TomlReader(_DATA.name)
+        rules = reader.record(_ColumnRules, parse_toml(text))
+    except NotToml as error:
+        raise RulesError(f"{_DATA.name}: {error}", hint=error.hint) from None
+    for where, facts in enumerate(rules.columns if rules else ()):
+        reader.among(f"column[{where}].scope", (facts.scope,), _SCOPES, "scope")
+        reader.among(f"column[{where}].kind", (facts.kind,), _KINDS, "kind")
+    if rules is None or reader.problems:
+        raise RulesError(f"{_DATA.name} has mistakes", problems=tuple(reader.problems))
+    return rules
+
+
 @functools.cache
-def _data() -> dict:
-    return tomllib.loads(_DATA.read_text(encoding="utf-8"))
-
-
-def _with_tuples(entry: dict) -> dict:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
+def _rules() -> _ColumnRules:
+    return parse_column_rules(_DATA.read_text(encoding="utf-8"))
 
 
 @functools.cache
 def _columns() -> dict[str, Column]:
-    return {entry["name"]: Column(**_with_tuples(entry)) for entry in _data()["column"]}
+    return {facts.name: facts for facts in _rules().columns}
 
 
 @functools.cache
 def _roles() -> dict[str, Role]:
-    return {entry["id"]: Role(**_with_tuples(entry)) for entry in _data()["role"]}
+    return {role.id: role for role in _rules().roles}
 
 
 @functools.cache

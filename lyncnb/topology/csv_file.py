@@ -45,7 +45,7 @@ _OTHER_FORMATS = (
 )
 
 
-def load(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
+def load(source: object) -> tuple[str, bytes]:
     """Get a table's bytes.
 
     Parameters
@@ -110,7 +110,7 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
     )
 
 
-def _read(source: str | os.PathLike[str]) -> tuple[str, bytes]:
+def _read(source: object) -> tuple[str, bytes]:
     if not isinstance(source, (str, os.PathLike)):
         raise TopologyError(f"cannot read a {type(source).__name__}", hint=_GIVE_A_PATH)
     path = Path(source)

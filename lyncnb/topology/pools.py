@@ -298,7 +298,7 @@ def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Si
     own, and a site without one has what the rows without a site say.
     Source: Microsoft, Planning for simple URLs in Lync Server 2013 (site beats global).
     """
-    found: dict[str, dict[str, object]] = {name: {} for name in sorted(set(sites))}
+    found: dict[str, dict[str, Any]] = {name: {} for name in sorted(set(sites))}
     for facts in topology_columns():
         if facts.scope != "site":
             continue

@@ -13,10 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from places import REPOSITORY
 
 from lyncnb.authorities.compare_certificate import compare_certificate
-from lyncnb.errors import RulesError
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
-from lyncnb.rules.ca_rules import finding, read_checks, returned_checks
+from lyncnb.rules.ca_rules import finding, returned_checks
 
 DAY = date(2026, 11, 24)
 KEY = rsa.generate_private_key(65537, 2048)
@@ -296,28 +295,3 @@ def test_finding():
     rule = returned_checks()["unknown-key"]
     assert (found.severity, found.hint, found.source) == (rule.severity, rule.hint, rule.source)
     assert (found.about, found.message) == ("a.cer", "somebody's")
-
-
-CHECK = {
-    "code": "a-b",
-    "severity": "error",
-    "title": "t",
-    "meaning": "m",
-    "hint": "h",
-    "source": "s",
-}
-
-
-@pytest.mark.parametrize(
-    ("entries", "message"),
-    [
-        ([CHECK | {"severity": "fatal"}], r"check\[0\]: 'fatal' is no severity"),
-        ([CHECK, CHECK], r"check\[1\]: 'a-b' stands twice"),
-        ([CHECK | {"colour": "red"}], r"check\[0\]: .*unexpected keyword argument 'colour'"),
-        ([{k: v for k, v in CHECK.items() if k != "source"}], r"check\[0\]: .*missing .*'source'"),
-    ],
-)
-def test_mistakes_in_the_data(entries, message):
-    """A mistake in the data file names its place."""
-    with pytest.raises(RulesError, match=message):
-        read_checks(entries)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lyncnb.authorities.submission import check_config, check_template, submit_script
-from lyncnb.errors import OptionsError
+from lyncnb.authorities.submission import (
+    check_config,
+    check_template,
+    parse_wordings,
+    submit_script,
+)
+from lyncnb.errors import OptionsError, RulesError
 
 ID = "FrontEnd-ee01-contoso-com-0a1b2c3d"
 
@@ -81,3 +86,16 @@ def test_bad_stem(stem):
     """Only ids name files."""
     with pytest.raises(OptionsError, match="is no name of a request file"):
         submit_script([stem], template="WebServer")
+
+
+def test_a_mistake_in_the_wording_names_its_place():
+    """A typing error in handover_wording.toml is refused, with every mistake."""
+    text = '[internal]\ntitle = "t"\nintro = []\nstep = []\nnotes = 3\nsources = []\n'
+    with pytest.raises(RulesError) as caught:
+        parse_wordings(text)
+    assert [problem.message for problem in caught.value.problems] == [
+        "Unknown key in 'internal.step'",
+        "Missing required value in 'internal.steps'",
+        "'internal.notes' must be a list of texts, not 3",
+        "Missing required value in 'public'",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import FrozenInstanceError, fields
 from datetime import date, datetime
@@ -62,29 +63,29 @@ def test_options_do_not_change():
 @pytest.mark.parametrize(
     ("values", "message", "hint"),
     [
-        ({"profile": "doc"}, "option profile is 'doc'", "one of default, doc_example"),
-        ({"layout": "Combined"}, "option layout is 'Combined'", "one of combined, separate"),
-        ({"hash": "sha1"}, "option hash is 'sha1'", "one of sha256, sha384, sha512"),
-        ({"target_os": "2003"}, "option target_os is '2003'", 'one of "", 2008R2, 2012, 2012R2'),
-        ({"product": " "}, "option product is ' '", "a text, not blank"),
+        ({"profile": "doc"}, 'option profile is "doc"', "one of default, doc_example"),
+        ({"layout": "Combined"}, 'option layout is "Combined"', "one of combined, separate"),
+        ({"hash": "sha1"}, 'option hash is "sha1"', "one of sha256, sha384, sha512"),
+        ({"target_os": "2003"}, 'option target_os is "2003"', 'one of "", 2008R2, 2012, 2012R2'),
+        ({"product": " "}, 'option product is " "', "a text, not blank"),
         ({"wildcard": 1}, "option wildcard is 1", "true or false"),
         ({"key": 2048}, "option key is 2048", "an algorithm and a number of bits"),
         ({"organization": None}, "option organization is None", "a text"),
         ({"organization": "x" * 65}, "option organization: O=", ""),
         ({"country": "Taiwan"}, "option country: C=\"Taiwan\" is no country code", ""),
-        ({"planned_issue_date": "2026-01-31"}, "option planned_issue_date is '2026-01-31'", "a date"),
+        ({"planned_issue_date": "2026-01-31"}, 'option planned_issue_date is "2026-01-31"', "a date"),
         ({"planned_issue_date": datetime(2026, 1, 31)}, "option planned_issue_date is", "a date"),
         ({"validity_days": 0}, "option validity_days is 0", "a whole number of days"),
-        ({"validity_days": True}, "option validity_days is True", "a whole number of days"),
-        ({"autodiscover_internal_extra_domains": "contoso.net"}, "option autodiscover_internal_extra_domains is 'contoso.net'", "a list"),
+        ({"validity_days": True}, "option validity_days is true", "a whole number of days"),
+        ({"autodiscover_internal_extra_domains": "contoso.net"}, 'option autodiscover_internal_extra_domains is "contoso.net"', "a list"),
         ({"autodiscover_internal_extra_domains": ("con toso.net",)}, "option autodiscover_internal_extra_domains: ", ""),
-        ({"issuer": {"Default": "ours"}}, "option issuer.Default is 'ours'", "one of internal, public"),
-        ({"issuer": {"": "ours"}}, "option issuer.all is 'ours'", "one of internal, public"),
-        ({"issuer": "public"}, "option issuer is 'public'", "a section of texts by key"),
-        ({"ca": {"internal": ""}}, "option ca.internal is ''", "a text, not blank"),
+        ({"issuer": {"Default": "ours"}}, 'option issuer.Default is "ours"', "one of internal, public"),
+        ({"issuer": {"": "ours"}}, 'option issuer.all is "ours"', "one of internal, public"),
+        ({"issuer": "public"}, 'option issuer is "public"', "a section of texts by key"),
+        ({"ca": {"internal": ""}}, 'option ca.internal is ""', "a text, not blank"),
         ({"ca": {3: "x"}}, "option ca is 3", "a text"),
-        ({"accepted": {"a-b": " "}}, "option accepted.a-b is ' '", "a text, not blank"),
-        ({"accepted": {"A B": "why"}}, "option accepted is 'A B'", "the code of a finding"),
+        ({"accepted": {"a-b": " "}}, 'option accepted.a-b is " "', "a text, not blank"),
+        ({"accepted": {"A B": "why"}}, 'option accepted is "A B"', "the code of a finding"),
     ],
 )  # fmt: skip
 def test_a_wrong_value(values, message, hint):
@@ -161,15 +162,21 @@ def test_the_file_may_say_little():
         (b"[key]\nsize = 2048", 'there is no option "key.size"', "known: algorithm, bits"),
         (b"issuers = {}", 'there is no option "issuers"', "did you mean [issuer]?"),
         (b"xyz = 1", 'there is no option "xyz"', "known: product, profile"),
-        (b'issuer = "public"', "issuer is 'public'", "write [issuer] on a line of its own"),
+        (b'issuer = "public"', 'issuer is "public"', "write [issuer] on a line of its own"),
         (b"[key]\nbits = 1024", "option key: 1024 bits for RSA", ""),
         (b'[key]\nalgorithm = "DSA"', "option key: 'DSA' is no key algorithm", ""),
-        (b"[key]\nalgorithm = []", "option key: ", ""),
-        (b"hash = sha256", "this is not TOML", 'texts stand in quotes: hash = "sha256"'),
+        (b"[key]\nalgorithm = []", "'key.algorithm' must be text, not a list of 0", ""),
+        (b"[key]\nbits = 2048.0", "'key.bits' must be a whole number, not 2048.0", ""),
+        (b'key = "RSA"', 'key is "RSA"', "write [key] on a line of its own"),
+        (b'autodiscover_internal_extra_domains = ["a b", 5]', "'autodiscover_internal_extra_domains' must be a list of texts, not one with 5", ""),
+        (b"[issuer]\nDefault = [1]", "'issuer.Default' must be text, not a list of 1", ""),
+        (b"validity_days = " + b"9" * 5000, "this is TOML that nothing here needs", ""),
+        (b"hash = " + b"[" * 50_000, "this is TOML that nothing here needs", ""),
+        (b"hash = sha256", "this is not TOML", 'texts stand in quotes, hash = "sha256"'),
         (b'organization = "\xff"', "this is not UTF-8 text", "save it as UTF-8"),
-        (b"planned_issue_date = 2026-01-31T00:00:00", "option planned_issue_date is", "a date"),
+        (b"planned_issue_date = 2026-01-31T00:00:00", "'planned_issue_date' must be a date", ""),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_file(text, message, hint):
     """A mistake in plan.toml is refused, with the file's name and, for a key, the one meant."""
     with pytest.raises(OptionsError, match=re.escape(f"plan.toml: {message}")) as caught:
@@ -183,8 +190,33 @@ def test_a_file_on_disk(tmp_path):
     path.write_text(FULL.to_toml(), encoding="utf-8")
     assert PlanOptions.from_toml(path) == FULL
     assert PlanOptions.from_toml(str(path)) == FULL
-    with pytest.raises(OptionsError, match=r"missing\.toml cannot be read: No such file"):
+    with pytest.raises(OptionsError, match=r"missing\.toml: it cannot be read: No such file"):
         PlanOptions.from_toml(tmp_path / "missing.toml")
+
+
+def test_everything_wrong_is_told_at_once():
+    """A file with several mistakes, and a call with several, are refused with all of them."""
+    with pytest.raises(OptionsError, match=r"plan.toml: 3 options are wrong") as caught:
+        PlanOptions.from_toml(b"hsh = 1\nwildcard = 2\n[subject]\ncountry = 3")
+    assert [problem.message for problem in caught.value.problems] == [
+        'there is no option "hsh"',
+        "'wildcard' must be true or false, not 2",
+        "'subject.country' must be text, not 3",
+    ]
+    with pytest.raises(OptionsError, match="2 options are wrong"):
+        PlanOptions.from_toml(b'hash = "md5"\n[issuer]\nall = "us"')
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such thing on this system")
+def test_what_is_no_ordinary_file_is_not_read(tmp_path):
+    """A pipe would be waited for without end, a device read without end."""
+    os.mkfifo(tmp_path / "plan.toml")
+    for path in (tmp_path / "plan.toml", "/dev/zero", tmp_path):
+        with pytest.raises(OptionsError, match="it is no ordinary file"):
+            PlanOptions.from_toml(path)
+    (tmp_path / "large.toml").write_bytes(b"#" * 2_000_000)
+    with pytest.raises(OptionsError, match="it has 2,000,000 bytes"):
+        PlanOptions.from_toml(tmp_path / "large.toml")
 
 
 def test_every_option_has_its_place():

@@ -9,6 +9,7 @@ import pytest
 from lyncnb.errors import RulesError
 from lyncnb.plan.certificate_names import PLACEHOLDERS_RESOLVED
 from lyncnb.rules.model import COLUMNS, FLAGS, PLACEHOLDERS
+from lyncnb.rules.procedure import package_rules
 from lyncnb.rules.rule_files import load_rules, parse_rules, products
 
 SMALL = """
@@ -46,7 +47,20 @@ hint = "h"
 source = "RFC 1"
 
 [pfx]
-rounds = 2000
+provider = "P"
+source = "RFC 7292"
+
+[[pfx.encryption]]
+id = "e"
+title = "t"
+target_os = ["2019"]
+why = "w"
+source = "s"
+
+[[summary.command]]
+import = "i"
+assign = "a"
+source = "s"
 """
 
 
@@ -111,7 +125,7 @@ def test_a_file_becomes_rules():
     assert certificate.usages == ("Default",)
     assert certificate.profiles == ("default", "doc_example")
     assert rules.checks["some-code"].test == ""
-    assert dict(rules.settings) == {"pfx": {"rounds": 2000}}
+    assert package_rules(rules).encryption_for("2019").id == "e"
     assert rules.usages == {"Default"}
 
 
@@ -142,6 +156,15 @@ def test_a_file_becomes_rules():
         ("some-code", "Some_Code", "'check[0].code' is \"Some_Code\""),
         ('title = "Small"\n', "", "Missing required value in 'title'"),
         ("[[check]]", "[[checks]]", "Unknown key in 'checks'"),
+        ('provider = "P"', 'provider = "P"\nprovder = "Q"', "Unknown key in 'pfx.provder'"),
+        ('provider = "P"', "", "Missing required value in 'pfx.provider'"),
+        ('target_os = ["2019"]', 'target = ["2019"]', "Unknown key in 'pfx.encryption[0].target'"),
+        ('target_os = ["2019"]', 'target_os = "2019"', "'pfx.encryption[0].target_os' must be a list of texts"),
+        ("[[pfx.encryption]]", "[[pfx.encryptoin]]", "Unknown key in 'pfx.encryptoin'"),
+        ("[[summary.command]]", "[[summary.comand]]", "Unknown key in 'summary.comand'"),
+        ('import = "i"', 'imprt = "i"', "Unknown key in 'summary.command[0].imprt'"),
+        ("[pfx]", "[other]\n[pfx]", "Unknown key in 'other'"),
+        ("[pfx]", "[deploy]\nstep = [{id = \"x\"}]\n[pfx]", "deploy.step[0]"),
         ("[[check]]", '[[role]]\nid = "Server"\ntitle = "S"\nsource = "x"\n[[check]]', "'role[1].id' repeats \"Server\" of 'role[0]'"),
     ],
 )  # fmt: skip
@@ -166,7 +189,7 @@ def test_all_mistakes_are_told_at_once():
 
 def test_text_that_is_no_toml():
     """A file that is not TOML is refused with the line."""
-    with pytest.raises(RulesError, match=r"small.toml is not TOML: .*line 1"):
+    with pytest.raises(RulesError, match=r"small.toml: this is not TOML: .*line 1"):
         parse_rules("product = lync", source="small.toml")
 
 

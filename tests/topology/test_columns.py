@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import tomllib
+from importlib.resources import files
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lyncnb.errors import RulesError
 from lyncnb.topology.columns import (
     column,
     find_choice,
     find_role,
     heading_key,
     name_headings,
+    parse_column_rules,
     role_keys,
     role_order,
     topology_columns,
@@ -204,3 +207,22 @@ def test_roles_without_certificates_are_known():
 def test_choices_are_found_in_longer_names(text, choice):
     """The version counts, the words around it do not."""
     assert find_choice(column("target_os"), text) == choice
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('help = "Full', 'hlep = "Full', "Unknown key in 'column[0].hlep'"),
+        ('scope = "server"', 'scope = "servers"', "Unknown scope \"servers\" in 'column[0].scope'"),
+        ('kind = "fqdn"', 'kind = "name"', "Unknown kind \"name\" in 'column[0].kind'"),
+        ("required = true", 'required = "yes"', "'column[0].required' must be true or false"),
+        ("\n[[role]]\n", "\n[[roles]]\n", "Unknown key in 'roles'"),
+    ],
+)
+def test_a_mistake_in_the_file_names_its_place(old, new, message):
+    """A typing error in column_rules.toml is refused, with the table, number and key."""
+    text = files("lyncnb.topology").joinpath("column_rules.toml").read_text("utf-8")
+    assert old in text
+    with pytest.raises(RulesError) as caught:
+        parse_column_rules(text.replace(old, new, 1))
+    assert any(problem.message.startswith(message) for problem in caught.value.problems)

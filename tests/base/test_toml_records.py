@@ -1,0 +1,112 @@
+"""TOML to records: what fits becomes typed, whatever does not is told with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import pytest
+
+from lyncnb.base.toml_records import NotToml, TomlReader, named, parse_toml
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An entry of an array of tables."""
+
+    id: str
+    days: int = 0
+    since: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A whole file."""
+
+    title: str
+    flag: bool = False
+    words: tuple[str, ...] = ()
+    marks: frozenset[str] = frozenset()
+    more: Mapping[str, tuple[str, ...]] = ()
+    one: Entry | None = None
+    entries: tuple[Entry, ...] = named("entry", default=())
+
+
+def read(text: str) -> tuple[File | None, list[str]]:
+    reader = TomlReader("x.toml")
+    record = reader.record(File, parse_toml(text))
+    assert all(problem.file == "x.toml" for problem in reader.problems)
+    return record, [problem.message for problem in reader.problems]
+
+
+def test_a_file_becomes_a_record():
+    """Texts, lists, sets, tables and arrays of tables come as the record's types."""
+    record, problems = read(
+        'title = "t"\nflag = true\nwords = ["a"]\nmarks = ["b"]\nmore.c = ["d"]\n'
+        'one = {id = "e", since = 2026-01-31}\n[[entry]]\nid = "f"\ndays = 3\n'
+    )
+    assert problems == []
+    assert record == File(
+        title="t",
+        flag=True,
+        words=("a",),
+        marks=frozenset("b"),
+        more={"c": ("d",)},
+        one=Entry(id="e", since=date(2026, 1, 31)),
+        entries=(Entry(id="f", days=3),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "Missing required value in 'title'"),
+        ('title = ""', "Missing required value in 'title'"),
+        ("title = 3", "'title' must be text, not 3"),
+        ('title = "t"\ntitel = "u"', "Unknown key in 'titel'"),
+        ('title = "t"\nflag = 1', "'flag' must be true or false, not 1"),
+        ('title = "t"\nflag = "true"', "'flag' must be true or false, not \"true\""),
+        ('title = "t"\nwords = "a"', "'words' must be a list of texts, not \"a\""),
+        ('title = "t"\nwords = ["a", 5]', "'words' must be a list of texts, not one with 5"),
+        ('title = "t"\nmore = 3', "'more' must be a table, not 3"),
+        ('title = "t"\nmore.c = 3', "'more.c' must be a list of texts, not 3"),
+        ('title = "t"\none = 3', "'one' is not a table"),
+        ('title = "t"\none = {}', "Missing required value in 'one.id'"),
+        ('title = "t"\nentry = 3', "'entry' is no array of tables"),
+        ('title = "t"\nentry = [3]', "'entry[0]' is not a table"),
+        ('title = "t"\n[[entry]]\nid = "a"\ndays = true', "'entry[0].days' must be a whole number, not true"),
+        ('title = "t"\n[[entry]]\nid = "a"\ndays = 2.0', "'entry[0].days' must be a whole number, not 2.0"),
+        ('title = "t"\n[[entry]]\nid = "a"\n[[entry]]\nid = "b"\nsince = 2026-01-31T10:00:00', "'entry[1].since' must be a date, e.g. 2026-01-31, not 2026-01-31 10:00:00"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_told_with_its_place(text, problem):
+    """A key that is missing, unknown or of another kind is one problem, and there is no record."""
+    record, problems = read(text)
+    assert problems == [problem]
+    assert record is None
+
+
+def test_a_slip_is_told_what_was_perhaps_meant():
+    """The hint names a key that is spelt alike, else all of them."""
+    reader = TomlReader("x")
+    reader.record(Entry, {"id": "a", "dasy": 1, "colour": 2}, "entry[3]")
+    assert [(problem.message, problem.hint) for problem in reader.problems] == [
+        ("Unknown key in 'entry[3].colour'", "the keys are id, days, since"),
+        ("Unknown key in 'entry[3].dasy'", "did you mean days?"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"a = b", "this is not TOML"),
+        (b"\xff", "this is not UTF-8 text"),
+        (b"a = " + b"[" * 50_000, "brackets too deep"),
+        (b"a = " + b"9" * 5_000, "a number too long"),
+    ],
+)
+def test_bytes_that_are_no_toml(data, message):
+    """What cannot be parsed is told in a sentence, however it breaks the parser."""
+    with pytest.raises(NotToml, match=message):
+        parse_toml(data)
