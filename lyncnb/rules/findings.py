@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import overload
 
 from ..base.tables import DataFrame, to_frame, to_html
-from .model import CheckRule
+from .model import SEVERITIES, CheckRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,6 @@ class Finding:
     source: str
 
 
-SEVERITIES = ("error", "warning", "notice")
 _SHOWN = 60  # findings that repr lists; a notebook's cell is no place for thousands
 _HEADINGS = ("Severity", "Code", "About", "Finding", "What to do", "Source")
 

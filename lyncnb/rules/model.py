@@ -61,6 +61,8 @@ FLAGS: Mapping[str, str] = MappingProxyType(
 PROFILES = ("default", "doc_example")
 LAYOUTS = ("combined", "separate")
 ISSUERS = ("internal", "public")
+#: Of a finding, the worst first.
+SEVERITIES = ("error", "warning", "notice")
 
 #: Where servers and those who speak to them stand, from the Internet inwards.
 ZONES = ("outside", "perimeter", "inside")

@@ -15,7 +15,6 @@ from types import MappingProxyType
 from ..base.certificate_fields import EXTENDED_KEY_USAGES
 from ..base.toml_records import NotToml, TomlReader, parse_toml
 from ..errors import Problem, RulesError
-from .findings import SEVERITIES
 from .model import (
     FLAGS,
     ISSUERS,
@@ -24,6 +23,7 @@ from .model import (
     PLACEHOLDERS,
     PROFILES,
     REACHES,
+    SEVERITIES,
     TEMPLATE,
     ZONES,
     CertificateRule,
