@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import select
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -257,6 +259,65 @@ def remove(path: str | os.PathLike[str]) -> None:
     except OSError as error:
         raise system_calls.trouble(error, path, "remove the file") from None
     sync_folder(Path(path).parent)
+
+
+def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float) -> bytes:
+    """Read the first line of what another program hands over: a file or a pipe.
+
+    A pipe (``<(command)``, ``/dev/stdin``, a named one) is read once, as far as its first line,
+    and not waited for without end.
+
+    Parameters
+    ----------
+    path : path
+        A file, also through a symbolic link; a pipe; a device other than a terminal.
+    limit : int
+        Bytes that the line may have.
+    seconds : float
+        How long to wait for it.
+
+    Returns
+    -------
+    bytes
+        Without its line end; all there is if there is none.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be read, is a terminal, is longer, or does not come in time.
+    """
+    try:
+        descriptor = system_calls.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        raise system_calls.trouble(error, path, "read the file") from None
+    try:
+        if os.isatty(descriptor):
+            raise BundleError(f"{path} is a terminal", hint="leave the option out to be asked")
+        return _first_line(descriptor, path, limit, time.monotonic() + seconds)
+    except OSError as error:
+        raise system_calls.trouble(error, path, "read the file") from None
+    finally:
+        system_calls.close(descriptor)
+
+
+def _first_line(
+    descriptor: int, path: str | os.PathLike[str], limit: int, deadline: float
+) -> bytes:
+    data = b""
+    is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    while b"\n" not in data and len(data) <= limit:
+        # Windows has pipes of another kind, which are not files.
+        if is_pipe and not select.select([descriptor], [], [], deadline - time.monotonic())[0]:
+            raise BundleError(f"{path}: nothing came in time", hint="see what writes to that pipe")
+        if not (part := os.read(descriptor, limit + 1 - len(data))):
+            break
+        data += part
+    line = data.partition(b"\n")[0]
+    if len(line) > limit:
+        raise BundleError(
+            f"{path}: the first line is longer than {limit:,} bytes", hint="give another file"
+        )
+    return line.removesuffix(b"\r")
 
 
 def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..base import files
-from ..errors import BundleError
+from ..errors import BundleError, PassphraseError
 from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
 from ..request_folder.manifest import read_manifest
@@ -29,6 +29,10 @@ _CHARACTERS = 22
 # Letters and digits: nothing that a shell, a keyboard or an old reader could take for another.
 _ALPHABET = string.ascii_letters + string.digits
 _LIMIT = 64 << 20
+_DAMAGED = (
+    f"remove {LIST} and run: lyncnb pfx FOLDER; it makes the packages anew, with new passwords, "
+    "from the keys, which are not concerned"
+)
 
 
 def new_password() -> Secret:
@@ -92,7 +96,15 @@ class PasswordList:
         files.replace(self._path, self._cipher.encrypt_data(data), 0o600)
 
     def _read(self) -> None:
-        data = self._cipher.decrypt_data(files.read(self._path, limit=_LIMIT), name=LIST)
+        pem = files.read(self._path, limit=_LIMIT)
+        try:
+            data = self._cipher.decrypt_data(pem, name=LIST)
+        except PassphraseError as error:
+            raise PassphraseError(
+                error.message, hint=f"{error.hint}; if it opens the keys, {_DAMAGED}"
+            ) from None
+        except BundleError as error:
+            raise BundleError(error.message, hint=_DAMAGED) from None
         try:
             document = json.loads(data)
             if document["format"] != _FORMAT:

@@ -21,7 +21,7 @@ from ..base import files, system_calls
 from ..base.lock import OWNER_NAME, lock
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, PassphraseError
-from ..pki.passphrase import Secret, as_passphrase
+from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..plan import summary
 from ..plan.model import CertificatePlan
@@ -98,7 +98,10 @@ def _confirmation(
     asked: list[bool] = []
 
     def confirm(preview: Preview) -> None:
-        if ask is None or asked or preview.is_proven or not preview.to_write:
+        if preview.is_proven or not preview.to_write:
+            return
+        as_new_passphrase(secret, source="the passphrase")
+        if ask is None or asked:
             return
         asked.append(True)
         if as_passphrase(ask()) != secret:

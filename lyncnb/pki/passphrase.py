@@ -8,7 +8,6 @@ import os
 import sys
 import unicodedata
 import warnings
-from pathlib import Path
 
 from ..base import files
 from ..errors import BundleError, PassphraseError
@@ -18,6 +17,8 @@ MIN_CHARACTERS = 12
 # OpenSSL's command line reads no longer passphrase (APP_PASS_LEN 1024); keys stay readable there.
 MAX_BYTES = 1000
 _ATTEMPTS = 3
+# What a password manager hands over through a pipe: so much, and within that time.
+_LINE_BYTES, _LINE_SECONDS = 4096, 10.0
 
 
 class Secret:
@@ -106,6 +107,24 @@ def as_passphrase(text: Secret | str, *, source: str = "the passphrase") -> Secr
     return secret
 
 
+def as_new_passphrase(text: Secret | str, *, source: str = "the new passphrase") -> Secret:
+    """Check a passphrase that is to protect something from now on; blanks alone will not do.
+
+    What an earlier version took stays good for opening what it protects.
+
+    Raises
+    ------
+    PassphraseError
+        As :func:`as_passphrase`, or if it is nothing but blanks.
+    """
+    secret = as_passphrase(text, source=source)
+    if not secret.reveal().strip():
+        raise PassphraseError(
+            f"{source} is nothing but blanks", hint="take four or five random words"
+        )
+    return secret
+
+
 def ask_passphrase(
     *, confirm: bool = False, file: str | os.PathLike[str] | None = None, environ: bool = True
 ) -> Secret:
@@ -148,10 +167,10 @@ def ask_passphrase(
 
 def _from_file(path: str | os.PathLike[str]) -> Secret:
     try:
-        data = files.read(Path(path).resolve(), limit=64 * 1024)
+        line = files.read_first_line(path, limit=_LINE_BYTES, seconds=_LINE_SECONDS)
     except BundleError as error:
         raise PassphraseError(error.message, hint=error.hint) from None
-    first = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].removesuffix(b"\r")
+    first = line.removeprefix(b"\xef\xbb\xbf")
     try:
         return Secret(first.decode("utf-8"))
     except UnicodeDecodeError:
@@ -194,7 +213,7 @@ def _from_prompt(*, confirm: bool) -> Secret:
     for _ in range(_ATTEMPTS):
         first = Secret(_prompt(f"{complaint}Passphrase (at least {MIN_CHARACTERS} characters): "))
         try:
-            as_passphrase(first)
+            (as_new_passphrase if confirm else as_passphrase)(first, source="the passphrase")
         except PassphraseError as error:
             complaint = f"{error.message}. "
             continue

@@ -18,7 +18,7 @@ from ..base import files, system_calls
 from ..base.lock import lock
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys
-from ..pki.passphrase import Secret, as_passphrase
+from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_survey
 from .leftovers import LARGEST, prove_passphrase
@@ -32,7 +32,7 @@ class Rekeyed:
     """How many files were encrypted anew, and which were left alone.
 
     ``already`` counts those that an interrupted change had done; ``left_alone`` are files of
-    others that neither passphrase opens.
+    others, and damaged lists of passwords, that neither passphrase opens.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class Rekeyed:
         if self.already:
             words += f"; {self.already:,} were already"
         if self.left_alone:
-            words += f"; left alone: {', '.join(self.left_alone)}"
+            words += f"; opened by neither passphrase and left alone: {', '.join(self.left_alone)}"
         return words
 
     def to_document(self) -> dict[str, object]:
@@ -96,7 +96,7 @@ def rekey(
     BundleError
         If a key opens with neither, or is not that of its record; nothing was changed then.
     """
-    path, old, new = Path(folder), as_passphrase(old), as_passphrase(new)
+    path, old, new = Path(folder), as_passphrase(old), as_new_passphrase(new)
     if old == new:
         raise PassphraseError("the new passphrase is the old one", hint="choose another one")
     ciphers = (FolderCipher(old), FolderCipher(new))
@@ -166,7 +166,8 @@ def _look(
         except BundleError as error:
             if isinstance(error, PassphraseError):
                 wrong = wrong or error
-            if target.is_known:
+            # A list of passwords is made anew with its packages; a key that is on record is not.
+            if target.is_known and target.path.endswith(".key"):
                 problems.append(Problem(message=error.message, file=target.path, hint=error.hint))
             else:
                 left_alone.append(target.path)

@@ -210,6 +210,17 @@ def test_rekey_takes_the_password_list_along(issued):
         PasswordList(issued.folder, FolderCipher(PASSPHRASE))
 
 
+def test_a_damaged_password_list_says_what_to_do(issued):
+    """It is no key: removing it and packaging again is enough, and that is what is said."""
+    package(issued)
+    (issued.folder / LIST).write_bytes(b"damaged")
+    with pytest.raises(BundleError, match=r"passwords.enc is no PEM file") as caught:
+        package(issued)
+    assert caught.value.hint.startswith(f"remove {LIST} and run: lyncnb pfx FOLDER")
+    (issued.folder / LIST).unlink()
+    assert {one.action for one in package(issued).packages} == {"written"}
+
+
 def test_no_password_stands_anywhere_but_in_the_list(issued):
     """Manifest, tables, texts, documents and reprs hold no password."""
     packages = package(issued)

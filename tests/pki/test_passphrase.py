@@ -11,6 +11,8 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 
 from lyncnb.errors import PassphraseError
 from lyncnb.pki import passphrase
-from lyncnb.pki.passphrase import Secret, as_passphrase, ask_passphrase
+from lyncnb.pki.passphrase import Secret, as_new_passphrase, as_passphrase, ask_passphrase
 
 WORDS = "correct horse battery"
 
@@ -154,7 +156,7 @@ def test_blanks_in_a_file_belong_to_the_passphrase(tmp_path):
         (b"", "has 0 characters"),
         (WORDS.encode("utf-16"), "not UTF-8"),
         ("密碼密碼密碼密碼密碼密碼密碼".encode("cp950"), "not UTF-8"),
-        (b"x" * 70_000, "larger than"),
+        (b"x" * 70_000, "longer than 4,096 bytes"),
     ],
 )
 def test_a_file_that_will_not_do_is_named(tmp_path, data, message):
@@ -165,6 +167,64 @@ def test_a_file_that_will_not_do_is_named(tmp_path, data, message):
         ask_passphrase(file=tmp_path / "pass")
     assert str(tmp_path / "pass") in caught.value.message
     assert caught.value.exit_status == 3
+
+
+def pipe_of(data: bytes, *, seconds: float = 0.0, stays_open: bool = False) -> int:
+    """Give the reading end of a pipe that somebody writes to, at once or later."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        time.sleep(seconds)
+        os.write(writing, data)
+        if not stays_open:
+            os.close(writing)
+
+    threading.Thread(target=write, daemon=True).start()
+    return reading
+
+
+@pytest.mark.parametrize("stays_open", [False, True])
+def test_a_pipe_hands_over_the_passphrase(stays_open):
+    """As password managers do it: <(command); nobody waits for the pipe's end."""
+    descriptor = pipe_of(WORDS.encode() + b"\nmore\n", seconds=0.2, stays_open=stays_open)
+    assert ask_passphrase(file=f"/dev/fd/{descriptor}") == Secret(WORDS)
+    os.close(descriptor)
+
+
+def test_standard_input_hands_over_the_passphrase():
+    """/dev/stdin and a shell's process substitution are pipes without a place of their own."""
+    code = (
+        "import sys; from lyncnb.pki.passphrase import ask_passphrase\n"
+        "print(len(ask_passphrase(file=sys.argv[1]).reveal()))"
+    )
+    command = [sys.executable, "-c", code, "/dev/stdin"]
+    done = subprocess.run(command, input=f"{WORDS}\n", capture_output=True, text=True, check=True)
+    assert done.stdout == f"{len(WORDS)}\n"
+
+
+def test_a_named_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, monkeypatch):
+    """After ten seconds it is told; a test does not wait that long."""
+    monkeypatch.setattr(passphrase, "_LINE_SECONDS", 0.2)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PassphraseError, match="nothing came in time"):
+        ask_passphrase(file=tmp_path / "pipe")
+
+
+def test_what_never_ends_is_not_read_without_end():
+    """Four kilobytes are enough for a first line."""
+    with pytest.raises(PassphraseError, match="longer than 4,096 bytes"):
+        ask_passphrase(file="/dev/zero")
+    descriptor = pipe_of(b"x" * 5000)
+    with pytest.raises(PassphraseError, match="longer than 4,096 bytes"):
+        ask_passphrase(file=f"/dev/fd/{descriptor}")
+    os.close(descriptor)
+
+
+def test_blanks_alone_protect_nothing_new():
+    """Twenty blanks still open what they protect, and are refused for anything new."""
+    assert as_passphrase(" " * 20).reveal() == " " * 20
+    with pytest.raises(PassphraseError, match="nothing but blanks"):
+        as_new_passphrase(" " * 20)
 
 
 def test_the_variable_is_taken_out_of_the_environment(monkeypatch):

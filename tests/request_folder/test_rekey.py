@@ -62,9 +62,23 @@ def test_every_file_is_under_the_new_passphrase(folder):
     assert_private(folder)
 
 
+@pytest.mark.parametrize("data", [b"", b"no PEM", None])
+def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
+    """It is left alone and named: packages and passwords are made anew, a key is not."""
+    if data is None:  # another passphrase's, or damaged where only a key could tell
+        data = FolderCipher("of another folder").encrypt_data(b"a,secret")
+    (folder / LIST).write_bytes(data)
+    before = public_keys_of_keys(folder)
+    done = rekey(folder, PASSPHRASE, NEW)
+    assert (done.changed, done.left_alone) == (5, (LIST,))
+    assert (folder / LIST).read_bytes() == data
+    assert public_keys_of_keys(folder, NEW) == before
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        (PASSPHRASE, " " * 20, "nothing but blanks"),
         ("another passphrase", NEW, "not the passphrase of this key"),
         (PASSPHRASE, PASSPHRASE, "the new passphrase is the old one"),
         (PASSPHRASE, "short", "at least 12"),

@@ -1,0 +1,98 @@
+"""A request folder as commit cedf946 left it, format ``lyncnb-requests/1``; no key is committed.
+
+Keys, CSRs, certificates and packages are made anew by the package as it is. The manifest is then
+written as that commit's own lines did, from plain values: that part is a copy and never follows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from answered import PASSPHRASE, TODAY, answer_all, make_folder, make_plan
+from cas.python_ca import PythonCa, pem
+
+from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.receiving import receive
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.request_folder.bundle import open_requests
+
+# The fields of that commit, in the order of its dataclasses.
+_HEAD = ("product", "plan_sha256", "accepted", "summary", "encrypted", "rekeying", "log")
+_REQUEST = (
+    *("id", "generation", "state", "files", "csr_sha256", "spki_sha256", "key_sha256"),
+    *("planned_at", "written_at", "issued_at", "packaged_at", "retired_at", "deployed_at"),
+    *("reasons", "ca", "target_os", "rule", "validity_days", "plan", "issued", "package"),
+    "archived",
+)
+_ARCHIVED = (
+    *("generation", "files", "csr_sha256", "spki_sha256", "key_sha256", "superseded_at"),
+    *("reasons", "purged_at", "plan", "issued", "package"),
+)
+_PLAN = (
+    *("id", "role", "site", "pool", "servers", "usages", "subject", "san", "eku", "issuer"),
+    *("key", "hash", "shared_by", "exportable"),
+)
+_ISSUED = (
+    *("file", "chain", "serial", "thumbprint_sha1", "sha256", "not_before", "not_after"),
+    *("received_at", "findings"),
+)
+_PACKAGE = (
+    *("file", "target_os", "encryption", "friendly_name", "certificate", "sha256"),
+    "packaged_at",
+)
+
+
+def _fields(values: dict | None, names: tuple[str, ...]) -> dict | None:
+    return None if values is None else {name: values[name] for name in names}
+
+
+def first_manifest(document: dict) -> bytes:
+    """Write a manifest's values as the first format's own writer did."""
+    dump = json.JSONEncoder(ensure_ascii=False).encode
+    lines = ["{\n" + dump("format") + ": " + dump("lyncnb-requests/1")]
+    lines += [f",\n{dump(name)}: {dump(document[name])}" for name in _HEAD]
+    lines.append(',\n"requests": [')
+    for number, request in enumerate(document["requests"]):
+        entry = _fields(request, _REQUEST)
+        entry["archived"] = [_fields(old, _ARCHIVED) for old in entry["archived"]]
+        for part in (entry, *entry["archived"]):
+            part["plan"] = _fields(part["plan"], _PLAN)
+            part["issued"] = _fields(part["issued"], _ISSUED)
+            part["package"] = _fields(part["package"], _PACKAGE)
+        lines.append(("\n" if number == 0 else ",\n") + dump(entry))
+    lines.append("\n]}\n")
+    return "".join(lines).encode()
+
+
+def write_first_folder(folder: Path, returned: Path) -> None:
+    """Lay out a folder of the first format: one request renewed, one unanswered, others packaged.
+
+    Parameters
+    ----------
+    folder : Path
+        The request folder, made.
+    returned : Path
+        A folder, made, for the certificates as they came back.
+    """
+    ca, plan = PythonCa(), make_plan()
+    make_folder(folder, plan)
+    bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
+    answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])
+    returned.mkdir()
+    (returned / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
+    receive(folder, returned, today=TODAY)
+    write_pfx(match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE)
+    path = folder / "manifest.json"
+    path.write_bytes(first_manifest(json.loads(path.read_bytes())))
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """Give the hash of every file, and the time at which it was changed."""
+    return {
+        str(path.relative_to(folder)): f"{path.stat().st_mtime_ns} "
+        + hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }

@@ -1,0 +1,162 @@
+"""Folders as cedf946 wrote them: they open, stay, go on, and every odd value is told."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from answered import PASSPHRASE, TODAY, TOPOLOGY, make_folder, make_plan
+from first_format import digest, first_manifest, write_first_folder
+from folder_kit import ROUNDS
+from shell_kit import make_shell
+
+from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.purge import purge
+from lyncnb.request_folder.rekey import rekey
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+shell = pytest.fixture(make_shell)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Lay out one folder of the first format."""
+    before = dict(FolderCipher.__init__.__kwdefaults__)
+    FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
+    place = tmp_path_factory.mktemp("first")
+    write_first_folder(place / "requests", place / "returned")
+    FolderCipher.__init__.__kwdefaults__.update(before)
+    return place
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    """Give a copy that a test may change."""
+    shutil.copytree(original, tmp_path / "first")
+    return tmp_path / "first" / "requests"
+
+
+def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
+    """The same plan, the same certificates and the same packages leave every file and time."""
+    before = digest(folder)
+    assert [len(record.archived) for record in open_requests(folder).requests].count(1) == 1
+    assert folder_status(folder, today=TODAY).problems == ()
+    assert set(make_folder(folder, make_plan()).counts()) == {"kept"}
+    assert receive(folder, folder.parent / "returned", today=TODAY).exit_status == 0
+    packages = write_pfx(
+        match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE
+    )
+    assert {one.action for one in packages.packages} == {"kept", "refused"}
+    assert digest(folder) == before
+    assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/1"
+
+
+def test_it_goes_on_with_what_is_written_next(folder):
+    """Purge, rekey and a renewal work, and the manifest then has the present format."""
+    listed = purge(folder, today=TODAY)
+    assert [item.what for item in listed.items] == ["key and CSR"]
+    purge(folder, today=TODAY, confirmed=listed)
+    assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/2"
+    rekey(folder, PASSPHRASE, "another long phrase", today=TODAY)
+    assert folder_status(folder, today=TODAY).problems == ()
+
+
+def test_the_writer_of_the_first_format_is_the_one_of_cedf946(folder):
+    """Reading what it wrote and writing that form again gives its very bytes."""
+    from lyncnb.request_folder.manifest import manifest_bytes
+
+    data = (folder / "manifest.json").read_bytes()
+    assert manifest_bytes(read_manifest(folder), form="lyncnb-requests/1") == data
+    assert first_manifest(json.loads(data)) == data
+
+
+ODD = (
+    *(None, True, 5, -1, 1.5, 10**400, "", "x", "../../etc/passwd", "\ud800", "a\nb"),
+    *("2026-11-24", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "returned/a.cer", "f" * 64),
+    *([], ["x"], [None], [[]], {}, {"x": 1}, {"CN": None}),
+)
+_GONE = object()
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the place of every value in a document."""
+    if path:
+        yield path
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from places(one, (*path, name))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from places(one, (*path, number))
+
+
+def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
+    """Give the document with one value exchanged, or gone."""
+    document = copy.deepcopy(document)
+    inside = document
+    for step in path[:-1]:
+        inside = inside[step]
+    if value is _GONE:
+        del inside[path[-1]]
+    else:
+        inside[path[-1]] = value
+    return json.dumps(document).encode()
+
+
+def commands(place: Path) -> list[tuple[str, ...]]:
+    """List every command that reads a manifest, those that change a folder last."""
+    asked = ("--passphrase-file", str(place / "passphrase"))
+    return [
+        ("status", "requests"),
+        ("status", "requests", "--json"),
+        ("status", "requests", "--calendar", "c.ics", "--force"),
+        ("handover", "requests", "out.zip", "--force"),
+        ("request", "t.csv", "requests", "--dry-run", "--json"),
+        ("steps", "requests", "-o", "steps.html", "--force"),
+        ("receive", "requests"),
+        ("pfx", "requests", *asked),
+        ("pfx", "requests", "--show-password", "Edge", *asked),
+        ("purge", "requests", "--deployed", "Mediation"),
+        ("rekey", "requests", *asked, "--new-passphrase-file", str(place / "other")),
+        ("status", "requests", "--rebuild", *asked),
+    ]
+
+
+def test_every_odd_value_is_told_by_every_command(original, shell, tmp_path):
+    """No field of the manifest ends a command in a fault; the repair does not depend on it.
+
+    The number of edits is LYNCNB_EDITS, in CI a tenth of the thousand that it is meant for.
+    """
+    count = int(os.environ.get("LYNCNB_EDITS", "100"))
+    shutil.copytree(original / "requests", tmp_path / "requests")
+    (tmp_path / "passphrase").write_text(PASSPHRASE)
+    (tmp_path / "other").write_text("another long phrase")
+    (tmp_path / "t.csv").write_bytes(TOPOLOGY)
+    document = json.loads((original / "requests" / "manifest.json").read_bytes())
+    edits = [(path, value) for path in places(document) for value in (*ODD, _GONE)]
+    faults = []
+    for path, value in random.Random(1).sample(edits, min(count, len(edits))):
+        data = edited(document, path, value)
+        for command in commands(tmp_path):
+            (tmp_path / "requests" / "manifest.json").write_bytes(data)
+            ended = shell(*command)
+            if ended.status not in (0, 1, 3) or "fault of lyncnb" in ended.err:
+                faults.append((path, value, command[0], ended.err[-300:]))
+            if command[0] == "rekey" and ended.status == 0:
+                rekey(tmp_path / "requests", "another long phrase", PASSPHRASE)
+        if ended.status == 3 and "newer" not in ended.err:
+            faults.append((path, value, "rebuild", ended.err[-300:]))
+    assert faults == []
