@@ -164,18 +164,20 @@ def _once(password: str) -> None:
 @click.argument("folder", metavar="FOLDER")
 @click.option("-o", "output", metavar="FILE", help="Only the checklist, as .md or .html.")
 @click.option(
-    "--effective", type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]), metavar="TIME",
-    help="When rolled-over certificates take effect on the servers, e.g. 2026-12-01T08:00.",
+    "--effective", multiple=True, metavar="[TYPE=]TIME",
+    help="When rolled-over certificates take effect on the servers, e.g. 2026-12-01T08:00, or "
+    "AudioVideoAuthentication=2026-12-01T08:00 for each type by itself.",
 )  # fmt: skip
 @force_option
 @json_option
 def steps_command(
-    folder: str, output: str | None, effective: datetime | None, force: bool, as_json: bool
+    folder: str, output: str | None, effective: tuple[str, ...], force: bool, as_json: bool
 ) -> int:
     """Write the changed deployment procedure: import and assign, server by server.
 
-    A checklist and a script for each server go to steps/ in FOLDER. No script was tried on
-    Windows; read it before you run it.
+    Checklists and a script for each server go to steps/ in FOLDER. No script was tried on
+    Windows; read it before you run it. Where FOLDER knows the certificate in use, A/V and OAuth
+    roll over before it ends if no time is said.
 
     Exit status: 0; 1 if a certificate is not packaged yet; 3 if the folder needs attention.
     """
@@ -187,7 +189,8 @@ def steps_command(
 
     if output is not None:
         check_output(output, CHECKLIST, force=force)
-    steps = deployment_steps(match_certificates(open_requests(folder)), effective=effective)
+    issued = match_certificates(open_requests(folder))
+    steps = deployment_steps(issued, effective=_times(effective))
     written = write_steps(steps, folder, output=output, force=force)
     if as_json:
         write_json(
@@ -204,6 +207,27 @@ def steps_command(
     write(steps.summary())
     write(f"written: {written[0]}" + (f" and {len(written) - 1:,} more" if written[1:] else ""))
     return steps.exit_status
+
+
+def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
+    """Read the times of ``--effective``: one for all, or one for each type."""
+    times = {}
+    for text in texts:
+        usage, _, time = text.rpartition("=")
+        try:
+            times[usage] = datetime.fromisoformat(time)
+        except ValueError:
+            raise click.BadParameter(
+                f'"{time}" is no date and time; write it as 2026-12-01T08:00',
+                param_hint="--effective",
+            ) from None
+    if "" in times:
+        if len(times) > 1:
+            raise click.BadParameter(
+                "give one time for all, or TYPE=TIME for each", param_hint="--effective"
+            )
+        return times[""]
+    return times or None
 
 
 COMMANDS = (handover_command, receive_command, pfx_command, steps_command)

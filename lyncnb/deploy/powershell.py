@@ -7,7 +7,7 @@ that PowerShell could take for more than text passes ``quote``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from importlib import resources
 
 from ..errors import PackageError
@@ -37,18 +37,23 @@ def quote(text: str) -> str:
     return f"'{text.translate(_DOUBLED)}'"
 
 
+@dataclass(frozen=True, slots=True)
+class ScriptBlock:
+    """Commands to be run later, in braces; their values are literals already."""
+
+    lines: tuple[str, ...]
+
+
 def literal(value: object) -> str:
-    """Write a value as PowerShell: text, whole number, yes or no, date, list or table."""
+    """Write a value as PowerShell: text, number, yes or no, commands, list or table."""
     if isinstance(value, bool):
         return "$true" if value else "$false"
     if value is None:
         return "$null"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, datetime):
-        # Set-CsCertificate parses a text by the server's regional settings; this one is exact.
-        text = quote(value.strftime("%Y-%m-%dT%H:%M:%S"))
-        return f"[datetime]::ParseExact({text}, 's', [Globalization.CultureInfo]::InvariantCulture)"
+    if isinstance(value, ScriptBlock):
+        return _block("{", list(value.lines), "}")
     if isinstance(value, Mapping):
         entries = [f"{quote(str(key))} = {literal(entry)}" for key, entry in value.items()]
         return _block("@{", entries, "}")

@@ -1,19 +1,20 @@
-"""The changed procedure as files: ``steps/`` with a checklist and a script for each server."""
+"""The changed procedure as files: ``steps/`` with checklists, and a script for each server.
+
+Checklist and script are made of the same steps: what one shows is what the other runs.
+"""
 
 from __future__ import annotations
 
-import base64
 import os
-from datetime import datetime
-from html import escape
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..base import files, outputs
-from ..base.html_page import to_page
+from ..base.html_page import render
 from ..base.tables import escape_markdown
-from ..pki.certificates import Certificate, name_text
-from .powershell import script
-from .steps import DeploymentSteps, ServerStep, ServerSteps
+from .powershell import ScriptBlock, script
+from .steps import DeploymentSteps, FilledCheck, ServerStep, ServerSteps
 
 FOLDER = "steps"
 
@@ -28,6 +29,35 @@ CHECKLIST = outputs.OutputKind(
     },
 )
 
+#: The sections of a server's page, and what is said before the steps of each.
+_SECTIONS = (
+    ("steps", "", ""),
+    (
+        "later",
+        "Later",
+        "Not on the day. Each of these waits until the old certificate has ended.",
+    ),
+    (
+        "back",
+        "The way back",
+        "Only if something went wrong. The script of this server with -Back does the same.",
+    ),
+)
+
+
+def sections(server: ServerSteps) -> Iterator[tuple[str, str, tuple[ServerStep, ...]]]:
+    """Yield heading, introduction and steps of each section of a server that has any."""
+    for name, heading, words in _SECTIONS:
+        steps: tuple[ServerStep, ...] = getattr(server, name)
+        if steps:
+            yield heading, words, steps
+
+
+def place_of(steps: DeploymentSteps, role: str) -> int:
+    """Give the place of a role in the order of one evening; unordered roles come last."""
+    places = [number for number, place in enumerate(steps.order) if role in place.roles]
+    return places[0] if places else len(steps.order)
+
 
 def to_markdown(steps: DeploymentSteps) -> str:
     """Write the checklist as Markdown, one section for each server, one box for each step."""
@@ -35,57 +65,62 @@ def to_markdown(steps: DeploymentSteps) -> str:
     for request, why in steps.missing:
         lines.append(f"- **Not packaged**: {escape_markdown(request)}: {escape_markdown(why)}")
     for server in steps.servers:
-        lines += ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.role)})", ""]
-        lines += _packages(server)
-        for number, step in enumerate(server.steps, 1):
-            lines += ["", f"- [ ] **{number}. {escape_markdown(step.title)}**  ", ""]
-            lines.append(f"  {escape_markdown(step.text)}")
-            if step.wizard:
-                lines += ["", f"  Wizard: {escape_markdown(step.wizard)}"]
-            if step.commands:
-                lines += ["", "  ```powershell", *(f"  {c}" for c in step.commands), "  ```"]
-            lines += ["", f"  Source: {escape_markdown(step.step.source)}"]
+        lines += ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.title)})", ""]
+        for package in server.packages:
+            what = escape_markdown(", ".join(package.usages) or package.role)
+            lines.append(
+                f"- Package `{package.file}` for {what}, thumbprint `{package.thumbprint}`"
+            )
+        if server.shell:
+            lines += ["", f"Commands run in: {escape_markdown(server.shell.title)}, elevated."]
+        for heading, words, own in sections(server):
+            if heading:
+                lines += ["", f"### {escape_markdown(heading)}", "", escape_markdown(words)]
+            for number, step in enumerate(own, 1):
+                lines += ["", f"- [ ] **{number}. {escape_markdown(step.title)}**  ", ""]
+                lines += _markdown_step(step)
+    lines += ["", "## Where each command is documented", ""]
+    for cmdlet in steps.cmdlets:
+        names = " ".join((cmdlet.name, *cmdlet.parameters))
+        lines.append(f"- `{names}`: {escape_markdown(cmdlet.source)}")
     return "\n".join(lines) + "\n"
 
 
-def _packages(server: ServerSteps) -> list[str]:
-    return [
-        f"- Package `{package.file}` for "
-        f"{escape_markdown(', '.join(package.usages) or package.role)}, "
-        f"thumbprint `{package.issued.thumbprint}`"
-        for package in server.packages
-    ]
+def _markdown_step(step: ServerStep) -> list[str]:
+    lines = [f"  {escape_markdown(step.text)}"]
+    for words, checks in (("Only if", step.only_if), ("First", step.needs)):
+        for check in checks:
+            lines += ["", f"  {words}: {escape_markdown(check.text)}."]
+    if step.wizard:
+        lines += ["", f"  Wizard: {escape_markdown(step.wizard)}"]
+    if step.commands:
+        lines += ["", "  ```powershell", *(f"  {c}" for c in step.commands), "  ```"]
+    for check in step.holds:
+        lines += ["", f"  Then it is so: {escape_markdown(check.text)}. To look:"]
+        lines += ["", "  ```powershell", f"  {check.command}", "  ```"]
+    return [*lines, "", f"  Source: {escape_markdown(step.step.source)}"]
 
 
 def to_html(steps: DeploymentSteps) -> str:
-    """Write the checklist as one page that stands alone and can be printed."""
-    parts = [f"<p>{escape(steps.summary())}</p>"]
-    for request, why in steps.missing:
-        parts.append(f"<p><strong>Not packaged</strong>: {escape(request)}: {escape(why)}</p>")
-    for server in steps.servers:
-        parts.append(f"<h2>{escape(server.server)} ({escape(server.role)})</h2><ul>")
-        for package in server.packages:
-            what = ", ".join(package.usages) or package.role
-            parts.append(
-                f"<li>Package <code>{escape(package.file)}</code> for {escape(what)}, "
-                f"thumbprint <code>{package.issued.thumbprint}</code></li>"
-            )
-        parts.append("</ul><ol>")
-        for step in server.steps:
-            parts.append(_html_step(step))
-        parts.append("</ol>")
-    return to_page(f"{steps.title}{_TITLE}", parts)
-
-
-def _html_step(step: ServerStep) -> str:
-    wizard = f"<p>Wizard: {escape(step.wizard)}</p>" if step.wizard else ""
-    commands = "\n".join(escape(command) for command in step.commands)
-    block = f"<pre>{commands}</pre>" if commands else ""
-    return (
-        f'<li><label><input type="checkbox"> <strong>{escape(step.title)}</strong></label>'
-        f"<p>{escape(step.text)}</p>{wizard}{block}"
-        f"<p><small>Source: {escape(step.step.source)}</small></p></li>"
+    """Write the checklist as one page that stands alone and can be printed, a server a sheet."""
+    ordered = sorted(steps.servers, key=lambda server: place_of(steps, server.role))
+    evening = [
+        (place, [server for server in ordered if place_of(steps, server.role) == number])
+        for number, place in enumerate(steps.order)
+    ]
+    return render(
+        "deploy/checklist.html.j2",
+        title=f"{steps.title}{_TITLE}",
+        steps=steps,
+        servers=ordered,
+        evening=[(place, servers) for place, servers in evening if servers],
+        sections=lambda server: list(sections(server)),
     )
+
+
+def of_server(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
+    """Give the steps of one server alone."""
+    return replace(steps, servers=(server,), missing=())
 
 
 def write_steps(
@@ -95,7 +130,7 @@ def write_steps(
     output: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> tuple[Path, ...]:
-    """Write the checklist and the scripts.
+    """Write the checklists and the scripts.
 
     Parameters
     ----------
@@ -111,7 +146,8 @@ def write_steps(
     Returns
     -------
     tuple of Path
-        What was written: one checklist in two forms and up to 2 m scripts, or one file.
+        What was written: one checklist for all in two forms, a page and a script for each of the
+        m servers, and the CA certificates in ``chain``; or one file.
 
     Raises
     ------
@@ -127,94 +163,63 @@ def write_steps(
         return (outputs.write_output(output, data, CHECKLIST, force=force),)
     place = Path(folder) / FOLDER
     files.make_folder(place, 0o755)
+    files.make_folder(place / "chain", 0o755)
     contents = {f"checklist{suffix}": form(steps).encode() for suffix, form in forms.items()}
-    contents |= server_scripts(steps)
+    for server in steps.servers:
+        contents[f"{server.server}.html"] = to_html(of_server(steps, server)).encode()
+    contents |= server_scripts(steps) | _chain(steps)
     for name, data in contents.items():
         files.replace(place / name, data, 0o644)
     return tuple(place / name for name in contents)
 
 
+def _chain(steps: DeploymentSteps) -> dict[str, bytes]:
+    """Give the CA certificates as the files that the steps install."""
+    return {
+        f"chain/{issuer.thumbprint}.cer": issuer.der
+        for server in steps.servers
+        for package in server.packages
+        for issuer in package.path
+    }
+
+
 def server_scripts(steps: DeploymentSteps) -> dict[str, bytes]:
-    """Make the scripts of all servers, by file name: import for each, request where one can be."""
-    scripts = {}
-    for one in steps.servers:
-        scripts[f"{one.server}.ps1"] = import_script(one, steps.provider, steps.effective)
-        if any(package.usages for package in one.packages):
-            scripts[f"{one.server}-request.ps1"] = request_script(one)
-    return scripts
+    """Make the scripts of all servers, by file name."""
+    return {f"{one.server}.ps1": import_script(one) for one in steps.servers}
 
 
-# The scripts of one server: public values put into the fixed texts of ``scripts/``.
-
-
-def import_script(server: ServerSteps, provider: str, effective: datetime | None) -> bytes:
-    """Write the script that imports and assigns what a server needs.
+def import_script(server: ServerSteps) -> bytes:
+    """Write the script that takes the steps of one server, and can undo them.
 
     Parameters
     ----------
     server : ServerSteps
-        With its packages; their chains are installed, public values all.
-    provider : str
-        The CSP that must hold the keys.
-    effective : datetime or None
-        When assignments that roll over take effect.
+        Public values all. What comes later is on its page alone: nobody wants it run by mistake.
     """
-    chain: dict[str, Certificate] = {}
-    for package in server.packages:
-        chain |= {issuer.thumbprint: issuer for issuer in package.issued.path}
     return script(
         "import",
         {
             "Server": server.server,
-            "Provider": provider,
-            "Chain": [_chain_entry(issuer) for issuer in chain.values()],
-            "Packages": [
-                {
-                    "File": package.file,
-                    "FriendlyName": package.friendly_name,
-                    "Thumbprint": package.issued.thumbprint,
-                    "Assignments": [
-                        {
-                            "Types": list(call.usages),
-                            "Identity": call.identity,
-                            "EffectiveDate": effective if call.roll else None,
-                        }
-                        for call in package.assignments
-                    ],
-                }
-                for package in server.packages
-            ],
+            "Modules": list(server.shell.modules) if server.shell else [],
+            "Steps": [_script_step(step) for step in server.steps],
+            "BackSteps": [_script_step(step) for step in server.back],
         },
     )
 
 
-def _chain_entry(issuer: Certificate) -> dict[str, str]:
-    """Give a CA certificate to install: a self-issued one is a root."""
+def _script_step(step: ServerStep) -> dict[str, object]:
+    about = f" ({step.about})" if step.about else ""
     return {
-        "Subject": name_text(issuer.subject),
-        "Store": "Root" if issuer.is_self_issued else "CA",
-        "Thumbprint": issuer.thumbprint,
-        "Der": base64.b64encode(issuer.der).decode(),
+        "Title": f"{step.title}{about}",
+        "OnlyIf": [_question(check) for check in step.only_if],
+        "Needs": [_question(check) for check in step.needs],
+        "Holds": [_question(check) for check in step.holds],
+        "Commands": ScriptBlock(step.commands),
+        "ByHand": step.step.by_hand,
+        "WhenAsked": step.step.when_asked,
     }
 
 
-def request_script(server: ServerSteps) -> bytes:
-    """Write the script for keys that must be born on the server, with the planned names."""
-    plans = [package.record.plan for package in server.packages if package.usages]
-    return script(
-        "request",
-        {
-            "Server": server.server,
-            "Requests": [
-                {
-                    "File": f"{plan.id}.req",
-                    "Types": list(plan.usages),
-                    "FriendlyName": f"{server.server} {'+'.join(plan.usages)}",
-                    "KeySize": plan.key.bits if plan.key else 2048,
-                    "DomainName": ",".join(plan.san),
-                    "ClientEku": "clientAuth" in plan.eku,
-                }
-                for plan in plans
-            ],
-        },
-    )
+def _question(check: FilledCheck) -> dict[str, object]:
+    shows = ScriptBlock((check.shows,)) if check.shows else None
+    return {"Text": check.text, "Command": ScriptBlock((check.command,)), "Shows": shows}

@@ -1,7 +1,8 @@
-"""The changed deployment procedure of a product: its steps, as its rules say them.
+"""The changed deployment procedure of a product, and its packages, as its rules say them.
 
-Which step is for which role and usage, its words, wizard page, commands and source are data
-(``[[deploy.step]]``); this file reads them and fills them in.
+Which step is for which role and usage, its words, wizard page, commands, checks and source are
+data (``[deploy]``); this file reads them and refuses what does not fit. ``deploy/steps.py`` fills
+them in.
 """
 
 from __future__ import annotations
@@ -14,23 +15,61 @@ from ..base.toml_records import TomlReader, named
 from ..errors import PackageError, RulesError
 from .model import Rules
 
-#: What a step may stand for: once on each server, or once for each certificate there.
-SCOPES = ("server", "certificate")
+#: What a step is taken once for: each server, each certificate there, each call that assigns some
+#: of its usages, each usage, each CA certificate above the server's own, and above all internal
+#: ones of the deployment.
+SCOPES = ("server", "certificate", "call", "usage", "issuer", "internal-issuer")
 
-_PLACEHOLDERS = (
-    *("server", "pool", "package", "types", "thumbprint", "friendly_name", "provider"),
-    "effective",
+#: When: on the day, once the old certificate has ended, and to undo.
+PHASES = ("day", "later", "back")
+
+#: How a call assigns: at once, or beside the present certificate until a date.
+CALLS = ("assign", "roll")
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+# The placeholders that a scope gives, in the order in which they are explained.
+_SERVER = ("server", "pool", "packages", "product", "folder", "note_path", "provider")
+_CERTIFICATE = (
+    *_SERVER,
+    *("package", "package_path", "thumbprint", "certificate_path", "friendly_name", "name"),
+    *("types", "count"),
 )
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_ISSUER = (*_SERVER, "subject", "store", "chain_path", "issuer_path")
+_GIVEN = {
+    "server": _SERVER,
+    "certificate": _CERTIFICATE,
+    "call": (*_CERTIFICATE, "lead_hours", "effective", "effective_words"),
+    "usage": (*_CERTIFICATE, "type"),
+    "issuer": _ISSUER,
+    "internal-issuer": _ISSUER,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A question to a server that changes nothing there.
+
+    ``text`` is what should hold. ``command`` is PowerShell that gives true or false; one that
+    fails gives false. ``shows`` gives what is there instead, for a table.
+    """
+
+    id: str
+    text: str
+    command: str
+    source: str
+    shows: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step; ``roles`` and ``usages`` narrow where it is taken (empty: everywhere).
 
-    ``text`` says what to do and why, ``wizard`` the pages of the Deployment Wizard, ``commands``
-    the same in PowerShell. Placeholders: server, pool, package, types, thumbprint,
-    friendly_name, provider, effective (date and time of a roll-over).
+    ``text`` says what to do and why, ``wizard`` the pages of the product's own wizard,
+    ``commands`` the same in PowerShell. ``only_if``, ``needs`` and ``holds`` are ids of checks:
+    the step is not for this server unless the first hold; it may be done once the second hold,
+    and is done when the third do. ``by_hand``: the script shows the commands and runs none.
+    ``when_asked``: it runs them only when told to. ``call`` is one of ``CALLS`` or empty.
     """
 
     id: str
@@ -38,11 +77,18 @@ class Step:
     scope: str
     text: str
     source: str
+    phase: str = "day"
     wizard: str = ""
     commands: tuple[str, ...] = ()
+    only_if: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
+    call: str = ""
     without_usages: bool = False
+    by_hand: bool = False
+    when_asked: bool = False
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
         """Whether the step is for a certificate of this role and these usages."""
@@ -55,42 +101,69 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollOver:
-    """Usages that keep the present certificate until a date, and how long ahead to set it."""
+    """Usages whose present certificate may stay in use beside the new one until it ends.
+
+    ``lead_hours`` is how long before that end the new one takes effect: the lifetime of a token.
+    """
 
     usages: tuple[str, ...]
     lead_hours: int
-    identity: str = ""
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """One call of ``Set-CsCertificate``: usages that are assigned together."""
+class Shell:
+    """Where a role's commands run, and what has to be loaded there first."""
 
-    usages: tuple[str, ...]
-    roll: RollOver | None = None
+    roles: tuple[str, ...]
+    title: str
+    modules: tuple[str, ...] = ()
 
-    @property
-    def identity(self) -> str:
-        """Give the ``-Identity`` of the call; "" for the server's own."""
-        return self.roll.identity if self.roll else ""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cmdlet:
+    """A command that steps use, the parameters that they give it, and the page that has them."""
+
+    name: str
+    source: str
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A kind of server in the order of one evening.
+
+    ``text`` says how the servers of a pool follow one another and what users notice.
+    """
+
+    roles: tuple[str, ...]
+    title: str
+    text: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Procedure:
-    """All steps of a product in order, and its roll-overs."""
+    """All steps of a product in order, and what they lean on.
 
-    steps: tuple[Step, ...]
-    rolls: tuple[RollOver, ...]
+    ``folder`` is where packages and scripts lie on a server.
+    """
 
-    def assignments(self, usages: tuple[str, ...]) -> tuple[Assignment, ...]:
-        """Split a certificate's usages into calls: those that roll over go by themselves."""
-        rest = tuple(u for u in usages if all(u not in roll.usages for roll in self.rolls))
-        calls = [Assignment(usages=rest)] if rest else []
-        for roll in self.rolls:
-            rolled = tuple(u for u in usages if u in roll.usages)
-            if rolled:
-                calls.append(Assignment(usages=rolled, roll=roll))
-        return tuple(calls)
+    folder: str
+    steps: tuple[Step, ...] = named("step")
+    checks: tuple[Check, ...] = named("check", default=())
+    rolls: tuple[RollOver, ...] = named("roll", default=())
+    shells: tuple[Shell, ...] = named("shell", default=())
+    cmdlets: tuple[Cmdlet, ...] = named("cmdlet", default=())
+    order: tuple[Place, ...] = ()
+
+    def roll_of(self, usage: str) -> RollOver | None:
+        """Give how a usage rolls over, if it can."""
+        return next((roll for roll in self.rolls if usage in roll.usages), None)
+
+    def shell_of(self, role: str) -> Shell | None:
+        """Give where the commands of a role run."""
+        return next((shell for shell in self.shells if role in shell.roles), None)
 
 
 def load_procedure(rules: Rules) -> Procedure:
@@ -99,7 +172,7 @@ def load_procedure(rules: Rules) -> Procedure:
     Raises
     ------
     RulesError
-        If it is missing, or a step lacks a value, or has an unknown key, scope or placeholder.
+        If it is missing; with every mistake of it, each with its place.
     """
     table = rules.settings.get("deploy")
     if not isinstance(table, Mapping):
@@ -107,43 +180,38 @@ def load_procedure(rules: Rules) -> Procedure:
             f"Missing required table 'deploy' in {rules.product}.toml",
             hint="it has one [[deploy.step]] for each step and one [[deploy.roll]] for each usage",
         )
-    steps = tuple(
-        _read(Step, entry, f"deploy.step[{number}]", rules)
-        for number, entry in enumerate(table.get("step", ()))
-    )
-    rolls = tuple(
-        _read(RollOver, entry, f"deploy.roll[{number}]", rules)
-        for number, entry in enumerate(table.get("roll", ()))
-    )
-    for number, step in enumerate(steps):
-        _check(step, f"deploy.step[{number}]", rules)
-    return Procedure(steps=steps, rolls=rolls)
-
-
-def _read(kind: type, entry: Mapping[str, object], where: str, rules: Rules):
-    values = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in entry.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
+    reader = TomlReader(f"{rules.product}.toml")
+    procedure = reader.record(Procedure, table, "deploy")
+    if procedure is not None:
+        _check(reader, procedure)
+    if procedure is None or reader.problems:
         raise RulesError(
-            f"{rules.product}.toml: '{where}' is not complete: {error}",
-            hint=f"its keys are {', '.join(kind.__slots__)}",
-        ) from None
-
-
-def _check(step: Step, where: str, rules: Rules) -> None:
-    if step.scope not in SCOPES:
-        raise RulesError(
-            f"{rules.product}.toml: '{where}.scope' is \"{step.scope}\"",
-            hint=f"use one of: {', '.join(SCOPES)}",
+            f"the table 'deploy' of {rules.product}.toml has mistakes",
+            problems=tuple(reader.problems),
         )
-    for text in (step.text, step.wizard, *step.commands):
-        for name in _PLACEHOLDER.findall(text):
-            if name not in _PLACEHOLDERS:
-                raise RulesError(
-                    f"{rules.product}.toml: '{where}' has the placeholder {{{name}}}",
-                    hint=f"use one of: {', '.join(_PLACEHOLDERS)}",
-                )
+    return procedure
+
+
+def _check(reader: TomlReader, procedure: Procedure) -> None:
+    """Refuse what has the right kind and means nothing."""
+    if not re.match(r"[A-Z]:\\.", procedure.folder):
+        reader.problem("'deploy.folder' is no full path", r"write it as 'C:\certificates'")
+    checks = {check.id: check for check in procedure.checks}
+    for number, step in enumerate(procedure.steps):
+        where = f"deploy.step[{number}]"
+        reader.among(f"{where}.scope", (step.scope,), SCOPES, "scope")
+        reader.among(f"{where}.phase", (step.phase,), PHASES, "phase")
+        reader.among(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
+        texts = [step.title, step.text, step.wizard, *step.commands]
+        for key in ("only_if", "needs", "holds"):
+            reader.among(f"{where}.{key}", getattr(step, key), checks, "check")
+            for check in (checks[name] for name in getattr(step, key) if name in checks):
+                texts += [check.text, check.command, check.shows]
+        used = {name for text in texts for name in PLACEHOLDER.findall(text)}
+        reader.among(where, sorted(used), _GIVEN.get(step.scope, used), "placeholder")
+    for kind in ("step", "check"):
+        records: tuple[Step | Check, ...] = getattr(procedure, f"{kind}s")
+        reader.once({f"deploy.{kind}[{n}]": record for n, record in enumerate(records)}, "id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

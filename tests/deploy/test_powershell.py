@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import pytest
-import tree_sitter
-import tree_sitter_pwsh
 from hypothesis import given
 from hypothesis import strategies as st
+from powershell_kit import count, parse
 
-from lyncnb.deploy.powershell import literal, quote, script
+from lyncnb.deploy.powershell import ScriptBlock, literal, quote, script
 from lyncnb.errors import PackageError
-
-_PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
-
-# PowerShell's tokenizer takes these for quotes and dashes (CharTraits.cs); the grammar does not
-# know them, so they are mapped before parsing, as the tokenizer would see them.
-_AS_POWERSHELL_SEES_IT = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201a\u201b", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e", '"'),
-        **dict.fromkeys("\u2013\u2014\u2015", "-"),
-    }
-)
 
 HOSTILE = [
     "x'; Remove-Item C:\\ -Recurse; '",
@@ -42,33 +27,23 @@ HOSTILE = [
 ]
 
 
-def parse(text: str) -> tree_sitter.Node:
-    """Parse as PowerShell reads it."""
-    return _PARSER.parse(text.translate(_AS_POWERSHELL_SEES_IT).encode()).root_node
-
-
-def count(node: tree_sitter.Node, kind: str) -> int:
-    """Count the nodes of a kind."""
-    return (node.type == kind) + sum(count(child, kind) for child in node.children)
-
-
 def values(name: str) -> dict[str, object]:
     """Give values with a name in every place that takes text."""
-    return {
-        "Server": name,
-        "Provider": name,
-        "Chain": [{"Subject": name, "Store": "Root", "Thumbprint": "AB", "Der": "AAAA"}],
-        "Packages": [
-            {
-                "File": name,
-                "FriendlyName": name,
-                "Thumbprint": "AB",
-                "Assignments": [
-                    {"Types": [name, "Default"], "Identity": name, "EffectiveDate": None}
-                ],
-            }
-        ],
+    question = {
+        "Text": name,
+        "Command": ScriptBlock((f"Test-Path -LiteralPath {quote(name)}",)),
+        "Shows": None,
     }
+    step = {
+        "Title": name,
+        "OnlyIf": [],
+        "Needs": [question],
+        "Holds": [question],
+        "Commands": ScriptBlock((f"Set-CsCertificate -Type {quote(name)}",)),
+        "ByHand": False,
+        "WhenAsked": False,
+    }
+    return {"Server": name, "Modules": [name], "Steps": [step], "BackSteps": []}
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -115,13 +90,8 @@ def test_control_characters_are_refused(text):
         (None, "$null"),
         (2048, "2048"),
         ([], "@()"),
-        (
-            datetime(2026, 12, 1, 8),
-            (
-                "[datetime]::ParseExact('2026-12-01T08:00:00', 's', "
-                "[Globalization.CultureInfo]::InvariantCulture)"
-            ),
-        ),
+        (ScriptBlock(("Get-Date", "Get-Item 'x'")), "{\n    Get-Date\n    Get-Item 'x'\n}"),
+        (ScriptBlock(()), "{}"),
         (["a", "b"], "@(\n    'a'\n    'b'\n)"),
         ({"k": ["a"]}, "@{\n    'k' = @(\n        'a'\n    )\n}"),
     ],
@@ -131,19 +101,17 @@ def test_values_are_written_as_literals(value, expected):
     assert literal(value) == expected
 
 
-@pytest.mark.parametrize("name", ["import", "request"])
-def test_script_is_what_windows_powershell_reads(name):
+def test_script_is_what_windows_powershell_reads():
     """A script is UTF-8 with BOM and CRLF, parses, and asks for PowerShell 3.0."""
-    data = script(name, {"Server": "fe01.contoso.com"})
+    data = script("import", {"Server": "fe01.contoso.com"})
     assert data.startswith(b"\xef\xbb\xbf#requires -Version 3.0\r\n")
     assert data.count(b"\n") == data.count(b"\r\n")
     assert not parse(data.decode("utf-8-sig")).has_error
 
 
-@pytest.mark.parametrize("name", ["import", "request"])
-def test_script_uses_nothing_newer_than_version_3(name):
+def test_script_uses_nothing_newer_than_version_3():
     """Nothing that Windows Server 2008 R2 with PowerShell 3.0 lacks is called."""
-    text = script(name, {}).decode("utf-8-sig")
+    text = script("import", {}).decode("utf-8-sig")
     for newer in ("Import-PfxCertificate", "::new(", "Get-FileHash", "class ", "using namespace"):
         assert newer not in text
     assert "SupportsShouldProcess" in text
@@ -151,8 +119,14 @@ def test_script_uses_nothing_newer_than_version_3(name):
 
 
 def test_no_password_is_taken_as_an_argument():
-    """The script asks for passwords as secure strings and has no parameter for one."""
+    """The script has no parameter for a password; the step that needs one asks for it."""
     text = script("import", {}).decode("utf-8-sig")
-    assert "Read-Host -AsSecureString" in text
     block = text[text.index("param(") : text.index("Set-StrictMode")]
     assert "assword" not in block
+
+
+def test_script_itself_knows_no_product():
+    """Cmdlets, modules and names of a product come from its rules, none from the script."""
+    text = script("import", {}).decode("utf-8-sig")
+    for word in ("Lync", "Skype", "-Cs", "Exchange", "OfficeWebApps"):
+        assert word not in text

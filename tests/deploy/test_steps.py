@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
-import tree_sitter
-import tree_sitter_pwsh
 from packages_kit import PASSPHRASE, TODAY, issue_all
 from places import DATA
+from powershell_kit import parse
 
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.step_files import server_scripts, to_html, to_markdown, write_steps
-from lyncnb.deploy.steps import deployment_steps
+from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import OutputError, PackageError
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.rules.rule_files import load_rules
 
-_PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,11 @@ def contoso(tmp_path_factory):
 def steps(contoso):
     """Give its steps."""
     return deployment_steps(contoso.matched(), today=TODAY)
+
+
+def every_step(steps):
+    """Count the steps of all servers, those that come later and lead back too."""
+    return sum(len(server.every_step) for server in steps.servers)
 
 
 def of(steps, server):
@@ -53,7 +59,7 @@ def test_oauth_is_imported_on_one_server_only(steps):
     holders = [s.server for s in steps.servers if "assign-oauth" in {t.step.id for t in s.steps}]
     assert holders == ["fe01.contoso.net"]
     script = server_scripts(steps)["fe01.contoso.net.ps1"].decode("utf-8-sig")
-    assert "'Identity' = 'global'" in script
+    assert "Set-CsCertificate -Identity global -Type 'OAuthTokenIssuer'" in script
 
 
 def test_edge_servers_share_their_packages(steps):
@@ -73,45 +79,139 @@ def test_commands_name_types_and_thumbprint(steps, contoso):
     """The assignment is spelled out as the cmdlet takes it."""
     server = of(steps, "fe02.contoso.net")
     (assign,) = [s for s in server.steps if s.step.id == "assign"]
-    thumbprint = server.packages[0].issued.thumbprint
+    thumbprint = server.packages[0].thumbprint
     types = "'Default','WebServicesInternal','WebServicesExternal'"
     assert assign.commands == (f"Set-CsCertificate -Type {types} -Thumbprint '{thumbprint}'",)
     assert re.fullmatch("[0-9A-F]{40}", thumbprint)
 
 
-def test_scripts_parse_and_differ_by_server(steps):
-    """Every script parses; an import script for each server, a request script where -Type is."""
-    assert len([name for name in server_scripts(steps) if not name.endswith("-request.ps1")]) == 12
-    assert "rp01.contoso.net-request.ps1" not in server_scripts(steps)
-    for name, data in server_scripts(steps).items():
-        assert not _PARSER.parse(data).root_node.has_error, name
+def test_scripts_parse(steps):
+    """There is a script for each server, and every one parses."""
+    scripts = server_scripts(steps)
+    assert len(scripts) == 12
+    for name, data in scripts.items():
+        assert not parse(data.decode("utf-8-sig")).has_error, name
         assert data.startswith(b"\xef\xbb\xbf")
 
 
-def test_request_script_has_the_planned_names(steps):
-    """For keys born on the server, the cmdlet gets exactly the planned names."""
-    script = server_scripts(steps)["edge01.contoso.net-request.ps1"].decode("utf-8-sig")
-    assert "'access.contoso.com,webconf.contoso.com,sip.contoso.com,sip.fabrikam.com'" in script
-    assert "'PrivateKeyExportable' = $true" in script
+def test_paths_are_whole(steps):
+    """Every package and CA certificate is named with its folder, as Import-CsCertificate asks."""
+    for server in steps.servers:
+        for step in server.steps:
+            for command in step.commands:
+                for path in re.findall(r"'([^']*\.(?:pfx|cer))'", command):
+                    assert path.startswith("C:\\certificates\\") or "-Prompt" in command
 
 
 def test_chain_goes_into_the_right_stores(steps):
-    """A self-issued CA certificate goes to Root."""
-    script = server_scripts(steps)["edge02.contoso.net.ps1"].decode("utf-8-sig")
-    assert "'Subject' = 'CN=Contoso Root'" in script
-    assert "'Store' = 'Root'" in script
+    """A self-issued CA certificate goes to Root, by a command that names its file."""
+    (step,) = [s for s in of(steps, "edge02.contoso.net").steps if s.step.id == "chain-edge"]
+    assert re.fullmatch(r"certutil -addstore 'Root' 'C:\\.*\\chain\\.{40}\.cer'", step.commands[0])
+    assert "Only a self-signed root may go to Root" in step.text
 
 
-def test_roll_over_is_for_a_later_time_only(contoso):
-    """A date nearer than 24 hours is refused for OAuth, a later one stands in the scripts."""
-    with pytest.raises(PackageError, match="OAuthTokenIssuer cannot take effect") as caught:
-        deployment_steps(contoso.matched(), effective=datetime(2026, 11, 25, 8), today=TODAY)
-    assert "24 hours" in caught.value.hint
-    later = deployment_steps(contoso.matched(), effective=datetime(2026, 12, 1, 8), today=TODAY)
-    script = server_scripts(later)["edge01.contoso.net.ps1"].decode("utf-8-sig")
-    assert "ParseExact('2026-12-01T08:00:00', 's'" in script
-    (roll,) = [s for s in of(later, "edge01.contoso.net").steps if s.step.id == "roll-over-av"]
-    assert "'2026-12-01T08:00:00'" in roll.commands[0]
+def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
+    """The reverse proxy gets its own chain, and the one of the servers inside if it is another."""
+    server = of(steps, "rp01.contoso.net")
+    assert "chain-reverse-proxy" not in {s.step.id for s in server.steps}  # one root for all here
+    (package,) = server.packages
+    other = next(p for s in steps.servers for p in s.packages if p.issuer == "internal")
+    alone = [replace(package, path=()), other]
+    rules = load_rules()
+    ids = {s.step.id for s in of(procedure_of(alone, rules, now=NOON), server.server).steps}
+    assert "chain-reverse-proxy" in ids
+
+
+EDGE = "edge01.contoso.net"
+AV = "AudioVideoAuthentication"
+OAUTH = "OAuthTokenIssuer"
+
+
+def with_end(steps, end):
+    """Give all packages as if the folder knew until when the certificates in use live."""
+    packages = {p.id: p for server in steps.servers for p in server.packages}
+    return [replace(package, in_use_until=end) for package in packages.values()]
+
+
+def rolled(steps, server):
+    """Give the ids of a server's steps that assign or roll what can roll over."""
+    names = {"assign-av", "roll-over-av", "assign-oauth", "roll-over-oauth"}
+    return {s.step.id for s in of(steps, server).steps} & names
+
+
+def test_nothing_in_use_is_assigned_at_once(steps):
+    """Without a time and a known predecessor A/V and OAuth are assigned, and nothing rolls."""
+    assert rolled(steps, EDGE) == {"assign-av"}
+    assert rolled(steps, "fe01.contoso.net") == {"assign-oauth"}
+    assert all(server.later == () for server in steps.servers)
+
+
+def test_a_certificate_in_use_rolls_before_its_end(steps):
+    """Microsoft's example: it ends at 2 PM, so A/V takes effect at 6 AM and OAuth the day before."""
+    end = datetime(2026, 12, 22, 14, tzinfo=UTC)
+    made = procedure_of(with_end(steps, end), load_rules(), now=NOON)
+    assert rolled(made, EDGE) == {"roll-over-av"}
+    (roll,) = [s for s in of(made, EDGE).steps if s.step.id == "roll-over-av"]
+    assert "'2026-12-22T06:00:00Z'" in roll.commands[0]
+    (roll,) = [s for s in of(made, "fe01.contoso.net").steps if s.step.id == "roll-over-oauth"]
+    assert "'2026-12-21T14:00:00Z'" in roll.commands[0]
+    (remove,) = of(made, "fe01.contoso.net").later
+    assert "-Identity global" in remove.commands[0]
+    assert "-Previous" in remove.commands[0]
+
+
+def test_a_near_date_is_good(contoso):
+    """The time counts against the old certificate's end, not against the present: 2 AM for 6 AM."""
+    soon = datetime(2026, 11, 24, 16)
+    made = deployment_steps(contoso.matched(), effective={AV: soon}, today=TODAY)
+    assert rolled(made, EDGE) == {"roll-over-av"}
+    assert rolled(made, "fe01.contoso.net") == {"assign-oauth"}
+
+
+def test_a_plain_time_is_for_all_that_rolls(contoso):
+    """One time alone dates A/V and OAuth both."""
+    made = deployment_steps(contoso.matched(), effective=datetime(2026, 12, 1, 8), today=TODAY)
+    assert rolled(made, EDGE) == {"roll-over-av"}
+    assert rolled(made, "fe01.contoso.net") == {"roll-over-oauth"}
+
+
+def test_a_date_too_near_the_end_is_refused(steps):
+    """Less than a token's life before the old certificate ends is refused, with the latest time."""
+    end = datetime(2026, 12, 22, 14, tzinfo=UTC)
+    packages, rules = with_end(steps, end), load_rules()
+    for usage, hours in ((AV, 8), (OAUTH, 24)):
+        late = end - timedelta(hours=hours - 1)
+        with pytest.raises(PackageError, match=f"{usage} cannot take effect at") as caught:
+            procedure_of(packages, rules, now=NOON, effective={usage: late})
+        latest = end - timedelta(hours=hours)
+        assert f"{latest:%Y-%m-%dT%H:%M}" in caught.value.hint
+        procedure_of(packages, rules, now=NOON, effective={usage: latest})
+
+
+def test_a_date_outside_the_new_certificate_is_refused(steps):
+    """A time at which the new certificate is not valid cannot be meant."""
+    wrong = datetime(2029, 1, 1, tzinfo=UTC)
+    with pytest.raises(PackageError, match="the new certificate is valid from"):
+        procedure_of(with_end(steps, None), load_rules(), now=NOON, effective={AV: wrong})
+
+
+def test_a_usage_that_cannot_roll_is_refused(contoso):
+    """Only A/V and OAuth roll over; another name is told with those two."""
+    with pytest.raises(PackageError, match='"Default" is no usage that can roll') as caught:
+        deployment_steps(contoso.matched(), effective={"Default": NOON}, today=TODAY)
+    assert AV in caught.value.hint
+    assert OAUTH in caught.value.hint
+
+
+def test_the_way_back_is_apart(steps):
+    """No step of the day is one of the way back, and each usage has both of its ways back."""
+    server = of(steps, EDGE)
+    assert {s.step.phase for s in server.steps} == {"day"}
+    usages = [usage for package in server.packages for usage in package.usages]
+    assert [s.about for s in server.back if s.step.id == "back-assign"] == usages
+    assert [s.about for s in server.back if s.step.id == "back-remove"] == usages
+    page = to_html(steps)
+    assert page.index("The way back") > page.index("Verify")
 
 
 def test_what_is_not_packaged_is_told(contoso, tmp_path):
@@ -131,7 +231,9 @@ def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
     copy = contoso.copy(tmp_path)
     paths = write_steps(steps, copy.folder)
     before = {path.name: path.read_bytes() for path in paths}
-    assert {"checklist.md", "checklist.html", "fe01.contoso.net.ps1"} <= set(before)
+    wanted = {"checklist.md", "checklist.html", "fe01.contoso.net.ps1", "fe01.contoso.net.html"}
+    assert wanted <= set(before)
+    assert [name for name in before if name.endswith(".cer")] != []
     write_steps(deployment_steps(copy.matched(), today=TODAY), copy.folder)
     assert {path.name: path.read_bytes() for path in paths} == before
 
@@ -139,7 +241,7 @@ def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
 def test_output_is_one_checklist(steps, contoso, tmp_path):
     """With a file name only the checklist is written, in the form of its ending."""
     (path,) = write_steps(steps, contoso.folder, output=str(tmp_path / "steps.md"))
-    assert path.read_text("utf-8").count("- [ ]") == sum(len(s.steps) for s in steps.servers)
+    assert path.read_text("utf-8").count("- [ ]") == every_step(steps)
     with pytest.raises(OutputError, match=r'"\.docx"'):
         write_steps(steps, contoso.folder, output=str(tmp_path / "steps.docx"))
 
@@ -147,8 +249,8 @@ def test_output_is_one_checklist(steps, contoso, tmp_path):
 def test_page_stands_alone_and_escapes(steps):
     """The HTML checklist asks nothing of the network and has a box for each step."""
     page = to_html(steps)
-    assert not re.search(r"(src|href)=|https?://|@import|url\(", page)
-    assert page.count('type="checkbox"') == sum(len(s.steps) for s in steps.servers)
+    assert not re.search(r"src=|href=\"[^#]|<link|@import|url\(", page)
+    assert page.count('type="checkbox"') == every_step(steps)
     assert "<script" not in page
 
 
@@ -159,12 +261,47 @@ def test_no_password_is_in_steps_or_scripts(steps, contoso):
     passwords = PasswordList(contoso.folder, FolderCipher(PASSPHRASE))
     for server in steps.servers:
         for package in server.packages:
-            assert passwords.of(package.record.package.sha256).reveal() not in text
+            assert passwords.of(package.sha256).reveal() not in text
     assert "PRIVATE KEY" not in text
 
 
 def test_table_has_a_row_for_each_step(steps):
     """The steps show themselves as one table."""
     frame = steps.to_frame()
-    assert len(frame) == sum(len(s.steps) for s in steps.servers)
+    assert len(frame) == every_step(steps)
     assert frame.shape[1] == 8
+
+
+def test_checklist_is_found_by_its_contents(steps):
+    """Every server is in the contents, in the evening's order, and on a sheet of its own."""
+    page = to_html(steps)
+    for server in steps.servers:
+        assert f'<a href="#{server.server}">' in page
+        assert f'<h2 id="{server.server}">' in page
+    assert page.count('<section class="server">') == len(steps.servers) + 1
+    assert "break-before:page" in page
+    order = [s.server for s in steps.servers if s.role in ("FrontEnd", "Edge", "ReverseProxy")]
+    assert [page.index(f'id="{name}"') for name in order] == sorted(
+        page.index(f'id="{name}"') for name in order
+    )
+
+
+def test_no_backtick_is_printed(steps):
+    """Neither page has a stray backtick; in Markdown they stand around code alone."""
+    assert "`" not in to_html(steps)
+    for line in to_markdown(steps).splitlines():
+        assert line.count("`") % 2 == 0 or line.strip().startswith("```")
+
+
+def test_scripts_and_checklist_have_the_same_commands(steps):
+    """A script's commands are those of its server's steps, each in exactly one, and the reverse."""
+    for server in steps.servers:
+        text = server_scripts(steps)[f"{server.server}.ps1"].decode("utf-8-sig")
+        table = text[: text.index("function Write-Step")]
+        blocks = re.findall(
+            r"\n {8}'Commands' = \{(.*?)\n?(?: {8})?\}\r?\n {8}'ByHand'", table, re.S
+        )
+        in_script = [
+            tuple(line.strip() for line in block.splitlines() if line.strip()) for block in blocks
+        ]
+        assert in_script == [step.commands for step in (*server.steps, *server.back)]

@@ -168,7 +168,7 @@ def test_what_is_deployed_is_neither_packaged_nor_part_of_the_procedure(issued):
     assert f"not packaged: {done.request_id}: it is deployed" in packages.to_text()
     steps = deployment_steps(issued.matched(), today=TODAY)
     assert steps.exit_status == 0
-    named = [p.record.id for server in steps.servers for p in server.packages]
+    named = [p.id for server in steps.servers for p in server.packages]
     assert named == [p.request_id for p in packages.packages if p.action == "kept"]
     assert folder_status(issued.folder, today=TODAY).problems == ()
 

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
+from powershell_kit import commands, parse
 
 from lyncnb.deploy.steps import fill
 from lyncnb.errors import RulesError
-from lyncnb.rules.procedure import load_procedure
+from lyncnb.rules.procedure import PLACEHOLDER, load_procedure
 from lyncnb.rules.rule_files import load_rules
 
 RULES = load_rules("lync2013")
 PROCEDURE = load_procedure(RULES)
 
 # Each step of the changed procedure as Microsoft's pages describe it, and the ids that carry it.
+EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal")
 PAGES = [
-    ("check the package before the day", "Mediation", ("Default",), {"hand-over"}),
+    ("check the package before the day", "Mediation", ("Default",), {"hand-over", "bring-package"}),
     ("import on every Front End Server", "FrontEnd", ("Default",), {"import", "assign"}),
-    ("chain, if policy does not bring it", "FrontEnd", ("Default",), {"chain-internal"}),
+    ("groups of a Front End Server", "FrontEnd", ("Default",), {"group-internal", "wizard-before"}),
+    ("chain, if policy does not bring it", "FrontEnd", ("Default",), {"chain", "trusted-root"}),
+    ("what was in use is written down", "FrontEnd", ("Default",), {"note-before"}),
     ("OAuth once, with -Identity global", "Deployment", ("OAuthTokenIssuer",), {"assign-oauth"}),
     ("start services", "FrontEnd", ("Default",), {"start-services"}),
     ("Director: no Enroll permission", "Director", ("Default",), {"group-director", "assign"}),
     ("Mediation: groups of its own", "Mediation", ("Default",), {"group-mediation"}),
-    ("Mediation: restart, green mark", "Mediation", ("Default",), {"start-mediation"}),
+    ("Mediation: restart, green mark", "Mediation", ("Default",), {"restart-mediation"}),
     ("Edge: on the server itself", "Edge", ("Internal",), {"group-edge"}),
     ("Edge: chain outside the domain", "Edge", ("Internal",), {"chain-edge"}),
-    ("Edge internal", "Edge", ("Internal",), {"import-edge", "assign-edge-internal"}),
-    ("Edge external", "Edge", ("AccessEdgeExternal",), {"assign-edge-external"}),
-    ("Edge: XMPP restart", "Edge", ("AccessEdgeExternal",), {"start-edge"}),
+    ("Edge internal", "Edge", ("Internal",), {"import", "assign-edge-internal"}),
+    ("Edge external", "Edge", EXTERNAL, {"assign-edge-external"}),
+    ("Edge: A/V apart", "Edge", ("AudioVideoAuthentication",), {"assign-av"}),
+    ("Edge: XMPP restart", "Edge", EXTERNAL, {"restart-edge"}),
     ("Persistent Chat", "PersistentChat", ("Default",), {"import", "assign"}),
     ("branch appliance", "SBA", ("Default",), {"group-branch-appliance", "assign"}),
     (
@@ -37,15 +43,55 @@ PAGES = [
         ("Default",),
         {"trusted-application-account", "repeat"},
     ),
-    ("reverse proxy", "ReverseProxy", (), {"import-other", "bind-reverse-proxy"}),
-    ("Office Web Apps", "OfficeWebApps", (), {"office-web-apps-farm"}),
-    ("Exchange", "ExchangeUM", (), {"exchange"}),
-    ("A/V roll-over", "Edge", ("AudioVideoAuthentication",), {"roll-over-av"}),
-    ("OAuth roll-over", "Deployment", ("OAuthTokenIssuer",), {"roll-over-oauth"}),
+    (
+        "reverse proxy: both chains",
+        "ReverseProxy",
+        (),
+        {"import-other", "bind-reverse-proxy", "chain", "chain-reverse-proxy"},
+    ),
+    ("reverse proxy, back", "ReverseProxy", (), {"back-reverse-proxy"}),
+    (
+        "Office Web Apps: new farm, standing farm, restart",
+        "OfficeWebApps",
+        (),
+        {"office-web-apps-new-farm", "office-web-apps-farm", "office-web-apps-restart"},
+    ),
+    ("Office Web Apps, back", "OfficeWebApps", (), {"note-before-farm", "back-farm"}),
+    (
+        "Exchange UM: mode first, then the certificate, then the services",
+        "ExchangeUM",
+        (),
+        {"exchange-um-mode", "exchange-um-enable", "exchange-um-restart", "exchange-call-router"},
+    ),
+    ("Exchange UM, back", "ExchangeUM", (), {"note-before-exchange", "back-exchange"}),
+    (
+        "Outlook Web App: web.config, pool, directories and policies",
+        "ExchangeOWA",
+        (),
+        {"exchange-owa-config", "exchange-owa-recycle", "exchange-owa-enable", "back-owa"},
+    ),
+    (
+        "A/V roll-over",
+        "Edge",
+        ("AudioVideoAuthentication",),
+        {"roll-over-av", "remove-previous-av"},
+    ),
+    (
+        "OAuth roll-over",
+        "Deployment",
+        ("OAuthTokenIssuer",),
+        {"roll-over-oauth", "remove-previous-oauth"},
+    ),
     ("provider check", "FrontEnd", ("Default",), {"provider"}),
     ("key is linked", "FrontEnd", ("Default",), {"key-linked"}),
     ("verification", "FrontEnd", ("Default",), {"verify"}),
-    ("way back", "FrontEnd", ("Default",), {"way-back"}),
+    ("way back", "FrontEnd", ("Default",), {"back-assign", "back-remove"}),
+    (
+        "way back of OAuth",
+        "Deployment",
+        ("OAuthTokenIssuer",),
+        {"back-assign-oauth", "back-remove-oauth"},
+    ),
     ("delete what travelled", "FrontEnd", ("Default",), {"delete-package"}),
 ]
 
@@ -62,53 +108,139 @@ def test_step_of_the_documents_is_there(page, role, usages, wanted):
 
 
 def test_no_step_is_without_a_place_in_the_documents():
-    """Each step of the product is named by a line of the table above, or is common to all."""
+    """Each step of the product is named by a line of the table above."""
     named = set().union(*(wanted for *_, wanted in PAGES))
-    common = {"group-internal", "wizard-before", "bring-package"}
-    assert {step.id for step in PROCEDURE.steps} == named | common
+    assert {step.id for step in PROCEDURE.steps} == named
 
 
-def test_every_step_has_a_source_and_an_id_of_its_own():
-    """A step without a source is no rule."""
-    assert all(step.source for step in PROCEDURE.steps)
-    assert len({step.id for step in PROCEDURE.steps}) == len(PROCEDURE.steps)
+def test_every_check_is_asked():
+    """A check that no step names is no check."""
+    asked = {name for step in PROCEDURE.steps for name in step.only_if + step.needs + step.holds}
+    assert asked == {check.id for check in PROCEDURE.checks}
 
 
-def test_usages_that_roll_over_are_assigned_apart():
-    """A/V Authentication goes in a call of its own, OAuth with -Identity global."""
-    edge = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
-    first, second = PROCEDURE.assignments(edge)
-    assert (first.usages, first.roll) == (edge[:2], None)
-    assert (second.usages, second.roll.lead_hours, second.identity) == (edge[2:], 8, "")
-    (oauth,) = PROCEDURE.assignments(("OAuthTokenIssuer",))
-    assert (oauth.identity, oauth.roll.lead_hours) == ("global", 24)
-    assert PROCEDURE.assignments(()) == ()
+# What changes something: everything that is printed but these.
+READS = re.compile(r"(Get|Test|Select|Where|ForEach|Format|Out|New|Import|Read)-[A-Z]|certutil$")
+
+
+def test_checks_change_nothing():
+    """A check's commands read: no cmdlet in them sets, removes or starts anything."""
+    for check in PROCEDURE.checks:
+        text = PLACEHOLDER.sub("'x'", f"{check.command}\n{check.shows}\n")
+        for command in commands(text):
+            assert READS.match(command.name), (check.id, command.name)
+            assert command.name not in ("Import-CsCertificate", "New-OfficeWebAppsFarm")
+            if command.name == "certutil":
+                assert set(command.parameters) == {"-store"}
+
+
+def test_removing_is_no_step_of_the_day():
+    """No step of the day takes a certificate away; what does waits, or leads back."""
+    for step in PROCEDURE.steps:
+        if any("Remove-Cs" in command for command in step.commands):
+            assert step.phase in ("later", "back"), step.id
+            assert step.by_hand or step.only_if, step.id
+
+
+def test_what_is_for_the_deployment_says_so():
+    """Every command that changes OAuthTokenIssuer names the global scope."""
+    for step in PROCEDURE.steps:
+        if "OAuthTokenIssuer" in step.usages:
+            for command in commands(PLACEHOLDER.sub("'x'", "\n".join(step.commands))):
+                if command.name in ("Set-CsCertificate", "Remove-CsCertificate"):
+                    assert command.parameters.get("-Identity") == "global", step.id
+
+
+def test_every_usage_rolls_over_or_does_not():
+    """A/V Authentication and OAuth roll over, 8 and 24 hours before the old one ends."""
+    hours = {usage: roll.lead_hours for roll in PROCEDURE.rolls for usage in roll.usages}
+    assert hours == {"AudioVideoAuthentication": 8, "OAuthTokenIssuer": 24}
+    assert PROCEDURE.roll_of("Default") is None
+
+
+def test_every_command_and_parameter_is_documented():
+    """What steps and checks print is exactly what the table of commands has, with its page."""
+    printed: dict[str, set[str]] = {}
+    texts = [command for step in PROCEDURE.steps for command in step.commands]
+    for check in PROCEDURE.checks:
+        texts += [check.command, check.shows]
+    for text in texts:
+        assert not parse(PLACEHOLDER.sub("'x'", text)).has_error, text
+        for command in commands(PLACEHOLDER.sub("'x'", text)):
+            printed.setdefault(command.name, set()).update(command.parameters)
+    documented = {cmdlet.name: set(cmdlet.parameters) for cmdlet in PROCEDURE.cmdlets}
+    assert printed == documented
+
+
+# A document with its date or version; an RFC has a number, and what is inferred has neither.
+DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|RFC \d+|Requirements \d+\.\d+\.\d+|^Inferred:")
+
+
+def test_every_source_is_dated():
+    """Every check and every record of the procedure says where it is from, and of when that is."""
+    records = [
+        *PROCEDURE.steps,
+        *PROCEDURE.checks,
+        *PROCEDURE.rolls,
+        *PROCEDURE.cmdlets,
+        *PROCEDURE.order,
+        *RULES.checks.values(),
+    ]
+    without = [
+        (record, part)
+        for record in records
+        for part in record.source.split("; ")
+        if not DATED.search(part)
+    ]
+    assert without == []
+
+
+def test_every_role_with_a_certificate_has_a_place_and_a_shell():
+    """Each role that steps are written for stands in the evening's order and has a shell."""
+    roles = {rule.role for rule in RULES.certificates} - {"", "Deployment"}
+    placed = [role for place in PROCEDURE.order for role in place.roles]
+    assert sorted(placed) == sorted(roles)
+    assert {role for shell in PROCEDURE.shells for role in shell.roles} == roles
 
 
 def test_values_are_quoted_in_commands_only():
-    """In a command a value is a literal, a list of types a list of literals."""
-    shown = {"types": ("Default", "WebServicesInternal"), "friendly_name": "it's"}
+    """In a command a value is a literal, a list of types a list of literals, a number a number."""
+    shown = {"types": ("Default", "WebServicesInternal"), "friendly_name": "it's", "count": 2}
     assert fill("{types}: {friendly_name}", shown) == "Default, WebServicesInternal: it's"
-    filled = fill("x {types} {friendly_name}", shown, as_command=True)
-    assert filled == "x 'Default','WebServicesInternal' 'it''s'"
+    filled = fill("x {types} {friendly_name} {count}", shown, as_command=True)
+    assert filled == "x 'Default','WebServicesInternal' 'it''s' 2"
+
+
+STEP = {"id": "a", "title": "b", "scope": "server", "text": "c", "source": "d"}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scope": "sometimes"}, r"'deploy.step\[0\].scope' is \"sometimes\""),
-        ({"text": "{nothing}"}, r"'deploy.step\[0\]' has the placeholder {nothing}"),
-        ({"colour": "blue"}, r"'deploy.step\[0\]' is not complete.*colour"),
-        ({"text": None}, r"'deploy.step\[0\]' is not complete"),
+        ({"scope": "sometimes"}, r"Unknown scope \"sometimes\" in 'deploy.step\[0\].scope'"),
+        ({"phase": "night"}, r"Unknown phase \"night\" in 'deploy.step\[0\].phase'"),
+        ({"text": "{nothing}"}, r"Unknown placeholder \"nothing\" in 'deploy.step\[0\]'"),
+        ({"text": "{thumbprint}"}, r"Unknown placeholder \"thumbprint\" in 'deploy.step\[0\]'"),
+        ({"colour": "blue"}, r"Unknown key in 'deploy.step\[0\].colour'"),
+        ({"text": None}, r"Missing required value in 'deploy.step\[0\].text'"),
+        ({"commands": "x"}, r"'deploy.step\[0\].commands' must be a list"),
+        ({"holds": ["nowhere"]}, r"Unknown check \"nowhere\" in 'deploy.step\[0\].holds'"),
     ],
 )
 def test_mistake_in_a_step_names_its_place(change, message):
     """A mistake in a rule file is told with its place."""
-    entry = {"id": "a", "title": "b", "scope": "server", "text": "c", "source": "d"} | change
-    entry = {key: value for key, value in entry.items() if value is not None}
-    rules = replace(RULES, settings={"deploy": {"step": [entry]}})
+    entry = {key: value for key, value in (STEP | change).items() if value is not None}
+    rules = replace(RULES, settings={"deploy": {"folder": r"C:\x", "step": [entry]}})
     with pytest.raises(RulesError, match=message):
         load_procedure(rules)
+
+
+def test_every_mistake_is_told_at_once():
+    """Two mistakes are two problems: a path without a drive, an id that stands twice."""
+    table = {"folder": "x", "step": [STEP, STEP]}
+    with pytest.raises(RulesError) as caught:
+        load_procedure(replace(RULES, settings={"deploy": table}))
+    assert len(caught.value.problems) == 2
 
 
 def test_product_without_a_procedure_is_told():

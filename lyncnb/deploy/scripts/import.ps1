@@ -4,33 +4,27 @@
     Imports and assigns the certificates that were requested in advance for this server.
 .DESCRIPTION
     Run it on the server itself, in an elevated PowerShell. Run it with -WhatIf first: it says what
-    it would do and changes nothing. Run again, it does only what is not done yet. It stops at the
-    first error. It holds no password and no key; it asks for the password of each package.
-.PARAMETER PackageFolder
-    Where the packages (*.pfx) are. The folder of this script if left out.
-.PARAMETER NotExportable
-    Imports the keys so that they cannot leave this server again.
-.PARAMETER Roll
-    Keeps the present certificate in use until the date in the table below, for the usages that
-    can be rolled over.
+    it would do and changes nothing. Each step is looked at, done, and looked at again; what is done
+    already is left alone, so run again it goes on where it stopped. It stops at the first thing
+    that is not as it should be. It holds no password and no key; it asks for each password.
+.PARAMETER Verify
+    Changes nothing: shows one table of what this server has and what it should have.
+.PARAMETER Back
+    Undoes the assignments: puts back what was in use before the first run.
 .PARAMETER StartServices
-    Starts the Lync services when everything is assigned.
+    Starts the services when everything is assigned.
 #>
 [CmdletBinding(SupportsShouldProcess = $true)]
 param(
-    [string] $PackageFolder,
-    [switch] $NotExportable,
-    [switch] $Roll,
+    [switch] $Verify,
+    [switch] $Back,
     [switch] $StartServices
 )
 
 Set-StrictMode -Version 2
 $ErrorActionPreference = 'Stop'
-if (-not $PackageFolder) {
-    $PackageFolder = Split-Path -Parent $MyInvocation.MyCommand.Definition
-}
 
-# ---- what this script was made for; public values only
+# ---- what this script was made for; public values, and the commands of the checklist
 #LYNCNB-VALUES
 
 function Write-Step {
@@ -51,7 +45,7 @@ function Assert-Server {
         $name = $name + '.' + $properties.DomainName
     }
     if ($name -ne $Server) {
-        Stop-Here ('This computer is ' + $name + ', the script is for ' + $Server + '.') 'Run the script of this server. On an Edge Server outside the domain, set the primary DNS suffix first.'
+        Stop-Here ('This computer is ' + $name + ', the script is for ' + $Server + '.') 'Run the script of this server. On a server outside the domain, set the primary DNS suffix first.'
     }
     $principal = New-Object Security.Principal.WindowsPrincipal ([Security.Principal.WindowsIdentity]::GetCurrent())
     if (-not $principal.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) {
@@ -59,166 +53,115 @@ function Assert-Server {
     }
 }
 
-function Open-Store {
-    param([string] $Name)
-    $store = New-Object Security.Cryptography.X509Certificates.X509Store ($Name, 'LocalMachine')
-    $store.Open('ReadWrite')
-    return $store
+function Test-Question {
+    # A question that cannot be answered counts as answered with no.
+    param([hashtable] $Question)
+    try {
+        return [bool](& $Question.Command | Select-Object -Last 1)
+    }
+    catch {
+        return $false
+    }
 }
 
-function Find-Certificate {
-    param([string] $StoreName, [string] $Thumbprint)
-    $store = Open-Store $StoreName
-    try {
-        foreach ($candidate in $store.Certificates) {
-            if ($candidate.Thumbprint -eq $Thumbprint) {
-                return $candidate
-            }
+function Find-Wrong {
+    param([object[]] $Questions)
+    foreach ($question in $Questions) {
+        if (-not (Test-Question $question)) {
+            return $question
         }
-    }
-    finally {
-        $store.Close()
     }
     return $null
 }
 
-function Install-Chain {
-    foreach ($entry in $Chain) {
-        if (Find-Certificate $entry.Store $entry.Thumbprint) {
-            Write-Step ('already in ' + $entry.Store + ': ' + $entry.Subject)
+function Get-Shown {
+    param([hashtable] $Question)
+    if (-not $Question.Shows) {
+        return ''
+    }
+    try {
+        return ((& $Question.Shows | ForEach-Object { [string]$_ }) -join '; ').Trim()
+    }
+    catch {
+        return $_.Exception.Message
+    }
+}
+
+function Show-Commands {
+    param([hashtable] $Step)
+    foreach ($line in ([string]$Step.Commands -split "`n")) {
+        if ($line.Trim()) {
+            Write-Host ('    ' + $line.Trim())
+        }
+    }
+}
+
+function Invoke-Step {
+    param([hashtable] $Step)
+    if (Find-Wrong $Step.OnlyIf) {
+        return
+    }
+    if ($Step.Holds.Count -gt 0 -and -not (Find-Wrong $Step.Holds)) {
+        Write-Step ('already so: ' + $Step.Title)
+        return
+    }
+    if ($Step.ByHand) {
+        Write-Step ('by hand: ' + $Step.Title)
+        Show-Commands $Step
+        if ($Step.Holds.Count -gt 0 -and -not $WhatIfPreference) {
+            $open = Find-Wrong $Step.Holds
+            Stop-Here ('Not so yet: ' + $open.Text + '.') 'Do this step by hand as the checklist says, then run this script again.'
+        }
+        return
+    }
+    if ($Step.WhenAsked -and -not $StartServices) {
+        Write-Step ('not asked for, see -StartServices: ' + $Step.Title)
+        return
+    }
+    $wrong = Find-Wrong $Step.Needs
+    if ($wrong -and -not $WhatIfPreference) {
+        Stop-Here ('Before this step (' + $Step.Title + ') it must be so: ' + $wrong.Text + '. There is: ' + (Get-Shown $wrong)) 'Read this step in the checklist; nothing was changed by it.'
+    }
+    if (-not $PSCmdlet.ShouldProcess($Server, $Step.Title + ': ' + ([string]$Step.Commands).Trim())) {
+        return
+    }
+    Write-Step $Step.Title
+    # Not through a pipe: a command that asks for a password would not show its question.
+    & $Step.Commands
+    $wrong = Find-Wrong $Step.Holds
+    if ($wrong) {
+        Stop-Here ('After this step (' + $Step.Title + ') it is not so: ' + $wrong.Text + '. There is: ' + (Get-Shown $wrong)) 'Read this step in the checklist before you run anything again.'
+    }
+}
+
+function Show-State {
+    foreach ($step in $Steps) {
+        if (Find-Wrong $step.OnlyIf) {
             continue
         }
-        if ($PSCmdlet.ShouldProcess($entry.Subject, 'Install into LocalMachine\' + $entry.Store)) {
-            $bytes = [Convert]::FromBase64String($entry.Der)
-            $certificate = New-Object Security.Cryptography.X509Certificates.X509Certificate2 (,$bytes)
-            $store = Open-Store $entry.Store
-            try {
-                $store.Add($certificate)
-            }
-            finally {
-                $store.Close()
-            }
-            Write-Step ('installed into ' + $entry.Store + ': ' + $entry.Subject)
-        }
-    }
-}
-
-function Import-Package {
-    param([hashtable] $Package)
-    $present = Find-Certificate 'My' $Package.Thumbprint
-    if ($present -and $present.HasPrivateKey) {
-        Write-Step ('already imported: ' + $Package.FriendlyName)
-        return
-    }
-    $path = Join-Path $PackageFolder $Package.File
-    if (-not (Test-Path -LiteralPath $path)) {
-        Stop-Here ('There is no file ' + $path + '.') 'Copy the package beside this script, or name its folder with -PackageFolder.'
-    }
-    if (-not $PSCmdlet.ShouldProcess($path, 'Import into LocalMachine\My')) {
-        return
-    }
-    $password = Read-Host -AsSecureString ('Password of ' + $Package.File)
-    # PersistKeySet and MachineKeySet: without them the key is gone when this PowerShell closes.
-    [Security.Cryptography.X509Certificates.X509KeyStorageFlags] $flags = 'MachineKeySet, PersistKeySet'
-    if (-not $NotExportable) {
-        $flags = 'MachineKeySet, PersistKeySet, Exportable'
-    }
-    $certificate = New-Object Security.Cryptography.X509Certificates.X509Certificate2 ($path, $password, $flags)
-    if ($certificate.Thumbprint -ne $Package.Thumbprint) {
-        Stop-Here ('The package holds another certificate: ' + $certificate.Thumbprint + '.') 'Copy the package that belongs to this script.'
-    }
-    $certificate.FriendlyName = $Package.FriendlyName
-    $store = Open-Store 'My'
-    try {
-        $store.Add($certificate)
-    }
-    finally {
-        $store.Close()
-    }
-    Write-Step ('imported: ' + $Package.FriendlyName)
-}
-
-function Assert-Package {
-    param([hashtable] $Package)
-    $certificate = Find-Certificate 'My' $Package.Thumbprint
-    if (-not $certificate) {
-        if ($WhatIfPreference) {
-            return
-        }
-        Stop-Here ('The certificate ' + $Package.Thumbprint + ' is not in LocalMachine\My.') 'Import it into the computer store, not into the user store.'
-    }
-    if (-not $certificate.HasPrivateKey) {
-        Stop-Here ('The certificate ' + $Package.Thumbprint + ' has no private key here.') 'Remove it from the store and import the package again.'
-    }
-    # Lync does not take keys of a CNG key storage provider; assigning one fails with "The buffer
-    # supplied to a function was too small".
-    $told = (& certutil.exe -store My $Package.Thumbprint) -join ' '
-    if ($told -match 'Key Storage Provider') {
-        Stop-Here 'The key went into a key storage provider (CNG), which Lync cannot use.' ('Remove the certificate and run: certutil -csp "' + $Provider + '" -importpfx My <package> AT_KEYEXCHANGE')
-    }
-    $builder = New-Object Security.Cryptography.X509Certificates.X509Chain
-    $builder.ChainPolicy.RevocationMode = 'NoCheck'
-    if (-not $builder.Build($certificate)) {
-        $why = ($builder.ChainStatus | ForEach-Object { $_.StatusInformation.Trim() }) -join '; '
-        Stop-Here ('The chain of ' + $Package.FriendlyName + ' is not trusted here: ' + $why) 'Install the root and issuing CA certificates into the computer stores.'
-    }
-    Write-Step ('key, provider and chain are right: ' + $Package.FriendlyName)
-}
-
-function Set-Usage {
-    param([hashtable] $Package, [hashtable] $Assignment)
-    $wanted = @()
-    foreach ($type in $Assignment.Types) {
-        $present = @(Get-CsCertificate -Type $type -ErrorAction SilentlyContinue)
-        foreach ($old in $present) {
-            if ($old.Thumbprint -ne $Package.Thumbprint) {
-                Write-Step ('way back for ' + $type + ': assign ' + $old.Thumbprint + ' again')
+        foreach ($question in $step.Holds) {
+            New-Object PSObject -Property @{
+                'Right' = $(if (Test-Question $question) { 'yes' } else { 'NO' })
+                'Should be' = $question.Text
+                'There is' = Get-Shown $question
             }
         }
-        if (-not ($present | Where-Object { $_.Thumbprint -eq $Package.Thumbprint })) {
-            $wanted += $type
-        }
-    }
-    if ($wanted.Count -eq 0) {
-        Write-Step ('already assigned: ' + ($Assignment.Types -join ', '))
-        return
-    }
-    $arguments = @{
-        'Type' = $wanted
-        'Thumbprint' = $Package.Thumbprint
-    }
-    if ($Assignment.Identity) {
-        $arguments['Identity'] = $Assignment.Identity
-    }
-    if ($Roll -and $Assignment.EffectiveDate) {
-        $arguments['Roll'] = $true
-        $arguments['EffectiveDate'] = $Assignment.EffectiveDate
-    }
-    if ($PSCmdlet.ShouldProcess(($wanted -join ', '), 'Assign ' + $Package.Thumbprint)) {
-        Set-CsCertificate @arguments
-        Write-Step ('assigned: ' + ($wanted -join ', '))
     }
 }
 
 Assert-Server
-Install-Chain
-foreach ($package in $Packages) {
-    Import-Package $package
-    Assert-Package $package
+foreach ($module in $Modules) {
+    Import-Module $module
 }
-if (@($Packages | Where-Object { $_.Assignments.Count -gt 0 }).Count -gt 0) {
-    Import-Module Lync
+if ($Verify) {
+    Show-State | Format-Table -AutoSize -Wrap -Property 'Right', 'Should be', 'There is'
+    return
 }
-foreach ($package in $Packages) {
-    foreach ($assignment in $package.Assignments) {
-        Set-Usage $package $assignment
-    }
-    if ($package.Assignments.Count -eq 0) {
-        Write-Step ('to be bound by hand, see the checklist: ' + $package.FriendlyName)
-    }
+$chosen = $Steps
+if ($Back) {
+    $chosen = $BackSteps
 }
-if ($StartServices -and $PSCmdlet.ShouldProcess($Server, 'Start the Lync services')) {
-    Start-CsWindowsService
+foreach ($step in $chosen) {
+    Invoke-Step $step
 }
-Write-Step 'Done. Look at the result: Get-CsCertificate | Select-Object Use, Thumbprint, Subject, NotAfter'
-Write-Step 'Then delete the packages from this server: the key is in its store.'
+Write-Step 'Done. Run this script with -Verify to see what this server has now.'
