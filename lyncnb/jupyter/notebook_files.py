@@ -6,14 +6,15 @@ state is a copy of what was typed into it. Nothing here runs a notebook (``noteb
 
 from __future__ import annotations
 
-import base64
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..base import outputs
-from ..errors import NotebookError, Problem
+from ..base import files, outputs
+from ..errors import BundleError, NotebookError, Problem
+from .hidden_keys import holds_key
 
 #: MIME type under which a live widget stands in a saved output.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -32,15 +33,6 @@ _WIDGET_GONE = (
     "run its cells to use it.</em></p>"
 )
 
-_PEM_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
-
-# A PEM file shown as base64 (a FileUpload, an attachment) starts at one of three places in a
-# group of three bytes; what depends on the neighbours is cut off.
-_BASE64_KEY = tuple(
-    base64.b64encode(b"\0" * before + b"PRIVATE KEY-----").decode()[4 if before else 0 : -4]
-    for before in range(3)
-)
-
 # JupyterLab keeps the answer to input() in the output, and for getpass() eight dots instead.
 _HIDDEN_ANSWER = re.compile(r"·+\s*\Z")
 
@@ -49,6 +41,8 @@ _WRITTEN_PASSPHRASE = re.compile(
     r"""|LYNCNB_PASSPHRASE["'\] ]*(?:=[ ]*["']?[^\s"'=]|,[ ]*["'][^"']+)""",
     re.IGNORECASE,
 )
+
+_LARGEST = 200 << 20
 
 Notebook = Any  # nbformat.NotebookNode: a dict that also has attributes
 
@@ -69,16 +63,63 @@ def read_notebook(path: str | Path) -> Notebook:
     import nbformat
 
     path = Path(path)
+    text = _text(path)
+    values = _json(path, text)
+    if not isinstance(values, dict) or not _is_notebook(values):
+        raise NotebookError(
+            f'"{path}" is no Jupyter notebook of format 3 or 4',
+            hint="give a file that ends in .ipynb, and save an old one anew in JupyterLab",
+        )
     try:
-        return nbformat.read(path, as_version=4)
-    except OSError as error:
+        # Before nbformat touches it: its readers take the shape of the values for granted.
+        nbformat.validate(values)
+        return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+    except (nbformat.ValidationError, RecursionError) as error:
+        where = "".join(f" {step}" for step in getattr(error, "absolute_path", ()))
         raise NotebookError(
-            f'"{path}" cannot be read: {error.strerror or error}', hint="check the name of the file"
+            f'"{path}" is damaged: {where.strip() or "the whole"} is not as a notebook has it',
+            hint="open it in JupyterLab, look at that place and save it",
         ) from error
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError) as error:
+
+
+def _is_notebook(values: dict[str, object]) -> bool:
+    # nbformat's own validation takes this much for granted.
+    version, cells = values.get("nbformat"), values.get("cells", [])
+    numbers = (version, values.get("nbformat_minor", 0))
+    known = version in (3, 4) and all(type(number) is int for number in numbers)
+    return known and isinstance(cells, list) and all(isinstance(cell, dict) for cell in cells)
+
+
+def _text(path: Path) -> str:
+    try:
+        with files.open_plain(path) as file:
+            data = file.read(_LARGEST + 1)
+    except BundleError as error:
+        raise NotebookError(error.message, hint="give a file that ends in .ipynb") from None
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or error
         raise NotebookError(
-            f'"{path}" is no Jupyter notebook', hint="give a file that ends in .ipynb"
+            f'"{path}" cannot be read: {told}', hint="check the name of the file"
         ) from error
+    if len(data) > _LARGEST:
+        raise NotebookError(
+            f'"{path}" is larger than {_LARGEST >> 20} MiB', hint="clear outputs in JupyterLab"
+        )
+    return data.decode("utf-8-sig", "surrogateescape")
+
+
+def _json(path: Path, text: str) -> object:
+    try:
+        values: object = json.loads(text)
+        if "\\ud" in text.lower() or not text.isascii():
+            # Bytes that are no UTF-8, or half of a surrogate pair, cannot be written again.
+            json.dumps(values, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise NotebookError(
+            f'"{path}" is no Jupyter notebook: it is not JSON text, or nested too deeply',
+            hint="give a file that ends in .ipynb",
+        ) from error
+    return values
 
 
 def write_notebook(
@@ -273,9 +314,7 @@ def _cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
 
 
 def _holds_key(node: Any) -> bool:
-    return any(
-        _PEM_KEY.search(text) or any(code in text for code in _BASE64_KEY) for text in _texts(node)
-    )
+    return any(map(holds_key, _texts(node)))
 
 
 def _texts(node: Any) -> Iterator[str]:

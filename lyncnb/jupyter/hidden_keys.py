@@ -1,0 +1,104 @@
+"""Whether a text holds a private key, also where it is not plain to see.
+
+A page shows ``&#45;`` as a dash, a highlighter puts tags between words, an attachment is base64:
+what a reader or a program gets back out of the text is looked at, not only the text.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+_KEY_TEXT = re.compile(
+    r"-----\s*BEGIN[^-\r\n]*PRIVATE\s+KEY|PuTTY-User-Key-File|openssh-key-v1", re.IGNORECASE
+)
+
+# What a private key is in DER, whatever stands before it: the first bytes that no certificate and
+# no request has. The fields are those of the sources.
+_KEY_BYTES = re.compile(
+    # RFC 5958 section 2: version, rsaEncryption or id-ecPublicKey, then an OCTET STRING.
+    rb"\x02\x01[\x00\x01]\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04"
+    rb"|\x02\x01[\x00\x01]\x30[\x10-\x20]\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06.{6,12}\x04"
+    # RFC 8017 appendix A.1.2: version 0, then a modulus of 1024 bits or more.
+    rb"|\x30\x82..\x02\x01\x00\x02[\x81\x82]"
+    # RFC 5915 section 3: version 1, 32 or 48 bytes, then a named curve.
+    rb"|\x02\x01\x01\x04(?:\x20.{32}|\x30.{48})\xa0"
+    # RFC 8018 appendix A.4, an encrypted key; RFC 7292 section 4, a PFX: version 3, then data.
+    rb"|\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d"
+    rb"|\x02\x01\x03\x30[\x80-\x84].{0,4}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07[\x01\x02]",
+    re.DOTALL,
+)
+
+_TAG = re.compile(r"<[^<>]{0,4096}>")
+_PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+_CODED = re.compile(r"[A-Za-z0-9+/]{24,}")
+
+# Coded twice is still found; who codes a key three times does not do so by accident.
+_DEPTH = 2
+
+
+def holds_key(text: str, *, depth: int = _DEPTH) -> bool:
+    """Say whether a text is, holds or encodes a private key.
+
+    Parameters
+    ----------
+    text : str
+        Plain text, HTML, or base64 with anything around it.
+    depth : int, optional
+        How many layers of base64 are taken off.
+
+    Returns
+    -------
+    bool
+        True for keys in PEM, PuTTY's and OpenSSH's form, and for DER keys and PFX in base64,
+        encrypted ones too: a passphrase can be guessed in peace by whoever has the file.
+    """
+    forms = tuple(dict.fromkeys(_readings(text)))
+    if any(map(_KEY_TEXT.search, forms)):
+        return True
+    return depth > 0 and any(
+        _KEY_BYTES.search(data) is not None
+        or (_is_text(data) and holds_key(data.decode("latin-1"), depth=depth - 1))
+        or (b"\0" in data and _is_key_in_utf16(data))
+        for form in forms
+        for data in _decoded(form)
+    )
+
+
+def _is_text(data: bytes) -> bool:
+    # A picture is not, nor is what comes out at the three wrong starts of four.
+    return len(data.translate(None, _PRINTABLE)) < len(data) // 4
+
+
+def _is_key_in_utf16(data: bytes) -> bool:
+    text = data.replace(b"\0", b"")  # as Windows saves text
+    return _is_text(text) and _KEY_TEXT.search(text.decode("latin-1")) is not None
+
+
+def _readings(text: str) -> Iterator[str]:
+    """Yield the text as it stands, and as a browser or a program would read it."""
+    yield text
+    for _ in range(3):  # an escaped page inside a page
+        if "&" not in text:
+            break
+        text = html.unescape(text)
+    if "\\" in text:
+        text = text.replace("\\u002d", "-").replace("\\u002D", "-").replace("\\x2d", "-")
+    if "%" in text:
+        text = unquote(text, errors="replace")
+    yield text
+    if "<" in text:
+        yield _TAG.sub("", text)
+
+
+def _decoded(text: str) -> Iterator[bytes]:
+    """Decode each stretch of base64, four ways: letters before it may belong to something else."""
+    # The letters of RFC 4648 section 5 are those of section 4 but for two.
+    joined = "".join(text.replace("\\n", "").replace("\\r", "").split())
+    for run in _CODED.findall(joined.replace("-", "+").replace("_", "/")):
+        for start in range(4):
+            whole = run[start:]
+            yield base64.b64decode(whole[: len(whole) // 4 * 4])

@@ -1,0 +1,132 @@
+"""Private keys are found however a notebook wraps them, and public things are not taken for them."""
+
+from __future__ import annotations
+
+import base64
+import html
+import textwrap
+import time
+import urllib.parse
+from datetime import UTC, datetime
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    pkcs12,
+)
+
+from lyncnb.jupyter.hidden_keys import holds_key
+
+KEYS = {
+    "RSA": rsa.generate_private_key(public_exponent=65537, key_size=2048),
+    "P-256": ec.generate_private_key(ec.SECP256R1()),
+    "P-384": ec.generate_private_key(ec.SECP384R1()),
+}
+FORMS = {
+    "PKCS #8": (PrivateFormat.PKCS8, NoEncryption()),
+    "traditional": (PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+    "encrypted": (PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")),
+}
+
+
+def _quoted(text: str) -> str:
+    return urllib.parse.quote(text)
+
+
+# How a text may stand in a notebook so that a reader gets it back.
+WRAPS = {
+    "plain": lambda text: text,
+    "one dash as an entity": lambda text: text.replace("-", "&#45;", 1),
+    "all dashes as entities": lambda text: text.replace("-", "&#x2D;"),
+    "named entities": lambda text: text.replace("-", "&hyphen;"),
+    "entities of entities": lambda text: html.escape(text.replace("-", "&#45;")),
+    "letters as entities": lambda text: "".join(f"&#{ord(c)};" for c in text),
+    "tags between words": lambda text: text.replace(" ", "</span> <span class='k'>"),
+    "escaped for JavaScript": lambda text: text.replace("-", "\\u002d"),
+    "percent": lambda text: "data:text/plain," + _quoted(text).replace("-", "%2D"),
+}
+CODES = {
+    "base64": lambda data: base64.b64encode(data).decode(),
+    "after a word": lambda data: "key " + base64.b64encode(data).decode(),
+    "shifted": lambda data: base64.b64encode(b"ab" + data).decode(),
+    "in lines": lambda data: "\n".join(textwrap.wrap(base64.b64encode(data).decode(), 76)),
+    "lines of a list": lambda data: base64.encodebytes(data).decode().replace("\n", "\\n"),
+    "safe for addresses": lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),
+    "twice": lambda data: base64.b64encode(base64.b64encode(data)).decode(),
+    "UTF-16": lambda data: base64.b64encode(data.decode("latin-1").encode("utf-16-le")).decode(),
+}
+
+
+def _pem(key: str, form: str) -> bytes:
+    return KEYS[key].private_bytes(Encoding.PEM, *FORMS[form])
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_as_text(form, wrap):
+    """A PEM key is found as text, as entities, between tags and escaped."""
+    for key in KEYS:
+        assert holds_key(f"<pre>{WRAPS[wrap](_pem(key, form).decode())}</pre>"), key
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_as_base64(form, code):
+    """A PEM or DER key is found in base64, wherever it starts and however it is broken."""
+    for key in KEYS:
+        assert holds_key(f"it is: {CODES[code](_pem(key, form))}."), key
+        if code != "UTF-16":
+            der = KEYS[key].private_bytes(Encoding.DER, *FORMS[form])
+            assert holds_key(f"it is: {CODES[code](der)}."), key
+
+
+def test_a_package_as_base64():
+    """A PFX is a key, too."""
+    for key in KEYS.values():
+        data = pkcs12.serialize_key_and_certificates(
+            b"x", key, _certificate(key), None, BestAvailableEncryption(b"secret")
+        )
+        assert holds_key(CODES["base64"](data))
+
+
+def _certificate(key) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fe01.contoso.com")])
+    return (
+        x509.CertificateBuilder(name, name, key.public_key(), 0x1000)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_public_things_are_no_keys(key):
+    """Certificates, requests and public keys may be shared, as PEM and as base64 of either form."""
+    pair = KEYS[key]
+    certificate = _certificate(pair)
+    request = x509.CertificateSigningRequestBuilder(certificate.subject).sign(pair, hashes.SHA256())
+    public = pair.public_key()
+    for data in (
+        *(certificate.public_bytes(form) for form in (Encoding.PEM, Encoding.DER)),
+        *(request.public_bytes(form) for form in (Encoding.PEM, Encoding.DER)),
+        public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    ):
+        assert not any(holds_key(code(data)) for name, code in CODES.items() if name != "UTF-16")
+    assert not holds_key("<td>PRIVATE KEY</td> keys/FrontEnd-pool.key -----BEGIN CERTIFICATE-----")
+
+
+def test_a_long_output_takes_a_moment():
+    """Ten megabytes of pictures and text are searched in seconds."""
+    picture = base64.b64encode(bytes(range(256)) * 30_000).decode()
+    started = time.perf_counter()
+    assert not holds_key(picture)
+    assert not holds_key("a plain line of text, and another\n" * 300_000)
+    assert not holds_key("&amp;<b>%41" * 500_000)
+    assert time.perf_counter() - started < 20
