@@ -145,7 +145,7 @@ def write_notebook(
     """
     import nbformat
 
-    text = nbformat.writes(notebook, version=4)
+    text = nbformat.writes(notebook, version=4)  # type: ignore[no-untyped-call]
     data = (text.rstrip("\n") + "\n").encode()
     outputs.write_output(path, data, kind, force=force)
 
@@ -292,7 +292,7 @@ def notebook_page(notebook: Notebook, *, title: str) -> str:
     for cell in static.cells:
         for output in cell.get("outputs", ()):
             output.get("data", {}).pop("application/javascript", None)
-    exporter = HTMLExporter(embed_images=True)
+    exporter = HTMLExporter(embed_images=True)  # type: ignore[no-untyped-call]
     exporter.raw_template = Path(__file__).with_name("page.html.j2").read_text("utf-8")
     page, _ = exporter.from_notebook_node(static, {"metadata": {"name": title}})
     return page

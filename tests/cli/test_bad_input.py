@@ -287,7 +287,7 @@ def test_options_that_cannot_be_read(shell, name):
 def _unwritable(shell) -> list[str]:
     (shell.folder / "folder.csv").mkdir()
     (shell.folder / "link.csv").symlink_to(shell.folder / "elsewhere.csv")
-    return ["nowhere/plan.csv", "folder.csv", "/proc/plan.csv", "link.csv", "plan", "plan.docx"]
+    return ["nowhere/plan.csv", "folder.csv", "/proc/plan.csv", "link.csv", "plan", "plan.pdf"]
 
 
 def test_output_that_cannot_be_written(shell):

@@ -19,7 +19,10 @@ shell = pytest.fixture(make_shell)
 
 # Each way to name an output: the command without it, and the endings it may have.
 OUTPUTS = {
-    "plan output": (["plan", "contoso.csv", "-o"], [".csv", ".xlsx", ".html", ".md", ".json"]),
+    "plan output": (
+        ["plan", "contoso.csv", "-o"],
+        [".csv", ".xlsx", ".html", ".md", ".docx", ".json"],
+    ),
     "status calendar": (["status", "requests", "--calendar"], [".ics"]),
     "handover out": (["handover", "requests"], [".zip"]),
     "steps output": (["steps", "requests", "-o"], [".md", ".html"]),

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, assert_type
+from typing import assert_type
 
 import lyncnb as ln
 from lyncnb import PlanOptions, read_topology
@@ -65,7 +65,7 @@ def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
     assert_type(findings, ln.Findings)
     assert_type(findings[0], ln.Finding)
     assert_type(findings.has_errors, bool)
-    assert_type(ln.plan_document(planned, findings), dict[str, Any])
+    assert_type(ln.plan_document(planned, findings), dict[str, object])
     return planned, findings
 
 
