@@ -212,10 +212,39 @@ def test_readme_names_what_exists():
     assert names - set(ln.__all__) == set()
 
 
-def test_readme_lists_every_command():
-    """The table of the README has each command of the program, and no other."""
+def test_commands_page_lists_every_command():
+    """The table of docs/commands.md has each command of the program, and no other."""
     from lyncnb.cli.help import SECTIONS
 
     commands = {name for _, entries in SECTIONS for name, _ in entries}
-    table = re.search(r"^\| Command .+?\n\n", README.read_text("utf-8"), re.M | re.S)[0]
+    page = (REPOSITORY / "docs" / "commands.md").read_text("utf-8")
+    table = re.search(r"^\| Command .+?\n\n", page, re.M | re.S)[0]
     assert commands == set(re.findall(r"`lyncnb (\w+)", table))
+
+
+def test_every_link_of_the_papers_leads_somewhere():
+    """What README, docs and the other papers link to in the repository is there."""
+    papers = [path for path in FILES if path.suffix == ".md"]
+    dead = [
+        f"{paper.relative_to(REPOSITORY)}: {target}"
+        for paper in papers
+        for target in re.findall(r"\]\(([^)#:]+)[)#]", paper.read_text("utf-8"))
+        if not (paper.parent / target).exists()
+    ]
+    assert dead == []
+
+
+def test_readme_is_read_in_three_minutes():
+    """The README has at most 700 words, beside tables and commands, and begins with a picture."""
+    text = README.read_text("utf-8")
+    assert re.search(r"\A# lyncnb\n\n[^#]+!\[[^]]+\]\(docs/editor\.png\)", text)
+    prose = re.sub(r"```.+?```", "", text, flags=re.S)
+    prose = re.sub(r"^(\||<).*$", "", prose, flags=re.M)
+    assert 100 < len(prose.split()) <= 700
+
+
+def test_readme_names_every_package():
+    """The table of packages in the README is the package as it is."""
+    folders = {path.parent.name for path in (REPOSITORY / "lyncnb").glob("*/__init__.py")}
+    table = README.read_text("utf-8").partition("| Package | Holds |")[2].partition("\n\n")[0]
+    assert folders == set(re.findall(r"`(\w+)/`", table))

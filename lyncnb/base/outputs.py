@@ -197,7 +197,7 @@ def refuse_own_place(path: str | os.PathLike[str]) -> None:
     resolved = Path(os.path.realpath(lexical.parent)) / lexical.name
     for place in dict.fromkeys((lexical, resolved)):
         for folder, name in _steps(place):
-            if _plain(name) in OWN_PLACES and _is_request_folder(folder):
+            if _plain(name) in OWN_PLACES and is_request_folder(folder):
                 raise OutputError(
                     f"{path} lies in {name}, which the request folder {folder} keeps for itself",
                     hint="name a file outside of the request folder",
@@ -215,7 +215,8 @@ def _plain(name: str) -> str:
     return name.partition(":")[0].rstrip(". ").casefold()
 
 
-def _is_request_folder(folder: Path) -> bool:
+def is_request_folder(folder: Path) -> bool:
+    """Tell whether a folder is a request folder, or what a damaged one left."""
     with suppress(OSError):
         if stat.S_ISDIR((folder / _KEYS).lstat().st_mode):
             return True

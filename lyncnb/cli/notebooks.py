@@ -59,6 +59,8 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     write(f"{done.cells} cells ran")
     write(f"  executed copy: {done.executed}")
     write(f"  static page:   {done.page}")
+    for folder in done.request_folders:
+        write(f"  request folder: {folder} (summary.html in it says what to do next)")
     return 0
 
 

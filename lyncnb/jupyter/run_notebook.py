@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..base.outputs import OutputKind, check_output
+from ..base.outputs import OutputKind, check_output, is_request_folder
 from ..errors import LyncnbError, NotebookError
 from .notebook_files import PAGE, Notebook, read_notebook, share_notebook, write_notebook
 
@@ -44,12 +44,14 @@ class NotebookRun:
     """What running a notebook left behind.
 
     ``executed`` is the copy with its outputs, ``page`` the static HTML; ``cells`` counts the
-    code cells that ran.
+    code cells that ran, ``request_folders`` lists those beside the notebook that its code
+    names, as they are after the run.
     """
 
     executed: Path
     page: Path
     cells: int
+    request_folders: tuple[Path, ...] = ()
 
 
 def run_notebook(
@@ -98,7 +100,18 @@ def run_notebook(
     if failure is not None:
         raise failure
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-    return NotebookRun(executed=executed, page=page, cells=cells)
+    folders = _request_folders(notebook, path.parent)
+    return NotebookRun(executed=executed, page=page, cells=cells, request_folders=folders)
+
+
+def _request_folders(notebook: Notebook, place: Path) -> tuple[Path, ...]:
+    """Find the request folders that stand beside a notebook and are named in its code."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return tuple(
+        folder
+        for folder in sorted(place.iterdir())
+        if folder.is_dir() and folder.name in code and is_request_folder(folder)
+    )
 
 
 async def _execute(

@@ -45,12 +45,16 @@ def test_run_leaves_the_executed_copy_and_a_page(shell):
     shell.write("passphrase", PASSPHRASE)
     before = _notebook(
         "import getpass, os\nassert 'LYNCNB_PASSPHRASE' not in os.environ",
-        "print(len(getpass.getpass('Passphrase: ')))",
+        "print(len(getpass.getpass('Passphrase: ')))\nfolder = 'requests'",
     )
     shell.write("small.ipynb", before)
+    for name in ("requests/keys", "others/keys"):  # what makes a folder one of requests
+        (shell.folder / name).mkdir(parents=True)
     ended = shell("run", "small.ipynb", "--passphrase-file", "passphrase")
     assert ended.status == 0
     assert ended.out.startswith("2 cells ran\n")
+    assert "  request folder: requests (summary.html in it" in ended.out
+    assert "others" not in ended.out
     assert (shell.folder / "small.ipynb").read_text() == before
     executed = (shell.folder / "small.executed.ipynb").read_text("utf-8")
     assert f'"{len(PASSPHRASE)}\\n"' in executed
