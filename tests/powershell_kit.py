@@ -21,6 +21,24 @@ _AS_POWERSHELL_SEES_IT = str.maketrans(
 )
 
 
+# Names that would be more than text if they were not quoted, or quoted as if only ' were a quote.
+HOSTILE = [
+    "x'; Remove-Item C:\\ -Recurse; '",
+    "x\u2019; Remove-Item C:\\ -Recurse; \u2019",
+    "x\u2018; Remove-Item C:\\; \u2018",
+    "x\u201a; Remove-Item C:\\; \u201a",
+    "x\u201b; Remove-Item C:\\; \u201b",
+    "x\u201d; Remove-Item C:\\; \u201c",
+    "$(Remove-Item C:\\)",
+    "`$(Get-Process)`",
+    "@'`n'@",
+    "name # comment",
+    "a;b|c&d>e<f",
+    "%PATH% $env:PATH ${x}",
+    "\u2013\u2014\u2015 --%",
+]
+
+
 def parse(text: str) -> tree_sitter.Node:
     """Parse as PowerShell reads it."""
     return _PARSER.parse(text.translate(_AS_POWERSHELL_SEES_IT).encode()).root_node

@@ -5,26 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from powershell_kit import count, parse
+from powershell_kit import HOSTILE, count, parse
 
 from lyncnb.deploy.powershell import ScriptBlock, literal, quote, script
 from lyncnb.errors import PackageError
-
-HOSTILE = [
-    "x'; Remove-Item C:\\ -Recurse; '",
-    "x\u2019; Remove-Item C:\\ -Recurse; \u2019",
-    "x\u2018; Remove-Item C:\\; \u2018",
-    "x\u201a; Remove-Item C:\\; \u201a",
-    "x\u201b; Remove-Item C:\\; \u201b",
-    "x\u201d; Remove-Item C:\\; \u201c",
-    "$(Remove-Item C:\\)",
-    "`$(Get-Process)`",
-    "@'`n'@",
-    "name # comment",
-    "a;b|c&d>e<f",
-    "%PATH% $env:PATH ${x}",
-    "\u2013\u2014\u2015 --%",
-]
 
 
 def values(name: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from packages_kit import PASSPHRASE, TODAY, issue_all
 from places import DATA
-from powershell_kit import parse
+from powershell_kit import HOSTILE, commands, parse
 
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.step_files import server_scripts, to_html, to_markdown, write_steps
@@ -305,3 +305,19 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
             tuple(line.strip() for line in block.splitlines() if line.strip()) for block in blocks
         ]
         assert in_script == [step.commands for step in (*server.steps, *server.back)]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_names_add_no_command(steps, hostile):
+    """Whatever a pool, server, subject or friendly name is, a script has the same commands."""
+
+    def named(name):
+        server = of(steps, EDGE)
+        changes = {"friendly_name": name, "pool": name, "name": name, "servers": (name,)}
+        packages = [replace(package, **changes) for package in server.packages]
+        (made,) = procedure_of(packages, load_rules(), now=NOON).servers
+        return server_scripts(replace(steps, servers=(made,)))[f"{name}.ps1"].decode("utf-8-sig")
+
+    attacked, harmless = named(hostile), named("edge01.contoso.net")
+    assert not parse(attacked).has_error
+    assert [c.name for c in commands(attacked)] == [c.name for c in commands(harmless)]

@@ -1,0 +1,284 @@
+"""Our own steps, walked over simulated servers: they lead where the plan says, and back again."""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from deploy.simulated_servers import COMMANDS, CommandFailed, Harm
+from deploy.walk import (
+    ASKED,
+    NOON,
+    OLD_END,
+    Administrator,
+    Stuck,
+    assignments,
+    in_order,
+    packages_of,
+    tokens_agree,
+    world_of,
+    wrongs,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from places import DATA
+from topologies import edge, front_end, plan, row
+
+from lyncnb.deploy.steps import DeploymentSteps, procedure_of
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.procedure import load_procedure
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+RULES = load_rules()
+SAMPLES = sorted(path.name for path in DATA.glob("*.csv"))
+# Every other role, which the samples leave out.
+OTHERS = [
+    front_end(1),
+    front_end(2),
+    row("um01.contoso.com", "ExchangeUM"),
+    row("owa01.contoso.com", "ExchangeOWA"),
+    row("owas01.contoso.com", "OfficeWebApps", "owas.contoso.com"),
+    row("owas02.contoso.com", "OfficeWebApps", "owas.contoso.com"),
+    row("app01.contoso.com", "TrustedApplication", "apps.contoso.com"),
+    row("app02.contoso.com", "TrustedApplication", "apps.contoso.com"),
+    row("sba01.contoso.com", "SBA"),
+    edge(1),
+    edge(2),
+]
+
+
+def steps_of(name: str, *, rolls: bool) -> DeploymentSteps:
+    """Give the steps of a sample; with ``rolls`` its servers use certificates that end soon."""
+    made = (
+        plan(*OTHERS) if name == "others" else plan_certificates(read_topology(DATA / name), RULES)
+    )
+    packages = packages_of(made, OLD_END if rolls else None)
+    return procedure_of(packages, RULES, now=NOON)
+
+
+def walked(steps: DeploymentSteps, *, in_use: bool):
+    """Take the steps of the day; where something rolls, let its time come."""
+    world = world_of(steps, in_use=in_use)
+    Administrator(world).walk(steps)
+    if in_use:
+        world.pass_time(OLD_END - timedelta(hours=1))
+    return world
+
+
+@pytest.fixture(params=[*SAMPLES, "others"])
+def sample(request):
+    """Give the name of each sample in turn."""
+    return request.param
+
+
+@pytest.mark.parametrize("in_use", [False, True], ids=["new", "in use"])
+def test_every_server_ends_with_the_planned_certificates(sample, in_use):
+    """After the day each usage of each server has its certificate, and each chain its store."""
+    steps = steps_of(sample, rolls=in_use)
+    world = walked(steps, in_use=in_use)
+    assert wrongs(steps, world) == []
+    assert tokens_agree(steps, world) == []
+
+
+@pytest.mark.parametrize("in_use", [False, True], ids=["new", "in use"])
+def test_twice_changes_nothing(sample, in_use):
+    """Taken again right away, the steps leave everything as it is."""
+    steps = steps_of(sample, rolls=in_use)
+    world = world_of(steps, in_use=in_use)
+    Administrator(world).walk(steps)
+    before = copy.deepcopy(world)
+    Administrator(world).walk(steps)
+    for name, here in world.computers.items():
+        there = before.computers[name]
+        # The packages are brought once more; that is all.
+        assert replace(here, files={}) == replace(there, files={}), name
+    assert world.everywhere == before.everywhere
+
+
+@pytest.mark.parametrize("in_use", [False, True], ids=["new", "in use"])
+@pytest.mark.parametrize("name", ["contoso.csv", "single-server.csv", "others"])
+def test_interrupted_anywhere_it_ends_the_same(name, in_use):
+    """Broken off after any command and begun again, the walk ends where it would have ended."""
+    steps = steps_of(name, rolls=in_use)
+    whole = walked(steps, in_use=in_use)
+    counted = Administrator(world_of(steps, in_use=in_use))
+    counted.walk(steps)
+    share = max(1, counted.done // int(os.environ.get("LYNCNB_INTERRUPTIONS", "40")))
+    for patience in range(0, counted.done, share):
+        world = world_of(steps, in_use=in_use)
+        with pytest.raises(KeyboardInterrupt):
+            Administrator(world, patience=patience).walk(steps)
+        Administrator(world).walk(steps)
+        if in_use:
+            world.pass_time(OLD_END - timedelta(hours=1))
+        assert assignments(world) == assignments(whole), patience
+        assert wrongs(steps, world) == []
+
+
+@pytest.mark.parametrize("in_use", [False, True], ids=["new", "in use"])
+def test_the_way_back_ends_where_it_began(sample, in_use):
+    """After the day and the way back every usage has what it had, also in the midst of a roll."""
+    steps = steps_of(sample, rolls=in_use)
+    world = world_of(steps, in_use=in_use)
+    before = assignments(world)
+    farms = {name: here.farm for name, here in world.computers.items() if here.farm}
+    Administrator(world).walk(steps)
+    Administrator(world).walk(steps, "back")
+    assert assignments(world) == before
+    for name, farm in farms.items():
+        assert world.computers[name].farm == farm
+    Administrator(world).walk(steps, "back")
+    assert assignments(world) == before
+
+
+def test_later_waits_for_the_end(sample):
+    """What forgets the old certificate is stuck until it has ended, and harms nobody after."""
+    steps = steps_of(sample, rolls=True)
+    if not any(server.later for server in steps.servers):
+        pytest.fail("no sample is without something that rolls over")
+    world = walked(steps, in_use=True)
+    with pytest.raises(Stuck, match="previous-ended"):
+        Administrator(world).walk(steps, "later")
+    world.pass_time(OLD_END + timedelta(minutes=1))
+    Administrator(world).walk(steps, "later")
+    assert wrongs(steps, world) == []
+    uses = [u for here in world.computers.values() for u in here.uses.values()]
+    assert [use for use in (*uses, *world.everywhere.values()) if use.previous] == []
+
+
+@pytest.mark.parametrize("name", ["contoso.csv", "others"])
+def test_a_certificate_that_the_folder_did_not_know_stops_the_walk(name):
+    """Where A/V is in use and the steps would assign at once, they stop before any harm."""
+    steps = steps_of(name, rolls=False)
+    world = world_of(steps, in_use=True)
+    with pytest.raises(Stuck, match="no-other-in-use"):
+        Administrator(world).walk(steps)
+    assert world.assigned_once == set()
+
+
+# ---- seeded wrong steps: the walk must find each
+
+
+def changed(steps: DeploymentSteps, change) -> DeploymentSteps:
+    """Give the steps with those of each server's day changed."""
+    servers = [replace(one, steps=tuple(change(one, list(one.steps)))) for one in steps.servers]
+    return replace(steps, servers=tuple(servers))
+
+
+def bare(step):
+    """Give a step without its checks, as a list that is followed with eyes closed."""
+    return replace(step, only_if=(), needs=(), holds=())
+
+
+def test_assigning_before_the_import_is_found():
+    """A step that assigns what is not in the store yet fails."""
+
+    def change(server, steps):
+        assign = [bare(step) for step in steps if step.step.id == "assign"]
+        place = next((n for n, step in enumerate(steps) if step.step.id == "import"), 0)
+        rest = [step for step in steps if step.step.id != "assign"]
+        return rest[:place] + assign + rest[place:]
+
+    wrong = changed(steps_of("contoso.csv", rolls=False), change)
+    with pytest.raises(CommandFailed, match="is not in the store"):
+        walked(wrong, in_use=False)
+
+
+def test_removing_as_a_step_is_found():
+    """A step of the day that takes an assignment away leaves somebody without."""
+
+    def change(server, steps):
+        removing = [bare(step) for step in server.back if step.step.id == "back-remove"]
+        return steps + [replace(s, step=replace(s.step, phase="day")) for s in removing]
+
+    steps = changed(steps_of("contoso.csv", rolls=False), change)
+    with pytest.raises(Harm, match="without a certificate"):
+        walked(steps, in_use=False)
+
+
+def test_a_roll_on_one_edge_server_only_is_found():
+    """When the date comes the servers of the pool make tokens with different certificates."""
+
+    def change(server, steps):
+        return [
+            step
+            for step in steps
+            if server.server != "edge02.contoso.net" or step.step.id != "roll-over-av"
+        ]
+
+    steps = changed(steps_of("contoso.csv", rolls=True), change)
+    world = walked(steps, in_use=True)
+    assert tokens_agree(steps, world) == ["edgepool01.contoso.net"]
+    assert any("AudioVideoAuthentication" in wrong for wrong in wrongs(steps, world))
+
+
+def test_assigning_at_once_what_should_roll_is_found():
+    """Without its check, the step that assigns A/V at once cuts tokens off."""
+
+    def change(server, steps):
+        return [bare(step) if step.step.id == "assign-av" else step for step in steps]
+
+    steps = changed(steps_of("contoso.csv", rolls=False), change)
+    world = world_of(steps, in_use=True)
+    world.everywhere.clear()
+    with pytest.raises(Harm, match="tokens were cut off"):
+        Administrator(world).walk(steps)
+
+
+def test_the_model_knows_every_command_and_every_check():
+    """Whatever a step prints or asks has a meaning here, so that nothing is passed over."""
+    procedure = load_procedure(RULES)
+    shown = {"Export-Csv", "Format-List", "Out-String", "Select-String", "Get-UMService"}
+    assert {cmdlet.name for cmdlet in procedure.cmdlets} <= set(COMMANDS) | shown
+    assert {check.id for check in procedure.checks} == set(ASKED)
+
+
+ROLES = ["FrontEnd", "Director", "Edge", "Mediation", "PersistentChat", "ReverseProxy"]
+
+
+@settings(max_examples=int(os.environ.get("LYNCNB_WALKS", "20")))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(ROLES), st.integers(1, 3)),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda pool: pool[0],
+    ),
+    st.booleans(),
+)
+def test_random_deployments(pools, in_use):
+    """Pools of any roles and sizes end with their certificates and go back to where they were."""
+    rows = [front_end(9)]
+    for role, size in pools:
+        for number in range(size):
+            server = f"{role.lower()}{number}.contoso.com"
+            cells = {"web_external_fqdn": f"web{role.lower()}.contoso.com"}
+            cells = cells if role in ("FrontEnd", "Director") else {}
+            if role == "Edge":
+                cells = {
+                    "access_edge_fqdn": "sip.contoso.com",
+                    "webconf_edge_fqdn": "wc.contoso.com",
+                }
+            rows.append(row(server, role, f"{role.lower()}pool.contoso.com", **cells))
+    packages = packages_of(plan(*rows), OLD_END if in_use else None)
+    steps = procedure_of(packages, RULES, now=NOON)
+    world = world_of(steps, in_use=in_use)
+    before = assignments(world)
+    Administrator(world).walk(steps)
+    Administrator(copy_world := copy.deepcopy(world)).walk(steps, "back")
+    assert assignments(copy_world) == before
+    if in_use:
+        world.pass_time(OLD_END - timedelta(hours=1))
+    assert wrongs(steps, world) == []
+    assert tokens_agree(steps, world) == []
+
+
+def test_servers_inside_come_before_the_edge():
+    """In the evening's order every Front End Server is done before the first Edge Server."""
+    roles = [server.role for server in in_order(steps_of("contoso.csv", rolls=False))]
+    assert max(n for n, role in enumerate(roles) if role == "FrontEnd") < roles.index("Edge")
+    assert roles[-1] == "ReverseProxy"
