@@ -80,7 +80,7 @@ CALLS = {
     # the inside of a secret
     "reveal": {"pki", "deploy.package_passwords", "deploy.pfx_packages", "jupyter", "widgets"},
     # the day, each through a today= argument; the lock says since when it is held
-    "now": {"base.lock", "request_folder", "authorities", "deploy.steps"},
+    "now": {"base.lock", "checks.check_plan", "request_folder", "authorities", "deploy.steps"},
     "today": set(),
     # the disk
     "write_bytes": set(),

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 from . import idn
 from .pasted_text import BadName, clean_text, shown
 
+#: How the note begins that gives the ASCII form of a name.
+INTERNATIONAL = "international name written as"
+
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
@@ -63,6 +66,11 @@ class DnsName(str):
     def is_idn(self) -> bool:
         """Whether a label is an A-label (``xn--…``), RFC 5890 section 2.3.2.1."""
         return self.startswith("xn--") or ".xn--" in self
+
+    @property
+    def as_written(self) -> str:
+        """The name as people write it, A-labels in their Unicode form (RFC 5891)."""
+        return idn.to_unicode(self) if self.is_idn else str(self)
 
     @property
     def has_underscore(self) -> bool:
@@ -171,7 +179,7 @@ def parse_name(
             "shorten it",
         )
     if not name.isascii():
-        notes.append(f"international name written as {final}")
+        notes.append(f"{INTERNATIONAL} {final}")
     return DnsName(final), (*notes, *idn.mixed_scripts(labels))
 
 

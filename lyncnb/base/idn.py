@@ -73,6 +73,18 @@ def to_a_label(label: str, written: str) -> str:
         ) from None
 
 
+def to_unicode(name: str) -> str:
+    """Give a name with its A-labels decoded; one that cannot be decoded stays."""
+    labels = name.split(".")
+    for place, label in enumerate(labels):
+        if label.startswith("xn--"):
+            try:
+                labels[place] = idna.ulabel(label)
+            except (idna.IDNAError, UnicodeError):
+                pass  # a wildcard's or a foreign certificate's label may be anything
+    return ".".join(labels)
+
+
 def _reason(error: Exception) -> str:
     codepoint = getattr(error, "codepoint", None)
     if isinstance(codepoint, int):

@@ -6,7 +6,15 @@ import unicodedata
 
 # Joiners may be part of a word in some scripts, so what reads the word decides on them.
 _JOINERS = "\u200c\u200d"
+# Unicode's Bidi_Control: they let a text be read in another order than it is written.
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Marks that reorder nothing where they begin or end a text, where dialogs leave them.
+_MARKS = "\u061c\u200e\u200f"
 _MORE_INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
+
+
+#: How the note begins that tells of characters nobody saw.
+INVISIBLE = "invisible character"
 
 
 class BadName(ValueError):
@@ -47,7 +55,8 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
     Raises
     ------
     BadName
-        If it holds a control character.
+        If it holds a control character, or one that changes the direction of reading: what is
+        seen would not be what is requested.
     """
     # isprintable is False for every character that one of the steps below would find.
     if text.isprintable() and text == text.strip() and not _has_more_invisible(text):
@@ -59,16 +68,40 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
                 f"{shown(text)} holds the control character U+{ord(character):04X}",
                 "type it again instead of pasting it",
             )
+    turned = _DIRECTIONS.intersection(_without_ends(text))
+    if turned:
+        codes = ", ".join(f"U+{ord(c):04X}" for c in sorted(turned))
+        raise BadName(
+            f"{shown(text)} changes the direction of reading inside ({codes}): it is not what it "
+            "looks like",
+            "type it again instead of pasting it",
+        )
     joined_word = any(ord(c) > 0x2FF and c.isalpha() for c in text)
     unseen = [c for c in text if is_invisible(c) and not (joined_word and c in _JOINERS)]
     if unseen:
         text = "".join(c for c in text if c not in unseen)
         codes = ", ".join(f"U+{ord(c):04X}" for c in dict.fromkeys(unseen))
-        notes.append(f"invisible character {codes} removed")
+        notes.append(f"{INVISIBLE} {codes} removed")
     if text != text.strip():
         text = text.strip()
         notes.append("white space around it removed")
     return text, tuple(notes)
+
+
+def _without_ends(text: str) -> str:
+    """Take off what is unseen at either end and reorders nothing there."""
+    begin, end = 0, len(text)
+    while begin < end and _is_harmless(text[begin]):
+        begin += 1
+    while begin < end and _is_harmless(text[end - 1]):
+        end -= 1
+    return text[begin:end]
+
+
+def _is_harmless(character: str) -> bool:
+    if character in _DIRECTIONS:
+        return character in _MARKS
+    return character.isspace() or is_invisible(character)
 
 
 def is_control(character: str) -> bool:

@@ -17,7 +17,7 @@ from ..rules.model import CheckRule
 from .plan_lookups import PlanView
 
 CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[str]]
-NameTest = Callable[[DnsName, PlanView], str]
+NameTest = Callable[[DnsName, PlanView, CheckRule], str]
 _Test = TypeVar("_Test", CertificateTest, NameTest)
 
 # ExtensionRawValue of the AD CS database is Binary 4096.
@@ -162,22 +162,48 @@ def wildcard_and_desk_phones(
             yield f'"{entry.name}" is on a certificate that phones see'
 
 
-def internal_name_on_public_certificate(name: DnsName, view: PlanView) -> str:
+def too_many_names(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """Find more names on a certificate than the check's limit."""
+    count = len(c.subject_alt_name)
+    if count > rule.limit:
+        yield f"{view.label(c)} has {count:,} names; {rule.limit} are usual at most"
+
+
+def organization_without_place(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find an organization in a subject that does not say where it is."""
+    subject = c.subject
+    if subject.organization and not (subject.locality or subject.state):
+        yield f"the subject {subject} has O and neither L nor ST"
+    elif subject.organization and not subject.country:
+        yield f"the subject {subject} has O and no C"
+
+
+def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
+    """Find a name in one of the zones that the check lists."""
+    for zone in rule.suffixes:
+        if name == zone or name.endswith(f".{zone}"):
+            return f'"{name}" lies in {zone}'
+    return ""
+
+
+def internal_name_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name outside the public domain name system on a certificate from a public CA."""
     return f'"{name}" does not end in a registered domain' if view.is_internal(name) else ""
 
 
-def underscore_in_name(name: DnsName, view: PlanView) -> str:
+def underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find an underscore anywhere in a name."""
     return f'"{name}" has an underscore' if name.has_underscore else ""
 
 
-def international_name(name: DnsName, view: PlanView) -> str:
+def international_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a label in its encoded, internationalized form."""
     return f'"{name}" is the encoded form of an internationalized name' if name.is_idn else ""
 
 
-def single_label_name(name: DnsName, view: PlanView) -> str:
+def single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name of one label."""
     return "" if "." in name else f'"{name}" has no domain'
 
@@ -202,6 +228,8 @@ CERTIFICATE_TESTS = _named(
     issuer_not_allowed,
     issuers_differ,
     wildcard_and_desk_phones,
+    too_many_names,
+    organization_without_place,
 )
 # Asked of each name on a certificate; what they say of a name is the same wherever it stands.
 NAME_TESTS = _named(
@@ -209,4 +237,5 @@ NAME_TESTS = _named(
     underscore_in_name,
     international_name,
     single_label_name,
+    name_in_zone,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 
 from ..base.collector import no_collection
 from ..base.dns_name import DnsName
@@ -23,13 +24,16 @@ from .simple_url_checks import SIMPLE_URL_TESTS
 _WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS
 
 
-def check_plan(plan: CertificatePlan) -> Findings:
+def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     """Look for what planners get wrong.
 
     Parameters
     ----------
     plan : CertificatePlan
         n certificates over p pools.
+    on : date, optional
+        The day by whose rules the plan is judged; left out, the planned issue date of its
+        options, else today. ``judged_on`` of the findings says which it was.
 
     Returns
     -------
@@ -46,14 +50,20 @@ def check_plan(plan: CertificatePlan) -> Findings:
     -----
     Source: each finding carries its own; they are data of the product.
     """
-    view = PlanView(plan)
+    day = judging_day(plan, on)
+    view = PlanView(plan, on=day)
     with no_collection():
         found = [*_of_certificates(view, plan.certificates), *_of_deployment(view)]
-    return sort_findings(found)
+    return sort_findings(found, judged_on=day)
+
+
+def judging_day(plan: CertificatePlan, on: date | None = None) -> date:
+    """Settle the day by whose rules a plan is judged: asked for, planned, or today (UTC)."""
+    return on or plan.options.planned_issue_date or datetime.now(UTC).date()
 
 
 def check_certificates(
-    plan: CertificatePlan, certificates: Iterable[PlannedCertificate]
+    plan: CertificatePlan, certificates: Iterable[PlannedCertificate], *, on: date
 ) -> tuple[Finding, ...]:
     """Run the tests of single certificates on some of a plan's certificates.
 
@@ -61,12 +71,12 @@ def check_certificates(
     ``check_deployment`` for the rest.
     """
     with no_collection():
-        return tuple(_of_certificates(PlanView(plan), certificates))
+        return tuple(_of_certificates(PlanView(plan, on=on), certificates))
 
 
-def check_deployment(plan: CertificatePlan) -> tuple[Finding, ...]:
+def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
     """Run the tests that look at the deployment as a whole."""
-    return tuple(_of_deployment(PlanView(plan)))
+    return tuple(_of_deployment(PlanView(plan, on=on)))
 
 
 def _of_certificates(
@@ -97,8 +107,9 @@ class _Tests:
 
     @classmethod
     def of(cls, view: PlanView, certificate: PlannedCertificate) -> _Tests:
-        checks = view.plan.rules.checks.values()
-        rules = [rule for rule in checks if _is_of_one(rule) and view.applies(rule, certificate)]
+        rules = [
+            rule for rule in view.checks if _is_of_one(rule) and view.applies(rule, certificate)
+        ]
         tests = [(rule, _test(rule)) for rule in rules]
         return cls(
             [(rule, CERTIFICATE_TESTS[test]) for rule, test in tests if test in CERTIFICATE_TESTS],
@@ -109,13 +120,13 @@ class _Tests:
         """Give what there is to say of a name."""
         said = self._said.get(name)
         if said is None:
-            found = [(rule, test(name, view)) for rule, test in self.of_name]
+            found = [(rule, test(name, view, rule)) for rule, test in self.of_name]
             said = self._said[name] = [(rule, message) for rule, message in found if message]
         return said
 
 
 def _of_deployment(view: PlanView) -> Iterator[Finding]:
-    for rule in view.plan.rules.checks.values():
+    for rule in view.checks:
         if not _is_of_one(rule):
             for about, message in _WHOLE_TESTS[_test(rule)](view, rule):
                 yield finding_of(rule, about, message)

@@ -179,6 +179,15 @@ def sites_differ_in_case(view: PlanView, rule: CheckRule) -> Pairs:
             yield view.place(pool), f'"{known.site}" and "{pool.site}" are two sites'
 
 
+def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a server whose first label is a name that Windows keeps for a device."""
+    for pool in view.plan.topology.pools:
+        for computer in pool.computers:
+            label = computer.fqdn.partition(".")[0]
+            if label in rule.labels:
+                yield computer.fqdn, f'"{label}" is the name of a device to Windows'
+
+
 def _words(names: list[str]) -> str:
     return ", ".join(names[:3]) + _more(names, 3)
 
@@ -206,5 +215,6 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         issuer_key_not_here,
         value_not_heeded,
         sites_differ_in_case,
+        device_name_as_server,
     )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, KeysView
 from dataclasses import replace
+from datetime import date
 
 from ..base.dns_name import DnsName
 from ..plan.certificate_names import plan_context
@@ -21,8 +22,9 @@ _Asked = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 class PlanView:
     """Name a plan with its look-ups, made once for all checks of a run."""
 
-    def __init__(self, plan: CertificatePlan):
+    def __init__(self, plan: CertificatePlan, *, on: date):
         self.plan = plan
+        self.checks = [rule for rule in plan.rules.checks.values() if rule.holds_on(on)]
         self.certificates = plan.certificates
         self._rules = {rule.id: rule for rule in plan.rules.certificates}
         asked = plan.options.issuer

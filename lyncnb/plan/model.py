@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -294,7 +295,7 @@ class CertificatePlan:
                 members = ", ".join(computer.fqdn for computer in pool.computers)
                 return f"that is a pool; its servers are {members}"
         servers = {c.fqdn: None for pool in self.topology.pools for c in pool.computers}
-        close = difflib.get_close_matches(wanted, servers, n=3) or list(servers)[:3]
+        close = _closest(wanted, servers)
         return f"did you mean {', '.join(close)}?" if close else "the topology has no servers"
 
     def rows(self) -> list[tuple[object, ...]]:
@@ -327,3 +328,17 @@ class CertificatePlan:
             caption=f"{len(self.certificates):,} certificates for {self.rules.title}",
             limit=tables.ROWS_SHOWN,
         )
+
+
+def _closest(typed: str, names: Iterable[str]) -> list[str]:
+    """Give up to three names for what was typed: whole labels first, then what is alike."""
+    names = list(names)
+    labels = typed.split(".")
+    hosts = {name: name.partition(".")[0] for name in names}
+    same = [name for name in names if name.split(".")[: len(labels)] == labels]
+    same += [name for name in names if hosts[name] == labels[0]]
+    begun = [name for name in names if labels[0] and name.startswith(labels[0])]
+    alike = difflib.get_close_matches(labels[0], hosts.values(), n=3, cutoff=0.7)
+    near = [name for host in alike for name in names if hosts[name] == host]
+    near += difflib.get_close_matches(typed, names, n=3)
+    return [*dict.fromkeys([*same, *begun, *near])][:3] or names[:3]

@@ -25,18 +25,28 @@ def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> di
     Returns
     -------
     dict
-        ``format``, ``product``, ``plan_sha256``, ``certificates`` (n, in the plan's order, each
-        name with the rules and sources it comes from) and ``findings``. Only dicts, lists and
-        texts, numbers and truth values, so ``json.dumps`` takes it as it is.
+        ``format``, ``product``, ``plan_sha256``, ``judged_on`` (the day by whose rules the findings
+        are, where they say it), ``certificates`` (n, in the plan's order, each name with the rules
+        and sources it comes from; international names also as people write them, in ``unicode``)
+        and ``findings``. Only dicts, lists and texts, numbers and truth values, so ``json.dumps``
+        takes it as it is.
     """
-    document = _heading(plan)
+    document = _heading(plan, findings)
     document["certificates"] = list(_certificates(plan))
     document["findings"] = list(map(_finding, findings))
     return document
 
 
-def _heading(plan: CertificatePlan) -> dict[str, object]:
-    return {"format": FORMAT, "product": plan.rules.product, "plan_sha256": plan.sha256}
+def _heading(plan: CertificatePlan, findings: Iterable[Finding]) -> dict[str, object]:
+    heading: dict[str, object] = {
+        "format": FORMAT,
+        "product": plan.rules.product,
+        "plan_sha256": plan.sha256,
+    }
+    judged_on = getattr(findings, "judged_on", None)
+    if judged_on is not None:
+        heading["judged_on"] = judged_on.isoformat()
+    return heading
 
 
 def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
@@ -50,6 +60,11 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
             san.name: [reasons[rule] for rule in san.reasons]
             for san in certificate.subject_alt_name
         }
+        written = {
+            san.name: san.name.as_written for san in certificate.subject_alt_name if san.name.is_idn
+        }
+        if written:
+            entry["unicode"] = written
         yield entry
 
 
@@ -86,7 +101,7 @@ def plan_json(
     if certificates:
         lists = {"certificates": _certificates(plan), **lists}
     out = io.BytesIO()
-    for text in _written(_heading(plan), lists):
+    for text in _written(_heading(plan, findings), lists):
         out.write(text.encode("utf-8", "replace"))
     return out.getvalue()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain, repeat
 from operator import attrgetter
 
@@ -175,13 +176,15 @@ def plan_certificates(
     PlanError
         If the product does not know a role; all of them at once.
     OptionsError
-        If an option names a usage, a role or a finding that the product does not have.
+        If an option names a usage, a role or a finding that the product does not have, or the
+        options are for another product than the rules.
 
     Notes
     -----
     Source: RFC 5280 section 4.2.1.6; each name carries the ids of its own rules and their sources.
     """
     _check_roles(topology.pools, rules)
+    options = _of_product(options, rules)
     _check_options(rules, options)
     context = plan_context(topology, rules, options)
     with no_collection():
@@ -307,6 +310,18 @@ def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
             problems=problems,
             hint=f"the roles of {rules.title} are {', '.join(rules.roles)}",
         )
+
+
+def _of_product(options: PlanOptions, rules: Rules) -> PlanOptions:
+    """Give options that name the product planned for; refuse those that name another one."""
+    if options.product == rules.product:
+        return options
+    if options.product == DEFAULT_OPTIONS.product:  # nobody chose: the rules say which it is
+        return replace(options, product=rules.product)
+    raise OptionsError(
+        f'the options are for "{options.product}" and the rules for "{rules.product}"',
+        hint=f'load the rules of "{options.product}", or change product in the options',
+    )
 
 
 def _check_options(rules: Rules, options: PlanOptions) -> None:

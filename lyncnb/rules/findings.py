@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from typing import overload
 
 from ..base.tables import DataFrame, to_frame, to_html
@@ -31,13 +32,17 @@ class Findings(Sequence[Finding]):
     """Findings of a plan, errors first; a sequence that shows itself as a table."""
 
     items: tuple[Finding, ...] = ()
+    #: The day by whose rules a plan was judged; None where no day counts.
+    judged_on: date | None = field(default=None, compare=False)
 
     @overload
     def __getitem__(self, index: int) -> Finding: ...
     @overload
     def __getitem__(self, index: slice) -> Findings: ...
     def __getitem__(self, index: int | slice) -> Finding | Findings:
-        return Findings(self.items[index]) if isinstance(index, slice) else self.items[index]
+        if isinstance(index, slice):
+            return Findings(self.items[index], self.judged_on)
+        return self.items[index]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -57,7 +62,7 @@ class Findings(Sequence[Finding]):
 
     def of(self, severity: str) -> Findings:
         """Give the findings of one severity."""
-        return Findings(tuple(f for f in self.items if f.severity == severity))
+        return Findings(tuple(f for f in self.items if f.severity == severity), self.judged_on)
 
     def to_frame(self) -> DataFrame:
         """Return the findings as a DataFrame, one row each, six text columns."""
@@ -84,11 +89,11 @@ class Findings(Sequence[Finding]):
         return "Findings: " + ", ".join(words)
 
 
-def sort_findings(found: Iterable[Finding]) -> Findings:
+def sort_findings(found: Iterable[Finding], *, judged_on: date | None = None) -> Findings:
     """Order findings by severity, code, subject and message, each once."""
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
     key = lambda f: (rank[f.severity], f.code, f.about, f.message)  # noqa: E731
-    return Findings(tuple(sorted(set(found), key=key)))
+    return Findings(tuple(sorted(set(found), key=key)), judged_on)
 
 
 def finding_of(rule: CheckRule, about: str, message: str) -> Finding:

@@ -73,13 +73,17 @@ def read_cell(text: str, column: Column) -> Read:
 
 
 def refuse_breaks(text: str) -> None:
-    """Refuse a line break or NUL in a cell that holds one value."""
+    """Refuse a line break, NUL or half a character in a cell that holds one value."""
     if "\n" in text or "\r" in text:
         raise BadName(
             f"{shown(text)} has a line break inside", "only lists may be broken into lines"
         )
     if "\0" in text:
         raise BadName(f"{shown(text)} holds a NUL character", "type the cell again")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise BadName(
+            f"{shown(text)} holds half of a character, which no file can", "type the cell again"
+        )
 
 
 def _fqdn(text: str, column: Column) -> Read:
@@ -361,9 +365,9 @@ def _tell(
 
 
 def _refuse_breaks(name: str, written: Texts, rows: Sequence[int], report: Report) -> None:
-    """Refuse line breaks and NUL in a column that is only kept."""
+    """Refuse what no cell may hold in a column that is only kept."""
     joined = "".join(written.distinct)
-    if not any(character in joined for character in "\n\r\0"):
+    if joined.isascii() and not any(character in joined for character in "\n\r\0"):
         return
     for row, text in zip(rows, written.cells()):
         try:

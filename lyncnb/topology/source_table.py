@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..base.pasted_text import shown
+from ..base.dns_name import INTERNATIONAL
+from ..base.pasted_text import INVISIBLE, shown
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
 
@@ -23,6 +24,15 @@ class Note:
     before: str
     after: str
     message: str
+
+    @property
+    def misleads_the_eye(self) -> bool:
+        """Whether the table shows something else than what is requested.
+
+        True of invisible characters that were removed and of international names: whoever reads
+        a summary has to be told of them.
+        """
+        return INVISIBLE in self.message or INTERNATIONAL in self.message
 
     def __str__(self) -> str:
         row = f"row {self.row}" if self.row else ""
@@ -168,6 +178,13 @@ def _heading_problems(
                 row=1,
                 message=f"column {place} has no heading, but cells that are not blank",
                 hint="give it a heading, or remove the column",
+            )
+        elif any("\ud800" <= character <= "\udfff" for character in heading):
+            yield Problem(
+                file=source,
+                row=1,
+                message=f"the heading {shown(heading)} holds half of a character",
+                hint="type it again",
             )
         elif column in first:
             yield Problem(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..checks.check_plan import check_certificates, check_deployment
+from ..checks.check_plan import check_certificates, check_deployment, judging_day
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
 from ..plan.planner import plan_certificates, replan
@@ -72,7 +72,7 @@ class LivePlan:
         if not same:
             self._examined = {}
         examined, fresh = self._examine(plan)
-        whole = check_deployment(plan)
+        whole = check_deployment(plan, on=judging_day(plan))
         gone = [found for key, found in self._examined.items() if key not in examined]
         touched = {
             server
@@ -95,7 +95,9 @@ class LivePlan:
             else:
                 new[id(part)] = part
         found: dict[str, list[Finding]] = {}
-        for finding in check_certificates(plan, [c for part in new.values() for c in part]):
+        for finding in check_certificates(
+            plan, [c for part in new.values() for c in part], on=judging_day(plan)
+        ):
             found.setdefault(finding.about, []).append(finding)
         fresh = []
         for part in new.values():
@@ -109,7 +111,7 @@ class LivePlan:
         """Every finding, errors first: the same as ``check_plan`` gives."""
         self._check()
         found = (finding for part in self._examined.values() for finding in part.findings)
-        return sort_findings((*found, *self._whole))
+        return sort_findings((*found, *self._whole), judged_on=judging_day(self.plan))
 
     def sizes(self) -> dict[str, int]:
         """Count certificates, those of public CAs, and names; this needs no check."""

@@ -25,7 +25,6 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
         # A letter by its category, but a filler that nobody sees.
         ("Taipei\u3164", "Taipei", ("invisible character U+3164 removed",)),
         ("Taipei\ufe0f", "Taipei", ("invisible character U+FE0F removed",)),
-        ("\u202eiepiaT", "iepiaT", ("invisible character U+202E removed",)),
         (
             "\u200b \u200eTaipei",
             "Taipei",
@@ -82,3 +81,29 @@ def test_shown_hides_nothing(text, quoted):
 def test_is_invisible_knows_letters_from_fillers():
     """A letter is visible, a zero width space and a Hangul filler are not."""
     assert [is_invisible(c) for c in "a中\u200b\u3164"] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u202emoc.osotnoc.pis",
+        "a\u200eb",
+        "sip\u202c",
+        "\u2066a\u2069",
+        "a\u061cb",
+        "x\u200b\u202d",
+    ],
+)
+def test_what_turns_the_direction_of_reading_is_refused(text):
+    """A text that reads otherwise than it is written is not cleaned into another name."""
+    with pytest.raises(BadName, match="changes the direction of reading") as caught:
+        clean_text(text)
+    assert "type it again" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["\u200eTaipei", "Taipei\u200f", "\u200b\u061c Taipei \u200e"])
+def test_marks_at_either_end_reorder_nothing(text):
+    """Dialogs of Windows leave marks before a text; there they are removed and told."""
+    clean, notes = clean_text(text)
+    assert clean == "Taipei"
+    assert notes[0].startswith("invisible character U+")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -145,6 +146,42 @@ TABLE_CASES = [
     ("av-edge-name-missing", "notice", "edge01.contoso.com", [(EDGE, "av_edge_fqdn", "")], None),
     ("wildcard-not-supported", "error", None, [(EDGE, EXTRA, "*.contoso.com")], None),
     ("wildcard-and-desk-phones", "warning", None, [], WILDCARD),
+    (
+        "reverse-zone-name-on-public-certificate",
+        "error",
+        None,
+        [(EDGE, EXTRA, "1.2.0.192.in-addr.arpa")],
+        PlanOptions(planned_issue_date=date(2026, 3, 15)),
+    ),
+    (
+        "special-use-name-on-public-certificate",
+        "error",
+        None,
+        [(EDGE, EXTRA, "edge.home.arpa")],
+        None,
+    ),
+    (
+        "many-names-on-public-certificate",
+        "warning",
+        None,
+        [(EDGE, EXTRA, ";".join(f"n{number}.contoso.com" for number in range(99)))],
+        None,
+    ),
+    ("organization-without-place", "warning", None, [], PlanOptions(organization="Contoso")),
+    (
+        "organization-without-place",
+        "warning",
+        None,
+        [],
+        PlanOptions(organization="Contoso", locality="Taipei"),
+    ),
+    (
+        "device-name-as-server",
+        "warning",
+        "con.contoso.com",
+        [(MED, "server_fqdn", "con.contoso.com")],
+        None,
+    ),
     (
         "web-external-fqdn-shared",
         "error",
@@ -466,8 +503,50 @@ def test_unknown_test_is_refused_with_the_known_ones():
 def test_parts_add_up_to_the_whole():
     """Checking certificates and deployment apart finds what checking the plan finds."""
     plan = plan_of([(EDGE, "webconf_edge_fqdn", ""), (MED, "server_fqdn", LONG)])
-    parts = [*check_certificates(plan, plan.certificates), *check_deployment(plan)]
-    assert sort_findings(parts) == check_plan(plan)
+    day = date(2026, 11, 25)
+    parts = [
+        *check_certificates(plan, plan.certificates, on=day),
+        *check_deployment(plan, on=day),
+    ]
+    assert sort_findings(parts) == check_plan(plan, on=day)
+
+
+def test_a_plan_is_judged_by_the_rules_of_a_day():
+    """A check counts from its day on: that asked for, else the planned one, else today."""
+    code = "reverse-zone-name-on-public-certificate"
+    edits = [(EDGE, EXTRA, "1.2.0.192.in-addr.arpa")]
+    plan = plan_of(edits, options=PlanOptions(planned_issue_date=date(2026, 3, 14)))
+    before, since = check_plan(plan), check_plan(plan, on=date(2026, 3, 15))
+    assert code not in {finding.code for finding in before}
+    assert code in {finding.code for finding in since}
+    assert (before.judged_on, since.judged_on) == (date(2026, 3, 14), date(2026, 3, 15))
+    assert since.of("error").judged_on == since[:1].judged_on == date(2026, 3, 15)
+    today = datetime.now(UTC).date()
+    assert check_plan(plan_of()).judged_on in (today, today - timedelta(days=1))
+
+
+def test_a_check_ends_on_its_day():
+    """What ends on a day is judged until the day before."""
+    rule = replace(RULES.checks["single-label-name"], until=date(2026, 3, 15))
+    assert rule.holds_on(date(2026, 3, 14))
+    assert not rule.holds_on(date(2026, 3, 15))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"organization": "Contoso", "locality": "Taipei", "country": "TW"}, False),
+        ({"organization": "Contoso", "state": "Taiwan", "country": "TW"}, False),
+        ({"country": "TW"}, False),
+        ({"organization": "Contoso", "country": "TW"}, True),
+    ],
+)
+def test_an_organization_has_a_place(options, told):
+    """On a public certificate O comes with L or ST and with C; without O nothing is asked."""
+    findings = check_plan(plan_of(options=PlanOptions(**options)))
+    about = {f.about for f in findings if f.code == "organization-without-place"}
+    public = {c.id for c in plan_of().certificates if c.issuer == "public"}
+    assert about == (public if told else set())
 
 
 def test_findings_come_errors_first_and_count():

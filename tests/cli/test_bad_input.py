@@ -468,7 +468,6 @@ HOSTILE = [
     '"><img src=x onerror=alert(1)>',
     "| a | b |",
     "$(Remove-Item C:\\)",
-    "\u202egnp.exe",
 ]
 
 

@@ -227,3 +227,20 @@ def test_a_missing_subject_has_a_word_for_it():
     """Where the topology lacks the subject, the text says so."""
     text = str(plan(edge(access_edge_fqdn="")).explain("edge01.contoso.net"))
     assert "  (no name) (subject)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("edge01", "edge01.contoso.net"),
+        ("edge01.contoso", "edge01.contoso.net"),
+        ("edge", "edge01.contoso.net"),
+        ("ege01", "edge01.contoso.net"),
+        ("ee02", "ee02.contoso.com"),
+    ],
+)
+def test_the_hint_is_by_what_was_typed(typed, meant):
+    """A host name without its domain, or one mistyped, is answered with the server of that name."""
+    with pytest.raises(PlanError) as caught:
+        plan(front_end(1), front_end(2), edge(1)).explain(typed)
+    assert caught.value.hint.startswith(f"did you mean {meant}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 from topologies import edge, front_end, plan
 
+from lyncnb.checks.check_plan import check_plan
 from lyncnb.plan.options import PlanOptions
-from lyncnb.plan.plan_json import plan_document
+from lyncnb.plan.plan_json import plan_document, plan_json
 from lyncnb.rules.findings import Finding
 
 FINDING = Finding(
@@ -79,3 +81,22 @@ def test_roles_without_a_type_have_no_usages():
     assert (oauth["role"], oauth["site"], oauth["pool"]) == ("Deployment", "", "")
     assert oauth["shared_by"] == "deployment"
     assert list(oauth["reasons"]) == oauth["san"] == ["contoso.com", "fabrikam.com"]
+
+
+def test_the_day_of_judgement_stands_in_the_document():
+    """Findings that were judged by the rules of a day say which; plain ones say none."""
+    planned = plan(front_end())
+    findings = check_plan(planned, on=date(2026, 3, 15))
+    document = plan_document(planned, findings)
+    assert document["judged_on"] == "2026-03-15"
+    assert json.loads(plan_json(planned, findings)) == document
+    assert "judged_on" not in plan_document(planned, list(findings))
+
+
+def test_international_names_stand_as_people_write_them_too():
+    """A name with A-labels has its Unicode form beside it; other certificates have no such key."""
+    planned = plan(front_end(extra_san="分公司.contoso.com"), edge())
+    entries = plan_document(planned)["certificates"]
+    (entry,) = [entry for entry in entries if "unicode" in entry]
+    assert entry["unicode"] == {"xn--55q8nz3c.contoso.com": "分公司.contoso.com"}
+    assert planned.topology.notes[0].misleads_the_eye

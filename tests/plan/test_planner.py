@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from topologies import DEPLOYMENT, edge, front_end, plan, row, table, topology
 
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.errors import PlanError
+from lyncnb.errors import OptionsError, PlanError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates, replan
 from lyncnb.rules.rule_files import load_rules
@@ -375,3 +375,12 @@ class TestReplan:
         odd = replace(before.topology, pools=(replace(before.topology.pools[0], role="Fax"),))
         with pytest.raises(PlanError, match='ee01.contoso.com has the role "Fax"'):
             replan(before, odd)
+
+
+def test_options_and_rules_are_for_one_product():
+    """Options that nobody gave a product follow the rules; those of another product are refused."""
+    rules = replace(load_rules(), product="other")
+    asked = topology(front_end())
+    assert plan_certificates(asked, rules).options.product == "other"
+    with pytest.raises(OptionsError, match='the options are for "third" and the rules for "other"'):
+        plan_certificates(asked, rules, options=PlanOptions(product="third"))

@@ -335,3 +335,15 @@ def test_a_topology_shows_itself_as_an_escaped_table():
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "table: 1 rows, 1 pools, 1 sites, SIP domains contoso.com" in page
+
+
+@pytest.mark.parametrize("column", ["server_fqdn", "site", "notes"])
+def test_half_a_character_is_refused(column):
+    """A DataFrame may hold half of a surrogate pair, which no file and no certificate can."""
+    row = {"server_fqdn": "fe01.contoso.com", "role": "FrontEnd", "sip_domains": "contoso.com"}
+    frame = pd.DataFrame([row | {column: f"{row.get(column, '')}\ud800"}], dtype=object)
+    with pytest.raises(TopologyError) as caught:
+        read_topology(frame)
+    (problem,) = caught.value.problems
+    assert (problem.row, problem.column) == (2, column)
+    assert "U+D800" in str(caught.value)
