@@ -60,6 +60,8 @@ _MODULES = {
     "Problem": "errors",
     "PurgeItem": "request_folder.purge",
     "PurgeList": "request_folder.purge",
+    "RecoveryPair": "pki.recovery_pair",
+    "RecoveryPublicKey": "pki.recovery_pair",
     "Rekeyed": "request_folder.rekey",
     "Renewal": "request_folder.renewals",
     "Renewals": "request_folder.renewals",
@@ -92,6 +94,9 @@ _MODULES = {
     "list_renewals": "request_folder.renewals",
     "load_rules": "rules.rule_files",
     "match_certificates": "authorities.issued",
+    "name_recovery_key": "request_folder.recovery_key",
+    "new_recovery_key": "request_folder.recovery_key",
+    "open_recovery_key": "request_folder.recovery_key",
     "open_requests": "request_folder.bundle",
     "plan_certificates": "plan.planner",
     "plan_document": "plan.plan_json",
@@ -150,6 +155,8 @@ if TYPE_CHECKING:
     from .pki.certificates import Certificate as Certificate
     from .pki.passphrase import Secret as Secret
     from .pki.passphrase import ask_passphrase as ask_passphrase
+    from .pki.recovery_pair import RecoveryPair as RecoveryPair
+    from .pki.recovery_pair import RecoveryPublicKey as RecoveryPublicKey
     from .plan.model import CertificatePlan as CertificatePlan
     from .plan.model import ExplainedName as ExplainedName
     from .plan.model import Explanation as Explanation
@@ -165,6 +172,9 @@ if TYPE_CHECKING:
     from .request_folder.purge import PurgeList as PurgeList
     from .request_folder.purge import purge as purge
     from .request_folder.rebuild import rebuild_manifest as rebuild_manifest
+    from .request_folder.recovery_key import name_recovery_key as name_recovery_key
+    from .request_folder.recovery_key import new_recovery_key as new_recovery_key
+    from .request_folder.recovery_key import open_recovery_key as open_recovery_key
     from .request_folder.rekey import Rekeyed as Rekeyed
     from .request_folder.rekey import rekey as rekey
     from .request_folder.renewals import Renewal as Renewal

@@ -225,6 +225,11 @@ def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
     deployed = sum(bool(record.deployed_at) for record in manifest.requests)
     if deployed:
         yield f"{deployed:,} requests are deployed: their keys and packages were removed from here"
+    for key in manifest.recovery:
+        yield (
+            f"the recovery key {key.fingerprint} opens this folder beside its passphrase "
+            f"since {key.added_at[:10]}"
+        )
     for path in survey.strangers(manifest):
         yield f"{path} is not lyncnb's; it was left alone"
 

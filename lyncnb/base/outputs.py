@@ -23,7 +23,8 @@ from . import files, system_calls
 #: What a request folder keeps in its first level, folders and files alike.
 OWN_PLACES = frozenset(
     (
-        *("csr", "keys", "archive", "returned", "pfx", "steps", "manifest.json", ".lock"),
+        *("csr", "keys", "archive", "returned", "pfx", "steps", "recovery"),
+        *("manifest.json", ".lock"),
         *("summary.csv", "summary.xlsx", "summary.html", "summary.md"),
     )
 )

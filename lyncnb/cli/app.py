@@ -15,6 +15,7 @@ from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
 from .output import finish_output, prepare_streams, write
 from .planning import COMMANDS as PLANNING_COMMANDS
+from .recovery import COMMANDS as RECOVERY_COMMANDS
 
 
 def _show_help(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -41,7 +42,7 @@ class _Lyncnb(click.Group):
 
 _group = _Lyncnb("lyncnb", help=overview())
 
-_ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
+_ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS, *RECOVERY_COMMANDS)
 
 #: All of them, in the order of the help page.
 COMMANDS = (*NOTEBOOK_COMMANDS, *PLANNING_COMMANDS, *_ABOUT_FOLDERS)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..authorities.status import FolderStatus
     from ..plan.model import CertificatePlan
     from ..request_folder.bundle import RequestBundle
+    from ..request_folder.request_record import RecoveryKey
     from ..rules.findings import Findings
 
 _LINES_SHOWN = 200
@@ -67,6 +68,10 @@ def _reasons(
     help="Make this request anew although nothing changed. May be repeated; needs --reason.",
 )  # fmt: skip
 @click.option("--reason", default="", metavar="TEXT", help="Why --renew.")
+@click.option(
+    "--recovery", multiple=True, metavar="FILE.pub",
+    help="A recovery key that shall open FOLDER too. May be repeated.",
+)  # fmt: skip
 @passphrase_option
 def request_command(
     topology: str,
@@ -109,7 +114,7 @@ def request_command(
         try:
             bundle = write_requests(
                 plan, folder, passphrase=secret, findings=findings, workers=choices["workers"],
-                progress=progress, cancel=cancel, **order,
+                recovery=choices["recovery"], progress=progress, cancel=cancel, **order,
             )  # fmt: skip
         finally:
             finish()
@@ -232,39 +237,79 @@ def _show_status(status: FolderStatus) -> None:
 @click.option(
     "--new-passphrase-file", metavar="FILE", help="File whose first line is the new passphrase."
 )
+@click.option(
+    "--recovery", multiple=True, metavar="FILE.pub",
+    help="A recovery key that shall open FOLDER too; the passphrase stays as it is, unless"
+    " --new-passphrase-file is given. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--without-recovery", multiple=True, metavar="FINGERPRINT",
+    help="A recovery key that shall open FOLDER no longer. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--with-recovery", metavar="FILE",
+    help="Open FOLDER with this recovery key, whose own passphrase is asked for, instead of the"
+    " folder's.",
+)  # fmt: skip
 @json_option
 def rekey_command(
-    folder: str, passphrase_file: str | None, new_passphrase_file: str | None, as_json: bool
+    folder: str,
+    passphrase_file: str | None,
+    new_passphrase_file: str | None,
+    recovery: tuple[str, ...],
+    without_recovery: tuple[str, ...],
+    with_recovery: str | None,
+    as_json: bool,
 ) -> int:
     """Put every key and password list of FOLDER under another passphrase.
 
     Every file is opened and checked before the first one is replaced. After an interruption give
-    the same two passphrases again.
+    the same two passphrases again. A recovery key that is taken out still opens copies of the
+    folder that were made before.
 
     Exit status: 0; 3 if the folder or a passphrase needs attention.
     """
     from ..pki.passphrase import ask_passphrase
     from ..request_folder.manifest import read_manifest
+    from ..request_folder.recovery_key import name_recovery_key, open_recovery_key
     from ..request_folder.rekey import rekey
 
     read_manifest(Path(folder))  # nobody is asked for passphrases of a folder that is none
     is_asked = terminal_width(sys.stdin) is not None
     if is_asked and passphrase_file is None:
-        note("The folder's present passphrase.")
-    old = get_passphrase(passphrase_file)
+        whose = "The recovery key's own passphrase." if with_recovery else ""
+        note(whose or "The folder's present passphrase.")
+    given = get_passphrase(passphrase_file)
+    old = open_recovery_key(with_recovery, given) if with_recovery else given
+    if recovery and with_recovery:
+        raise click.UsageError("--recovery needs the folder's passphrase: first --with-recovery")
+    for public_file in recovery:
+        named = name_recovery_key(folder, given, public_file)
+    if recovery and new_passphrase_file is None and not without_recovery:
+        return _show_recovery(named, as_json=as_json)
     if is_asked and new_passphrase_file is None:
         note("Its new passphrase.")
     # Not from the environment: that is where the present one comes from.
     new = ask_passphrase(confirm=True, file=new_passphrase_file, environ=False)
     progress, finish = progress_bar("files")
     try:
-        done = rekey(folder, old, new, progress=progress)
+        done = rekey(folder, old, new, take_out=without_recovery, progress=progress)
     finally:
         finish()
     if as_json:
         write_json({"format": "lyncnb-rekey/1", **done.to_document()})
     else:
         write(repr(done))
+    return 0
+
+
+def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:
+    fingerprints = [key.fingerprint for key in named]
+    if as_json:
+        write_json({"format": "lyncnb-rekey/1", "recovery": fingerprints})
+        return 0
+    for fingerprint in fingerprints:
+        write(f"recovery key {fingerprint} opens the folder beside its passphrase")
     return 0
 
 

@@ -25,6 +25,7 @@ from ..pki.pkcs12 import PfxContent
 from ..request_folder.files_on_disk import take_survey
 from ..request_folder.leftovers import prove_passphrase
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.recovery_key import arm
 from ..request_folder.request_record import PackageRecord, RequestRecord
 from ..rules.procedure import Encryption, package_rules
 from ..rules.rule_files import load_rules
@@ -103,6 +104,7 @@ def write_pfx(
     store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
     with lock(base, wait=lock_seconds):
         manifest = read_manifest(base)
+        arm(base, cipher, manifest)
         passwords = PasswordList(base, cipher)
         ready, packages = _sort_out(manifest, issued, place, target_os, passwords)
         files.make_folder(base / place, 0o700)
@@ -193,7 +195,9 @@ def _friendly_name(record: RequestRecord, one: IssuedCertificate) -> str:
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """
     plan = record.plan
-    whose = plan.servers[0] if plan.shared_by == "server" else plan.pool or plan.role
+    whose = (
+        plan.servers[0] if plan.servers and plan.shared_by == "server" else plan.pool or plan.role
+    )
     what = "+".join(plan.usages) or plan.role
     return f"{whose} {what} {one.not_before:%Y-%m-%d} {one.thumbprint[:8]}"
 

@@ -23,12 +23,14 @@ from ..checks.check_plan import check_plan
 from ..errors import BundleError, PassphraseError
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
+from ..pki.recovery_pair import RecoveryPublicKey
 from ..plan import summary
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import MODES, SUMMARY_NAMES, archive_problems
+from ..request_folder.files_on_disk import MODES, SUMMARY_NAMES, archive_problems, take_survey
 from ..request_folder.leftovers import carry_out
 from ..request_folder.manifest import Manifest, save_manifest, timestamp
+from ..request_folder.recovery_key import add_recipients, arm, read_recovery_key
 from ..rules.findings import Finding
 from . import executors
 from .changes import Order, make_order
@@ -53,6 +55,7 @@ def write(
     *,
     making: Making,
     confirm_new: Callable[[], Secret | str] | None,
+    recovery: Sequence[RecoveryPublicKey] = (),
     lock_seconds: float = 10.0,
 ) -> Outcome:
     """Bring a folder to what is asked, or leave it alone if it is there already.
@@ -69,13 +72,13 @@ def write(
     preview = _look(folder, order, cipher)
     if preview is not None:
         confirm(preview)
-        if preview.is_quiet:
+        if preview.is_quiet and not _is_news(preview, recovery):
             return Outcome(preview=preview, manifest=preview.manifest)
     del preview  # 100,000 requests are some 300 MB, once is enough
     with _writing(folder, lock_seconds):
         preview = foresee(folder, order, cipher)
         confirm(preview)
-        return _carry_out(preview, order, cipher, making)
+        return _carry_out(preview, order, cipher, making, recovery)
 
 
 def _look(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
@@ -122,7 +125,18 @@ def _writing(folder: Path, wait: float) -> Iterator[None]:
         yield
 
 
-def _carry_out(preview: Preview, order: Order, cipher: FolderCipher, making: Making) -> Outcome:
+def _is_news(preview: Preview, recovery: Sequence[RecoveryPublicKey]) -> bool:
+    named = {key.fingerprint for key in preview.manifest.recovery}
+    return any(key.fingerprint not in named for key in recovery)
+
+
+def _carry_out(
+    preview: Preview,
+    order: Order,
+    cipher: FolderCipher,
+    making: Making,
+    recovery: Sequence[RecoveryPublicKey],
+) -> Outcome:
     folder = preview.survey.folder
     places = ["csr", "keys", *(["archive"] if preview.moves else [])]
     for place in places:
@@ -131,6 +145,15 @@ def _carry_out(preview: Preview, order: Order, cipher: FolderCipher, making: Mak
         files.remove_stale(stale)
     save_manifest(folder, preview.manifest)
     carry_out(preview.survey, preview.moves)
+    # Before the first key: what it is encrypted with is sealed to the folder's recovery keys.
+    if recovery:
+        preview = replace(
+            preview,
+            manifest=add_recipients(
+                take_survey(folder), preview.manifest, cipher, recovery, now=order.now
+            ),
+        )
+    arm(folder, cipher, preview.manifest)
     manifest, cancelled = _make_pairs(preview, order, cipher, making)
     # Recorded before the summary: whatever may be wrong with a table, the requests are finished.
     save_manifest(folder, manifest)
@@ -209,6 +232,7 @@ def write_requests(
     today: date | None = None,
     findings: Sequence[Finding] | None = None,
     confirm_new: Callable[[], Secret | str] | None = None,
+    recovery: Sequence[str | os.PathLike[str]] = (),
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
     """Write keys, certification requests and the summary of a plan into a request folder.
@@ -241,6 +265,8 @@ def write_requests(
         Of the plan; made by ``check_plan`` if left out.
     confirm_new : callable, optional
         Asks for the passphrase again; called only for a folder that has no key yet.
+    recovery : sequence of path, optional
+        Public halves (``FILE.pub``) of recovery keys that shall open the folder too.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds; negative waits without end.
 
@@ -264,6 +290,7 @@ def write_requests(
     CSR's signature; packaging opens each key that it packs.
     """
     path = Path(folder)
+    recovery_keys = tuple(map(read_recovery_key, recovery))
     order = make_order(
         plan,
         findings=check_plan(plan) if findings is None else findings,
@@ -281,7 +308,13 @@ def write_requests(
         workers=workers, executor=executor, progress=progress, cancel=cancel or threading.Event()
     )
     outcome = write(
-        path, order, secret, making=making, confirm_new=confirm_new, lock_seconds=lock_seconds
+        path,
+        order,
+        secret,
+        making=making,
+        confirm_new=confirm_new,
+        recovery=recovery_keys,
+        lock_seconds=lock_seconds,
     )
     return _bundle(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
 

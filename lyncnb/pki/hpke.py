@@ -1,7 +1,8 @@
-"""A private key on its way back from another machine, sealed to the planner's.
+"""What only one key pair may open: HPKE in base mode (RFC 9180).
 
-HPKE in base mode (RFC 9180) with a key pair of one run: who hands out the work opens what comes
-back, and nobody between. HPKE says nothing about who sealed; the caller checks what it opened.
+A private key on its way back from another machine is sealed to the pair of one run: who hands out
+the work opens what comes back, and nobody between. The derived key of a run is sealed to a recovery
+key. HPKE says nothing about who sealed; the caller checks what it opened.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from ..errors import BundleError
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+# What is sealed for one purpose cannot be passed off as sealed for the other.
 _PURPOSE = "lyncnb private key 1\n"
+RECOVERY = "lyncnb recovery of a derived key 1\n"
 
 
 class RunKey:
@@ -44,7 +47,7 @@ class RunKey:
             If it was sealed to another run, for another request, or altered.
         """
         try:
-            return _SUITE.decrypt(sealed, self._private, info=(_PURPOSE + about).encode())
+            return unseal(sealed, self._private, about=about)
         except InvalidTag:
             raise BundleError(
                 f"the key that a worker sent for {about} cannot be opened",
@@ -52,7 +55,14 @@ class RunKey:
             ) from None
 
 
-def seal(data: bytes, *, public: bytes, about: str) -> bytes:
-    """Seal `data` to a run's public half, for the request `about` alone."""
+def seal(data: bytes, *, public: bytes, about: str, purpose: str = _PURPOSE) -> bytes:
+    """Seal `data` to a public half, for `about` alone: a request, or a run's derived key."""
     recipient = X25519PublicKey.from_public_bytes(public)
-    return _SUITE.encrypt(data, recipient, info=(_PURPOSE + about).encode())
+    return _SUITE.encrypt(data, recipient, info=(purpose + about).encode())
+
+
+def unseal(
+    sealed: bytes, private: X25519PrivateKey, *, about: str, purpose: str = _PURPOSE
+) -> bytes:
+    """Open what :func:`seal` sealed; raises InvalidTag if it was not so sealed to this pair."""
+    return _SUITE.decrypt(sealed, private, info=(purpose + about).encode())

@@ -13,12 +13,12 @@ import hashlib
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from asn1crypto import algos, core
 from asn1crypto import keys as structures
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.hazmat.primitives.padding import PKCS7
@@ -37,6 +37,22 @@ BLOCK_BITS = 128
 KEY_LABEL = b"ENCRYPTED PRIVATE KEY"
 
 _SEQUENCE, _OCTET_STRING = b"\x30", b"\x04"
+
+
+class DerivedKey(NamedTuple):
+    """A key that was derived from a passphrase, and what it was derived by.
+
+    ``prf`` is the hash of PBKDF2's HMAC, ``length`` the number of bytes of ``key``.
+    """
+
+    salt: bytes
+    rounds: int
+    prf: str
+    length: int
+    key: bytes
+
+    def __repr__(self) -> str:
+        return "DerivedKey(***)"
 
 
 class Encryptor(NamedTuple):
@@ -119,8 +135,9 @@ class FolderCipher:
     """
 
     def __init__(self, passphrase: Secret | str, *, rounds: int = ROUNDS):
-        self._passphrase = as_passphrase(passphrase)
+        self._passphrase: Secret | None = as_passphrase(passphrase)
         self._rounds = rounds
+        self._before_use: Callable[[DerivedKey], object] | None = None
         self._lock = threading.Lock()
         self._derived: dict[tuple[bytes, int, str, int], bytes] = {}
         self._proven: set[bytes] = set()
@@ -132,13 +149,32 @@ class FolderCipher:
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a FolderCipher stays in its process")
 
+    @classmethod
+    def of_derived(cls, derived: Iterable[DerivedKey]) -> FolderCipher:
+        """Make a cipher that opens what these keys open, and encrypts nothing."""
+        cipher = cls.__new__(cls)
+        cipher._passphrase, cipher._rounds, cipher._before_use = None, 0, None
+        cipher._lock, cipher._proven, cipher._own = threading.Lock(), set(), None
+        cipher._derived = {one[:4]: one.key for one in derived}
+        return cipher
+
+    def seal_with(self, seal: Callable[[DerivedKey], object]) -> None:
+        """Have the key of this run handed to `seal` before anything is encrypted with it."""
+        with self._lock:
+            self._before_use = seal
+            if self._own is not None:
+                # Nothing was written with it yet: who encrypts arms the cipher first.
+                self._own = None
+
     @property
     def encryptor(self) -> Encryptor:
         """What this run encrypts with; derived at first use (about 0.1 s)."""
         with self._lock:
             if self._own is None:
                 salt = secrets.token_bytes(_SALT_BYTES)
-                key = self._derive_locked(salt, self._rounds, "sha256", 32)
+                key = self._derive_locked(salt, self._rounds, "sha256", 32, "a new file")
+                if self._before_use is not None:
+                    self._before_use(DerivedKey(salt, self._rounds, "sha256", 32, key))
                 self._own = Encryptor(key, _algorithm(salt, self._rounds)[:-IV_BYTES])
                 self._proven.add(salt)
             return self._own
@@ -146,6 +182,10 @@ class FolderCipher:
     def encrypt(self, key: keys.PrivateKey) -> bytes:
         """Write a key as PEM ``ENCRYPTED PRIVATE KEY``."""
         return self.encryptor.encrypt(key)
+
+    def encrypt_pkcs8(self, data: bytes) -> bytes:
+        """Write a PKCS #8 key of any kind as PEM ``ENCRYPTED PRIVATE KEY``."""
+        return self.encryptor.encrypt_bytes(data, KEY_LABEL)
 
     def encrypt_data(self, data: bytes) -> bytes:
         """Write other data of the folder, e.g. its list of package passwords, as PEM.
@@ -177,6 +217,17 @@ class FolderCipher:
         """Read what :meth:`encrypt_data` wrote; raises as :meth:`decrypt` does."""
         return self._decrypt(pem, name, _DATA_LABEL, _checked)
 
+    def decrypt_pkcs8(self, pem: bytes, *, name: str) -> bytes:
+        """Read what :meth:`encrypt_pkcs8` wrote; raises as :meth:`decrypt` does."""
+        return self._decrypt(pem, name, KEY_LABEL, _whole_pkcs8)
+
+    def key_of(self, pem: bytes, *, name: str) -> DerivedKey:
+        """Open a file of the folder, and give the derived key that opened it."""
+        self.open(pem, name=name)
+        label = KEY_LABEL if name.endswith(".key") else _DATA_LABEL
+        salt, rounds, prf, length, _, _ = _read_envelope(pem, name, label)
+        return DerivedKey(salt, rounds, prf, length, self._derived[salt, rounds, prf, length])
+
     def open(self, pem: bytes, *, name: str) -> keys.PrivateKey | bytes:
         """Read a file of the folder by its name: a key if it ends in ``.key``, else other data."""
         read = self.decrypt if name.endswith(".key") else self.decrypt_data
@@ -187,7 +238,7 @@ class FolderCipher:
     ) -> _Content:
         salt, rounds, prf, length, iv, text = _read_envelope(pem, name, label)
         with self._lock:
-            encryption_key = self._derive_locked(salt, rounds, prf, length)
+            encryption_key = self._derive_locked(salt, rounds, prf, length, name)
         decryptor = Cipher(algorithms.AES(encryption_key), modes.CBC(iv)).decryptor()
         unpadder = PKCS7(BLOCK_BITS).unpadder()
         try:
@@ -204,9 +255,14 @@ class FolderCipher:
         self._proven.add(salt)
         return content
 
-    def _derive_locked(self, salt: bytes, rounds: int, prf: str, length: int) -> bytes:
+    def _derive_locked(self, salt: bytes, rounds: int, prf: str, length: int, name: str) -> bytes:
         which = (salt, rounds, prf, length)
         if which not in self._derived:
+            if self._passphrase is None:
+                raise PassphraseError(
+                    f"{name}: the run that wrote it sealed nothing to this recovery key",
+                    hint="give the passphrase it was written with",
+                )
             kdf = PBKDF2HMAC(_PRFS[prf](), length, salt, rounds)
             self._derived[which] = kdf.derive(self._passphrase.reveal().encode())
         return self._derived[which]
@@ -232,6 +288,23 @@ def _algorithm(salt: bytes, rounds: int) -> bytes:
         }
     )
     return algos.EncryptionAlgorithm({"algorithm": "pbes2", "parameters": parameters}).dump()
+
+
+def salt_of(pem: bytes, *, name: str) -> tuple[bytes, int, str, int]:
+    """Tell by what the key of an encrypted file was derived: salt, rounds, hash, bytes.
+
+    Raises
+    ------
+    BundleError
+        If it is no file that a cipher wrote.
+    """
+    label = KEY_LABEL if name.endswith(".key") else _DATA_LABEL
+    return _read_envelope(pem, name, label)[:4]
+
+
+def _whole_pkcs8(data: bytes) -> bytes:
+    serialization.load_der_private_key(data, None)  # ValueError if it is none
+    return data
 
 
 def _checked(data: bytes) -> bytes:

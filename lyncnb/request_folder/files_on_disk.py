@@ -28,10 +28,11 @@ MODES = {
     "returned": 0o755,
     "pfx": 0o700,
     "steps": 0o755,
+    "recovery": 0o700,
 }
 #: Written beside the manifest; what is in them is ``summary.py``'s.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
-SECRET = ("keys", "archive", "pfx")
+SECRET = ("keys", "archive", "pfx", "recovery")
 MISSING = "is missing"
 CHANGED = "is not the file that was written"
 _ARMOUR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----([^-]+)-----END")

@@ -36,7 +36,7 @@ from .request_record import (
     present_files,
 )
 
-FOLDERS = ("csr", "keys", "archive", "returned", "pfx", "steps")
+FOLDERS = ("csr", "keys", "archive", "returned", "pfx", "steps", "recovery")
 
 # An id becomes a file name, so a manifest that somebody edited must not reach outside the folder.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,200}")
@@ -304,6 +304,8 @@ _NEEDED = {
     )
     for kind in _READERS
 }
+# An entry without a plan is blank where only a plan can tell, but whole.
+_NEEDED[PlannedEntry] = frozenset(_READERS[PlannedEntry])
 
 
 def read_document(document: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from .bundle import Change, RequestBundle
 from .files_on_disk import MODES, Survey, file_problems, key_sha256, refuse, take_survey
 from .leftovers import Move, carry_out
 from .manifest import NAME, Manifest, read_manifest, save_manifest, timestamp
+from .recovery_key import LIST, recipients_of
 from .request_record import (
     ArchivedGeneration,
     PlannedEntry,
@@ -194,6 +195,7 @@ def rebuild_manifest(
         inventory = take_inventory(survey, cipher)
         now = timestamp(today)
         manifest, moves, changes = _rebuilt(before or Manifest(), inventory, now)
+        manifest = _with_lists(path, manifest, cipher)
         for stale in {temp.parent for temp in survey.stale}:
             files.remove_stale(stale)
         if moves or damaged:
@@ -207,6 +209,16 @@ def rebuild_manifest(
         save_manifest(path, manifest)
     notes = inventory.notes + ([_AGAIN] if _has_returned(path) and changes else [])
     return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
+
+
+def _with_lists(folder: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
+    """Register the encrypted lists that are there, so that ``rekey`` takes them along."""
+    for path in sorted((folder / "pfx").glob("*.enc")) if (folder / "pfx").is_dir() else ():
+        manifest = manifest.with_encrypted(f"pfx/{path.name}")
+    if recipients := recipients_of(folder, cipher):
+        manifest = manifest.with_encrypted(LIST)
+        manifest = replace(manifest, recovery=tuple(one.on_record for one in recipients))
+    return manifest
 
 
 def _present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:

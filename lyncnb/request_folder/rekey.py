@@ -8,7 +8,7 @@ under the new: the manifest says so, nothing else writes the folder, and the sam
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,9 +20,11 @@ from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
+from ..pki.recovery_pair import RecoveryPair
 from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_survey
 from .leftovers import LARGEST, prove_passphrase
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
+from .recovery_key import LIST, Recipient, drop_unused, open_with, recipients_of, write_list
 
 _THREADS = 16
 
@@ -67,9 +69,10 @@ class _Target:
 
 def rekey(
     folder: str | os.PathLike[str],
-    old: Secret | str,
+    old: Secret | str | RecoveryPair,
     new: Secret | str,
     *,
+    take_out: Sequence[str] = (),
     progress: Callable[[int, int], object] | None = None,
     today: date | None = None,
     lock_seconds: float = 10.0,
@@ -80,8 +83,12 @@ def rekey(
     ----------
     folder : path
         A request folder.
-    old, new : Secret or str
-        Passphrases. After an interruption give the same two again.
+    old : Secret, str or RecoveryPair
+        The present passphrase, or a recovery key of the folder's, opened.
+    new : Secret or str
+        Another passphrase. After an interruption give the same two again.
+    take_out : sequence of str, optional
+        Fingerprints, or their beginnings, of recovery keys that shall open the folder no longer.
     progress : callable, optional
         Takes (done, total) after each file.
     today : date, optional
@@ -96,10 +103,8 @@ def rekey(
     BundleError
         If a key opens with neither, or is not that of its record; nothing was changed then.
     """
-    path, old, new = Path(folder), as_passphrase(old), as_new_passphrase(new)
-    if old == new:
-        raise PassphraseError("the new passphrase is the old one", hint="choose another one")
-    ciphers = (FolderCipher(old), FolderCipher(new))
+    path, new = Path(folder), as_new_passphrase(new)
+    ciphers = (_opener(path, old, new), FolderCipher(new))
     manifest, survey = read_manifest(path), take_survey(path)
     if not manifest.rekeying:
         # A wrong passphrase is told before even the lock's file is touched.
@@ -109,8 +114,14 @@ def rekey(
         refuse(path, survey.problems)
         targets = _targets(survey, manifest)
         waiting, left_alone = _look(survey, targets, *ciphers)
+        recipients = _recipients(path, manifest, take_out, *ciphers)
+        has_list = os.path.lexists(path / LIST)
         if not manifest.rekeying:
             save_manifest(path, replace(manifest, rekeying=timestamp(today)))
+        if has_list:
+            # First of all: what comes is sealed to those who stay, and to nobody else.
+            write_list(path, ciphers[1], recipients)
+            waiting = [target for target in waiting if target.path != LIST]
         for stale in {temp.parent for temp in survey.stale}:
             files.remove_stale(stale)
         for done, _ in enumerate(_swapped(path, waiting, *ciphers), 1):
@@ -118,12 +129,62 @@ def rekey(
                 progress(done, len(waiting))
         for place in {(path / target.path).parent for target in targets}:
             files.sync_folder(place)
-        save_manifest(path, _with_new_hashes(path, manifest))
+        manifest = _with_new_hashes(path, manifest)
+        if has_list:
+            drop_unused(take_survey(path), manifest, recipients)
+            named = tuple(recipient.on_record for recipient in recipients)
+            manifest = replace(manifest.with_encrypted(LIST), recovery=named)
+        save_manifest(path, manifest)
     return Rekeyed(
         folder=path,
         changed=len(waiting),
         already=len(targets) - len(waiting) - len(left_alone),
         left_alone=tuple(left_alone),
+    )
+
+
+def _opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> FolderCipher:
+    if isinstance(old, RecoveryPair):
+        return open_with(folder, old)
+    secret = as_passphrase(old)
+    if secret == new:
+        raise PassphraseError("the new passphrase is the old one", hint="choose another one")
+    return FolderCipher(secret)
+
+
+def _recipients(
+    folder: Path,
+    manifest: Manifest,
+    take_out: Sequence[str],
+    old: FolderCipher,
+    new: FolderCipher,
+) -> tuple[Recipient, ...]:
+    """Read the recovery keys under whichever passphrase the list is, less those to take out."""
+    try:
+        present = recipients_of(folder, old)
+    except PassphraseError as error:
+        try:
+            present = recipients_of(folder, new)
+        except BundleError:
+            raise error from None
+    if manifest.recovery and not present and not manifest.rekeying:
+        raise BundleError(
+            f"{folder}: {LIST} is missing, and the manifest names recovery keys",
+            hint="restore it from a backup, or name them again: lyncnb rekey FOLDER --recovery PUB",
+        )
+    gone = [_one_of(present, name, manifest) for name in take_out]
+    return tuple(one for one in present if one.key.fingerprint not in gone)
+
+
+def _one_of(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:
+    found = [one.key.fingerprint for one in present if one.key.fingerprint.startswith(name)]
+    if len(found) == 1 and name:
+        return found[0]
+    if not found and manifest.rekeying:
+        return name  # the call that was interrupted has taken it out
+    listed = ", ".join(one.key.fingerprint for one in present) or "none"
+    raise BundleError(
+        f'"{name}" fits {len(found)} recovery keys of this folder', hint=f"there are: {listed}"
     )
 
 
@@ -181,7 +242,7 @@ def _look(
 
 
 def _kind_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
-    return () if path.startswith("pfx/") else file_problems(survey, path)
+    return file_problems(survey, path) if path.startswith(("keys/", "archive/")) else ()
 
 
 def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) -> bool:

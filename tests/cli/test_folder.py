@@ -456,3 +456,31 @@ def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
     child.close()
     assert child.exitstatus == 0
     assert len(list(superseded.glob("*.key"))) == keys
+
+
+def test_a_folder_is_opened_with_a_recovery_key(shell, written, passphrase):
+    """Made, named, shown by its fingerprint, used without the passphrase, taken out."""
+    own = shell.write("own.txt", "the words of the key\n")
+    new = shell.write("new.txt", "another long phrase\n")
+    made = shell("recovery", "new", "keep", "--passphrase-file", own, "--json")
+    fingerprint = json.loads(made.out)["fingerprint"]
+    given = ("--passphrase-file", passphrase)
+    named = shell("rekey", "requests", "--recovery", "keep.pub", *given)
+    assert (named.status, fingerprint in named.out) == (0, True)
+    assert fingerprint in shell("status", "requests").err
+    opened = shell(
+        *("rekey", "requests", "--with-recovery", "keep", "--passphrase-file", own),
+        *("--new-passphrase-file", new),
+    )
+    assert opened.status == 0, opened.err
+    assert shell("request", *written[1:3], "--passphrase-file", new).status == 0
+    third = shell.write("third.txt", "a third long phrase\n")
+    out = shell(
+        *("rekey", "requests", "--without-recovery", fingerprint, "--passphrase-file", new),
+        *("--new-passphrase-file", third),
+    )
+    assert out.status == 0, out.err
+    assert fingerprint not in shell("status", "requests").err
+    refused = shell("rekey", "requests", "--recovery", "keep", "--passphrase-file", third)
+    assert "is the half to keep" in refused.err
+    assert refused.status == 3

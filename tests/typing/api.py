@@ -88,6 +88,11 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
     assert_type(bundle.manifest, ln.Manifest)
     assert_type(ln.rebuild_manifest(folder, passphrase), ln.RequestBundle)
     assert_type(ln.rekey(folder, passphrase, ln.ask_passphrase(confirm=True)), ln.Rekeyed)
+    assert_type(ln.new_recovery_key("recovery", passphrase), ln.RecoveryPublicKey)
+    pair = ln.open_recovery_key("recovery", passphrase)
+    assert_type(pair, ln.RecoveryPair)
+    print(ln.name_recovery_key(folder, passphrase, "recovery.pub")[0].fingerprint)
+    assert_type(ln.rekey(folder, pair, passphrase, take_out=["0a1b"]), ln.Rekeyed)
     listed = ln.purge(folder, deployed=["FrontEnd-pool-0a1b2c3d"])
     assert_type(listed, ln.PurgeList)
     items: Sequence[ln.PurgeItem] = listed.items

@@ -1,0 +1,117 @@
+"""The key pair that can open a folder whose passphrase is lost.
+
+X25519. The public half is handed out as PEM; the private half stands in a file of its own, PKCS #8
+under a passphrase of its own, readable by OpenSSL. Each run's derived key is sealed to the public
+half (HPKE, ``hpke.py``) for exactly the salt that it belongs to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from ..errors import BundleError
+from . import hpke
+from .passphrase import Secret
+from .pkcs8 import FolderCipher
+
+_HINT = "give the .pub file that `lyncnb recovery new` wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPublicKey:
+    """The half that is handed out: 32 bytes."""
+
+    public: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """First half of the SHA-256 of the 32 bytes, in eight groups of four hex digits."""
+        digest = hashlib.sha256(self.public).hexdigest()
+        return "-".join(digest[start : start + 4] for start in range(0, 32, 4))
+
+    def seal(self, data: bytes, *, about: str) -> bytes:
+        """Seal `data` for one purpose, which whoever opens it has to name."""
+        return hpke.seal(data, public=self.public, about=about, purpose=hpke.RECOVERY)
+
+    def to_pem(self) -> bytes:
+        """Write it as PEM ``PUBLIC KEY`` (RFC 8410)."""
+        return X25519PublicKey.from_public_bytes(self.public).public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+
+class RecoveryPair:
+    """Both halves; the private one never leaves this object but encrypted."""
+
+    __slots__ = ("_private",)
+
+    def __init__(self, private: X25519PrivateKey | None = None) -> None:
+        self._private = private or X25519PrivateKey.generate()
+
+    def __repr__(self) -> str:
+        return "RecoveryPair(***)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a RecoveryPair stays in its process")
+
+    @property
+    def public(self) -> RecoveryPublicKey:
+        """The half to hand out."""
+        return RecoveryPublicKey(self._private.public_key().public_bytes_raw())
+
+    def open(self, sealed: bytes, *, about: str) -> bytes:
+        """Open what was sealed to the public half for `about`; ValueError if it was not."""
+        try:
+            return hpke.unseal(sealed, self._private, about=about, purpose=hpke.RECOVERY)
+        except InvalidTag:
+            raise ValueError("sealed to another key, for another purpose, or altered") from None
+
+    def to_pem(self, cipher: FolderCipher) -> bytes:
+        """Write the private half as PEM ``ENCRYPTED PRIVATE KEY`` under the cipher's passphrase."""
+        data = self._private.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return cipher.encrypt_pkcs8(data)
+
+
+def read_pair(pem: bytes, passphrase: Secret | str, *, name: str) -> RecoveryPair:
+    """Read a private half that :meth:`RecoveryPair.to_pem` wrote.
+
+    Raises
+    ------
+    PassphraseError, BundleError
+        If the passphrase is another one, or the file is no recovery key.
+    """
+    data = FolderCipher(passphrase).decrypt_pkcs8(pem, name=name)
+    key = serialization.load_der_private_key(data, None)
+    if not isinstance(key, X25519PrivateKey):
+        raise BundleError(
+            f"{name} is no recovery key", hint="give the file that `lyncnb recovery new` wrote"
+        )
+    return RecoveryPair(key)
+
+
+def read_public(pem: bytes, *, name: str) -> RecoveryPublicKey:
+    """Read a public half that :meth:`RecoveryPublicKey.to_pem` wrote.
+
+    Raises
+    ------
+    BundleError
+        If it is anything else, the private half included.
+    """
+    if b"PRIVATE KEY" in pem:
+        raise BundleError(f"{name} is the half to keep", hint=_HINT)
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise BundleError(f"{name} is no recovery key's public half", hint=_HINT) from None
+    if not isinstance(key, X25519PublicKey):
+        raise BundleError(f"{name} is the public half of another kind of key", hint=_HINT)
+    return RecoveryPublicKey(key.public_bytes_raw())

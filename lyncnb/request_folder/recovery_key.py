@@ -1,0 +1,356 @@
+"""A second way to the keys of a folder: whose passphrase is lost, is opened by a recovery key.
+
+Every run derives its own key from the passphrase. Where recovery keys are named for the folder,
+that derived key is sealed to each of them, durable before the first file that is encrypted with it;
+the files themselves stay as they are. What is sealed to is taken only from ``recovery/keys.enc``,
+which is encrypted under the passphrase: a key that somebody else puts there is never sealed to.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from ..base import files
+from ..base.lock import lock
+from ..base.outputs import refuse_own_place
+from ..errors import BundleError, PassphraseError
+from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
+from ..pki.pkcs8 import DerivedKey, FolderCipher, salt_of
+from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_pair, read_public
+from .files_on_disk import MODES, Survey, refuse, take_survey
+from .leftovers import LARGEST, prove_passphrase
+from .manifest import Manifest, read_manifest, save_manifest, timestamp
+from .request_record import RecoveryKey
+
+#: Where the list of recovery keys stands, relative to the folder.
+LIST = "recovery/keys.enc"
+_PLACE = "recovery"
+_SEALED = ".sealed"
+_LIST_FORMAT, _SEALED_FORMAT = "lyncnb-recovery-keys/1", "lyncnb-sealed-key/1"
+_SMALL = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """A recovery key of a folder, and since when."""
+
+    key: RecoveryPublicKey
+    added_at: str
+
+    @property
+    def on_record(self) -> RecoveryKey:
+        """What the manifest shows of it."""
+        return RecoveryKey(fingerprint=self.key.fingerprint, added_at=self.added_at)
+
+
+def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> RecoveryPublicKey:
+    """Make a recovery key: the half to keep in `file`, the half to hand out in ``file.pub``.
+
+    Parameters
+    ----------
+    file : path
+        Where the private half goes, encrypted, mode 0600; never over a file that is there, and
+        never into a request folder, which it is to open.
+    passphrase : Secret or str
+        Of the private half alone; at least 12 characters.
+
+    Raises
+    ------
+    OutputError, PassphraseError, BundleError
+        If a file of one of the names is there, or the passphrase will not do.
+    """
+    secret = as_new_passphrase(passphrase)
+    path = Path(file)
+    public_path = path.with_name(path.name + ".pub")
+    for place in (path, public_path):
+        refuse_own_place(place)
+        if os.path.lexists(place):
+            raise BundleError(f"{place} is there already", hint="give another name")
+    pair = RecoveryPair()
+    files.write_new(path, pair.to_pem(FolderCipher(secret)), 0o600)
+    files.write_new(public_path, pair.public.to_pem(), 0o644)
+    return pair.public
+
+
+def read_recovery_key(file: str | os.PathLike[str]) -> RecoveryPublicKey:
+    """Read the half that was handed out, ``FILE.pub``."""
+    return read_public(files.read(file, limit=_SMALL), name=str(file))
+
+
+def open_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> RecoveryPair:
+    """Read the half that was kept, under its own passphrase."""
+    return read_pair(files.read(file, limit=_SMALL), as_passphrase(passphrase), name=str(file))
+
+
+def recipients_of(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
+    """Read the folder's recovery keys from its encrypted list; none if there is no list.
+
+    Raises
+    ------
+    PassphraseError, BundleError
+        If the list does not open, or the manifest names recovery keys and the list is gone.
+    """
+    if not os.path.lexists(folder / LIST):
+        return ()
+    pem = files.read(folder / LIST, limit=LARGEST)
+    try:
+        data = cipher.decrypt_data(pem, name=LIST)
+    except PassphraseError:
+        raise
+    except BundleError as error:
+        raise BundleError(
+            error.message,
+            hint=f"remove {LIST} and name the recovery keys again: "
+            "lyncnb rekey FOLDER --recovery FILE.pub",
+        ) from None
+    try:
+        document = json.loads(data)
+        if document["format"] != _LIST_FORMAT:
+            raise ValueError(document["format"])
+        return tuple(
+            Recipient(
+                key=RecoveryPublicKey(base64.b64decode(entry["public"], validate=True)),
+                added_at=str(entry["added_at"]),
+            )
+            for entry in document["keys"]
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"{LIST} is no list of this version of lyncnb ({error})",
+            hint="use the version that wrote it",
+        ) from None
+
+
+def arm(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
+    """Have what is encrypted from now on sealed to the folder's recovery keys.
+
+    The caller holds the lock, and has proven the passphrase.
+
+    Raises
+    ------
+    BundleError
+        If the manifest names recovery keys and the list of them is gone: what is written then
+        could not be recovered, and nobody would notice.
+    """
+    recipients = recipients_of(folder, cipher)
+    if manifest.recovery and not recipients:
+        raise BundleError(
+            f"{folder}: {LIST} is missing, and the manifest names recovery keys",
+            hint="restore it from a backup, or name them again: lyncnb rekey FOLDER --recovery PUB",
+        )
+    if recipients:
+        cipher.seal_with(_sealer(folder, recipients))
+
+
+def _about(derived: DerivedKey) -> str:
+    return f"{derived.salt.hex()} {derived.rounds} {derived.prf} {derived.length}"
+
+
+def _sealed_name(about: str, key: RecoveryPublicKey) -> str:
+    digest = hashlib.sha256(f"{about} {key.fingerprint}".encode()).hexdigest()
+    return f"{digest[:32]}{_SEALED}"
+
+
+def _sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedKey], object]:
+    keys = tuple(recipient.key for recipient in recipients)
+
+    def seal(derived: DerivedKey) -> None:
+        files.make_folder(folder / _PLACE, MODES[_PLACE])
+        about = _about(derived)
+        for key in keys:
+            document = {
+                "format": _SEALED_FORMAT,
+                "recovery": key.fingerprint,
+                "salt": derived.salt.hex(),
+                "rounds": derived.rounds,
+                "prf": derived.prf,
+                "length": derived.length,
+                "sealed": base64.b64encode(key.seal(derived.key, about=about)).decode(),
+            }
+            data = json.dumps(document, indent=0).encode() + b"\n"
+            files.replace(folder / _PLACE / _sealed_name(about, key), data, 0o600)
+
+    return seal
+
+
+def add_recipients(
+    survey: Survey,
+    manifest: Manifest,
+    cipher: FolderCipher,
+    keys: Sequence[RecoveryPublicKey],
+    *,
+    now: str,
+) -> Manifest:
+    """Name more recovery keys for a folder whose lock is held and whose passphrase is proven.
+
+    First every derived key that is in use is sealed to them, then the list names them: a list never
+    names a key that cannot open what is there.
+
+    Returns
+    -------
+    Manifest
+        Saved.
+    """
+    folder = survey.folder
+    present = recipients_of(folder, cipher)
+    known = {recipient.key for recipient in present}
+    added = tuple(Recipient(key=key, added_at=now) for key in keys if key not in known)
+    if added:
+        seal = _sealer(folder, added)
+        for derived in _in_use(survey, manifest, cipher):
+            seal(derived)
+        write_list(folder, cipher, (*present, *added))
+    recipients = recipients_of(folder, cipher)
+    manifest = replace(
+        manifest.with_encrypted(LIST), recovery=tuple(one.on_record for one in recipients)
+    )
+    save_manifest(folder, manifest)
+    return manifest
+
+
+def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipient]) -> None:
+    """Write the encrypted list; what it is encrypted with is sealed to these recovery keys."""
+    files.make_folder(folder / _PLACE, MODES[_PLACE])
+    cipher.seal_with(_sealer(folder, recipients))
+    document = {
+        "format": _LIST_FORMAT,
+        "keys": [
+            {"public": base64.b64encode(one.key.public).decode(), "added_at": one.added_at}
+            for one in recipients
+        ],
+    }
+    files.replace(folder / LIST, cipher.encrypt_data(json.dumps(document).encode()), 0o600)
+
+
+def _encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
+    for place in ("keys", "archive"):
+        yield from (f"{place}/{name}" for name in getattr(survey, place) if name.endswith(".key"))
+    for path in manifest.encrypted:
+        if os.path.lexists(survey.folder / path):
+            yield path
+
+
+def _salts(survey: Survey, manifest: Manifest) -> dict[tuple[bytes, int, str, int], str]:
+    """Name one file for each derivation that is in use; what cannot be read is left out."""
+    found: dict[tuple[bytes, int, str, int], str] = {}
+    for path in _encrypted_files(survey, manifest):
+        try:
+            salt = salt_of(files.read(survey.folder / path, limit=LARGEST), name=path)
+        except BundleError:
+            continue  # damaged, or a stranger's: told by whoever needs it
+        found.setdefault(salt, path)
+    return found
+
+
+def _in_use(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> Iterator[DerivedKey]:
+    for path in _salts(survey, manifest).values():
+        try:
+            yield cipher.key_of(files.read(survey.folder / path, limit=LARGEST), name=path)
+        except PassphraseError:
+            continue  # under another passphrase, so not this folder's to hand on
+
+
+def open_with(folder: Path, pair: RecoveryPair) -> FolderCipher:
+    """Open a folder by a recovery key: a cipher that reads what was sealed to it.
+
+    Raises
+    ------
+    BundleError
+        If nothing in the folder was sealed to this key.
+    """
+    derived = list(_opened(folder, pair))
+    if not derived:
+        raise BundleError(
+            f"{folder}: nothing was sealed to the recovery key {pair.public.fingerprint}",
+            hint="see lyncnb status FOLDER: it lists the recovery keys by their fingerprints",
+        )
+    return FolderCipher.of_derived(derived)
+
+
+def _opened(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
+    place = folder / _PLACE
+    for path in sorted(place.glob(f"*{_SEALED}")) if place.is_dir() else ():
+        try:
+            document = json.loads(files.read(path, limit=_SMALL))
+            if document["recovery"] != pair.public.fingerprint:
+                continue
+            derived = DerivedKey(
+                bytes.fromhex(document["salt"]),
+                int(document["rounds"]),
+                str(document["prf"]),
+                int(document["length"]),
+                b"",
+            )
+            sealed = base64.b64decode(document["sealed"], validate=True)
+            yield derived._replace(key=pair.open(sealed, about=_about(derived)))
+        except (ValueError, KeyError, TypeError):
+            continue  # damaged, or nobody's: what it would have opened says so by its name
+
+
+def drop_unused(survey: Survey, manifest: Manifest, recipients: Sequence[Recipient]) -> None:
+    """Remove what is sealed of derivations that no file needs, or to keys that were taken out."""
+    wanted = {
+        _sealed_name(f"{salt.hex()} {rounds} {prf} {length}", recipient.key)
+        for salt, rounds, prf, length in _salts(survey, manifest)
+        for recipient in recipients
+    }
+    place = survey.folder / _PLACE
+    for path in sorted(place.glob(f"*{_SEALED}")) if place.is_dir() else ():
+        if path.name not in wanted:
+            files.remove(path)
+
+
+def name_recovery_key(
+    folder: str | os.PathLike[str],
+    passphrase: Secret | str,
+    public_file: str | os.PathLike[str],
+    *,
+    today: date | None = None,
+    lock_seconds: float = 10.0,
+) -> tuple[RecoveryKey, ...]:
+    """Name a recovery key for a folder; no key is encrypted anew for that.
+
+    Parameters
+    ----------
+    folder : path
+        A request folder.
+    passphrase : Secret or str
+        The folder's.
+    public_file : path
+        The half that was handed out, ``FILE.pub``.
+    today : date, optional
+        Recorded instead of the present time.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds.
+
+    Returns
+    -------
+    tuple of RecoveryKey
+        All that the folder has now.
+
+    Raises
+    ------
+    PassphraseError, BundleError
+        If the folder, the passphrase or the file needs attention.
+    """
+    path, key = Path(folder), read_recovery_key(public_file)
+    cipher = FolderCipher(passphrase)
+    prove_passphrase(take_survey(path), read_manifest(path), cipher)
+    with lock(path, wait=lock_seconds):
+        survey, manifest = take_survey(path), read_manifest(path)
+        refuse(path, survey.problems)
+        if manifest.rekeying:
+            raise BundleError(
+                f"{path}: a change of passphrase was interrupted",
+                hint="finish it first: lyncnb rekey FOLDER",
+            )
+        prove_passphrase(survey, manifest, cipher)
+        manifest = add_recipients(survey, manifest, cipher, (key,), now=timestamp(today))
+    return manifest.recovery
