@@ -31,11 +31,13 @@ _MODULES = {
     "Change": "request_folder.bundle",
     "CheckRule": "rules.model",
     "Computer": "topology.model",
+    "DatedFact": "plan.timeline_figure",
     "DeploymentSteps": "deploy.steps",
     "DistinguishedName": "base.certificate_fields",
     "DnsName": "base.dns_name",
     "ExplainedName": "plan.model",
     "Explanation": "plan.model",
+    "Figure": "base.figure",
     "Finding": "rules.findings",
     "Findings": "rules.findings",
     "FolderStatus": "authorities.status",
@@ -89,6 +91,7 @@ _MODULES = {
     "ask_passphrase": "pki.passphrase",
     "check_plan": "checks.check_plan",
     "deployment_steps": "deploy.steps",
+    "figure": "plan.figures",
     "folder_status": "authorities.status",
     "hand_over": "authorities.handover",
     "list_renewals": "request_folder.renewals",
@@ -128,6 +131,7 @@ if TYPE_CHECKING:
     from .base.certificate_fields import KeyParameters as KeyParameters
     from .base.certificate_fields import SanEntry as SanEntry
     from .base.dns_name import DnsName as DnsName
+    from .base.figure import Figure as Figure
     from .checks.check_plan import check_plan as check_plan
     from .deploy.package_passwords import show_password as show_password
     from .deploy.pfx_packages import Package as Package
@@ -157,6 +161,7 @@ if TYPE_CHECKING:
     from .pki.passphrase import ask_passphrase as ask_passphrase
     from .pki.recovery_pair import RecoveryPair as RecoveryPair
     from .pki.recovery_pair import RecoveryPublicKey as RecoveryPublicKey
+    from .plan.figures import figure as figure
     from .plan.model import CertificatePlan as CertificatePlan
     from .plan.model import ExplainedName as ExplainedName
     from .plan.model import Explanation as Explanation
@@ -164,6 +169,7 @@ if TYPE_CHECKING:
     from .plan.options import PlanOptions as PlanOptions
     from .plan.plan_json import plan_document as plan_document
     from .plan.planner import plan_certificates as plan_certificates
+    from .plan.timeline_figure import DatedFact as DatedFact
     from .request_folder.bundle import Change as Change
     from .request_folder.bundle import RequestBundle as RequestBundle
     from .request_folder.bundle import open_requests as open_requests

@@ -24,7 +24,14 @@ _SERVERS_SHOWN = 20
 @click.command("plan")
 @plan_arguments
 @json_option
-@click.option("-o", "output", metavar="FILE", help="Write .csv, .xlsx, .html, .md, .docx or .json.")
+@click.option(
+    "-o", "output", metavar="FILE", help="Write .csv, .xlsx, .html, .md, .docx, .json or .svg."
+)
+@click.option(
+    "--figure", "figure_kind", metavar="KIND",
+    help="Picture that FILE.svg shows: topology (default), coverage or timeline.",
+)  # fmt: skip
+@click.option("--site", metavar="NAME", help="Site that the picture shows pool by pool.")
 @force_option
 def plan_command(
     topology: str,
@@ -32,6 +39,8 @@ def plan_command(
     options_file: str | None,
     as_json: bool,
     output: str | None,
+    figure_kind: str | None,
+    site: str | None,
     force: bool,
 ) -> int:
     """List every certificate that TOPOLOGY needs, then the findings.
@@ -39,17 +48,29 @@ def plan_command(
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
     from ..base.outputs import check_output, write_output
+    from ..errors import UsageProblem
+    from ..plan.figures import DEFAULT, FIGURE_FILE, check_kind, figure
     from ..plan.plan_json import plan_json
     from ..plan.summary import PLAN_FILE, write_plan_table
     from ..plan.summary_content import totals
 
     inputs = (topology, options_file)
+    suffix = Path(output or "").suffix.lower()
+    is_picture = suffix == ".svg" or figure_kind is not None or site is not None
+    kind = FIGURE_FILE if is_picture else PLAN_FILE
+    if is_picture:
+        check_kind(figure_kind or DEFAULT)
+        if output is None:
+            raise UsageProblem("--figure and --site need a file", hint="name it: -o FILE.svg")
     if output is not None:
-        check_output(output, PLAN_FILE, force=force, inputs=inputs)
+        check_output(output, kind, force=force, inputs=inputs)
     plan, findings = make_plan(topology, product, options_file)
     if output is not None:
-        data = write_plan_table(plan, findings, Path(output).suffix.lower())
-        write_output(output, data, PLAN_FILE, force=force, inputs=inputs)
+        if is_picture:
+            data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
+        else:
+            data = write_plan_table(plan, findings, suffix)
+        write_output(output, data, kind, force=force, inputs=inputs)
         note(f"written: {output}")
     if as_json:
         write_bytes_out(plan_json(plan, findings))

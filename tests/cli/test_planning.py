@@ -365,3 +365,48 @@ def test_terminal_that_cannot_show_a_character(shell, encoding):
     assert ended.status == 0
     ended = shell.process("plan", table, "--json", environment={"PYTHONIOENCODING": encoding})
     assert json.loads(ended.out)["certificates"][0]["site"] == "台北é"
+
+
+# -- pictures
+
+
+@pytest.mark.parametrize("kind", ["topology", "coverage", "timeline"])
+def test_plan_draws_a_picture(shell, topology, kind):
+    """A file that ends in .svg holds the picture asked for, and is written again over its own."""
+    assert shell("plan", topology, "-o", "plan.svg", "--figure", kind).status == 0
+    first = (shell.folder / "plan.svg").read_text("utf-8")
+    assert "<svg" in first
+    assert shell("plan", topology, "-o", "plan.svg", "--figure", kind).status == 0
+    assert (shell.folder / "plan.svg").read_text("utf-8") == first
+
+
+def test_a_picture_is_a_topology_unless_told_otherwise(shell, topology):
+    """Without --figure an .svg shows who speaks to whom, with --site one site pool by pool."""
+    assert shell("plan", topology, "-o", "plan.svg").status == 0
+    assert "who speaks to whom" in (shell.folder / "plan.svg").read_text("utf-8")
+    assert shell("plan", topology, "-o", "site.svg", "--site", "Taipei").status == 0
+    refused = shell("plan", topology, "-o", "site.svg", "--site", "Tainan")
+    assert (refused.status, "Taipei" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("-o", "plan.svg", "--figure", "map"), "topology, coverage, timeline"),
+        (("-o", "plan.csv", "--figure", "topology"), ".svg"),
+        (("--figure", "topology"), "-o FILE.svg"),
+    ],
+)
+def test_a_picture_that_cannot_be_drawn_is_refused(shell, topology, arguments, told):
+    """An unknown kind, another ending or no file is refused before anything is written."""
+    ended = shell("plan", topology, *arguments)
+    assert ended.status == 2
+    assert told in ended.err
+    assert not (shell.folder / "plan.csv").exists()
+
+
+def test_a_picture_of_somebody_else_is_left_alone(shell, topology):
+    """An .svg that lyncnb did not draw is replaced only with --force."""
+    shell.write("plan.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
+    assert shell("plan", topology, "-o", "plan.svg").status != 0
+    assert shell("plan", topology, "-o", "plan.svg", "--force").status == 0

@@ -1,0 +1,185 @@
+"""Shapes and text to an SVG picture: the same calls give the same bytes. Knows no certificate.
+
+The boundary for text on its way into a picture: every value is escaped here. A picture holds no
+script and loads nothing; it follows the reader's light or dark theme, and is light on paper.
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+
+# Widths of DejaVu Sans in thousandths of the size, the widest font of the list below: what fits
+# in it fits in all.
+_NARROW = dict.fromkeys("ijlI|", 290) | dict.fromkeys(" .,:;'!()[]/-ftr", 390)
+_WIDE = dict.fromkeys("mwMW@%", 980)
+_CAPITAL, _LETTER, _FULL = 730, 630, 1000
+
+# Lines differ in their dashes as well, marks in their form: nothing is told by colour alone.
+_STYLE = """
+svg{color-scheme:light dark;--ink:#1b1b1b;--paper:#fff;--soft:#f1f4f8;--box:#fff;--line:#8b95a3;
+--quiet:#4d5560;--sip:#0b5394;--web:#17663a;--other:#7a3e8e;--mark:#0b5394;--warn:#8a4b00;
+font-family:"Segoe UI",system-ui,"Noto Sans","DejaVu Sans","Microsoft JhengHei","Noto Sans CJK TC",
+sans-serif;font-size:12px}
+@media screen and (prefers-color-scheme:dark){svg{--ink:#e8e8e8;--paper:#16181b;--soft:#1f242a;
+--box:#2a3038;--line:#7a8594;--quiet:#b9c1cc;--sip:#8ec5ff;--web:#84d6a2;--other:#dba6ee;
+--mark:#8ec5ff;--warn:#f5c66b}}
+text{fill:var(--ink)}
+.paper{fill:var(--paper)}
+.zone{fill:var(--soft)}
+.band{fill:none;stroke:var(--line);stroke-dasharray:2 3}
+.box{fill:var(--box);stroke:var(--line)}
+.rule{stroke:var(--line);fill:none}
+.title{font-size:17px;font-weight:700}
+.head{font-size:13px;font-weight:700}
+.strong{font-weight:600}
+.small{font-size:11px}
+.tiny{font-size:9px}
+.quiet{fill:var(--quiet)}
+.faint{stroke-dasharray:1 3}
+.warn{fill:var(--warn);font-weight:600}
+.mark{fill:var(--mark);stroke:var(--mark);stroke-width:1.5}
+.open{fill:var(--box);stroke:var(--mark);stroke-width:1.5}
+.late{fill:var(--warn);stroke:var(--warn)}
+.solid,.dashed,.dotted{fill:none;stroke-width:1.4}
+.solid{stroke:var(--sip)}.dashed{stroke:var(--web);stroke-dasharray:6 3}
+.dotted{stroke:var(--other);stroke-dasharray:1.5 3}
+.tip-solid{fill:var(--sip)}.tip-dashed{fill:var(--web)}.tip-dotted{fill:var(--other)}
+"""
+
+
+def text_width(text: str, size: float) -> float:
+    """Estimate the width of a text in pixels, rather too wide than too narrow."""
+    total = 0
+    for character in text:
+        if character in _NARROW:
+            total += _NARROW[character]
+        elif character in _WIDE:
+            total += _WIDE[character]
+        elif unicodedata.east_asian_width(character) in "WF":
+            total += _FULL
+        else:
+            total += _CAPITAL if character.isupper() else _LETTER
+    return total * size / 1000
+
+
+def fit(text: str, width: float, size: float) -> str:
+    """Shorten a text in its middle, so that it is at most so many pixels wide.
+
+    Parameters
+    ----------
+    text : str
+        A host name or words; both ends of a name tell more than its middle.
+    width, size : float
+        Pixels.
+    """
+    if text_width(text, size) <= width:
+        return text
+    kept = len(text) - 1
+    while kept > 2:
+        head = (kept * 3 + 4) // 5
+        short = f"{text[:head]}…{text[len(text) - (kept - head) :]}"
+        if text_width(short, size) <= width:
+            return short
+        kept -= 1
+    return "…"
+
+
+class Drawing:
+    """A picture under way: shapes in the order in which they were drawn.
+
+    Parameters
+    ----------
+    width : float
+        Pixels; the height is given when the picture is done.
+    """
+
+    def __init__(self, width: float) -> None:
+        self.width = width
+        self._shapes: list[str] = []
+
+    def rect(self, x: float, y: float, width: float, height: float, kind: str) -> None:
+        """Draw a rectangle; ``kind`` is a class of the style above, here and below."""
+        corner = ' rx="4"' if kind in ("box", "band", "zone") else ""
+        self._shapes.append(
+            f'<rect x="{_number(x)}" y="{_number(y)}" width="{_number(width)}" '
+            f'height="{_number(height)}"{corner} class="{kind}"/>'
+        )
+
+    def text(self, x: float, y: float, text: str, kind: str = "", *, anchor: str = "start") -> None:
+        """Write a line of text; ``y`` is its base line."""
+        cls = f' class="{kind}"' if kind else ""
+        at = "" if anchor == "start" else f' text-anchor="{anchor}"'
+        self._shapes.append(
+            f'<text x="{_number(x)}" y="{_number(y)}"{at}{cls}>{_escape(text)}</text>'
+        )
+
+    def slanted(self, x: float, y: float, text: str) -> None:
+        """Write a heading that rises from (x, y) to the right, so that narrow columns have one."""
+        at = f"{_number(x)} {_number(y)}"
+        self._shapes.append(f'<text transform="translate({at})rotate(-52)">{_escape(text)}</text>')
+
+    def path(self, points: list[tuple[float, float]], kind: str) -> None:
+        """Draw straight lines from point to point."""
+        (x, y), *rest = points
+        steps = "".join(f"L{_number(a)} {_number(b)}" for a, b in rest)
+        self._shapes.append(f'<path d="M{_number(x)} {_number(y)}{steps}" class="{kind}"/>')
+
+    def tip(self, x: float, y: float, direction: int, kind: str) -> None:
+        """Draw the head of an arrow that ends at (x, y); direction 1 is rightwards."""
+        back = x - 7 * direction
+        self._shapes.append(
+            f'<path d="M{_number(x)} {_number(y)}L{_number(back)} {_number(y - 4)}'
+            f'L{_number(back)} {_number(y + 4)}Z" class="tip-{kind}"/>'
+        )
+
+    def disc(self, x: float, y: float, radius: float, kind: str) -> None:
+        """Draw a disc."""
+        self._shapes.append(
+            f'<circle cx="{_number(x)}" cy="{_number(y)}" r="{_number(radius)}" class="{kind}"/>'
+        )
+
+    def half_disc(self, x: float, y: float, radius: float) -> None:
+        """Draw a circle of which the left half is filled."""
+        self.disc(x, y, radius, "open")
+        top, bottom, r = _number(y - radius), _number(y + radius), _number(radius)
+        self._shapes.append(
+            f'<path d="M{_number(x)} {top}A{r} {r} 0 0 0 {_number(x)} {bottom}Z" class="mark"/>'
+        )
+
+    def to_svg(self, height: float, *, title: str, description: str) -> str:
+        """Finish the picture.
+
+        Parameters
+        ----------
+        height : float
+            Pixels.
+        title, description : str
+            What it shows, for those who do not see it; plain text.
+
+        Returns
+        -------
+        str
+            An SVG document.
+        """
+        size = f"{_number(self.width)} {_number(height)}"
+        shapes = "\n".join(self._shapes)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" '
+            f'width="{_number(self.width)}" height="{_number(height)}" role="img" '
+            'aria-labelledby="title description">\n'
+            f'<title id="title">{_escape(title)}</title>\n'
+            f'<desc id="description">{_escape(description)}</desc>\n'
+            f"<style>{_STYLE}</style>\n"
+            f'<rect width="100%" height="100%" class="paper"/>\n{shapes}\n</svg>\n'
+        )
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _escape(text: str) -> str:
+    # What XML does not allow at all would make the whole picture unreadable.
+    kept = "".join(c if c >= " " and c not in "\ufffe\uffff" else " " for c in text)
+    return html.escape(kept.encode("utf-8", "replace").decode("utf-8"), quote=True)

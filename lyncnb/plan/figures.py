@@ -1,0 +1,163 @@
+"""Pictures of a plan: the one verb, ``figure``, and what each picture is called and says.
+
+How each is drawn stands in ``topology_figure``, ``coverage_figure`` and ``timeline_figure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, runtime_checkable
+
+from ..base.figure import Figure
+from ..base.outputs import OutputKind, mentions
+from ..errors import PlanError
+from . import coverage_figure, timeline_figure, topology_figure
+from .connections import list_connections
+from .model import CertificatePlan
+from .timeline_figure import DatedFact
+
+DEFAULT = "topology"
+
+#: What ``lyncnb plan -o FILE.svg`` writes.
+FIGURE_FILE = OutputKind(what="a picture", is_ours={".svg": mentions(*Figure.MARKS)})
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """What has dated facts to tell, e.g. the status of a request folder."""
+
+    def dated_facts(self) -> tuple[DatedFact, ...]:
+        """Give its facts, in the order in which they are drawn."""
+        ...
+
+
+def figure(
+    of: CertificatePlan | Dated,
+    kind: str = "",
+    *,
+    site: str = "",
+    facts: Iterable[DatedFact] = (),
+) -> Figure:
+    """Draw a picture.
+
+    Parameters
+    ----------
+    of : CertificatePlan or FolderStatus
+        What is shown; of a folder there is a timeline alone.
+    kind : str, optional
+        ``topology`` (default of a plan): who stands outside, in the perimeter, inside, and who
+        speaks to whom by which name. ``coverage``: which name stands on whose certificate.
+        ``timeline``: when certificates are issued and end, and which limits hold.
+    site : str, optional
+        For ``topology``, the site shown pool by pool; for ``coverage``, the only one shown.
+    facts : iterable of DatedFact, optional
+        For ``timeline``, what else is to stand in it.
+
+    Returns
+    -------
+    Figure
+        The picture, its description, and the same data as a table. The same arguments give the
+        same bytes.
+
+    Raises
+    ------
+    PlanError
+        If there is no such picture or site.
+    """
+    if not isinstance(of, CertificatePlan):
+        if kind not in ("", "timeline"):
+            raise PlanError(
+                f'of a request folder there is no picture "{kind}"',
+                hint="ask for timeline, or draw the plan itself",
+            )
+        return _timeline((*of.dated_facts(), *facts), "Certificates by their end")
+    kind = kind or DEFAULT
+    check_kind(kind)
+    if site and site not in {pool.site for pool in of.topology.pools}:
+        sites = sorted({pool.site for pool in of.topology.pools} - {""})
+        raise PlanError(
+            f'the topology has no site "{site}"',
+            hint=f"its sites are {', '.join(sites[:10])}" if sites else "it names no site",
+        )
+    if kind == "timeline":
+        told = timeline_figure.plan_facts(of)
+        return _timeline((*told, *facts), f"Days that matter: {of.topology.source}", plan=of)
+    return KINDS[kind](of, site)
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a picture that a plan has not.
+
+    Raises
+    ------
+    PlanError
+        With the pictures that there are.
+    """
+    if kind not in KINDS:
+        raise PlanError(
+            f'there is no picture "{kind}"', hint=f"the pictures are {', '.join(KINDS)}"
+        )
+
+
+def _topology(plan: CertificatePlan, site: str) -> Figure:
+    pools, certificates = len(plan.topology.pools), len(plan.certificates)
+    connections = list_connections(plan)
+    rows = tuple(topology_figure.topology_rows(plan, connections))
+    title = f"{plan.rules.title}, {plan.topology.source}: who speaks to whom"
+    description = (
+        f"{certificates:,} certificates for {pools:,} pools, from outside through the perimeter to "
+        "the inside. Under each certificate stands who connects to it, by which protocol and "
+        "under which of its names. Drawn are connections for which the plan has a name; which "
+        "pool uses which is taken from their sites, the topology does not say it."
+    )
+    svg = topology_figure.draw_topology(
+        plan, connections, title=title, description=description, site=site
+    )
+    return Figure(
+        kind="topology", title=title, description=description,
+        columns=topology_figure.COLUMNS, rows=rows, svg=svg,
+    )  # fmt: skip
+
+
+def _coverage(plan: CertificatePlan, site: str) -> Figure:
+    rows = tuple(coverage_figure.coverage_rows(plan, site=site))
+    where = f", site {site}" if site else ""
+    title = f"{plan.rules.title}, {plan.topology.source}{where}: names on certificates"
+    names, pools = len({row[0] for row in rows}), len({row[2:5] for row in rows})
+    description = (
+        f"{names:,} names down, {pools:,} pools across. A full disc: all certificates of the "
+        "column carry the name; half a disc: some of them; a ring: only as the subject. Where "
+        "there are too many, names stand together by the rule that gives them, pools by their "
+        "role."
+    )
+    svg = coverage_figure.draw_coverage(plan, rows, title=title, description=description)
+    return Figure(
+        kind="coverage", title=title, description=description,
+        columns=coverage_figure.COLUMNS, rows=rows, svg=svg,
+    )  # fmt: skip
+
+
+def _timeline(
+    facts: tuple[DatedFact, ...], title: str, plan: CertificatePlan | None = None
+) -> Figure:
+    description = (
+        f"{len(facts):,} facts, kind by kind, each from its first to its last day. "
+        "What needs a look has an exclamation mark."
+    )
+    if plan is not None and plan.options.planned_issue_date is None:
+        description += (
+            " The plan options name no planned_issue_date, so no day of issue or end is shown."
+        )
+    svg = timeline_figure.draw_timeline(facts, title=title, description=description)
+    return Figure(
+        kind="timeline", title=title, description=description,
+        columns=timeline_figure.COLUMNS, rows=tuple(timeline_figure.fact_rows(facts)), svg=svg,
+    )  # fmt: skip
+
+
+#: Every picture of a plan, the default first.
+KINDS: Mapping[str, Callable[[CertificatePlan, str], Figure]] = {
+    "topology": _topology,
+    "coverage": _coverage,
+    "timeline": lambda plan, site: figure(plan, "timeline"),
+}

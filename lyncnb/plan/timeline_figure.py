@@ -1,0 +1,261 @@
+"""The picture of days: when certificates are to be issued, when they end, which limits hold.
+
+It draws rows of dated facts and knows nothing else: a later kind of fact is one more row, from
+wherever it comes, and needs no new drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from ..base.svg import Drawing, fit, text_width
+from ..rules.ca_rules import ValidityLimit, returned_rules
+from .model import CertificatePlan
+
+COLUMNS = ("Kind", "About", "What", "Begins", "Ends", "Needs a look", "Source")
+
+_WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 24, 310
+_LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
+_LIMITS = "CA/Browser Forum, Baseline Requirements for TLS certificates, section 6.3.2"
+_ROWS_OF_A_KIND = 14  # more are drawn as one row of marks, each with a number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedFact:
+    """Something that holds from one day to another, or happens on one.
+
+    Attributes
+    ----------
+    kind : str
+        Facts of one kind stand together, e.g. ``Limits of public CAs``.
+    about : str
+        Id of a request, name of a CA, "" for all.
+    what : str
+        In words; facts of one kind with the same words and days are drawn once, with a number.
+    begins, ends : date or None
+        The last day on which it holds; None: not known, or without end. One is given.
+    needs_a_look : bool
+        Whether it is marked.
+    source : str
+        Where it is from.
+    """
+
+    kind: str
+    about: str
+    what: str
+    begins: date | None = None
+    ends: date | None = None
+    needs_a_look: bool = False
+    source: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Line:
+    fact: DatedFact
+    count: int = 1
+
+
+def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
+    """List what a plan says about days.
+
+    Returns
+    -------
+    tuple of DatedFact
+        The limits on the validity of public certificates that are on record, from the planned
+        day of issue on; for each
+        certificate its planned issue and the end by the validity asked for, if the plan options
+        give them. Nothing is guessed where they do not.
+    """
+    issued, days = plan.options.planned_issue_date, plan.options.validity_days
+    limits = sorted(returned_rules().validity_limits, key=lambda one: one.begins)
+    facts = [
+        DatedFact(
+            kind="Limits of public CAs",
+            about="",
+            what=f"at most {limit.days:,} days for what begins then",
+            begins=limit.begins,
+            ends=until and until - timedelta(days=1),
+            source=_LIMITS,
+        )
+        for limit, until in _with_ends(limits)
+        if until is None or issued is None or until > issued
+    ]
+    if issued is None:
+        return tuple(facts)
+    in_force = [one for one in limits if one.begins <= issued]
+    limit = in_force[-1] if in_force else None
+    for certificate in plan.certificates:
+        public = certificate.issuer == "public"
+        over = bool(days and public and limit and days > limit.days)
+        words = f"{days:,} days asked" if days else "issue; no validity asked for"
+        if over and limit:
+            words += f", {limit.days:,} allowed"
+        facts.append(
+            DatedFact(
+                kind=f"Planned, {certificate.issuer} CA",
+                about=certificate.id,
+                what=words,
+                begins=issued,
+                # RFC 5280 4.1.2.5: the last second counts; n days end on the n-th day's eve.
+                ends=issued + timedelta(days=days - 1) if days else issued,
+                needs_a_look=over,
+                source="plan options: planned_issue_date, validity_days",
+            )
+        )
+    return tuple(facts)
+
+
+def _with_ends(
+    limits: Sequence[ValidityLimit],
+) -> Iterator[tuple[ValidityLimit, date | None]]:
+    for place, limit in enumerate(limits):
+        later = limits[place + 1 : place + 2]
+        yield limit, later[0].begins if later else None
+
+
+def fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:
+    """Yield the facts as rows of a table, under ``COLUMNS``."""
+    for fact in facts:
+        begins, ends = (day.isoformat() if day else "" for day in (fact.begins, fact.ends))
+        yield fact.kind, fact.about, fact.what, begins, ends, fact.needs_a_look, fact.source
+
+
+def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -> str:
+    """Draw dated facts, kind by kind in the order given; an SVG document, 1,000 pixels wide."""
+    drawing = Drawing(_WIDTH)
+    drawing.text(_MARGIN, 26, fit(title, _WIDTH - 2 * _MARGIN, 17), "title")
+    _draw_legend(drawing)
+    days = [day for fact in facts for day in (fact.begins, fact.ends) if day]
+    if not days:
+        drawing.text(_MARGIN, 84, "No dates are known.", "head")
+        return drawing.to_svg(110, title=title, description=description)
+    first, last = min(days), max(days)
+    room = max(30, (last - first).days // 20)
+    scale = _Scale(first - timedelta(days=room), last + timedelta(days=room))
+    kinds: dict[str, dict[tuple[object, ...], _Line]] = {}
+    for fact in facts:
+        key = (fact.what, fact.begins, fact.ends, fact.needs_a_look)
+        lines = kinds.setdefault(fact.kind, {})
+        if key in lines:
+            lines[key].count += 1
+        else:
+            lines[key] = _Line(fact=fact)
+    heights = {kind: 22 + _rows_of(lines.values()) * _ROW for kind, lines in kinds.items()}
+    bottom = 92 + sum(heights.values()) + 10 * len(kinds)
+    _draw_axis(drawing, scale, bottom)
+    y = 96.0
+    for kind, lines in kinds.items():
+        drawing.text(_MARGIN, y + 14, fit(kind, _WORDS - 8, 13), "head")
+        _draw_kind(drawing, scale, y + 22, list(lines.values()))
+        y += heights[kind] + 10
+    return drawing.to_svg(bottom + _MARGIN, title=title, description=description)
+
+
+class _Scale:
+    """Days to pixels."""
+
+    def __init__(self, first: date, last: date) -> None:
+        self.first, self.last = first, last
+
+    def x(self, day: date) -> float:
+        share = (day - self.first).days / max(1, (self.last - self.first).days)
+        return _LEFT + share * (_RIGHT - _LEFT)
+
+
+def _rows_of(lines: Iterable[_Line]) -> int:
+    number = len(list(lines))
+    return number if number <= _ROWS_OF_A_KIND else 2
+
+
+def _draw_legend(drawing: Drawing) -> None:
+    drawing.rect(_MARGIN, 40, 30, 8, "mark")
+    drawing.text(_MARGIN + 38, 48, "from the first to the last day", "small")
+    drawing.disc(_MARGIN + 226, 44, 5, "mark")
+    drawing.text(_MARGIN + 238, 48, "one day", "small")
+    drawing.rect(_MARGIN + 300, 40, 30, 8, "late")
+    drawing.text(_MARGIN + 338, 48, "! needs a look", "small")
+
+
+def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
+    for day in _ticks(scale.first, scale.last):
+        x = scale.x(day)
+        drawing.path([(x, 82), (x, bottom)], "rule faint")
+        words = f"{day.year}" if day.month == 1 else f"{day:%Y-%m}"
+        drawing.text(x, 76, words, "small", anchor="middle")
+
+
+def _ticks(first: date, last: date) -> list[date]:
+    """Give first days of years, or of months where there are few years; 14 at most."""
+    months = [
+        date(year, month, 1)
+        for year in range(first.year, last.year + 1)
+        for month in range(1, 13)
+        if first <= date(year, month, 1) <= last
+    ]
+    for step in (1, 2, 3, 6, 12, 24, 60, 120):
+        ticks = [day for day in months if (day.year * 12 + day.month - 1) % step == 0]
+        if len(ticks) <= 11:
+            return ticks
+    return months[:1]
+
+
+def _draw_kind(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
+    if len(lines) > _ROWS_OF_A_KIND:
+        _draw_gathered(drawing, scale, y, lines)
+        return
+    for line in sorted(lines, key=lambda one: one.fact.begins or one.fact.ends or date.min):
+        fact = line.fact
+        many = f"{line.count:,} × " if line.count > 1 else ""
+        look = "! " if fact.needs_a_look else ""
+        words = fit(f"{look}{many}{fact.what}", _WORDS - 16, 12)
+        drawing.text(_MARGIN + 6, y + 15, words, "warn" if fact.needs_a_look else "")
+        _draw_span(drawing, scale, y + 11, fact)
+        y += _ROW
+
+
+def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> None:
+    kind = "late" if fact.needs_a_look else "mark"
+    begins, ends = fact.begins, fact.ends
+    if begins is not None and begins != ends:
+        left, right = scale.x(begins), scale.x(ends or scale.last)
+        drawing.rect(left, y - 4, max(2.0, right - left), 8, kind)
+        if ends is None:
+            drawing.text(right + 3, y + 4, "→")
+            label = f"{begins} on"
+        else:
+            label = f"{begins} to {ends}"
+        width = text_width(label, 11)
+        if right + width + 4 <= _RIGHT + 20:
+            drawing.text(right + 4, y + 4, label, "small quiet")
+        elif left - width - 4 >= _LEFT:
+            drawing.text(left - 4, y + 4, label, "small quiet", anchor="end")
+        else:
+            drawing.text(right - 6, y - 6, label, "tiny quiet", anchor="end")
+        return
+    day = ends or begins
+    if day is not None:
+        x = scale.x(day)
+        drawing.disc(x, y, 5, kind)
+        left_of = x > (_LEFT + _RIGHT) / 2
+        drawing.text(
+            x - 9 if left_of else x + 9, y + 4, f"{day}", "small quiet",
+            anchor="end" if left_of else "start",
+        )  # fmt: skip
+
+
+def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
+    """Draw many facts as one row of marks by their ends, with a number where several fall."""
+    total = sum(line.count for line in lines)
+    drawing.text(_MARGIN + 6, y + 15, f"{total:,} in all, by their end", "")
+    bins: dict[int, tuple[int, bool]] = {}
+    for line in lines:
+        day = line.fact.ends or line.fact.begins or scale.last
+        place = int((scale.x(day) - _LEFT) // 26)
+        number, look = bins.get(place, (0, False))
+        bins[place] = (number + line.count, look or line.fact.needs_a_look)
+    for place, (number, look) in sorted(bins.items()):
+        x = _LEFT + place * 26 + 13
+        drawing.disc(x, y + 11, 5, "late" if look else "mark")
+        drawing.text(x, y + 30, f"{number:,}{'!' if look else ''}", "small", anchor="middle")

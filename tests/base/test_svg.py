@@ -1,0 +1,33 @@
+"""Shapes and text: escaped, cut to their place, the same bytes for the same calls."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from lyncnb.base.svg import Drawing, fit, text_width
+
+
+@pytest.mark.parametrize("text", ["", "a", "fe01.contoso.net", "邊緣伺服器", "W" * 80, "i" * 300])
+@pytest.mark.parametrize("width", [20, 60, 200])
+def test_what_fits_is_left_and_the_rest_is_cut_in_the_middle(text, width):
+    """A text is never wider than its place, and whole where it fits."""
+    short = fit(text, width, 12)
+    assert text_width(short, 12) <= width
+    if text_width(text, 12) <= width:
+        assert short == text
+    else:
+        head, _, tail = short.partition("…")
+        assert text.startswith(head)
+        assert text.endswith(tail)
+
+
+def test_text_is_escaped_and_what_xml_forbids_is_gone():
+    """Markup, quotes, control characters and half a surrogate pair leave a picture well-formed."""
+    drawing = Drawing(100)
+    drawing.text(1, 2, '<b a="1">&\'\x00\x1b\ud800\ufffe')
+    root = ET.fromstring(drawing.to_svg(10, title="<t>", description='"&'))
+    (text,) = root.iter("{http://www.w3.org/2000/svg}text")
+    assert text.text.startswith('<b a="1">&\'')
+    assert root.find("{http://www.w3.org/2000/svg}title").text == "<t>"

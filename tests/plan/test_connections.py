@@ -1,0 +1,125 @@
+"""Who speaks to whom, counted by hand and against every pair of pools."""
+
+from __future__ import annotations
+
+import pytest
+from big_topology import big_table
+from places import DATA
+from topologies import edge, front_end, plan, row
+
+import lyncnb as ln
+from lyncnb.plan.connections import list_connections
+
+
+def pairs(planned):
+    """Give (connection, speaking pool or party, listening pool, names) one by one."""
+    found = set()
+    for item in list_connections(planned):
+        if item.speaker in planned.rules.parties:
+            speaking = [item.speaker]
+        else:
+            speaking = [
+                pool.fqdn
+                for pool in planned.topology.pools
+                if pool.role == item.speaker
+                and item.site in (None, pool.site)
+                and pool != item.listener
+            ]
+            assert len(speaking) == item.pools
+        for speaker in speaking:
+            pair = (item.rule.id, speaker, item.listener.fqdn, item.listener.role, item.names)
+            assert pair not in found
+            found.add(pair)
+    return found
+
+
+def every_pair(planned):
+    """Ask each rule about each two pools: slowly, and without looking at how it is done."""
+    found = set()
+    for rule in planned.rules.connections:
+        listeners = {}
+        for pool in planned.topology.pools:
+            names = []
+            for certificate in planned.certificates:
+                if (certificate.pool, certificate.role) != (pool.fqdn, pool.role):
+                    continue
+                if certificate.usages and rule.usage not in certificate.usages:
+                    continue
+                if not certificate.usages and rule.usage:
+                    continue
+                names += [
+                    entry.name
+                    for entry in certificate.subject_alt_name
+                    if set(entry.reasons) & set(rule.names)
+                ]
+                if not certificate.subject_alt_name:
+                    names += [certificate.subject.common_name]
+            wanted = pool.role in rule.listeners and set(rule.if_all) <= pool.flags
+            if wanted and any(names):
+                listeners[pool.fqdn] = (pool, tuple(dict.fromkeys(names)))
+        for pool, names in listeners.values():
+            for speaker in planned.topology.pools:
+                if speaker.role not in rule.speakers or speaker == pool:
+                    continue
+                near = speaker.site == pool.site or "" in (speaker.site, pool.site)
+                others = {other.site for other, _ in listeners.values()}
+                alone = speaker.site not in others and "" not in others
+                if rule.reach == "deployment" or near or (rule.reach == "nearest" and alone):
+                    found.add((rule.id, speaker.fqdn, pool.fqdn, pool.role, names))
+            for party in set(rule.speakers) & planned.rules.parties.keys():
+                found.add((rule.id, party, pool.fqdn, pool.role, names))
+    return found
+
+
+@pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
+def test_each_connection_is_there_once_and_no_other(sample):
+    """The connections are those of each rule with each two pools, with the names of the plan."""
+    source = big_table(60) if sample == "big" else DATA / f"{sample}.csv"
+    planned = ln.plan_certificates(ln.read_topology(source), ln.load_rules("lync2013"))
+    assert pairs(planned) == every_pair(planned) != set()
+
+
+def test_every_name_stands_on_a_certificate_of_the_listener():
+    """No connection goes by a name that the listener's certificates lack."""
+    planned = plan(front_end(1), front_end(2), edge(1), edge(2))
+    for item in list_connections(planned):
+        names = {
+            name
+            for certificate in planned.certificates
+            if certificate.pool == item.listener.fqdn
+            for name in (*certificate.names, certificate.subject.common_name)
+        }
+        assert set(item.names) <= names, item.rule.id
+
+
+def test_a_site_without_a_pool_speaks_to_all_others():
+    """Mediation Servers of a site without Front End pool speak to the pools of all sites."""
+    planned = plan(
+        front_end(1, site="Taipei"),
+        row("ee.fabrikam.com", "FrontEnd", "east.fabrikam.com", site="Hsinchu"),
+        row("med.contoso.com", "Mediation", site="Tainan"),
+        row("med2.contoso.com", "Mediation", site="Taipei"),
+    )
+    heard = {
+        (speaker, listener)
+        for rule, speaker, listener, _, _ in pairs(planned)
+        if rule == "mediation-to-pool"
+    }
+    assert heard == {
+        ("med.contoso.com", "eepool.contoso.com"),
+        ("med.contoso.com", "east.fabrikam.com"),
+        ("med2.contoso.com", "eepool.contoso.com"),
+    }
+
+
+def test_without_federation_no_partner_connects():
+    """A connection that asks for a flag is left out where the pool does not have it."""
+    ids = {item.rule.id for item in list_connections(plan(front_end(), edge(federation="no")))}
+    assert "federation" not in ids
+    assert "sip-from-outside" in ids
+
+
+def test_a_name_that_is_missing_gives_no_connection():
+    """Without a Web Conferencing name nobody is told to connect by one."""
+    planned = plan(front_end(), edge(webconf_edge_fqdn=""))
+    assert "conferencing-from-outside" not in {i.rule.id for i in list_connections(planned)}

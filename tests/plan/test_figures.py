@@ -1,0 +1,311 @@
+"""Pictures of a plan: they say what the plan says, in the picture and in the table."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter
+from datetime import date
+
+import pytest
+from big_topology import big_table
+from places import DATA, REPOSITORY
+from topologies import edge, front_end, plan, row
+
+import lyncnb as ln
+from lyncnb.errors import PlanError
+from lyncnb.plan import coverage_figure
+from lyncnb.plan.connections import list_connections
+from lyncnb.plan.figures import KINDS
+
+SVG = "{http://www.w3.org/2000/svg}"
+# CI draws a tenth of what one by hand may.
+SERVERS = int(os.environ.get("LYNCNB_FIGURE_SERVERS", "1000"))
+
+
+def planned(sample, **options):
+    source = DATA / f"{sample}.csv" if isinstance(sample, str) else sample
+    return ln.plan_certificates(
+        ln.read_topology(source), ln.load_rules("lync2013"), options=ln.PlanOptions(**options)
+    )
+
+
+def texts(figure):
+    """Every line of text in a picture, from top to bottom."""
+    root = ET.fromstring(figure.svg)
+    return [node.text or "" for node in root.iter(f"{SVG}text")]
+
+
+@pytest.fixture(scope="module", params=["single-server", "contoso", "litwareinc-global", "big"])
+def sample(request):
+    """A plan of 1, 12, 59 and many servers."""
+    return planned(big_table(SERVERS) if request.param == "big" else request.param)
+
+
+# -- what all of them are
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_runs_and_loads_nothing(kind, sample):
+    """A picture is well-formed, has title and description, no script and no address."""
+    figure = ln.figure(sample, kind)
+    root = ET.fromstring(figure.svg)
+    assert root.find(f"{SVG}title").text == figure.title
+    assert root.find(f"{SVG}desc").text == figure.description
+    assert not re.search(r"<script|<image|<use|href|url\(|@import|\son\w+=|javascript:", figure.svg)
+    assert figure.svg.count("http") == 1  # the name space
+    assert float(root.get("width")) == 1000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_plan_gives_the_same_bytes(kind):
+    """Rows in another order, and a process of its own, draw the same picture."""
+    lines = (DATA / "litwareinc-global.csv").read_bytes().splitlines(keepends=True)
+    one = ln.figure(planned("litwareinc-global"), kind).to_svg()
+    # what is the deployment's stands in the first row
+    other = ln.figure(planned(b"".join([*lines[:2], *reversed(lines[2:])])), kind).to_svg()
+    assert one == other.replace(b"table", b"litwareinc-global.csv")
+    code = (
+        "import sys, lyncnb as ln; p = ln.plan_certificates(ln.read_topology(sys.argv[1]),"
+        "ln.load_rules('lync2013')); sys.stdout.buffer.write(ln.figure(p, sys.argv[2]).to_svg())"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", code, str(DATA / "litwareinc-global.csv"), kind],
+        capture_output=True,
+        check=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert again.stdout == one
+
+
+def test_pictures_need_neither_pandas_nor_cryptography():
+    """Drawing imports nothing but what planning does."""
+    code = (
+        "import sys, lyncnb as ln; p = ln.plan_certificates(ln.read_topology(sys.argv[1]),"
+        "ln.load_rules('lync2013')); [ln.figure(p, k)._repr_html_() for k in sys.argv[2:]];"
+        "sys.exit(' '.join({'pandas', 'cryptography', 'IPython', 'jinja2'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(DATA / "contoso.csv"), *KINDS],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_a_planner_wrote_is_text_and_no_markup():
+    """A site that is named like a tag stands in picture and page as it was written."""
+    name = "<script>alert(1)</script>&"
+    for kind in KINDS:
+        figure = ln.figure(plan(front_end(site=name), edge(site=name)), kind)
+        assert "<script" not in figure.svg + figure._repr_html_()
+    assert any(name in text for text in texts(ln.figure(plan(front_end(site=name)))))
+
+
+def test_a_picture_is_an_image_with_words_and_a_table():
+    """As HTML it is an image whose alternative text is title and description, then the table."""
+    figure = ln.figure(planned("contoso"))
+    page = figure._repr_html_()
+    assert f'alt="{figure.title}. {figure.description}"' in page.replace("&#x27;", "'")
+    assert page.count("<tr>") == len(figure.rows) + 1
+    assert list(figure.to_frame().columns) == list(figure.columns)
+    assert len(figure.to_frame()) == len(figure.rows)
+
+
+def test_what_does_not_exist_is_told_with_what_does():
+    """An unknown picture or site is refused with those that there are."""
+    with pytest.raises(PlanError, match="topology, coverage, timeline"):
+        ln.figure(planned("contoso"), "map")
+    with pytest.raises(PlanError, match="its sites are London, Redmond"):
+        ln.figure(planned("litwareinc-global"), site="Paris")
+
+
+def test_a_thousand_servers_in_a_second():
+    """Each picture of so many servers takes less than its share of a second."""
+    big = planned(big_table(SERVERS))
+    for kind in KINDS:
+        start = time.perf_counter()
+        ln.figure(big, kind)
+        assert time.perf_counter() - start < 3  # 1 s on a machine that does nothing else
+
+
+# -- topology
+
+
+def test_the_table_holds_each_pool_certificate_and_connection(sample):
+    """Each connection is a row; each pool, and each certificate in one of its kinds, is counted."""
+    frame = ln.figure(sample).to_frame()
+    speaking = frame[frame["Spoken to by"] != ""]
+    rules = sample.rules
+
+    def title(speaker):
+        party = rules.parties.get(speaker)
+        return party.title if party else rules.roles[speaker].title
+
+    assert Counter(
+        (item.listener.fqdn, title(item.speaker), item.site or "", str(item.rule.port), item.names)
+        for item in list_connections(sample)
+    ) == Counter(
+        (pool, speaker, site, port, tuple(names.split("; ")))
+        for pool, speaker, site, port, names in speaking[
+            ["Pool", "Spoken to by", "Of site", "Port", "By name"]
+        ].itertuples(index=False)
+    )
+    assert {pool.fqdn for pool in sample.topology.pools} == set(frame["Pool"]) - {""}
+    kinds = frame.drop_duplicates(["Site", "Role", "Pool", "Type", "Issuer"])
+    assert kinds["Certificates"].astype(int).sum() == len(sample.certificates)
+
+
+def test_the_picture_holds_each_pool_and_each_name():
+    """Where pools are drawn one by one, each has its box, and names shown and left out add up."""
+    contoso = planned("contoso")
+    lines = texts(ln.figure(contoso))
+    for pool in contoso.topology.pools:
+        assert pool.fqdn in lines
+    drawn = {}
+    for place, line in enumerate(lines):
+        if match := re.match(r"(\w+ \d+) from (.*)", line):
+            names, _, more = lines[place + 1].partition(" and ")
+            number = len(names.split(", ")) + int(more.removesuffix(" more") or 0)
+            drawn.setdefault(match[1], []).append(number)
+    expected = {}
+    for item in list_connections(contoso):
+        key = (item.listener.fqdn, item.names, not item.pools)
+        expected.setdefault(f"{item.rule.protocol} {item.rule.port}", {})[key] = len(item.names)
+    assert {key: sorted(numbers) for key, numbers in drawn.items()} == {
+        key: sorted(numbers.values()) for key, numbers in expected.items()
+    }
+
+
+def test_boxes_of_several_pools_count_them(sample):
+    """However it is grouped, servers and certificates in the picture are those of the plan."""
+    lines = texts(ln.figure(sample))
+    certificates = [
+        int(m[1].replace(",", "")) for t in lines if (m := re.match(r"([\d,]+) certificates?,", t))
+    ]
+    assert sum(certificates) == len(sample.certificates)
+
+
+def test_arrows_end_at_lines_of_the_box_that_says_who():
+    """Each arrow's head is level with a line that names a protocol; each such line has one."""
+    figure = ln.figure(planned("contoso"))
+    root = ET.fromstring(figure.svg)
+    spoken = {
+        float(node.get("y")) - 4
+        for node in root.iter(f"{SVG}text")
+        if re.match(r"\w+ \d+ from ", node.text or "")
+    }
+    heads = {
+        float(re.match(r"M[\d.]+ ([\d.]+)", node.get("d"))[1])
+        for node in root.iter(f"{SVG}path")
+        if (node.get("class") or "").startswith("tip-")
+    } - {44.0}  # the legend
+    assert heads == spoken
+
+
+def test_one_site_is_shown_pool_by_pool():
+    """With a site named, each of its pools has a box and the others stand together."""
+    litware = planned("litwareinc-global")
+    lines = texts(ln.figure(litware, site="London"))
+    for pool in litware.topology.pools:
+        if litware.rules.roles[pool.role].title in lines:
+            assert (pool.fqdn in lines) >= (pool.site == "London"), pool.fqdn
+    assert "Site London" in lines
+    assert any(line.startswith("3 other sites: ") for line in lines)
+
+
+def test_a_thousand_servers_fit_on_a_sheet():
+    """However many servers there are, the picture is as high as a sheet of A4 at that width."""
+    root = ET.fromstring(ln.figure(planned(big_table(SERVERS))).svg)
+    assert float(root.get("height")) <= 1414
+
+
+# -- coverage
+
+
+def test_each_name_of_each_certificate_is_in_the_table(sample):
+    """Names, and subjects that no alternative name repeats, are counted once a certificate."""
+    rows = ln.figure(sample, "coverage").rows
+    assert sum(row.carrying for row in rows) == sum(len(c.names) for c in sample.certificates)
+    alone = [
+        c
+        for c in sample.certificates
+        if c.subject.common_name and c.subject.common_name not in c.names
+    ]
+    assert sum(row.subject_only for row in rows) == len(alone)
+    assert {row.name for row in rows} == {
+        name for c in sample.certificates for name in (*c.names, c.subject.common_name) if name
+    }
+
+
+def test_each_mark_of_the_picture_is_a_cell_of_the_table():
+    """A small plan has one mark for each name of each column, full, half or a ring."""
+    figure = ln.figure(planned("contoso"), "coverage")
+    root = ET.fromstring(figure.svg)
+    marks = Counter(
+        node.get("class") for node in root.iter(f"{SVG}circle") if float(node.get("cy")) > 60
+    )
+    full = sum(row.carrying == row.of for row in figure.rows)
+    assert marks == {"mark": full, "open": len(figure.rows) - full}
+
+
+def test_grouped_marks_count_certificates(monkeypatch):
+    """By rule and role, a mark is full only if each certificate has a name of that rule."""
+    monkeypatch.setattr(coverage_figure, "NAMES_SHOWN", 1)
+    monkeypatch.setattr(coverage_figure, "POOLS_SHOWN", 1)
+    two = plan(
+        front_end(1, autologon="yes"),
+        row("west.contoso.com", "FrontEnd", "westpool.contoso.com"),
+    )
+    lines = texts(ln.figure(two, "coverage"))
+    assert "sip.{sip_domain}" in lines
+    assert "1/2" in lines
+
+
+# -- timeline
+
+
+def test_the_planned_end_counts_the_first_day():
+    """398 days from the first of December end on the 397th day after it."""
+    told = planned("contoso", planned_issue_date=date(2026, 3, 1), validity_days=398)
+    figure = ln.figure(told, "timeline")
+    rows = [row for row in figure.rows if row[0].startswith("Planned")]
+    assert len(rows) == len(told.certificates)
+    assert {row[3:5] for row in rows} == {("2026-03-01", "2027-04-02")}
+    assert not any(row[5] for row in rows)  # 398 days are allowed until 2026-03-14
+
+
+def test_more_than_the_limit_is_marked():
+    """Public certificates that ask for more than the limit of that day have an exclamation mark."""
+    told = planned("contoso", planned_issue_date=date(2026, 12, 1), validity_days=365)
+    figure = ln.figure(told, "timeline")
+    marked = {row[1] for row in figure.rows if row[5]}
+    assert marked == {c.id for c in told.certificates if c.issuer == "public"}
+    assert f"! {len(marked)} × 365 days asked, 200 allowed" in texts(figure)
+
+
+def test_without_a_planned_day_nothing_is_guessed():
+    """A plan without day of issue shows the limits on record, and says what is missing."""
+    figure = ln.figure(planned("contoso"), "timeline")
+    assert {row[0] for row in figure.rows} == {"Limits of public CAs"}
+    assert "planned_issue_date" in figure.description
+
+
+def test_later_facts_are_rows():
+    """Facts of a kind that this file has never heard of are drawn and stand in the table."""
+    facts = [
+        ln.DatedFact(
+            kind="Orders", about=str(number), what="ordered", begins=date(2026, 5, number + 1)
+        )
+        for number in range(20)
+    ]
+    figure = ln.figure(planned("contoso"), "timeline", facts=facts)
+    assert sum(row[0] == "Orders" for row in figure.rows) == 20
+    assert "Orders" in texts(figure)
+    assert "20 in all, by their end" in texts(figure)
