@@ -15,6 +15,7 @@ from pathlib import Path
 from ..base.lock import OWNER_NAME
 from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from ..errors import Problem
+from ..plan.timeline_figure import DatedFact
 from ..request_folder.files_on_disk import (
     CHANGED,
     MISSING,
@@ -83,6 +84,30 @@ class FolderStatus:
         """Count the requests of each state, e.g. ``{"waiting": 12, "issued": 3}``."""
         found = [request.state for request in self.requests]
         return {state: found.count(state) for state in STATES if state in found}
+
+    def dated_facts(self) -> tuple[DatedFact, ...]:
+        """List the ends of the certificates on record, for ``ln.figure(status)``.
+
+        Returns
+        -------
+        tuple of DatedFact
+            The day of the status first, then one fact for each certificate, by state.
+        """
+        facts = [DatedFact(kind="Looked at", about="", what="", begins=self.today, ends=self.today)]
+        for state in STATES:
+            for item in self.requests:
+                if item.state == state and item.not_after:
+                    facts.append(
+                        DatedFact(
+                            kind=f"Certificates, {state}",
+                            about=item.id,
+                            what=f"{item.subject} ends",
+                            ends=datetime.fromisoformat(item.not_after).date(),
+                            needs_a_look=state in ("expiring", "expired"),
+                            source="the certificate as received",
+                        )
+                    )
+        return tuple(facts)
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
         for item in self.requests:

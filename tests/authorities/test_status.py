@@ -9,7 +9,8 @@ from datetime import date
 import pytest
 from folder_kit import issued_record, numbered, package_record, plan_of, snapshot, with_extra, write
 
-from lyncnb.authorities.status import folder_status
+import lyncnb as ln
+from lyncnb.authorities.status import FolderStatus, RequestStatus, folder_status
 from lyncnb.base.lock import lock
 from lyncnb.errors import BundleError
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
@@ -159,3 +160,25 @@ def test_what_is_no_request_folder_is_refused(tmp_path):
     os.symlink(tmp_path, tmp_path / "link")
     with pytest.raises(BundleError, match="symbolic link"):
         folder_status(tmp_path / "link")
+
+
+def test_a_folder_is_drawn_as_a_timeline(tmp_path):
+    """Each certificate on record is a fact with its end; what is expiring needs a look."""
+    requests = [
+        RequestStatus(
+            id=f"Edge-{number}", generation=1, state=state, role="Edge", servers=(),
+            usages=("Internal",), subject=f"edge{number}.contoso.com", since="",
+            not_after=end, days_left=None,
+        )
+        for number, (state, end) in enumerate(
+            [("waiting", ""), ("issued", "2027-03-01T10:00:00Z"), ("expired", "2026-01-02T03:04:05Z")]
+        )
+    ]  # fmt: skip
+    status = FolderStatus(folder=tmp_path, today=date(2026, 11, 24), requests=tuple(requests))
+    figure = ln.figure(status)
+    assert [row[:6] for row in figure.rows] == [
+        ("Looked at", "", "", "2026-11-24", "2026-11-24", False),
+        ("Certificates, issued", "Edge-1", "edge1.contoso.com ends", "", "2027-03-01", False),
+        ("Certificates, expired", "Edge-2", "edge2.contoso.com ends", "", "2026-01-02", True),
+    ]
+    assert "2027-03-01" in figure.svg
