@@ -57,10 +57,10 @@ class Figure:
         # An image, not an inline <svg>: JupyterLab strips that from notebooks it does not trust.
         data = base64.b64encode(self.to_svg()).decode("ascii")
         return (
-            '<figure class="lyncnb-figure" style="margin:0.5em 0;break-inside:avoid">'
+            '<figure class="lyncnb-figure" style="margin:0.5em 0;break-inside:auto">'
             f'<img src="data:image/svg+xml;base64,{data}" '
             f'alt="{html.escape(f"{self.title}. {self.description}")}" '
-            'style="max-width:100%;max-height:297mm;height:auto">'
+            'style="max-width:100%;height:auto">'
             f"<figcaption>{html.escape(self.title)}</figcaption></figure>"
         )
 

@@ -1,0 +1,82 @@
+"""Pictures where they are looked at: in Chromium at 1280 px, light and dark, and on paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from big_topology import big_table
+from lab_driver import CHROMIUM
+from places import DATA
+from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text
+
+import lyncnb as ln
+from lyncnb.base.html_page import to_page
+from lyncnb.plan.figures import KINDS
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+    pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
+]
+
+SOURCES = {
+    "12": DATA / "contoso.csv",
+    "59": DATA / "litwareinc-global.csv",
+    "1000": big_table(1000),
+}
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def plan(request):
+    """A plan of 12, 59 or 1,000 servers."""
+    return ln.plan_certificates(ln.read_topology(SOURCES[request.param]), ln.load_rules("lync2013"))
+
+
+def test_no_text_leaves_the_picture_or_its_box(plan, chromium, tmp_path):
+    """In a real browser no line of text reaches beyond the picture, or the box that it is in."""
+    for kind in KINDS:
+        path = tmp_path / f"{kind}.svg"
+        path.write_bytes(ln.figure(plan, kind).to_svg())
+        with opened(chromium, path, scripts=True) as page:
+            wide = page.evaluate(
+                """() => {
+                    const boxes = [...document.querySelectorAll('rect.box')]
+                        .map(e => e.getBBox());
+                    return [...document.querySelectorAll('text')].filter(e => {
+                        if (e.hasAttribute('transform')) return false;
+                        const t = e.getBBox();
+                        const box = boxes.find(b => t.x >= b.x && t.x < b.x + b.width
+                            && t.y + t.height / 2 >= b.y && t.y + t.height / 2 < b.y + b.height);
+                        const right = box ? box.x + box.width : 1000;
+                        return t.x < 0 || t.x + t.width > right + 0.5
+                            || (box && t.y + t.height > box.y + box.height + 0.5);
+                    }).map(e => e.textContent);
+                }"""
+            )
+            assert wide == [], kind
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path, dark):
+    """Pictures with their tables on a page of lyncnb's: axe has nothing to say, nothing is cut."""
+    path = tmp_path / "page.html"
+    parts = [ln.figure(plan, kind)._repr_html_() for kind in KINDS]
+    path.write_text(to_page("Pictures", parts), encoding="utf-8")
+    with opened(chromium, path, dark=dark, scripts=True) as page:
+        page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
+        assert page.evaluate("document.images.length") == len(KINDS)
+        assert axe_violations(page) == []
+        images = [entry for entry in cut_off(page) if entry.startswith(("IMG", "FIG"))]
+        assert images == []
+
+
+def test_on_paper_a_picture_is_text(plan, chromium, tmp_path):
+    """Printed, a picture is as wide as the sheet, two sheets at most, and its words are text."""
+    path = tmp_path / "page.html"
+    path.write_text(to_page("Pictures", [ln.figure(plan).to_html()]), encoding="utf-8")
+    pdf = tmp_path / "page.pdf"
+    with opened(chromium, path) as page:
+        page.pdf(path=str(pdf), prefer_css_page_size=True)
+    assert page_count(pdf) <= 3  # the heading, and two sheets where the grouping has an end
+    assert "OAuthTokenIssuer" in pdf_text(pdf)
