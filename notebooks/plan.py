@@ -17,8 +17,8 @@
 # deployment then imports and assigns certificates where its guide says request and assign.
 # *Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013.*
 #
-# Press **Run All Cells** to see it with the sample. For your own deployment, change the two names
-# in the next cell and run it again.
+# Press **Run > Run All Cells** to see it with the sample. For your own deployment, change the two
+# names in the next cell and run it again. Nothing is written until you press a button for it.
 
 # %% tags=["parameters"]
 topology_file = "../data/contoso.csv"  # your table, one row per server
@@ -39,10 +39,21 @@ topology
 # %% [markdown]
 # ## 2. Your choices
 #
-# Tick servers and change their role, pool or flags; below the table are the choices that no server
-# holds: the size of the keys, who issues a certificate, the organization in the subject. The plan
-# beside it changes at once. Everything has a default that follows Microsoft's guide, and
-# everything works without the editor too.
+# Double-click a cell, or tick servers and change them together. The tab *Deployment* holds the
+# choices that no server holds. The counts above the table change at once, and running the cells
+# again keeps what you changed. These are the choices to settle, and what speaks for each:
+#
+# | Choice | As planned without a word from you | Choose otherwise when |
+# | --- | --- | --- |
+# | **Combined or separate** (*Default and web certificates*) | one certificate for Default and both web usages of a server | the external web names must come from another CA, or two teams renew them: `separate` makes three |
+# | **Wildcards for simple URLs** | off: every Meet and dial-in host is a name of its own | there are many SIP domains and the CA sells wildcards; it then stands among the alternative names, never as subject |
+# | **Key** | RSA 2048, which every client of Lync Server 2013 can use | your CA asks for 3072 or more; each step up makes signing slower on the servers |
+# | **Internal or public** (*Issuer*) | internal, but public where strangers connect: Edge external and the reverse proxy | a CA of yours is trusted by every device outside, or by none inside |
+# | **Directors** (*Role* in the table) | planned like a Front End pool of its own | they are optional: without Director rows the Front End pools answer sign-in themselves |
+#
+# *Sources: Microsoft, Certificate requirements for internal servers in Lync Server 2013;
+# Certificate requirements for external user access in Lync Server 2013; Wildcard certificate support
+# in Lync Server 2013; Components required for the Director in Lync Server 2013.*
 
 # %%
 rules = ln.load_rules("lync2013")
@@ -52,7 +63,8 @@ editor
 
 # %% [markdown]
 # What the editor holds is plain values, at every moment: `editor.topology`, and these options. To
-# keep your changes, `editor.save("..")` writes them as files and `editor.code()` as Python.
+# keep your changes for another day, its tab *Save* writes them as files, or as Python for the cell
+# above. A cell below that shows an older plan than the editor is marked; run it again.
 
 # %%
 editor.options
@@ -99,24 +111,22 @@ ln.check_plan(ln.plan_certificates(ln.read_topology(rows), rules))
 # %% [markdown]
 # ## 6. Keys, requests and the summary
 #
+# The panel writes what the editor plans at the moment you press its button, and nothing before.
 # Each request gets a new key, written only encrypted under one passphrase (at least 12 characters)
-# that you are asked for now and that is stored nowhere. **Without it nobody can get the keys back.**
-# Running this cell again changes nothing that is there; after a change of the plan it replaces
-# exactly the requests concerned and keeps the old keys in `archive`. In JupyterLab,
-# `ln.RequestPanel(plan, request_folder)` does the same with progress and a button to cancel.
+# that you type into the panel and that is stored nowhere. **Without it nobody can get the keys
+# back.** Pressing again changes nothing that is there; after a change of the plan it replaces exactly
+# the requests concerned and keeps the old keys in `archive`.
 
 # %%
-bundle = ln.write_requests(
-    plan, request_folder, passphrase=ln.ask_passphrase(confirm=True), findings=findings
-)
-bundle
+request = ln.RequestPanel(editor, request_folder)
+request
 
 # %% [markdown]
-# The folder holds the requests for the CA in `csr`, the encrypted keys in `keys`, and the summary
-# table in four forms, for a spreadsheet, a browser or a page of your documentation.
+# The folder holds the requests for the CA in `csr`, the encrypted keys in `keys`, and this table as
+# `summary` in four forms, for a spreadsheet, a browser or a page of your documentation.
 
 # %%
-sorted(path.name for path in bundle.folder.iterdir() if not path.name.startswith("."))
+request.bundle
 
 # %% [markdown]
 # ## 7. What comes next

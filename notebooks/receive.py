@@ -113,7 +113,7 @@ usage = x509.KeyUsage(**{flag: flag in allowed for flag in flags})
 returned = pathlib.Path("answers")
 returned.mkdir(exist_ok=True)
 requests = {record.id: record for record in bundle.requests}
-csrs = {name: x509.load_pem_x509_csr((bundle.folder / record.files["csr"]).read_bytes())
+csrs = {name: x509.load_pem_x509_csr((bundle.folder / record.files.csr).read_bytes())
         for name, record in requests.items()}
 names = {name: [e.value for e in csr.extensions if e.oid.dotted_string == "2.5.29.17"]
          for name, csr in csrs.items()}
@@ -127,7 +127,7 @@ late = next(name for name in csrs if "med02" in name)
 
 # %%
 for number, name in enumerate(sorted(csrs.keys() - {late}), start=100):
-    days = 199 if requests[name].plan["issuer"] == "public" else 730
+    days = 199 if requests[name].plan.issuer == "public" else 730
     builder = x509.CertificateBuilder(ca_name, csrs[name].subject, csrs[name].public_key(),
                                       number, begins, begins + datetime.timedelta(days))
     wanted = [*names[name], server, signer, usage] + ([] if "dir01" in name else [crl])

@@ -54,6 +54,7 @@ def executed(request, tmp_path_factory):
     run = run_notebook(path, passphrase=lambda: Secret("only for the documentation"))
     notebook = read_notebook(run.executed)
     strip_widgets(notebook)
+    notebook.metadata.pop("lyncnb", None)  # says that it is an executed copy, which this is not
     notebook.metadata.pop("language_info", None)  # the version of one machine's Python
     if request.config.getoption("--refresh"):
         nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")

@@ -38,6 +38,10 @@ EXECUTED = OutputKind(what="an executed notebook", is_ours={".ipynb": _is_execut
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 
+#: Set in a kernel whose notebook runs without a browser: nobody is there to press a button. No
+#: secret; a panel then does at once what its button would do.
+UNATTENDED_VARIABLE = "LYNCNB_UNATTENDED"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotebookRun:
@@ -52,6 +56,11 @@ class NotebookRun:
     page: Path
     cells: int
     request_folders: tuple[Path, ...] = ()
+
+
+def is_unattended() -> bool:
+    """Tell whether this kernel runs a notebook that nobody looks at meanwhile."""
+    return os.environ.get(UNATTENDED_VARIABLE) == "1"
 
 
 def run_notebook(
@@ -138,6 +147,7 @@ async def _execute(
     client.on_cell_executed = is_done
     # A child never inherits the passphrase, whoever calls this function.
     environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
+    environment[UNATTENDED_VARIABLE] = "1"
     try:
         await client.async_execute(env=environment)
     except CellExecutionError as error:

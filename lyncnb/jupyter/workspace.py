@@ -12,6 +12,7 @@ from pathlib import Path
 from ..base.files import write_new
 from ..base.outputs import refuse_own_place
 from ..errors import NotebookError
+from .run_notebook import UNATTENDED_VARIABLE
 
 #: Folder of a workspace when none is named.
 DEFAULT_FOLDER = "work"
@@ -146,6 +147,7 @@ def _contents() -> list[tuple[Path, Path]]:
 def _prepare_environment() -> None:
     # Kernels and terminals inherit what this process has.
     os.environ.pop("LYNCNB_PASSPHRASE", None)
+    os.environ.pop(UNATTENDED_VARIABLE, None)  # here somebody is there to press
     # A folder of our own, searched first: nbconvert in a terminal of this JupyterLab saves no
     # widget state either, and no configuration file that others share is touched.
     paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]

@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from ..errors import LyncnbError
 from ..export.executors import Progress
 from .panel import error_lines, unexpected_lines
+
+Result = TypeVar("Result")
+Work = Callable[[Callable[[Progress], None], threading.Event], Result]
 
 READY, RUNNING, STOPPING = "ready", "running", "stopping"
 CANCELLED, FAILED, FINISHED = "cancelled", "failed", "finished"
@@ -44,7 +47,7 @@ class JobState:
         return self.name in (RUNNING, STOPPING)
 
 
-class Job:
+class Job(Generic[Result]):
     """One piece of work at a time.
 
     Parameters
@@ -61,9 +64,9 @@ class Job:
         self._thread: threading.Thread | None = None
         self._told = 0.0
         self.state = JobState()
-        self.result: Any = None
+        self.result: Result | None = None
 
-    def start(self, work: Callable[[Callable[[Progress], None], threading.Event], Any]) -> None:
+    def start(self, work: Work[Result]) -> None:
         """Begin; `work` gets a callback for progress and the event that asks it to stop.
 
         Raises
@@ -95,7 +98,7 @@ class Job:
             self._thread.join(seconds)
         return self.state
 
-    def _run(self, work: Callable) -> None:
+    def _run(self, work: Work[Result]) -> None:
         try:
             result = work(self._progress, self._stop)
         except LyncnbError as error:

@@ -163,6 +163,11 @@ class Draft:
         self._next_id = max(self._next_id, max(ids, default=-1) + 1)
         self._enter(replace(self.state, topology=topology, ids=ids, said=said))
 
+    def adopt(self, other: Draft) -> None:
+        """Take over the state of another draft of the same table, with its way back."""
+        self.state, self.past, self.future = other.state, list(other.past), list(other.future)
+        self._next_id = other._next_id
+
     def new_ids(self, count: int) -> tuple[int, ...]:
         """Give ids that no row ever had."""
         return tuple(range(self._next_id, self._next_id + count))
@@ -214,5 +219,11 @@ def title(name: str) -> str:
 
 
 def _servers(places: Sequence[int], draft: Draft) -> str:
-    names = draft.server_names()
-    return names[places[0]] if len(places) == 1 else f"{len(places):,} servers"
+    """Name a row, by its role too where its server has several; count more of them."""
+    if len(places) > 1:
+        return f"{len(places):,} servers"
+    names, place = draft.server_names(), places[0]
+    if names.count(names[place]) == 1:
+        return names[place]
+    role = draft.topology.cells[place][draft.topology.columns.index("role")]
+    return f"{names[place]}, {role}"

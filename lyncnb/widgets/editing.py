@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from ..base import tables
 from ..errors import LyncnbError, TopologyError
@@ -15,19 +15,27 @@ from ..plan.summary_content import count_of, totals
 from ..rules.findings import Findings
 from ..rules.model import Rules
 from ..topology.topology import Topology, read_topology
-from .draft import Draft
+from .draft import Draft, State
 from .forms import SHOWN, option_value
 from .live_plan import LivePlan
-from .saved_choices import Server, change_rows, save_plan, server_keys, to_code
+from .saved_choices import (
+    Server,
+    change_rows,
+    edits_between,
+    option_changes,
+    save_plan,
+    server_keys,
+    to_code,
+)
 
+Answer = TypeVar("Answer")
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 
 
 class PlanEditing:
     """A topology and options under change, with the plan that follows them.
 
-    ``on_change`` is called after each change, with what was taken back or made again, if that was
-    it.
+    ``earlier`` is the editor whose edits could not be made again when the cell was run again.
     """
 
     def __init__(self, topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS):
@@ -36,7 +44,8 @@ class PlanEditing:
         self.live = LivePlan(rules)
         self.live.update(topology, options)
         self._saved = self.draft.state
-        self.on_change: Callable[[str], object] = lambda said: None
+        self._followers: list[Callable[[str], object]] = []
+        self.earlier: PlanEditing | None = None
 
     # -- what there is
     @property
@@ -67,6 +76,21 @@ class PlanEditing:
         """Give the Python that repeats every choice, for the cell that makes the editor."""
         return to_code(self.draft.loaded, self.draft.state)
 
+    # -- following
+    def follow(self, tell: Callable[[str], object]) -> None:
+        """Have `tell` called after each change.
+
+        Parameters
+        ----------
+        tell : callable
+            Called with what was taken back or made again, if that was it, else with "".
+        """
+        self._followers.append(tell)
+
+    def _tell(self, said: str) -> None:
+        for tell in self._followers:
+            tell(said)
+
     # -- changing
     def edit(
         self,
@@ -92,6 +116,15 @@ class PlanEditing:
         TopologyError
             If a server is not there, or the result is no topology; then nothing is changed.
         """
+        self._changing(lambda: self._enter(change, add, remove, "servers changed by a call"))
+
+    def _enter(
+        self,
+        change: Iterable[tuple[Iterable[Server], Mapping[str, str]]],
+        add: Iterable[Mapping[str, str]],
+        remove: Iterable[Server],
+        said: str,
+    ) -> None:
         state = self.draft.state
         rows = [dict(zip(state.topology.columns, row)) for row in state.topology.cells]
         place_of = {key: place for place, key in enumerate(server_keys(state.topology))}
@@ -103,10 +136,7 @@ class PlanEditing:
         ids = [row_id for place, row_id in enumerate(state.ids) if place not in gone]
         rows = [row for place, row in enumerate(rows) if place not in gone] + new
         topology = _topology_of(rows, state.topology)
-        said = "servers changed by a call"
-        self._changing(
-            lambda: self.draft.enter(topology, (*ids, *self.draft.new_ids(len(new))), said)
-        )
+        self.draft.enter(topology, (*ids, *self.draft.new_ids(len(new))), said)
 
     def set_cells(self, ids: Iterable[int], column: str, value: str) -> None:
         """Set a column of some rows, by their ids; of their pools, where the pool has the column.
@@ -168,11 +198,11 @@ class PlanEditing:
 
     def undo(self) -> str:
         """Take the last change back and say which it was; "" if there is none."""
-        return self._changing(self.draft.undo)
+        return self._changing(self.draft.undo, "Taken back: ")
 
     def redo(self) -> str:
         """Make the change again that was taken back last; "" if there is none."""
-        return self._changing(self.draft.redo)
+        return self._changing(self.draft.redo, "Made again: ")
 
     def reset(self) -> None:
         """Go back to the loaded file. This can be undone as well."""
@@ -206,30 +236,70 @@ class PlanEditing:
             overwrite=overwrite,
         )
         self._saved = self.draft.state
-        self.on_change("")
+        self._tell("")
         return paths
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything differs from what was loaded."""
+        return not _is_same(self.draft.loaded, self.draft.state)
+
+    def take_over(self, earlier: PlanEditing) -> bool:
+        """Make the changes of an earlier editor of the same source.
+
+        Parameters
+        ----------
+        earlier : PlanEditing
+            Its steps can be undone here, if it was made from the same table and options.
+
+        Returns
+        -------
+        bool
+            Whether table and options are those that it was made from.
+
+        Raises
+        ------
+        LyncnbError
+            If a change does not fit what was loaded now; then nothing is changed.
+        """
+        before, after = earlier.draft.loaded, earlier.draft.state
+        if _is_same(before, self.draft.loaded):
+            self._changing(lambda: self.draft.adopt(earlier.draft))
+            self._saved = earlier._saved
+            return True
+        edits = edits_between(before, after)
+        options = {
+            name: getattr(after.options, name)
+            for name in option_changes(before.options, after.options)
+        }
+
+        def make_again() -> None:
+            if edits:
+                self._enter(edits.change, edits.add, edits.remove, "changes of before")
+            self.draft.set_options("options of before", **options)
+
+        self._changing(make_again)
+        return False
 
     @property
     def is_saved(self) -> bool:
         """Whether nothing changed since loading or saving."""
-        saved, now = self._saved, self.draft.state
-        same = saved.topology is now.topology or (
-            (saved.topology.columns, saved.topology.cells)
-            == (now.topology.columns, now.topology.cells)
-        )
-        return same and saved.options == now.options
+        return _is_same(self._saved, self.draft.state)
 
-    def _changing(self, change: Any) -> Any:
-        """Make a change, plan again, tell the panel; go back if no plan can be made of it."""
+    def _changing(self, change: Callable[[], Answer], verb: str = "") -> Answer:
+        """Make a change, plan again, tell who follows; go back if no plan can be made of it.
+
+        `verb` says what the answer of the change is, where it is a step that was found.
+        """
         draft = self.draft
         before = draft.state, list(draft.past), list(draft.future)
-        answer = change()
         try:
+            answer = change()
             self.live.update(draft.topology, draft.options)
         except LyncnbError:
             draft.state, draft.past, draft.future = before
             raise
-        self.on_change(answer if isinstance(answer, str) else "")
+        self._tell(f"{verb}{answer}" if verb and answer else "")
         return answer
 
     # -- showing
@@ -268,6 +338,14 @@ class PlanEditing:
             f"{type(self).__name__}({self.topology.source!r}, {len(self.topology.cells)} rows, "
             f"{len(self.plan.certificates)} certificates)"
         )
+
+
+def _is_same(one: State, other: State) -> bool:
+    """Tell whether two states hold the same table and options."""
+    same = one.topology is other.topology or (
+        (one.topology.columns, one.topology.cells) == (other.topology.columns, other.topology.cells)
+    )
+    return same and one.options == other.options
 
 
 def _place(place_of: Mapping[Server, int], server: Server) -> int:

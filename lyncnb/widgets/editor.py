@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ..errors import TopologyError
 from ..plan.summary_content import count_of
 from . import explanations
+from .earlier_edits import restore
 from .editing import PlanEditing
 from .editor_table import FINDINGS, Sheet, encode_rows
 from .forms import DEPLOYMENT, LABELS, column_facts, deployment_values, option_groups, usage_issuers
+from .notebook_cells import PlansShown
 from .panel import Panel, read_scripts
-from .saved_choices import option_changes, plain
+from .saved_choices import loading_code, option_changes, plain, saved_files
 
 # The panel of a plan editor: answers the browser's messages. Decides nothing.
 
@@ -35,6 +38,7 @@ class EditorView(Panel):
         "servers.js",
         "form.js",
         "lists.js",
+        "notebook.js",
         "editor.js",
     )
 
@@ -42,6 +46,9 @@ class EditorView(Panel):
         self.editor = editor
         self._sheet = Sheet(editor.draft.loaded.topology)
         self._is_told = False  # nobody has asked for rows yet
+        self._shown = PlansShown(editor.draft.state)
+        self._older: list[int] = []  # as the browser was told
+        self.restored: list[str] = []
         wishes = {
             "ready": self._start,
             "edit": self._edit,
@@ -60,7 +67,7 @@ class EditorView(Panel):
             "save": self._save,
         }
         super().__init__(wishes, f"Plan editor of {editor.topology.source}, as it stands:")
-        editor.on_change = self.changed
+        editor.follow(self.changed)
 
     def static_form(self) -> tuple[str, str, bool]:
         """Give HTML and text for whoever has no kernel; the live panel hides it."""
@@ -94,11 +101,16 @@ class EditorView(Panel):
         self._send_all()
         self._send_options()
         self._send_checked(None, "")
+        if self.restored:
+            self.send({"type": "restored", "lines": self.restored})
+        self._older = []
+        self._send_older()
 
     def changed(self, said: str) -> None:
         """Tell the browser what a change changed: rows first, then what the checks say."""
         editor, sheet = self.editor, self._sheet
         state = editor.draft.state
+        self._shown.changed(state)
         self.update_static()
         if not self._is_told:
             return
@@ -113,6 +125,14 @@ class EditorView(Panel):
                 self._send_rows(*sheet.update(state.topology))
             self._send_options()
             self._send_checked(editor.live.take_touched, said)
+        self._send_older()
+
+    def _send_older(self) -> None:
+        """Name the cells whose output shows the plan as it was before."""
+        older = self._shown.older(self.editor)
+        if older != self._older:
+            self._older = older
+            self.send({"type": "older", "cells": older})
 
     def _send_all(self) -> None:
         self.send(*encode_rows(self._sheet.ids, self._sheet.columns, whole=True))
@@ -210,10 +230,13 @@ class EditorView(Panel):
         self.editor.change_options(**{name: value})
 
     def _save(self, message: dict) -> None:
-        folder = message["folder"].strip() or "."
+        folder = Path(message["folder"].strip() or ".")
+        replaced = [path.name for path in saved_files(folder) if path.exists()]
         paths = self.editor.save(folder, overwrite=message.get("overwrite") is True)
+        what = f"replaced {' and '.join(replaced)} there" if replaced else "nothing was replaced"
+        text = f"Saved: {' and '.join(map(str, paths))}; {what}."
         self.send({"type": "done"})
-        self.send({"type": "saved", "text": f"Saved: {' and '.join(map(str, paths))}"})
+        self.send({"type": "saved", "text": text, "again": loading_code(*paths)})
 
 
 _LISTS = {name for name, kind in DEPLOYMENT.items() if kind == "list"}
@@ -250,4 +273,7 @@ class PlanEditor(PlanEditing):
         return self.view.whole_bundle()
 
     def _ipython_display_(self) -> None:
+        if "view" not in vars(self):  # it is shown for the first time
+            restored = restore(self)
+            self.view.restored = restored
         self.view.show()

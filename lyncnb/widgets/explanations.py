@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 from ..base import tables
 from ..plan.model import PlannedCertificate
 from ..rules.findings import Finding
 from ..rules.model import Rules
+from ..topology.columns import topology_columns
+from .draft import title
 from .editing import CHANGE_COLUMNS, PlanEditing
 from .saved_choices import change_rows
 
@@ -16,12 +21,20 @@ from .saved_choices import change_rows
 ITEMS_LISTED = 25
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row of the grid that a finding is about, by its id, and the role of that row."""
+
+    row: int
+    role: str
+
+
 def finding_groups(
     findings: Iterable[Finding],
     rules: Rules,
     *,
     accepted: Mapping[str, str],
-    servers: Mapping[str, str] | None = None,
+    places: Mapping[str, Place] | None = None,
 ) -> list[dict[str, object]]:
     """Put findings of one code together.
 
@@ -33,8 +46,8 @@ def finding_groups(
         Say what a code means.
     accepted : mapping of str to str
         By code, why it is accepted.
-    servers : mapping of str to str, optional
-        By what a finding is about, the server to go to.
+    places : mapping of str to Place, optional
+        By what a finding is about, the row to go to.
 
     Returns
     -------
@@ -49,8 +62,8 @@ def finding_groups(
                 "code": finding.code,
                 "severity": finding.severity,
                 "title": rule.title,
-                "meaning": rule.meaning,
-                "hint": finding.hint,
+                "meaning": in_headings(rule.meaning),
+                "hint": in_headings(finding.hint),
                 "source": finding.source,
                 "accepted": accepted.get(finding.code, ""),
                 "count": 0,
@@ -59,10 +72,37 @@ def finding_groups(
         group = groups[finding.code]
         group["count"] += 1
         if len(group["items"]) < ITEMS_LISTED:
-            about = finding.about or "the deployment"
-            server = (servers or {}).get(finding.about, "")
-            group["items"].append({"about": about, "message": finding.message, "server": server})
+            place = (places or {}).get(finding.about)
+            column = column_of(finding, place.role) if place else ""
+            group["items"].append(
+                {
+                    "about": finding.about or "the deployment",
+                    "message": in_headings(finding.message),
+                    "row": place.row if place else None,
+                    "column": column,
+                    "heading": title(column) if column else "",
+                }
+            )
     return list(groups.values())
+
+
+def in_headings(text: str) -> str:
+    """Say the names of columns as the grid's headings do."""
+    return _column_names().sub(lambda found: f"“{title(found[0])}”", text)
+
+
+def column_of(finding: Finding, role: str) -> str:
+    """Give the column to change for a finding: the first it speaks of that the role heeds."""
+    known = {column.name: column for column in topology_columns()}
+    spoken = _column_names().findall(f"{finding.message} {finding.hint}")
+    return next((name for name in spoken if known[name].heeded_by(role)), "")
+
+
+@cache
+def _column_names() -> re.Pattern[str]:
+    # "role" and "site" are words of every sentence; only names that are none count.
+    names = [column.name for column in topology_columns() if "_" in column.name]
+    return re.compile(rf"\b(?:{'|'.join(sorted(names, key=len, reverse=True))})\b")
 
 
 _ROWS_LISTED = 500
@@ -138,7 +178,11 @@ def _findings_of(
 ) -> list[Message]:
     about = {c.id for c in certificates if c.shared_by != "deployment"} | {*servers}
     return [
-        {"severity": f.severity, "message": f.message, "hint": f.hint}
+        {
+            "severity": f.severity,
+            "message": in_headings(f.message),
+            "hint": in_headings(f.hint),
+        }
         for f in editing.findings
         if f.about in about
     ]
@@ -146,12 +190,32 @@ def _findings_of(
 
 def findings(editing: PlanEditing) -> Message:
     """Tell every finding by code, each with a server to go to where it has one."""
-    servers = {c.id: c.servers[0] for c in editing.plan.certificates if c.servers}
-    servers.update((name, name) for name in map(str, editing.draft.server_names()))
     groups = finding_groups(
-        editing.findings, editing.rules, accepted=editing.options.accepted, servers=servers
+        editing.findings,
+        editing.rules,
+        accepted=editing.options.accepted,
+        places=_places(editing),
     )
     return {"type": "findings", "groups": groups}
+
+
+def _places(editing: PlanEditing) -> dict[str, Place]:
+    """Find the row for each server, and for each certificate the row of its server and role."""
+    state = editing.draft.state
+    at = state.topology.columns.index("role")
+    rows: dict[tuple[str, str], Place] = {}
+    places: dict[str, Place] = {}
+    for row_id, row, name in zip(state.ids, state.topology.cells, editing.draft.server_names()):
+        place = Place(row_id, row[at])
+        rows.setdefault((str(name), row[at]), place)
+        places.setdefault(str(name), place)
+    for certificate in editing.plan.certificates:
+        if certificate.servers:
+            server = certificate.servers[0]
+            place = rows.get((server, certificate.role)) or places.get(server)
+            if place is not None:
+                places[certificate.id] = place
+    return places
 
 
 def changes(editing: PlanEditing) -> Message:

@@ -93,10 +93,13 @@ class Panel(anywidget.AnyWidget):
     def _receive(self, _: object, message: Any, __: object) -> None:
         kind = message.get("type") if isinstance(message, dict) else None
         if kind in self._answers:
-            self.guarded(kind, lambda: self._answers[kind](message))
+            cell = message.get("cell")
+            self.guarded(kind, lambda: self._answers[kind](message), cell=cell)
 
-    def guarded(self, about: str, work: Callable[[], None]) -> bool:
+    def guarded(self, about: str, work: Callable[[], object], *, cell: object = None) -> bool:
         """Do something; what goes wrong is told in the panel and nowhere else.
+
+        `cell` is the cell of a table that asked, given back so that the page finds it.
 
         Returns
         -------
@@ -106,10 +109,11 @@ class Panel(anywidget.AnyWidget):
         try:
             work()
         except LyncnbError as error:
-            self.refuse(about, error_lines(error), occupied=getattr(error, "occupied", False))
+            occupied = getattr(error, "occupied", False)
+            self.refuse(about, error_lines(error), occupied=occupied, cell=cell)
             return False
         except Exception as error:  # an invisible error would look like a panel that is dead
-            self.refuse(about, unexpected_lines(error))
+            self.refuse(about, unexpected_lines(error), cell=cell)
             return False
         return True
 

@@ -3,28 +3,63 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from IPython.display import DisplayHandle, display
+
 from ..base import tables
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
+from ..export.executors import Progress
 from ..export.write import write_requests
-from ..pki.passphrase import Secret, as_passphrase
+from ..jupyter.run_notebook import is_unattended
+from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
 from ..plan.model import CertificatePlan
 from ..plan.summary_content import totals
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..rules.findings import Findings
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
+from .editing import PlanEditing
 from .explanations import finding_groups
 from .panel import Panel, read_scripts
 
 # From a plan to keys, requests and the summary table, in the background; without a browser.
 #
 # Everything that decides or writes is in ``write_requests``.
+
+
+class NothingWritten:
+    """Stands for the request folder until there is one; shown, it becomes the folder's table."""
+
+    def __init__(self, folder: Path):
+        self._words = f"Nothing is written into {folder} yet: press Write in the panel above."
+        self._handles: list[DisplayHandle] = []
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return self._words
+
+    def _repr_html_(self) -> str:
+        return tables.paragraph(self._words)
+
+    def _ipython_display_(self) -> None:
+        bundle = {"text/html": self._repr_html_(), "text/plain": repr(self)}
+        handle = display(bundle, raw=True, display_id=True)
+        if handle is not None:
+            self._handles.append(handle)
+
+    def becomes(self, bundle: RequestBundle) -> None:
+        """Put the table of what was written wherever this was shown."""
+        for handle in self._handles:
+            data = {"text/html": bundle._repr_html_(), "text/plain": repr(bundle)}
+            handle.update(data, raw=True)
 
 
 class RequestRun:
@@ -35,24 +70,59 @@ class RequestRun:
 
     def __init__(
         self,
-        plan: CertificatePlan,
+        source: PlanEditing | CertificatePlan,
         folder: str | os.PathLike[str],
         *,
         accept: Mapping[str, str] | None = None,
         workers: int | None = None,
     ):
-        self.plan = plan
-        self.folder = Path(folder)
-        self.findings: Findings = check_plan(plan)
-        self.accepted = {**plan.options.accepted, **(accept or {})}
+        self.editor = source if isinstance(source, PlanEditing) else None
+        self._plan = source if isinstance(source, CertificatePlan) else None
+        if self.editor is None and self._plan is None:
+            raise LyncnbError(
+                f"a {type(self).__name__} takes an editor or a plan, not {_named(source)}",
+                hint=f"write ln.{type(self).__name__}(editor, request_folder)",
+            )
+        self.folder = folder_path(folder, type(self).__name__)
+        self._accepted_here = dict(accept or {})
+        self._checked: tuple[CertificatePlan, Findings] | None = None
         self.workers = workers
         self.on_change: Callable[[JobState], object] = lambda state: None
-        self.job = Job(lambda state: self.on_change(state))
+        self.job: Job[RequestBundle] = Job(lambda state: self.on_change(state))
+        self._nothing = NothingWritten(self.folder)
 
     @property
-    def bundle(self) -> RequestBundle | None:
-        """The request folder as the last run left it, None before the first."""
-        return self.job.result
+    def plan(self) -> CertificatePlan:
+        """The plan that a run would write: the editor's as it is now, or the one given."""
+        return self._plan if self.editor is None else self.editor.plan
+
+    @property
+    def findings(self) -> Findings:
+        """What the checks say of that plan."""
+        if self.editor is not None:
+            return self.editor.findings
+        if self._checked is None:
+            self._checked = self.plan, check_plan(self.plan)
+        return self._checked[1]
+
+    @property
+    def accepted(self) -> dict[str, str]:
+        """By code, why error findings are accepted: by the plan's options, and here."""
+        together = {**self.plan.options.accepted, **self._accepted_here}
+        return {code: reason for code, reason in together.items() if reason}
+
+    @property
+    def bundle(self) -> RequestBundle | NothingWritten:
+        """The request folder as the last run left it, or as it was found.
+
+        Something false, which shows itself as a sentence, while nothing is written.
+        """
+        if self.job.result is not None:
+            return self.job.result
+        try:
+            return open_requests(self.folder)
+        except BundleError:
+            return self._nothing
 
     @property
     def unaccepted(self) -> tuple[str, ...]:
@@ -81,10 +151,11 @@ class RequestRun:
             raise PlanRejected(
                 f'the plan has no finding "{code}"', hint="accept one that the list shows"
             )
-        if reason.strip():
-            self.accepted[code] = reason.strip()
+        if self.editor is not None:  # one truth: it is saved with the editor's choices
+            chosen = {**self.editor.options.accepted, code: reason.strip()}
+            self.editor.change_options(accepted=chosen)
         else:
-            self.accepted.pop(code, None)
+            self._accepted_here[code] = reason.strip()
 
     def look(self) -> RequestBundle:
         """Say what a run would do with the folder, and touch nothing.
@@ -125,18 +196,42 @@ class RequestRun:
         secret = as_passphrase(passphrase)
         if again is not None and as_passphrase(again) != secret:
             raise PassphraseError("the two passphrases differ", hint="type both again")
-        accepted = dict(self.accepted)
-        self.job.start(
-            lambda progress, stop: write_requests(
-                self.plan,
+        # As they are now: the editor may go on changing while they are written.
+        plan, findings, accepted = self.plan, self.findings, self.accepted
+
+        def work(progress: Callable[[Progress], None], stop: threading.Event) -> RequestBundle:
+            written = write_requests(
+                plan,
                 self.folder,
                 passphrase=secret,
                 accept=accepted,
-                findings=self.findings,
+                findings=findings,
                 workers=self.workers,
                 progress=progress,
                 cancel=stop,
             )
+            self._nothing.becomes(written)
+            return written
+
+        self.job.start(work)
+
+    def write_unattended(self) -> None:
+        """Write at once, in a kernel where nobody can press the button.
+
+        Raises
+        ------
+        PlanRejected, PassphraseError, BundleError
+            As ``write_requests`` does; the cell fails.
+        """
+        self.look()  # what stands in the way is told before anybody is asked
+        secret = ask_passphrase(confirm=self.is_new)
+        self.job.result = write_requests(
+            self.plan,
+            self.folder,
+            passphrase=secret,
+            accept=self.accepted,
+            findings=self.findings,
+            workers=self.workers,
         )
 
     def cancel(self) -> None:
@@ -146,7 +241,7 @@ class RequestRun:
     def wait(self, seconds: float | None = None) -> RequestBundle | None:
         """Wait for the end of the run and give the request folder."""
         self.job.wait(seconds)
-        return self.bundle
+        return self.job.result
 
     # -- showing
     def to_frame(self) -> tables.DataFrame:
@@ -154,13 +249,10 @@ class RequestRun:
         return (self.bundle or self.plan).to_frame()
 
     def _repr_html_(self) -> str:
-        if self.bundle is None:
-            return "\n".join(
-                [tables.paragraph(f"To be written into {self.folder}: "
-                                  f"{totals(self.plan, self.findings)}"),
-                 self.plan._repr_html_()]
-            )  # fmt: skip
-        return self.links() + self.bundle._repr_html_()
+        if self.job.result is None:
+            words = f"To be written into {self.folder}: {totals(self.plan, self.findings)}"
+            return tables.paragraph(words)
+        return self.links() + tables.paragraph(repr(self.job.result))
 
     def links(self) -> str:
         """Give links to the summary as HTML; a notebook opens them beside itself."""
@@ -196,28 +288,28 @@ class RequestView(Panel):
             "write": self._write,
             "cancel": lambda _: panel.cancel(),
         }
+        self._looked_at: CertificatePlan | None = None
         super().__init__(answers, f"Requests into {panel.folder}, as they stand:")
         panel.on_change = self.job_changed
+        if panel.editor is not None:
+            panel.editor.follow(lambda _: self.plan_changed())
 
     def static_form(self) -> tuple[str, str, bool]:
         """Give HTML and text for whoever has no kernel, and whether to show it beside the panel."""
         panel = self.panel
-        return panel._repr_html_(), repr(panel), panel.bundle is not None
+        return panel._repr_html_(), repr(panel), panel.job.result is not None
 
     # -- telling
     def _start(self, _: dict) -> None:
-        panel = self.panel
-        self.send(
-            {
-                "type": "start",
-                "folder": str(panel.folder),
-                "plan": totals(panel.plan, panel.findings),
-                "count": len(panel.plan.certificates),
-            }
-        )
-        self._send_findings()
+        self.send({"type": "start", "folder": str(self.panel.folder)})
         self._look()
-        self.job_changed(panel.job.state)
+        self.job_changed(self.panel.job.state)
+
+    def plan_changed(self) -> None:
+        """Say that the editor's plan is another now; the page then asks to look again."""
+        if self._looked_at is not None:
+            self.update_static()
+            self.send({"type": "changed", "words": "The plan has changed in the editor."})
 
     def _send_findings(self) -> None:
         panel = self.panel
@@ -227,7 +319,17 @@ class RequestView(Panel):
     def _look(self) -> None:
         """Tell what a run would do; what stands in its way is told in its place."""
         panel = self.panel
-        message = {"type": "look", "is_new": panel.is_new, "rows": [], "notes": [], "ready": False}
+        self._looked_at = panel.plan
+        self._send_findings()
+        message: dict[str, object] = {
+            "type": "look",
+            "is_new": panel.is_new,
+            "rows": [],
+            "notes": [],
+            "ready": False,
+            "plan": totals(panel.plan, panel.findings),
+            "count": len(panel.plan.certificates),
+        }
         if panel.unaccepted:
             codes = ", ".join(panel.unaccepted)
             message["words"] = f"Errors stand in the way: {codes}. Correct or accept them first."
@@ -256,7 +358,7 @@ class RequestView(Panel):
         if state.name == FAILED:
             self.refuse("write", list(state.lines))
         if state.name in (CANCELLED, FINISHED):
-            self.send(_result(self.panel.bundle))
+            self.send(_result(self.panel.job.result))
         if state.name in (CANCELLED, FAILED, FINISHED):
             self._look()
             self.update_static()
@@ -265,7 +367,6 @@ class RequestView(Panel):
     def _accept(self, message: dict) -> None:
         self.panel.accept(str(message["key"]), str(message["value"]))
         self.send({"type": "done"})
-        self._send_findings()
         self._look()
 
     def _write(self, message: dict) -> None:
@@ -274,6 +375,12 @@ class RequestView(Panel):
         again = Secret(str(message.pop("again", ""))) if self.panel.is_new else None
         if not first.reveal():
             raise PassphraseError("no passphrase was typed", hint="type it into the field")
+        if self._looked_at is not self.panel.plan:
+            self._look()
+            raise LyncnbError(
+                "the plan has changed since you looked, so nothing was written",
+                hint="see above what a run would do now, then write",
+            )
         self.panel.start(first, again)
 
 
@@ -290,6 +397,26 @@ def _foreseen(bundle: RequestBundle) -> dict[str, Any]:
         "notes": [*bundle.notes, *_left_out(len(changes))],
         "quiet": not changes,
     }
+
+
+def folder_path(folder: object, panel: str) -> Path:
+    """Take the folder that a panel was given.
+
+    Raises
+    ------
+    LyncnbError
+        If it is no path.
+    """
+    if not isinstance(folder, (str, os.PathLike)) or not str(folder).strip():
+        raise LyncnbError(
+            f"the folder of a {panel} is {_named(folder)}, which is no path",
+            hint='write its name in quotation marks, e.g. "requests"',
+        )
+    return Path(folder)
+
+
+def _named(thing: object) -> str:
+    return f'"{thing}"' if isinstance(thing, str) else f"a {type(thing).__name__}"
 
 
 def _result(bundle: RequestBundle) -> dict[str, Any]:
@@ -311,8 +438,8 @@ class RequestPanel(RequestRun):
 
     Parameters
     ----------
-    plan : CertificatePlan
-        n certificates.
+    source : PlanEditor or CertificatePlan
+        An editor, whose plan is followed as it changes; or a plan of n certificates.
     folder : path
         The request folder; need not exist.
     accept : mapping of str to str, optional
@@ -323,8 +450,21 @@ class RequestPanel(RequestRun):
     Notes
     -----
     Show it as the last line of a cell. Without a browser: ``look``, ``start``, ``cancel``,
-    ``wait``, and ``bundle`` for the result.
+    ``wait``, and ``bundle`` for the result. Where ``lyncnb run`` runs the notebook nobody can press
+    a button: then it writes when it is made.
     """
+
+    def __init__(
+        self,
+        source: PlanEditing | CertificatePlan,
+        folder: str | os.PathLike[str],
+        *,
+        accept: Mapping[str, str] | None = None,
+        workers: int | None = None,
+    ):
+        super().__init__(source, folder, accept=accept, workers=workers)
+        if is_unattended():
+            self.write_unattended()
 
     @cached_property
     def view(self) -> RequestView:

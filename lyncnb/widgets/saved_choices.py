@@ -99,7 +99,7 @@ def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
     columns = now.topology.columns
     at = {name: place for place, name in enumerate(loaded.topology.columns)}
     before = dict(zip(loaded.ids, loaded.topology.cells))
-    server = loaded.topology.columns.index("server_fqdn")
+    was_named = dict(zip(loaded.ids, map(_named, server_keys(loaded.topology))))
     here = columns.index("server_fqdn")
     titles = [title(name) for name in columns]
     for row_id, row in zip(now.ids, now.topology.cells):
@@ -113,17 +113,21 @@ def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
         for name, heading, text in zip(columns, titles, row):
             was = old[at[name]] if name in at else ""
             if text != was:
-                rows.append((str(old[server]), heading, str(was), str(text)))
+                rows.append((was_named[row_id], heading, str(was), str(text)))
     left = set(now.ids)
     rows += [
-        (str(row[server]), "(whole row)", "there", "removed")
-        for row_id, row in before.items()
+        (was_named[row_id], "(whole row)", "there", "removed")
+        for row_id in before
         if row_id not in left
     ]
     for name, value in option_changes(loaded.options, now.options).items():
         was = plain(getattr(loaded.options, name))
         rows.append(("(options)", LABELS.get(name, name), _text(was), _text(value)))
     return rows
+
+
+def _named(key: Server) -> str:
+    return key if isinstance(key, str) else ", ".join(key)
 
 
 def _text(value: object) -> str:
@@ -156,6 +160,22 @@ def to_code(loaded: State, now: State) -> str:
     if arguments:
         lines += _call("editor.edit", arguments)
     return "\n".join([*lines, "editor"]) + "\n"
+
+
+def loading_code(table: Path, choices: Path) -> str:
+    """Write the Python that makes an editor of what :func:`save_plan` has written."""
+    return (
+        "import lyncnb as ln\n\n"
+        f"topology = ln.read_topology({_quoted(table.as_posix())})\n"
+        f"options = ln.PlanOptions.from_toml({_quoted(choices.as_posix())})\n"
+        "editor = ln.PlanEditor(topology, rules, options=options)\n"
+        "editor\n"
+    )
+
+
+def saved_files(folder: Path) -> tuple[Path, Path]:
+    """Give where :func:`save_plan` writes in a folder: the table, and the choices."""
+    return folder / TOPOLOGY_FILE, folder / OPTIONS_FILE
 
 
 def _call(name: str, arguments: Sequence[str]) -> list[str]:
@@ -217,7 +237,7 @@ def save_plan(
     BundleError
         If it cannot be written.
     """
-    table, choices = folder / TOPOLOGY_FILE, folder / OPTIONS_FILE
+    table, choices = saved_files(folder)
     if not overwrite and table.exists() and not _is(table, (*known, topology)):
         raise FolderOccupied(
             f"{table} holds another table than the one that was loaded",

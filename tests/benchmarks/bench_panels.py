@@ -116,7 +116,7 @@ TIMED = """async ([press, selector, words]) => {
 
 def open_editor(lab, folder: Path, rows: int, rounds: int) -> list[float]:
     """Show an editor in a fresh cell, again and again; give the seconds until rows are seen."""
-    from widgets.test_browser import write_notebook
+    from lab_panels import write_notebook
 
     write_notebook(folder / "bench.ipynb", EDITOR, SHOW)
     lab.open_notebook("bench.ipynb")
@@ -136,7 +136,7 @@ def open_editor(lab, folder: Path, rows: int, rounds: int) -> list[float]:
 
 def ask(lab, expression: str) -> str:
     """Ask the kernel for an expression's text."""
-    from widgets.test_browser import kernel as ask_kernel
+    from lab_panels import kernel as ask_kernel
 
     return ask_kernel(lab, expression)
 

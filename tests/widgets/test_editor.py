@@ -502,8 +502,14 @@ def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
     assert answers["refused"]["occupied"] is True
     answers = talk.say("save", folder=str(tmp_path), overwrite=True)
     assert answers["saved"]["text"] == (
-        f"Saved: {tmp_path / 'topology.csv'} and {tmp_path / 'plan.toml'}"
+        f"Saved: {tmp_path / 'topology.csv'} and {tmp_path / 'plan.toml'}; "
+        "replaced topology.csv there."
     )
+    answers = talk.say("save", folder=str(tmp_path / "new"), overwrite=False)
+    assert answers["saved"]["text"].endswith("nothing was replaced.")
+    names = {"rules": editor.rules}
+    exec(answers["saved"]["again"], names)
+    assert names["editor"].topology.cells == editor.topology.cells
 
 
 @pytest.mark.parametrize(
@@ -622,7 +628,8 @@ def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
     _until(talk, "failed")
     refused = [message for message, _ in talk.heard if message["type"] == "refused"]
     assert "passphrase" in " ".join(refused[0]["lines"])
-    assert again.bundle is None
+    assert again.job.result is None
+    assert again.bundle.counts() == {}  # the folder as it was found
 
 
 def test_errors_stand_in_the_way_until_they_are_accepted(rules, tmp_path):
@@ -645,9 +652,7 @@ def test_errors_stand_in_the_way_until_they_are_accepted(rules, tmp_path):
     assert answers["look"]["ready"]
     panel.start(PASSPHRASE)
     accepted = panel.wait(60).manifest.accepted
-    assert {item["code"]: item["reason"] for item in accepted} == dict.fromkeys(
-        codes, "settled by phone"
-    )
+    assert {item.code: item.reason for item in accepted} == dict.fromkeys(codes, "settled by phone")
     with pytest.raises(PlanRejected, match="no finding"):
         panel.accept("no-such-code", "x")
 

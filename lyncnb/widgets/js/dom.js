@@ -78,6 +78,35 @@ function guardKeys(root) {
   });
 }
 
+const alertLines = (lines) => lines.map((line, n) =>
+  h("div", { class: n ? "lc-alert-more" : "lc-alert-first" }, line));
+
+// Speaks with the kernel. It answers between cells: whoever waits longer is told why.
+function connect(model, answers) {
+  const line = h("div", { role: "status", class: "lc-busy" });
+  let timer = 0;
+  const listen = (message, buffers) => {
+    clearTimeout(timer);
+    line.textContent = "";
+    answers[message.type]?.(message, buffers);
+  };
+  model.on("msg:custom", listen);
+  return {
+    line,
+    send(message) {
+      model.send(message);
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        line.textContent = "The kernel is busy with a cell. This panel answers when the cell has ended.";
+      }, 1200);
+    },
+    end() {
+      clearTimeout(timer);
+      model.off("msg:custom", listen);
+    },
+  };
+}
+
 // Words for everybody: a polite line for results, an assertive one for refusals.
 function makeSpeaker() {
   const status = h("div", { role: "status", "aria-live": "polite", class: "lc-status" });
@@ -90,8 +119,7 @@ function makeSpeaker() {
     status, box,
     say(words) { if (status.textContent !== words) status.textContent = words; },
     refuse(lines) {
-      text.replaceChildren(...lines.map((line, n) =>
-        h("div", { class: n ? "lc-alert-more" : "lc-alert-first" }, line)));
+      text.replaceChildren(...alertLines(lines));
       alert.replaceChildren(text);
       box.hidden = false;
     },

@@ -3,8 +3,10 @@
 
 export default {
   render({ model, el }) {
-    const send = (message) => model.send(message);
     const speaker = makeSpeaker();
+    const answers = {};
+    const kernel = connect(model, answers);
+    const { send } = kernel;
 
     const name = h("h2", { class: "lc-name" });
     const counts = h("div", { class: "lc-counts" });
@@ -13,11 +15,19 @@ export default {
     const redo = button("Redo", () => send({ type: "redo" }), { "aria-keyshortcuts": "Control+Y" });
     const said = h("div", { role: "status", class: "lc-said" });
 
-    const servers = makeServers({ send, speaker, say: (text) => { said.textContent = text; } });
+    const restored = h("div", { class: "lc-note", hidden: true });
+    const restoredWords = h("div", { role: "status" });
+    restored.append(restoredWords, button("Take the file's instead", () => {
+      send({ type: "reset" });
+      restored.hidden = true;
+    }), button("Close", () => { restored.hidden = true; },
+      { "aria-label": "Close the note about what was restored", class: "lc-button lc-quiet" }));
+
+    const servers = makeServers({ send, say: (text) => { said.textContent = text; } });
     const form = makeForm(send);
-    const findings = makeFindings({ send, goToServer: (server) => {
+    const findings = makeFindings({ send, goTo: (id, column) => {
       tabs.show("servers");
-      servers.find(server);
+      servers.go(id, column);
     } });
     const changes = makeChanges(send);
     const keep = makeKeep(send);
@@ -33,7 +43,7 @@ export default {
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), saved, undo, redo),
       h("div", { role: "status", "aria-live": "polite", "aria-atomic": "true", class: "lc-live" },
         counts),
-      said, speaker.box, tabs.list,
+      kernel.line, restored, said, speaker.box, tabs.list,
       servers.panel, form.panel, findings.panel, changes.panel, keep.panel);
     guardKeys(root);
     root.addEventListener("keydown", (event) => {
@@ -60,6 +70,7 @@ export default {
       counts.replaceChildren(chip(c.certificates, "certificate"),
         chip(c.public, "public certificate"), chip(c.names, "name"), ...checked);
       said.textContent = message.said || "";
+      if (message.said) servers.forget();
       saved.textContent = message.saved_words;
       for (const [control, what, word] of [[undo, message.undo, "Undo"], [redo, message.redo, "Redo"]]) {
         control.disabled = !what;
@@ -71,13 +82,15 @@ export default {
       if (["findings", "changes", "code"].includes(tabs.current)) send({ type: tabs.current });
     }
 
-    const answers = {
+    const notebook = watchNotebook(root);
+    Object.assign(answers, {
       start(message) {
         root.setAttribute("aria-label", `Plan editor for ${message.source}`);
         name.textContent = `Plan of ${message.source}`;
         servers.start(message.columns);
         form.start(message.groups);
         keep.start(message);
+        notebook.mark([]); // an editor that stood here before may have left marks
       },
       columns: (message) => servers.start(message.columns),
       rows: (message, buffers) => servers.rows(message, buffers),
@@ -89,18 +102,23 @@ export default {
       code: (message) => keep.show(message),
       added: (message) => servers.added(message.id),
       saved: (message) => keep.saved(message),
+      restored(message) {
+        restoredWords.replaceChildren(...alertLines(message.lines));
+        restored.hidden = !message.lines.length;
+      },
+      older: (message) => notebook.mark(message.cells),
       refused(message) {
-        speaker.refuse(message.lines);
-        servers.refused();
+        if (!servers.refused(message)) speaker.refuse(message.lines);
         keep.refused(message);
       },
-      done: () => speaker.clear(),
-    };
-    const listen = (message, buffers) => answers[message.type]?.(message, buffers);
-    model.on("msg:custom", listen);
+      done() {
+        speaker.clear();
+        servers.done();
+      },
+    });
     el.append(root);
     tabs.show("servers");
     send({ type: "ready" });
-    return () => { model.off("msg:custom", listen); servers.destroy(); };
+    return () => { kernel.end(); notebook.end(); servers.destroy(); };
   },
 };

@@ -5,8 +5,7 @@
 const ROW_HEIGHT = 28;
 const SELECT_COLUMN = { name: "", title: "Select", width: 36 };
 
-function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onActive, onSelect,
-  onSort }) {
+function makeGrid({ label, store, selected, nameOf, onEdit, onActive, onSelect, onSort }) {
   let columns = [SELECT_COLUMN];
   let view = [];
   let sort = { name: "", descending: false };
@@ -16,6 +15,7 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
   let anchor = null;
   let fitted = "";
   const pending = new Map(); // "id name" -> text typed, until the kernel has answered
+  const refused = new Map(); // "id name" -> what was typed and why it cannot be
   const stem = unique("grid");
 
   const all = h("input", { type: "checkbox", "aria-label": "Select all that are shown" });
@@ -103,6 +103,7 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
       fill(row, n);
     }
     for (const row of pool) if (!used.has(row)) row.element.hidden = true;
+    placeBubble();
     const here = view.length && active.row >= first && active.row < end;
     if (here) grid.setAttribute("aria-activedescendant", cellId(active.row, active.column));
     else grid.removeAttribute("aria-activedescendant");
@@ -129,6 +130,10 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
       if (!k) cell.append(row.box);
       else {
         cell.onmousedown = (event) => { if (!cell.contains(editing?.control)) press(event, row, k); };
+        cell.onclick = (event) => {
+          if (row.pressedAgain && event.detail === 1) start(row.n, k);
+          row.pressedAgain = false;
+        };
         cell.ondblclick = () => start(row.n, k);
         if (!column.editable) cell.setAttribute("aria-readonly", "true");
       }
@@ -149,7 +154,7 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
     row.element.setAttribute("aria-rowindex", n + 2);
     row.element.setAttribute("aria-selected", String(selected.has(id)));
     row.box.checked = selected.has(id);
-    row.box.setAttribute("aria-label", `Select ${store.text(at, rowName)}`);
+    row.box.setAttribute("aria-label", `Select ${nameOf(at)}`);
     const changed = store.text(at, "_changed").split(" ");
     columns.forEach((column, k) => {
       const cell = row.cells[k];
@@ -159,18 +164,26 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
     });
   }
 
+  // What a cell holds stays the same element while it says the same: between press and release of
+  // the mouse nothing under it may be replaced, or the browser sends no click.
   function fillCell(cell, column, at, id, changed) {
     const waiting = pending.get(`${id} ${column.name}`);
-    const text = waiting ?? store.text(at, column.name);
-    const lent = waiting === undefined && store.inherited(at, column.name);
-    const isChanged = changed.includes(column.name);
+    const wrong = refused.get(`${id} ${column.name}`);
+    const text = waiting ?? wrong?.text ?? store.text(at, column.name);
+    const lent = waiting === undefined && !wrong && store.inherited(at, column.name);
+    const isChanged = !wrong && changed.includes(column.name);
+    const says = [id, text, lent, isChanged, waiting !== undefined, Boolean(wrong)].join("\0");
+    if (cell.says === says) return;
+    cell.says = says;
     cell.className = `lc-cell${cell.classList.contains("lc-active") ? " lc-active" : ""}`
       + (lent ? " lc-lent" : "") + (isChanged ? " lc-changed" : "")
-      + (waiting === undefined ? "" : " lc-waiting") + (column.editable ? " lc-editable" : "");
-    cell.title = lent ? `${text} (not in this row: as the ${column.scope} has it)` : text;
+      + (waiting === undefined ? "" : " lc-waiting") + (column.editable ? " lc-editable" : "")
+      + (wrong ? " lc-refused" : "");
+    cell.title = wrong ? wrong.lines.join("\n") : lent ? `${text} (not in this row: as the ${column.scope} has it)` : text;
     const parts = [];
     if (column.name === "_findings" && text) parts.push(findingsTag(text));
     else parts.push(h("span", { class: "lc-text" }, text));
+    if (wrong) parts.unshift(h("span", { class: "lc-hidden" }, "Refused: "));
     if (lent) parts.push(h("span", { class: "lc-hidden" }, ` (as the ${column.scope} has it)`));
     if (isChanged) {
       parts.push(h("span", { class: "lc-mark", "aria-hidden": "true" }, "✎"),
@@ -183,11 +196,18 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
     .find((severity) => text.includes(severity)), text);
 
   // -- moving and selecting
-  function move(row, column) {
+  function move(row, column, reveal = true) {
     active = {
       row: Math.max(0, Math.min(view.length - 1, row)),
       column: Math.max(1, Math.min(columns.length - 1, column)),
     };
+    activeId = view.length ? store.id(view[active.row]) : undefined;
+    if (reveal) bringIntoSight();
+    else draw();
+    onActive();
+  }
+
+  function bringIntoSight() {
     const top = active.row * ROW_HEIGHT;
     const shown = grid.clientHeight - ROW_HEIGHT; // the heading stays in sight
     if (top < grid.scrollTop) grid.scrollTop = top;
@@ -199,8 +219,6 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
       if (left < grid.scrollLeft) grid.scrollLeft = left - 40;
       else if (right > grid.scrollLeft + grid.clientWidth) grid.scrollLeft = right - grid.clientWidth;
     }
-    activeId = view.length ? store.id(view[active.row]) : undefined;
-    onActive();
   }
 
   function press(event, row, k) {
@@ -210,9 +228,10 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
     grid.focus({ preventScroll: true });
     if (event.shiftKey) toggle(row.n, true, true);
     else if (event.ctrlKey || event.metaKey) toggle(row.n, !selected.has(store.id(row.at)), false);
-    const again = active.row === row.n && active.column === k && !event.shiftKey;
-    move(row.n, k);
-    if (again && columns[k].editable && event.detail === 1) start(row.n, k);
+    row.pressedAgain = active.row === row.n && active.column === k && !event.shiftKey
+      && columns[k].editable;
+    // Nothing scrolls under a finger that is still down: the second press of two would miss.
+    move(row.n, k, false);
   }
 
   function toggle(n, on, range) {
@@ -236,30 +255,53 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
   }
 
   // -- editing
-  function start(n, k) {
+  // Opens a cell. `typed` is the key that opened it: it begins the new text, or chooses in a list.
+  function start(n, k, typed = "") {
     const column = columns[k];
     if (!column?.editable || n >= view.length) return;
     stop(true);
     move(n, k);
     const at = view[n];
     const id = store.id(at);
+    const wrong = refused.get(`${id} ${column.name}`);
     const value = store.inherited(at, column.name) ? "" : store.text(at, column.name);
-    const name = `${column.title} of ${store.text(at, rowName)}`;
-    const control = makeCellControl(column, value, name, store, suggestions);
-    editing = { id, row: n, k, control, value, column };
-    pool[n % pool.length].cells[k].replaceChildren(control);
+    const name = `${column.title} of ${nameOf(at)}`;
+    const control = makeCellControl(column, wrong?.text ?? value, name, store, suggestions);
+    editing = { id, row: n, k, control, value, column, refusedText: wrong?.text };
+    const cell = pool[n % pool.length].cells[k];
+    cell.says = "";
+    cell.replaceChildren(control);
+    if (wrong) {
+      control.setAttribute("aria-invalid", "true");
+      control.setAttribute("aria-describedby", bubble.id);
+    }
     control.onkeydown = editorKey;
     control.onblur = () => stop(true);
     if (control.tagName === "SELECT") control.onchange = () => { stop(true); grid.focus(); };
     control.focus();
+    if (typed) {
+      type(control, typed);
+      return; // an open list would take the Enter that is meant for the cell
+    }
     control.select?.();
     try { control.showPicker?.(); } catch { /* the list opens with Alt+Down where this is not allowed */ }
+  }
+
+  function type(control, key) {
+    if (control.tagName !== "SELECT") {
+      control.value = key;
+      return;
+    }
+    const wanted = key.toLowerCase();
+    const found = [...control.options].find((option) => option.text.toLowerCase().startsWith(wanted));
+    if (found) control.value = found.value;
   }
 
   function editorKey(event) {
     if (event.key === "Enter" || event.key === "Escape") {
       event.preventDefault();
       event.stopPropagation();
+      if (event.key === "Escape") forgive(editing.id, editing.column.name);
       stop(event.key === "Enter");
       grid.focus({ preventScroll: true });
     } else if (event.key === "Tab") {
@@ -272,15 +314,66 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
 
   function stop(commit) {
     if (!editing) return;
-    const { id, column, control, value } = editing;
+    const { id, column, control, value, refusedText } = editing;
     editing = null;
     control.onblur = null;
     const text = control.value.trim();
-    if (commit && text !== value) {
-      pending.set(`${id} ${column.name}`, text);
-      onEdit(id, column.name, text);
+    if (commit && text !== refusedText) {
+      forgive(id, column.name);
+      if (text !== value) {
+        pending.set(`${id} ${column.name}`, text);
+        onEdit(id, column.name, text);
+      }
     }
     draw();
+  }
+
+  // -- what was refused: the text stays in its cell, and why stands beside it
+  const bubble = h("div", { class: "lc-bubble", id: unique("why"), hidden: true });
+  const bubbleText = h("div", { role: "alert", class: "lc-alert" });
+  bubble.append(bubbleText, button("Close", () => {
+    if (bubble.of) forgive(...bubble.of);
+    grid.focus({ preventScroll: true });
+    draw();
+  }, { "aria-label": "Close this message and put the cell back", class: "lc-button lc-quiet" }));
+
+  function refuse(id, name, lines) {
+    const text = pending.get(`${id} ${name}`);
+    pending.delete(`${id} ${name}`);
+    if (text === undefined) return false;
+    const n = view.findIndex((at) => store.id(at) === id);
+    const k = columns.findIndex((column) => column.name === name);
+    if (n < 0 || k < 0) return false;
+    refused.set(`${id} ${name}`, { text, lines });
+    bubble.of = [id, name];
+    bubbleText.replaceChildren(...alertLines(lines));
+    bubble.hidden = false;
+    draw();
+    // Whoever has not gone on finds the cell open again, with what was typed.
+    if (document.activeElement === grid && activeId === id && active.column === k) start(n, k);
+    return true;
+  }
+
+  function forgive(id, name) {
+    refused.delete(`${id} ${name}`);
+    if (bubble.of && bubble.of[0] === id && bubble.of[1] === name) {
+      bubble.hidden = true;
+      bubble.of = null;
+      bubbleText.replaceChildren();
+    }
+  }
+
+  function placeBubble() {
+    if (!bubble.of) return;
+    const [id, name] = bubble.of;
+    const n = view.findIndex((at) => store.id(at) === id);
+    const cell = n < 0 ? null : pool[n % pool.length]?.cells[columns.findIndex((c) => c.name === name)];
+    // Beside the grid and not in it, where only rows may be; so it moves when the grid scrolls.
+    const top = (n + 1) * ROW_HEIGHT - grid.scrollTop;
+    bubble.hidden = !cell || top < 0 || top > grid.clientHeight;
+    if (bubble.hidden) return;
+    const left = Math.min(cell.offsetLeft - grid.scrollLeft, grid.clientWidth - 310);
+    bubble.style.transform = `translate(${Math.max(0, left)}px, ${top + ROW_HEIGHT + 2}px)`;
   }
 
   grid.addEventListener("keydown", (event) => {
@@ -301,7 +394,13 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
     } else if (event.key === " ") toggle(row, !selected.has(store.id(view[row])), event.shiftKey);
     else if (event.key === "Enter" || event.key === "F2") start(row, column);
     else if (event.key === "a" && jump) selectShown(true);
-    else return;
+    else if (event.key.length === 1 && !jump && !event.altKey && columns[column].editable) {
+      start(row, column, event.key);
+    } else if (event.key === "Escape" && bubble.of) {
+      forgive(...bubble.of);
+      draw();
+      event.stopPropagation();
+    } else return;
     event.preventDefault();
   });
   grid.addEventListener("scroll", draw, { passive: true });
@@ -310,13 +409,22 @@ function makeGrid({ label, store, selected, rowName = "server_fqdn", onEdit, onA
   watcher.observe(grid);
 
   return {
-    element: h("div", { class: "lc-grid-box" }, grid, empty, suggestions), grid,
-    setColumns, setView, draw, countSelected,
+    element: h("div", { class: "lc-grid-box" }, grid, bubble, empty, suggestions), grid,
+    setColumns, setView, draw, countSelected, refuse,
+    // The kernel has answered: what it holds is what is shown.
     settled() { pending.clear(); draw(); },
+    // Something else was done since.
+    forgiveAll() {
+      if (!refused.size) return;
+      refused.clear();
+      if (bubble.of) forgive(...bubble.of);
+      draw();
+    },
     sayEmpty(text) { empty.textContent = text; },
-    show(id) {
+    show(id, name = "") {
       const n = view.findIndex((at) => store.id(at) === id);
-      if (n >= 0) move(n, active.column);
+      const k = columns.findIndex((column) => column.name && column.name === name);
+      if (n >= 0) move(n, k > 0 ? k : active.column);
     },
     // Rows of another table than the one shown are on their way.
     empty() { stop(false); view = []; },

@@ -1,6 +1,6 @@
 // Findings, changes, and what to keep: the tabs that show lists and send one wish at a time.
 
-function makeFindings({ send, goToServer }) {
+function makeFindings({ send, goTo }) {
   const body = h("div", {});
   const panel = h("div", { class: "lc-panel" }, body);
 
@@ -22,8 +22,9 @@ function makeFindings({ send, goToServer }) {
 
   function block(group) {
     const rows = group.items.map((item) => [
-      item.server ? button(item.about, () => goToServer(item.server), { class: "lc-link",
-        title: "Show this server in the table" }) : item.about,
+      goTo && item.row !== null ? button(item.about, () => goTo(item.row, item.column), {
+        class: "lc-link", title: item.heading ? `Go to ${item.heading} of this server`
+          : "Go to this server in the table" }) : item.about,
       item.message,
     ]);
     return h("section", { class: "lc-block" },
@@ -66,7 +67,7 @@ function makeChanges(send) {
 
 function makeKeep(send) {
   const folder = h("input", { type: "text", class: "lc-control", autocomplete: "off" });
-  const result = h("p", { class: "lc-result", role: "status" });
+  const result = h("div", { class: "lc-result", role: "status" });
   const over = h("input", { type: "checkbox" });
   const overLine = h("label", { class: "lc-check", hidden: true }, over,
     " Replace what is there; I have looked at it");
@@ -94,7 +95,10 @@ function makeKeep(send) {
     show(message) { code.textContent = message.code; copied.textContent = ""; },
     start(message) { folder.value ||= message.folder; },
     saved(message) {
-      result.textContent = message.text;
+      result.replaceChildren(h("div", {}, h("strong", {}, message.text)),
+        h("div", {}, "To load it again, put this in place of the cell that makes the editor:"),
+        h("pre", { class: "lc-code", tabIndex: 0, role: "region",
+          "aria-label": "Python that loads what was saved" }, message.again));
       over.checked = false;
       overLine.hidden = true;
     },

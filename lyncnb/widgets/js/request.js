@@ -15,17 +15,21 @@ function makePassphrase(onEnter) {
 
 export default {
   render({ model, el }) {
-    const send = (message) => model.send(message);
+    const answers = {};
+    const kernel = connect(model, answers);
+    const { send } = kernel;
     const speaker = makeSpeaker();
     let look = {};
     let busy = false;
+    let lookTimer = 0;
 
     const name = h("h2", { class: "lc-name" });
     const plan = h("p", { class: "lc-hint" });
+    const changed = h("div", { role: "status", class: "lc-changed-plan" });
     const foreseen = h("p", {});
     const rows = h("div", {});
     const again = button("Look again", () => send({ type: "look" }));
-    const findings = makeFindings({ send, goToServer: () => {} });
+    const findings = makeFindings({ send });
     const found = h("details", {}, h("summary", {}), findings.panel);
     const passphrase = makePassphrase(write);
     const start = button("Write", write, { class: "lc-button lc-primary" });
@@ -39,7 +43,7 @@ export default {
         h("h3", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
     }
     const root = h("div", { class: "lyncnb lc-request", role: "group" },
-      h("div", { class: "lc-top" }, name), plan, speaker.box,
+      h("div", { class: "lc-top" }, name), kernel.line, plan, changed, speaker.box,
       step("1", "Look: nothing is touched yet", h("div", { class: "lc-bar" }, foreseen, again), rows),
       step("2", "Findings", found),
       step("3", "Write", passphrase.fields, h("div", { class: "lc-bar" }, start, cancel),
@@ -61,12 +65,18 @@ export default {
       passphrase.disable(busy || !look.ready);
     }
 
-    const answers = {
+    Object.assign(answers, {
       start(message) {
         root.setAttribute("aria-label", `Request panel for ${message.folder}`);
         name.textContent = `Write requests into “${message.folder}”`;
-        plan.textContent = message.plan;
-        start.textContent = `Write ${plural(message.count, "request")}`;
+      },
+      // The editor has another plan. Until that is looked at, nothing can be written.
+      changed(message) {
+        changed.textContent = `${message.words} Looking again …`;
+        look = {};
+        refresh();
+        clearTimeout(lookTimer);
+        lookTimer = setTimeout(() => send({ type: "look" }), 500);
       },
       findings(message) {
         findings.show(message);
@@ -77,7 +87,10 @@ export default {
         if (message.open.length) found.open = true;
       },
       look(message) {
+        if (changed.textContent) changed.textContent = "The plan has changed in the editor; this is what a run would do now.";
         look = message;
+        plan.textContent = message.plan;
+        start.textContent = `Write ${plural(message.count, "request")}`;
         foreseen.textContent = message.words;
         rows.replaceChildren(
           message.rows.length ? h("details", {}, h("summary", {}, "Request by request"),
@@ -108,12 +121,10 @@ export default {
       },
       refused: (message) => speaker.refuse(message.lines),
       done: () => speaker.clear(),
-    };
-    const listen = (message) => answers[message.type]?.(message);
-    model.on("msg:custom", listen);
+    });
     el.append(root);
     refresh();
     send({ type: "ready" });
-    return () => { passphrase.take(); model.off("msg:custom", listen); };
+    return () => { clearTimeout(lookTimer); passphrase.take(); kernel.end(); };
   },
 };

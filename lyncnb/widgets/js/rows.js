@@ -22,6 +22,7 @@ function makeStore() {
   let ids = [];
   let place = new Map();
   let columns = new Map();
+  const several = new Map(); // column -> its texts that more than one row has, once asked for
 
   function intern(column, text) {
     let code = column.codeOf.get(text);
@@ -34,6 +35,7 @@ function makeStore() {
   }
 
   function read(message, buffers) {
+    several.clear();
     const numbers = decodeNumbers(buffers[0], 4);
     const arrived = message.columns.map((facts, n) => ({
       name: facts.name,
@@ -64,6 +66,12 @@ function makeStore() {
         if (at !== undefined) column.codes[at] = codes[one.codes[n]];
       });
     }
+  }
+
+  function repeated(column) {
+    const seen = new Uint8Array(column ? column.texts.length : 0);
+    for (const code of column?.codes ?? []) if (seen[code] < 2) seen[code]++;
+    return new Set(column?.texts.filter((_, code) => seen[code] > 1));
   }
 
   function raw(at, name) {
@@ -136,6 +144,11 @@ function makeStore() {
     at: (id) => place.get(id),
     get size() { return ids.length; },
     has: (name) => columns.has(name),
+    // Whether more than one row has this row's text, so that it names none of them.
+    isRepeated(at, name) {
+      if (!several.has(name)) several.set(name, repeated(columns.get(name)));
+      return several.get(name).has(text(at, name));
+    },
     distinct(name) {
       const column = columns.get(name);
       if (!column) return [];

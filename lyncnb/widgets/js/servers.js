@@ -1,8 +1,9 @@
 // The first tab: find servers, select them, change one or many, see what each one gets and why.
 
-function makeServers({ send, speaker, say }) {
+function makeServers({ send, say }) {
   const store = makeStore();
   const selected = new Set();
+  const speaker = makeSpeaker(); // what was refused for many, or for a new server
   let columns = []; // facts of every column, from the kernel
   let shownNames = [];
   let sort = { name: "", descending: false };
@@ -16,22 +17,31 @@ function makeServers({ send, speaker, say }) {
   const count = h("div", { class: "lc-count", role: "status", "aria-live": "polite" });
   const picker = h("div", { class: "lc-picker-list" });
   const grid = makeGrid({
-    label: "Servers of the topology", store, selected,
-    onEdit: (id, name, value) => send({ type: "edit", ids: [id], column: name, value }),
+    label: "Servers of the topology", store, selected, nameOf,
+    onEdit: (id, name, value) => send({ type: "edit", ids: [id], column: name, value,
+      cell: [id, name] }),
     onActive: () => ask(), onSelect: () => { refreshWords(); ask(); }, onSort,
   });
+
+  // A server may stand twice, with a collocated role: then its role names the row as well.
+  function nameOf(at) {
+    const server = store.text(at, "server_fqdn");
+    return store.isRepeated(at, "server_fqdn") ? `${server}, ${store.text(at, "role")}` : server;
+  }
 
   // -- changing many
   const bulkColumn = h("select", { class: "lc-control", "aria-label": "What to set" });
   const bulkValue = h("span", { class: "lc-bulk-value" });
   const bulkWords = h("strong", { class: "lc-bulk-words" });
   const bulkApply = button("Set", applyBulk, { class: "lc-button lc-primary" });
-  const bulkRemove = button("Remove", () => send({ type: "remove", ids: [...selected] }));
+  // What is filtered away is not in sight, so it is never removed.
+  const bulkRemove = button("Remove", () => send({ type: "remove", ids: seen() }));
   const bulkClear = button("Clear selection", () => { selected.clear(); changedSelection(); });
   const bulk = h("div", { class: "lc-bulk", role: "group", "aria-label": "Change the selected servers" },
     bulkWords, h("span", { class: "lc-bulk-set" }, "Set", bulkColumn, "to", bulkValue, bulkApply),
     h("span", { class: "lc-grow" }), bulkRemove, bulkClear);
   let bulkControl = null;
+  const seen = () => grid.shown.map((at) => store.id(at)).filter((id) => selected.has(id));
 
   function fillBulk() {
     const facts = columns.find((column) => column.name === bulkColumn.value);
@@ -104,12 +114,17 @@ function makeServers({ send, speaker, say }) {
 
   function refreshWords() {
     const n = selected.size;
+    const inSight = n ? seen().length : 0;
+    const unseen = n - inSight;
     count.textContent = `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "server")} shown`;
-    bulkWords.textContent = n ? `${plural(n, "server")} selected` : "No server selected";
+    bulkWords.textContent = !n ? "No server selected" : `${plural(n, "server")} selected`
+      + (unseen ? `, ${unseen.toLocaleString("en")} of them not shown` : "");
     bulk.classList.toggle("lc-off", !n);
-    for (const control of [bulkApply, bulkRemove, bulkClear]) control.disabled = !n;
-    bulkApply.setAttribute("aria-label", `Set for ${plural(n, "selected server")}`);
-    bulkRemove.setAttribute("aria-label", `Remove ${plural(n, "selected server")}`);
+    for (const control of [bulkApply, bulkClear]) control.disabled = !n;
+    bulkRemove.disabled = !inSight;
+    bulkApply.textContent = n ? `Set for ${plural(n, "server")}` : "Set";
+    bulkRemove.textContent = !n ? "Remove" : !inSight ? "Remove: none of them is shown"
+      : `Remove ${plural(inSight, unseen ? "shown server" : "server")}`;
   }
 
   function changedSelection() {
@@ -157,12 +172,19 @@ function makeServers({ send, speaker, say }) {
     h("div", { class: "lc-bar" }, find, show, count, h("span", { class: "lc-grow" }),
       h("details", { class: "lc-picker" }, h("summary", { class: "lc-button" }, "Columns"), picker),
       addOpen),
-    addForm, bulk, bulkList, grid.element,
-    h("p", { class: "lc-hint" }, "To change a cell: double-click it, or Enter. To select servers: "
+    addForm, bulk, h("div", { class: "lc-over" }, speaker.box), bulkList, grid.element,
+    h("p", { class: "lc-hint" }, "To change a cell: double-click it, or Enter, or type. To select servers: "
       + "tick them, or Space; Shift selects a range, Ctrl+A all that are shown. ",
     h("span", { "aria-hidden": "true" }, "✎"), " marks what you changed; grey italics are what the "
       + "pool, site or deployment lends to a blank cell."),
     detail.panel);
+
+  function showColumn(name) {
+    if (shownNames.includes(name) || !columns.some((column) => column.name === name)) return;
+    shownNames = columns.map((c) => c.name).filter((one) => one === name || shownNames.includes(one));
+    pickColumns();
+    useColumns();
+  }
 
   return {
     panel, detail, ask,
@@ -197,12 +219,31 @@ function makeServers({ send, speaker, say }) {
       grid.show(id);
       grid.grid.focus();
     },
-    refused() { grid.settled(); },
-    find(text) {
-      find.value = text;
-      show.value = "all";
+    // Says what was refused where it was asked for; false if that was not here.
+    refused(message) {
+      if (message.cell && grid.refuse(...message.cell, message.lines)) return true;
+      grid.settled();
+      if (!["edit", "add", "remove"].includes(message.about)) return false;
+      speaker.refuse(message.lines);
+      return true;
+    },
+    done() { speaker.clear(); },
+    // A step was taken back or made again: what was typed before belongs to another state.
+    forget() { speaker.clear(); grid.forgiveAll(); },
+    // Goes to the cell that a finding is about: its row selected, its column shown, in focus.
+    go(id, name) {
+      showColumn(name);
+      if (!grid.shown.some((at) => store.id(at) === id)) {
+        find.value = "";
+        show.value = "all";
+      }
+      selected.clear();
+      selected.add(id);
       refresh();
-      grid.grid.focus();
+      grid.show(id, name);
+      grid.grid.focus({ preventScroll: true });
+      grid.grid.scrollIntoView({ block: "nearest" });
+      changedSelection();
     },
     destroy: () => { clearTimeout(askTimer); grid.destroy(); },
   };

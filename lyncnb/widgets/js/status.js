@@ -3,7 +3,9 @@
 
 export default {
   render({ model, el }) {
-    const send = (message) => model.send(message);
+    const answers = {};
+    const kernel = connect(model, answers);
+    const { send } = kernel;
     const speaker = makeSpeaker();
     const store = makeStore();
     const selected = new Set();
@@ -20,7 +22,8 @@ export default {
       "aria-label": "Filter requests", placeholder: "Filter: words in any column" });
     const count = h("span", { class: "lc-count", role: "status" });
     const grid = makeGrid({
-      label: "Requests of the folder", store, selected, rowName: "id", onEdit() {}, onActive() {},
+      label: "Requests of the folder", store, selected,
+      nameOf: (at) => store.text(at, "id"), onEdit() {}, onActive() {},
       onSelect: refreshWords,
       onSort(by) {
         sort = sort.name === by ? { name: by, descending: !sort.descending }
@@ -110,7 +113,7 @@ export default {
     const line = (...parts) => h("div", { class: "lc-bar" }, ...parts);
     const root = h("div", { class: "lyncnb lc-follow", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), look),
-      h("div", { role: "status", class: "lc-live" }, counts), next, speaker.box, odd,
+      h("div", { role: "status", class: "lc-live" }, counts), kernel.line, next, speaker.box, odd,
       line(find, count), grid.element,
       working,
       step("1", "Hand over to the CA", fields(out.field, issuer.field), line(pack)),
@@ -124,7 +127,7 @@ export default {
       step("4", "Import and assign", fields(effective.field), line(steps)));
     guardKeys(root);
 
-    const answers = {
+    Object.assign(answers, {
       start(message) {
         root.setAttribute("aria-label", `Status of ${message.folder}`);
         name.textContent = `Request folder “${message.folder}”`;
@@ -176,16 +179,14 @@ export default {
         hide.focus();
       },
       refused: (message) => speaker.refuse(message.lines),
-    };
-    const listen = (message, buffers) => answers[message.type]?.(message, buffers);
-    model.on("msg:custom", listen);
+    });
     el.append(root);
     send({ type: "ready" });
     return () => {
       phrase.take();
       opening.take();
       forget();
-      model.off("msg:custom", listen);
+      kernel.end();
       grid.destroy();
     };
   },

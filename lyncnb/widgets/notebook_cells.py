@@ -1,0 +1,121 @@
+"""Which cells of a notebook show the plan of an editor, and how it was when they ran.
+
+A cell depends on an editor if it names it, or a name that such a cell has bound. That is told by
+the text of the cells, as the kernel keeps it; nothing is run.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from IPython.core.getipython import get_ipython
+
+from .draft import State
+
+
+class StatementNames(NamedTuple):
+    """The names that a statement of a cell reads, and those that it binds."""
+
+    read: frozenset[str]
+    bound: frozenset[str]
+
+
+def cell_id() -> str:
+    """Give the id of the cell that is running, or "" where there is none or it has no id."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None:
+        return ""
+    parent = kernel.get_parent("shell") or {}
+    return str((parent.get("metadata") or {}).get("cellId", ""))
+
+
+def execution_count() -> int:
+    """Give the count of the cell that is running, or that will run next; 0 outside a kernel."""
+    shell = get_ipython()
+    return 0 if shell is None else int(shell.execution_count)
+
+
+def cells_showing(thing: object) -> list[int]:
+    """Give the execution counts of the cells that depend on a thing, in order."""
+    shell = get_ipython()
+    if shell is None:
+        return []
+    names = {
+        name for name, value in shell.user_ns.items() if value is thing and not name.startswith("_")
+    }
+    return dependent_cells(shell.user_ns.get("In", ()), names)
+
+
+def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
+    """Follow names from cell to cell.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        The text of each cell that ran, by its execution count.
+    names : set of str
+        Names of the thing that is looked for.
+
+    Returns
+    -------
+    list of int
+        Places in `sources`.
+    """
+    following = set(names)
+    found = []
+    for count, source in enumerate(sources):
+        for statement in _statements(source):
+            if not statement.read & following:
+                following -= statement.bound - names
+                continue
+            following |= statement.bound
+            if found[-1:] != [count]:
+                found.append(count)
+    return found
+
+
+@lru_cache(maxsize=1000)
+def _statements(source: str) -> tuple[StatementNames, ...]:
+    try:
+        statements = ast.parse(source).body
+    except (SyntaxError, ValueError):  # a magic, or a cell that failed
+        return ()
+    return tuple(map(_names, statements))
+
+
+def _names(statement: ast.stmt) -> StatementNames:
+    used = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    return StatementNames(
+        frozenset(node.id for node in used if isinstance(node.ctx, ast.Load)),
+        frozenset(node.id for node in used if isinstance(node.ctx, ast.Store)),
+    )
+
+
+class PlansShown:
+    """What an editor held when each cell ran, so that outputs with an older plan can be marked."""
+
+    def __init__(self, state: State):
+        self._since: list[tuple[int, State]] = [(0, state)]
+
+    def changed(self, state: State) -> None:
+        """Keep what holds from now on."""
+        count = execution_count()
+        if self._since[-1][0] == count:
+            self._since.pop()
+        self._since.append((count, state))
+
+    def older(self, thing: object) -> list[int]:
+        """Give the counts of the cells that show an editor as it no longer is."""
+        now = self._since[-1][1]
+        return [count for count in cells_showing(thing) if not _same_plan(self._at(count), now)]
+
+    def _at(self, count: int) -> State:
+        return [state for since, state in self._since if since <= count][-1]
+
+
+def _same_plan(one: State, other: State) -> bool:
+    # Undo gives the very topology of before; comparing 100,000 rows would take its time.
+    return one.topology is other.topology and one.options == other.options

@@ -1,0 +1,134 @@
+"""The panels in a notebook, as the browser tests and the benchmark open and press them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from lab_driver import LabBrowser
+
+PASSPHRASE = "correct horse battery"
+CSV = """server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,autologon,rack
+fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com;fabrikam.com,https://meet.contoso.com;https://meet.fabrikam.com,https://dialin.contoso.com,web.contoso.com,true,A1
+fe02.contoso.com,FrontEnd,pool.contoso.com,Taipei,,,,,,A2
+dir01.contoso.com,Director,,Taipei,,,,dir.contoso.com,,A3
+med01.contoso.com,Mediation,,Hsinchu,,,,,,B1
+med02.contoso.com,Mediation,,Hsinchu,,,,,,B2
+"""
+EDITOR = """import lyncnb as ln
+topology = ln.read_topology("{table}")
+rules = ln.load_rules("lync2013")
+editor = ln.PlanEditor(topology, rules)
+editor"""
+REQUESTS = """import lyncnb as ln
+from lyncnb.widgets.request_panel import RequestPanel
+plan = ln.plan_certificates(ln.read_topology("{table}"), ln.load_rules("lync2013"))
+panel = RequestPanel(plan, "{folder}")
+panel"""
+
+# Keys that take their time, so that no machine is done before the page has done what it should:
+# 200 of them take some 15 s (3072 bits) or 45 s (4096) on two cores.
+SLOW_REQUESTS, SLOWEST_REQUESTS = (
+    REQUESTS.replace(
+        'ln.load_rules("lync2013"))',
+        'ln.load_rules("lync2013"),\n'
+        f"    options=ln.PlanOptions(key=ln.KeyParameters(bits={bits})))",
+    )
+    for bits in (3072, 4096)
+)
+STATUS = """from datetime import date
+from lyncnb.widgets.status_panel import StatusPanel
+status = StatusPanel("{folder}", today=date(2026, 11, 24))
+status"""
+
+
+def table_of(count: int) -> str:
+    """A table of servers that are pools of their own, 500 of them at the site Tainan."""
+    rows = ["server_fqdn,role,site,sip_domains"]
+    rows += [
+        f"m{n:05d}.contoso.com,Mediation,{'Tainan' if n < 500 else 'Taipei'},"
+        + ("contoso.com" if not n else "")
+        for n in range(count)
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """Write a notebook of code cells."""
+    document = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "execution_count": None,
+                "id": f"cell{n}",
+                "metadata": {},
+                "outputs": [],
+                "source": source,
+            }
+            for n, source in enumerate(cells)
+        ],
+        "metadata": {
+            "kernelspec": {
+                "display_name": "Python 3 (ipykernel)",
+                "language": "python",
+                "name": "python3",
+            }
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def open_panel(lab: LabBrowser, folder: Path, *cells: str, name: str = "test.ipynb") -> None:
+    """Open a notebook of these cells, run it, and wait for the panel."""
+    write_notebook(folder / name, *cells)
+    lab.open_notebook(name)
+    lab.run_all()
+    lab.page.locator(".lyncnb").first.wait_for(state="visible")
+
+
+def open_editor(lab: LabBrowser, folder: Path, *more: str, table: str = "small.csv") -> None:
+    """Open a notebook with a plan editor of a table."""
+    open_panel(lab, folder, EDITOR.format(table=table), *more)
+    lab.page.get_by_role("row").nth(2).wait_for()
+
+
+def cell_of(lab: LabBrowser, server: str, column: str):
+    """Find a cell of the role table by its server and the title of its column."""
+    heads = lab.page.get_by_role("columnheader").all_inner_texts()
+    at = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == column)
+    row = lab.page.get_by_role("row").filter(has=lab.page.get_by_label(f"Select {server}"))
+    return row.get_by_role("gridcell").nth(at)
+
+
+def set_cell(lab: LabBrowser, server: str, column: str, value: str) -> None:
+    """Change a cell as a person does: double-click, choose or type."""
+    cell_of(lab, server, column).dblclick()
+    control = lab.page.get_by_label(f"{column} of {server}")
+    if control.evaluate("e => e.tagName") == "SELECT":
+        control.select_option(value)
+    else:
+        control.fill(value)
+        control.press("Enter")
+
+
+def kernel(lab: LabBrowser, expression: str) -> str:
+    """Ask the kernel for the text of an expression, outside the notebook."""
+    return lab.js(
+        "const future = panel.sessionContext.session.kernel.requestExecute("
+        "  {code: '', silent: true, store_history: false, user_expressions: {it: arg}});"
+        "const reply = await future.done;"
+        "const it = reply.content.user_expressions.it;"
+        "return it.status === 'ok' ? it.data['text/plain'] : it.evalue;",
+        f"str({expression})",
+    ).strip("'\"")
+
+
+def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
+    """Wait until an expression in the kernel has a value."""
+    end = time.monotonic() + lab.seconds
+    while (found := kernel(lab, expression)) != value:
+        assert time.monotonic() < end, f"{expression} is {found}, not {value}"
+        time.sleep(0.1)

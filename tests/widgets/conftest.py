@@ -1,0 +1,45 @@
+"""What the browser tests of the panels share: one server for a file, one page for a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lab_driver import LabBrowser, LabServer
+from lab_panels import CSV, table_of
+from packages_kit import SINGLE, issue_all
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """The notebooks' folder, with tables of 5, 200 and 10,000 servers."""
+    folder = tmp_path_factory.mktemp("browser")
+    (folder / "small.csv").write_text(CSV)
+    (folder / "middle.csv").write_text(table_of(200))
+    (folder / "large.csv").write_text(table_of(10_000))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answered(folder) -> str:
+    """A request folder whose certificates are back, beside the notebooks; give its name."""
+    (folder / "ca").mkdir()
+    issue_all(SINGLE, folder / "ca")
+    return "ca/requests"
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    with LabServer(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def lab(server, chromium):
+    """A page; at the end its kernel is ended and nothing may have gone wrong in the browser."""
+    with LabBrowser(server, browser=chromium, seconds=60) as lab:
+        yield lab
+        errors, broken = lab.errors(), lab.cell_errors()
+        lab.shut_kernel_down()
+    assert errors == []
+    assert broken == []

@@ -1,0 +1,133 @@
+"""Cells of the table by mouse and keys: on their text, at both ends of it, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM, LabBrowser, LabServer
+from lab_panels import EDITOR, cell_of, kernel, open_editor, wait_kernel, write_notebook
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+TEXT_BOX = """cell => { const range = document.createRange();
+  range.selectNodeContents(cell.querySelector('.lc-text'));
+  const box = range.getBoundingClientRect(), edge = cell.getBoundingClientRect();
+  return [box.left, Math.min(box.right, edge.right - 8), (box.top + box.bottom) / 2]; }"""
+
+
+def text_end(lab: LabBrowser, server: str, column: str, end: str) -> tuple[float, float]:
+    """Give a point on the first or last letter of a cell's text."""
+    cell = cell_of(lab, server, column)
+    cell.scroll_into_view_if_needed()
+    left, right, middle = cell.evaluate(TEXT_BOX)
+    return (left + 2 if end == "first" else right - 2), middle
+
+
+def double_click(lab: LabBrowser, server: str, column: str, end: str) -> None:
+    """Press twice on one place, as a hand does: with a moment between."""
+    lab.page.mouse.move(*text_end(lab, server, column, end))
+    for count in (1, 2):
+        lab.page.mouse.down(click_count=count)
+        lab.page.wait_for_timeout(40)
+        lab.page.mouse.up(click_count=count)
+        lab.page.wait_for_timeout(40)
+
+
+def opens_on_its_text(lab: LabBrowser) -> None:
+    """Double click and click-then-type on the text of cells, at both ends of it."""
+    for server, column in [("dir01.contoso.com", "Site"), ("fe02.contoso.com", "Pool")]:
+        for end in ("first", "last"):
+            double_click(lab, server, column, end)
+            control = lab.page.get_by_label(f"{column} of {server}")
+            control.wait_for()
+            assert control.evaluate("e => e === document.activeElement")
+            lab.page.keyboard.press("Escape")
+            control.wait_for(state="detached")
+            cell_of(lab, "med01.contoso.com", "Server").click()  # another cell is the active one
+    for server, end, letters in [
+        ("med01.contoso.com", "first", "Tainan"),
+        ("med02.contoso.com", "last", "Yilan"),
+    ]:
+        lab.page.mouse.click(*text_end(lab, server, "Site", end))
+        lab.page.keyboard.type(letters, delay=20)
+        lab.page.keyboard.press("Enter")
+        lab.page.get_by_text("not saved").wait_for()
+        cell = cell_of(lab, server, "Site")
+        cell.get_by_text(letters).wait_for()
+    # A list is opened and chosen from by its first letter.
+    lab.page.mouse.click(*text_end(lab, "dir01.contoso.com", "Role", "last"))
+    lab.page.keyboard.press("m")
+    lab.page.keyboard.press("Enter")
+    role = cell_of(lab, "dir01.contoso.com", "Role").locator(".lc-text")
+    role.filter(has_text="Mediation").wait_for()
+
+
+def test_a_cell_opens_on_its_text(lab, folder):
+    """In JupyterLab a double click, and a click and typing, work on the text itself."""
+    open_editor(lab, folder)
+    opens_on_its_text(lab)
+    assert kernel(lab, "[row[3] for row in editor.topology.cells[3:]]") == "['Tainan', 'Yilan']"
+    # A second click on the active cell opens it as well.
+    point = text_end(lab, "fe01.contoso.com", "Site", "first")
+    lab.page.mouse.click(*point)
+    lab.page.wait_for_timeout(600)
+    lab.page.mouse.click(*point)
+    lab.page.get_by_label("Site of fe01.contoso.com").wait_for()
+
+
+@pytest.mark.parametrize("app", ["notebook", "voila"])
+def test_a_cell_opens_on_its_text_elsewhere(chromium, folder, app):
+    """The same hand, the same cells, in Notebook 7 and on a Voila page."""
+    pytest.importorskip(app)
+    write_notebook(folder / f"hand-{app}.ipynb", EDITOR.format(table="small.csv"))
+    with (
+        LabServer(folder, app=app) as server,
+        LabBrowser(server, browser=chromium, seconds=90) as lab,
+    ):
+        lab.open_notebook(f"hand-{app}.ipynb")
+        if app == "notebook":
+            lab.run_all()
+        lab.page.get_by_label("Select dir01.contoso.com").wait_for()
+        opens_on_its_text(lab)
+        assert lab.errors() == []
+
+
+def test_a_refusal_keeps_what_was_typed(lab, folder):
+    """The text stays in its cell, the reason beside it, the table where it was; Escape puts back."""
+    open_editor(lab, folder)
+    top = lab.page.get_by_role("grid").bounding_box()["y"]
+    lab.page.mouse.click(*text_end(lab, "med01.contoso.com", "Server", "first"))
+    lab.page.keyboard.type("med 01")
+    lab.page.keyboard.press("Enter")
+    alert = lab.page.locator(".lc-bubble").get_by_role("alert")
+    alert.get_by_text("Not done:").wait_for()
+    assert "What to do:" in alert.inner_text()
+    control = lab.page.get_by_label("Server of med01.contoso.com")
+    assert control.input_value() == "med 01"
+    assert control.get_attribute("aria-invalid") == "true"
+    assert lab.page.get_by_role("grid").bounding_box()["y"] == top
+    box, cell = alert.bounding_box(), control.bounding_box()
+    assert abs(box["y"] - (cell["y"] + cell["height"])) < 20
+    # Elsewhere meanwhile: the refused text waits in its cell.
+    control.press("Tab")
+    wrong = lab.page.locator(".lc-refused")
+    assert "med 01" in wrong.inner_text()
+    assert kernel(lab, "editor.is_saved") == "True"
+    lab.page.keyboard.press("Escape")
+    lab.page.get_by_text("med01.contoso.com").first.wait_for()
+    assert wrong.count() == 0
+    # Corrected in the cell, it is taken.
+    lab.page.mouse.click(*text_end(lab, "med02.contoso.com", "Server", "last"))
+    lab.page.keyboard.type("med 02")
+    lab.page.keyboard.press("Enter")
+    alert.get_by_text("Not done:").wait_for()
+    lab.page.keyboard.press("Control+a")
+    lab.page.keyboard.type("med09.contoso.com")
+    lab.page.keyboard.press("Enter")
+    wait_kernel(lab, "editor.topology.cells[4][0]", "med09.contoso.com")
+    assert lab.page.locator(".lc-refused").count() == 0
+    assert not alert.is_visible()

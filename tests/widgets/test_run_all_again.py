@@ -1,0 +1,166 @@
+"""The planning notebook as it is pressed: Run All, Run All again, and the panels that follow."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM
+from lab_panels import (
+    EDITOR,
+    PASSPHRASE,
+    cell_of,
+    kernel,
+    open_editor,
+    open_panel,
+    set_cell,
+    wait_kernel,
+    write_notebook,
+)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+ASK = """request = ln.RequestPanel(editor, "{folder}")
+request"""
+SHOW = "request.bundle"
+PLAN = "editor.plan"
+OTHER = "topology"
+OLDER = ".lyncnb-older"
+
+
+def show_notebook(lab, folder, name: str) -> None:
+    """Open and run a notebook of the planning notebook's cells."""
+    open_panel(
+        lab,
+        folder,
+        EDITOR.format(table="small.csv"),
+        PLAN,
+        OTHER,
+        ASK.format(folder=name),
+        SHOW,
+        name=f"{name}.ipynb",
+    )
+
+
+def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
+    """The editor has its rows, no cell waits, the cell of the bundle says that nothing is written."""
+    show_notebook(lab, folder, "first")
+    lab.page.get_by_label("Select dir01.contoso.com").wait_for(timeout=5000)
+    prompts = lab.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+    assert "[*]:" not in [prompt.strip() for prompt in prompts]
+    lab.page.get_by_text("Nothing is written into first yet: press Write").wait_for()
+    assert not (folder / "first").exists()
+    lab.field("Passphrase of the folder").fill(PASSPHRASE)
+    lab.field("The same passphrase again").fill(PASSPHRASE)
+    lab.button("Write 6 requests").click()
+    panel = lab.page.get_by_role("group", name="Request panel for first")
+    panel.get_by_text("Finished.").wait_for()
+    # The cell below becomes the folder's table by itself.
+    lab.page.locator("caption", has_text="6 requests in first: 6 created").wait_for()
+    assert len(list((folder / "first" / "csr").glob("*.csr"))) == 6
+    # Run All again asks once, and a second field is not there.
+    lab.run_all()
+    panel.get_by_text("nothing to do").wait_for()
+    assert lab.field("Passphrase of the folder").is_visible()
+    assert not lab.field("The same passphrase again").is_visible()
+
+
+def test_the_passphrase_is_nowhere_after_the_run(lab, folder):
+    """No variable, no environment and no object of the kernel holds it once the run has ended."""
+    show_notebook(lab, folder, "gone")
+    lab.field("Passphrase of the folder").fill(PASSPHRASE)
+    lab.field("The same passphrase again").fill(PASSPHRASE)
+    lab.button("Write", exact=False).first.click()
+    panel = lab.page.get_by_role("group", name="Request panel for gone")
+    panel.get_by_text("Finished.").wait_for()
+    secrets = (
+        "[o for o in __import__('gc').get_objects()"
+        " if type(o).__name__ == 'Secret' and o._text is not None]"
+    )
+    wait_kernel(lab, f"(__import__('gc').collect(), len({secrets}))[1]", "0")
+    assert kernel(lab, "'LYNCNB_PASSPHRASE' in __import__('os').environ") == "False"
+
+
+def test_run_all_again_keeps_what_was_not_saved(lab, folder):
+    """Edits come back, with a word about it and the file's own rows one press away."""
+    open_editor(lab, folder, PLAN)
+    set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
+    lab.page.get_by_text("1 change, not saved").wait_for()
+    lab.run_all()
+    note = lab.page.get_by_text(re.compile(r"Restored from before .* 1 change against small.csv"))
+    note.wait_for()
+    lab.page.get_by_text("1 change, not saved").wait_for()
+    assert cell_of(lab, "dir01.contoso.com", "Site").inner_text().startswith("Kaohsiung")
+    assert kernel(lab, "editor.topology.cells[2][3]") == "Kaohsiung"
+    lab.button("Take the file's instead").click()
+    lab.page.get_by_text("as loaded").first.wait_for()
+    assert kernel(lab, "editor.topology.cells[2][3]") == "Taipei"
+    lab.button("Undo").click()  # and the way back is there as before
+    wait_kernel(lab, "editor.topology.cells[2][3]", "Kaohsiung")
+
+
+def test_edits_are_made_again_on_a_file_that_changed(lab, folder):
+    """A new row of the file is there, and the edits of before are made on it."""
+    table = folder / "moving.csv"
+    table.write_text((folder / "small.csv").read_text())
+    open_editor(lab, folder, table="moving.csv")
+    set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
+    lab.page.get_by_text("1 change, not saved").wait_for()
+    table.write_text(table.read_text() + "med03.contoso.com,Mediation,,Hsinchu,,,,,,B3\n")
+    lab.run_all()
+    lab.page.get_by_text("moving.csv or the options in the cell are new; 1 change").wait_for()
+    lab.page.get_by_label("Select med03.contoso.com").wait_for()
+    assert kernel(lab, "editor.topology.cells[2][3]") == "Kaohsiung"
+
+
+def test_outputs_of_an_older_plan_are_marked(lab, folder):
+    """A cell that shows the plan is marked once the editor changed; undo or a run unmarks it."""
+    show_notebook(lab, folder, "older")
+    lab.page.get_by_label("Select dir01.contoso.com").wait_for()
+    assert lab.page.locator(OLDER).count() == 0
+    set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
+    lab.page.locator(OLDER).first.wait_for()
+    marked = lab.page.locator(".jp-CodeCell", has=lab.page.locator(OLDER))
+    # The plan's cell and the bundle's; the table as loaded, and the panels, are what they were.
+    sources = marked.locator(".cm-content").all_inner_texts()
+    assert [source.strip() for source in sources] == [PLAN, SHOW], sources
+    lab.button("Undo").click()
+    lab.page.wait_for_function(f"() => !document.querySelector('{OLDER}')")
+    lab.button("Redo").click()
+    lab.page.locator(OLDER).first.wait_for()
+    lab.run_all()
+    lab.page.get_by_text("Restored from before").wait_for()
+    lab.page.wait_for_function(f"() => !document.querySelector('{OLDER}')")
+
+
+def test_the_request_panel_follows_the_editor(lab, folder):
+    """A change in the editor is said in the panel, which looks again and writes the new plan."""
+    show_notebook(lab, folder, "followed")
+    panel = lab.page.get_by_role("group", name="Request panel for followed")
+    panel.get_by_text("6 requests after the run: 6 created.").wait_for()
+    lab.page.get_by_label("Select med02.contoso.com").check()
+    lab.button("Remove 1 server").click()
+    panel.get_by_text("The plan has changed in the editor").wait_for()
+    panel.get_by_text("5 requests after the run: 5 created.").wait_for()
+    lab.field("Passphrase of the folder").fill(PASSPHRASE)
+    lab.field("The same passphrase again").fill(PASSPHRASE)
+    lab.button("Write 5 requests").click()
+    panel.get_by_text("Finished.").wait_for()
+    assert len(list((folder / "followed" / "csr").glob("*.csr"))) == 5
+    assert kernel(lab, "request.bundle.manifest.plan_sha256 == editor.plan.sha256") == "True"
+
+
+def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
+    """While cells still run the panel tells why it is empty, and fills as soon as they end."""
+    write_notebook(
+        folder / "busy.ipynb", EDITOR.format(table="small.csv"), "import time\ntime.sleep(5)"
+    )
+    lab.open_notebook("busy.ipynb")
+    lab.run_all(wait=False)
+    lab.page.get_by_text("The kernel is busy with a cell.").wait_for()
+    lab.page.get_by_label("Select dir01.contoso.com").wait_for()
+    assert lab.page.get_by_text("The kernel is busy with a cell.").count() == 0
