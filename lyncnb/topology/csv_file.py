@@ -35,13 +35,21 @@ MAX_BYTES = 200_000_000
 _SAVE_AS = 'in Excel choose File, Save As, "CSV UTF-8 (Comma delimited)"'
 _GIVE_A_PATH = "give the path of a topology table, e.g. data/contoso.csv, its bytes or a DataFrame"
 
+_ZIP = b"PK\x03\x04"
+# The first member of the archive (OpenDocument 1.3 part 2 section 3.3): its name, then its text.
+_ODS = b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"
+
 # What begins like this is no text; each with the name that planners know it by.
 _OTHER_FORMATS = (
-    (b"PK\x03\x04", "an Excel workbook (.xlsx) or another ZIP archive", _SAVE_AS),
+    (_ZIP, "an Excel workbook (.xlsx) or another ZIP archive", _SAVE_AS),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", _SAVE_AS),
     (b"%PDF", "a PDF document", "export the table as CSV"),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
-    (b"<", "an XML or HTML document", "make a table of it with: lyncnb convert FILE OUT.csv"),
+    (
+        b"<",
+        "an XML or HTML document",
+        "write its servers into a CSV file with the headings server_fqdn, role, sip_domains",
+    ),
 )
 
 
@@ -68,7 +76,12 @@ def load(source: object) -> tuple[str, bytes]:
         _refuse_size(name, len(data))
     else:
         name, data = _read(source)
-    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = data[:128].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(_ZIP) and _ODS in start:
+        raise TopologyError(
+            f"{name} is an OpenDocument spreadsheet (.ods), not CSV text",
+            hint='in LibreOffice Calc choose File, Save As, "Text CSV", with UTF-8',
+        )
     for magic, kind, hint in _OTHER_FORMATS:
         if start.startswith(magic):
             raise TopologyError(f"{name} is {kind}, not CSV text", hint=hint)

@@ -1,0 +1,57 @@
+"""What the first page of help and the hints say of commands is true of the program."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from places import REPOSITORY
+
+from lyncnb.cli.app import COMMANDS
+from lyncnb.cli.help import SECTIONS, VERSION, overview
+
+NAMED = re.compile(
+    r"(?:run|with|is): lyncnb ([a-z][a-z-]*)( --[a-z-]+)?|`lyncnb ([a-z][a-z-]*)( --[a-z-]+)?"
+)
+PACKAGE = REPOSITORY / "lyncnb"
+
+
+def texts():
+    """Yield what planners read: texts of the program and of its rule files, with their place."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield path, node.value
+    for path in sorted(PACKAGE.rglob("*.toml")):
+        yield path, path.read_text("utf-8")
+
+
+def test_help_lists_every_command():
+    """The first page names each command once, and no other."""
+    listed = [name for _, commands in SECTIONS for name, _ in commands]
+    assert sorted(listed) == sorted(command.name for command in COMMANDS)
+    assert all(f"  {name} " in overview() for name in listed)
+
+
+def test_version_is_that_of_the_package():
+    """--version tells what is installed."""
+    from importlib.metadata import version
+
+    assert version("lyncnb") == VERSION
+
+
+def test_hints_name_commands_that_exist():
+    """A hint that says which command to run says one that there is, with an option that it has."""
+    options = {c.name: {o for p in c.params for o in p.opts} for c in COMMANDS}
+    named = [
+        (path, found[0] or found[2], found[1] or found[3])
+        for path, text in texts()
+        for found in NAMED.findall(text)
+    ]
+    assert len(named) > 10
+    wrong = [
+        f"{path.name}: lyncnb {command}{option}"
+        for path, command, option in named
+        if command not in options or (option and option.strip() not in options[command])
+    ]
+    assert wrong == []
