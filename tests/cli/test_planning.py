@@ -120,7 +120,14 @@ def test_plan_json_is_one_document(shell, topology):
     ended = shell("plan", topology, "--json")
     document = json.loads(ended.out)
     assert (ended.status, ended.err) == (0, "")
-    assert list(document) == ["format", "product", "plan_sha256", "judged_on", "certificates", "findings"]
+    assert list(document) == [
+        "format",
+        "product",
+        "plan_sha256",
+        "judged_on",
+        "certificates",
+        "findings",
+    ]
     assert document["format"] == "lyncnb-plan/1"
     assert document["certificates"][0]["servers"] == ["fe01.contoso.net"]
 
