@@ -7,16 +7,18 @@ bad it is and who says so is data (``rules/returned_rules.toml``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from ..base.dns_name import DnsName, parse_name
 from ..base.pasted_text import BadName, shown
-from ..pki.certificates import Certificate
+from ..pki.certificates import Certificate, moment_of
 from ..request_folder.request_record import PlannedEntry
 from ..rules.ca_rules import Difference, findings, returned_rules
 from ..rules.findings import Finding
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
+# RFC 1035 section 2.3.4, with room for a trailing dot; what is longer is not looked at closely.
+_LONGEST = 254
 _SHA2 = ("sha224", "sha256", "sha384", "sha512")
 
 
@@ -32,7 +34,7 @@ def compare_certificate(
     entry : PlannedEntry
         The certificate's entry of the plan document (``lyncnb-plan/1``).
     today : date
-        The day of judgement.
+        The moment of judgement; of a day its noon, UTC.
     validity_days : int, optional
         Validity that was asked for, in days; 0 if none was.
 
@@ -53,7 +55,7 @@ def compare_certificate(
             *_key(certificate, entry),
             *_signature(certificate, entry),
             *_revocation(certificate),
-            *_validity(certificate, today, validity_days),
+            *_validity(certificate, moment_of(today), validity_days),
         ],
     )
 
@@ -119,6 +121,9 @@ def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference
 
 def _name_forms(certificate: Certificate) -> Iterator[Difference]:
     for name in certificate.dns_names:
+        if len(name) > _LONGEST:
+            yield "name-malformed", f"{shown(name)} is longer than a host name can be"
+            continue
         parent = DnsName(name.casefold().removeprefix("*."))
         if name.startswith("*.") and parent.is_public_suffix:
             yield "wildcard-on-public-suffix", f"{name} covers everybody's names below {parent}"
@@ -199,12 +204,12 @@ def _revocation(certificate: Certificate) -> Iterator[Difference]:
         yield "crl-distribution-point-ldap-only", f"{shown(urls[0])}"
 
 
-def _validity(certificate: Certificate, today: date, validity_days: int) -> Iterator[Difference]:
+def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Iterator[Difference]:
     begins, ends = certificate.not_before, certificate.not_after
-    if ends.date() < today:
-        yield "certificate-expired", f"it ended on {ends:%Y-%m-%d}"
-    if begins.date() > today:
-        yield "not-yet-valid", f"it begins on {begins:%Y-%m-%d}"
+    if at >= ends + timedelta(seconds=1):
+        yield "certificate-expired", f"it ended on {ends:%Y-%m-%d at %H:%M} UTC"
+    if at < begins:
+        yield "not-yet-valid", f"it begins on {begins:%Y-%m-%d at %H:%M} UTC"
     # RFC 5280 section 4.1.2.5: the last second counts as well.
     lasts = ends - begins + timedelta(seconds=1)
     # CAs date the beginning back by minutes or hours, at the cost of the end: a day is no news.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +13,25 @@ from pathlib import Path
 from ..base.files import read
 from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from ..errors import BundleError
-from ..pki.certificates import Certificate, name_text
+from ..pki.certificates import Certificate, moment_of, name_text
+from ..pki.chain import Issuers
 from ..plan.summary_content import count_of
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.request_record import RequestRecord
-from ..rules.ca_rules import finding
+from ..rules.ca_rules import finding, may_be_accepted, returned_checks
 from ..rules.findings import Finding, Findings, sort_findings
 from .compare_predecessor import succession
 from .decoding import decode
-from .matching import Match, Outstanding, match_answers
+from .judging import noted
+from .matching import (
+    Match,
+    Outstanding,
+    by_public_key,
+    earlier_certificates,
+    judge_on_record,
+    match_answers,
+    with_cross_findings,
+)
 from .returned_files import MAX_FILE_BYTES, Password, ReturnedFile, read_returned
 
 # ``IssuedCertificate``: one returned certificate with the request it answers and its chain.
@@ -32,7 +43,8 @@ class IssuedCertificate:
 
     ``path`` begins with the issuer and ends with the root, as far as they are known;
     ``chain_complete`` tells whether it ends in a self-signed certificate. ``earlier`` is the
-    certificate whose place it takes, if there was one.
+    certificate whose place it takes, if there was one; ``rejected`` are CA certificates of the
+    issuer's name that did not sign it; ``accepted`` has the reason of each error that was accepted.
     """
 
     request_id: str
@@ -43,6 +55,8 @@ class IssuedCertificate:
     source_file: str
     findings: tuple[Finding, ...]
     earlier: Certificate | None = None
+    rejected: tuple[Certificate, ...] = ()
+    accepted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def der(self) -> bytes:
@@ -117,6 +131,7 @@ def to_document(one: IssuedCertificate) -> dict[str, object]:
         "chain": [name_text(issuer.subject) for issuer in one.path],
         "chain_complete": one.chain_complete,
         "findings": [found.code for found in one.findings],
+        "taken": not one.has_errors,
     }
 
 
@@ -133,6 +148,9 @@ def time_text(time: datetime) -> str:
 
 
 FOLDER = "returned"
+
+#: Events of the log about certificates that had to make room; their SHA-256 stands in brackets.
+DISPLACED = ("certificate-replaced", "certificate-passed-over")
 
 # A file that could not be read is told by another exit status than one that differs.
 _UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
@@ -157,6 +175,14 @@ class IssuedCertificates:
         At most one per current request, in the order of the plan.
     superseded : tuple of IssuedCertificate
         Answers to archived generations; not to be used.
+    refused : tuple of IssuedCertificate
+        Certificates with errors that stand behind another one, or that were refused earlier.
+    issuers : tuple of Certificate
+        CA certificates, kept for the whole folder.
+    passed_over : tuple of (str, Certificate)
+        Request ids, and certificates with the same dates as the one that was taken.
+    accepted : Mapping
+        The reason of each error that was accepted now, by code.
     findings : Findings
         All findings, those of the certificates and those about files and requests.
     files : tuple of ReturnedFile
@@ -169,6 +195,10 @@ class IssuedCertificates:
     superseded: tuple[IssuedCertificate, ...]
     findings: Findings
     files: tuple[ReturnedFile, ...]
+    refused: tuple[IssuedCertificate, ...] = ()
+    issuers: tuple[Certificate, ...] = ()
+    passed_over: tuple[tuple[str, Certificate], ...] = ()
+    accepted: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def by_id(self) -> dict[str, IssuedCertificate]:
@@ -181,7 +211,22 @@ class IssuedCertificates:
         return tuple(
             record.id
             for record in self.bundle.requests
-            if record.state in ("planned", "waiting") and record.id not in self.by_id
+            if record.state in ("planned", "waiting")
+            and (record.id not in self.by_id or self.by_id[record.id].has_errors)
+        )
+
+    def why_refused(self, request_id: str) -> str:
+        """Say which certificate for a request was refused, and why; "" if none was.
+
+        Every command that goes without a certificate says it in these words.
+        """
+        found = [*self.certificates, *self.refused]
+        return "; ".join(
+            f"{one.source_file} was refused: {error.code}: {error.message}"
+            for one in found
+            if one.request_id == request_id
+            for error in one.findings
+            if error.severity == "error"
         )
 
     @property
@@ -200,6 +245,16 @@ class IssuedCertificates:
         if any(found.code in _UNREADABLE for found in self.findings):
             return 2
         return 1 if self.has_differences else 0
+
+    def why_missing(self, request_id: str) -> str:
+        """Say why a request has no certificate that can be used; "" if none came back yet."""
+        lost = [
+            found.message
+            for found in self.findings
+            if found.about == request_id and found.code in ("file-exchanged", "file-unreadable")
+        ]
+        refused = self.why_refused(request_id)
+        return "; ".join([*lost, *([refused] if refused else [])])
 
     def to_frame(self) -> DataFrame:
         """Return the certificates as a DataFrame, one row each, thirteen columns."""
@@ -261,10 +316,18 @@ class IssuedCertificates:
         """Write everything as plain lines, for a terminal."""
         lines = [self.summary()]
         for one in self.certificates:
+            what = "refused, kept in returned/refused/: " if one.has_errors else ""
             lines.append(
-                f"{one.request_id}: {one.source_file}, issued by {one.issuer_name}, "
+                f"{one.request_id}: {what}{one.source_file}, issued by {one.issuer_name}, "
                 f"{one.not_before:%Y-%m-%d} to {one.not_after:%Y-%m-%d}"
             )
+        for one in self.refused:
+            lines.append(
+                f"{one.request_id}: refused, kept in returned/refused/: {one.source_file}, serial "
+                f"{serial_text(one.serial)}"
+            )
+        for code, reason in self.accepted.items():
+            lines.append(f"accepted: {code}: {reason}")
         for found in self.findings:
             lines.append(f"{found.severity}: {found.about}: {found.message} [{found.code}]")
             lines.append(f"  hint: {found.hint}")
@@ -277,6 +340,8 @@ class IssuedCertificates:
             "folder": str(self.bundle.folder),
             "certificates": [to_document(one) for one in self.certificates],
             "superseded": [to_document(one) for one in self.superseded],
+            "refused": [to_document(one) for one in self.refused],
+            "accepted": dict(self.accepted),
             "waiting": list(self.waiting),
             "findings": [
                 {
@@ -297,6 +362,7 @@ def match_certificates(
     *paths: str | os.PathLike[str],
     password: Password = None,
     today: date | None = None,
+    accept: Mapping[str, str] | None = None,
 ) -> IssuedCertificates:
     """Match returned files to the requests of a folder, and compare them with the plan.
 
@@ -308,8 +374,10 @@ def match_certificates(
         Files, folders and zip archives. Left out: the folder's own ``returned``.
     password : Secret, str or callable, optional
         For a PFX; a callable gets the file's name and returns the password.
-    today : date, optional
-        The day of judgement; the present day (UTC) if left out.
+    today : date or datetime, optional
+        The moment of judgement (of a day its noon, UTC); the present one if left out.
+    accept : mapping, optional
+        Why an error is no obstacle, by its code, beside what the folder has on record.
 
     Returns
     -------
@@ -321,28 +389,102 @@ def match_certificates(
     ReturnedFileError
         If a path does not exist.
     BundleError
-        If what the manifest says was received is not in the folder.
+        If a code to accept is unknown, or no reason excuses it.
     """
-    today = today or datetime.now(UTC).date()
+    at = moment_of(today) if today is not None else datetime.now(UTC)
+    accepted = _checked_acceptances(accept or {})
     own = bundle.folder / FOLDER
     files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)
     known, missing = _known(bundle)
-    matched = match_answers(list(_outstanding(bundle.requests)), files, known=known, today=today)
+    asked = list(_outstanding(bundle, accepted))
+    matched = match_answers(asked, files, known=known, today=at)
+    everyone = (*matched.answers, *matched.superseded, *matched.refused)
     here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
         *matched.findings,
         # What was lost and has come again, in this form or another, is written once more.
         *(found for part, found in missing if part not in here),
-        *(found for answer in matched.answers + matched.superseded for found in answer.findings),
+        *(found for answer in everyone for found in answer.findings),
     ]
     return IssuedCertificates(
         bundle=bundle,
-        today=today,
+        today=at.date(),
         certificates=tuple(map(_issued, matched.answers)),
         superseded=tuple(map(_issued, matched.superseded)),
-        findings=sort_findings(everything),
+        findings=sort_findings(dict.fromkeys(everything)),
         files=files,
+        refused=tuple(map(_issued, matched.refused)),
+        issuers=matched.issuers,
+        passed_over=matched.passed_over,
+        accepted=accepted,
     )
+
+
+def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCertificates:
+    """Judge the certificates that a folder has on record, from the evidence on record alone.
+
+    Parameters
+    ----------
+    bundle : RequestBundle
+        The request folder.
+    today : date or datetime, optional
+        The moment of judgement (of a day its noon, UTC); the present one if left out.
+
+    Returns
+    -------
+    IssuedCertificates
+        The certificate of each request that has one, those that were refused, and the same
+        findings that ``receive`` had, but for what depends on the moment. Nothing is matched, no
+        other file is looked at and nothing is written.
+    """
+    at = moment_of(today) if today is not None else datetime.now(UTC)
+    known, missing = _known(bundle)
+    by_sha256 = {certificate.sha256: certificate for certificate in known}
+    issuers = Issuers([one for one in known if one.is_ca or one.is_self_issued])
+    outstanding = list(_outstanding(bundle, {}))
+    matches: list[Match] = []
+    for asked in outstanding:
+        record = bundle.manifest.by_id[asked.request_id]
+        for part in (record.issued, *record.refused) if asked.is_current else ():
+            certificate = by_sha256.get(part.sha256) if part is not None else None
+            if part is not None and certificate is not None:
+                matches.append(judge_on_record(asked, certificate, part.file, issuers, at=at))
+    earlier = earlier_certificates(outstanding, by_sha256)
+    matches = [replace(one, earlier=earlier.get(one.asked.request_id)) for one in matches]
+    matches = with_cross_findings(matches, outstanding, by_public_key(outstanding))
+    held = [one for one in matches if one.certificate.sha256 == one.asked.held_sha256]
+    refused = [one for one in matches if one.certificate.sha256 != one.asked.held_sha256]
+    told = [found for _, found in missing]
+    told += [found for one in matches for found in one.findings]
+    return IssuedCertificates(
+        bundle=bundle,
+        today=at.date(),
+        certificates=tuple(map(_issued, held)),
+        superseded=(),
+        findings=sort_findings(dict.fromkeys(told)),
+        files=(),
+        refused=tuple(map(_issued, refused)),
+    )
+
+
+def _checked_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
+    for code, reason in accept.items():
+        if code not in returned_checks():
+            raise BundleError(
+                f"{code} is no finding about a returned certificate",
+                hint="write the code as receive told it, in brackets at the end of the line",
+            )
+        if returned_checks()[code].severity == "error" and not may_be_accepted(code):
+            raise BundleError(
+                f"{code} cannot be accepted: {returned_checks()[code].title[0].lower()}"
+                f"{returned_checks()[code].title[1:]}",
+                hint=returned_checks()[code].hint,
+            )
+        if not reason.strip():
+            raise BundleError(
+                f"{code} was accepted without a reason", hint="write it as CODE=REASON"
+            )
+    return dict(accept)
 
 
 def _issued(answer: Match) -> IssuedCertificate:
@@ -355,11 +497,28 @@ def _issued(answer: Match) -> IssuedCertificate:
         source_file=answer.source_file,
         findings=answer.findings,
         earlier=answer.earlier,
+        rejected=answer.path.rejected,
+        accepted=answer.asked.accepted,
     )
 
 
-def _outstanding(records: Iterable[RequestRecord]) -> Iterator[Outstanding]:
-    for record in records:
+def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
+    """Give the reasons on record for which errors of a request's certificate are no obstacle."""
+    found = {one.code: one.reason for one in bundle.manifest.accepted}
+    for part in (record.issued, *record.refused):
+        if part is not None and part.judgement is not None:
+            found |= {one.code: one.reason for one in part.judgement.accepted}
+    return found
+
+
+def _outstanding(bundle: RequestBundle, accepted: Mapping[str, str]) -> Iterator[Outstanding]:
+    displaced = frozenset(
+        entry.about[-65:-1]
+        for entry in bundle.manifest.log
+        if entry.event in DISPLACED and entry.about.endswith(")")
+    )
+    for record in bundle.requests:
+        parts = [one for one in (record.issued, *record.refused) if one is not None]
         yield Outstanding(
             request_id=record.id,
             generation=record.generation,
@@ -368,6 +527,10 @@ def _outstanding(records: Iterable[RequestRecord]) -> Iterator[Outstanding]:
             is_retired=record.state == "retired",
             validity_days=record.validity_days,
             held_sha256=record.issued.sha256 if record.issued else "",
+            held_file=record.issued.file if record.issued else "",
+            accepted=acceptances(bundle, record) | dict(accepted),
+            noted={one.sha256: noted(one.judgement) for one in parts},
+            displaced=displaced,
         )
         for old in record.archived:
             yield Outstanding(
@@ -381,31 +544,44 @@ def _outstanding(records: Iterable[RequestRecord]) -> Iterator[Outstanding]:
 
 
 def _known(bundle: RequestBundle) -> tuple[tuple[Certificate, ...], list[_Missing]]:
-    """Read what was received earlier: certificates on record and their chains; say what is gone."""
+    """Read what was received earlier; say what is gone or is not the file that was received."""
     found: dict[Certificate, None] = {}
     missing: list[_Missing] = []
     seen: set[bytes] = set()
-    for record in bundle.requests:
-        for part in record.generations:
-            held = part.issued
-            for name in filter(None, (held.file, held.chain) if held else ()):
-                data = _read_own(bundle.folder, name)
-                if data is None:
-                    message = f"{name} is on record and not in the folder"
-                    told = finding("file-unreadable", record.id, message)
-                    missing.append(((record.id, part.generation), told))
-                elif data not in seen:
-                    seen.add(data)  # a thousand certificates have the same chain
-                    found.update(dict.fromkeys(decode(data).certificates))
+    for who, name, digest, leaf in _files_on_record(bundle):
+        data = _read_own(bundle.folder, name)
+        if data is None:
+            message = f"{name} is on record and not in the folder"
+            missing.append((who, finding("file-unreadable", who[0] or name, message)))
+            continue
+        if data in seen:
+            continue  # a thousand certificates have the same chain
+        certificates = decode(data).certificates
+        if (digest and hashlib.sha256(data).hexdigest() != digest) or (
+            leaf and [one.sha256 for one in certificates] != [leaf]
+        ):
+            message = f"{name} is not the file that was received"
+            missing.append((who, finding("file-exchanged", who[0] or name, message)))
+            continue
+        seen.add(data)
+        found.update(dict.fromkeys(certificates))
     return tuple(found), missing
 
 
+def _files_on_record(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], str, str, str]]:
+    """Yield whose a file is, its name, the hash of its bytes, and that of its one certificate."""
+    for record in bundle.requests:
+        for part in record.generations:
+            for held in (part.issued, *part.refused):
+                if held is not None:
+                    who = (record.id, part.generation)
+                    yield who, held.file, held.file_sha256, held.sha256
+                    if held.chain:
+                        yield who, held.chain, held.chain_sha256, ""
+    for kept in bundle.manifest.issuers:
+        yield ("", 0), kept.file, kept.sha256, ""
+
+
 def _read_own(folder: Path, name: str) -> bytes | None:
-    parts = name.split("/")
-    if len(parts) != 2 or parts[0] not in (FOLDER, "archive") or "\\" in name or ".." in parts:
-        raise BundleError(
-            f"{folder}/manifest.json: {name!r} is no place for a certificate",
-            hint="the manifest was edited; restore it from a backup",
-        )
     path = folder / name
     return read(path, limit=MAX_FILE_BYTES) if path.exists() else None

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 
 from ..base.pasted_text import shown
-from ..pki.certificates import Certificate
-from ..pki.chain import Issuers, Path, build_path, is_signed_by, web_pki_objection
+from ..pki.certificates import Certificate, moment_of, name_text
+from ..pki.chain import Issuers, Path, build_path, is_signed_by
 from ..request_folder.request_record import PlannedEntry
 from ..rules.ca_rules import Difference, finding, findings
 from ..rules.findings import Finding
-from .compare_certificate import compare_certificate
 from .compare_predecessor import succession
+from .judging import Evidence, Verdict, judge, with_acceptances
 from .returned_files import ReturnedFile
 
 # What was asked, what came back, and what only shows when all of it is looked at together.
@@ -32,7 +32,9 @@ class Outstanding:
     """One generation of one request, as far as an answer to it is concerned.
 
     ``entry`` is the certificate's entry of the plan document, ``validity_days`` what was asked
-    for (0: nothing), ``held_sha256`` the certificate that is on record already.
+    for (0: nothing), ``held_sha256`` the certificate that is on record already, in ``held_file``.
+    ``accepted`` has the reason of each error that was accepted, by code; ``noted`` what showed when
+    a certificate came, by its SHA-256; ``displaced`` are certificates that had to make room.
     """
 
     request_id: str
@@ -43,6 +45,10 @@ class Outstanding:
     is_retired: bool = False
     validity_days: int = 0
     held_sha256: str = ""
+    held_file: str = ""
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    noted: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
+    displaced: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,11 @@ class Match:
     findings: tuple[Finding, ...]
     earlier: Certificate | None = None
 
+    @property
+    def has_errors(self) -> bool:
+        """Whether a finding says that it must not go on a server."""
+        return any(found.severity == "error" for found in self.findings)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -68,26 +79,25 @@ class Batch:
     by_key: Mapping[str, tuple[Outstanding, ...]]
     issuers: Issuers
     known: Mapping[str, Certificate]  # by SHA-256
-    today: date
+    today: datetime
     earlier: Mapping[str, Certificate]  # of superseded generations, by request id
     loose: list[Finding] = field(default_factory=list)
+    refused: list[Match] = field(default_factory=list)
+    passed_over: list[tuple[str, Certificate]] = field(default_factory=list)
 
 
 def sort_out(
     asked: Sequence[Outstanding],
     files: tuple[ReturnedFile, ...],
     known: tuple[Certificate, ...],
-    today: date,
+    today: datetime,
 ) -> Batch:
     """Sort requests and certificates by public key; everybody else's are possible issuers."""
     sources: dict[Certificate, str] = {}
     for file in files:
         for certificate in file.certificates:
             sources.setdefault(certificate, file.name)
-    by_key: dict[str, tuple[Outstanding, ...]] = {}
-    for one in asked:
-        if one.spki_sha256:
-            by_key[one.spki_sha256] = (*by_key.get(one.spki_sha256, ()), one)
+    by_key = by_public_key(asked)
     # A certificate for a key of ours is nobody's issuer, so it cannot lengthen a path.
     others = [c for c in (*sources, *known) if c.spki_sha256 not in by_key]
     by_sha256 = {certificate.sha256: certificate for certificate in known}
@@ -97,11 +107,20 @@ def sort_out(
         issuers=Issuers(others),
         known=by_sha256,
         today=today,
-        earlier=_earlier_certificates(asked, by_sha256),
+        earlier=earlier_certificates(asked, by_sha256),
     )
 
 
-def _earlier_certificates(
+def by_public_key(asked: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:
+    """Give the requests by the SHA-256 of their public key; hardly ever more than one each."""
+    found: dict[str, tuple[Outstanding, ...]] = {}
+    for one in asked:
+        if one.spki_sha256:
+            found[one.spki_sha256] = (*found.get(one.spki_sha256, ()), one)
+    return found
+
+
+def earlier_certificates(
     asked: Sequence[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[str, Certificate]:
     """Find the certificate of the latest superseded generation that has one, by request id."""
@@ -115,7 +134,9 @@ def _planned_names(entry: PlannedEntry) -> set[str]:
 
 
 def with_cross_findings(
-    answers: Sequence[Match], asked: Sequence[Outstanding], batch: Batch
+    answers: Sequence[Match],
+    asked: Sequence[Outstanding],
+    by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> list[Match]:
     """Add to each answer what shows beside other requests: one certificate for several."""
     answered = {answer.asked.request_id for answer in answers}
@@ -126,16 +147,24 @@ def with_cross_findings(
     result = []
     for answer in answers:
         beside = waiting.get(answer.asked.entry.pool, [])
-        more = findings(answer.asked.entry, _one_for_several(answer, beside, batch))
-        result.append(replace(answer, findings=(*answer.findings, *more)) if more else answer)
+        more = findings(answer.asked.entry, _one_for_several(answer, beside, by_key))
+        result.append(_with(answer, more))
     return result
 
 
+def _with(answer: Match, more: tuple[Finding, ...]) -> Match:
+    """Add findings to an answer, those that were accepted as notices."""
+    if not more:
+        return answer
+    told = with_acceptances(more, answer.asked.accepted)
+    return replace(answer, findings=tuple(dict.fromkeys((*answer.findings, *told))))
+
+
 def _one_for_several(
-    answer: Match, beside: list[Outstanding], batch: Batch
+    answer: Match, beside: list[Outstanding], by_key: Mapping[str, tuple[Outstanding, ...]]
 ) -> Iterator[Difference]:
     own, code = answer.asked, "one-certificate-for-several-requests"
-    for one in batch.by_key[own.spki_sha256]:
+    for one in by_key[own.spki_sha256]:
         if one.is_current and one.request_id != own.request_id:
             yield code, f"{one.request_id} has the same public key"
     planned = _planned_names(own.entry)
@@ -168,22 +197,39 @@ def of_the_rest(
         for one in asked
         if one.is_current and one.entry.shared_by != "server"
     }
+    only_issuers = all(_is_issuer(certificate) for certificate in batch.sources)
     for certificate, source in batch.sources.items():
-        if certificate.spki_sha256 in batch.by_key or certificate in used:
+        if certificate.spki_sha256 in batch.by_key:
+            continue
+        if _is_issuer(certificate):
+            if certificate.sha256 not in batch.known:
+                yield from _of_issuer(certificate, source, certificate in used, only_issuers)
             continue
         names = certificate.common_names or certificate.dns_names or ("no name",)
         message = f"{shown(names[0])}, issued by {shown(certificate.issuer_name)}"
-        if certificate.is_ca or certificate.is_self_issued:
-            if certificate.sha256 in batch.known:
-                continue  # it came with an earlier answer and is in use
-            yield finding("chain-certificate-unused", source, message)
-            continue
         yield finding("unknown-key", source, message)
         other = shared.get(names[0].casefold())
         if other is not None:
             message = f"{source}: another certificate for {shown(names[0])}, with another key"
             yield finding("different-certificates-in-pool", other, message)
     yield from _duplicate_serials(batch)
+
+
+def _is_issuer(certificate: Certificate) -> bool:
+    return certificate.is_ca or certificate.is_self_issued
+
+
+def _of_issuer(
+    certificate: Certificate, source: str, is_used: bool, came_alone: bool
+) -> Iterator[Finding]:
+    """Name a CA certificate that is new; a root that came by itself, with its fingerprint."""
+    who = shown(name_text(certificate.subject))
+    if not is_used:
+        message = f"{who}, issued by {shown(certificate.issuer_name)}"
+        yield finding("chain-certificate-unused", source, message)
+    if came_alone and certificate.is_self_issued:
+        fingerprint = f"SHA-256 {certificate.sha256}, thumbprint {certificate.thumbprint}"
+        yield finding("root-to-compare", source, f"{who}: {fingerprint}")
 
 
 def _duplicate_serials(batch: Batch) -> Iterator[Finding]:
@@ -208,13 +254,19 @@ class Matched:
     """What came of a batch of returned files.
 
     ``answers`` are to current requests, in their order; ``superseded`` to archived generations.
-    ``findings`` are those that belong to no answer: about files, and about requests whose answer
-    was not taken.
+    An answer that has errors is shown and not taken. ``refused`` are further certificates that
+    have errors and stand behind another one. ``findings`` are those that belong to no answer:
+    about files, and about requests whose answer was not taken. ``issuers`` are the certificates of
+    CAs, whoever signed with them; ``passed_over`` are those with the dates of the one that was
+    taken, with their request.
     """
 
     answers: tuple[Match, ...]
     superseded: tuple[Match, ...]
     findings: tuple[Finding, ...]
+    refused: tuple[Match, ...] = ()
+    issuers: tuple[Certificate, ...] = ()
+    passed_over: tuple[tuple[str, Certificate], ...] = ()
 
 
 def match_answers(
@@ -235,20 +287,21 @@ def match_answers(
     known : iterable of Certificate, optional
         What the folder has already: certificates on record and their chains.
     today : date
-        The day of judgement.
+        The moment of judgement; of a day its noon, UTC.
 
     Returns
     -------
     Matched
-        At most one answer per request: the certificate that begins last. A certificate that is
-        self-signed or a CA's is never an answer.
+        At most one answer per request: the one with the fewest errors, of those the one that
+        begins last, of those the one that came last. What has an error never takes the place of
+        what has none. A certificate that is self-signed or a CA's is never an answer.
 
     Notes
     -----
     Source: RFC 2986 section 4.1 and RFC 5280 section 4.1.2.7 for the public key.
     """
     files = tuple(files)
-    batch = sort_out(asked, files, tuple(known), today)
+    batch = sort_out(asked, files, tuple(known), moment_of(today))
     candidates = _candidates(batch)
     answers, superseded = [], []
     for one in asked:
@@ -256,19 +309,62 @@ def match_answers(
         taken = _take(one, given, batch) if given else None
         if taken is not None:
             (answers if one.is_current else superseded).append(taken)
-    answers = with_cross_findings(answers, asked, batch)
+    answers += _completed(asked, answers, batch)
+    answers = with_cross_findings(answers, asked, batch.by_key)
     batch.loose.extend(of_files(files, batch))
-    batch.loose.extend(of_the_rest(answers + superseded, asked, batch))
+    rest = tuple(of_the_rest(answers + superseded + batch.refused, asked, batch))
+    answers = [_with(one, _about_request(rest, one)) for one in answers]
+    mine = {one.asked.request_id for one in answers}
+    batch.loose.extend(found for found in rest if found.about not in mine)
     return Matched(
         answers=tuple(answers),
         superseded=tuple(superseded),
         findings=tuple(dict.fromkeys(batch.loose)),
+        refused=tuple(batch.refused),
+        passed_over=tuple(batch.passed_over),
+        issuers=tuple(c for c in batch.sources if _is_kept(c, batch)),
     )
+
+
+def _about_request(found: tuple[Finding, ...], answer: Match) -> tuple[Finding, ...]:
+    return tuple(one for one in found if one.about == answer.asked.request_id)
+
+
+def _is_kept(certificate: Certificate, batch: Batch) -> bool:
+    """Whether it is a CA's certificate, which the folder keeps for whoever needs it."""
+    return certificate.spki_sha256 not in batch.by_key and _is_issuer(certificate)
+
+
+def _completed(
+    asked: Sequence[Outstanding], answers: Sequence[Match], batch: Batch
+) -> Iterator[Match]:
+    """Yield the certificates on record for which this run brought CA certificates."""
+    news = [c for c in batch.sources if _is_kept(c, batch) and c.sha256 not in batch.known]
+    if not news:
+        return
+    before = Issuers([c for c in batch.known.values() if _is_issuer(c)])
+    here = {one.asked.request_id for one in answers}
+    for one in asked:
+        held = batch.known.get(one.held_sha256)
+        if held is None or not one.is_current or one.request_id in here:
+            continue
+        verdict = _judged(one, held, batch)
+        if verdict.path.issuers == build_path(held, before, today=batch.today).issuers:
+            continue
+        names = ", ".join(name_text(issuer.subject) for issuer in verdict.path.issuers)
+        told = finding("chain-completed", one.request_id, shown(names))
+        yield Match(
+            asked=one,
+            certificate=held,
+            path=verdict.path,
+            source_file=one.held_file,
+            findings=(*verdict.findings, told),
+        )
 
 
 def _candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
     """List the certificates for keys of ours, by key; tell those that can be no answer."""
-    found: dict[str, tuple[Certificate, ...]] = {}
+    found: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
         for one in batch.by_key.get(certificate.spki_sha256, ())[:1]:
             subject = f"{source}, serial {certificate.serial:x}"
@@ -277,44 +373,117 @@ def _candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
             elif certificate.is_ca:
                 batch.loose.append(finding("ca-certificate", one.request_id, subject))
             else:
-                before = found.get(certificate.spki_sha256, ())
-                found[certificate.spki_sha256] = (*before, certificate)
-    return found
+                found.setdefault(certificate.spki_sha256, []).append(certificate)
+    return {key: tuple(certificates) for key, certificates in found.items()}
 
 
-def _begins(certificate: Certificate) -> tuple:
-    return certificate.not_before, certificate.not_after, certificate.sha256
+def _begins(certificate: Certificate) -> tuple[datetime, datetime]:
+    return certificate.not_before, certificate.not_after
+
+
+def _evidence(asked: Outstanding, certificate: Certificate, issuers: Issuers) -> Evidence:
+    return Evidence(
+        certificate=certificate,
+        entry=asked.entry,
+        issuers=issuers,
+        validity_days=asked.validity_days,
+        accepted=asked.accepted,
+        noted=asked.noted.get(certificate.sha256, ()),
+    )
+
+
+def _judged(asked: Outstanding, certificate: Certificate, batch: Batch) -> Verdict:
+    return judge(_evidence(asked, certificate, batch.issuers), at=batch.today)
+
+
+def judge_on_record(
+    asked: Outstanding, certificate: Certificate, file: str, issuers: Issuers, *, at: datetime
+) -> Match:
+    """Judge a certificate that the folder has already."""
+    verdict = judge(_evidence(asked, certificate, issuers), at=at)
+    return Match(
+        asked=asked,
+        certificate=certificate,
+        path=verdict.path,
+        source_file=file,
+        findings=verdict.findings,
+    )
 
 
 def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> Match | None:
-    """Choose the answer to one request; None if the one on record is newer."""
-    newest = max(given, key=_begins)
+    """Choose the answer to one request; None if the one on record stays and did not come again."""
+    if not asked.is_current:
+        return _take_superseded(asked, max(given, key=_begins), batch)
+    held = batch.known.get(asked.held_sha256)
+    verdicts = {one: _judged(asked, one, batch) for one in given}
+
+    def rank(one: Certificate) -> tuple[object, ...]:
+        found = verdicts[one].findings
+        # A certificate that had to make room before is no news when it comes again.
+        is_new = 0 if one.sha256 in asked.displaced else 1 if one == held else 2
+        warnings = sum(told.severity == "warning" for told in found)
+        return -verdicts[one].errors, *_begins(one), is_new, -warnings, one.sha256
+
+    best = max(given, key=rank)
+    if held is not None and held != best:
+        own = verdicts.get(held) or _judged(asked, held, batch)
+        # What has an error takes no place; of two good ones the older does not either.
+        if verdicts[best].errors or (not own.errors and _begins(held) > _begins(best)):
+            best = held
+    for one in given:
+        if one not in (best, held):
+            _put_aside(asked, one, verdicts[one], best, batch)
+    if best not in verdicts:
+        return None
+    verdict = verdicts[best]
+    good = [one for one in given if not verdicts[one].errors]
+    differences = _of_choice(asked, best, good if best in good else [], held, batch)
+    more = with_acceptances(findings(asked.entry, differences), asked.accepted)
+    return Match(
+        asked=asked,
+        certificate=best,
+        path=verdict.path,
+        source_file=batch.sources[best],
+        findings=(*verdict.findings, *more),
+        earlier=_earlier(asked, best, held, batch),
+    )
+
+
+def _put_aside(
+    asked: Outstanding, one: Certificate, verdict: Verdict, best: Certificate, batch: Batch
+) -> None:
+    """Tell why a certificate is not taken; keep it for the refused ones if it has errors."""
+    if verdict.errors:
+        batch.refused.append(
+            Match(
+                asked=asked,
+                certificate=one,
+                path=verdict.path,
+                source_file=batch.sources[one],
+                findings=verdict.findings,
+            )
+        )
+        return
+    if _begins(one) == _begins(best):
+        batch.passed_over.append((asked.request_id, one))
+    if _begins(one) < _begins(best) and best not in batch.sources:
+        message = f"{_which(one, batch)}; on record is {_dates(best)}"
+        batch.loose.append(finding("older-answer", asked.request_id, message))
+
+
+def _take_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> Match | None:
     held = batch.known.get(asked.held_sha256)
     if held is not None and _begins(held) > _begins(newest):
-        for certificate in given:
-            message = f"{_which(certificate, batch)}; on record is {_dates(held)}"
-            batch.loose.append(finding("older-answer", asked.request_id, message))
         return None
-    differences = list(_of_choice(asked, newest, given, held, batch))
-    path = build_path(newest, batch.issuers, today=batch.today)
-    if asked.is_current:
-        compared = compare_certificate(
-            newest, asked.entry, today=batch.today, validity_days=asked.validity_days
-        )
-        differences += [(wrong.code, wrong.detail) for wrong in path.objections]
-        differences += _heard(newest, path, asked.entry, batch)
-    elif held == newest:
-        differences, compared = [], ()  # told when it came
-    else:
-        message = f"{_which(newest, batch)}: generation {asked.generation}"
-        differences, compared = [("answers-superseded-request", message)], ()
+    message = f"{_which(newest, batch)}: generation {asked.generation}"
+    # What is on record already was told when it came.
+    differences = [] if held == newest else [("answers-superseded-request", message)]
     return Match(
         asked=asked,
         certificate=newest,
-        path=path,
+        path=build_path(newest, batch.issuers, today=batch.today),
         source_file=batch.sources[newest],
-        findings=(*compared, *findings(asked.entry, differences)),
-        earlier=_earlier(asked, newest, held, batch),
+        findings=findings(asked.entry, differences),
     )
 
 
@@ -329,7 +498,7 @@ def _dates(certificate: Certificate) -> str:
 def _of_choice(
     asked: Outstanding,
     newest: Certificate,
-    given: tuple[Certificate, ...],
+    given: Sequence[Certificate],
     held: Certificate | None,
     batch: Batch,
 ) -> Iterator[Difference]:
@@ -361,12 +530,3 @@ def _earlier(
 def _changed(before: Certificate, after: Certificate) -> str:
     changes = "; ".join(map(str, succession(before, after)))
     return f"serial {before.serial:x}, {_dates(before)}; {changes or 'nothing else changed'}"
-
-
-def _heard(
-    certificate: Certificate, path: Path, entry: PlannedEntry, batch: Batch
-) -> list[Difference]:
-    if entry.issuer != "public" or not path.is_complete or path.objections:
-        return []
-    objection = web_pki_objection(certificate, path.issuers, today=batch.today)
-    return [("web-pki-objection", objection)] if objection else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -16,12 +16,21 @@ from pathlib import Path
 from ..base.files import FileBatch, make_folder, move_no_clobber, read, remove
 from ..base.lock import lock
 from ..errors import BundleError
-from ..pki.certificates import to_pem
+from ..pki.certificates import Certificate, to_pem
+from ..pki.chain import Path as ChainPath
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
-from ..request_folder.request_record import ArchivedGeneration, IssuedRecord, RequestRecord
+from ..request_folder.request_record import (
+    ArchivedGeneration,
+    IssuedRecord,
+    Judgement,
+    KeptFile,
+    PlannedEntry,
+    RequestRecord,
+)
 from .decoding import decode
 from .issued import (
+    DISPLACED,
     FOLDER,
     IssuedCertificate,
     IssuedCertificates,
@@ -29,7 +38,18 @@ from .issued import (
     serial_text,
     time_text,
 )
+from .judging import to_record
 from .returned_files import MAX_FILE_BYTES, Password
+
+#: Certificates that were not taken, and certificates of CAs, kept for the whole folder.
+REFUSED = f"{FOLDER}/refused"
+ISSUERS = f"{FOLDER}/issuers"
+
+# Told when a certificate comes, of the run and not of the certificate.
+_TOLD_ONCE = (
+    *("replaces-earlier-certificate", "renews-earlier-certificate", "several-answers"),
+    *("chain-completed", "answers-retired-request"),
+)
 
 # Files are made durable together; a thousand at a time keeps the time between two syncs short.
 _FILES_AT_ONCE = 1000
@@ -41,6 +61,7 @@ class _Placement:
 
     issued: IssuedCertificate
     is_current: bool
+    is_refused: bool
     leaf_name: str  # relative to the folder
     chain_name: str
     leaf: bytes
@@ -52,6 +73,7 @@ def receive(
     *paths: str | os.PathLike[str],
     password: Password = None,
     today: date | None = None,
+    accept: Mapping[str, str] | None = None,
     lock_seconds: float = 10.0,
 ) -> IssuedCertificates:
     """Match returned files, compare them with the plan, and keep the certificates.
@@ -62,7 +84,7 @@ def receive(
         The request folder.
     *paths : path
         Files, folders and zip archives; left out: the folder's own ``returned``.
-    password, today
+    password, today, accept
         As for :func:`match_certificates`.
     lock_seconds : float, optional
         How long to wait for another writer of the folder, in seconds.
@@ -70,8 +92,8 @@ def receive(
     Returns
     -------
     IssuedCertificates
-        With the bundle as it is afterwards. A certificate with findings is kept as well: what
-        the planner makes of them is the planner's affair, and a package refuses errors.
+        With the bundle as it is afterwards. A certificate with an error takes nobody's place: it
+        is kept in ``returned/refused/`` and named, until it is accepted or another one comes.
 
     Raises
     ------
@@ -81,7 +103,7 @@ def receive(
         If the folder needs attention.
     """
     bundle = open_requests(folder)
-    issued = match_certificates(bundle, *paths, password=password, today=today)
+    issued = match_certificates(bundle, *paths, password=password, today=today, accept=accept)
     stored = store_returned(bundle, issued, today=today, lock_seconds=lock_seconds)
     return replace(issued, bundle=stored)
 
@@ -117,35 +139,113 @@ def store_returned(
         If the requests changed since they were matched, or the folder cannot be written.
     """
     folder = bundle.folder
-    if not issued.certificates and not issued.superseded:
+    everyone = (*issued.certificates, *issued.superseded, *issued.refused)
+    if not everyone and not issued.issuers:
         return bundle
     now = timestamp(today)
     with lock(folder, wait=lock_seconds):
-        manifest = read_manifest(folder)
+        before = manifest = read_manifest(folder)
+        manifest = _keep_issuers(folder, manifest, _issuers_of(everyone, issued.issuers), now)
+        current = (*issued.certificates, *issued.refused)
         placements = [
-            *(_placement(one, is_current=True) for one in issued.certificates),
-            *(_placement(one, is_current=False) for one in issued.superseded),
+            *(_placement(one, manifest, is_current=True) for one in current),
+            *(_placement(one, manifest, is_current=False) for one in issued.superseded),
         ]
         wanted = [one for one in placements if _is_news(folder, manifest, one)]
         if wanted:
-            for place, mode in ((FOLDER, 0o755), ("archive", 0o700)):
-                make_folder(folder / place, mode)
+            for place, mode in ((FOLDER, 0o755), (REFUSED, 0o755), ("archive", 0o700)):
+                if place != REFUSED or any(one.is_refused for one in wanted):
+                    make_folder(folder / place, mode)
         manifest = _store(folder, manifest, wanted, now)
+        manifest = _with_passed_over(manifest, issued, now)
         save_manifest(folder, manifest)
+        _clear_refused(folder, before, manifest)
     return replace(bundle, manifest=manifest)
 
 
-def _placement(issued: IssuedCertificate, *, is_current: bool) -> _Placement:
+def _issuers_of(
+    everyone: Iterable[IssuedCertificate], others: Iterable[Certificate]
+) -> dict[str, Certificate]:
+    """Give every CA certificate that a judgement needs again, by SHA-256; rejected ones too."""
+    found = {one.sha256: one for one in others}
+    for issued in everyone:
+        found |= {one.sha256: one for one in (*issued.path, *issued.rejected)}
+    return found
+
+
+def _keep_issuers(
+    folder: Path, manifest: Manifest, issuers: Mapping[str, Certificate], now: str
+) -> Manifest:
+    """Write the CA certificates that the folder has not, whatever they are good for."""
+    known = {kept.file for kept in manifest.issuers}
+    missing = {
+        name: to_pem([one.der])
+        for one in issuers.values()
+        if (name := f"{ISSUERS}/{one.sha256[:32]}.cer") not in known or not (folder / name).exists()
+    }
+    if not missing:
+        return manifest
+    for place in (FOLDER, ISSUERS):
+        make_folder(folder / place, 0o755)
+    with FileBatch() as batch:
+        for name, data in missing.items():
+            if _existing(folder, name) != data:
+                batch.add(folder / name, data, 0o644)
+        batch.commit()
+    added = tuple(
+        KeptFile(file=name, sha256=hashlib.sha256(data).hexdigest(), received_at=now)
+        for name, data in missing.items()
+        if name not in known
+    )
+    return replace(manifest, issuers=(*manifest.issuers, *added))
+
+
+def _with_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str) -> Manifest:
+    """Note which certificates lost to one of the same dates: again they are no news."""
+    noted = {entry.about for entry in manifest.log}
+    for request_id, certificate in issued.passed_over:
+        about = _about(request_id, serial_text(certificate.serial), certificate.sha256)
+        if about not in noted:
+            manifest = manifest.with_event(DISPLACED[1], about, at=now)
+    return manifest
+
+
+def _clear_refused(folder: Path, before: Manifest, after: Manifest) -> None:
+    """Remove from ``refused/`` what passed since and stands in ``returned/`` now."""
+    names = [
+        {old.file for record in manifest.requests for part in record.generations
+         for old in part.refused}
+        for manifest in (before, after)
+    ]  # fmt: skip
+    for name in sorted(names[0] - names[1]):
+        if name.startswith(f"{REFUSED}/") and (folder / name).exists():
+            remove(folder / name)
+
+
+def _about(request_id: str, serial: str, sha256: str) -> str:
+    return f"{request_id}: serial {serial} ({sha256})"
+
+
+def _placement(issued: IssuedCertificate, manifest: Manifest, *, is_current: bool) -> _Placement:
+    record = manifest.by_id.get(issued.request_id)
+    held = record.issued if record is not None else None
+    is_held = held is not None and held.sha256 == issued.sha256
+    # A certificate on record stays where it is, whatever is found of it later.
+    is_refused = is_current and issued.has_errors and not is_held
     stem = f"{FOLDER}/{issued.request_id}"
-    if not is_current:
+    if is_refused:
+        stem = f"{REFUSED}/{issued.request_id}-{issued.sha256[:8]}"
+    elif not is_current:
         stem = f"archive/{issued.request_id}-g{issued.generation}"
+    has_chain = bool(issued.path) and not is_refused
     return _Placement(
         issued=issued,
         is_current=is_current,
+        is_refused=is_refused,
         leaf_name=f"{stem}.cer",
-        chain_name=f"{stem}.chain.pem" if issued.path else "",
+        chain_name=f"{stem}.chain.pem" if has_chain else "",
         leaf=to_pem([issued.der]),
-        chain=to_pem(issued.chain),
+        chain=to_pem(issued.chain) if has_chain else b"",
     )
 
 
@@ -163,13 +263,43 @@ def _part(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGenera
 
 
 def _is_news(folder: Path, manifest: Manifest, one: _Placement) -> bool:
-    """Tell whether the folder lacks anything of this certificate."""
-    recorded = _part(manifest, one).issued
+    """Tell whether the folder lacks anything of this certificate, or judged it otherwise."""
+    part = _part(manifest, one)
+    recorded = part.issued
+    if one.is_refused:
+        recorded = next((old for old in part.refused if old.sha256 == one.issued.sha256), None)
     if recorded is None or recorded.sha256 != one.issued.sha256:
         return True
-    leaf = _existing(folder, recorded.file)
-    chain = _existing(folder, recorded.chain)
-    return not leaf or _is_better(one, chain)
+    if not _is_intact(folder, recorded.file, recorded.file_sha256):
+        return True
+    if one.is_current and _has_changed(recorded, _judgement(one, part, "")):
+        return True
+    return not one.is_refused and _is_better(one, _existing(folder, recorded.chain))
+
+
+def _is_intact(folder: Path, name: str, digest: str) -> bool:
+    data = _existing(folder, name)
+    return bool(data) and (not digest or hashlib.sha256(data).hexdigest() == digest)
+
+
+def _has_changed(recorded: IssuedRecord, now: Judgement) -> bool:
+    before = recorded.judgement
+    return before is None or replace(before, judged_at="", others=now.others) != now
+
+
+def _judgement(one: _Placement, part: RequestRecord | ArchivedGeneration, at: str) -> Judgement:
+    issued = one.issued
+    path = ChainPath(
+        issuers=issued.path,
+        is_complete=issued.chain_complete,
+        objections=(),
+        rejected=issued.rejected,
+    )
+    # What was told once, beside other files, is no part of what the certificate is.
+    told = tuple(found for found in issued.findings if found.code not in _TOLD_ONCE)
+    entry = part.plan or PlannedEntry(id=issued.request_id)
+    accepted = issued.accepted
+    return to_record(issued.certificate, path, told, entry, accepted, at=at)
 
 
 def _existing(folder: Path, name: str) -> bytes:
@@ -191,10 +321,10 @@ def _store(folder: Path, manifest: Manifest, wanted: list[_Placement], now: str)
     records = {one.issued.request_id: manifest.by_id[one.issued.request_id] for one in wanted}
     for one in wanted:
         record = records[one.issued.request_id]
-        before = record.issued if one.is_current else None
+        before = record.issued if one.is_current and not one.is_refused else None
         if before is not None and before.sha256 != one.issued.sha256:
-            about = f"{record.id}: serial {before.serial}"
-            manifest = manifest.with_event("certificate-replaced", about, at=now)
+            about = _about(record.id, before.serial, before.sha256)
+            manifest = manifest.with_event(DISPLACED[0], about, at=now)
         records[record.id] = _recorded(record, one, moved, now)
     return manifest.with_records(records.values())
 
@@ -204,7 +334,7 @@ def _write(folder: Path, wanted: list[_Placement]) -> dict[str, str]:
     moved: dict[str, str] = {}
     with FileBatch() as batch:
         for one in wanted:
-            chain_name = one.chain_name or f"{FOLDER}/{one.issued.request_id}.chain.pem"
+            chain_name = one.chain_name or f"{one.leaf_name.removesuffix('.cer')}.chain.pem"
             for name, data in ((one.leaf_name, one.leaf), (chain_name, one.chain)):
                 there = _existing(folder, name)
                 if there == data:
@@ -235,6 +365,12 @@ def _recorded(
 ) -> RequestRecord:
     """Return the record with the certificate, and with older ones where they are now."""
     issued = one.issued
+    part: RequestRecord | ArchivedGeneration = record
+    if not one.is_current:
+        part = next(old for old in record.archived if old.generation == issued.generation)
+    held = next(
+        (old for old in (part.issued, *part.refused) if old and old.sha256 == issued.sha256), None
+    )
     received = IssuedRecord(
         file=one.leaf_name,
         chain=one.chain_name,
@@ -243,14 +379,28 @@ def _recorded(
         sha256=issued.sha256,
         not_before=time_text(issued.not_before),
         not_after=time_text(issued.not_after),
-        received_at=now,
+        received_at=held.received_at if held else now,
         findings=tuple(sorted({found.code for found in issued.findings})),
+        file_sha256=hashlib.sha256(one.leaf).hexdigest(),
+        chain_sha256=hashlib.sha256(one.chain).hexdigest() if one.chain else "",
+        judgement=_judgement(one, part, now) if one.is_current else None,
     )
     archived = tuple(
         old if old.issued is None else replace(old, issued=_followed(old.issued, moved))
         for old in record.archived
     )
     record = replace(record, archived=archived)
+    if one.is_refused:
+        others = [old for old in record.refused if old.sha256 != issued.sha256]
+        return replace(record, refused=(*others, received))
+    if one.is_current:
+        kept = tuple(old for old in record.refused if old.sha256 != issued.sha256)
+        record = replace(record, refused=kept)
+        if record.issued is not None and record.issued.sha256 == issued.sha256:
+            # Judged anew, or with more of its chain: the package of it stays what it is.
+            same_chain = record.issued.chain_sha256 in ("", received.chain_sha256)
+            if same_chain:
+                return replace(record, issued=received)
     return record.with_issued(received, at=now, generation=issued.generation)
 
 

@@ -18,6 +18,7 @@ from .inputs import (
     make_plan,
     passphrase_option,
     plan_arguments,
+    reasons,
 )
 from .output import (
     note,
@@ -40,19 +41,6 @@ _LINES_SHOWN = 200
 _NEEDS_ATTENTION = 3
 
 
-def _reasons(
-    context: click.Context, parameter: click.Parameter, values: Sequence[str]
-) -> dict[str, str]:
-    """Read CODE=REASON pairs."""
-    reasons = {}
-    for value in values:
-        code, sign, reason = (part.strip() for part in value.partition("="))
-        if not (code and sign and reason):
-            raise click.BadParameter(f'"{value}" is not CODE=REASON; say why it is acceptable')
-        reasons[code] = reason
-    return reasons
-
-
 @click.command("request")
 @plan_arguments
 @click.argument("folder", metavar="FOLDER")
@@ -60,7 +48,7 @@ def _reasons(
 @json_option
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads or processes.")
 @click.option(
-    "--accept", multiple=True, metavar="CODE=REASON", callback=_reasons,
+    "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
     help="Accept error findings of this code; goes into the manifest. May be repeated.",
 )  # fmt: skip
 @click.option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -136,3 +136,16 @@ def get_passphrase(passphrase_file: str | None, *, is_new: bool = False) -> Secr
     from ..pki.passphrase import ask_passphrase
 
     return ask_passphrase(confirm=is_new, file=passphrase_file)
+
+
+def reasons(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> dict[str, str]:
+    """Read CODE=REASON pairs."""
+    reasons = {}
+    for value in values:
+        code, sign, reason = (part.strip() for part in value.partition("="))
+        if not (code and sign and reason):
+            raise click.BadParameter(f'"{value}" is not CODE=REASON; say why it is acceptable')
+        reasons[code] = reason
+    return reasons

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .inputs import force_option, get_passphrase, json_option, passphrase_option
+from .inputs import force_option, get_passphrase, json_option, passphrase_option, reasons
 from .output import note, progress_bar, terminal_width, write, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..pki.passphrase import Secret
 
 _LINES_SHOWN = 200
@@ -51,19 +53,26 @@ def handover_command(folder: str, out: str, as_json: bool, force: bool, **choice
 @click.command("receive")
 @click.argument("folder", metavar="FOLDER")
 @click.argument("files", metavar="FILE...", nargs=-1)
+@click.option(
+    "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
+    help="Take a certificate in spite of an error of this code; the reason goes on record.",
+)  # fmt: skip
 @json_option
-def receive_command(folder: str, files: tuple[str, ...], as_json: bool) -> int:
+def receive_command(
+    folder: str, files: tuple[str, ...], accept: Mapping[str, str], as_json: bool
+) -> int:
     """Match returned FILEs to the requests of FOLDER and compare them with the plan.
 
     Certificates in any form, folders and zip archives; without FILE what lies in FOLDER's own
-    returned/. A private key in a returned file is reported and never copied.
+    returned/. A private key in a returned file is reported and never copied. A certificate with
+    an error is kept in returned/refused/ and not used; --accept without FILE judges it again.
 
     Exit status: 0; 1 if something differs from the plan; 2 if a file cannot be read; 3 if the
     folder needs attention.
     """
     from ..authorities.receiving import receive
 
-    issued = receive(folder, *_expanded(files), password=_pfx_password)
+    issued = receive(folder, *_expanded(files), password=_pfx_password, accept=accept)
     if as_json:
         write_json(issued.to_document())
     else:
@@ -95,6 +104,10 @@ def _pfx_password(name: str) -> Secret | None:
     help="Windows Server version of all servers, e.g. 2012R2, instead of each one's own.",
 )  # fmt: skip
 @click.option(
+    "--without-chain", multiple=True, metavar="ID",
+    help="Package this request although a certificate of its chain is missing.",
+)  # fmt: skip
+@click.option(
     "--show-password", metavar="ID", help="Show the password of one package on this terminal."
 )
 @passphrase_option
@@ -102,6 +115,7 @@ def _pfx_password(name: str) -> Secret | None:
 def pfx_command(
     folder: str,
     target_os: str,
+    without_chain: tuple[str, ...],
     show_password: str | None,
     passphrase_file: str | None,
     as_json: bool,
@@ -114,19 +128,20 @@ def pfx_command(
     Exit status: 0; 1 if something could not be packaged; 3 if the folder or its passphrase needs
     attention.
     """
-    from ..authorities.issued import match_certificates
+    from ..authorities.issued import load_issued
     from ..deploy.write_pfx import write_pfx
     from ..request_folder.bundle import open_requests
 
     if show_password:
         return _show_password(folder, show_password, passphrase_file)
-    issued = match_certificates(open_requests(folder))
+    issued = load_issued(open_requests(folder))
     progress, finish = progress_bar("packages")
     try:
         packages = write_pfx(
             issued,
             passphrase=get_passphrase(passphrase_file),
             target_os=target_os,
+            without_chain=without_chain,
             progress=progress,
         )
     finally:
@@ -181,7 +196,7 @@ def steps_command(
 
     Exit status: 0; 1 if a certificate is not packaged yet; 3 if the folder needs attention.
     """
-    from ..authorities.issued import match_certificates
+    from ..authorities.issued import load_issued
     from ..base.outputs import check_output
     from ..deploy.step_files import CHECKLIST, write_steps
     from ..deploy.steps import deployment_steps
@@ -189,7 +204,7 @@ def steps_command(
 
     if output is not None:
         check_output(output, CHECKLIST, force=force)
-    issued = match_certificates(open_requests(folder))
+    issued = load_issued(open_requests(folder))
     steps = deployment_steps(issued, effective=_times(effective))
     written = write_steps(steps, folder, output=output, force=force)
     if as_json:

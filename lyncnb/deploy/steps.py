@@ -233,7 +233,10 @@ def deployment_steps(
             continue
         one = issued.by_id.get(record.id)
         if one is None:
-            missing.append((record.id, "no certificate came back yet"))
+            why = issued.why_missing(record.id) or "no certificate came back yet"
+            missing.append((record.id, why))
+        elif one.has_errors:
+            missing.append((record.id, issued.why_refused(record.id)))
         elif record.package is None or record.package.certificate != one.sha256:
             missing.append((record.id, "it is not packaged yet: run `lyncnb pfx`"))
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -53,6 +53,7 @@ def write_pfx(
     *,
     passphrase: Secret | str,
     target_os: str = "",
+    without_chain: Collection[str] = (),
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     today: date | None = None,
@@ -65,11 +66,14 @@ def write_pfx(
     issued : IssuedCertificates
         n certificates, matched and compared.
     folder : path, optional
-        Where the packages go, inside the request folder.
+        Where the packages go: the request folder's ``pfx`` or a folder below it. ``purge`` looks
+        there and nowhere else.
     passphrase : Secret or str
         The folder's.
     target_os : str, optional
         Windows Server version instead of the plan's, e.g. ``2012R2`` or ``2019``.
+    without_chain : collection of str, optional
+        Ids of requests whose package may lack a part of the chain.
     workers : int, optional
         Processes at most; the number of processors if left out.
     progress : callable, optional
@@ -106,7 +110,13 @@ def write_pfx(
         manifest = read_manifest(base)
         arm(base, cipher, manifest)
         passwords = PasswordList(base, cipher)
-        ready, packages = _sort_out(manifest, issued, place, target_os, passwords)
+        unknown = set(without_chain) - manifest.by_id.keys()
+        if unknown:
+            raise BundleError(
+                f"{', '.join(sorted(unknown))}: no such request in {base}",
+                hint="write the id as lyncnb status shows it",
+            )
+        ready, packages = _sort_out(manifest, issued, place, target_os, passwords, without_chain)
         files.make_folder(base / place, 0o700)
         for start in range(0, len(ready), _BATCH):
             batch = ready[start : start + _BATCH]
@@ -121,12 +131,12 @@ def write_pfx(
 
 def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
     """Give the folder's path relative to the request folder, with slashes."""
-    whole = (base / folder).resolve()
-    root = base.resolve()
-    if whole == root or not whole.is_relative_to(root):
+    whole, root = (base / folder).resolve(), base.resolve()
+    if not whole.is_relative_to(root / FOLDER):
         raise BundleError(
-            f"{folder} is not inside the request folder {base}",
-            hint="packages stay beside their keys; copy them to the servers from there",
+            f"{folder} is no place for packages: they go to {base / FOLDER} or a folder below it",
+            hint="packages stay beside their keys, where purge finds them; copy them to the "
+            "servers from there",
         )
     return whole.relative_to(root).as_posix()
 
@@ -137,6 +147,7 @@ def _sort_out(
     place: str,
     target_os: str,
     passwords: PasswordList,
+    without_chain: Collection[str],
 ) -> tuple[list[_Job], list[Package]]:
     """Tell what is to be made from what is there already and what cannot be."""
     rules = package_rules(load_rules(manifest.product))
@@ -158,7 +169,7 @@ def _sort_out(
             action="written",
             why=encryption.why,
         )
-        objection = _objection(record, one)
+        objection = _objection(record, one, issued, record.id in without_chain)
         if record.deployed_at:
             settled.append(replace(package, file="", action="deployed", why=_deployed(record)))
         elif objection:
@@ -170,15 +181,26 @@ def _sort_out(
     return ready, settled
 
 
-def _objection(record: RequestRecord, one: IssuedCertificate | None) -> str:
+def _objection(
+    record: RequestRecord,
+    one: IssuedCertificate | None,
+    issued: IssuedCertificates,
+    may_lack_chain: bool,
+) -> str:
     """Say why a request cannot be packaged; "" if it can."""
     if one is None:
-        return f"no certificate came back yet (state {record.state})"
+        return issued.why_missing(record.id) or (
+            f"no certificate came back yet (state {record.state})"
+        )
     if one.generation != record.generation:
         return "the certificate answers a superseded request"
-    errors = [found for found in one.findings if found.severity == "error"]
-    if errors:
-        return "; ".join(f"{found.code}: {found.message}" for found in errors)
+    if one.has_errors:
+        return issued.why_refused(record.id)
+    if not one.chain_complete and not may_lack_chain:
+        return (
+            "its chain is incomplete: receive the missing CA certificate, or package it as it is "
+            f"with --without-chain {record.id}"
+        )
     return ""
 
 

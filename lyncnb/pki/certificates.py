@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from cryptography import x509
@@ -128,9 +128,22 @@ class Certificate:
         names = [value for name, value in self.issuer if name == "CN"]
         return visible(names[-1]) if names else name_text(self.issuer)
 
-    def is_valid_on(self, day: date) -> bool:
-        """Whether a day lies within the validity; both its first and its last day count."""
-        return self.not_before.date() <= day <= self.not_after.date()
+    def is_valid_at(self, moment: datetime) -> bool:
+        """Whether a moment lies within the validity; its first and its last second count."""
+        return self.not_before <= moment < self.not_after + timedelta(seconds=1)
+
+
+def moment_of(day: date) -> datetime:
+    """Give the moment that a ``today`` argument means, UTC.
+
+    Parameters
+    ----------
+    day : date or datetime
+        A day is its noon.
+    """
+    if isinstance(day, datetime):
+        return day if day.tzinfo else day.replace(tzinfo=UTC)
+    return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
 
 
 def name_text(name: tuple[tuple[str, str], ...]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date
 from itertools import islice
 
 from cryptography import x509
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.x509 import verification
 
 from ..base.pasted_text import visible
-from .certificates import Certificate, name_text
+from .certificates import Certificate, moment_of, name_text
 
 # Who signed a certificate, and what a strict verifier says of a chain.
 #
@@ -91,7 +91,7 @@ def web_pki_objection(
     issuers : sequence of Certificate
         Its path, nearest first; the last one is taken as the trusted root.
     today : date
-        The day of judgement: noon UTC, or the moment at which the last certificate begins.
+        The moment of judgement (of a day its noon, UTC), or when the last certificate begins.
 
     Returns
     -------
@@ -107,9 +107,9 @@ def web_pki_objection(
     if not issuers or not certificate.dns_names or hashes & {"sha1", "md5", ""}:
         return ""
     name = certificate.dns_names[0].replace("*", "name", 1)
-    # Days are judged elsewhere; what was issued this afternoon is not to fail for that.
+    # Dates are judged elsewhere; what begins in an hour is not to fail here as well.
     begins = max(one.not_before for one in (certificate, *issuers))
-    moment = max(datetime.combine(today, time(12), UTC), begins)
+    moment = max(moment_of(today), begins)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -150,12 +150,14 @@ class Path:
     """The certificates above one certificate.
 
     ``issuers`` begins with the certificate's issuer; the last one is self-signed if
-    ``is_complete``. ``objections`` are in the order of the path.
+    ``is_complete``. ``objections`` are in the order of the path. ``rejected`` bear an issuer's name
+    and did not sign.
     """
 
     issuers: tuple[Certificate, ...]
     is_complete: bool
     objections: tuple[Objection, ...]
+    rejected: tuple[Certificate, ...] = ()
 
 
 class Issuers:
@@ -212,7 +214,7 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     -----
     Source: RFC 5280 sections 6.1.3 to 6.1.5; RFC 4158 section 2 for choosing among paths.
     """
-    wrong: list[Objection] = []
+    wrong: dict[Certificate, Objection] = {}
     walked = islice(_walk(certificate, (), issuers, wrong), MAX_PATHS)
     judged = [
         (complete, objections_to(certificate, found, today=today), found)
@@ -222,15 +224,15 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
         judged, key=lambda path: (not path[0], len(path[1]), -len(path[2]))
     )
     if not complete:
-        objections += tuple(dict.fromkeys(wrong)) or (_missing(certificate, found),)
-    return Path(issuers=found, is_complete=complete, objections=objections)
+        objections += tuple(dict.fromkeys(wrong.values())) or (_missing(certificate, found),)
+    return Path(issuers=found, is_complete=complete, objections=objections, rejected=tuple(wrong))
 
 
 def _walk(
     certificate: Certificate,
     above: tuple[Certificate, ...],
     issuers: Issuers,
-    wrong: list[Objection],
+    wrong: dict[Certificate, Objection],
 ) -> Iterator[tuple[tuple[Certificate, ...], bool]]:
     """Yield every chain of issuers with whether it ends in a self-signed certificate."""
     last = above[-1] if above else certificate
@@ -246,7 +248,7 @@ def _walk(
             extended = True
             yield from _walk(certificate, (*above, candidate), issuers, wrong)
         else:
-            wrong.append(_wrong(last, candidate, signed))
+            wrong[candidate] = _wrong(last, candidate, signed)
     if not extended:
         yield above, False
 
@@ -306,8 +308,8 @@ def objections_to(
         if issuer.path_length is not None and issuer.path_length < _cas_below(below, depth):
             limit = f"{who} allows {issuer.path_length} CA certificates below it"
             found.append(Objection(code="chain-issuer-not-ca", detail=limit))
-        if not issuer.is_valid_on(today):
-            days = f"{issuer.not_before:%Y-%m-%d} to {issuer.not_after:%Y-%m-%d}"
+        if not issuer.is_valid_at(moment_of(today)):
+            days = f"{issuer.not_before:%Y-%m-%d %H:%M} to {issuer.not_after:%Y-%m-%d %H:%M} UTC"
             found.append(
                 Objection(code="chain-issuer-not-in-force", detail=f"{who} is valid {days}")
             )

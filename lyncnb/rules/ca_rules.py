@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -48,6 +49,7 @@ class ReturnedRules:
 
     checks: Mapping[str, CheckRule]
     validity_limits: tuple[ValidityLimit, ...]
+    never_accepted: frozenset[str] = frozenset()
 
 
 @cache
@@ -77,21 +79,41 @@ def parse_returned_rules(text: str) -> ReturnedRules:
     except NotToml as error:
         raise RulesError(f"{name}: {error}", hint=error.hint) from None
     reader = TomlReader(name)
-    reader.known("", document, ("check", "validity_limit"))
+    reader.known("", document, ("check", "validity_limit", "never_accepted"))
     checks = reader.records(CheckRule, document.get("check", []), "check")
     check_checks(reader, checks)
+    never = reader.value(tuple[str, ...], document.get("never_accepted", []), "never_accepted")
+    codes = [check.code for check in checks.values()]
+    reader.among("never_accepted", never or (), codes, "check")
     limits = reader.records(ValidityLimit, document.get("validity_limit", []), "validity_limit")
     if reader.problems:
         raise RulesError(f"{name} has mistakes", problems=tuple(reader.problems))
     return ReturnedRules(
         checks={check.code: check for check in checks.values()},
         validity_limits=tuple(limits.values()),
+        never_accepted=frozenset(never),
     )
 
 
 def returned_checks() -> Mapping[str, CheckRule]:
     """Return the checks of returned certificates, by code."""
     return returned_rules().checks
+
+
+def may_be_accepted(code: str) -> bool:
+    """Whether an error is about policy, so that a planner may accept it with a reason.
+
+    What is mathematics (a signature, a key, a name of somebody else, a date) may not.
+    """
+    rules = returned_rules()
+    return code in rules.checks and code not in rules.never_accepted
+
+
+@cache
+def rules_identity() -> str:
+    """Name the rules that judge, by the first digits of their SHA-256."""
+    path = package_files(__package__) / "returned_rules.toml"
+    return f"returned_rules {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
 
 
 def finding(code: str, about: str, message: str) -> Finding:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..authorities.handover import hand_over
-from ..authorities.issued import IssuedCertificates, match_certificates
+from ..authorities.issued import IssuedCertificates, load_issued
 from ..authorities.receiving import receive
 from ..authorities.status import FolderStatus, folder_status
 from ..base import tables
@@ -124,7 +124,7 @@ class FolderWork:
         return self.result
 
     def _issued(self) -> Any:
-        return match_certificates(open_requests(self.folder), today=self.today)
+        return load_issued(open_requests(self.folder), today=self.today)
 
     def _begin(self, work: Callable[[Report], Any]) -> None:
         def run(report: Report, _: threading.Event) -> Any:

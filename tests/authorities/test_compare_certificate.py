@@ -84,8 +84,8 @@ def test_as_planned():
         ({"pss": True}, "signature-pss", "it is signed with RSASSA-PSS and sha256"),
         ({"crl": ()}, "crl-distribution-point-absent", "it names no place of a revocation list"),
         # Validity
-        ({"begins": TODAY - timedelta(365)}, "certificate-expired", "it ended on 2026-11-23"),
-        ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "it begins on 2026-11-25"),
+        ({"begins": TODAY - timedelta(365)}, "certificate-expired", "it ended on 2026-11-23 at 23:59 UTC"),
+        ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "it begins on 2026-11-25 at 00:00 UTC"),
     ],
 )  # fmt: skip
 def test_difference(changes, code, message):

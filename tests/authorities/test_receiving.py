@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hostile import hostile_files, lay_out
 
 from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.judging import entry_sha256
 from lyncnb.authorities.receiving import receive, store_returned
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.lock import lock
@@ -32,7 +33,8 @@ from lyncnb.errors import BundleError
 from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder.bundle import open_requests
-from lyncnb.request_folder.request_record import IssuedRecord
+from lyncnb.request_folder.request_record import IssuedRecord, Judgement
+from lyncnb.rules.ca_rules import rules_identity
 
 CA = PythonCa()
 
@@ -78,6 +80,17 @@ def test_received(folder, tmp_path):
             not_before="2026-11-23T00:00:00Z",
             not_after="2027-06-09T23:59:59Z",
             received_at="2026-11-24T00:00:00Z",
+            file_sha256=hashlib.sha256(pem(certificate)).hexdigest(),
+            chain_sha256=hashlib.sha256(pem(*CA.chain)).hexdigest(),
+            judgement=record.issued.judgement,
+        )
+        assert record.issued.judgement == Judgement(
+            certificate=facts.sha256,
+            chain=tuple(read_certificate(der(one)).sha256 for one in CA.chain),
+            chain_complete=True,
+            entry_sha256=entry_sha256(record.plan),
+            rules=rules_identity(),
+            judged_at="2026-11-24T00:00:00Z",
         )
         assert int(record.issued.serial, 16) == certificate.serial_number
     assert folder_status(folder, today=TODAY).counts()["issued"] == len(answers)
@@ -205,7 +218,11 @@ def test_hostile(folder, tmp_path):
     assert {(name, code) for name, (_, code) in files.items()} <= told
     assert issued.certificates == ()
     assert issued.exit_status == 2
-    assert snapshot(folder) == inside
+    # CA certificates are kept, whatever they came with; nothing else is.
+    after = snapshot(folder)
+    new = {name for name in after if after[name] != inside.get(name)}
+    rest = {name for name in new if not name.startswith("returned/issuers/")}
+    assert rest == {"returned", "returned/issuers", "manifest.json"}
     assert snapshot(answers) == outside
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "requests"]
 
@@ -293,7 +310,7 @@ def test_public_files(folder, tmp_path):
     """Certificates are no secret and may be read; the folder of old keys stays closed."""
     answers = answer_all(open_requests(folder), CA)
     receive(folder, write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain)), today=TODAY)
-    modes = {path.stat().st_mode & 0o777 for path in (folder / "returned").iterdir()}
+    modes = {path.stat().st_mode & 0o777 for path in (folder / "returned").rglob("*.*")}
     assert modes == {0o644}
     assert (folder / "archive").stat().st_mode & 0o777 == 0o700
 

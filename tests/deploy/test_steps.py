@@ -221,7 +221,9 @@ def test_what_is_not_packaged_is_told(contoso, tmp_path):
     for path in (name, name.with_suffix(".chain.pem")):
         path.unlink()
     steps = deployment_steps(copy.matched(), today=TODAY)
-    assert steps.missing == ((name.stem, "no certificate came back yet"),)
+    ((missing, why),) = steps.missing
+    assert missing == name.stem
+    assert "is on record and not in the folder" in why
     assert steps.exit_status == 1
     assert "Not packaged" in to_markdown(steps)
 

@@ -137,7 +137,7 @@ def test_wrong_passphrase_changes_nothing(issued):
 
 def test_folder_outside_is_refused(issued, tmp_path):
     """Packages stay inside the request folder."""
-    with pytest.raises(BundleError, match="not inside the request folder"):
+    with pytest.raises(BundleError, match="is no place for packages"):
         package(issued, folder=tmp_path / "elsewhere")
 
 
@@ -150,7 +150,7 @@ def test_request_without_certificate_is_refused_and_told(issued):
     assert packages.exit_status == 1
     refused = [one for one in packages.packages if one.action == "refused"]
     assert [one.request_id for one in refused] == [name.stem]
-    assert "no certificate came back yet" in refused[0].why
+    assert "is on record and not in the folder" in refused[0].why
     assert packages.counts()["written"] == 1
 
 

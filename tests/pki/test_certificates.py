@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pki.test_asn1 import vector
 
-from lyncnb.pki.certificates import BadCertificate, name_text, read_certificate, to_pem
+from lyncnb.pki.certificates import BadCertificate, moment_of, name_text, read_certificate, to_pem
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -68,10 +68,10 @@ def test_thumbprint_is_what_windows_shows(ca):
         (date(2026, 12, 3), False),
     ],
 )
-def test_is_valid_on(ca, day, valid):
+def test_is_valid_at(ca, day, valid):
     """Both ends of the validity count."""
     certificate = read_certificate(der(leaf(ca, days=10)))
-    assert certificate.is_valid_on(day) is valid
+    assert certificate.is_valid_at(moment_of(day)) is valid
 
 
 def test_names_compare_without_case_and_blanks(ca):

@@ -80,8 +80,16 @@ def test_right_key_among_wrong_ones(ca):
         ({"ca": False}, "chain-issuer-not-ca", "may not sign"),
         ({"ca": None}, "chain-issuer-not-ca", "may not sign"),
         ({"usage": ("crl_sign",)}, "chain-issuer-not-ca", "may not sign"),
-        ({"days": 1000 - 1}, "chain-issuer-not-in-force", "is valid 2024-02-28 to 2026-11-22"),
-        ({"begins": TODAY + timedelta(2)}, "chain-issuer-not-in-force", "is valid 2026-11-26 to"),
+        (
+            {"days": 1000 - 1},
+            "chain-issuer-not-in-force",
+            "is valid 2024-02-28 00:00 to 2026-11-22",
+        ),
+        (
+            {"begins": TODAY + timedelta(2)},
+            "chain-issuer-not-in-force",
+            "is valid 2026-11-26 00:00 to",
+        ),
     ],
 )
 def test_bad_issuer(changes, code, detail):

@@ -1,0 +1,146 @@
+"""The one judgement of a returned certificate: from what is on record to what there is to say.
+
+Pure: certificate, plan entry, the CAs' certificates, what was accepted and the moment in; findings
+out. ``receive``, ``pfx``, ``steps``, ``status`` and the panel all ask here, so that none of them
+knows better than another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ..pki.certificates import Certificate
+from ..pki.chain import Issuers, Path, build_path, web_pki_objection
+from ..request_folder.request_record import (
+    Acceptance,
+    JudgedFinding,
+    Judgement,
+    PlannedEntry,
+)
+from ..rules.ca_rules import Difference, findings, may_be_accepted, rules_identity
+from ..rules.findings import Finding
+from .compare_certificate import compare_certificate
+
+#: What shows only beside other certificates, which are not all kept: these findings are believed
+#: as they were recorded, all others are found again.
+NOTED = ("duplicate-serial", "different-certificates-in-pool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a judgement is based on.
+
+    ``accepted`` holds the reason by code; ``noted`` what showed when it came, beside others.
+    """
+
+    certificate: Certificate
+    entry: PlannedEntry
+    issuers: Issuers
+    validity_days: int = 0
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    noted: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The certification path and every finding, those that were accepted as notices."""
+
+    path: Path
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many findings say that it must not go on a server."""
+        return sum(found.severity == "error" for found in self.findings)
+
+
+def judge(evidence: Evidence, *, at: datetime) -> Verdict:
+    """Judge one certificate.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        The certificate and what it is held against.
+    at : datetime
+        The moment of judgement, UTC: a certificate that ended an hour ago has ended.
+
+    Returns
+    -------
+    Verdict
+        The same evidence and the same moment give the same verdict.
+    """
+    certificate, entry = evidence.certificate, evidence.entry
+    path = build_path(certificate, evidence.issuers, today=at)
+    differences = [*evidence.noted, *((wrong.code, wrong.detail) for wrong in path.objections)]
+    if entry.issuer == "public" and path.is_complete and not path.objections:
+        objection = web_pki_objection(certificate, path.issuers, today=at)
+        differences += [("web-pki-objection", objection)] if objection else []
+    compared = compare_certificate(
+        certificate, entry, today=at, validity_days=evidence.validity_days
+    )
+    found = (*compared, *findings(entry, differences))
+    return Verdict(path=path, findings=with_acceptances(found, evidence.accepted))
+
+
+def with_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Make notices of the errors that were accepted and may be, each with its reason."""
+    return tuple(
+        replace(
+            one,
+            severity="notice",
+            message=f"{one.message} (accepted: {accepted[one.code]})",
+            hint="Nothing: it was accepted.",
+        )
+        if one.severity == "error" and one.code in accepted and may_be_accepted(one.code)
+        else one
+        for one in found
+    )
+
+
+def to_record(
+    certificate: Certificate,
+    path: Path,
+    found: Iterable[Finding],
+    entry: PlannedEntry,
+    accepted: Mapping[str, str],
+    *,
+    at: str,
+) -> Judgement:
+    """Write a judgement with its evidence, as the manifest keeps it."""
+    told = tuple(found)
+    codes = {one.code for one in told}
+    return Judgement(
+        certificate=certificate.sha256,
+        chain=tuple(issuer.sha256 for issuer in path.issuers),
+        chain_complete=path.is_complete,
+        rejected=tuple(issuer.sha256 for issuer in path.rejected),
+        entry_sha256=entry_sha256(entry),
+        rules=rules_identity(),
+        judged_at=at,
+        findings=tuple(
+            JudgedFinding(code=one.code, severity=one.severity, message=one.message) for one in told
+        ),
+        accepted=tuple(
+            Acceptance(code=code, reason=reason)
+            for code, reason in accepted.items()
+            if code in codes and may_be_accepted(code)
+        ),
+    )
+
+
+def entry_sha256(entry: PlannedEntry) -> str:
+    """Hash what was planned, as far as a certificate is compared with it."""
+    key = (entry.key.algorithm, entry.key.bits) if entry.key else None
+    values = [entry.id, entry.role, entry.issuer, dict(entry.subject), entry.san, entry.eku]
+    text = json.dumps([*values, key, entry.hash, entry.servers, entry.usages], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def noted(judgement: Judgement | None) -> tuple[Difference, ...]:
+    """Give back what only showed when the certificate came."""
+    told = judgement.findings if judgement is not None else ()
+    return tuple((one.code, one.message) for one in told if one.code in NOTED)
