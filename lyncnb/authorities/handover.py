@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from ..base.files import read
@@ -17,15 +18,18 @@ from ..base.outputs import OutputKind, check_output, is_page, packs, write_outpu
 from ..base.spreadsheets import to_csv
 from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from ..base.zip_file import to_zip
-from ..errors import BundleError, OptionsError
+from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import open_requests
 from ..request_folder.files_on_disk import csr_sha256
 from ..request_folder.request_record import RequestRecord
+from ..rules.rule_files import load_rules
 from .submission import (
     COLUMNS,
+    Cover,
     Part,
     check_config,
+    check_sender,
     check_template,
     name_lines,
     part_folder,
@@ -109,6 +113,8 @@ def hand_over(
     requests: Iterable[str] | None = None,
     template: str = "WebServer",
     config: str = "",
+    sender: str = "",
+    needed_by: date | None = None,
     force: bool = False,
 ) -> Handover:
     r"""Pack the requests that wait for a CA, with what its people need.
@@ -129,6 +135,10 @@ def hand_over(
         Name (not display name) of the AD CS template.
     config : str, optional
         AD CS ``host\CA name``; left out, the CA's name is used if it has that form.
+    sender : str, optional
+        Who sends the package, and how they are reached; stands on the page.
+    needed_by : date, optional
+        The day by which the certificates are needed.
     force : bool, optional
         Whether another's file of that name is replaced.
 
@@ -140,7 +150,7 @@ def hand_over(
     Raises
     ------
     OptionsError
-        If the template or the CA could not stand in a command line.
+        If the template or the CA could not stand in a command line, or the sender on a page.
     BundleError
         If nothing waits, or a CSR is not the one on record.
     OutputError
@@ -148,6 +158,7 @@ def hand_over(
     """
     check_template(template)
     check_config(config)
+    check_sender(sender)
     check_output(out, PACKAGE, force=force)
     bundle = open_requests(folder)
     wanted = None if requests is None else frozenset(requests)
@@ -164,8 +175,17 @@ def hand_over(
             hint=f"there are: {_choices(bundle.requests)}",
         )
     parts = tuple(_parts(chosen))
-    _write(Path(out), _package(bundle.folder, parts, template, config), force)
+    cover = Cover(sender=sender, needed_by=needed_by, product=_title_of(bundle.manifest.product))
+    _write(Path(out), _package(bundle.folder, parts, template, config, cover), force)
     return Handover(path=Path(out), parts=parts)
+
+
+def _title_of(product: str) -> str:
+    """Give the product's own title; a product that is not at hand goes by the name on record."""
+    try:
+        return load_rules(product).title
+    except RulesError:
+        return product
 
 
 def _fits(record: RequestRecord, *, issuer: str, site: str | None, pool: str) -> bool:
@@ -199,11 +219,13 @@ def _parts(records: Sequence[RequestRecord]) -> Iterator[Part]:
         yield Part(folder=folder, issuer=issuer, ca=ca, requests=own)
 
 
-def _package(folder: Path, parts: tuple[Part, ...], template: str, config: str) -> bytes:
+def _package(
+    folder: Path, parts: tuple[Part, ...], template: str, config: str, cover: Cover
+) -> bytes:
     entries: dict[str, bytes] = {}
     for part in parts:
         place, used = part.folder, config or _config_of(part.ca)
-        entries[f"{place}/README.html"] = part_page(part, template=template).encode()
+        entries[f"{place}/README.html"] = part_page(part, template=template, cover=cover).encode()
         entries[f"{place}/summary.csv"] = to_csv(COLUMNS, request_rows(part.requests))
         entries[f"{place}/names.txt"] = name_lines(part.requests)
         if part.issuer == "internal":

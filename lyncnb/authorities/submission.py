@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib.resources import files as package_files
 
-from ..base.html_page import to_page
+from ..base.html_page import render
 from ..base.pasted_text import shown
-from ..base.tables import paragraph, rows_to_html
 from ..base.toml_records import NotToml, TomlReader, parse_toml
 from ..errors import OptionsError, RulesError
 from ..request_folder.request_record import PlannedEntry, RequestRecord
@@ -23,10 +23,6 @@ COLUMNS = (
     *("Request", "Role", "Site", "Pool", "Servers", "Type", "Subject name"),
     *("Subject alternative names", "Names", "EKU", "Key", "Hash", "CSR file", "SHA-256 of the CSR"),
 )
-
-
-# The page is read and printed; the summary beside it has all columns.
-_ON_PAGE = ("CSR file", "Servers", "Subject name", "Subject alternative names", "EKU", "Key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +74,16 @@ class Wording:
     title: str
     intro: tuple[str, ...]
     steps: tuple[str, ...]
+    back: tuple[str, ...]
+    how: tuple[str, ...]
+    how_wildcard: str
+    how_client: str
+    validity_asked: str
+    validity_open: str
     notes: tuple[str, ...]
     sources: tuple[str, ...]
+    acme_title: str = ""
+    acme: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +123,30 @@ def _wordings() -> Wordings:
     return parse_wordings(path.read_text(encoding="utf-8"))
 
 
-def part_page(part: Part, *, template: str) -> str:
-    """Write the page for a CA's people: what to do, what to know, and every request.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cover:
+    """Who sends the requests, until when the certificates are needed, and for what product."""
+
+    sender: str = ""
+    needed_by: date | None = None
+    product: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLine:
+    """One request as the page shows it."""
+
+    file: str
+    servers: tuple[str, ...]
+    site: str
+    subject: str
+    names: tuple[str, ...]
+    sha256: str
+    how: tuple[str, ...]
+
+
+def part_page(part: Part, *, template: str, cover: Cover) -> str:
+    """Write the page for a CA's people: from whom, what to do, every request, what to send back.
 
     Parameters
     ----------
@@ -128,28 +154,63 @@ def part_page(part: Part, *, template: str) -> str:
         n requests of one CA.
     template : str
         Name of the AD CS template.
+    cover : Cover
+        Sender, date and product.
 
     Returns
     -------
     str
         An HTML page that needs no other file.
     """
-    text = _wordings().of(part.issuer)
-    filled = {"template": template, "count": str(len(part.requests))}
-    places = [COLUMNS.index(heading) for heading in _ON_PAGE]
-    rows = [[row[place] for place in places] for row in request_rows(part.requests)]
-    steps = [(number, _filled(step, filled)) for number, step in enumerate(text.steps, 1)]
-    notes = [(_filled(note, filled),) for note in text.notes]
-    title = f"{text.title}: {part.ca}" if part.ca else text.title
-    return to_page(
-        title,
-        [
-            *(paragraph(_filled(line, filled)) for line in text.intro),
-            rows_to_html(("Step", "What to do"), steps, caption="Steps"),
-            rows_to_html(("Good to know",), notes, caption="Notes"),
-            rows_to_html(_ON_PAGE, rows, caption="Requests"),
-            paragraph("Sources: " + "; ".join(text.sources)),
-        ],
+    words = _wordings().of(part.issuer)
+    filled = {
+        "template": template,
+        "count": str(len(part.requests)),
+        "product": cover.product,
+    }
+    acme = {"title": words.acme_title, "steps": words.acme}
+    return render(
+        "authorities/handover.html.j2",
+        title=f"{words.title}: {part.ca}" if part.ca else words.title,
+        sender=cover.sender,
+        needed_by=cover.needed_by,
+        product=cover.product,
+        sites=list(dict.fromkeys(r.plan.site for r in part.requests if r.plan.site)),
+        intro=[_filled(line, filled) for line in words.intro],
+        steps=[_filled(step, filled) for step in words.steps],
+        others=[acme] if words.acme else [],
+        back=words.back,
+        rows=[_request_line(record, words, filled) for record in part.requests],
+        notes=[_filled(note, filled) for note in words.notes],
+        sources=words.sources,
+    )
+
+
+def _request_line(record: RequestRecord, words: Wording, filled: Mapping[str, str]) -> RequestLine:
+    plan = record.plan
+    subject = ", ".join(f"{name}={value}" for name, value in plan.subject.items())
+    asked = words.validity_asked.replace("{days}", f"{record.validity_days:,}")
+    values = {
+        **filled,
+        "names": "one name" if len(plan.san) == 1 else f"{len(plan.san)} names",
+        "eku": ", ".join(plan.eku),
+        "key": _key_text(plan),
+        "hash": plan.hash,
+        "validity": asked if record.validity_days else words.validity_open,
+    }
+    how = [_filled(line, values) for line in words.how]
+    if any(name.startswith("*.") for name in (*plan.san, plan.common_name)):
+        how.append(words.how_wildcard)
+    if "clientAuth" in plan.eku:
+        how.append(words.how_client)
+    return RequestLine(
+        file=record.files.csr,
+        servers=plan.servers,
+        site=plan.site,
+        subject=subject,
+        names=plan.san,
+        sha256=record.csr_sha256,
+        how=tuple(how),
     )
 
 
@@ -188,6 +249,24 @@ def check_template(template: str) -> None:
         raise OptionsError(
             f"{shown(template)} cannot be the name of a certificate template",
             hint="give the template's name (not its display name), e.g. WebServer",
+        )
+
+
+_LONGEST_SENDER = 200
+
+
+def check_sender(sender: str) -> None:
+    """Refuse a sender that is no line of text.
+
+    Raises
+    ------
+    OptionsError
+        If it has a line break or another control character, or is longer than 200 characters.
+    """
+    if len(sender) > _LONGEST_SENDER or not all(sign.isprintable() for sign in sender):
+        raise OptionsError(
+            f"{shown(sender)} cannot stand as the sender",
+            hint="give one line, e.g. Ana Li, Contoso IT, ana@contoso.com",
         )
 
 

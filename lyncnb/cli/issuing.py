@@ -33,16 +33,31 @@ _LINES_SHOWN = 200
     "--template", default="WebServer", show_default=True, metavar="NAME",
     help="Name (not display name) of the AD CS certificate template.",
 )  # fmt: skip
+@click.option("--sender", default="", metavar="TEXT", help="Who sends it, for the CA's people.")
+@click.option(
+    "--needed-by",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="The day by which the certificates are needed, e.g. 2026-12-01.",
+)
 @force_option
 @json_option
-def handover_command(folder: str, out: str, as_json: bool, force: bool, **choice: Any) -> int:
+def handover_command(
+    folder: str,
+    out: str,
+    as_json: bool,
+    force: bool,
+    needed_by: datetime | None,
+    **choice: Any,
+) -> int:
     """Pack what goes to a CA: requests, summary, submission commands. No key.
 
     Exit status: 0; 3 if nothing waits for a certificate, or the folder needs attention.
     """
     from ..authorities.handover import hand_over
 
-    packed = hand_over(folder, out, force=force, **choice)
+    day = needed_by.date() if needed_by else None
+    packed = hand_over(folder, out, force=force, needed_by=day, **choice)
     if as_json:
         write_json({"format": "lyncnb-handover/1", **packed.to_document()})
     else:

@@ -85,6 +85,41 @@ def test_page(folder, tmp_path):
     assert "{" not in public.split("</style>")[-1]
 
 
+def test_page_says_who_asks_and_until_when(folder, tmp_path):
+    """Sender, date, product and sites stand on the page, and what to send back."""
+    hand_over(folder, tmp_path / "with.zip", sender="Ana <ana@contoso.com>", needed_by=TODAY)
+    hand_over(folder, tmp_path / "without.zip")
+    place = "internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"
+    page = contents(tmp_path / "with.zip")[place].decode()
+    plain = contents(tmp_path / "without.zip")[place].decode()
+    assert "Ana &lt;ana@contoso.com&gt;" in page
+    assert f"<td>{TODAY}</td>" in page
+    assert "no date was given" in plain
+    assert "Lync Server 2013, sites " in page
+    assert "What to send back" in page
+    assert "certutil -ca.chain" in page
+
+
+def test_page_tells_how_each_request_is_issued(folder, tmp_path):
+    """Each request has its template or its kind of certificate, its key and its use."""
+    hand_over(folder, tmp_path / "out.zip", template="LyncWeb")
+    entries = contents(tmp_path / "out.zip")
+    internal = entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
+    public = entries["public-litware-public-ca/README.html"].decode()
+    assert internal.count("Template LyncWeb, subject and names from the request") == 5
+    assert internal.count("Valid as long as the template allows") == 5
+    assert "Extended key usage asked for: serverAuth" in public
+    assert "certbot certonly --csr" in public
+
+
+@pytest.mark.parametrize("sender", ["two\nlines", "x" * 201, "bell\a"])
+def test_sender_is_one_line(folder, tmp_path, sender):
+    """What cannot stand on the page as one line is refused before anything is done."""
+    with pytest.raises(OptionsError, match="cannot stand as the sender"):
+        hand_over(folder, tmp_path / "out.zip", sender=sender)
+    assert not (tmp_path / "out.zip").exists()
+
+
 def test_names(folder, tmp_path):
     """A portal that reads no SAN gets the names on one line."""
     made = hand_over(folder, tmp_path / "out.zip", issuer="public")

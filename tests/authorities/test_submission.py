@@ -91,6 +91,8 @@ def test_bad_stem(stem):
 def test_a_mistake_in_the_wording_names_its_place():
     """A typing error in handover_wording.toml is refused, with every mistake."""
     text = '[internal]\ntitle = "t"\nintro = []\nstep = []\nnotes = 3\nsources = []\n'
+    text += 'back = []\nhow = []\nhow_wildcard = "w"\nhow_client = "c"\n'
+    text += 'validity_asked = "a"\nvalidity_open = "o"\n'
     with pytest.raises(RulesError) as caught:
         parse_wordings(text)
     assert [problem.message for problem in caught.value.problems] == [

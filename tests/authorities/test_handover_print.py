@@ -1,0 +1,61 @@
+"""The page for the CA's people where they read it: in Chromium without scripts, and on paper."""
+
+from __future__ import annotations
+
+import zipfile
+from datetime import date
+from pathlib import Path
+
+import pytest
+from answered import make_folder, make_plan
+from lab_driver import CHROMIUM
+from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text
+
+from lyncnb.authorities.handover import hand_over
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+    pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
+]
+
+SENDER = "Ana Li, Contoso IT, ana@contoso.com"
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """A package for an AD CS and a public CA, laid out as its people unpack it."""
+    place = tmp_path_factory.mktemp("package")
+    folder = make_folder(place / "requests", make_plan()).folder
+    made = hand_over(folder, place / "out.zip", sender=SENDER, needed_by=date(2026, 12, 24))
+    with zipfile.ZipFile(place / "out.zip") as archive:
+        archive.extractall(place)
+    return place, made
+
+
+@pytest.mark.parametrize("issuer", ["internal", "public"])
+@pytest.mark.parametrize("landscape", [False, True], ids=["portrait", "landscape"])
+def test_page_on_paper(packed, tmp_path, chromium, issuer, landscape):
+    """Printed, it has three pages at most, and no name and no file is lost on the way."""
+    place, made = packed
+    pdf = tmp_path / "page.pdf"
+    with opened(chromium, place / issuer / "README.html") as page:
+        page.pdf(path=str(pdf), format="A4", landscape=landscape)
+    text = pdf_text(pdf)
+    (part,) = (part for part in made.parts if part.issuer == issuer)
+    wanted = {name for r in part.requests for name in (*r.plan.san, r.plan.common_name)}
+    wanted |= {r.files.csr for r in part.requests} | {r.csr_sha256 for r in part.requests}
+    wanted |= {SENDER.replace(" ", ""), "2026-12-24"}
+    assert [name for name in sorted(wanted) if name not in text] == []
+    assert page_count(pdf) <= 3
+
+
+@pytest.mark.parametrize("issuer", ["internal", "public"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_page_is_readable_by_all(packed, chromium, issuer, dark):
+    """Nothing leaves the page at 1280 pixels, no word is broken, and axe-core has no complaint."""
+    place, _ = packed
+    path = place / issuer / "README.html"
+    with opened(chromium, path, dark=dark, scripts=True) as page:
+        assert cut_off(page) == []
+        assert axe_violations(page) == []
