@@ -11,13 +11,55 @@ import os
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import folder_kit as kit
 
+from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.receiving import receive
 from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import LyncnbError
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.purge import purge
+from lyncnb.request_folder.recovery_key import name_recovery_key, open_recovery_key
 from lyncnb.request_folder.rekey import rekey
+
+
+def _receive(folder: Path, job: dict) -> None:
+    receive(folder, job["returned"], today=kit.TODAY, lock_seconds=30)
+
+
+def _package(folder: Path, job: dict) -> None:
+    issued = match_certificates(open_requests(folder), today=kit.TODAY)
+    write_pfx(issued, passphrase=kit.PASSPHRASE, workers=1, today=kit.TODAY, lock_seconds=30)
+
+
+def _rekey(folder: Path, job: dict) -> None:
+    old = job.get("old", kit.PASSPHRASE)
+    if "pair" in job:
+        old = open_recovery_key(job["pair"], kit.PASSPHRASE)
+    rekey(folder, old, job["new"], take_out=job.get("take_out", ()), lock_seconds=30)
+
+
+def _name(folder: Path, job: dict) -> None:
+    name_recovery_key(folder, kit.PASSPHRASE, job["public"], lock_seconds=30)
+
+
+def _purge(folder: Path, job: dict) -> None:
+    day = {"today": date.fromisoformat(job["day"]), "lock_seconds": 30}
+    purge(folder, confirmed=purge(folder, **day), **day)
+
+
+#: What else than writing requests a writer does with a folder, by the job's name for it.
+OTHERS = {
+    "receive": _receive,
+    "pfx": _package,
+    "rekey": _rekey,
+    "recovery": _name,
+    "purge": _purge,
+}
 
 
 def do(job: dict) -> None:
@@ -26,8 +68,8 @@ def do(job: dict) -> None:
         while not os.path.exists(job["start"]):
             time.sleep(0.0005)
     folder = Path(job["folder"])
-    if job.get("do") == "rekey":
-        rekey(folder, job["old"], job["new"], lock_seconds=30)
+    if job.get("do") in OTHERS:
+        OTHERS[job["do"]](folder, job)
         result = {}
     else:
         key = KeyParameters() if job.get("key") == "RSA" else kit.P256

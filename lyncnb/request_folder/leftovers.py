@@ -146,7 +146,7 @@ def settle(
             lost = record.id in given_up
             problems += [p for p in wrong if not (lost and p.message in (CHANGED, MISSING))]
         else:
-            pending = _pending_moves(survey, record)
+            pending = pending_moves(survey, record)
             moves += pending
             moving = {move.source for move in pending}
             record, orphans = _left_over(survey, record, cipher, moving=moving, now=now)
@@ -206,9 +206,9 @@ def _pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) ->
     )
 
 
-def _pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
+def pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
     """Files of the superseded generation that were announced to move and are still in place."""
-    if not record.archived:
+    if record.is_written or not record.archived:
         return []
     old = record.archived[-1]
     found = []

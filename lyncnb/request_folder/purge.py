@@ -20,7 +20,7 @@ from ..base.lock import lock
 from ..base.tables import DataFrame, rows_to_html, to_frame
 from ..errors import BundleError
 from .files_on_disk import MODES, Survey, refuse, take_survey
-from .leftovers import Move, carry_out
+from .leftovers import Move, carry_out, pending_moves
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
 from .renewals import is_expired
 from .request_record import ArchivedGeneration, LogEntry, RequestRecord
@@ -180,7 +180,7 @@ def _list(survey: Survey, manifest: Manifest, deployed: Sequence[str], today: da
         for item in _of_record(survey, record, record.id in named, today)
     ]
     superseded = sum(
-        any(map(survey.has, old.files)) for record in manifest.requests for old in record.archived
+        bool(_there(survey, record, old)) for record in manifest.requests for old in record.archived
     )
     present = {record.id: record.generation for record in manifest.requests}
     listed = sum(item.generation < present[item.id] for item in items)
@@ -197,7 +197,7 @@ def _of_record(
 ) -> Iterator[PurgeItem]:
     for old in record.archived:
         why = _why_superseded(record, old, today)
-        there = tuple(path for path in old.files if survey.has(path))
+        there = _there(survey, record, old)
         if why and there:
             yield _keys(record.id, old.generation, why, there)
         # The next generation's package has the same name.
@@ -211,6 +211,14 @@ def _of_record(
     elif record.issued is not None and (is_deployed or record.deployed_at):
         # Also what an interrupted purge announced and left.
         yield from _of_deployed(survey, record)
+
+
+def _there(survey: Survey, record: RequestRecord, old: ArchivedGeneration) -> tuple[str, ...]:
+    """Name what is left of a superseded generation, also where its move was interrupted."""
+    there = [path for path in old.files if survey.has(path)]
+    if old is record.archived[-1]:
+        there += [move.source for move in pending_moves(survey, record)]
+    return tuple(there)
 
 
 def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
@@ -256,7 +264,15 @@ def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> 
         for item in listed.items
         if item.what == "key and CSR" and manifest.by_id[item.id].generation == item.generation
     }
+    listed_files = {path for item in listed.items for path in item.files}
+    begun = [
+        move
+        for record in manifest.requests
+        for move in pending_moves(survey, record)
+        if move.source in listed_files
+    ]
     manifest, moves = _superseded(survey, manifest, expired, now)
+    moves += begun  # what an interrupted purge had announced
     if moves:
         files.make_folder(folder / "archive", MODES["archive"])
     save_manifest(folder, manifest)

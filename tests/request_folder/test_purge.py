@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
+from contextlib import suppress
 from datetime import date
 
 import pytest
+from failing import failing
 from folder_kit import (
     PASSPHRASE,
     issued_record,
@@ -326,3 +331,22 @@ def test_a_list_shows_itself_as_a_table(folder):
         f"archive/{NAMES[0]}-g1.csr", f"archive/{NAMES[0]}-g1.key",
     ]  # fmt: skip
     purge(folder, today=BEFORE, confirmed=first)
+
+
+@pytest.mark.parametrize("calls", range(0, 12, 2))
+def test_a_purge_that_broke_off_is_finished_by_the_next(folder, tmp_path, calls):
+    """What it had announced and not moved, or not removed, is listed and goes."""
+    error = OSError(errno.EIO, os.strerror(errno.EIO))
+    whole = shutil.copytree(folder, tmp_path / "whole")
+    first = purge(folder, today=AFTER)
+    purge(whole, today=AFTER, confirmed=purge(whole, today=AFTER))
+    wanted = sorted(path.name for path in whole.rglob("*.*"))
+    with (
+        failing(calls, lambda _: error, ("link", "replace", "unlink")),
+        suppress(BundleError),
+    ):
+        purge(folder, today=AFTER, confirmed=first)
+    again = purge(folder, today=AFTER)
+    purge(folder, today=AFTER, confirmed=again)
+    assert purge(folder, today=AFTER).items == ()
+    assert sorted(path.name for path in folder.rglob("*.*")) == wanted

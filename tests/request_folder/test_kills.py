@@ -1,0 +1,168 @@
+"""SIGKILL at any moment of receive, pfx, rekey, recovery and purge: nothing is lost.
+
+``test_faults`` kills the writing of requests. LYNCNB_KILLS is how often each is killed here, all
+kinds together; CI does a tenth of it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+
+import pytest
+from answered import answer_all
+from cas.python_ca import PythonCa, pem
+from folder_kit import (
+    PASSPHRASE,
+    TODAY,
+    assert_private,
+    lower_rounds,
+    numbered,
+    public_keys_of_keys,
+    public_keys_of_requests,
+    write,
+)
+from folder_writer import Writers
+
+from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.package_passwords import PasswordList
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.recovery_key import (
+    new_recovery_key,
+    open_recovery_key,
+    read_recovery_key,
+)
+from lyncnb.request_folder.rekey import rekey
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+KILLS = int(os.environ.get("LYNCNB_KILLS", "80"))
+NEW = "wrong mule capacitor"
+LATER = "2027-12-01"
+
+
+@pytest.fixture
+def states(tmp_path):
+    """Lay out a folder in each state that a command begins with, and what the command is given."""
+    lower_rounds()
+    place, plan = tmp_path / "states", numbered(6)
+    place.mkdir()
+    new_recovery_key(tmp_path / "pair", PASSPHRASE)
+    public, pair = f"{tmp_path}/pair.pub", f"{tmp_path}/pair"
+    ca = PythonCa()
+    written = place / "written"
+    write(plan, written)
+    write(plan, written, renew=[plan.certificates[0].id], reason="x")
+    bundle = open_requests(written)
+    (tmp_path / "returned").mkdir()
+    answers = answer_all(bundle, ca)
+    (tmp_path / "returned" / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
+    issued = shutil.copytree(written, place / "issued")
+    receive(issued, tmp_path / "returned", today=TODAY)
+    packaged = shutil.copytree(issued, place / "packaged")
+    matched = match_certificates(open_requests(packaged), today=TODAY)
+    write_pfx(matched, passphrase=PASSPHRASE, workers=1, today=TODAY)
+    sealed = shutil.copytree(packaged, place / "sealed")
+    write(plan, sealed, recovery=[public])
+    bare = shutil.copytree(sealed, place / "bare")
+    shutil.rmtree(bare / "pfx")  # a command that finds everything done is killed for nothing
+    fingerprint = read_recovery_key(public).fingerprint
+    return {
+        "receive": (written, {"do": "receive", "returned": tmp_path / "returned"}),
+        "pfx": (issued, {"do": "pfx"}),
+        "pfx, sealed": (bare, {"do": "pfx"}),
+        "rekey": (packaged, {"do": "rekey", "new": NEW}),
+        "recovery": (packaged, {"do": "recovery", "public": public}),
+        "with recovery": (sealed, {"do": "rekey", "pair": pair, "new": NEW}),
+        "take out": (sealed, {"do": "rekey", "take_out": [fingerprint], "new": NEW}),
+        "purge": (packaged, {"do": "purge", "day": LATER}),
+    }
+
+
+def test_killed_at_random_moments(tmp_path, states, record_property):
+    """Whatever was killed, every request keeps its key, and the same again completes."""
+    chance, told = random.Random(20261125), Counter()
+    with Writers() as writers:
+        seconds = {}
+        for name, (state, job) in states.items():
+            folder = shutil.copytree(state, tmp_path / "timed")
+            start = time.monotonic()
+            assert writers.wait(writers.start(folder=folder, **job)) == 0, name
+            seconds[name] = time.monotonic() - start
+            shutil.rmtree(folder)
+        for number in range(KILLS):
+            name = list(states)[number % len(states)]
+            state, job = states[name]
+            folder = shutil.copytree(state, tmp_path / "requests")
+            told += kill_one(writers, folder, job, chance.uniform(0, seconds[name]))
+            finished(name, folder)
+            shutil.rmtree(folder)
+    print(f"\n{KILLS} kills: {dict(told)}", end="")
+    record_property("kills", dict(told))
+    assert told["killed"] > KILLS / 3
+
+
+def kill_one(writers, folder, job, seconds):
+    """Kill one writer, look that nothing is lost, and let another one do the same whole."""
+    before = public_keys_of_keys(folder)
+    pid = writers.start(folder=folder, **job)
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGKILL)
+    status = writers.wait(pid)
+    assert status in (0, -signal.SIGKILL)
+    kept = public_keys_of_keys(folder, PASSPHRASE, NEW)
+    if job["do"] == "purge":  # it removes keys, and never one whose request is still there
+        assert public_keys_of_requests(folder) - kept <= before
+    else:
+        assert kept == before
+    assert_private(folder)
+    if status == 0 and job["do"] in ("rekey",):
+        return Counter({"finished before": 1})  # the old passphrase has gone
+    if job["do"] == "rekey" and is_done(folder):
+        return Counter({"killed": 1})
+    assert writers.wait(writers.start(folder=folder, **job)) == 0
+    return Counter({"killed" if status else "finished before": 1})
+
+
+def is_done(folder) -> bool:
+    """Whether a change of passphrase was finished when its process was killed."""
+    if read_manifest(folder).rekeying:
+        return False
+    try:
+        public_keys_of_keys(folder, NEW)
+    except Exception:
+        return False
+    return True
+
+
+def finished(name, folder) -> None:
+    """The folder is as the command leaves it when nobody kills it."""
+    manifest = read_manifest(folder)
+    passphrase = NEW if name in ("rekey", "with recovery", "take out") else PASSPHRASE
+    keys = public_keys_of_keys(folder, passphrase)
+    assert public_keys_of_requests(folder) <= keys, name
+    if name == "purge":
+        assert keys == set()
+        return
+    assert folder_status(folder, today=TODAY).problems == (), name
+    if name == "receive":
+        assert {record.state for record in manifest.requests} == {"issued"}
+        return
+    passwords = PasswordList(folder, FolderCipher(passphrase))
+    for record in manifest.requests:
+        assert (folder / record.package.file).exists()
+        assert passwords.of(record.package.sha256)
+    if name in ("recovery", "with recovery", "pfx, sealed"):
+        pair = open_recovery_key(folder.parent / "pair", PASSPHRASE)
+        rekey(folder, pair, "yet another passphrase")
+        assert public_keys_of_keys(folder, "yet another passphrase") == keys
+        assert PasswordList(folder, FolderCipher("yet another passphrase"))
