@@ -1,4 +1,4 @@
-"""Rows to a DataFrame, a table to escaped HTML or Markdown. Knows no certificates.
+"""Rows to a DataFrame, to escaped HTML or Markdown. Knows no certificates.
 
 The boundary for text on its way to a page: every value is escaped here, with quotes, and nobody
 else writes ``<td>``. pandas is imported only when a DataFrame is asked for, because its import
@@ -50,6 +50,37 @@ _MARKDOWN = str.maketrans(
         "\x00": None,
     }
 )
+
+
+class Table:
+    """A noun that shows itself: as a DataFrame, as a table in a notebook, as a line in a terminal.
+
+    A subclass says its headings, its rows and one line about them. A dataclass among them is made
+    with ``repr=False``, else it would write its own.
+    """
+
+    __slots__ = ()
+
+    def _headings(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def _rows(self) -> Iterable[Sequence[Any]]:
+        raise NotImplementedError
+
+    def _summary(self) -> str:
+        raise NotImplementedError
+
+    def to_frame(self) -> DataFrame:
+        """Give it as a DataFrame, a row each, as :func:`to_frame` makes one."""
+        return to_frame(self._headings(), self._rows())
+
+    def _repr_html_(self) -> str:
+        return rows_to_html(
+            self._headings(), [*self._rows()], caption=self._summary(), limit=ROWS_SHOWN
+        )
+
+    def __repr__(self) -> str:
+        return self._summary()
 
 
 def cell_text(value: Any) -> str:
@@ -118,53 +149,6 @@ def is_frame(value: object) -> TypeGuard[DataFrame]:
     return pandas_module is not None and isinstance(value, pandas_module.DataFrame)
 
 
-def from_frame(frame: DataFrame) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Take the headings and the cells, as text, out of a DataFrame.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        n rows, m columns; the index is left out.
-
-    Returns
-    -------
-    columns : tuple of str
-        m headings.
-    rows : list of tuples of str
-        n rows; what pandas calls missing (NaN, None, NaT) is ``""``.
-    """
-    columns = tuple(str(heading) for heading in frame.columns)
-    by_column = []
-    for place in range(len(columns)):
-        series = frame.iloc[:, place]
-        missing = series.isna().tolist()
-        by_column.append(
-            ["" if gone else cell_text(value) for value, gone in zip(series.tolist(), missing)]
-        )
-    return columns, list(zip(*by_column)) if columns else []
-
-
-def to_html(frame: DataFrame, *, caption: str = "", limit: int | None = ROWS_SHOWN) -> str:
-    """Write a DataFrame as an escaped HTML table.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The table; its index is not shown.
-    caption : str, optional
-        Heading of the table, plain text.
-    limit : int or None, optional
-        Rows written at most (default 200); a sentence says so. None writes all.
-
-    Returns
-    -------
-    str
-        A fragment that can stand alone in a cell's output.
-    """
-    columns, rows = from_frame(frame)
-    return rows_to_html(columns, rows, caption=caption, limit=limit)
-
-
 def rows_to_html(
     columns: Sequence[str],
     rows: Sequence[Sequence[Any]],
@@ -181,7 +165,8 @@ def rows_to_html(
     rows : sequence of sequences
         n rows of m values, see :func:`cell_text`. Line breaks inside a value are kept.
     caption, limit
-        As for :func:`to_html`, but all rows are written unless a limit is given.
+        Heading of the table, plain text; rows written at most, of which a sentence then tells
+        (default: all of them).
 
     Returns
     -------

@@ -9,12 +9,12 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..base import tables
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
+from ..base.tables import Table
 from ..errors import PlanError
 from ..rules.model import Rules
 from ..topology.topology import Topology
@@ -39,15 +39,17 @@ class ExplainedName:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Explanation(Table):
     """Every name of every certificate of one server; empty if it needs none."""
 
     server: str
     names: tuple[ExplainedName, ...]
 
-    def rows(self) -> list[tuple[object, ...]]:
-        """List the names, one row per reason, under ``COLUMNS``."""
+    def _headings(self) -> tuple[str, ...]:
+        return EXPLANATION_COLUMNS
+
+    def _rows(self) -> list[tuple[object, ...]]:
         return [
             (
                 item.certificate,
@@ -61,14 +63,8 @@ class Explanation:
             for item in self.names
         ]
 
-    def to_frame(self) -> tables.DataFrame:
-        """Give the explanation as a DataFrame of n rows, one per reason, 7 columns of text."""
-        return tables.to_frame(EXPLANATION_COLUMNS, self.rows())
-
-    def _repr_html_(self) -> str:
-        return tables.rows_to_html(
-            EXPLANATION_COLUMNS, self.rows(), caption=f"Names on the certificates of {self.server}"
-        )
+    def _summary(self) -> str:
+        return f"Names on the certificates of {self.server}"
 
     def __str__(self) -> str:
         if not self.names:
@@ -196,7 +192,7 @@ def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class CertificatePlan:
+class CertificatePlan(Table):
     """Every certificate of a topology, by site, pool, computer, usage; the deployment's last.
 
     ``by_pool`` holds the same certificates, one tuple for each of ``topology.pools`` and one for
@@ -210,10 +206,10 @@ class CertificatePlan:
     by_pool: tuple[tuple[PlannedCertificate, ...], ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
-        return (
-            f"CertificatePlan({len(self.certificates)} certificates, {self.rules.product}, "
-            f"{self.topology.source!r})"
-        )
+        return f"{self._summary()}, of {self.topology.source}"
+
+    def _summary(self) -> str:
+        return f"{len(self.certificates):,} certificates for {self.rules.title}"
 
     @property
     def sha256(self) -> str:
@@ -298,9 +294,11 @@ class CertificatePlan:
         close = _closest(wanted, servers)
         return f"did you mean {', '.join(close)}?" if close else "the topology has no servers"
 
-    def rows(self) -> list[tuple[object, ...]]:
-        """List the certificates, one row each, under ``COLUMNS``."""
-        return [
+    def _headings(self) -> tuple[str, ...]:
+        return COLUMNS
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        return (
             (
                 certificate.role,
                 certificate.site,
@@ -315,18 +313,6 @@ class CertificatePlan:
                 certificate.shared_by,
             )
             for certificate in self.certificates
-        ]
-
-    def to_frame(self) -> tables.DataFrame:
-        """Give the plan as a DataFrame of n rows, one per certificate, 11 columns of text."""
-        return tables.to_frame(COLUMNS, self.rows())
-
-    def _repr_html_(self) -> str:
-        return tables.rows_to_html(
-            COLUMNS,
-            self.rows(),
-            caption=f"{len(self.certificates):,} certificates for {self.rules.title}",
-            limit=tables.ROWS_SHOWN,
         )
 
 

@@ -14,59 +14,128 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-import tomli_w
-
-from ..base import tables
 from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
+from ..base.tables import Table
 from ..base.toml_records import NotToml, TomlReader, parse_toml, value_words
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
 from ..topology.columns import column
 
-# The file ``plan.toml``: where each plan option stands in it, read and written.
-#
-# Knows names and places, not what a value may be: that is for ``options.py`` to say.
+# Every option, described once: where it stands in ``plan.toml``, and how it is asked for.
 
 
-class Place(NamedTuple):
-    """Where an option stands: its section, its key there, and what a planner reads beside it."""
+class Option(NamedTuple):
+    """One option: its place in the file, what a planner reads beside it, and its field on a form.
+
+    Parameters
+    ----------
+    section, key : str
+        Where it stands in ``plan.toml``; without a key the option is the whole section.
+    comment : str
+        What it means, in a line of the file and as help.
+    label : str, optional
+        What stands beside its field.
+    form : str, optional
+        How it is asked for: choice, flag, text, list, date or number; "" for what is asked for by
+        usage, or not at all.
+    group : str, optional
+        Heading under which a form asks for it.
+    choices : tuple of str, optional
+        What a choice may be.
+    """
 
     section: str
-    key: str  # "": the option is the whole section
+    key: str
     comment: str
+    label: str = ""
+    form: str = ""
+    group: str = ""
+    choices: tuple[str, ...] = ()
 
 
-#: Place of every option, in the order of writing.
-PLACES: Mapping[str, Place] = {
-    "product": Place("", "product", "product whose rules are used"),
-    "profile": Place("", "profile", "default, or doc_example: Microsoft's examples as printed"),
-    "layout": Place("", "layout", "combined: one certificate for Default and web; or separate"),
-    "wildcard": Place("", "wildcard", "true: wildcards for simple URLs and lyncdiscover names"),
-    "autodiscover_https": Place("", "autodiscover_https", "false: lyncdiscover only on port 80"),
-    "edge_member_names": Place("", "edge_member_names", "true: server names on Edge internal"),
-    "xmpp_host_names": Place("", "xmpp_host_names", "true: xmpp.<domain> names on Edge external"),
-    "reverse_proxy_client_eku": Place(
-        "", "reverse_proxy_client_eku", "true: client authentication on reverse proxies as well"
+HASHES = ("sha256", "sha384", "sha512")
+_KEY_CHOICES = ("RSA 2048", "RSA 3072", "RSA 4096", "ECDSA 256", "ECDSA 384", "ECDSA 521")
+_CERTIFICATES, _KEY_GROUP = "Certificates", "Key and hash"
+_SUBJECT_GROUP, _DATES = "Subject fields", "Dates and Windows"
+
+#: Every option, in the order in which the file has them; forms sort them by group.
+OPTIONS: Mapping[str, Option] = {
+    "product": Option("", "product", "product whose rules are used"),
+    "profile": Option(
+        "", "profile", "default, or doc_example: Microsoft's examples as printed",
+        "Rule profile", "choice", _CERTIFICATES, PROFILES,
     ),
-    "autodiscover_internal_extra_domains": Place(
-        "", "autodiscover_internal_extra_domains", "more domains for lyncdiscoverinternal names"
+    "layout": Option(
+        "", "layout", "combined: one certificate for Default and web; or separate",
+        "Default and web certificates", "choice", _CERTIFICATES, LAYOUTS,
     ),
-    "planned_issue_date": Place("", "planned_issue_date", "day of issue, e.g. 2026-01-31"),
-    "validity_days": Place("", "validity_days", "days of validity to ask for"),
-    "target_os": Place("", "target_os", "Windows version of all servers; blank: as in the table"),
-    "hash": Place("", "hash", "hash of the requests' signatures: sha256, sha384 or sha512"),
-    "key": Place("key", "", "RSA with 2048, 3072 or 4096 bits; ECDSA with 256, 384 or 521"),
-    "organization": Place("subject", "organization", "O"),
-    "organizational_unit": Place("subject", "organizational_unit", "OU"),
-    "locality": Place("subject", "locality", "L"),
-    "state": Place("subject", "state", "ST"),
-    "country": Place("subject", "country", "C, two capitals"),
-    "issuer": Place("issuer", "", "internal or public, by usage or role; all = for the rest"),
-    "ca": Place("ca", "", "name of the CA, by usage, role, internal or public; all = the rest"),
-    "accepted": Place("accepted", "", "code of a finding = why it is accepted"),
-}
+    "wildcard": Option(
+        "", "wildcard", "true: wildcards for simple URLs and lyncdiscover names",
+        "Wildcards for simple URLs", "flag", _CERTIFICATES,
+    ),
+    "autodiscover_https": Option(
+        "", "autodiscover_https", "false: lyncdiscover only on port 80",
+        "Autodiscover on port 443", "flag", _CERTIFICATES,
+    ),
+    "edge_member_names": Option(
+        "", "edge_member_names", "true: server names on Edge internal",
+        "Server names on Edge internal", "flag", _CERTIFICATES,
+    ),
+    "xmpp_host_names": Option(
+        "", "xmpp_host_names", "true: xmpp.<domain> names on Edge external",
+        "xmpp host names on Edge external", "flag", _CERTIFICATES,
+    ),
+    "reverse_proxy_client_eku": Option(
+        "", "reverse_proxy_client_eku", "true: client authentication on reverse proxies as well",
+        "Client authentication on reverse proxies", "flag", _CERTIFICATES,
+    ),
+    "autodiscover_internal_extra_domains": Option(
+        "", "autodiscover_internal_extra_domains", "more domains for lyncdiscoverinternal names",
+        "Further internal Autodiscover domains", "list", _CERTIFICATES,
+    ),
+    "planned_issue_date": Option(
+        "", "planned_issue_date", "day of issue, e.g. 2026-01-31",
+        "Planned issue date", "date", _DATES,
+    ),
+    "validity_days": Option(
+        "", "validity_days", "days of validity to ask for",
+        "Validity to ask for, days", "number", _DATES,
+    ),
+    "target_os": Option(
+        "", "target_os", "Windows version of all servers; blank: as in the table",
+        "Target OS of all servers", "choice", _DATES, ("", *column("target_os").choices),
+    ),
+    "hash": Option(
+        "", "hash", "hash of the requests' signatures: sha256, sha384 or sha512",
+        "Hash of the request", "choice", _KEY_GROUP, HASHES,
+    ),
+    "key": Option(
+        "key", "", "RSA with 2048, 3072 or 4096 bits; ECDSA with 256, 384 or 521",
+        "Key", "choice", _KEY_GROUP, _KEY_CHOICES,
+    ),
+    "organization": Option(
+        "subject", "organization", "O", "Organization (O)", "text", _SUBJECT_GROUP
+    ),
+    "organizational_unit": Option(
+        "subject", "organizational_unit", "OU", "Organizational unit (OU)", "text", _SUBJECT_GROUP
+    ),
+    "locality": Option("subject", "locality", "L", "Locality (L)", "text", _SUBJECT_GROUP),
+    "state": Option("subject", "state", "ST", "State or province (ST)", "text", _SUBJECT_GROUP),
+    "country": Option(
+        "subject", "country", "C, two capitals", "Country (C)", "text", _SUBJECT_GROUP
+    ),
+    "issuer": Option(
+        "issuer", "", "internal or public, by usage or role; all = for the rest", "Issuer"
+    ),
+    "ca": Option(
+        "ca", "", "name of the CA, by usage, role, internal or public; all = the rest", "Target CA"
+    ),
+    "accepted": Option(
+        "accepted", "", "code of a finding = why it is accepted", "Accepted finding"
+    ),
+}  # fmt: skip
 _TITLES = {
     "key": "Key of every certificate.",
     "subject": "Fields of the subject beside the name; blank ones are left out.",
@@ -150,7 +219,7 @@ def write_plan_toml(values: Mapping[str, Any]) -> str:
     """
     lines = ["# Choices for a certificate plan that the topology table does not hold.", ""]
     section = ""
-    for name, place in PLACES.items():
+    for name, place in OPTIONS.items():
         value = values[name]
         if place.section != section:
             section = place.section
@@ -174,8 +243,8 @@ def shown(value: object) -> object:
 
 
 def _values_in(document: Mapping[str, object], reader: TomlReader) -> dict[str, Any]:
-    by_place = {(place.section, place.key): name for name, place in PLACES.items()}
-    sections = {place.section for place in PLACES.values() if place.section}
+    by_place = {(place.section, place.key): name for name, place in OPTIONS.items()}
+    sections = {place.section for place in OPTIONS.values() if place.section}
     values: dict[str, Any] = {}
     for top, value in document.items():
         if top in sections and not isinstance(value, Mapping):
@@ -234,8 +303,8 @@ def _key(value: Mapping[str, object], reader: TomlReader) -> KeyParameters | Non
 
 def _refuse_unknown(key: str, reader: TomlReader) -> None:
     """Refuse a key and name the one that was perhaps meant, in whatever section it stands."""
-    known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in PLACES.values() if p.key}
-    known |= {p.section: f"[{p.section}]" for p in PLACES.values() if not p.key}
+    known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in OPTIONS.values() if p.key}
+    known |= {p.section: f"[{p.section}]" for p in OPTIONS.values() if not p.key}
     written = key.rpartition(".")[2].lower()
     close = [name for name in known if name.startswith(written)]
     close = close or difflib.get_close_matches(written, known, n=1)
@@ -245,21 +314,22 @@ def _refuse_unknown(key: str, reader: TomlReader) -> None:
 
 def _toml_line(key: str, value: object) -> str:
     """Write one key and its value as TOML, on one line."""
+    import tomli_w  # only who writes needs it: a plan runs without
+
     name = tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
     return f"{name} = {_toml(value)}"
 
 
 def _toml(value: object) -> str:
+    import tomli_w
+
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return tomli_w.dumps({"v": value}).removeprefix("v = ").removesuffix("\n")
 
 
-HASHES = ("sha256", "sha384", "sha512")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions:
+class PlanOptions(Table):
     """Choices of the planner. As a file it is ``plan.toml``, beside the table.
 
     Parameters
@@ -331,20 +401,16 @@ class PlanOptions:
 
     def _checks(self) -> Iterator[Callable[[], None]]:
         """Yield what looks at each option, so that all that is wrong is told at once."""
-        for name, allowed in (
-            ("profile", PROFILES),
-            ("layout", LAYOUTS),
-            ("hash", HASHES),
-            ("target_os", ("", *column("target_os").choices)),
-        ):
-            yield partial(_choice, name, getattr(self, name), allowed)
+        for name, option in OPTIONS.items():
+            if option.form == "choice" and name != "key":
+                yield partial(_choice, name, getattr(self, name), option.choices)
         yield partial(_text, "product", self.product, required=True)
         for item in fields(self):
             if item.type == "bool":
                 yield partial(_flag, item.name, getattr(self, item.name))
+            if OPTIONS[item.name].section == "subject":
+                yield partial(_subject_field, item.name, getattr(self, item.name))
         yield partial(_key_parameters, self.key)
-        for name in ("organization", "organizational_unit", "locality", "state", "country"):
-            yield partial(_subject_field, name, getattr(self, name))
         yield partial(_day, self.planned_issue_date)
         yield partial(_days, self.validity_days)
         yield self._keep_domains
@@ -404,21 +470,19 @@ class PlanOptions:
         """
         return write_plan_toml(self._plain())
 
-    def rows(self) -> list[tuple[object, ...]]:
-        """List the options, one row each: option, value, meaning."""
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
+
+    def _rows(self) -> list[tuple[object, ...]]:
         values = self._plain()
-        return [(name, shown(values[name]), place.comment) for name, place in PLACES.items()]
+        return [(name, shown(values[name]), place.comment) for name, place in OPTIONS.items()]
 
     def _plain(self) -> dict[str, Any]:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return values | {"key": {"algorithm": self.key.algorithm, "bits": self.key.bits}}
 
-    def to_frame(self) -> tables.DataFrame:
-        """Give the options as a DataFrame of n rows, one per option, 3 columns of text."""
-        return tables.to_frame(_COLUMNS, self.rows())
-
-    def _repr_html_(self) -> str:
-        return tables.rows_to_html(_COLUMNS, self.rows(), caption="Plan options")
+    def _summary(self) -> str:
+        return "Plan options"
 
 
 _COLUMNS = ("Option", "Value", "Meaning")

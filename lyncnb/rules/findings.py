@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import overload
 
-from ..base.tables import DataFrame, to_frame, to_html
+from ..base.tables import Table
 from .model import SEVERITIES, CheckRule
 
 
@@ -27,8 +27,8 @@ _SHOWN = 60  # findings that repr lists; a notebook's cell is no place for thous
 _HEADINGS = ("Severity", "Code", "About", "Finding", "What to do", "Source")
 
 
-@dataclass(frozen=True, slots=True)
-class Findings(Sequence[Finding]):
+@dataclass(frozen=True, slots=True, repr=False)
+class Findings(Table, Sequence[Finding]):
     """Findings of a plan, errors first; a sequence that shows itself as a table."""
 
     items: tuple[Finding, ...] = ()
@@ -64,15 +64,11 @@ class Findings(Sequence[Finding]):
         """Give the findings of one severity."""
         return Findings(tuple(f for f in self.items if f.severity == severity), self.judged_on)
 
-    def to_frame(self) -> DataFrame:
-        """Return the findings as a DataFrame, one row each, six text columns."""
-        return to_frame(_HEADINGS, self._rows())
+    def _headings(self) -> tuple[str, ...]:
+        return _HEADINGS
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [(f.severity, f.code, f.about, f.message, f.hint, f.source) for f in self.items]
-
-    def _repr_html_(self) -> str:
-        return to_html(self.to_frame(), caption=self._summary())
 
     def __repr__(self) -> str:
         lines = [f"{f.severity}: {f.message}" for f in self.items[:_SHOWN]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
 
-from ..base import tables
+from ..base.tables import Table
 from ..base.toml_records import named
 
 #: What may stand in braces in a template, and what it becomes.
@@ -228,8 +228,8 @@ class SummaryCommand:
     usages: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Rules(Table):
     """What one product version asks of each role."""
 
     product: str
@@ -247,8 +247,10 @@ class Rules:
         """Every usage that some certificate of the product has."""
         return frozenset(usage for rule in self.certificates for usage in rule.usages)
 
-    def rows(self) -> list[tuple[object, ...]]:
-        """List the certificates, one row each, under ``COLUMNS``."""
+    def _headings(self) -> tuple[str, ...]:
+        return COLUMNS
+
+    def _rows(self) -> list[tuple[object, ...]]:
         return [
             (
                 rule.role,
@@ -265,17 +267,11 @@ class Rules:
             for rule in self.certificates
         ]
 
-    def to_frame(self) -> tables.DataFrame:
-        """Give the certificates as a DataFrame, one row per certificate rule."""
-        return tables.to_frame(COLUMNS, self.rows())
-
-    def _repr_html_(self) -> str:
-        return tables.rows_to_html(
-            COLUMNS, self.rows(), caption=f"What {self.title} asks of each role"
+    def _summary(self) -> str:
+        return (
+            f"What {self.title} asks of each role: {len(self.certificates)} certificates, "
+            f"{len(self.checks)} checks"
         )
-
-    def __repr__(self) -> str:
-        return f"Rules({self.product!r}, {len(self.roles)} roles, {len(self.checks)} checks)"
 
 
 COLUMNS = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ..base.collector import no_collection
 from ..base.dns_name import DnsName
-from ..base.tables import DataFrame, rows_to_html, to_frame
+from ..base.tables import DataFrame, Table
 from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
@@ -21,8 +21,8 @@ from .pools import check_servers, derive_pools, derive_sip_domains, derive_sites
 from .source_table import Note
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topology:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Topology(Table):
     """A deployment: n computers in p pools over s SIP domains.
 
     ``columns`` and ``cells`` are the table as read, cleaned, unknown columns kept and blanks
@@ -175,24 +175,21 @@ class Topology:
             _cells=tuple(rows),
         )
 
-    def to_frame(self) -> DataFrame:
-        """Give the table back, n rows of text; ``read_topology`` reads it again."""
-        return to_frame(self.columns, self.cells)
+    def _headings(self) -> tuple[str, ...]:
+        return self.columns
+
+    def _rows(self) -> tuple[tuple[str, ...], ...]:
+        return self.cells  # so that read_topology reads the DataFrame again
 
     def to_csv(self) -> bytes:
         """Write the table as UTF-8 with BOM, which Excel opens as it is."""
         return write_csv(self.columns, self.cells)
 
-    def _repr_html_(self) -> str:
-        pools, computers = len(self.pools), len(self.cells)
-        caption = (
-            f"{self.source}: {computers:,} rows, {pools:,} pools, {len(self.sites)} sites, "
-            f"SIP domains {', '.join(self.sip_domains)}"
+    def _summary(self) -> str:
+        return (
+            f"{self.source}: {len(self.cells):,} rows, {len(self.pools):,} pools, "
+            f"{len(self.sites)} sites, SIP domains {', '.join(self.sip_domains)}"
         )
-        return rows_to_html(self.columns, self.cells, caption=caption, limit=200)
-
-    def __repr__(self) -> str:
-        return f"Topology({self.source!r}, {len(self.cells)} rows, {len(self.pools)} pools)"
 
 
 def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topology:

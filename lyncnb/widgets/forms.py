@@ -10,8 +10,8 @@ from datetime import date
 
 from ..base.certificate_fields import KeyParameters
 from ..errors import OptionsError
-from ..plan.options import HASHES, PlanOptions
-from ..rules.model import ISSUERS, LAYOUTS, PROFILES, Rules
+from ..plan.options import OPTIONS, PlanOptions
+from ..rules.model import ISSUERS, Rules
 from ..topology.columns import Column, topology_columns, topology_roles
 from ..topology.topology import Topology
 from .editor_table import FINDINGS, column_names
@@ -20,7 +20,6 @@ SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "tar
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
 _WIDE = ("fqdn", "fqdn_list", "url", "url_list")
 _LEAST = {"server_fqdn": 210, "role": 136, "autologon": 130}  # pixels
-_KEYS = ("RSA 2048", "RSA 3072", "RSA 4096", "ECDSA 256", "ECDSA 384", "ECDSA 521")
 
 #: Columns of the table that belong to the whole deployment's panel, by how they are asked for.
 DEPLOYMENT = {
@@ -31,39 +30,12 @@ DEPLOYMENT = {
     "autodiscover": "choice",
     "strict_dns": "choice",
 }
-_OPTIONS = {
-    "layout": ("choice", "Default and web certificates"),
-    "wildcard": ("flag", "Wildcards for simple URLs"),
-    "autodiscover_https": ("flag", "Autodiscover on port 443"),
-    "edge_member_names": ("flag", "Server names on Edge internal"),
-    "xmpp_host_names": ("flag", "xmpp host names on Edge external"),
-    "reverse_proxy_client_eku": ("flag", "Client authentication on reverse proxies"),
-    "autodiscover_internal_extra_domains": ("list", "Further internal Autodiscover domains"),
-    "profile": ("choice", "Rule profile"),
-    "key": ("choice", "Key"),
-    "hash": ("choice", "Hash of the request"),
-    "organization": ("text", "Organization (O)"),
-    "organizational_unit": ("text", "Organizational unit (OU)"),
-    "locality": ("text", "Locality (L)"),
-    "state": ("text", "State or province (ST)"),
-    "country": ("text", "Country (C)"),
-    "planned_issue_date": ("date", "Planned issue date"),
-    "validity_days": ("number", "Validity to ask for, days"),
-    "target_os": ("choice", "Target OS of all servers"),
-}
-_GROUPS = (
-    ("Certificates", ("layout", "wildcard", "autodiscover_https", "edge_member_names",
-                      "xmpp_host_names", "reverse_proxy_client_eku",
-                      "autodiscover_internal_extra_domains", "profile")),
-    ("Key and hash", ("key", "hash")),
-    ("Subject fields", ("organization", "organizational_unit", "locality", "state", "country")),
-    ("Dates and Windows", ("planned_issue_date", "validity_days", "target_os")),
-)  # fmt: skip
-LABELS = {name: label for name, (_, label) in _OPTIONS.items()} | {
-    "issuer": "Issuer",
-    "ca": "Target CA",
-    "accepted": "Accepted finding",
-}
+# The order of groups, and of fields that a form asks for otherwise than the file has them.
+_GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows")
+_FIRST = ("layout", "wildcard", "autodiscover_https", "edge_member_names", "xmpp_host_names",
+          "reverse_proxy_client_eku", "autodiscover_internal_extra_domains", "profile",
+          "key")  # fmt: skip
+LABELS = {name: option.label for name, option in OPTIONS.items() if option.label}
 
 _OWN_COLUMN: Mapping[str, object] = {
     "scope": "server",
@@ -141,20 +113,10 @@ def option_groups(rules: Rules) -> list[dict[str, object]]:
         }
         for name, kind in DEPLOYMENT.items()
     ]
-    help_of = {name: _help(meaning) for name, _, meaning in PlanOptions().rows()}
-    choices = _choices()
     groups: list[dict[str, object]] = [{"title": "Deployment", "fields": fields}]
-    for heading, names in _GROUPS:
-        fields = [
-            {
-                "name": name,
-                "label": _OPTIONS[name][1],
-                "kind": _OPTIONS[name][0],
-                "help": help_of[name],
-                "choices": choices.get(name, []),
-            }
-            for name in names
-        ]
+    asked = sorted(OPTIONS, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    for heading in _GROUPS:
+        fields = [_field(name) for name in asked if OPTIONS[name].group == heading]
         groups.append({"title": heading, "fields": fields})
     groups.insert(-1, _issuers(rules))
     return groups
@@ -167,14 +129,15 @@ def _help(meaning: str) -> str:
     return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
 
 
-def _choices() -> dict[str, list[list[str]]]:
-    systems = next(column.choices for column in topology_columns() if column.name == "target_os")
+def _field(name: str) -> dict[str, object]:
+    """Describe the field of one option."""
+    option = OPTIONS[name]
     return {
-        "layout": [[layout, layout] for layout in LAYOUTS],
-        "profile": [[profile, profile] for profile in PROFILES],
-        "key": [[key, key] for key in _KEYS],
-        "hash": [[name, name] for name in HASHES],
-        "target_os": [["", "as each row says"], *([system, system] for system in systems)],
+        "name": name,
+        "label": option.label,
+        "kind": option.form,
+        "help": _help(option.comment),
+        "choices": [[choice, choice or "as each row says"] for choice in option.choices],
     }
 
 

@@ -86,23 +86,6 @@ def test_cell_text(value, text):
     assert tables.cell_text(value) == text
 
 
-def test_from_frame_gives_back_the_cells():
-    """to_frame and from_frame are each other's inverse for text, and blank what is missing."""
-    import pandas as pd
-
-    rows = [("007", "NA"), ("", "x")]
-    assert tables.from_frame(tables.to_frame(("a", "b"), rows)) == (("a", "b"), rows)
-    assert tables.from_frame(pd.DataFrame({"a": [None, float("nan"), "x"]}))[1] == [
-        ("",),
-        ("",),
-        ("x",),
-    ]
-    assert tables.from_frame(pd.DataFrame([["1", "2"]], columns=["a", "a"])) == (
-        ("a", "a"),
-        [("1", "2")],
-    )
-
-
 def test_is_frame():
     """Only a DataFrame is one."""
     assert tables.is_frame(tables.to_frame(("a",), [("1",)]))
@@ -111,7 +94,7 @@ def test_is_frame():
 
 def test_html_escapes_cells_headings_and_caption():
     """Hostile text shows as text, in cells, headings and the caption alike."""
-    text = tables.to_html(tables.to_frame((HOSTILE,), [(HOSTILE,)]), caption=HOSTILE)
+    text = tables.rows_to_html((HOSTILE,), [(HOSTILE,)], caption=HOSTILE)
     parsed = _read(text)
     assert parsed.tags == {"style", "table", "caption", "thead", "tr", "th", "tbody", "td"}
     assert parsed.cells == [HOSTILE]
@@ -128,13 +111,27 @@ def test_html_shows_any_text_as_it_stands(value):
     assert parsed.cells == [value.replace("\x00", "")]
 
 
-def test_html_of_a_long_table_says_what_is_left_out():
-    """A long table shows its first 200 rows and a sentence."""
-    frame = tables.to_frame(("n",), [(number,) for number in range(1234)])
-    text = tables.to_html(frame)
+class Numbers(tables.Table):
+    """A noun of many rows."""
+
+    def _headings(self):
+        return ("n",)
+
+    def _rows(self):
+        return ((number,) for number in range(1234))
+
+    def _summary(self):
+        return "Numbers <all>"
+
+
+def test_a_long_table_says_what_is_left_out():
+    """A noun shows its first 200 rows and a sentence, all of them as a frame, and one line."""
+    text = Numbers()._repr_html_()
     assert text.count("<td>") == 200
     assert text.endswith("<p>The first 200 of 1,234 rows.</p>")
-    assert tables.to_html(frame, limit=None).count("<td>") == 1234
+    assert "<caption>Numbers &lt;all&gt;</caption>" in text
+    assert Numbers().to_frame().shape == (1234, 1)
+    assert repr(Numbers()) == "Numbers <all>"
 
 
 def test_markdown_keeps_each_value_in_its_cell():

@@ -185,7 +185,7 @@ def test_a_plan_is_a_table():
 
 def test_a_plan_has_a_short_repr():
     """A plan of any size shows in one line."""
-    assert repr(plan(front_end())) == "CertificatePlan(2 certificates, lync2013, 'table')"
+    assert repr(plan(front_end())) == "2 certificates for Lync Server 2013, of table"
 
 
 # The explanation of a server's names as text and table.

@@ -221,7 +221,7 @@ def test_what_is_no_ordinary_file_is_not_read(tmp_path):
 
 def test_every_option_has_its_place():
     """Each field stands in the file, and each yes/no option is a flag of the rules."""
-    assert options.PLACES.keys() == {item.name for item in fields(PlanOptions)}
+    assert options.OPTIONS.keys() == {item.name for item in fields(PlanOptions)}
     switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
     assert switches <= FLAGS.keys()
 

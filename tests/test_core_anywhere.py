@@ -1,0 +1,94 @@
+"""Planning runs where only Python, idna and the Public Suffix List are: e.g. inside a web page.
+
+Pictures, pages and widgets need more, requests need cryptography; a plan, its findings and its
+document need neither, and pandas only when somebody hands one of its tables over.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from places import DATA, REPOSITORY
+
+# Refuses every library but these as if it were not installed.
+CORE = """
+import importlib.abc, sys
+
+ALLOWED = {"lyncnb", "idna", "publicsuffixlist"} | sys.stdlib_module_names
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in ALLOWED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+for name in [n for n in sys.modules if n.partition(".")[0] not in ALLOWED and n != "__main__"]:
+    del sys.modules[name]
+"""
+
+
+def run(code: str, *arguments: str) -> str:
+    """Run code in a Python that has nothing but what the core may use."""
+    command = [sys.executable, "-P", "-c", CORE + code, *arguments]
+    environment = {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_nothing_else_can_be_imported():
+    """The environment of these tests lacks what it should lack."""
+    names = ("pandas", "cryptography", "jupyterlab", "jinja2", "click", "tomli_w")
+    code = (
+        "import importlib\n"
+        f"for name in {names!r}:\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "    except ModuleNotFoundError:\n"
+        "        print(name)\n"
+    )
+    assert run(code).split() == list(names)
+
+
+def test_a_plan_is_made_and_checked_anywhere():
+    """A table is read, planned, checked, explained and written as JSON and CSV."""
+    code = """
+import json
+import lyncnb as ln
+
+topology = ln.read_topology(sys.argv[1])
+options = ln.PlanOptions.from_toml(b'wildcard = true')
+plan = ln.plan_certificates(topology, ln.load_rules(), options=options)
+findings = ln.check_plan(plan)
+document = ln.plan_document(plan, findings)
+assert topology.to_csv() and topology._repr_html_() and plan._repr_html_()
+assert findings._repr_html_() and options._repr_html_()
+assert str(plan.explain(plan.certificates[0].servers[0]))
+print(json.dumps(document))
+"""
+    document = json.loads(run(code, str(DATA / "contoso.csv")))
+    assert document["format"] == "lyncnb-plan/1"
+    assert len(document["certificates"]) > 10
+    assert document["judged_on"]
+
+
+def test_every_file_of_the_core_can_be_imported():
+    """No file of the five packages imports a library at its head that the core may not use."""
+    files = [
+        path
+        for package in ("base", "topology", "rules", "plan", "checks")
+        for path in sorted((REPOSITORY / "lyncnb" / package).glob("*.py"))
+        if path.name != "lock.py"  # of a request folder, on a disk
+    ]
+    names = [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in files]
+    code = f"""
+import importlib
+for name in {names!r}:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        print(name, error.name)
+"""
+    assert run(code).splitlines() == []
