@@ -103,7 +103,7 @@ def _known(column: Column, rules: Rules) -> dict[str, object]:
 def option_groups(rules: Rules) -> list[dict[str, object]]:
     """Describe the fields of the deployment panel, group by group."""
     known = {column.name: column for column in topology_columns()}
-    fields = [
+    fields: list[dict[str, object]] = [
         {
             "name": f"column:{name}",
             "label": known[name].title,
@@ -116,8 +116,8 @@ def option_groups(rules: Rules) -> list[dict[str, object]]:
     groups: list[dict[str, object]] = [{"title": "Deployment", "fields": fields}]
     asked = sorted(OPTIONS, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
     for heading in _GROUPS:
-        fields = [_field(name) for name in asked if OPTIONS[name].group == heading]
-        groups.append({"title": heading, "fields": fields})
+        of_group = [_field(name) for name in asked if OPTIONS[name].group == heading]
+        groups.append({"title": heading, "fields": of_group})
     groups.insert(-1, _issuers(rules))
     return groups
 
