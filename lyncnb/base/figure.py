@@ -58,10 +58,10 @@ class Figure:
         data = base64.b64encode(self.to_svg()).decode("ascii")
         return (
             '<figure class="lyncnb-figure" style="margin:0.5em 0;break-inside:auto">'
+            f"<figcaption>{html.escape(self.title)}</figcaption>"
             f'<img src="data:image/svg+xml;base64,{data}" '
             f'alt="{html.escape(f"{self.title}. {self.description}")}" '
-            'style="max-width:100%;height:auto">'
-            f"<figcaption>{html.escape(self.title)}</figcaption></figure>"
+            'style="max-width:100%;height:auto"></figure>'
         )
 
     def _repr_html_(self) -> str:

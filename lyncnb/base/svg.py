@@ -75,7 +75,7 @@ def fit(text: str, width: float, size: float) -> str:
     """
     if text_width(text, size) <= width:
         return text
-    kept = len(text) - 1
+    kept = min(len(text) - 1, int(width / size * 4))  # no letter is narrower than a quarter
     while kept > 2:
         head = (kept * 3 + 4) // 5
         short = f"{text[:head]}…{text[len(text) - (kept - head) :]}"

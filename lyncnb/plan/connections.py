@@ -7,7 +7,7 @@ out: nobody could check it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..rules.model import ConnectionRule
@@ -86,8 +86,13 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
             and (names := names_for(rule, certificates.get((pool.fqdn, pool.role), ())))
         ]
         served = {pool.site for pool, _ in with_names}
+        alone = {
+            speaker: tuple(site for site in counts.get(speaker, ()) if site and site not in served)
+            for speaker in rule.speakers
+            if rule.reach == "nearest" and "" not in served
+        }
         for pool, names in with_names:
-            for speaker, site, number in _speakers(rule, pool, plan, counts, served):
+            for speaker, site, number in _speakers(rule, pool, plan, counts, alone):
                 found.append(
                     Connection(
                         rule=rule,
@@ -127,9 +132,12 @@ def _speakers(
     listener: Pool,
     plan: CertificatePlan,
     counts: Mapping[str, Mapping[str, int]],
-    served: set[str],
+    alone: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[str, str | None, int]]:
-    """Yield the kinds of speakers to one pool: role or party, site, number of pools."""
+    """Yield the kinds of speakers to one pool: role or party, site, number of pools.
+
+    ``alone`` names, by role, the sites that have no listener of their own.
+    """
     for speaker in rule.speakers:
         if speaker in plan.rules.parties:
             yield speaker, None, 0
@@ -140,10 +148,9 @@ def _speakers(
             if number := sum(by_site.values()) - own:
                 yield speaker, None, number
             continue
-        for site, number in by_site.items():
-            # A blank site is that of all sites; a listener in it is near to everybody.
-            near = site == listener.site or not site or not listener.site
-            if near or (rule.reach == "nearest" and site not in served and "" not in served):
-                number -= own and site == listener.site
-                if number:
-                    yield speaker, site, number
+        # A blank site is that of all sites; a listener in it is near to everybody.
+        near = (listener.site, "") if listener.site else tuple(by_site)
+        for site in dict.fromkeys((*near, *alone.get(speaker, ()))):
+            number = by_site.get(site, 0) - (own and site == listener.site)
+            if number:
+                yield speaker, site, number

@@ -311,7 +311,8 @@ def _band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) ->
         {pool.site for cell, pools in groups.items() if cell[0] == "*" for pool in pools}
     )
     kind = "other sites" if site else "sites"
-    return f"{len(sites):,} {kind}: {', '.join(name or '(none named)' for name in sites)}"
+    names = [name or "(none named)" for name in sites]
+    return f"{len(sites):,} {kind}: {_listed(names, 560, 12 * _BOLD)}"
 
 
 def _pool_box(
