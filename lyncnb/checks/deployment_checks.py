@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
+from ..plan.planner import hosted_pools
 from ..rules.model import CheckRule
 from ..topology.columns import topology_columns
 from ..topology.model import Pool
@@ -154,6 +155,51 @@ def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
             yield servers[0], f"{words}, and a server with the role {role} has none"
 
 
+def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a role that stands on another's servers and uses their certificates."""
+    certificates = view.plan.rules.certificates
+    for pool in hosted_pools(view.plan.topology.pools, view.plan.rules):
+        if not any(c.role == pool.role and pool.flags.issuperset(c.if_all) for c in certificates):
+            continue  # the table says so itself (mediation_standalone = false)
+        servers = _words([computer.fqdn for computer in pool.computers])
+        yield view.place(pool), f"{pool.role} stands on {servers} beside another role"
+
+
+def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a collocated role whose pool is said to stand alone."""
+    topology, rules = view.plan.topology, view.plan.rules
+    switches = {facts.name: facts.roles for facts in topology_columns() if facts.kind == "bool"}
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for pool in topology.pools:
+        rows_of[pool.fqdn] += [computer.row for computer in pool.computers]
+    for pool in hosted_pools(topology.pools, rules):
+        needed = [c.if_all for c in rules.certificates if c.role == pool.role]
+        names = [name for flags in needed for name in flags if switches.get(name) == (pool.role,)]
+        for name in names:
+            if name not in topology.columns:
+                continue
+            place = topology.columns.index(name)
+            if any(topology.cells[row][place] == "true" for row in rows_of[pool.fqdn]):
+                yield view.place(pool), f"{name} is true for {pool.fqdn}, where it is collocated"
+
+
+def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a further name for a usage that no certificate of its pool has."""
+    pools = view.plan.topology.pools
+    by_role: dict[str, set[str]] = defaultdict(set)
+    for certificate in view.plan.rules.certificates:
+        by_role[certificate.role].update(map(str.lower, certificate.usages))
+    here: dict[str, set[str]] = defaultdict(set)
+    for pool in pools:
+        here[pool.fqdn] |= by_role[pool.role]
+    told: set[tuple[str, str]] = set()
+    for pool in pools:
+        for usage, name in pool.extra_san:
+            if usage and usage.lower() not in here[pool.fqdn] and (pool.fqdn, usage) not in told:
+                told.add((pool.fqdn, usage))
+                yield view.place(pool), f'{name} is for "{usage}", which {pool.fqdn} has not'
+
+
 def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a name in a column that the roles of its pool do not heed."""
     pools = view.plan.topology.pools
@@ -214,6 +260,9 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         issuer_key_unknown,
         issuer_key_not_here,
         value_not_heeded,
+        collocated_role,
+        stand_alone_and_collocated,
+        extra_name_usage,
         sites_differ_in_case,
         device_name_as_server,
     )

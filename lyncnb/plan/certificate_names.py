@@ -52,8 +52,14 @@ OF_POOL: Mapping[str, Finder] = {
     "pool.owas_external_fqdn": _column("owas_external_fqdn"),
     "pool.sip_dns_aliases": lambda pool, server: pool.sip_dns_aliases,
     "pool.xmpp_domains": lambda pool, server: pool.xmpp_domains,
-    "pool.extra_san": lambda pool, server: pool.extra_san,
+    "pool.extra_san": lambda pool, server: tuple(name for _, name in pool.extra_san),
 }
+
+
+def _extra_names(usages: Iterable[str]) -> Finder:
+    """Find the further names for all usages and for some of these."""
+    asked = {"", *(usage.lower() for usage in usages)}
+    return lambda pool, server: tuple(n for usage, n in pool.extra_san if usage.lower() in asked)
 
 
 class Part(NamedTuple):
@@ -203,8 +209,8 @@ class PlanContext:
     flags: frozenset[str]  # those that the options set
     subject: DistinguishedName  # of every certificate, but for the common name
     _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
-    _recipes: dict[tuple[str, frozenset[str], str], tuple[ResolvedRule, ...]] = field(
-        default_factory=dict
+    _recipes: dict[tuple[str, frozenset[str], str, frozenset[str]], tuple[ResolvedRule, ...]] = (
+        field(default_factory=dict)
     )
 
     def sites_of(self, site: str) -> tuple[Site, ...]:
@@ -228,12 +234,13 @@ class PlanContext:
 
     def recipes(self, pool: Pool) -> tuple[ResolvedRule, ...]:
         """Give the recipes of the certificates that a pool needs, in the order of the rules."""
-        flags = pool.flags | {"extra_san"} if pool.extra_san else pool.flags
-        key = (pool.role, flags, pool.site)
+        flags = pool.flags
+        extra = frozenset(usage.lower() for usage, _ in pool.extra_san)
+        key = (pool.role, flags, pool.site, extra)
         found = self._recipes.get(key)
         if found is None:
             found = self._recipes[key] = tuple(
-                self._recipe(rule, flags | self.flags, pool.site)
+                self._recipe(rule, flags | self.flags, pool.site, extra)
                 for rule in self.rules.certificates
                 if rule.role == pool.role
                 and self.options.profile in rule.profiles
@@ -242,18 +249,22 @@ class PlanContext:
             )
         return found
 
-    def _recipe(self, rule: CertificateRule, flags: frozenset[str], site: str) -> ResolvedRule:
+    def _recipe(
+        self, rule: CertificateRule, flags: frozenset[str], site: str, extra: frozenset[str]
+    ) -> ResolvedRule:
+        if not extra.isdisjoint({"", *(usage.lower() for usage in rule.usages)}):
+            flags |= {"extra_san"}
         usages = dict.fromkeys(rule.extended_key_usage)
         for flag, more in rule.extended_key_usage_if.items():
             usages |= dict.fromkeys(more if flag in flags else ())
         names = [self.rules.names[name] for name in rule.subject_alt_name]
         wildcard = rule.wildcard and "wildcard" in flags
         issuer = settle_issuer(rule, (), self.options)
-        subject = self._parts([self.rules.names[rule.subject_name]], flags, site)
+        subject = self._parts([self.rules.names[rule.subject_name]], flags, site, rule.usages)
         return ResolvedRule(
             rule=rule,
             subject=subject[0] if subject else None,
-            parts=self._parts(names, flags, site),
+            parts=self._parts(names, flags, site, rule.usages),
             extended_key_usage=tuple(usages),
             may_be_wildcard=frozenset(name.id for name in names if wildcard and name.wildcard),
             issuer=issuer,
@@ -261,7 +272,11 @@ class PlanContext:
         )
 
     def _parts(
-        self, names: Iterable[NameRule], flags: frozenset[str], site: str
+        self,
+        names: Iterable[NameRule],
+        flags: frozenset[str],
+        site: str,
+        usages: tuple[str, ...],
     ) -> tuple[Part, ...]:
         """Work out the name rules whose flags are set; what does not depend on pools is merged."""
         parts: list[Part] = []
@@ -272,7 +287,10 @@ class PlanContext:
             of_site = _OF_SITE.get(rule.parts[1])
             if of_site is None:
                 parts += [Part(None, (), fixed)] if fixed else []
-                parts.append(Part(of_pool(rule), (rule.id,), {}))
+                find = of_pool(rule)
+                if rule.parts == ("", "pool.extra_san", ""):
+                    find = _extra_names(usages)
+                parts.append(Part(find, (rule.id,), {}))
                 fixed = {}
             else:
                 for name in spell(rule, of_site(self, site)):

@@ -151,6 +151,27 @@ def _as_asked(
     return certificate._replace(issuer=issuer, ca=target_ca(recipe.rule, issuer, options))
 
 
+def hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[Pool]:
+    """List the pools of roles that stand on servers of another, which lend their certificate.
+
+    Parameters
+    ----------
+    pools : iterable of Pool
+        All of a topology. Collocated roles have one pool name, and stand on the same servers.
+    rules : Rules
+        ``hosted_by`` of a role says on whose servers it needs no certificate of its own.
+    """
+    pools = list(pools)
+    guests = {role.id: set(role.hosted_by) for role in rules.roles.values() if role.hosted_by}
+    found = [pool for pool in pools if pool.role in guests]
+    names = {pool.fqdn for pool in found}
+    hosts: dict[str, set[str]] = {}
+    for pool in pools:
+        if pool.fqdn in names:
+            hosts.setdefault(pool.fqdn, set()).add(pool.role)
+    return [pool for pool in found if hosts[pool.fqdn] & guests[pool.role]]
+
+
 def plan_certificates(
     topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS
 ) -> CertificatePlan:
@@ -188,7 +209,8 @@ def plan_certificates(
     _check_options(rules, options)
     context = plan_context(topology, rules, options)
     with no_collection():
-        parts = [plan_pool(pool, context) for pool in topology.pools]
+        hosted = set(map(id, hosted_pools(topology.pools, rules)))
+        parts = [() if id(pool) in hosted else plan_pool(pool, context) for pool in topology.pools]
         return _assembled(topology, context, parts)
 
 
@@ -226,6 +248,10 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
         for pool in topology.pools:
             if pool.role in publishing:
                 kept.pop(id(pool), None)
+    hosted = set(map(id, hosted_pools(topology.pools, rules)))
+    for pool in hosted_pools(old.pools, rules):
+        kept.pop(id(pool), None)  # its host may be gone
+    kept |= dict.fromkeys(hosted, ())
     context = plan_context(topology, rules, previous.options)
     with no_collection():
         parts = [

@@ -149,6 +149,7 @@ class RoleRule:
     traits: frozenset[str] = frozenset()  # publishes_web, single_computer …
     publish_order: int = 0  # place among the names of a reverse proxy; 0: not published
     zone: str = "inside"  # one of ZONES
+    hosted_by: tuple[str, ...] = ()  # roles on whose servers it needs no certificate of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -255,6 +255,8 @@ def _check_connections(
         reader.among(f"{where}.names", rule.names, name_ids, "name")
         reader.among(f"{where}.reach", (rule.reach,), REACHES, "reach")
         reader.among(f"{where}.if_all", rule.if_all, FLAGS, "flag")
+    for where, role in roles.items():
+        reader.among(f"{where}.hosted_by", role.hosted_by, {r.id for r in roles.values()}, "role")
     zones = {where: role.zone for where, role in roles.items()}
     zones |= {where: party.zone for where, party in parties.items()}
     for where, zone in zones.items():

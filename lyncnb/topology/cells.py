@@ -119,7 +119,8 @@ def _url(text: str, column: Column) -> Read:
 
 def _list_of(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Read]:
     def read_list(text: str, column: Column) -> Read:
-        parts = [read(part, column) for part in _ANY_SEPARATOR.split(text) if part]
+        joined = re.sub(r"\s*=\s*", "=", text)
+        parts = [read(part, column) for part in _ANY_SEPARATOR.split(joined) if part]
         values = {clean: value for clean, value, _ in parts if clean}
         notes = dict.fromkeys(note for _, _, said in parts for note in said)
         if len(values) < len(parts):
@@ -132,6 +133,21 @@ def _list_of(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Rea
         return clean, tuple(values.values()), tuple(notes)
 
     return read_list
+
+
+def _fqdn_by_usage(text: str, column: Column) -> Read:
+    """Read ``NAME`` or ``USAGE=NAME`` as a pair of usage ("" for all) and name."""
+    usage, equals, name = text.partition("=")
+    if equals and not re.fullmatch(r"[A-Za-z]+", clean_text(usage)[0]):
+        raise BadName(
+            f"{shown(text)} is no name for a usage",
+            "write a name, or a usage and a name, e.g. AccessEdgeExternal=sip.contoso.com",
+        )
+    clean, value, notes = _fqdn(name if equals else text, column)
+    usage = clean_text(usage)[0] if equals else ""
+    if equals and not clean:
+        raise BadName(f"{shown(text)} gives {usage} no name", "write one after the sign =")
+    return (f"{usage}={clean}" if usage else clean), (usage, value), notes
 
 
 def _bool(text: str, column: Column) -> Read:
@@ -200,6 +216,7 @@ def _issuer(text: str, column: Column) -> Read:
 _READERS: dict[str, Callable[[str, Column], Read]] = {
     "fqdn": _fqdn,
     "fqdn_list": _list_of(_fqdn),
+    "fqdn_list_by_usage": _list_of(_fqdn_by_usage),
     "url": _url,
     "url_list": _list_of(_url),
     "bool": _bool,

@@ -17,7 +17,10 @@ from ..errors import RulesError
 
 _DATA = Path(__file__).with_name("column_rules.toml")
 _SCOPES = ("server", "pool", "site", "deployment")
-_KINDS = ("fqdn", "fqdn_list", "url", "url_list", "bool", "text", "role", "choice", "issuer")
+_KINDS = (
+    *("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list", "bool", "text", "role"),
+    *("choice", "issuer"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +28,9 @@ class Column:
     """One column of the topology table.
 
     ``scope`` is ``server``, ``pool``, ``site`` (of the deployment, or different by site) or
-    ``deployment``; ``kind`` is ``fqdn``, ``fqdn_list``, ``url``, ``url_list``, ``bool``,
-    ``text``, ``role``, ``choice`` or ``issuer``. ``roles`` heed the column; none listed means
-    all of them. ``title`` and ``help`` are for planners.
+    ``deployment``; ``kind`` is ``fqdn``, ``fqdn_list``, ``fqdn_list_by_usage``, ``url``,
+    ``url_list``, ``bool``, ``text``, ``role``, ``choice`` or ``issuer``. ``roles`` heed the
+    column; none listed means all of them. ``title`` and ``help`` are for planners.
     """
 
     name: str
@@ -48,7 +51,7 @@ class Column:
     @property
     def is_list(self) -> bool:
         """Whether a cell holds several values."""
-        return self.kind in ("fqdn_list", "url_list")
+        return self.kind in ("fqdn_list", "fqdn_list_by_usage", "url_list")
 
     def heeded_by(self, role: str) -> bool:
         """Say whether servers of this role heed the column."""

@@ -40,7 +40,8 @@ class Pool:
     """Computers of one role that act as one; a single server is a pool of its own name.
 
     ``computers`` are sorted by name. ``flags`` holds the names of the boolean columns that are
-    true and that the role heeds (``autologon``, ``strict_dns`` …).
+    true and that the role heeds (``autologon``, ``strict_dns`` …). ``extra_san`` holds pairs of
+    usage ("" for all) and name.
     """
 
     fqdn: DnsName
@@ -56,7 +57,7 @@ class Pool:
     edge_internal_fqdn: DnsName | None = None
     owas_external_fqdn: DnsName | None = None
     sip_dns_aliases: tuple[DnsName, ...] = ()
-    extra_san: tuple[DnsName, ...] = ()
+    extra_san: tuple[tuple[str, DnsName], ...] = ()
     xmpp_domains: tuple[DnsName, ...] = ()
 
 

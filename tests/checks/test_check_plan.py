@@ -358,7 +358,39 @@ def test_a_collocated_role_heeds_for_its_pool():
         "pool_fqdn": "fepool.contoso.com",
         "web_external_fqdn": "webext.contoso.com",
     }
-    assert list(check_plan(plan_of(add=[beside]))) == []
+    assert [f.code for f in check_plan(plan_of(add=[beside]))] == ["collocated-role"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "codes"),
+    [
+        ("", ["collocated-role"]),
+        ("true", ["collocated-role", "stand-alone-and-collocated"]),
+        ("false", []),
+    ],
+)
+def test_a_collocated_role_is_told(cell, codes):
+    """Blank is a notice, false is what is so, and true contradicts the table."""
+    beside = {
+        "server_fqdn": "fe01.contoso.com",
+        "role": "Mediation",
+        "pool_fqdn": "fepool.contoso.com",
+        "mediation_standalone": cell,
+    }
+    rows = [*GOOD, beside]
+    columns = [*COLUMNS, "mediation_standalone"]
+    lines = [",".join(columns), *(",".join(r.get(c, "") for c in columns) for r in rows)]
+    plan = plan_certificates(read_topology("\n".join(lines).encode()), RULES)
+    assert sorted(f.code for f in check_plan(plan)) == codes
+
+
+@pytest.mark.parametrize("usage", ["Default", "Nothing"])
+def test_an_extra_name_for_a_usage_that_is_not_there_is_told(usage):
+    """A name for a usage that the Edge pool has not goes nowhere, which is an error."""
+    edits = [(EDGE, "extra_san", f"{usage}=sip.litwareinc.com")]
+    assert ("extra-name-usage", "edge01.contoso.com") in found(plan_of(edits))
+    good = [(EDGE, "extra_san", "accessedgeexternal=sip.litwareinc.com")]
+    assert "extra-name-usage" not in {code for code, _ in found(plan_of(good))}
 
 
 def test_edge_site_without_reverse_proxy_is_told():
@@ -472,6 +504,9 @@ def test_every_check_is_tried_here():
     """No code of the product is left without a case above."""
     tried = {case[0] for case in TABLE_CASES} | {case[0] for case in ALTERED_CASES}
     tried |= {
+        "collocated-role",
+        "stand-alone-and-collocated",
+        "extra-name-usage",
         "web-external-fqdn-not-published",
         "no-reverse-proxy",
         "reverse-proxy-publishes-nothing",

@@ -333,3 +333,17 @@ def test_recipes_are_made_once():
     context = plan_context(table, load_rules(), PlanOptions())
     first, second = table.pools
     assert context.recipes(first) is context.recipes(second)
+
+
+def test_a_further_name_for_one_usage():
+    """USAGE=NAME goes on the certificates with that usage only, in whatever case it is written."""
+    planned = plan(
+        edge(1, extra_san="AccessEdgeExternal=sip.fabrikam.com;old.contoso.net"), edge(2)
+    )
+    names = {c.usages[0]: [n.name for n in c.subject_alt_name] for c in planned.certificates}
+    assert "sip.fabrikam.com" in names["AccessEdgeExternal"]
+    assert "sip.fabrikam.com" not in names["Internal"]
+    assert "old.contoso.net" in names["Internal"]
+    lower = plan(edge(1, extra_san="accessedgeexternal = sip.fabrikam.com"), edge(2))
+    (internal,) = [c for c in lower.certificates if c.usages == ("Internal",)]
+    assert internal.subject_alt_name == ()  # nothing is added, so the subject is not repeated

@@ -114,6 +114,30 @@ def test_a_collocated_mediation_server_needs_nothing(cell, count):
     assert len(planned.certificates) == count
 
 
+@pytest.mark.parametrize("role", ["Mediation", "PersistentChat"])
+@pytest.mark.parametrize("cell", ["", "false"])
+def test_a_role_beside_front_ends_uses_their_certificates(role, cell):
+    """Two rows of one server and pool are one Default certificate, not two of the same name."""
+    rows = [front_end(1), front_end(2)]
+    guests = [row(f"ee0{n}.contoso.com", role, "eepool.contoso.com") for n in (1, 2)]
+    cells = {"mediation_standalone": cell} if cell and role == "Mediation" else {}
+    alone = plan(*rows)
+    assert plan(*rows, *(guest | cells for guest in guests)).certificates == alone.certificates
+    standing = plan(*rows, row("med01.contoso.com", role))
+    assert len(standing.certificates) == len(alone.certificates) + 1
+
+
+def test_a_guest_gets_its_own_certificate_when_its_host_leaves():
+    """An edit that takes the Front End rows away plans for the role that stays, and the reverse."""
+    guest = row("ee01.contoso.com", "Mediation", "eepool.contoso.com")
+    both = plan(front_end(1), guest)
+    index = next(p.computers[0].row for p in both.topology.pools if p.role == "FrontEnd")
+    left = replan(both, both.topology.with_rows(remove=[index]))
+    assert [c.role for c in left.certificates] == ["Mediation"]
+    again = replan(left, left.topology.with_rows(add=[front_end(1)]))
+    assert "Mediation" not in {c.role for c in again.certificates}
+
+
 @pytest.mark.parametrize("role", ["Archiving", "Monitoring", "SQL", "FileStore", "SBC"])
 def test_roles_that_need_none(role):
     """A role without a certificate may stand in the table and plans nothing."""

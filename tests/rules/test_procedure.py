@@ -173,7 +173,9 @@ def test_every_command_and_parameter_is_documented():
 
 
 # A document with its date or version; an RFC has a number, and what is inferred has neither.
-DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|RFC \d+|Requirements \d+\.\d+\.\d+|^Inferred:")
+DATED = re.compile(
+    r"\d{4}-\d{2}(-\d{2})?|RFC \d+|Requirements \d+\.\d+\.\d+|ballot [A-Z-]+\d+|, 20\d\d$|^Inferred:"
+)
 
 
 def test_every_source_is_dated():

@@ -150,9 +150,16 @@ def url(text: str, host: str) -> SimpleUrl:
         ("sip_domains", " ; ", "", (), ()),
         (
             "extra_san",
+            "AccessEdgeExternal = SIP.contoso.com",
+            "AccessEdgeExternal=sip.contoso.com",
+            (("AccessEdgeExternal", "sip.contoso.com"),),
+            ("written in lower case",),
+        ),
+        (
+            "extra_san",
             "LYNC *.contoso.com",
             "lync;*.contoso.com",
-            ("lync", "*.contoso.com"),
+            (("", "lync"), ("", "*.contoso.com")),
             ("written in lower case",),
         ),
         # Simple URLs keep their text; only the host is a name.

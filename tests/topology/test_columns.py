@@ -39,7 +39,7 @@ COLUMNS = [
     ("strict_dns", "pool", "bool", "true"),
     ("autodiscover", "pool", "bool", "true"),
     ("sip_dns_aliases", "pool", "fqdn_list", ""),
-    ("extra_san", "pool", "fqdn_list", ""),
+    ("extra_san", "pool", "fqdn_list_by_usage", ""),
     ("access_edge_fqdn", "pool", "fqdn", ""),
     ("webconf_edge_fqdn", "pool", "fqdn", ""),
     ("av_edge_fqdn", "pool", "fqdn", ""),

@@ -168,7 +168,7 @@ def test_rows_are_added_at_the_end(contoso):
     )
     assert changed_pools(contoso, after) == ["sba01.contoso.net", "eepool01.contoso.net"]
     assert len(pool(after, "eepool01").computers) == 4
-    assert pool(after, "sba01").extra_san == ("sba",)
+    assert pool(after, "sba01").extra_san == (("", "sba"),)
     assert [site.name for site in after.sites] == ["", "Taipei"]
     assert after.columns == (*contoso.columns, "extra_san")
     assert after == again(after)

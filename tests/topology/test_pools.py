@@ -88,7 +88,6 @@ NAMES = {
 }
 LISTS = {
     "sip_dns_aliases": ("sipinternal.contoso.com", "sipexternal.contoso.com"),
-    "extra_san": ("lync", "*.apps.contoso.com"),
     "xmpp_domains": ("contoso.com",),
 }
 

@@ -183,6 +183,7 @@ roles = st.sampled_from([role.id for role in topology_roles()])
 by_kind = {
     "fqdn": st.one_of(st.just(""), hosts),
     "fqdn_list": st.one_of(st.just(""), st.lists(hosts, unique=True, max_size=3).map(";".join)),
+    "fqdn_list_by_usage": st.sampled_from(["", "lync", "Default=a.contoso.com;b.contoso.com"]),
     "url": st.sampled_from(["", "https://lync.contoso.com/Dialin"]),
     "url_list": st.sampled_from(["", "https://meet.contoso.com;https://lync.fabrikam.com/Meet"]),
     "bool": st.sampled_from(["", "true", "false"]),
