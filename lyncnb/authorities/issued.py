@@ -220,14 +220,18 @@ class IssuedCertificates:
 
         Every command that goes without a certificate says it in these words.
         """
-        found = [*self.certificates, *self.refused]
-        return "; ".join(
-            f"{one.source_file} was refused: {error.code}: {error.message}"
-            for one in found
-            if one.request_id == request_id
-            for error in one.findings
-            if error.severity == "error"
-        )
+        return self.refusals.get(request_id, "")
+
+    @cached_property
+    def refusals(self) -> Mapping[str, str]:
+        """Which certificates were refused and why, by request id."""
+        found: dict[str, list[str]] = {}
+        for one in (*self.certificates, *self.refused):
+            for error in one.findings:
+                if error.severity == "error":
+                    words = f"{one.source_file} was refused: {error.code}: {error.message}"
+                    found.setdefault(one.request_id, []).append(words)
+        return {request_id: "; ".join(words) for request_id, words in found.items()}
 
     @property
     def has_errors(self) -> bool:

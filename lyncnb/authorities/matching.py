@@ -427,8 +427,12 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
     best = max(given, key=rank)
     if held is not None and held != best:
         own = verdicts.get(held) or _judged(asked, held, batch)
-        # What has an error takes no place; of two good ones the older does not either.
-        if verdicts[best].errors or (not own.errors and _begins(held) > _begins(best)):
+        # What has an error takes no place; of two good ones the older does not either, nor the
+        # one that had to make room before.
+        is_older = _begins(held) > _begins(best) or (
+            _begins(held) == _begins(best) and best.sha256 in asked.displaced
+        )
+        if verdicts[best].errors or (is_older and not own.errors):
             best = held
     for one in given:
         if one not in (best, held):
@@ -466,7 +470,7 @@ def _put_aside(
         return
     if _begins(one) == _begins(best):
         batch.passed_over.append((asked.request_id, one))
-    if _begins(one) < _begins(best) and best not in batch.sources:
+    if _begins(one) <= _begins(best) and best not in batch.sources:
         message = f"{_which(one, batch)}; on record is {_dates(best)}"
         batch.loose.append(finding("older-answer", asked.request_id, message))
 

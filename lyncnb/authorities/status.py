@@ -6,16 +6,20 @@ the hash of their bytes; that a key opens and belongs to its CSR is what ``rebui
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from ..base.files import read
 from ..base.lock import OWNER_NAME
 from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
 from ..errors import Problem
+from ..pki.certificates import moment_of
 from ..plan.timeline_figure import DatedFact
+from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import (
     CHANGED,
     MISSING,
@@ -27,6 +31,7 @@ from ..request_folder.files_on_disk import (
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
+from .issued import IssuedCertificates, load_issued
 
 #: Every state that a request can be in, in the order of its life.
 STATES = (
@@ -35,7 +40,7 @@ STATES = (
 
 _COLUMNS = (
     *("Request", "Generation", "State", "Role", "Servers", "Type", "Subject name"),
-    *("Since", "Valid until", "Days left", "Deployed"),
+    *("Since", "Valid until", "Days left", "Deployed", "Certificate refused"),
 )
 
 
@@ -45,7 +50,8 @@ class RequestStatus:
 
     ``since`` is when it came into what is on record (UTC, ISO 8601); ``not_after`` is empty and
     ``days_left`` None without a certificate. ``deployed_at`` is when its key and package were
-    removed because its servers have them.
+    removed because its servers have them. ``refused`` names a certificate that may not go on a
+    server, and why: one that was not taken, or the one on record as it is found now.
     """
 
     id: str
@@ -59,6 +65,7 @@ class RequestStatus:
     not_after: str = ""
     days_left: int | None = None
     deployed_at: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,17 +123,19 @@ class FolderStatus:
                 *(item.subject, item.since, item.not_after),
                 "" if item.days_left is None else item.days_left,
                 item.deployed_at[:10],
+                item.refused,
             )
 
     def to_frame(self) -> DataFrame:
-        """Return the requests as a DataFrame, one row per generation, eleven columns."""
+        """Return the requests as a DataFrame, one row per generation, twelve columns."""
         return to_frame(_COLUMNS, self._rows())
 
     def _repr_html_(self) -> str:
         return rows_to_html(_COLUMNS, list(self._rows()), caption=self._summary(), limit=ROWS_SHOWN)
 
     def __repr__(self) -> str:
-        return "\n".join([self._summary(), *map(str, self.problems), *self.notes])
+        refused = [f"{item.id}: {item.refused}" for item in self.requests if item.refused]
+        return "\n".join([self._summary(), *map(str, self.problems), *refused, *self.notes])
 
     def _summary(self) -> str:
         counted = ", ".join(f"{number:,} {state}" for state, number in self.counts().items())
@@ -161,6 +170,7 @@ def _document(item: RequestStatus) -> dict[str, object]:
         "not_after": item.not_after,
         "days_left": item.days_left,
         "deployed_at": item.deployed_at,
+        "refused": item.refused,
     }
 
 
@@ -171,8 +181,8 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
     ----------
     folder : path
         A request folder.
-    today : date, optional
-        The day on which certificates are expiring or expired; by default the present one, UTC.
+    today : date or datetime, optional
+        The moment at which certificates are judged (of a day its noon, UTC); now if left out.
 
     Returns
     -------
@@ -187,21 +197,25 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
     path = Path(folder)
     survey = take_survey(path)
     manifest = read_manifest(path)
+    at = moment_of(today) if today is not None else datetime.now(UTC)
+    issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     # A file written between two looks is not wrong; what is wrong stays wrong.
-    if _problems(survey, manifest):
+    if _problems(survey, manifest, issued):
         survey, manifest = take_survey(path), read_manifest(path)
-    day = today or datetime.now(UTC).date()
+        issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     return FolderStatus(
         folder=path,
-        today=day,
-        requests=tuple(_statuses(manifest, day)),
-        problems=_problems(survey, manifest),
+        today=at.date(),
+        requests=tuple(_statuses(manifest, issued, at)),
+        problems=_problems(survey, manifest, issued),
         notes=tuple(_notes(survey, manifest)),
     )
 
 
-def _problems(survey: Survey, manifest: Manifest) -> tuple[Problem, ...]:
-    found = list(survey.problems)
+def _problems(
+    survey: Survey, manifest: Manifest, issued: IssuedCertificates
+) -> tuple[Problem, ...]:
+    found = [*survey.problems, *_exchanged(survey, manifest, issued)]
     for record in manifest.requests:
         if record.is_written:
             found += record_problems(survey, record)
@@ -216,8 +230,22 @@ def _problems(survey: Survey, manifest: Manifest) -> tuple[Problem, ...]:
         file=NAME,
         hint="finish it with the same two passphrases: lyncnb rekey FOLDER",
     )
-    kept = (item for item in found if item.message != CHANGED or item.file.endswith(".csr"))
+    kept = (item for item in found if item.message != CHANGED or not item.file.endswith(".key"))
     return (rekeying, *kept)
+
+
+def _exchanged(survey: Survey, manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
+    """Find certificates and packages that are not the files that were received and made."""
+    for found in issued.findings:
+        if found.code == "file-exchanged":
+            yield Problem(message=CHANGED, file=found.message.split()[0], hint=found.hint)
+    for record in manifest.requests:
+        package = None if record.deployed_at else record.package
+        if package is None or not os.path.isfile(survey.folder / package.file):
+            continue  # a package that is gone is a note: it is on its servers, or made again
+        if hashlib.sha256(read(survey.folder / package.file)).hexdigest() != package.sha256:
+            hint = "remove it, look who did that, and make it again: lyncnb pfx FOLDER"
+            yield Problem(message=CHANGED, file=package.file, hint=hint)
 
 
 def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Problem]:
@@ -259,15 +287,18 @@ def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
         yield f"{path} is not lyncnb's; it was left alone"
 
 
-def _statuses(manifest: Manifest, today: date) -> Iterator[RequestStatus]:
+def _statuses(
+    manifest: Manifest, issued: IssuedCertificates, today: datetime
+) -> Iterator[RequestStatus]:
+    refused = issued.refusals
     for record in manifest.requests:
-        yield _current(record, today)
+        yield replace(_current(record, today), refused=refused.get(record.id, ""))
     for record in manifest.requests:
         for old in record.archived:
             yield _status(record.id, old, old.plan, "superseded", old.superseded_at, today)
 
 
-def _current(record: RequestRecord, today: date) -> RequestStatus:
+def _current(record: RequestRecord, today: datetime) -> RequestStatus:
     since = {
         "planned": record.planned_at,
         "waiting": record.written_at,
@@ -288,7 +319,7 @@ def _status(
     plan: PlannedEntry | None,
     state: str,
     since: str,
-    today: date,
+    today: datetime,
 ) -> RequestStatus:
     end = part.issued.ends if part.issued else None
     plan = plan or PlannedEntry(id=request_id)
@@ -302,5 +333,5 @@ def _status(
         subject=plan.common_name,
         since=since,
         not_after=part.issued.not_after if part.issued else "",
-        days_left=None if end is None else (end.date() - today).days,
+        days_left=None if end is None else (end.date() - today.date()).days,
     )

@@ -215,6 +215,8 @@ def _show_status(status: FolderStatus) -> None:
     write(repr(status).splitlines()[0])
     for problem in status.problems:
         note(f"lyncnb: {problem}")
+    for item in [item for item in status.requests if item.refused][:_LINES_SHOWN]:
+        write(f"{item.id}: {item.refused}")
     for text in status.notes:
         note(f"note: {text}")
 

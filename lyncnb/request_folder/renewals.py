@@ -33,11 +33,11 @@ EXPIRING_SHARE = 1 / 3
 
 
 def state_by_date(issued: IssuedRecord | None, today: date) -> str:
-    """Say how a certificate on record stands by its dates on one day."""
+    """Say how a certificate on record stands by its dates at a moment; a day is its beginning."""
     if issued is None:
         return ""
     start, end = issued.begins, issued.ends
-    now = datetime(today.year, today.month, today.day, tzinfo=UTC)
+    now = today if isinstance(today, datetime) else datetime(*today.timetuple()[:3], tzinfo=UTC)
     # Valid through the second that notAfter names (RFC 5280 section 4.1.2.5).
     if now > end:
         return "expired"

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from dataclasses import replace
 from datetime import date
 
 import pytest
+from cas.python_ca import PythonCa, der, pem
 from folder_kit import issued_record, numbered, package_record, plan_of, snapshot, with_extra, write
 
 import lyncnb as ln
 from lyncnb.authorities.status import FolderStatus, RequestStatus, folder_status
 from lyncnb.base.lock import lock
 from lyncnb.errors import BundleError
+from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.renewals import is_expired
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-ISSUED = issued_record()  # 90 days
+CERTIFICATE = PythonCa().issuing  # whose it is does not matter to where a request stands
+ISSUED = replace(issued_record(), sha256=read_certificate(der(CERTIFICATE)).sha256)  # 90 days
+PACKAGE = replace(package_record("pfx/a.pfx"), sha256=hashlib.sha256(b"package").hexdigest())
 
 
 @pytest.fixture
@@ -29,10 +35,10 @@ def folder(tmp_path):
     changed = [
         record.with_issued(ISSUED, at="2026-12-01T08:00:00Z") for record in manifest.requests[:3]
     ]
-    changed[1] = changed[1].with_package(package_record("pfx/a.pfx"), at="2026-12-02T08:00:00Z")
+    changed[1] = changed[1].with_package(PACKAGE, at="2026-12-02T08:00:00Z")
     save_manifest(place, manifest.with_records(changed))
     (place / "returned").mkdir()
-    (place / "returned" / "a.cer").write_bytes(b"certificate")
+    (place / "returned" / "a.cer").write_bytes(pem(CERTIFICATE))
     (place / "pfx").mkdir(mode=0o700)
     (place / "pfx" / "a.pfx").write_bytes(b"package")
     return place
@@ -150,7 +156,9 @@ def test_a_status_shows_itself_as_a_table(folder):
         "not_after": "2027-02-28T23:59:59Z",
         "days_left": 85,
         "deployed_at": "",
+        "refused": status.requests[0].refused,
     }
+    assert "common-name-changed" in status.requests[0].refused
 
 
 def test_what_is_no_request_folder_is_refused(tmp_path):

@@ -1,0 +1,327 @@
+"""What each command says of a returned file, and its exit status: one judgement for all of them.
+
+A row a file: OpenSSL made the certificate (or something near to one), ``receive`` is given it, and
+``status``, ``pfx`` and ``steps`` are asked afterwards. What receive found stands in the way of
+every one of them, by name.
+"""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from packages_kit import PASSPHRASE, SINGLE
+from shell_kit import Shell, make_shell
+
+from lyncnb.authorities.issued import load_issued
+from lyncnb.export.write import write_requests
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+shell = pytest.fixture(make_shell)
+
+_NOW = datetime.now(UTC).replace(microsecond=0)
+_GOOD = (
+    *("basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature,keyEncipherment"),
+    *("extendedKeyUsage=serverAuth", "subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"),
+    "crlDistributionPoints=URI:http://pki.contoso.com/1.crl",
+)
+
+
+def openssl(*arguments: object) -> None:
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+@dataclass(frozen=True)
+class Ca:
+    """Root and issuing CA of OpenSSL's, in a folder."""
+
+    place: Path
+
+    def sign(  # noqa: D102
+        self,
+        csr: Path,
+        out: Path,
+        *,
+        extensions: tuple[str, ...] = _GOOD,
+        begins: timedelta = timedelta(days=-1),
+        ends: timedelta = timedelta(days=180),
+        hash_name: str = "sha256",
+        serial: int | None = None,
+    ) -> Path:
+        file = out.with_suffix(".ext")
+        file.write_text("\n".join(extensions))
+        times = [f"{_NOW + span:%Y%m%d%H%M%SZ}" for span in (begins, ends)]
+        openssl(
+            *("x509", "-req", "-in", csr, "-CA", self.place / "issuing.pem"),
+            *("-CAkey", self.place / "issuing.key", "-copy_extensions", "copy", f"-{hash_name}"),
+            *("-extfile", file, "-not_before", times[0], "-not_after", times[1], "-out", out),
+            *(("-set_serial", str(serial)) if serial else ()),
+        )
+        return out
+
+    @property
+    def chain(self) -> bytes:  # noqa: D102
+        return (self.place / "issuing.pem").read_bytes() + (self.place / "root.pem").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory) -> Ca:
+    place = tmp_path_factory.mktemp("ca")
+    root, issuing = place / "root", place / "issuing"
+    (place / "ca.ext").write_text(
+        "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n"
+        "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+    )
+    openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{root}.key", "-out"),
+        *(f"{root}.pem", "-subj", "/CN=Contoso Root", "-days", "3000"),
+        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
+    )
+    openssl(
+        *("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{issuing}.key"),
+        *("-out", f"{issuing}.csr", "-subj", "/CN=Contoso Issuing"),
+    )
+    openssl(
+        *("x509", "-req", "-in", f"{issuing}.csr", "-CA", f"{root}.pem", "-CAkey", f"{root}.key"),
+        *("-extfile", place / "ca.ext", "-days", "2000", "-out", f"{issuing}.pem"),
+    )
+    return Ca(place)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory) -> Path:
+    """A folder of two requests that nobody answered yet."""
+    folder = tmp_path_factory.mktemp("plan") / "requests"
+    plan = plan_certificates(read_topology(SINGLE), load_rules())
+    write_requests(plan, folder, passphrase=PASSPHRASE)
+    return folder
+
+
+@pytest.fixture
+def requests(shell, empty) -> Path:
+    shell.write("passphrase.txt", PASSPHRASE)
+    return Path(shutil.copytree(empty, shell.folder / "requests"))
+
+
+def csr_of(folder: Path, part: str) -> Path:
+    (found,) = folder.glob(f"csr/{part}*.csr")
+    return found
+
+
+def flipped(certificate: Path) -> bytes:
+    """Change one octet of the signature, which is the end of a certificate."""
+    body = base64.b64decode(b"".join(certificate.read_bytes().split(b"\n")[1:-2]))
+    damaged = body[:-20] + bytes([body[-20] ^ 1]) + body[-19:]
+    encoded = base64.encodebytes(damaged)
+    return b"-----BEGIN CERTIFICATE-----\n" + encoded + b"-----END CERTIFICATE-----\n"
+
+
+def answer(ca: Ca, requests: Path, place: Path, **changes) -> Path:
+    """Have the server's request signed, and the deployment's as it should be."""
+    place.mkdir(exist_ok=True)
+    ca.sign(csr_of(requests, "Deployment"), place / "oauth.pem")
+    return ca.sign(csr_of(requests, "StandardEdition"), place / "server.pem", **changes)
+
+
+def without(prefix: str) -> tuple[str, ...]:
+    return tuple(line for line in _GOOD if not line.startswith(prefix))
+
+
+_HOUR = timedelta(hours=1)
+REFUSED = {
+    "an octet of the signature flipped": ({}, "chain-signature-wrong"),
+    "ended an hour ago": ({"ends": -_HOUR}, "certificate-expired"),
+    "no server authentication": (
+        {"extensions": (*without("extended"), "extendedKeyUsage=clientAuth")},
+        "eku-server-auth-absent",
+    ),
+    "no list of revoked ones": ({"extensions": without("crl")}, "crl-distribution-point-absent"),
+    "a CA certificate": (
+        {"extensions": ("basicConstraints=critical,CA:TRUE", *without("basic"))},
+        "ca-certificate",
+    ),
+}
+
+
+def ask(shell: Shell) -> dict[str, tuple[int, str]]:
+    """Ask every command that comes after receive what it says, and its exit status."""
+    commands = {
+        "status": ("status", "requests"),
+        "pfx": ("pfx", "requests", "--passphrase-file", "passphrase.txt"),
+        "steps": ("steps", "requests"),
+    }
+    ended = {name: shell(*arguments) for name, arguments in commands.items()}
+    return {name: (one.status, one.out + one.err) for name, one in ended.items()}
+
+
+@pytest.mark.parametrize(("changes", "code"), REFUSED.values(), ids=REFUSED)
+def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes, code):
+    """The certificate is named with its error by all of them; the good one beside it goes on."""
+    back = shell.folder / "back"
+    certificate = answer(ca, requests, back, **changes)
+    if not changes:
+        certificate.write_bytes(flipped(certificate))
+    (back / "chain.pem").write_bytes(ca.chain)
+    received = shell("receive", "requests", "back")
+    assert received.status == 1
+    assert code in received.out
+    said = ask(shell)
+    assert [said[name][0] for name in ("status", "pfx", "steps")] == [0, 1, 1]
+    if code == "ca-certificate":
+        return  # it is nobody's answer, so nothing is kept
+    for name, (_, text) in said.items():
+        assert code in text, name
+        assert "returned/refused/StandardEdition" in text, name
+    assert len(list((requests / "pfx").glob("*.pfx"))) == 1
+    # Once more, when nothing came: the same.
+    assert code in shell("receive", "requests").out
+
+
+@pytest.mark.parametrize("row", ["an octet of the signature flipped", "ended an hour ago"])
+def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
+    """A faulty newer certificate is kept aside; the good one stays packaged."""
+    back = shell.folder / "back"
+    good = answer(ca, requests, back, begins=timedelta(days=-2))
+    (back / "chain.pem").write_bytes(ca.chain)
+    assert shell("receive", "requests", "back").status == 0
+    assert ask(shell)["pfx"][0] == 0
+    kept = good.read_bytes()
+    newer = answer(ca, requests, shell.folder / "newer", **REFUSED[row][0])
+    if not REFUSED[row][0]:
+        newer.write_bytes(flipped(newer))
+    received = shell("receive", "requests", newer)
+    assert received.status == 1
+    assert REFUSED[row][1] in received.out
+    (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
+    assert record.state == "packaged"
+    assert (requests / record.issued.file).read_bytes() == kept
+    assert len(record.refused) == 1
+    assert (requests / record.refused[0].file).exists()
+    assert REFUSED[row][1] in shell("status", "requests").out
+
+
+def test_a_reissue_with_the_same_dates_takes_the_place(shell, requests, ca):
+    """Of two with the same dates fewer errors count, then the one that came last; it stays."""
+    back = shell.folder / "back"
+    answer(ca, requests, back, serial=11)
+    (back / "chain.pem").write_bytes(ca.chain)
+    shell("receive", "requests", "back")
+    for serial in (12, 13, 14, 15, 16):
+        newer = ca.sign(
+            csr_of(requests, "StandardEdition"), shell.folder / f"{serial}.pem", serial=serial
+        )
+        assert shell("receive", "requests", newer).status == 0
+        (one,) = [
+            one
+            for one in load_issued(open_requests(requests)).certificates
+            if one.request_id.startswith("Standard")
+        ]
+        assert one.serial == serial
+    assert shell("receive", "requests", shell.folder / "12.pem", back).status in (0, 1)
+    (one,) = [
+        one
+        for one in load_issued(open_requests(requests)).certificates
+        if one.request_id.startswith("Standard")
+    ]
+    assert one.serial == 16
+
+
+@pytest.mark.parametrize("chain_first", [True, False])
+def test_a_chain_that_comes_apart(shell, requests, ca, chain_first):
+    """Before the certificate or after it: it is kept, named, and closes the gap."""
+    back = shell.folder / "back"
+    answer(ca, requests, back)
+    chain = shell.write("chain.pem", ca.chain)
+    if not chain_first:
+        received = shell("receive", "requests", "back")
+        assert "chain-incomplete" in received.out
+        assert "--without-chain" in ask(shell)["pfx"][1]
+    received = shell("receive", "requests", chain)
+    assert received.status == 0
+    assert "Contoso Root" in received.out
+    assert ("chain-certificate-unused" in received.out) is chain_first
+    assert ("chain-completed" in received.out) is not chain_first
+    assert "root-to-compare" in received.out
+    if chain_first:
+        assert shell("receive", "requests", "back").status == 0
+    assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
+
+
+def test_a_gap_is_packaged_when_it_is_asked_for(shell, requests, ca):
+    """Pfx --without-chain ID, and only for that id."""
+    back = shell.folder / "back"
+    answer(ca, requests, back)
+    shell("receive", "requests", "back")
+    (record, other) = sorted(open_requests(requests).requests, key=lambda r: r.id, reverse=True)
+    done = shell(
+        *("pfx", "requests", "--without-chain", record.id),
+        *("--passphrase-file", "passphrase.txt"),
+    )
+    assert done.status == 1
+    assert [path.stem for path in (requests / "pfx").glob("*.pfx")] == [record.id]
+    assert f"not packaged: {other.id}" in done.out
+
+
+def test_policy_is_accepted_with_a_reason(shell, requests, ca):
+    """Without a file what was refused is judged again; the reason is on record and shown."""
+    back = shell.folder / "back"
+    answer(ca, requests, back, extensions=without("crl"))
+    (back / "chain.pem").write_bytes(ca.chain)
+    shell("receive", "requests", "back")
+    reason = "crl-distribution-point-absent=the lab has no list"
+    received = shell("receive", "requests", "--accept", reason)
+    assert received.status == 0
+    assert "accepted: crl-distribution-point-absent: the lab has no list" in received.out
+    assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
+    assert list((requests / "returned" / "refused").iterdir()) == []
+    (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
+    assert [(one.code, one.reason) for one in record.issued.judgement.accepted] == [
+        ("crl-distribution-point-absent", "the lab has no list")
+    ]
+
+
+@pytest.mark.parametrize("code", ["chain-signature-wrong", "names-missing", "no-such-code"])
+def test_mathematics_is_not_accepted(shell, requests, code):
+    """Signatures, keys and names of others have no reason; a misspelt code accepts nothing."""
+    ended = shell("receive", "requests", "--accept", f"{code}=because")
+    assert ended.status == 3
+    assert code in ended.err
+
+
+@pytest.mark.parametrize("place", ["returned", "pfx"])
+def test_files_that_were_exchanged_are_found(shell, requests, ca, place):
+    """A certificate or a package that is not the one on record is told by its hash."""
+    back = shell.folder / "back"
+    answer(ca, requests, back)
+    (back / "chain.pem").write_bytes(ca.chain)
+    shell("receive", "requests", "back")
+    ask(shell)
+    (found,) = (requests / place).glob("StandardEdition*.cer" if place == "returned" else "St*.pfx")
+    (other,) = (requests / place).glob("Deployment*.cer" if place == "returned" else "De*.pfx")
+    found.write_bytes(other.read_bytes())
+    ended = shell("status", "requests")
+    assert ended.status == 3
+    assert f"{place}/{found.name}" in ended.out + ended.err
+    assert "is not the file" in ended.out + ended.err
+    if place == "returned":
+        assert ask(shell)["steps"][0] == 1
+
+
+def test_reading_writes_nothing(shell, requests, ca):
+    """Status and a judgement of what is on record leave every byte and time alone."""
+    back = shell.folder / "back"
+    answer(ca, requests, back, ends=-_HOUR)
+    (back / "chain.pem").write_bytes(ca.chain)
+    shell("receive", "requests", "back")
+    before = {path: path.stat().st_mtime_ns for path in requests.rglob("*")}
+    shell("status", "requests")
+    load_issued(open_requests(requests))
+    assert {path: path.stat().st_mtime_ns for path in requests.rglob("*")} == before
