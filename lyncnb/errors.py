@@ -161,6 +161,13 @@ class OutputError(LyncnbError):
     code = "output"
 
 
+class ClusterError(LyncnbError):
+    """The machines that are to make the keys cannot be reached; nothing was changed."""
+
+    code = "cluster"
+    exit_status = 3
+
+
 class NewerManifest(BundleError):
     """A newer lyncnb wrote the folder's manifest, so it is left as it is."""
 

@@ -62,7 +62,8 @@ TOUCHES = {
     "idna": {"base.idn"},
     "publicsuffixlist": {"base.dns_name"},
     "subprocess": {"base.workers"},
-    # The network: nobody.
+    # The network: nobody, but a cluster's client when its address is given.
+    "distributed": {"export.cluster"},
     "aiohttp": set(),
     "ftplib": set(),
     "http": set(),

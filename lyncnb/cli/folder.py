@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,11 @@ _NEEDS_ATTENTION = 3
     "--recovery", multiple=True, metavar="FILE.pub",
     help="A recovery key that shall open FOLDER too. May be repeated.",
 )  # fmt: skip
+@click.option(
+    "--cluster", metavar="ADDRESS",
+    help="Let the workers of this Dask scheduler make the keys (extra lyncnb[cluster]); the one"
+    " option that opens a connection.",
+)  # fmt: skip
 @passphrase_option
 def request_command(
     topology: str,
@@ -98,15 +104,28 @@ def request_command(
     _look_ahead(plan, folder, findings, order)
     secret = get_passphrase(passphrase_file, is_new=not Path(folder, "manifest.json").exists())
     progress, finish = progress_bar("requests")
-    with stop_on_interrupt() as cancel:
+    with stop_on_interrupt() as cancel, _executor(choices["cluster"]) as executor:
         try:
             bundle = write_requests(
                 plan, folder, passphrase=secret, findings=findings, workers=choices["workers"],
-                recovery=choices["recovery"], progress=progress, cancel=cancel, **order,
+                recovery=choices["recovery"], executor=executor, progress=progress,
+                cancel=cancel, **order,
             )  # fmt: skip
         finally:
             finish()
     return _show_changes(bundle, as_json=as_json)
+
+
+@contextmanager
+def _executor(address: str | None) -> Iterator[Executor | None]:
+    """Give the cluster's executor where one was asked for."""
+    if address is None:
+        yield None
+        return
+    from ..export.cluster import cluster_executor
+
+    with cluster_executor(address) as executor:
+        yield executor
 
 
 def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
