@@ -147,17 +147,18 @@ def show_password(
     BundleError
         If there is no such package, several fit, or the list lacks its password.
     """
-    records = [r for r in read_manifest(Path(folder)).requests if r.package is not None]
-    fitting = [r for r in records if r.id == request_id] or [
-        r for r in records if request_id and r.id.startswith(request_id)
+    requests = read_manifest(Path(folder)).requests
+    packages = {r.id: r.package for r in requests if r.package is not None}
+    fitting = [name for name in packages if name == request_id] or [
+        name for name in packages if request_id and name.startswith(request_id)
     ]
     if len(fitting) != 1:
-        known = ", ".join(r.id for r in (fitting or records)[:5]) or "none yet"
+        known = ", ".join((fitting or list(packages))[:5]) or "none yet"
         raise BundleError(
             f'"{request_id}" fits {len(fitting)} packages of {folder}',
             hint=f"give an id, or enough of its beginning; packaged are: {known}",
         )
-    package = fitting[0].package
+    package = packages[fitting[0]]
     passwords = PasswordList(Path(folder), FolderCipher(passphrase))
     show(passwords.of(package.sha256).reveal())
     return package.file

@@ -157,14 +157,18 @@ def serve() -> None:
     workers.serve(lambda _: lambda one: (_make(one),))
 
 
-def _values(task: Task) -> tuple:
+#: Certificate, chain, friendly name, encryption, provider, key, password.
+_Values = tuple[bytes, tuple[bytes, ...], str, str, str, bytes, str]
+
+
+def _values(task: Task) -> _Values:
     """Give a task as plain values: a secret does not pickle, and must not by accident."""
     content = task.content
     fields = (content.certificate, content.chain, content.friendly_name)
     return (*fields, content.encryption, content.provider, task.key, task.password.reveal())
 
 
-def _make(values: tuple) -> bytes:
+def _make(values: _Values) -> bytes:
     certificate, chain, friendly_name, encryption, provider, key, password = values
     content = PfxContent(
         certificate=certificate,

@@ -172,7 +172,7 @@ def _sort_out(
         objection = _objection(record, one, issued, record.id in without_chain)
         if record.deployed_at:
             settled.append(replace(package, file="", action="deployed", why=_deployed(record)))
-        elif objection:
+        elif objection or one is None:
             settled.append(replace(package, file="", action="refused", why=objection))
         elif _is_there(issued.bundle.folder, record, one, package, encryption, passwords):
             settled.append(replace(package, action="kept"))
