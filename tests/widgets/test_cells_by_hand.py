@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM, LabBrowser, LabServer
-from lab_panels import EDITOR, cell_of, kernel, open_editor, wait_kernel, write_notebook
+from lab_panels import EDITOR, cell_of, kernel, open_editor, set_cell, wait_kernel, write_notebook
 
 pytestmark = [
     pytest.mark.browser,
@@ -131,3 +131,84 @@ def test_a_refusal_keeps_what_was_typed(lab, folder):
     wait_kernel(lab, "editor.topology.cells[4][0]", "med09.contoso.com")
     assert lab.page.locator(".lc-refused").count() == 0
     assert not alert.is_visible()
+
+
+def test_what_is_filtered_away_is_said_and_never_removed(lab, folder):
+    """Remove counts and takes only selected servers that are in sight; the others are named."""
+    open_editor(lab, folder)
+    for server in ("dir01.contoso.com", "med01.contoso.com", "med02.contoso.com"):
+        lab.page.get_by_label(f"Select {server}").check()
+    assert lab.button("Remove 3 servers").is_enabled()
+    lab.field("Filter servers").fill("med02")
+    lab.page.get_by_text("3 servers selected, 2 of them not shown").wait_for()
+    lab.button("Remove 1 shown server").click()
+    wait_kernel(lab, "len(editor.topology.cells)", "4")
+    left = kernel(lab, "' '.join(row[0] for row in editor.topology.cells[2:])")
+    assert left == "dir01.contoso.com med01.contoso.com"
+    lab.page.get_by_text("2 servers selected, 2 of them not shown").wait_for()
+    nothing = lab.button("Remove: none of them is shown")
+    assert nothing.is_disabled()
+
+
+def test_a_finding_leads_to_its_cell(lab, folder):
+    """Its link selects the row, shows the column, and Enter then opens the cell; words are the grid's."""
+    open_editor(lab, folder)
+    set_cell(lab, "dir01.contoso.com", "Role", "Edge")
+    lab.field("Filter servers").fill("med")
+    lab.tab("Findings").click()
+    block = lab.page.locator(".lc-block").filter(has_text="edge-name-missing").first
+    link = block.get_by_role("button", name="dir01.contoso.com").first
+    assert "access_edge_fqdn" not in block.inner_text()
+    heading = "Access Edge FQDN"
+    assert f"“{heading}”" in block.inner_text()
+    link.click()
+    lab.page.get_by_role("columnheader", name=heading).wait_for()
+    assert lab.page.get_by_label("Select dir01.contoso.com").is_checked()
+    assert lab.page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+    lab.page.keyboard.press("Enter")
+    lab.page.get_by_label(f"{heading} of dir01.contoso.com").fill("access.contoso.com")
+    lab.page.keyboard.press("Enter")
+    wait_kernel(
+        lab,
+        "editor.topology.cells[2][editor.topology.columns.index('access_edge_fqdn')]",
+        "access.contoso.com",
+    )
+
+
+def test_undo_and_save_say_what_they_did(lab, folder):
+    """Undo and Redo name the step; Save says what it replaced and how to load it again."""
+    open_editor(lab, folder)
+    set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
+    lab.button("Undo").click()
+    said = lab.page.locator(".lc-said")
+    said.get_by_text("Taken back: Site of dir01.contoso.com: Kaohsiung").wait_for()
+    lab.button("Redo").click()
+    said.get_by_text("Made again: Site of dir01.contoso.com: Kaohsiung").wait_for()
+    lab.tab("Save").click()
+    lab.field("Folder").fill("said")
+    lab.button("Save topology.csv and plan.toml").click()
+    lab.page.get_by_text("nothing was replaced").wait_for()
+    again = lab.page.get_by_role("region", name="Python that loads what was saved")
+    assert 'ln.read_topology("said/topology.csv")' in again.inner_text()
+    lab.button("Save topology.csv and plan.toml").click()
+    lab.page.get_by_text("replaced topology.csv and plan.toml there").wait_for()
+
+
+def test_two_rows_of_a_server_are_told_apart(lab, folder):
+    """A server with a collocated role has two rows; labels, steps and changes name the role."""
+    text = (folder / "small.csv").read_text()
+    text += "fe01.contoso.com,Mediation,pool.contoso.com,Taipei,,,,,,A1\n"
+    (folder / "twice.csv").write_text(text)
+    open_editor(lab, folder, table="twice.csv")
+    lab.page.get_by_label("Select fe01.contoso.com, FrontEnd").wait_for()
+    lab.page.get_by_label("Select fe01.contoso.com, Mediation").check()
+    assert lab.page.get_by_label("Select fe02.contoso.com", exact=True).count() == 1
+    lab.field("What to set").select_option("issuer")
+    lab.field("New Issuer").fill("public")
+    lab.button("Set for 1 server").click()
+    lab.page.get_by_text("1 change, not saved").wait_for()
+    assert kernel(lab, "editor.draft.state.said") == (
+        "Issuer of fe01.contoso.com, Mediation: public"
+    )
+    lab.tab("Changes").click()
+    lab.page.get_by_role("cell", name="fe01.contoso.com, Mediation").wait_for()

@@ -1,3 +1,4 @@
+// @ts-check
 // What the chosen servers get: each certificate, each name on it, and why it is there.
 
 function makeDetail() {

@@ -1,3 +1,4 @@
+// @ts-check
 // What every panel shares: elements, keys, words. Text goes in as text, never as markup.
 
 // Elements: h("button", {class: "x", onclick: f}, "Save"). A property of the element is set as one.

@@ -1,3 +1,4 @@
+// @ts-check
 // The plan editor: a live result on top, tabs below it. All that it knows comes from the kernel by
 // message, and every wish goes there; what is refused changes nothing.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // The second tab: choices for the whole deployment. Every field is described by the kernel.
 
 function makeForm(send) {

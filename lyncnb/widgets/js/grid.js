@@ -1,3 +1,4 @@
+// @ts-check
 // The table of servers: only the rows in sight are in the page, so 100,000 cost as much as 100.
 // The grid itself has the focus and names its active cell (aria-activedescendant): rows come and
 // go under it without the focus ever being lost.
@@ -120,9 +121,9 @@ function makeGrid({ label, store, selected, nameOf, onEdit, onActive, onSelect, 
   const cellId = (n, k) => `${stem}-${n % pool.length}-${k}`;
 
   function newRow() {
-    const row = { at: -1, cells: [] };
+    const row = { at: -1, n: -1, cells: /** @type {any[]} */ ([]), pressedAgain: false,
+      box: h("input", { type: "checkbox", tabIndex: -1 }), element: h("div") };
     const number = pool.length;
-    row.box = h("input", { type: "checkbox", tabIndex: -1 });
     row.box.onclick = (event) => toggle(row.n, row.box.checked, event.shiftKey);
     row.cells = columns.map((column, k) => {
       const cell = h("div", { role: "gridcell", class: "lc-cell", id: `${stem}-${number}-${k}`,

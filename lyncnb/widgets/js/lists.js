@@ -1,5 +1,7 @@
+// @ts-check
 // Findings, changes, and what to keep: the tabs that show lists and send one wish at a time.
 
+/** @param {{send: Function, goTo?: (row: number, column: string) => void}} wishes */
 function makeFindings({ send, goTo }) {
   const body = h("div", {});
   const panel = h("div", { class: "lc-panel" }, body);
@@ -114,8 +116,8 @@ async function copyText(element) {
     const range = document.createRange();
     range.selectNodeContents(element);
     const chosen = getSelection();
-    chosen.removeAllRanges();
-    chosen.addRange(range);
+    chosen?.removeAllRanges();
+    chosen?.addRange(range);
     return document.execCommand("copy");
   }
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // The notebook around an editor: cells whose output shows an older plan are marked as such. The
 // kernel names them by their execution counts; this finds them by their prompts.
 

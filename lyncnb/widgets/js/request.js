@@ -1,3 +1,4 @@
+// @ts-check
 // The request panel: look, accept, type the passphrase, write, cancel.
 
 function makePassphrase(onEnter) {

@@ -1,3 +1,4 @@
+// @ts-check
 // The rows of the table in the browser: columns of codes into lists of distinct texts, as they
 // come from the kernel. Filtering and sorting look at distinct texts first, so 100,000 rows answer
 // at once. Nothing here decides anything: what a cell holds is for the kernel to say.
@@ -110,13 +111,15 @@ function makeStore() {
     if (!column.rank) {
       const order = column.texts.map((entry, code) => [entry.replace(INHERITED, ""), code]);
       // Blank last whichever way, so that a sort never starts with nothing.
-      order.sort((a, b) => (a[0] === "") - (b[0] === "") || collator.compare(a[0], b[0]));
+      order.sort((a, b) => Number(a[0] === "") - Number(b[0] === "") || collator.compare(a[0], b[0]));
       column.rank = new Uint32Array(order.length);
       order.forEach(([, code], n) => { column.rank[code] = n; });
     }
     return column;
   }
 
+  /** @param {{words: string[], names: string[], sort: string, descending: boolean,
+   *    keep?: (at: number) => boolean}} wanted */
   function view({ words, names, keep, sort, descending }) {
     const hit = words.length ? matching(words, names) : null;
     const shown = [];

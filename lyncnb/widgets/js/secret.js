@@ -1,3 +1,4 @@
+// @ts-check
 // Fields for a passphrase: it stays in its field until it is sent, goes as a message, and is in no
 // model and no trait. Nothing of it is saved, whatever the notebook saves.
 

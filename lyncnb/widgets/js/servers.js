@@ -1,3 +1,4 @@
+// @ts-check
 // The first tab: find servers, select them, change one or many, see what each one gets and why.
 
 function makeServers({ send, say }) {
@@ -159,7 +160,7 @@ function makeServers({ send, say }) {
   }
 
   // -- what the servers get: asked for when the planner rests
-  const detail = makeDetail(send);
+  const detail = makeDetail();
   function ask() {
     clearTimeout(askTimer);
     askTimer = setTimeout(() => {

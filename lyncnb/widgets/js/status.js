@@ -1,3 +1,4 @@
+// @ts-check
 // The status panel: requests by state, and the four steps that follow: hand over, receive, package,
 // write the steps.
 
