@@ -83,14 +83,15 @@ UNGUARDED = """
     import sys
     sys.path.insert(0, "tests")
     from planned import planned
-    from lyncnb.pki import pkcs8 as cipher; from lyncnb.export import executors as export
+    from lyncnb.pki import pkcs8
+    from lyncnb.export import executors
     print("script runs")
     items = [(str(n), planned("sip.contoso.com", algorithm="ECDSA")) for n in range(2001)]
-    done = export.run(
+    done = executors.run(
         items,
-        cipher.FolderCipher("correct horse battery", rounds=1000),
+        pkcs8.FolderCipher("correct horse battery", rounds=1000),
         store=lambda pair: None,
-        workers=2,
+        making=executors.Making(workers=2),
     )
     print(done)
 """

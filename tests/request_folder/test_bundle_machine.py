@@ -190,6 +190,8 @@ class FolderMachine(RuleBasedStateMachine):
         if written:
             record = data.draw(st.sampled_from(written), label="record")
             issued = record.with_issued(ISSUED, at="2026-12-01T00:00:00Z")
+            (self.folder / "returned").mkdir(exist_ok=True)
+            (self.folder / ISSUED.file).write_bytes(b"certificate")
             save_manifest(self.folder, manifest.with_records([issued]))
 
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())

@@ -463,6 +463,8 @@ def test_each_call_of_a_purge_of_what_is_deployed_fails_in_turn(tmp_path):
     manifest = read_manifest(original)
     first = manifest.requests[0]
     issued = issued_record()
+    (original / "returned").mkdir()
+    (original / issued.file).write_bytes(b"certificate")
     save_manifest(
         original, manifest.with_records([first.with_issued(issued, at="2026-12-01T00:00:00Z")])
     )
