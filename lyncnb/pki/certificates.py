@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -23,6 +23,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorit
 
 from ..base.pasted_text import shown, visible
 from .asn1 import BadStructure, Element, children, read_element
+
+#: A name in the form in which equal names are equal: a set of (OID, text) for each part.
+NameKey = tuple[frozenset[tuple[str, str]], ...]
+
+Extensions = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
 
 #: Short names of subject fields, as the plan writes them (RFC 4514 section 3).
 FIELD_NAMES = {
@@ -92,8 +97,8 @@ class Certificate:
     serial: int = field(compare=False)
     subject: tuple[tuple[str, str], ...] = field(compare=False)
     issuer: tuple[tuple[str, str], ...] = field(compare=False)
-    subject_key: tuple = field(compare=False, repr=False)
-    issuer_key: tuple = field(compare=False, repr=False)
+    subject_key: NameKey = field(compare=False, repr=False)
+    issuer_key: NameKey = field(compare=False, repr=False)
     dns_names: tuple[str, ...] = field(compare=False)
     other_names: tuple[str, ...] = field(compare=False)
     not_before: datetime = field(compare=False)
@@ -209,7 +214,7 @@ def _read(der: bytes) -> Certificate:
 
 def _who(der: bytes) -> str:
     """Name a certificate that cannot be read, as far as its own bytes go: serial and subject."""
-    serial, subject = b"", ()
+    serial, subject = b"", tuple[str, ...]()
     try:
         content = children(der, read_element(der, 0, len(der)))[0]
         fields = [part for part in children(der, content) if part.tag != 0xA0]
@@ -326,7 +331,7 @@ def _value_text(value: str | bytes) -> str:
     return value if isinstance(value, str) else "#" + value.hex()
 
 
-def _name_key(name: x509.Name) -> tuple:
+def _name_key(name: x509.Name) -> NameKey:
     """Bring a name to the form in which equal names are equal (RFC 5280 section 7.1)."""
     return tuple(
         frozenset(
@@ -337,9 +342,9 @@ def _name_key(name: x509.Name) -> tuple:
     )
 
 
-def _alternative_names(extensions: dict) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _alternative_names(extensions: Extensions) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names = extensions.get(x509.SubjectAlternativeName.oid)
-    if names is None:
+    if not isinstance(names, x509.SubjectAlternativeName):
         return (), ()
     other = [name for name in names if not isinstance(name, x509.DNSName)]
     return (
@@ -389,22 +394,24 @@ def _signature_facts(certificate: x509.Certificate) -> tuple[str, str]:
     return scheme or oid.dotted_string, hash_name
 
 
-def _extended_key_usage(extensions: dict) -> tuple[str, ...] | None:
+def _extended_key_usage(extensions: Extensions) -> tuple[str, ...] | None:
     usages = extensions.get(x509.ExtendedKeyUsage.oid)
-    if usages is None:
+    if not isinstance(usages, x509.ExtendedKeyUsage):
         return None
     return tuple(EKU_NAMES.get(oid, oid.dotted_string) for oid in usages)
 
 
-def _key_usage(extensions: dict) -> frozenset[str] | None:
+def _key_usage(extensions: Extensions) -> frozenset[str] | None:
     usage = extensions.get(x509.KeyUsage.oid)
     if usage is None:
         return None
     return frozenset(name for attribute, name in _KEY_USAGES.items() if getattr(usage, attribute))
 
 
-def _crl_urls(extensions: dict) -> tuple[str, ...]:
-    points = extensions.get(x509.CRLDistributionPoints.oid) or ()
+def _crl_urls(extensions: Extensions) -> tuple[str, ...]:
+    points = extensions.get(x509.CRLDistributionPoints.oid)
+    if not isinstance(points, x509.CRLDistributionPoints):
+        return ()
     return tuple(
         str(name.value)
         for point in points
@@ -417,7 +424,7 @@ def _key_id(extension: object, attribute: str) -> bytes:
     return getattr(extension, attribute, None) or b""
 
 
-def _subtrees(names: list | None) -> tuple[str, ...] | None:
+def _subtrees(names: Iterable[x509.GeneralName] | None) -> tuple[str, ...] | None:
     """List the DNS subtrees; None if DNS names are not constrained at all."""
     found = [name.value for name in names or () if isinstance(name, x509.DNSName)]
     return tuple(found) if found else None

@@ -17,9 +17,10 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.x509 import verification
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from ..base.pasted_text import visible
-from .certificates import Certificate, moment_of, name_text
+from .certificates import Certificate, NameKey, moment_of, name_text
 
 # Who signed a certificate, and what a strict verifier says of a chain.
 #
@@ -56,7 +57,7 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
         key = x509.load_der_x509_certificate(issuer.der).public_key()
         if not isinstance(key, _KEYS.get(certificate.signature_scheme, ())):
             return None if certificate.signature_scheme not in _KEYS else False
-        _verify(key, leaf, certificate.signature_scheme)
+        _verify(key, leaf)
     except InvalidSignature:
         return False
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -64,19 +65,23 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
     return True
 
 
-def _verify(key: object, leaf: x509.Certificate, scheme: str) -> None:
+def _verify(key: object, leaf: x509.Certificate) -> None:
     signature, content = leaf.signature, leaf.tbs_certificate_bytes
-    if scheme.startswith("Ed"):
+    if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         key.verify(signature, content)
         return
     chosen = leaf.signature_hash_algorithm
-    if scheme == "ECDSA":
+    if chosen is None:
+        raise ValueError("a signature without a hash")
+    if isinstance(key, ec.EllipticCurvePublicKey):
         # pyca gives no parameters for SHA-1 here, so the scheme is put together by hand.
         key.verify(signature, content, ec.ECDSA(chosen))
-    elif scheme == "RSASSA-PSS":
-        key.verify(signature, content, leaf.signature_algorithm_parameters, chosen)
-    else:
-        key.verify(signature, content, padding.PKCS1v15(), chosen)
+    elif isinstance(key, rsa.RSAPublicKey):
+        is_pss = leaf.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
+        scheme = leaf.signature_algorithm_parameters if is_pss else padding.PKCS1v15()
+        if not isinstance(scheme, padding.AsymmetricPadding):
+            raise ValueError("parameters of another kind of signature")
+        key.verify(signature, content, scheme, chosen)
 
 
 def web_pki_objection(
@@ -168,7 +173,7 @@ class Issuers:
     """
 
     def __init__(self, certificates: Iterable[Certificate]):
-        self._by_name: dict[tuple, list[Certificate]] = {}
+        self._by_name: dict[NameKey, list[Certificate]] = {}
         self._signed: dict[tuple[str, str], bool | None] = {}
         for certificate in sorted(set(certificates), key=_newest_first):
             self._by_name.setdefault(certificate.subject_key, []).append(certificate)
@@ -188,7 +193,7 @@ class Issuers:
         return self._signed[pair]
 
 
-def _newest_first(certificate: Certificate) -> tuple:
+def _newest_first(certificate: Certificate) -> tuple[float, str]:
     return (-certificate.not_after.timestamp(), certificate.sha256)
 
 

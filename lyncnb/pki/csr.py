@@ -15,7 +15,7 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, KeyParameters
@@ -139,7 +139,11 @@ _SUBJECT = {
 _SHORT = {oid: short for short, oid in _SUBJECT.items()}
 _EKU = {name: x509.ObjectIdentifier(oid) for name, oid in EXTENDED_KEY_USAGES.items()}
 _EKU_NAMES = {oid: name for name, oid in _EKU.items()}
-_HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+_HASHES: dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
 _KEY_USAGE_NAMES = {
     "digitalSignature": "digital_signature",
     "contentCommitment": "content_commitment",
@@ -229,7 +233,7 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
         builder = builder.add_extension(_key_usage(content.key_usage), critical=True)
         if content.extended_key_usage:
             builder = builder.add_extension(_eku(content.extended_key_usage), critical=False)
-        signed = builder.sign(key, _HASHES[content.hash]())
+        signed = builder.sign(key, _HASHES[content.hash])
     except ValueError as error:
         about = dict(content.subject).get("CN", "")
         raise PlanError(
@@ -294,6 +298,8 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
         else:
             parsed = x509.load_pem_x509_csr(data)
         public_key = parsed.public_key()
+        if not isinstance(public_key, keys.PublicKey):
+            raise ValueError("its key is neither RSA nor ECDSA")
         content = _content(parsed, public_key)
     except (ValueError, UnsupportedAlgorithm, *_ODD) as error:
         raise BundleError(
@@ -313,8 +319,6 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
 
 
 def _content(parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey) -> RequestContent:
-    if not isinstance(public_key, keys.PublicKey):
-        raise ValueError("its key is neither RSA nor ECDSA")
     algorithm, bits = keys.key_parameters(public_key)
     found: dict[str, tuple[str, ...]] = {}
     other = []
@@ -355,7 +359,7 @@ def _unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[str]:
     ]
 
 
-def _short(attribute: x509.NameAttribute) -> str:
+def _short(attribute: x509.NameAttribute[str | bytes]) -> str:
     return _SHORT.get(attribute.oid, attribute.oid.dotted_string)
 
 
@@ -378,11 +382,15 @@ def _verify(parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey) 
     try:
         signed = (parsed.signature, parsed.tbs_certrequest_bytes)
         algorithm = parsed.signature_hash_algorithm
-        if isinstance(public_key, rsa.RSAPublicKey):
-            scheme = parsed.signature_algorithm_parameters
-            public_key.verify(*signed, scheme, algorithm)
-        else:
+        if algorithm is None:
+            return None
+        if isinstance(public_key, ec.EllipticCurvePublicKey):
             public_key.verify(*signed, ec.ECDSA(algorithm))
+            return True
+        scheme = parsed.signature_algorithm_parameters
+        if not isinstance(scheme, padding.AsymmetricPadding):
+            return None
+        public_key.verify(*signed, scheme, algorithm)
     except InvalidSignature:
         return False
     except (UnsupportedAlgorithm, TypeError, ValueError):

@@ -14,7 +14,11 @@ from ..errors import BundleError
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
-_CURVES = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
+_CURVES: dict[int, ec.EllipticCurve] = {
+    256: ec.SECP256R1(),
+    384: ec.SECP384R1(),
+    521: ec.SECP521R1(),
+}
 
 
 def generate_key(parameters: KeyParameters) -> PrivateKey:
@@ -24,7 +28,7 @@ def generate_key(parameters: KeyParameters) -> PrivateKey:
     """
     if parameters.algorithm == "RSA":
         return rsa.generate_private_key(65537, parameters.bits)
-    return ec.generate_private_key(_CURVES[parameters.bits]())
+    return ec.generate_private_key(_CURVES[parameters.bits])
 
 
 def key_parameters(key: PublicKey | PrivateKey) -> tuple[str, int]:
@@ -89,10 +93,11 @@ def _is_whole(key: PrivateKey) -> bool:
 
     A changed block in the middle of a CBC text leaves the padding and the public half alone.
     """
-    numbers = key.private_numbers()
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        again = ec.derive_private_key(numbers.private_value, key.curve)
-        return again.public_key().public_numbers() == numbers.public_numbers
+        point = key.private_numbers()
+        again = ec.derive_private_key(point.private_value, key.curve)
+        return again.public_key().public_numbers() == point.public_numbers
+    numbers = key.private_numbers()
     p, q, d, public = numbers.p, numbers.q, numbers.d, numbers.public_numbers
     return (
         min(p, q) > 2

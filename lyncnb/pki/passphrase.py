@@ -33,7 +33,8 @@ class Secret:
     """
 
     __slots__ = ("_text",)
-    __hash__ = None  # a hash would tell two equal secrets apart from others
+    __hash__ = None  # type: ignore[assignment]  # a hash would tell equal secrets from others
+    _text: str | None
 
     def __init__(self, text: str):
         object.__setattr__(self, "_text", text)

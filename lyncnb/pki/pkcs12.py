@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from ..errors import PackageError
 from .asn1 import BadStructure, object_identifiers, work_factor
-from .keys import PrivateKey, public_matches, spki_sha256
+from .keys import PrivateKey, PublicKey, public_matches, spki_sha256
 from .passphrase import Secret
 
 #: Rounds of the key derivation. The password is drawn at random from 62^22 possibilities, so they
@@ -82,7 +82,8 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     Source: RFC 7292; Microsoft, PFXImportCertStore, for the two attributes.
     """
     certificate = x509.load_der_x509_certificate(content.certificate)
-    if not public_matches(key, certificate.public_key()):
+    public = certificate.public_key()
+    if not isinstance(public, PublicKey) or not public_matches(key, public):
         raise PackageError(
             f"the key is not that of the certificate of {content.friendly_name}",
             hint="receive the certificate again, so that it is matched to the right request",
@@ -134,7 +135,7 @@ def _with_key_attributes(data: bytes, attributes: bytes, password: Secret) -> by
     name = mac["mac"]["digest_algorithm"]["algorithm"].native
     key = _mac_key(password, mac["mac_salt"].native, mac["iterations"].native, name)
     mac["mac"]["digest"] = hmac.new(key, authenticated, name).digest()
-    return pfx.dump(force=True)
+    return bytes(pfx.dump(force=True))
 
 
 def _bags(safe: structures.SafeContents, attributes: bytes) -> bytes:

@@ -114,7 +114,11 @@ _MAX_PEM_BYTES = {KEY_LABEL: 64 * 1024, _DATA_LABEL: 64 * 1024 * 1024}
 
 _Content = TypeVar("_Content")
 
-_PRFS = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+_PRFS: dict[str, hashes.HashAlgorithm] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
 _CIPHERS = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
 _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 #]+)-----\s([^-]+)-----END \1-----")
 
@@ -263,7 +267,7 @@ class FolderCipher:
                     f"{name}: the run that wrote it sealed nothing to this recovery key",
                     hint="give the passphrase it was written with",
                 )
-            kdf = PBKDF2HMAC(_PRFS[prf](), length, salt, rounds)
+            kdf = PBKDF2HMAC(_PRFS[prf], length, salt, rounds)
             self._derived[which] = kdf.derive(self._passphrase.reveal().encode())
         return self._derived[which]
 
@@ -287,7 +291,8 @@ def _algorithm(salt: bytes, rounds: int) -> bytes:
             },
         }
     )
-    return algos.EncryptionAlgorithm({"algorithm": "pbes2", "parameters": parameters}).dump()
+    algorithm = algos.EncryptionAlgorithm({"algorithm": "pbes2", "parameters": parameters})
+    return bytes(algorithm.dump())
 
 
 def salt_of(pem: bytes, *, name: str) -> tuple[bytes, int, str, int]:
