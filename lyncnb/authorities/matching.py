@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from ..base.pasted_text import shown
-from ..pki.certificates import Certificate, moment_of, name_text
+from ..pki.certificates import Certificate, NameKey, moment_of, name_text
 from ..pki.chain import Issuers, Path, build_path, is_signed_by
 from ..request_folder.request_record import PlannedEntry
 from ..rules.ca_rules import Difference, finding, findings
@@ -233,7 +233,7 @@ def _of_issuer(
 
 
 def _duplicate_serials(batch: Batch) -> Iterator[Finding]:
-    numbered: dict[tuple, list[Certificate]] = {}
+    numbered: dict[tuple[NameKey, int], list[Certificate]] = {}
     known = [c for c in batch.known.values() if c not in batch.sources]
     for certificate in (*batch.sources, *known):
         numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
@@ -303,7 +303,8 @@ def match_answers(
     files = tuple(files)
     batch = sort_out(asked, files, tuple(known), moment_of(today))
     candidates = _candidates(batch)
-    answers, superseded = [], []
+    answers: list[Match] = []
+    superseded: list[Match] = []
     for one in asked:
         given = candidates.get(one.spki_sha256, ())
         taken = _take(one, given, batch) if given else None

@@ -69,6 +69,12 @@ def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
     return planned, findings
 
 
+def pictures(planned: ln.CertificatePlan, facts: tuple[ln.DatedFact, ...]) -> ln.Figure:
+    """A plan and a folder as pictures."""
+    assert_type(ln.figure(planned, "timeline", facts=facts), ln.Figure)
+    return ln.figure(ln.folder_status("requests"))
+
+
 def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
     """From a plan to a request folder, and what may be done with one."""
     planned, findings = plan()
