@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 from ..base.dns_name import INTERNATIONAL
@@ -72,6 +73,11 @@ class TextsBuilder:
 
     def add(self, cells: Sequence[str]) -> None:
         """Add cells at the end."""
+        # What holds for a deployment or a pool stands on row after row.
+        if cells and cells.count(cells[0]) == len(cells):
+            place = self._places.setdefault(cells[0], len(self._places))
+            self._codes.extend(repeat(place, len(cells)))
+            return
         for text in dict.fromkeys(cells):
             self._places.setdefault(text, len(self._places))
         self._codes.extend(map(self._places.__getitem__, cells))
