@@ -21,7 +21,8 @@ PACKAGE = REPOSITORY / "lyncnb"
 LAYERS = (
     {"errors"},
     {"base"},
-    {"topology", "rules", "pki"},
+    {"topology", "pki"},
+    {"rules"},
     {"plan", "request_folder", "jupyter"},
     {"checks", "authorities"},
     {"export", "deploy"},

@@ -16,6 +16,7 @@ from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
 from ..errors import PlanError
 from ..rules.model import FLAGS, CertificateRule, NameRule, Rules
+from ..topology.columns import Column, pool_name_columns
 from ..topology.model import Pool, Site
 from ..topology.topology import Topology
 from .issuers import settle_issuer, target_ca
@@ -28,14 +29,21 @@ Values = tuple[DnsName, ...]
 Finder = Callable[[Pool, DnsName], Values]
 
 
-def _column(name: str, *, blank: str = "") -> Finder:
-    """Find the name in a column of the pool; where it is blank another column's, or none."""
+def _finder(column: Column) -> Finder:
+    """Find the names in a column of the pool; where it is blank perhaps the pool's own."""
+    name = column.name
 
     def find(pool: Pool, server: DnsName) -> Values:
-        value = getattr(pool, name) or (getattr(pool, blank) if blank else None)
+        value = getattr(pool, name) or (pool.fqdn if column.or_pool_name else None)
         return (value,) if value else ()
 
-    return find
+    def find_all(pool: Pool, server: DnsName) -> Values:
+        names: Values = getattr(pool, name)
+        return names
+
+    if column.kind == "fqdn_list_by_usage":
+        return lambda pool, server: tuple(value for _, value in getattr(pool, name))
+    return find_all if column.is_list else find
 
 
 #: What placeholders become that a pool, and perhaps one of its servers, gives the value of.
@@ -43,16 +51,7 @@ OF_POOL: Mapping[str, Finder] = {
     "computer.fqdn": lambda pool, server: (server,),
     "pool.fqdn": lambda pool, server: (pool.fqdn,),
     "pool.computers": lambda pool, server: tuple(c.fqdn for c in pool.computers),
-    "pool.web_internal_fqdn": _column("web_internal_fqdn", blank="fqdn"),
-    "pool.web_external_fqdn": _column("web_external_fqdn"),
-    "pool.access_edge_fqdn": _column("access_edge_fqdn"),
-    "pool.webconf_edge_fqdn": _column("webconf_edge_fqdn"),
-    "pool.av_edge_fqdn": _column("av_edge_fqdn"),
-    "pool.edge_internal_fqdn": _column("edge_internal_fqdn", blank="fqdn"),
-    "pool.owas_external_fqdn": _column("owas_external_fqdn"),
-    "pool.sip_dns_aliases": lambda pool, server: pool.sip_dns_aliases,
-    "pool.xmpp_domains": lambda pool, server: pool.xmpp_domains,
-    "pool.extra_san": lambda pool, server: tuple(name for _, name in pool.extra_san),
+    **{f"pool.{column.name}": _finder(column) for column in pool_name_columns()},
 }
 
 

@@ -73,7 +73,7 @@ def summary_rows(
     first = first_servers(plan.topology)
     files = {request.id: request.files for request in requests or ()}
     sources = {rule.id: rule.source for rule in plan.rules.certificates}
-    commands = CommandTable(plan.rules.settings)
+    commands = CommandTable(plan.rules.summary)
     for certificate in plan.certificates:
         request_id = certificate.id
         paths = files.get(request_id)
@@ -195,7 +195,7 @@ def _workbook(
     findings: Sequence[Finding],
     requests: Sequence[Request] | None,
 ) -> bytes:
-    table = CommandTable(plan.rules.settings)
+    table = CommandTable(plan.rules.summary)
 
     def commands(block: Block, member: Member) -> Command:
         return table.find(block.role, block.usages, member.id)

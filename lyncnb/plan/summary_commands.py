@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from ..rules.model import SummaryCommand
 
 
 class Command(NamedTuple):
@@ -21,14 +23,12 @@ class CommandTable:
 
     Parameters
     ----------
-    settings : Mapping
-        ``Rules.settings``; without such entries both texts are blank.
+    entries : sequence of SummaryCommand
+        ``Rules.summary``; without any both texts are blank.
     """
 
-    def __init__(self, settings: Mapping[str, object]) -> None:
-        summary = settings.get("summary")
-        entries = summary.get("command", ()) if isinstance(summary, Mapping) else ()
-        self._entries: tuple[Mapping[str, object], ...] = tuple(entries)
+    def __init__(self, entries: Sequence[SummaryCommand]) -> None:
+        self._entries = entries
         self._found: dict[tuple[str, tuple[str, ...]], Command] = {}
 
     def find(self, role: str, usages: tuple[str, ...], certificate_id: str) -> Command:
@@ -44,14 +44,11 @@ class CommandTable:
     def _first(self, role: str, usages: tuple[str, ...]) -> Command:
         usages_text = ",".join(usages)
         for entry in self._entries:
-            roles, asked = _texts(entry.get("roles")), _texts(entry.get("usages"))
-            if (not roles or role in roles) and (not asked or asked & set(usages)):
+            if (not entry.roles or role in entry.roles) and (
+                not entry.usages or not set(entry.usages).isdisjoint(usages)
+            ):
                 return Command(
-                    str(entry.get("import", "")).replace("{usages}", usages_text),
-                    str(entry.get("assign", "")).replace("{usages}", usages_text),
+                    entry.import_text.replace("{usages}", usages_text),
+                    entry.assign_text.replace("{usages}", usages_text),
                 )
         return Command("", "")
-
-
-def _texts(value: object) -> frozenset[str]:
-    return frozenset(map(str, value)) if isinstance(value, (list, tuple)) else frozenset()

@@ -6,27 +6,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from types import MappingProxyType
 
 from ..base.tables import Table
 from ..base.toml_records import named
+from ..topology.columns import pool_name_columns
 
-#: What may stand in braces in a template, and what it becomes.
-PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
+# What may stand in braces in a template beside the columns of a pool, and what it becomes.
+_PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
     {
         "computer.fqdn": "the server's own name",
         "pool.fqdn": "the pool's name",
         "pool.computers": "the name of every server of the pool",
-        "pool.web_internal_fqdn": "the internal web services name; the pool's name if blank",
-        "pool.web_external_fqdn": "the external web services name",
-        "pool.access_edge_fqdn": "the name of the Access Edge service",
-        "pool.webconf_edge_fqdn": "the name of the Web Conferencing Edge service",
-        "pool.av_edge_fqdn": "the name of the A/V Edge service",
-        "pool.edge_internal_fqdn": "the Edge pool's internal name; the pool's name if blank",
-        "pool.owas_external_fqdn": "the external name of the Office Web Apps farm",
-        "pool.sip_dns_aliases": "every sipinternal or sipexternal name of the pool",
-        "pool.xmpp_domains": "every XMPP domain of the Edge pool",
-        "pool.extra_san": "every further name that the table asks for",
         "sip_domain": "every SIP domain, the default one first",
         "default_sip_domain": "the default SIP domain",
         "autodiscover_internal_extra_domain": "every further domain that the options name",
@@ -38,6 +30,17 @@ PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
         "published.dialin_url.host": "the host of every dial-in simple URL of the published sites",
     }
 )
+
+
+@cache
+def placeholders() -> Mapping[str, str]:
+    """Give what may stand in braces in a template, and what it becomes.
+
+    Every column of a pool that holds names is one, ``{pool.COLUMN}``.
+    """
+    of_pools = {f"pool.{facts.name}": facts.help for facts in pool_name_columns()}
+    return MappingProxyType({**_PLACEHOLDERS, **of_pools})
+
 
 #: What a condition may ask: yes/no columns of the table, choices of ``PlanOptions``, ``extra_san``.
 FLAGS: Mapping[str, str] = MappingProxyType(
@@ -239,7 +242,8 @@ class Rules(Table):
     names: Mapping[str, NameRule]
     certificates: tuple[CertificateRule, ...]
     checks: Mapping[str, CheckRule]
-    settings: Mapping[str, object]  # the remaining tables of the file, e.g. pfx, deploy
+    settings: Mapping[str, object]  # the remaining tables of the file: pfx, deploy
+    summary: tuple[SummaryCommand, ...] = ()
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES
-from ..base.toml_records import NotToml, TomlReader, parse_toml
+from ..base.toml_records import NotToml, TomlReader, named, parse_toml
 from ..errors import Problem, RulesError
 from .model import (
     FLAGS,
     ISSUERS,
     LAYOUTS,
     OUT_OF_SCOPE,
-    PLACEHOLDERS,
     PROFILES,
     REACHES,
     SEVERITIES,
@@ -34,6 +34,7 @@ from .model import (
     RoleRule,
     Rules,
     SummaryCommand,
+    placeholders,
 )
 from .procedure import load_procedure, package_rules
 
@@ -142,21 +143,28 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
         parties=MappingProxyType({party.id: party for party in parties.values()}),
         connections=tuple(connections.values()),
         settings=MappingProxyType(
-            {key: document[key] for key in ("summary", "pfx", "deploy") if key in document}
+            {key: document[key] for key in ("pfx", "deploy") if key in document}
         ),
+        summary=_summary(reader, document.get("summary", {})),
     )
     _check_settings(reader, rules)
     return rules
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Summary:
+    """The table ``[summary]``."""
+
+    commands: tuple[SummaryCommand, ...] = named("command", default=())
+
+
+def _summary(reader: TomlReader, table: object) -> tuple[SummaryCommand, ...]:
+    summary = reader.record(_Summary, table, "summary")
+    return summary.commands if summary else ()
+
+
 def _check_settings(reader: TomlReader, rules: Rules) -> None:
     """Read the tables that other commands ask for later: a typing error there is told now."""
-    summary = rules.settings.get("summary", {})
-    if isinstance(summary, Mapping):
-        reader.known("summary", summary, ("command",))
-        reader.records(SummaryCommand, summary.get("command", []), "summary.command")
-    else:
-        reader.record(SummaryCommand, summary, "summary")
     for key, read in (("pfx", package_rules), ("deploy", load_procedure)):
         if key not in rules.settings:
             continue
@@ -190,7 +198,7 @@ def _check_names(reader: TomlReader, names: Mapping[str, NameRule]) -> None:
                 hint="lower case letters, digits, '-', '.', and at most one {placeholder}",
             )
         elif match[2]:
-            reader.among(f"{where}.template", (match[2],), PLACEHOLDERS, "placeholder")
+            reader.among(f"{where}.template", (match[2],), placeholders(), "placeholder")
         for condition in ("if_all", "if_any", "unless"):
             reader.among(f"{where}.{condition}", getattr(name, condition), FLAGS, "flag")
 

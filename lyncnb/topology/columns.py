@@ -30,7 +30,8 @@ class Column:
     ``scope`` is ``server``, ``pool``, ``site`` (of the deployment, or different by site) or
     ``deployment``; ``kind`` is ``fqdn``, ``fqdn_list``, ``fqdn_list_by_usage``, ``url``,
     ``url_list``, ``bool``, ``text``, ``role``, ``choice`` or ``issuer``. ``roles`` heed the
-    column; none listed means all of them. ``title`` and ``help`` are for planners.
+    column; none listed means all of them. ``or_pool_name``: a blank cell means the pool's own
+    name. ``title`` and ``help`` are for planners.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Column:
     wildcard: bool = False
     single_label: bool = False
     required: bool = False
+    or_pool_name: bool = False
 
     @property
     def is_list(self) -> bool:
@@ -86,6 +88,11 @@ def topology_roles() -> tuple[Role, ...]:
 def column(name: str) -> Column:
     """Find a column by its name (not by an alias)."""
     return _columns()[name]
+
+
+def pool_name_columns() -> tuple[Column, ...]:
+    """List the columns that give a pool names, each a placeholder of the rules."""
+    return tuple(c for c in topology_columns() if c.scope == "pool" and c.kind.startswith("fqdn"))
 
 
 def role_order() -> Mapping[str, int]:

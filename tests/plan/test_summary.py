@@ -122,7 +122,7 @@ def test_commands_are_those_of_the_product(plan):
 
 def test_rules_without_commands_leave_the_columns_blank(plan):
     """A product whose rule file has no commands still gives a table."""
-    bare = replace(plan, rules=replace(plan.rules, settings={}))
+    bare = replace(plan, rules=replace(plan.rules, summary=()))
     assert {row["Import"] + row["Assign"] for row in _rows(bare, ())} == {""}
 
 
