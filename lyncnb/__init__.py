@@ -112,6 +112,8 @@ _MODULES = {
     "write_pfx": "deploy.write_pfx",
     "write_renewals": "request_folder.renewals",
     "write_requests": "export.write",
+    "request_scripts": "deploy.request_scripts",
+    "write_request_scripts": "deploy.request_scripts",
     "write_steps": "deploy.step_files",
 }
 
@@ -136,6 +138,8 @@ if TYPE_CHECKING:
     from .deploy.package_passwords import show_password as show_password
     from .deploy.pfx_packages import Package as Package
     from .deploy.pfx_packages import Packages as Packages
+    from .deploy.request_scripts import request_scripts as request_scripts
+    from .deploy.request_scripts import write_request_scripts as write_request_scripts
     from .deploy.step_files import write_steps as write_steps
     from .deploy.steps import DeploymentSteps as DeploymentSteps
     from .deploy.steps import ServerPackage as ServerPackage

@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .inputs import force_option, get_passphrase, json_option, passphrase_option, reasons
+from .inputs import (
+    force_option,
+    get_passphrase,
+    json_option,
+    make_plan,
+    passphrase_option,
+    reasons,
+)
 from .output import note, progress_bar, terminal_width, write, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from ..deploy.steps import DeploymentSteps
     from ..pki.passphrase import Secret
 
 _LINES_SHOWN = 200
@@ -191,17 +200,33 @@ def _once(password: str) -> None:
 
 
 @click.command("steps")
-@click.argument("folder", metavar="FOLDER")
-@click.option("-o", "output", metavar="FILE", help="Only the checklist, as .md or .html.")
+@click.argument("folder", metavar="FOLDER|TOPOLOGY")
+@click.option(
+    "-o", "output", metavar="FILE",
+    help="Only the checklist, as .md or .html; with --request-on-server the folder to write.",
+)  # fmt: skip
 @click.option(
     "--effective", multiple=True, metavar="[TYPE=]TIME",
     help="When rolled-over certificates take effect on the servers, e.g. 2026-12-01T08:00, or "
     "AudioVideoAuthentication=2026-12-01T08:00 for each type by itself.",
 )  # fmt: skip
+@click.option(
+    "--request-on-server", is_flag=True,
+    help="From TOPOLOGY: scripts that request where the administrative tools are installed.",
+)  # fmt: skip
+@click.option("--product", metavar="NAME", help="With --request-on-server: the product's rules.")
+@click.option("--options", "options_file", metavar="plan.toml", help="Likewise: the choices.")
 @force_option
 @json_option
 def steps_command(
-    folder: str, output: str | None, effective: tuple[str, ...], force: bool, as_json: bool
+    folder: str,
+    output: str | None,
+    effective: tuple[str, ...],
+    request_on_server: bool,
+    product: str | None,
+    options_file: str | None,
+    force: bool,
+    as_json: bool,
 ) -> int:
     """Write the changed deployment procedure: import and assign, server by server.
 
@@ -209,8 +234,16 @@ def steps_command(
     Windows; read it before you run it. Where FOLDER knows the certificate in use, A/V and OAuth
     roll over before it ends if no time is said.
 
-    Exit status: 0; 1 if a certificate is not packaged yet; 3 if the folder needs attention.
+    With --request-on-server nothing is issued yet and no key is made here: a page and a script
+    for each certificate of TOPOLOGY go to the folder that -o names.
+
+    Exit status: 0; 1 if a certificate is not packaged yet, or the plan has errors; 2 if TOPOLOGY
+    cannot be read; 3 if the folder needs attention.
     """
+    if request_on_server:
+        return _request_on_server(folder, output, product, options_file, force, as_json)
+    if product is not None or options_file is not None:
+        raise click.UsageError("--product and --options go with --request-on-server")
     from ..authorities.issued import load_issued
     from ..base.outputs import check_output
     from ..deploy.step_files import CHECKLIST, write_steps
@@ -222,6 +255,42 @@ def steps_command(
     issued = load_issued(open_requests(folder))
     steps = deployment_steps(issued, effective=_times(effective))
     written = write_steps(steps, folder, output=output, force=force)
+    _tell_steps(steps, written, as_json, "not packaged")
+    return steps.exit_status
+
+
+def _request_on_server(
+    topology: str,
+    output: str | None,
+    product: str | None,
+    options_file: str | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Write the scripts of ``steps TOPOLOGY --request-on-server -o FOLDER``."""
+    from ..deploy.request_scripts import request_scripts, write_request_scripts
+    from ..errors import PlanRejected, Problem
+
+    if output is None:
+        raise click.UsageError("--request-on-server needs -o FOLDER")
+    plan, findings = make_plan(topology, product, options_file)
+    accepted = plan.options.accepted
+    wrong = [f for f in findings if f.severity == "error" and f.code not in accepted]
+    if wrong:
+        raise PlanRejected(
+            "the plan has errors, so no request was written",
+            problems=tuple(Problem(message=f"{f.about}: {f.message}", hint=f.hint) for f in wrong),
+            hint="look at them with lyncnb check",
+        )
+    steps = request_scripts(plan)
+    written = write_request_scripts(steps, output, force=force)
+    _tell_steps(steps, written, as_json, "not by this route")
+    return 0
+
+
+def _tell_steps(
+    steps: DeploymentSteps, written: tuple[Path, ...], as_json: bool, missing: str
+) -> None:
     if as_json:
         write_json(
             {
@@ -231,12 +300,11 @@ def steps_command(
                 "missing": [{"id": request, "why": why} for request, why in steps.missing],
             }
         )
-        return steps.exit_status
+        return
     for request, why in steps.missing[:_LINES_SHOWN]:
-        write(f"not packaged: {request}: {why}")
+        write(f"{missing}: {request}: {why}")
     write(steps.summary())
     write(f"written: {written[0]}" + (f" and {len(written) - 1:,} more" if written[1:] else ""))
-    return steps.exit_status
 
 
 def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:

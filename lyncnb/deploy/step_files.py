@@ -101,7 +101,7 @@ def _markdown_step(step: ServerStep) -> list[str]:
     return [*lines, "", f"  Source: {escape_markdown(step.step.source)}"]
 
 
-def to_html(steps: DeploymentSteps) -> str:
+def to_html(steps: DeploymentSteps, *, title: str = _TITLE) -> str:
     """Write the checklist as one page that stands alone and can be printed, a server a sheet."""
     ordered = sorted(steps.servers, key=lambda server: place_of(steps, server.role))
     evening = [
@@ -110,7 +110,7 @@ def to_html(steps: DeploymentSteps) -> str:
     ]
     return render(
         "deploy/checklist.html.j2",
-        title=f"{steps.title}{_TITLE}",
+        title=f"{steps.title}{title}",
         steps=steps,
         servers=ordered,
         evening=[(place, servers) for place, servers in evening if servers],
@@ -188,18 +188,20 @@ def server_scripts(steps: DeploymentSteps) -> dict[str, bytes]:
     return {f"{one.server}.ps1": import_script(one) for one in steps.servers}
 
 
-def import_script(server: ServerSteps) -> bytes:
+def import_script(server: ServerSteps, *, anywhere: bool = False) -> bytes:
     """Write the script that takes the steps of one server, and can undo them.
 
     Parameters
     ----------
     server : ServerSteps
         Public values all. What comes later is on its page alone: nobody wants it run by mistake.
+    anywhere : bool, optional
+        Whether the script may run on any computer, and not on this server only.
     """
     return script(
         "import",
         {
-            "Server": server.server,
+            "Server": "" if anywhere else server.server,
             "Modules": list(server.shell.modules) if server.shell else [],
             "Steps": [_script_step(step) for step in server.steps],
             "BackSteps": [_script_step(step) for step in server.back],

@@ -160,6 +160,8 @@ class DeploymentSteps:
     missing: tuple[tuple[str, str], ...]
     order: tuple[Place, ...]
     cmdlets: tuple[Cmdlet, ...]
+    unit: str = "server"  # what the steps are told for: servers, or requests
+    lacking: str = "without a package"
 
     @property
     def exit_status(self) -> int:
@@ -188,8 +190,8 @@ class DeploymentSteps:
         """Say in a sentence what there is."""
         count = sum(len(server.steps) for server in self.servers)
         missing = count_of(len(self.missing), "certificate")
-        words = f"{count_of(count, 'step')} on {count_of(len(self.servers), 'server')}"
-        return f"{self.title}: {words}" + (f"; {missing} without a package" if self.missing else "")
+        words = f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"
+        return f"{self.title}: {words}" + (f"; {missing} {self.lacking}" if self.missing else "")
 
 
 def deployment_steps(
@@ -314,7 +316,7 @@ def procedure_of(
         for server in servers[:1] if package.shared_by == "deployment" else servers:
             by_server[server].append(package)
     inside = _issuers(package for package in packed if package.issuer == "internal")
-    filler = _Filler(rules, procedure, package_rules(rules).provider, inside)
+    filler = Filler(rules, procedure, package_rules(rules).provider, inside)
     return DeploymentSteps(
         product=rules.product,
         title=rules.title,
@@ -401,11 +403,22 @@ def store_of(issuer: Certificate) -> str:
 Values = Mapping[str, str | int | tuple[str, ...]]
 
 
+def filled_command(step: Step, values: Values) -> tuple[str, ...]:
+    """Fill in a step's commands; an option whose value is blank is left out."""
+    lines = [fill(command, values, as_command=True) for command in step.commands]
+    for option in step.options:
+        if all(values[name] for name in PLACEHOLDER.findall(option)):
+            lines[-1] += " " + fill(option, values, as_command=True)
+    return tuple(lines)
+
+
 def fill(text: str, values: Values, *, as_command: bool = False) -> str:
     """Put values in for placeholders: as they read, or as PowerShell literals in a command."""
 
     def value(match: re.Match[str]) -> str:
         found = values[match[1]]
+        if isinstance(found, bool):
+            return ("$true" if found else "$false") if as_command else ("yes" if found else "no")
         if isinstance(found, int):
             return str(found)
         many = found if isinstance(found, tuple) else (found,)
@@ -414,7 +427,7 @@ def fill(text: str, values: Values, *, as_command: bool = False) -> str:
     return PLACEHOLDER.sub(value, text)
 
 
-class _Filler:
+class Filler:
     """Fills in the steps of one product; what holds for all servers is worked out once."""
 
     def __init__(
@@ -431,12 +444,14 @@ class _Filler:
         }
 
     def path(self, *names: str) -> str:
+        """Give the full path of a file as it lies on a server."""
         return "\\".join((self.procedure.folder, *names))
 
     def server_steps(self, server: str, packages: list[ServerPackage]) -> ServerSteps:
+        """Fill in every step of one server."""
         own = next((p for p in packages if p.shared_by != "deployment"), packages[0])
         role = self.rules.roles.get(own.role)
-        steps = list(self.steps(server, own, packages))
+        steps = list(self._steps(server, own, packages))
         return ServerSteps(
             server=server,
             role=own.role,
@@ -449,7 +464,7 @@ class _Filler:
             back=tuple(step for step in steps if step.step.phase == "back"),
         )
 
-    def steps(
+    def _steps(
         self, server: str, own: ServerPackage, packages: list[ServerPackage]
     ) -> Iterator[ServerStep]:
         common = {
@@ -461,6 +476,8 @@ class _Filler:
         }
         issuers = {"issuer": _issuers(packages), "internal-issuer": self.inside}
         for step in self.procedure.steps:
+            if step.scope == "request":
+                continue
             if step.scope == "server":
                 if step.applies(own.role, own.usages):
                     yield self.filled(step, common)
@@ -469,15 +486,15 @@ class _Filler:
                     for issuer in issuers[step.scope]:
                         if step.scope == "internal-issuer" and issuer in issuers["issuer"]:
                             continue  # its own chain has it already
-                        yield self.filled(step, common | self.of_issuer(issuer))
+                        yield self.filled(step, common | self._of_issuer(issuer))
             else:
                 for package in packages:
-                    yield from self.of_package(step, package, common)
+                    yield from self._of_package(step, package, common)
 
-    def of_package(
+    def _of_package(
         self, step: Step, package: ServerPackage, common: Values
     ) -> Iterator[ServerStep]:
-        values = {**common, **self.values_of(package)}
+        values = {**common, **self._values_of(package)}
         if step.scope == "certificate":
             if step.applies(package.role, package.usages):
                 yield self.filled(step, values, package=package.file)
@@ -492,12 +509,12 @@ class _Filler:
                 if step.applies(package.role, call.usages) and step.call in ("", call.kind):
                     yield self.filled(
                         step,
-                        values | self.of_call(call),
+                        values | self._of_call(call),
                         package=package.file,
                         about=", ".join(call.usages),
                     )
 
-    def values_of(self, package: ServerPackage) -> dict[str, str | int | tuple[str, ...]]:
+    def _values_of(self, package: ServerPackage) -> dict[str, str | int | tuple[str, ...]]:
         return {
             "package": package.file,
             "package_path": self.path(package.file),
@@ -509,7 +526,7 @@ class _Filler:
             "count": len(package.usages),
         }
 
-    def of_call(self, call: Call) -> dict[str, str | int | tuple[str, ...]]:
+    def _of_call(self, call: Call) -> dict[str, str | int | tuple[str, ...]]:
         return {
             "types": call.usages,
             "count": len(call.usages),
@@ -518,7 +535,7 @@ class _Filler:
             "effective_words": call.effective_words,
         }
 
-    def of_issuer(self, issuer: Certificate) -> dict[str, str | int | tuple[str, ...]]:
+    def _of_issuer(self, issuer: Certificate) -> dict[str, str | int | tuple[str, ...]]:
         store = store_of(issuer)
         return {
             "subject": name_text(issuer.subject),
@@ -530,20 +547,21 @@ class _Filler:
     def filled(
         self, step: Step, values: Values, *, package: str = "", about: str = ""
     ) -> ServerStep:
+        """Fill in one step."""
         return ServerStep(
             step=step,
             title=fill(step.title, values),
             text=fill(step.text, values),
             wizard=fill(step.wizard, values),
-            commands=tuple(fill(command, values, as_command=True) for command in step.commands),
-            only_if=self.checks(step.only_if, values),
-            needs=self.checks(step.needs, values),
-            holds=self.checks(step.holds, values),
+            commands=filled_command(step, values),
+            only_if=self._checks(step.only_if, values),
+            needs=self._checks(step.needs, values),
+            holds=self._checks(step.holds, values),
             package=package,
             about=about or package or str(values.get("subject", "")),
         )
 
-    def checks(self, names: tuple[str, ...], values: Values) -> tuple[FilledCheck, ...]:
+    def _checks(self, names: tuple[str, ...], values: Values) -> tuple[FilledCheck, ...]:
         found = [self.by_id[name] for name in names]
         return tuple(
             FilledCheck(

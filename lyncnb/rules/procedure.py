@@ -16,12 +16,13 @@ from ..errors import PackageError, RulesError
 from .model import Rules
 
 #: What a step is taken once for: each server, each certificate there, each call that assigns some
-#: of its usages, each usage, each CA certificate above the server's own, and above all internal
-#: ones of the deployment.
-SCOPES = ("server", "certificate", "call", "usage", "issuer", "internal-issuer")
+#: of its usages, each usage, each CA certificate above the server's own, above all internal
+#: ones of the deployment, and each certificate that is to be requested.
+SCOPES = ("server", "certificate", "call", "usage", "issuer", "internal-issuer", "request")
 
-#: When: on the day, once the old certificate has ended, and to undo.
-PHASES = ("day", "later", "back")
+#: When: on the day, once the old certificate has ended, to undo; and long before, where keys are
+#: born on a computer with the administrative tools.
+PHASES = ("day", "later", "back", "request")
 
 #: How a call assigns: at once, or beside the present certificate until a date.
 CALLS = ("assign", "roll")
@@ -43,6 +44,11 @@ _GIVEN = {
     "usage": (*_CERTIFICATE, "type"),
     "issuer": _ISSUER,
     "internal-issuer": _ISSUER,
+    "request": (
+        *("server", "servers", "pool", "product", "folder", "types", "friendly_name", "name"),
+        *("names", "hash", "issuer", "key_bits", "key_algorithm", "client_eku", "request_path"),
+        *("answer_path", "organization", "unit", "city", "state", "country"),
+    ),
 }
 
 
@@ -70,6 +76,7 @@ class Step:
     the step is not for this server unless the first hold; it may be done once the second hold,
     and is done when the third do. ``by_hand``: the script shows the commands and runs none.
     ``when_asked``: it runs them only when told to. ``call`` is one of ``CALLS`` or empty.
+    ``options`` end the last command, each if its placeholder has a value.
     """
 
     id: str
@@ -80,6 +87,7 @@ class Step:
     phase: str = "day"
     wizard: str = ""
     commands: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     only_if: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
@@ -202,7 +210,7 @@ def _check(reader: TomlReader, procedure: Procedure) -> None:
         reader.among(f"{where}.scope", (step.scope,), SCOPES, "scope")
         reader.among(f"{where}.phase", (step.phase,), PHASES, "phase")
         reader.among(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
-        texts = [step.title, step.text, step.wizard, *step.commands]
+        texts = [step.title, step.text, step.wizard, *step.commands, *step.options]
         for key in ("only_if", "needs", "holds"):
             reader.among(f"{where}.{key}", getattr(step, key), checks, "check")
             for check in (checks[name] for name in getattr(step, key) if name in checks):

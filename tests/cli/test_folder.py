@@ -375,6 +375,22 @@ def test_steps(shell, answered, passphrase):
     assert shell("steps", "requests", "--effective", "tomorrow").status == 2
 
 
+def test_requests_on_a_server(shell):
+    """From the topology alone: a page and a script each; a plan with errors writes nothing."""
+    good = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
+    (shell.folder / "good.csv").write_text(good)
+    ended = shell("steps", "good.csv", "--request-on-server", "-o", "out")
+    assert ended.status == 0
+    assert (shell.folder / "out" / "requests.html").is_file()
+    assert len(list((shell.folder / "out").glob("Mediation-*.ps1"))) == 1
+    (shell.folder / "bad.csv").write_text(good.replace("Mediation", "FrontEnd"))
+    ended = shell("steps", "bad.csv", "--request-on-server", "-o", "bad")
+    assert ended.status == 1
+    assert not (shell.folder / "bad").exists()
+    assert shell("steps", "good.csv", "--request-on-server").status == 2
+    assert shell("steps", "requests", "--product", "lync2013").status == 2
+
+
 def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
     """One package's password is shown on a terminal and taken away again; a pipe gets none."""
     assert shell("receive", "requests", "back").status == 0

@@ -233,8 +233,11 @@ def test_the_model_knows_every_command_and_every_check():
     """Whatever a step prints or asks has a meaning here, so that nothing is passed over."""
     procedure = load_procedure(RULES)
     shown = {"Export-Csv", "Format-List", "Out-String", "Select-String", "Get-UMService"}
+    shown |= {"Request-CsCertificate", "Get-CsComputer"}  # long before the day
+    before = [step for step in procedure.steps if step.scope == "request"]
+    asked = {name for step in before for name in step.only_if + step.needs + step.holds}
     assert {cmdlet.name for cmdlet in procedure.cmdlets} <= set(COMMANDS) | shown
-    assert {check.id for check in procedure.checks} == set(ASKED)
+    assert {check.id for check in procedure.checks} == set(ASKED) | asked
 
 
 ROLES = ["FrontEnd", "Director", "Edge", "Mediation", "PersistentChat", "ReverseProxy"]

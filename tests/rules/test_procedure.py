@@ -92,6 +92,15 @@ PAGES = [
         ("OAuthTokenIssuer",),
         {"back-assign-oauth", "back-remove-oauth"},
     ),
+    (
+        "in advance, by the administrative tools",
+        "FrontEnd",
+        ("Default",),
+        {
+            *("request-where", "request-there", "request-here", "request-compare"),
+            "request-finish",
+        },
+    ),
     ("delete what travelled", "FrontEnd", ("Default",), {"delete-package"}),
 ]
 
@@ -162,6 +171,7 @@ def test_every_command_and_parameter_is_documented():
     """What steps and checks print is exactly what the table of commands has, with its page."""
     printed: dict[str, set[str]] = {}
     texts = [command for step in PROCEDURE.steps for command in step.commands]
+    texts += [" ".join((s.commands[-1], *s.options)) for s in PROCEDURE.steps if s.options]
     for check in PROCEDURE.checks:
         texts += [check.command, check.shows]
     for text in texts:

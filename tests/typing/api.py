@@ -143,6 +143,9 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
         package: Sequence[ln.ServerPackage] = server.packages
         print(step, package)
     assert_type(ln.write_steps(steps, folder), tuple[Path, ...])
+    requests = ln.request_scripts(ln.plan_certificates(read(), rules()))
+    assert_type(requests, ln.DeploymentSteps)
+    assert_type(ln.write_request_scripts(requests, folder), tuple[Path, ...])
 
 
 def panels() -> None:

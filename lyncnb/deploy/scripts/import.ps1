@@ -1,9 +1,9 @@
 #requires -Version 3.0
 <#
 .SYNOPSIS
-    Imports and assigns the certificates that were requested in advance for this server.
+    Takes the steps of the certificate checklist on this computer.
 .DESCRIPTION
-    Run it on the server itself, in an elevated PowerShell. Run it with -WhatIf first: it says what
+    Run it where the checklist says, in an elevated PowerShell. Run it with -WhatIf first: it says what
     it would do and changes nothing. Each step is looked at, done, and looked at again; what is done
     already is left alone, so run again it goes on where it stopped. It stops at the first thing
     that is not as it should be. It holds no password and no key; it asks for each password.
@@ -37,14 +37,15 @@ function Stop-Here {
     throw ($What + [Environment]::NewLine + 'What to do: ' + $Hint)
 }
 
-function Assert-Server {
-    # The package of another server would import, and every client would refuse it.
+function Assert-Place {
+    # The package of another server would import, and every client would refuse it. A script that
+    # names no server may run on any.
     $properties = [Net.NetworkInformation.IPGlobalProperties]::GetIPGlobalProperties()
     $name = $properties.HostName
     if ($properties.DomainName) {
         $name = $name + '.' + $properties.DomainName
     }
-    if ($name -ne $Server) {
+    if ($Server -and $name -ne $Server) {
         Stop-Here ('This computer is ' + $name + ', the script is for ' + $Server + '.') 'Run the script of this server. On a server outside the domain, set the primary DNS suffix first.'
     }
     $principal = New-Object Security.Principal.WindowsPrincipal ([Security.Principal.WindowsIdentity]::GetCurrent())
@@ -122,7 +123,7 @@ function Invoke-Step {
     if ($wrong -and -not $WhatIfPreference) {
         Stop-Here ('Before this step (' + $Step.Title + ') it must be so: ' + $wrong.Text + '. There is: ' + (Get-Shown $wrong)) 'Read this step in the checklist; nothing was changed by it.'
     }
-    if (-not $PSCmdlet.ShouldProcess($Server, $Step.Title + ': ' + ([string]$Step.Commands).Trim())) {
+    if (-not $PSCmdlet.ShouldProcess($env:COMPUTERNAME, $Step.Title + ': ' + ([string]$Step.Commands).Trim())) {
         return
     }
     Write-Step $Step.Title
@@ -149,7 +150,7 @@ function Show-State {
     }
 }
 
-Assert-Server
+Assert-Place
 foreach ($module in $Modules) {
     Import-Module $module
 }

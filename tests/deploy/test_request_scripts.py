@@ -1,0 +1,111 @@
+"""Requests by the administrative tools: one script a certificate, with the planned values."""
+
+from __future__ import annotations
+
+import pytest
+from places import DATA
+from powershell_kit import commands, parse
+from topologies import edge, front_end, plan, row
+
+from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
+from lyncnb.errors import OutputError
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+
+def requests_of(planned):
+    """Give the commands that request, by id: on another computer and on the server itself."""
+    found = {}
+    for request in request_scripts(planned).servers:
+        for step in request.steps:
+            for command in commands("\\n".join(step.commands)):
+                if command.name == "Request-CsCertificate":
+                    found.setdefault(request.server, []).append(command)
+    return found
+
+
+@pytest.fixture(scope="module")
+def contoso():
+    """Plan the sample deployment."""
+    return plan_certificates(read_topology(DATA / "contoso.csv"), load_rules())
+
+
+def test_one_script_for_each_certificate(contoso, tmp_path):
+    """Every certificate with a -Type has one script, however many servers share it."""
+    steps = request_scripts(contoso)
+    wanted = {c.id for c in contoso.certificates if c.usages}
+    written = write_request_scripts(steps, tmp_path / "out")
+    assert {path.stem for path in written if path.suffix == ".ps1"} == wanted
+    assert {name for name, _ in steps.missing} == {c.id for c in contoso.certificates} - wanted
+    for path in written:
+        if path.suffix == ".ps1":
+            text = path.read_text("utf-8-sig")
+            assert not parse(text).has_error
+            assert "$Server = ''" in text  # any computer with the tools may run it
+
+
+def test_the_cmdlet_is_told_what_is_planned():
+    """Names, subject, key and client authentication of the plan are in the command."""
+    options = PlanOptions(
+        organization="Contoso", organizational_unit="IT", locality="Taipei", country="TW"
+    )
+    planned = plan(edge(1, aol_pic="true"), edge(2), options=options)
+    (external,) = [c for c in planned.certificates if "AccessEdgeExternal" in c.usages]
+    there, here = requests_of(planned)[external.id]
+    for command in (there, here):
+        told = command.parameters
+        assert told["-DomainName"] == "'" + ",".join(external.names) + "'"
+        assert (told["-Organization"], told["-OU"]) == ("'Contoso'", "'IT'")
+        assert (told["-City"], told["-Country"]) == ("'Taipei'", "'TW'")
+        assert told["-ClientEKU"] == "$true"
+        assert (told["-KeySize"], told["-KeyAlg"]) == ("2048", "'RSA'")
+        assert told["-PrivateKeyExportable"] == "$true"
+        assert "-State" not in told
+    assert there.parameters["-ComputerFqdn"] == "'edge01.contoso.net'"
+    assert "-ComputerFqdn" not in here.parameters
+
+
+def test_nothing_blank_is_told():
+    """An Edge internal certificate has no further names, so -DomainName is left out."""
+    planned = plan(edge(1), edge(2))
+    (internal,) = [c for c in planned.certificates if c.usages == ("Internal",)]
+    for command in requests_of(planned)[internal.id]:
+        assert "-DomainName" not in command.parameters
+        assert "-ClientEKU" not in command.parameters
+
+
+def test_an_elliptic_curve_is_named():
+    """The cmdlet names ECDSA keys by their curve."""
+    options = PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=384))
+    planned = plan(front_end(1), options=options)
+    for found in requests_of(planned).values():
+        assert {command.parameters["-KeyAlg"] for command in found} == {"'ECDH_P384'"}
+
+
+def test_what_the_cmdlet_cannot_be_told_is_printed(contoso):
+    """Subject, names and hash of the plan stand beside the request, to be compared."""
+    steps = request_scripts(contoso)
+    for request in steps.servers:
+        certificate = next(c for c in contoso.certificates if c.id == request.server)
+        (compare,) = [s for s in request.steps if s.step.id == "request-compare"]
+        assert certificate.subject.common_name in compare.text
+        assert certificate.hash in compare.text
+
+
+def test_roles_without_a_type_take_the_other_route():
+    """A reverse proxy and Exchange are named with what to do instead."""
+    planned = plan(front_end(1), row("um01.contoso.com", "ExchangeUM"))
+    (missing,) = request_scripts(planned).missing
+    assert "um01" in missing[0]
+    assert "lyncnb request" in missing[1]
+
+
+def test_no_place_of_a_request_folder_is_written_to(contoso, tmp_path):
+    """A folder that keeps keys keeps its own places to itself."""
+    (tmp_path / "keys").mkdir(mode=0o700)
+    with pytest.raises(OutputError):
+        write_request_scripts(request_scripts(contoso), tmp_path / "steps")
+    assert not (tmp_path / "steps").exists()
