@@ -17,6 +17,7 @@ from ..base.html_page import render
 from ..base.pasted_text import shown
 from ..base.toml_records import NotToml, TomlReader, parse_toml
 from ..errors import OptionsError, RulesError
+from ..plan.summary_content import count_of
 from ..request_folder.request_record import PlannedEntry, RequestRecord
 
 COLUMNS = (
@@ -165,7 +166,7 @@ def part_page(part: Part, *, template: str, cover: Cover) -> str:
     words = _wordings().of(part.issuer)
     filled = {
         "template": template,
-        "count": str(len(part.requests)),
+        "requests": count_of(len(part.requests), "certificate request"),
         "product": cover.product,
     }
     acme = {"title": words.acme_title, "steps": words.acme}

@@ -8,8 +8,10 @@ costs more than everything else a command does.
 from __future__ import annotations
 
 import html
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import quote
 
@@ -23,12 +25,45 @@ else:
 #: Rows that a table shown in a notebook has at most.
 ROWS_SHOWN = 200
 
+_CHIPS_OPEN = 6  # of a cell; so that a row is not higher than a screen
+
+#: Rows that stand open; the rest of a longer table is folded under a line with their number.
+ROWS_OPEN = 25
+
 # Jupyter aligns every cell to the right, with a selector of two classes; names read from the left.
+# Words break only where <wbr> lets them: a letter a line is no table. On paper nothing is folded.
 _TABLE_STYLE = (
     "<style>.lyncnb-table.lyncnb-table th,.lyncnb-table.lyncnb-table td"
-    "{text-align:left;vertical-align:top}"
-    ".lyncnb-table.lyncnb-table caption{text-align:left;font-weight:bold}</style>"
+    "{text-align:left;vertical-align:top;white-space:pre-line;overflow-wrap:break-word}"
+    ".lyncnb-table.lyncnb-table caption{text-align:left;font-weight:bold}"
+    ".lyncnb-table.lyncnb-table{max-width:100%}"
+    ".lyncnb-chip{display:inline-block;border:1px solid #8888;border-radius:.6em;"
+    "padding:0 .4em;margin:0 .2em .2em 0;color:inherit}"
+    "@media print{.lyncnb-more::details-content{content-visibility:visible;height:auto}}</style>"
 )
+
+# A name may go on in the next line after these, and a word of Lync's where a capital begins.
+_BREAK_AFTER = re.compile(r"(?<=[./_@;,-])(?=[^\s./_@;,-])|(?<=[a-z])(?=[A-Z])")
+_LONG = re.compile(r"\S{19,}")  # a shorter word fits anywhere
+
+# Where a document has an address of its own: RFCs by their number, others by what they say.
+_ADDRESSES = re.compile(
+    r"RFC (?P<rfc>\d{1,5})(?:,? section (?P<section>\d+(?:\.\d+)*))?|https://[^\s;,<>\"]+"
+)
+_LINKED_COLUMN = "Source"
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One of many in a cell; ``target`` is the id of what it leads to on the same page."""
+
+    text: str
+    target: str = ""
+    title: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
 
 # Characters that mean something to Markdown; the HTML ones become entities.
 _MARKDOWN = str.maketrans(
@@ -155,6 +190,7 @@ def rows_to_html(
     *,
     caption: str = "",
     limit: int | None = None,
+    ids: Sequence[str] = (),
 ) -> str:
     """Write rows as an escaped HTML table, without pandas.
 
@@ -163,27 +199,105 @@ def rows_to_html(
     columns : sequence of str
         m headings.
     rows : sequence of sequences
-        n rows of m values, see :func:`cell_text`. Line breaks inside a value are kept.
+        n rows of m values, see :func:`cell_text`. Line breaks inside a value are kept, several
+        values in one stand side by side as chips, and names may wrap. In a column ``Source`` an
+        RFC and an address are links.
     caption, limit
         Heading of the table, plain text; rows written at most, of which a sentence then tells
         (default: all of them).
+    ids : sequence of str, optional
+        n anchors, one for each row, for the chips of another table to lead to.
 
     Returns
     -------
     str
-        ``<style>``, ``<table>…</table>``, and a ``<p>`` if rows were left out.
+        ``<style>`` and ``<table>…</table>``; rows after the 25th folded under their number; a
+        ``<p>`` if rows were left out.
     """
-    lines = [f'{_TABLE_STYLE}<table class="lyncnb-table">']
-    if caption:
-        lines.append(f"<caption>{_escape(caption)}</caption>")
-    headings = "".join(f'<th scope="col">{_escape(heading)}</th>' for heading in columns)
-    lines.append(f"<thead><tr>{headings}</tr></thead>\n<tbody>")
-    for row in rows if limit is None else rows[:limit]:
-        lines.append("<tr>" + "".join(f"<td>{_escape(value)}</td>" for value in row) + "</tr>")
-    lines.append("</tbody></table>")
-    if limit is not None and len(rows) > limit:
-        lines.append(f"<p>{_escape(left_out(limit, len(rows)))}</p>")
+    shown = rows if limit is None else rows[:limit]
+    lines = [_TABLE_STYLE, *_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption)]
+    if len(shown) > ROWS_OPEN:
+        more = f"{len(shown) - ROWS_OPEN:,} more of {len(rows):,} rows"
+        lines.append(f'<details class="lyncnb-more"><summary>{more}</summary>')
+        lines += _table(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "")
+        lines.append("</details>")
+    if len(shown) < len(rows):
+        lines.append(f"<p>{_escape(left_out(len(shown), len(rows)))}</p>")
     return "\n".join(lines)
+
+
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], ids: Sequence[str], caption: str
+) -> Iterator[str]:
+    yield '<table class="lyncnb-table">'
+    if caption:
+        yield f"<caption>{_escape(caption)}</caption>"
+    headings = "".join(f'<th scope="col">{_escape(heading)}</th>' for heading in columns)
+    yield f"<thead><tr>{headings}</tr></thead>\n<tbody>"
+    for place, row in enumerate(rows):
+        mark = f' id="{_escape(ids[place])}"' if ids else ""
+        cells = (
+            f"<td>{_linked(value) if heading == _LINKED_COLUMN else _cell(value)}</td>"
+            for heading, value in zip(columns, row, strict=True)
+        )
+        yield f"<tr{mark}>{''.join(cells)}</tr>"
+    yield "</tbody></table>"
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, (tuple, list)):
+        return _breakable(cell_text(value))
+    if len(value) == 1 and not isinstance(value[0], Chip):
+        return _breakable(str(value[0]))
+    chips = [_chip(item if isinstance(item, Chip) else Chip(str(item))) for item in value]
+    if len(chips) <= _CHIPS_OPEN + 2:
+        return " ".join(chips)
+    rest = len(chips) - _CHIPS_OPEN
+    return " ".join(chips[:_CHIPS_OPEN]) + folded(f"{rest} more", " ".join(chips[_CHIPS_OPEN:]))
+
+
+def _chip(chip: Chip) -> str:
+    title = f' title="{_escape(chip.title)}"' if chip.title else ""
+    text = _breakable(chip.text)
+    if not chip.target:
+        return f'<span class="lyncnb-chip"{title}>{text}</span>'
+    return f'<a class="lyncnb-chip" href="#{_escape(quote(chip.target))}"{title}>{text}</a>'
+
+
+def _breakable(text: str) -> str:
+    parts, place = [], 0
+    for word in _LONG.finditer(text):
+        parts += [_escape(text[place : word.start()]), "<wbr>".join(_pieces(word[0]))]
+        place = word.end()
+    return "".join(parts) + _escape(text[place:])
+
+
+def _pieces(word: str) -> Iterator[str]:
+    return map(_escape, _BREAK_AFTER.split(word))
+
+
+def _linked(value: Any) -> str:
+    text, parts, place = cell_text(value), [], 0
+    for found in _ADDRESSES.finditer(text):
+        address = found[0]
+        if found["rfc"]:
+            section = f"#section-{found['section']}" if found["section"] else ""
+            address = f"https://www.rfc-editor.org/rfc/rfc{found['rfc']}{section}"
+        parts += [
+            _escape(text[place : found.start()]),
+            f'<a href="{_escape(address)}" target="_blank" rel="noreferrer">',
+            _escape(found[0]),
+            "</a>",
+        ]
+        place = found.end()
+    return "".join(parts) + _escape(text[place:])
+
+
+def folded(summary: str, fragment: str) -> str:
+    """Fold an escaped fragment under a line of plain text; on paper it stands open."""
+    return (
+        f'<details class="lyncnb-more"><summary>{_escape(summary)}</summary>\n{fragment}</details>'
+    )
 
 
 def left_out(shown: int, total: int) -> str:

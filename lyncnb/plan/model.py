@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
-from ..base.tables import Table
+from ..base.tables import ROWS_SHOWN, Chip, Table, folded, rows_to_html
 from ..errors import PlanError
 from ..rules.model import Rules
 from ..topology.topology import Topology
@@ -93,6 +93,17 @@ COLUMNS = (
     "Issuer",
     "Key",
     "Shared by",
+)
+
+# What a notebook shows of them, in as many columns as a screen of 1280 pixels is wide.
+_SHOWN_COLUMNS = (
+    "Role, site",
+    "Pool",
+    "Server",
+    "Type",
+    "Subject name",
+    "Subject alternative names",
+    "Issuer, key, EKU",
 )
 
 _SLUG_LENGTH = 80  # keeps file names far below the 255 characters of every file system
@@ -314,6 +325,51 @@ class CertificatePlan(Table):
             )
             for certificate in self.certificates
         )
+
+    def _repr_html_(self) -> str:
+        """Show the plan with each name leading to the reason for it, below the table."""
+        shown = self.certificates[:ROWS_SHOWN]
+        # Two plans on one page must not share anchors.
+        mark = f"lyncnb-why-{shown[-1].id[-8:] if shown else ''}-"
+        rows = [self._shown(certificate, mark) for certificate in shown]
+        rows += [()] * (len(self.certificates) - len(shown))  # counted, not shown
+        used = dict.fromkeys(
+            rule for c in shown for entry in c.subject_alt_name for rule in entry.reasons
+        )
+        table = rows_to_html(
+            _SHOWN_COLUMNS,
+            rows,
+            caption=f"{len(self.certificates):,} certificates for {self.rules.title}",
+            limit=ROWS_SHOWN,
+        )
+        known = [self.rules.names[rule] for rule in used if rule in self.rules.names]
+        reasons = rows_to_html(
+            ("Rule", "Why", "Source"),
+            [(rule.id, rule.why, rule.source) for rule in known],
+            ids=[mark + rule.id for rule in known],
+        )
+        return f"{table}\n{folded('Why each name is there', reasons)}" if known else table
+
+    def _shown(self, certificate: PlannedCertificate, mark: str) -> tuple[object, ...]:
+        issued = (
+            f"{certificate.issuer} CA, one for the {certificate.shared_by}\n"
+            f"{certificate.key}, {', '.join(certificate.extended_key_usage)}"
+        )
+        return (
+            f"{certificate.role}\n{certificate.site}",
+            certificate.pool,
+            certificate.servers,
+            certificate.usages,
+            certificate.subject.common_name,
+            tuple(self._chip(entry, mark) for entry in certificate.subject_alt_name),
+            issued,
+        )
+
+    def _chip(self, entry: SanEntry, mark: str) -> Chip:
+        rule = self.rules.names.get(entry.reasons[0]) if entry.reasons else None
+        if rule is None:
+            return Chip(str(entry.name))
+        return Chip(str(entry.name), target=mark + rule.id, title=rule.why)
 
 
 def _closest(typed: str, names: Iterable[str]) -> list[str]:

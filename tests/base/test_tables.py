@@ -96,7 +96,8 @@ def test_html_escapes_cells_headings_and_caption():
     """Hostile text shows as text, in cells, headings and the caption alike."""
     text = tables.rows_to_html((HOSTILE,), [(HOSTILE,)], caption=HOSTILE)
     parsed = _read(text)
-    assert parsed.tags == {"style", "table", "caption", "thead", "tr", "th", "tbody", "td"}
+    tags = {"style", "table", "caption", "thead", "tr", "th", "tbody", "td"}
+    assert parsed.tags - {"wbr"} == tags  # only places where a long word may go on
     assert parsed.cells == [HOSTILE]
     assert "onload='" not in text
     assert text.count('<th scope="col">') == 1
@@ -106,7 +107,7 @@ def test_html_escapes_cells_headings_and_caption():
 def test_html_shows_any_text_as_it_stands(value):
     """Whatever stands in a cell comes back from the parsed page."""
     parsed = _read(tables.rows_to_html(("a",), [(value,)]))
-    assert parsed.tags == {"style", "table", "thead", "tr", "th", "tbody", "td"}
+    assert parsed.tags - {"wbr"} == {"style", "table", "thead", "tr", "th", "tbody", "td"}
     # A parser reads CR as a line break and has no NUL.
     assert parsed.cells == [value.replace("\x00", "")]
 
@@ -132,6 +133,53 @@ def test_a_long_table_says_what_is_left_out():
     assert "<caption>Numbers &lt;all&gt;</caption>" in text
     assert Numbers().to_frame().shape == (1234, 1)
     assert repr(Numbers()) == "Numbers <all>"
+
+
+def test_html_folds_a_long_table_under_a_count():
+    """After the 25th row a line says how many more there are; none is missing below it."""
+    text = tables.rows_to_html(("n",), [(number,) for number in range(49)])
+    before, after = text.split("<details")
+    assert before.count("<td>") == 25
+    assert "<summary>24 more of 49 rows</summary>" in after
+    assert after.count("<td>") == 24
+    assert "<details" not in tables.rows_to_html(("n",), [(1,)] * 25)
+
+
+def test_html_shows_several_values_as_chips():
+    """Each of several names is a chip of its own, which may lead to its reason."""
+    chip = tables.Chip('a"b', target="why-1", title="<because>")
+    text = tables.rows_to_html(("Names",), [((chip, "c"),)], ids=["row-1"])
+    assert '<tr id="row-1">' in text
+    assert 'href="#why-1" title="&lt;because&gt;">a&quot;b</a>' in text
+    assert '<span class="lyncnb-chip">c</span>' in text
+    assert tables.cell_text((chip, "c")) == 'a"b; c'
+
+
+def test_html_folds_many_chips_under_a_count():
+    """Of many names in a cell the first six stand open, the others below their number."""
+    text = tables.rows_to_html(("Names",), [(tuple("abcdefghijkl"),), (tuple("abcdefgh"),)])
+    before, after = text.split("<details")
+    assert before.count('class="lyncnb-chip"') == 6
+    assert "<summary>6 more</summary>" in after
+    assert after.count('class="lyncnb-chip"') == 6 + 8
+
+
+def test_html_links_a_source_that_has_an_address():
+    """An RFC leads to its section, an address to itself; a document without one stays text."""
+    sources = "RFC 5280, section 4.2.1.6; Microsoft, certreq; https://example.contoso.com/a<b>"
+    text = tables.rows_to_html(("Source", "Other"), [(sources, "RFC 8555")])
+    assert 'href="https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6"' in text
+    assert 'href="https://example.contoso.com/a"' in text
+    assert text.count("<a ") == 2
+    assert "Microsoft, certreq" in text
+
+
+@pytest.mark.parametrize("name", ["pool.contoso.com", "AudioVideoAuthentication"])
+def test_html_lets_only_long_words_wrap(name):
+    """A long word may go on after a dot or where a capital begins, a short one never breaks."""
+    text = tables.rows_to_html(("a",), [(f"lyncdiscoverinternal.{name}",), ("RSA 2048",)])
+    assert "lyncdiscoverinternal.<wbr>" in text
+    assert "RSA 2048" in text
 
 
 def test_markdown_keeps_each_value_in_its_cell():

@@ -1,0 +1,56 @@
+"""The plan as a table in a notebook: at the width of a screen, on paper, from name to reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM
+from printing import PDF_TOOLS, axe_violations, cut_off, opened, pdf_text
+
+import lyncnb as ln
+from lyncnb.base.html_page import to_page
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+    pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
+]
+
+
+@pytest.fixture(scope="module")
+def shown(data, tmp_path_factory):
+    """The table of a plan of 49 certificates, as the page of a notebook has it."""
+    plan = ln.plan_certificates(
+        ln.read_topology(data / "litwareinc-global.csv"), ln.load_rules("lync2013")
+    )
+    path = tmp_path_factory.mktemp("page") / "plan.html"
+    path.write_text(to_page("Plan", [plan._repr_html_()]), "utf-8")
+    return plan, path
+
+
+def test_nothing_is_cut_off(shown, chromium):
+    """At 1280 pixels, less the frame of a notebook, no cell leaves the page, also unfolded."""
+    with opened(chromium, shown[1], scripts=True, width=1180) as page:
+        page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert cut_off(page) == []
+        assert axe_violations(page) == []
+
+
+def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
+    """What is folded on the screen stands open on paper."""
+    plan, path = shown
+    with opened(chromium, path) as page:
+        page.pdf(path=str(tmp_path / "plan.pdf"), format="A4", landscape=True)
+    text = pdf_text(tmp_path / "plan.pdf")
+    wanted = {name for c in plan.certificates for name in (*c.names, *c.servers)}
+    assert [name for name in sorted(wanted) if name not in text] == []
+
+
+def test_a_name_leads_to_its_reason(shown, chromium):
+    """Whoever follows a name arrives at the rule and the document that ask for it."""
+    with opened(chromium, shown[1]) as page:
+        page.get_by_role("link", name="meet.litwareinc.com", exact=True).first.click()
+        row = page.locator("tr:target")
+        row.wait_for(state="visible")
+        assert "Host of a Meet simple URL" in row.inner_text()
