@@ -6,7 +6,7 @@ bad it is and who says so is data (``rules/returned_rules.toml``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime, timedelta
 
 from ..base.dns_name import DnsName, parse_name
@@ -92,7 +92,7 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
     for name in found:
         if name not in planned and name != "CN":
             values = ", ".join(shown(one) for one in found[name])
-            yield "subject-field-added", f"{name}: {values}"
+            yield "subject-field-added", f"{name}: {values} was not asked for"
 
 
 def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
@@ -101,7 +101,7 @@ def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference
     common = {name.casefold() for name in certificate.common_names}
     added = present - planned
     if not planned and present and present == {entry.common_name.casefold()}:
-        yield "subject-repeated-in-san", f"{_listed(present)}"
+        yield "subject-repeated-in-san", f"{_listed(present)} stands there as well"
         added = set()
     wildcards = [DnsName(name) for name in added if name.startswith("*.")]
     missing = planned - present
@@ -110,13 +110,23 @@ def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference
         by = _listed(wild for wild in wildcards if any(wild.covers(name) for name in covered))
         yield "names-replaced-by-wildcard", f"{by} stands for {_listed(covered)}"
     if missing - covered:
-        yield "names-missing", _listed(missing - covered)
+        yield "names-missing", _said(missing - covered, "is missing", "are missing")
     if added:
-        yield "names-added", _listed(added)
+        yield "names-added", _unasked(added)
     if certificate.other_names:
-        yield "other-names-added", _listed(certificate.other_names)
+        yield "other-names-added", _unasked(certificate.other_names)
     if (planned or present) and common - present:
-        yield "common-name-not-in-san", _listed(common - present)
+        absent = "not among the alternative names"
+        yield "common-name-not-in-san", _said(common - present, f"is {absent}", f"are {absent}")
+
+
+def _unasked(names: Collection[str]) -> str:
+    return _said(names, "was not asked for", "were not asked for")
+
+
+def _said(names: Collection[str], one: str, several: str) -> str:
+    """Say of some names what they are or were, with a verb that fits their number."""
+    return f"{_listed(names)} {one if len(names) == 1 else several}"
 
 
 def _name_forms(certificate: Certificate) -> Iterator[Difference]:

@@ -21,14 +21,16 @@ from ..deploy.pfx_packages import Packages
 from ..deploy.step_files import write_steps
 from ..deploy.steps import deployment_steps
 from ..deploy.write_pfx import write_pfx
-from ..errors import LyncnbError
+from ..errors import LyncnbError, PlanRejected
 from ..export.executors import Progress
 from ..pki.passphrase import Secret, as_passphrase
 from ..request_folder.bundle import open_requests
 from ..topology.columns import column
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
+from .editing import PlanEditing
 from .editor_table import encode_rows
 from .panel import Panel, read_scripts
+from .request_panel import RequestRun, folder_path
 
 # A request folder from the CA's answer to the server, in the background; without a browser.
 #
@@ -43,8 +45,21 @@ class FolderWork:
     ``on_change`` is called with the state of the job, in its thread too.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, today: date | None = None):
-        self.folder = Path(folder)
+    def __init__(
+        self,
+        source: PlanEditing | str | os.PathLike[str],
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        today: date | None = None,
+    ):
+        self.editor = source if isinstance(source, PlanEditing) else None
+        place = folder if isinstance(source, PlanEditing) else source
+        if self.editor is None and folder is not None:
+            raise LyncnbError(
+                f"a {type(self).__name__} takes a folder, or an editor and a folder",
+                hint=f"write ln.{type(self).__name__}(editor, request_folder)",
+            )
+        self.folder = folder_path(place, type(self).__name__)
         self.today = today
         self.on_change: Callable[[JobState], object] = lambda state: None
         self.job = Job(lambda state: self.on_change(state))
@@ -54,6 +69,20 @@ class FolderWork:
     def status(self) -> FolderStatus:
         """Every request and its state, read anew."""
         return folder_status(self.folder, today=self.today)
+
+    def behind(self) -> str:
+        """Say how the folder differs from the plan of the editor; "" if it does not."""
+        if self.editor is None:
+            return ""
+        try:
+            changes = RequestRun(self.editor, self.folder).look().counts()
+        except PlanRejected:
+            return "The editor's plan has errors that are not accepted; see its findings."
+        changes.pop("kept", None)
+        if not changes:
+            return ""
+        words = ", ".join(f"{number:,} {action}" for action, number in changes.items())
+        return f"The editor has another plan than this folder. Writing it again: {words}."
 
     @property
     def result(self) -> Any:
@@ -168,6 +197,7 @@ _COLUMNS = {
     "subject": ("Subject name", 160, 2),
     "not_after": ("Valid until", 100, 1),
     "days_left": ("Days left", 80, 1),
+    "refused": ("Certificate refused", 180, 2),
 }
 
 
@@ -189,6 +219,8 @@ class StatusView(Panel):
         }
         super().__init__(answers, f"Request folder {work.folder}, as it stands:")
         work.on_change = self.job_changed
+        if work.editor is not None:
+            work.editor.follow(lambda _: self.send({"type": "changed"}))
 
     def static_form(self) -> tuple[str, str, bool]:
         """Give HTML and text for whoever has no kernel; the live panel hides it."""
@@ -224,6 +256,7 @@ class StatusView(Panel):
                 "counts": status.counts(),
                 "problems": [str(problem) for problem in status.problems],
                 "notes": list(status.notes),
+                "behind": self.work.behind(),
                 "packaged": packaged,
                 "next": _next(status),
             }
@@ -306,6 +339,7 @@ def _texts(status: FolderStatus) -> dict[str, list[str]]:
         columns["subject"].append(one.subject)
         columns["not_after"].append(one.not_after[:10])
         columns["days_left"].append("" if one.days_left is None else str(one.days_left))
+        columns["refused"].append(one.refused)
     return columns
 
 
@@ -314,6 +348,9 @@ def _next(status: FolderStatus) -> str:
     counts = status.counts()
     if status.problems:
         return "Look at the files that need attention first."
+    if refused := [one for one in status.requests if one.refused]:
+        more = f" Refused are {len(refused):,} certificates." if len(refused) > 1 else ""
+        return f"Ask the CA for another certificate of {refused[0].id}: {refused[0].refused}.{more}"
     if counts.get("planned"):
         return "Some requests are not written yet: write the requests again."
     if counts.get("expired") or counts.get("expiring"):
@@ -350,8 +387,10 @@ class StatusPanel(FolderWork):
 
     Parameters
     ----------
-    folder : path
-        A request folder.
+    source : path or PlanEditor
+        A request folder; or an editor, then `folder` is given as well.
+    folder : path, optional
+        The request folder of an editor; the panel says when the editor's plan is another.
     today : date, optional
         The day of judgement instead of the present one, for results that can be repeated.
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from packages_kit import PASSPHRASE, SINGLE, TODAY, Issued, issue_all
 from panel_kit import Talk
 
-from lyncnb.errors import BundleError
-from lyncnb.widgets.status_panel import StatusPanel
+from lyncnb.authorities.status import folder_status
+from lyncnb.errors import BundleError, LyncnbError
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+from lyncnb.widgets.editor import PlanEditor
+from lyncnb.widgets.request_panel import RequestPanel
+from lyncnb.widgets.status_panel import FolderWork, StatusPanel
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +120,56 @@ def test_the_static_form_is_the_table(folder):
     data, _ = StatusPanel(folder, today=TODAY)._repr_mimebundle_()
     assert "se01.contoso.com" in data["text/html"]
     assert "issued" in data["text/html"]
+
+
+def test_after_a_refusal_the_ca_is_asked_again(folder, monkeypatch):
+    """With a refused certificate the next step is a better one, not the packages."""
+    status = folder_status(folder, today=TODAY)
+    why = "1.cer was refused: san-missing: lyncdiscover.contoso.com is missing"
+    wrong = replace(status.requests[0], refused=why)
+    monkeypatch.setattr(
+        FolderWork, "status", replace(status, requests=(wrong, *status.requests[1:]))
+    )
+    talk = Talk(StatusPanel(folder, today=TODAY).view)
+    told = talk.say("ready")["status"]
+    assert told["next"] == f"Ask the CA for another certificate of {wrong.id}: {why}."
+    assert talk.rows()[0]["refused"] == why
+
+
+def test_with_an_editor_it_says_that_the_plan_is_another(folder):
+    """The panel follows the editor: what writing would change is said, and gone after an undo."""
+    editor = PlanEditor(read_topology(SINGLE), load_rules())
+    talk = Talk(StatusPanel(editor, folder, today=TODAY).view)
+    assert talk.say("ready")["status"]["behind"] == ""
+    talk.heard.clear()
+    editor.change_options(key="RSA 3072")
+    assert talk.types() == ["changed"]
+    behind = talk.say("look")["status"]["behind"]
+    assert behind.startswith("The editor has another plan than this folder.")
+    assert "2 " in behind
+    editor.undo()
+    assert talk.say("look")["status"]["behind"] == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("requests", "requests"), "takes a folder, or an editor and a folder"),
+        ((5,), "no path"),
+        (("",), "no path"),
+    ],
+)
+def test_a_wrong_thing_is_told_when_the_panel_is_made(arguments, words):
+    """What is neither a folder nor an editor is named, with what to write."""
+    with pytest.raises(LyncnbError, match=words):
+        StatusPanel(*arguments)
+
+
+def test_a_request_panel_takes_an_editor_or_a_plan(tmp_path):
+    """A topology or two swapped arguments are told with what to write instead."""
+    topology = read_topology(SINGLE)
+    with pytest.raises(LyncnbError, match="not a Topology") as told:
+        RequestPanel(topology, tmp_path)
+    assert "ln.RequestPanel(editor, request_folder)" in told.value.hint
+    with pytest.raises(LyncnbError, match="no path"):
+        RequestPanel(PlanEditor(topology, load_rules()), topology)

@@ -18,6 +18,8 @@ export default {
     const counts = h("div", { class: "lc-counts" });
     const next = h("p", { class: "lc-next" });
     const odd = h("div", {});
+    const behind = h("div", { role: "status", class: "lc-changed-plan" });
+    let lookTimer = 0;
     const look = button("Look again", () => send({ type: "look" }));
     const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
       "aria-label": "Filter requests", placeholder: "Filter: words in any column" });
@@ -114,7 +116,7 @@ export default {
     const line = (...parts) => h("div", { class: "lc-bar" }, ...parts);
     const root = h("div", { class: "lyncnb lc-follow", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), look),
-      h("div", { role: "status", class: "lc-live" }, counts), kernel.line, next, speaker.box, odd,
+      h("div", { role: "status", class: "lc-live" }, counts), kernel.line, behind, next, speaker.box, odd,
       line(find, count), grid.element,
       working,
       step("1", "Hand over to the CA", fields(out.field, issuer.field), line(pack)),
@@ -150,11 +152,17 @@ export default {
         counts.replaceChildren(...found.map(([state, n]) =>
           h("span", { class: "lc-chip" }, `${n.toLocaleString("en")} ${state}`)));
         next.textContent = `Next: ${message.next}`;
+        behind.textContent = message.behind;
         odd.replaceChildren(...message.problems.map((one) =>
           h("p", { class: "lc-error" }, "✖ ", one)),
         ...message.notes.map((one) => h("p", { class: "lc-hint" }, one)));
         which.replaceChildren(...message.packaged.map((one) => h("option", { value: one }, one)));
         reveal.disabled = busy || !message.packaged.length;
+      },
+      // The editor has another plan; whether the folder is behind it, a look says.
+      changed() {
+        clearTimeout(lookTimer);
+        lookTimer = setTimeout(() => send({ type: "look" }), 500);
       },
       job(message) {
         busy = message.busy;
@@ -187,6 +195,7 @@ export default {
       phrase.take();
       opening.take();
       forget();
+      clearTimeout(lookTimer);
       kernel.end();
       grid.destroy();
     };
