@@ -45,6 +45,8 @@ _HEX_OR_BLANK = re.compile(r"(?:[0-9a-f]{64})?")
 _THUMBPRINT = re.compile(r"[0-9A-Fa-f]{40}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _SERIAL = re.compile(r"-?(?:[0-9a-f]{2})+")
+# No more than that: a site may be named with an ideographic space, which isprintable() is not.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FILE = "manifest.json"
 _HINT = "set it right by hand"
 
@@ -61,7 +63,7 @@ def is_inside(path: str, *places: str) -> bool:
     """
     first, *rest = path.split("/")
     sound = rest and not any(part in ("", ".", "..") for part in rest) and "\\" not in path
-    return bool(sound) and first in (places or FOLDERS) and path.isprintable()
+    return bool(sound) and first in (places or FOLDERS) and not _CONTROL.search(path)
 
 
 class _Wrong(Exception):
@@ -79,8 +81,8 @@ def _text(value: object) -> str:
 
 def _line(value: object) -> str:
     text = _text(value)
-    if not text.isprintable():
-        raise _Wrong("holds a character that cannot be seen")
+    if _CONTROL.search(text):
+        raise _Wrong("holds a control character")
     return text
 
 
@@ -143,6 +145,13 @@ def _path_in(*places: str, may_be_blank: bool = False) -> Callable[[object], str
     return read
 
 
+def _path_below(value: object) -> str:
+    # An earlier write_pfx took any folder below the request folder; what removes looks closer.
+    if type(value) is not str or not is_inside(value, value.partition("/")[0]):
+        raise _Wrong("is no file below the folder")
+    return value
+
+
 def _list_of(read: Callable[[object], Any]) -> Callable[[object], tuple[Any, ...]]:
     def read_all(value: object) -> tuple[Any, ...]:
         if type(value) is not list:
@@ -187,7 +196,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     PlannedEntry: {
         "id": _id,
         "role": _line,
-        "site": _line,
+        "site": _text,
         "pool": _line,
         "servers": _lines,
         "usages": _lines,
@@ -228,7 +237,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "judgement": _Nested(Judgement, may_be_null=True),
     },
     PackageRecord: {
-        "file": _path_in("pfx"),
+        "file": _path_below,
         "target_os": _line,
         "encryption": _line,
         "friendly_name": _line,
@@ -269,10 +278,10 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "retired_at": _time_or_blank,
         "deployed_at": _time_or_blank,
         "reasons": _list_of(_text),
-        "ca": _line,
+        "ca": _text,
         "target_os": _line,
         "rule": _line,
-        "validity_days": _number(0, 100_000),
+        "validity_days": _number(0, 10_000_000),
         "plan": _Nested(PlannedEntry),
         "issued": _Nested(IssuedRecord, may_be_null=True),
         "package": _Nested(PackageRecord, may_be_null=True),

@@ -22,6 +22,7 @@ from ..errors import BundleError
 from .files_on_disk import MODES, Survey, refuse, take_survey
 from .leftovers import Move, carry_out, pending_moves
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
+from .manifest_schema import is_inside
 from .renewals import is_expired
 from .request_record import ArchivedGeneration, LogEntry, RequestRecord
 
@@ -238,7 +239,7 @@ def _package(
     survey: Survey, request_id: str, part: RequestRecord | ArchivedGeneration, why: str
 ) -> Iterator[PurgeItem]:
     path = part.package.file if part.package else ""
-    if path and (survey.folder / path).is_file():
+    if is_inside(path, "pfx") and (survey.folder / path).is_file():
         yield PurgeItem(
             id=request_id, generation=part.generation, what="package", why=why, files=(path,)
         )

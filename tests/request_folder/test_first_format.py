@@ -50,18 +50,23 @@ def folder(original, tmp_path):
 
 
 def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
-    """The same plan, the same certificates and the same packages leave every file and time."""
+    """The same plan leaves every file and time; a judgement once recorded is recorded no more."""
     before = digest(folder)
     assert [len(record.archived) for record in open_requests(folder).requests].count(1) == 1
     assert folder_status(folder, today=TODAY).problems == ()
     assert set(make_folder(folder, make_plan()).counts()) == {"kept"}
+    assert digest(folder) == before
+    assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/1"
+    # What came back is judged with its evidence on record, which the first format had no room for.
+    assert receive(folder, folder.parent / "returned", today=TODAY).exit_status == 0
+    judged = digest(folder)
+    assert {name for name in before if before[name] != judged[name]} <= {"manifest.json"}
     assert receive(folder, folder.parent / "returned", today=TODAY).exit_status == 0
     packages = write_pfx(
         match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE
     )
     assert {one.action for one in packages.packages} == {"kept", "refused"}
-    assert digest(folder) == before
-    assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/1"
+    assert digest(folder) == judged
 
 
 def test_it_goes_on_with_what_is_written_next(folder):
@@ -131,7 +136,7 @@ def commands(place: Path) -> list[tuple[str, ...]]:
         ("pfx", "requests", "--show-password", "Edge", *asked),
         ("purge", "requests", "--deployed", "Mediation"),
         ("rekey", "requests", *asked, "--new-passphrase-file", str(place / "other")),
-        ("status", "requests", "--rebuild", *asked),
+        ("status", "requests", "--rebuild", "--json", *asked),
     ]
 
 
@@ -157,6 +162,6 @@ def test_every_odd_value_is_told_by_every_command(original, shell, tmp_path):
                 faults.append((path, value, command[0], ended.err[-300:]))
             if command[0] == "rekey" and ended.status == 0:
                 rekey(tmp_path / "requests", "another long phrase", PASSPHRASE)
-        if ended.status == 3 and "newer" not in ended.err:
+        if "error" in json.loads(ended.out) and "newer" not in ended.err:
             faults.append((path, value, "rebuild", ended.err[-300:]))
     assert faults == []

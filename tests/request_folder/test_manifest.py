@@ -281,6 +281,17 @@ def test_what_the_second_format_added_is_read_back(tmp_path):
     assert read_manifest(tmp_path) == manifest
 
 
+def test_what_a_plan_may_hold_a_manifest_may_hold(tmp_path):
+    """Names of sites and CAs are free text: other blanks, other scripts, even a tab."""
+    entry = PlannedEntry(
+        id=ID, site="台北\u3000分公司", subject={"CN": "a.contoso.com", "O": "Contoso\xa0Ltd"}
+    )
+    changed = record(plan=entry, ca="CA\twith a tab")
+    packaged = changed.with_package(package_record("deliver/a.pfx"), at=AT)  # of an earlier version
+    save_manifest(tmp_path, replace(FULL, requests=(packaged,)))
+    assert read_manifest(tmp_path).requests == (packaged,)
+
+
 def test_no_manifest_is_said_with_what_to_do(tmp_path):
     """A folder without one names the command that makes one."""
     with pytest.raises(BundleError, match="no such file") as caught:
