@@ -12,6 +12,8 @@ import click
 from .output import note
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from ..pki.passphrase import Secret
     from ..plan.model import CertificatePlan
     from ..rules.findings import Findings
@@ -35,6 +37,15 @@ def plan_arguments(command: _Command) -> _Command:
         "--product", metavar="NAME", help="Product whose rules are used (default lync2013)."
     )(command)
     return click.argument("topology", metavar="TOPOLOGY")(command)
+
+
+def on_option(command: _Command) -> _Command:
+    """Add --on, the day by whose rules a plan is judged."""
+    return click.option(
+        "--on", metavar="DATE",
+        help="Judge by the rules of this day, e.g. 2027-03-15 (default: the planned issue date, "
+        "else today).",
+    )(command)  # fmt: skip
 
 
 def json_option(command: _Command) -> _Command:
@@ -63,7 +74,7 @@ def passphrase_option(command: _Command) -> _Command:
 
 
 def make_plan(
-    topology: str, product: str | None, options_file: str | None
+    topology: str, product: str | None, options_file: str | None, *, on: str | None = None
 ) -> tuple[CertificatePlan, Findings]:
     """Read a topology, plan it and look at the plan.
 
@@ -75,6 +86,8 @@ def make_plan(
         Beats the product that the options name.
     options_file : str or None
         Path of a ``plan.toml``.
+    on : str or None, optional
+        Day by whose rules the plan is judged, as ``2027-03-15``.
 
     Returns
     -------
@@ -86,7 +99,7 @@ def make_plan(
     Raises
     ------
     LyncnbError
-        If the topology, the options or the product's rules cannot be read.
+        If the day is none, or topology, options or the product's rules cannot be read.
     """
     from ..checks.check_plan import check_plan
     from ..plan.options import PlanOptions
@@ -94,6 +107,7 @@ def make_plan(
     from ..rules.rule_files import load_rules
     from ..topology.topology import read_topology
 
+    day = _day(on)
     table = read_topology(topology)
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
     if product:
@@ -102,7 +116,20 @@ def make_plan(
         _tell_of_unused_options(topology)
     _tell_of_clean_ups(table)
     plan = plan_certificates(table, load_rules(options.product), options=options)
-    return plan, check_plan(plan)
+    return plan, check_plan(plan, on=day)
+
+
+def _day(text: str | None) -> date | None:
+    from datetime import date
+
+    from ..errors import UsageProblem
+
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageProblem(f'"{text}" is no day', hint="write it as 2027-03-15") from None
 
 
 def _tell_of_unused_options(topology: str) -> None:

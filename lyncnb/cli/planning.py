@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import force_option, json_option, make_plan, plan_arguments
+from .inputs import force_option, json_option, make_plan, on_option, plan_arguments
 from .output import indented, note, write, write_bytes_out, write_table
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _SERVERS_SHOWN = 20
     help="Picture that FILE.svg shows: topology (default), coverage or timeline.",
 )  # fmt: skip
 @click.option("--site", metavar="NAME", help="Site that the picture shows pool by pool.")
+@on_option
 @force_option
 def plan_command(
     topology: str,
@@ -41,6 +42,7 @@ def plan_command(
     output: str | None,
     figure_kind: str | None,
     site: str | None,
+    on: str | None,
     force: bool,
 ) -> int:
     """List every certificate that TOPOLOGY needs, then the findings.
@@ -64,7 +66,7 @@ def plan_command(
             raise UsageProblem("--figure and --site need a file", hint="name it: -o FILE.svg")
     if output is not None:
         check_output(output, kind, force=force, inputs=inputs)
-    plan, findings = make_plan(topology, product, options_file)
+    plan, findings = make_plan(topology, product, options_file, on=on)
     if output is not None:
         if is_picture:
             data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
@@ -86,8 +88,13 @@ def plan_command(
 @click.command("check")
 @plan_arguments
 @json_option
+@on_option
 def check_command(
-    topology: str, product: str | None, options_file: str | None, as_json: bool
+    topology: str,
+    product: str | None,
+    options_file: str | None,
+    as_json: bool,
+    on: str | None,
 ) -> int:
     """List what is wrong or odd about the plan of TOPOLOGY.
 
@@ -96,7 +103,7 @@ def check_command(
     from ..plan.plan_json import plan_json
     from ..plan.summary_content import totals
 
-    plan, findings = make_plan(topology, product, options_file)
+    plan, findings = make_plan(topology, product, options_file, on=on)
     if as_json:
         write_bytes_out(plan_json(plan, findings, certificates=False))
     else:

@@ -417,3 +417,14 @@ def test_a_picture_of_somebody_else_is_left_alone(shell, topology):
     shell.write("plan.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
     assert shell("plan", topology, "-o", "plan.svg").status != 0
     assert shell("plan", topology, "-o", "plan.svg", "--force").status == 0
+
+
+@pytest.mark.parametrize("command", ["plan", "check"])
+def test_the_day_of_judgement_can_be_asked_for(shell, topology, command):
+    """--on has the plan judged by the rules of a day, and the document says which."""
+    ended = shell(command, topology, "--json", "--on", "2026-03-14")
+    assert json.loads(ended.out)["judged_on"] == "2026-03-14"
+    wrong = shell(command, topology, "--on", "tomorrow")
+    assert (wrong.status, wrong.out) == (2, "")
+    assert '"tomorrow" is no day' in wrong.err
+    assert "2027-03-15" in wrong.err
