@@ -55,7 +55,7 @@ def request_scripts(plan: CertificatePlan) -> DeploymentSteps:
     Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013, 2014-07-23.
     """
     procedure = load_procedure(plan.rules)
-    filler = Filler(plan.rules, procedure, "", ())
+    filler = Filler(plan.rules, procedure, "", (), {})
     steps = [step for step in procedure.steps if step.scope == "request"]
     requests = []
     for certificate in plan.certificates:

@@ -230,6 +230,14 @@ def deployment_steps(
     """
     manifest = issued.bundle.manifest
     packages, missing = [], []
+    # What a server is stays known when its own certificate is deployed and only the deployment's
+    # is renewed.
+    hosts = {
+        server: (record.plan.role, record.plan.pool)
+        for record in manifest.requests
+        if record.plan.shared_by != "deployment"
+        for server in record.plan.servers
+    }
     for record in manifest.requests:
         if record.state == "retired" or record.deployed_at:
             continue
@@ -249,6 +257,7 @@ def deployment_steps(
         load_rules(manifest.product),
         missing=missing,
         effective=effective,
+        hosts=hosts,
         now=now,
     )
 
@@ -286,6 +295,7 @@ def procedure_of(
     now: datetime,
     missing: Iterable[tuple[str, str]] = (),
     effective: Effective = None,
+    hosts: Mapping[str, tuple[str, str]] | None = None,
 ) -> DeploymentSteps:
     """Fill in a product's procedure for packages, whatever folder they come from.
 
@@ -301,6 +311,8 @@ def procedure_of(
         Requests without a package, and why.
     effective : datetime or Mapping, optional
         See :func:`deployment_steps`.
+    hosts : Mapping, optional
+        Role and pool of servers, for one that gets the deployment's certificate alone.
 
     Raises
     ------
@@ -316,7 +328,7 @@ def procedure_of(
         for server in servers[:1] if package.shared_by == "deployment" else servers:
             by_server[server].append(package)
     inside = _issuers(package for package in packed if package.issuer == "internal")
-    filler = Filler(rules, procedure, package_rules(rules).provider, inside)
+    filler = Filler(rules, procedure, package_rules(rules).provider, inside, hosts or {})
     return DeploymentSteps(
         product=rules.product,
         title=rules.title,
@@ -431,8 +443,14 @@ class Filler:
     """Fills in the steps of one product; what holds for all servers is worked out once."""
 
     def __init__(
-        self, rules: Rules, procedure: Procedure, provider: str, inside: tuple[Certificate, ...]
+        self,
+        rules: Rules,
+        procedure: Procedure,
+        provider: str,
+        inside: tuple[Certificate, ...],
+        hosts: Mapping[str, tuple[str, str]],
     ):
+        self.hosts = hosts
         self.rules = rules
         self.procedure = procedure
         self.inside = inside
@@ -449,7 +467,10 @@ class Filler:
 
     def server_steps(self, server: str, packages: list[ServerPackage]) -> ServerSteps:
         """Fill in every step of one server."""
-        own = next((p for p in packages if p.shared_by != "deployment"), packages[0])
+        own = next((p for p in packages if p.shared_by != "deployment"), None)
+        if own is None:
+            role_here, pool = self.hosts.get(server, (self._host_role(packages[0]), server))
+            own = replace(packages[0], role=role_here, pool=pool)
         role = self.rules.roles.get(own.role)
         steps = list(self._steps(server, own, packages))
         return ServerSteps(
@@ -463,6 +484,16 @@ class Filler:
             later=tuple(step for step in steps if step.step.phase == "later"),
             back=tuple(step for step in steps if step.step.phase == "back"),
         )
+
+    def _host_role(self, package: ServerPackage) -> str:
+        """Give a role whose servers have the deployment's certificate."""
+        roles = (
+            role
+            for rule in self.rules.certificates
+            if rule.needed_by and set(rule.usages) & set(package.usages)
+            for role in rule.needed_by
+        )
+        return next(roles, package.role)
 
     def _steps(
         self, server: str, own: ServerPackage, packages: list[ServerPackage]

@@ -135,6 +135,23 @@ def test_the_way_back_ends_where_it_began(sample, in_use):
     assert assignments(world) == before
 
 
+def test_the_deployments_certificate_alone():
+    """OAuth renewed by itself is written down, rolled over and taken back like all others."""
+    made = plan_certificates(read_topology(DATA / "contoso.csv"), RULES)
+    packages = [p for p in packages_of(made, OLD_END) if p.shared_by == "deployment"]
+    steps = procedure_of(packages, RULES, now=NOON)
+    (server,) = steps.servers
+    assert (server.role, server.shell.title) != ("Deployment", "")
+    world = world_of(steps, in_use=True)
+    before = assignments(world)
+    Administrator(world).walk(steps)
+    back = copy.deepcopy(world)
+    Administrator(back).walk(steps, "back")
+    assert assignments(back) == before
+    world.pass_time(OLD_END - timedelta(hours=1))
+    assert wrongs(steps, world) == []
+
+
 def test_later_waits_for_the_end(sample):
     """What forgets the old certificate is stuck until it has ended, and harms nobody after."""
     steps = steps_of(sample, rolls=True)
