@@ -13,7 +13,7 @@ import pytest
 from places import REPOSITORY
 
 import lyncnb as ln
-from lyncnb.base.tables import from_frame, to_markdown
+from lyncnb.base.tables import to_markdown
 
 # Split, so that this file does not hold what it looks for.
 UNDONE = re.compile(
@@ -195,7 +195,8 @@ def test_readme_shows_the_plan_of_the_sample(request):
     frame = plan.to_frame()
     counts = [len(certificate.names) for certificate in plan.certificates]
     frame[names] = [f"{count} name{'s' * (count != 1)}" if count else "none" for count in counts]
-    table = to_markdown(*from_frame(frame[[*shown, names, "Issuer"]])).strip()
+    columns = [*shown, names, "Issuer"]
+    table = to_markdown(columns, frame[columns].itertuples(index=False)).strip()
     mark, end = "<!-- plan table -->\n", "\n<!-- end of plan table -->"
     text = README.read_text("utf-8")
     before, rest = text.split(mark)
