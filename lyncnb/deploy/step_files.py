@@ -77,7 +77,8 @@ def to_markdown(steps: DeploymentSteps) -> str:
             if heading:
                 lines += ["", f"### {escape_markdown(heading)}", "", escape_markdown(words)]
             for number, step in enumerate(own, 1):
-                lines += ["", f"- [ ] **{number}. {escape_markdown(step.title)}**  ", ""]
+                about = f" {escape_markdown(step.about)}" if step.about else ""
+                lines += ["", f"- [ ] **{number}. {escape_markdown(step.title)}**{about}  ", ""]
                 lines += _markdown_step(step)
     lines += ["", "## Where each command is documented", ""]
     for cmdlet in steps.cmdlets:

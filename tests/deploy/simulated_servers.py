@@ -43,6 +43,7 @@ class Computer:
 
     name: str
     my: set[str] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)  # whose key is in a Key Storage Provider
     root: set[str] = field(default_factory=set)
     ca: set[str] = field(default_factory=set)
     files: dict[str, str] = field(default_factory=dict)  # path: thumbprint of what is in it
@@ -179,8 +180,13 @@ def certutil(world: World, here: Computer, command: Command) -> None:
         if path not in here.files:
             raise CommandFailed(f"{path}: no such file")
         here.my.add(here.files[path])
+        if "-csp" in command.parameters:
+            here.elsewhere.discard(here.files[path])
     elif "-delstore" in command.parameters:
-        here.my.discard(one(command.others[0]))
+        thumbprint = one(command.others[0])
+        if any(thumbprint in (use.current, use.next) for use in here.uses.values()):
+            raise Harm(f"{thumbprint} is in use on {here.name}")
+        here.my.discard(thumbprint)
 
 
 def start_services(world: World, here: Computer, command: Command) -> None:

@@ -246,6 +246,37 @@ def test_assigning_at_once_what_should_roll_is_found():
         Administrator(world).walk(steps)
 
 
+def test_a_key_in_the_wrong_provider_is_imported_again():
+    """A package whose key Windows put into a Key Storage Provider is mended before it is assigned."""
+    steps = steps_of("single-server.csv", rolls=False)
+    world = world_of(steps, in_use=False)
+    (server,) = steps.servers
+    here = world.computers[server.server]
+    here.elsewhere |= {package.thumbprint for package in server.packages}
+    Administrator(world).walk(steps)
+    assert here.elsewhere == set()
+    assert wrongs(steps, world) == []
+
+
+def test_no_block_of_commands_does_harm_when_it_is_pasted_whole():
+    """Each block of the day, pasted with eyes closed after the day, breaks nothing in use."""
+    for name in ("contoso.csv", "others"):
+        steps = steps_of(name, rolls=False)
+        world = walked(steps, in_use=False)
+        before = assignments(world)
+        for server in in_order(steps):
+            for step in server.steps:
+                if step.only_if:
+                    continue  # the line above says for whom it is
+                try:
+                    Administrator(world).type(
+                        world.computers[server.server], step.commands, may_remove=False
+                    )
+                except CommandFailed:
+                    continue  # an error is seen
+        assert assignments(world) == before
+
+
 def test_the_model_knows_every_command_and_every_check():
     """Whatever a step prints or asks has a meaning here, so that nothing is passed over."""
     procedure = load_procedure(RULES)

@@ -167,7 +167,8 @@ ASKED: dict[str, Asked] = {
     "root-store-clean": lambda w, h, t, c: all(x in _self_signed() for x in h.root),
     "in-store": lambda w, h, t, c: t[0].rpartition("\\")[2] in h.my,
     "key-linked": lambda w, h, t, c: t[0].rpartition("\\")[2] in h.my,
-    "provider-right": lambda w, h, t, c: True,
+    "provider-right": lambda w, h, t, c: t[0] not in h.elsewhere,
+    "provider-wrong": lambda w, h, t, c: t[0] in h.elsewhere,
     "chain-trusted": lambda w, h, t, c: bool(h.root),
     "assigned": lambda w, h, t, c: _thumbprints(w, h, _usages(t)).count(_hex(t)) >= len(_usages(t)),
     "no-other-in-use": _no_other,
@@ -231,8 +232,7 @@ class Administrator:
         if (wrong := self.wrong(here, step.needs)) is not None:
             raise Stuck(f"{server.server}: {step.step.id}: {wrong.id}")
         self.by_hand(server, here, step)
-        if step.step.id != "provider":  # its commands are for a key in the wrong place
-            self.type(here, step.commands, may_remove=step.step.phase == "back")
+        self.type(here, step.commands, may_remove=step.step.phase == "back")
         if (wrong := self.wrong(here, step.holds)) is not None:
             raise Stuck(f"{server.server}: after {step.step.id}: {wrong.id}")
 

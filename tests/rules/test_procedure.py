@@ -82,7 +82,7 @@ PAGES = [
         ("OAuthTokenIssuer",),
         {"roll-over-oauth", "remove-previous-oauth"},
     ),
-    ("provider check", "FrontEnd", ("Default",), {"provider"}),
+    ("provider check", "FrontEnd", ("Default",), {"provider", "provider-again"}),
     ("key is linked", "FrontEnd", ("Default",), {"key-linked"}),
     ("verification", "FrontEnd", ("Default",), {"verify"}),
     ("way back", "FrontEnd", ("Default",), {"back-assign", "back-remove"}),
