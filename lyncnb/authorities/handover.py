@@ -16,7 +16,7 @@ from pathlib import Path
 from ..base.files import read
 from ..base.outputs import OutputKind, check_output, is_page, packs, write_output
 from ..base.spreadsheets import to_csv
-from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from ..base.tables import Table
 from ..base.zip_file import to_zip
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
@@ -47,8 +47,8 @@ _KEY_WORDS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handover:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Handover(Table):
     """A package that was written: where, and what it holds for which CA."""
 
     path: Path
@@ -59,15 +59,13 @@ class Handover:
         """Every request in it."""
         return tuple(record for part in self.parts for record in part.requests)
 
-    def to_frame(self) -> DataFrame:
-        """Return the requests as a DataFrame, one row each, fourteen columns."""
-        return to_frame(COLUMNS, request_rows(self.requests))
+    def _headings(self) -> tuple[str, ...]:
+        return COLUMNS
 
-    def _repr_html_(self) -> str:
-        rows = list(request_rows(self.requests))
-        return rows_to_html(COLUMNS, rows, caption=self.summary(), limit=ROWS_SHOWN)
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        return request_rows(self.requests)
 
-    def __repr__(self) -> str:
+    def _summary(self) -> str:
         return self.summary()
 
     def summary(self) -> str:

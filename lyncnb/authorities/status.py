@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..base.files import read
 from ..base.lock import OWNER_NAME
-from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from ..base.tables import Table
 from ..errors import Problem
 from ..pki.certificates import moment_of
 from ..plan.timeline_figure import DatedFact
@@ -69,7 +69,7 @@ class RequestStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FolderStatus:
+class FolderStatus(Table):
     """Every request of a folder and its state on one day; superseded generations last.
 
     ``problems`` are files that are missing, changed, or open to others; ``notes`` is what else
@@ -126,12 +126,8 @@ class FolderStatus:
                 item.refused,
             )
 
-    def to_frame(self) -> DataFrame:
-        """Return the requests as a DataFrame, one row per generation, twelve columns."""
-        return to_frame(_COLUMNS, self._rows())
-
-    def _repr_html_(self) -> str:
-        return rows_to_html(_COLUMNS, list(self._rows()), caption=self._summary(), limit=ROWS_SHOWN)
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
 
     def __repr__(self) -> str:
         refused = [f"{item.id}: {item.refused}" for item in self.requests if item.refused]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..base import workers
-from ..base.tables import DataFrame, rows_to_html, to_frame
+from ..base.tables import Table
 from ..base.workers import WorkerProcesses, cores
 from ..pki.keys import read_pkcs8
 from ..pki.passphrase import VARIABLE, Secret
@@ -39,8 +39,8 @@ class Package:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packages:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Packages(Table):
     """What packaging a request folder came to."""
 
     bundle: RequestBundle
@@ -64,14 +64,10 @@ class Packages:
                 *(p.friendly_name, p.action, p.why),
             )
 
-    def to_frame(self) -> DataFrame:
-        """Return the packages as a DataFrame, one row each, eight columns."""
-        return to_frame(_COLUMNS, self._rows())
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
 
-    def _repr_html_(self) -> str:
-        return rows_to_html(_COLUMNS, list(self._rows()), caption=self.summary())
-
-    def __repr__(self) -> str:
+    def _summary(self) -> str:
         return self.summary()
 
     def summary(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from ..authorities.issued import IssuedCertificate, IssuedCertificates
-from ..base.tables import DataFrame, rows_to_html, to_frame
+from ..base.tables import Table
 from ..errors import PackageError
 from ..pki.certificates import Certificate, name_text
 from ..plan.summary_content import count_of
@@ -145,8 +145,8 @@ class ServerSteps:
         return (*self.steps, *self.later, *self.back)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentSteps:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DeploymentSteps(Table):
     """The changed procedure of every server that has a package.
 
     ``missing`` holds pairs: a request without a package, and why. ``order`` says which servers
@@ -176,14 +176,10 @@ class DeploymentSteps:
                     *(step.text, step.wizard, step.commands, step.step.source),
                 )
 
-    def to_frame(self) -> DataFrame:
-        """Return the steps as a DataFrame, one row each, eight text columns."""
-        return to_frame(_COLUMNS, self._rows())
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
 
-    def _repr_html_(self) -> str:
-        return rows_to_html(_COLUMNS, list(self._rows()), caption=self.summary(), limit=200)
-
-    def __repr__(self) -> str:
+    def _summary(self) -> str:
         return self.summary()
 
     def summary(self) -> str:

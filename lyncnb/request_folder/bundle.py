@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from ..base.tables import Table
 from .manifest import Manifest, read_manifest
 from .request_record import RequestRecord
 
@@ -32,8 +32,8 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestBundle:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RequestBundle(Table):
     """A request folder as it is on disk, and what the run that returned it did.
 
     Parameters
@@ -86,15 +86,8 @@ class RequestBundle:
                 "; ".join(change.reasons) if change else "",
             )
 
-    def to_frame(self) -> DataFrame:
-        """Return the requests as a DataFrame, one row each, ten columns."""
-        return to_frame(_COLUMNS, self._rows())
-
-    def _repr_html_(self) -> str:
-        return rows_to_html(_COLUMNS, list(self._rows()), caption=self._summary(), limit=ROWS_SHOWN)
-
-    def __repr__(self) -> str:
-        return self._summary()
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
 
     def _summary(self) -> str:
         counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.lock import lock
-from ..base.tables import DataFrame, rows_to_html, to_frame
+from ..base.tables import Table
 from ..errors import BundleError
 from .files_on_disk import MODES, Survey, refuse, take_survey
 from .leftovers import Move, carry_out, pending_moves
@@ -43,7 +43,7 @@ class PurgeItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PurgeList:
+class PurgeList(Table):
     """What a purge would remove, or did; ``token`` stands for exactly this list.
 
     ``kept`` counts the superseded generations that stay because nothing has replaced them yet,
@@ -65,12 +65,8 @@ class PurgeList:
     def _rows(self) -> list[tuple[object, ...]]:
         return [(item.id, item.generation, item.what, item.why, item.files) for item in self.items]
 
-    def to_frame(self) -> DataFrame:
-        """Return the list as a DataFrame, one row per thing to remove, five columns."""
-        return to_frame(_COLUMNS, self._rows())
-
-    def _repr_html_(self) -> str:
-        return rows_to_html(_COLUMNS, self._rows(), caption=self._summary())
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
 
     def __repr__(self) -> str:
         lines = [

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, overload
 
 from ..base.outputs import OutputKind, check_output, mentions, write_output
-from ..base.tables import DataFrame, rows_to_html, to_frame
+from ..base.tables import Table
 from .bundle import RequestBundle, open_requests
 from .request_record import IssuedRecord, RequestRecord, read_time
 
@@ -70,8 +70,8 @@ class Renewal:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Renewals(Sequence[Renewal]):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Renewals(Table, Sequence[Renewal]):
     """The renewals of a folder, the most urgent first."""
 
     items: tuple[Renewal, ...]
@@ -95,14 +95,10 @@ class Renewals(Sequence[Renewal]):
                 *(one.request_id, one.servers, one.usages, one.subject, one.issuer),
             )
 
-    def to_frame(self) -> DataFrame:
-        """Return the renewals as a DataFrame, one row each, eight columns."""
-        return to_frame(_COLUMNS, self._rows())
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
 
-    def _repr_html_(self) -> str:
-        return rows_to_html(_COLUMNS, list(self._rows()), caption="Renewals")
-
-    def __repr__(self) -> str:
+    def _summary(self) -> str:
         return f"{len(self.items):,} renewals"
 
     def to_ical(self) -> bytes:
