@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -87,7 +88,7 @@ _MARKDOWN = str.maketrans(
 )
 
 
-class Table:
+class Table(ABC):
     """A noun that shows itself: as a DataFrame, as a table in a notebook, as a line in a terminal.
 
     A subclass says its headings, its rows and one line about them. A dataclass among them is made
@@ -96,14 +97,14 @@ class Table:
 
     __slots__ = ()
 
-    def _headings(self) -> Sequence[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _headings(self) -> Sequence[str]: ...
 
-    def _rows(self) -> Iterable[Sequence[Any]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _rows(self) -> Iterable[Sequence[Any]]: ...
 
-    def _summary(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _summary(self) -> str: ...
 
     def to_frame(self) -> DataFrame:
         """Give it as a DataFrame, a row each, as :func:`to_frame` makes one."""
