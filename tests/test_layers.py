@@ -47,7 +47,8 @@ TOUCHES = {
     "secrets": {"pki", "deploy.package_passwords", "base.files"},
     "random": set(),
     "uuid": set(),
-    "tempfile": set(),
+    "tempfile": {"base.browser_print"},
+    "bleach": {"jupyter"},
     "ipywidgets": set(),
     "anywidget": {"widgets"},
     "IPython": {"widgets"},
@@ -62,7 +63,7 @@ TOUCHES = {
     "filelock": {"base.lock"},
     "idna": {"base.idn"},
     "publicsuffixlist": {"base.dns_name"},
-    "subprocess": {"base.workers"},
+    "subprocess": {"base.workers", "base.browser_print"},
     # The network: nobody, but a cluster's client when its address is given.
     "distributed": {"export.cluster"},
     "aiohttp": set(),

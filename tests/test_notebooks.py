@@ -15,7 +15,8 @@ import nbformat
 import pytest
 from places import REPOSITORY
 
-from lyncnb.jupyter.notebook_files import read_notebook, scan_notebook, strip_widgets
+from lyncnb.jupyter.leak_scan import scan_notebook
+from lyncnb.jupyter.notebook_files import read_notebook, strip_widgets
 from lyncnb.jupyter.run_notebook import run_notebook
 from lyncnb.pki.passphrase import Secret
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from .inputs import force_option, get_passphrase, passphrase_option
@@ -86,24 +88,53 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 @click.command("share")
 @click.argument("notebook", metavar="NOTEBOOK")
 @click.option("-o", "output", metavar="FILE.html", help="The page (default: beside the notebook).")
+@click.option(
+    "--clean", is_flag=True,
+    help="Take out widget state, timings and paths of this machine first, and write the notebook "
+    "without them as well.",
+)  # fmt: skip
+@click.option("--pdf", is_flag=True, help="Print the page too, by a Chromium that is there.")
+@click.option("--no-code", is_flag=True, help="Leave the code out; without it, it is folded.")
+@passphrase_option
 @force_option
-def share_command(notebook: str, output: str | None, force: bool) -> int:
+def share_command(
+    notebook: str,
+    output: str | None,
+    clean: bool,
+    pdf: bool,
+    no_code: bool,
+    passphrase_file: str | None,
+    force: bool,
+) -> int:
     """Write NOTEBOOK as a static page that can be sent to others.
 
-    Refused if a cell or an output holds a private key or a passphrase.
+    Refused if a cell or an output holds a private key, a passphrase or another secret, the state
+    of widgets, or a path into somebody's home or a temporary folder. With the folder's passphrase
+    (--passphrase-file or LYNCNB_PASSPHRASE) that is looked for too, in whatever coding.
 
     Exit status: 0; 1 if it was refused.
     """
-    from ..jupyter.notebook_files import share_notebook
+    from ..jupyter.shared_page import share_notebook
 
-    write(f"written: {share_notebook(notebook, output, force=force)}")
+    is_known = passphrase_file is not None or "LYNCNB_PASSPHRASE" in os.environ
+    written = share_notebook(
+        notebook,
+        output,
+        clean=clean,
+        pdf=pdf,
+        code=not no_code,
+        known=(get_passphrase(passphrase_file),) if is_known else (),
+        force=force,
+    )
+    for path in filter(None, (written.page, written.clean, written.pdf)):
+        write(f"written: {path}")
     return 0
 
 
 @click.command("clean")
-@click.argument("notebook", metavar="NOTEBOOK")
-def clean_command(notebook: str) -> int:
-    """Take the state of widgets out of NOTEBOOK and leave their static form.
+@click.argument("notebooks", metavar="NOTEBOOK…", nargs=-1, required=True)
+def clean_command(notebooks: tuple[str, ...]) -> int:
+    """Take widget state and paths of this machine out of notebooks; leave their static form.
 
     Refused if a cell or an output holds a private key or a passphrase.
 
@@ -111,8 +142,9 @@ def clean_command(notebook: str) -> int:
     """
     from ..jupyter.notebook_files import clean_notebook
 
-    changed = clean_notebook(notebook)
-    write(f"{notebook}: {'cleaned' if changed else 'nothing to clean'}")
+    for notebook in notebooks:
+        changed = clean_notebook(notebook)
+        write(f"{notebook}: {'cleaned' if changed else 'nothing to clean'}")
     return 0
 
 

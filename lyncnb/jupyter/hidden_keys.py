@@ -1,7 +1,9 @@
 """Whether a text holds a private key, also where it is not plain to see.
 
 A page shows ``&#45;`` as a dash, a highlighter puts tags between words, an attachment is base64:
-what a reader or a program gets back out of the text is looked at, not only the text.
+what a reader or a program gets back out of the text is looked at, not only the text. So are the
+other forms in which programs show keys: hexadecimal and decimal bytes, Python's ``b'...'``, JSON
+Web Keys, XML, and what ``openssl -text`` prints.
 """
 
 from __future__ import annotations
@@ -9,11 +11,17 @@ from __future__ import annotations
 import base64
 import html
 import re
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import unquote
 
 _KEY_TEXT = re.compile(
-    r"-----\s*BEGIN[^-\r\n]*PRIVATE\s+KEY|PuTTY-User-Key-File|openssh-key-v1", re.IGNORECASE
+    r"-----\s*BEGIN[^-\r\n]*PRIVATE\s+KEY|PuTTY-User-Key-File|openssh-key-v1"
+    # openssl pkey -text; .NET's ToXmlString(true); RFC 7518 section 6: "d" is the private part.
+    r"|Private-Key:\s*\(\d+ bit|\bprivateExponent:|<RSAKeyValue>[^@]{0,9000}<D>"
+    r"|\"kty\"\s*:\s*\"[A-Za-z]+\"[^{}]{0,9000}\"d\"\s*:\s*\"|\"d\"\s*:\s*\"[^{}]{0,9000}\"kty\"",
+    re.IGNORECASE,
 )
 
 # What a private key is in DER, whatever stands before it: the first bytes that no certificate and
@@ -33,6 +41,13 @@ _KEY_BYTES = re.compile(
 )
 
 _TAG = re.compile(r"<[^<>]{0,4096}>")
+_HEX = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}(?:[:,]|,?\s+)?){24,}")
+_HEX_MARKS = re.compile(r"0x|[^0-9A-Fa-f]")
+_BYTES = re.compile(r"""b(?:'((?:[^'\\]|\\.){16,})'|"((?:[^"\\]|\\.){16,})")""")
+_DECIMAL = re.compile(r"(?:\d{1,3}[,\s]{1,4}){24,}")
+_COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
+_MOST_UNPACKED = 1 << 20
+
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _CODED = re.compile(r"[A-Za-z0-9+/]{24,}")
 
@@ -86,6 +101,7 @@ def _readings(text: str) -> Iterator[str]:
             break
         text = html.unescape(text)
     if "\\" in text:
+        text = text.replace('\\"', '"')
         text = text.replace("\\u002d", "-").replace("\\u002D", "-").replace("\\x2d", "-")
     if "%" in text:
         text = unquote(text, errors="replace")
@@ -96,9 +112,28 @@ def _readings(text: str) -> Iterator[str]:
 
 def _decoded(text: str) -> Iterator[bytes]:
     """Decode each stretch of base64, four ways: letters before it may belong to something else."""
+    yield from _other_bytes(text)
     # The letters of RFC 4648 section 5 are those of section 4 but for two.
     joined = "".join(text.replace("\\n", "").replace("\\r", "").split())
     for run in _CODED.findall(joined.replace("-", "+").replace("_", "/")):
         for start in range(4):
             whole = run[start:]
-            yield base64.b64decode(whole[: len(whole) // 4 * 4])
+            data = base64.b64decode(whole[: len(whole) // 4 * 4])
+            yield data
+            if data.startswith(_COMPRESSED):
+                with suppress(zlib.error):
+                    yield zlib.decompressobj(wbits=47).decompress(data, _MOST_UNPACKED)
+
+
+def _other_bytes(text: str) -> Iterator[bytes]:
+    """Read bytes that are written as hexadecimal or decimal numbers, or as Python shows them."""
+    for match in _HEX.finditer(text):
+        digits = _HEX_MARKS.sub("", match[0])
+        yield bytes.fromhex(digits[: len(digits) // 2 * 2])
+    for match in _BYTES.finditer(text):
+        with suppress(UnicodeError):
+            plain = (match[1] or match[2]).encode("latin-1")
+            yield plain.decode("unicode_escape").encode("latin-1")
+    for match in _DECIMAL.finditer(text):
+        numbers = [int(number) for number in re.findall(r"\d+", match[0])]
+        yield bytes(number for number in numbers if number < 256)

@@ -15,7 +15,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..base.outputs import OutputKind, check_output, is_request_folder
 from ..errors import LyncnbError, NotebookError
-from .notebook_files import PAGE, Notebook, read_notebook, share_notebook, write_notebook
+from .notebook_files import Notebook, read_notebook, write_notebook
+from .shared_page import PAGE, share_notebook
 
 if TYPE_CHECKING:
     from nbclient.exceptions import CellExecutionError
@@ -105,7 +106,7 @@ def run_notebook(
     failure = asyncio.run(_execute(notebook, path, passphrase, progress))
     notebook.metadata[_MARK] = {"executed": path.name}
     write_notebook(notebook, executed, kind=EXECUTED, force=force)
-    page = share_notebook(executed, force=force)
+    page = share_notebook(executed, for_others=False, force=force).page
     if failure is not None:
         raise failure
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)

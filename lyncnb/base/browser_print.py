@@ -1,0 +1,86 @@
+"""A page to PDF, by a Chromium that is there. Knows no certificate.
+
+The page is printed without network, in a profile of its own that is gone afterwards: the reader's
+browser, its windows and its history stay out of it. Scripts are the page's own policy to forbid.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ..errors import NotebookError
+
+_NAMES = (
+    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
+    *("msedge", "microsoft-edge"),
+)
+_PLACES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
+    "C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe",
+)
+#: Names a Chromium that stands elsewhere.
+VARIABLE = "LYNCNB_CHROMIUM"
+_SECONDS = 120
+
+
+def find_chromium() -> str:
+    """Find a Chromium, Chrome or Edge.
+
+    Raises
+    ------
+    NotebookError
+        If there is none.
+    """
+    for name in (os.environ.get(VARIABLE), *_NAMES, *_PLACES):
+        if name and (found := shutil.which(name)):
+            return found
+    raise NotebookError(
+        "there is no Chromium to print with",
+        hint=f"install Chromium, Chrome or Edge, or name it in {VARIABLE}; the page prints as well",
+    )
+
+
+def print_page(page: str) -> bytes:
+    """Print an HTML page.
+
+    Parameters
+    ----------
+    page : str
+        A page that needs no other file.
+
+    Returns
+    -------
+    bytes
+        A PDF, laid out as the page's print style says.
+
+    Raises
+    ------
+    NotebookError
+        If there is no Chromium, or it does not print.
+    """
+    chromium = find_chromium()
+    with tempfile.TemporaryDirectory(prefix="lyncnb-print-") as folder:
+        source, target = Path(folder, "page.html"), Path(folder, "page.pdf")
+        with source.open("x", encoding="utf-8") as file:
+            file.write(page)
+        command = [
+            *(chromium, "--headless", "--disable-gpu", "--no-first-run", "--disable-extensions"),
+            *("--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND"),
+            f"--user-data-dir={folder}/profile",
+            # Chromium's own sandbox cannot start for root; the page runs nothing.
+            *(("--no-sandbox",) if sys.platform != "win32" and os.geteuid() == 0 else ()),
+            *("--no-pdf-header-footer", f"--print-to-pdf={target}", source.as_uri()),
+        ]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+            return target.read_bytes()
+        except (OSError, subprocess.SubprocessError) as error:
+            raise NotebookError(
+                f"{chromium} did not print the page", hint="open the page and print it yourself"
+            ) from error

@@ -1,0 +1,368 @@
+"""A notebook as one static page to hand on: contents, code folded, no script, nothing loaded.
+
+What a cell printed is other people's text: tags that run or load something are taken out, and the
+policy in the page's head forbids what should have been missed.
+"""
+
+from __future__ import annotations
+
+import copy
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ..base import outputs
+from ..base.browser_print import print_page
+from ..base.html_page import to_page
+from .leak_scan import refuse, scan_notebook, without_paths
+from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
+
+if TYPE_CHECKING:
+    from ..pki.passphrase import Secret
+
+_MARK = 'class="lyncnb-notebook"'
+
+
+def _is_ours(file: IO[bytes]) -> bool:
+    if outputs.is_page(_MARK.encode())(file):
+        return True
+    file.seek(0)
+    return outputs.is_page(b"font-src data:")(file)  # a page of an earlier lyncnb
+
+
+#: The page of :func:`share_notebook`.
+PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_ours})
+
+#: The same page on paper, and the notebook without what was taken out.
+PRINTED = outputs.OutputKind(
+    what="a page that Chromium printed", is_ours={".pdf": outputs.mentions(b"%PDF-", b"Skia/PDF")}
+)
+CLEAN_COPY = outputs.OutputKind(
+    what="a cleaned notebook", is_ours={".ipynb": outputs.mentions(b'"lyncnb"', b'"cleaned"')}
+)
+
+# A table of more columns is printed on sheets that lie on their side.
+_UPRIGHT_COLUMNS = 8
+
+_TAGS = frozenset(
+    [
+        "a",
+        "abbr",
+        "b",
+        "blockquote",
+        "br",
+        "caption",
+        "cite",
+        "code",
+        "col",
+        "colgroup",
+        "dd",
+        "del",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "figcaption",
+        "figure",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "i",
+        "img",
+        "ins",
+        "kbd",
+        "li",
+        "mark",
+        "ol",
+        "p",
+        "pre",
+        "q",
+        "s",
+        "samp",
+        "section",
+        "small",
+        "span",
+        "strong",
+        "sub",
+        "summary",
+        "sup",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "u",
+        "ul",
+        "var",
+        "wbr",
+    ]
+)
+_ATTRIBUTES = frozenset(
+    [
+        "alt",
+        "class",
+        "colspan",
+        "dir",
+        "height",
+        "id",
+        "lang",
+        "open",
+        "rowspan",
+        "scope",
+        "span",
+        "style",
+        "title",
+        "width",
+        "start",
+    ]
+)
+_PROPERTIES = frozenset(
+    [
+        "background-color",
+        "border",
+        "border-collapse",
+        "break-inside",
+        "color",
+        "font-family",
+        "font-size",
+        "font-style",
+        "font-weight",
+        "height",
+        "line-height",
+        "margin",
+        "max-height",
+        "max-width",
+        "overflow-wrap",
+        "padding",
+        "text-align",
+        "text-decoration",
+        "vertical-align",
+        "white-space",
+        "width",
+    ]
+)
+# These are taken out with what stands inside them.
+_WHOLE = re.compile(r"<(script|style|template|noscript|title)\b.*?(?:</\1\s*>|\Z)", re.I | re.S)
+_HEADING = re.compile(r'<h([1-3]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.S)
+_ANCHOR = re.compile(r'<a class="anchor-link" href="#[^"]*">[^<]*</a>')
+_NO_HEADING = re.compile(r"<th[^>]*>\s*</th>")
+_IMAGES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif")
+
+_STYLE = """<style>
+main{max-width:none}
+nav ul{margin:.2rem 0;padding:0;list-style:none}
+.cell,.text{margin:.7rem 0}
+.cell img,.text img{max-width:100%;height:auto}
+pre{background:var(--soft);padding:.5rem .7rem;white-space:pre-wrap;overflow-wrap:anywhere}
+details.code{color:var(--quiet);font-size:.9rem}
+td,th{overflow-wrap:anywhere;min-width:6.5em}
+table:has(tr>:nth-child(13)){font-size:.72rem}
+table:has(tr>:nth-child(13)) :is(td,th){min-width:3.9em;padding:1px 3px}
+table:has(tr>:nth-child(26)) :is(td,th){min-width:0}
+blockquote{margin:.5rem 0;padding-left:.8rem;border-left:4px solid var(--line)}
+@media print{
+details.code:not([open]){display:none}
+table{font-size:7pt;width:100%}th,td{padding:1pt 2.5pt;white-space:normal}
+pre{font-size:7.5pt}
+@page{LAYOUT}
+}
+</style>"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedNotebook:
+    """The files that were written; ``clean`` and ``pdf`` are None if they were not asked for."""
+
+    page: Path
+    clean: Path | None = None
+    pdf: Path | None = None
+
+
+def share_notebook(
+    path: str | Path,
+    output: str | Path | None = None,
+    *,
+    clean: bool = False,
+    pdf: bool = False,
+    code: bool = True,
+    for_others: bool = True,
+    known: Sequence[Secret] = (),
+    force: bool = False,
+) -> SharedNotebook:
+    """Write a notebook as one static page that needs no network and runs no script.
+
+    Parameters
+    ----------
+    path : path
+        The notebook, which is not changed.
+    output : path, optional
+        The page; default is the notebook's name with ``.html``.
+    clean : bool, optional
+        Whether widget state, timings, and paths of this machine in outputs are taken out first,
+        and ``NAME.clean.ipynb``, without them, is written beside the page.
+    pdf : bool, optional
+        Whether the page is printed too, by a Chromium that is there.
+    code : bool, optional
+        Whether the page has the code, folded.
+    for_others : bool, optional
+        Whether paths into home and temporary folders are refused.
+    known : sequence of Secret, optional
+        Passphrases that must not stand in it.
+    force : bool, optional
+        Whether others' files of these names are replaced.
+
+    Returns
+    -------
+    SharedNotebook
+        What was written.
+
+    Raises
+    ------
+    NotebookError
+        If the notebook holds what :func:`~lyncnb.jupyter.leak_scan.scan_notebook` finds, or there
+        is no Chromium to print with; then nothing is written.
+    OutputError
+        If the name of a file is refused.
+    """
+    path = Path(path)
+    page = Path(output) if output is not None else path.with_suffix(".html")
+    copy_path, pdf_path = page.with_name(f"{page.stem}.clean.ipynb"), page.with_suffix(".pdf")
+    outputs.check_output(page, PAGE, force=force, inputs=(path,))
+    if clean:
+        outputs.check_output(copy_path, CLEAN_COPY, force=force, inputs=(path,))
+    if pdf:
+        outputs.check_output(pdf_path, PRINTED, force=force, inputs=(path,))
+    notebook = read_notebook(path)
+    if clean:
+        strip_widgets(notebook)
+        without_paths(notebook)
+    refuse(scan_notebook(notebook, name=path.name, known=known, paths=for_others), path)
+    text = notebook_page(notebook, title=path.stem, code=code)
+    printed = print_page(text) if pdf else b""
+    outputs.write_output(page, text.encode(), PAGE, force=force, inputs=(path,))
+    if clean:
+        notebook.metadata["lyncnb"] = {"cleaned": path.name}
+        write_notebook(notebook, copy_path, kind=CLEAN_COPY, force=force)
+    if pdf:
+        outputs.write_output(pdf_path, printed, PRINTED, force=force)
+    return SharedNotebook(
+        page=page, clean=copy_path if clean else None, pdf=pdf_path if pdf else None
+    )
+
+
+def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
+    """Render a notebook as a standing-alone HTML page.
+
+    Parameters
+    ----------
+    notebook : Notebook
+        Its widget views are left out, the notebook itself is not changed.
+    title : str
+        Title of a page whose notebook begins with no heading; plain text.
+    code : bool, optional
+        Whether the page has the code, folded.
+
+    Returns
+    -------
+    str
+        HTML without a single address to load from; a policy in its head forbids loading.
+    """
+    static = copy.deepcopy(notebook)
+    strip_widgets(static)
+    for cell in static.cells:
+        cell.get("outputs", [])[:] = [_static(output) for output in cell.get("outputs", ())]
+    body = _ANCHOR.sub("", _rendered(static, code=code))
+    body = _NO_HEADING.sub("<td></td>", body)  # over pandas' index; nobody can read it out
+    first = _HEADING.search(body)
+    if first and first[1] == "1":
+        title, body = _words(first[3]), body[: first.start()] + body[first.end() :]
+    columns = max((row.count("<th") for row in re.findall(r"<tr.*?</tr>", body, re.S)), default=0)
+    layout = "size:A4" if columns <= _UPRIGHT_COLUMNS else "size:A4 landscape;margin:10mm"
+    return to_page(
+        title,
+        [_STYLE.replace("LAYOUT", layout), _contents(body), f"<div {_MARK}>\n{body}\n</div>"],
+    )
+
+
+def _rendered(notebook: Notebook, *, code: bool) -> str:
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(sanitize_html=True)  # type: ignore[no-untyped-call]
+    exporter.raw_template = Path(__file__).with_name("cells.html.j2").read_text("utf-8")
+    exporter.register_filter("clean_html", _harmless)  # type: ignore[no-untyped-call]
+    body, _ = exporter.from_notebook_node(notebook, {"without_code": not code})
+    return str(body)
+
+
+def _static(output: Notebook) -> Notebook:
+    """Leave of an output what a page can show: pictures become images with words beside them."""
+    data = output.get("data")
+    if data is None:
+        return output
+    words = str(data.get("text/plain", "")) or "Picture"
+    if "text/html" not in data:
+        for kind in _IMAGES:
+            if kind in data:
+                data["text/html"] = _image(kind, data[kind], words)
+                break
+    for kind in set(data) - {"text/html", "text/markdown", "text/latex", "text/plain"}:
+        del data[kind]
+    return output
+
+
+def _image(kind: str, content: Any, words: str) -> str:
+    import base64
+
+    text = "".join(content) if isinstance(content, list) else str(content)
+    coded = base64.b64encode(text.encode()).decode() if kind == "image/svg+xml" else text
+    return f'<img src="data:{kind};base64,{"".join(coded.split())}" alt="{html.escape(words)}">'
+
+
+def _harmless(text: object) -> str:
+    """Take out of a fragment what runs or loads something."""
+    from bleach import clean
+    from bleach.css_sanitizer import CSSSanitizer
+
+    return str(
+        clean(
+            _WHOLE.sub("", str(text)),
+            tags=_TAGS,
+            attributes=_is_harmless,
+            protocols={"http", "https", "mailto", "data"},
+            strip=True,
+            css_sanitizer=CSSSanitizer(allowed_css_properties=_PROPERTIES),
+        )
+    )
+
+
+def _is_harmless(tag: str, name: str, value: str) -> bool:
+    if name == "src":
+        return tag == "img" and value.startswith("data:image/")
+    if name == "href":
+        return tag == "a" and not value.lower().startswith("data:")
+    return name in _ATTRIBUTES
+
+
+def _contents(body: str) -> str:
+    headings = [(_words(text), anchor) for _, anchor, text in _HEADING.findall(body)]
+    if len(headings) < 2:
+        return ""
+    links = "".join(
+        f'<li><a href="#{anchor}">{html.escape(text)}</a></li>'  # the anchor is escaped already
+        for text, anchor in headings
+    )
+    return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
+
+
+def _words(fragment: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", fragment)).strip()

@@ -1,0 +1,199 @@
+"""Planted secrets of every kind are found, and what is none may pass."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+from urllib.parse import quote
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from places import REPOSITORY
+from topologies import edge, front_end, plan
+
+import lyncnb as ln
+from lyncnb.jupyter.leak_scan import scan_notebook, without_paths
+from lyncnb.jupyter.notebook_files import WIDGET_VIEW, read_notebook, strip_widgets
+from lyncnb.pki.passphrase import Secret
+
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PLAIN = serialization.NoEncryption()
+DER = KEY.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, PLAIN)
+PEM = KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, PLAIN
+).decode()
+LOCKED = KEY.private_bytes(
+    serialization.Encoding.PEM,
+    serialization.PrivateFormat.PKCS8,
+    serialization.BestAvailableEncryption(b"x"),
+).decode()
+OPENSSH = KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, PLAIN
+).decode()
+PFX = pkcs12.serialize_key_and_certificates(
+    b"x", KEY, None, None, serialization.BestAvailableEncryption(b"x")
+)
+PASSPHRASE = 'blue "horse" & staple'
+STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "x"}}}}
+
+
+def coded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def printed(text: str, name: str = "stdout"):
+    return new_code_cell("1", outputs=[new_output("stream", name=name, text=text)])
+
+
+def shown(kind: str, content):
+    return new_code_cell("1", outputs=[new_output("display_data", data={kind: content})])
+
+
+PLANTED = {
+    "key in PEM": printed(PEM),
+    "encrypted key in PEM": printed(LOCKED),
+    "key in OpenSSH's form": new_markdown_cell(OPENSSH),
+    "key with entities for its dashes": shown("text/html", PEM.replace("-", "&#45;")),
+    "key with tags in it": shown("text/html", PEM.replace("PRIVATE", "<b>PRIVATE</b>")),
+    "key file as base64, one byte off": printed("x" + coded(b"-" + PEM.encode())),
+    "key coded twice": printed(coded(coded(PEM.encode()).encode())),
+    "key packed": printed(coded(gzip.compress(PEM.encode()))),
+    "DER in hexadecimal": printed(DER.hex()),
+    "DER as a hex dump": printed(DER.hex(":")),
+    "DER as Python shows it": shown("text/plain", repr(DER)),
+    "DER as numbers": printed(str(list(DER))),
+    "PFX as base64": printed(coded(PFX)),
+    "PFX as Python shows it": shown("text/plain", repr(PFX)),
+    "PFX attached": new_markdown_cell("x", attachments={"a.pfx": {"application/x-pkcs12": coded(PFX)}}),
+    "key as an address": shown("text/html", f'<a href="data:text/plain,{quote(PEM)}">key</a>'),
+    "JSON Web Key": printed(json.dumps({"kty": "RSA", "n": "x", "e": "AQAB", "d": "secret"})),
+    "JSON Web Key as values": shown("application/json", {"kty": "EC", "crv": "P-256", "d": "x"}),
+    "openssl -text": printed("Private-Key: (2048 bit, 2 primes)\nmodulus:\n    00:aa"),
+    "key in XML": printed("<RSAKeyValue><Modulus>x</Modulus><D>x</D></RSAKeyValue>"),
+    "answer to a question": printed("Passphrase: hunter2\n", "stdin"),
+    "passphrase written": new_code_cell("ln.write_pfx(x, 'pfx', passphrase='four random words')"),
+    "secret variable": new_code_cell('client_secret = "hunter2-hunter2"'),
+    "secret in a dictionary": new_code_cell('login = {"user": "me", "password": "hunter2"}'),
+    "secret with a type": new_code_cell('api_key: str = "hunter2-hunter2"'),
+    "environment variable": new_code_cell("%env LYNCNB_PASSPHRASE=hunter2"),
+    "PowerShell's secure string": new_code_cell("# ConvertTo-SecureString 'hunter2' -AsPlainText"),
+    "token for signing in": printed("Authorization: Bearer abcdefghijklmnopqrstuvwx.yz"),
+    "passphrase printed": printed(f"it is {PASSPHRASE}"),
+    "passphrase on a page": shown("text/html", f"<p>{html.escape(PASSPHRASE)}</p>"),
+    "passphrase coded": printed(coded(b"ab" + PASSPHRASE.encode())),
+    "passphrase in UTF-16 coded": printed(coded(PASSPHRASE.encode("utf-16-le"))),
+    "passphrase in hexadecimal": printed(PASSPHRASE.encode().hex()),
+    "home folder": printed("written: /home/alice/lync/requests"),
+    "home folder of Windows": printed(repr("C:\\Users\\alice\\requests")),
+    "temporary folder": printed("/tmp/tmpab12cd/requests/keys"),
+    "temporary folder of macOS": new_code_cell('folder = "/private/var/folders/x1/abc/T/requests"'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_planted_secret_is_found(kind):
+    """What must not be shared is found in its cell, and the message does not repeat it."""
+    notebook = new_notebook(cells=[new_markdown_cell("x"), PLANTED[kind]])
+    found = scan_notebook(notebook, name="a.ipynb", known=[Secret(PASSPHRASE)], paths=True)
+    assert [problem.file for problem in found] == ["a.ipynb cell 2"]
+    told = str(found[0])
+    assert not any(secret in told for secret in ("hunter2", "horse", "alice", "tmpab12cd", "MII"))
+    assert found[0].hint
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"widgets": STATE}, {"note": PEM}, {"note": coded(PFX)}, {"note": PASSPHRASE}]
+)
+def test_metadata_is_searched_too(metadata):
+    """Widget state, a key or the passphrase in the notebook's own metadata is found."""
+    notebook = new_notebook(cells=[new_markdown_cell("x")], metadata=metadata)
+    (problem,) = scan_notebook(notebook, known=[Secret(PASSPHRASE)])
+    assert problem.file == "notebook"
+
+
+def work_notebook():
+    """A planner's notebook as it is after a day of work: tables, pictures, requests, hashes."""
+    planned = plan(front_end(1), front_end(2), edge(1))
+    request = "-----BEGIN CERTIFICATE REQUEST-----\n" + coded(bytes(range(256)) * 3)
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# Plan\nThe private key stays in `keys/`; ask for the password."),
+            new_code_cell("passphrase = ln.ask_passphrase()\npassword_list = read(PASSWORDS)"),
+            shown("text/html", planned._repr_html_()),
+            *[shown("text/html", ln.figure(planned, k)._repr_html_()) for k in ("", "coverage")],
+            printed(request + "\n-----END CERTIFICATE REQUEST-----\n"),
+            printed("\n".join(f"{certificate.id} {planned.sha256}" for certificate in planned.certificates)),
+            printed("requests/csr/FrontEnd-ee01.csr and https://learn.microsoft.com/home/lync"),
+            printed("Passphrase: ········\n", "stdin"),
+        ]
+    )  # fmt: skip
+
+
+def public_notebook():
+    """Public keys, certificates and thumbprints in many codings."""
+    public = KEY.public_key()
+    der = public.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    pem = public.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    ).decode()
+    return new_notebook(
+        cells=[
+            printed(pem),
+            printed(der.hex(":")),
+            printed(repr(der)),
+            printed(str(list(der))),
+            printed(coded(der)),
+            printed(json.dumps({"kty": "RSA", "n": coded(der), "e": "AQAB"})),
+            printed("Public-Key: (2048 bit)\nModulus:\n    00:aa:bb"),
+            new_code_cell(
+                'token = None\nsecret = ""\npassword_file = "list.enc"\nkey_bits = "2048"'
+            ),
+        ]
+    )
+
+
+def shipped(name):
+    def read():
+        notebook = read_notebook(REPOSITORY / "notebooks" / name)
+        strip_widgets(notebook)
+        return notebook
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "make",
+    [shipped("plan.ipynb"), shipped("receive.ipynb"), work_notebook, public_notebook],
+    ids=["plan", "receive", "work", "public"],
+)
+def test_a_clean_notebook_passes(make):
+    """Four notebooks without a secret: nothing is flagged."""
+    assert scan_notebook(make(), known=[Secret(PASSPHRASE)], paths=True) == ()
+
+
+def test_paths_are_taken_out_of_outputs_and_left_in_code():
+    """Cleaning writes a tilde for a home folder and leaves what somebody wrote."""
+    notebook = new_notebook(
+        cells=[
+            printed("/home/alice/a/b and /tmp/tmpx1/keys\n"),
+            shown("text/html", "<td>C:\\Users\\alice\\b</td>"),
+            new_code_cell('open("/home/alice/x")'),
+        ]
+    )
+    assert without_paths(notebook)
+    assert notebook.cells[0].outputs[0].text == "~/a/b and (temporary)/keys\n"
+    assert notebook.cells[1].outputs[0].data["text/html"] == "<td>~\\b</td>"
+    assert "/home/alice" in notebook.cells[2].source
+    assert not without_paths(notebook)
+
+
+def test_a_view_alone_is_no_leak():
+    """The name of a widget's view holds nothing; only its state does."""
+    assert scan_notebook(new_notebook(cells=[shown(WIDGET_VIEW, {"model_id": "abc"})])) == ()

@@ -1,0 +1,224 @@
+"""Pages to hand on: what they hold, what they leave out, and how they look and print."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from places import REPOSITORY
+from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text
+from shell_kit import make_shell
+from topologies import edge, front_end, plan
+
+import lyncnb as ln
+from lyncnb.errors import NotebookError, OutputError
+from lyncnb.jupyter.notebook_files import read_notebook, write_notebook
+from lyncnb.jupyter.shared_page import CLEAN_COPY, notebook_page, share_notebook
+from lyncnb.plan.summary_content import count_of
+
+shell = pytest.fixture(make_shell)
+
+needs_browser = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(1)><a href='javascript:alert(1)'>a</a>"
+    "<img src='https://example.com/x.png'><link rel=stylesheet href=//example.com/x.css>"
+    "<iframe src='https://example.com'></iframe><style>@import url(//example.com)</style>"
+    "<b style='background:url(//example.com/x);color:red'>bold</b>"
+    "<svg><script>alert(1)</script></svg><form action=//example.com><input></form>"
+)
+WIDE = [f"Column {number}" for number in range(23)]
+
+
+def shown(kind, content):
+    return new_code_cell("1 + 1", outputs=[new_output("display_data", data={kind: content})])
+
+
+def wide_table():
+    rows = "".join(
+        "<tr>"
+        + "".join(f"<td>cell{row}x{number}.contoso.com</td>" for number in range(23))
+        + "</tr>"
+        for row in range(4)
+    )
+    head = "".join(f"<th>{name}</th>" for name in WIDE)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def example():
+    planned = plan(front_end(1), edge(1))
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# Plan of contoso\nSome `a < b` words."),
+            new_markdown_cell("## Certificates & names"),
+            shown("text/html", planned._repr_html_()),
+            new_markdown_cell("## Wide"),
+            shown("text/html", wide_table()),
+            new_markdown_cell("### Picture"),
+            shown("text/html", ln.figure(planned)._repr_html_()),
+            shown("image/svg+xml", ln.figure(planned, "coverage").svg),
+            new_code_cell(
+                "print(1)", outputs=[new_output("stream", name="stdout", text="x" * 400)]
+            ),
+        ]
+    )
+
+
+def test_what_runs_or_loads_is_taken_out():
+    """Scripts, handlers, addresses to load from, frames and forms go; words and style stay."""
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell(HOSTILE),
+            shown("text/html", HOSTILE),
+            shown("text/markdown", HOSTILE),
+        ]
+    )
+    page = notebook_page(notebook, title="x")
+    assert not re.search(r"<script|<iframe|<form|<input|<link|onerror|alert|javascript:", page)
+    assert "example.com" not in page
+    assert page.count('<b style="color:red;">bold</b>') == 3
+
+
+def test_a_page_has_contents_and_folded_code():
+    """Headings are the page's contents, the first is its title; code is folded, or left out."""
+    page = notebook_page(example(), title="plan")
+    assert "<title>Plan of contoso</title>" in page
+    assert page.count("<h1") == 1
+    links = re.findall(r'<li><a href="#([^"]+)">([^<]+)</a>', page)
+    assert [text for _, text in links] == ["Certificates &amp; names", "Wide", "Picture"]
+    assert all(f'id="{anchor}"' in page for anchor, _ in links)
+    assert page.count("<summary>Code</summary>") == 5
+    assert "a &lt; b" in page
+    bare = notebook_page(example(), title="plan", code=False)
+    assert "print(1)" in page
+    assert "<summary>Code" not in bare
+    assert "print(1)" not in bare
+
+
+def test_the_same_notebook_gives_the_same_page():
+    """Nothing of the clock or of chance is in a page."""
+    notebook = example()
+    assert notebook_page(notebook, title="x") == notebook_page(notebook, title="x")
+
+
+def test_clean_writes_the_notebook_too(tmp_path):
+    """With clean, state and paths go first, and the cleaned notebook stands beside the page."""
+    notebook = example()
+    notebook.metadata["widgets"] = {"state": {}, "x": 1}
+    notebook.cells[-1].outputs[0].text = "written: /home/alice/requests"
+    path = tmp_path / "plan.ipynb"
+    write_notebook(notebook, path, kind=CLEAN_COPY)
+    before = path.read_bytes()
+    with pytest.raises(NotebookError, match="home folder"):
+        share_notebook(path)
+    assert list(tmp_path.iterdir()) == [path]
+    written = share_notebook(path, clean=True)
+    assert path.read_bytes() == before
+    assert "alice" not in written.page.read_text() + written.clean.read_text()
+    assert "widgets" not in read_notebook(written.clean).metadata
+    again = share_notebook(path, clean=True)
+    assert (again.clean.read_bytes(), again.pdf) == (written.clean.read_bytes(), None)
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    """A page, copy or PDF that lyncnb did not write is replaced only by force."""
+    path = tmp_path / "plan.ipynb"
+    write_notebook(example(), path, kind=CLEAN_COPY)
+    for name, options in (("plan.html", {}), ("plan.clean.ipynb", {"clean": True})):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(OutputError, match="was left alone"):
+            share_notebook(path, **options)
+        (tmp_path / name).unlink()
+    (tmp_path / "plan.pdf").write_text("mine")
+    with pytest.raises(OutputError, match="was left alone"):
+        share_notebook(path, pdf=True)
+    assert not (tmp_path / "plan.html").exists()
+
+
+def test_the_folders_passphrase_is_looked_for(shell, monkeypatch):
+    """Share is told the passphrase by its variable, finds it in an output and does not print it."""
+    notebook = example()
+    notebook.cells[-1].outputs[0].text = "it is correct horse battery, or so"
+    path = shell.folder / "plan.ipynb"
+    write_notebook(notebook, path, kind=CLEAN_COPY)
+    assert shell("share", path).status == 0
+    monkeypatch.setenv("LYNCNB_PASSPHRASE", "correct horse battery")
+    refused = shell("share", path, "-o", shell.folder / "other.html")
+    assert refused.status == 1
+    assert "plan.ipynb cell 9: the folder's passphrase stands in it" in refused.err
+    assert "horse" not in refused.err
+
+
+def test_clean_takes_several_notebooks(shell):
+    """As a hook before each commit, clean is given all notebooks of the commit."""
+    paths = [shell.folder / f"{name}.ipynb" for name in "ab"]
+    for path in paths:
+        notebook = example()
+        notebook.metadata["widgets"] = {"x": 1}
+        write_notebook(notebook, path, kind=CLEAN_COPY)
+    assert shell("clean", *paths).out.count("cleaned") == 2
+    assert shell("clean", *paths).out.count("nothing to clean") == 2
+
+
+def test_the_hook_calls_a_command_that_there_is():
+    """The definition for pre-commit names lyncnb clean and notebooks."""
+    import yaml
+
+    (hook,) = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text("utf-8"))
+    assert (hook["id"], hook["entry"]) == ("lyncnb-clean", "lyncnb clean")
+    assert re.search(hook["files"], "a/b.ipynb")
+
+
+@pytest.mark.parametrize("name", ["example", "plan.ipynb", "receive.ipynb"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.browser
+@pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
+def test_a_page_is_whole_without_scripts_and_network(name, dark, chromium, tmp_path):
+    """In Chromium with both off no request fails, nothing is cut off, and axe finds nothing."""
+    notebook = example() if name == "example" else read_notebook(REPOSITORY / "notebooks" / name)
+    path = tmp_path / "page.html"
+    path.write_text(notebook_page(notebook, title="Plan"), encoding="utf-8")
+    context = chromium.new_context(offline=True, java_script_enabled=False)
+    page = context.new_page()
+    asked, told = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: told.append(message.text))
+    page.goto(path.as_uri())
+    context.close()
+    assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
+    assert told == []
+    with opened(chromium, path, dark=dark, scripts=True) as page:
+        assert axe_violations(page) == []
+        assert cut_off(page) == []
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
+@pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
+def test_on_paper_no_column_is_lost(tmp_path, monkeypatch):
+    """A table of 23 columns is printed whole, by the Chromium that is there."""
+    monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
+    path = tmp_path / "plan.ipynb"
+    write_notebook(example(), path, kind=CLEAN_COPY)
+    written = share_notebook(path, pdf=True)
+    text = pdf_text(written.pdf)
+    for number in range(23):
+        assert f"cell3x{number}.contoso.com" in text, count_of(number, "column")
+    assert page_count(written.pdf) <= 8
+    assert {entry.name for entry in tmp_path.iterdir()} == {"plan.ipynb", "plan.html", "plan.pdf"}
+
+
+def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
+    """Where there is none to print with, that is said before anything is written."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
+    path = tmp_path / "plan.ipynb"
+    write_notebook(example(), path, kind=CLEAN_COPY)
+    with pytest.raises(NotebookError, match="no Chromium"):
+        share_notebook(path, pdf=True)
+    assert list(tmp_path.iterdir()) == [path]
