@@ -76,7 +76,7 @@ def request_scripts(plan: CertificatePlan) -> DeploymentSteps:
                 )
             )
     others = (c.id for c in plan.certificates if not c.usages)
-    why = "it has no usage that the cmdlet knows; make its request with `lyncnb request`"
+    why = "it has no usage that the cmdlet knows; make its request with lyncnb request"
     return DeploymentSteps(
         product=plan.rules.product,
         title=plan.rules.title,

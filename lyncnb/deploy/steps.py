@@ -244,7 +244,7 @@ def deployment_steps(
         elif one.has_errors:
             missing.append((record.id, issued.why_refused(record.id)))
         elif record.package is None or record.package.certificate != one.sha256:
-            missing.append((record.id, "it is not packaged yet: run `lyncnb pfx`"))
+            missing.append((record.id, "it is not packaged yet: run lyncnb pfx"))
         else:
             packages.append(_server_package(record, record.package, one))
     now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)

@@ -19,6 +19,7 @@ from lyncnb.errors import OutputError, PackageError
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.rules.rule_files import load_rules
 
+NOT_PACKAGED = "it is not packaged yet: run lyncnb pfx"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -290,7 +291,8 @@ def test_checklist_is_found_by_its_contents(steps):
 
 def test_no_backtick_is_printed(steps):
     """Neither page has a stray backtick; in Markdown they stand around code alone."""
-    assert "`" not in to_html(steps)
+    lacking = (("Edge-1", "no certificate came back yet"), ("Edge-2", NOT_PACKAGED))
+    assert "`" not in to_html(replace(steps, missing=lacking))
     for line in to_markdown(steps).splitlines():
         assert line.count("`") % 2 == 0 or line.strip().startswith("```")
 
