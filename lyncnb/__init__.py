@@ -92,6 +92,7 @@ _MODULES = {
     "TopologyError": "errors",
     "ask_passphrase": "pki.passphrase",
     "check_plan": "checks.check_plan",
+    "demo": "authorities.demonstration",
     "deployment_steps": "deploy.steps",
     "figure": "plan.figures",
     "folder_status": "authorities.status",
@@ -122,6 +123,7 @@ _MODULES = {
 __all__ = sorted(_MODULES)
 
 if TYPE_CHECKING:
+    from .authorities.demonstration import demo as demo
     from .authorities.handover import Handover as Handover
     from .authorities.handover import hand_over as hand_over
     from .authorities.issued import IssuedCertificate as IssuedCertificate

@@ -13,8 +13,8 @@
 # quite what was asked. This page hands one package to each CA, takes in whatever returns, and says
 # exactly what differs from the plan.
 #
-# Press **Run All Cells** to see it with the sample deployment and with a CA that this page makes
-# itself. For your own deployment you need sections 1, 3 and 4 only.
+# Press **Run > Run All Cells** to see it with the sample deployment. For your own deployment you need
+# sections 1, 3 and 4 only.
 
 # %% tags=["parameters"]
 topology_file = "../data/contoso.csv"  # your table, one row per server
@@ -62,80 +62,17 @@ inside = zipfile.ZipFile("for-the-cas.zip").namelist()
 print("\n".join(name for name in inside if "csr/" not in name))
 
 # %% [markdown]
-# ## 2. A CA for this page
+# ## 2. The CA answers
 #
-# This section stands for the people at the CA; you will not need it. Two keys, two certificates: a
-# root that signs itself, and nothing more.
+# With a folder of your own, skip this section: your CA answers. Here `ln.demo` plays the CA. It signs
+# nothing but the samples, its key is never written, and it makes three usual mistakes: a name is
+# left out, a certificate does not say where its revocation list is (Lync Server requires that), and
+# one request is forgotten. Public certificates last 199 days, the others two years.
+# *Sources: Microsoft, Certificate infrastructure requirements for Lync Server 2013; CA/Browser Forum,
+# Baseline Requirements section 6.3.2.*
 
 # %%
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-
-ca_key = ec.generate_private_key(ec.SECP256R1())
-ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Contoso Test CA")])
-begins = datetime.datetime(2026, 11, 24)
-flags = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
-         "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"]
-
-# %% [markdown]
-# The root certificate says that it is a CA and may sign certificates.
-
-# %%
-root = x509.CertificateBuilder(ca_name, ca_name, ca_key.public_key(), 1, begins,
-                               begins.replace(year=2036))
-ca_usage = x509.KeyUsage(**{flag: flag == "key_cert_sign" for flag in flags})
-own_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
-root = root.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-root = root.add_extension(ca_usage, critical=True).add_extension(own_id, critical=False)
-root = root.sign(ca_key, hashes.SHA256())
-
-# %% [markdown]
-# It sets what a web server template sets: server authentication, key usage, which of the CA's keys
-# signed, and the place of its revocation list, which Lync Server requires in every certificate.
-# *Source: Microsoft, Certificate infrastructure requirements for Lync Server 2013.*
-
-# %%
-place = [x509.UniformResourceIdentifier("http://pki.contoso.net/test.crl")]
-crl = x509.CRLDistributionPoints([x509.DistributionPoint(place, None, None, None)])
-server = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])
-signer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own_id)
-allowed = ("digital_signature", "key_encipherment")
-usage = x509.KeyUsage(**{flag: flag in allowed for flag in flags})
-
-# %% [markdown]
-# It issues for each request as asked, except for three: the first Front End Server's certificate
-# lacks a name, the Director's has no revocation list, and the Mediation pool's second request
-# stays unanswered.
-
-# %%
-returned = pathlib.Path("answers")
-returned.mkdir(exist_ok=True)
-requests = {record.id: record for record in bundle.requests}
-csrs = {name: x509.load_pem_x509_csr((bundle.folder / record.files.csr).read_bytes())
-        for name, record in requests.items()}
-names = {name: [e.value for e in csr.extensions if e.oid.dotted_string == "2.5.29.17"]
-         for name, csr in csrs.items()}
-odd = next(name for name in csrs if "fe01" in name)
-names[odd] = [x509.SubjectAlternativeName(list(names[odd][0])[:-1])]
-late = next(name for name in csrs if "med02" in name)
-
-# %% [markdown]
-# Public certificates last at most 200 days now, the others get the two years that were asked for.
-# *Source: CA/Browser Forum, Baseline Requirements section 6.3.2.*
-
-# %%
-for number, name in enumerate(sorted(csrs.keys() - {late}), start=100):
-    days = 199 if requests[name].plan.issuer == "public" else 730
-    builder = x509.CertificateBuilder(ca_name, csrs[name].subject, csrs[name].public_key(),
-                                      number, begins, begins + datetime.timedelta(days))
-    wanted = [*names[name], server, signer, usage] + ([] if "dir01" in name else [crl])
-    for extension in wanted:
-        builder = builder.add_extension(extension, critical=extension is usage)
-    certificate = builder.sign(ca_key, hashes.SHA256())
-    (returned / f"{number}.cer").write_bytes(certificate.public_bytes(Encoding.DER))
-_ = (returned / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
+ln.demo.answer(bundle, "answers", today=today)
 
 # %% [markdown]
 # ## 3. What came back

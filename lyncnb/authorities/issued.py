@@ -22,6 +22,7 @@ from ..rules.ca_rules import finding, may_be_accepted, returned_checks
 from ..rules.findings import Finding, Findings, sort_findings
 from .compare_predecessor import succession
 from .decoding import decode
+from .demonstration import is_fictional
 from .judging import noted
 from .matching import (
     Match,
@@ -521,9 +522,11 @@ def _outstanding(bundle: RequestBundle, accepted: Mapping[str, str]) -> Iterator
         for entry in bundle.manifest.log
         if entry.event in DISPLACED and entry.about.endswith(")")
     )
+    fictional = is_fictional(record.plan for record in bundle.requests)
     for record in bundle.requests:
         parts = [one for one in (record.issued, *record.refused) if one is not None]
         yield Outstanding(
+            is_fictional=fictional,
             request_id=record.id,
             generation=record.generation,
             spki_sha256=record.spki_sha256,
@@ -543,6 +546,7 @@ def _outstanding(bundle: RequestBundle, accepted: Mapping[str, str]) -> Iterator
                 spki_sha256=old.spki_sha256,
                 entry=old.plan or record.plan,
                 is_current=False,
+                is_fictional=fictional,
                 held_sha256=old.issued.sha256 if old.issued else "",
             )
 

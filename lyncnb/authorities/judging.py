@@ -15,6 +15,7 @@ from datetime import datetime
 
 from ..pki.certificates import Certificate
 from ..pki.chain import Issuers, Path, build_path, web_pki_objection
+from ..pki.demonstration_ca import DEMONSTRATION_NAME
 from ..request_folder.request_record import (
     Acceptance,
     JudgedFinding,
@@ -35,6 +36,7 @@ class Evidence:
     """What a judgement is based on.
 
     ``accepted`` holds the reason by code; ``noted`` what showed when it came, beside others.
+    ``is_fictional``: only such a folder may hold certificates of the demonstration CA.
     """
 
     certificate: Certificate
@@ -43,6 +45,7 @@ class Evidence:
     validity_days: int = 0
     accepted: Mapping[str, str] = field(default_factory=dict)
     noted: tuple[Difference, ...] = ()
+    is_fictional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,9 @@ def judge(evidence: Evidence, *, at: datetime) -> Verdict:
     certificate, entry = evidence.certificate, evidence.entry
     path = build_path(certificate, evidence.issuers, today=at)
     differences = [*evidence.noted, *((wrong.code, wrong.detail) for wrong in path.objections)]
+    if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
+        signed = f"it was signed by the {DEMONSTRATION_NAME}"
+        differences.append(("demonstration-certificate", signed))
     if entry.issuer == "public" and path.is_complete and not path.objections:
         objection = web_pki_objection(certificate, path.issuers, today=at)
         differences += [("web-pki-objection", objection)] if objection else []

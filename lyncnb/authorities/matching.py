@@ -35,6 +35,7 @@ class Outstanding:
     for (0: nothing), ``held_sha256`` the certificate that is on record already, in ``held_file``.
     ``accepted`` has the reason of each error that was accepted, by code; ``noted`` what showed when
     a certificate came, by its SHA-256; ``displaced`` are certificates that had to make room.
+    ``is_fictional``: its folder holds nothing but names of the sample deployments.
     """
 
     request_id: str
@@ -49,6 +50,7 @@ class Outstanding:
     accepted: Mapping[str, str] = field(default_factory=dict)
     noted: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
     displaced: frozenset[str] = frozenset()
+    is_fictional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,6 +392,7 @@ def _evidence(asked: Outstanding, certificate: Certificate, issuers: Issuers) ->
         validity_days=asked.validity_days,
         accepted=asked.accepted,
         noted=asked.noted.get(certificate.sha256, ()),
+        is_fictional=asked.is_fictional,
     )
 
 

@@ -1,0 +1,120 @@
+"""``demo``: somebody who plays the CA, for the sample deployments and for nobody else.
+
+It answers as CAs do: mostly as asked, with a name left out here and a request forgotten there. What
+it signs is known by its issuer, and where a folder holds any name of a real organization its
+certificates are an error that nobody can accept (``demonstration-certificate``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from ..base import files
+from ..base.tables import paragraph
+from ..errors import BundleError
+from ..pki.csr import parse_request
+from ..pki.demonstration_ca import DEMONSTRATION_NAME, DemonstrationCa
+from ..request_folder.bundle import RequestBundle
+from ..request_folder.request_record import PlannedEntry, RequestRecord
+
+_FICTIONAL = re.compile(r"(?:.*\.)?(?:contoso|fabrikam|litwareinc)\.[a-z]+", re.IGNORECASE)
+_FIRST_SERIAL = 100
+_PUBLIC_DAYS = 199  # CA/Browser Forum, Baseline Requirements section 6.3.2, from 2026-03-15
+_INTERNAL_DAYS = 730
+
+
+def is_fictional(entries: Iterable[PlannedEntry]) -> bool:
+    """Tell whether every name that entries of a plan hold is one of the samples' organizations."""
+    names = [name for entry in entries for name in _names_of(entry)]
+    return bool(names) and all(_FICTIONAL.fullmatch(name) for name in names)
+
+
+def _names_of(entry: PlannedEntry) -> Iterator[str]:
+    yield from (entry.common_name, *entry.san, *entry.servers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemonstrationAnswers:
+    """Where the answers lie, and what is wrong with them, in sentences."""
+
+    folder: Path
+    files: int
+    mistakes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        lines = [f"{self.files} files in {self.folder}, signed by the {DEMONSTRATION_NAME}."]
+        return "\n".join([*lines, *self.mistakes])
+
+    def _repr_html_(self) -> str:
+        return "\n".join(paragraph(line) for line in repr(self).splitlines())
+
+
+class Demonstration:
+    """Plays a CA for a sample deployment: ``ln.demo.answer(bundle)``."""
+
+    def answer(
+        self, bundle: RequestBundle, into: str | Path = "answers", *, today: date | None = None
+    ) -> DemonstrationAnswers:
+        """Sign the requests of a folder and leave the answers, with three usual mistakes.
+
+        Parameters
+        ----------
+        bundle : RequestBundle
+            A folder all of whose names end in a domain of contoso, fabrikam or litwareinc.
+        into : path, optional
+            Folder for the answers, made if it is not there.
+        today : date, optional
+            The day from which they are valid, instead of the present one.
+
+        Raises
+        ------
+        BundleError
+            If the folder holds any other name; nothing is signed then.
+        """
+        if not is_fictional(record.plan for record in bundle.requests):
+            raise BundleError(
+                f"{bundle.folder} holds names of a real organization, so nothing was signed",
+                hint="hand the requests to a CA; the demonstration is for the samples",
+            )
+        day = today or datetime.now(UTC).date()
+        ca = DemonstrationCa(datetime(day.year, day.month, day.day, tzinfo=UTC))
+        folder = Path(into)
+        folder.mkdir(parents=True, exist_ok=True)
+        records = sorted(bundle.requests, key=lambda record: record.id)
+        short, blind, late = _mistaken(records)
+        count = 0
+        for serial, record in enumerate(records, start=_FIRST_SERIAL):
+            if record is late:
+                continue
+            data = files.read(bundle.folder / record.files.csr)
+            request = parse_request(data, name=record.files.csr)
+            names = request.content.names[: -1 if record is short else None]
+            days = _PUBLIC_DAYS if record.plan.issuer == "public" else _INTERNAL_DAYS
+            der = ca.sign(request, names=names, serial=serial, days=days, crl=record is not blind)
+            files.replace(folder / f"{serial}.cer", der, 0o644)
+            count += 1
+        files.replace(folder / "root.pem", ca.root(), 0o644)
+        told = (
+            (short, "lacks its last name"),
+            (blind, "does not say where its revocation list is"),
+            (late, "was not answered"),
+        )
+        mistakes = tuple(f"{record.id} {what}." for record, what in told if record is not None)
+        return DemonstrationAnswers(folder=folder, files=count + 1, mistakes=mistakes)
+
+
+def _mistaken(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:
+    """Choose who lacks a name, who lacks a revocation list, and who waits; few get none."""
+    several = [record for record in records if len(record.plan.san) > 1]
+    if len(records) < 4 or not several:
+        return None, None, None
+    others = [record for record in records if record is not several[0]]
+    return several[0], others[0], others[-1]
+
+
+#: Plays a CA for the sample deployments.
+demo = Demonstration()

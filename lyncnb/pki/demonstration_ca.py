@@ -1,0 +1,116 @@
+"""A certification authority for demonstrations: its key lives as long as the object, never on disk.
+
+Whoever meets a certificate of it outside a demonstration knows it by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from ..base.certificate_fields import EXTENDED_KEY_USAGES
+from .csr import CertificationRequest
+
+#: The common name of every demonstration CA.
+DEMONSTRATION_NAME = "lyncnb demonstration CA, not for servers"
+
+_CRL = "http://pki.contoso.net/demonstration.crl"
+_YEARS = 10
+
+
+class DemonstrationCa:
+    """A root that signs what it is asked to, until the object is gone.
+
+    Parameters
+    ----------
+    begins : datetime
+        When its own certificate and those that it signs begin, UTC.
+    """
+
+    def __init__(self, begins: datetime):
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._begins = begins
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DEMONSTRATION_NAME)])
+        self._key_id = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+
+    def root(self) -> bytes:
+        """Give its own certificate, as PEM."""
+        builder = (
+            self._builder(self._name, self._key.public_key(), 1, 365 * _YEARS)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_key_usage("key_cert_sign"), critical=True)
+            .add_extension(self._key_id, critical=False)
+        )
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    def sign(
+        self,
+        request: CertificationRequest,
+        *,
+        names: Sequence[str],
+        serial: int,
+        days: int,
+        crl: bool = True,
+    ) -> bytes:
+        """Answer a request, as DER.
+
+        Parameters
+        ----------
+        request : CertificationRequest
+            Subject, key and extended key usage are taken from it.
+        names : sequence of str
+            subjectAltName, all of them dNSName; empty for none.
+        serial : int
+            Serial number.
+        days : int
+            Validity in days.
+        crl : bool, optional
+            Whether it says where the revocation list is.
+        """
+        parsed = x509.load_der_x509_csr(request.der)
+        asked = request.content.extended_key_usage or ("serverAuth",)
+        usages = [x509.ObjectIdentifier(EXTENDED_KEY_USAGES[name]) for name in asked]
+        builder = (
+            self._builder(parsed.subject, parsed.public_key(), serial, days)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(_key_usage("digital_signature", "key_encipherment"), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_id),
+                critical=False,
+            )
+        )
+        if names:
+            alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+            builder = builder.add_extension(alternative, critical=False)
+        if crl:
+            place = x509.DistributionPoint([x509.UniformResourceIdentifier(_CRL)], None, None, None)
+            builder = builder.add_extension(x509.CRLDistributionPoints([place]), critical=False)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+    def _builder(
+        self,
+        subject: x509.Name,
+        public_key: CertificatePublicKeyTypes,
+        serial: int,
+        days: int,
+    ) -> x509.CertificateBuilder:
+        return x509.CertificateBuilder(
+            self._name, subject, public_key, serial, self._begins, self._begins + timedelta(days)
+        )
+
+
+_FLAGS = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
+
+def _key_usage(*wanted: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{flag: flag in wanted for flag in _FLAGS})
