@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -401,6 +401,8 @@ def match_certificates(
     own = bundle.folder / FOLDER
     files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)
     known, missing = _known(bundle)
+    if paths:
+        files += _refused_again(bundle, files, known, accepted)
     asked = list(_outstanding(bundle, accepted))
     matched = match_answers(asked, files, known=known, today=at)
     everyone = (*matched.answers, *matched.superseded, *matched.refused)
@@ -469,6 +471,25 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
         findings=sort_findings(dict.fromkeys(told)),
         files=(),
         refused=tuple(map(_issued, refused)),
+    )
+
+
+def _refused_again(
+    bundle: RequestBundle,
+    files: Iterable[ReturnedFile],
+    known: Iterable[Certificate],
+    accepted: Mapping[str, str],
+) -> tuple[ReturnedFile, ...]:
+    """Give what was refused earlier, if a CA certificate or a reason came that may excuse it."""
+    by_sha256 = {certificate.sha256: certificate for certificate in known}
+    came = (one for file in files for one in file.certificates)
+    if not accepted and not any(one.is_ca and one.sha256 not in by_sha256 for one in came):
+        return ()
+    return tuple(
+        ReturnedFile(name=old.file, certificates=(by_sha256[old.sha256],))
+        for record in bundle.requests
+        for old in record.refused
+        if old.sha256 in by_sha256
     )
 
 

@@ -28,7 +28,7 @@ from .compare_certificate import compare_certificate
 
 #: What shows only beside other certificates, which are not all kept: these findings are believed
 #: as they were recorded, all others are found again.
-NOTED = ("duplicate-serial", "different-certificates-in-pool")
+NOTED = ("duplicate-serial", "different-certificates-in-pool", "replacement-unproven")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

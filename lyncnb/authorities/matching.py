@@ -384,6 +384,10 @@ def _begins(certificate: Certificate) -> tuple[datetime, datetime]:
     return certificate.not_before, certificate.not_after
 
 
+# Found again whenever a certificate is matched, since the chain may have come.
+_UNPROVEN = "replacement-unproven"
+
+
 def _evidence(asked: Outstanding, certificate: Certificate, issuers: Issuers) -> Evidence:
     return Evidence(
         certificate=certificate,
@@ -397,7 +401,9 @@ def _evidence(asked: Outstanding, certificate: Certificate, issuers: Issuers) ->
 
 
 def _judged(asked: Outstanding, certificate: Certificate, batch: Batch) -> Verdict:
-    return judge(_evidence(asked, certificate, batch.issuers), at=batch.today)
+    evidence = _evidence(asked, certificate, batch.issuers)
+    told = tuple(one for one in evidence.noted if one[0] != _UNPROVEN)
+    return judge(replace(evidence, noted=told), at=batch.today)
 
 
 def judge_on_record(
@@ -431,6 +437,8 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
     best = max(given, key=rank)
     if held is not None and held != best:
         own = verdicts.get(held) or _judged(asked, held, batch)
+        if own.path.is_complete and not own.errors:
+            verdicts[best] = _unproven(asked, verdicts[best])
         # What has an error takes no place; of two good ones the older does not either, nor the
         # one that had to make room before.
         is_older = _begins(held) > _begins(best) or (
@@ -455,6 +463,16 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
         findings=(*verdict.findings, *more),
         earlier=_earlier(asked, best, held, batch),
     )
+
+
+def _unproven(asked: Outstanding, verdict: Verdict) -> Verdict:
+    """Refuse a successor that nothing proves to be the CA's."""
+    if verdict.path.is_complete or verdict.errors:
+        return verdict
+    message = "a part of its chain is missing, and the certificate on record has its whole chain"
+    told = findings(asked.entry, [(_UNPROVEN, message)])
+    more = with_acceptances(told, asked.accepted)
+    return replace(verdict, findings=(*verdict.findings, *more))
 
 
 def _put_aside(

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -61,6 +62,19 @@ _SCHEMES = {
     SignatureAlgorithmOID.ED448: "Ed448",
 }
 
+# Extensions that are looked at, here or in chain.py, so that critical ones are heeded.
+_UNDERSTOOD = frozenset(
+    {
+        x509.BasicConstraints.oid,
+        x509.KeyUsage.oid,
+        x509.ExtendedKeyUsage.oid,
+        x509.SubjectAlternativeName.oid,
+        x509.NameConstraints.oid,
+        x509.CertificatePolicies.oid,
+        x509.CRLDistributionPoints.oid,
+    }
+)
+
 # What pyca raises for a certificate that it cannot read, over all its accessors.
 _READ_ERRORS = (
     KeyError,  # cryptography before 50: a name whose text has a tag of no string
@@ -71,6 +85,17 @@ _READ_ERRORS = (
     x509.UnsupportedGeneralNameType,
     UnsupportedAlgorithm,
 )
+
+
+class GeneralName(NamedTuple):
+    """A name, or the root of a tree of names, as name constraints compare them.
+
+    ``kind`` is ``DNS``, ``IP``, ``directory``, ``email``, ``URI`` or ``other``; the value of a
+    directory name is its :data:`NameKey`, of everything else its text.
+    """
+
+    kind: str
+    value: str | NameKey
 
 
 class BadCertificate(ValueError):
@@ -87,7 +112,10 @@ class Certificate:
     of spaces do not count. ``extended_key_usage`` and ``key_usage`` are None if the certificate
     does not limit them. Times are UTC. ``signature_scheme`` is ``RSASSA-PKCS1-v1_5``,
     ``RSASSA-PSS``, ``ECDSA``, ``Ed25519`` …; ``signature_hash`` is ``sha256`` …, empty if the
-    scheme has none of its own.
+    scheme has none of its own. ``authority`` is the issuer and serial number of the issuer's own
+    certificate, if the authority key identifier names them. ``general_names`` are all names that
+    name constraints are about, ``permitted`` and ``excluded`` the constraints themselves.
+    ``unknown_critical`` lists critical extensions that are not understood here, dotted.
     """
 
     der: bytes = field(repr=False)
@@ -114,8 +142,12 @@ class Certificate:
     path_length: int | None = field(compare=False)
     subject_key_id: bytes = field(compare=False, repr=False)
     authority_key_id: bytes = field(compare=False, repr=False)
-    permitted_names: tuple[str, ...] | None = field(compare=False)
-    excluded_names: tuple[str, ...] = field(compare=False)
+    authority: tuple[NameKey, int] | None = field(compare=False, repr=False)
+    general_names: tuple[GeneralName, ...] = field(compare=False, repr=False)
+    permitted: tuple[GeneralName, ...] = field(compare=False)
+    excluded: tuple[GeneralName, ...] = field(compare=False)
+    unknown_critical: tuple[str, ...] = field(compare=False)
+    is_version_1: bool = field(compare=False)
 
     @property
     def common_names(self) -> tuple[str, ...]:
@@ -301,8 +333,16 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         path_length=basic.path_length if basic is not None else None,
         subject_key_id=_key_id(extensions.get(x509.SubjectKeyIdentifier.oid), "digest"),
         authority_key_id=_key_id(extensions.get(x509.AuthorityKeyIdentifier.oid), "key_identifier"),
-        permitted_names=_subtrees(constraints and constraints.permitted_subtrees),
-        excluded_names=_subtrees(constraints and constraints.excluded_subtrees) or (),
+        authority=_authority(extensions.get(x509.AuthorityKeyIdentifier.oid)),
+        general_names=_names_to_constrain(certificate, extensions),
+        permitted=_subtrees(constraints and constraints.permitted_subtrees),
+        excluded=_subtrees(constraints and constraints.excluded_subtrees),
+        unknown_critical=tuple(
+            extension.oid.dotted_string
+            for extension in certificate.extensions
+            if extension.critical and extension.oid not in _UNDERSTOOD
+        ),
+        is_version_1=certificate.version is x509.Version.v1,
     )
 
 
@@ -424,7 +464,54 @@ def _key_id(extension: object, attribute: str) -> bytes:
     return getattr(extension, attribute, None) or b""
 
 
-def _subtrees(names: Iterable[x509.GeneralName] | None) -> tuple[str, ...] | None:
-    """List the DNS subtrees; None if DNS names are not constrained at all."""
-    found = [name.value for name in names or () if isinstance(name, x509.DNSName)]
-    return tuple(found) if found else None
+def _authority(extension: object) -> tuple[NameKey, int] | None:
+    if not isinstance(extension, x509.AuthorityKeyIdentifier):
+        return None
+    names = [
+        name.value
+        for name in extension.authority_cert_issuer or ()
+        if isinstance(name, x509.DirectoryName)
+    ]
+    serial = extension.authority_cert_serial_number
+    return (_name_key(names[0]), serial) if names and serial is not None else None
+
+
+_EMAIL_ADDRESS = x509.ObjectIdentifier("1.2.840.113549.1.9.1")
+
+
+def _names_to_constrain(
+    certificate: x509.Certificate, extensions: Extensions
+) -> tuple[GeneralName, ...]:
+    """List the names that name constraints are about (RFC 5280 section 4.2.1.10)."""
+    names = extensions.get(x509.SubjectAlternativeName.oid)
+    alternative = names if isinstance(names, x509.SubjectAlternativeName) else ()
+    found = [_general_name(name) for name in alternative]
+    if certificate.subject.rdns:
+        found.append(GeneralName("directory", _name_key(certificate.subject)))
+    mails = certificate.subject.get_attributes_for_oid(_EMAIL_ADDRESS)
+    found += [GeneralName("email", str(mail.value)) for mail in mails]
+    if not any(name.kind == "DNS" for name in found):
+        # Without alternative names the common name is what a client compares.
+        common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        hosts = [_value_text(one.value) for one in common]
+        found += [GeneralName("DNS", host) for host in hosts if _HOST.fullmatch(host)]
+    return tuple(found)
+
+
+_HOST = re.compile(r"(?:\*\.)?(?:[A-Za-z0-9_-]++\.)++[A-Za-z0-9_-]++")
+
+
+def _general_name(name: x509.GeneralName) -> GeneralName:
+    if isinstance(name, x509.DirectoryName):
+        return GeneralName("directory", _name_key(name.value))
+    kinds = {
+        x509.DNSName: "DNS",
+        x509.IPAddress: "IP",
+        x509.RFC822Name: "email",
+        x509.UniformResourceIdentifier: "URI",
+    }
+    return GeneralName(kinds.get(type(name), "other"), str(name.value))
+
+
+def _subtrees(names: Iterable[x509.GeneralName] | None) -> tuple[GeneralName, ...]:
+    return tuple(map(_general_name, names or ()))

@@ -7,6 +7,7 @@ verifier needs: each certificate is signed by the next one, and the next one is 
 
 from __future__ import annotations
 
+import ipaddress
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from ..base.pasted_text import visible
-from .certificates import Certificate, NameKey, moment_of, name_text
+from .certificates import Certificate, GeneralName, NameKey, moment_of, name_text
 
 # Who signed a certificate, and what a strict verifier says of a chain.
 #
@@ -132,11 +133,11 @@ def web_pki_objection(
 
 
 #: Real paths have two to five certificates; cross-signed CAs can be made to form endless ones.
-MAX_PATH = 8
+MAX_PATH = 24
 
-#: Candidates looked at for one issuer name. A folder of returned files holds each CA once or
-#: twice; more of one name is an attempt to make the search long.
-MAX_CANDIDATES = 16
+#: Candidates looked at for one issuer name, likeliest first. A folder holds each CA once or twice;
+#: more of one name than this is an attempt to make the search long.
+MAX_CANDIDATES = 64
 
 #: Paths compared for one certificate. Cross-signing gives two or three.
 MAX_PATHS = 64
@@ -180,10 +181,15 @@ class Issuers:
 
     def candidates(self, certificate: Certificate) -> Iterator[Certificate]:
         """List the certificates whose subject is this one's issuer, likeliest first."""
-        named = self._by_name.get(certificate.issuer_key, [])[:MAX_CANDIDATES]
-        wanted = certificate.authority_key_id
-        # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1), hence the sort.
-        return iter(sorted(named, key=lambda found: wanted != found.subject_key_id))
+        named = self._by_name.get(certificate.issuer_key, [])
+        # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1), hence the sort; all
+        # are sorted before any is left out.
+        ordered = sorted(named, key=lambda found: bool(_contradiction(certificate, found)))
+        return iter(ordered[:MAX_CANDIDATES])
+
+    def count(self, certificate: Certificate) -> int:
+        """Count the certificates whose subject is this one's issuer."""
+        return len(self._by_name.get(certificate.issuer_key, ()))
 
     def signed(self, certificate: Certificate, issuer: Certificate) -> bool | None:
         """Tell whether ``issuer`` signed ``certificate``, see :func:`is_signed_by`."""
@@ -191,6 +197,16 @@ class Issuers:
         if pair not in self._signed:
             self._signed[pair] = is_signed_by(certificate, issuer)
         return self._signed[pair]
+
+
+def _contradiction(certificate: Certificate, issuer: Certificate) -> str:
+    """Say how an authority key identifier disagrees with a certificate of the issuer."""
+    wanted, present = certificate.authority_key_id, issuer.subject_key_id
+    if wanted and present and wanted != present:
+        return f"key {wanted.hex()}, not {present.hex()}"
+    if certificate.authority and certificate.authority != (issuer.issuer_key, issuer.serial):
+        return f"the certificate with serial {certificate.authority[1]:x}, not {issuer.serial:x}"
+    return ""
 
 
 def _newest_first(certificate: Certificate) -> tuple[float, str]:
@@ -229,7 +245,9 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
         judged, key=lambda path: (not path[0], len(path[1]), -len(path[2]))
     )
     if not complete:
-        objections += tuple(dict.fromkeys(wrong.values())) or (_missing(certificate, found),)
+        objections += tuple(dict.fromkeys(wrong.values())) or (
+            _missing(certificate, found, issuers),
+        )
     return Path(issuers=found, is_complete=complete, objections=objections, rejected=tuple(wrong))
 
 
@@ -274,11 +292,17 @@ def _wrong(certificate: Certificate, candidate: Certificate, signed: bool | None
     )
 
 
-def _missing(certificate: Certificate, found: tuple[Certificate, ...]) -> Objection:
+def _missing(
+    certificate: Certificate, found: tuple[Certificate, ...], issuers: Issuers
+) -> Objection:
     last = found[-1] if found else certificate
-    return Objection(
-        code="chain-incomplete", detail=f'no certificate of "{name_text(last.issuer)}" came along'
-    )
+    who, count = f'"{name_text(last.issuer)}"', issuers.count(last)
+    detail = f"no certificate of {who} came along"
+    if len(found) >= MAX_PATH:
+        detail = f"the path has more than {MAX_PATH} certificates; it was not followed further"
+    elif count > MAX_CANDIDATES:
+        detail = f"{count:,} certificates of {who} came along; {MAX_CANDIDATES} were looked at"
+    return Objection(code="chain-incomplete", detail=detail)
 
 
 def objections_to(
@@ -305,10 +329,10 @@ def objections_to(
     for depth, issuer in enumerate(path):
         who = f'"{name_text(issuer.subject)}"'
         is_root = depth == len(path) - 1 and issuer.is_self_issued
-        # A version 1 root has no extensions to say that it is a CA; RFC 5280 leaves it to the
-        # one who trusts it.
+        # A version 1 root has no extensions to say that it is a CA; RFC 5280 leaves it to the one
+        # who trusts it.
         may_sign = issuer.key_usage is None or "keyCertSign" in issuer.key_usage
-        if not may_sign or not (issuer.is_ca or (is_root and issuer.key_usage is None)):
+        if not may_sign or not (issuer.is_ca or (is_root and issuer.is_version_1)):
             found.append(Objection(code="chain-issuer-not-ca", detail=f"{who} may not sign"))
         if issuer.path_length is not None and issuer.path_length < _cas_below(below, depth):
             limit = f"{who} allows {issuer.path_length} CA certificates below it"
@@ -321,7 +345,17 @@ def objections_to(
         if not is_root and issuer.signature_hash in ("md5", "sha1"):
             weak = f"{who} is signed with {issuer.signature_hash.upper()}"
             found.append(Objection(code="chain-signature-hash-weak", detail=weak))
-        found.extend(_name_objections(certificate, issuer, who))
+        found.extend(_key_objections(issuer, who, is_root=is_root))
+        found.extend(_purpose_objections(issuer, who))
+        found.extend(_name_objections(below[: depth + 1], issuer, who))
+        contradiction = _contradiction(below[depth], issuer)
+        if contradiction:
+            detail = f'"{name_text(below[depth].subject)}" names as its issuer {contradiction}'
+            found.append(Objection(code="chain-authority-key-differs", detail=detail))
+    for one in below:
+        if one.unknown_critical:
+            detail = f'"{name_text(one.subject)}" has {", ".join(one.unknown_critical)}'
+            found.append(Objection(code="critical-extension-unknown", detail=detail))
     if path and certificate.not_after > path[0].not_after:
         late = f"{certificate.not_after:%Y-%m-%d} is after {path[0].not_after:%Y-%m-%d}"
         found.append(Objection(code="outlives-issuer", detail=late))
@@ -333,21 +367,114 @@ def _cas_below(below: tuple[Certificate, ...], depth: int) -> int:
     return sum(not issuer.is_self_issued for issuer in below[1 : depth + 1])
 
 
+# What Windows Server 2008 R2 to 2012 R2 knows in a chain.
+_CHAIN_KEYS = ("RSA", "ECDSA")
+_CHAIN_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
+
+
+def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator[Objection]:
+    """Judge an issuer's key, and how it was signed itself; a root's own signature is nothing."""
+    if issuer.key_algorithm not in _CHAIN_KEYS:
+        detail = f"{who} has a key of {issuer.key_algorithm}"
+        yield Objection(code="chain-algorithm-unsupported", detail=detail)
+    elif issuer.key_algorithm == "RSA" and issuer.key_bits < 2048:
+        yield Objection(code="chain-key-weak", detail=f"{who} has RSA {issuer.key_bits}")
+    elif issuer.key_algorithm == "ECDSA" and issuer.key_bits < 256:
+        yield Objection(code="chain-key-weak", detail=f"{who} has ECDSA {issuer.key_bits}")
+    if not is_root and issuer.signature_scheme not in _CHAIN_SCHEMES:
+        detail = f"{who} is signed with {issuer.signature_scheme}"
+        yield Objection(code="chain-algorithm-unsupported", detail=detail)
+
+
+def _purpose_objections(issuer: Certificate, who: str) -> Iterator[Objection]:
+    """Check what a CA is limited to (Windows and OpenSSL read its EKU as a limit for all below)."""
+    usages = issuer.extended_key_usage
+    if usages is None or "serverAuth" in usages:
+        return
+    detail = f"{who} is limited to {', '.join(usages)}"
+    code = "chain-issuer-purpose-any" if "anyExtendedKeyUsage" in usages else "chain-issuer-purpose"
+    yield Objection(code=code, detail=detail)
+
+
 def _name_objections(
-    certificate: Certificate, issuer: Certificate, who: str
+    below: Sequence[Certificate], issuer: Certificate, who: str
 ) -> Iterator[Objection]:
-    """Check the DNS names against an issuer's name constraints (RFC 5280 section 4.2.1.10)."""
-    for name in certificate.dns_names:
-        allowed = issuer.permitted_names
-        if allowed is not None and not any(_is_within(name, base) for base in allowed):
-            limits = visible(", ".join(allowed))
-            detail = f"{who} may not name {visible(name)}; it is limited to {limits}"
-            yield Objection(code="name-constraints-violated", detail=detail)
-        elif any(_is_within(name, base) for base in issuer.excluded_names):
-            detail = f"{who} excludes {visible(name)}"
-            yield Objection(code="name-constraints-violated", detail=detail)
+    """Check the names below against an issuer's name constraints (RFC 5280 section 4.2.1.10).
+
+    Source: RFC 5280 section 6.1.3 (b), (c): every certificate below counts, but for self-issued
+    ones that are no end-entity certificate.
+    """
+    if not issuer.permitted and not issuer.excluded:
+        return
+    for place, certificate in enumerate(below):
+        if place and certificate.is_self_issued:
+            continue
+        for name in certificate.general_names:
+            allowed = [base for base in issuer.permitted if base.kind == name.kind]
+            if allowed and not _is_below(name, allowed, liberal=False):
+                limits = visible(", ".join(map(_shown, allowed[:5])))
+                detail = f"{who} may not name {visible(_shown(name))}; it is limited to {limits}"
+                yield Objection(code="name-constraints-violated", detail=detail)
+            elif _is_below(name, issuer.excluded, liberal=True):
+                detail = f"{who} excludes {visible(_shown(name))}"
+                yield Objection(code="name-constraints-violated", detail=detail)
 
 
-def _is_within(name: str, base: str) -> bool:
-    name, base = name.casefold(), base.casefold().lstrip(".")
-    return not base or name == base or name.endswith("." + base)
+def _shown(name: GeneralName) -> str:
+    if isinstance(name.value, str):
+        return name.value[:80]
+    return ", ".join(value for rdn in name.value for _, value in sorted(rdn))[:80]
+
+
+def _is_below(name: GeneralName, bases: Sequence[GeneralName], *, liberal: bool) -> bool:
+    """Whether a name is within one of the trees; ``liberal`` where the tree is a prohibition.
+
+    Names are looked up by their parents: many names under many constraints, each against each,
+    would take the square of what a file has.
+    """
+    if isinstance(name.value, tuple):
+        prefixes = {name.value[:length] for length in range(len(name.value) + 1)}
+        return any(base.kind == name.kind and base.value in prefixes for base in bases)
+    texts = {base.value.casefold() for base in bases
+             if base.kind == name.kind and isinstance(base.value, str)}  # fmt: skip
+    if not texts:
+        return False
+    value = name.value.casefold()
+    if name.kind == "DNS":
+        return _is_host_below(value, texts, liberal=liberal)
+    if name.kind == "IP":
+        return any(_contains(text, value) for text in texts)
+    if name.kind == "email":
+        host = value.rpartition("@")[2]
+        return value in texts or host in texts or bool(_dotted_parents(host) & texts)
+    if name.kind == "URI":
+        host = value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+        return host in texts or bool(_dotted_parents(host) & texts)
+    return True if liberal else value in texts  # of what cannot be compared the worst is said
+
+
+def _parents(host: str) -> set[str]:
+    labels = host.split(".")[:128]
+    return {".".join(labels[place:]) for place in range(len(labels))}
+
+
+def _dotted_parents(host: str) -> set[str]:
+    return {f".{parent}" for parent in _parents(host) - {host}}
+
+
+def _is_host_below(host: str, bases: set[str], *, liberal: bool) -> bool:
+    if "" in bases or _parents(host) & bases or _dotted_parents(host) & bases:
+        return True
+    if not liberal:
+        return False
+    # "*.contoso.com" can be used as an excluded "x.contoso.com"; ".contoso.com" bars itself too.
+    return f".{host}" in bases or (
+        host.startswith("*.") and any(base.endswith(host[1:]) for base in bases)
+    )
+
+
+def _contains(network: str, address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False

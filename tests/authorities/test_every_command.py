@@ -208,6 +208,33 @@ def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
     assert REFUSED[row][1] in shell("status", "requests").out
 
 
+def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_factory):
+    """A newer one of an unknown CA stays aside until its chain comes, and is then taken."""
+    back = shell.folder / "back"
+    answer(ca, requests, back, begins=timedelta(days=-2))
+    (back / "chain.pem").write_bytes(ca.chain)
+    shell("receive", "requests", "back")
+    place = tmp_path_factory.mktemp("other")
+    openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", place / "issuing.key"),
+        *("-out", place / "issuing.pem", "-subj", "/CN=Fabrikam Root", "-days", "3000"),
+        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
+    )
+    csr = csr_of(requests, "StandardEdition")
+    newer = Ca(place).sign(csr, shell.folder / "newer.pem")
+    received = shell("receive", "requests", newer)
+    assert received.status == 1
+    assert "replacement-unproven" in received.out
+    assert "replacement-unproven" in shell("status", "requests").out
+    (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
+    before = record.issued.sha256
+    received = shell("receive", "requests", place / "issuing.pem")
+    assert "replaces-earlier-certificate" in received.out
+    (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
+    assert record.issued.sha256 != before
+    assert record.refused == ()
+
+
 def test_a_reissue_with_the_same_dates_takes_the_place(shell, requests, ca):
     """Of two with the same dates fewer errors count, then the one that came last; it stays."""
     back = shell.folder / "back"

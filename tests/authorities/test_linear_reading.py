@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import time
 import warnings
+from datetime import date
 
 import pytest
 from cas.python_ca import PythonCa, der, issue, pem
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lyncnb.authorities.decoding import decode
 from lyncnb.authorities.returned_files import MAX_FILE_BYTES
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.chain import objections_to
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 CA = PythonCa()
@@ -97,6 +101,36 @@ INPUTS = {
     "names in a certificate": many_names,
     "a name of many labels": long_name,
 }
+
+
+def constrained(n: int) -> tuple[bytes, bytes]:
+    """Make a certificate with many names below a CA with as many constraints."""
+    count = n // 40
+    limits = [x509.DNSName(f"a{number}.contoso.com") for number in range(count)]
+    ca = PythonCa(constraints=x509.NameConstraints(limits, None))
+    names = [f"b.a{number}.contoso.com" for number in range(count)]
+    leaf = issue(
+        KEY.public_key(), ca.issuing.subject, ca.key, subject=[("CN", names[0])], san=names
+    )
+    return der(leaf), der(ca.issuing)
+
+
+def test_names_under_constraints_take_no_square():
+    """Many names under as many constraints: twice both take at most three times the time."""
+
+    def judged(n: int) -> float:
+        leaf, issuing = map(read_certificate, constrained(n))
+        best = float("inf")
+        for _ in range(5):
+            begin = time.process_time()
+            assert objections_to(leaf, (issuing,), today=date(2026, 11, 24)) == ()
+            best = min(best, time.process_time() - begin)
+        return best
+
+    size = 200_000
+    while (once := judged(size)) < _LONG_ENOUGH and size < MAX_FILE_BYTES // 2:
+        size *= 2
+    assert judged(2 * size) < 3 * once
 
 
 def armoured(body: bytes) -> bytes:

@@ -91,7 +91,7 @@ def test_absent_extensions(ca):
     assert certificate.key_usage is None
     assert certificate.crl_urls == ()
     assert certificate.dns_names == ()
-    assert certificate.permitted_names is None
+    assert certificate.permitted == ()
 
 
 def test_other_names(ca):
@@ -104,15 +104,15 @@ def test_other_names(ca):
 
 
 def test_name_constraints(ca):
-    """Only DNS subtrees count; an issuer that limits addresses does not limit names."""
+    """The trees of names are kept with their kind."""
     from ipaddress import ip_network
 
     limits = x509.NameConstraints([x509.DNSName("contoso.com")], [x509.DNSName("x.contoso.com")])
     certificate = read_certificate(der(leaf(ca, constraints=limits)))
-    assert certificate.permitted_names == ("contoso.com",)
-    assert certificate.excluded_names == ("x.contoso.com",)
+    assert certificate.permitted[0] == ("DNS", "contoso.com")
+    assert ("DNS", "x.contoso.com") in certificate.excluded
     limits = x509.NameConstraints([x509.IPAddress(ip_network("192.0.2.0/24"))], None)
-    assert read_certificate(der(leaf(ca, constraints=limits))).permitted_names is None
+    assert [n.kind for n in read_certificate(der(leaf(ca, constraints=limits))).permitted] == ["IP"]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def test_same_name_other_key(ca):
     path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root)
     assert path.issuers == ()
     assert codes(path) == ["chain-signature-wrong"]
+    assert path.rejected == tuple(facts(other.issuing))
     assert 'did not sign "CN=pool.contoso.com"' in path.objections[0].detail
 
 
@@ -143,13 +144,13 @@ def test_sha1_intermediate():
     assert codes(path) == ["chain-signature-hash-weak"]
 
 
-def test_version_1_root(ca):
-    """A root without any extension is taken for a CA, as its owner does."""
+def test_root_that_does_not_say_that_it_is_a_ca(ca):
+    """A root of version 3 must say that it is a CA; one of version 1 cannot."""
     plain = issue(
         ca.root_key.public_key(), ca.root.subject, ca.root_key,
         subject=[("CN", "Contoso Root CA")], eku=None, usage=None, ca=None, days=3000, crl=(),
     )  # fmt: skip
-    assert path_of(leaf(ca.issuing, ca.key), ca.issuing, plain).objections == ()
+    assert codes(path_of(leaf(ca.issuing, ca.key), ca.issuing, plain)) == ["chain-issuer-not-ca"]
 
 
 def test_cross_signed(ca):

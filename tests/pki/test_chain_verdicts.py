@@ -1,0 +1,339 @@
+"""Three opinions of each chain: OpenSSL's, GnuTLS' and ours.
+
+What either of the others refuses is never silent here, and each good chain is accepted by all. The
+chains are made for the purpose: good ones, bad ones, and odd ones on which readers disagree.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cas.python_ca import CA_USAGE, EKUS, LEAF_USAGE, key_usage, name, pem, resigned
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from lyncnb.authorities.judging import Evidence, judge
+from lyncnb.pki.certificates import BadCertificate, read_certificate
+from lyncnb.pki.chain import Issuers
+from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
+
+_NOW = datetime.now(UTC).replace(microsecond=0)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_OWN = x509.ObjectIdentifier("1.3.6.1.4.1.55555.1")
+_HOST = "sip.contoso.com"
+
+
+def _key(kind: str):
+    if kind.startswith("rsa"):
+        return rsa.generate_private_key(65537, int(kind[3:]))
+    if kind == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    curves = {"p256": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1()}
+    return ec.generate_private_key(curves[kind])
+
+
+# Keys cost most of the time; which one a CA has does not matter.
+_KEYS = {
+    kind: [_key(kind) for _ in range(2 if kind.startswith("rsa") else 3)]
+    for kind in ("p256", "p384", "p521", "ed25519", "rsa1024", "rsa2048", "rsa3072")
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A certificate with its key."""
+
+    certificate: x509.Certificate
+    key: object
+
+
+def make(issuer: Made | None, number: int, values: dict) -> Made:
+    """Make one certificate; ``values`` are the deviations."""
+    values = {"key": "p256", "begins": -_DAY, "ends": 300 * _DAY, "serial": None, **values}
+    keys = _KEYS[values["key"]]
+    key = values.get("own_key") or keys[number % len(keys)]
+    subject = values.get("name", name([("CN", values["subject"])]))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(values["serial"] or x509.random_serial_number())
+        .not_valid_before(_NOW + values["begins"])
+        .not_valid_after(_NOW + values["ends"])
+    )
+    signer = values.get("signed_by") or (issuer.key if issuer else key)
+    extensions = [
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+        *([(values["aki"], False)] if values.get("aki") else _aki(issuer, values)),
+        *([(x509.BasicConstraints(values["ca"], values.get("length")), True)]
+          if values.get("ca") is not None else []),
+        *([(key_usage(*values["usage"]), True)] if values.get("usage") else []),
+        *([(x509.ExtendedKeyUsage([EKUS[one] for one in values["eku"]]), False)]
+          if values.get("eku") else []),
+        *([(x509.SubjectAlternativeName(values["san"]), False)] if values.get("san") else []),
+        *([(values["constraints"], True)] if values.get("constraints") else []),
+        *values.get("more", ()),
+    ]  # fmt: skip
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    hash_algorithm = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    pss = (
+        {"rsa_padding": padding.PSS(padding.MGF1(hashes.SHA256()), 32)} if values.get("pss") else {}
+    )
+    made = builder.sign(signer, hash_algorithm, **pss)
+    if values.get("hash"):
+        made = resigned(made, signer, values["hash"])
+    return Made(made, key)
+
+
+def _aki(issuer: Made | None, values: dict) -> list:
+    if values.get("aki", True) is None or issuer is None:
+        return []
+    made = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
+    return [(made, False)]
+
+
+_POINTS = x509.CRLDistributionPoints(
+    [x509.DistributionPoint([x509.UniformResourceIdentifier("http://pki.contoso.com/1.crl")],
+                            None, None, None)]
+)  # fmt: skip
+_CA = {"ca": True, "usage": CA_USAGE}
+_LEAF = {
+    "subject": _HOST,
+    "ca": False,
+    "usage": LEAF_USAGE,
+    "eku": ("serverAuth",),
+    "san": [x509.DNSName(_HOST)],
+    "more": ((_POINTS, False),),
+}
+
+
+def chain(*, leaf=None, root=None, depth=1, every=None, **levels) -> list[x509.Certificate]:
+    """Make a chain, the root last; ``ca1`` is below the root, ``every`` goes into each CA."""
+    common = {**_CA, **(every or {})}
+    made = [make(None, 0, {"subject": "Root", "ends": 3000 * _DAY, **common, **(root or {})})]
+    for level in range(1, depth + 1):
+        changes = {"subject": f"CA {level}", "ends": 2000 * _DAY, **common}
+        made.append(make(made[-1], level, {**changes, **levels.get(f"ca{level}", {})}))
+    made.append(make(made[-1], depth + 1, {**_LEAF, **(leaf or {})}))
+    return [one.certificate for one in reversed(made)]
+
+
+def limited(permitted=None, excluded=None) -> dict:
+    return {"constraints": x509.NameConstraints(permitted, excluded)}
+
+
+def dns(*names: str) -> list:
+    return [x509.DNSName(one) for one in names]
+
+
+def net(text: str) -> list:
+    return [x509.IPAddress(ipaddress.ip_network(text))]
+
+
+def directory(*fields: tuple[str, str]) -> list:
+    return [x509.DirectoryName(name(fields))]
+
+
+_IN = name([("O", "Contoso"), ("CN", _HOST)])
+_OUT = name([("O", "Fabrikam"), ("CN", _HOST)])
+_OWN_CRITICAL = (x509.UnrecognizedExtension(_OWN, b"\x05\x00"), True)
+_OWN_OTHER = (x509.UnrecognizedExtension(_OWN, b"\x05\x00"), False)
+_POLICY = x509.PolicyInformation(x509.ObjectIdentifier("1.3.6.1.4.1.55555.2"), None)
+_WRONG = x509.AuthorityKeyIdentifier(b"\1" * 20, None, None)
+_WRONG_SERIAL = x509.AuthorityKeyIdentifier(None, directory(("CN", "Root")), 4711)
+_IP = x509.IPAddress(ipaddress.ip_address("192.0.2.1"))
+
+GOOD = {
+    **{f"{depth} CAs": {"depth": depth} for depth in (0, 1, 2, 3, 4, 6, 8, 9, 12)},
+    **{f"{kind} in the CAs": {"every": {"key": kind}}
+       for kind in ("p256", "p384", "p521", "rsa2048", "rsa3072")},
+    **{f"{kind} in the leaf": {"leaf": {"key": kind}} for kind in ("p384", "rsa2048", "rsa3072")},
+    **{f"path length {length} over {length} CAs": {"root": {"length": length}, "depth": length}
+       for length in (0, 1, 2, 3)},
+    "path length 0 of the issuing CA": {"depth": 2, "ca2": {"length": 0}},
+    "a CA for servers": {"ca1": {"eku": ("serverAuth",)}},
+    "a CA for servers and clients": {"ca1": {"eku": ("serverAuth", "clientAuth")}},
+    "an unknown extension that is not critical": {"leaf": {"more": ((_POINTS, False), _OWN_OTHER)}},
+    "a policy": {"ca1": {"more": ((x509.CertificatePolicies([_POLICY]), False),)}},
+    "a critical policy": {"ca1": {"more": ((x509.CertificatePolicies([_POLICY]), True),)}},
+    "no key identifier of the issuer": {"leaf": {"aki": None}},
+    "permitted, the domain": {"ca1": limited(dns("contoso.com"))},
+    "permitted, the host": {"ca1": limited(dns(_HOST))},
+    "permitted, one of two": {"ca1": limited(dns("fabrikam.com", "contoso.com"))},
+    "permitted, in the root": {"root": limited(dns("contoso.com"))},
+    "excluded, another domain": {"ca1": limited(None, dns("fabrikam.com"))},
+    "excluded, a host below": {"ca1": limited(None, dns("x.sip.contoso.com"))},
+    "permitted directory": {"ca1": limited(directory(("O", "Contoso"))), "leaf": {"name": _IN}},
+    "excluded directory": {"ca1": limited(None, directory(("O", "Fabrikam"))), "leaf": {"name": _IN}},
+    "permitted addresses": {"ca1": limited(net("10.0.0.0/8"))},
+    "began an hour ago": {"leaf": {"begins": -_HOUR}},
+    "ends in an hour": {"leaf": {"ends": _HOUR}},
+    "a CA that began an hour ago": {"ca1": {"begins": -_HOUR}, "leaf": {"begins": -_HOUR}},
+    "a root signed with SHA-1": {"every": {"key": "rsa2048"}, "root": {"hash": "sha1"}},
+}  # fmt: skip
+
+BAD = {
+    **{f"{place} ended": {place: {"begins": -9 * _DAY, "ends": -_HOUR}}
+       for place in ("leaf", "ca1", "root")},
+    **{f"{place} begins in an hour": {place: {"begins": _HOUR}} for place in ("leaf", "ca1", "root")},
+    **{f"a critical extension in {place}": {place: {"more": (_OWN_CRITICAL,)}}
+       for place in ("ca1", "root")},
+    "a critical extension in leaf": {"leaf": {"more": ((_POINTS, False), _OWN_CRITICAL)}},
+    **{f"{place} is no CA": {place: {"ca": False}} for place in ("ca1", "root")},
+    **{f"{place} does not say what it is": {place: {"ca": None}} for place in ("ca1", "root")},
+    **{f"{place} may not sign": {place: {"usage": ("crl_sign",)}} for place in ("ca1", "root")},
+    **{f"{place} is for {use}": {place: {"eku": (use,)}}
+       for place in ("ca1", "root", "leaf") for use in ("clientAuth", "codeSigning")},
+    **{f"{place} is for anything": {place: {"eku": ("any",)}} for place in ("ca1", "root", "leaf")},
+    **{f"path length {length} over {length + 1} CAs":
+       {"root": {"length": length}, "depth": length + 1} for length in (0, 1, 2)},
+    **{f"path length 0 above {depth - 1} CAs": {"depth": depth, "ca1": {"length": 0}}
+       for depth in (2, 3)},
+    **{f"{place} signed by another key": {place: {"signed_by": _key("p256")}}
+       for place in ("leaf", "ca1")},
+    **{f"permitted {base}": {"ca1": limited(dns(base))}
+       for base in ("fabrikam.com", "x.contoso.com", "ip.contoso.com", "com.tw")},
+    **{f"excluded {base}": {"ca1": limited(None, dns(base))}
+       for base in ("contoso.com", "com", _HOST)},
+    **{f"{place} limited to another domain": {"depth": 3, place: limited(dns("fabrikam.com"))}
+       for place in ("root", "ca2", "ca3")},
+    "a wildcard over what is excluded": {
+        "ca1": limited(None, dns("x.contoso.com")), "leaf": {"san": dns(_HOST, "*.contoso.com")}},
+    "a second name outside": {
+        "ca1": limited(dns("contoso.com")), "leaf": {"san": dns(_HOST, "sip.fabrikam.com")}},
+    "no alternative names, the common name outside": {
+        "ca1": limited(dns("fabrikam.com")), "leaf": {"san": None}},
+    "another directory permitted": {
+        "ca1": limited(directory(("O", "Contoso"))), "leaf": {"name": _OUT}},
+    "the directory excluded": {
+        "ca1": limited(None, directory(("O", "Fabrikam"))), "leaf": {"name": _OUT}},
+    "the name of a CA outside the directory": {
+        "depth": 2, "ca1": limited(directory(("O", "Contoso"))), "leaf": {"name": _IN}},
+    "the name of a CA excluded": {
+        "depth": 2, "ca1": limited(None, directory(("CN", "CA 2")))},
+    "an address outside": {
+        "ca1": limited(net("10.0.0.0/8")), "leaf": {"san": [*dns(_HOST), _IP]}},
+    "an address excluded": {
+        "ca1": limited(None, net("192.0.2.0/24")), "leaf": {"san": [*dns(_HOST), _IP]}},
+    "an address outside, in the root": {
+        "root": limited(net("10.0.0.0/8")), "leaf": {"san": [*dns(_HOST), _IP]}},
+    **{f"{place} names another key": {"depth": 2, place: {"aki": _WRONG}}
+       for place in ("leaf", "ca1", "ca2")},
+    **{f"{place} names another serial number": {place: {"aki": _WRONG_SERIAL}}
+       for place in ("leaf", "ca1")},
+    **{f"{kind} in {place}": {place: {"key": kind}}
+       for kind in ("ed25519", "rsa1024") for place in ("ca1", "root")},
+    "PSS in the chain": {"every": {"key": "rsa2048"}, "ca1": {"pss": True, "key": "rsa2048"}},
+    "PSS in the leaf": {"every": {"key": "rsa2048"}, "leaf": {"pss": True}},
+    **{f"{place} signed with {hash_name}": {"every": {"key": "rsa2048"}, place: {"hash": hash_name}}
+       for place in ("ca1", "leaf") for hash_name in ("sha1", "md5")},
+}  # fmt: skip
+
+# The part of the chain that did not come along.
+INCOMPLETE = {"no root": (1, 2), "no CA at all": (1, 1), "the middle one of three": (3, 2)}
+
+
+def verdict_of_openssl(place: Path, certificates: list[x509.Certificate]) -> bool:
+    leaf, *cas, root = certificates
+    (place / "leaf.pem").write_bytes(pem(leaf))
+    (place / "cas.pem").write_bytes(pem(*cas))
+    (place / "root.pem").write_bytes(pem(root))
+    done = subprocess.run(
+        [
+            *("openssl", "verify", "-CAfile", "root.pem", "-purpose", "sslserver"),
+            *("-auth_level", "2", "-verify_depth", "50", "-verify_hostname", _HOST),
+            *(("-untrusted", "cas.pem") if cas else ()),
+            "leaf.pem",
+        ],
+        cwd=place, capture_output=True, check=False,
+    )  # fmt: skip
+    return done.returncode == 0
+
+
+def verdict_of_gnutls(place: Path, certificates: list[x509.Certificate]) -> bool:
+    *below, root = certificates
+    (place / "chain.pem").write_bytes(pem(*below))
+    (place / "root.pem").write_bytes(pem(root))
+    done = subprocess.run(
+        [
+            *("certtool", "--verify", "--load-ca-certificate", "root.pem"),
+            *("--verify-hostname", _HOST, "--verify-purpose", "1.3.6.1.5.5.7.3.1"),
+            *("--infile", "chain.pem"),
+        ],
+        cwd=place, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode == 0 and "Chain verification output: Verified" in done.stdout
+
+
+def ours(certificates: list[x509.Certificate]) -> list[str]:
+    """Give the codes of our findings about the first certificate, with the others as its chain."""
+    try:
+        leaf, *above = (read_certificate(one.public_bytes(Encoding.DER)) for one in certificates)
+    except BadCertificate:
+        return ["file-malformed"]
+    entry = PlannedEntry(
+        id="a",
+        role="FrontEnd",
+        subject=dict(leaf.subject),
+        san=(_HOST,),
+        eku=("serverAuth",),
+        issuer="internal",
+        key=PlannedKey(algorithm=leaf.key_algorithm, bits=leaf.key_bits),
+        hash="sha256",
+        shared_by="server",
+    )
+    evidence = Evidence(certificate=leaf, entry=entry, issuers=Issuers(above))
+    return [found.code for found in judge(evidence, at=_NOW).findings]
+
+
+def test_there_are_enough():
+    """At least a hundred chains are judged."""
+    assert len(GOOD) + len(BAD) + len(INCOMPLETE) >= 100
+
+
+# GnuTLS compares no directory names and refuses whatever is limited by them from below, and it
+# refuses SHA-1 even where nothing depends on it.
+_NOT_FOR_GNUTLS = ("excluded directory", "a root signed with SHA-1")
+
+
+@pytest.mark.parametrize("title", GOOD)
+def test_good_chains(tmp_path, title):
+    """What is good is accepted by all three, and nothing at all is said about it."""
+    certificates = chain(**GOOD[title])
+    assert ours(certificates) == []
+    assert verdict_of_openssl(tmp_path, certificates)
+    assert verdict_of_gnutls(tmp_path, certificates) or title in _NOT_FOR_GNUTLS
+
+
+@pytest.mark.parametrize("values", BAD.values(), ids=BAD)
+def test_bad_and_odd_chains(tmp_path, values):
+    """Each has a finding here; so no chain that one of the others refuses is silent."""
+    certificates = chain(**values)
+    theirs = {
+        "openssl": verdict_of_openssl(tmp_path, certificates),
+        "gnutls": verdict_of_gnutls(tmp_path, certificates),
+    }
+    assert ours(certificates) != [], theirs
+
+
+@pytest.mark.parametrize(("depth", "missing"), INCOMPLETE.values(), ids=INCOMPLETE)
+def test_incomplete_chains(tmp_path, depth, missing):
+    """A gap is told, wherever it is."""
+    whole = chain(depth=depth)
+    assert "chain-incomplete" in ours([one for n, one in enumerate(whole) if n != missing])
+
+
+def test_many_cas_of_one_name():
+    """Eighteen CAs of one name, the right one the oldest of them: found by its key identifier."""
+    leaf, issuing, root = chain(ca1={"ends": 400 * _DAY})
+    others = [chain(ca1={"own_key": _key("p256")})[1] for _ in range(18)]
+    assert ours([leaf, *others, issuing, root]) == []
