@@ -52,7 +52,7 @@ def test_a_child_that_dies_is_told():
     """A killed child is an error with a hint, not a wait without end."""
     with pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
-        children._all[0].kill()
+        children._all[0].process.kill()
         with pytest.raises(BundleError, match="a worker process ended too soon") as caught:
             children.submit([("Edge-2", ONE)]).result()
         assert "run the same again" in caught.value.hint
@@ -64,7 +64,7 @@ def test_a_child_does_not_get_the_passphrase(monkeypatch):
     monkeypatch.setenv(passphrase.VARIABLE, "correct horse battery")
     with pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
-        process = Path("/proc") / str(children._all[0].pid)
+        process = Path("/proc") / str(children._all[0].process.pid)
         seen = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
     assert b"horse" not in seen
     assert b"PYTHONPATH=" in seen
@@ -76,7 +76,7 @@ def test_no_child_stays():
     with pair_workers(2, CIPHER.encryptor) as children:
         for future in [children.submit([("Edge-1", ONE)]) for _ in range(4)]:
             future.result()
-    assert all(child.returncode == 0 for child in children._all)
+    assert all(child.process.returncode == 0 for child in children._all)
 
 
 UNGUARDED = """
