@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base import files
+from ..base.collector import no_collection
 from ..errors import BundleError, NewerManifest, Problem
 from . import manifest_schema
 from .request_record import Acceptance, KeptFile, LogEntry, RecoveryKey, RequestRecord
@@ -153,6 +154,7 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
     return True
 
 
+@no_collection()
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a request folder.
 
