@@ -20,6 +20,16 @@ EXTENDED_KEY_USAGES = {
     "clientAuth": "1.3.6.1.5.5.7.3.2",
 }
 
+#: Object identifiers of the fields of a subject (X.520), by short name (RFC 4514 section 3).
+SUBJECT_OIDS = {
+    "CN": "2.5.4.3",
+    "OU": "2.5.4.11",
+    "O": "2.5.4.10",
+    "L": "2.5.4.7",
+    "ST": "2.5.4.8",
+    "C": "2.5.4.6",
+}
+
 _KEY_BITS = {"RSA": (2048, 3072, 4096), "ECDSA": (256, 384, 521)}
 
 # Short name (RFC 4514 section 3), upper bound (RFC 5280 appendix A.1), by field.

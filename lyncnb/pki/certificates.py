@@ -20,8 +20,9 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
+from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS
 from ..base.pasted_text import shown, visible
 from .asn1 import BadStructure, Element, children, read_element
 
@@ -31,18 +32,10 @@ NameKey = tuple[frozenset[tuple[str, str]], ...]
 Extensions = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
 
 #: Short names of subject fields, as the plan writes them (RFC 4514 section 3).
-FIELD_NAMES = {
-    NameOID.COMMON_NAME: "CN",
-    NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
-    NameOID.ORGANIZATION_NAME: "O",
-    NameOID.LOCALITY_NAME: "L",
-    NameOID.STATE_OR_PROVINCE_NAME: "ST",
-    NameOID.COUNTRY_NAME: "C",
-}
+FIELD_NAMES = {x509.ObjectIdentifier(oid): short for short, oid in SUBJECT_OIDS.items()}
 
 EKU_NAMES = {
-    ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
-    ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
+    **{x509.ObjectIdentifier(oid): name for name, oid in EXTENDED_KEY_USAGES.items()},
     ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "anyExtendedKeyUsage",
 }
 

@@ -16,9 +16,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding
-from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
+from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
-from ..base.certificate_fields import EXTENDED_KEY_USAGES, KeyParameters
+from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS, KeyParameters
 from ..errors import BundleError, PlanError
 from . import keys
 
@@ -128,14 +128,7 @@ def _changed_list(what: str, old: tuple[str, ...], new: tuple[str, ...]) -> list
     return found
 
 
-_SUBJECT = {
-    "CN": NameOID.COMMON_NAME,
-    "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
-    "O": NameOID.ORGANIZATION_NAME,
-    "L": NameOID.LOCALITY_NAME,
-    "ST": NameOID.STATE_OR_PROVINCE_NAME,
-    "C": NameOID.COUNTRY_NAME,
-}
+_SUBJECT = {short: x509.ObjectIdentifier(oid) for short, oid in SUBJECT_OIDS.items()}
 _SHORT = {oid: short for short, oid in _SUBJECT.items()}
 _EKU = {name: x509.ObjectIdentifier(oid) for name, oid in EXTENDED_KEY_USAGES.items()}
 _EKU_NAMES = {oid: name for name, oid in _EKU.items()}
