@@ -67,15 +67,20 @@ def issue_all(table: bytes, place: Path, options: PlanOptions | None = None) -> 
         *("-not_before", "20260101000000Z", "-not_after", "20360101000000Z"),
         *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
     )
-    for csr in sorted((folder / "csr").glob("*.csr")):
-        _openssl(
-            *("x509", "-req", "-in", csr, "-CA", root, "-CAkey", place / "ca.pem"),
-            *("-copy_extensions", "copy", "-extfile", place / "extensions"),
-            *("-not_before", "20261123000000Z", "-not_after", "20270522000000Z"),
-            *("-out", back / f"{csr.stem}.pem"),
-        )
+    sign(folder, place, "20261123000000Z", "20270522000000Z")
     receive(folder, back, today=TODAY)
     return Issued(folder, root)
+
+
+def sign(folder: Path, place: Path, begin: str, end: str, part: str = "") -> None:
+    """Have OpenSSL sign the requests whose name begins so, with validity as OpenSSL writes it."""
+    for csr in sorted((folder / "csr").glob(f"{part}*.csr")):
+        _openssl(
+            *("x509", "-req", "-in", csr, "-CA", place / "back" / "root.pem"),
+            *("-CAkey", place / "ca.pem", "-copy_extensions", "copy"),
+            *("-extfile", place / "extensions", "-not_before", begin, "-not_after", end),
+            *("-out", place / "back" / f"{csr.stem}.pem"),
+        )
 
 
 def _openssl(*arguments: object) -> None:

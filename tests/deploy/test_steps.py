@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from packages_kit import PASSPHRASE, TODAY, issue_all
+from packages_kit import PASSPHRASE, SINGLE, TODAY, issue_all, sign
 from places import DATA
 from powershell_kit import HOSTILE, commands, parse
 
+from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.receiving import receive
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.step_files import server_scripts, to_html, to_markdown, write_steps
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import OutputError, PackageError
+from lyncnb.export.write import write_requests
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
 
 NOT_PACKAGED = "it is not packaged yet: run lyncnb pfx"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -326,3 +332,30 @@ def test_hostile_names_add_no_command(steps, hostile):
     attacked, harmless = named(hostile), named("edge01.contoso.net")
     assert not parse(attacked).has_error
     assert [c.name for c in commands(attacked)] == [c.name for c in commands(harmless)]
+
+
+def test_a_renewed_certificate_rolls_by_itself(tmp_path):
+    """A folder that knows the certificate in use dates the roll-over from that one's end."""
+    issued = issue_all(SINGLE, tmp_path)
+    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
+    plan = plan_certificates(read_topology(SINGLE), load_rules())
+    (oauth,) = [c.id for c in plan.certificates if OAUTH in c.usages]
+    later = date(2027, 5, 1)
+    write_requests(
+        plan, issued.folder, passphrase=PASSPHRASE, renew=[oauth], reason="it ends", today=later
+    )
+    sign(issued.folder, tmp_path, "20270501000000Z", "20280501000000Z", part=oauth)
+    receive(issued.folder, tmp_path / "back", today=later)
+    matched = match_certificates(open_requests(issued.folder), today=later)
+    write_pfx(matched, passphrase=PASSPHRASE, today=later)
+    matched = match_certificates(open_requests(issued.folder), today=later)
+    made = deployment_steps(matched, today=later)
+    (server,) = made.servers
+    (roll,) = [s for s in server.steps if s.step.id == "roll-over-oauth"]
+    # The old one ends on 2027-05-22 at midnight, and 24 hours are kept.
+    assert "'2027-05-21T00:00:00Z'" in roll.commands[0]
+    assert "2027-05-21 00:00 UTC" in roll.text
+    assert [s.step.id for s in server.later] == ["remove-previous-oauth"]
+    # On the day before its end there is no time left to roll over: it is assigned at once.
+    made = deployment_steps(matched, today=date(2027, 5, 21))
+    assert "assign-oauth" in {s.step.id for s in made.servers[0].steps}
