@@ -536,7 +536,7 @@ class Filler:
                 if step.applies(package.role, call.usages) and step.call in ("", call.kind):
                     yield self.filled(
                         step,
-                        values | self._of_call(call),
+                        values | self._of_call(call, package),
                         package=package.file,
                         about=", ".join(call.usages),
                     )
@@ -553,13 +553,17 @@ class Filler:
             "count": len(package.usages),
         }
 
-    def _of_call(self, call: Call) -> dict[str, str | int | tuple[str, ...]]:
+    def _of_call(
+        self, call: Call, package: ServerPackage
+    ) -> dict[str, str | int | tuple[str, ...]]:
+        end = package.in_use_until
         return {
             "types": call.usages,
             "count": len(call.usages),
             "lead_hours": call.roll.lead_hours if call.roll else 0,
             "effective": call.effective_text,
             "effective_words": call.effective_words,
+            "old_end": f"{end:%Y-%m-%d %H:%M} UTC" if end else "its NotAfter says when",
         }
 
     def _of_issuer(self, issuer: Certificate) -> dict[str, str | int | tuple[str, ...]]:

@@ -40,7 +40,7 @@ _ISSUER = (*_SERVER, "subject", "store", "chain_path", "issuer_path")
 _GIVEN = {
     "server": _SERVER,
     "certificate": _CERTIFICATE,
-    "call": (*_CERTIFICATE, "lead_hours", "effective", "effective_words"),
+    "call": (*_CERTIFICATE, "lead_hours", "effective", "effective_words", "old_end"),
     "usage": (*_CERTIFICATE, "type"),
     "issuer": _ISSUER,
     "internal-issuer": _ISSUER,

@@ -355,7 +355,9 @@ def test_a_renewed_certificate_rolls_by_itself(tmp_path):
     # The old one ends on 2027-05-22 at midnight, and 24 hours are kept.
     assert "'2027-05-21T00:00:00Z'" in roll.commands[0]
     assert "2027-05-21 00:00 UTC" in roll.text
-    assert [s.step.id for s in server.later] == ["remove-previous-oauth"]
+    (forget,) = server.later
+    assert forget.step.id == "remove-previous-oauth"
+    assert "2027-05-22 00:00 UTC" in forget.text
     # On the day before its end there is no time left to roll over: it is assigned at once.
     made = deployment_steps(matched, today=date(2027, 5, 21))
     assert "assign-oauth" in {s.step.id for s in made.servers[0].steps}
