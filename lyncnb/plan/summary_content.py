@@ -492,6 +492,7 @@ def _by_authority(blocks: Iterable[Block]) -> Mapping[tuple[str, str], list[Bloc
 
 def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:
     titles = _titles(plan.rules)
+    idle = dict(servers_without(plan))
     needed: dict[str, list[str]] = defaultdict(list)
     for block in blocks:
         what = ", ".join(block.usages) or block.role
@@ -500,15 +501,14 @@ def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[Se
                 needed[server].append(f"{member.number} {what}")
     for pool, computer in plan.topology.computers:
         server = str(computer.fqdn)
-        found = tuple(needed.get(server, ()))
         yield ServerLine(
             server=server,
             title=titles.get(pool.role, pool.role),
             pool=str(pool.fqdn),
             site=pool.site,
             target_os=computer.target_os,
-            certificates=found,
-            why_none="" if found else _why_none(plan.rules, pool.role),
+            certificates=tuple(needed.get(server, ())),
+            why_none=_why_none(plan.rules, pool.role) if computer.fqdn in idle else "",
         )
 
 

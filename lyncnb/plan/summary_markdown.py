@@ -55,7 +55,9 @@ def _parts(summary: Summary, findings_shown: int) -> Iterator[str]:
     idle = [(line.server, line.title, line.why_none) for line in summary.servers if line.why_none]
     if idle:
         yield "## Servers without a certificate\n"
-        yield to_markdown(("Server", "Role", "Certificate"), idle)
+        yield to_markdown(("Server", "Role", "Certificate"), idle[:findings_shown])
+    if len(idle) > findings_shown:
+        yield left_out(findings_shown, len(idle)) + "\n"
     yield f"SHA-256 of the plan: `{summary.plan_sha256}`\n"
 
 

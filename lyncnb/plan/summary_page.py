@@ -25,6 +25,7 @@ def summary_page(summary: Summary, *, findings_shown: int) -> str:
     sources = dict.fromkeys(
         source for block in summary.blocks for names in block.names for source in names.sources
     )
+    idle = [line for line in summary.servers if line.why_none]
     members = [member for block in summary.blocks for member in block.members]
     return render(
         "plan/summary.html.j2",
@@ -34,7 +35,8 @@ def summary_page(summary: Summary, *, findings_shown: int) -> str:
         findings_note=left_out(findings_shown, len(summary.findings)),
         note=what_is_left_out(summary),
         number={source: place for place, source in enumerate(sources, start=1)},
-        idle=[line for line in summary.servers if line.why_none],
+        idle=idle[:findings_shown],
+        idle_note=left_out(findings_shown, len(idle)) if len(idle) > findings_shown else "",
         has_records=any(member.spki_sha256 for member in members),
         has_issued=any(member.certificate_sha256 for member in members),
     )

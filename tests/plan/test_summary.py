@@ -309,6 +309,13 @@ def replace_name(entry, name):
     return type(entry)(name=name, reasons=entry.reasons)
 
 
+def test_a_short_page_says_of_no_server_that_it_needs_nothing(plan, findings):
+    """A server whose certificate is not on the page is not said to have none."""
+    lines = summarise(plan, findings, limit=1).servers
+    assert [line.server for line in lines if line.why_none] == []
+    assert [bool(line.certificates) for line in lines].count(True) == 1
+
+
 def test_each_is_told_what_is_asked_of_them(hostile):
     """The cover asks the planner, each CA and the server team; errors come first."""
     plan, _ = hostile
