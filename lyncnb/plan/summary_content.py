@@ -14,6 +14,7 @@ from datetime import date
 from typing import Protocol
 
 from ..base.dns_name import DnsName
+from ..base.pasted_text import visible
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, Rules
 from ..topology.topology import Topology
@@ -204,6 +205,16 @@ class ServerLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spelling:
+    """A text of the table that reads otherwise than what is requested for it."""
+
+    place: str  # row and column
+    written: str  # with what cannot be seen as its number
+    requested: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """All that a summary tells.
 
@@ -222,6 +233,7 @@ class Summary:
     blocks: tuple[Block, ...]
     servers: tuple[ServerLine, ...]
     plan_sha256: str
+    spellings: tuple[Spelling, ...] = ()
     left_out: int = 0
 
 
@@ -267,8 +279,21 @@ def summarise(
         blocks=blocks,
         servers=tuple(_server_lines(plan, blocks)),
         plan_sha256=plan.sha256,
+        spellings=tuple(_spellings(plan.topology)),
         left_out=len(plan.certificates) - len(shown),
     )
+
+
+def _spellings(topology: Topology) -> Iterator[Spelling]:
+    """Tell of invisible characters that were removed, and of international names."""
+    for note in topology.notes:
+        if note.misleads_the_eye:
+            yield Spelling(
+                place=f"row {note.row}, {note.column}",
+                written=visible(note.before),
+                requested=note.after,
+                what=note.message,
+            )
 
 
 def _last_change(records: Iterable[Request]) -> str:

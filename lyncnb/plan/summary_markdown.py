@@ -47,6 +47,10 @@ def _parts(summary: Summary, findings_shown: int) -> Iterator[str]:
         yield to_markdown(("Severity", "About", "What was found", "What to do"), lines)
     if len(summary.findings) > len(found):
         yield left_out(len(found), len(summary.findings)) + "\n"
+    if summary.spellings:
+        yield "## Requested otherwise than it reads in the table\n"
+        told = [(one.place, one.written, one.requested, one.what) for one in summary.spellings]
+        yield to_markdown(("Where", "In the table", "Requested", "Why"), told)
     if summary.blocks:
         yield "## Certificates\n"
     for block in summary.blocks:

@@ -454,3 +454,16 @@ def test_subject_fields_and_ca_are_shown():
     row = _rows(plan, ())[0]
     assert row["Subject name"] == "CN=pool.contoso.net,O=Contoso\\, Ltd."
     assert row["CA"] == "pki\\Contoso Issuing"
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md"])
+def test_what_reads_otherwise_than_it_is_requested_is_told(plan, findings, suffix):
+    """Invisible characters and international names stand in the summary, with what is requested."""
+    heading = "Requested otherwise than it reads in the table"
+    table = TABLE.replace("web.contoso.com", "分公司.contoso.com").replace("conf.", "co\u200bnf.")
+    odd = plan_certificates(read_topology(table.encode()), load_rules("lync2013"))
+    text = summary.write_plan_table(odd, check_plan(odd), suffix).decode()
+    text = text.replace("\\", "").replace("<wbr>", "").replace("&lt;", "<").replace("&gt;", ">")
+    for part in (heading, "分公司.contoso.com", "xn--55q8nz3c.contoso.com", "co<U+200B>nf.contoso"):
+        assert part in text
+    assert heading not in summary.write_plan_table(plan, findings, suffix).decode()
