@@ -329,3 +329,44 @@ def test_what_is_sealed_is_durable_before_the_first_key(tmp_path, pair, monkeypa
     monkeypatch.setattr(recovery_key, "_sealer", watched)
     write(numbered(2), folder, recovery=[public(pair)])
     assert set(seen) == {0}
+
+
+@pytest.mark.parametrize("take_out", [False, True])
+def test_a_change_that_broke_off_after_the_list_is_finished_by_the_same_again(
+    tmp_path, pair, monkeypatch, take_out
+):
+    """The list is under the new passphrase, the keys under the old: both are known."""
+    folder = tmp_path / "requests"
+    write(numbered(2), folder, recovery=[public(pair)])
+    keys = public_keys_of_keys(folder)
+    asked = {"take_out": [opened(pair).public.fingerprint]} if take_out else {}
+
+    def broken(*_: object):
+        raise BundleError("the disk is full", hint="")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lyncnb.request_folder.rekey._swapped", broken)
+        with pytest.raises(BundleError, match="the disk is full"):
+            rekey(folder, PASSPHRASE, NEW, **asked)
+    with pytest.raises(BundleError, match="a change of passphrase was interrupted"):
+        name_recovery_key(folder, PASSPHRASE, public(pair))
+    rekey(folder, PASSPHRASE, NEW, **asked)
+    assert public_keys_of_keys(folder, NEW) == keys
+    assert len(read_manifest(folder).recovery) == (0 if take_out else 1)
+
+
+def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
+    """Damaged, of another version, or gone: each has its way on, and nothing is encrypted."""
+    folder = tmp_path / "requests"
+    write(numbered(1), folder, recovery=[public(pair)])
+    (folder / LIST).write_bytes(b"damaged")
+    with pytest.raises(BundleError, match="no PEM file") as caught:
+        write(numbered(2), folder)
+    assert caught.value.hint.startswith(f"remove {LIST} and name the recovery keys again")
+    (folder / LIST).write_bytes(FolderCipher(PASSPHRASE).encrypt_data(b'{"format": "later/9"}'))
+    with pytest.raises(BundleError, match="no list of this version"):
+        write(numbered(2), folder)
+    (folder / LIST).unlink()
+    with pytest.raises(BundleError, match="is missing, and the manifest names recovery keys"):
+        rekey(folder, PASSPHRASE, NEW)
+    assert len(list((folder / "keys").iterdir())) == 1

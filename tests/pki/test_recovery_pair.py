@@ -1,0 +1,68 @@
+"""The key pair that opens what was sealed to it: its two halves, and what is neither."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lyncnb.errors import BundleError
+from lyncnb.pki.hpke import seal
+from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.pki.recovery_pair import RecoveryPair, read_pair, read_public
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+WORDS = "four random words here"
+PAIR = RecoveryPair()
+
+
+def test_what_was_sealed_is_opened_for_its_purpose_alone():
+    """Another pair, another salt, another purpose, one bit: nothing opens."""
+    sealed = PAIR.public.seal(b"derived key", about="salt 1")
+    assert PAIR.open(sealed, about="salt 1") == b"derived key"
+    for pair, data, about in (
+        (RecoveryPair(), sealed, "salt 1"),
+        (PAIR, sealed, "salt 2"),
+        (PAIR, sealed[:-1] + bytes([sealed[-1] ^ 1]), "salt 1"),
+        (PAIR, seal(b"x", public=PAIR.public.public, about="salt 1"), "salt 1"),
+    ):
+        with pytest.raises(ValueError, match="sealed to another key"):
+            pair.open(data, about=about)
+
+
+def test_both_halves_are_read_back():
+    """PEM of the public half, encrypted PEM of the private one."""
+    assert read_public(PAIR.public.to_pem(), name="a.pub") == PAIR.public
+    again = read_pair(PAIR.to_pem(FolderCipher(WORDS)), WORDS, name="a")
+    assert again.public == PAIR.public
+    assert len(PAIR.public.fingerprint.split("-")) == 8
+
+
+def test_the_private_half_does_not_show_itself():
+    """No repr and no pickle has it."""
+    assert repr(PAIR) == "RecoveryPair(***)"
+    with pytest.raises(TypeError, match="stays in its process"):
+        pickle.dumps(PAIR)
+
+
+@pytest.mark.parametrize("data", [b"", b"-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"])
+def test_what_is_no_public_half_is_told(data):
+    """With what to give instead."""
+    with pytest.raises(BundleError, match="no recovery key's public half") as caught:
+        read_public(data, name="a.pub")
+    assert "lyncnb recovery new" in caught.value.hint
+
+
+def test_a_key_of_another_kind_is_no_recovery_key():
+    """A server's key is neither half."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    with pytest.raises(BundleError, match="another kind of key"):
+        read_public(public, name="a.pub")
+    with pytest.raises(BundleError, match="is no recovery key"):
+        read_pair(FolderCipher(WORDS).encrypt(key), WORDS, name="a")
