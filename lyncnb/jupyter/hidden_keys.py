@@ -18,9 +18,8 @@ from urllib.parse import unquote
 
 _KEY_TEXT = re.compile(
     r"-----\s*BEGIN[^-\r\n]*PRIVATE\s+KEY|PuTTY-User-Key-File|openssh-key-v1"
-    # openssl pkey -text; .NET's ToXmlString(true); RFC 7518 section 6: "d" is the private part.
-    r"|Private-Key:\s*\(\d+ bit|\bprivateExponent:|<RSAKeyValue>[^@]{0,9000}<D>"
-    r"|\"kty\"\s*:\s*\"[A-Za-z]+\"[^{}]{0,9000}\"d\"\s*:\s*\"|\"d\"\s*:\s*\"[^{}]{0,9000}\"kty\"",
+    # openssl pkey -text; .NET's ToXmlString(true)
+    r"|Private-Key:\s*\(\d+ bit|\bprivateExponent:|<RSAKeyValue>[^@]{0,9000}<D>",
     re.IGNORECASE,
 )
 
@@ -41,6 +40,10 @@ _KEY_BYTES = re.compile(
 )
 
 _TAG = re.compile(r"<[^<>]{0,4096}>")
+# RFC 7518 section 6: "d" is the private part of a JSON Web Key.
+_JSON_KEY = re.compile(
+    r"\"kty\"\s*:\s*\"[^{}]{0,9000}\"d\"\s*:\s*\"|\"d\"\s*:\s*\"[^{}]{0,9000}\"kty\""
+)
 _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}(?:[:,]|,?\s+)?){24,}")
 _HEX_MARKS = re.compile(r"0x|[^0-9A-Fa-f]")
 _BYTES = re.compile(r"""b(?:'((?:[^'\\]|\\.){16,})'|"((?:[^"\\]|\\.){16,})")""")
@@ -73,6 +76,8 @@ def holds_key(text: str, *, depth: int = _DEPTH) -> bool:
     """
     forms = tuple(dict.fromkeys(_readings(text)))
     if any(map(_KEY_TEXT.search, forms)):
+        return True
+    if any('"kty"' in form and _JSON_KEY.search(form) for form in forms):
         return True
     return depth > 0 and any(
         _KEY_BYTES.search(data) is not None

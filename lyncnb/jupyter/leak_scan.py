@@ -31,7 +31,8 @@ _SECRET_NAME = (
     r"|(?:api|access|private|secret|account|storage)_?key|client_?secret)"
 )
 _WRITTEN_SECRET = re.compile(
-    rf"""(?<![A-Za-z])\w*?{_SECRET_NAME}["']?\]?\s*(?::\s*\w[\w. |]*)?(?:=|:)\s*\(?\s*"""
+    rf"""(?<![A-Za-z])\w{{0,30}}?{_SECRET_NAME}"""
+    r"""(?:["']?\]?\s*(?::\s*\w[\w. |]*)?=|["']\s*:)\s*\(?\s*"""
     r"""[rbfu]{0,2}["'](?!["']\s*(?:[,)\s]|$))[^"'\n]"""
     r"""|LYNCNB_PASSPHRASE["'\] ]*(?:=[ ]*["']?[^\s"'=]|,[ ]*["'][^"']+)"""
     r"""|ConvertTo-SecureString\s+["'][^"']+["']""",

