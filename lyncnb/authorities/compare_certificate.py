@@ -76,6 +76,8 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
         yield "common-name-missing", f"planned {shown(wanted)}, the certificate has none"
     elif wanted.casefold() not in [name.casefold() for name in present]:
         yield "common-name-changed", f"planned {shown(wanted)}, it is {_listed(present)}"
+    elif wanted not in present:
+        yield "common-name-case", f"planned {shown(wanted)}, it is {_listed(present)}"
     if len(present) > 1:
         yield "common-name-several", f"it has {len(present)}: {_listed(present)}"
     found: dict[str, list[str]] = {}

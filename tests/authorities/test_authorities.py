@@ -25,6 +25,7 @@ from cas.nss_ca import NssCa
 from cas.openssl_ca import OpensslCa
 from cas.pebble_ca import PebbleCa
 from cas.python_ca import der
+from cas.tool_cas import CerttoolCa, EasyRsaCa, KeytoolCa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -59,6 +60,7 @@ def folders(tmp_path_factory, data) -> dict[str, Path]:
     plans = {
         "ECDSA": make_plan(data / "contoso.csv", key=ECDSA),
         "RSA": make_plan(data / "contoso.csv", key=KeyParameters(algorithm="RSA", bits=2048)),
+        "small": make_plan(key=KeyParameters(algorithm="RSA", bits=2048)),
         # No ACME CA takes a request without any SAN, as Microsoft prints for Edge internal.
         "all with SAN": make_plan(data / "contoso.csv", key=ECDSA, edge_member_names=True),
     }
@@ -169,6 +171,18 @@ def test_nss(folders, tmp_path):
     issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), NO_CRL)
     check_all(folder, issued, "crl-distribution-point-absent", public=("web-pki-objection",))
     assert issued.exit_status == 0
+
+
+@pytest.mark.parametrize("kind", [CerttoolCa, KeytoolCa, EasyRsaCa])
+def test_tools_at_hand(folders, tmp_path, kind):
+    """certtool, keytool and easy-rsa answer every request, and each is received without a hand."""
+    folder = copy_of(folders["small"], tmp_path)
+    ca = kind(tmp_path / "ca")
+    issued = bring_back(folder, tmp_path, ca.submit, ca.chain())
+    assert issued.waiting == ()
+    assert not issued.has_errors
+    assert all(one.chain_complete for one in issued.certificates)
+    assert folder_status(folder).counts() == {"issued": len(open_requests(folder).requests)}
 
 
 def test_pebble(folders, tmp_path):

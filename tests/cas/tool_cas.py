@@ -1,0 +1,139 @@
+"""Small CAs of tools that administrators have at hand: GnuTLS' certtool, Java's keytool, easy-rsa."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
+
+from cas import run, tool
+
+_DAYS = "180"
+
+
+def _names(csr: bytes) -> list[str]:
+    """Read the names that a request asks for; these tools want them told apart."""
+    request = x509.load_pem_x509_csr(csr)
+    try:
+        found = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+    except x509.ExtensionNotFound:
+        return []
+    return found.value.get_values_for_type(x509.DNSName)
+
+
+class CerttoolCa:
+    """A root of GnuTLS' ``certtool``, which honours the extensions of a request when told to."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True)
+        self.folder, self._count, self._tool = folder, 0, tool("certtool")
+        (folder / "ca.tmpl").write_text(
+            'cn = "Fabrikam GnuTLS CA"\nca\ncert_signing_key\ncrl_signing_key\n'
+            "expiration_days = 3000\n"
+        )
+        run(self._tool, "--generate-privkey", "--bits", "2048", "--outfile", folder / "ca.key")
+        run(
+            *(self._tool, "--generate-self-signed", "--load-privkey", folder / "ca.key"),
+            *("--template", folder / "ca.tmpl", "--outfile", folder / "ca.pem"),
+        )
+
+    def submit(self, csr: bytes) -> dict[str, bytes]:
+        """Issue for one CSR; return the answer by file name."""
+        self._count += 1
+        (self.folder / "in.csr").write_bytes(csr)
+        names = "".join(f'dns_name = "{one}"\n' for one in _names(csr))
+        (self.folder / "leaf.tmpl").write_text(
+            f"expiration_days = {_DAYS}\nsigning_key\nencryption_key\ntls_www_server\n{names}"
+            'crl_dist_points = "http://pki.fabrikam.com/1.crl"\n'
+        )
+        out = self.folder / f"{self._count}.pem"
+        run(
+            *(self._tool, "--generate-certificate", "--load-request", self.folder / "in.csr"),
+            *("--load-ca-certificate", self.folder / "ca.pem", "--outfile", out),
+            *("--load-ca-privkey", self.folder / "ca.key"),
+            *("--template", self.folder / "leaf.tmpl"),
+        )
+        return {out.name: out.read_bytes()}
+
+    def chain(self) -> dict[str, bytes]:
+        """Give the CA's own certificate."""
+        return {"root.pem": (self.folder / "ca.pem").read_bytes()}
+
+
+class KeytoolCa:
+    """A root of Java's ``keytool -gencert``."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True)
+        self.folder, self._count, self._tool = folder, 0, tool("keytool")
+        self._store = (
+            "-keystore",
+            folder / "ca.p12",
+            "-storepass",
+            "for the tests",
+            "-alias",
+            "ca",
+        )
+        run(
+            *(self._tool, "-genkeypair", *self._store, "-keyalg", "RSA", "-keysize", "2048"),
+            *("-dname", "CN=Fabrikam Java CA", "-validity", "3000", "-ext", "bc:c=ca:true"),
+            *("-ext", "ku:c=keyCertSign,cRLSign"),
+        )
+
+    def submit(self, csr: bytes) -> dict[str, bytes]:
+        """Issue for one CSR; return the answer by file name."""
+        self._count += 1
+        (self.folder / "in.csr").write_bytes(csr)
+        out = self.folder / f"{self._count}.cer"
+        names = ",".join(f"dns:{one}" for one in _names(csr))
+        run(
+            *(self._tool, "-gencert", *self._store, "-infile", self.folder / "in.csr"),
+            *("-outfile", out, "-validity", _DAYS, "-sigalg", "SHA256withRSA"),
+            *("-ext", "ku:c=digitalSignature,keyEncipherment", "-ext", "eku=serverAuth"),
+            *("-ext", "crl=uri:http://pki.fabrikam.com/1.crl"),
+            *(("-ext", f"san={names}") if names else ()),
+        )
+        return {out.name: out.read_bytes()}
+
+    def chain(self) -> dict[str, bytes]:
+        """Give the CA's own certificate."""
+        out = self.folder / "root.cer"
+        run(self._tool, "-exportcert", *self._store, "-file", out)
+        return {out.name: out.read_bytes()}
+
+
+class EasyRsaCa:
+    """easy-rsa as Debian has it, with the extensions of a request copied."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True)
+        self.folder, self._count = folder, 0
+        self._tool = "/usr/share/easy-rsa/easyrsa"
+        self._run("init-pki")
+        # The names of a request are copied; where the CA's list is, stands in its own file.
+        types = folder / "x509-types"
+        types.mkdir()
+        for file in Path("/usr/share/easy-rsa/x509-types").iterdir():
+            (types / file.name).write_bytes(file.read_bytes())
+        with (types / "COMMON").open("a") as common:
+            common.write("\ncrlDistributionPoints = URI:http://pki.fabrikam.com/1.crl\n")
+        self._run("--req-cn=Fabrikam Easy CA", "build-ca", "nopass")
+
+    def _run(self, *arguments: str | Path) -> bytes:
+        options = (f"--pki-dir={self.folder}/pki", "--batch", f"--days={_DAYS}")
+        return run("env", f"EASYRSA_EXT_DIR={self.folder}/x509-types", self._tool, *options,
+                   *arguments)  # fmt: skip
+
+    def submit(self, csr: bytes) -> dict[str, bytes]:
+        """Issue for one CSR; return the answer by file name, its text in front as easy-rsa has it."""
+        self._count += 1
+        name = f"request{self._count}"
+        (self.folder / f"{name}.csr").write_bytes(csr)
+        self._run("import-req", self.folder / f"{name}.csr", name)
+        self._run("--copy-ext", "sign-req", "server", name)
+        return {f"{name}.crt": (self.folder / "pki" / "issued" / f"{name}.crt").read_bytes()}
+
+    def chain(self) -> dict[str, bytes]:
+        """Give the CA's own certificate."""
+        return {"ca.crt": (self.folder / "pki" / "ca.crt").read_bytes()}
