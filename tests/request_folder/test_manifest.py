@@ -10,7 +10,6 @@ from folder_kit import issued_record, package_record
 
 from lyncnb.errors import BundleError
 from lyncnb.request_folder.manifest import Manifest, manifest_bytes, read_manifest, save_manifest
-from lyncnb.request_folder.manifest_schema import is_inside
 from lyncnb.request_folder.request_record import (
     Acceptance,
     ArchivedGeneration,
@@ -96,34 +95,6 @@ def test_the_document_is_plain_json_with_one_request_a_line():
         {"code": "subject-name-too-long", "reason": "renamed next week, 下週"}
     ]
     assert len([line for line in text.splitlines() if f'"id": "{ID}", "generation"' in line]) == 1
-
-
-def test_a_certificate_makes_a_request_issued_and_its_old_package_stale():
-    """with_issued records it and its time, and drops the package of the one before."""
-    packaged = record().with_issued(issued_record(), at=AT)
-    packaged = packaged.with_package(package_record(), at=AT)
-    assert packaged.state == "packaged"
-    newer = issued_record(serial="02")
-    again = packaged.with_issued(newer, at="2026-12-01T00:00:00Z")
-    assert (again.state, again.issued, again.package) == ("issued", newer, None)
-    assert (again.issued_at, again.packaged_at) == ("2026-12-01T00:00:00Z", "")
-
-
-def test_a_retired_request_stays_retired_when_its_certificate_comes():
-    """What left the plan does not come back by an answer of the CA."""
-    retired = record(state="retired").with_issued(issued_record(), at=AT)
-    assert retired.state == "retired"
-    assert retired.active_state == "issued"
-
-
-def test_a_certificate_for_a_superseded_generation_is_kept_with_it():
-    """The present generation is not touched by an answer to an older one."""
-    changed = record(generation=2, archived=(archived(),)).with_issued(
-        issued_record(), at=AT, generation=1
-    )
-    assert changed.issued is None
-    assert changed.state == "waiting"
-    assert changed.archived[0].issued == issued_record()
 
 
 def test_changes_are_copies_and_keep_the_order():
@@ -297,22 +268,3 @@ def test_no_manifest_is_said_with_what_to_do(tmp_path):
     with pytest.raises(BundleError, match="no such file") as caught:
         read_manifest(tmp_path)
     assert "lyncnb status FOLDER --rebuild" in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    ("path", "inside"),
-    [
-        ("pfx/passwords.pem", True),
-        ("returned/deep/a.cer", True),
-        ("pfx", False),  # the folder itself
-        ("pfx/", False),
-        ("pfx/../keys/a.key", False),
-        ("/pfx/a", False),
-        ("other/a", False),
-        ("pfx\\..\\a", False),
-        ("pfx/a\\b", False),
-    ],
-)
-def test_paths_are_kept_inside(path, inside):
-    """Only files in the folder's own folders are believed."""
-    assert is_inside(path) is inside

@@ -1,0 +1,67 @@
+"""A request's record: what its changes are, and what stays."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+from folder_kit import issued_record, package_record
+from request_folder.test_manifest import AT, archived, record
+
+from lyncnb.request_folder.request_record import NameNote, archived_files
+
+
+def test_a_superseded_request_is_blank_but_for_its_archive():
+    """The next generation has nothing of the present one; the archive has all of it."""
+    present = record(archived=(archived(),), generation=2, key_holder="edge01")
+    present = present.with_issued(issued_record(), at=AT)
+    new = present.superseded(at="2026-12-01T00:00:00Z", reasons=("expired",))
+    assert (new.generation, new.state, new.is_written, new.issued) == (3, "planned", False, None)
+    assert (new.key_holder, new.written_at, new.issued_at) == ("", "", "")
+    old = new.archived[-1]
+    assert (old.generation, old.issued, old.reasons) == (2, present.issued, ("expired",))
+    assert old.files == archived_files(present.id, 2)
+    assert [part.generation for part in new.generations] == [3, 1, 2]
+
+
+def test_a_key_that_is_held_elsewhere_is_not_missed():
+    """A request that was made on its server has no key here."""
+    assert record().has_key
+    assert not record(key_holder="edge01").has_key
+    assert not record().with_deployed(at=AT).has_key
+
+
+def test_records_are_values():
+    """Two with the same content are equal, and none can be changed."""
+    note = NameNote(name="a", written="b", note="c")
+    assert note == NameNote(name="a", written="b", note="c")
+    with pytest.raises(FrozenInstanceError):
+        note.name = "d"
+
+
+def test_a_certificate_makes_a_request_issued_and_its_old_package_stale():
+    """with_issued records it and its time, and drops the package of the one before."""
+    packaged = record().with_issued(issued_record(), at=AT)
+    packaged = packaged.with_package(package_record(), at=AT)
+    assert packaged.state == "packaged"
+    newer = issued_record(serial="02")
+    again = packaged.with_issued(newer, at="2026-12-01T00:00:00Z")
+    assert (again.state, again.issued, again.package) == ("issued", newer, None)
+    assert (again.issued_at, again.packaged_at) == ("2026-12-01T00:00:00Z", "")
+
+
+def test_a_retired_request_stays_retired_when_its_certificate_comes():
+    """What left the plan does not come back by an answer of the CA."""
+    retired = record(state="retired").with_issued(issued_record(), at=AT)
+    assert retired.state == "retired"
+    assert retired.active_state == "issued"
+
+
+def test_a_certificate_for_a_superseded_generation_is_kept_with_it():
+    """The present generation is not touched by an answer to an older one."""
+    changed = record(generation=2, archived=(archived(),)).with_issued(
+        issued_record(), at=AT, generation=1
+    )
+    assert changed.issued is None
+    assert changed.state == "waiting"
+    assert changed.archived[0].issued == issued_record()
