@@ -49,7 +49,7 @@ TOUCHES = {
     "uuid": set(),
     "tempfile": {"base.browser_print"},
     "bleach": {"jupyter"},
-    "ipywidgets": set(),
+    "ipywidgets": {"widgets.planning_page"},
     "anywidget": {"widgets"},
     "IPython": {"widgets"},
     "traitlets": {"jupyter"},

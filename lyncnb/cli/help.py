@@ -17,7 +17,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("lab", "lay out a workspace and open the planning notebook in JupyterLab"),
             ("run", "run a notebook without a browser, leave the executed copy and a page"),
-            ("dash", "show the planning notebook as a page, panels without code"),
+            ("dash", "open a page that plans a table, without a notebook"),
             ("share", "write a notebook as a static page; refuses what is secret"),
             ("clean", "take widget state out of a notebook; refuses what is secret"),
         ),

@@ -20,6 +20,9 @@ DEFAULT_FOLDER = "work"
 #: The notebook that a workspace opens with.
 PLANNING_NOTEBOOK = Path("notebooks", "plan.ipynb")
 
+#: The page that ``lyncnb dash`` serves, at the root of the workspace.
+PAGE = Path("planning_page.ipynb")
+
 _PACKAGE = Path(__file__).parent.parent
 
 
@@ -100,7 +103,7 @@ def open_lab(
 def open_page(
     folder: str | Path = DEFAULT_FOLDER, *, browser: bool = True, port: int | None = None
 ) -> None:
-    """Lay out a workspace and serve the planning notebook as a page (Voila).
+    """Lay out a workspace and serve the planning page (Voila).
 
     Parameters
     ----------
@@ -118,11 +121,15 @@ def open_page(
         raise NotebookError(
             "Voila is not installed", hint='run: pip install "lyncnb[dash]"'
         ) from error
-    notebook = lay_out(folder)
+    lay_out(folder)
+    page = Path(folder) / PAGE
+    if not page.exists():
+        write_new(page, (_PACKAGE / "jupyter" / PAGE).read_bytes(), 0o644)
     _prepare_environment()
     Voila.launch_instance(
         argv=[
-            str(notebook),
+            str(page),
+            "--template=lyncnb",  # asks no other host for anything
             "--token",  # Voila serves anybody on the machine unless asked for one
             "--Voila.ip=127.0.0.1",
             f"--Voila.open_browser={browser}",
@@ -152,3 +159,5 @@ def _prepare_environment() -> None:
     # widget state either, and no configuration file that others share is touched.
     paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in paths if path)
+    paths = [str(_PACKAGE / "jupyter" / "share"), os.environ.get("JUPYTER_PATH", "")]
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(path for path in paths if path)

@@ -18,6 +18,9 @@ from IPython.display import DisplayHandle, display
 from ..base import tables
 from ..errors import LyncnbError, Problem
 
+#: What the browser says: its ``type``, and what belongs to it.
+Message = dict[str, Any]
+
 _HERE = Path(__file__).parent
 _REST = 0.6  # seconds
 
@@ -40,7 +43,7 @@ class Panel(anywidget.AnyWidget):
 
     _css = _HERE / "panel.css"
 
-    def __init__(self, answers: Mapping[str, Callable[[dict], None]], text: str):
+    def __init__(self, answers: Mapping[str, Callable[[Message], object]], text: str):
         super().__init__()
         self._answers = dict(answers)
         self._text = text

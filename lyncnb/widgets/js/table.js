@@ -1,0 +1,44 @@
+// @ts-check
+// The beginning of the planning page: which table to plan, and where its requests would go.
+
+export default {
+  render({ model, el }) {
+    const speaker = makeSpeaker();
+    const answers = {};
+    const kernel = connect(model, answers);
+
+    const files = h("datalist", { id: unique("files") });
+    const path = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
+    path.setAttribute("list", files.id);
+    const pasted = h("textarea", { class: "lc-control", rows: 3, spellcheck: false });
+    const folder = h("input", { type: "text", class: "lc-control", autocomplete: "off" });
+    const open = button("Open the table", () => {
+      speaker.clear();
+      kernel.send({ type: "open", path: path.value, pasted: pasted.value, folder: folder.value });
+    }, { class: "lc-button lc-primary" });
+    path.onkeydown = (event) => { if (event.key === "Enter") open.click(); };
+
+    const root = h("div", { class: "lyncnb lc-table-source", role: "group", "aria-label": "The table to plan" },
+      h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "Plan the certificates of a deployment")),
+      kernel.line, speaker.box,
+      h("div", { class: "lc-fields" },
+        labelled("Table in the workspace", path, "CSV, XLSX, ODS, or a Topology Builder document"),
+        labelled("Or paste rows", pasted, "with their headings, as copied from a spreadsheet"),
+        labelled("Request folder", folder, "nothing is written until you press Write below")),
+      h("div", { class: "lc-bar" }, open, speaker.status), files);
+    guardKeys(root);
+
+    Object.assign(answers, {
+      start(message) {
+        files.replaceChildren(...message.files.map((name) => h("option", { value: name })));
+        path.value ||= message.files.find((name) => name.endsWith("contoso.csv")) ?? "";
+        folder.value ||= message.folder;
+      },
+      opened: (message) => speaker.say(message.words),
+      refused: (message) => speaker.refuse(message.lines),
+    });
+    el.append(root);
+    kernel.send({ type: "ready" });
+    return () => kernel.end();
+  },
+};

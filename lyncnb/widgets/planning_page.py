@@ -1,0 +1,107 @@
+"""``PlanningPage``: from a table to its requests on one page, for planners who want no notebook.
+
+``lyncnb dash`` serves it. Editor, findings, picture and request panel are all of one plan.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+from IPython.display import display
+
+from ..base import tables
+from ..errors import LyncnbError, TopologyError
+from ..plan.figures import figure
+from ..rules.rule_files import load_rules
+from ..topology.topology import read_topology
+from .editor import PlanEditor
+from .panel import Message, Panel, read_scripts
+from .request_panel import RequestPanel
+
+_TABLES = (".csv", ".xlsx", ".ods", ".tbxml", ".xml")
+_LISTED = 200
+
+
+class TablePanel(Panel):
+    """Asks which table to plan: a file of the workspace, or rows pasted from a spreadsheet."""
+
+    _esm = read_scripts("dom.js", "table.js")
+
+    def __init__(self, page: PlanningPage):
+        self._page = page
+        super().__init__({"ready": self._start, "open": self._open}, "Open a table to plan it.")
+
+    def _start(self, _: Message) -> None:
+        found = sorted(
+            path.as_posix()
+            for path in Path().rglob("*")
+            if path.suffix.lower() in _TABLES and not _is_of_a_folder(path)
+        )
+        self.send({"type": "start", "files": found[:_LISTED], "folder": "requests"})
+
+    def _open(self, message: Message) -> None:
+        path, pasted = str(message["path"]).strip(), str(message["pasted"])
+        if not path and not pasted.strip():
+            raise TopologyError(
+                "there is no table yet", hint="choose a file, or paste rows with their headings"
+            )
+        self._page.open(pasted.encode() if pasted.strip() else path, str(message["folder"]).strip())
+        self.send({"type": "opened", "words": f"Opened: {path or 'the pasted table'}."})
+
+
+def _is_of_a_folder(path: Path) -> bool:
+    """Tell whether a file stands in a request folder, whose summary is no topology."""
+    return any((folder / "manifest.json").exists() for folder in path.parents)
+
+
+class PlanningPage:
+    """A page that takes a table and shows everything of its plan.
+
+    Notes
+    -----
+    Show it as the last line of a cell. Nothing is written until the request panel's button is
+    pressed.
+    """
+
+    def __init__(self) -> None:
+        self._table = TablePanel(self)
+        self._picture = ipywidgets.HTML()
+        self.box = ipywidgets.VBox([self._table])
+        self.editor: PlanEditor | None = None
+        self.request: RequestPanel | None = None
+
+    def open(self, source: str | bytes, folder: str) -> None:
+        """Plan a table and show its panels in place of those before.
+
+        Parameters
+        ----------
+        source : str or bytes
+            Path of a table, or its content.
+        folder : str
+            The request folder to write into.
+
+        Raises
+        ------
+        LyncnbError
+            If it is no topology, or the folder has no name; then the page stays as it is.
+        """
+        editor = PlanEditor(read_topology(source), load_rules())
+        request = RequestPanel(editor, folder)
+        self.editor, self.request = editor, request
+        editor.follow(lambda _: self._draw())
+        self._draw()
+        self.box.children = (self._table, editor.view, self._picture, request.view)
+
+    def _draw(self) -> None:
+        if self.editor is None:
+            return
+        try:
+            self._picture.value = figure(self.editor.plan)._repr_html_()
+        except LyncnbError as error:
+            self._picture.value = tables.paragraph(f"No picture: {error.message}")
+
+    def _ipython_display_(self) -> None:
+        show: Any = display  # IPython says nothing about its type
+        show(self.box)

@@ -1,0 +1,92 @@
+"""The page of ``lyncnb dash`` in Chromium: from a table to its requests, asking no other host."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from lab_driver import BENIGN, CHROMIUM
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+PASSPHRASE = "correct horse battery"
+
+
+def free_port() -> int:
+    """Give a TCP port that nobody uses."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def address(tmp_path):
+    """Serve the page of a new workspace; give its address."""
+    port = free_port()
+    code = (
+        f"from lyncnb.jupyter.workspace import open_page as f; f('w', browser=False, port={port})"
+    )
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "config")},
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    end = time.monotonic() + 60
+    while not (found := re.search(r"http://\S*token=\w+", log.read_text("utf-8", "replace"))):
+        assert process.poll() is None, log.read_text("utf-8", "replace")
+        assert time.monotonic() < end, log.read_text("utf-8", "replace")
+        time.sleep(0.1)
+    yield found[0]
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(timeout=20)
+
+
+def test_a_table_becomes_requests_on_one_page(address, chromium, tmp_path):
+    """Open a table, paste another, correct it, write: one plan, no notebook prose, no other host."""
+    hosts, faults = set(), []
+    with chromium.new_context(viewport={"width": 1300, "height": 1000}) as context:
+        page = context.new_page()
+        page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(address)
+        page.get_by_role("button", name="Open the table").wait_for(timeout=60_000)
+        assert page.get_by_label("Table in the workspace").input_value() == "data/contoso.csv"
+        page.get_by_role("button", name="Open the table").click()
+        page.get_by_label("Select edge01.contoso.net").wait_for()
+        page.get_by_role("img").first.wait_for()  # the picture of the plan
+        # A table that cannot be is told here, and what was open stays.
+        page.get_by_label("Or paste rows").fill("server_fqdn,role\nbad name,SBA\n")
+        page.get_by_role("button", name="Open the table").click()
+        page.get_by_role("alert").get_by_text("bad name").first.wait_for()
+        page.get_by_label("Select edge01.contoso.net").wait_for()
+        rows = "server_fqdn\trole\tsip_domains\nmed01.contoso.com\tMediation\tcontoso.com\n"
+        page.get_by_label("Or paste rows").fill(rows)
+        page.get_by_role("button", name="Open the table").click()
+        page.get_by_label("Select med01.contoso.com").wait_for()
+        page.get_by_label("Passphrase of the folder").fill(PASSPHRASE)
+        page.get_by_label("The same passphrase again").fill(PASSPHRASE)
+        page.get_by_role("button", name="Write 1 request").click()
+        page.get_by_text("Finished.").wait_for()
+        text = page.inner_text("body")
+    assert len(list((tmp_path / "w" / "requests" / "csr").glob("*.csr"))) == 1
+    assert "Run All" not in text
+    assert "Traceback" not in text
+    assert hosts == {address.split("/")[2]}
+    benign = [re.compile(pattern) for pattern in BENIGN]
+    assert [fault for fault in faults if not any(p.search(fault) for p in benign)] == []
