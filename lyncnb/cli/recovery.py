@@ -21,8 +21,10 @@ def recovery_command(what: str, file: str, passphrase_file: str | None, as_json:
 
     Exit status: 0; 2 or 3 if a file of that name is there or the passphrase will not do.
     """
+    from ..base.outputs import refuse_own_place
     from ..request_folder.recovery_key import new_recovery_key
 
+    refuse_own_place(file)
     del what  # the one choice there is
     public = new_recovery_key(file, get_passphrase(passphrase_file, is_new=True))
     if as_json:

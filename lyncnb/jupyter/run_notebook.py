@@ -99,7 +99,7 @@ def run_notebook(
         If a file that is not of an earlier run has one of the two names.
     """
     path = Path(path)
-    executed = path.with_name(f"{path.stem}.executed.ipynb")
+    executed = path.parent / f"{path.stem}.executed.ipynb"
     check_output(executed, EXECUTED, force=force, inputs=(path,))
     check_output(executed.with_suffix(".html"), PAGE, force=force)
     notebook = read_notebook(path)

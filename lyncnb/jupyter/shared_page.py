@@ -235,9 +235,9 @@ def share_notebook(
         If the name of a file is refused.
     """
     path = Path(path)
-    page = Path(output) if output is not None else path.with_suffix(".html")
-    copy_path, pdf_path = page.with_name(f"{page.stem}.clean.ipynb"), page.with_suffix(".pdf")
+    page = Path(output) if output is not None else path.parent / f"{path.stem}.html"
     outputs.check_output(page, PAGE, force=force, inputs=(path,))
+    copy_path, pdf_path = page.with_name(f"{page.stem}.clean.ipynb"), page.with_suffix(".pdf")
     if clean:
         outputs.check_output(copy_path, CLEAN_COPY, force=force, inputs=(path,))
     if pdf:

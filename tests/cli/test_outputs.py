@@ -212,12 +212,13 @@ def test_clean_stays_out_of_a_request_folder(planner):
 
 
 def test_no_workspace_or_folder_inside_a_request_folder(planner):
-    """lab, dash and request lay nothing out in a request folder's own places."""
+    """lab, dash, request and recovery lay nothing out in a request folder's own places."""
     for arguments in (
         ["lab", "requests/keys", "--no-browser"],
         ["dash", "requests/archive/work", "--no-browser"],
         ["request", "contoso.csv", "requests/keys", "--passphrase-file", "passphrase"],
         ["request", "contoso.csv", "link/pfx/new", "--dry-run"],
+        ["recovery", "new", "requests/keys/k", "--passphrase-file", "passphrase"],
     ):
         refused(planner, arguments, "keeps for itself")
 
