@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import count, repeat
 from typing import NamedTuple
 
 from ..base.dns_name import INTERNATIONAL
@@ -74,13 +74,14 @@ class TextsBuilder:
     def add(self, cells: Sequence[str]) -> None:
         """Add cells at the end."""
         # What holds for a deployment or a pool stands on row after row.
-        if cells and cells.count(cells[0]) == len(cells):
-            place = self._places.setdefault(cells[0], len(self._places))
+        places = self._places
+        if cells and cells[0] == cells[-1] and cells.count(cells[0]) == len(cells):
+            place = places.setdefault(cells[0], len(places))
             self._codes.extend(repeat(place, len(cells)))
             return
-        for text in dict.fromkeys(cells):
-            self._places.setdefault(text, len(self._places))
-        self._codes.extend(map(self._places.__getitem__, cells))
+        new = [text for text in dict.fromkeys(cells) if text not in places]
+        places.update(zip(new, count(len(places))))
+        self._codes.extend(map(places.__getitem__, cells))
 
     def texts(self) -> Texts:
         """Give the column."""
