@@ -81,6 +81,14 @@ plan = ln.plan_certificates(editor.topology, rules, options=editor.options)
 plan
 
 # %% [markdown]
+# The same as a picture: who stands outside, in the perimeter and inside, who speaks to whom, and by
+# which name on which certificate. Below it is its data as a table. `ln.figure(plan, "coverage")`
+# shows which name stands on whose certificate, `"timeline"` the days that matter.
+
+# %%
+ln.figure(plan)
+
+# %% [markdown]
 # ## 4. Why each name is there
 #
 # Ask about any server: every name on each of its certificates, with the rule that put it there and
