@@ -54,6 +54,9 @@ class Preview:
         digest = hashlib.sha256(table)
         for row in summary.finding_rows(findings):
             digest.update("\0".join(row).encode("utf-8", "replace"))
+        # Added only where there is one, so that a folder without stays as it was written.
+        if plan.options.planned_issue_date:
+            digest.update(plan.options.planned_issue_date.isoformat().encode())
         return digest.hexdigest()
 
     @property

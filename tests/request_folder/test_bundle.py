@@ -120,6 +120,17 @@ def test_an_unchanged_folder_can_be_on_a_disk_that_is_only_read(folder, monkeypa
     assert write(plan, folder).counts() == {"kept": 2}
 
 
+def test_the_summary_follows_the_planned_issue_date(folder):
+    """Another date on the cover is written, though no request changes by it."""
+    plan = numbered(2)
+    write(plan, folder)
+    dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 24)))
+    assert write(dated, folder).counts() == {"kept": 2}
+    assert "2026-12-24" in (folder / "summary.html").read_text("utf-8")
+    assert write(plan, folder).counts() == {"kept": 2}
+    assert "2026-12-24" not in (folder / "summary.html").read_text("utf-8")
+
+
 def test_the_summary_is_made_again_if_it_is_missing_or_was_edited(folder):
     """The table tells the truth after every run; the requests stay."""
     plan = numbered(2)
