@@ -117,7 +117,9 @@ def write_pfx(
                 hint="write the id as lyncnb status shows it",
             )
         ready, packages = _sort_out(manifest, issued, place, target_os, passwords, without_chain)
-        files.make_folder(base / place, 0o700)
+        parts = place.split("/")
+        for length in range(1, len(parts) + 1):  # the list of passwords stands in the first
+            files.make_folder(base.joinpath(*parts[:length]), 0o700)
         for start in range(0, len(ready), _BATCH):
             batch = ready[start : start + _BATCH]
             manifest, done = _write(base, manifest, batch, cipher, passwords, workers, now)

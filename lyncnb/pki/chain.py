@@ -54,8 +54,8 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
     elsewhere and under its own name.
     """
     try:
-        leaf = x509.load_der_x509_certificate(certificate.der)
-        key = x509.load_der_x509_certificate(issuer.der).public_key()
+        leaf, signer = map(_loaded, (certificate, issuer))
+        key = signer.public_key()
         if not isinstance(key, _KEYS.get(certificate.signature_scheme, ())):
             return None if certificate.signature_scheme not in _KEYS else False
         _verify(key, leaf)
@@ -64,6 +64,13 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
     return True
+
+
+def _loaded(certificate: Certificate) -> x509.Certificate:
+    """Load a certificate, without pyca's word on what it will refuse one day (a serial of 0)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return x509.load_der_x509_certificate(certificate.der)
 
 
 def _verify(key: object, leaf: x509.Certificate) -> None:

@@ -55,6 +55,12 @@ class PfxContent:
     provider: str
 
 
+def _loaded(der: bytes) -> x509.Certificate:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a serial of 0 and the like, which receive has told
+        return x509.load_der_x509_certificate(der)
+
+
 def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     """Write a PFX.
 
@@ -81,7 +87,7 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     -----
     Source: RFC 7292; Microsoft, PFXImportCertStore, for the two attributes.
     """
-    certificate = x509.load_der_x509_certificate(content.certificate)
+    certificate = _loaded(content.certificate)
     public = certificate.public_key()
     if not isinstance(public, PublicKey) or not public_matches(key, public):
         raise PackageError(
@@ -96,7 +102,7 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
         .hmac_hash(mac_hash())
         .build(password.reveal().encode("ascii"))
     )
-    chain = [x509.load_der_x509_certificate(der) for der in content.chain]
+    chain = [_loaded(der) for der in content.chain]
     data = pkcs12.serialize_key_and_certificates(
         content.friendly_name.encode("utf-8"), key, certificate, chain, encryption
     )

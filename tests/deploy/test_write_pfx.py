@@ -277,3 +277,17 @@ def test_openssl_sees_the_provider_of_a_written_package(issued):
         check=True,
     )
     assert f"Microsoft CSP Name: {PROVIDER}" in done.stdout
+
+
+def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
+    """What write_pfx writes to a folder below pfx/, purge removes with its key."""
+    packages = write_pfx(issued.matched(), "pfx/wave1", passphrase=PASSPHRASE, today=TODAY)
+    assert packages.exit_status == 0
+    names = [package.request_id for package in packages.packages]
+    assert all((issued.folder / "pfx" / "wave1" / f"{name}.pfx").exists() for name in names)
+    listed = purge(issued.folder, deployed=names, today=TODAY)
+    purge(issued.folder, deployed=names, today=TODAY, confirmed=listed)
+    assert list((issued.folder / "pfx").rglob("*.pfx")) == []
+    for place in ("keys", "pfx2", "returned", "..", "pfx/.."):
+        with pytest.raises(BundleError, match="is no place for packages"):
+            write_pfx(issued.matched(), place, passphrase=PASSPHRASE, today=TODAY)

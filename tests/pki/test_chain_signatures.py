@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import date
 
 import pytest
@@ -121,3 +122,11 @@ def test_unusable_issuer_key():
     issuer = read_certificate(vector("x509/custom/unsupported_subject_public_key_info.pem"))
     one = read_certificate(der(leaf(PythonCa())))
     assert is_signed_by(one, issuer) is None
+
+
+def test_no_warning_of_a_library_is_shown():
+    """A serial number that pyca will refuse one day leaves no raw warning in a notebook."""
+    one = read_certificate(vector("x509/custom/negative_serial.pem"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        is_signed_by(one, one)

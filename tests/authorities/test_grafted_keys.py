@@ -1,0 +1,96 @@
+"""Certificates of all the world with our public key put in: none is lost, none stops the reading.
+
+Each of pyca's vectors becomes a possible answer to a request of ours: odd names, odd dates, odd
+extensions, signatures that cannot be right. How many are taken is said by ``LYNCNB_VECTORS``.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import cryptography_vectors
+from answered import TODAY, find_id, make_folder, request_of
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from lyncnb.authorities.issued import load_issued
+from lyncnb.authorities.receiving import receive
+from lyncnb.pki.asn1 import BadStructure, children, read_element
+from lyncnb.pki.certificates import BadCertificate, read_certificate
+from lyncnb.request_folder.bundle import open_requests
+
+COUNT = int(os.environ.get("LYNCNB_VECTORS", "60"))
+
+
+def vectors() -> list[bytes]:
+    """Give every certificate of the vectors, DER, in the order of their files' names."""
+    place = Path(cryptography_vectors.__file__).parent / "x509"
+    found = []
+    for path in sorted(place.rglob("*")):
+        data = path.read_bytes() if path.suffix in (".pem", ".der", ".crt") else b""
+        if data[:1] == b"0":
+            found.append(data)
+        for body in re.findall(rb"-----BEGIN CERTIFICATE-----(.*?)-----END", data, re.DOTALL):
+            found.append(base64.b64decode(body))
+    return found
+
+
+def element(tag: int, content: bytes) -> bytes:
+    """Write an element with a length in the shortest form."""
+    size = len(content)
+    if size < 0x80:
+        return bytes([tag, size]) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(octets)]) + octets + content
+
+
+def grafted(der: bytes, key: bytes) -> bytes | None:
+    """Put a SubjectPublicKeyInfo into a certificate; None if it has no place for one."""
+    try:
+        content, *rest = children(der, read_element(der, 0, len(der)))
+        fields = children(der, content)
+        place = 6 if fields[0].tag == 0xA0 else 5
+        parts = [der[one.begin : one.end] for one in fields]
+        parts[place] = key
+    except (BadStructure, IndexError, ValueError):
+        return None
+    whole = element(0x30, b"".join(parts)) + b"".join(der[one.begin : one.end] for one in rest)
+    return element(0x30, whole)
+
+
+def test_none_is_lost(tmp_path):
+    """Each that can be read is kept, refused or taken, and comes back byte for byte."""
+    bundle = make_folder(tmp_path / "requests")
+    request_id = find_id(bundle, "med01")
+    key = request_of(bundle, request_id).public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    every = vectors()
+    step = max(len(every) // COUNT, 1)
+    made = {one for der in every[::step] if (one := grafted(der, spki)) is not None}
+    assert len(made) >= min(COUNT, len(every)) // 2
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    readable = {}
+    for number, der in enumerate(sorted(made)):
+        (answers / f"{number:04}.cer").write_bytes(der)
+        with suppress(BadCertificate):
+            readable[number] = read_certificate(der)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a notebook would show what a library has to say
+        issued = receive(bundle.folder, answers, today=TODAY)
+    told = {found.about for found in issued.findings}
+    assert not any("ParseError" in found.message for found in issued.findings)
+    assert {f"{n:04}.cer" for n in range(len(made)) if n not in readable} <= told
+    possible = {one.sha256 for one in readable.values() if not one.is_ca}
+    kept = {one.sha256 for one in (*issued.certificates, *issued.refused)}
+    rest = possible - kept
+    # What is signed with its own key is no answer; with our key in it, none is any more.
+    assert rest == set()
+    again = load_issued(open_requests(bundle.folder), today=TODAY)
+    assert {one.sha256 for one in (*again.certificates, *again.refused)} == kept
+    assert not any(found.code == "file-exchanged" for found in again.findings)
+    assert open_requests(bundle.folder).manifest.by_id[request_id].state == "waiting"
