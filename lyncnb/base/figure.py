@@ -7,11 +7,11 @@ import html
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from .tables import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Figure:
+class Figure(Table):
     """A picture for a page, a notebook or a file of its own.
 
     Attributes
@@ -38,9 +38,14 @@ class Figure:
     rows: tuple[tuple[object, ...], ...]
     svg: str
 
-    def to_frame(self) -> DataFrame:
-        """Give the data of the picture as a DataFrame, n rows, m columns."""
-        return to_frame(self.columns, self.rows)
+    def _headings(self) -> tuple[str, ...]:
+        return self.columns
+
+    def _rows(self) -> tuple[tuple[object, ...], ...]:
+        return self.rows
+
+    def _summary(self) -> str:
+        return self.title
 
     def to_svg(self) -> bytes:
         """Give the picture as the content of an ``.svg`` file."""
@@ -65,7 +70,8 @@ class Figure:
         )
 
     def _repr_html_(self) -> str:
-        table = rows_to_html(self.columns, self.rows, caption=self.title, limit=ROWS_SHOWN)
+        # A dataclass with slots is made anew: super() without arguments does not find it.
+        table = Table._repr_html_(self)
         return (
             f"{self.to_html()}\n<details><summary>The same data as a table, "
             f"{len(self.rows):,} rows</summary>\n{table}\n</details>"
