@@ -83,7 +83,7 @@ class EditorView(Panel):
         return editor.page(f"{words}; findings are on their way."), repr(editor), False
 
     # -- telling
-    def _start(self, _: dict) -> None:
+    def _start(self, _: dict[str, Any]) -> None:
         editor = self.editor
         self.send(
             {
@@ -190,7 +190,7 @@ class EditorView(Panel):
         )
 
     # -- wishes
-    def _edit(self, message: dict) -> None:
+    def _edit(self, message: dict[str, Any]) -> None:
         ids, name, value = message["ids"], str(message["column"]), str(message["value"])
         try:
             self.editor.set_cells(ids, name, value)
@@ -201,17 +201,17 @@ class EditorView(Panel):
             raise TopologyError(error.message, hint=hint, problems=error.problems) from None
         self.send({"type": "done"})
 
-    def _add(self, message: dict) -> None:
+    def _add(self, message: dict[str, Any]) -> None:
         values = {str(name): str(text) for name, text in message["values"].items()}
         row_id = self.editor.add_server(values)
         self.send({"type": "done"})
         self.send({"type": "added", "id": row_id})
 
-    def _remove(self, message: dict) -> None:
+    def _remove(self, message: dict[str, Any]) -> None:
         self.editor.remove_rows(message["ids"])
         self.send({"type": "done"})
 
-    def _option(self, message: dict) -> None:
+    def _option(self, message: dict[str, Any]) -> None:
         name, value = str(message["name"]), message["value"]
         if not self.guarded("option", lambda: self._set_option(name, value, message.get("key"))):
             self._send_options()  # the form goes back to what is so
@@ -229,7 +229,7 @@ class EditorView(Panel):
             value = chosen
         self.editor.change_options(**{name: value})
 
-    def _save(self, message: dict) -> None:
+    def _save(self, message: dict[str, Any]) -> None:
         folder = Path(message["folder"].strip() or ".")
         replaced = [path.name for path in saved_files(folder) if path.exists()]
         paths = self.editor.save(folder, overwrite=message.get("overwrite") is True)

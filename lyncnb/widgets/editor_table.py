@@ -73,7 +73,7 @@ class Sheet:
         self._loaded = loaded
         self._known = {column.name: column for column in topology_columns()}
         self._baseline: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-        self.topology: Topology | None = None
+        self.topology = loaded
         self._grouped: Topology | None = None  # what the names below are of
         self._names: dict[str, list[str]] = {}
         self.ids: tuple[int, ...] = ()

@@ -31,11 +31,17 @@ class LivePlan:
 
     def __init__(self, rules: Rules):
         self.rules = rules
-        self.plan: CertificatePlan | None = None
+        self._plan: CertificatePlan | None = None
         self._checked: CertificatePlan | None = None  # the plan that what follows is about
         self._examined: dict[int, _Examined] = {}
         self._whole: tuple[Finding, ...] = ()
         self._touched: set[str] | None = None
+
+    @property
+    def plan(self) -> CertificatePlan:
+        """The plan as it is now; there is one after the first :meth:`update`."""
+        assert self._plan is not None
+        return self._plan
 
     def update(self, topology: Topology, options: PlanOptions) -> None:
         """Plan again; checks wait until somebody asks, so that rows are seen before.
@@ -45,17 +51,18 @@ class LivePlan:
         PlanError, OptionsError
             If no plan can be made; then the one before stays.
         """
-        before = self.plan
+        before = self._plan
         if before is None or before.options != options:
-            self.plan = plan_certificates(topology, self.rules, options=options)
+            self._plan = plan_certificates(topology, self.rules, options=options)
         else:
-            self.plan = replan(before, topology)
+            self._plan = replan(before, topology)
 
     def unchecked(self) -> int:
         """Count the certificates that are to be checked before findings can be told."""
-        if self.plan is self._checked:
+        plan = self._plan
+        if plan is None or plan is self._checked:
             return 0
-        return sum(len(part) for part in self.plan.by_pool if id(part) not in self._examined)
+        return sum(len(part) for part in plan.by_pool if id(part) not in self._examined)
 
     def take_touched(self) -> set[str] | None:
         """Give the servers whose words may have changed since this was asked; None for any."""
@@ -65,8 +72,8 @@ class LivePlan:
 
     def _check(self) -> None:
         """Check what is new in the plan since it was checked last."""
-        plan, before = self.plan, self._checked
-        if plan is before:
+        plan, before = self._plan, self._checked
+        if plan is None or plan is before:
             return
         same = before is not None and before.options == plan.options
         if not same:

@@ -300,7 +300,7 @@ class RequestView(Panel):
         return panel._repr_html_(), repr(panel), panel.job.result is not None
 
     # -- telling
-    def _start(self, _: dict) -> None:
+    def _start(self, _: dict[str, Any]) -> None:
         self.send({"type": "start", "folder": str(self.panel.folder)})
         self._look()
         self.job_changed(self.panel.job.state)
@@ -364,12 +364,12 @@ class RequestView(Panel):
             self.update_static()
 
     # -- wishes
-    def _accept(self, message: dict) -> None:
+    def _accept(self, message: dict[str, Any]) -> None:
         self.panel.accept(str(message["key"]), str(message["value"]))
         self.send({"type": "done"})
         self._look()
 
-    def _write(self, message: dict) -> None:
+    def _write(self, message: dict[str, Any]) -> None:
         # Nothing but these two objects holds the text, and they end with the run.
         first = Secret(str(message.pop("passphrase", "")))
         again = Secret(str(message.pop("again", ""))) if self.panel.is_new else None

@@ -227,7 +227,7 @@ class StatusView(Panel):
         return self.work._repr_html_(), repr(self.work), False
 
     # -- telling
-    def _start(self, _: dict) -> None:
+    def _start(self, _: dict[str, Any]) -> None:
         folder = self.work.folder
         self.send(
             {
@@ -283,30 +283,30 @@ class StatusView(Panel):
             self.update_static()
 
     # -- wishes
-    def _hand_over(self, message: dict) -> None:
+    def _hand_over(self, message: dict[str, Any]) -> None:
         out = message["out"].strip()
         if not out:
             raise LyncnbError("the package has no name", hint="write one that ends in .zip")
         wave = [str(request) for request in message["requests"]] or None
         self.work.hand_over(out, issuer=message["issuer"].strip(), requests=wave)
 
-    def _receive_files(self, message: dict) -> None:
+    def _receive_files(self, message: dict[str, Any]) -> None:
         paths = [line.strip() for line in message["paths"].splitlines() if line.strip()]
         own = [str(self.work.folder / "returned")]
         # The folder's own place is the default of receive, which need not exist yet.
         self.work.receive(*map(Path, [] if paths == own else paths))
 
-    def _package(self, message: dict) -> None:
+    def _package(self, message: dict[str, Any]) -> None:
         secret = Secret(str(message.pop("passphrase", "")))
         self.work.package(secret, target_os=str(message["target_os"]))
 
-    def _password(self, message: dict) -> None:
+    def _password(self, message: dict[str, Any]) -> None:
         secret = Secret(str(message.pop("passphrase", "")))
         shown: list[str] = []
         file = self.work.password(str(message["id"]), secret, show=shown.append)
         self.send({"type": "password", "file": file, "text": _padded(shown.pop(), message)})
 
-    def _steps(self, message: dict) -> None:
+    def _steps(self, message: dict[str, Any]) -> None:
         text = str(message["effective"]).strip()
         try:
             effective = datetime.fromisoformat(text) if text else None
@@ -317,7 +317,7 @@ class StatusView(Panel):
         self.work.write_steps(effective=effective)
 
 
-def _padded(password: str, message: dict) -> str:
+def _padded(password: str, message: dict[str, Any]) -> str:
     """Cover a password with the random bytes that the page sent, as hex.
 
     A server that is told to print every message prints answers; so the answer alone says nothing.
