@@ -47,7 +47,8 @@ class NothingWritten:
         return self._words
 
     def _repr_html_(self) -> str:
-        return tables.paragraph(self._words)
+        # The page knows by the class that no plan is shown here, an older one least of all.
+        return f'<div class="lyncnb-unwritten">{tables.paragraph(self._words)}</div>'
 
     def _ipython_display_(self) -> None:
         bundle = {"text/html": self._repr_html_(), "text/plain": repr(self)}

@@ -19,7 +19,7 @@ function watchNotebook(root) {
 
   function draw() {
     for (const cell of cells()) {
-      const isOlder = older.has(countOf(cell)) && !cell.querySelector(".lyncnb");
+      const isOlder = older.has(countOf(cell)) && !cell.querySelector(".lyncnb, .lyncnb-unwritten");
       const output = cell.querySelector(".jp-Cell-outputWrapper");
       const mark = cell.querySelector(".lyncnb-older");
       if (isOlder && output && !mark) {
