@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..errors import LyncnbError
 from ..plan.options import PlanOptions
@@ -90,8 +91,7 @@ class Draft:
             targets = self._targets(name, places)
         else:
             texts = self._texts(name)
-            targets = [n for n, text in enumerate(texts) if text] if value else range(len(texts))
-            targets = list(targets) or [0]
+            targets = [n for n, text in enumerate(texts) if text or not value] or [0]
         self._set(name, targets, value, f"{facts.title}: {self._shown(name, value)}")
 
     def _targets(self, name: str, places: Sequence[int]) -> list[int]:
@@ -146,7 +146,7 @@ class Draft:
         kept = tuple(row_id for n, row_id in enumerate(self.state.ids) if n not in gone)
         self._enter(replace(self.state, topology=topology, ids=kept, said=said))
 
-    def set_options(self, said: str, **values: object) -> None:
+    def set_options(self, said: str, **values: Any) -> None:
         """Change some options.
 
         Raises

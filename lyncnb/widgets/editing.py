@@ -349,7 +349,7 @@ def _is_same(one: State, other: State) -> bool:
 
 
 def _place(place_of: Mapping[Server, int], server: Server) -> int:
-    key = server.strip().lower() if isinstance(server, str) else tuple(server)
+    key = server.strip().lower() if isinstance(server, str) else (server[0], server[1])
     if key in place_of:
         return place_of[key]
     several = [f"{other!r}" for other in place_of if isinstance(other, tuple) and other[0] == key]

@@ -157,7 +157,7 @@ class EditorView(Panel):
 
     def _send_options(self) -> None:
         editor = self.editor
-        values: dict[str, object] = {}
+        values: dict[str, Any] = {}
         odd: dict[str, str] = {}
         for name in LABELS:
             value = plain(getattr(editor.options, name))

@@ -201,7 +201,7 @@ class Sheet:
             at = _place(topology, name)
             column = self._known.get(name)
             if at is None:
-                shown[name] = _defaults(column, roles)
+                shown[name] = _defaults(self._known[name], roles)
                 continue
             texts = [row[at] for row in rows]
             shown[name] = texts if column is None else self._lent(column, texts, roles, places)
@@ -241,8 +241,8 @@ class Sheet:
         names = self._group_names(column.scope)
         at = _place(self.topology, column.name)
         lenders: dict[str, str] = {}
-        for place in whole if at is not None else ():
-            if text := self.topology.cells[place][at]:
+        for place in whole:
+            if at is not None and (text := self.topology.cells[place][at]):
                 lenders.setdefault(names[place], text)
         if column.scope == "site" and len(set(lenders.values())) == 1:
             lenders = dict.fromkeys(names, next(iter(lenders.values())))
@@ -260,7 +260,8 @@ def _edited(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
     """Find the rows whose cells differ, and the columns in which one does."""
     if before.columns != after.columns:
         return list(range(len(after.cells))), set(after.columns)
-    places, at = [], set()
+    places: list[int] = []
+    at: set[int] = set()
     for place, (a, b) in enumerate(zip(before.cells, after.cells)):
         if a is not b and a != b:
             places.append(place)
@@ -270,7 +271,7 @@ def _edited(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
 
 def pool_names(topology: Topology) -> list[str]:
     """Give each row the name of its pool: the server's own where none is given."""
-    server, pool = _place(topology, "server_fqdn"), _place(topology, "pool_fqdn")
+    server, pool = topology.columns.index("server_fqdn"), _place(topology, "pool_fqdn")
     if pool is None:
         return [row[server] for row in topology.cells]
     return [row[pool] or row[server] for row in topology.cells]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from ..base import tables
 from ..plan.model import PlannedCertificate
@@ -54,7 +55,7 @@ def finding_groups(
     list of dict
         One for each code, with the number of findings and the first 25 of them.
     """
-    groups: dict[str, dict] = {}
+    groups: dict[str, dict[str, Any]] = {}
     for finding in findings:
         if finding.code not in groups:
             rule = rules.checks[finding.code]
@@ -212,9 +213,9 @@ def _places(editing: PlanEditing) -> dict[str, Place]:
     for certificate in editing.plan.certificates:
         if certificate.servers:
             server = certificate.servers[0]
-            place = rows.get((server, certificate.role)) or places.get(server)
-            if place is not None:
-                places[certificate.id] = place
+            found = rows.get((server, certificate.role)) or places.get(server)
+            if found is not None:
+                places[certificate.id] = found
     return places
 
 

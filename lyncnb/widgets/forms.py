@@ -142,7 +142,7 @@ def _field(name: str) -> dict[str, object]:
 
 
 def _issuers(rules: Rules) -> dict[str, object]:
-    rows = [{"key": "", "label": "Every certificate"}]
+    rows: list[dict[str, object]] = [{"key": "", "label": "Every certificate"}]
     rows += [
         {"key": issuer, "label": f"{issuer.capitalize()} certificates", "without": ["issuer"]}
         for issuer in ISSUERS
@@ -279,7 +279,7 @@ def _number(name: str, value: object) -> object:
     return int(value)
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _texts(value: object) -> object:
     if isinstance(value, str):
         return tuple(text for text in re.split(r"[\s;,|]+", value) if text)
     return tuple(value) if isinstance(value, Iterable) else value

@@ -65,7 +65,7 @@ def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
         Places in `sources`.
     """
     following = set(names)
-    found = []
+    found: list[int] = []
     for count, source in enumerate(sources):
         for statement in _statements(source):
             if not statement.read & following:

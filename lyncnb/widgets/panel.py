@@ -60,7 +60,7 @@ class Panel(anywidget.AnyWidget):
         """
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
         words = {"text/plain": self._text, "text/html": tables.paragraph(self._text)}
-        display({**bundle, **words}, metadata=metadata, raw=True)
+        display({**bundle, **words}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
         self._static.show(self.first_form)
 
     def first_form(self) -> tuple[str, str, bool]:
@@ -171,7 +171,7 @@ class StaticForm:
         """Display the form once, beneath what the cell has shown."""
         bundle = _bundle(*form())
         self._shown = bundle["text/html"]
-        self._handle = display(bundle, raw=True, display_id=True)
+        self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
     def update(self, form: Callable[[], tuple[str, str, bool]]) -> None:
         """Bring it up to date, if it was displayed."""
@@ -180,7 +180,7 @@ class StaticForm:
         bundle = _bundle(*form())
         if bundle["text/html"] != self._shown:
             self._shown = bundle["text/html"]
-            self._handle.update(bundle, raw=True)
+            self._handle.update(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _bundle(page: str, text: str, visible: bool) -> dict[str, str]:

@@ -52,7 +52,7 @@ class NothingWritten:
 
     def _ipython_display_(self) -> None:
         bundle = {"text/html": self._repr_html_(), "text/plain": repr(self)}
-        handle = display(bundle, raw=True, display_id=True)
+        handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         if handle is not None:
             self._handles.append(handle)
 
@@ -60,7 +60,7 @@ class NothingWritten:
         """Put the table of what was written wherever this was shown."""
         for handle in self._handles:
             data = {"text/html": bundle._repr_html_(), "text/plain": repr(bundle)}
-            handle.update(data, raw=True)
+            handle.update(data, raw=True)  # type: ignore[no-untyped-call]
 
 
 class RequestRun:
@@ -95,7 +95,10 @@ class RequestRun:
     @property
     def plan(self) -> CertificatePlan:
         """The plan that a run would write: the editor's as it is now, or the one given."""
-        return self._plan if self.editor is None else self.editor.plan
+        if self.editor is not None:
+            return self.editor.plan
+        assert self._plan is not None  # __init__ refuses to have neither
+        return self._plan
 
     @property
     def findings(self) -> Findings:
@@ -247,7 +250,8 @@ class RequestRun:
     # -- showing
     def to_frame(self) -> tables.DataFrame:
         """Give the requests of the last run, or the plan before the first."""
-        return (self.bundle or self.plan).to_frame()
+        found = self.bundle
+        return (self.plan if isinstance(found, NothingWritten) else found).to_frame()
 
     def _repr_html_(self) -> str:
         if self.job.result is None:
@@ -358,7 +362,7 @@ class RequestView(Panel):
         )
         if state.name == FAILED:
             self.refuse("write", list(state.lines))
-        if state.name in (CANCELLED, FINISHED):
+        if state.name in (CANCELLED, FINISHED) and self.panel.job.result is not None:
             self.send(_result(self.panel.job.result))
         if state.name in (CANCELLED, FAILED, FINISHED):
             self._look()

@@ -120,9 +120,9 @@ def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
         for row_id in before
         if row_id not in left
     ]
-    for name, value in option_changes(loaded.options, now.options).items():
-        was = plain(getattr(loaded.options, name))
-        rows.append(("(options)", LABELS.get(name, name), _text(was), _text(value)))
+    for name, chosen in option_changes(loaded.options, now.options).items():
+        before_it = plain(getattr(loaded.options, name))
+        rows.append(("(options)", LABELS.get(name, name), _text(before_it), _text(chosen)))
     return rows
 
 

@@ -62,7 +62,7 @@ class FolderWork:
         self.folder = folder_path(place, type(self).__name__)
         self.today = today
         self.on_change: Callable[[JobState], object] = lambda state: None
-        self.job = Job(lambda state: self.on_change(state))
+        self.job: Job[Any] = Job(lambda state: self.on_change(state))
         self.status  # noqa: B018  a folder that cannot be read is told when the panel is made
 
     @property

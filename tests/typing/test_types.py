@@ -8,11 +8,6 @@ import sys
 import pytest
 from places import REPOSITORY
 
-# Packages on their way to strict: a line goes with its package's last complaint.
-NOT_YET = {
-    "widgets",
-}
-
 
 @pytest.fixture(scope="module")
 def complaints():
@@ -25,13 +20,7 @@ def complaints():
 
 def test_mypy_is_content(complaints):
     """Every module, and a program that uses every public name, passes the type checker."""
-    places = tuple(f"lyncnb/{package}/" for package in NOT_YET)
-    assert [line for line in complaints if not line.startswith(places)] == []
-
-
-def test_every_package_on_the_way_has_something_to_mend(complaints):
-    """The list of packages that are not strict yet holds none that is."""
-    assert {p for p in NOT_YET if not any(f"lyncnb/{p}/" in line for line in complaints)} == set()
+    assert complaints == []
 
 
 def test_every_public_name_is_type_checked():
