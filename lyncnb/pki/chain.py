@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -413,16 +413,18 @@ def _name_objections(
     """
     if not issuer.permitted and not issuer.excluded:
         return
+    permitted, excluded = _by_kind(issuer.permitted), _by_kind(issuer.excluded)
     for place, certificate in enumerate(below):
         if place and certificate.is_self_issued:
             continue
         for name in certificate.general_names:
-            allowed = [base for base in issuer.permitted if base.kind == name.kind]
+            allowed = permitted.get(name.kind)
             if allowed and not _is_below(name, allowed, liberal=False):
-                limits = visible(", ".join(map(_shown, allowed[:5])))
+                some = [base for base in issuer.permitted if base.kind == name.kind][:5]
+                limits = visible(", ".join(map(_shown, some)))
                 detail = f"{who} may not name {visible(_shown(name))}; it is limited to {limits}"
                 yield Objection(code="name-constraints-violated", detail=detail)
-            elif _is_below(name, issuer.excluded, liberal=True):
+            elif _is_below(name, excluded.get(name.kind, frozenset()), liberal=True):
                 detail = f"{who} excludes {visible(_shown(name))}"
                 yield Objection(code="name-constraints-violated", detail=detail)
 
@@ -433,7 +435,15 @@ def _shown(name: GeneralName) -> str:
     return ", ".join(value for rdn in name.value for _, value in sorted(rdn))[:80]
 
 
-def _is_below(name: GeneralName, bases: Sequence[GeneralName], *, liberal: bool) -> bool:
+def _by_kind(bases: Sequence[GeneralName]) -> dict[str, set[str | NameKey]]:
+    found: dict[str, set[str | NameKey]] = {}
+    for base in bases:
+        value = base.value.casefold() if isinstance(base.value, str) else base.value
+        found.setdefault(base.kind, set()).add(value)
+    return found
+
+
+def _is_below(name: GeneralName, bases: Set[str | NameKey], *, liberal: bool) -> bool:
     """Whether a name is within one of the trees; ``liberal`` where the tree is a prohibition.
 
     Names are looked up by their parents: many names under many constraints, each against each,
@@ -441,23 +451,21 @@ def _is_below(name: GeneralName, bases: Sequence[GeneralName], *, liberal: bool)
     """
     if isinstance(name.value, tuple):
         prefixes = {name.value[:length] for length in range(len(name.value) + 1)}
-        return any(base.kind == name.kind and base.value in prefixes for base in bases)
-    texts = {base.value.casefold() for base in bases
-             if base.kind == name.kind and isinstance(base.value, str)}  # fmt: skip
-    if not texts:
+        return bool(prefixes & bases)
+    if not bases:
         return False
     value = name.value.casefold()
     if name.kind == "DNS":
-        return _is_host_below(value, texts, liberal=liberal)
+        return _is_host_below(value, bases, liberal=liberal)
     if name.kind == "IP":
-        return any(_contains(text, value) for text in texts)
+        return any(isinstance(base, str) and _contains(base, value) for base in bases)
     if name.kind == "email":
         host = value.rpartition("@")[2]
-        return value in texts or host in texts or bool(_dotted_parents(host) & texts)
+        return value in bases or host in bases or bool(_dotted_parents(host) & bases)
     if name.kind == "URI":
         host = value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
-        return host in texts or bool(_dotted_parents(host) & texts)
-    return True if liberal else value in texts  # of what cannot be compared the worst is said
+        return host in bases or bool(_dotted_parents(host) & bases)
+    return True if liberal else value in bases  # of what cannot be compared the worst is said
 
 
 def _parents(host: str) -> set[str]:
@@ -469,14 +477,15 @@ def _dotted_parents(host: str) -> set[str]:
     return {f".{parent}" for parent in _parents(host) - {host}}
 
 
-def _is_host_below(host: str, bases: set[str], *, liberal: bool) -> bool:
+def _is_host_below(host: str, bases: Set[str | NameKey], *, liberal: bool) -> bool:
     if "" in bases or _parents(host) & bases or _dotted_parents(host) & bases:
         return True
     if not liberal:
         return False
     # "*.contoso.com" can be used as an excluded "x.contoso.com"; ".contoso.com" bars itself too.
     return f".{host}" in bases or (
-        host.startswith("*.") and any(base.endswith(host[1:]) for base in bases)
+        host.startswith("*.")
+        and any(isinstance(base, str) and base.endswith(host[1:]) for base in bases)
     )
 
 

@@ -128,7 +128,7 @@ def test_names_under_constraints_take_no_square():
         return best
 
     size = 200_000
-    while (once := judged(size)) < _LONG_ENOUGH and size < MAX_FILE_BYTES // 2:
+    while (once := judged(size)) < _LONG_ENOUGH and size < MAX_FILE_BYTES // 4:
         size *= 2
     assert judged(2 * size) < 3 * once
 
