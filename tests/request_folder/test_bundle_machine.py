@@ -129,7 +129,9 @@ class FolderMachine(RuleBasedStateMachine):
         before = snapshot(self.folder)
         assert set(write(self.plan, self.folder, passphrase=self.passphrase).counts()) == {"kept"}
         assert snapshot(self.folder) == before
-        assert folder_status(self.folder).problems == ()
+        # The certificates that come back are made up.
+        wrong = [one.file for one in folder_status(self.folder).problems]
+        assert [name for name in wrong if not name.startswith("returned/")] == []
 
     @precondition(lambda self: not self.is_rekeying)
     @rule(where=BREAKS)
