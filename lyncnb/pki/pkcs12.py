@@ -11,16 +11,17 @@ import hashlib
 import hmac
 import warnings
 from dataclasses import dataclass
+from typing import Annotated
 
-from asn1crypto import core
-from asn1crypto import pkcs12 as structures
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.asn1 import TLV, Explicit, decode_der, encode_der, sequence
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from ..errors import PackageError
 from .asn1 import BadStructure, object_identifiers, work_factor
+from .der_structures import SEQUENCE, SET, AlgorithmIdentifier, any_element, element, items
 from .keys import PrivateKey, PublicKey, public_matches, spki_sha256
 from .passphrase import Secret
 
@@ -36,8 +37,45 @@ _ALGORITHMS = {
     "3des-sha1": (pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC, hashes.SHA1),
     "aes256-sha256": (pkcs12.PBES.PBESv2SHA256AndAES256CBC, hashes.SHA256),
 }
+_DATA = "1.2.840.113549.1.7.1"  # RFC 5652 section 4
+_BMP_STRING = 0x1E
+_DIGESTS = {"1.3.14.3.2.26": "sha1", "2.16.840.1.101.3.4.2.1": "sha256"}
 # Output and block length in bytes of the hash, for the MAC key (RFC 7292 appendix B.2).
 _MAC_HASHES = {"sha1": (20, 64), "sha256": (32, 64)}
+
+
+@sequence
+class _ContentInfo:
+    """ContentInfo (RFC 5652 section 3)."""
+
+    content_type: x509.ObjectIdentifier
+    content: Annotated[TLV, Explicit(0)]
+
+
+@sequence
+class _DigestInfo:
+    """DigestInfo (RFC 8017 appendix A.2.4)."""
+
+    digest_algorithm: AlgorithmIdentifier
+    digest: bytes
+
+
+@sequence
+class _MacData:
+    """MacData (RFC 7292 section 4)."""
+
+    mac: _DigestInfo
+    mac_salt: bytes
+    iterations: int
+
+
+@sequence
+class _Pfx:
+    """PFX (RFC 7292 section 4)."""
+
+    version: int
+    auth_safe: _ContentInfo
+    mac_data: _MacData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,64 +146,57 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     )
     if not content.provider:
         return data
-    attributes = _attribute(_CSP_NAME, core.BMPString(content.provider).dump())
-    attributes += _attribute(_LOCAL_KEY_SET, b"")
+    provider = element(_BMP_STRING, content.provider.encode("utf-16-be"))
+    attributes = [_attribute(_CSP_NAME, provider), _attribute(_LOCAL_KEY_SET, b"")]
     return _with_key_attributes(data, attributes, password)
 
 
 def _attribute(oid: str, value: bytes) -> bytes:
     """Write an attribute with one value, or none (RFC 5958: SEQUENCE of OID and SET)."""
-    parts = core.ObjectIdentifier(oid).dump() + _element(0x31, value)
-    return _element(0x30, parts)
+    return element(SEQUENCE, encode_der(x509.ObjectIdentifier(oid)) + element(SET, value))
 
 
-def _element(tag: int, content: bytes) -> bytes:
-    length = len(content)
-    if length < 0x80:
-        return bytes((tag, length)) + content
-    size = (length.bit_length() + 7) // 8
-    return bytes((tag, 0x80 | size)) + length.to_bytes(size, "big") + content
-
-
-def _with_key_attributes(data: bytes, attributes: bytes, password: Secret) -> bytes:
+def _with_key_attributes(data: bytes, attributes: list[bytes], password: Secret) -> bytes:
     """Add attributes to the key's bag and make the MAC again."""
-    pfx = structures.Pfx.load(data)
-    contents = structures.AuthenticatedSafe.load(pfx["auth_safe"]["content"].native)
-    for info in contents:
-        if info["content_type"].native == "data":
-            safe = structures.SafeContents.load(info["content"].native)
-            info["content"] = core.OctetString(_bags(safe, attributes))
-    authenticated = contents.dump(force=True)
-    pfx["auth_safe"]["content"] = core.OctetString(authenticated)
-    mac = pfx["mac_data"]
-    name = mac["mac"]["digest_algorithm"]["algorithm"].native
-    key = _mac_key(password, mac["mac_salt"].native, mac["iterations"].native, name)
-    mac["mac"]["digest"] = hmac.new(key, authenticated, name).digest()
-    return bytes(pfx.dump(force=True))
-
-
-def _bags(safe: structures.SafeContents, attributes: bytes) -> bytes:
-    """Write the bags of the part that is not encrypted as a whole: here, only the key's."""
-    bags = b""
-    for bag in safe:
-        own = b"".join(attribute.dump() for attribute in bag["bag_attributes"])
-        # DER sorts the elements of a SET OF by their encoding (X.690 section 11.6).
-        elements = sorted(_split(own) + _split(attributes))
-        bag_value = bag["bag_value"].dump()
-        bags += _element(
-            0x30, bag["bag_id"].dump() + bag_value + _element(0x31, b"".join(elements))
+    pfx = decode_der(_Pfx, data)
+    authenticated = element(
+        SEQUENCE,
+        b"".join(
+            _with_bags(info, attributes) for info in items(pfx.auth_safe.content.parse(bytes))
+        ),
+    )
+    old = pfx.mac_data
+    name = _DIGESTS[old.mac.digest_algorithm.algorithm.dotted_string]
+    key = _mac_key(password, old.mac_salt, old.iterations, name)
+    digest = hmac.new(key, authenticated, name).digest()
+    mac = _DigestInfo(digest_algorithm=old.mac.digest_algorithm, digest=digest)
+    return encode_der(
+        _Pfx(
+            version=pfx.version,
+            auth_safe=_data(authenticated),
+            mac_data=_MacData(mac=mac, mac_salt=old.mac_salt, iterations=old.iterations),
         )
-    return _element(0x30, bags)
+    )
 
 
-def _split(elements: bytes) -> list[bytes]:
-    """Take concatenated elements apart."""
-    parts = []
-    while elements:
-        first = core.Sequence.load(elements).dump()
-        parts.append(first)
-        elements = elements[len(first) :]
-    return parts
+def _data(content: bytes) -> _ContentInfo:
+    return _ContentInfo(content_type=x509.ObjectIdentifier(_DATA), content=any_element(content))
+
+
+def _with_bags(info: bytes, attributes: list[bytes]) -> bytes:
+    """Write a part again: the one not encrypted as a whole, which has the key's bag alone."""
+    part = decode_der(_ContentInfo, info)
+    if part.content_type.dotted_string != _DATA:
+        return info
+    bags = [_with_attributes(bag, attributes) for bag in items(part.content.parse(bytes))]
+    return encode_der(_data(element(SEQUENCE, b"".join(bags))))
+
+
+def _with_attributes(bag: bytes, attributes: list[bytes]) -> bytes:
+    identifier, value, *own = items(bag)
+    # DER sorts the elements of a SET OF by their encoding (X.690 section 11.6).
+    all_of_them = sorted([*(one for some in own for one in items(some)), *attributes])
+    return element(SEQUENCE, identifier + value + element(SET, b"".join(all_of_them)))
 
 
 def _mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) -> bytes:

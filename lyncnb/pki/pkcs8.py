@@ -16,8 +16,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
-from asn1crypto import algos, core
-from asn1crypto import keys as structures
+from cryptography import x509
+from cryptography.hazmat.asn1 import Null, decode_der, encode_der, sequence
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from ..errors import BundleError, PassphraseError
 from . import keys
+from .der_structures import SEQUENCE, AlgorithmIdentifier, any_element, element
 from .passphrase import Secret, as_passphrase
 
 # Encryption of one run: a key that was derived already, and a fresh random IV for each file.
@@ -36,7 +37,7 @@ IV_BYTES = 16
 BLOCK_BITS = 128
 KEY_LABEL = b"ENCRYPTED PRIVATE KEY"
 
-_SEQUENCE, _OCTET_STRING = b"\x30", b"\x04"
+_OCTET_STRING = 0x04
 
 
 class DerivedKey(NamedTuple):
@@ -83,17 +84,8 @@ class Encryptor(NamedTuple):
         padder = PKCS7(BLOCK_BITS).padder()
         encryptor = Cipher(algorithms.AES(self.key), modes.CBC(iv)).encryptor()
         text = encryptor.update(padder.update(data) + padder.finalize()) + encryptor.finalize()
-        body = self.algorithm + iv + _element(_OCTET_STRING, text)
-        return _armour(_element(_SEQUENCE, body), label)
-
-
-def _element(tag: bytes, content: bytes) -> bytes:
-    """Write one DER element (ITU-T X.690 section 8.1.3)."""
-    size = len(content)
-    if size < 0x80:
-        return tag + bytes([size]) + content
-    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return tag + bytes([0x80 | len(octets)]) + octets + content
+        body = self.algorithm + iv + element(_OCTET_STRING, text)
+        return _armour(element(SEQUENCE, body), label)
 
 
 def _armour(der: bytes, label: bytes) -> bytes:
@@ -120,7 +112,46 @@ _PRFS: dict[str, hashes.HashAlgorithm] = {
     "sha512": hashes.SHA512(),
 }
 _CIPHERS = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
+_PBES2, _PBKDF2 = "1.2.840.113549.1.5.13", "1.2.840.113549.1.5.12"  # RFC 8018 appendix A
+# Names for messages too: RFC 8018 appendix B.1.2 and B.2.2, NIST's register for AES.
+_NAMES = {
+    "1.2.840.113549.2.7": "sha1",
+    "1.2.840.113549.2.9": "sha256",
+    "1.2.840.113549.2.10": "sha384",
+    "1.2.840.113549.2.11": "sha512",
+    "1.2.840.113549.3.7": "tripledes_3key",
+    "2.16.840.1.101.3.4.1.2": "aes128_cbc",
+    "2.16.840.1.101.3.4.1.22": "aes192_cbc",
+    "2.16.840.1.101.3.4.1.42": "aes256_cbc",
+}
+_OIDS = {name: x509.ObjectIdentifier(oid) for oid, name in _NAMES.items()}
 _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 #]+)-----\s([^-]+)-----END \1-----")
+
+
+@sequence
+class _Pbkdf2:
+    """PBKDF2-params (RFC 8018 appendix A.2) with a salt that is given; no `prf` means SHA-1."""
+
+    salt: bytes
+    iteration_count: int
+    key_length: int | None
+    prf: AlgorithmIdentifier | None
+
+
+@sequence
+class _Pbes2:
+    """PBES2-params (RFC 8018 appendix A.4)."""
+
+    key_derivation_func: AlgorithmIdentifier
+    encryption_scheme: AlgorithmIdentifier
+
+
+@sequence
+class _EncryptedPrivateKeyInfo:
+    """EncryptedPrivateKeyInfo (RFC 5958 section 3)."""
+
+    encryption_algorithm: AlgorithmIdentifier
+    encrypted_data: bytes
 
 
 class FolderCipher:
@@ -274,25 +305,25 @@ class FolderCipher:
 
 def _algorithm(salt: bytes, rounds: int) -> bytes:
     """DER of the PBES2 AlgorithmIdentifier (RFC 8018 appendix A), with an IV of zeros last."""
-    prf = algos.HmacAlgorithm({"algorithm": "sha256", "parameters": core.Null()})
-    pbkdf2 = algos.Pbkdf2Params(
-        {
-            "salt": algos.Pbkdf2Salt("specified", core.OctetString(salt)),
-            "iteration_count": rounds,
-            "prf": prf,
-        }
+    pbkdf2 = _Pbkdf2(
+        salt=salt,
+        iteration_count=rounds,
+        key_length=None,
+        prf=AlgorithmIdentifier(algorithm=_OIDS["sha256"], parameters=any_element(Null())),
     )
-    parameters = algos.Pbes2Params(
-        {
-            "key_derivation_func": {"algorithm": "pbkdf2", "parameters": pbkdf2},
-            "encryption_scheme": {
-                "algorithm": "aes256_cbc",
-                "parameters": core.OctetString(bytes(IV_BYTES)),
-            },
-        }
+    parameters = _Pbes2(
+        key_derivation_func=AlgorithmIdentifier(
+            algorithm=x509.ObjectIdentifier(_PBKDF2), parameters=any_element(pbkdf2)
+        ),
+        encryption_scheme=AlgorithmIdentifier(
+            algorithm=_OIDS["aes256_cbc"], parameters=any_element(bytes(IV_BYTES))
+        ),
     )
-    algorithm = algos.EncryptionAlgorithm({"algorithm": "pbes2", "parameters": parameters})
-    return bytes(algorithm.dump())
+    return encode_der(
+        AlgorithmIdentifier(
+            algorithm=x509.ObjectIdentifier(_PBES2), parameters=any_element(parameters)
+        )
+    )
 
 
 def salt_of(pem: bytes, *, name: str) -> tuple[bytes, int, str, int]:
@@ -333,22 +364,28 @@ def _read_envelope(
         )
     try:
         der = base64.b64decode(b"".join(found[2].split()), validate=True)
-        envelope = structures.EncryptedPrivateKeyInfo.load(der, strict=True)
-        algorithm = envelope["encryption_algorithm"]
-        if algorithm["algorithm"].native != "pbes2":
-            raise ValueError(algorithm["algorithm"].native)
-        pbes2 = algorithm["parameters"]
-        function, scheme = pbes2["key_derivation_func"], pbes2["encryption_scheme"]
-        if function["algorithm"].native != "pbkdf2":
-            raise ValueError(function["algorithm"].native)
-        pbkdf2 = function["parameters"]
-        salt, rounds = pbkdf2["salt"].native, pbkdf2["iteration_count"].native
-        prf, mode = pbkdf2["prf"]["algorithm"].native, scheme["algorithm"].native
-        iv, text = scheme["parameters"].native, envelope["encrypted_data"].native
-    except (ValueError, TypeError, KeyError, binascii.Error) as error:
+        envelope = decode_der(_EncryptedPrivateKeyInfo, der)
+        pbes2 = _parameters(envelope.encryption_algorithm, _PBES2, _Pbes2)
+        pbkdf2 = _parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2)
+        prf = "sha1" if pbkdf2.prf is None else _name(pbkdf2.prf)
+        mode = _name(pbes2.encryption_scheme)
+        if prf not in _PRFS or mode not in _CIPHERS:
+            raise keys.damaged(name, f"is encrypted in a way lyncnb does not use ({prf}, {mode})")
+        iv: bytes = pbes2.encryption_scheme.parameters.parse(bytes)
+    except (ValueError, binascii.Error) as error:
         raise keys.damaged(name, f"is no PKCS #8 file that can be read ({error})") from None
-    if prf not in _PRFS or mode not in _CIPHERS or not isinstance(salt, bytes):
-        raise keys.damaged(name, f"is encrypted in a way lyncnb does not use ({prf}, {mode})")
+    salt, rounds, text = pbkdf2.salt, pbkdf2.iteration_count, envelope.encrypted_data
     if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != IV_BYTES:
         raise keys.damaged(name, f"asks for {rounds} rounds; from 1 to {_MAX_ROUNDS} will do")
     return salt, rounds, prf, _CIPHERS[mode], iv, text
+
+
+def _name(algorithm: AlgorithmIdentifier) -> str:
+    return _NAMES.get(algorithm.algorithm.dotted_string, algorithm.algorithm.dotted_string)
+
+
+def _parameters(algorithm: AlgorithmIdentifier, oid: str, kind: type[_Content]) -> _Content:
+    if algorithm.algorithm.dotted_string != oid:
+        raise ValueError(algorithm.algorithm.dotted_string)
+    found: _Content = algorithm.parameters.parse(kind)
+    return found

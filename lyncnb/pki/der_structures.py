@@ -1,0 +1,48 @@
+"""What PKCS #8 and PKCS #12 share of DER: an algorithm with its parameters, and lists of elements.
+
+The structures themselves are declared beside what they are for; the library reads and writes them
+(``cryptography.hazmat.asn1``). What kind of object foreign bytes are, ``asn1`` tells.
+"""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.hazmat.asn1 import TLV, decode_der, encode_der, sequence
+
+from .asn1 import children, read_element
+
+SEQUENCE, SET = 0x30, 0x31
+
+
+@sequence
+class AlgorithmIdentifier:
+    """An algorithm and its parameters, whatever they are (RFC 5280 section 4.1.1.2)."""
+
+    algorithm: x509.ObjectIdentifier
+    parameters: TLV
+
+
+def any_element(value: object) -> TLV:
+    """Give a value as an element of any type, for a field that may hold several."""
+    return decode_der(TLV, encode_der(value))
+
+
+def element(tag: int, content: bytes) -> bytes:
+    """Write one DER element (ITU-T X.690 section 8.1.3)."""
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(octets))) + octets + content
+
+
+def items(whole: bytes) -> list[bytes]:
+    """Give each element inside a SEQUENCE OF or SET OF, in order.
+
+    Raises
+    ------
+    BadStructure
+        If the bytes are not whole elements.
+    """
+    outer = read_element(whole, 0, len(whole))
+    return [whole[inner.begin : inner.end] for inner in children(whole, outer)]
