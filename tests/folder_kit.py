@@ -6,6 +6,7 @@ derived with few rounds. What is checked here is what the folder promises.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -117,7 +118,7 @@ def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
         encryption="3des-sha1",
         friendly_name="med",
         certificate="a" * 64,
-        sha256="b" * 64,
+        sha256=hashlib.sha256(b"package").hexdigest(),
         packaged_at="2026-12-02T00:00:00Z",
     )
 

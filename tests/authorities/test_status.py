@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import replace
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 CERTIFICATE = PythonCa().issuing  # whose it is does not matter to where a request stands
 ISSUED = replace(issued_record(), sha256=read_certificate(der(CERTIFICATE)).sha256)  # 90 days
-PACKAGE = replace(package_record("pfx/a.pfx"), sha256=hashlib.sha256(b"package").hexdigest())
+PACKAGE = package_record("pfx/a.pfx")
 
 
 @pytest.fixture
