@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..base.files import read
-from ..base.tables import ROWS_SHOWN, DataFrame, rows_to_html, to_frame
+from ..base.tables import DataFrame, Table, to_frame
 from ..errors import BundleError
 from ..pki.certificates import Certificate, moment_of, name_text
 from ..pki.chain import Issuers
@@ -162,8 +162,8 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class IssuedCertificates:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class IssuedCertificates(Table):
     """Returned certificates of a request folder, compared with the plan.
 
     Parameters
@@ -261,10 +261,6 @@ class IssuedCertificates:
         refused = self.why_refused(request_id)
         return "; ".join([*lost, *([refused] if refused else [])])
 
-    def to_frame(self) -> DataFrame:
-        """Return the certificates as a DataFrame, one row each, thirteen columns."""
-        return to_frame(_COLUMNS, self._rows())
-
     def findings_frame(self) -> DataFrame:
         """Return the findings as a DataFrame, one row each, six columns."""
         return self.findings.to_frame()
@@ -295,14 +291,14 @@ class IssuedCertificates:
                 *(one.thumbprint, one.source_file),
             )
 
-    def _repr_html_(self) -> str:
-        certificates = rows_to_html(
-            _COLUMNS, list(self._rows()), caption=self.summary(), limit=ROWS_SHOWN
-        )
-        return certificates + (self.findings._repr_html_() if self.findings else "")
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
 
-    def __repr__(self) -> str:
+    def _summary(self) -> str:
         return self.summary()
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + (self.findings._repr_html_() if self.findings else "")
 
     def summary(self) -> str:
         """Say in a sentence what came back."""

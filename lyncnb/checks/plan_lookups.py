@@ -99,9 +99,9 @@ class PlanView:
         server = pool.computers[0].fqdn
         return {
             entry.name: None
-            for recipe in self._context.recipes(pool)
-            if recipe.rule.usages == usages
-            for entry in recipe.names(pool, server).values()
+            for resolved in self._context.resolved_rules(pool)
+            if resolved.rule.usages == usages
+            for entry in resolved.names(pool, server).values()
             if not rules.isdisjoint(entry.reasons)
         }.keys()
 

@@ -62,7 +62,7 @@ def _extra_names(usages: Iterable[str]) -> Finder:
 
 
 class Part(NamedTuple):
-    """Names in a recipe: of one rule if a pool has to give them, else of all rules in a row."""
+    """Names in a resolved: of one rule if a pool has to give them, else of all rules in a row."""
 
     find: Finder | None
     why: tuple[str, ...]  # id of the rule of what ``find`` gives
@@ -195,8 +195,8 @@ PLACEHOLDERS_RESOLVED = (OF_POOL.keys() | _OF_SITE.keys()) - {""}
 class PlanContext:
     """What the plans of all pools have in common: rules, options, SIP domains, sites.
 
-    Made by :func:`plan_context`. It keeps the recipes that pools ask for, which changes nothing
-    but speed.
+    Made by :func:`plan_context`. It keeps the resolved rules that pools ask for, which
+    changes nothing but speed.
     """
 
     rules: Rules
@@ -208,7 +208,7 @@ class PlanContext:
     flags: frozenset[str]  # those that the options set
     subject: DistinguishedName  # of every certificate, but for the common name
     _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
-    _recipes: dict[tuple[str, frozenset[str], str, frozenset[str]], tuple[ResolvedRule, ...]] = (
+    _resolved: dict[tuple[str, frozenset[str], str, frozenset[str]], tuple[ResolvedRule, ...]] = (
         field(default_factory=dict)
     )
 
@@ -231,15 +231,15 @@ class PlanContext:
         chosen = [self._published.get(site, ())] if site else self._published.values()
         return tuple(name for _, name in sorted(pair for group in chosen for pair in group))
 
-    def recipes(self, pool: Pool) -> tuple[ResolvedRule, ...]:
-        """Give the recipes of the certificates that a pool needs, in the order of the rules."""
+    def resolved_rules(self, pool: Pool) -> tuple[ResolvedRule, ...]:
+        """Give the resolved rules of the certificates that a pool needs, in their order."""
         flags = pool.flags
         extra = frozenset(usage.lower() for usage, _ in pool.extra_san)
         key = (pool.role, flags, pool.site, extra)
-        found = self._recipes.get(key)
+        found = self._resolved.get(key)
         if found is None:
-            found = self._recipes[key] = tuple(
-                self._recipe(rule, flags | self.flags, pool.site, extra)
+            found = self._resolved[key] = tuple(
+                self._resolve(rule, flags | self.flags, pool.site, extra)
                 for rule in self.rules.certificates
                 if rule.role == pool.role
                 and self.options.profile in rule.profiles
@@ -248,7 +248,7 @@ class PlanContext:
             )
         return found
 
-    def _recipe(
+    def _resolve(
         self, rule: CertificateRule, flags: frozenset[str], site: str, extra: frozenset[str]
     ) -> ResolvedRule:
         if not extra.isdisjoint({"", *(usage.lower() for usage in rule.usages)}):

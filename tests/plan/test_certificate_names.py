@@ -332,7 +332,7 @@ def test_recipes_are_made_once():
     table = topology(front_end(1), row("ee09.contoso.com", "FrontEnd", "pool2.contoso.com"))
     context = plan_context(table, load_rules(), PlanOptions())
     first, second = table.pools
-    assert context.recipes(first) is context.recipes(second)
+    assert context.resolved_rules(first) is context.resolved_rules(second)
 
 
 def test_a_further_name_for_one_usage():

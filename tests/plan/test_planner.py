@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import DATA
 from topologies import DEPLOYMENT, edge, front_end, plan, row, table, topology
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import OptionsError, PlanError
+from lyncnb.plan import planner
+from lyncnb.plan.model import PlannedCertificate
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates, replan
 from lyncnb.rules.rule_files import load_rules
@@ -408,3 +413,14 @@ def test_options_and_rules_are_for_one_product():
     assert plan_certificates(asked, rules).options.product == "other"
     with pytest.raises(OptionsError, match='the options are for "third" and the rules for "other"'):
         plan_certificates(asked, rules, options=PlanOptions(product="third"))
+
+
+def test_a_field_more_shifts_no_other(monkeypatch):
+    """Certificates are made by the names of their fields, so their order and number do not count."""
+    names = PlannedCertificate._fields
+    other = namedtuple("Other", ["more", *reversed(names)], defaults=[""] * len(names))
+    topology, rules = read_topology(DATA / "contoso.csv"), load_rules()
+    expected = [c._asdict() for c in plan_certificates(topology, rules).certificates]
+    monkeypatch.setattr(planner, "PlannedCertificate", partial(other, more=""))
+    again = [c._asdict() for c in plan_certificates(topology, rules).certificates]
+    assert expected == [{name: one[name] for name in names} for one in again]

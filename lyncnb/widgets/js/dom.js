@@ -70,13 +70,20 @@ function table(caption, headings, rows, props = {}) {
 // nothing here, such as S.
 function guardKeys(root) {
   const ours = new Set(["a", "c", "v", "x", "y", "z", "enter", " ", "delete", "backspace"]);
-  root.addEventListener("keydown", (event) => {
+  const passes = (event) => {
     const key = event.key.toLowerCase();
     const command = event.ctrlKey || event.metaKey || event.altKey;
-    if (key === "escape" || /^f\d+$/.test(key)) return;
-    if (command && !ours.has(key) && !key.startsWith("arrow")) return;
-    event.stopPropagation();
-  });
+    return key === "escape" || /^f\d+$/.test(key)
+      || (command && !ours.has(key) && !key.startsWith("arrow"));
+  };
+  // Notebook 7 takes keys on their way down, before a panel sees them ("y", "i i", "l" …). The
+  // attribute is Lumino's, which looks for it from the target upwards; the window comes before the
+  // document that it listens on.
+  const mark = (event) =>
+    event.target.toggleAttribute("data-lm-suppress-shortcuts", !passes(event));
+  root.addEventListener("focusin", () => window.addEventListener("keydown", mark, true));
+  root.addEventListener("focusout", () => window.removeEventListener("keydown", mark, true));
+  root.addEventListener("keydown", (event) => { if (!passes(event)) event.stopPropagation(); });
 }
 
 const alertLines = (lines) => lines.map((line, n) =>
