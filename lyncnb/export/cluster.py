@@ -46,7 +46,9 @@ def cluster_executor(address: str, *, seconds: float = _SECONDS) -> Iterator[Exe
         ) from None
     try:
         client = Client(address, timeout=seconds, set_as_default=False)
-    except (OSError, ValueError, TypeError, ImportError) as error:
+    # distributed asserts that its own event loop has begun within ten seconds; on a machine that is
+    # busy it may not have.
+    except (OSError, ValueError, TypeError, ImportError, AssertionError) as error:
         raise ClusterError(
             f'no scheduler answers at "{address}" ({type(error).__name__})',
             hint="give the address that `dask scheduler` printed, e.g. tcp://10.0.0.5:8786",
