@@ -151,10 +151,9 @@ def test_twice_the_bytes_take_at_most_thrice_the_time(make):
     """Each input is read in time that grows as its size does."""
     size = 4096
     while size <= MAX_FILE_BYTES // 2:
-        once = seconds(make(size), 1)
-        if once >= _LONG_ENOUGH:
-            twice = make(2 * size)
-            assert seconds(twice) < 3 * seconds(make(size))
+        # One measurement may be a pause of the machine's: the best of five decides.
+        if seconds(make(size), 1) >= _LONG_ENOUGH and (once := seconds(make(size))) >= _LONG_ENOUGH:
+            assert seconds(make(2 * size)) < 3 * once
             return
         size *= 2
     # The largest file that is read at all: a few seconds, not minutes.
