@@ -172,6 +172,8 @@ def _client(notebook: Notebook, path: Path) -> Any:
         resources={"metadata": {"path": str(path.parent.resolve())}},
         timeout=None,
         record_timing=False,
+        # A kernel that is stopped would say so on the planner's standard error.
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         # nbclient's own default would save every value that a widget holds.
         store_widget_state=False,
         # The kernel's channels are sockets on loopback, in plain text unless asked.
