@@ -62,11 +62,11 @@ _MODULES = {
     "PlannedCertificate": "plan.model",
     "Pool": "topology.model",
     "Problem": "errors",
-    "PurgeItem": "request_folder.purge",
-    "PurgeList": "request_folder.purge",
+    "PurgeItem": "request_folder.purge_keys",
+    "PurgeList": "request_folder.purge_keys",
     "RecoveryPair": "pki.recovery_pair",
     "RecoveryPublicKey": "pki.recovery_pair",
-    "Rekeyed": "request_folder.rekey",
+    "Rekeyed": "request_folder.change_passphrase",
     "Renewal": "request_folder.renewals",
     "Renewals": "request_folder.renewals",
     "RequestBundle": "request_folder.bundle",
@@ -106,11 +106,11 @@ _MODULES = {
     "open_requests": "request_folder.bundle",
     "plan_certificates": "plan.planner",
     "plan_document": "plan.plan_json",
-    "purge": "request_folder.purge",
+    "purge": "request_folder.purge_keys",
     "read_topology": "topology.topology",
-    "rebuild_manifest": "request_folder.rebuild",
+    "rebuild_manifest": "request_folder.rebuild_manifest",
     "receive": "authorities.receiving",
-    "rekey": "request_folder.rekey",
+    "rekey": "request_folder.change_passphrase",
     "show_password": "deploy.package_passwords",
     "write_pfx": "deploy.write_pfx",
     "write_renewals": "request_folder.renewals",
@@ -181,16 +181,16 @@ if TYPE_CHECKING:
     from .request_folder.bundle import Change as Change
     from .request_folder.bundle import RequestBundle as RequestBundle
     from .request_folder.bundle import open_requests as open_requests
+    from .request_folder.change_passphrase import Rekeyed as Rekeyed
+    from .request_folder.change_passphrase import rekey as rekey
     from .request_folder.manifest import Manifest as Manifest
-    from .request_folder.purge import PurgeItem as PurgeItem
-    from .request_folder.purge import PurgeList as PurgeList
-    from .request_folder.purge import purge as purge
-    from .request_folder.rebuild import rebuild_manifest as rebuild_manifest
+    from .request_folder.purge_keys import PurgeItem as PurgeItem
+    from .request_folder.purge_keys import PurgeList as PurgeList
+    from .request_folder.purge_keys import purge as purge
+    from .request_folder.rebuild_manifest import rebuild_manifest as rebuild_manifest
     from .request_folder.recovery_key import name_recovery_key as name_recovery_key
     from .request_folder.recovery_key import new_recovery_key as new_recovery_key
     from .request_folder.recovery_key import open_recovery_key as open_recovery_key
-    from .request_folder.rekey import Rekeyed as Rekeyed
-    from .request_folder.rekey import rekey as rekey
     from .request_folder.renewals import Renewal as Renewal
     from .request_folder.renewals import Renewals as Renewals
     from .request_folder.renewals import list_renewals as list_renewals

@@ -17,7 +17,7 @@ import pytest
 
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
-from lyncnb.export.pairs import content_of
+from lyncnb.export.key_and_csr import content_of
 from lyncnb.export.write import write_requests
 from lyncnb.pki import csr, keys
 from lyncnb.pki.pkcs8 import FolderCipher

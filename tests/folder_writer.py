@@ -22,9 +22,9 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import LyncnbError
 from lyncnb.request_folder.bundle import open_requests
-from lyncnb.request_folder.purge import purge
+from lyncnb.request_folder.change_passphrase import rekey
+from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.recovery_key import name_recovery_key, open_recovery_key
-from lyncnb.request_folder.rekey import rekey
 
 
 def _receive(folder: Path, job: dict) -> None:

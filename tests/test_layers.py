@@ -60,7 +60,7 @@ TOUCHES = {
     "voila": {"jupyter"},
     "click": {"cli"},
     "tqdm": {"cli"},
-    "filelock": {"base.lock"},
+    "filelock": {"base.folder_lock"},
     "idna": {"base.idn"},
     "publicsuffixlist": {"base.dns_name"},
     "subprocess": {"base.workers", "base.browser_print"},
@@ -83,7 +83,13 @@ CALLS = {
     # the inside of a secret
     "reveal": {"pki", "deploy.package_passwords", "deploy.pfx_packages", "jupyter", "widgets"},
     # the day, each through a today= argument; the lock says since when it is held
-    "now": {"base.lock", "checks.check_plan", "request_folder", "authorities", "deploy.steps"},
+    "now": {
+        "base.folder_lock",
+        "checks.check_plan",
+        "request_folder",
+        "authorities",
+        "deploy.steps",
+    },
     "today": set(),
     # the disk
     "write_bytes": set(),

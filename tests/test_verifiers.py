@@ -19,7 +19,7 @@ import pytest
 from planned import planned
 
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.export.pairs import content_of
+from lyncnb.export.key_and_csr import content_of
 from lyncnb.pki import keys
 from lyncnb.pki.csr import build_request, parse_request
 

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base.files import FileBatch, make_folder, move_no_clobber, read, remove
-from ..base.lock import lock
+from ..base.folder_lock import lock
 from ..errors import BundleError
 from ..pki.certificates import Certificate, to_pem
 from ..pki.chain import Path as ChainPath

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base.files import read
-from ..base.lock import OWNER_NAME
+from ..base.folder_lock import OWNER_NAME
 from ..base.tables import Table
 from ..errors import Problem
 from ..pki.certificates import moment_of

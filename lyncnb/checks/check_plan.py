@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from ..base.collector import no_collection
 from ..base.dns_name import DnsName
+from ..base.garbage_collection import no_collection
 from ..errors import RulesError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.findings import Finding, Findings, finding_of, sort_findings

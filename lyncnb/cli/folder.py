@@ -199,7 +199,7 @@ def status_command(
     """
     from ..authorities.status import folder_status
     from ..base.outputs import check_output
-    from ..request_folder.rebuild import rebuild_manifest
+    from ..request_folder.rebuild_manifest import rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
 
     if calendar is not None:
@@ -279,9 +279,9 @@ def rekey_command(
     Exit status: 0; 3 if the folder or a passphrase needs attention.
     """
     from ..pki.passphrase import ask_passphrase
+    from ..request_folder.change_passphrase import rekey
     from ..request_folder.manifest import read_manifest
     from ..request_folder.recovery_key import name_recovery_key, open_recovery_key
-    from ..request_folder.rekey import rekey
 
     read_manifest(Path(folder))  # nobody is asked for passphrases of a folder that is none
     is_asked = terminal_width(sys.stdin) is not None
@@ -343,7 +343,7 @@ def purge_command(
 
     Exit status: 0; 3 if the folder needs attention.
     """
-    from ..request_folder.purge import purge
+    from ..request_folder.purge_keys import purge
 
     listed = purge(folder, deployed=deployed, confirmed=confirm)
     if listed.is_done or not listed.items or as_json:

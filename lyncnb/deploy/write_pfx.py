@@ -16,7 +16,7 @@ from pathlib import Path
 from ..authorities.issued import IssuedCertificate, IssuedCertificates
 from ..authorities.receiving import store_returned
 from ..base import files
-from ..base.lock import lock
+from ..base.folder_lock import lock
 from ..errors import BundleError, LyncnbError, PackageError
 from ..pki import keys
 from ..pki.passphrase import Secret

@@ -2,7 +2,8 @@
 
 The one place of the package that opens a connection, and only when asked. What travels out is what
 each request asks for and a public key of this run; what comes back is the request and its key,
-sealed to this run (``pairs.py``). Passphrase, derived key and private keys in the clear never do.
+sealed to this run (``key_and_csr.py``). Passphrase, derived key and private keys never do so in
+the clear.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from ..base.workers import cores
 from ..errors import BundleError, LyncnbError
 from ..pki.hpke import RunKey
 from ..pki.pkcs8 import FolderCipher
-from .pairs import FinishedPair, content_of, make_pair, make_sealed, open_sealed, pair_workers
+from .key_and_csr import FinishedPair, content_of, make_pair, make_sealed, open_sealed, pair_workers
 
 if TYPE_CHECKING:
     from ..plan.model import PlannedCertificate

@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base import files, system_calls
-from ..base.lock import OWNER_NAME, lock
+from ..base.folder_lock import OWNER_NAME, lock
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, PassphraseError
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
@@ -35,8 +35,8 @@ from ..rules.findings import Finding
 from . import executors
 from .changes import Order, make_order
 from .executors import Making, Progress
-from .pairs import PairStore
-from .preview import Preview, foresee
+from .key_and_csr import PairStore
+from .run_preview import Preview, foresee
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,9 +211,7 @@ def _public_keys(manifest: Manifest) -> Iterator[str]:
             yield old.spki_sha256
 
 
-# ``RequestBundle``: the request folder of a plan, opened or written.
-#
-# What a run will do is in ``preview.py``, how it is carried out in ``writing.py``.
+# What a run will do is in ``run_preview.py``; how it is carried out is here.
 
 
 def write_requests(

@@ -13,8 +13,8 @@ from itertools import chain, repeat
 from operator import attrgetter
 
 from ..base.certificate_fields import DistinguishedName, SanEntry
-from ..base.collector import no_collection
 from ..base.dns_name import DnsName
+from ..base.garbage_collection import no_collection
 from ..errors import OptionsError, PlanError, Problem
 from ..rules.model import Rules
 from ..topology.model import Computer, Pool

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base import files
-from ..base.collector import no_collection
+from ..base.garbage_collection import no_collection
 from ..errors import BundleError, NewerManifest, Problem
 from . import manifest_schema
 from .request_record import Acceptance, KeptFile, LogEntry, RecoveryKey, RequestRecord

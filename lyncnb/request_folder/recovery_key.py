@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base import files
-from ..base.lock import lock
+from ..base.folder_lock import lock
 from ..base.outputs import refuse_own_place
 from ..errors import BundleError, PassphraseError
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase

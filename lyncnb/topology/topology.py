@@ -9,8 +9,8 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from ..base.collector import no_collection
 from ..base.dns_name import DnsName
+from ..base.garbage_collection import no_collection
 from ..base.tables import DataFrame, Table
 from . import edits
 from .cells import Cells, Report, read_cells

@@ -15,7 +15,6 @@ from ..plan.summary_content import count_of, totals
 from ..rules.findings import Findings
 from ..rules.model import Rules
 from ..topology.topology import Topology, read_topology
-from .draft import Draft, State
 from .forms import SHOWN, option_value
 from .live_plan import LivePlan
 from .saved_choices import (
@@ -27,6 +26,7 @@ from .saved_choices import (
     server_keys,
     to_code,
 )
+from .undo_history import Draft, State
 
 Answer = TypeVar("Answer")
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")

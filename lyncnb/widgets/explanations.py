@@ -13,9 +13,9 @@ from ..plan.model import PlannedCertificate
 from ..rules.findings import Finding
 from ..rules.model import Rules
 from ..topology.columns import topology_columns
-from .draft import title
 from .editing import CHANGE_COLUMNS, PlanEditing
 from .saved_choices import change_rows
+from .undo_history import title
 
 # Findings as the browser shows them: by code, each with what it means and its first places.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from IPython.core.getipython import get_ipython
 
-from .draft import State
+from .undo_history import State
 
 
 class StatementNames(NamedTuple):

@@ -11,8 +11,8 @@ from ..base.certificate_fields import KeyParameters
 from ..errors import FolderOccupied, LyncnbError
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..topology.topology import Topology, read_topology
-from .draft import State, title
 from .forms import LABELS
+from .undo_history import State, title
 
 TOPOLOGY_FILE = "topology.csv"
 OPTIONS_FILE = "plan.toml"

@@ -28,7 +28,7 @@ from lyncnb.authorities.issued import match_certificates
 from lyncnb.authorities.judging import entry_sha256
 from lyncnb.authorities.receiving import receive, store_returned
 from lyncnb.authorities.status import folder_status
-from lyncnb.base.lock import lock
+from lyncnb.base.folder_lock import lock
 from lyncnb.errors import BundleError
 from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate

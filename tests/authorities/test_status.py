@@ -13,7 +13,7 @@ from folder_kit import issued_record, numbered, package_record, plan_of, snapsho
 
 import lyncnb as ln
 from lyncnb.authorities.status import FolderStatus, RequestStatus, folder_status
-from lyncnb.base.lock import lock
+from lyncnb.base.folder_lock import lock
 from lyncnb.errors import BundleError
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder.manifest import read_manifest, save_manifest

@@ -12,7 +12,7 @@ import pytest
 from planned import planned
 
 from lyncnb.errors import BundleError, PlanError
-from lyncnb.export.pairs import FinishedPair, content_of, pair_workers
+from lyncnb.export.key_and_csr import FinishedPair, content_of, pair_workers
 from lyncnb.pki import keys, passphrase
 from lyncnb.pki.csr import parse_request
 from lyncnb.pki.pkcs8 import FolderCipher

@@ -58,7 +58,7 @@ def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
 def export(items: list, algorithm: str, count: int, folder: Path) -> None:
     """Make them with lyncnb: checked, encrypted at 600,000 rounds, durable, key before CSR."""
     from lyncnb.export.executors import run
-    from lyncnb.export.pairs import PairStore
+    from lyncnb.export.key_and_csr import PairStore
     from lyncnb.pki.pkcs8 import FolderCipher
 
     with PairStore(folder, known=()) as store:
@@ -119,7 +119,12 @@ CHILDREN: dict[str, Callable[[list, str, int, Path], None]] = {
 
 # What each needs, loaded before the inner clock starts; what needs a plan has it by then, too.
 IMPORTS = {
-    "export": ("lyncnb.pki.pkcs8", "lyncnb.export.executors", "lyncnb.export.pairs", "planned"),
+    "export": (
+        "lyncnb.pki.pkcs8",
+        "lyncnb.export.executors",
+        "lyncnb.export.key_and_csr",
+        "planned",
+    ),
     "loop": (),
     "planned-loop": ("planned",),
     "raw": ("cryptography.hazmat.primitives.asymmetric.rsa",),

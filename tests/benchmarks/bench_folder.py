@@ -32,8 +32,8 @@ def step(what: str, count: int, folder: Path) -> None:
     import folder_kit as kit
 
     from lyncnb.authorities.status import folder_status
-    from lyncnb.request_folder.rebuild import rebuild_manifest
-    from lyncnb.request_folder.rekey import rekey
+    from lyncnb.request_folder.change_passphrase import rekey
+    from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
     plan = kit.numbered(count) if what in ("write", "rerun", "edit", "dry run") else None
     if what == "edit":

@@ -15,9 +15,9 @@ from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, PackageError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.purge import purge
-from lyncnb.request_folder.rekey import rekey
+from lyncnb.request_folder.purge_keys import purge
 from lyncnb.rules.procedure import package_rules
 from lyncnb.rules.rule_files import load_rules
 

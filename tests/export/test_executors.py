@@ -14,7 +14,7 @@ from lyncnb.base.workers import cores
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export import executors
 from lyncnb.export.executors import Exported, Making, Progress, estimate, run
-from lyncnb.export.pairs import content_of, make_pair
+from lyncnb.export.key_and_csr import content_of, make_pair
 from lyncnb.pki import keys
 from lyncnb.pki.csr import parse_request
 from lyncnb.pki.pkcs8 import FolderCipher

@@ -17,7 +17,7 @@ from planned import planned
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError, PlanError
-from lyncnb.export.pairs import content_of
+from lyncnb.export.key_and_csr import content_of
 from lyncnb.pki import csr, keys
 from lyncnb.pki.csr import build_request, content_differences, parse_request
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planned import planned
 
-from lyncnb.export.pairs import content_of
+from lyncnb.export.key_and_csr import content_of
 from lyncnb.pki.csr import RequestContent, content_differences
 
 NAMES = ("pool.contoso.com", "sip.contoso.com", "sip.fabrikam.com")

@@ -30,9 +30,9 @@ from folder_writer import Writers
 
 from lyncnb.base import files
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.base.lock import lock
+from lyncnb.base.folder_lock import lock
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError, PlanRejected
-from lyncnb.export import preview
+from lyncnb.export import run_preview
 from lyncnb.pki.passphrase import Secret
 from lyncnb.plan.options import PlanOptions
 from lyncnb.request_folder.bundle import open_requests
@@ -701,7 +701,7 @@ def test_a_run_that_meets_another_one_looks_again(folder, monkeypatch):
     """What looked wrong while another writer worked is looked at under the lock."""
     plan = numbered(1)
     write(plan, folder)
-    real, looks = preview.take_survey, []
+    real, looks = run_preview.take_survey, []
 
     def take_survey(path):
         looks.append(path)
@@ -709,7 +709,7 @@ def test_a_run_that_meets_another_one_looks_again(folder, monkeypatch):
             raise BundleError("a file went away meanwhile", hint="look again")
         return real(path)
 
-    monkeypatch.setattr(preview, "take_survey", take_survey)
+    monkeypatch.setattr(run_preview, "take_survey", take_survey)
     assert write(plan, folder).counts() == {"kept": 1}  # the other one has finished
     looks.clear()
     (folder / ".lock.owner").write_text("somebody")

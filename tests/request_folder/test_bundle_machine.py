@@ -43,9 +43,9 @@ from hypothesis.stateful import (
 from lyncnb.authorities.status import folder_status
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
-from lyncnb.request_folder.rebuild import rebuild_manifest
-from lyncnb.request_folder.rekey import rekey
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
 NAMES = ("sip.contoso.com", "meet.contoso.com", "dialin.contoso.com")
 PASSPHRASES = (PASSPHRASE, "wrong mule capacitor", "paper tiger lantern")

@@ -44,10 +44,10 @@ from lyncnb.authorities.status import folder_status
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError
 from lyncnb.pki import keys
+from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
-from lyncnb.request_folder.purge import purge
-from lyncnb.request_folder.rebuild import rebuild_manifest
-from lyncnb.request_folder.rekey import rekey
+from lyncnb.request_folder.purge_keys import purge
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 

@@ -22,9 +22,9 @@ from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.purge import purge
-from lyncnb.request_folder.rekey import rekey
+from lyncnb.request_folder.purge_keys import purge
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 

@@ -35,13 +35,13 @@ from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.recovery_key import (
     new_recovery_key,
     open_recovery_key,
     read_recovery_key,
 )
-from lyncnb.request_folder.rekey import rekey
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 

@@ -26,9 +26,10 @@ from lyncnb.authorities.status import folder_status
 from lyncnb.errors import BundleError, OutputError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher, salt_of
 from lyncnb.request_folder import recovery_key
+from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.purge import purge
-from lyncnb.request_folder.rebuild import rebuild_manifest
+from lyncnb.request_folder.purge_keys import purge
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.recovery_key import (
     LIST,
     name_recovery_key,
@@ -36,7 +37,6 @@ from lyncnb.request_folder.recovery_key import (
     open_recovery_key,
     recipients_of,
 )
-from lyncnb.request_folder.rekey import rekey
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -345,7 +345,7 @@ def test_a_change_that_broke_off_after_the_list_is_finished_by_the_same_again(
         raise BundleError("the disk is full", hint="")
 
     with monkeypatch.context() as patch:
-        patch.setattr("lyncnb.request_folder.rekey._swapped", broken)
+        patch.setattr("lyncnb.request_folder.change_passphrase._swapped", broken)
         with pytest.raises(BundleError, match="the disk is full"):
             rekey(folder, PASSPHRASE, NEW, **asked)
     with pytest.raises(BundleError, match="a change of passphrase was interrupted"):

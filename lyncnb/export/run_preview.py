@@ -25,7 +25,7 @@ from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.request_record import RequestRecord
 from .changes import Compare, Order, Wanted, plan_changes
-from .pairs import content_of
+from .key_and_csr import content_of
 
 _LARGEST = 1 << 32  # summary tables grow with the plan
 

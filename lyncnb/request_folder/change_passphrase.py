@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base import files, system_calls
-from ..base.lock import lock
+from ..base.folder_lock import lock
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase

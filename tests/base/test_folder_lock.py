@@ -12,12 +12,12 @@ import threading
 import pytest
 
 from lyncnb.base import system_calls
-from lyncnb.base.lock import LOCK_NAME, OWNER_NAME, lock
+from lyncnb.base.folder_lock import LOCK_NAME, OWNER_NAME, lock
 from lyncnb.errors import BundleError
 
 HOLDER = """
     import sys, time
-    from lyncnb.base.lock import lock
+    from lyncnb.base.folder_lock import lock
     with lock(sys.argv[1]):
         print("held", flush=True)
         time.sleep(60)

@@ -24,7 +24,7 @@ from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki import csr
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
-from lyncnb.request_folder.rebuild import rebuild_manifest
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 

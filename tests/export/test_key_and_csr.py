@@ -9,8 +9,8 @@ import pytest
 from planned import planned
 
 from lyncnb.errors import BundleError
-from lyncnb.export import pairs
-from lyncnb.export.pairs import (
+from lyncnb.export import key_and_csr
+from lyncnb.export.key_and_csr import (
     FinishedPair,
     PairStore,
     content_of,
@@ -111,7 +111,7 @@ def folder(tmp_path):
 @pytest.fixture
 def patient(monkeypatch):
     """Wait for full batches, however long they take."""
-    monkeypatch.setattr(pairs, "_SECONDS", 3600)
+    monkeypatch.setattr(key_and_csr, "_SECONDS", 3600)
 
 
 def test_a_single_pair_is_there_at_once(folder):
@@ -126,7 +126,7 @@ def test_a_single_pair_is_there_at_once(folder):
 @pytest.mark.usefixtures("patient")
 def test_a_batch_is_named_when_it_is_full_and_at_the_end(folder, monkeypatch):
     """Until then no name is there; written holds only what is on the disk."""
-    monkeypatch.setattr(pairs, "_BATCH", 2)
+    monkeypatch.setattr(key_and_csr, "_BATCH", 2)
     with PairStore(folder, known=()) as writer:
         for number in range(5):
             writer(pair(number))
@@ -141,7 +141,7 @@ def test_a_batch_is_named_when_it_is_full_and_at_the_end(folder, monkeypatch):
 
 def test_a_batch_is_named_when_it_is_due(folder, monkeypatch):
     """However few they are, nothing waits for long while pairs come."""
-    monkeypatch.setattr(pairs, "_SECONDS", 0.05)
+    monkeypatch.setattr(key_and_csr, "_SECONDS", 0.05)
     with PairStore(folder, known=()) as writer:
         writer(pair(0))
         writer(pair(1))

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from lyncnb.base.collector import no_collection
+from lyncnb.base.garbage_collection import no_collection
 
 
 def test_the_collector_waits():

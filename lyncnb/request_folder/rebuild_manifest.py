@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base import files
-from ..base.lock import lock
+from ..base.folder_lock import lock
 from ..errors import BundleError, NewerManifest, PassphraseError
 from ..pki import csr, keys
 from ..pki.csr import RequestContent

@@ -27,8 +27,8 @@ from lyncnb.authorities.status import folder_status
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
-from lyncnb.request_folder.purge import purge
-from lyncnb.request_folder.rebuild import rebuild_manifest
+from lyncnb.request_folder.purge_keys import purge
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.request_record import LogEntry
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")

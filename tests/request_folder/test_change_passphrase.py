@@ -22,8 +22,8 @@ from lyncnb.authorities.status import folder_status
 from lyncnb.base import system_calls
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
-from lyncnb.request_folder.rekey import rekey
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 

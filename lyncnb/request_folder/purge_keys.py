@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base import files
-from ..base.lock import lock
+from ..base.folder_lock import lock
 from ..base.tables import Table
 from ..errors import BundleError
 from .files_on_disk import MODES, Survey, refuse, take_survey
