@@ -100,7 +100,7 @@ class Packages(Table):
 
 # Which encryption a package needs, as the product's rules say; many packages at once.
 
-_COMMAND = "from lyncnb.deploy import pfx_packages as packaging; packaging.serve()"
+_COMMAND = f"import {__name__} as here; here.serve()"
 # A child takes some 0.2 s to start, a package 25 ms.
 _PROCESSES_FROM = 40
 _CHUNK = 10

@@ -33,7 +33,7 @@ from ..request_folder.request_record import csr_path, key_path
 if TYPE_CHECKING:
     from ..plan.model import PlannedCertificate
 
-_COMMAND = "from lyncnb.export import pairs; pairs.serve()"
+_COMMAND = f"import {__name__} as here; here.serve()"
 
 Encrypt = Callable[[keys.PrivateKey], bytes]
 
