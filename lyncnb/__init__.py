@@ -34,6 +34,7 @@ _MODULES = {
     "CheckRule": "rules.model",
     "Computer": "topology.model",
     "DatedFact": "plan.timeline_figure",
+    "DemonstrationAnswers": "authorities.demonstration",
     "DeploymentSteps": "deploy.steps",
     "DistinguishedName": "base.certificate_fields",
     "DnsName": "base.dns_name",
@@ -123,6 +124,7 @@ _MODULES = {
 __all__ = sorted(_MODULES)
 
 if TYPE_CHECKING:
+    from .authorities.demonstration import DemonstrationAnswers as DemonstrationAnswers
     from .authorities.demonstration import demo as demo
     from .authorities.handover import Handover as Handover
     from .authorities.handover import hand_over as hand_over

@@ -238,11 +238,11 @@ def deployment_steps(
         if record.state == "retired" or record.deployed_at:
             continue
         one = issued.by_id.get(record.id)
-        if one is None:
+        if one is None or one.has_errors:
             why = issued.why_missing(record.id) or "no certificate came back yet"
+            if issued.why_refused(record.id):  # it will never be packaged: only the CA can help
+                why = f"ask the CA for another certificate: {why}"
             missing.append((record.id, why))
-        elif one.has_errors:
-            missing.append((record.id, issued.why_refused(record.id)))
         elif record.package is None or record.package.certificate != one.sha256:
             missing.append((record.id, "it is not packaged yet: run lyncnb pfx"))
         else:

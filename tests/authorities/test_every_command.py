@@ -315,6 +315,21 @@ def test_policy_is_accepted_with_a_reason(shell, requests, ca):
     ]
 
 
+def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
+    """Steps name the CA and what is missing, with a verb, and never the packages."""
+    back = shell.folder / "back"
+    answer(ca, requests, back, extensions=without("crl"))
+    (back / "chain.pem").write_bytes(ca.chain)
+    shell("receive", "requests", "back")
+    ended = shell("steps", "requests")
+    assert ended.status == 1
+    (told,) = [line for line in ended.out.splitlines() if "was refused" in line]
+    assert "ask the CA for another certificate" in told
+    assert "crl-distribution-point-absent" in told
+    assert "lyncnb pfx" not in told
+    assert "ask the CA" in (requests / "steps" / "checklist.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("code", ["chain-signature-wrong", "names-missing", "no-such-code"])
 def test_mathematics_is_not_accepted(shell, requests, code):
     """Signatures, keys and names of others have no reason; a misspelt code accepts nothing."""

@@ -13,6 +13,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from places import REPOSITORY
 from shell_kit import PASSPHRASE, make_shell, process_environment
 
 shell = pytest.fixture(make_shell)
@@ -60,6 +61,24 @@ def test_run_leaves_the_executed_copy_and_a_page(shell):
     assert f'"{len(PASSPHRASE)}\\n"' in executed
     for path in (shell.folder / "small.executed.ipynb", shell.folder / "small.executed.html"):
         assert PASSPHRASE not in path.read_text("utf-8")
+
+
+@pytest.mark.kernel
+def test_the_main_command_does_the_whole_job(shell):
+    """README's main command, from an empty folder, leaves keys, requests and the summary."""
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    line = re.search(r"<!-- main command -->\n```sh\n(.*)\n```", readme)[1]
+    found = re.search(r"&& LYNCNB_PASSPHRASE='(.+)' \.venv/bin/lyncnb (.+)$", line)
+    # What stands before it makes the environment that this test runs in.
+    ended = shell.process(*found[2].split(), environment={"LYNCNB_PASSPHRASE": found[1]})
+    assert (ended.status, ended.err) == (0, "")
+    folder = shell.folder / "work" / "notebooks" / "requests"
+    assert str(folder.relative_to(shell.folder)) in ended.out
+    keys = sorted(path.stem for path in (folder / "keys").glob("*.key"))
+    assert keys == sorted(path.stem for path in (folder / "csr").glob("*.csr"))
+    assert len(keys) == 13
+    assert {path.suffix for path in folder.glob("summary.*")} == {".csv", ".xlsx", ".html", ".md"}
+    assert not list((folder / "archive").glob("*"))
 
 
 @pytest.mark.kernel

@@ -29,19 +29,25 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-@pytest.fixture
-def address(tmp_path):
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory) -> Path:
+    """The folder of the page, which starts in it empty."""
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def address(workspace):
     """Serve the page of a new workspace; give its address."""
     port = free_port()
     code = (
         f"from lyncnb.jupyter.workspace import open_page as f; f('w', browser=False, port={port})"
     )
-    log = tmp_path / "log"
+    log = workspace / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env={**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "config")},
+            cwd=workspace,
+            env={**os.environ, "JUPYTER_CONFIG_DIR": str(workspace / "config")},
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
@@ -57,8 +63,9 @@ def address(tmp_path):
     process.wait(timeout=20)
 
 
-def test_a_table_becomes_requests_on_one_page(address, chromium, tmp_path):
-    """Open a table, paste another, correct it, write: one plan, no notebook prose, no other host."""
+@pytest.fixture
+def page(address, chromium):
+    """The page as it opens; at the end nothing went wrong in it and no other host was asked."""
     hosts, faults = set(), []
     with chromium.new_context(viewport={"width": 1300, "height": 1000}) as context:
         page = context.new_page()
@@ -66,27 +73,35 @@ def test_a_table_becomes_requests_on_one_page(address, chromium, tmp_path):
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(address)
         page.get_by_role("button", name="Open the table").wait_for(timeout=60_000)
-        assert page.get_by_label("Table in the workspace").input_value() == "data/contoso.csv"
-        page.get_by_role("button", name="Open the table").click()
-        page.get_by_label("Select edge01.contoso.net").wait_for()
-        page.get_by_role("img").first.wait_for()  # the picture of the plan
-        # A table that cannot be is told here, and what was open stays.
-        page.get_by_label("Or paste rows").fill("server_fqdn,role\nbad name,SBA\n")
-        page.get_by_role("button", name="Open the table").click()
-        page.get_by_role("alert").get_by_text("bad name").first.wait_for()
-        page.get_by_label("Select edge01.contoso.net").wait_for()
-        rows = "server_fqdn\trole\tsip_domains\nmed01.contoso.com\tMediation\tcontoso.com\n"
-        page.get_by_label("Or paste rows").fill(rows)
-        page.get_by_role("button", name="Open the table").click()
-        page.get_by_label("Select med01.contoso.com").wait_for()
-        page.get_by_label("Passphrase of the folder").fill(PASSPHRASE)
-        page.get_by_label("The same passphrase again").fill(PASSPHRASE)
-        page.get_by_role("button", name="Write 1 request").click()
-        page.get_by_text("Finished.").wait_for()
+        yield page
         text = page.inner_text("body")
-    assert len(list((tmp_path / "w" / "requests" / "csr").glob("*.csr"))) == 1
     assert "Run All" not in text
     assert "Traceback" not in text
     assert hosts == {address.split("/")[2]}
     benign = [re.compile(pattern) for pattern in BENIGN]
     assert [fault for fault in faults if not any(p.search(fault) for p in benign)] == []
+
+
+def test_a_table_opens_and_a_wrong_one_is_told(page):
+    """Servers and picture of the sample; what cannot be a table is told and changes nothing."""
+    assert page.get_by_label("Table in the workspace").input_value() == "data/contoso.csv"
+    page.get_by_role("button", name="Open the table").click()
+    page.get_by_label("Select edge01.contoso.net").wait_for()
+    page.get_by_role("img").first.wait_for()  # the picture of the plan
+    page.get_by_label("Or paste rows").fill("server_fqdn,role\nbad name,SBA\n")
+    page.get_by_role("button", name="Open the table").click()
+    page.get_by_role("alert").get_by_text("bad name").first.wait_for()
+    page.get_by_label("Select edge01.contoso.net").wait_for()
+
+
+def test_a_pasted_table_becomes_requests(page, workspace):
+    """Paste rows, type the passphrase, write: the requests are those of the pasted table."""
+    rows = "server_fqdn\trole\tsip_domains\nmed01.contoso.com\tMediation\tcontoso.com\n"
+    page.get_by_label("Or paste rows").fill(rows)
+    page.get_by_role("button", name="Open the table").click()
+    page.get_by_label("Select med01.contoso.com").wait_for()
+    page.get_by_label("Passphrase of the folder").fill(PASSPHRASE)
+    page.get_by_label("The same passphrase again").fill(PASSPHRASE)
+    page.get_by_role("button", name="Write 1 request").click()
+    page.get_by_text("Finished.").wait_for()
+    assert len(list((workspace / "w" / "requests" / "csr").glob("*.csr"))) == 1

@@ -108,7 +108,8 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
 
 def receive(folder: Path, bundle: ln.RequestBundle) -> ln.IssuedCertificates:
     """Out to a CA and back."""
-    assert ln.demo.answer(bundle, "answers", today=DAY).files > 1
+    played: ln.DemonstrationAnswers = ln.demo.answer(bundle, "answers", today=DAY)
+    print(played.files, played.mistakes)
     assert_type(ln.hand_over(folder, "to-the-ca.zip", issuer="internal"), ln.Handover)
     assert_type(ln.receive(folder, "returned.zip", today=DAY), ln.IssuedCertificates)
     issued = ln.match_certificates(bundle, "returned")
