@@ -31,8 +31,11 @@ _MODULES = {
     "CertificatePlan": "plan.model",
     "CertificateRule": "rules.model",
     "Change": "request_folder.bundle",
+    "ChangeGroup": "plan.compare",
+    "ChangedCertificate": "plan.compare",
     "CheckRule": "rules.model",
     "Computer": "topology.model",
+    "CountChange": "plan.compare",
     "DatedFact": "plan.timeline_figure",
     "DemonstrationAnswers": "authorities.demonstration",
     "DeploymentSteps": "deploy.steps",
@@ -56,6 +59,8 @@ _MODULES = {
     "PackageError": "errors",
     "Packages": "deploy.pfx_packages",
     "PassphraseError": "errors",
+    "PlanChange": "plan.compare",
+    "PlanDifference": "plan.compare",
     "PlanEditor": "widgets.editor",
     "PlanError": "errors",
     "PlanOptions": "plan.options",
@@ -93,6 +98,7 @@ _MODULES = {
     "TopologyError": "errors",
     "ask_passphrase": "pki.passphrase",
     "check_plan": "checks.check_plan",
+    "compare_plans": "plan.compare",
     "demo": "authorities.demonstration",
     "deployment_steps": "deploy.steps",
     "figure": "plan.figures",
@@ -171,6 +177,12 @@ if TYPE_CHECKING:
     from .pki.passphrase import ask_passphrase as ask_passphrase
     from .pki.recovery_pair import RecoveryPair as RecoveryPair
     from .pki.recovery_pair import RecoveryPublicKey as RecoveryPublicKey
+    from .plan.compare import ChangedCertificate as ChangedCertificate
+    from .plan.compare import ChangeGroup as ChangeGroup
+    from .plan.compare import CountChange as CountChange
+    from .plan.compare import PlanChange as PlanChange
+    from .plan.compare import PlanDifference as PlanDifference
+    from .plan.compare import compare_plans as compare_plans
     from .plan.figures import figure as figure
     from .plan.model import CertificatePlan as CertificatePlan
     from .plan.model import ExplainedName as ExplainedName

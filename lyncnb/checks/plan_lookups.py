@@ -191,5 +191,4 @@ class PlanView:
     def label(self, certificate: PlannedCertificate) -> str:
         """Name a certificate in the middle of a sentence."""
         usages = ", ".join(certificate.usages) or certificate.role
-        whose = certificate.servers[0] if certificate.shared_by == "server" else certificate.pool
-        return f"{usages} of {whose or 'the deployment'}"
+        return f"{usages} of {certificate.owner}"

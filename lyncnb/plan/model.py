@@ -1,6 +1,6 @@
 """The plan and what is in it: ``PlannedCertificate``, ``CertificatePlan``, ``Finding``.
 
-Pure values. ``derive.py`` makes them, ``document.py`` writes them as JSON.
+Pure values. ``planner.py`` makes them, ``plan_json.py`` writes them as JSON.
 """
 
 from __future__ import annotations
@@ -152,6 +152,13 @@ class PlannedCertificate(NamedTuple):
         ).lower()
         digest = hashlib.sha256(what.encode("utf-8")).hexdigest()[:8]
         return f"{self.role}-{slug(server or self.pool or 'deployment')}-{digest}"
+
+    @property
+    def owner(self) -> str:
+        """The server, the pool or ``the deployment`` that it is for."""
+        if self.shared_by == "server":
+            return self.servers[0]
+        return self.pool or "the deployment"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -158,14 +158,11 @@ def _reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[Mes
 
 def _certificate(certificate: PlannedCertificate, names: Sequence[Message]) -> Message:
     shared = {"pool": "one for the whole pool", "deployment": "one for the deployment"}
-    owner = certificate.pool or "the deployment"
-    if certificate.shared_by == "server":
-        owner = certificate.servers[0]
     ca = f" ({certificate.ca})" if certificate.ca else ""
     return {
         "id": certificate.id,
         "title": ", ".join(certificate.usages) or certificate.role,
-        "owner": owner,
+        "owner": certificate.owner,
         "subject": certificate.subject.to_rfc4514(),
         "key": f"{certificate.key}, {certificate.hash}",
         "issuer": f"{certificate.issuer}{ca}",

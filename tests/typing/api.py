@@ -69,6 +69,16 @@ def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
     return planned, findings
 
 
+def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDifference:
+    """What one plan has otherwise than another."""
+    difference = ln.compare_plans(old, new)
+    assert_type(difference.is_empty, bool)
+    assert_type(difference.certificates[0].differences, tuple[ln.PlanChange, ...])
+    assert_type(difference.counts, tuple[ln.CountChange, ...])
+    assert_type(difference.groups(), tuple[ln.ChangeGroup, ...])
+    return difference
+
+
 def pictures(planned: ln.CertificatePlan, facts: tuple[ln.DatedFact, ...]) -> ln.Figure:
     """A plan and a folder as pictures."""
     assert_type(ln.figure(planned, "timeline", facts=facts), ln.Figure)

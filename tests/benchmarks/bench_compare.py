@@ -1,0 +1,51 @@
+"""How long two plans take to compare. Run by hand.
+
+    PYTHONPATH=tests python tests/benchmarks/bench_compare.py --servers 10000 --rounds 5
+
+Wall-clock seconds, the best and the median of the rounds, both plans made before: a SIP domain
+more, so that nearly every certificate has other names; another pool's cell, planned again as the
+editor does it; and the table of the first, for a page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+from big_topology import big_table
+
+import lyncnb as ln
+from lyncnb.plan.planner import replan
+
+
+def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
+    """Print what a call takes."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    print(f"{what}: best {min(times):.3f} s, median {statistics.median(times):.3f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--servers", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    topology = ln.read_topology(big_table(given.servers))
+    old = ln.plan_certificates(topology, ln.load_rules("lync2013"))
+    domains = "contoso.com;fabrikam.com;litwareinc.com"
+    more = replan(old, topology.with_cells({0: {"sip_domains": domains}}))
+    edited = replan(old, topology.with_cells({5: {"extra_san": "old.contoso.com"}}))
+    timed("a SIP domain more", given.rounds, lambda: ln.compare_plans(old, more))
+    timed("one cell edited", given.rounds, lambda: ln.compare_plans(old, edited))
+    difference = ln.compare_plans(old, more)
+    timed("its page", given.rounds, difference._repr_html_)
+    print(difference)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,304 @@
+"""Two plans compared: nothing is missing, nothing is too much, and each change has its reason."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from big_topology import big_table
+from places import DATA
+from topologies import edge, front_end, plan, row
+
+import lyncnb as ln
+from lyncnb.plan.compare import CHANGES, compare_plans
+from lyncnb.plan.planner import replan
+
+RULES = ln.load_rules("lync2013")
+# CI compares a tenth of what one by hand may.
+PAIRS = int(os.environ.get("LYNCNB_COMPARE_PAIRS", "1000"))
+
+# -- any two plans
+
+_POOLS = {
+    "fe1.contoso.com": ("FrontEnd", {"web_external_fqdn": "web1.contoso.com"}),
+    "fe2.contoso.com": ("FrontEnd", {"web_external_fqdn": "web2.contoso.com"}),
+    "edge.contoso.com": ("Edge", {"access_edge_fqdn": "sip.contoso.com"}),
+    "med.contoso.com": ("Mediation", {}),
+    "app.contoso.com": ("TrustedApplication", {}),
+    "proxy.contoso.com": ("ReverseProxy", {}),
+    "": ("SBA", {}),
+}
+_CELLS = {
+    "extra_san": ["", "old.contoso.com", "AccessEdgeExternal=x.contoso.com"],
+    "issuer": ["", "public", "OAuthTokenIssuer=public"],
+    "target_os": ["", "2008R2"],
+}
+
+
+def random_rows(chance: random.Random) -> list[dict[str, str]]:
+    """A topology of up to nine servers, each in any pool: from one to the next they move."""
+    rows = []
+    settled = {pool: chance.choice(["", "Taipei", "Osaka"]) for pool in _POOLS}
+    cells = {
+        pool: {name: chance.choice(values) for name, values in _CELLS.items()} for pool in _POOLS
+    }
+    for number in range(1, chance.randint(2, 10)):
+        pool = chance.choice([*_POOLS])
+        role, fixed = _POOLS[pool]
+        more = fixed | cells[pool] | {"site": settled[pool]}
+        rows.append(row(f"srv{number}.contoso.com", role, pool, **more))
+    return rows
+
+
+def random_plan(chance: random.Random) -> ln.CertificatePlan:
+    """Any plan: other servers, domains, URLs and options."""
+    domains = chance.sample(["contoso.com", "fabrikam.com", "litwareinc.com"], chance.randint(1, 3))
+    options = ln.PlanOptions(
+        layout=chance.choice(["combined", "separate"]),
+        wildcard=chance.random() < 0.3,
+        edge_member_names=chance.random() < 0.3,
+        organization=chance.choice(["", "Contoso, Ltd"]),
+        key=ln.KeyParameters(bits=chance.choice([2048, 4096])),
+        hash=chance.choice(["sha256", "sha384"]),
+        ca={"internal": chance.choice(["CA 1", "CA 2"])},
+    )
+    meet = ";".join(f"https://meet.{domain}" for domain in domains[: chance.randint(1, 3)])
+    rows = random_rows(chance)
+    return plan(*rows, options=options, sip_domains=";".join(domains), meet_urls=meet)
+
+
+def written(certificate: ln.PlannedCertificate) -> dict[str, object]:
+    """What a certificate is, each thing as text under the title that changes give it."""
+    return {
+        "Subject name": certificate.subject.to_rfc4514(),
+        "EKU": "; ".join(certificate.extended_key_usage),
+        "Key": str(certificate.key),
+        "Hash": certificate.hash,
+        "Issuer": certificate.issuer,
+        "CA": certificate.ca,
+        "Servers": "; ".join(certificate.servers),
+        "Site": certificate.site,
+        "Target OS": certificate.target_os,
+        "names": list(map(str, certificate.names)),
+    }
+
+
+def all_written(planned: ln.CertificatePlan) -> dict[str, dict[str, object]]:
+    """Every certificate by its id."""
+    return {certificate.id: written(certificate) for certificate in planned.certificates}
+
+
+def make(state: dict[str, dict[str, object]], change: ln.PlanChange) -> None:
+    """Make one change, which must be none that was made already or has nothing to act on."""
+    assert change.why, change
+    assert change.source, change
+    if change.change == "certificate added":
+        assert change.certificate not in state
+        state[change.certificate] = {"names": []}
+        return
+    certificate = state[change.certificate]
+    names = certificate["names"]
+    if change.change == "certificate removed":
+        certificate["gone"] = True
+    elif change.change == "name added":
+        assert change.after not in names
+        assert not change.before
+        names.append(change.after)
+    elif change.change == "name removed":
+        assert not change.after
+        names.remove(change.before)
+    elif change.what == "Order of names":
+        after = change.after.split("; ")
+        names.sort(key=lambda name: after.index(name) if name in after else 99)
+        assert change.before != change.after
+    else:
+        assert certificate[change.what] == change.before != change.after
+        certificate[change.what] = change.after
+
+
+def applied(difference: ln.PlanDifference) -> dict[str, dict[str, object]]:
+    """The old plan with every change made, one by one."""
+    state = all_written(difference.old)
+    for item in difference.certificates:
+        for change in item.differences:
+            make(state, change)
+        if item.change == "removed":
+            assert state[item.id]["names"] == []  # each was taken away with its reason
+            assert state.pop(item.id)["gone"]
+        elif item.change == "added":  # a new one is handed over whole
+            assert state[item.id]["names"] == list(item.new.names)
+            state[item.id] = written(item.new)
+    return state
+
+
+def unordered(state: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    """The same with names as sets: where a new name stands among others is the request's affair."""
+    return {key: value | {"names": Counter(value["names"])} for key, value in state.items()}
+
+
+def test_changes_make_the_new_plan_of_the_old_one():
+    """Of any two plans: every change acts, and all of them give exactly the new plan."""
+    chance = random.Random(20)
+    old = random_plan(chance)
+    met: Counter[str] = Counter()
+    for _ in range(PAIRS):
+        new = random_plan(chance)
+        difference = compare_plans(old, new)
+        assert unordered(applied(difference)) == unordered(all_written(new))
+        met.update(item.change for item in difference.certificates)
+        old = new
+    assert set(met) == {*CHANGES}  # all kinds came up
+
+
+def test_no_change_is_superfluous():
+    """There are as many changes as single differences, counted another way."""
+    chance = random.Random(16)
+    old = random_plan(chance)
+    for _ in range(PAIRS // 10):
+        new = random_plan(chance)
+        before, after = all_written(old), all_written(new)
+        expected = sum(
+            1 + len(one["names"])
+            for key, one in (before | after).items()
+            if (key in before) != (key in after)
+        )
+        for key in before.keys() & after.keys():
+            one, other = before[key], after[key]
+            expected += len(set(one["names"]) ^ set(other["names"]))
+            stayed = [n for n in one["names"] if n in other["names"]]
+            expected += stayed != [n for n in other["names"] if n in stayed]
+            expected += sum(one[title] != other[title] for title in one.keys() - {"names"})
+        assert len([*compare_plans(old, new).changes]) == expected
+        old = new
+
+
+def test_a_plan_differs_not_from_itself():
+    """Equal plans, made together or apart, differ in nothing, and say so."""
+    one, other = (plan(front_end(1), edge(1)) for _ in range(2))
+    for difference in (compare_plans(one, one), compare_plans(one, other)):
+        assert difference.is_empty
+        assert repr(difference).startswith(
+            "The same certificates. 4 certificates, 1 public certificate, "
+        )
+        assert len(difference.to_frame()) == 0
+
+
+def test_what_a_plan_kept_of_the_other_changes_no_answer():
+    """An edited plan that shares its parts compares as one that was made from scratch."""
+    before = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
+    edited = before.topology.with_cells({0: {"extra_san": "old.contoso.com"}})
+    after = replan(before, edited)
+    again = ln.plan_certificates(edited, RULES)
+    assert compare_plans(before, after) == compare_plans(before, again)
+    assert not compare_plans(before, after).is_empty
+
+
+# -- what one reads
+
+
+def test_one_more_sip_domain():
+    """A domain more adds names, each with its rule's reason; no certificate comes or goes."""
+    rows = front_end(1), front_end(2)
+    difference = compare_plans(
+        plan(*rows, sip_domains="contoso.com"),
+        plan(*rows, sip_domains="contoso.com;fabrikam.com"),
+    )
+    assert {item.change for item in difference.certificates} == {"renewed"}
+    added = [(g.after, g.owners) for g in difference.groups() if g.change == "name added"]
+    both = ("ee01.contoso.com", "ee02.contoso.com")
+    assert ("lyncdiscover.fabrikam.com", both) in added
+    assert ("fabrikam.com", ("the deployment",)) in added
+    (why,) = {g.why for g in difference.groups() if g.after == "lyncdiscover.fabrikam.com"}
+    assert why in {rule.why for rule in RULES.names.values()}
+    assert [str(count) for count in difference.counts][:2] == [
+        "3 certificates",
+        "0 public certificates",
+    ]
+
+
+def test_counts_say_the_step():
+    """Counts read 74 -> 64 names (−10), and a number alone where it stays."""
+    count = ln.CountChange(what="name", before=1074, after=64)
+    assert str(count) == "1,074 -> 64 names (−1,010)"
+    assert str(ln.CountChange(what="name", before=3, after=5)) == "3 -> 5 names (+2)"
+    assert str(ln.CountChange(what="name", before=5, after=5)) == "5 names"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ([front_end(1)], [front_end(1), front_end(2)], "its server is new in the table"),
+        ([front_end(1), front_end(2)], [front_end(1)], "its server is no longer in the table"),
+        (
+            [front_end(1), front_end(2), row("x.contoso.com", "FrontEnd", "b.contoso.com")],
+            [front_end(1), front_end(2, pool_fqdn="b.contoso.com", web_external_fqdn="")],
+            "a server is in another pool",
+        ),
+        ([front_end(1), edge(1)], [front_end(1), row("edge01.contoso.net", "SBA")],
+         "a server has another role"),
+    ],
+)  # fmt: skip
+def test_why_a_certificate_comes_or_goes(old, new, why):
+    """It is said what became of the server that a certificate is for."""
+    difference = compare_plans(plan(*old), plan(*new))
+    whys = {change.why for change in difference.changes if change.change.startswith("certificate")}
+    assert why in whys
+
+
+def test_another_layout():
+    """Where neither server nor pool changed, options or rules ask for other certificates."""
+    one = plan(front_end(1))
+    other = plan(front_end(1), options=ln.PlanOptions(layout="separate"))
+    difference = compare_plans(one, other)
+    assert [item.change for item in difference.certificates] == ["added"] * 3 + ["removed"]
+    assert {c.why for c in difference.changes if c.what == "Certificate"} == {
+        "options or rules ask for other certificates"
+    }
+
+
+def test_what_needs_no_other_request():
+    """Another CA or server list is told, and is no reason to ask for the certificate anew."""
+    one = plan(edge(1), options=ln.PlanOptions(ca={"": "CA 1"}))
+    other = plan(edge(1), edge(2), options=ln.PlanOptions(ca={"": "CA 2"}))
+    difference = compare_plans(one, other)
+    assert {item.change for item in difference.certificates} == {"kept"}
+    assert {change.what for change in difference.changes} == {"CA", "Servers"}
+    assert "2 changed, but not in the request" in repr(difference)
+
+
+def test_the_table_and_the_page():
+    """The frame has a row for each change; the page has the same names, once for many servers."""
+    one = plan(*(front_end(n) for n in (1, 2, 3)), sip_domains="contoso.com")
+    other = plan(*(front_end(n) for n in (1, 2)), sip_domains="contoso.com;litwareinc.com")
+    difference = compare_plans(one, other)
+    frame = difference.to_frame()
+    assert len(frame) == len([*difference.changes])
+    page = difference._repr_html_().replace("<wbr>", "")
+    assert page.count("lyncdiscover.litwareinc.com") == 1
+    assert "ee03.contoso.com" in page
+    assert "certificate removed" in page
+    assert repr(difference) in page.replace("&gt;", ">")
+
+
+def test_another_product_is_told():
+    """Two plans of different products say so, even where they ask for the same."""
+    one = plan(front_end(1))
+    other = replace(one, rules=replace(one.rules, title="Another Server"))
+    assert "Lync Server 2013 -> Another Server" in repr(compare_plans(one, other))
+
+
+def test_many_servers_cost_little():
+    """A SIP domain more for 1,000 servers is compared in a moment."""
+    big = ln.read_topology(big_table(1000))
+    one = ln.plan_certificates(big, RULES)
+    more = big.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
+    other = ln.plan_certificates(more, RULES)
+    start = time.process_time()
+    difference = compare_plans(one, other)
+    taken = time.process_time() - start
+    assert len(difference.certificates) > 500
+    assert taken < 0.5
