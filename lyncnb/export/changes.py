@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 
 from ..errors import BundleError, OptionsError, PlanError, PlanRejected, Problem
 from ..plan.model import CertificatePlan, PlannedCertificate
+from ..plan.spellings import Spelling, spellings_of
 from ..request_folder.bundle import Change
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
     Acceptance,
+    NameNote,
     PlannedEntry,
     PlannedKey,
     RequestRecord,
@@ -39,6 +41,7 @@ class Wanted:
     id: str
     certificate: PlannedCertificate
     validity_days: int = 0
+    name_notes: tuple[NameNote, ...] = ()
 
     @property
     def entry(self) -> PlannedEntry:
@@ -251,6 +254,7 @@ def _planned(
         rule=certificate.rule,
         validity_days=request.validity_days,
         plan=request.entry,
+        name_notes=request.name_notes,
     )
 
 
@@ -278,6 +282,8 @@ def _kept(old: RequestRecord, request: Wanted, entry: PlannedEntry) -> tuple[Req
     )
     if new == old:
         return old, _change("kept", old, ())  # one record in memory, not two
+    # How the table spells a name is no change by itself: the request is the same.
+    new = replace(new, name_notes=request.name_notes)
     if old.state == "retired":
         return new, _change("adopted", new, ("back in the plan, unchanged", *about))
     return new, _change("kept", new, about)
@@ -329,8 +335,15 @@ def make_order(
     _refuse_errors([finding for finding in errors if finding.code not in reasons])
     used = sorted({finding.code for finding in errors})
     days = plan.options.validity_days or 0
+    told = spellings_of(plan.certificates, plan.topology)
     wanted = tuple(
-        Wanted(id=item.id, certificate=item, validity_days=days) for item in plan.certificates
+        Wanted(
+            id=item.id,
+            certificate=item,
+            validity_days=days,
+            name_notes=tuple(map(_name_note, told.get(item.id, ()))),
+        )
+        for item in plan.certificates
     )
     _refuse_twins(wanted)
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
@@ -345,6 +358,11 @@ def make_order(
         reason=reason.strip(),
         now=now,
     )
+
+
+def _name_note(told: Spelling) -> NameNote:
+    where = f" ({told.place})" if told.place else ""
+    return NameNote(name=told.requested, written=told.written, note=told.what + where)
 
 
 def _refuse_twins(wanted: Sequence[Wanted]) -> None:

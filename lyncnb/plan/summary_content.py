@@ -14,11 +14,11 @@ from datetime import date
 from typing import Protocol
 
 from ..base.dns_name import DnsName
-from ..base.pasted_text import visible
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, Rules
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
+from .spellings import Spelling, spellings
 
 #: How every summary begins, and is known again.
 TITLE = "Certificates for "
@@ -205,16 +205,6 @@ class ServerLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spelling:
-    """A text of the table that reads otherwise than what is requested for it."""
-
-    place: str  # row and column
-    written: str  # with what cannot be seen as its number
-    requested: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """All that a summary tells.
 
@@ -279,21 +269,9 @@ def summarise(
         blocks=blocks,
         servers=tuple(_server_lines(plan, blocks)),
         plan_sha256=plan.sha256,
-        spellings=tuple(_spellings(plan.topology)),
+        spellings=spellings(plan),
         left_out=len(plan.certificates) - len(shown),
     )
-
-
-def _spellings(topology: Topology) -> Iterator[Spelling]:
-    """Tell of invisible characters that were removed, and of international names."""
-    for note in topology.notes:
-        if note.misleads_the_eye:
-            yield Spelling(
-                place=f"row {note.row}, {note.column}",
-                written=visible(note.before),
-                requested=note.after,
-                what=note.message,
-            )
 
 
 def _last_change(records: Iterable[Request]) -> str:

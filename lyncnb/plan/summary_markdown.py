@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..base.tables import escape_markdown, left_out, to_markdown
+from . import spellings
 from .summary_content import Block, Summary
 from .summary_page import what_is_left_out
 
@@ -48,9 +49,8 @@ def _parts(summary: Summary, findings_shown: int) -> Iterator[str]:
     if len(summary.findings) > len(found):
         yield left_out(len(found), len(summary.findings)) + "\n"
     if summary.spellings:
-        yield "## Requested otherwise than it reads in the table\n"
-        told = [(one.place, one.written, one.requested, one.what) for one in summary.spellings]
-        yield to_markdown(("Where", "In the table", "Requested", "Why"), told)
+        yield f"## {spellings.HEADING}\n"
+        yield to_markdown(spellings.COLUMNS, [one.row for one in summary.spellings])
     if summary.blocks:
         yield "## Certificates\n"
     for block in summary.blocks:

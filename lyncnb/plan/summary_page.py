@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..base.html_page import render
 from ..base.tables import left_out
+from . import spellings
 from .summary_content import Summary
 
 
@@ -31,6 +32,7 @@ def summary_page(summary: Summary, *, findings_shown: int) -> str:
         "plan/summary.html.j2",
         title=summary.title,
         s=summary,
+        spellings=spellings,
         findings=summary.findings[:findings_shown],
         findings_note=left_out(findings_shown, len(summary.findings)),
         note=what_is_left_out(summary),

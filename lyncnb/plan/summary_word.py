@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..base.tables import cell_text, left_out
 from ..base.zip_file import from_zip, to_zip
 from ..errors import PlanError
+from . import spellings
 from .summary_content import Block, Summary
 from .summary_page import what_is_left_out
 
@@ -56,6 +57,10 @@ def summary_word(summary: Summary, *, findings_shown: int) -> bytes:
         asks = [(ask.who, ask.what, ask.when) for ask in summary.asks]
         _table(document, ("Who", "What", "When"), asks, widths=(32, 106, 42))
     _findings(document, summary, findings_shown)
+    if summary.spellings:
+        document.add_heading(spellings.HEADING, level=1)
+        told = [one.row for one in summary.spellings]
+        _table(document, spellings.COLUMNS, told, widths=(28, 50, 50, 52))
     document.add_heading("Certificates", level=1)
     for block in summary.blocks:
         _block(document, block)

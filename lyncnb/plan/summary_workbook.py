@@ -8,6 +8,7 @@ from itertools import islice
 from ..base import spreadsheets
 from ..base.spreadsheets import Sheet, to_xlsx
 from ..rules.findings import Finding
+from . import spellings
 from .summary_content import Block, Member, Summary
 
 CERTIFICATES = (
@@ -41,8 +42,9 @@ def summary_workbook(summary: Summary, commands: Commands) -> bytes:
     Returns
     -------
     bytes
-        Sheets Certificates, Names, Servers, Findings, Renewals, Files; those with nothing to say
-        are left out. Names ends with a sentence where there are more than a sheet holds.
+        Sheets Certificates, Names, Servers, Findings, Spellings, Renewals, Files; those with
+        nothing to say are left out. Names ends with a sentence where there are more than a sheet
+        holds.
 
     Raises
     ------
@@ -73,6 +75,12 @@ def summary_workbook(summary: Summary, commands: Commands) -> bytes:
             columns=FINDINGS,
             rows=lambda: _findings(summary.findings),
             widths=(10, 26, 32, 52, 46, 36),
+        ),
+        Sheet(
+            title="Spellings",
+            columns=spellings.COLUMNS,
+            rows=lambda: [one.row for one in summary.spellings],
+            widths=(24, 44, 44, 56),
         ),
         Sheet(
             title="Renewals",

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from folder_kit import certificate, issued_record
+from folder_kit import certificate, issued_record, plan_of
 
 from lyncnb.errors import BundleError
-from lyncnb.export.changes import Wanted, entry_differences, plan_changes, resolve_renewals
+from lyncnb.export.changes import (
+    Wanted,
+    entry_differences,
+    make_order,
+    plan_changes,
+    resolve_renewals,
+)
 from lyncnb.request_folder.manifest import Manifest
 from lyncnb.request_folder.request_record import PlannedEntry
 
@@ -210,3 +216,21 @@ def test_a_renewal_that_fits_none_or_several_is_refused(asked, message):
     """Nothing is renewed by guessing."""
     with pytest.raises(BundleError, match=message):
         resolve_renewals([wanted(1), wanted(2)], [asked])
+
+
+def test_how_names_read_is_on_record_and_no_change_by_itself():
+    """A name in another script stands with the request; another spelling renews nothing."""
+    odd = certificate(1, extra=["xn--bcher-kva.example"])
+    order = make_order(
+        plan_of(odd), findings=(), accept=None, renew=(), reason="", now="2026-11-24T00:00:00Z"
+    )
+    manifest, _ = plan_changes(Manifest(), order.wanted, now=order.now)
+    (record,) = manifest.requests
+    assert [(note.name, note.written) for note in record.name_notes] == [
+        ("xn--bcher-kva.example", "bücher.example")
+    ]
+    written = replace(record, csr_sha256="a" * 64, state="waiting", name_notes=())
+    kept, (change,) = plan_changes(
+        replace(manifest, requests=(written,)), order.wanted, now=order.now
+    )
+    assert (change.action, kept.requests) == ("kept", (written,))

@@ -1,0 +1,147 @@
+"""What reads otherwise in the table than it is requested: invisible characters, other scripts.
+
+Summaries and the manifest tell of it, because whoever approves a request sees the name as it is
+drawn, and the CA signs the bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from ..base.dns_name import INTERNATIONAL, DnsName
+from ..base.pasted_text import INVISIBLE, clean_text, visible
+from ..topology.source_table import Note
+from ..topology.topology import Topology
+from .model import CertificatePlan, PlannedCertificate
+
+#: How summaries head the list, and its columns.
+HEADING = "Names that read otherwise than they are requested"
+COLUMNS = ("Where", "Reads as", "Requested", "Why")
+
+_PARTS = re.compile(r"[;,|\s=/]+|https:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelling:
+    """A text that reads otherwise than what is requested for it.
+
+    ``place`` is row and column of the table, blank for a name that the table has as it is
+    requested, ``xn--…``. In ``written`` what cannot be seen stands as its number.
+    """
+
+    place: str
+    written: str
+    requested: str
+    what: str
+
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """Its cells, in the order of ``COLUMNS``."""
+        return self.place, self.written, self.requested, self.what
+
+
+def spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
+    """Tell of everything in a plan that reads otherwise than it is requested.
+
+    Of international names that the table has as they are requested, the shortest ones are told.
+    """
+    found = list(_in_table(plan.topology))
+    told = {part for spelling in found for part in _PARTS.split(spelling.requested)}
+    names = (name for certificate in plan.certificates for name in _names(certificate))
+    international = dict.fromkeys(name for name in names if name.is_idn)
+    for name in sorted(international, key=lambda name: name.count(".")):
+        if told.isdisjoint(_ends(name)):
+            told.add(str(name))
+            found.append(_international(name))
+    return tuple(found)
+
+
+def spellings_of(
+    certificates: Iterable[PlannedCertificate], topology: Topology
+) -> Mapping[str, tuple[Spelling, ...]]:
+    """Tell of the names of each certificate that read otherwise than they are requested.
+
+    Parameters
+    ----------
+    certificates : iterable of PlannedCertificate
+        n of them.
+    topology : Topology
+        The table that they were planned from.
+
+    Returns
+    -------
+    mapping of str to tuple of Spelling
+        By certificate id, each about one name; an id without any is left out.
+    """
+    unseen = dict(_with_unseen(topology))
+    found = {}
+    for certificate in certificates:
+        told = tuple(
+            spelling for name in _names(certificate) for spelling in _of_name(name, unseen)
+        )
+        if told:
+            found[certificate.id] = told
+    return found
+
+
+def _names(certificate: PlannedCertificate) -> Iterator[DnsName]:
+    subject = certificate.subject.common_name
+    names = [entry.name for entry in certificate.subject_alt_name]
+    if subject and subject not in names:
+        yield DnsName(subject)
+    yield from names
+
+
+def _in_table(topology: Topology) -> Iterator[Spelling]:
+    for note in topology.notes:
+        if note.misleads_the_eye:
+            yield Spelling(
+                place=_place(note),
+                written=visible(note.before),
+                requested=note.after,
+                what=note.message,
+            )
+
+
+def _place(note: Note) -> str:
+    return f"row {note.row}, {note.column}"
+
+
+def _with_unseen(topology: Topology) -> Iterator[tuple[str, Spelling]]:
+    """Yield each name of the table that had invisible characters, as it is requested."""
+    for note in topology.notes:
+        if INVISIBLE not in note.message:
+            continue
+        for part in _PARTS.split(note.before):
+            written, requested = visible(part), clean_text(part)[0].lower()
+            if written != part:
+                yield (
+                    requested,
+                    Spelling(
+                        place=_place(note), written=written, requested=requested, what=note.message
+                    ),
+                )
+
+
+def _of_name(name: DnsName, unseen: Mapping[str, Spelling]) -> Iterator[Spelling]:
+    if unseen:
+        for end in _ends(name):
+            if end in unseen:
+                # A name that was made of one in the table has the same characters in it.
+                written = name.removesuffix(end) + unseen[end].written
+                yield replace(unseen[end], written=written, requested=str(name))
+    if name.is_idn:
+        yield _international(name)
+
+
+def _ends(name: DnsName) -> Iterator[str]:
+    labels = name.split(".")
+    return (".".join(labels[place:]) for place in range(len(labels)))
+
+
+def _international(name: DnsName) -> Spelling:
+    return Spelling(
+        place="", written=name.as_written, requested=str(name), what=f"{INTERNATIONAL} {name}"
+    )

@@ -1,0 +1,57 @@
+"""Names that read otherwise than they are requested: told of each certificate, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.plan.spellings import spellings, spellings_of
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+HEAD = "server_fqdn,role,pool_fqdn,sip_domains,meet_urls,dialin_url,web_external_fqdn\n"
+ROW = "fe01.contoso.com,FrontEnd,pool.contoso.com,{0},https://meet.{1},https://dial.contoso.com,{2}"
+
+
+def planned(domains: str, meet: str = "contoso.com", web: str = "web.contoso.com"):
+    """Plan a Front End server whose names are spelled so."""
+    table = HEAD + ROW.format(domains, meet, web) + "\n"
+    return plan_certificates(read_topology(table.encode()), load_rules("lync2013"))
+
+
+def told(plan) -> dict[str, str]:
+    """Give how each name of the plan's certificates reads, by name."""
+    found = spellings_of(plan.certificates, plan.topology)
+    return {one.requested: one.written for group in found.values() for one in group}
+
+
+def test_plain_names_need_no_word():
+    """Where everything reads as it is requested, nothing is told; a blank around is no matter."""
+    plan = planned(" contoso.com", web="Web.contoso.com.")
+    assert spellings(plan) == ()
+    assert told(plan) == {}
+
+
+def test_names_with_unseen_characters():
+    """The name itself, and those made of a domain, show where the characters stood."""
+    plan = planned("con\u00adtoso.com;fabrikam.com", web="web.fab\u200brikam.com")
+    assert [one.written for one in spellings(plan)] == [
+        "con<U+00AD>toso.com;fabrikam.com",
+        "web.fab<U+200B>rikam.com",
+    ]
+    found = told(plan)
+    assert found["web.fabrikam.com"] == "web.fab<U+200B>rikam.com"
+    assert found["lyncdiscover.contoso.com"] == "lyncdiscover.con<U+00AD>toso.com"
+    assert "lyncdiscover.fabrikam.com" not in found
+
+
+@pytest.mark.parametrize("domain", ["bücher.example", "xn--bcher-kva.example"])
+def test_international_names_in_both_forms(domain):
+    """However the table writes it: each name with its other form, in the summary the shortest."""
+    plan = planned(domain, meet=domain)
+    found = told(plan)
+    assert found["lyncdiscover.xn--bcher-kva.example"] == "lyncdiscover.bücher.example"
+    assert found["meet.xn--bcher-kva.example"] == "meet.bücher.example"
+    in_summary = [one for one in spellings(plan) if one.requested == "xn--bcher-kva.example"]
+    assert [one.written for one in in_summary] == ["bücher.example"]
+    assert not [one for one in spellings(plan) if one.requested.startswith("lyncdiscover")]
