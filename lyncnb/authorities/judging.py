@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -21,8 +21,16 @@ from ..request_folder.request_record import (
     JudgedFinding,
     Judgement,
     PlannedEntry,
+    RequestRecord,
 )
-from ..rules.ca_rules import Difference, findings, may_be_accepted, rules_identity
+from ..rules.ca_rules import (
+    Difference,
+    finding,
+    findings,
+    may_be_accepted,
+    returned_checks,
+    rules_identity,
+)
 from ..rules.findings import Finding
 from .compare_certificate import compare_certificate
 
@@ -95,12 +103,7 @@ def judge(evidence: Evidence, *, at: datetime) -> Verdict:
 def with_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:
     """Make notices of the errors that were accepted and may be, each with its reason."""
     return tuple(
-        replace(
-            one,
-            severity="notice",
-            message=f"{one.message} (accepted: {accepted[one.code]})",
-            hint="Nothing: it was accepted.",
-        )
+        one.accepted_because(accepted[one.code])
         if one.severity == "error" and one.code in accepted and may_be_accepted(one.code)
         else one
         for one in found
@@ -144,6 +147,18 @@ def entry_sha256(entry: PlannedEntry) -> str:
     values = [entry.id, entry.role, entry.issuer, dict(entry.subject), entry.san, entry.eku]
     text = json.dumps([*values, key, entry.hash, entry.servers, entry.usages], ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def accepted_on_record(records: Iterable[RequestRecord]) -> Iterator[Finding]:
+    """Yield what was accepted of the certificates on record, each with its reason."""
+    for record in records:
+        judgement = record.issued.judgement if record.issued is not None else None
+        reasons = {one.code: one.reason for one in judgement.accepted} if judgement else {}
+        for one in judgement.findings if judgement and reasons else ():
+            if one.code in reasons and one.code in returned_checks():
+                told = finding(one.code, record.id, one.message)
+                # The message on record has its reason already.
+                yield replace(told.accepted_because(reasons[one.code]), message=one.message)
 
 
 def noted(judgement: Judgement | None) -> tuple[Difference, ...]:

@@ -7,9 +7,10 @@ written here, so that a dry run says exactly what a run would do.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..authorities.judging import accepted_on_record
 from ..errors import BundleError, OptionsError, PlanError, PlanRejected, Problem
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.spellings import Spelling, spellings_of
@@ -23,6 +24,7 @@ from ..request_folder.request_record import (
     RequestRecord,
     present_files,
 )
+from ..rules.ca_rules import may_be_accepted, returned_checks
 from ..rules.findings import Finding
 
 # Fields whose change needs another certificate; any other is told and kept on record.
@@ -304,6 +306,23 @@ class Order:
     reason: str
     now: str
 
+    def told_findings(self, records: Iterable[RequestRecord]) -> tuple[Finding, ...]:
+        """List the findings as the summary tells them: what was accepted has its reason.
+
+        Parameters
+        ----------
+        records : iterable of RequestRecord
+            Requests of the folder; what was accepted of their certificates comes last.
+        """
+        reasons = {one.code: one.reason for one in self.accepted}
+        planned = (
+            one.accepted_because(reasons[one.code])
+            if one.severity == "error" and one.code in reasons
+            else one
+            for one in self.findings
+        )
+        return (*planned, *accepted_on_record(records))
+
 
 def make_order(
     plan: CertificatePlan,
@@ -331,9 +350,16 @@ def make_order(
     for code, why in reasons.items():
         if not why.strip():
             raise OptionsError(f'accept: "{code}" has no reason', hint=f"{code}=why it is fine")
+        if code in returned_checks() and not may_be_accepted(code):
+            raise OptionsError(
+                f'accept: no reason excuses "{code}": {returned_checks()[code].title}',
+                hint=returned_checks()[code].hint,
+            )
     errors = [finding for finding in findings if finding.severity == "error"]
     _refuse_errors([finding for finding in errors if finding.code not in reasons])
-    used = sorted({finding.code for finding in errors})
+    # What is accepted of certificates to come is on record before the first of them comes.
+    to_come = {code for code in reasons if code in returned_checks()}
+    used = sorted({finding.code for finding in errors} | to_come)
     days = plan.options.validity_days or 0
     told = spellings_of(plan.certificates, plan.topology)
     wanted = tuple(

@@ -49,7 +49,7 @@ class Preview:
     @cached_property
     def summary_of(self) -> str:
         """Digest of everything that the summary files tell, much cheaper than to write them."""
-        plan, findings = self.order.plan, self.order.findings
+        plan, findings = self.order.plan, self.order.told_findings(self.manifest.requests)
         table = summary.write_plan_table(plan, findings, ".csv", requests=self.manifest.requests)
         digest = hashlib.sha256(table)
         for row in summary.finding_rows(findings):

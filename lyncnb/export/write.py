@@ -166,11 +166,10 @@ def _write_summary(preview: Preview, order: Order, manifest: Manifest) -> Manife
     # One table in memory at a time. Interrupted, the hashes on record do not fit, and the next
     # run writes them all again.
     hashes = {"of": preview.summary_of}
+    told = order.told_findings(manifest.requests)
     for name in SUMMARY_NAMES:
         suffix = "." + name.rpartition(".")[2]
-        data = summary.write_plan_table(
-            order.plan, order.findings, suffix, requests=manifest.requests
-        )
+        data = summary.write_plan_table(order.plan, told, suffix, requests=manifest.requests)
         files.replace(preview.survey.folder / name, data, 0o644)
         hashes[name] = hashlib.sha256(data).hexdigest()
     manifest = replace(manifest, summary=hashes)

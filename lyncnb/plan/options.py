@@ -141,7 +141,7 @@ _TITLES = {
     "subject": "Fields of the subject beside the name; blank ones are left out.",
     "issuer": "Who issues. This beats the table's column issuer, which beats the rules.",
     "ca": "Which CA issues, for summary and submission.",
-    "accepted": "Findings that do not stop the requests.",
+    "accepted": "Findings that do not stop the requests, or the certificates when they come.",
 }
 _ALL = "all"  # how the key "" (no usage in particular) is written
 

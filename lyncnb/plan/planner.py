@@ -16,6 +16,7 @@ from ..base.certificate_fields import DistinguishedName, SanEntry
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..errors import OptionsError, PlanError, Problem
+from ..rules.ca_rules import may_be_accepted, returned_checks
 from ..rules.model import Rules
 from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
@@ -355,9 +356,16 @@ def _of_product(options: PlanOptions, rules: Rules) -> PlanOptions:
 
 def _check_options(rules: Rules, options: PlanOptions) -> None:
     for code in options.accepted:
-        if code not in rules.checks:
+        if code in returned_checks() and not may_be_accepted(code):
+            raise OptionsError(
+                f'option accepted names "{code}", which no reason excuses: '
+                f"{returned_checks()[code].title}",
+                hint=returned_checks()[code].hint,
+            )
+        if code not in rules.checks and code not in returned_checks():
             # A misspelt code accepts nothing, and the planner looks for the reason elsewhere.
-            near = difflib.get_close_matches(code, rules.checks, n=3, cutoff=0.4)
+            codes = (*rules.checks, *returned_checks())
+            near = difflib.get_close_matches(code, codes, n=3, cutoff=0.4)
             raise OptionsError(
                 f'option accepted names "{code}", and {rules.title} has no finding of that code',
                 hint=f"did you mean {', '.join(near)}?" if near else "take a code that check shows",

@@ -425,10 +425,16 @@ def _titles(rules: Rules) -> Mapping[str, str]:
 
 
 def codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
-    """List the findings about each certificate, server or pool, as ``severity: code``."""
+    """List the findings about each certificate, server or pool, as ``severity: code``.
+
+    One that was accepted is ``accepted: code (the reason)``.
+    """
     codes: dict[str, list[str]] = {}
     for finding in findings:
-        codes.setdefault(finding.about, []).append(f"{finding.severity}: {finding.code}")
+        told = f"{finding.severity}: {finding.code}"
+        if finding.accepted:
+            told = f"accepted: {finding.code} ({finding.accepted})"
+        codes.setdefault(finding.about, []).append(told)
     return codes
 
 

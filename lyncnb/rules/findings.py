@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import overload
 
@@ -13,7 +13,10 @@ from .model import SEVERITIES, CheckRule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a check has to say about one certificate, server or the file."""
+    """What a check has to say about one certificate, server or the file.
+
+    ``accepted`` is the reason for which an error is no obstacle; such a finding is a notice.
+    """
 
     code: str
     severity: str  # error | warning | notice
@@ -21,6 +24,17 @@ class Finding:
     message: str
     hint: str
     source: str
+    accepted: str = ""
+
+    def accepted_because(self, reason: str) -> Finding:
+        """Return the notice that an error becomes once it is accepted."""
+        return replace(
+            self,
+            severity="notice",
+            message=f"{self.message} (accepted: {reason})",
+            hint="Nothing: it was accepted.",
+            accepted=reason,
+        )
 
 
 _SHOWN = 60  # findings that repr lists; a notebook's cell is no place for thousands

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import openpyxl
 import pytest
 from packages_kit import PASSPHRASE, SINGLE
 from shell_kit import Shell, make_shell
@@ -328,6 +329,52 @@ def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
     assert "crl-distribution-point-absent" in told
     assert "lyncnb pfx" not in told
     assert "ask the CA" in (requests / "steps" / "checklist.md").read_text("utf-8")
+
+
+TABLE = SINGLE.decode()
+
+
+def test_policy_is_accepted_beforehand(shell, ca):
+    """[accepted] in plan.toml: no hand when they come, and the reason in every summary."""
+    reason = "the lab has no list"
+    shell.write("topology.csv", TABLE)
+    shell.write("passphrase.txt", PASSPHRASE)
+    shell.write("plan.toml", f'[accepted]\ncrl-distribution-point-absent = "{reason}"\n')
+    request = (
+        *("request", "topology.csv", "requests", "--options", "plan.toml"),
+        *("--passphrase-file", "passphrase.txt"),
+    )
+    assert shell(*request).status == 0
+    requests, back = shell.folder / "requests", shell.folder / "back"
+    answer(ca, requests, back, extensions=without("crl"))
+    (back / "chain.pem").write_bytes(ca.chain)
+    received = shell("receive", "requests", "back")
+    assert received.status == 0
+    assert f"accepted: {reason}" in received.out
+    assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
+    assert reason not in (requests / "summary.csv").read_text(encoding="utf-8")
+    assert shell(*request).status == 0
+    told = f"accepted: crl-distribution-point-absent ({reason})"
+    assert told in (requests / "summary.csv").read_text(encoding="utf-8")
+    for name in ("summary.md", "summary.html"):
+        assert reason in (requests / name).read_text(encoding="utf-8"), name
+    workbook = openpyxl.load_workbook(requests / "summary.xlsx")
+    cells = {str(c.value) for sheet in workbook for row in sheet.iter_rows() for c in row}
+    assert any(told in cell for cell in cells)
+    assert any(f"(accepted: {reason})" in cell for cell in cells)
+    before = {path: path.read_bytes() for path in requests.rglob("*") if path.is_file()}
+    assert shell(*request).status == 0
+    assert {path: path.read_bytes() for path in requests.rglob("*") if path.is_file()} == before
+
+
+def test_mathematics_is_not_accepted_beforehand(shell):
+    """A reason in plan.toml for a wrong signature is refused when the requests are written."""
+    shell.write("topology.csv", TABLE)
+    shell.write("plan.toml", '[accepted]\nchain-signature-wrong = "because"\n')
+    ended = shell("request", "topology.csv", "requests", "--options", "plan.toml")
+    assert ended.status == 2
+    assert 'accepted names "chain-signature-wrong", which no reason excuses' in ended.err
+    assert not (shell.folder / "requests").exists()
 
 
 @pytest.mark.parametrize("code", ["chain-signature-wrong", "names-missing", "no-such-code"])
