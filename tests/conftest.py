@@ -7,7 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from folder_kit import quick_cipher  # noqa: F401  a fixture for many files
+from folders import quick_cipher  # noqa: F401  a fixture for many files
 
 from lyncnb.pki import passphrase
 

@@ -10,8 +10,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from answered import PASSPHRASE, TODAY, answer_all, make_folder, make_plan
 from cas.python_ca import PythonCa, pem
+from folders import PASSPHRASE, TODAY, answer_all, make_folder, make_plan
 
 from lyncnb.authorities.issued import match_certificates
 from lyncnb.authorities.receiving import receive

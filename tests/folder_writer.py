@@ -14,7 +14,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-import folder_kit as kit
+import folders as kit
 
 from lyncnb.authorities.issued import match_certificates
 from lyncnb.authorities.receiving import receive

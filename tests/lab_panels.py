@@ -8,14 +8,6 @@ from pathlib import Path
 
 from lab_driver import LabBrowser
 
-PASSPHRASE = "correct horse battery"
-CSV = """server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,autologon,rack
-fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com;fabrikam.com,https://meet.contoso.com;https://meet.fabrikam.com,https://dialin.contoso.com,web.contoso.com,true,A1
-fe02.contoso.com,FrontEnd,pool.contoso.com,Taipei,,,,,,A2
-dir01.contoso.com,Director,,Taipei,,,,dir.contoso.com,,A3
-med01.contoso.com,Mediation,,Hsinchu,,,,,,B1
-med02.contoso.com,Mediation,,Hsinchu,,,,,,B2
-"""
 EDITOR = """import lyncnb as ln
 topology = ln.read_topology("{table}")
 rules = ln.load_rules("lync2013")

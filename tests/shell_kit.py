@@ -1,4 +1,4 @@
-"""What the tests of the command line share: running it, and a small topology."""
+"""What the tests of the command line share: running it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,6 @@ from typing import NamedTuple
 import pytest
 
 from lyncnb.cli import main
-
-PASSPHRASE = "correct horse battery"
-
-#: Two Front End Servers and the deployment's certificate: three requests, no error finding.
-TABLE = """\
-server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn
-fe01.contoso.net,FrontEnd,pool.contoso.net,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com
-fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,
-"""
 
 
 class Ended(NamedTuple):

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from planned import planned
+from folders import planned
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.export.key_and_csr import content_of

@@ -18,6 +18,41 @@ DEPLOYMENT = {
     "admin_url": "https://admin.contoso.com",
 }
 
+#: One Standard Edition server: its own certificate and the deployment's.
+STANDARD_EDITION = """\
+server_fqdn,role,sip_domains,meet_urls,dialin_url,web_external_fqdn
+se01.contoso.com,StandardEdition,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com
+"""
+
+#: Two Front End Servers and the deployment's certificate: three requests, no error finding.
+TWO_FRONT_ENDS = """\
+server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn
+fe01.contoso.net,FrontEnd,pool.contoso.net,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com
+fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,
+"""
+
+#: A pool, a Director and two Mediation Servers at two sites, with a column of the planner's own.
+FIVE_SERVERS = """\
+server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,autologon,rack
+fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com;fabrikam.com,https://meet.contoso.com;https://meet.fabrikam.com,https://dialin.contoso.com,web.contoso.com,true,A1
+fe02.contoso.com,FrontEnd,pool.contoso.com,Taipei,,,,,,A2
+dir01.contoso.com,Director,,Taipei,,,,dir.contoso.com,,A3
+med01.contoso.com,Mediation,,Hsinchu,,,,,,B1
+med02.contoso.com,Mediation,,Hsinchu,,,,,,B2
+"""
+
+#: A pool, an Edge pool and a Mediation Server at two sites: what clients and partners ask of each.
+TWO_SITES = """\
+server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,\
+access_edge_fqdn,webconf_edge_fqdn,av_edge_fqdn
+ee01.contoso.com,FrontEnd,eepool.contoso.com,Taipei,contoso.com,https://meet.contoso.com,\
+https://dialin.contoso.com,web.contoso.com,,,
+ee02.contoso.com,FrontEnd,eepool.contoso.com,Taipei,,,,,,,
+edge01.contoso.com,Edge,edgepool.contoso.com,Taipei,,,,,access.contoso.com,wc.contoso.com,av.contoso.com
+edge02.contoso.com,Edge,edgepool.contoso.com,Taipei,,,,,,,
+med01.contoso.com,Mediation,med01.contoso.com,Kaohsiung,,,,,,,
+"""
+
 
 def row(server: str, role: str, pool: str = "", **cells: str) -> dict[str, str]:
     """One row of a table; cells by column."""

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import certsrv
 import pytest
-from answered import ECDSA, make_folder, make_plan, snapshot
 from authorities.test_compare_certificate import DAY, ENTRY, NAMES, SUBJECT, made
 from cas.certsrv_stand_in import StandIn
 from cas.cfssl_ca import CfsslCa
@@ -31,6 +30,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from folders import P256, make_folder, make_plan, snapshot
 
 from lyncnb.authorities.compare_certificate import compare_certificate
 from lyncnb.authorities.handover import hand_over
@@ -58,11 +58,11 @@ def folders(tmp_path_factory, data) -> dict[str, Path]:
     """Give request folders of the sample deployment, to be copied; one with RSA keys."""
     place = tmp_path_factory.mktemp("requests")
     plans = {
-        "ECDSA": make_plan(data / "contoso.csv", key=ECDSA),
+        "P256": make_plan(data / "contoso.csv", key=P256),
         "RSA": make_plan(data / "contoso.csv", key=KeyParameters(algorithm="RSA", bits=2048)),
         "small": make_plan(key=KeyParameters(algorithm="RSA", bits=2048)),
         # No ACME CA takes a request without any SAN, as Microsoft prints for Edge internal.
-        "all with SAN": make_plan(data / "contoso.csv", key=ECDSA, edge_member_names=True),
+        "all with SAN": make_plan(data / "contoso.csv", key=P256, edge_member_names=True),
     }
     return {name: make_folder(place / name, plan).folder for name, plan in plans.items()}
 
@@ -102,9 +102,9 @@ def bring_back(
     for name, content in (chain or {}).items():
         (answers / name).write_bytes(content)
     issued = receive(folder, answers, accept=accept)
-    before = snapshot(folder)
+    before = snapshot(folder, but_lock=True)
     receive(folder, answers, accept=accept)
-    assert snapshot(folder) == before
+    assert snapshot(folder, but_lock=True) == before
     return issued
 
 
@@ -145,7 +145,7 @@ def test_openssl(folders, tmp_path):
 
 def test_openssl_in_a_zip(folders, tmp_path):
     """A zip with everything in it is received as well as the files."""
-    folder = copy_of(folders["ECDSA"], tmp_path)
+    folder = copy_of(folders["P256"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")
     answers = {}
     for number, request in enumerate(packed_requests(folder, tmp_path)):
@@ -158,7 +158,7 @@ def test_openssl_in_a_zip(folders, tmp_path):
 
 def test_cfssl(folders, tmp_path):
     """Cfssl answers PEM over HTTP; its own certificate comes as a file."""
-    folder = copy_of(folders["ECDSA"], tmp_path)
+    folder = copy_of(folders["P256"], tmp_path)
     with CfsslCa(tmp_path / "ca") as ca:
         issued = bring_back(folder, tmp_path, ca.submit, ca.chain())
     check_all(folder, issued)
@@ -166,7 +166,7 @@ def test_cfssl(folders, tmp_path):
 
 def test_nss(folders, tmp_path):
     """NSS answers DER without a CRL distribution point, which Lync requires: accepted here."""
-    folder = copy_of(folders["ECDSA"], tmp_path)
+    folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca")
     issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), NO_CRL)
     check_all(folder, issued, "crl-distribution-point-absent", public=("web-pki-objection",))
@@ -303,7 +303,7 @@ def test_ad_cs_template_in_request(stand_in):
 
 def test_ad_cs_pending(folders, stand_in, tmp_path):
     """A request that waits for approval comes back later, by its number."""
-    folder = copy_of(folders["ECDSA"], tmp_path)
+    folder = copy_of(folders["P256"], tmp_path)
     pages = client(stand_in)
     first = packed_requests(folder, tmp_path)[0]
     with pytest.raises(certsrv.CertificatePendingException) as waiting:
@@ -337,7 +337,7 @@ def test_openssl_signature(folders, tmp_path, options, code):
     """What a CA signs with is told by its name, and a genuine signature never as wrong."""
     from cas import run
 
-    folder = copy_of(folders["ECDSA"], tmp_path)
+    folder = copy_of(folders["P256"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")
     record = next(r for r in open_requests(folder).requests if r.plan.role == "Mediation")
     run(

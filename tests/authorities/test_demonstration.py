@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 
 import pytest
+from folders import PASSPHRASE, TODAY
 
 import lyncnb as ln
 from lyncnb.authorities.demonstration import is_fictional
 from lyncnb.errors import BundleError
 from lyncnb.pki.demonstration_ca import DEMONSTRATION_NAME
 
-TODAY = date(2026, 11, 24)
-PASSPHRASE = "correct horse battery"
 TABLE = """server_fqdn,role,pool_fqdn,sip_domains,web_external_fqdn
 fe01.{0},FrontEnd,pool.{0},{0},web.{0}
 fe02.{0},FrontEnd,pool.{0},,

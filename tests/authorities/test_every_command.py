@@ -16,8 +16,9 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from packages_kit import PASSPHRASE, SINGLE
+from folders import PASSPHRASE
 from shell_kit import Shell, make_shell
+from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.issued import load_issued
 from lyncnb.export.write import write_requests
@@ -101,7 +102,7 @@ def ca(tmp_path_factory) -> Ca:
 def empty(tmp_path_factory) -> Path:
     """A folder of two requests that nobody answered yet."""
     folder = tmp_path_factory.mktemp("plan") / "requests"
-    plan = plan_certificates(read_topology(SINGLE), load_rules())
+    plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, folder, passphrase=PASSPHRASE)
     return folder
 

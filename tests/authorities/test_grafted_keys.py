@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import cryptography_vectors
-from answered import TODAY, find_id, make_folder, request_of
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from folders import TODAY, find_id, make_folder, request_of
 
 from lyncnb.authorities.issued import load_issued
 from lyncnb.authorities.receiving import receive

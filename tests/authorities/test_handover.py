@@ -6,9 +6,9 @@ import shutil
 import zipfile
 
 import pytest
-from answered import TODAY, answer_all, find_id, make_folder, make_plan
 from cas.python_ca import PythonCa, p7b
 from cryptography import x509
+from folders import TODAY, answer_all, find_id, make_folder, make_plan
 
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.receiving import receive

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from answered import make_folder, make_plan
+from folders import make_folder, make_plan
 from lab_driver import CHROMIUM
 from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from answered import TODAY, answer_all, edge_external, find_id, make_folder
 from cas.python_ca import PythonCa, p7b, pem
-from folder_kit import issued_record
+from folders import TODAY, answer_all, edge_external, find_id, issued_record, make_folder
 
 from lyncnb.authorities.issued import match_certificates
 from lyncnb.errors import BundleError, ReturnedFileError

@@ -9,7 +9,7 @@ from datetime import date
 
 import pytest
 from cas.python_ca import PythonCa, der, pem
-from folder_kit import issued_record, numbered, package_record, plan_of, snapshot, with_extra, write
+from folders import issued_record, numbered, package_record, plan_of, snapshot, with_extra, write
 
 import lyncnb as ln
 from lyncnb.authorities.status import FolderStatus, RequestStatus, folder_status

@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from planned import planned
+from folders import planned
 
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export.key_and_csr import FinishedPair, content_of, pair_workers
@@ -82,7 +82,7 @@ def test_no_child_stays():
 UNGUARDED = """
     import sys
     sys.path.insert(0, "tests")
-    from planned import planned
+    from folders import planned
     from lyncnb.pki import pkcs8
     from lyncnb.export import executors
     print("script runs")

@@ -47,7 +47,7 @@ def names(number: int) -> list[str]:
 
 def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
     """Plan the requests."""
-    from planned import planned
+    from folders import planned
 
     return [(str(n), planned(*names(n), algorithm=algorithm)) for n in range(count)]
 
@@ -256,7 +256,7 @@ def memory(count: int, top: Path) -> bool:
 
 IN_KERNEL = """import sys, threading, lyncnb
 sys.path.insert(0, {tests!r})
-from folder_kit import numbered
+from folders import numbered
 from lyncnb.fields import KeyParameters
 plan = numbered({count}, key=KeyParameters(algorithm={algorithm!r}, bits={bits}))
 run = threading.Thread(

@@ -29,7 +29,7 @@ NEW = "wrong mule capacitor"
 def step(what: str, count: int, folder: Path) -> None:
     """Do one step in this process, and print what it cost as JSON."""
     sys.path[:0] = [str(TESTS), str(TESTS.parent)]
-    import folder_kit as kit
+    import folders as kit
 
     from lyncnb.authorities.status import folder_status
     from lyncnb.request_folder.change_passphrase import rekey

@@ -14,12 +14,14 @@ import sys
 import zipfile
 
 import pytest
-from shell_kit import PASSPHRASE, TABLE, make_shell
+from folders import PASSPHRASE
+from shell_kit import make_shell
+from topologies import TWO_FRONT_ENDS
 
 shell = pytest.fixture(make_shell)
 
-HEADER = TABLE.splitlines()[0]
-ROW = TABLE.splitlines()[1]
+HEADER = TWO_FRONT_ENDS.splitlines()[0]
+ROW = TWO_FRONT_ENDS.splitlines()[1]
 
 
 def _table(**cells: str) -> str:
@@ -120,7 +122,9 @@ def test_latin_1(shell):
 
 def test_ragged_row(shell):
     """A row with a cell too many or too few names its line; nothing shifts."""
-    _refused(shell, "ragged.csv", TABLE + "fe03.contoso.net,FrontEnd\n", "ragged.csv row 4")
+    _refused(
+        shell, "ragged.csv", TWO_FRONT_ENDS + "fe03.contoso.net,FrontEnd\n", "ragged.csv row 4"
+    )
 
 
 def test_row_with_a_cell_too_many(shell):
@@ -153,7 +157,7 @@ def test_nul_in_a_cell(shell):
 
 def test_all_problems_at_once(shell):
     """Every problem of a file is told in one go, each with row, column, value and hint."""
-    text = TABLE + (
+    text = TWO_FRONT_ENDS + (
         "http://fe03.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
         "fe 04.contoso.net,Nonsense,pool.contoso.net,Taipei,,,,\n"
     )
@@ -170,7 +174,7 @@ def test_all_problems_at_once(shell):
 
 def test_two_values_for_one_pool(shell):
     """Two rows of a pool that contradict each other are an error naming both values."""
-    text = TABLE.replace(
+    text = TWO_FRONT_ENDS.replace(
         "fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,",
         "fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,other.contoso.com",
     )
@@ -264,7 +268,7 @@ def test_common_name_over_64_characters(shell):
 )
 def test_options_that_cannot_be(shell, text, words):
     """A wrong plan.toml is named with the key and value concerned."""
-    shell.write("contoso.csv", TABLE)
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("options.toml", text)
     ended = shell("plan", "contoso.csv", "--options", "options.toml")
     assert (ended.status, ended.out) == (2, "")
@@ -276,7 +280,7 @@ def test_options_that_cannot_be(shell, text, words):
 @pytest.mark.parametrize("name", ["nowhere.toml", "."])
 def test_options_that_cannot_be_read(shell, name):
     """Options that are not there, or a folder, are said so."""
-    shell.write("contoso.csv", TABLE)
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("plan", "contoso.csv", "--options", name)
     assert (ended.status, ended.out) == (2, "")
 
@@ -292,7 +296,7 @@ def _unwritable(shell) -> list[str]:
 
 def test_output_that_cannot_be_written(shell):
     """-o into nowhere, onto a folder or link, or in an unknown format is refused with 2."""
-    shell.write("contoso.csv", TABLE)
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
     for name in _unwritable(shell):
         before = sorted(path.name for path in shell.folder.iterdir())
         ended = shell("plan", "contoso.csv", "-o", name)
@@ -303,11 +307,11 @@ def test_output_that_cannot_be_written(shell):
 
 def test_output_over_the_input(shell):
     """-o onto the topology itself is refused; the table is the planner's work."""
-    shell.write("contoso.csv", TABLE)
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("plan", "contoso.csv", "-o", "./contoso.csv")
     assert (ended.status, ended.out) == (2, "")
     assert "is what the output is made of" in ended.err
-    assert (shell.folder / "contoso.csv").read_text() == TABLE
+    assert (shell.folder / "contoso.csv").read_text() == TWO_FRONT_ENDS
     shell.write("n.ipynb", '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     assert shell("share", "n.ipynb", "-o", "n.ipynb").status == 2
     assert (shell.folder / "n.ipynb").read_text().startswith("{")
@@ -315,7 +319,7 @@ def test_output_over_the_input(shell):
 
 def test_output_over_a_manifest(shell):
     """-o onto the manifest of a request folder is refused: it is the memory of its keys."""
-    shell.write("contoso.csv", TABLE)
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
     (shell.folder / "requests" / "keys").mkdir(parents=True)
     ended = shell("plan", "contoso.csv", "-o", "requests/manifest.json")
     assert (ended.status, ended.out) == (2, "")
@@ -325,7 +329,7 @@ def test_output_over_a_manifest(shell):
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
 def test_request_folder_that_cannot_be_used(shell):
     """A file, a link or a folder open to others in the folder's place is refused with 3."""
-    shell.write("contoso.csv", TABLE)
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     shell.write("file", "x")
     (shell.folder / "real").mkdir()
@@ -359,7 +363,7 @@ def test_no_request_folder(shell, command):
 
 def test_manifest_that_somebody_edited(shell):
     """An edited manifest is not believed: status 3, with a way out."""
-    shell.write("contoso.csv", TABLE)
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     request = ("request", "contoso.csv", "requests", "--passphrase-file", "passphrase")
     assert shell(*request).status == 0
@@ -379,7 +383,7 @@ def test_manifest_that_somebody_edited(shell):
 @pytest.fixture
 def topology(shell):
     """A topology that can be written."""
-    return shell.write("contoso.csv", TABLE)
+    return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
 @pytest.mark.parametrize(
@@ -440,7 +444,7 @@ def test_wrong_passphrase_changes_nothing(shell, topology):
     assert shell("request", topology, "requests", "--passphrase-file", "right").status == 0
     folder = shell.folder / "requests"
     before = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-    topology.write_text(TABLE.replace("dialin.contoso.com", "dial.contoso.com"))
+    topology.write_text(TWO_FRONT_ENDS.replace("dialin.contoso.com", "dial.contoso.com"))
     for arguments in (
         ("request", topology, "requests"),
         ("status", "requests", "--rebuild"),
@@ -503,7 +507,7 @@ def test_escape_sequences_in_a_message(shell):
 @pytest.mark.parametrize("name", ["-o", "--json", "contoso.csv\n.csv", "*", "~root", "CON"])
 def test_odd_file_names(shell, name):
     """A file name that looks like an option or a pattern is a file name."""
-    shell.write(name, TABLE)
+    shell.write(name, TWO_FRONT_ENDS)
     ended = shell("check", "--", name)
     assert ended.status == 0
 

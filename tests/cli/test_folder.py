@@ -16,7 +16,9 @@ import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
-from shell_kit import PASSPHRASE, TABLE, make_shell, process_environment
+from folders import PASSPHRASE
+from shell_kit import make_shell, process_environment
+from topologies import TWO_FRONT_ENDS
 
 shell = pytest.fixture(make_shell)
 
@@ -24,7 +26,7 @@ shell = pytest.fixture(make_shell)
 @pytest.fixture
 def topology(shell):
     """A topology of two servers that has no error finding."""
-    return shell.write("contoso.csv", TABLE)
+    return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_request_dry_run_touches_nothing(shell, topology):
 
 def test_request_says_why_it_renews(shell, written, topology):
     """A changed plan renews the requests concerned and says which field changed."""
-    topology.write_text(TABLE.replace("dialin.contoso.com", "dial.contoso.com"))
+    topology.write_text(TWO_FRONT_ENDS.replace("dialin.contoso.com", "dial.contoso.com"))
     ended = shell(*written)
     assert ended.out.count("renewed: ") == 2
     assert "generation 2 (san: + dial.contoso.com, - dialin.contoso.com)" in ended.out
@@ -109,7 +111,7 @@ def test_request_json(shell, written):
 
 def test_request_refuses_a_plan_with_errors(shell, passphrase):
     """Errors refuse the plan with status 1 before a passphrase is asked; accepting lets it by."""
-    table = shell.write("contoso.csv", TABLE.replace(",web.contoso.com", ","))
+    table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace(",web.contoso.com", ","))
     arguments = ("request", table, "requests")
     refused = shell(*arguments)
     assert refused.status == 1
@@ -190,7 +192,7 @@ def test_status_rebuild(shell, written, passphrase):
 )
 def test_what_request_does_not_pass_over(shell, passphrase, arguments, message):
     """A blank folder is not the present one, and a reason for nothing is told."""
-    shell.write("contoso.csv", TABLE)
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("request", *arguments, "--passphrase-file", passphrase)
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith(f"lyncnb: request: {message}")
@@ -233,7 +235,7 @@ def test_interrupt_keeps_what_is_finished(shell, passphrase):
     """Ctrl-C ends with 130, keeps whole pairs, and the next run completes the folder."""
     rows = "".join(f"fe{number:02}.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(3, 31))  # fmt: skip
-    table = shell.write("contoso.csv", TABLE + rows)
+    table = shell.write("contoso.csv", TWO_FRONT_ENDS + rows)
     arguments = ["request", str(table), "requests", "--passphrase-file", str(passphrase)]
     process = subprocess.Popen(
         [sys.executable, "-m", "lyncnb", *arguments],

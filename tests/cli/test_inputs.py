@@ -8,7 +8,9 @@ import signal
 import sys
 
 import pytest
-from shell_kit import PASSPHRASE, TABLE, make_shell
+from folders import PASSPHRASE
+from shell_kit import make_shell
+from topologies import TWO_FRONT_ENDS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX devices and pipes")
 
@@ -52,7 +54,7 @@ CONTENTS = {
 @pytest.fixture
 def planner(shell):
     """A folder with what the commands are given besides."""
-    shell.write("contoso.csv", TABLE)
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     shell.write("new", PASSPHRASE + "!")
     return shell

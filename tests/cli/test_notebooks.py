@@ -13,8 +13,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from folders import PASSPHRASE
 from places import REPOSITORY
-from shell_kit import PASSPHRASE, make_shell, process_environment
+from shell_kit import make_shell, process_environment
 
 shell = pytest.fixture(make_shell)
 

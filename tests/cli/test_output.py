@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from shell_kit import TABLE, make_shell, process_environment
+from shell_kit import make_shell, process_environment
+from topologies import TWO_FRONT_ENDS
 
 from lyncnb.cli import output
 
@@ -15,7 +16,7 @@ shell = pytest.fixture(make_shell)
 @pytest.fixture
 def topology(shell):
     """A topology of two servers that has no error finding."""
-    return shell.write("contoso.csv", TABLE)
+    return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
 def _terminal(arguments, *, columns, folder):

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from shell_kit import PASSPHRASE, TABLE, make_shell
+from folders import PASSPHRASE
+from shell_kit import make_shell
+from topologies import TWO_FRONT_ENDS
 
 from lyncnb.base.outputs import OWN_PLACES
 from lyncnb.cli import main
@@ -36,7 +38,7 @@ NOT_WRITTEN = (2, 3)  # 3 where the command is about a request folder
 def made(tmp_path_factory):
     """A topology, a notebook, two request folders and a link to one, as a planner has them."""
     place = tmp_path_factory.mktemp("planner")
-    (place / "contoso.csv").write_text(TABLE)
+    (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     (place / "passphrase").write_text(PASSPHRASE)
     nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")
     request = ["request", "contoso.csv", "requests", "--passphrase-file", "passphrase"]

@@ -10,7 +10,8 @@ import tomllib
 
 import click
 import pytest
-from shell_kit import TABLE, make_shell, process_environment
+from shell_kit import make_shell, process_environment
+from topologies import TWO_FRONT_ENDS
 
 from lyncnb.cli import failures
 from lyncnb.cli.app import run
@@ -26,7 +27,7 @@ shell = pytest.fixture(make_shell)
 @pytest.fixture
 def topology(shell):
     """A topology of two servers that has no error finding."""
-    return shell.write("contoso.csv", TABLE)
+    return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
 # -- help
@@ -159,7 +160,7 @@ def test_plan_to_file_and_json_at_once(shell, topology):
 
 def test_plan_with_errors_ends_with_1(shell):
     """Error findings give exit status 1, and are shown with code, hint and source."""
-    table = shell.write("contoso.csv", TABLE.replace(",web.contoso.com", ","))
+    table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace(",web.contoso.com", ","))
     for command in ("plan", "check"):
         ended = shell(command, table)
         assert ended.status == 1
@@ -245,7 +246,7 @@ def test_clean_ups_are_told(shell):
     """What reading cleaned is said on standard error, at most ten of them."""
     rows = "".join(f"FE{number:02}.contoso.net.,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(20, 40))  # fmt: skip
-    table = shell.write("contoso.csv", TABLE + rows)
+    table = shell.write("contoso.csv", TWO_FRONT_ENDS + rows)
     ended = shell("check", table)
     notes = [line for line in ended.err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 11
@@ -367,7 +368,7 @@ def test_standard_output_that_is_full(shell, topology):
 @pytest.mark.parametrize("encoding", ["ascii", "cp950", "cp1252"])
 def test_terminal_that_cannot_show_a_character(shell, encoding):
     """A site's name that the terminal has no characters for costs a question mark at most."""
-    table = shell.write("contoso.csv", TABLE.replace("Taipei", "台北é"))
+    table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace("Taipei", "台北é"))
     ended = shell.process("plan", table, environment={"PYTHONIOENCODING": encoding})
     assert ended.status == 0
     ended = shell.process("plan", table, "--json", environment={"PYTHONIOENCODING": encoding})

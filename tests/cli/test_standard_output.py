@@ -10,7 +10,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from shell_kit import PASSPHRASE, TABLE, make_shell, process_environment
+from folders import PASSPHRASE
+from shell_kit import make_shell, process_environment
+from topologies import TWO_FRONT_ENDS
 
 from lyncnb.cli import main
 from lyncnb.cli.app import COMMANDS
@@ -55,7 +57,7 @@ STATES = {
 def made(tmp_path_factory):
     """What the commands above work on."""
     place = tmp_path_factory.mktemp("planner")
-    (place / "contoso.csv").write_text(TABLE)
+    (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     (place / "passphrase").write_text(PASSPHRASE)
     (place / "new").write_text(PASSPHRASE + "!")
     nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from packages_kit import PASSPHRASE, SINGLE, TODAY, issue_all, sign
+from folders import PASSPHRASE, TODAY, answered_by_openssl, sign_by_openssl
 from places import DATA
 from powershell_kit import HOSTILE, commands, parse
+from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.issued import match_certificates
 from lyncnb.authorities.receiving import receive
@@ -33,7 +34,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 def contoso(tmp_path_factory):
     """Give the sample deployment, requested, answered and packaged."""
     place = tmp_path_factory.mktemp("deploy")
-    issued = issue_all((DATA / "contoso.csv").read_bytes(), place)
+    issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), place)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     return issued
 
@@ -336,15 +337,15 @@ def test_hostile_names_add_no_command(steps, hostile):
 
 def test_a_renewed_certificate_rolls_by_itself(tmp_path):
     """A folder that knows the certificate in use dates the roll-over from that one's end."""
-    issued = issue_all(SINGLE, tmp_path)
+    issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
-    plan = plan_certificates(read_topology(SINGLE), load_rules())
+    plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     (oauth,) = [c.id for c in plan.certificates if OAUTH in c.usages]
     later = date(2027, 5, 1)
     write_requests(
         plan, issued.folder, passphrase=PASSPHRASE, renew=[oauth], reason="it ends", today=later
     )
-    sign(issued.folder, tmp_path, "20270501000000Z", "20280501000000Z", part=oauth)
+    sign_by_openssl(issued.folder, tmp_path, "20270501000000Z", "20280501000000Z", part=oauth)
     receive(issued.folder, tmp_path / "back", today=later)
     matched = match_certificates(open_requests(issued.folder), today=later)
     write_pfx(matched, passphrase=PASSPHRASE, today=later)

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
-from packages_kit import PASSPHRASE, SINGLE, TODAY, issue_all
+from folders import PASSPHRASE, TODAY, answered_by_openssl
+from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.package_passwords import LIST, PasswordList, new_password
@@ -27,7 +28,7 @@ PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
     """Give a folder whose two requests were answered."""
-    return issue_all(SINGLE, tmp_path_factory.mktemp("pfx"))
+    return answered_by_openssl(STANDARD_EDITION.encode(), tmp_path_factory.mktemp("pfx"))
 
 
 @pytest.fixture

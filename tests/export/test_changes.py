@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from folder_kit import certificate, issued_record, plan_of
+from folders import certificate, issued_record, plan_of
 
 from lyncnb.errors import BundleError
 from lyncnb.export.changes import (

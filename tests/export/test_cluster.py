@@ -7,8 +7,9 @@ import signal
 import sys
 
 import pytest
-from folder_kit import assert_complete, numbered, write
-from shell_kit import PASSPHRASE, TABLE, make_shell
+from folders import PASSPHRASE, assert_complete, numbered, write
+from shell_kit import make_shell
+from topologies import TWO_FRONT_ENDS
 
 from lyncnb.errors import ClusterError
 from lyncnb.export.cluster import cluster_executor
@@ -30,7 +31,7 @@ def cluster():
 
 def test_the_command_has_a_cluster_make_the_keys(shell, cluster):
     """The folder is that of any other run."""
-    table = shell.write("contoso.csv", TABLE)
+    table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
     arguments = ("request", table, "requests", "--passphrase-file", passphrase)
     ended = shell(*arguments, "--cluster", cluster.scheduler_address)
@@ -56,7 +57,7 @@ def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "", "x://y"])
 def test_no_cluster_is_told_before_anything_is_written(shell, address):
     """A wrong address ends the command with what to give; no folder is made."""
-    table = shell.write("contoso.csv", TABLE)
+    table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
     with pytest.raises(ClusterError, match="no scheduler answers") as caught:  # noqa: SIM117
         with cluster_executor(address, seconds=0.5):

@@ -8,7 +8,7 @@ import tracemalloc
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
-from planned import planned
+from folders import planned
 
 from lyncnb.base.workers import cores
 from lyncnb.errors import BundleError, PlanError

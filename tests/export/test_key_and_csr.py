@@ -6,7 +6,7 @@ import hashlib
 import time
 
 import pytest
-from planned import planned
+from folders import planned
 
 from lyncnb.errors import BundleError
 from lyncnb.export import key_and_csr

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from folders import PASSPHRASE, answered_by_openssl
 from lab_driver import CHROMIUM, LabBrowser, LabServer
-from lab_panels import CSV, EDITOR, REQUESTS, STATUS, open_panel, write_notebook
-from packages_kit import PASSPHRASE, SINGLE, issue_all
+from lab_panels import EDITOR, REQUESTS, STATUS, open_panel, write_notebook
+from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 in_browser = [
     pytest.mark.browser,
@@ -86,7 +87,7 @@ def test_a_browser_session_leaves_no_passphrase(
     hook,
 ):
     """Typed and not sent, mistyped, given, wrong: after each the notebook is saved, nothing leaks."""
-    (tmp_path / "small.csv").write_text(CSV)
+    (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     arguments = ("--debug", "--Session.debug=True", *(() if hook else (NO_HOOK,)))
     needles = [TYPED, DIFFERS, GIVEN, WRONG]
     with (
@@ -141,7 +142,7 @@ def test_a_browser_session_leaves_no_passphrase(
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_a_password_that_is_shown_stays_on_the_screen(tmp_path, chromium):
     """The status panel shows one package's password; state saving on, no hook: nothing leaks."""
-    issue_all(SINGLE, tmp_path)
+    answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     arguments = ("--debug", "--Session.debug=True", NO_HOOK)
     with (
         LabServer(tmp_path, save_widget_state=True, arguments=arguments) as server,
@@ -175,7 +176,7 @@ CELLS = (
 @pytest.mark.kernel
 def test_nbconvert_leaves_no_passphrase(tmp_path):
     """``nbconvert --execute`` stores widget state; there is no secret in it, and the table is."""
-    (tmp_path / "small.csv").write_text(CSV)
+    (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS)
     home = tmp_path / "home"
     home.mkdir()
@@ -209,7 +210,7 @@ def test_nbconvert_leaves_no_passphrase(tmp_path):
 @pytest.mark.kernel
 def test_lyncnb_run_leaves_no_passphrase(tmp_path):
     """The executed copy and the page hold tables and no secret; the request folder is complete."""
-    (tmp_path / "small.csv").write_text(CSV)
+    (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS)
     ran = subprocess.run(
         [sys.executable, "-m", "lyncnb", "run", "batch.ipynb"],

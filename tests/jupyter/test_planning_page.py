@@ -12,14 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+from folders import PASSPHRASE
 from lab_driver import BENIGN, CHROMIUM
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
 ]
-
-PASSPHRASE = "correct horse battery"
 
 
 def free_port() -> int:

@@ -11,9 +11,9 @@ import cryptography_vectors
 import pytest
 from asn1crypto import csr as structures
 from asn1crypto import pem
+from folders import planned
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from planned import planned
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError, PlanError

@@ -6,9 +6,9 @@ import dataclasses
 import pickle
 
 import pytest
+from folders import planned
 from hypothesis import given
 from hypothesis import strategies as st
-from planned import planned
 
 from lyncnb.export.key_and_csr import content_of
 from lyncnb.pki.csr import RequestContent, content_differences

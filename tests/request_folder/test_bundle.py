@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 
-import folder_kit as kit
+import folders as kit
 import pytest
-from folder_kit import (
+from folder_writer import Writers
+from folders import (
     PASSPHRASE,
     assert_complete,
     certificate,
@@ -26,7 +27,6 @@ from folder_kit import (
     with_extra,
     write,
 )
-from folder_writer import Writers
 
 from lyncnb.base import files
 from lyncnb.base.certificate_fields import KeyParameters

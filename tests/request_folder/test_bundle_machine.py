@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from failing import ESSENTIAL, failing
-from folder_kit import (
+from folders import (
     PASSPHRASE,
     assert_complete,
     assert_private,

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from folder_kit import (
+from folders import (
     PASSPHRASE,
     assert_complete,
     assert_private,

@@ -24,7 +24,8 @@ from pathlib import Path
 
 import pytest
 from failing import ESSENTIAL, KINDS, failing
-from folder_kit import (
+from folder_writer import Writers
+from folders import (
     P256,
     PASSPHRASE,
     assert_complete,
@@ -38,7 +39,6 @@ from folder_kit import (
     with_extra,
     write,
 )
-from folder_writer import Writers
 
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.certificate_fields import KeyParameters
@@ -369,7 +369,7 @@ _PATH = re.compile(r'"([^"]+)"|\d+<([^>]+)>')
 def traced(folder, plan_code, trace):
     """Write a folder under strace; return (call, paths) in the order in which calls ended."""
     program = (
-        "import sys; import folder_kit as kit; kit.lower_rounds(); from pathlib import Path; "
+        "import sys; import folders as kit; kit.lower_rounds(); from pathlib import Path; "
         f"kit.write({plan_code}, Path(sys.argv[1]))"
     )
     calls = "trace=openat,write,fsync,link,linkat,rename,renameat,renameat2,unlink,unlinkat"

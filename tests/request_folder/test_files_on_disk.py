@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from folder_kit import numbered, snapshot, write
+from folders import numbered, snapshot, write
 
 from lyncnb.base import system_calls
 from lyncnb.errors import BundleError

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from answered import PASSPHRASE, TODAY, TOPOLOGY, make_folder, make_plan
 from first_format import digest, first_manifest, write_first_folder
-from folder_kit import ROUNDS
+from folders import PASSPHRASE, ROUNDS, TODAY, make_folder, make_plan
 from shell_kit import make_shell
+from topologies import TWO_SITES
 
 from lyncnb.authorities.issued import match_certificates
 from lyncnb.authorities.receiving import receive
@@ -149,7 +149,7 @@ def test_every_odd_value_is_told_by_every_command(original, shell, tmp_path):
     shutil.copytree(original / "requests", tmp_path / "requests")
     (tmp_path / "passphrase").write_text(PASSPHRASE)
     (tmp_path / "other").write_text("another long phrase")
-    (tmp_path / "t.csv").write_bytes(TOPOLOGY)
+    (tmp_path / "t.csv").write_bytes(TWO_SITES.encode())
     document = json.loads((original / "requests" / "manifest.json").read_bytes())
     edits = [(path, value) for path in places(document) for value in (*ODD, _GONE)]
     faults = []

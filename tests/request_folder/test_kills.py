@@ -14,11 +14,12 @@ import time
 from collections import Counter
 
 import pytest
-from answered import answer_all
 from cas.python_ca import PythonCa, pem
-from folder_kit import (
+from folder_writer import Writers
+from folders import (
     PASSPHRASE,
     TODAY,
+    answer_all,
     assert_private,
     lower_rounds,
     numbered,
@@ -26,7 +27,6 @@ from folder_kit import (
     public_keys_of_requests,
     write,
 )
-from folder_writer import Writers
 
 from lyncnb.authorities.issued import match_certificates
 from lyncnb.authorities.receiving import receive

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from folder_kit import (
+from folders import (
     PASSPHRASE,
     assert_complete,
     certificate,

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from folder_kit import issued_record, package_record
+from folders import issued_record, package_record
 
 from lyncnb.errors import BundleError
 from lyncnb.request_folder.manifest import Manifest, manifest_bytes, read_manifest, save_manifest

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from folder_kit import (
+from folders import (
     PASSPHRASE,
     TODAY,
     assert_complete,

@@ -11,7 +11,7 @@ from datetime import date
 
 import pytest
 from failing import failing
-from folder_kit import (
+from folders import (
     PASSPHRASE,
     TODAY,
     assert_complete,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 import pytest
-from answered import TODAY, answer_all, find_id, make_folder
 from cas.python_ca import PythonCa, p7b
+from folders import TODAY, answer_all, find_id, make_folder
 from icalendar import Calendar
 
 from lyncnb.authorities.receiving import receive

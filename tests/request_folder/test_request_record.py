@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 
 import pytest
-from folder_kit import issued_record, package_record
+from folders import issued_record, package_record
 from request_folder.test_manifest import AT, archived, record
 
 from lyncnb.request_folder.request_record import NameNote, archived_files

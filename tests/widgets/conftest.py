@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from folders import answered_by_openssl
 from lab_driver import LabBrowser, LabServer
-from lab_panels import CSV, table_of
-from packages_kit import SINGLE, issue_all
+from lab_panels import table_of
+from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """The notebooks' folder, with tables of 5, 200 and 10,000 servers."""
     folder = tmp_path_factory.mktemp("browser")
-    (folder / "small.csv").write_text(CSV)
+    (folder / "small.csv").write_text(FIVE_SERVERS)
     (folder / "middle.csv").write_text(table_of(200))
     (folder / "large.csv").write_text(table_of(10_000))
     return folder
@@ -24,7 +25,7 @@ def folder(tmp_path_factory) -> Path:
 def answered(folder) -> str:
     """A request folder whose certificates are back, beside the notebooks; give its name."""
     (folder / "ca").mkdir()
-    issue_all(SINGLE, folder / "ca")
+    answered_by_openssl(STANDARD_EDITION.encode(), folder / "ca")
     return "ca/requests"
 
 

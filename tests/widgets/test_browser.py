@@ -11,10 +11,10 @@ import re
 from pathlib import Path
 
 import pytest
+from folders import PASSPHRASE
 from lab_driver import CHROMIUM, LabBrowser, LabServer
 from lab_panels import (
     EDITOR,
-    PASSPHRASE,
     REQUESTS,
     SLOW_REQUESTS,
     SLOWEST_REQUESTS,

@@ -8,6 +8,7 @@ import time
 import hypothesis
 import hypothesis.strategies as st
 import pytest
+from folders import PASSPHRASE
 from panel_kit import INHERITED, Talk
 
 import lyncnb as ln
@@ -23,7 +24,6 @@ dir01.contoso.com,Director,,Taipei,,,,dir.contoso.com,A3
 med01.contoso.com,Mediation,,Hsinchu,,,,,B1
 med02.contoso.com,Mediation,,Hsinchu,,,,,B2
 """
-PASSPHRASE = "correct horse battery"
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from folders import PASSPHRASE
 from lab_driver import CHROMIUM
 from lab_panels import (
     EDITOR,
-    PASSPHRASE,
     cell_of,
     kernel,
     open_editor,

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from packages_kit import PASSPHRASE, SINGLE, TODAY, Issued, issue_all
+from folders import PASSPHRASE, TODAY, Answered, answered_by_openssl
 from panel_kit import Talk
+from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.status import folder_status
 from lyncnb.errors import BundleError, LyncnbError
@@ -21,8 +22,8 @@ from lyncnb.widgets.status_panel import FolderWork, StatusPanel
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory) -> Issued:
-    return issue_all(SINGLE, tmp_path_factory.mktemp("answered"))
+def answered(tmp_path_factory) -> Answered:
+    return answered_by_openssl(STANDARD_EDITION.encode(), tmp_path_factory.mktemp("answered"))
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_after_a_refusal_the_ca_is_asked_again(folder, monkeypatch):
 
 def test_with_an_editor_it_says_that_the_plan_is_another(folder):
     """The panel follows the editor: what writing would change is said, and gone after an undo."""
-    editor = PlanEditor(read_topology(SINGLE), load_rules())
+    editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     talk = Talk(StatusPanel(editor, folder, today=TODAY).view)
     assert talk.say("ready")["status"]["behind"] == ""
     talk.heard.clear()
@@ -167,7 +168,7 @@ def test_a_wrong_thing_is_told_when_the_panel_is_made(arguments, words):
 
 def test_a_request_panel_takes_an_editor_or_a_plan(tmp_path):
     """A topology or two swapped arguments are told with what to write instead."""
-    topology = read_topology(SINGLE)
+    topology = read_topology(STANDARD_EDITION.encode())
     with pytest.raises(LyncnbError, match="not a Topology") as told:
         RequestPanel(topology, tmp_path)
     assert "ln.RequestPanel(editor, request_folder)" in told.value.hint

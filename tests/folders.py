@@ -1,0 +1,368 @@
+"""Plans, request folders, and folders that a CA answered: the one kit for all that comes of a plan.
+
+Plans are made by hand (``planned``, ``numbered``) or of a table (``make_plan``). Keys are ECDSA
+where nothing hangs on them, so that a folder costs milliseconds; with ``quick_cipher`` passphrases
+are derived with few rounds. ``answer_all`` lets a CA in this process answer, ``answered_by_openssl``
+lets OpenSSL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pytest
+from cas.python_ca import PythonCa
+from cryptography import x509
+from topologies import TWO_SITES
+
+from lyncnb.authorities.issued import IssuedCertificates, match_certificates
+from lyncnb.authorities.receiving import receive
+from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
+from lyncnb.base.dns_name import DnsName
+from lyncnb.export.key_and_csr import content_of
+from lyncnb.export.write import write_requests
+from lyncnb.pki import csr, keys
+from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.plan.model import CertificatePlan, PlannedCertificate
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.request_folder.bundle import RequestBundle, open_requests
+from lyncnb.request_folder.request_record import IssuedRecord, PackageRecord
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+PASSPHRASE = "correct horse battery"
+TODAY = date(2026, 11, 24)
+ROUNDS = 1000
+_TWO_SITES = TWO_SITES.encode()
+P256 = KeyParameters(algorithm="ECDSA", bits=256)
+
+
+def lower_rounds() -> None:
+    """Derive keys from passphrases some hundred times faster than the product does."""
+    FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
+
+
+@pytest.fixture(scope="module")
+def quick_cipher() -> Iterator[None]:
+    """Lower the rounds for the tests of one file."""
+    before = dict(FolderCipher.__init__.__kwdefaults__)
+    lower_rounds()
+    yield
+    FolderCipher.__init__.__kwdefaults__.update(before)
+
+
+# Plans.
+
+
+def planned(
+    *names: str,
+    algorithm: str = "RSA",
+    bits: int | None = None,
+    hash: str = "sha256",
+    usages: tuple[str, ...] = ("serverAuth",),
+    role: str = "FrontEnd",
+    **subject: str,
+) -> PlannedCertificate:
+    """Plan one certificate for the first name; without a subject that is its common name."""
+    first, *_ = names or ("edge.contoso.com",)
+    server = DnsName.parse(first, allow_wildcard=True)
+    return PlannedCertificate(
+        role=role,
+        site="Taipei",
+        pool=server,
+        servers=(server,),
+        usages=("Default",),
+        subject=DistinguishedName(**{"common_name": server} | subject),
+        subject_alt_name=tuple(
+            SanEntry(DnsName.parse(name, allow_wildcard=True), ("pool",)) for name in names
+        ),
+        extended_key_usage=usages,
+        issuer="internal",
+        ca="",
+        key=KeyParameters(algorithm=algorithm, bits=bits or (2048 if algorithm == "RSA" else 256)),
+        hash=hash,
+        shared_by="server",
+        target_os="2012R2",
+        rule=f"{role}/Default",
+    )
+
+
+def certificate(
+    number: int,
+    *,
+    extra: Sequence[str] = (),
+    key: KeyParameters = P256,
+    digest: str = "sha256",
+    organization: str = "Contoso",
+) -> PlannedCertificate:
+    """Plan the certificate of one Mediation Server."""
+    return planned(
+        f"med{number:05}.contoso.com",
+        *extra,
+        algorithm=key.algorithm,
+        bits=key.bits,
+        hash=digest,
+        role="Mediation",
+        organization=organization,
+    )
+
+
+_TOPOLOGY = read_topology(b"server_fqdn,role,sip_domains\nmed.contoso.com,Mediation,contoso.com\n")
+
+
+def plan_of(
+    *certificates: PlannedCertificate, options: PlanOptions | None = None
+) -> CertificatePlan:
+    """Make a plan of certificates made by hand."""
+    return CertificatePlan(
+        topology=_TOPOLOGY,
+        rules=load_rules("lync2013"),
+        options=options or PlanOptions(),
+        certificates=tuple(certificates),
+    )
+
+
+def numbered(count: int, **changes: object) -> CertificatePlan:
+    """Make a plan of `count` servers."""
+    return plan_of(*(certificate(number, **changes) for number in range(count)))
+
+
+def with_extra(plan: CertificatePlan, index: int, *names: str) -> CertificatePlan:
+    """Put more names on one certificate of a plan."""
+    items = list(plan.certificates)
+    entries = tuple(SanEntry(DnsName.parse(name), ("extra",)) for name in names)
+    items[index] = items[index]._replace(
+        subject_alt_name=(*items[index].subject_alt_name, *entries)
+    )
+    return plan_of(*items)
+
+
+def make_plan(topology: bytes | Path = _TWO_SITES, **options: object) -> CertificatePlan:
+    """Plan a table; ECDSA keys if the options do not say otherwise."""
+    values = {"key": P256, "organization": "Contoso", **options}
+    return plan_certificates(
+        read_topology(topology), load_rules("lync2013"), options=PlanOptions(**values)
+    )
+
+
+# Records.
+
+
+def issued_record(**changes: object) -> IssuedRecord:
+    """Make a certificate on record, of 90 days from December 2026 on."""
+    values = {
+        "file": "returned/a.cer",
+        "chain": "",
+        "serial": "01",
+        "thumbprint_sha1": "A" * 40,
+        "sha256": "a" * 64,
+        "not_before": "2026-12-01T00:00:00Z",
+        "not_after": "2027-02-28T23:59:59Z",
+        "received_at": "2026-12-01T00:00:00Z",
+    }
+    return IssuedRecord(**(values | changes))
+
+
+def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
+    """Make a package on record."""
+    return PackageRecord(
+        file=file,
+        target_os="2012R2",
+        encryption="3des-sha1",
+        friendly_name="med",
+        certificate="a" * 64,
+        sha256=hashlib.sha256(b"package").hexdigest(),
+        packaged_at="2026-12-02T00:00:00Z",
+    )
+
+
+# Folders.
+
+
+def write(plan: CertificatePlan, folder: Path, **arguments: object) -> RequestBundle:
+    """Write a folder as a planner would, on a fixed day and without findings."""
+    arguments = {"passphrase": PASSPHRASE, "findings": (), "today": TODAY, **arguments}
+    return write_requests(plan, folder, **arguments)
+
+
+def make_folder(path: Path, plan: CertificatePlan | None = None, **arguments) -> RequestBundle:
+    """Write the folder of a plan, of the one of two sites if none is given."""
+    return write(plan or make_plan(), path, workers=1, **arguments)
+
+
+def request_of(bundle: RequestBundle, request_id: str) -> x509.CertificateSigningRequest:
+    """Read the CSR of a request."""
+    record = bundle.manifest.by_id[request_id]
+    return x509.load_pem_x509_csr((bundle.folder / record.files.csr).read_bytes())
+
+
+def find_id(bundle: RequestBundle, part: str) -> str:
+    """Give the one id in which `part` stands."""
+    (found,) = [record.id for record in bundle.requests if part in record.id]
+    return found
+
+
+def edge_external(bundle: RequestBundle) -> str:
+    """Give the id of the certificate that faces the Internet."""
+    (found,) = [r.id for r in bundle.requests if "AccessEdgeExternal" in r.plan.usages]
+    return found
+
+
+# Folders that were answered.
+
+
+def answer_all(
+    bundle: RequestBundle, ca: PythonCa, *, skip: Iterable[str] = (), **changes
+) -> dict[str, x509.Certificate]:
+    """Have every request answered as it was asked, for at most 199 days."""
+    values = {"days": 199, **changes}
+    return {
+        record.id: ca.issue_for(request_of(bundle, record.id), **values)
+        for record in bundle.requests
+        if record.id not in skip
+    }
+
+
+_EXTENSIONS = """basicConstraints=critical,CA:FALSE
+keyUsage=critical,digitalSignature,keyEncipherment
+extendedKeyUsage=serverAuth
+subjectKeyIdentifier=hash
+authorityKeyIdentifier=keyid
+crlDistributionPoints=URI:http://pki.contoso.com/1.crl
+"""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A folder of requests, all of them answered, and the CA's root."""
+
+    folder: Path
+    root: Path
+
+    def matched(self) -> IssuedCertificates:
+        """Match what is in the folder."""
+        return match_certificates(open_requests(self.folder), today=TODAY)
+
+    def copy(self, to: Path) -> Answered:
+        """Give a copy that a test may spoil."""
+        shutil.copytree(self.folder, to / "requests")
+        return Answered(to / "requests", self.root)
+
+
+def answered_by_openssl(table: bytes, place: Path, options: PlanOptions | None = None) -> Answered:
+    """Plan a table, write its requests, have OpenSSL sign them, and receive the answers."""
+    plan = plan_certificates(read_topology(table), load_rules(), options=options or PlanOptions())
+    folder = place / "requests"
+    write_requests(plan, folder, passphrase=PASSPHRASE, today=TODAY)
+    back = place / "back"
+    back.mkdir()
+    (place / "extensions").write_text(_EXTENSIONS)
+    root = back / "root.pem"
+    _openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", place / "ca.pem"),
+        *("-out", root, "-subj", "/CN=Contoso Root", "-days", "3000"),
+        *("-not_before", "20260101000000Z", "-not_after", "20360101000000Z"),
+        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
+    )
+    sign_by_openssl(folder, place, "20261123000000Z", "20270522000000Z")
+    receive(folder, back, today=TODAY)
+    return Answered(folder, root)
+
+
+def sign_by_openssl(folder: Path, place: Path, begin: str, end: str, part: str = "") -> None:
+    """Have OpenSSL sign the requests whose name begins so, with validity as OpenSSL writes it."""
+    for path in sorted((folder / "csr").glob(f"{part}*.csr")):
+        _openssl(
+            *("x509", "-req", "-in", path, "-CA", place / "back" / "root.pem"),
+            *("-CAkey", place / "ca.pem", "-copy_extensions", "copy"),
+            *("-extfile", place / "extensions", "-not_before", begin, "-not_after", end),
+            *("-out", place / "back" / f"{path.stem}.pem"),
+        )
+
+
+def _openssl(*arguments: object) -> None:
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+# What must hold of a folder.
+
+
+def snapshot(folder: Path, *, but_lock: bool = False) -> dict[str, tuple[int, int, int, bytes]]:
+    """Take every name of a folder with mode, times and content, the folder itself too.
+
+    With `but_lock` without what a lock alone changes: its file and the folder's own times.
+    """
+    found = {}
+    for path in [folder, *sorted(folder.rglob("*"))]:
+        if but_lock and (path == folder or path.name == ".lock"):
+            continue
+        facts = path.lstat()
+        data = path.read_bytes() if stat.S_ISREG(facts.st_mode) else b""
+        found[str(path)] = (facts.st_mode, facts.st_mtime_ns, facts.st_ctime_ns, data)
+    return found
+
+
+def public_keys_of_requests(folder: Path) -> set[str]:
+    """Hash the public key of each finished CSR anywhere in a folder."""
+    found = set()
+    for path in folder.rglob("*.csr"):
+        if not path.name.startswith("."):
+            request = csr.parse_request(path.read_bytes(), name=path.name)
+            assert request.signature_verifies(), path
+            found.add(request.spki_sha256)
+    return found
+
+
+def public_keys_of_keys(folder: Path, *passphrases: str) -> set[str]:
+    """Open each key of a folder with the first passphrase that fits; hash its public half."""
+    ciphers = [FolderCipher(text) for text in passphrases or (PASSPHRASE,)]
+    found = set()
+    for path in folder.rglob("*.key"):
+        if path.name.startswith("."):
+            continue
+        for cipher in ciphers:
+            try:
+                found.add(keys.spki_sha256(cipher.decrypt(path.read_bytes(), name=path.name)))
+                break
+            except Exception:
+                if cipher is ciphers[-1]:
+                    raise
+    return found
+
+
+def assert_private(folder: Path) -> None:
+    """Nothing secret can be read by others, half-written files included."""
+    for place in ("keys", "archive", "pfx"):
+        if (folder / place).exists():
+            assert stat.S_IMODE((folder / place).stat().st_mode) == 0o700, place
+    for path in folder.rglob("*"):
+        secret = path.suffix == ".key" or path.parent.name == "keys"
+        if secret and path.is_file():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def assert_complete(
+    folder: Path,
+    plan: CertificatePlan,
+    seen: set[str] = frozenset(),
+    *,
+    passphrase: str = PASSPHRASE,
+) -> None:
+    """Every planned request has key and CSR as planned, and every CSR ever seen has its key."""
+    for item in plan.certificates:
+        path = folder / "csr" / f"{item.id}.csr"
+        assert csr.parse_request(path.read_bytes()).content == content_of(item)
+        assert (folder / "keys" / f"{item.id}.key").exists()
+    requests = public_keys_of_requests(folder)
+    assert (requests | set(seen)) <= public_keys_of_keys(folder, passphrase)
+    assert not [name for name in os.listdir(folder) if name.startswith(".tmp")]
+    assert_private(folder)
