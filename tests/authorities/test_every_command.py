@@ -332,7 +332,7 @@ def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
     assert "ask the CA" in (requests / "steps" / "checklist.md").read_text("utf-8")
 
 
-TABLE = SINGLE.decode()
+TABLE = STANDARD_EDITION
 
 
 def test_policy_is_accepted_beforehand(shell, ca):
