@@ -54,7 +54,7 @@ def compare_certificate(
             *_key_usage(certificate),
             *_key(certificate, entry),
             *_signature(certificate, entry),
-            *_revocation(certificate),
+            *_revocation(certificate, entry),
             *_validity(certificate, moment_of(today), validity_days),
         ],
     )
@@ -208,12 +208,32 @@ def _signature(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differ
         yield "signature-hash-differs", f"planned {entry.hash}, the CA signed with {hash_name}"
 
 
-def _revocation(certificate: Certificate) -> Iterator[Difference]:
+def _revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     urls = certificate.crl_urls
     if not urls:
-        yield "crl-distribution-point-absent", "it names no place of a revocation list"
+        instead = _instead_of_list(certificate)
+        message = f"it names no place of a revocation list{instead and f', {instead}'}"
+        if instead and entry.issuer == "public":
+            yield "crl-distribution-point-spared", message
+        else:
+            yield "crl-distribution-point-absent", message
     elif all(url.casefold().startswith("ldap:") for url in urls):
         yield "crl-distribution-point-ldap-only", f"{shown(urls[0])}"
+
+
+def _instead_of_list(certificate: Certificate) -> str:
+    """Say why a public CA need not tell where its list of revoked certificates is; "" if it must.
+
+    Source: CA/Browser Forum Baseline Requirements sections 1.6.1 (short-lived) and 7.1.2.11.2.
+    """
+    if certificate.ocsp_urls:
+        return f"but of an OCSP responder, {shown(certificate.ocsp_urls[0])}"
+    begins = certificate.not_before
+    lasts = certificate.not_after - begins + timedelta(seconds=1)
+    limits = [one for one in returned_rules().short_lived if one.begins <= begins.date()]
+    if limits and lasts <= timedelta(days=limits[-1].days):
+        return f"and lasts {limits[-1].days} days or less"
+    return ""
 
 
 def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Iterator[Difference]:

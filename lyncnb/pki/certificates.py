@@ -20,7 +20,12 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
+from cryptography.x509.oid import (
+    AuthorityInformationAccessOID,
+    ExtendedKeyUsageOID,
+    NameOID,
+    SignatureAlgorithmOID,
+)
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS
 from ..base.pasted_text import shown, visible
@@ -108,6 +113,7 @@ class Certificate:
     scheme has none of its own. ``authority`` is the issuer and serial number of the issuer's own
     certificate, if the authority key identifier names them. ``general_names`` are all names that
     name constraints are about, ``permitted`` and ``excluded`` the constraints themselves.
+    ``crl_urls`` and ``ocsp_urls`` are where its revocation can be looked up and asked for.
     ``unknown_critical`` lists critical extensions that are not understood here, dotted.
     """
 
@@ -131,6 +137,7 @@ class Certificate:
     extended_key_usage: tuple[str, ...] | None = field(compare=False)
     key_usage: frozenset[str] | None = field(compare=False)
     crl_urls: tuple[str, ...] = field(compare=False)
+    ocsp_urls: tuple[str, ...] = field(compare=False)
     is_ca: bool = field(compare=False)
     path_length: int | None = field(compare=False)
     subject_key_id: bytes = field(compare=False, repr=False)
@@ -322,6 +329,7 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         extended_key_usage=_extended_key_usage(extensions),
         key_usage=_key_usage(extensions),
         crl_urls=_crl_urls(extensions),
+        ocsp_urls=_ocsp_urls(extensions),
         is_ca=bool(basic is not None and basic.ca),
         path_length=basic.path_length if basic is not None else None,
         subject_key_id=_key_id(extensions.get(x509.SubjectKeyIdentifier.oid), "digest"),
@@ -450,6 +458,18 @@ def _crl_urls(extensions: Extensions) -> tuple[str, ...]:
         for point in points
         for name in point.full_name or ()
         if isinstance(name, x509.UniformResourceIdentifier)
+    )
+
+
+def _ocsp_urls(extensions: Extensions) -> tuple[str, ...]:
+    access = extensions.get(x509.AuthorityInformationAccess.oid)
+    if not isinstance(access, x509.AuthorityInformationAccess):
+        return ()
+    return tuple(
+        str(place.access_location.value)
+        for place in access
+        if place.access_method == AuthorityInformationAccessOID.OCSP
+        and isinstance(place.access_location, x509.UniformResourceIdentifier)
     )
 
 

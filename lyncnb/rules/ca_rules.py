@@ -49,6 +49,7 @@ class ReturnedRules:
 
     checks: Mapping[str, CheckRule]
     validity_limits: tuple[ValidityLimit, ...]
+    short_lived: tuple[ValidityLimit, ...]
     never_accepted: frozenset[str] = frozenset()
 
 
@@ -79,18 +80,20 @@ def parse_returned_rules(text: str) -> ReturnedRules:
     except NotToml as error:
         raise RulesError(f"{name}: {error}", hint=error.hint) from None
     reader = TomlReader(name)
-    reader.known("", document, ("check", "validity_limit", "never_accepted"))
+    reader.known("", document, ("check", "validity_limit", "short_lived", "never_accepted"))
     checks = reader.records(CheckRule, document.get("check", []), "check")
     check_checks(reader, checks)
     never = reader.value(tuple[str, ...], document.get("never_accepted", []), "never_accepted")
     codes = [check.code for check in checks.values()]
     reader.among("never_accepted", never or (), codes, "check")
     limits = reader.records(ValidityLimit, document.get("validity_limit", []), "validity_limit")
+    short = reader.records(ValidityLimit, document.get("short_lived", []), "short_lived")
     if reader.problems:
         raise RulesError(f"{name} has mistakes", problems=tuple(reader.problems))
     return ReturnedRules(
         checks={check.code: check for check in checks.values()},
         validity_limits=tuple(limits.values()),
+        short_lived=tuple(short.values()),
         never_accepted=frozenset(never),
     )
 

@@ -221,6 +221,25 @@ def test_ed25519():
 
 
 @pytest.mark.parametrize(
+    ("issuer", "changes", "code"),
+    [
+        ("internal", {"crl": (), "ocsp": "http://ocsp.contoso.net"}, "absent"),
+        ("public", {"crl": (), "ocsp": "http://ocsp.contoso.net"}, "spared"),
+        ("public", {"crl": ()}, "absent"),
+        ("public", {"crl": (), "days": 7}, "spared"),
+        ("public", {"crl": (), "days": 7 + 1 / 86400}, "absent"),
+        ("internal", {"crl": (), "days": 7}, "absent"),
+    ],
+)
+def test_no_list_of_revoked_certificates(issuer, changes, code):
+    """A public CA may leave its list out beside OCSP or for a few days; Lync's page asks for it."""
+    found = compared(made(**({"days": 100} | changes)), issuer=issuer)
+    assert [one for one, _ in found] == [f"crl-distribution-point-{code}"]
+    assert returned_checks()[found[0][0]].severity == {"absent": "error", "spared": "warning"}[code]
+    assert ('OCSP responder, "http://ocsp.contoso.net"' in found[0][1]) is ("ocsp" in changes)
+
+
+@pytest.mark.parametrize(
     ("role", "expected"),
     [("Edge", ["crl-distribution-point-ldap-only"]), ("FrontEnd", [])],
 )

@@ -1,4 +1,4 @@
-"""``certutil -C`` of NSS: a CA in a database, without any CRL distribution point."""
+"""``certutil -C`` of NSS: a CA in a database; a CRL distribution point only where it is told one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from cas import run, tool
 
 
 class NssCa:
-    """A single-tier CA; it answers with DER."""
+    """A single-tier CA; it answers with PEM, under a name that says DER."""
 
-    def __init__(self, folder: Path, *, months: int = 6):
+    def __init__(
+        self, folder: Path, *, months: int = 6, crl: str = "http://pki.fabrikam.com/1.crl"
+    ):
         folder.mkdir(parents=True)
+        self._crl = crl
         self.folder, self._months, self._count = folder, months, 0
         self._certutil = tool("certutil")
         self._noise = folder / "noise"
@@ -36,7 +39,9 @@ class NssCa:
             *("-C", "-c", "root", "-a", "-i", self.folder / "in.csr", "-o", out),
             *("-m", str(1000 + self._count), "-v", str(self._months)),
             *("--keyUsage", "digitalSignature,keyEncipherment,critical"),
-            *("--extKeyUsage", "serverAuth"),
+            *("--extKeyUsage", "serverAuth", *(("-4",) if self._crl else ())),
+            # A full name, a URI, this one; no further name, reason or issuer; no, not critical.
+            text=f"1\n7\n{self._crl}\n-1\n-1\n-1\nn\nn\n" if self._crl else "",
         )
         return {out.name: out.read_bytes()}
 

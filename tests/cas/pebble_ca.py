@@ -1,4 +1,4 @@
-"""``pebble``, an ACME CA: it drops the common name and adds client authentication."""
+"""``pebble``, an ACME CA: no common name, client authentication, OCSP and no list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cas.python_ca import PythonCa, issue, pem
 class PebbleCa:
     """The hostile public CA, spoken to by certbot's library; it answers with a PEM chain."""
 
-    def __init__(self, folder: Path, *, days: int = 199):
+    def __init__(self, folder: Path, *, days: int = 199, ocsp: str = "http://ocsp.contoso.net"):
         folder.mkdir(parents=True)
         self.folder, self._count = folder, 0
         self._port, self._management = free_port(), free_port()
@@ -32,7 +32,7 @@ class PebbleCa:
             "privateKey": "server.key",
             "httpPort": 1,  # nothing is validated
             "tlsPort": 1,
-            "ocspResponderURL": "",
+            "ocspResponderURL": ocsp,
             "externalAccountBindingRequired": False,
             "retryAfter": {"authz": 1, "order": 1},
             "certificateValidityPeriod": days * 86400,

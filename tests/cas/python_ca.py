@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 TODAY = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -86,6 +86,7 @@ def issue(
     eku: Iterable[str] | None = ("serverAuth",),
     usage: Iterable[str] | None = LEAF_USAGE,
     crl: Iterable[str] = ("http://pki.contoso.net/issuing.crl",),
+    ocsp: str = "",
     begins: datetime = TODAY - timedelta(days=1),
     days: float = 365,
     serial: int | None = None,
@@ -123,6 +124,10 @@ def issue(
         uris = [x509.UniformResourceIdentifier(url) for url in crl]
         points = [x509.DistributionPoint(uris, None, None, None)]
         builder = builder.add_extension(x509.CRLDistributionPoints(points), critical=False)
+    if ocsp:
+        where = x509.UniformResourceIdentifier(ocsp)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, where)
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
     if constraints is not None:
         builder = builder.add_extension(constraints, critical=True)
     if issuer_key_id:
