@@ -188,6 +188,9 @@ class IssuedCertificates(Table):
         All findings, those of the certificates and those about files and requests.
     files : tuple of ReturnedFile
         Every file that was looked at.
+    exchanged : frozenset of str
+        Files of the folder that are not those on record, relative to it: what was received, and
+        packages that were made.
     """
 
     bundle: RequestBundle
@@ -200,6 +203,7 @@ class IssuedCertificates(Table):
     issuers: tuple[Certificate, ...] = ()
     passed_over: tuple[tuple[str, Certificate], ...] = ()
     accepted: Mapping[str, str] = field(default_factory=dict)
+    exchanged: frozenset[str] = frozenset()
 
     @cached_property
     def by_id(self) -> dict[str, IssuedCertificate]:
@@ -396,7 +400,8 @@ def match_certificates(
     accepted = _checked_acceptances(accept or {})
     own = bundle.folder / FOLDER
     files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)
-    known, missing = _known(bundle)
+    known, missing, exchanged = _known(bundle)
+    packages = _exchanged_packages(bundle)
     if paths:
         files += _refused_again(bundle, files, known, accepted)
     asked = list(_outstanding(bundle, accepted))
@@ -407,6 +412,7 @@ def match_certificates(
         *matched.findings,
         # What was lost and has come again, in this form or another, is written once more.
         *(found for part, found in missing if part not in here),
+        *packages.values(),
         *(found for answer in everyone for found in answer.findings),
     ]
     return IssuedCertificates(
@@ -420,6 +426,7 @@ def match_certificates(
         issuers=matched.issuers,
         passed_over=matched.passed_over,
         accepted=accepted,
+        exchanged=frozenset((*exchanged, *packages)),
     )
 
 
@@ -441,7 +448,8 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
         other file is looked at and nothing is written.
     """
     at = moment_of(today) if today is not None else datetime.now(UTC)
-    known, missing = _known(bundle)
+    known, missing, exchanged = _known(bundle)
+    packages = _exchanged_packages(bundle)
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     issuers = Issuers([one for one in known if one.is_ca or one.is_self_issued])
     outstanding = list(_outstanding(bundle, {}))
@@ -457,7 +465,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     matches = with_cross_findings(matches, outstanding, by_public_key(outstanding))
     held = [one for one in matches if one.certificate.sha256 == one.asked.held_sha256]
     refused = [one for one in matches if one.certificate.sha256 != one.asked.held_sha256]
-    told = [found for _, found in missing]
+    told = [*(found for _, found in missing), *packages.values()]
     told += [found for one in matches for found in one.findings]
     return IssuedCertificates(
         bundle=bundle,
@@ -467,6 +475,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
         findings=sort_findings(dict.fromkeys(told)),
         files=(),
         refused=tuple(map(_issued, refused)),
+        exchanged=frozenset((*exchanged, *packages)),
     )
 
 
@@ -568,10 +577,13 @@ def _outstanding(bundle: RequestBundle, accepted: Mapping[str, str]) -> Iterator
             )
 
 
-def _known(bundle: RequestBundle) -> tuple[tuple[Certificate, ...], list[_Missing]]:
+def _known(
+    bundle: RequestBundle,
+) -> tuple[tuple[Certificate, ...], list[_Missing], list[str]]:
     """Read what was received earlier; say what is gone or is not the file that was received."""
     found: dict[Certificate, None] = {}
     missing: list[_Missing] = []
+    exchanged: list[str] = []
     seen: set[bytes] = set()
     for who, name, digest, leaf in _files_on_record(bundle):
         data = _read_own(bundle.folder, name)
@@ -587,10 +599,27 @@ def _known(bundle: RequestBundle) -> tuple[tuple[Certificate, ...], list[_Missin
         ):
             message = f"{name} is not the file that was received"
             missing.append((who, finding("file-exchanged", who[0] or name, message)))
+            exchanged.append(name)
             continue
         seen.add(data)
         found.update(dict.fromkeys(certificates))
-    return tuple(found), missing
+    return tuple(found), missing, exchanged
+
+
+def _exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
+    """Say which packages are not those that were made, by the hash on record.
+
+    One that is gone is on its servers, or is made again.
+    """
+    found = {}
+    for record in bundle.requests:
+        package = None if record.deployed_at else record.package
+        data = _read_own(bundle.folder, package.file) if package is not None else None
+        if package is None or data is None or hashlib.sha256(data).hexdigest() == package.sha256:
+            continue
+        message = f"{package.file} is not the package that was made"
+        found[package.file] = finding("package-exchanged", record.id, message)
+    return found
 
 
 def _files_on_record(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], str, str, str]]:

@@ -6,14 +6,12 @@ the hash of their bytes; that a key opens and belongs to its CSR is what ``rebui
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ..base.files import read
 from ..base.folder_lock import OWNER_NAME
 from ..base.tables import Table
 from ..errors import Problem
@@ -31,6 +29,7 @@ from ..request_folder.files_on_disk import (
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
+from ..rules.ca_rules import returned_checks
 from .issued import IssuedCertificates, load_issued
 
 #: Every state that a request can be in, in the order of its life.
@@ -211,7 +210,7 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
 def _problems(
     survey: Survey, manifest: Manifest, issued: IssuedCertificates
 ) -> tuple[Problem, ...]:
-    found = [*survey.problems, *_exchanged(survey, manifest, issued)]
+    found = [*survey.problems, *_exchanged(manifest, issued)]
     for record in manifest.requests:
         if record.is_written:
             found += record_problems(survey, record)
@@ -230,18 +229,12 @@ def _problems(
     return (rekeying, *kept)
 
 
-def _exchanged(survey: Survey, manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
+def _exchanged(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
     """Find certificates and packages that are not the files that were received and made."""
-    for found in issued.findings:
-        if found.code == "file-exchanged":
-            yield Problem(message=CHANGED, file=found.message.split()[0], hint=found.hint)
-    for record in manifest.requests:
-        package = None if record.deployed_at else record.package
-        if package is None or not os.path.isfile(survey.folder / package.file):
-            continue  # a package that is gone is a note: it is on its servers, or made again
-        if hashlib.sha256(read(survey.folder / package.file)).hexdigest() != package.sha256:
-            hint = "remove it, look who did that, and make it again: lyncnb pfx FOLDER"
-            yield Problem(message=CHANGED, file=package.file, hint=hint)
+    packages = {record.package.file for record in manifest.requests if record.package is not None}
+    for name in sorted(issued.exchanged):
+        code = "package-exchanged" if name in packages else "file-exchanged"
+        yield Problem(message=CHANGED, file=name, hint=returned_checks()[code].hint)
 
 
 def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Problem]:

@@ -245,6 +245,9 @@ def deployment_steps(
             missing.append((record.id, why))
         elif record.package is None or record.package.certificate != one.sha256:
             missing.append((record.id, "it is not packaged yet: run lyncnb pfx"))
+        elif record.package.file in issued.exchanged:
+            why = f"{record.package.file} is not the package that was made"
+            missing.append((record.id, f"{why}: look who did that, then run lyncnb pfx"))
         else:
             packages.append(_server_package(record, record.package, one))
     now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)

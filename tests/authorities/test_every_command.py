@@ -401,8 +401,18 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, place):
     assert ended.status == 3
     assert f"{place}/{found.name}" in ended.out + ended.err
     assert "is not the file" in ended.out + ended.err
-    if place == "returned":
-        assert ask(shell)["steps"][0] == 1
+    received = shell("receive", "requests")
+    assert received.status == 1
+    code = {"returned": "file-exchanged", "pfx": "package-exchanged"}[place]
+    assert code in received.out
+    ended = shell("steps", "requests")
+    assert ended.status == 1
+    assert f"{place}/{found.name} is not the" in ended.out
+    scripts = "".join(path.read_text("utf-8-sig") for path in (requests / "steps").rglob("*.ps1"))
+    assert found.stem + ".pfx" not in scripts
+    if place == "pfx":  # made again, it is the one on record
+        assert [status for status, _ in ask(shell).values()] == [3, 0, 0]
+        assert shell("receive", "requests").status == 0
 
 
 def test_reading_writes_nothing(shell, requests, ca):
