@@ -1,7 +1,9 @@
-"""SIGKILL at any moment of receive, pfx, rekey, recovery and purge: nothing is lost.
+"""SIGKILL at any moment of request, receive, pfx, rekey, recovery and purge: nothing is lost.
 
-``test_faults`` kills the writing of requests. LYNCNB_KILLS is how often each is killed here, all
-kinds together; CI does a tenth of it.
+``test_faults`` kills the writing of requests without a recovery key. LYNCNB_KILLS is how often a
+process is killed here at random, all kinds together; CI does a tenth of it. At the steps of
+wrapping it is killed before system calls in turn: before LYNCNB_RECOVERY_STEPS of each kind, or
+``all``; CI takes a tenth of them, drawn by a seed.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from collections import Counter
 
 import pytest
 from cas.python_ca import PythonCa, pem
-from folder_writer import Writers
+from failing import failing
+from folder_writer import Writers, do
 from folders import (
     PASSPHRASE,
     TODAY,
@@ -33,6 +36,7 @@ from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.errors import BundleError
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
@@ -77,6 +81,7 @@ def states(tmp_path):
     shutil.rmtree(bare / "pfx")  # a command that finds everything done is killed for nothing
     fingerprint = read_recovery_key(public).fingerprint
     return {
+        "request": (written, {"do": "request", "count": 8, "recovery": [public]}),
         "receive": (written, {"do": "receive", "returned": tmp_path / "returned"}),
         "pfx": (issued, {"do": "pfx"}),
         "pfx, sealed": (bare, {"do": "pfx"}),
@@ -111,17 +116,48 @@ def test_killed_at_random_moments(tmp_path, states, record_property):
     assert told["killed"] > KILLS / 3
 
 
-def kill_one(writers, folder, job, seconds):
-    """Kill one writer, look that nothing is lost, and let another one do the same whole."""
+#: What seals keys to a recovery key, opens a folder by one, or takes one out.
+WRAPPING = ("request", "pfx, sealed", "recovery", "with recovery", "take out")
+
+
+@pytest.mark.parametrize("name", WRAPPING)
+def test_killed_at_each_step_of_wrapping(tmp_path, states, name, record_property):
+    """Before whichever call a process dies: both ways in stay open, and the same completes."""
+    state, job = states[name]
+    with failing(None, OSError) as counted:
+        do({**job, "folder": shutil.copytree(state, tmp_path / "counted")})
+    asked = os.environ.get("LYNCNB_RECOVERY_STEPS", str(counted.count // 10))
+    steps = counted.count if asked == "all" else min(int(asked), counted.count)
+    told = Counter()
+    with Writers() as writers:
+        for step in random.Random(name).sample(range(counted.count), steps):
+            folder = shutil.copytree(state, tmp_path / "requests")
+            told += kill_one(writers, folder, job, step=step)
+            finished(name, folder)
+            shutil.rmtree(folder)
+    print(f"\n{name}: {steps} of {counted.count} steps: {dict(told)}", end="")
+    record_property("kills", dict(told))
+    assert told["killed"] > steps * 0.8  # threads make the order of calls vary by a few
+
+
+def kill_one(writers, folder, job, seconds=0.0, step=None):
+    """Kill one writer, look that nothing is lost, and let another one do the same whole.
+
+    It is killed after so many seconds, or by itself before a system call.
+    """
     before = public_keys_of_keys(folder)
-    pid = writers.start(folder=folder, **job)
-    time.sleep(seconds)
-    os.kill(pid, signal.SIGKILL)
+    pid = writers.start(folder=folder, **job, **({} if step is None else {"kill_at": step}))
+    if step is None:
+        time.sleep(seconds)
+        os.kill(pid, signal.SIGKILL)
     status = writers.wait(pid)
     assert status in (0, -signal.SIGKILL)
     kept = public_keys_of_keys(folder, PASSPHRASE, NEW)
     if job["do"] == "purge":  # it removes keys, and never one whose request is still there
         assert public_keys_of_requests(folder) - kept <= before
+    elif job["do"] == "request":
+        assert before <= kept
+        assert public_keys_of_requests(folder) <= kept
     else:
         assert kept == before
     assert_private(folder)
@@ -157,12 +193,21 @@ def finished(name, folder) -> None:
     if name == "receive":
         assert {record.state for record in manifest.requests} == {"issued"}
         return
+    pair = open_recovery_key(folder.parent / "pair", PASSPHRASE)
+    if name == "request":
+        assert len(manifest.requests) == 8
+        rekey(folder, pair, "yet another passphrase")
+        assert public_keys_of_keys(folder, "yet another passphrase") == keys
+        return
+    if name == "take out":
+        assert manifest.recovery == ()
+        with pytest.raises(BundleError, match="nothing was sealed"):
+            rekey(folder, pair, "yet another passphrase")
     passwords = PasswordList(folder, FolderCipher(passphrase))
     for record in manifest.requests:
         assert (folder / record.package.file).exists()
         assert passwords.of(record.package.sha256)
     if name in ("recovery", "with recovery", "pfx, sealed"):
-        pair = open_recovery_key(folder.parent / "pair", PASSPHRASE)
         rekey(folder, pair, "yet another passphrase")
         assert public_keys_of_keys(folder, "yet another passphrase") == keys
         assert PasswordList(folder, FolderCipher("yet another passphrase"))
