@@ -123,12 +123,6 @@ class BundleError(LyncnbError):
     exit_status = 3
 
 
-class FolderOccupied(BundleError):
-    """The folder holds a plan that the editor at hand has not made."""
-
-    occupied = True  # the panel then offers to write over it
-
-
 class PassphraseError(BundleError):
     """The passphrase is missing, too short, or not that of the folder."""
 
@@ -159,6 +153,12 @@ class OutputError(LyncnbError):
     """A file cannot be written where the planner said: what is there now stays."""
 
     code = "output"
+
+
+class FileOccupied(OutputError):
+    """Another file has the name; it is replaced only when that is asked for."""
+
+    occupied = True  # a panel then offers to write over it
 
 
 class ClusterError(LyncnbError):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..errors import BundleError, OutputError
+from ..errors import BundleError, FileOccupied, OutputError
 from . import files, system_calls
 
 #: What a request folder keeps in its first level, folders and files alike.
@@ -124,7 +124,7 @@ def check_output(
     Raises
     ------
     OutputError
-        With the name and what to name instead.
+        With the name and what to name instead; :class:`FileOccupied` where `force` would do.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in kind.is_ours:
@@ -141,7 +141,7 @@ def check_output(
         return
     _refuse_what_is_no_file(path, facts)
     if not force and not _is_ours(path, kind):
-        raise OutputError(
+        raise FileOccupied(
             f"{path} is already there and was left alone: it is not {kind.what} that lyncnb wrote",
             hint="take another name, or replace it with --force",
         )

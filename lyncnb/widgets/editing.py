@@ -23,6 +23,7 @@ from .saved_choices import (
     edits_between,
     option_changes,
     save_plan,
+    saved_files,
     server_keys,
     to_code,
 )
@@ -216,7 +217,7 @@ class PlanEditing:
         folder : path
             Made if it is not there.
         overwrite : bool, optional
-            Replace a table that is neither the loaded one nor one saved here before.
+            Replace a table, or choices, that were neither loaded nor saved here before.
 
         Returns
         -------
@@ -226,18 +227,13 @@ class PlanEditing:
         Raises
         ------
         LyncnbError
-            If another table is there, or the folder cannot be written; nothing is lost then.
+            If other files are there, or the folder cannot be written; nothing is lost then.
         """
-        paths = save_plan(
-            Path(folder),
-            self.topology,
-            self.options,
-            known=(self.draft.loaded.topology, self._saved.topology),
-            overwrite=overwrite,
-        )
+        known = (self.draft.loaded, self._saved)
+        save_plan(Path(folder), self.draft.state, known=known, overwrite=overwrite)
         self._saved = self.draft.state
         self._tell("")
-        return paths
+        return saved_files(Path(folder))
 
     @property
     def has_changes(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ..plan.model import CertificatePlan
 from ..plan.summary_content import totals
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
+from ..request_folder.recovery_key import read_recovery_key
 from ..rules.findings import Findings
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
 from .editing import PlanEditing
@@ -76,6 +77,7 @@ class RequestRun:
         *,
         accept: Mapping[str, str] | None = None,
         workers: int | None = None,
+        recovery: Sequence[str | os.PathLike[str]] = (),
     ):
         self.editor = source if isinstance(source, PlanEditing) else None
         self._plan = source if isinstance(source, CertificatePlan) else None
@@ -88,6 +90,9 @@ class RequestRun:
         self._accepted_here = dict(accept or {})
         self._checked: tuple[CertificatePlan, Findings] | None = None
         self.workers = workers
+        self._recovery: dict[str, Path] = {}
+        for file in recovery:
+            self.name_recovery_key(file)
         self.on_change: Callable[[JobState], object] = lambda state: None
         self.job: Job[RequestBundle] = Job(lambda state: self.on_change(state))
         self._nothing = NothingWritten(self.folder)
@@ -114,6 +119,33 @@ class RequestRun:
         """By code, why error findings are accepted: by the plan's options, and here."""
         together = {**self.plan.options.accepted, **self._accepted_here}
         return {code: reason for code, reason in together.items() if reason}
+
+    @property
+    def recovery(self) -> tuple[str, ...]:
+        """Fingerprints of the recovery keys that the next run names for the folder."""
+        return tuple(self._recovery)
+
+    def name_recovery_key(self, file: str | os.PathLike[str]) -> str:
+        """Have a recovery key open the folder too, from the next run on.
+
+        Parameters
+        ----------
+        file : path
+            The half that was handed out, ``FILE.pub``.
+
+        Returns
+        -------
+        str
+            Its fingerprint, to be compared with that of whoever keeps the other half.
+
+        Raises
+        ------
+        BundleError
+            If it is no public half of a recovery key.
+        """
+        key = read_recovery_key(file)
+        self._recovery[key.fingerprint] = Path(file)
+        return key.fingerprint
 
     @property
     def bundle(self) -> RequestBundle | NothingWritten:
@@ -202,6 +234,7 @@ class RequestRun:
             raise PassphraseError("the two passphrases differ", hint="type both again")
         # As they are now: the editor may go on changing while they are written.
         plan, findings, accepted = self.plan, self.findings, self.accepted
+        recovery = tuple(self._recovery.values())
 
         def work(progress: Callable[[Progress], None], stop: threading.Event) -> RequestBundle:
             written = write_requests(
@@ -211,6 +244,7 @@ class RequestRun:
                 accept=accepted,
                 findings=findings,
                 workers=self.workers,
+                recovery=recovery,
                 progress=progress,
                 cancel=stop,
             )
@@ -236,6 +270,7 @@ class RequestRun:
             accept=self.accepted,
             findings=self.findings,
             workers=self.workers,
+            recovery=tuple(self._recovery.values()),
         )
 
     def cancel(self) -> None:
@@ -291,6 +326,7 @@ class RequestView(Panel):
             "look": lambda _: self._look(),
             "option": self._accept,
             "write": self._write,
+            "recovery": self._name_recovery_key,
             "cancel": lambda _: panel.cancel(),
         }
         self._looked_at: CertificatePlan | None = None
@@ -308,6 +344,7 @@ class RequestView(Panel):
     def _start(self, _: dict[str, Any]) -> None:
         self.send({"type": "start", "folder": str(self.panel.folder)})
         self._look()
+        self._send_recovery()
         self.job_changed(self.panel.job.state)
 
     def plan_changed(self) -> None:
@@ -368,7 +405,20 @@ class RequestView(Panel):
             self._look()
             self.update_static()
 
+    def _send_recovery(self) -> None:
+        self.send({"type": "recovery", "fingerprints": list(self.panel.recovery)})
+
     # -- wishes
+    def _name_recovery_key(self, message: dict[str, Any]) -> None:
+        file = str(message["file"]).strip()
+        if not file:
+            raise LyncnbError(
+                "no file was named", hint="write the name of the .pub file that you were given"
+            )
+        self.panel.name_recovery_key(file)
+        self.send({"type": "done"})
+        self._send_recovery()
+
     def _accept(self, message: dict[str, Any]) -> None:
         self.panel.accept(str(message["key"]), str(message["value"]))
         self.send({"type": "done"})
@@ -451,6 +501,8 @@ class RequestPanel(RequestRun):
         Codes of error findings to accept, each with the reason.
     workers : int, optional
         Threads that make keys, by default one for each core.
+    recovery : sequence of path, optional
+        Public halves (``FILE.pub``) of recovery keys that shall open the folder too.
 
     Notes
     -----
@@ -466,8 +518,9 @@ class RequestPanel(RequestRun):
         *,
         accept: Mapping[str, str] | None = None,
         workers: int | None = None,
+        recovery: Sequence[str | os.PathLike[str]] = (),
     ):
-        super().__init__(source, folder, accept=accept, workers=workers)
+        super().__init__(source, folder, accept=accept, workers=workers, recovery=recovery)
         if is_unattended():
             self.write_unattended()
 

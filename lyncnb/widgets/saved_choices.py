@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ..base import files
 from ..base.certificate_fields import KeyParameters
-from ..errors import FolderOccupied, LyncnbError
+from ..base.outputs import OutputKind, check_output, refuse_own_place, write_output
+from ..base.system_calls import trouble
+from ..errors import FileOccupied, LyncnbError
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..topology.topology import Topology, read_topology
 from .forms import LABELS
@@ -17,6 +18,7 @@ from .undo_history import State, title
 TOPOLOGY_FILE = "topology.csv"
 OPTIONS_FILE = "plan.toml"
 _WIDTH = 96
+_LARGEST = 1 << 28  # bytes; 100,000 servers are some 30 MB
 Server = str | tuple[str, str]  # the role as well, where a server has several rows
 
 
@@ -219,39 +221,71 @@ def _quoted(text: str) -> str:
     return repr(plain_text)
 
 
-def save_plan(
-    folder: Path,
-    topology: Topology,
-    options: PlanOptions,
-    *,
-    known: Sequence[Topology],
-    overwrite: bool,
-) -> tuple[Path, Path]:
-    """Write ``topology.csv`` and ``plan.toml``.
+def save_plan(folder: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
+    """Write ``topology.csv`` and ``plan.toml``, both or neither of the names refused.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there; never a place that a request folder keeps for itself.
+    now : State
+        What to write.
+    known : sequence of State
+        What was loaded, and what was saved before: such files are replaced.
+    overwrite : bool
+        Whether files with another table or other choices are replaced.
 
     Raises
     ------
-    FolderOccupied
-        If a table is there that is neither what was loaded nor what was saved last, and
-        `overwrite` was not asked for.
-    BundleError
-        If it cannot be written.
+    FileOccupied
+        If there are such files, and `overwrite` was not asked for.
+    LyncnbError
+        If a name is refused, or cannot be written.
     """
-    table, choices = saved_files(folder)
-    if not overwrite and table.exists() and not _is(table, (*known, topology)):
-        raise FolderOccupied(
-            f"{table} holds another table than the one that was loaded",
-            hint="take another folder, or look at it and then replace it",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    files.replace(table, topology.to_csv(), 0o644)
-    files.replace(choices, options.to_toml().encode(), 0o644)
-    return table, choices
-
-
-def _is(table: Path, known: Sequence[Topology]) -> bool:
+    states = (*known, now)
+    contents = (now.topology.to_csv(), now.options.to_toml().encode())
+    kinds = (
+        OutputKind(
+            what="the table that was loaded, or one that was saved here",
+            is_ours={".csv": lambda file: _is_table(file.read(_LARGEST), states)},
+        ),
+        OutputKind(
+            what="the choices that were loaded, or some that were saved here",
+            is_ours={".toml": lambda file: _are_choices(file.read(_LARGEST), states)},
+        ),
+    )
+    paths = saved_files(folder)
+    for path in paths:
+        refuse_own_place(path)
     try:
-        there = read_topology(table)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise trouble(error, folder, "make the folder") from None
+    try:
+        for path, kind in zip(paths, kinds, strict=True):
+            check_output(path, kind, force=overwrite)
+    except FileOccupied as error:
+        raise FileOccupied(
+            error.message, hint="take another folder, or look at it and then replace it"
+        ) from None
+    for path, data, kind in zip(paths, contents, kinds, strict=True):
+        write_output(path, data, kind, force=overwrite)
+
+
+def _is_table(data: bytes, known: Sequence[State]) -> bool:
+    try:
+        there = read_topology(data)
     except LyncnbError:
         return False
-    return any((there.columns, there.cells) == (each.columns, each.cells) for each in known)
+    return any(
+        (there.columns, there.cells) == (state.topology.columns, state.topology.cells)
+        for state in known
+    )
+
+
+def _are_choices(data: bytes, known: Sequence[State]) -> bool:
+    try:
+        there = PlanOptions.from_toml(data)
+    except LyncnbError:
+        return False
+    return there in [state.options for state in known]

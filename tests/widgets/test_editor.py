@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 
 import hypothesis
@@ -13,7 +14,17 @@ from panel_kit import INHERITED, Talk
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.errors import LyncnbError, OptionsError, PassphraseError, PlanRejected, TopologyError
+from lyncnb.errors import (
+    FileOccupied,
+    LyncnbError,
+    OptionsError,
+    OutputError,
+    PassphraseError,
+    PlanRejected,
+    TopologyError,
+)
+from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.recovery_key import new_recovery_key
 from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.request_panel import RequestPanel
 
@@ -237,11 +248,44 @@ def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
     editor.set_cells([2], "site", "A")
     editor.save(tmp_path)  # its own
     other = PlanEditor(topology, rules)
-    with pytest.raises(LyncnbError, match="holds another table"):
+    with pytest.raises(LyncnbError, match=r"topology.csv is already there and was left alone"):
         other.save(tmp_path)
     assert ln.read_topology(tmp_path / "topology.csv").cells == editor.topology.cells
     other.save(tmp_path, overwrite=True)
     assert ln.read_topology(tmp_path / "topology.csv").cells == topology.cells
+
+
+def test_save_does_not_replace_choices_of_somebody_elses(editor, tmp_path):
+    """A plan.toml that was neither loaded nor saved here is a planner's work; nothing is written."""
+    (tmp_path / "plan.toml").write_text('[subject]\norganization = "Fabrikam"\n')
+    with pytest.raises(FileOccupied, match=r"plan.toml is already there"):
+        editor.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.toml"]
+    editor.save(tmp_path, overwrite=True)
+    assert ln.PlanOptions.from_toml(tmp_path / "plan.toml") == editor.options
+
+
+@pytest.mark.parametrize("place", ["keys", "steps/new", "nowhere/../csr"])
+def test_save_stays_out_of_a_request_folders_own_places(editor, tmp_path, place):
+    """Not by overwriting either, and no folder is made there."""
+    for name in ("keys", "csr", "steps"):
+        (tmp_path / "requests" / name).mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OutputError, match="keeps for itself"):
+        editor.save(tmp_path / "requests" / place, overwrite=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_save_follows_no_link_and_waits_for_no_pipe(editor, tmp_path):
+    """What is no ordinary file is left alone, by overwriting too."""
+    (tmp_path / "topology.csv").symlink_to("elsewhere.csv")
+    with pytest.raises(OutputError, match="is a symbolic link"):
+        editor.save(tmp_path, overwrite=True)
+    (tmp_path / "topology.csv").unlink()
+    os.mkfifo(tmp_path / "plan.toml")
+    with pytest.raises(OutputError, match="is no ordinary file"):
+        editor.save(tmp_path, overwrite=True)
+    assert not (tmp_path / "topology.csv").exists()
 
 
 # -- messages
@@ -614,6 +658,23 @@ def test_a_passphrase_that_will_not_do_is_told_and_not_shown(small, tmp_path, fi
     if first:
         assert first not in json.dumps([message for message, _ in talk.heard])
     assert not (tmp_path / "requests").exists()
+
+
+def test_a_request_panel_names_a_recovery_key(small, tmp_path):
+    """By the file that was handed out; another file is refused; the run names it."""
+    public = new_recovery_key(tmp_path / "pair", PASSPHRASE)
+    panel = RequestPanel(small, tmp_path / "requests")
+    talk = Talk(panel.view)
+    assert talk.say("ready")["recovery"] == {"type": "recovery", "fingerprints": []}
+    for file in ("", str(tmp_path / "pair"), str(tmp_path / "nowhere.pub"), "/dev/zero"):
+        assert "refused" in talk.say("recovery", file=file), file
+    assert panel.recovery == ()
+    answers = talk.say("recovery", file=f"{tmp_path / 'pair'}.pub")
+    assert answers["recovery"]["fingerprints"] == [public.fingerprint]
+    panel.start(PASSPHRASE)
+    assert panel.wait(60).counts() == {"created": 1}
+    named = read_manifest(tmp_path / "requests").recovery
+    assert [key.fingerprint for key in named] == [public.fingerprint]
 
 
 def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
