@@ -7,7 +7,14 @@ import html
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .svg import sheets
 from .tables import Table
+
+# A sheet of A4 or Letter has a heading above the picture, too.
+_STYLE = (
+    "<style>@media print{.lyncnb-figure img"
+    "{max-height:230mm;width:auto;break-inside:avoid}}</style>"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -26,6 +33,8 @@ class Figure(Table):
         n rows of m values: what the picture was drawn from, never less than it shows.
     svg : str
         The picture: an SVG document without scripts, that loads nothing.
+    breaks : tuple of float
+        Heights in pixels at which it may be cut for paper; empty if it fits on a sheet.
     """
 
     #: In the head of every picture of lyncnb's, and of no other.
@@ -37,6 +46,7 @@ class Figure(Table):
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
     svg: str
+    breaks: tuple[float, ...] = ()
 
     def _headings(self) -> tuple[str, ...]:
         return self.columns
@@ -57,16 +67,25 @@ class Figure(Table):
         Returns
         -------
         str
-            ``<figure>…</figure>``; the image stands inside it and is scaled to the page.
+            ``<style>`` and ``<figure>…</figure>``: the image inside it is scaled to the page; one
+            that is higher than a sheet is several, of which none is cut on paper.
         """
         # An image, not an inline <svg>: JupyterLab strips that from notebooks it does not trust.
-        data = base64.b64encode(self.to_svg()).decode("ascii")
+        pieces = sheets(self.svg, self.breaks)
+        images = []
+        for number, piece in enumerate(pieces, 1):
+            data = base64.b64encode(piece.encode("utf-8")).decode("ascii")
+            words = (
+                f"{self.title}, part {number} of {len(pieces)}" if len(pieces) > 1 else self.title
+            )
+            images.append(
+                f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(words)}" '
+                'style="display:block;max-width:100%;height:auto">'
+            )
         return (
-            '<figure class="lyncnb-figure" style="margin:0.5em 0;break-inside:auto">'
-            f"<figcaption>{html.escape(self.title)}</figcaption>"
-            f'<img src="data:image/svg+xml;base64,{data}" '
-            f'alt="{html.escape(f"{self.title}. {self.description}")}" '
-            'style="max-width:100%;height:auto"></figure>'
+            f'{_STYLE}<figure class="lyncnb-figure" style="margin:0.5em 0">'
+            f"<figcaption>{html.escape(self.description)}</figcaption>"
+            f"{''.join(images)}</figure>"
         )
 
     def _repr_html_(self) -> str:
