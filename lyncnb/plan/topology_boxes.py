@@ -18,12 +18,12 @@ from .connections import Connection, certificates_by_pool
 from .model import CertificatePlan, PlannedCertificate
 from .summary_content import count_of
 
-SHEET = 1290  # pixels of height that a sheet of A4 has for a picture below its heading
+SHEET = 1235  # pixels of height that a sheet of A4 has for a picture below its heading
 PAD, LINE = 8, 15  # pixels inside a box
 WIDTHS = {"outside": 138.0, "perimeter": 284.0, "inside": 388.0}
 BOLD = 1.12  # how much wider bold letters are
 MARGIN = 12
-_ALMOST = 1.06  # of a sheet's height: printed a little smaller
+_ALMOST = 1.12  # of a sheet's height: printed a little smaller
 _TOP = 96.0  # below heading, legend and the titles of the zones
 _CONTINUED = 30.0  # likewise on a further sheet
 _GAP = 10  # below a box
