@@ -33,8 +33,6 @@ class Figure(Table):
         n rows of m values: what the picture was drawn from, never less than it shows.
     svg : str
         The picture: an SVG document without scripts, that loads nothing.
-    breaks : tuple of float
-        Heights in pixels at which it may be cut for paper; empty if it fits on a sheet.
     """
 
     #: In the head of every picture of lyncnb's, and of no other.
@@ -46,7 +44,6 @@ class Figure(Table):
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
     svg: str
-    breaks: tuple[float, ...] = ()
 
     def _headings(self) -> tuple[str, ...]:
         return self.columns
@@ -70,23 +67,7 @@ class Figure(Table):
             ``<style>`` and ``<figure>…</figure>``: the image inside it is scaled to the page; one
             that is higher than a sheet is several, of which none is cut on paper.
         """
-        # An image, not an inline <svg>: JupyterLab strips that from notebooks it does not trust.
-        pieces = sheets(self.svg, self.breaks)
-        images = []
-        for number, piece in enumerate(pieces, 1):
-            data = base64.b64encode(piece.encode("utf-8")).decode("ascii")
-            words = (
-                f"{self.title}, part {number} of {len(pieces)}" if len(pieces) > 1 else self.title
-            )
-            images.append(
-                f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(words)}" '
-                'style="display:block;max-width:100%;height:auto">'
-            )
-        return (
-            f'{_STYLE}<figure class="lyncnb-figure" style="margin:0.5em 0">'
-            f"<figcaption>{html.escape(self.description)}</figcaption>"
-            f"{''.join(images)}</figure>"
-        )
+        return picture_html(self.title, self.description, self.svg)
 
     def _repr_html_(self) -> str:
         # A dataclass with slots is made anew: super() without arguments does not find it.
@@ -98,3 +79,34 @@ class Figure(Table):
 
     def __repr__(self) -> str:
         return f"{self.title}\n{self.description}"
+
+
+def picture_html(title: str, description: str, svg: str) -> str:
+    """Write a picture as a fragment of a page: images with their words, escaped.
+
+    Parameters
+    ----------
+    title, description : str
+        Plain text.
+    svg : str
+        The document.
+
+    Returns
+    -------
+    str
+        As :meth:`Figure.to_html` gives it.
+    """
+    # Images, no inline <svg>: JupyterLab strips that from notebooks it does not trust.
+    pieces = sheets(svg)
+    images = []
+    for number, piece in enumerate(pieces, 1):
+        data = base64.b64encode(piece.encode("utf-8")).decode("ascii")
+        words = f"{title}, part {number} of {len(pieces)}" if len(pieces) > 1 else title
+        images.append(
+            f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(words)}" '
+            'style="display:block;max-width:100%;height:auto">'
+        )
+    return (
+        f'{_STYLE}<figure class="lyncnb-figure" style="margin:0.5em 0">'
+        f"<figcaption>{html.escape(description)}</figcaption>{''.join(images)}</figure>"
+    )

@@ -168,7 +168,9 @@ class Drawing:
         yield
         self._shapes.append("</g>")
 
-    def to_svg(self, height: float, *, title: str, description: str) -> str:
+    def to_svg(
+        self, height: float, *, title: str, description: str, breaks: Iterable[float] = ()
+    ) -> str:
         """Finish the picture.
 
         Parameters
@@ -177,6 +179,8 @@ class Drawing:
             Pixels.
         title, description : str
             What it shows, for those who do not see it; plain text.
+        breaks : iterable of float, optional
+            Heights at which :func:`sheets` may cut it, rising.
 
         Returns
         -------
@@ -185,10 +189,11 @@ class Drawing:
         """
         size = f"{_number(self.width)} {_number(height)}"
         shapes = "\n".join(self._shapes)
+        cuts = " ".join(map(_number, breaks))
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" '
             f'width="{_number(self.width)}" height="{_number(height)}" role="img" '
-            'aria-labelledby="title description">\n'
+            f'aria-labelledby="title description" data-breaks="{cuts}">\n'
             f'<title id="title">{_escape(title)}</title>\n'
             f'<desc id="description">{_escape(description)}</desc>\n'
             f"<style>{_STYLE}</style>\n"
@@ -196,15 +201,13 @@ class Drawing:
         )
 
 
-def sheets(svg: str, breaks: Iterable[float]) -> list[str]:
-    """Cut a picture into pieces that stand one below the other.
+def sheets(svg: str) -> list[str]:
+    """Cut a picture for paper into pieces that stand one below the other.
 
     Parameters
     ----------
     svg : str
         As :meth:`Drawing.to_svg` gives it.
-    breaks : iterable of float
-        Heights in pixels, rising.
 
     Returns
     -------
@@ -212,9 +215,10 @@ def sheets(svg: str, breaks: Iterable[float]) -> list[str]:
         A document for each piece: the same shapes, seen through another window.
     """
     head = re.search(r'viewBox="0 0 (\S+) (\S+)" width="\S+" height="\S+"', svg)
-    if head is None:
+    cuts = re.search(r'data-breaks="([^"]*)"', svg)
+    if head is None or cuts is None:
         return [svg]
-    width, ends = head[1], [*map(_number, breaks), head[2]]
+    width, ends = head[1], [*cuts[1].split(), head[2]]
     pieces, top = [], "0"
     for end in ends:
         height = _number(float(end) - float(top))

@@ -126,12 +126,12 @@ def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | Non
         description = f"{difference!r}. Marked with ± is what changed. {description}"
         columns, changes = (*columns, topology_figure.CHANGED), Changes(difference)
         rows = topology_figure.changed_rows(plan, connections, changes)
-    svg, breaks = topology_figure.draw_topology(
+    svg = topology_figure.draw_topology(
         plan, connections, title=title, description=description, site=site, changes=changes
     )
     return Figure(
         kind="topology", title=title, description=description,
-        columns=columns, rows=tuple(rows), svg=svg, breaks=breaks,
+        columns=columns, rows=tuple(rows), svg=svg,
     )  # fmt: skip
 
 

@@ -129,7 +129,7 @@ def draw_topology(
     description: str,
     site: str = "",
     changes: Changes | None = None,
-) -> tuple[str, tuple[float, ...]]:
+) -> str:
     """Draw the picture.
 
     Parameters
@@ -148,9 +148,7 @@ def draw_topology(
     Returns
     -------
     str
-        An SVG document, 1,000 pixels wide.
-    tuple of float
-        Heights at which a further sheet may begin; empty if it fits on one.
+        An SVG document, 1,000 pixels wide; higher than a sheet, it is cut between boxes.
     """
     layout = lay_out(plan, connections, site=site, changes=changes)
     drawing = Drawing(WIDTH)
@@ -158,7 +156,7 @@ def draw_topology(
     _draw_lines(drawing, [box for band in layout.bands for box in band.boxes])
     for band in layout.bands:
         _draw_band(drawing, band)
-    return drawing.to_svg(layout.height, title=title, description=description), layout.breaks
+    return drawing.to_svg(layout.height, title=title, description=description, breaks=layout.breaks)
 
 
 def _draw_zones(drawing: Drawing, layout: Layout, title: str, *, is_compared: bool) -> None:

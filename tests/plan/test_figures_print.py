@@ -12,6 +12,7 @@ from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf
 
 import lyncnb as ln
 from lyncnb.base.html_page import to_page
+from lyncnb.base.svg import sheets
 from lyncnb.plan.figures import KINDS
 
 pytestmark = [
@@ -66,7 +67,7 @@ def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path, dark):
     path.write_text(to_page("Pictures", parts), encoding="utf-8")
     with opened(chromium, path, dark=dark, scripts=True) as page:
         page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
-        images = sum(1 + len(figure.breaks) for figure in figures)
+        images = sum(len(sheets(figure.svg)) for figure in figures)
         assert page.evaluate("document.images.length") == images
         assert axe_violations(page) == []
         images = [entry for entry in cut_off(page) if entry.startswith(("IMG", "FIG"))]
@@ -81,5 +82,5 @@ def test_on_paper_a_picture_is_text(plan, chromium, tmp_path):
     pdf = tmp_path / "page.pdf"
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
-    assert page_count(pdf) == 1 + len(figure.breaks)
+    assert page_count(pdf) == len(sheets(figure.svg))
     assert "OAuthTokenIssuer" in pdf_text(pdf)
