@@ -150,10 +150,12 @@ def _find_rule(code: str, product: str) -> CheckRule:
     import difflib
 
     from ..errors import LyncnbError
-    from ..rules.ca_rules import returned_checks
+    from ..rules.ca_rules import ca_rules
+    from ..rules.returned_rules import returned_checks
     from ..rules.rule_files import load_rules
 
-    known = {**returned_checks(), **load_rules(product).checks}
+    of_cas = {check.code: check for check in map(ca_rules().rule_of, ca_rules().checks)}
+    known = {**returned_checks(), **of_cas, **load_rules(product).checks}
     wanted = code.strip().lower().replace("_", "-")
     if wanted in known:
         return known[wanted]
