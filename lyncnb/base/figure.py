@@ -10,8 +10,9 @@ from typing import ClassVar
 from .svg import sheets
 from .tables import Table
 
+#: Part of every picture's HTML; for a page that takes ``<style>`` out of what it is given.
 # A sheet of A4 or Letter has a heading above the picture, too.
-_STYLE = (
+FIGURE_STYLE = (
     "<style>@media print{.lyncnb-figure img"
     "{max-height:230mm;width:auto;break-inside:avoid}}</style>"
 )
@@ -107,6 +108,6 @@ def picture_html(title: str, description: str, svg: str) -> str:
             'style="display:block;max-width:100%;height:auto">'
         )
     return (
-        f'{_STYLE}<figure class="lyncnb-figure" style="margin:0.5em 0">'
+        f'{FIGURE_STYLE}<figure class="lyncnb-figure" style="margin:0.5em 0">'
         f"<figcaption>{html.escape(description)}</figcaption>{''.join(images)}</figure>"
     )
