@@ -23,8 +23,7 @@ from ..request_folder.request_record import (
     PlannedEntry,
     RequestRecord,
 )
-from ..rules.findings import Finding
-from ..rules.returned_rules import (
+from ..rules.ca_rules import (
     Difference,
     finding,
     findings,
@@ -32,6 +31,7 @@ from ..rules.returned_rules import (
     returned_checks,
     rules_identity,
 )
+from ..rules.findings import Finding
 from .compare_certificate import compare_certificate
 
 #: What shows only beside other certificates, which are not all kept: these findings are believed

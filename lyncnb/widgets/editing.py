@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from ..base import tables
 from ..errors import LyncnbError, TopologyError
+from ..plan.compare import PlanDifference, compare_plans
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.summary_content import count_of, totals
 from ..rules.findings import Findings
 from ..rules.model import Rules
 from ..topology.topology import Topology, read_topology
+from .editor_table import pool_names
 from .forms import SHOWN, option_value
 from .live_plan import LivePlan
 from .saved_choices import (
@@ -27,6 +29,7 @@ from .saved_choices import (
     server_keys,
     to_code,
 )
+from .table_edits import TakenBlock
 from .undo_history import Draft, State
 
 Answer = TypeVar("Answer")
@@ -36,7 +39,8 @@ CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 class PlanEditing:
     """A topology and options under change, with the plan that follows them.
 
-    ``earlier`` is the editor whose edits could not be made again when the cell was run again.
+    ``earlier`` is the editor whose edits could not be made again when the cell was run again;
+    ``loaded_plan`` the plan of the table and options as they were loaded.
     """
 
     def __init__(self, topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS):
@@ -44,6 +48,7 @@ class PlanEditing:
         self.draft = Draft(topology, options)
         self.live = LivePlan(rules)
         self.live.update(topology, options)
+        self.loaded_plan = self.live.plan
         self._saved = self.draft.state
         self._followers: list[Callable[[str], object]] = []
         self.earlier: PlanEditing | None = None
@@ -72,6 +77,10 @@ class PlanEditing:
     def changes(self) -> tables.DataFrame:
         """Give what changed against the loaded file, one row per cell or option, 4 columns."""
         return tables.to_frame(CHANGE_COLUMNS, change_rows(self.draft.loaded, self.draft.state))
+
+    def effects(self) -> PlanDifference:
+        """Compare the plan of the loaded file with the one in force: certificates and names."""
+        return compare_plans(self.loaded_plan, self.plan)
 
     def code(self) -> str:
         """Give the Python that repeats every choice, for the cell that makes the editor."""
@@ -158,6 +167,67 @@ class PlanEditing:
             If the value is refused.
         """
         self._changing(lambda: self.draft.set_everywhere(column, value))
+
+    def set_block(
+        self,
+        cells: Iterable[tuple[int, str, str]],
+        add: Sequence[Mapping[str, str]] = (),
+        *,
+        said: str = "a block of cells",
+    ) -> TakenBlock:
+        """Put texts into cells and rows at the end of the table, as one step.
+
+        Parameters
+        ----------
+        cells : iterable of (int, str, str)
+            Id of a row, column, text.
+        add : sequence of mapping of str to str, optional
+            For each new row its texts by column.
+        said : str, optional
+            What the step is called.
+
+        Returns
+        -------
+        TakenBlock
+            What could not be taken, cell by cell, with the reason; the rest is taken.
+        """
+        return self._changing(lambda: self.draft.set_block(cells, add, said))
+
+    def are_in_pools(self, ids: Iterable[int]) -> bool:
+        """Tell whether each of these rows shares its pool with another server."""
+        pools = pool_names(self.topology)
+        places = self.draft.places(ids)
+        return bool(places) and all(pools.count(pools[place]) > 1 for place in places)
+
+    def leave_pool(self, ids: Iterable[int], column: str, value: str) -> None:
+        """Take servers out of their pool and set a column of theirs, e.g. the role, as one step.
+
+        Raises
+        ------
+        TopologyError
+            If the value or the topology that it makes is refused.
+        """
+        self._changing(lambda: self.draft.leave_pool(ids, column, value))
+
+    def new_pool(self, ids: Iterable[int], pool: str) -> None:
+        """Make a pool of some servers, by the ids of their rows.
+
+        Raises
+        ------
+        LyncnbError
+            If the name cannot be, there is such a pool, or the servers have several roles.
+        """
+        self._changing(lambda: self.draft.new_pool(ids, pool))
+
+    def duplicate(self, ids: Iterable[int]) -> tuple[int, ...]:
+        """Copy servers, each under its name with the next free number; give the new ids.
+
+        Raises
+        ------
+        LyncnbError
+            If a name has no number to go on from.
+        """
+        return self._changing(lambda: self.draft.duplicate(ids))
 
     def add_server(self, values: Mapping[str, str]) -> int:
         """Add a server at the end of the table and give the id of its row.

@@ -11,47 +11,73 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import TopologyError
+from ..errors import LyncnbError, TopologyError
+from ..plan.compare import CountChange, plan_sizes
 from ..plan.summary_content import count_of
-from . import explanations
+from ..topology.columns import topology_columns
+from . import explanations, plan_views
 from .earlier_edits import restore
 from .editing import PlanEditing
 from .editor_table import FINDINGS, Sheet, encode_rows
 from .forms import DEPLOYMENT, LABELS, column_facts, deployment_values, option_groups, usage_issuers
 from .notebook_cells import PlansShown
-from .panel import Panel, read_scripts
+from .panel import (
+    GRID_SCRIPTS,
+    SHARED_SCRIPTS,
+    Message,
+    Panel,
+    error_lines,
+    read_scripts,
+)
 from .saved_choices import loading_code, option_changes, plain, saved_files
+from .table_edits import TakenBlock
+from .undo_history import State
 
 # The panel of a plan editor: answers the browser's messages. Decides nothing.
 
 _CHECKED_AT_ONCE = 1000  # certificates; some 20 ms
+_REFUSED_TOLD = 500  # cells of a block, each with its reason
+_ROWS_TOLD = 5
 
 
 class EditorView(Panel):
     """The widget; rows, options and results travel as messages."""
 
     _esm = read_scripts(
-        "dom.js",
-        "rows.js",
-        "grid.js",
-        "detail.js",
-        "servers.js",
-        "form.js",
-        "lists.js",
-        "notebook.js",
-        "editor.js",
+        *SHARED_SCRIPTS,
+        *GRID_SCRIPTS,
+        "tabs.js",
+        "table_layout.js",
+        "shortcut_list.js",
+        "server_certificates.js",
+        "servers_tab.js",
+        "deployment_tab.js",
+        "certificates_tab.js",
+        "names_tab.js",
+        "findings_list.js",
+        "changes_tab.js",
+        "save_tab.js",
+        "older_outputs.js",
+        "plan_editor.js",
     )
 
     def __init__(self, editor: PlanEditing):
         self.editor = editor
         self._sheet = Sheet(editor.draft.loaded.topology)
         self._is_told = False  # nobody has asked for rows yet
+        self._before = editor.draft.state  # the last that was told, and what its plan counts
+        self._sizes = plan_sizes(editor.plan)
+        self._step = ""
         self._shown = PlansShown(editor.draft.state)
         self._older: list[int] = []  # as the browser was told
         self.restored: list[str] = []
         wishes = {
             "ready": self._start,
             "edit": self._edit,
+            "block": self._block,
+            "leave_pool": self._leave_pool,
+            "new_pool": self._new_pool,
+            "duplicate": self._duplicate,
             "add": self._add,
             "remove": self._remove,
             "option": self._option,
@@ -62,6 +88,8 @@ class EditorView(Panel):
                 explanations.explain(editor, asked["ids"], total=int(asked["total"]))
             ),
             "findings": lambda _: self.send(explanations.findings(editor)),
+            "names": lambda asked: self.send(plan_views.by_name(editor, str(asked["search"]))),
+            "certificates": lambda _: self.send(plan_views.certificates(editor)),
             "changes": lambda _: self.send(explanations.changes(editor)),
             "code": lambda _: self.send({"type": "code", "code": editor.code()}),
             "save": self._save,
@@ -83,7 +111,7 @@ class EditorView(Panel):
         return editor.page(f"{words}; findings are on their way."), repr(editor), False
 
     # -- telling
-    def _start(self, _: dict[str, Any]) -> None:
+    def _start(self, _: Message) -> None:
         editor = self.editor
         self.send(
             {
@@ -94,6 +122,7 @@ class EditorView(Panel):
                 "folder": "plan",
             }
         )
+        self._step = ""
         if not self._is_told:
             self._is_told = True
             state = editor.draft.state
@@ -110,6 +139,7 @@ class EditorView(Panel):
         """Tell the browser what a change changed: rows first, then what the checks say."""
         editor, sheet = self.editor, self._sheet
         state = editor.draft.state
+        self._step = self._step_words(state, said)
         self._shown.changed(state)
         self.update_static()
         if not self._is_told:
@@ -181,7 +211,9 @@ class EditorView(Panel):
             {
                 "type": "state",
                 "counts": counts,
+                "before": plan_sizes(editor.loaded_plan),
                 "said": said,
+                "done": self._step,
                 "undo": draft.state.said if draft.past else "",
                 "redo": draft.future[-1].said if draft.future else "",
                 "changes": changes,
@@ -189,29 +221,73 @@ class EditorView(Panel):
             }
         )
 
+    def _step_words(self, state: State, said: str) -> str:
+        """Say what the last step was and what it did to the plan; "" if there was none."""
+        if state is self._before:  # saved, or told once more
+            return ""
+        old, new = self._sizes, plan_sizes(self.editor.plan)
+        self._before, self._sizes = state, new
+        counts = [CountChange(what=what, before=old[what], after=new[what]) for what in new]
+        effect = ", ".join(str(count) for count in counts if count.before != count.after)
+        return f"{said or state.said}: {effect}" if effect else said or state.said
+
     # -- wishes
-    def _edit(self, message: dict[str, Any]) -> None:
+    def _edit(self, message: Message) -> None:
         ids, name, value = message["ids"], str(message["column"]), str(message["value"])
         try:
             self.editor.set_cells(ids, name, value)
         except TopologyError as error:
-            if name != "role":
+            if name != "role" or not self.editor.are_in_pools(ids):
                 raise
-            hint = "to take a server out of a pool, set its pool first, then its role"
-            raise TopologyError(error.message, hint=hint, problems=error.problems) from None
+            hint = "press the button to do both, or set its pool first"
+            told = TopologyError(error.message, hint=hint, problems=error.problems)
+            lines, cell = error_lines(told), message.get("cell")
+            self.refuse("edit", lines, cell=cell, offer="Take out of the pool and change")
+        else:
+            self.send({"type": "done"})
+
+    def _leave_pool(self, message: Message) -> None:
+        self.editor.leave_pool(message["ids"], str(message["column"]), str(message["value"]))
         self.send({"type": "done"})
 
-    def _add(self, message: dict[str, Any]) -> None:
+    def _new_pool(self, message: Message) -> None:
+        self.editor.new_pool(message["ids"], str(message["pool"]))
+        self.send({"type": "done"})
+
+    def _duplicate(self, message: Message) -> None:
+        ids = self.editor.duplicate(message["ids"])
+        self.send({"type": "added", "ids": list(ids)})
+        self.send({"type": "done"})
+
+    def _block(self, message: Message) -> None:
+        cells = [(int(row_id), str(name), str(text)) for row_id, name, text in message["cells"]]
+        add = [{str(k): str(v) for k, v in row.items()} for row in message["add"]]
+        known = {*self.editor.topology.columns, *(c.name for c in topology_columns())}
+        add = [{name: text for name, text in row.items() if name in known} for row in add]
+        taken = self.editor.set_block(cells, add, said=str(message["said"]))
+        self.send({"type": "done"})
+        ids = self.editor.draft.state.ids
+        wrong = [
+            {
+                "cell": [ids[one.place], one.column],
+                "text": one.text,
+                "lines": error_lines(LyncnbError(one.problem.message, hint=one.problem.hint)),
+            }
+            for one in taken.refused[:_REFUSED_TOLD]
+        ]
+        self.send({"type": "refused_cells", "cells": wrong, "lines": _block_words(taken)})
+
+    def _add(self, message: Message) -> None:
         values = {str(name): str(text) for name, text in message["values"].items()}
         row_id = self.editor.add_server(values)
         self.send({"type": "done"})
-        self.send({"type": "added", "id": row_id})
+        self.send({"type": "added", "ids": [row_id]})
 
-    def _remove(self, message: dict[str, Any]) -> None:
+    def _remove(self, message: Message) -> None:
         self.editor.remove_rows(message["ids"])
         self.send({"type": "done"})
 
-    def _option(self, message: dict[str, Any]) -> None:
+    def _option(self, message: Message) -> None:
         name, value = str(message["name"]), message["value"]
         if not self.guarded("option", lambda: self._set_option(name, value, message.get("key"))):
             self._send_options()  # the form goes back to what is so
@@ -229,7 +305,7 @@ class EditorView(Panel):
             value = chosen
         self.editor.change_options(**{name: value})
 
-    def _save(self, message: dict[str, Any]) -> None:
+    def _save(self, message: Message) -> None:
         folder = Path(message["folder"].strip() or ".")
         replaced = [path.name for path in saved_files(folder) if path.exists()]
         paths = self.editor.save(folder, overwrite=message.get("overwrite") is True)
@@ -237,6 +313,21 @@ class EditorView(Panel):
         text = f"Saved: {' and '.join(map(str, paths))}; {what}."
         self.send({"type": "done"})
         self.send({"type": "saved", "text": text, "again": loading_code(*paths)})
+
+
+def _block_words(taken: TakenBlock) -> list[str]:
+    """Say how much of a block was not taken; nothing if all of it was."""
+    lines = []
+    if taken.refused:
+        lines.append(
+            f"{count_of(len(taken.refused), 'cell')} could not be taken; they stand in red "
+            "with the reason, and the rest is taken."
+        )
+    for number, problem in taken.refused_rows[:_ROWS_TOLD]:
+        lines.append(f"New row {number} is not added: {problem.message}. {problem.hint}")
+    if len(taken.refused_rows) > _ROWS_TOLD:
+        lines.append(f"… and {len(taken.refused_rows) - _ROWS_TOLD:,} more rows are not added")
+    return lines
 
 
 _LISTS = {name for name, kind in DEPLOYMENT.items() if kind == "list"}

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from ..base import tables
+from ..plan.compare import CHANGES, PlanDifference
 from ..plan.model import PlannedCertificate
 from ..rules.findings import Finding
 from ..rules.model import Rules
@@ -216,8 +217,14 @@ def _places(editing: PlanEditing) -> dict[str, Place]:
     return places
 
 
+_EFFECTS = ("Change", "Of", "Type", "Before", "After", "Why")
+
+
 def changes(editing: PlanEditing) -> Message:
-    """Tell what changed against the loaded file, 500 rows at most."""
+    """Tell what changed against the loaded file: in certificates and names, then cell by cell.
+
+    At most 200 kinds of effects and 500 cells.
+    """
     draft = editing.draft
     rows = change_rows(draft.loaded, draft.state)
     shown = [list(map(tables.cell_text, row)) for row in rows[:_ROWS_LISTED]]
@@ -227,4 +234,32 @@ def changes(editing: PlanEditing) -> Message:
         "headings": list(CHANGE_COLUMNS),
         "rows": shown,
         "note": "" if len(rows) <= _ROWS_LISTED else tables.left_out(len(shown), len(rows)),
+        "effects": _effects(editing.effects()),
+    }
+
+
+def _effects(difference: PlanDifference) -> Message:
+    """Tell certificates and names added, removed and to be requested anew, each with the reason."""
+    groups = difference.groups()
+    rows = [
+        (
+            group.change if group.change != "changed" else f"{group.what} changed",
+            group.owners,
+            group.usages,
+            group.names if group.change == "certificate removed" else group.before,
+            group.names if group.change == "certificate added" else group.after,
+            group.why,
+        )
+        for group in groups[: tables.ROWS_SHOWN]
+    ]
+    told = [f"{len(difference.of(kind)):,} {words}" for kind, words in CHANGES.items()
+            if difference.of(kind)]  # fmt: skip
+    counts = ", ".join(map(str, difference.counts))
+    words = f"Certificates: {', '.join(told)}. {counts}." if told else "No certificate changes."
+    return {
+        "words": words,
+        "title": "What that does to certificates and names",
+        "headings": list(_EFFECTS),
+        "rows": [[tables.cell_text(cell) for cell in row] for row in rows],
+        "note": "" if len(groups) == len(rows) else tables.left_out(len(rows), len(groups)),
     }

@@ -87,6 +87,7 @@ def _known(column: Column, rules: Rules) -> dict[str, object]:
         "scope": column.scope,
         "help": column.help + whose,
         "choices": choices,
+        "list": column.is_list,
         "strict": column.kind in ("bool", "role", "choice"),
         "required": column.required,
         "fallback": column.default,

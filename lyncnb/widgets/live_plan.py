@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..checks.check_plan import check_certificates, check_deployment, judging_day
+from ..plan.compare import plan_sizes
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
 from ..plan.planner import plan_certificates, replan
@@ -122,12 +123,7 @@ class LivePlan:
 
     def sizes(self) -> dict[str, int]:
         """Count certificates, those of public CAs, and names; this needs no check."""
-        plan = self.plan.certificates
-        return {
-            "certificates": len(plan),
-            "public": sum(certificate.issuer == "public" for certificate in plan),
-            "names": sum(len(certificate.subject_alt_name) for certificate in plan),
-        }
+        return plan_sizes(self.plan)
 
     def counts(self) -> dict[str, int]:
         """Count the same, and findings by severity."""

@@ -25,6 +25,19 @@ _HERE = Path(__file__).parent
 _REST = 0.6  # seconds
 
 
+#: What every panel's script needs before it; what the table of rows needs after those.
+SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js")
+GRID_SCRIPTS = (
+    "row_store.js",
+    "filter_words.js",
+    "clipboard_block.js",
+    "cell_editor.js",
+    "refused_cells.js",
+    "grid_header.js",
+    "grid.js",
+)
+
+
 def read_scripts(*names: str) -> str:
     """Join JavaScript files of ``js`` into one module; no bundler and no network."""
     return "\n".join((_HERE / "js" / name).read_text(encoding="utf-8") for name in names)

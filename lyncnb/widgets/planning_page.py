@@ -17,7 +17,7 @@ from ..plan.figures import figure
 from ..rules.rule_files import load_rules
 from ..topology.topology import read_topology
 from .editor import PlanEditor
-from .panel import Message, Panel, read_scripts
+from .panel import SHARED_SCRIPTS, Message, Panel, read_scripts
 from .request_panel import RequestPanel
 
 _TABLES = (".csv", ".xlsx", ".ods", ".tbxml", ".xml")
@@ -27,7 +27,7 @@ _LISTED = 200
 class TablePanel(Panel):
     """Asks which table to plan: a file of the workspace, or rows pasted from a spreadsheet."""
 
-    _esm = read_scripts("dom.js", "table.js")
+    _esm = read_scripts(*SHARED_SCRIPTS, "table_source.js")
 
     def __init__(self, page: PlanningPage):
         self._page = page

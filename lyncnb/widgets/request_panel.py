@@ -27,7 +27,7 @@ from ..rules.findings import Findings
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
 from .editing import PlanEditing
 from .explanations import finding_groups
-from .panel import Panel, read_scripts
+from .panel import SHARED_SCRIPTS, Panel, read_scripts
 
 # From a plan to keys, requests and the summary table, in the background; without a browser.
 #
@@ -317,7 +317,9 @@ _ROWS_LISTED = 200
 class RequestView(Panel):
     """The widget; the passphrase comes as a message, is handed on, and is gone."""
 
-    _esm = read_scripts("dom.js", "lists.js", "secret.js", "request.js")
+    _esm = read_scripts(
+        *SHARED_SCRIPTS, "findings_list.js", "passphrase_field.js", "request_panel.js"
+    )
 
     def __init__(self, panel: RequestRun):
         self.panel = panel

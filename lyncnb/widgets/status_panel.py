@@ -29,7 +29,7 @@ from ..topology.columns import column
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
 from .editing import PlanEditing
 from .editor_table import encode_rows
-from .panel import Panel, read_scripts
+from .panel import GRID_SCRIPTS, SHARED_SCRIPTS, Panel, read_scripts
 from .request_panel import RequestRun, folder_path
 
 # A request folder from the CA's answer to the server, in the background; without a browser.
@@ -204,7 +204,7 @@ _COLUMNS = {
 class StatusView(Panel):
     """The widget; every step is begun by a message and told by messages."""
 
-    _esm = read_scripts("dom.js", "rows.js", "grid.js", "secret.js", "status.js")
+    _esm = read_scripts(*SHARED_SCRIPTS, *GRID_SCRIPTS, "passphrase_field.js", "status_panel.js")
 
     def __init__(self, work: FolderWork):
         self.work = work

@@ -16,6 +16,7 @@ from ..plan.options import PlanOptions
 from ..topology.columns import column, topology_columns
 from ..topology.topology import Topology
 from .editor_table import group_names
+from .table_edits import CellText, TakenBlock, copied_rows, pool_moves, take_block
 
 STEPS_KEPT = 200
 
@@ -62,6 +63,12 @@ class Draft:
         place = {row_id: n for n, row_id in enumerate(self.state.ids)}
         return sorted(place[row_id] for row_id in set(ids) if row_id in place)
 
+    def _chosen(self, ids: Iterable[int]) -> list[int]:
+        places = self.places(ids)
+        if not places:
+            raise LyncnbError("no server is selected", hint="tick the servers first")
+        return places
+
     # -- changes
     def set_cells(self, ids: Iterable[int], name: str, value: str) -> None:
         """Set one column of some rows; of their pools, where the column is the pool's.
@@ -71,12 +78,86 @@ class Draft:
         TopologyError
             If the value or the topology that it makes is refused.
         """
-        places = self.places(ids)
-        if not places:
-            raise LyncnbError("no server is selected", hint="tick the servers first")
-        targets = self._targets(name, places)
+        places = self._chosen(ids)
         text = self._shown(name, value)
-        self._set(name, targets, value, f"{title(name)} of {_servers(places, self)}: {text}")
+        said = f"{title(name)} of {_servers(places, self)}: {text}"
+        if name == "pool_fqdn":
+            self._move(places, value, said)
+        else:
+            self._set(name, self._targets(name, places), value, said)
+
+    def _move(self, places: Sequence[int], pool: str, said: str, **values: str) -> None:
+        """Put servers into another pool; what belongs to their old one stays with it."""
+        changes = pool_moves(self.topology, dict.fromkeys(places, pool))
+        for place in places:
+            changes[place] |= values
+        topology = self.topology.with_cells(changes)
+        if topology.cells != self.topology.cells:
+            self._enter(replace(self.state, topology=topology, said=said))
+
+    def leave_pool(self, ids: Iterable[int], name: str, value: str) -> None:
+        """Take servers out of their pool and set a column of theirs, as one step.
+
+        Raises
+        ------
+        TopologyError
+            If the value or the topology that it makes is refused.
+        """
+        places = self._chosen(ids)
+        text = f"{title(name)} {self._shown(name, value)}"
+        said = f"{_servers(places, self)} out of the pool, {text}"
+        self._move(places, "", said, **{name: value})
+
+    def new_pool(self, ids: Iterable[int], pool: str) -> None:
+        """Make a pool of some servers.
+
+        Raises
+        ------
+        TopologyError
+            If the name cannot be, there is such a pool, or the servers have several roles.
+        """
+        places = self._chosen(ids)
+        name = pool.strip().lower()
+        if not name:
+            raise LyncnbError(
+                "the new pool has no name", hint="type its FQDN, e.g. pool02.contoso.com"
+            )
+        if name in set(group_names(self.topology, "pool")):
+            raise LyncnbError(
+                f"there is a pool {name} already", hint="set the column Pool to put servers into it"
+            )
+        self._move(places, name, f"new pool {name} of {_servers(places, self)}")
+
+    def set_block(
+        self,
+        cells: Iterable[tuple[int, str, str]],
+        add: Sequence[Mapping[str, str]],
+        said: str,
+    ) -> TakenBlock:
+        """Put texts into cells, by the ids of their rows, and rows at the end, as one step."""
+        place = {row_id: n for n, row_id in enumerate(self.state.ids)}
+        texts = [CellText(place[row_id], name, t) for row_id, name, t in cells if row_id in place]
+        taken = take_block(self.topology, texts, add)
+        if taken.added or taken.topology.cells != self.topology.cells:
+            ids = (*self.state.ids, *self.new_ids(taken.added))
+            self.enter(taken.topology, ids, said)
+        return taken
+
+    def duplicate(self, ids: Iterable[int]) -> tuple[int, ...]:
+        """Copy servers under their names with the next free number; give the ids of the rows.
+
+        Raises
+        ------
+        LyncnbError
+            If a name has no number.
+        """
+        places = self._chosen(ids)
+        rows = copied_rows(self.topology, places)
+        topology = self.topology.with_rows(add=rows)
+        new = self.new_ids(len(rows))
+        names = rows[0]["server_fqdn"] if len(rows) == 1 else f"{len(rows):,} servers"
+        self.enter(topology, (*self.state.ids, *new), f"added {names}")
+        return new
 
     def set_everywhere(self, name: str, value: str) -> None:
         """Set a column for the whole deployment: in each row that fills it, else in the first.
@@ -137,9 +218,7 @@ class Draft:
         TopologyError
             If nothing would be left, or what is left is no topology.
         """
-        places = self.places(ids)
-        if not places:
-            raise LyncnbError("no server is selected", hint="tick the servers first")
+        places = self._chosen(ids)
         said = f"removed {_servers(places, self)}"
         topology = self.topology.with_rows(remove=places)
         gone = set(places)

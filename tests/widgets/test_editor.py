@@ -313,7 +313,7 @@ def test_an_edit_is_answered_with_the_row_and_the_counts(talk, editor):
     assert "role" in talk.rows()[2]["_changed"].split()
     assert answers["state"]["changes"] == 1
     assert answers["state"]["undo"] == "Role of dir01.contoso.com: Mediation"
-    assert answers["state"]["counts"]["certificates"] == len(editor.plan.certificates)
+    assert answers["state"]["counts"]["certificate"] == len(editor.plan.certificates)
     assert editor.topology.cells[2][1] == "Mediation"
 
 
@@ -367,7 +367,7 @@ def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
     answers = talk.say(
         "add", values={"server_fqdn": "med03.contoso.com", "role": "Mediation", "site": ""}
     )
-    assert answers["added"]["id"] == 5
+    assert answers["added"]["ids"] == [5]
     assert talk.rows()[5]["server_fqdn"] == "med03.contoso.com"
     talk.say("remove", ids=[0, 3])
     assert sorted(talk.rows()) == [1, 2, 4, 5]
@@ -443,9 +443,9 @@ def test_live_findings_equal_a_fresh_check(talk, editor):
         assert list(editor.findings) == list(found)
         counts = answers["state"]["counts"]
         assert counts == {
-            "certificates": len(plan.certificates),
-            "public": sum(c.issuer == "public" for c in plan.certificates),
-            "names": sum(len(c.names) for c in plan.certificates),
+            "certificate": len(plan.certificates),
+            "public certificate": sum(c.issuer == "public" for c in plan.certificates),
+            "name": sum(len(c.names) for c in plan.certificates),
             **found.counts(),
         }
         if kind in ("add", "remove"):

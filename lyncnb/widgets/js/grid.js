@@ -1,77 +1,115 @@
 // @ts-check
-// The table of servers: only the rows in sight are in the page, so 100,000 cost as much as 100.
-// The grid itself has the focus and names its active cell (aria-activedescendant): rows come and
-// go under it without the focus ever being lost.
+// The table of rows: only those in sight are in the page, so 100,000 cost as much as 100. The grid
+// itself has the focus and names its active cell (aria-activedescendant): rows come and go under it
+// without the focus ever being lost.
+//
+// As in a spreadsheet, the active cell is where a range of cells began, and `end` is its other
+// corner. Ticked rows are something else: they stay while one moves, sorts and filters.
 
 const ROW_HEIGHT = 28;
+/** @type {ColumnFacts} */
 const SELECT_COLUMN = { name: "", title: "Select", width: 36 };
 
-function makeGrid({ label, store, selected, nameOf, onEdit, onActive, onSelect, onSort }) {
+/** @typedef {{row: number, column: number}} Corner */
+/** @typedef {{id: number, k: number, row: number, column: ColumnFacts, control: Control,
+ *    box: HTMLElement | null, value: string, refusedText?: string, overwrites: boolean}} OpenCell */
+/** @typedef {{n: number, at: number, pressedAgain: boolean, box: HTMLInputElement,
+ *    cells: HTMLElement[], says: string[], element: HTMLElement}} RowElement */
+
+/**
+ * @param {{label: string, store: RowStore, selected: Set<number>, nameOf: (at: number) => string,
+ *   wishes: GridWishes}} parts `selected` holds the ids of ticked rows
+ */
+function makeGrid({ label, store, selected, nameOf, wishes }) {
   let columns = [SELECT_COLUMN];
+  /** @type {number[]} */
   let view = [];
-  let sort = { name: "", descending: false };
+  /** @type {Corner} */
   let active = { row: 0, column: 1 };
+  /** @type {Corner} */
+  let end = { row: 0, column: 1 };
+  /** @type {number | undefined} */
   let activeId; // the row under the active cell, wherever a sort or a filter puts it
+  /** @type {OpenCell | null} */
   let editing = null;
-  let anchor = null;
+  /** @type {number | null} */
+  let tickedLast = null; // row from which Shift ticks
+  /** @type {number | null} */
+  let tabbedFrom = null; // column in which a run of Tab began; Enter goes back to it
+  /** @type {{id: number, k: number} | null} */
+  let left = null; // the cell whose text was just given away, while nothing else is done
+  let frozen = true;
   let fitted = "";
-  const pending = new Map(); // "id name" -> text typed, until the kernel has answered
-  const refused = new Map(); // "id name" -> what was typed and why it cannot be
+  /** @type {Record<string, number>} */
+  let widths = {};
+  /** @type {Map<string, string>} "id name" -> text typed, until the kernel has answered */
+  const pending = new Map();
   const stem = unique("grid");
 
   const all = h("input", { type: "checkbox", "aria-label": "Select all that are shown" });
-  const head = h("div", { role: "rowgroup", class: "lc-head" });
+  const header = makeGridHeader({
+    columns: () => columns, all, onSort: wishes.sort, onDown: () => grid.focus(),
+    onWidth: wishes.resized && ((name, width, ended) => {
+      widths[name] = Math.round(width);
+      measure();
+      if (ended) wishes.resized?.();
+    }),
+  });
   const body = h("div", { role: "rowgroup", class: "lc-body" });
   const grid = h("div", { role: "grid", class: "lc-grid", tabIndex: 0, "aria-label": label,
-    "aria-multiselectable": "true" }, head, body);
+    "aria-multiselectable": "true" }, header.head, body);
   const empty = h("div", { class: "lc-empty", hidden: true });
   const suggestions = h("datalist", { id: unique("list") });
+  const overlay = h("div", { class: "lc-overlay" });
+  /** @type {RowElement[]} */
   const pool = []; // row elements, reused: row n lives in element n modulo their number
+  const refused = makeRefusedCells({
+    onClose() { grid.focus({ preventScroll: true }); draw(); },
+    offerOf: (offer, cell, text) => {
+      grid.focus({ preventScroll: true });
+      wishes.offer?.(offer, cell, text);
+    },
+  });
 
   // -- columns and rows
+  /** @param {ColumnFacts[]} list */
   function setColumns(list) {
     stop(false);
     columns = [SELECT_COLUMN, ...list];
-    grid.setAttribute("aria-colcount", columns.length);
-    const widths = columns.map((c) => (c.width ? `${c.width}px` : `minmax(${c.least}px,${c.share}fr)`));
-    grid.style.setProperty("--lc-columns", widths.join(" "));
-    const least = columns.reduce((sum, c) => sum + (c.width || c.least), 0);
-    grid.style.setProperty("--lc-least", `${least}px`);
+    grid.setAttribute("aria-colcount", String(columns.length));
+    measure();
     active.column = Math.min(active.column, columns.length - 1);
-    head.replaceChildren(h("div", { role: "row", class: "lc-row", "aria-rowindex": 1 },
-      ...columns.map(headCell)));
+    end = { ...active };
+    header.draw();
     pool.length = 0;
     body.replaceChildren();
     draw();
   }
 
-  function headCell(column, n) {
-    const cell = h("div", { role: "columnheader", class: "lc-cell", "aria-colindex": n + 1 });
-    if (!column.name) {
-      cell.append(all);
-      return cell;
-    }
-    const mark = h("span", { "aria-hidden": "true" });
-    if (sort.name === column.name) {
-      cell.setAttribute("aria-sort", sort.descending ? "descending" : "ascending");
-      mark.textContent = sort.descending ? " ▼" : " ▲";
-    }
-    cell.append(h("button", { type: "button", class: "lc-sort", title: column.help || "",
-      onclick: () => onSort(column.name) }, column.title, mark));
-    return cell;
+  /** @param {ColumnFacts} column */
+  const widthOf = (column) => column.width || widths[column.name];
+
+  function measure() {
+    const tracks = columns.map((column) => (widthOf(column) ? `${widthOf(column)}px`
+      : `minmax(${column.least ?? 100}px,${column.share ?? 1}fr)`));
+    grid.style.setProperty("--lc-columns", tracks.join(" "));
+    const least = columns.reduce((sum, column) => sum + (widthOf(column) || (column.least ?? 100)), 0);
+    grid.style.setProperty("--lc-least", `${least}px`);
+    placeOverlay();
   }
 
-  function setView(rows, newSort) {
+  /** @param {number[]} rows @param {SortKey[]} sorts */
+  function setView(rows, sorts) {
     view = rows;
-    if (newSort.name !== sort.name || newSort.descending !== sort.descending) {
-      sort = newSort;
-      head.firstChild?.replaceChildren(...columns.map(headCell));
-    }
+    if (JSON.stringify(sorts) !== JSON.stringify(header.sorts)) header.setSorts(sorts);
     if (editing && store.id(view[editing.row]) !== editing.id) stop(false);
     const place = view.findIndex((at) => store.id(at) === activeId);
-    active.row = Math.max(0, place >= 0 ? place : Math.min(active.row, view.length - 1));
-    activeId = view.length ? store.id(view[active.row]) : undefined;
-    grid.setAttribute("aria-rowcount", view.length + 1);
+    const row = Math.max(0, place >= 0 ? place : Math.min(active.row, view.length - 1));
+    // A range stays where its rows stay; else only its first cell is still meant.
+    if (row !== active.row || end.row >= view.length) end = { row, column: active.column };
+    active = { row, column: active.column };
+    activeId = view.length ? store.id(view[row]) : undefined;
+    grid.setAttribute("aria-rowcount", String(view.length + 1));
     body.style.height = `${view.length * ROW_HEIGHT}px`;
     fit();
     countSelected();
@@ -86,104 +124,130 @@ function makeGrid({ label, store, selected, nameOf, onEdit, onActive, onSelect, 
   }
 
   // -- drawing
-  function range() {
-    const top = Math.max(0, grid.scrollTop);
-    const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - 4);
+  function inSight() {
+    const first = Math.max(0, Math.floor(Math.max(0, grid.scrollTop) / ROW_HEIGHT) - 4);
     const count = Math.ceil((grid.clientHeight || 340) / ROW_HEIGHT) + 9;
     return [first, Math.min(view.length, first + count)];
   }
 
+  function range() {
+    return {
+      top: Math.min(active.row, end.row), bottom: Math.max(active.row, end.row),
+      left: Math.min(active.column, end.column), right: Math.max(active.column, end.column),
+    };
+  }
+
   function draw() {
-    const [first, end] = range();
-    const need = Math.max(end - first, 1);
+    const [first, last] = inSight();
+    const need = Math.max(last - first, 1);
     while (pool.length < need) pool.push(newRow());
     const used = new Set();
-    for (let n = first; n < end; n++) {
+    const chosen = range();
+    for (let n = first; n < last; n++) {
       const row = pool[n % pool.length];
       used.add(row);
-      fill(row, n);
+      fill(row, n, chosen);
     }
     for (const row of pool) if (!used.has(row)) row.element.hidden = true;
-    placeBubble();
-    const here = view.length && active.row >= first && active.row < end;
+    placeOverlay();
+    const here = view.length && active.row >= first && active.row < last;
     if (here) grid.setAttribute("aria-activedescendant", cellId(active.row, active.column));
     else grid.removeAttribute("aria-activedescendant");
     empty.hidden = view.length > 0;
   }
 
   function countSelected() {
-    const chosen = selected.size && view.reduce((sum, at) => sum + selected.has(store.id(at)), 0);
+    const chosen = selected.size
+      ? view.reduce((sum, at) => sum + Number(selected.has(store.id(at))), 0) : 0;
     all.checked = view.length > 0 && chosen === view.length;
     all.indeterminate = chosen > 0 && chosen < view.length;
     draw();
   }
 
+  /** @param {number} n @param {number} k */
   const cellId = (n, k) => `${stem}-${n % pool.length}-${k}`;
 
+  /** @returns {RowElement} */
   function newRow() {
-    const row = { at: -1, n: -1, cells: /** @type {any[]} */ ([]), pressedAgain: false,
-      box: h("input", { type: "checkbox", tabIndex: -1 }), element: h("div") };
+    const box = h("input", { type: "checkbox", tabIndex: -1 });
     const number = pool.length;
-    row.box.onclick = (event) => toggle(row.n, row.box.checked, event.shiftKey);
-    row.cells = columns.map((column, k) => {
+    const cells = columns.map((column, k) => {
       const cell = h("div", { role: "gridcell", class: "lc-cell", id: `${stem}-${number}-${k}`,
         "aria-colindex": k + 1 });
-      if (!k) cell.append(row.box);
-      else {
-        cell.onmousedown = (event) => { if (!cell.contains(editing?.control)) press(event, row, k); };
-        cell.onclick = (event) => {
-          if (row.pressedAgain && event.detail === 1) start(row.n, k);
-          row.pressedAgain = false;
-        };
-        cell.ondblclick = () => start(row.n, k);
-        if (!column.editable) cell.setAttribute("aria-readonly", "true");
-      }
+      if (!k) cell.append(box);
+      else if (!column.editable) cell.setAttribute("aria-readonly", "true");
       return cell;
     });
-    row.element = h("div", { role: "row", class: "lc-row" }, ...row.cells);
-    body.append(row.element);
+    const element = h("div", { role: "row", class: "lc-row" }, ...cells);
+    /** @type {RowElement} */
+    const row = { n: -1, at: -1, pressedAgain: false, box, cells, says: [], element };
+    box.onclick = (event) => tick(row.n, box.checked, event.shiftKey);
+    cells.forEach((cell, k) => {
+      if (!k) return;
+      cell.onmousedown = (event) => {
+        if (!cell.contains(editing?.control ?? null)) press(event, row, k);
+      };
+      cell.onclick = (event) => {
+        const isRange = active.row !== end.row || active.column !== end.column;
+        if (row.pressedAgain && event.detail === 1 && !isRange) start(row.n, k);
+        row.pressedAgain = false;
+      };
+      cell.ondblclick = () => { if (!cell.contains(editing?.control ?? null)) start(row.n, k); };
+    });
+    body.append(element);
     return row;
   }
 
-  function fill(row, n) {
+  /** @param {RowElement} row @param {number} n @param {ReturnType<typeof range>} chosen */
+  function fill(row, n, chosen) {
     const at = view[n];
     const id = store.id(at);
     row.n = n;
     row.at = at;
     row.element.hidden = false;
     row.element.style.transform = `translateY(${n * ROW_HEIGHT}px)`;
-    row.element.setAttribute("aria-rowindex", n + 2);
+    row.element.setAttribute("aria-rowindex", String(n + 2));
     row.element.setAttribute("aria-selected", String(selected.has(id)));
     row.box.checked = selected.has(id);
     row.box.setAttribute("aria-label", `Select ${nameOf(at)}`);
     const changed = store.text(at, "_changed").split(" ");
+    const within = n >= chosen.top && n <= chosen.bottom
+      && (chosen.top !== chosen.bottom || chosen.left !== chosen.right);
     columns.forEach((column, k) => {
       const cell = row.cells[k];
+      if (k && !(editing && editing.id === id && editing.k === k && !editing.box)) {
+        fillCell(row, k, column, at, id, changed);
+      }
       cell.classList.toggle("lc-active", n === active.row && k === active.column);
-      if (!k || (editing && editing.id === id && editing.k === k)) return;
-      fillCell(cell, column, at, id, changed);
+      cell.classList.toggle("lc-chosen", within && k >= chosen.left && k <= chosen.right);
+      cell.classList.toggle("lc-frozen", frozen && k <= 1);
     });
   }
 
-  // What a cell holds stays the same element while it says the same: between press and release of
-  // the mouse nothing under it may be replaced, or the browser sends no click.
-  function fillCell(cell, column, at, id, changed) {
+  /**
+   * What a cell holds stays the same element while it says the same: between press and release of
+   * the mouse nothing under it may be replaced, or the browser sends no click.
+   * @param {RowElement} row @param {number} k @param {ColumnFacts} column @param {number} at
+   * @param {number} id @param {string[]} changed
+   */
+  function fillCell(row, k, column, at, id, changed) {
+    const cell = row.cells[k];
     const waiting = pending.get(`${id} ${column.name}`);
-    const wrong = refused.get(`${id} ${column.name}`);
+    const wrong = refused.get(id, column.name);
     const text = waiting ?? wrong?.text ?? store.text(at, column.name);
     const lent = waiting === undefined && !wrong && store.inherited(at, column.name);
     const isChanged = !wrong && changed.includes(column.name);
     const says = [id, text, lent, isChanged, waiting !== undefined, Boolean(wrong)].join("\0");
-    if (cell.says === says) return;
-    cell.says = says;
-    cell.className = `lc-cell${cell.classList.contains("lc-active") ? " lc-active" : ""}`
-      + (lent ? " lc-lent" : "") + (isChanged ? " lc-changed" : "")
+    if (row.says[k] === says) return;
+    row.says[k] = says;
+    cell.className = "lc-cell" + (lent ? " lc-lent" : "") + (isChanged ? " lc-changed" : "")
       + (waiting === undefined ? "" : " lc-waiting") + (column.editable ? " lc-editable" : "")
       + (wrong ? " lc-refused" : "");
-    cell.title = wrong ? wrong.lines.join("\n") : lent ? `${text} (not in this row: as the ${column.scope} has it)` : text;
-    const parts = [];
-    if (column.name === "_findings" && text) parts.push(findingsTag(text));
-    else parts.push(h("span", { class: "lc-text" }, text));
+    cell.title = wrong ? wrong.lines.join("\n")
+      : lent ? `${text} (not in this row: as the ${column.scope} has it)` : text;
+    /** @type {Node[]} */
+    const parts = [column.name === "_findings" && text ? findingsTag(text)
+      : h("span", { class: "lc-text" }, text)];
     if (wrong) parts.unshift(h("span", { class: "lc-hidden" }, "Refused: "));
     if (lent) parts.push(h("span", { class: "lc-hidden" }, ` (as the ${column.scope} has it)`));
     if (isChanged) {
@@ -193,70 +257,138 @@ function makeGrid({ label, store, selected, nameOf, onEdit, onActive, onSelect, 
     cell.replaceChildren(...parts);
   }
 
+  /** @param {string} text */
   const findingsTag = (text) => severityTag(["error", "warning", "notice"]
-    .find((severity) => text.includes(severity)), text);
+    .find((severity) => text.includes(severity)) ?? "notice", text);
 
-  // -- moving and selecting
+  // -- moving
+  /** @param {number} row @param {number} column @returns {Corner} */
+  const within = (row, column) => ({
+    row: Math.max(0, Math.min(view.length - 1, row)),
+    column: Math.max(1, Math.min(columns.length - 1, column)),
+  });
+
+  /** @param {number} row @param {number} column @param {boolean} [reveal] */
   function move(row, column, reveal = true) {
-    active = {
-      row: Math.max(0, Math.min(view.length - 1, row)),
-      column: Math.max(1, Math.min(columns.length - 1, column)),
-    };
+    active = within(row, column);
+    end = { ...active };
     activeId = view.length ? store.id(view[active.row]) : undefined;
-    if (reveal) bringIntoSight();
+    if (reveal) bringIntoSight(active);
     else draw();
-    onActive();
+    wishes.moved?.();
   }
 
-  function bringIntoSight() {
-    const top = active.row * ROW_HEIGHT;
-    const shown = grid.clientHeight - ROW_HEIGHT; // the heading stays in sight
+  /** @param {number} row @param {number} column @param {boolean} [reveal] */
+  function extend(row, column, reveal = true) {
+    const to = within(row, column);
+    if (to.row === end.row && to.column === end.column) return;
+    end = to;
+    if (reveal) bringIntoSight(end);
+    else draw();
+    const { top, bottom, left: first, right } = range();
+    const [rows, across] = [bottom - top + 1, right - first + 1];
+    wishes.say?.(rows * across === 1 ? "" : `${plural(rows * across, "cell")} chosen: `
+      + `${plural(rows, "row")}, ${plural(across, "column")}`);
+  }
+
+  /** @param {Corner} corner */
+  function bringIntoSight(corner) {
+    const top = corner.row * ROW_HEIGHT;
+    const shown = grid.clientHeight - ROW_HEIGHT - 16; // without the headings and the scroll bar
     if (top < grid.scrollTop) grid.scrollTop = top;
     else if (top + ROW_HEIGHT > grid.scrollTop + shown) grid.scrollTop = top + ROW_HEIGHT - shown;
     draw();
-    const cell = pool[active.row % pool.length]?.cells[active.column];
-    if (cell) {
-      const [left, right] = [cell.offsetLeft, cell.offsetLeft + cell.offsetWidth];
-      if (left < grid.scrollLeft) grid.scrollLeft = left - 40;
-      else if (right > grid.scrollLeft + grid.clientWidth) grid.scrollLeft = right - grid.clientWidth;
-    }
+    const row = pool[corner.row % pool.length];
+    const cell = row?.cells[corner.column];
+    if (!cell || (frozen && corner.column <= 1)) return;
+    const kept = frozen ? frozenWidth() : 0;
+    const [from, to] = [cell.offsetLeft, cell.offsetLeft + cell.offsetWidth];
+    if (from < grid.scrollLeft + kept) grid.scrollLeft = from - kept;
+    else if (to > grid.scrollLeft + grid.clientWidth) grid.scrollLeft = to - grid.clientWidth;
   }
 
+  const frozenWidth = () => (pool[0]
+    ? pool[0].cells[0].offsetWidth + (pool[0].cells[1]?.offsetWidth ?? 0) : 0);
+
+  // -- by mouse
+  /** @param {MouseEvent} event @param {RowElement} row @param {number} k */
   function press(event, row, k) {
     if (event.button) return;
     stop(true);
+    left = null;
+    tabbedFrom = null;
     event.preventDefault();
     grid.focus({ preventScroll: true });
-    if (event.shiftKey) toggle(row.n, true, true);
-    else if (event.ctrlKey || event.metaKey) toggle(row.n, !selected.has(store.id(row.at)), false);
-    row.pressedAgain = active.row === row.n && active.column === k && !event.shiftKey
-      && columns[k].editable;
+    if (event.shiftKey) {
+      extend(row.n, k, false);
+      drag();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey) tick(row.n, !selected.has(store.id(row.at)), false);
+    row.pressedAgain = active.row === row.n && active.column === k && Boolean(columns[k].editable);
     // Nothing scrolls under a finger that is still down: the second press of two would miss.
     move(row.n, k, false);
+    drag();
   }
 
-  function toggle(n, on, range) {
-    const from = range && anchor !== null ? Math.min(anchor, n) : n;
-    const to = range && anchor !== null ? Math.max(anchor, n) : n;
+  // While the button is down the range follows the pointer; beyond an edge the table scrolls.
+  function drag() {
+    let [x, y] = [NaN, NaN];
+    const follow = () => {
+      if (Number.isNaN(x)) return;
+      const box = grid.getBoundingClientRect();
+      const [from, to] = [box.top + ROW_HEIGHT, box.top + grid.clientHeight];
+      const beyond = y > to ? 1 : y < from ? -1 : 0;
+      if (beyond) grid.scrollTop += beyond * ROW_HEIGHT;
+      const inside = Math.max(from, Math.min(to - 1, y));
+      extend(Math.floor((inside - from + grid.scrollTop) / ROW_HEIGHT), columnAt(x), false);
+    };
+    const timer = setInterval(follow, 60);
+    /** @param {MouseEvent} event */
+    const moved = (event) => {
+      [x, y] = [event.clientX, event.clientY];
+      follow();
+    };
+    const done = () => {
+      clearInterval(timer);
+      window.removeEventListener("mousemove", moved, true);
+      window.removeEventListener("mouseup", done, true);
+    };
+    window.addEventListener("mousemove", moved, true);
+    window.addEventListener("mouseup", done, true);
+  }
+
+  /** @param {number} x of the page @returns {number} */
+  function columnAt(x) {
+    const cells = pool[active.row % pool.length]?.cells ?? [];
+    // From the left, so that what is frozen lies above what is scrolled beneath it.
+    const found = cells.findIndex((cell) => x < cell.getBoundingClientRect().right);
+    return found < 0 ? columns.length - 1 : Math.max(1, found);
+  }
+
+  // -- ticking rows
+  /** @param {number} n @param {boolean} on @param {boolean} many from the one ticked last */
+  function tick(n, on, many) {
+    const from = many && tickedLast !== null ? tickedLast : n;
+    tickedLast = n;
+    tickRows(Math.min(from, n), Math.max(from, n), on);
+  }
+
+  /** @param {number} from @param {number} to @param {boolean} on */
+  function tickRows(from, to, on) {
     for (let i = from; i <= to && i < view.length; i++) {
       const id = store.id(view[i]);
       if (on) selected.add(id); else selected.delete(id);
     }
-    anchor = n;
     countSelected();
-    onSelect();
-  }
-
-  function selectShown(on) {
-    for (const at of view) {
-      if (on) selected.add(store.id(at)); else selected.delete(store.id(at));
-    }
-    countSelected();
-    onSelect();
+    wishes.ticked();
   }
 
   // -- editing
-  // Opens a cell. `typed` is the key that opened it: it begins the new text, or chooses in a list.
+  /**
+   * Opens a cell. `typed` is the key that opened it: it begins the new text, or chooses in a list.
+   * @param {number} n @param {number} k @param {string} [typed]
+   */
   function start(n, k, typed = "") {
     const column = columns[k];
     if (!column?.editable || n >= view.length) return;
@@ -264,153 +396,348 @@ function makeGrid({ label, store, selected, nameOf, onEdit, onActive, onSelect, 
     move(n, k);
     const at = view[n];
     const id = store.id(at);
-    const wrong = refused.get(`${id} ${column.name}`);
+    const wrong = refused.get(id, column.name);
     const value = store.inherited(at, column.name) ? "" : store.text(at, column.name);
     const name = `${column.title} of ${nameOf(at)}`;
     const control = makeCellControl(column, wrong?.text ?? value, name, store, suggestions);
-    editing = { id, row: n, k, control, value, column, refusedText: wrong?.text };
-    const cell = pool[n % pool.length].cells[k];
-    cell.says = "";
-    cell.replaceChildren(control);
+    const row = pool[n % pool.length];
+    const box = control instanceof HTMLTextAreaElement ? linesBox(control) : null;
+    editing = { id, row: n, k, control, box, value, column, refusedText: wrong?.text,
+      overwrites: typed !== "" };
+    if (box) overlay.append(box);
+    else {
+      row.says[k] = "";
+      row.cells[k].replaceChildren(control);
+    }
     if (wrong) {
+      refused.show(id, column.name);
       control.setAttribute("aria-invalid", "true");
-      control.setAttribute("aria-describedby", bubble.id);
+      control.setAttribute("aria-describedby", refused.bubble.id);
     }
     control.onkeydown = editorKey;
     control.onblur = () => stop(true);
-    if (control.tagName === "SELECT") control.onchange = () => { stop(true); grid.focus(); };
-    control.focus();
+    if (control instanceof HTMLSelectElement) {
+      control.onchange = () => { stop(true); grid.focus({ preventScroll: true }); };
+    }
+    placeOverlay();
+    control.focus({ preventScroll: true });
     if (typed) {
-      type(control, typed);
+      beginWith(control, typed);
       return; // an open list would take the Enter that is meant for the cell
     }
-    control.select?.();
-    try { control.showPicker?.(); } catch { /* the list opens with Alt+Down where this is not allowed */ }
+    if (!(control instanceof HTMLSelectElement)) control.select();
+    if (control instanceof HTMLTextAreaElement) return;
+    try { control.showPicker(); } catch { /* the list opens with Alt+Down where this is not allowed */ }
   }
 
-  function type(control, key) {
-    if (control.tagName !== "SELECT") {
-      control.value = key;
-      return;
-    }
-    const wanted = key.toLowerCase();
-    const found = [...control.options].find((option) => option.text.toLowerCase().startsWith(wanted));
-    if (found) control.value = found.value;
+  /** @param {HTMLTextAreaElement} control */
+  function linesBox(control) {
+    return h("div", { class: "lc-lines-box" }, control,
+      h("div", { class: "lc-help" }, "One a line: Alt+Enter begins a line, Enter keeps them."));
   }
 
+  /** @param {KeyboardEvent} event */
   function editorKey(event) {
-    if (event.key === "Enter" || event.key === "Escape") {
-      event.preventDefault();
-      event.stopPropagation();
-      if (event.key === "Escape") forgive(editing.id, editing.column.name);
-      stop(event.key === "Enter");
-      grid.focus({ preventScroll: true });
+    if (!editing) return;
+    const { control, id, k, row, overwrites } = editing;
+    const arrow = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key];
+    if (event.key === "Enter" && event.altKey && control instanceof HTMLTextAreaElement) {
+      control.setRangeText("\n", control.selectionStart, control.selectionEnd, "end");
+    } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      fillRange(controlText(control, editing.column, editing.value));
+    } else if (event.key === "Enter") {
+      leave(row + (event.shiftKey ? -1 : 1), tabbedFrom ?? k);
+      tabbedFrom = null;
     } else if (event.key === "Tab") {
-      event.preventDefault();
+      tabbedFrom ??= k;
+      leave(row, k + (event.shiftKey ? -1 : 1));
+    } else if (event.key === "Escape") {
+      refused.forgive(id, editing.column.name);
+      stop(false);
+      grid.focus({ preventScroll: true });
+      draw();
+    } else if (arrow && overwrites && control instanceof HTMLInputElement) {
+      leave(row + arrow[0], k + arrow[1]); // whoever types over a cell goes on with the arrows
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** @param {number} row @param {number} column */
+  function leave(row, column) {
+    const was = editing && { id: editing.id, k: editing.k };
+    stop(true);
+    grid.focus({ preventScroll: true });
+    move(row, column);
+    left = was;
+  }
+
+  /** @param {string} text */
+  function fillRange(text) {
+    const { top, bottom, left: first, right } = range();
+    if (top === bottom && first === right) {
       stop(true);
       grid.focus({ preventScroll: true });
-      move(active.row, active.column + (event.shiftKey ? -1 : 1));
+      return;
     }
+    stop(false);
+    grid.focus({ preventScroll: true });
+    give({ cells: chosenCells().map(({ id, column }) => [id, column.name, text]), add: [],
+      said: `${text || "blank"} in ${plural((bottom - top + 1) * (right - first + 1), "cell")}` });
   }
 
+  /** @param {boolean} commit */
   function stop(commit) {
     if (!editing) return;
-    const { id, column, control, value, refusedText } = editing;
+    const { id, k, column, control, box, value, refusedText, row } = editing;
     editing = null;
     control.onblur = null;
-    const text = control.value.trim();
+    if (box) box.remove();
+    const text = controlText(control, column, value);
     if (commit && text !== refusedText) {
-      forgive(id, column.name);
+      refused.forgive(id, column.name);
       if (text !== value) {
         pending.set(`${id} ${column.name}`, text);
-        onEdit(id, column.name, text);
+        wishes.edit?.(id, column.name, text);
       }
     }
+    const element = pool[row % pool.length];
+    if (element) element.says[k] = "";
     draw();
   }
 
-  // -- what was refused: the text stays in its cell, and why stands beside it
-  const bubble = h("div", { class: "lc-bubble", id: unique("why"), hidden: true });
-  const bubbleText = h("div", { role: "alert", class: "lc-alert" });
-  bubble.append(bubbleText, button("Close", () => {
-    if (bubble.of) forgive(...bubble.of);
-    grid.focus({ preventScroll: true });
-    draw();
-  }, { "aria-label": "Close this message and put the cell back", class: "lc-button lc-quiet" }));
+  // -- blocks of cells
+  function chosenCells() {
+    const { top, bottom, left: first, right } = range();
+    const cells = [];
+    for (let n = top; n <= bottom && n < view.length; n++) {
+      for (let k = first; k <= right; k++) {
+        if (columns[k].editable) cells.push({ id: store.id(view[n]), at: view[n], column: columns[k] });
+      }
+    }
+    return cells;
+  }
 
-  function refuse(id, name, lines) {
-    const text = pending.get(`${id} ${name}`);
+  /** @param {Block} block */
+  function give(block) {
+    const cells = block.cells.filter(([id, name, text]) => {
+      refused.forgive(id, name);
+      const at = store.at(id);
+      if (at === undefined) return false;
+      // A blank cell that shows what its pool lends it stays as it is.
+      return text === "" ? !store.inherited(at, name) && store.text(at, name) !== ""
+        : store.text(at, name) !== text;
+    });
+    if (!cells.length && !block.add.length) {
+      wishes.say?.("Nothing differs from what is there.");
+      draw();
+      return;
+    }
+    for (const [id, name, text] of cells.slice(0, 2000)) pending.set(`${id} ${name}`, text);
+    draw();
+    wishes.block?.({ ...block, cells });
+  }
+
+  function clearCells() {
+    const cells = chosenCells().filter(({ at, column }) => !store.inherited(at, column.name)
+      && store.text(at, column.name) !== "");
+    if (!cells.length) wishes.say?.("Nothing to clear: grey italics are lent by the pool, site or deployment.");
+    else {
+      give({ cells: cells.map(({ id, column }) => [id, column.name, ""]), add: [],
+        said: `cleared ${plural(cells.length, "cell")}` });
+    }
+  }
+
+  // As in spreadsheets: the first row of the range, or the row above a single one.
+  function fillDown() {
+    const { top, bottom, left: first, right } = range();
+    const from = top === bottom ? top - 1 : top;
+    if (from < 0) return;
+    /** @type {Block["cells"]} */
+    const cells = [];
+    for (let n = from + 1; n <= bottom; n++) {
+      for (let k = first; k <= right; k++) {
+        const { name, editable } = columns[k];
+        if (editable) cells.push([store.id(view[n]), name, store.text(view[from], name)]);
+      }
+    }
+    give({ cells, add: [], said: `filled ${plural(cells.length, "cell")} down` });
+  }
+
+  function copied() {
+    const { top, bottom, left: first, right } = range();
+    const shown = columns.slice(first, right + 1);
+    return formatBlock(view.slice(top, bottom + 1)
+      .map((at) => shown.map((column) => store.text(at, column.name))));
+  }
+
+  /** @param {string} text */
+  function pasted(text) {
+    const rows = parseBlock(text).map((row) => row.map((cell) => unmarked(cell.trim())));
+    if (!rows.length) return;
+    const byHeading = new Map(columns.slice(1).flatMap((column) =>
+      [[asHeading(column.title), column], [asHeading(column.name), column]]));
+    const headings = rows[0].map((cell) => byHeading.get(asHeading(cell)));
+    const hasHeadings = rows[0].length > 1 && headings.every(Boolean);
+    if (hasHeadings) rows.shift();
+    const { top, bottom, left: first, right } = range();
+    // One cell, or a block that fits several times, fills the whole range.
+    const [height, width] = [rows.length, Math.max(...rows.map((row) => row.length))];
+    const tall = !hasHeadings && (bottom - top + 1) % height === 0 ? bottom - top + 1 : height;
+    const wide = !hasHeadings && (right - first + 1) % width === 0 ? right - first + 1 : width;
+    /** @type {Block} */
+    const block = { cells: [], add: [], said: `pasted ${plural(tall, "row")}` };
+    for (let r = 0; r < tall; r++) {
+      const at = view[top + r];
+      /** @type {Record<string, string>} */
+      const values = {};
+      for (let c = 0; c < wide; c++) {
+        const column = hasHeadings ? headings[c] : columns[first + c];
+        const cell = rows[r % height][c % width];
+        if (cell !== undefined && column?.editable) values[column.name] = cell;
+      }
+      if (at === undefined) block.add.push(values);
+      else {
+        for (const [name, cell] of Object.entries(values)) block.cells.push([store.id(at), name, cell]);
+      }
+    }
+    end = within(top + tall - 1, hasHeadings ? right : first + wide - 1);
+    active = { row: top, column: first };
+    give(block);
+  }
+
+  if (wishes.block) {
+    grid.addEventListener("paste", (event) => {
+      if (event.target !== grid) return;
+      event.preventDefault();
+      pasted(event.clipboardData?.getData("text/plain") ?? "");
+    });
+    grid.addEventListener("cut", (event) => {
+      if (event.target !== grid || !view.length) return;
+      event.preventDefault();
+      event.clipboardData?.setData("text/plain", copied());
+      clearCells();
+    });
+  }
+  grid.addEventListener("copy", (event) => {
+    if (event.target !== grid || !view.length) return;
+    event.preventDefault();
+    event.clipboardData?.setData("text/plain", copied());
+    const { top, bottom, left: first, right } = range();
+    wishes.say?.(`Copied ${plural((bottom - top + 1) * (right - first + 1), "cell")}`);
+  });
+
+  // -- what was refused
+  /**
+   * @param {number} id @param {string} name @param {string[]} lines @param {string} [offer]
+   * @param {string} [given] the text, where it was given with others
+   */
+  function refuse(id, name, lines, offer, given) {
+    const text = given ?? pending.get(`${id} ${name}`);
     pending.delete(`${id} ${name}`);
     if (text === undefined) return false;
     const n = view.findIndex((at) => store.id(at) === id);
     const k = columns.findIndex((column) => column.name === name);
     if (n < 0 || k < 0) return false;
-    refused.set(`${id} ${name}`, { text, lines });
-    bubble.of = [id, name];
-    bubbleText.replaceChildren(...alertLines(lines));
-    bubble.hidden = false;
+    refused.keep(id, name, { text, lines, offer });
+    refused.show(id, name);
     draw();
     // Whoever has not gone on finds the cell open again, with what was typed.
-    if (document.activeElement === grid && activeId === id && active.column === k) start(n, k);
+    const stays = left ? left.id === id && left.k === k : activeId === id && active.column === k;
+    if (given === undefined && document.activeElement === grid && stays) start(n, k);
+    left = null;
     return true;
   }
 
-  function forgive(id, name) {
-    refused.delete(`${id} ${name}`);
-    if (bubble.of && bubble.of[0] === id && bubble.of[1] === name) {
-      bubble.hidden = true;
-      bubble.of = null;
-      bubbleText.replaceChildren();
+  // Beside the grid and not in it, where only rows may be; so it moves when the grid scrolls.
+  function placeOverlay() {
+    if (refused.shown) {
+      const [id, name] = refused.shown;
+      const n = view.findIndex((at) => store.id(at) === id);
+      const k = columns.findIndex((column) => column.name === name);
+      const lines = editing?.box && editing.id === id && editing.k === k ? editing.box.offsetHeight : 0;
+      refused.bubble.hidden = !place(refused.bubble, n, k, ROW_HEIGHT + 2 + lines);
     }
+    if (editing?.box) place(editing.box, editing.row, editing.k, 0);
   }
 
-  function placeBubble() {
-    if (!bubble.of) return;
-    const [id, name] = bubble.of;
-    const n = view.findIndex((at) => store.id(at) === id);
-    const cell = n < 0 ? null : pool[n % pool.length]?.cells[columns.findIndex((c) => c.name === name)];
-    // Beside the grid and not in it, where only rows may be; so it moves when the grid scrolls.
+  /**
+   * Puts a box beneath a cell; false if the cell is not in sight.
+   * @param {HTMLElement} box @param {number} n @param {number} k @param {number} below
+   */
+  function place(box, n, k, below) {
+    const cell = n < 0 ? null : pool[n % pool.length]?.cells[k];
     const top = (n + 1) * ROW_HEIGHT - grid.scrollTop;
-    bubble.hidden = !cell || top < 0 || top > grid.clientHeight;
-    if (bubble.hidden) return;
-    const left = Math.min(cell.offsetLeft - grid.scrollLeft, grid.clientWidth - 310);
-    bubble.style.transform = `translate(${Math.max(0, left)}px, ${top + ROW_HEIGHT + 2}px)`;
+    if (!cell || top < 0 || top > grid.clientHeight) return false;
+    const isFrozen = frozen && k <= 1;
+    const x = Math.min(cell.offsetLeft - (isFrozen ? 0 : grid.scrollLeft), grid.clientWidth - 310);
+    box.style.transform = `translate(${Math.max(0, x)}px, ${top + below}px)`;
+    return true;
   }
 
+  // -- by keyboard
   grid.addEventListener("keydown", (event) => {
     if (event.target !== grid || !view.length) return;
+    left = null;
     const page = Math.max(1, Math.floor(grid.clientHeight / ROW_HEIGHT) - 2);
-    const { row, column } = active;
     const jump = event.ctrlKey || event.metaKey;
-    const go = {
-      ArrowDown: [row + 1, column], ArrowUp: [row - 1, column],
-      ArrowRight: [row, column + 1], ArrowLeft: [row, column - 1],
-      PageDown: [row + page, column], PageUp: [row - page, column],
-      Home: [jump ? 0 : row, 1], End: [jump ? view.length - 1 : row, columns.length - 1],
-    }[event.key];
+    const from = event.shiftKey ? end : active;
+    const [rows, across] = jump ? [view.length, columns.length] : [1, 1];
+    /** @type {Record<string, number[]>} */
+    const steps = {
+      ArrowDown: [from.row + rows, from.column], ArrowUp: [from.row - rows, from.column],
+      ArrowRight: [from.row, from.column + across], ArrowLeft: [from.row, from.column - across],
+      PageDown: [from.row + page, from.column], PageUp: [from.row - page, from.column],
+      Home: [jump ? 0 : from.row, 1], End: [jump ? view.length - 1 : from.row, columns.length - 1],
+    };
+    const go = steps[event.key];
     if (go) {
-      if (event.shiftKey && anchor === null) anchor = row;
-      move(...go);
-      if (event.shiftKey) toggle(active.row, true, true);
-    } else if (event.key === " ") toggle(row, !selected.has(store.id(view[row])), event.shiftKey);
-    else if (event.key === "Enter" || event.key === "F2") start(row, column);
-    else if (event.key === "a" && jump) selectShown(true);
-    else if (event.key.length === 1 && !jump && !event.altKey && columns[column].editable) {
-      start(row, column, event.key);
-    } else if (event.key === "Escape" && bubble.of) {
-      forgive(...bubble.of);
-      draw();
-      event.stopPropagation();
-    } else return;
+      if (event.shiftKey) extend(go[0], go[1]);
+      else {
+        tabbedFrom = null;
+        move(go[0], go[1]);
+        wishes.say?.("");
+      }
+    } else if (!otherKey(event, jump)) return;
     event.preventDefault();
   });
+
+  /** @param {KeyboardEvent} event @param {boolean} jump */
+  function otherKey(event, jump) {
+    const { row, column } = active;
+    const key = event.key.toLowerCase();
+    const { top, bottom } = range();
+    if (key === " ") {
+      const ids = view.slice(top, bottom + 1).map((at) => store.id(at));
+      tickedLast = end.row;
+      tickRows(top, bottom, !ids.every((id) => selected.has(id)));
+    } else if (key === "enter" || key === "f2") start(row, column);
+    else if (key === "a" && jump) {
+      active = { row: 0, column: 1 };
+      activeId = store.id(view[0]);
+      end = { row: view.length - 1, column: columns.length - 1 };
+      tickRows(0, view.length - 1, true);
+    } else if (key === "d" && jump && wishes.block) fillDown();
+    else if (key === "delete" && wishes.block) clearCells();
+    else if (key === "backspace" && wishes.block) start(row, column, " ");
+    else if (event.key.length === 1 && !jump && !event.altKey && event.key !== "?"
+      && columns[column].editable) start(row, column, event.key);
+    else if (key === "escape" && (refused.shown || top !== bottom || end.column !== column)) {
+      if (refused.shown) refused.forgive(...refused.shown);
+      end = { ...active };
+      draw();
+      event.stopPropagation();
+    } else return false;
+    return true;
+  }
+
   grid.addEventListener("scroll", draw, { passive: true });
-  all.onchange = () => selectShown(all.checked);
+  all.onchange = () => tickRows(0, view.length - 1, all.checked);
   const watcher = new ResizeObserver(draw);
   watcher.observe(grid);
 
   return {
-    element: h("div", { class: "lc-grid-box" }, grid, bubble, empty, suggestions), grid,
+    element: h("div", { class: "lc-grid-box" }, grid, refused.bubble, overlay, empty, suggestions), grid,
     setColumns, setView, draw, countSelected, refuse,
     // The kernel has answered: what it holds is what is shown.
     settled() { pending.clear(); draw(); },
@@ -418,10 +745,11 @@ function makeGrid({ label, store, selected, nameOf, onEdit, onActive, onSelect, 
     forgiveAll() {
       if (!refused.size) return;
       refused.clear();
-      if (bubble.of) forgive(...bubble.of);
       draw();
     },
+    /** @param {string} text */
     sayEmpty(text) { empty.textContent = text; },
+    /** @param {number} id @param {string} [name] */
     show(id, name = "") {
       const n = view.findIndex((at) => store.id(at) === id);
       const k = columns.findIndex((column) => column.name && column.name === name);
@@ -429,26 +757,17 @@ function makeGrid({ label, store, selected, nameOf, onEdit, onActive, onSelect, 
     },
     // Rows of another table than the one shown are on their way.
     empty() { stop(false); view = []; },
+    /** @param {{widths: Record<string, number>, frozen: boolean}} layout */
+    setLayout(layout) {
+      widths = { ...layout.widths };
+      frozen = layout.frozen;
+      grid.classList.toggle("lc-freezes", frozen);
+      measure();
+      draw();
+    },
+    get widths() { return widths; },
     get activeId() { return activeId; },
     get shown() { return view; },
     destroy() { watcher.disconnect(); },
   };
-}
-
-// The control of a cell: a list where the kernel says what may be chosen, else a line of text with
-// what other rows have as suggestions.
-function makeCellControl(column, value, name, store, suggestions) {
-  if (column.strict) {
-    const blank = column.required ? [] : [["", `blank: ${column.fallback || "none"}`]];
-    const choices = [...blank, ...column.choices];
-    if (value && !choices.some(([key]) => key === value)) choices.unshift([value, value]);
-    return choose(choices, value, { "aria-label": name, class: "lc-control" });
-  }
-  const known = column.always ? [] : store.distinct(column.name); // no two servers have one name
-  const texts = [...(column.choices || []).map(([key]) => key), ...known];
-  suggestions.replaceChildren(...texts.slice(0, 300).map((text) => h("option", { value: text })));
-  const input = h("input", { type: "text", value, "aria-label": name, class: "lc-control",
-    autocomplete: "off", spellcheck: false });
-  input.setAttribute("list", suggestions.id);
-  return input;
 }

@@ -7,11 +7,13 @@ const INHERITED = "\x01"; // marks a text that the pool, site or deployment lend
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
+/** @param {DataView} view */
 function decodeTexts(view) {
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   return new TextDecoder().decode(bytes).split("\0");
 }
 
+/** @param {DataView} view @param {number} width bytes of a number */
 function decodeNumbers(view, width) {
   // A copy: the buffer of a message need not start at a multiple of the width.
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice().buffer;
@@ -19,12 +21,21 @@ function decodeNumbers(view, width) {
     : new Uint32Array(bytes);
 }
 
-function makeStore() {
-  let ids = [];
-  let place = new Map();
-  let columns = new Map();
-  const several = new Map(); // column -> its texts that more than one row has, once asked for
+/** @typedef {{texts: string[], codes: Uint32Array, codeOf: Map<string, number>,
+ *    rank: Uint32Array | null}} StoredColumn `rank` of a code among all texts, once asked for */
+/** @typedef {ReturnType<typeof makeStore>} RowStore */
 
+function makeStore() {
+  /** @type {number[]} */
+  let ids = [];
+  /** @type {Map<number, number>} */
+  let place = new Map();
+  /** @type {Map<string, StoredColumn>} */
+  let columns = new Map();
+  /** @type {Map<string, Set<string>>} column -> its texts that more than one row has */
+  const several = new Map();
+
+  /** @param {StoredColumn} column @param {string} text */
   function intern(column, text) {
     let code = column.codeOf.get(text);
     if (code === undefined) {
@@ -35,6 +46,7 @@ function makeStore() {
     return code;
   }
 
+  /** @param {RowsMessage} message @param {DataView[]} buffers */
   function read(message, buffers) {
     several.clear();
     const numbers = decodeNumbers(buffers[0], 4);
@@ -56,11 +68,9 @@ function makeStore() {
       return;
     }
     for (const one of arrived) {
-      let column = columns.get(one.name);
-      if (!column) {
-        column = { texts: [""], codes: new Uint32Array(ids.length), codeOf: new Map([["", 0]]) };
-        columns.set(one.name, column);
-      }
+      const column = columns.get(one.name) ?? { texts: [""], codes: new Uint32Array(ids.length),
+        codeOf: new Map([["", 0]]), rank: null };
+      columns.set(one.name, column);
       const codes = one.texts.map((text) => intern(column, text));
       numbers.forEach((id, n) => {
         const at = place.get(id);
@@ -69,89 +79,123 @@ function makeStore() {
     }
   }
 
+  /** @param {StoredColumn | undefined} column */
   function repeated(column) {
     const seen = new Uint8Array(column ? column.texts.length : 0);
     for (const code of column?.codes ?? []) if (seen[code] < 2) seen[code]++;
     return new Set(column?.texts.filter((_, code) => seen[code] > 1));
   }
 
+  /** @param {number} at @param {string} name */
   function raw(at, name) {
     const column = columns.get(name);
     return column ? column.texts[column.codes[at]] : "";
   }
 
+  /** @param {number} at @param {string} name */
   function text(at, name) {
     const found = raw(at, name);
     return found.startsWith(INHERITED) ? found.slice(1) : found;
   }
 
-  // Which rows hold every word, in any of the columns named.
-  function matching(words, names) {
+  /**
+   * Which rows hold every word of the filter, or lack it.
+   * @param {FilterTerm[]} terms
+   */
+  function matching(terms) {
     const n = ids.length;
+    /** @type {Uint8Array | null} */
     let result = null;
-    for (const word of words) {
+    for (const term of terms) {
       const hit = new Uint8Array(n);
-      for (const name of names) {
+      for (const name of term.names) {
         const column = columns.get(name);
         if (!column) continue;
-        const good = column.texts.map((entry) => entry.toLowerCase().includes(word));
+        const good = column.texts.map((entry) => {
+          const shown = entry.replace(INHERITED, "").toLowerCase();
+          return term.exact ? shown === term.text : shown.includes(term.text);
+        });
         if (!good.includes(true)) continue;
         const codes = column.codes;
         for (let at = 0; at < n; at++) if (good[codes[at]]) hit[at] = 1;
       }
+      if (term.negated) for (let at = 0; at < n; at++) hit[at] ^= 1;
       if (result) for (let at = 0; at < n; at++) result[at] &= hit[at];
       else result = hit;
     }
     return result;
   }
 
-  function ranks(name) {
+  /** @param {string} name */
+  function ranked(name) {
     const column = columns.get(name);
     if (!column) return null;
     if (!column.rank) {
+      /** @type {[string, number][]} */
       const order = column.texts.map((entry, code) => [entry.replace(INHERITED, ""), code]);
       // Blank last whichever way, so that a sort never starts with nothing.
       order.sort((a, b) => Number(a[0] === "") - Number(b[0] === "") || collator.compare(a[0], b[0]));
-      column.rank = new Uint32Array(order.length);
-      order.forEach(([, code], n) => { column.rank[code] = n; });
+      // What reads the same has one rank, own or lent, so that the second column can decide.
+      const rank = new Uint32Array(order.length);
+      let last = 0;
+      order.forEach(([shown, code], n) => {
+        if (n && collator.compare(shown, order[n - 1][0])) last = n;
+        rank[code] = last;
+      });
+      column.rank = rank;
     }
-    return column;
+    return { codes: column.codes, rank: column.rank, texts: column.texts };
   }
 
-  /** @param {{words: string[], names: string[], sort: string, descending: boolean,
-   *    keep?: (at: number) => boolean}} wanted */
-  function view({ words, names, keep, sort, descending }) {
-    const hit = words.length ? matching(words, names) : null;
+  /** @param {SortKey[]} sorts */
+  function comparing(sorts) {
+    const keys = sorts.flatMap(({ name, descending }) => {
+      const column = ranked(name);
+      return column ? [{ ...column, sign: descending ? -1 : 1 }] : [];
+    });
+    /** @param {number} a @param {number} b */
+    const compare = (a, b) => {
+      for (const { rank, codes, texts, sign } of keys) {
+        const [x, y] = [codes[a], codes[b]];
+        if (x === y || rank[x] === rank[y]) continue;
+        if (sign < 0 && (texts[x] === "") !== (texts[y] === "")) return texts[x] === "" ? 1 : -1;
+        return sign * (rank[x] - rank[y]);
+      }
+      return a - b;
+    };
+    return keys.length ? compare : null;
+  }
+
+  /** @param {{terms: FilterTerm[], sorts: SortKey[], keep?: (at: number) => boolean}} wanted */
+  function view({ terms, sorts, keep }) {
+    const hit = terms.length ? matching(terms) : null;
     const shown = [];
     for (let at = 0; at < ids.length; at++) {
       if ((!hit || hit[at]) && (!keep || keep(at))) shown.push(at);
     }
-    const column = sort && ranks(sort);
-    if (column) {
-      const { rank, codes, texts } = column;
-      const sign = descending ? -1 : 1;
-      shown.sort((a, b) => {
-        const [x, y] = [codes[a], codes[b]];
-        if (x === y) return a - b;
-        if (descending && (texts[x] === "") !== (texts[y] === "")) return texts[x] === "" ? 1 : -1;
-        return sign * (rank[x] - rank[y]);
-      });
-    }
-    return shown;
+    const compare = comparing(sorts);
+    return compare ? shown.sort(compare) : shown;
   }
 
   return {
     read, text, view,
+    /** @param {number} at @param {string} name */
     inherited: (at, name) => raw(at, name).startsWith(INHERITED),
+    /** @param {number} at */
     id: (at) => ids[at],
+    /** @param {number} id */
     at: (id) => place.get(id),
     get size() { return ids.length; },
-    has: (name) => columns.has(name),
-    // Whether more than one row has this row's text, so that it names none of them.
+    /**
+     * Whether more than one row has this row's text, so that it names none of them.
+     * @param {number} at @param {string} name
+     */
     isRepeated(at, name) {
-      if (!several.has(name)) several.set(name, repeated(columns.get(name)));
-      return several.get(name).has(text(at, name));
+      let texts = several.get(name);
+      if (!texts) several.set(name, texts = repeated(columns.get(name)));
+      return texts.has(text(at, name));
     },
+    /** @param {string} name */
     distinct(name) {
       const column = columns.get(name);
       if (!column) return [];

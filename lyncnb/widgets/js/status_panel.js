@@ -3,16 +3,21 @@
 // write the steps.
 
 export default {
+  /** @param {Host} host */
   render({ model, el }) {
+    /** @type {Answers} */
     const answers = {};
     const kernel = connect(model, answers);
     const { send } = kernel;
     const speaker = makeSpeaker();
     const store = makeStore();
+    /** @type {Set<number>} */
     const selected = new Set();
+    /** @type {ColumnFacts[]} */
     let columns = [];
     let busy = false;
-    let sort = { name: "", descending: false };
+    /** @type {SortKey[]} */
+    let sorts = [];
 
     const name = h("h2", { class: "lc-name" });
     const counts = h("div", { class: "lc-counts" });
@@ -26,21 +31,21 @@ export default {
     const count = h("span", { class: "lc-count", role: "status" });
     const grid = makeGrid({
       label: "Requests of the folder", store, selected,
-      nameOf: (at) => store.text(at, "id"), onEdit() {}, onActive() {},
-      onSelect: refreshWords,
-      onSort(by) {
-        sort = sort.name === by ? { name: by, descending: !sort.descending }
-          : { name: by, descending: false };
-        refresh();
+      nameOf: (at) => store.text(at, "id"),
+      wishes: {
+        ticked: refreshWords,
+        sort(wanted) {
+          sorts = wanted;
+          refresh();
+        },
       },
     });
     find.oninput = refresh;
 
     function refresh() {
       grid.sayEmpty(store.size ? "No request matches." : "The folder has no requests.");
-      const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const names = columns.map((column) => column.name);
-      grid.setView(store.view({ words, names, sort: sort.name, descending: sort.descending }), sort);
+      const { terms } = parseFilter(find.value, columns, columns.map((column) => column.name));
+      grid.setView(store.view({ terms, sorts }), sorts);
       refreshWords();
     }
     function refreshWords() {
@@ -50,19 +55,22 @@ export default {
         : "Pack all that wait";
     }
 
+    /** @type {HTMLButtonElement[]} */
     const actions = [];
+    /** @param {string} label @param {() => unknown} begin */
     function action(label, begin) {
       const control = button(label, () => {
         if (busy) return;
         speaker.clear();
         words.textContent = ""; // "Finished." of another step must not stand under this one
         result.replaceChildren();
-        control.closest(".lc-step").append(working); // what it comes to is told where it was begun
+        control.closest(".lc-step")?.append(working); // what it comes to is told where it was begun
         begin();
       }, { class: "lc-button lc-primary" });
       actions.push(control);
       return control;
     }
+    /** @param {string} label @param {string} [help] */
     const text = (label, help = "") => {
       const control = h("input", { type: "text", class: "lc-control", autocomplete: "off" });
       return { control, field: labelled(label, control, help) };
@@ -72,7 +80,7 @@ export default {
     const issuer = text("Only for this issuer", "internal, public, or a CA's name; blank for all");
     const pack = action("Pack all that wait", () => send({ type: "handover",
       out: out.control.value, issuer: issuer.control.value,
-      requests: [...selected].map((id) => store.text(store.at(id), "id")) }));
+      requests: [...selected].map((id) => store.text(store.at(id) ?? 0, "id")) }));
 
     const paths = h("textarea", { class: "lc-control", rows: 2, spellcheck: false });
     const receive = action("Match and keep", () => send({ type: "receive", paths: paths.value }));
@@ -84,6 +92,7 @@ export default {
 
     const which = h("select", { class: "lc-control" });
     const opening = secretField("The folder's passphrase", "", () => reveal.click());
+    /** @type {Uint8Array | null} */
     let pad = null;
     const reveal = action("Show its password", () => {
       pad = newPad();
@@ -108,11 +117,14 @@ export default {
     const result = h("div", { class: "lc-result" });
     const working = h("div", {}, h("div", { class: "lc-bar" }, bar, words), result);
 
+    /** @param {string} number @param {string} title @param {...Kid} parts */
     function step(number, title, ...parts) {
       return h("section", { class: "lc-step" },
         h("h3", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
     }
+    /** @param {...Kid} parts */
     const fields = (...parts) => h("div", { class: "lc-fields" }, ...parts);
+    /** @param {...Kid} parts */
     const line = (...parts) => h("div", { class: "lc-bar" }, ...parts);
     const root = h("div", { class: "lyncnb lc-follow", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), look),
@@ -131,6 +143,8 @@ export default {
     guardKeys(root);
 
     Object.assign(answers, {
+      /** @param {{folder: string, columns: ColumnFacts[], systems: string[], returned: string,
+       *    out: string}} message */
       start(message) {
         root.setAttribute("aria-label", `Status of ${message.folder}`);
         name.textContent = `Request folder “${message.folder}”`;
@@ -140,6 +154,7 @@ export default {
         paths.value ||= message.returned;
         out.control.value ||= message.out;
       },
+      /** @param {RowsMessage} message @param {DataView[]} buffers */
       rows(message, buffers) {
         store.read(message, buffers);
         selected.clear();
@@ -147,6 +162,8 @@ export default {
         grid.setColumns(columns);
         refresh();
       },
+      /** @param {{counts: Counts, next: string, behind: string, problems: string[], notes: string[],
+       *    packaged: string[]}} message */
       status(message) {
         const found = Object.entries(message.counts);
         counts.replaceChildren(...found.map(([state, n]) =>
@@ -164,6 +181,7 @@ export default {
         clearTimeout(lookTimer);
         lookTimer = setTimeout(() => send({ type: "look" }), 500);
       },
+      /** @param {{busy: boolean, words: string, done: number, total: number}} message */
       job(message) {
         busy = message.busy;
         words.textContent = message.words;
@@ -174,11 +192,14 @@ export default {
         reveal.disabled = busy || !which.options.length;
         if (busy) result.replaceChildren();
       },
+      /** @param {{words: string, headings: string[], rows: string[][]}} message */
       result(message) {
         result.replaceChildren(h("strong", {}, message.words),
           message.rows.length ? table("What to look at", message.headings, message.rows) : "");
       },
+      /** @param {{text: string, file: string}} message */
       password(message) {
+        if (!pad) return;
         shown.textContent = uncovered(message.text, pad);
         pad = null;
         shown.setAttribute("aria-label", `Password of ${message.file}`);
@@ -187,6 +208,7 @@ export default {
         timer = setTimeout(forget, 60000);
         hide.focus();
       },
+      /** @param {Refused} message */
       refused: (message) => speaker.refuse(message.lines),
     });
     el.append(root);

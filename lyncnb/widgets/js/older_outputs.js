@@ -4,7 +4,9 @@
 
 const OLDER = "This shows an older plan: the editor has changed since. Run the cell again.";
 
+/** @param {HTMLElement} root */
 function watchNotebook(root) {
+  /** @type {Set<number>} */
   let older = new Set();
 
   function cells() {
@@ -12,6 +14,7 @@ function watchNotebook(root) {
     return notebook ? [...notebook.querySelectorAll(".jp-CodeCell")] : [];
   }
 
+  /** @param {Element} cell */
   function countOf(cell) {
     const found = /\[(\d+)\]/.exec(cell.querySelector(".jp-InputPrompt")?.textContent ?? "");
     return found ? Number(found[1]) : 0;
@@ -31,6 +34,7 @@ function watchNotebook(root) {
   // A cell that is run again gets a new count.
   const watcher = new MutationObserver(draw);
   return {
+    /** @param {number[]} counts */
     mark(counts) {
       older = new Set(counts);
       watcher.disconnect();

@@ -7,6 +7,7 @@ function makeDetail() {
   const panel = h("section", { class: "lc-detail", "aria-label": "What the chosen servers get" },
     title, body);
 
+  /** @param {ServerCertificate} found @param {boolean} open */
   function certificate(found, open) {
     const facts = [found.subject, found.key, `${found.issuer} CA`, found.shared]
       .filter(Boolean).join(" · ");
@@ -20,6 +21,7 @@ function makeDetail() {
       table(`Names on ${found.id}`, ["Name", "Where", "Why", "Source"], rows));
   }
 
+  /** @param {Explanation["findings"][number]} found */
   function finding(found) {
     return h("li", { class: "lc-finding" }, severityTag(found.severity, found.severity), " ",
       found.message, found.hint ? h("div", { class: "lc-help" }, found.hint) : null);
@@ -27,6 +29,7 @@ function makeDetail() {
 
   return {
     panel,
+    /** @param {Explanation} message */
     show(message) {
       title.textContent = message.title;
       const few = message.certificates.length <= 3;

@@ -1,6 +1,7 @@
 // @ts-check
 // The request panel: look, accept, type the passphrase, write, cancel.
 
+/** @param {() => unknown} onEnter */
 function makePassphrase(onEnter) {
   const first = secretField("Passphrase of the folder",
     "At least 12 characters. It encrypts every key.", onEnter);
@@ -8,19 +9,23 @@ function makePassphrase(onEnter) {
     "A new folder: a mistype would lose its keys.", onEnter);
   return {
     fields: h("div", { class: "lc-passphrase" }, first.field, again.field),
+    /** @param {boolean} isNew */
     ask(isNew) { again.field.hidden = !isNew; },
+    /** @param {boolean} busy */
     disable(busy) { first.input.disabled = again.input.disabled = busy; },
     take: () => [first.take(), again.take()],
   };
 }
 
 export default {
+  /** @param {Host} host */
   render({ model, el }) {
+    /** @type {Answers} */
     const answers = {};
     const kernel = connect(model, answers);
     const { send } = kernel;
     const speaker = makeSpeaker();
-    let look = {};
+    let ready = false; // to write: a look has been taken, and nothing stands in the way
     let busy = false;
     let lookTimer = 0;
 
@@ -31,14 +36,25 @@ export default {
     const rows = h("div", {});
     const again = button("Look again", () => send({ type: "look" }));
     const findings = makeFindings({ send });
-    const found = h("details", {}, h("summary", {}), findings.panel);
+    const foundWords = h("summary", {});
+    const found = h("details", {}, foundWords, findings.panel);
     const passphrase = makePassphrase(write);
+    const keyFile = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
+    const keyNamed = h("p", { class: "lc-hint", role: "status" });
+    const nameKey = button("Name it", () => send({ type: "recovery", file: keyFile.value.trim() }));
+    keyFile.onkeydown = (event) => { if (event.key === "Enter") nameKey.click(); };
+    const recovery = h("details", {}, h("summary", {}, "A second way to the keys"),
+      h("p", { class: "lc-hint" }, "A recovery key opens the folder should its passphrase be lost. "
+        + "“lyncnb recovery new FILE” makes one; only its public half, FILE.pub, is named here."),
+      h("div", { class: "lc-bar lc-end" }, labelled("Public half of a recovery key", keyFile), nameKey),
+      keyNamed);
     const start = button("Write", write, { class: "lc-button lc-primary" });
     const cancel = button("Cancel", () => send({ type: "cancel" }), { disabled: true });
     const bar = h("progress", { class: "lc-progress", "aria-label": "Requests written", max: 1, value: 0 });
     const words = h("div", { role: "status", "aria-live": "polite", class: "lc-job" });
     const result = h("div", { class: "lc-result", hidden: true });
 
+    /** @param {string} number @param {string} title @param {...Kid} parts */
     function step(number, title, ...parts) {
       return h("section", { class: "lc-step" },
         h("h3", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
@@ -47,7 +63,7 @@ export default {
       h("div", { class: "lc-top" }, name), kernel.line, plan, changed, speaker.box,
       step("1", "Look: nothing is touched yet", h("div", { class: "lc-bar" }, foreseen, again), rows),
       step("2", "Findings", found),
-      step("3", "Write", passphrase.fields, h("div", { class: "lc-bar" }, start, cancel),
+      step("3", "Write", passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
         h("div", { class: "lc-bar" }, bar, words), result));
     guardKeys(root);
 
@@ -60,36 +76,41 @@ export default {
     }
 
     function refresh() {
-      start.disabled = busy || !look.ready;
+      start.disabled = busy || !ready;
       again.disabled = busy;
       cancel.disabled = !busy;
-      passphrase.disable(busy || !look.ready);
+      passphrase.disable(busy || !ready);
     }
 
     Object.assign(answers, {
+      /** @param {{folder: string}} message */
       start(message) {
         root.setAttribute("aria-label", `Request panel for ${message.folder}`);
         name.textContent = `Write requests into “${message.folder}”`;
       },
       // The editor has another plan. Until that is looked at, nothing can be written.
+      /** @param {{words: string}} message */
       changed(message) {
         changed.textContent = `${message.words} Looking again …`;
-        look = {};
+        ready = false;
         refresh();
         clearTimeout(lookTimer);
         lookTimer = setTimeout(() => send({ type: "look" }), 500);
       },
+      /** @param {{groups: FindingGroup[], open: string[]}} message */
       findings(message) {
         findings.show(message);
         const total = message.groups.reduce((sum, group) => sum + group.count, 0);
-        found.querySelector("summary").textContent = message.open.length
+        foundWords.textContent = message.open.length
           ? `${plural(message.open.length, "kind")} of errors to correct or to accept`
           : `${plural(total, "finding")}; none stands in the way`;
         if (message.open.length) found.open = true;
       },
+      /** @param {{ready: boolean, plan: string, count: number, words: string, rows: string[][],
+       *    notes: string[], is_new: boolean}} message */
       look(message) {
         if (changed.textContent) changed.textContent = "The plan has changed in the editor; this is what a run would do now.";
-        look = message;
+        ready = message.ready;
         plan.textContent = message.plan;
         start.textContent = `Write ${plural(message.count, "request")}`;
         foreseen.textContent = message.words;
@@ -100,6 +121,14 @@ export default {
         passphrase.ask(message.is_new);
         refresh();
       },
+      /** @param {{fingerprints: string[]}} message */
+      recovery({ fingerprints }) {
+        keyNamed.textContent = fingerprints.length
+          ? `The next run lets it open the folder: ${fingerprints.join(", ")}.` : "";
+        keyFile.value = "";
+        if (fingerprints.length) recovery.open = true;
+      },
+      /** @param {{busy: boolean, words: string, state: string, done: number, total: number}} message */
       job(message) {
         const ended = busy && !message.busy;
         busy = message.busy;
@@ -113,6 +142,7 @@ export default {
         if (busy && message.state === "stopping") cancel.disabled = true;
         if (ended && root.contains(document.activeElement)) start.focus();
       },
+      /** @param {{words: string, notes: string[], cancelled: boolean}} message */
       result(message) {
         result.hidden = false;
         result.replaceChildren(h("strong", {}, message.words),
@@ -120,6 +150,7 @@ export default {
           h("p", {}, message.cancelled ? "Write again to make the rest."
             : "Next: open the summary below, then hand the requests to the CA."));
       },
+      /** @param {Refused} message */
       refused: (message) => speaker.refuse(message.lines),
       done: () => speaker.clear(),
     });

@@ -2,8 +2,10 @@
 // The beginning of the planning page: which table to plan, and where its requests would go.
 
 export default {
+  /** @param {Host} host */
   render({ model, el }) {
     const speaker = makeSpeaker();
+    /** @type {Answers} */
     const answers = {};
     const kernel = connect(model, answers);
 
@@ -29,12 +31,15 @@ export default {
     guardKeys(root);
 
     Object.assign(answers, {
+      /** @param {{files: string[], folder: string}} message */
       start(message) {
         files.replaceChildren(...message.files.map((name) => h("option", { value: name })));
         path.value ||= message.files.find((name) => name.endsWith("contoso.csv")) ?? "";
         folder.value ||= message.folder;
       },
+      /** @param {{words: string}} message */
       opened: (message) => speaker.say(message.words),
+      /** @param {Refused} message */
       refused: (message) => speaker.refuse(message.lines),
     });
     el.append(root);

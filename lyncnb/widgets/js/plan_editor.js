@@ -3,8 +3,10 @@
 // message, and every wish goes there; what is refused changes nothing.
 
 export default {
+  /** @param {Host} host */
   render({ model, el }) {
     const speaker = makeSpeaker();
+    /** @type {Answers} */
     const answers = {};
     const kernel = connect(model, answers);
     const { send } = kernel;
@@ -31,60 +33,89 @@ export default {
       servers.go(id, column);
     } });
     const changes = makeChanges(send);
-    const keep = makeKeep(send);
+    const keep = makeSaveTab(send);
+    /** @param {number} row */
+    const goTo = (row) => {
+      tabs.show("servers");
+      servers.go(row, "");
+    };
+    const certificates = makeCertificatesTab({ send, goTo });
+    const names = makeNamesTab({ send, goTo });
     const tabs = makeTabs("Parts of the plan editor", [
       { name: "servers", title: "Servers", panel: servers.panel },
       { name: "options", title: "Deployment", panel: form.panel },
+      { name: "certificates", title: "Certificates", panel: certificates.panel },
+      { name: "names", title: "By name", panel: names.panel },
       { name: "findings", title: "Findings", panel: findings.panel },
       { name: "changes", title: "Changes", panel: changes.panel },
       { name: "code", title: "Save", panel: keep.panel },
-    ], (shown) => { if (["findings", "changes", "code"].includes(shown)) send({ type: shown }); });
+    ], look);
+
+    // What a tab shows is asked for when it is shown, and again when the plan has changed.
+    /** @param {string} tab */
+    function look(tab) {
+      if (tab === "names") names.ask();
+      else if (!["servers", "options"].includes(tab)) send({ type: tab });
+    }
 
     const root = h("div", { class: "lyncnb lc-editor", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), saved, undo, redo),
       h("div", { role: "status", "aria-live": "polite", "aria-atomic": "true", class: "lc-live" },
         counts),
       kernel.line, restored, said, speaker.box, tabs.list,
-      servers.panel, form.panel, findings.panel, changes.panel, keep.panel);
+      servers.panel, form.panel, certificates.panel, names.panel, findings.panel, changes.panel, keep.panel);
     guardKeys(root);
     root.addEventListener("keydown", (event) => {
       const key = event.key.toLowerCase();
-      const typing = event.target.closest("input[type=text],input[type=search],textarea");
+      const typing = event.target instanceof Element
+        && event.target.closest("input[type=text],input[type=search],textarea");
       if (typing || !(event.ctrlKey || event.metaKey) || (key !== "z" && key !== "y")) return;
       event.preventDefault();
       send({ type: key === "y" || event.shiftKey ? "redo" : "undo" });
     });
 
-    function chip(n, noun, kind) {
-      const words = `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
-      if (kind && n) return h("span", { class: "lc-chip" }, severityTag(kind, words));
-      return h("span", { class: "lc-chip" }, words);
+    // As it is now, and against the loaded file where that differs: "74 -> 64 names (−10)".
+    /** @param {number} n @param {string} noun @param {string} [kind] @param {number} [was] */
+    function chip(n, noun, kind = "", was = n) {
+      const change = `${n > was ? "+" : "−"}${Math.abs(n - was).toLocaleString("en")}`;
+      const words = n === was ? plural(n, noun)
+        : `${was.toLocaleString("en")} -> ${plural(n, noun)} (${change})`;
+      return h("span", { class: "lc-chip" }, kind && n ? severityTag(kind, words) : words);
     }
 
+    /** @param {StateMessage} message */
     function showState(message) {
       speaker.clear(); // something was done since
-      const { counts: c } = message;
+      const { counts: c, before } = message;
       const checked = c.error === undefined
         ? [h("span", { class: "lc-chip" }, "checking …")]
         : [chip(c.error, "error", "error"), chip(c.warning, "warning", "warning"),
           ...(c.notice ? [chip(c.notice, "notice", "notice")] : [])];
-      counts.replaceChildren(chip(c.certificates, "certificate"),
-        chip(c.public, "public certificate"), chip(c.names, "name"), ...checked);
-      said.textContent = message.said || "";
+      counts.replaceChildren(...["certificate", "public certificate", "name"].map((what) =>
+        chip(c[what], what, "", before[what])), ...checked);
+      said.textContent = message.done;
       if (message.said) servers.forget();
       saved.textContent = message.saved_words;
-      for (const [control, what, word] of [[undo, message.undo, "Undo"], [redo, message.redo, "Redo"]]) {
-        control.disabled = !what;
-        control.title = what ? `${word}: ${what}` : `Nothing to ${word.toLowerCase()}`;
-      }
+      const stepped = [undo, redo].find((control) => control === document.activeElement);
+      nameStep(undo, message.undo, "Undo");
+      nameStep(redo, message.redo, "Redo");
+      // A button that has just been used up would drop the focus out of the panel.
+      if (stepped?.disabled) (stepped === undo ? redo : undo).focus();
       tabs.retitle("changes", `Changes (${message.changes})`);
       if (c.error === undefined) return;
       tabs.retitle("findings", `Findings (${c.error + c.warning + c.notice})`);
-      if (["findings", "changes", "code"].includes(tabs.current)) send({ type: tabs.current });
+      look(tabs.current);
+    }
+
+    /** @param {HTMLButtonElement} control @param {string} what @param {string} word */
+    function nameStep(control, what, word) {
+      control.disabled = !what;
+      control.title = what ? `${word}: ${what}` : `Nothing to ${word.toLowerCase()}`;
     }
 
     const notebook = watchNotebook(root);
     Object.assign(answers, {
+      /** @param {{source: string, columns: ColumnFacts[], groups: FieldGroup[], folder: string}} message */
       start(message) {
         root.setAttribute("aria-label", `Plan editor for ${message.source}`);
         name.textContent = `Plan of ${message.source}`;
@@ -93,21 +124,39 @@ export default {
         keep.start(message);
         notebook.mark([]); // an editor that stood here before may have left marks
       },
+      /** @param {{columns: ColumnFacts[]}} message */
       columns: (message) => servers.start(message.columns),
+      /** @param {RowsMessage} message @param {DataView[]} buffers */
       rows: (message, buffers) => servers.rows(message, buffers),
       state: showState,
+      /** @param {{values: Record<string, unknown>, odd: Record<string, string>}} message */
       options: (message) => form.values(message.values, message.odd),
+      /** @param {Explanation} message */
       explain: (message) => servers.detail.show(message),
+      /** @param {{groups: FindingGroup[]}} message */
       findings: (message) => findings.show(message),
+      /** @param {ListMessage & {effects: ListMessage & {words: string}}} message */
       changes: (message) => changes.show(message),
+      /** @param {NamesMessage} message */
+      names: (message) => names.show(message),
+      /** @param {{groups: PlannedGroup[], total: number, shown: number}} message */
+      certificates: (message) => certificates.show(message),
+      /** @param {{cells: {cell: CellName, text: string, lines: string[]}[], lines: string[]}} message */
+      refused_cells: (message) => servers.refusedCells(message),
+      /** @param {{code: string}} message */
       code: (message) => keep.show(message),
-      added: (message) => servers.added(message.id),
+      /** @param {{ids: number[]}} message */
+      added: (message) => servers.added(message.ids),
+      /** @param {{text: string, again: string}} message */
       saved: (message) => keep.saved(message),
+      /** @param {{lines: string[]}} message */
       restored(message) {
         restoredWords.replaceChildren(...alertLines(message.lines));
         restored.hidden = !message.lines.length;
       },
+      /** @param {{cells: number[]}} message */
       older: (message) => notebook.mark(message.cells),
+      /** @param {Refused} message */
       refused(message) {
         if (!servers.refused(message)) speaker.refuse(message.lines);
         keep.refused(message);
@@ -120,6 +169,6 @@ export default {
     el.append(root);
     tabs.show("servers");
     send({ type: "ready" });
-    return () => { kernel.end(); notebook.end(); servers.destroy(); };
+    return () => { kernel.end(); notebook.end(); servers.destroy(); names.destroy(); };
   },
 };

@@ -1,0 +1,59 @@
+// @ts-check
+// The control of a cell while it is open: a list where the kernel says what may be chosen, a box
+// with a line each where the cell holds several values, else a line of text.
+
+const LIST_PARTS = /[\s;,|]+/;
+
+/** @param {string} text */
+const listEntries = (text) => text.split(LIST_PARTS).filter(Boolean);
+
+/**
+ * @param {ColumnFacts} column @param {string} value @param {string} name what it is called
+ * @param {RowStore} store @param {HTMLDataListElement} suggestions filled with what other rows have
+ * @returns {Control}
+ */
+function makeCellControl(column, value, name, store, suggestions) {
+  if (column.strict) {
+    const blank = column.required ? [] : [["", `blank: ${column.fallback || "none"}`]];
+    const choices = [...blank, ...(column.choices ?? [])];
+    if (value && !choices.some(([key]) => key === value)) choices.unshift([value, value]);
+    return choose(choices, value, { "aria-label": name, class: "lc-control" });
+  }
+  if (column.list) {
+    const entries = listEntries(value);
+    return h("textarea", { class: "lc-control lc-lines", "aria-label": name, spellcheck: false,
+      value: entries.join("\n"), rows: Math.max(3, Math.min(10, entries.length + 1)) });
+  }
+  const known = column.always ? [] : store.distinct(column.name); // no two servers have one name
+  const texts = [...(column.choices ?? []).map(([key]) => key), ...known];
+  suggestions.replaceChildren(...texts.slice(0, 300).map((text) => h("option", { value: text })));
+  const input = h("input", { type: "text", value, "aria-label": name, class: "lc-control",
+    autocomplete: "off", spellcheck: false });
+  input.setAttribute("list", suggestions.id);
+  return input;
+}
+
+/**
+ * What a control holds, as the cell would have it.
+ * @param {Control} control @param {ColumnFacts} column @param {string} before
+ */
+function controlText(control, column, before) {
+  if (!column.list || !(control instanceof HTMLTextAreaElement)) return control.value.trim();
+  const entries = listEntries(control.value);
+  // The same entries are no change, however the file separates them.
+  return entries.join(";") === listEntries(before).join(";") ? before : entries.join(";");
+}
+
+/**
+ * Begins with the key that opened the cell: a new text, or the first choice with that letter.
+ * @param {Control} control @param {string} key
+ */
+function beginWith(control, key) {
+  if (!(control instanceof HTMLSelectElement)) {
+    control.value = key;
+    return;
+  }
+  const wanted = key.toLowerCase();
+  const found = [...control.options].find((option) => option.text.toLowerCase().startsWith(wanted));
+  if (found) control.value = found.value;
+}

@@ -1,0 +1,41 @@
+// @ts-check
+// The plan beside the table: each certificate with its names; those that differ in the server's own
+// name only are folded into one line.
+
+/** @typedef {{title: string, owner: string, issuer: string, key: string, subject: string,
+ *    names: string[], own: string[], servers: string[], rows: number[], count: number}} PlannedGroup
+ *    `own` are the names that differ from one server of the group to the next */
+
+/** @param {{send: Send, goTo: (row: number) => void}} wishes */
+function makeCertificatesTab({ send, goTo }) {
+  const body = h("div", {});
+
+  /** @param {PlannedGroup} group */
+  function block(group) {
+    const heading = group.rows.length
+      ? button(group.owner, () => goTo(group.rows[0]), { class: "lc-link", title: "Go to it in the table" })
+      : group.owner;
+    const own = new Set(group.own);
+    return h("section", { class: "lc-block" },
+      h("h3", { class: "lc-title" }, heading, h("span", { class: "lc-source" }, ` ${group.title}`)),
+      h("p", { class: "lc-facts" }, [group.subject, group.key, `${group.issuer} CA`].filter(Boolean).join(" · ")),
+      h("ul", { class: "lc-names", "aria-label": `Names on the certificate of ${group.owner}` },
+        ...group.names.map((name) => h("li", { class: `lc-name-chip${own.has(name) ? " lc-own" : ""}` }, name))),
+      group.servers.length ? h("p", { class: "lc-folded" },
+        `${group.servers.join(", ")}: as above, ${group.servers.length === 1 ? "with its" : "each with its"} own name.`)
+        : null);
+  }
+
+  return {
+    panel: h("div", { class: "lc-panel" }, body),
+    ask: () => send({ type: "certificates" }),
+    /** @param {{groups: PlannedGroup[], total: number, shown: number}} message */
+    show(message) {
+      body.replaceChildren(...message.groups.map(block));
+      if (!message.total) body.append(h("p", { class: "lc-hint" }, "No certificate is planned."));
+      if (message.shown < message.total) {
+        body.append(h("p", { class: "lc-hint" }, `The first ${message.shown.toLocaleString("en")} of ${plural(message.total, "certificate")}. Tick servers in the first tab to see theirs.`));
+      }
+    },
+  };
+}

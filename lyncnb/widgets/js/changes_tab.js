@@ -1,0 +1,28 @@
+// @ts-check
+// What the plan is against the loaded file: first what it does to certificates and names, then the
+// cells that were changed.
+
+/** @param {Send} send */
+function makeChanges(send) {
+  const effects = h("div", {});
+  const cells = h("div", {});
+  const back = button("Back to the file as loaded", () => send({ type: "reset" }));
+  const panel = h("div", { class: "lc-panel" }, effects, cells,
+    h("div", { class: "lc-bar" }, back,
+      h("span", { class: "lc-hint" }, "This can be undone like every other change.")));
+  return {
+    panel,
+    /** @param {ListMessage & {effects: ListMessage & {words: string}}} message */
+    show(message) {
+      back.disabled = !message.rows.length;
+      cells.replaceChildren(message.rows.length
+        ? table(message.title, message.headings, message.rows)
+        : h("p", { class: "lc-hint" }, "Nothing is changed against the loaded file."));
+      if (message.note) cells.append(h("p", { class: "lc-hint" }, message.note));
+      const { words, title, headings, rows, note } = message.effects;
+      effects.replaceChildren(message.rows.length ? h("p", { class: "lc-next" }, words) : "",
+        rows.length ? table(title, headings, rows) : "");
+      if (note) effects.append(h("p", { class: "lc-hint" }, note));
+    },
+  };
+}

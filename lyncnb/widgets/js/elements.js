@@ -1,0 +1,88 @@
+// @ts-check
+// What every panel shares: elements and words. Text goes in as text, never as markup.
+
+/**
+ * Elements: h("button", {class: "x", onclick: f}, "Save"). A property of the element is set as one.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Props} [props]
+ * @param {...Kid} kids
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+function h(tag, props = {}, ...kids) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(props)) {
+    if (value === undefined || value === null) continue;
+    if (key === "class") element.className = String(value);
+    else if (key === "for") element.setAttribute("for", String(value));
+    else if (key in element && !key.startsWith("aria")) Object.assign(element, { [key]: value });
+    else element.setAttribute(key, String(value));
+  }
+  for (const kid of kids) {
+    if (kid !== null && kid !== undefined && kid !== false) {
+      element.append(typeof kid === "number" ? String(kid) : kid);
+    }
+  }
+  return element;
+}
+
+// Every panel is a module of its own on the same page, so a number alone would come twice.
+const moduleKey = Math.random().toString(36).slice(2, 9);
+let uniqueNumber = 0;
+/** @param {string} stem */
+const unique = (stem) => `lyncnb-${moduleKey}-${stem}-${++uniqueNumber}`;
+
+/** @param {number} n @param {string} noun */
+const plural = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+
+/** @type {Record<string, string>} Signs beside the words: a severity is never told by colour alone. */
+const SIGNS = { error: "✖", warning: "▲", notice: "ℹ" };
+/** @param {string} severity @param {string} text */
+function severityTag(severity, text) {
+  return h("span", { class: `lc-tag lc-${severity}` },
+    h("span", { "aria-hidden": "true" }, SIGNS[severity] || "", " "), text);
+}
+
+/** @param {string} label @param {(event: MouseEvent) => unknown} onclick @param {Props} [more] */
+function button(label, onclick, more = {}) {
+  return h("button", { type: "button", class: "lc-button", onclick, ...more }, label);
+}
+
+/**
+ * A label and its control, side by side; the control is found by the label.
+ * @param {string} text @param {Control} control @param {string} [help]
+ */
+function labelled(text, control, help = "") {
+  control.id ||= unique("field");
+  /** @type {Node[]} */
+  const parts = [h("label", { for: control.id, class: "lc-label" }, text), control];
+  if (help) {
+    const line = h("div", { class: "lc-help", id: unique("help") }, help);
+    control.setAttribute("aria-describedby", line.id);
+    parts.push(line);
+  }
+  return h("div", { class: "lc-field" }, ...parts);
+}
+
+/** @param {Choice[]} choices @param {string} [value] @param {Props} [props] */
+function choose(choices, value, props = {}) {
+  const options = choices.map((choice) => {
+    const [key, label] = Array.isArray(choice) ? choice : [choice, choice];
+    return h("option", { value: key }, label);
+  });
+  const select = h("select", props, ...options);
+  if (value !== undefined) select.value = value;
+  return select;
+}
+
+/**
+ * A table from rows of text or elements; a caption says what it is.
+ * @param {string} caption @param {string[]} headings @param {Kid[][]} rows @param {Props} [props]
+ */
+function table(caption, headings, rows, props = {}) {
+  const head = h("tr", {}, ...headings.map((text) => h("th", { scope: "col" }, text)));
+  const body = rows.map((row) => h("tr", {}, ...row.map((cell) => h("td", {}, cell ?? ""))));
+  return h("div", { class: "lc-scroll", tabIndex: 0, role: "region", "aria-label": caption },
+    h("table", { class: "lc-table", ...props },
+      h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, ...body)));
+}

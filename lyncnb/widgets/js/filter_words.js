@@ -1,0 +1,38 @@
+// @ts-check
+// What is typed into the filter: words in any column, "role:Edge" in one, "-site:Taipei" for what
+// is to be missing, "site:" with "" for blank cells. Quotation marks keep words together.
+
+const FILTER_PARTS = /(-?)(?:([^\s:"]+):)?(?:"([^"]*)"?|(\S+))/g;
+
+/** @param {string} text */
+const asHeading = (text) => text.toLowerCase().replace(/[\s_-]/g, "");
+
+/**
+ * @param {string} text
+ * @param {ColumnFacts[]} columns those that may be named
+ * @param {string[]} names those in which a word without a column is looked for
+ * @returns {{terms: FilterTerm[], unknown: string[]}}
+ */
+function parseFilter(text, columns, names) {
+  const known = new Map(columns.flatMap((column) =>
+    [[asHeading(column.name), column.name], [asHeading(column.title), column.name]]));
+  const terms = [];
+  const unknown = [];
+  // "role:" while the rest is still being typed asks for nothing yet.
+  const whole = text.replace(/(^|\s)-?([^\s:"]+):(?=\s|$)/g, (all, _, heading) =>
+    (known.has(asHeading(heading)) ? " " : all));
+  for (const [, minus, heading, quoted, word] of whole.matchAll(FILTER_PARTS)) {
+    const column = heading === undefined ? undefined : known.get(asHeading(heading));
+    const value = (quoted ?? word).toLowerCase();
+    if (heading !== undefined && !column) unknown.push(heading);
+    if (!value && !column) continue;
+    terms.push({
+      // What only looks like a column, such as "https://…", is a word of its own.
+      text: heading !== undefined && !column ? `${heading.toLowerCase()}:${value}` : value,
+      names: column ? [column] : names,
+      negated: minus === "-",
+      exact: value === "",
+    });
+  }
+  return { terms, unknown };
+}

@@ -1,0 +1,53 @@
+// @ts-check
+// Findings by code, each with what it means and its places; errors are accepted here.
+
+/** @param {{send: Send, goTo?: (row: number, column: string) => void}} wishes */
+function makeFindings({ send, goTo }) {
+  const body = h("div", {});
+  const panel = h("div", { class: "lc-panel" }, body);
+
+  /** @param {FindingGroup} group */
+  function acceptance(group) {
+    if (group.accepted) {
+      return h("div", { class: "lc-accept" }, `Accepted: ${group.accepted} `,
+        button("Do not accept", () => send({ type: "option", name: "accepted", key: group.code,
+          value: "" }), { "aria-label": `Do not accept ${group.code}` }));
+    }
+    if (group.severity !== "error") return null;
+    const reason = h("input", { type: "text", class: "lc-control", autocomplete: "off",
+      "aria-label": `Why ${group.code} is accepted` });
+    const accept = () => reason.value.trim() && send({ type: "option", name: "accepted",
+      key: group.code, value: reason.value.trim() });
+    reason.onkeydown = (event) => { if (event.key === "Enter") accept(); };
+    return h("div", { class: "lc-accept" }, "Accept it because: ", reason,
+      button("Accept", accept, { "aria-label": `Accept ${group.code}` }));
+  }
+
+  /** @param {FindingGroup} group */
+  function block(group) {
+    const rows = group.items.map((item) => [
+      goTo && item.row !== null ? button(item.about, () => goTo(item.row ?? 0, item.column), {
+        class: "lc-link", title: item.heading ? `Go to ${item.heading} of this server`
+          : "Go to this server in the table" }) : item.about,
+      item.message,
+    ]);
+    return h("section", { class: "lc-block" },
+      h("h3", { class: "lc-title" }, severityTag(group.severity, group.severity), " ", group.title,
+        h("span", { class: "lc-source" }, ` ${group.code} · ${plural(group.count, "time")}`)),
+      h("p", {}, group.meaning), h("p", { class: "lc-help" }, `What to do: ${group.hint}`),
+      acceptance(group),
+      table(`${group.title}: where`, ["About", "Finding"], rows),
+      group.count > rows.length
+        ? h("p", { class: "lc-hint" }, `The first ${rows.length} of ${group.count}.`) : null,
+      h("p", { class: "lc-source" }, group.source));
+  }
+
+  return {
+    panel,
+    /** @param {{groups: FindingGroup[]}} message */
+    show(message) {
+      body.replaceChildren(...(message.groups.length ? message.groups.map(block)
+        : [h("p", { class: "lc-hint" }, "Nothing found: no error, no warning, no notice.")]));
+    },
+  };
+}

@@ -1,0 +1,59 @@
+// @ts-check
+// Speaking with the kernel, and with whoever looks at the page or listens to it.
+
+/** @param {string[]} lines */
+const alertLines = (lines) => lines.map((line, n) =>
+  h("div", { class: n ? "lc-alert-more" : "lc-alert-first" }, line));
+
+/**
+ * Speaks with the kernel. It answers between cells: whoever waits longer is told why.
+ * @param {Model} model @param {Answers} answers
+ */
+function connect(model, answers) {
+  const line = h("div", { role: "status", class: "lc-busy" });
+  let timer = 0;
+  /** @param {{type: string}} message @param {DataView[]} buffers */
+  const listen = (message, buffers) => {
+    clearTimeout(timer);
+    line.textContent = "";
+    answers[message.type]?.(message, buffers);
+  };
+  model.on("msg:custom", listen);
+  return {
+    line,
+    /** @type {Send} */
+    send(message) {
+      model.send(message);
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        line.textContent = "The kernel is busy with a cell. This panel answers when the cell has ended.";
+      }, 1200);
+    },
+    end() {
+      clearTimeout(timer);
+      model.off("msg:custom", listen);
+    },
+  };
+}
+
+// Words for everybody: a polite line for results, an assertive one for refusals.
+function makeSpeaker() {
+  const status = h("div", { role: "status", "aria-live": "polite", class: "lc-status" });
+  const text = h("div", { class: "lc-alert-text" });
+  const alert = h("div", { role: "alert", class: "lc-alert" });
+  const box = h("div", { class: "lc-alert-box", hidden: true }, alert,
+    button("Close", () => { box.hidden = true; alert.replaceChildren(); },
+      { "aria-label": "Close this message", class: "lc-button lc-quiet" }));
+  return {
+    status, box,
+    /** @param {string} words */
+    say(words) { if (status.textContent !== words) status.textContent = words; },
+    /** @param {string[]} lines */
+    refuse(lines) {
+      text.replaceChildren(...alertLines(lines));
+      alert.replaceChildren(text);
+      box.hidden = false;
+    },
+    clear() { box.hidden = true; alert.replaceChildren(); },
+  };
+}

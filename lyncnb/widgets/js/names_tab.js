@@ -1,0 +1,58 @@
+// @ts-check
+// The table turned round: every name, on which certificates, for whom, and why.
+
+/** @typedef {{certificate: string, owner: string, issuer: string, place: string, why: string,
+ *    source: string, rows: number[]}} NameUse */
+/** @typedef {{search: string, total: number, found: number, names: {name: string, uses: NameUse[],
+ *    more: number}[]}} NamesMessage */
+
+/** @param {{send: Send, goTo: (row: number) => void}} wishes */
+function makeNamesTab({ send, goTo }) {
+  let timer = 0;
+  const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
+    "aria-label": "Find names", placeholder: "A name or a part of it, e.g. lyncdiscover" });
+  const count = h("span", { role: "status", class: "lc-count" });
+  const body = h("div", {});
+  const ask = () => send({ type: "names", search: find.value.trim() });
+  find.oninput = () => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, 150);
+  };
+  find.onkeydown = (event) => {
+    if (event.key !== "Escape" || !find.value) return;
+    find.value = "";
+    ask();
+    event.stopPropagation();
+  };
+
+  /** @param {NameUse} use */
+  function owner(use) {
+    const link = use.rows.length
+      ? button(use.owner, () => goTo(use.rows[0]), { class: "lc-link", title: "Go to it in the table" })
+      : use.owner;
+    return h("span", {}, link, h("span", { class: "lc-facts" }, ` ${use.certificate}, ${use.issuer} CA`));
+  }
+
+  return {
+    panel: h("div", { class: "lc-panel" }, h("div", { class: "lc-bar" }, find, count), body),
+    ask,
+    /** @param {NamesMessage} message */
+    show(message) {
+      if (message.search !== find.value.trim()) return; // an answer to what was typed before
+      count.textContent = message.search
+        ? `${message.found.toLocaleString("en")} of ${plural(message.total, "name")}`
+        : plural(message.total, "name");
+      const rows = message.names.flatMap(({ name, uses, more }) => uses.map((use, n) => [
+        n ? h("span", { class: "lc-hidden" }, name) : h("code", {}, name), owner(use), use.place,
+        h("span", {}, use.why, h("div", { class: "lc-source" }, use.source)),
+      ]).concat(more ? [["", `and on ${more.toLocaleString("en")} more certificates`, "", ""]] : []));
+      body.replaceChildren(rows.length
+        ? table("Names, the certificates they stand on, and why",
+          ["Name", "On the certificate of", "Where", "Why"], rows)
+        : h("p", { class: "lc-hint" }, "No name like that stands on a certificate."));
+      const left = message.found - message.names.length;
+      if (left) body.append(h("p", { class: "lc-hint" }, `The first ${message.names.length}; ${left.toLocaleString("en")} more. Type more of the name.`));
+    },
+    destroy: () => clearTimeout(timer),
+  };
+}

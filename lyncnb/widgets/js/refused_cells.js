@@ -1,0 +1,62 @@
+// @ts-check
+// What was refused: the text stays in its cell, and why stands beside it.
+
+/** @typedef {{text: string, lines: string[], offer?: string}} RefusedCell */
+
+/**
+ * @param {{onClose: () => void, offerOf: (offer: string, cell: CellName, text: string) => void}} wishes
+ */
+function makeRefusedCells({ onClose, offerOf }) {
+  /** @type {Map<string, RefusedCell>} */
+  const cells = new Map();
+  /** @type {CellName | null} */
+  let shown = null;
+  const text = h("div", { role: "alert", class: "lc-alert" });
+  const offer = button("", () => {
+    const cell = shown && cells.get(key(...shown));
+    if (shown && cell?.offer) offerOf(cell.offer, shown, cell.text);
+  }, { class: "lc-button lc-primary", hidden: true });
+  const close = button("Close", () => {
+    if (shown) forgive(...shown);
+    onClose();
+  }, { "aria-label": "Close this message and put the cell back", class: "lc-button lc-quiet" });
+  const bubble = h("div", { class: "lc-bubble", id: unique("why"), hidden: true },
+    h("div", { class: "lc-alert" }, text, offer), close);
+
+  /** @param {number} id @param {string} name */
+  const key = (id, name) => `${id} ${name}`;
+
+  /** @param {number} id @param {string} name */
+  function forgive(id, name) {
+    cells.delete(key(id, name));
+    if (shown && key(...shown) === key(id, name)) {
+      bubble.hidden = true;
+      shown = null;
+      text.replaceChildren();
+    }
+  }
+
+  return {
+    bubble, forgive,
+    get shown() { return shown; },
+    get size() { return cells.size; },
+    /** @param {number} id @param {string} name */
+    get: (id, name) => cells.get(key(id, name)),
+    /** @param {number} id @param {string} name @param {RefusedCell} cell */
+    keep(id, name, cell) { cells.set(key(id, name), cell); },
+    /** @param {number} id @param {string} name */
+    show(id, name) {
+      const cell = cells.get(key(id, name));
+      if (!cell) return;
+      shown = [id, name];
+      text.replaceChildren(...alertLines(cell.lines));
+      offer.textContent = cell.offer ?? "";
+      offer.hidden = !cell.offer;
+      bubble.hidden = false;
+    },
+    clear() {
+      for (const name of [...cells.keys()]) cells.delete(name);
+      if (shown) forgive(...shown);
+    },
+  };
+}

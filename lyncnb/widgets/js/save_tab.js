@@ -1,0 +1,63 @@
+// @ts-check
+// What to keep: two files, or Python that repeats every choice.
+
+/** @param {Send} send */
+function makeSaveTab(send) {
+  const folder = h("input", { type: "text", class: "lc-control", autocomplete: "off" });
+  const result = h("div", { class: "lc-result", role: "status" });
+  const over = h("input", { type: "checkbox" });
+  const overLine = h("label", { class: "lc-check", hidden: true }, over,
+    " Replace what is there; I have looked at it");
+  const save = button("Save topology.csv and plan.toml",
+    () => send({ type: "save", folder: folder.value.trim(), overwrite: over.checked }),
+    { class: "lc-button lc-primary" });
+  folder.onkeydown = (event) => { if (event.key === "Enter") save.click(); };
+  const code = h("pre", { class: "lc-code", tabIndex: 0, role: "region",
+    "aria-label": "Python that repeats every choice" });
+  const copied = h("span", { role: "status", class: "lc-hint" });
+  const copy = button("Copy to the clipboard", async () => {
+    copied.textContent = (await copyText(code)) ? "Copied." : "Selected: press Ctrl+C.";
+  });
+  const panel = h("div", { class: "lc-panel" },
+    h("h3", { class: "lc-title" }, "As files"),
+    h("p", { class: "lc-hint" }, "Two files hold the whole plan: the table with its unknown columns, "
+      + "and the choices beside it."),
+    h("div", { class: "lc-bar lc-end" }, labelled("Folder", folder), save, overLine), result,
+    h("h3", { class: "lc-title" }, "As Python"),
+    h("p", { class: "lc-hint" }, "Put this in place of the cell that makes the editor: Run All then "
+      + "shows the same plan."),
+    code, h("div", { class: "lc-bar" }, copy, copied));
+  return {
+    panel,
+    /** @param {{code: string}} message */
+    show(message) { code.textContent = message.code; copied.textContent = ""; },
+    /** @param {{folder: string}} message */
+    start(message) { folder.value ||= message.folder; },
+    /** @param {{text: string, again: string}} message */
+    saved(message) {
+      result.replaceChildren(h("div", {}, h("strong", {}, message.text)),
+        h("div", {}, "To load it again, put this in place of the cell that makes the editor:"),
+        h("pre", { class: "lc-code", tabIndex: 0, role: "region",
+          "aria-label": "Python that loads what was saved" }, message.again));
+      over.checked = false;
+      overLine.hidden = true;
+    },
+    /** @param {Refused} message */
+    refused(message) { if (message.about === "save") overLine.hidden = !message.occupied; },
+  };
+}
+
+/** @param {HTMLElement} element */
+async function copyText(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent ?? "");
+    return true;
+  } catch { // no permission, or no secure page: the old way
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    const chosen = getSelection();
+    chosen?.removeAllRanges();
+    chosen?.addRange(range);
+    return document.execCommand("copy");
+  }
+}

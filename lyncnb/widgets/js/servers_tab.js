@@ -1,0 +1,359 @@
+// @ts-check
+// The first tab: find servers, select them, change one or many, see what each one gets and why.
+
+/** @param {{send: Send, say: (words: string) => void}} parts */
+function makeServers({ send, say }) {
+  const store = makeStore();
+  /** @type {Set<number>} */
+  const selected = new Set();
+  const speaker = makeSpeaker(); // what was refused for many, or for a new server
+  /** @type {ColumnFacts[]} */
+  let columns = []; // facts of every column, from the kernel
+  /** @type {Layout} */
+  let layout = { shown: [], widths: {}, sorts: [], frozen: true };
+  let askTimer = 0;
+  /** @type {HTMLElement | null} */
+  let asker = null; // the button whose press is being answered: the focus comes back to it
+
+  const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
+    "aria-label": "Filter servers", placeholder: "Filter: words, role:Edge, -site:Taipei" });
+  const show = choose([["all", "All servers"], ["selected", "Selected servers"],
+    ["changed", "Changed servers"], ["found", "Servers with findings"]], "all",
+  { class: "lc-control", "aria-label": "Which servers to show" });
+  const count = h("div", { class: "lc-count", role: "status", "aria-live": "polite" });
+  const picker = h("div", { class: "lc-picker-list" });
+  const grid = makeGrid({
+    label: "Servers of the topology", store, selected, nameOf,
+    wishes: {
+      edit: (id, name, value) => send({ type: "edit", ids: [id], column: name, value, cell: [id, name] }),
+      block: (block) => send({ type: "block", ...block }),
+      offer: (_, [id, name], value) => send({ type: "leave_pool", ids: [id], column: name, value }),
+      moved: () => ask(), ticked() { refreshWords(); ask(); }, sort: onSort, say,
+      resized() { layout.widths = grid.widths; keepLayout(layout); },
+    },
+  });
+
+  /**
+   * A server may stand twice, with a collocated role: then its role names the row as well.
+   * @param {number} at
+   */
+  function nameOf(at) {
+    const server = store.text(at, "server_fqdn");
+    return store.isRepeated(at, "server_fqdn") ? `${server}, ${store.text(at, "role")}` : server;
+  }
+
+  // -- changing many
+  const bulkColumn = h("select", { class: "lc-control", "aria-label": "What to set" });
+  const bulkValue = h("span", { class: "lc-bulk-value" });
+  const bulkWords = h("strong", { class: "lc-bulk-words" });
+  const bulkApply = button("Set", applyBulk, { class: "lc-button lc-primary" });
+  // What is filtered away is not in sight, so it is never removed.
+  const bulkRemove = button("Remove", () => send({ type: "remove", ids: seen() }));
+  const bulkClear = button("Clear selection", () => {
+    selected.clear();
+    changedSelection();
+    grid.grid.focus();
+  });
+  const copies = button("Duplicate", () => {
+    asker = copies;
+    send({ type: "duplicate", ids: seen() });
+  });
+  const poolName = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false,
+    "aria-label": "Name of the new pool", placeholder: "its FQDN" });
+  const poolMake = button("New pool from them", () => {
+    asker = poolMake;
+    send({ type: "new_pool", ids: seen(), pool: poolName.value.trim() });
+  });
+  poolName.onkeydown = (event) => { if (event.key === "Enter") poolMake.click(); };
+  const bulkMore = h("details", { class: "lc-more" },
+    h("summary", {}, "More for the selected servers"),
+    h("div", { class: "lc-bar" }, copies, h("span", { class: "lc-grow" }), poolName, poolMake));
+  const bulk = h("div", { class: "lc-bulk", role: "group", "aria-label": "Change the selected servers" },
+    bulkWords, h("span", { class: "lc-bulk-set" }, "Set", bulkColumn, "to", bulkValue, bulkApply),
+    h("span", { class: "lc-grow" }), bulkRemove, bulkClear, bulkMore);
+  /** @type {{column: ColumnFacts, control: Control} | null} */
+  let bulkNow = null;
+  const seen = () => grid.shown.map((at) => store.id(at)).filter((id) => selected.has(id));
+
+  function fillBulk() {
+    const column = columns.find((one) => one.name === bulkColumn.value);
+    if (!column) return;
+    const before = bulkNow?.column.name === column.name ? bulkNow.control.value : "";
+    const control = makeCellControl(column, before, `New ${column.title}`, store, bulkList);
+    if (control instanceof HTMLSelectElement && column.required && !before) control.selectedIndex = 0;
+    control.onkeydown = (event) => {
+      if (event.key === "Enter" && !(control instanceof HTMLTextAreaElement)) applyBulk();
+    };
+    bulkNow = { column, control };
+    bulkValue.replaceChildren(control);
+  }
+  const bulkList = h("datalist", { id: unique("list") });
+  bulkColumn.onchange = fillBulk;
+
+  function applyBulk() {
+    if (!selected.size || !bulkNow) return;
+    send({ type: "edit", ids: [...selected], column: bulkNow.column.name,
+      value: controlText(bulkNow.control, bulkNow.column, "") });
+  }
+
+  // -- adding one
+  const addForm = h("form", { class: "lc-add", hidden: true, "aria-label": "Add a server" });
+  const addOpen = button("Add a server…", () => {
+    addForm.hidden = !addForm.hidden;
+    addOpen.setAttribute("aria-expanded", String(!addForm.hidden));
+    if (!addForm.hidden) addForm.querySelector("input")?.focus();
+  }, { "aria-expanded": "false" });
+  /** @type {Map<string, Control>} */
+  const addControls = new Map();
+  /** @type {Record<string, HTMLDataListElement>} */
+  const addLists = {};
+  function fillAdd() {
+    addControls.clear();
+    const fields = columns.filter((column) => column.add).map((column) => {
+      const control = makeCellControl(column, "", column.title, store, addLists[column.name] ||=
+        h("datalist", { id: unique("list") }));
+      control.removeAttribute("aria-label");
+      addControls.set(column.name, control);
+      return labelled(column.title, control);
+    });
+    addForm.replaceChildren(...fields, ...Object.values(addLists),
+      h("button", { type: "submit", class: "lc-button lc-primary" }, "Add"),
+      button("Cancel", () => { addForm.hidden = true; addOpen.focus(); }));
+  }
+  addForm.onsubmit = (event) => {
+    event.preventDefault();
+    const values = Object.fromEntries([...addControls].map(([name, control]) =>
+      [name, control.value.trim()]));
+    send({ type: "add", values });
+  };
+
+  // -- what is shown
+  /** @param {SortKey[]} sorts */
+  function onSort(sorts) {
+    layout.sorts = sorts;
+    keepLayout(layout);
+    refresh();
+    const words = sorts.map((sort) => titleOf(sort.name) + (sort.descending ? ", descending" : ""));
+    say(words.length ? `Sorted by ${words.join("; then by ")}` : "In the order of the file");
+  }
+
+  /** @param {string} name */
+  const titleOf = (name) => columns.find((column) => column.name === name)?.title ?? name;
+
+  function refresh() {
+    /** @type {Record<string, (at: number) => boolean>} */
+    const kept = {
+      selected: (at) => selected.has(store.id(at)),
+      changed: (at) => store.text(at, "_changed") !== "",
+      found: (at) => store.text(at, "_findings") !== "",
+    };
+    const searched = [...new Set([...layout.shown,
+      ...columns.filter((column) => column.search).map((column) => column.name)])];
+    const { terms, unknown } = parseFilter(find.value, columns, searched);
+    grid.sayEmpty(!store.size ? "The table has no servers." : unknown.length
+      ? `No server matches; there is no column “${unknown[0]}”. Empty the filter, or show all servers.`
+      : "No server matches. Empty the filter, or show all servers.");
+    grid.setView(store.view({ terms, keep: kept[show.value], sorts: layout.sorts }), layout.sorts);
+    refreshWords();
+  }
+
+  function refreshWords() {
+    const n = selected.size;
+    const inSight = n ? seen().length : 0;
+    const unseen = n - inSight;
+    count.textContent = `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "server")} shown`;
+    bulkWords.textContent = !n ? "No server selected" : `${plural(n, "server")} selected`
+      + (unseen ? `, ${unseen.toLocaleString("en")} of them not shown` : "");
+    bulk.classList.toggle("lc-off", !n);
+    for (const control of [bulkApply, bulkClear]) control.disabled = !n;
+    for (const control of [bulkRemove, copies, poolMake, poolName]) control.disabled = !inSight;
+    bulkApply.textContent = n ? `Set for ${plural(n, "server")}` : "Set";
+    const shownServers = plural(inSight, unseen ? "shown server" : "server");
+    bulkRemove.textContent = !n ? "Remove" : !inSight ? "Remove: none of them is shown"
+      : `Remove ${shownServers}`;
+    copies.textContent = inSight ? `Duplicate ${shownServers} with the next number` : "Duplicate";
+    poolMake.textContent = inSight ? `New pool from ${shownServers}` : "New pool from them";
+  }
+
+  function changedSelection() {
+    if (show.value === "selected") refresh();
+    grid.countSelected();
+    refreshWords();
+    ask();
+  }
+
+  find.oninput = () => { refresh(); ask(); };
+  find.onkeydown = (event) => {
+    if (event.key === "ArrowDown") { grid.grid.focus(); event.preventDefault(); }
+    if (event.key === "Escape" && find.value) { find.value = ""; refresh(); event.stopPropagation(); }
+  };
+  show.onchange = refresh;
+
+  function pickColumns() {
+    const freeze = h("input", { type: "checkbox", checked: layout.frozen });
+    freeze.onchange = () => {
+      layout.frozen = freeze.checked;
+      keepLayout(layout);
+      grid.setLayout(layout);
+    };
+    picker.replaceChildren(
+      h("label", { class: "lc-check" }, freeze, " Keep the server in sight"),
+      ...columns.filter((column) => !column.always).map((column) => {
+        const box = h("input", { type: "checkbox", checked: layout.shown.includes(column.name) });
+        box.onchange = () => showColumns(columns.map((one) => one.name).filter((name) =>
+          (name === column.name ? box.checked : layout.shown.includes(name))));
+        return h("label", { class: "lc-check", title: column.help }, box, " ", column.title);
+      }),
+      button("As at first", () => {
+        layout = usualLayout(columns);
+        pickColumns();
+        showColumns(layout.shown);
+        grid.setLayout(layout);
+      }));
+  }
+
+  /** @param {string[]} names */
+  function showColumns(names) {
+    layout.shown = names;
+    keepLayout(layout);
+    useColumns();
+    refresh();
+  }
+
+  function useColumns() {
+    grid.setLayout(layout);
+    grid.setColumns(columns.filter((column) => layout.shown.includes(column.name)));
+  }
+
+  // -- what the servers get: asked for when the planner rests
+  const detail = makeDetail();
+  function ask() {
+    clearTimeout(askTimer);
+    askTimer = setTimeout(() => {
+      const active = grid.activeId === undefined ? [] : [grid.activeId];
+      const ids = selected.size ? [...selected] : active;
+      send({ type: "explain", ids: ids.slice(0, 20), total: ids.length });
+    }, 120);
+  }
+
+  const shortcuts = makeShortcutList();
+  const keys = button("Keys (?)", () => shortcuts.open(), { "aria-haspopup": "dialog" });
+  const panel = h("div", { class: "lc-panel" },
+    h("div", { class: "lc-bar" }, find, show, count, h("span", { class: "lc-grow" }), keys,
+      h("details", { class: "lc-picker" }, h("summary", { class: "lc-button" }, "Columns"), picker),
+      addOpen),
+    addForm, bulk, h("div", { class: "lc-over" }, speaker.box), bulkList, grid.element,
+    h("p", { class: "lc-hint" }, "To change a cell: double-click it, or Enter, or type. Cells are copied, "
+      + "pasted and filled as in a spreadsheet. To select servers: tick them, or Space; ? lists all keys. ",
+    h("span", { "aria-hidden": "true" }, "✎"), " marks what you changed; grey italics are what the "
+      + "pool, site or deployment lends to a blank cell."),
+    detail.panel, shortcuts.dialog);
+  panel.addEventListener("keydown", (event) => {
+    const typing = event.target instanceof Element
+      && event.target.closest("input[type=text],input[type=search],textarea,select");
+    if (event.key !== "?" || typing) return;
+    event.preventDefault();
+    shortcuts.open();
+  });
+
+  /** @param {string} name */
+  function showColumn(name) {
+    if (layout.shown.includes(name) || !columns.some((column) => column.name === name)) return;
+    showColumns(columns.map((column) => column.name).filter((one) =>
+      one === name || layout.shown.includes(one)));
+    pickColumns();
+  }
+
+  return {
+    panel, detail, ask,
+    /** @param {ColumnFacts[]} facts */
+    start(facts) {
+      const first = !columns.length;
+      columns = facts;
+      if (first) layout = keptLayout(facts);
+      const chosen = bulkColumn.value || facts.find((column) => column.strict && column.required)?.name;
+      bulkColumn.replaceChildren(...facts.filter((column) => column.editable && !column.always)
+        .map((column) => h("option", { value: column.name }, column.title)));
+      if (chosen) bulkColumn.value = chosen;
+    },
+    /** @param {RowsMessage} message @param {DataView[]} buffers */
+    rows(message, buffers) {
+      store.read(message, buffers);
+      if (message.all) {
+        for (const id of selected) if (store.at(id) === undefined) selected.delete(id);
+        pickColumns();
+        grid.empty();
+        useColumns();
+        fillBulk();
+        if (addForm.hidden) fillAdd();
+      }
+      grid.settled();
+      refresh();
+      ask();
+    },
+    /** @param {number[]} ids of rows that are new */
+    added(ids) {
+      addForm.hidden = true;
+      addOpen.setAttribute("aria-expanded", "false");
+      if (grid.shown.some((at) => store.id(at) === ids[0])) { // it is in sight
+        grid.show(ids[0]);
+        if (!asker) grid.grid.focus();
+        return;
+      }
+      find.value = "";
+      show.value = "all";
+      refresh();
+      grid.show(ids[0]);
+      if (!asker) grid.grid.focus();
+    },
+    /**
+     * Says what was refused where it was asked for; false if that was not here.
+     * @param {Refused} message
+     */
+    refused(message) {
+      if (message.cell && grid.refuse(...message.cell, message.lines, message.offer)) return true;
+      grid.settled();
+      const here = ["edit", "add", "remove", "block", "leave_pool", "new_pool", "duplicate"];
+      if (!here.includes(message.about)) return false;
+      speaker.refuse(message.lines);
+      return true;
+    },
+    /**
+     * Cells of a block that were not taken, while the others were.
+     * @param {{cells: {cell: CellName, text: string, lines: string[]}[], lines: string[]}} message
+     */
+    refusedCells(message) {
+      grid.settled();
+      for (const { cell, text, lines } of [...message.cells].reverse()) {
+        grid.refuse(...cell, lines, undefined, text);
+      }
+      if (message.lines.length) speaker.refuse(message.lines);
+    },
+    done() {
+      speaker.clear();
+      if (asker?.isConnected) asker.focus();
+      asker = null;
+    },
+    // A step was taken back or made again: what was typed before belongs to another state.
+    forget() { speaker.clear(); grid.forgiveAll(); },
+    /**
+     * Goes to the cell that a finding is about: its row selected, its column shown, in focus.
+     * @param {number} id @param {string} name
+     */
+    go(id, name) {
+      showColumn(name);
+      if (!grid.shown.some((at) => store.id(at) === id)) {
+        find.value = "";
+        show.value = "all";
+      }
+      selected.clear();
+      selected.add(id);
+      refresh();
+      grid.show(id, name);
+      grid.grid.focus({ preventScroll: true });
+      grid.grid.scrollIntoView({ block: "nearest" });
+      changedSelection();
+    },
+    destroy: () => { clearTimeout(askTimer); grid.destroy(); },
+  };
+}

@@ -1,0 +1,41 @@
+// @ts-check
+// How a planner has arranged the table: columns shown, their widths, the sort, the server kept in
+// sight. It stays in this browser, so that it survives a reload and a new kernel, and holds names of
+// columns only.
+
+const LAYOUT_KEY = "lyncnb-editor-layout";
+
+/** @param {ColumnFacts[]} columns @returns {Layout} */
+function usualLayout(columns) {
+  return { shown: columns.filter((column) => column.shown).map((column) => column.name),
+    widths: {}, sorts: [], frozen: true };
+}
+
+/** @param {ColumnFacts[]} columns @returns {Layout} */
+function keptLayout(columns) {
+  const usual = usualLayout(columns);
+  try {
+    /** @type {Layout} */
+    const kept = { ...usual, ...JSON.parse(localStorage.getItem(LAYOUT_KEY) ?? "{}") };
+    const known = new Set(columns.map((column) => column.name));
+    const always = columns.filter((column) => column.always).map((column) => column.name);
+    return {
+      // In the order of the table, whatever table it was kept for.
+      shown: columns.map((column) => column.name).filter((name) =>
+        always.includes(name) || kept.shown.includes(name)),
+      widths: Object.fromEntries(Object.entries(kept.widths).filter(([name, width]) =>
+        known.has(name) && Number.isFinite(width))),
+      sorts: kept.sorts.filter((sort) => known.has(sort.name)).slice(0, 2),
+      frozen: kept.frozen !== false,
+    };
+  } catch { // no storage on this page, or somebody else's text in it
+    return usual;
+  }
+}
+
+/** @param {Layout} layout */
+function keepLayout(layout) {
+  try {
+    localStorage.setItem(LAYOUT_KEY, JSON.stringify(layout));
+  } catch { /* no storage on this page: the layout lasts as long as the page */ }
+}

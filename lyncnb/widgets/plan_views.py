@@ -1,0 +1,178 @@
+"""The plan beside the table: certificates with their names, names with their certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..base.dns_name import DnsName
+from ..plan.model import PlannedCertificate
+from ..rules.model import Rules
+from .editing import PlanEditing
+
+_NAMES_LISTED = 100
+_USES_LISTED = 12
+_GROUPS_LISTED = 150
+Message = dict[str, object]
+
+
+def by_name(editing: PlanEditing, search: str) -> Message:
+    """Turn the table round: names, the certificates they stand on, for whom, and why.
+
+    Parameters
+    ----------
+    editing : PlanEditing
+        The plan.
+    search : str
+        A part of the names to list; "" for all of them.
+
+    Returns
+    -------
+    dict
+        The first 100 names in alphabetical order, by domain first, 12 certificates of each.
+    """
+    plan, wanted = editing.plan, search.strip().lower()
+    uses: dict[str, list[PlannedCertificate]] = {}
+    for certificate in plan.certificates:
+        for name in dict.fromkeys((*certificate.names, certificate.subject.common_name)):
+            if name:
+                uses.setdefault(str(name), []).append(certificate)
+    found = sorted((name for name in uses if wanted in name), key=_by_domain)
+    rows = _rows_of_servers(editing)
+    listed = [
+        {
+            "name": name,
+            "uses": [_use(name, one, plan.rules, rows) for one in uses[name][:_USES_LISTED]],
+            "more": max(0, len(uses[name]) - _USES_LISTED),
+        }
+        for name in found[:_NAMES_LISTED]
+    ]
+    return {
+        "type": "names",
+        "search": search,
+        "total": len(uses),
+        "found": len(found),
+        "names": listed,
+    }
+
+
+def _by_domain(name: str) -> list[str]:
+    return name.split(".")[::-1]
+
+
+def _use(
+    name: str, certificate: PlannedCertificate, rules: Rules, rows: Mapping[str, int]
+) -> Message:
+    reasons = [
+        rules.names[rule]
+        for entry in certificate.subject_alt_name
+        if entry.name == name
+        for rule in entry.reasons
+        if rule in rules.names
+    ]
+    is_subject = certificate.subject.common_name == name
+    place = " and ".join(["subject"] * is_subject + ["SAN"] * (name in certificate.names))
+    if not reasons:  # only the subject: its rule is that of the certificate
+        of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
+        reasons = [rules.names[of_rule.subject_name]] if of_rule.subject_name in rules.names else []
+    return {
+        "certificate": _title(certificate),
+        "owner": certificate.owner,
+        "issuer": certificate.issuer,
+        "place": place,
+        "why": "; ".join(dict.fromkeys(reason.why for reason in reasons)),
+        "source": "; ".join(dict.fromkeys(reason.source for reason in reasons)),
+        "rows": _rows([certificate], rows),
+    }
+
+
+def certificates(editing: PlanEditing) -> Message:
+    """List the plan's certificates with their names, 150 groups of them at most.
+
+    Certificates of one pool that differ in the server's own name only are one group: the first is
+    listed, the others are named.
+    """
+    plan = editing.plan.certificates
+    rows = _rows_of_servers(editing)
+    groups: dict[tuple[object, ...], list[PlannedCertificate]] = {}
+    for certificate in plan:
+        groups.setdefault(_alike(certificate), []).append(certificate)
+    listed = [_group(members, rows) for members in list(groups.values())[:_GROUPS_LISTED]]
+    return {
+        "type": "certificates",
+        "groups": listed,
+        "total": len(plan),
+        "shown": sum(len(members) for members in list(groups.values())[:_GROUPS_LISTED]),
+    }
+
+
+def _alike(certificate: PlannedCertificate) -> tuple[object, ...]:
+    """Give what certificates have in common that are folded into one."""
+    names = tuple("" if name in certificate.servers else name for name in certificate.names)
+    subject = certificate.subject
+    own = subject.common_name in certificate.servers
+    return (
+        certificate.pool,
+        certificate.role,
+        certificate.usages,
+        certificate.shared_by,
+        certificate.key,
+        certificate.issuer,
+        certificate.ca,
+        "" if own else subject,
+        names if certificate.pool else certificate.id,
+    )
+
+
+def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Message:
+    first = members[0]
+    ca = f" ({first.ca})" if first.ca else ""
+    is_folded = len(members) > 1
+    return {
+        "title": _title(first),
+        "owner": first.owner,
+        "issuer": f"{first.issuer}{ca}",
+        "key": f"{first.key}, {first.hash}",
+        "subject": first.subject.to_rfc4514(),
+        "names": [str(name) for name in first.names],
+        "own": [str(name) for name in first.names if is_folded and name in first.servers],
+        "servers": folded_names([one.owner for one in members[1:]]),
+        "rows": _rows(members, rows),
+    }
+
+
+def _title(certificate: PlannedCertificate) -> str:
+    return ", ".join(certificate.usages) or certificate.role
+
+
+def _rows_of_servers(editing: PlanEditing) -> dict[str, int]:
+    state = editing.draft.state
+    found: dict[str, int] = {}
+    for row_id, name in zip(state.ids, editing.draft.server_names()):
+        found.setdefault(str(name), row_id)
+    return found
+
+
+def _rows(members: Iterable[PlannedCertificate], rows: Mapping[str, int]) -> list[int]:
+    servers = (server for one in members if one.shared_by != "deployment" for server in one.servers)
+    return [rows[server] for server in servers if server in rows][:1]
+
+
+def folded_names(names: Iterable[DnsName | str]) -> list[str]:
+    """Put neighbours in one word: fe02, fe03, fe04 of a domain become ``fe02–fe04.contoso.com``."""
+    runs: list[list[str]] = []
+    for name in map(str, names):
+        if runs and _follows(runs[-1][-1], name):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return [run[0] if len(run) == 1 else f"{run[0].partition('.')[0]}–{run[-1]}" for run in runs]
+
+
+def _follows(one: str, other: str) -> bool:
+    label, _, domain = one.partition(".")
+    next_label, _, next_domain = other.partition(".")
+    stem = label.rstrip("0123456789")
+    number, next_number = label[len(stem) :], next_label[len(stem) :]
+    if domain != next_domain or not next_label.startswith(stem) or not number.isdigit():
+        return False
+    return next_number.isdigit() and int(next_number) == int(number) + 1
