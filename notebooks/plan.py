@@ -56,8 +56,13 @@ topology
 # in Lync Server 2013; Components required for the Director in Lync Server 2013.*
 
 # %%
+from datetime import date
+
 rules = ln.load_rules("lync2013")
-options = ln.PlanOptions(organization="Contoso", country="TW")
+issue_date = date(2026, 12, 1)  # the day on which the CA is to issue: its rules count
+options = ln.PlanOptions(
+    organization="Contoso", locality="Taipei", country="TW", planned_issue_date=issue_date
+)
 editor = ln.PlanEditor(topology, rules, options=options)
 editor
 
@@ -101,7 +106,8 @@ plan.explain("edge01.contoso.net")
 # ## 5. What may go wrong
 #
 # An **error** stops the export, until you mend it or accept it with a reason. A **warning** has
-# hurt others. A **notice** is worth knowing. The sample has nothing to say against it.
+# hurt others. A **notice** is worth knowing. What a CA may issue changes with time, so the plan is
+# judged by the rules of its planned day of issue. The sample has nothing to say against it.
 
 # %%
 findings = ln.check_plan(plan)
@@ -114,7 +120,7 @@ findings
 # %%
 rows = topology.to_frame()
 rows["access_edge_fqdn"] = ""
-ln.check_plan(ln.plan_certificates(ln.read_topology(rows), rules))
+ln.check_plan(ln.plan_certificates(ln.read_topology(rows), rules, options=options))
 
 # %% [markdown]
 # ## 6. Keys, requests and the summary

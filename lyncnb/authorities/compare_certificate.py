@@ -1,7 +1,7 @@
 """A returned certificate against what was planned: a finding for every difference.
 
 Pure: the plan's entry, the certificate and the day in; findings out. What a finding means, how
-bad it is and who says so is data (``rules/returned_rules.toml``).
+bad it is and who says so is data (``rules/returned_rules.toml``, ``cas/*.toml``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from ..base.dns_name import DnsName, parse_name
 from ..base.pasted_text import BadName, shown
 from ..pki.certificates import Certificate, moment_of
 from ..request_folder.request_record import PlannedEntry
-from ..rules.ca_rules import Difference, findings, returned_rules
+from ..rules.ca_rules import ca_rules
 from ..rules.findings import Finding
+from ..rules.returned_rules import Difference, findings
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
 # RFC 1035 section 2.3.4, with room for a trailing dot; what is longer is not looked at closely.
@@ -230,9 +231,9 @@ def _instead_of_list(certificate: Certificate) -> str:
         return f"but of an OCSP responder, {shown(certificate.ocsp_urls[0])}"
     begins = certificate.not_before
     lasts = certificate.not_after - begins + timedelta(seconds=1)
-    limits = [one for one in returned_rules().short_lived if one.begins <= begins.date()]
-    if limits and lasts <= timedelta(days=limits[-1].days):
-        return f"and lasts {limits[-1].days} days or less"
+    for limit in ca_rules().limits("short-lived-days", on=begins.date()):
+        if lasts <= timedelta(days=limit.value):
+            return f"and lasts {limit.value} days or less"
     return ""
 
 
@@ -247,10 +248,11 @@ def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Ite
     # CAs date the beginning back by minutes or hours, at the cost of the end: a day is no news.
     if validity_days and lasts < timedelta(days=validity_days - 1):
         yield "validity-shorter-than-asked", f"asked for {validity_days} days, it has {lasts.days}"
-    limits = [limit for limit in returned_rules().validity_limits if limit.begins <= begins.date()]
-    if limits and lasts > timedelta(days=limits[-1].days):
-        days, since = limits[-1].days, limits[-1].begins
-        message = f"{_days(lasts)}; the limit is {days} days for what begins on {since} or later"
+    for limit in ca_rules().limits("validity-days", on=begins.date()):
+        if lasts <= timedelta(days=limit.value):
+            continue
+        since = f"what begins on {limit.effective} or later" if limit.effective else "it"
+        message = f"{_days(lasts)}; the limit is {limit.value} days for {since}"
         yield "validity-over-public-limit", message
 
 

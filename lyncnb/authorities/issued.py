@@ -18,8 +18,8 @@ from ..pki.chain import Issuers
 from ..plan.summary_content import count_of
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.request_record import RequestRecord
-from ..rules.ca_rules import finding, may_be_accepted, returned_checks
 from ..rules.findings import Finding, Findings, sort_findings
+from ..rules.returned_rules import finding, may_be_accepted, returned_checks
 from .compare_predecessor import succession
 from .decoding import decode
 from .demonstration import is_fictional

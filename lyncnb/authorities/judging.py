@@ -23,7 +23,8 @@ from ..request_folder.request_record import (
     PlannedEntry,
     RequestRecord,
 )
-from ..rules.ca_rules import (
+from ..rules.findings import Finding
+from ..rules.returned_rules import (
     Difference,
     finding,
     findings,
@@ -31,7 +32,6 @@ from ..rules.ca_rules import (
     returned_checks,
     rules_identity,
 )
-from ..rules.findings import Finding
 from .compare_certificate import compare_certificate
 
 #: What shows only beside other certificates, which are not all kept: these findings are believed

@@ -14,8 +14,8 @@ from ..base.pasted_text import shown
 from ..pki.certificates import Certificate, NameKey, moment_of, name_text
 from ..pki.chain import Issuers, Path, build_path, is_signed_by
 from ..request_folder.request_record import PlannedEntry
-from ..rules.ca_rules import Difference, finding, findings
 from ..rules.findings import Finding
+from ..rules.returned_rules import Difference, finding, findings
 from .compare_predecessor import succession
 from .judging import Evidence, Verdict, judge, with_acceptances
 from .returned_files import ReturnedFile

@@ -29,7 +29,7 @@ from ..request_folder.files_on_disk import (
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
-from ..rules.ca_rules import returned_checks
+from ..rules.returned_rules import returned_checks
 from .issued import IssuedCertificates, load_issued
 
 #: Every state that a request can be in, in the order of its life.

@@ -7,7 +7,15 @@ import html
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .svg import sheets
 from .tables import Table
+
+#: Part of every picture's HTML; for a page that takes ``<style>`` out of what it is given.
+# A sheet of A4 or Letter has a heading above the picture, too.
+FIGURE_STYLE = (
+    "<style>@media print{.lyncnb-figure img"
+    "{max-height:230mm;width:auto;break-inside:avoid}}</style>"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -57,17 +65,10 @@ class Figure(Table):
         Returns
         -------
         str
-            ``<figure>…</figure>``; the image stands inside it and is scaled to the page.
+            ``<style>`` and ``<figure>…</figure>``: the image inside it is scaled to the page; one
+            that is higher than a sheet is several, of which none is cut on paper.
         """
-        # An image, not an inline <svg>: JupyterLab strips that from notebooks it does not trust.
-        data = base64.b64encode(self.to_svg()).decode("ascii")
-        return (
-            '<figure class="lyncnb-figure" style="margin:0.5em 0;break-inside:auto">'
-            f"<figcaption>{html.escape(self.title)}</figcaption>"
-            f'<img src="data:image/svg+xml;base64,{data}" '
-            f'alt="{html.escape(f"{self.title}. {self.description}")}" '
-            'style="max-width:100%;height:auto"></figure>'
-        )
+        return picture_html(self.title, self.description, self.svg)
 
     def _repr_html_(self) -> str:
         # A dataclass with slots is made anew: super() without arguments does not find it.
@@ -79,3 +80,34 @@ class Figure(Table):
 
     def __repr__(self) -> str:
         return f"{self.title}\n{self.description}"
+
+
+def picture_html(title: str, description: str, svg: str) -> str:
+    """Write a picture as a fragment of a page: images with their words, escaped.
+
+    Parameters
+    ----------
+    title, description : str
+        Plain text.
+    svg : str
+        The document.
+
+    Returns
+    -------
+    str
+        As :meth:`Figure.to_html` gives it.
+    """
+    # Images, no inline <svg>: JupyterLab strips that from notebooks it does not trust.
+    pieces = sheets(svg)
+    images = []
+    for number, piece in enumerate(pieces, 1):
+        data = base64.b64encode(piece.encode("utf-8")).decode("ascii")
+        words = f"{title}, part {number} of {len(pieces)}" if len(pieces) > 1 else title
+        images.append(
+            f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(words)}" '
+            'style="display:block;max-width:100%;height:auto">'
+        )
+    return (
+        f'{FIGURE_STYLE}<figure class="lyncnb-figure" style="margin:0.5em 0">'
+        f"<figcaption>{html.escape(description)}</figcaption>{''.join(images)}</figure>"
+    )

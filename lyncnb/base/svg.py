@@ -7,7 +7,10 @@ script and loads nothing; it follows the reader's light or dark theme, and is li
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 # Widths of DejaVu Sans in thousandths of the size, the widest font of the list below: what fits
 # in it fits in all.
@@ -29,6 +32,7 @@ text{fill:var(--ink)}
 .zone{fill:var(--soft)}
 .band{fill:none;stroke:var(--line);stroke-dasharray:2 3}
 .box{fill:var(--box);stroke:var(--line)}
+.changed{stroke:var(--warn);stroke-width:2.5}
 .rule{stroke:var(--line);fill:none}
 .title{font-size:17px;font-weight:700}
 .head{font-size:13px;font-weight:700}
@@ -147,7 +151,26 @@ class Drawing:
             f'<path d="M{_number(x)} {top}A{r} {r} 0 0 0 {_number(x)} {bottom}Z" class="mark"/>'
         )
 
-    def to_svg(self, height: float, *, title: str, description: str) -> str:
+    @contextmanager
+    def group(self, *, label: str, pools: Iterable[str]) -> Iterator[None]:
+        """Put what is drawn meanwhile together, for whoever shows the picture to find again.
+
+        Parameters
+        ----------
+        label : str
+            What it is, in words.
+        pools : iterable of str
+            What it stands for: names without blanks; a group of none is not marked.
+        """
+        listed = " ".join(pools)
+        about = f' data-pools="{_escape(listed)}" data-label="{_escape(label)}"' if listed else ""
+        self._shapes.append(f"<g{about}>")
+        yield
+        self._shapes.append("</g>")
+
+    def to_svg(
+        self, height: float, *, title: str, description: str, breaks: Iterable[float] = ()
+    ) -> str:
         """Finish the picture.
 
         Parameters
@@ -156,6 +179,8 @@ class Drawing:
             Pixels.
         title, description : str
             What it shows, for those who do not see it; plain text.
+        breaks : iterable of float, optional
+            Heights at which :func:`sheets` may cut it, rising.
 
         Returns
         -------
@@ -164,15 +189,43 @@ class Drawing:
         """
         size = f"{_number(self.width)} {_number(height)}"
         shapes = "\n".join(self._shapes)
+        cuts = " ".join(map(_number, breaks))
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" '
             f'width="{_number(self.width)}" height="{_number(height)}" role="img" '
-            'aria-labelledby="title description">\n'
+            f'aria-labelledby="title description" data-breaks="{cuts}">\n'
             f'<title id="title">{_escape(title)}</title>\n'
             f'<desc id="description">{_escape(description)}</desc>\n'
             f"<style>{_STYLE}</style>\n"
             f'<rect width="100%" height="100%" class="paper"/>\n{shapes}\n</svg>\n'
         )
+
+
+def sheets(svg: str) -> list[str]:
+    """Cut a picture for paper into pieces that stand one below the other.
+
+    Parameters
+    ----------
+    svg : str
+        As :meth:`Drawing.to_svg` gives it.
+
+    Returns
+    -------
+    list of str
+        A document for each piece: the same shapes, seen through another window.
+    """
+    head = re.search(r'viewBox="0 0 (\S+) (\S+)" width="\S+" height="\S+"', svg)
+    cuts = re.search(r'data-breaks="([^"]*)"', svg)
+    if head is None or cuts is None:
+        return [svg]
+    width, ends = head[1], [*cuts[1].split(), head[2]]
+    pieces, top = [], "0"
+    for end in ends:
+        height = _number(float(end) - float(top))
+        window = f'viewBox="0 {top} {width} {height}" width="{width}" height="{height}"'
+        pieces.append(svg.replace(head[0], window, 1))
+        top = end
+    return pieces
 
 
 def _number(value: float) -> str:

@@ -31,16 +31,19 @@ _CHIPS_OPEN = 6  # of a cell; so that a row is not higher than a screen
 #: Rows that stand open; the rest of a longer table is folded under a line with their number.
 ROWS_OPEN = 25
 
+#: Part of every table's HTML; for a page that takes ``<style>`` out of what it is given.
 # Jupyter aligns every cell to the right, with a selector of two classes; names read from the left.
 # Words break only where <wbr> lets them: a letter a line is no table. On paper nothing is folded.
-_TABLE_STYLE = (
+TABLE_STYLE = (
     "<style>.lyncnb-table.lyncnb-table th,.lyncnb-table.lyncnb-table td"
     "{text-align:left;vertical-align:top;white-space:pre-line;overflow-wrap:break-word}"
     ".lyncnb-table.lyncnb-table caption{text-align:left;font-weight:bold}"
     ".lyncnb-table.lyncnb-table{max-width:100%}"
     ".lyncnb-chip{display:inline-block;border:1px solid #8888;border-radius:.6em;"
     "padding:0 .4em;margin:0 .2em .2em 0;color:inherit}"
-    "@media print{.lyncnb-more::details-content{content-visibility:visible;height:auto}}</style>"
+    "@media print{.lyncnb-more::details-content{content-visibility:visible;height:auto}"
+    "td .lyncnb-more>summary{display:none}"
+    ".lyncnb-chip{border:0;padding:0;margin:0 .4em 0 0}}</style>"
 )
 
 # A name may go on in the next line after these, and a word of Lync's where a capital begins.
@@ -216,7 +219,7 @@ def rows_to_html(
         ``<p>`` if rows were left out.
     """
     shown = rows if limit is None else rows[:limit]
-    lines = [_TABLE_STYLE, *_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption)]
+    lines = [TABLE_STYLE, *_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption)]
     if len(shown) > ROWS_OPEN:
         more = f"{len(shown) - ROWS_OPEN:,} more of {len(rows):,} rows"
         lines.append(f'<details class="lyncnb-more"><summary>{more}</summary>')
@@ -296,9 +299,7 @@ def _linked(value: Any) -> str:
 
 def folded(summary: str, fragment: str) -> str:
     """Fold an escaped fragment under a line of plain text; on paper it stands open."""
-    return (
-        f'<details class="lyncnb-more"><summary>{_escape(summary)}</summary>\n{fragment}</details>'
-    )
+    return f'<details class="lyncnb-more"><summary>{_escape(summary)}</summary>{fragment}</details>'
 
 
 def left_out(shown: int, total: int) -> str:

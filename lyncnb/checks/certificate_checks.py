@@ -20,8 +20,7 @@ CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[s
 NameTest = Callable[[DnsName, PlanView, CheckRule], str]
 _Test = TypeVar("_Test", CertificateTest, NameTest)
 
-# ExtensionRawValue of the AD CS database is Binary 4096.
-AD_CS_EXTENSION_BYTES = 4096
+NEARLY_PERCENT = 95  # of what a CA holds, from which on it is nearly full
 OAUTH_KEY_BITS = 2048
 DOCUMENTED_RSA_BITS = (2048, 4096)
 
@@ -57,16 +56,34 @@ def san_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find subject alternative names that an AD CS database column cannot hold."""
+    size = _bytes_over(c, rule.limit)
+    if size:
+        yield (
+            f"{len(c.subject_alt_name)} names take {size:,} bytes; AD CS holds {rule.limit:,} "
+            f"({size - rule.limit:,} too many)"
+        )
+
+
+def san_nearly_too_large_for_ad_cs(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find subject alternative names that leave hardly any room in that column."""
+    size = _bytes_over(c, rule.limit * NEARLY_PERCENT // 100)
+    if 0 < size <= rule.limit:
+        yield (
+            f"{len(c.subject_alt_name)} names take {size:,} bytes of the {rule.limit:,} that AD CS "
+            f"holds: {rule.limit - size:,} are left"
+        )
+
+
+def _bytes_over(c: PlannedCertificate, limit: int) -> int:
+    """Give the size of a certificate's alternative names if it is over a limit, else 0."""
     entries = c.subject_alt_name
     # No name is over 253 octets, so most certificates need no counting.
-    if len(entries) * (253 + 3) < AD_CS_EXTENSION_BYTES:
-        return
+    if len(entries) * (253 + 3) < limit:
+        return 0
     size = san_bytes(tuple(entry.name for entry in entries))
-    if size > AD_CS_EXTENSION_BYTES:
-        yield (
-            f"{len(entries)} names take {size} bytes; AD CS holds {AD_CS_EXTENSION_BYTES} "
-            f"({size - AD_CS_EXTENSION_BYTES} too many)"
-        )
+    return size if size > limit else 0
 
 
 def subject_name_not_in_san(
@@ -180,6 +197,40 @@ def organization_without_place(
         yield f"the subject {subject} has O and no C"
 
 
+def unit_on_public_certificate(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find an organizational unit in a subject."""
+    if c.subject.organizational_unit:
+        yield f'the subject {c.subject} has OU "{c.subject.organizational_unit}"'
+
+
+def no_san_on_public_certificate(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find a certificate without alternative names."""
+    if not c.subject_alt_name:
+        yield f"{view.label(c)} has the subject {c.subject.common_name} and no alternative name"
+
+
+def common_name_not_a_san_on_public_certificate(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find a common name that the alternative names do not repeat; without any, another test."""
+    name = c.subject.common_name
+    if name and c.subject_alt_name and name not in c.names:
+        yield f'"{name}" is none of {len(c.names)} alternative names'
+
+
+def validity_asked_over_limit(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find a validity asked for that is over the limit of the day."""
+    days = view.plan.options.validity_days
+    if days and days > rule.limit:
+        yield f"{days:,} days are asked; on {view.on} a CA may give {rule.limit:,}"
+
+
 def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name in one of the zones that the check lists."""
     for zone in rule.suffixes:
@@ -208,6 +259,13 @@ def single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     return "" if "." in name else f'"{name}" has no domain'
 
 
+def registry_wildcard_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
+    """Find a wildcard of a public suffix."""
+    if name.is_wildcard and name.parent.is_public_suffix:
+        return f'"{name}" stands for every domain below {name.parent}'
+    return ""
+
+
 def _named(*tests: _Test) -> dict[str, _Test]:
     return {test.__name__: test for test in tests}
 
@@ -216,6 +274,11 @@ CERTIFICATE_TESTS = _named(
     subject_name_missing,
     common_name_too_long,
     san_too_large_for_ad_cs,
+    san_nearly_too_large_for_ad_cs,
+    unit_on_public_certificate,
+    no_san_on_public_certificate,
+    common_name_not_a_san_on_public_certificate,
+    validity_asked_over_limit,
     subject_name_not_in_san,
     wildcard_in_subject_name,
     wildcard_not_supported,
@@ -238,4 +301,5 @@ NAME_TESTS = _named(
     international_name,
     single_label_name,
     name_in_zone,
+    registry_wildcard_on_public_certificate,
 )

@@ -1,7 +1,7 @@
 """``CertificatePlan`` to ``Findings``: what planners get wrong, one short function per test.
 
 Which code, severity, meaning, hint and source a test has, and what it looks at, is data of the
-product (``[[check]]`` in ``products/*.toml``).
+product (``[[check]]`` in ``products/*.toml``) and of the CAs (``cas/*.toml``).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
 
     Notes
     -----
-    Source: each finding carries its own; they are data of the product.
+    Source: each finding carries its own; they are data of the product and of the CAs.
     """
     day = judging_day(plan, on)
     view = PlanView(plan, on=day)
@@ -83,9 +83,9 @@ def _of_certificates(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
     # Most certificates are alike in what decides which tests are asked, and in most of their names.
-    kinds: dict[tuple[str, tuple[str, ...], str], _Tests] = {}
+    kinds: dict[tuple[str, tuple[str, ...], str, str], _Tests] = {}
     for certificate in certificates:
-        kind = (certificate.role, certificate.usages, certificate.issuer)
+        kind = (certificate.role, certificate.usages, certificate.issuer, certificate.ca)
         if kind not in kinds:
             kinds[kind] = _Tests.of(view, certificate)
         tests = kinds[kind]
@@ -99,7 +99,7 @@ def _of_certificates(
 
 @dataclass(frozen=True, slots=True)
 class _Tests:
-    """What is asked of certificates of one role, usages and issuer, and of each of their names."""
+    """What is asked of certificates of one role, usages and CA, and of each of their names."""
 
     of_certificate: list[tuple[CheckRule, CertificateTest]]
     of_name: list[tuple[CheckRule, NameTest]]

@@ -10,6 +10,7 @@ from ..base.dns_name import DnsName
 from ..plan.certificate_names import plan_context
 from ..plan.issuers import wishes_by_usage
 from ..plan.model import CertificatePlan, PlannedCertificate
+from ..rules.ca_rules import ca_rules, is_named
 from ..rules.model import CheckRule
 from ..topology.model import Pool, Site
 
@@ -24,7 +25,9 @@ class PlanView:
 
     def __init__(self, plan: CertificatePlan, *, on: date):
         self.plan = plan
-        self.checks = [rule for rule in plan.rules.checks.values() if rule.holds_on(on)]
+        self.on = on
+        ours = (rule for rule in plan.rules.checks.values() if rule.holds_on(on))
+        self.checks = [*ours, *ca_rules().plan_checks(on)]
         self.certificates = plan.certificates
         self._rules = {rule.id: rule for rule in plan.rules.certificates}
         asked = plan.options.issuer
@@ -64,11 +67,12 @@ class PlanView:
         return [pool for pool in self.plan.topology.pools if trait in self.traits(pool)]
 
     def applies(self, rule: CheckRule, certificate: PlannedCertificate) -> bool:
-        """Say whether a check looks at a certificate: by role, usages and issuer."""
+        """Say whether a check looks at a certificate: by role, usages, issuer and CA."""
         return (
             (not rule.roles or certificate.role in rule.roles)
             and (not rule.usages or not set(rule.usages).isdisjoint(certificate.usages))
             and (not rule.issuers or certificate.issuer in rule.issuers)
+            and (not rule.cas or is_named(certificate.ca, rule.cas))
         )
 
     # -- names

@@ -130,7 +130,7 @@ def _executor(address: str | None) -> Iterator[Executor | None]:
 
 def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
     # A misspelt code would accept nothing, and the planner would look for the reason elsewhere.
-    from ..rules.ca_rules import returned_checks
+    from ..rules.returned_rules import returned_checks
 
     for code in accept:
         if code not in plan.rules.checks and code not in returned_checks():

@@ -230,9 +230,9 @@ def steps_command(
 ) -> int:
     """Write the changed deployment procedure: import and assign, server by server.
 
-    Checklists and a script for each server go to steps/ in FOLDER. No script was tried on
-    Windows; read it before you run it. Where FOLDER knows the certificate in use, A/V and OAuth
-    roll over before it ends if no time is said.
+    Checklists and a script for each server go to steps/ in FOLDER; what an earlier run wrote
+    there for others is removed. No script was tried on Windows; read it before you run it. Where
+    FOLDER knows the certificate in use, A/V and OAuth roll over before it ends if no time is said.
 
     With --request-on-server nothing is issued yet and no key is made here: a page and a script
     for each certificate of TOPOLOGY go to the folder that -o names.

@@ -58,9 +58,9 @@ def plan_command(
 
     inputs = (topology, options_file)
     suffix = Path(output or "").suffix.lower()
-    is_picture = suffix == ".svg" or figure_kind is not None or site is not None
-    kind = FIGURE_FILE if is_picture else PLAN_FILE
-    if is_picture:
+    wants_picture = figure_kind is not None or site is not None
+    kind = FIGURE_FILE if wants_picture else PLAN_FILE
+    if wants_picture:
         check_kind(figure_kind or DEFAULT)
         if output is None:
             raise UsageProblem("--figure and --site need a file", hint="name it: -o FILE.svg")
@@ -68,7 +68,7 @@ def plan_command(
         check_output(output, kind, force=force, inputs=inputs)
     plan, findings = make_plan(topology, product, options_file, on=on)
     if output is not None:
-        if is_picture:
+        if suffix == ".svg":
             data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
         else:
             data = write_plan_table(plan, findings, suffix)
@@ -150,10 +150,12 @@ def _find_rule(code: str, product: str) -> CheckRule:
     import difflib
 
     from ..errors import LyncnbError
-    from ..rules.ca_rules import returned_checks
+    from ..rules.ca_rules import ca_rules
+    from ..rules.returned_rules import returned_checks
     from ..rules.rule_files import load_rules
 
-    known = {**returned_checks(), **load_rules(product).checks}
+    of_cas = {check.code: check for check in map(ca_rules().rule_of, ca_rules().checks)}
+    known = {**returned_checks(), **of_cas, **load_rules(product).checks}
     wanted = code.strip().lower().replace("_", "-")
     if wanted in known:
         return known[wanted]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..base import files, outputs
+from ..base.file_names import file_name
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.procedure import load_procedure
 from .step_files import import_script, to_html
@@ -159,4 +160,4 @@ def _contents(steps: DeploymentSteps) -> Iterator[tuple[str, bytes]]:
     yield _PAGE, to_html(steps, title=_TITLE).encode()
     for request in steps.servers:
         # Any computer with the tools may run it, so it names none.
-        yield f"{request.server}.ps1", import_script(request, anywhere=True)
+        yield file_name(request.server, ".ps1"), import_script(request, anywhere=True)

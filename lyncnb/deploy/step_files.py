@@ -5,20 +5,25 @@ Checklist and script are made of the same steps: what one shows is what the othe
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from ..base import files, outputs
+from ..base.file_names import file_name
 from ..base.html_page import render
 from ..base.tables import escape_markdown
+from ..errors import BundleError
 from .powershell import ScriptBlock, script
 from .steps import DeploymentSteps, FilledCheck, ServerStep, ServerSteps
 
 FOLDER = "steps"
 
 _TITLE = ": import and assign"
+_CERTIFICATE_BYTES = 1 << 20
 
 #: What :func:`write_steps` writes under a name of the planner's own.
 CHECKLIST = outputs.OutputKind(
@@ -148,7 +153,8 @@ def write_steps(
     -------
     tuple of Path
         What was written: one checklist for all in two forms, a page and a script for each of the
-        m servers, and the CA certificates in ``chain``; or one file.
+        m servers, and the CA certificates in ``chain``; or one file. What an earlier run wrote
+        there and this one did not is removed: nobody is to run it any more.
 
     Raises
     ------
@@ -167,11 +173,46 @@ def write_steps(
     files.make_folder(place / "chain", 0o755)
     contents = {f"checklist{suffix}": form(steps).encode() for suffix, form in forms.items()}
     for server in steps.servers:
-        contents[f"{server.server}.html"] = to_html(of_server(steps, server)).encode()
+        contents[file_name(server.server, ".html")] = to_html(of_server(steps, server)).encode()
     contents |= server_scripts(steps) | _chain(steps)
     for name, data in contents.items():
         files.replace(place / name, data, 0o644)
+    for name in sorted(_earlier(place) - contents.keys()):
+        files.remove(place / name)
     return tuple(place / name for name in contents)
+
+
+def _earlier(place: Path) -> set[str]:
+    """List what :func:`write_steps` wrote into a folder, told by what is in each file."""
+    found = {path.name for path in place.glob("*.html") if _holds(path, _is_checklist)}
+    found |= {path.name for path in place.glob("*.ps1") if _holds(path, _is_script_of(path.stem))}
+    issuers = place.glob("chain/*.cer")
+    return found | {f"chain/{p.name}" for p in issuers if _holds(p, _has_thumbprint(p.stem))}
+
+
+def _holds(path: Path, test: outputs.Test) -> bool:
+    try:
+        with files.open_plain(path, follow=False) as file:
+            return test(file)
+    except (OSError, BundleError):
+        return False  # what cannot be read is not known to be ours
+
+
+_is_checklist = CHECKLIST.is_ours[".html"]
+
+
+def _is_script_of(stem: str) -> outputs.Test:
+    # A long name is shortened in the name of the file, and a device's has a sign more.
+    server = stem.replace("~", "", 1)[:150]
+    return outputs.mentions(f"\r\n$Server = '{server}".encode())
+
+
+def _has_thumbprint(stem: str) -> outputs.Test:
+    def is_ours(file: IO[bytes]) -> bool:
+        digest = hashlib.sha1(file.read(_CERTIFICATE_BYTES), usedforsecurity=False)
+        return digest.hexdigest().casefold() == stem.casefold()
+
+    return is_ours
 
 
 def _chain(steps: DeploymentSteps) -> dict[str, bytes]:
@@ -186,7 +227,7 @@ def _chain(steps: DeploymentSteps) -> dict[str, bytes]:
 
 def server_scripts(steps: DeploymentSteps) -> dict[str, bytes]:
     """Make the scripts of all servers, by file name."""
-    return {f"{one.server}.ps1": import_script(one) for one in steps.servers}
+    return {file_name(one.server, ".ps1"): import_script(one) for one in steps.servers}
 
 
 def import_script(server: ServerSteps, *, anywhere: bool = False) -> bytes:

@@ -24,8 +24,8 @@ from ..request_folder.request_record import (
     RequestRecord,
     present_files,
 )
-from ..rules.ca_rules import may_be_accepted, returned_checks
 from ..rules.findings import Finding
+from ..rules.returned_rules import may_be_accepted, returned_checks
 
 # Fields whose change needs another certificate; any other is told and kept on record.
 _CONTENT = ("subject", "san", "eku", "key", "hash")

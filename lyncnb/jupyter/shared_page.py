@@ -16,7 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..base import outputs
 from ..base.browser_print import print_page
+from ..base.figure import FIGURE_STYLE
 from ..base.html_page import to_page
+from ..base.tables import TABLE_STYLE
 from .leak_scan import refuse, scan_notebook, without_paths
 from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
 
@@ -133,6 +135,7 @@ _PROPERTIES = frozenset(
         "border-collapse",
         "break-inside",
         "color",
+        "display",
         "font-family",
         "font-size",
         "font-style",
@@ -155,6 +158,7 @@ _PROPERTIES = frozenset(
 _WHOLE = re.compile(r"<(script|style|template|noscript|title)\b.*?(?:</\1\s*>|\Z)", re.I | re.S)
 _HEADING = re.compile(r'<h([1-3]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.S)
 _ANCHOR = re.compile(r'<a class="anchor-link" href="#[^"]*">[^<]*</a>')
+_DETAILS = re.compile(r"(<details[^>]*>|</details>)")
 _NO_HEADING = re.compile(r"<th[^>]*>\s*</th>")
 _IMAGES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif")
 
@@ -165,16 +169,18 @@ nav ul{margin:.2rem 0;padding:0;list-style:none}
 .cell img,.text img{max-width:100%;height:auto}
 pre{background:var(--soft);padding:.5rem .7rem;white-space:pre-wrap;overflow-wrap:anywhere}
 details.code{color:var(--quiet);font-size:.9rem}
-td,th{overflow-wrap:anywhere;min-width:6.5em}
+td,th,.lyncnb-table.lyncnb-table :is(td,th){overflow-wrap:anywhere;min-width:6.5em}
 table:has(tr>:nth-child(13)){font-size:.72rem}
-table:has(tr>:nth-child(13)) :is(td,th){min-width:3.9em;padding:1px 3px}
-table:has(tr>:nth-child(26)) :is(td,th){min-width:0}
+table:has(tr>:nth-child(13)):not(#x) :is(td,th){min-width:3.9em;padding:1px 3px}
+table:has(tr>:nth-child(26)):not(#x) :is(td,th){min-width:0}
 blockquote{margin:.5rem 0;padding-left:.8rem;border-left:4px solid var(--line)}
 @media print{
 details.code:not([open]){display:none}
 table{font-size:7pt;width:100%}th,td{padding:1pt 2.5pt;white-space:normal}
 pre{font-size:7.5pt}
 @page{LAYOUT}
+@page upright{size:A4;margin:13mm 12mm}
+.lyncnb-figure{page:upright}
 }
 </style>"""
 
@@ -286,12 +292,29 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
     first = _HEADING.search(body)
     if first and first[1] == "1":
         title, body = _words(first[3]), body[: first.start()] + body[first.end() :]
-    columns = max((row.count("<th") for row in re.findall(r"<tr.*?</tr>", body, re.S)), default=0)
+    heads = re.findall(r"<tr.*?</tr>", _printed(body), re.S)
+    columns = max((row.count("<th") for row in heads), default=0)
     layout = "size:A4" if columns <= _UPRIGHT_COLUMNS else "size:A4 landscape;margin:10mm"
+    # What came as <style> in an output is gone; of our own tables and pictures it is known.
+    styles = TABLE_STYLE + FIGURE_STYLE + _STYLE.replace("LAYOUT", layout)
     return to_page(
         title,
-        [_STYLE.replace("LAYOUT", layout), _contents(body), f"<div {_MARK}>\n{body}\n</div>"],
+        [styles, _contents(body), f"<div {_MARK}>\n{body}\n</div>"],
     )
+
+
+def _printed(body: str) -> str:
+    """Leave out what stays folded on paper, such as the data of a picture, with all inside it."""
+    kept: list[str] = []
+    folded: list[bool] = []  # of the elements that are open where we are
+    for part in _DETAILS.split(body):
+        if part == "</details>":
+            folded[-1:] = []
+        elif part.startswith("<details"):
+            folded.append("lyncnb-more" not in part and " open" not in part)
+        elif not any(folded):
+            kept.append(part)
+    return "".join(kept)
 
 
 def _rendered(notebook: Notebook, *, code: bool) -> str:

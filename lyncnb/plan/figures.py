@@ -12,9 +12,11 @@ from ..base.figure import Figure
 from ..base.outputs import OutputKind, mentions
 from ..errors import PlanError
 from . import coverage_figure, timeline_figure, topology_figure
+from .compare import PlanDifference
 from .connections import list_connections
 from .model import CertificatePlan
 from .timeline_figure import DatedFact
+from .topology_boxes import Changes
 
 DEFAULT = "topology"
 
@@ -32,7 +34,7 @@ class Dated(Protocol):
 
 
 def figure(
-    of: CertificatePlan | Dated,
+    of: CertificatePlan | PlanDifference | Dated,
     kind: str = "",
     *,
     site: str = "",
@@ -42,8 +44,9 @@ def figure(
 
     Parameters
     ----------
-    of : CertificatePlan or FolderStatus
-        What is shown; of a folder there is a timeline alone.
+    of : CertificatePlan, PlanDifference or FolderStatus
+        What is shown. Of a difference there is the new plan's topology alone, in which is marked
+        what changed; of a folder there is a timeline alone.
     kind : str, optional
         ``topology`` (default of a plan): who stands outside, in the perimeter, inside, and who
         speaks to whom by which name. ``coverage``: which name stands on whose certificate.
@@ -64,6 +67,8 @@ def figure(
     PlanError
         If there is no such picture or site.
     """
+    if isinstance(of, PlanDifference):
+        return _difference(of, kind, site)
     if not isinstance(of, CertificatePlan):
         if kind not in ("", "timeline"):
             raise PlanError(
@@ -73,16 +78,20 @@ def figure(
         return _timeline((*of.dated_facts(), *facts), "Certificates by their end")
     kind = kind or DEFAULT
     check_kind(kind)
-    if site and site not in {pool.site for pool in of.topology.pools}:
-        sites = sorted({pool.site for pool in of.topology.pools} - {""})
-        raise PlanError(
-            f'the topology has no site "{site}"',
-            hint=f"its sites are {', '.join(sites[:10])}" if sites else "it names no site",
-        )
+    _check_site(of, site)
     if kind == "timeline":
         told = timeline_figure.plan_facts(of)
         return _timeline((*told, *facts), f"Days that matter: {of.topology.source}", plan=of)
     return KINDS[kind](of, site)
+
+
+def _check_site(plan: CertificatePlan, site: str) -> None:
+    sites = sorted({pool.site for pool in plan.topology.pools} - {""})
+    if site and site not in sites:
+        raise PlanError(
+            f'the topology has no site "{site}"',
+            hint=f"its sites are {', '.join(sites[:10])}" if sites else "it names no site",
+        )
 
 
 def check_kind(kind: str) -> None:
@@ -99,10 +108,9 @@ def check_kind(kind: str) -> None:
         )
 
 
-def _topology(plan: CertificatePlan, site: str) -> Figure:
+def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | None = None) -> Figure:
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
     connections = list_connections(plan)
-    rows = tuple(topology_figure.topology_rows(plan, connections))
     title = f"{plan.rules.title}, {plan.topology.source}: who speaks to whom"
     description = (
         f"{certificates:,} certificates for {pools:,} pools, from outside through the perimeter to "
@@ -110,13 +118,31 @@ def _topology(plan: CertificatePlan, site: str) -> Figure:
         "under which of its names. Drawn are connections for which the plan has a name; which "
         "pool uses which is taken from their sites, the topology does not say it."
     )
+    columns: tuple[str, ...] = topology_figure.COLUMNS
+    changes = None
+    rows = topology_figure.topology_rows(plan, connections)
+    if difference is not None:
+        title = f"{title}, and what changed"
+        description = f"{difference!r}. Marked with ± is what changed. {description}"
+        columns, changes = (*columns, topology_figure.CHANGED), Changes(difference)
+        rows = topology_figure.changed_rows(plan, connections, changes)
     svg = topology_figure.draw_topology(
-        plan, connections, title=title, description=description, site=site
+        plan, connections, title=title, description=description, site=site, changes=changes
     )
     return Figure(
         kind="topology", title=title, description=description,
-        columns=topology_figure.COLUMNS, rows=rows, svg=svg,
+        columns=columns, rows=tuple(rows), svg=svg,
     )  # fmt: skip
+
+
+def _difference(difference: PlanDifference, kind: str, site: str) -> Figure:
+    if kind not in ("", DEFAULT):
+        raise PlanError(
+            f'of two plans compared there is no picture "{kind}"',
+            hint=f"ask for {DEFAULT}, or draw one of the plans",
+        )
+    _check_site(difference.new, site)
+    return _topology(difference.new, site, difference)
 
 
 def _coverage(plan: CertificatePlan, site: str) -> Figure:

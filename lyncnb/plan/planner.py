@@ -16,8 +16,8 @@ from ..base.certificate_fields import DistinguishedName, SanEntry
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..errors import OptionsError, PlanError, Problem
-from ..rules.ca_rules import may_be_accepted, returned_checks
 from ..rules.model import Rules
+from ..rules.returned_rules import may_be_accepted, returned_checks
 from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
 from .certificate_names import PlanContext, ResolvedRule, plan_context

@@ -15,6 +15,7 @@ from ..base.spreadsheets import to_csv
 from ..base.tables import DataFrame, to_frame
 from ..errors import PlanError
 from ..rules.findings import Finding, Findings
+from .figures import FIGURE_FILE
 from .model import CertificatePlan
 from .plan_json import plan_json
 from .summary_commands import Command, CommandTable
@@ -186,6 +187,7 @@ PLAN_FILE = OutputKind(
         ".md": first_line(f"# {TITLE}".encode()),
         ".docx": packs("docProps/core.xml", mentions(f"<dc:title>{TITLE}".encode())),
         ".json": mentions(b'"format": "lyncnb-plan/'),
+        **FIGURE_FILE.is_ours,
     },
 )
 

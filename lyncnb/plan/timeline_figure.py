@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from ..base.svg import Drawing, fit, text_width
-from ..rules.ca_rules import ValidityLimit, returned_rules
+from ..rules.ca_rules import ca_rules
 from .model import CertificatePlan
 
 COLUMNS = ("Kind", "About", "What", "Begins", "Ends", "Needs a look", "Source")
 
 _WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 24, 310
 _LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
-_LIMITS = "CA/Browser Forum, Baseline Requirements for TLS certificates, section 6.3.2"
 _ROWS_OF_A_KIND = 14  # more are drawn as one row of marks, each with a number
 
 
@@ -69,29 +68,28 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
         give them. Nothing is guessed where they do not.
     """
     issued, days = plan.options.planned_issue_date, plan.options.validity_days
-    limits = sorted(returned_rules().validity_limits, key=lambda one: one.begins)
+    limits = ca_rules().limits("validity-days")
     facts = [
         DatedFact(
             kind="Limits of public CAs",
             about="",
-            what=f"at most {limit.days:,} days for what begins then",
-            begins=limit.begins,
-            ends=until and until - timedelta(days=1),
-            source=_LIMITS,
+            what=f"at most {limit.value:,} days for what begins then",
+            begins=limit.effective,
+            ends=limit.until and limit.until - timedelta(days=1),
+            source=str(limit.source),
         )
-        for limit, until in _with_ends(limits)
-        if until is None or issued is None or until > issued
+        for limit in limits
+        if limit.until is None or issued is None or limit.until > issued
     ]
     if issued is None:
         return tuple(facts)
-    in_force = [one for one in limits if one.begins <= issued]
-    limit = in_force[-1] if in_force else None
+    limit = next((one for one in limits if one.holds_on(issued)), None)
     for certificate in plan.certificates:
         public = certificate.issuer == "public"
-        over = bool(days and public and limit and days > limit.days)
+        over = bool(days and public and limit and days > limit.value)
         words = f"{days:,} days asked" if days else "issue; no validity asked for"
         if over and limit:
-            words += f", {limit.days:,} allowed"
+            words += f", {limit.value:,} allowed"
         facts.append(
             DatedFact(
                 kind=f"Planned, {certificate.issuer} CA",
@@ -105,14 +103,6 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
             )
         )
     return tuple(facts)
-
-
-def _with_ends(
-    limits: Sequence[ValidityLimit],
-) -> Iterator[tuple[ValidityLimit, date | None]]:
-    for place, limit in enumerate(limits):
-        later = limits[place + 1 : place + 2]
-        yield limit, later[0].begins if later else None
 
 
 def fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:

@@ -1,155 +1,379 @@
-"""What CAs and returned certificates are judged by: data (``returned_rules.toml``) to findings."""
+"""What CAs may issue, by day: data (``cas/*.toml``) to the limits and checks in force on a day.
+
+One file holds the rules of one authority: the CA/Browser Forum and the browsers for public CAs,
+one CA's own, AD CS for internal ones. Each rule says to whom it applies, from when until when, and
+who says so; where two sources disagree, both stand there. Rules of public CAs are never asked
+about an internal one.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files as package_files
-from typing import Protocol
+from importlib.resources.abc import Traversable
+from itertools import chain
 
-from ..base.toml_records import NotToml, TomlReader, parse_toml
+from ..base.toml_records import NotToml, TomlReader, named, parse_toml
 from ..errors import RulesError
-from .findings import Finding, finding_of
-from .model import CheckRule
-from .rule_files import check_checks
+from .model import ISSUERS, Case, CheckRule
+from .rule_files import check_codes, check_periods
 
-Difference = tuple[str, str]  # code, message
+#: What a limit may be on, and how it is counted.
+QUANTITIES: Mapping[str, str] = {
+    "validity-days": "days from the first to the last second of a certificate",
+    "domain-validation-days": "days for which a CA may reuse a validation of a domain",
+    "subject-validation-days": "days for which a CA may reuse what it verified of an organization",
+    "short-lived-days": "days up to which a certificate counts as short-lived",
+    "remote-perspectives": "places on the network from which a CA validates, beside its own",
+    "names": "names on one certificate",
+    "san-bytes": "bytes of the subject alternative name extension",
+    "age-months": "months after which a set of rules counts as old",
+}
 
-
-class Planned(Protocol):
-    """What the checks need to know of a planned certificate."""
-
-    @property
-    def id(self) -> str:
-        """Its id, which findings are about."""
-
-    @property
-    def role(self) -> str:
-        """The server role that it is for."""
-
-    @property
-    def issuer(self) -> str:
-        """``internal`` or ``public``."""
+#: What a check judges: the plan, or a certificate that came back.
+JUDGES = ("plan", "returned")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValidityLimit:
-    """How many days a public certificate may last that begins on a day or later."""
+class Source:
+    """Who says so: a document, the place in it, and its date."""
 
-    begins: date
-    days: int
+    document: str
+    date: date
+    section: str = ""
+    ballot: str = ""
+
+    def __str__(self) -> str:
+        section = f"section {self.section}" if self.section else ""
+        ballot = f"ballot {self.ballot}" if self.ballot else ""
+        return ", ".join(filter(None, (self.document, section, ballot, self.date.isoformat())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReturnedRules:
-    """What returned certificates are judged by: ``returned_rules.toml``."""
+class OtherSource:
+    """Somebody who says otherwise."""
 
-    checks: Mapping[str, CheckRule]
-    validity_limits: tuple[ValidityLimit, ...]
-    short_lived: tuple[ValidityLimit, ...]
-    never_accepted: frozenset[str] = frozenset()
+    says: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaLimit:
+    """A number that holds from ``effective`` on until the day before ``until``.
+
+    ``applies`` is ``public``, ``internal``, or the id of a root programme or of one CA.
+    """
+
+    quantity: str  # one of QUANTITIES
+    value: int
+    applies: str
+    source: Source
+    effective: date | None = None
+    until: date | None = None
+    conflicts: tuple[OtherSource, ...] = named("conflict", default=())
+
+    def holds_on(self, day: date) -> bool:
+        """Say whether it is the limit on a day."""
+        return (self.effective is None or self.effective <= day) and (
+            self.until is None or day < self.until
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationMethod:
+    """A way in which a CA may make sure that a domain is the applicant's, until it ends.
+
+    ``only_the_name_itself``: it proves exactly the name that was looked at, so neither a wildcard
+    nor a name below it.
+    """
+
+    title: str
+    applies: str
+    source: Source
+    until: date | None = None
+    only_the_name_itself: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaCheck:
+    """A check as a file of CA rules has it; see :class:`CheckRule` for the fields of that name.
+
+    ``judges`` says what is judged. ``limit_of`` names the quantity whose limits it holds a plan
+    against, every one that applies.
+    """
+
+    code: str
+    severity: str
+    title: str
+    meaning: str
+    hint: str
+    applies: str
+    source: Source
+    judges: tuple[str, ...] = ("plan",)
+    test: str = ""
+    roles: tuple[str, ...] = ()
+    usages: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    limit: int = 0
+    limit_of: str = ""
+    effective: date | None = None
+    until: date | None = None
+    conflicts: tuple[OtherSource, ...] = named("conflict", default=())
+    fires: Case | None = None
+    nearest: Case | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """A root programme or one CA, to whom rules may apply.
+
+    ``names`` are what ``plan.toml`` may call it under ``[ca]``, in any letter case, as a whole or
+    as words of a longer name; none for a programme, whose rules are for every public CA.
+    """
+
+    id: str
+    title: str
+    issuer: str  # one of ISSUERS
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaRules:
+    """One file of ``cas/``."""
+
+    title: str
+    as_of: date
+    programmes: tuple[Authority, ...] = named("programme", default=())
+    cas: tuple[Authority, ...] = named("ca", default=())
+    limits: tuple[CaLimit, ...] = named("limit", default=())
+    methods: tuple[ValidationMethod, ...] = named("method", default=())
+    checks: tuple[CaCheck, ...] = named("check", default=())
+    #: Name of the file, for messages; no key of it.
+    file: str = field(default="", init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaRuleSet:
+    """Every file of CA rules together."""
+
+    files: tuple[CaRules, ...]
+
+    @property
+    def as_of(self) -> date:
+        """The day up to which all of them were looked after: that of the oldest."""
+        return min(rules.as_of for rules in self.files)
+
+    @property
+    def checks(self) -> tuple[CaCheck, ...]:
+        """Every check, whenever it holds."""
+        return tuple(chain.from_iterable(rules.checks for rules in self.files))
+
+    @property
+    def methods(self) -> tuple[ValidationMethod, ...]:
+        """Every way of validating a domain, whenever it ends."""
+        return tuple(chain.from_iterable(rules.methods for rules in self.files))
+
+    def limits(
+        self, quantity: str, *, issuer: str = "public", ca: str = "", on: date | None = None
+    ) -> tuple[CaLimit, ...]:
+        """Give the limits on a quantity that bind a CA.
+
+        Parameters
+        ----------
+        quantity : str
+            One of ``QUANTITIES``.
+        issuer : str, optional
+            ``internal`` or ``public``.
+        ca : str, optional
+            The CA's name, as ``plan.toml`` has it; rules of one CA count only if it is named.
+        on : date, optional
+            A day; left out, the limits of all times.
+
+        Returns
+        -------
+        tuple of CaLimit
+            By the day from which they hold.
+        """
+        found = (
+            limit
+            for rules in self.files
+            for limit in rules.limits
+            if limit.quantity == quantity
+            and self._binds(limit.applies, issuer, ca)
+            and (on is None or limit.holds_on(on))
+        )
+        return tuple(sorted(found, key=lambda limit: limit.effective or date.min))
+
+    def plan_checks(self, on: date) -> tuple[CheckRule, ...]:
+        """Give the checks that judge a plan on a day; one for each limit that counts."""
+        return tuple(self._rules(on=on, judges="plan"))
+
+    def returned_checks(self) -> tuple[CheckRule, ...]:
+        """Give the checks of returned certificates, whenever they hold."""
+        return tuple(self._rules(on=None, judges="returned"))
+
+    def _rules(self, *, on: date | None, judges: str) -> Iterator[CheckRule]:
+        for check in self.checks:
+            if judges not in check.judges:
+                continue
+            rule = self.rule_of(check)
+            if on is not None and not rule.holds_on(on):
+                continue
+            if not check.limit_of:
+                yield rule
+                continue
+            for limit in chain.from_iterable(rules.limits for rules in self.files):
+                if limit.quantity == check.limit_of and (on is None or limit.holds_on(on)):
+                    bound = self._bound(limit.applies)
+                    if bound.issuer == self._bound(check.applies).issuer:
+                        yield replace(
+                            rule,
+                            limit=limit.value,
+                            cas=bound.names or rule.cas,
+                            source=_with_conflicts(limit.source, limit.conflicts),
+                            disagreement=_disagreement(limit.source, limit.conflicts),
+                        )
+
+    def rule_of(self, check: CaCheck) -> CheckRule:
+        """Give a check as the plan's and the returned certificates' checks are given."""
+        bound = self._bound(check.applies)
+        return CheckRule(
+            code=check.code,
+            severity=check.severity,
+            title=check.title,
+            meaning=check.meaning,
+            hint=check.hint,
+            source=_with_conflicts(check.source, check.conflicts),
+            disagreement=_disagreement(check.source, check.conflicts),
+            test=check.test,
+            roles=check.roles,
+            usages=check.usages,
+            issuers=(bound.issuer,),
+            cas=bound.names,
+            names=check.names,
+            limit=check.limit,
+            suffixes=check.suffixes,
+            labels=check.labels,
+            effective=check.effective,
+            until=check.until,
+            fires=check.fires,
+            nearest=check.nearest,
+        )
+
+    def _binds(self, applies: str, issuer: str, ca: str) -> bool:
+        bound = self._bound(applies)
+        return bound.issuer == issuer and (not bound.names or is_named(ca, bound.names))
+
+    def _bound(self, applies: str) -> Authority:
+        """Give whom a rule binds: CAs of a kind, or one."""
+        if applies in ISSUERS:
+            return Authority(id=applies, title=applies, issuer=applies)
+        known = chain.from_iterable((*rules.programmes, *rules.cas) for rules in self.files)
+        return next(authority for authority in known if authority.id == applies)
+
+
+def is_named(ca: str, names: Iterable[str]) -> bool:
+    """Say whether a CA's name, as a planner wrote it, is or holds one of these, in any case."""
+    words = f" {' '.join(ca.casefold().split())} "
+    return any(f" {name.casefold()} " in words for name in names)
+
+
+def _with_conflicts(source: Source, others: tuple[OtherSource, ...]) -> str:
+    return "; against it: ".join(map(str, (source, *(other.source for other in others))))
+
+
+def _disagreement(source: Source, others: tuple[OtherSource, ...]) -> str:
+    """Say who disagrees; "" if nobody does."""
+    words = [f"{other.source.document} says: {other.says}" for other in others]
+    return f"sources disagree with {source.document}: {'; '.join(words)}" if words else ""
 
 
 @cache
-def returned_rules() -> ReturnedRules:
-    """Read ``returned_rules.toml``; the same object each time.
+def ca_rules() -> CaRuleSet:
+    """Read every ``cas/*.toml``; the same object each time.
 
     Raises
     ------
     RulesError
-        With every mistake of the file, each with its place.
+        With every mistake, each with its file and place.
     """
-    path = package_files(__package__) / "returned_rules.toml"
-    return parse_returned_rules(path.read_text(encoding="utf-8"))
+    return parse_ca_rules({file.name: file.read_text(encoding="utf-8") for file in _rule_files()})
 
 
-def parse_returned_rules(text: str) -> ReturnedRules:
-    """Read the text of such a file.
+def _rule_files() -> list[Traversable]:
+    folder = package_files(__package__.rpartition(".")[0]) / "cas"
+    return sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+
+
+@cache
+def ca_rules_digest() -> str:
+    """Name the rules by the SHA-256 of their files, in hexadecimal."""
+    digest = hashlib.sha256()
+    for file in _rule_files():
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
+    """Read the texts of rule files.
+
+    Parameters
+    ----------
+    texts : mapping of str to str
+        By the file's name.
 
     Raises
     ------
     RulesError
-        With every mistake, e.g. of ``check[3].source``.
+        With every mistake, e.g. of ``check[3].source.date`` (counted from 0).
     """
-    name = "returned_rules.toml"
-    try:
-        document = parse_toml(text)
-    except NotToml as error:
-        raise RulesError(f"{name}: {error}", hint=error.hint) from None
-    reader = TomlReader(name)
-    reader.known("", document, ("check", "validity_limit", "short_lived", "never_accepted"))
-    checks = reader.records(CheckRule, document.get("check", []), "check")
-    check_checks(reader, checks)
-    never = reader.value(tuple[str, ...], document.get("never_accepted", []), "never_accepted")
-    codes = [check.code for check in checks.values()]
-    reader.among("never_accepted", never or (), codes, "check")
-    limits = reader.records(ValidityLimit, document.get("validity_limit", []), "validity_limit")
-    short = reader.records(ValidityLimit, document.get("short_lived", []), "short_lived")
-    if reader.problems:
-        raise RulesError(f"{name} has mistakes", problems=tuple(reader.problems))
-    return ReturnedRules(
-        checks={check.code: check for check in checks.values()},
-        validity_limits=tuple(limits.values()),
-        short_lived=tuple(short.values()),
-        never_accepted=frozenset(never),
-    )
+    readers = {name: TomlReader(name) for name in texts}
+    files = []
+    for name, text in texts.items():
+        try:
+            document = parse_toml(text)
+        except NotToml as error:
+            raise RulesError(f"{name}: {error}", hint=error.hint) from None
+        rules = readers[name].record(CaRules, document)
+        if rules is not None:
+            object.__setattr__(rules, "file", name)
+            files.append(rules)
+    rule_set = CaRuleSet(files=tuple(files))
+    for rules in files:
+        _check_file(readers[rules.file], rules, rule_set)
+    problems = tuple(chain.from_iterable(reader.problems for reader in readers.values()))
+    if problems:
+        raise RulesError("the rules of certification authorities have mistakes", problems=problems)
+    return rule_set
 
 
-def returned_checks() -> Mapping[str, CheckRule]:
-    """Return the checks of returned certificates, by code."""
-    return returned_rules().checks
-
-
-def may_be_accepted(code: str) -> bool:
-    """Whether an error is about policy, so that a planner may accept it with a reason.
-
-    What is mathematics (a signature, a key, a name of somebody else, a date) may not.
-    """
-    rules = returned_rules()
-    return code in rules.checks and code not in rules.never_accepted
-
-
-@cache
-def rules_identity() -> str:
-    """Name the rules that judge, by the first digits of their SHA-256."""
-    path = package_files(__package__) / "returned_rules.toml"
-    return f"returned_rules {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-
-
-def finding(code: str, about: str, message: str) -> Finding:
-    """Make a finding of a code of ``rules/returned_rules.toml``.
-
-    Parameters
-    ----------
-    code : str
-        A code of the file.
-    about : str
-        Id of a request, or name of a returned file.
-    message : str
-        What was found, with the value.
-    """
-    return finding_of(returned_checks()[code], about, message)
-
-
-def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:
-    """Make findings about one planned certificate; checks that are not asked of it are left out.
-
-    Parameters
-    ----------
-    entry : Planned
-        The planned certificate.
-    differences : iterable of (code, message)
-        What was found.
-    """
-    kept = []
-    for code, message in differences:
-        rule = returned_checks()[code]
-        if rule.issuers and entry.issuer not in rule.issuers:
-            continue
-        if rule.roles and entry.role not in rule.roles:
-            continue
-        kept.append(finding(code, entry.id, message))
-    return tuple(dict.fromkeys(kept))
+def _check_file(reader: TomlReader, rules: CaRules, rule_set: CaRuleSet) -> None:
+    """Refuse what no rule can say, by its place in the file."""
+    authorities = [a for other in rule_set.files for a in (*other.programmes, *other.cas)]
+    known = [*ISSUERS, *(authority.id for authority in authorities)]
+    for kind, listed in (("programme", rules.programmes), ("ca", rules.cas)):
+        for number, authority in enumerate(listed):
+            where = f"{kind}[{number}]"
+            reader.among(f"{where}.issuer", (authority.issuer,), ISSUERS, "issuer")
+            if (kind == "ca") != bool(authority.names):
+                reader.problem(f"'{where}.names' goes with a CA and only there")
+    limits = {f"limit[{number}]": limit for number, limit in enumerate(rules.limits)}
+    checks = {f"check[{number}]": check for number, check in enumerate(rules.checks)}
+    for number, method in enumerate(rules.methods):
+        reader.among(f"method[{number}].applies", (method.applies,), known, "authority")
+    for where, limit in limits.items():
+        reader.among(f"{where}.quantity", (limit.quantity,), QUANTITIES, "quantity")
+        reader.among(f"{where}.applies", (limit.applies,), known, "authority")
+    check_periods(reader, {**limits, **checks})
+    check_codes(reader, checks)
+    for where, check in checks.items():
+        reader.among(f"{where}.applies", (check.applies,), known, "authority")
+        reader.among(f"{where}.judges", check.judges, JUDGES, "kind")
+        if check.limit_of:
+            reader.among(f"{where}.limit_of", (check.limit_of,), QUANTITIES, "quantity")

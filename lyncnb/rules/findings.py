@@ -108,6 +108,8 @@ def sort_findings(found: Iterable[Finding], *, judged_on: date | None = None) ->
 
 def finding_of(rule: CheckRule, about: str, message: str) -> Finding:
     """Make the finding of a check: about what, and what was found, with the value."""
+    if rule.disagreement:
+        message = f"{message} ({rule.disagreement})"
     return Finding(
         code=rule.code,
         severity=rule.severity,

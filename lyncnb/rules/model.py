@@ -188,13 +188,32 @@ class ConnectionRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A deployment in which a check fires, or the nearest one in which it does not.
+
+    ``says`` tells it in words. It is a sample deployment with some cells changed: ``cells`` by
+    role, then by column; ``options`` is the text of a ``plan.toml``, ``on`` the day by whose rules
+    the plan is judged. ``names`` are the alternative names of every certificate with a usage (or
+    of a role, where it has none), as somebody altered them after planning.
+    """
+
+    says: str
+    on: date | None = None
+    options: str = ""
+    cells: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRule:
     """One check: its code, severity, meaning and source.
 
     ``test`` names the function of ``checks`` that looks (the code with underscores, when left
     out); several codes may share one. ``roles`` and ``usages`` narrow what it looks at (empty:
-    everything); ``issuers`` likewise (internal, public). It is made from ``effective`` on and no
-    more from ``until`` on; left out, always.
+    everything); ``issuers`` likewise (internal, public), ``cas`` by the name of the CA. It is made
+    from ``effective`` on and no more from ``until`` on; left out, always. ``disagreement`` says
+    which sources disagree about it. ``fires`` and ``nearest`` are a deployment in which it speaks
+    and the nearest one in which it is silent.
     """
 
     code: str
@@ -213,6 +232,10 @@ class CheckRule:
     labels: tuple[str, ...] = ()  # labels of names, likewise
     effective: date | None = None
     until: date | None = None
+    cas: tuple[str, ...] = ()
+    disagreement: str = ""
+    fires: Case | None = None
+    nearest: Case | None = None
 
     def holds_on(self, day: date) -> bool:
         """Say whether the check is made on a day."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
+from typing import Protocol
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml
@@ -175,18 +177,54 @@ def _check_settings(reader: TomlReader, rules: Rules) -> None:
             reader.problems.extend(error.problems or (told,))
 
 
+class _Coded(Protocol):
+    """What every kind of check says of itself."""
+
+    @property
+    def code(self) -> str:
+        """Its code."""
+
+    @property
+    def severity(self) -> str:
+        """Error, warning or notice."""
+
+
+class _Dated(Protocol):
+    """What holds for a time."""
+
+    @property
+    def effective(self) -> date | None:
+        """The first day on which it holds; None: always did."""
+
+    @property
+    def until(self) -> date | None:
+        """The first day on which it holds no more; None: without end."""
+
+
 def check_checks(reader: TomlReader, checks: Mapping[str, CheckRule]) -> None:
     """Refuse checks that say what no check can say, by their place in the file."""
+    check_codes(reader, checks)
+    check_periods(reader, checks)
+    for where, check in checks.items():
+        reader.among(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
+
+
+def check_codes(reader: TomlReader, checks: Mapping[str, _Coded]) -> None:
+    """Refuse codes that are there twice or misspelt, severities and periods that there are not."""
     reader.once(checks, "code")
     for where, check in checks.items():
         reader.among(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
-        reader.among(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
-        if check.effective and check.until and check.effective >= check.until:
-            reader.problem(f"'{where}.until' is not after 'effective'", "leave one of them out")
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.code):
             reader.problem(
                 f"'{where}.code' is \"{check.code}\"", hint="write it as words-with-hyphens"
             )
+
+
+def check_periods(reader: TomlReader, rules: Mapping[str, _Dated]) -> None:
+    """Refuse rules that end before they begin, by their place in the file."""
+    for where, rule in rules.items():
+        if rule.effective and rule.until and rule.effective >= rule.until:
+            reader.problem(f"'{where}.until' is not after 'effective'", "leave one of them out")
 
 
 def _check_names(reader: TomlReader, names: Mapping[str, NameRule]) -> None:

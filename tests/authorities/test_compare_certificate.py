@@ -15,7 +15,7 @@ from places import REPOSITORY
 from lyncnb.authorities.compare_certificate import compare_certificate
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
-from lyncnb.rules.ca_rules import finding, returned_checks
+from lyncnb.rules.returned_rules import finding, returned_checks
 
 DAY = date(2026, 11, 24)
 KEY = rsa.generate_private_key(65537, 2048)

@@ -35,7 +35,7 @@ from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.request_record import IssuedRecord, Judgement
-from lyncnb.rules.ca_rules import rules_identity
+from lyncnb.rules.returned_rules import rules_identity
 
 CA = PythonCa()
 

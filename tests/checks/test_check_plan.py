@@ -7,6 +7,21 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from good_deployment import (
+    COLUMNS,
+    DIR,
+    EDGE,
+    EDGE2,
+    FE,
+    FE2,
+    GOOD,
+    MED,
+    RP,
+    RULES,
+    SE,
+    altered,
+    plan_of,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import DATA
@@ -20,101 +35,14 @@ from lyncnb.checks.simple_url_checks import SIMPLE_URL_TESTS
 from lyncnb.errors import RulesError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.findings import Finding, Findings, sort_findings
-from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
-
-RULES = load_rules("lync2013")
-
-COLUMNS = [
-    "server_fqdn",
-    "role",
-    "pool_fqdn",
-    "site",
-    "sip_domains",
-    "meet_urls",
-    "dialin_url",
-    "admin_url",
-    "web_internal_fqdn",
-    "web_external_fqdn",
-    "autologon",
-    "extra_san",
-    "access_edge_fqdn",
-    "webconf_edge_fqdn",
-    "av_edge_fqdn",
-    "issuer",
-]
-
-# One of each role that the checks tell apart; nothing is wrong with it.
-GOOD = (
-    {
-        "server_fqdn": "fe01.contoso.com",
-        "role": "FrontEnd",
-        "pool_fqdn": "fepool.contoso.com",
-        "sip_domains": "contoso.com;fabrikam.com",
-        "meet_urls": "https://meet.contoso.com;https://meet.fabrikam.com",
-        "dialin_url": "https://dialin.contoso.com",
-        "admin_url": "https://admin.contoso.com",
-        "web_external_fqdn": "webext.contoso.com",
-        "autologon": "true",
-    },
-    {"server_fqdn": "fe02.contoso.com", "role": "FrontEnd", "pool_fqdn": "fepool.contoso.com"},
-    {
-        "server_fqdn": "dir01.contoso.com",
-        "role": "Director",
-        "web_external_fqdn": "webdirext.contoso.com",
-    },
-    {
-        "server_fqdn": "se01.contoso.com",
-        "role": "StandardEdition",
-        "web_external_fqdn": "webse.contoso.com",
-    },
-    {
-        "server_fqdn": "edge01.contoso.com",
-        "role": "Edge",
-        "pool_fqdn": "edgepool.contoso.com",
-        "access_edge_fqdn": "sip.contoso.com",
-        "webconf_edge_fqdn": "webcon.contoso.com",
-        "av_edge_fqdn": "av.contoso.com",
-    },
-    {"server_fqdn": "edge02.contoso.com", "role": "Edge", "pool_fqdn": "edgepool.contoso.com"},
-    {"server_fqdn": "med01.contoso.com", "role": "Mediation"},
-    {"server_fqdn": "app01.contoso.com", "role": "TrustedApplication"},
-    {"server_fqdn": "rp01.contoso.com", "role": "ReverseProxy"},
-)
-FE, FE2, DIR, SE, EDGE, EDGE2, MED, APP, RP = range(len(GOOD))
-
-
-def table(edits=(), drop=(), add=()):
-    """Give the good table with some cells changed and rows left out or added, as CSV bytes."""
-    rows = [dict(row) for row in GOOD]
-    for row, column, value in edits:
-        rows[row][column] = value
-    kept = [row for number, row in enumerate(rows) if number not in drop] + list(add)
-    lines = [COLUMNS, *([row.get(column, "") for column in COLUMNS] for row in kept)]
-    return "\n".join(",".join(line) for line in lines).encode()
-
-
-def plan_of(edits=(), options=None, **kwargs):
-    """Plan the edited table."""
-    topology = read_topology(table(edits, **kwargs))
-    return plan_certificates(topology, RULES, options=options or PlanOptions())
 
 
 def found(plan):
     """Codes and subjects that the checks find."""
     return {(finding.code, finding.about) for finding in check_plan(plan)}
-
-
-def altered(plan, usage, **changes):
-    """Change every planned certificate that has a usage (or the role, where it has none)."""
-    certificates = tuple(
-        c._replace(**{k: v(c) if callable(v) else v for k, v in changes.items()})
-        if usage in (*c.usages, c.role)
-        else c
-        for c in plan.certificates
-    )
-    return replace(plan, certificates=certificates)
 
 
 def without(prefix):
@@ -347,6 +275,7 @@ def test_an_issuer_for_a_usage_in_any_letter_case_counts():
     assert {f.code for f in check_plan(plan)} == {
         "public-certificate-required",
         "pool-members-differ",  # the certificate is for two usages more
+        "no-san-on-public-certificate",
     }
 
 
@@ -516,12 +445,14 @@ def test_every_check_is_tried_here():
         "oauth-certificate-not-shared",
         "trusted-application-certificate-not-shared",
     }
-    assert tried == set(RULES.checks)
+    assert tried - {check.code for check in ca_rules().checks} == set(RULES.checks)
 
 
 def test_every_test_is_asked_for():
     """Python holds no test that no rule uses."""
-    asked = {rule.test or rule.code.replace("-", "_") for rule in RULES.checks.values()}
+    of_cas = [check for check in ca_rules().checks if "plan" in check.judges]
+    rules = (*RULES.checks.values(), *of_cas)
+    asked = {rule.test or rule.code.replace("-", "_") for rule in rules}
     assert asked == set(CERTIFICATE_TESTS | NAME_TESTS | DEPLOYMENT_TESTS | SIMPLE_URL_TESTS)
 
 

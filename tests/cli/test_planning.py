@@ -402,6 +402,7 @@ def test_a_picture_is_a_topology_unless_told_otherwise(shell, topology):
     [
         (("-o", "plan.svg", "--figure", "map"), "topology, coverage, timeline"),
         (("-o", "plan.csv", "--figure", "topology"), ".svg"),
+        (("-o", "plan.png"), ".docx or .json or .svg"),
         (("--figure", "topology"), "-o FILE.svg"),
     ],
 )

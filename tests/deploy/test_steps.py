@@ -248,6 +248,32 @@ def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
     assert {path.name: path.read_bytes() for path in paths} == before
 
 
+def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, tmp_path):
+    """Script, page and CA certificates of a server that has no steps now; a stranger's file stays."""
+    copy = contoso.copy(tmp_path)
+    first, *others = steps.servers
+    odd = replace(first, server="con.contoso.net")
+    written = write_steps(replace(steps, servers=(odd, *others)), copy.folder)
+    assert copy.folder / "steps" / "con~.contoso.net.ps1" in written
+    place = copy.folder / "steps"
+    script = place / "con~.contoso.net.ps1"
+    mine = {
+        "mine.ps1": script.read_bytes(),  # of another server than its name says
+        "old.contoso.net.ps1": b"\xef\xbb\xbf#requires -Version 3.0\r\nGet-Date\r\n",
+        "notes.html": b"<title>Mine: import and assign</title>",
+        "chain/mine.cer": b"certificate",
+        "checklist.txt": b"mine",
+    }
+    for name, data in mine.items():
+        (place / name).write_bytes(data)
+    (place / "pointer.html").symlink_to("checklist.html")
+    none = write_steps(replace(steps, servers=()), copy.folder)
+    assert {path.name for path in none} == {"checklist.md", "checklist.html"}
+    left = {str(path.relative_to(place)) for path in place.rglob("*") if not path.is_dir()}
+    assert left == {*mine, "checklist.md", "checklist.html", "pointer.html"}
+    assert all((place / name).read_bytes() == data for name, data in mine.items())
+
+
 def test_output_is_one_checklist(steps, contoso, tmp_path):
     """With a file name only the checklist is written, in the form of its ending."""
     (path,) = write_steps(steps, contoso.folder, output=str(tmp_path / "steps.md"))

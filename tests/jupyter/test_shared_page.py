@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from places import REPOSITORY
+from places import DATA, REPOSITORY
 from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text
 from shell_kit import make_shell
 from topologies import edge, front_end, plan
@@ -211,6 +212,34 @@ def test_on_paper_no_column_is_lost(tmp_path, monkeypatch):
         assert f"cell3x{number}.contoso.com" in text, count_of(number, "column")
     assert page_count(written.pdf) <= 8
     assert {entry.name for entry in tmp_path.iterdir()} == {"plan.ipynb", "plan.html", "plan.pdf"}
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
+@pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
+def test_on_paper_no_row_and_no_name_is_lost(tmp_path, monkeypatch):
+    """What a page folds, rows after the 25th and names after the sixth, is printed all the same."""
+    monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
+    planned = ln.plan_certificates(
+        ln.read_topology(DATA / "litwareinc-global.csv"), ln.load_rules("lync2013")
+    )
+    figure = ln.figure(planned)
+    path = tmp_path / "plan.ipynb"
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("# Plan"),
+            shown("text/html", planned._repr_html_()),
+            shown("text/html", figure._repr_html_()),
+        ]
+    )
+    write_notebook(notebook, path, kind=CLEAN_COPY)
+    pdf = share_notebook(path, pdf=True).pdf
+    text = pdf_text(pdf)
+    for certificate in planned.certificates:
+        assert [name for name in certificate.names if name not in text] == []
+    assert "Perimeter,continued" in text  # the second sheet of the picture
+    sizes = subprocess.run(["pdfinfo", str(pdf)], capture_output=True, text=True, check=True)
+    assert "594.96 x 841.92" in sizes.stdout  # seven columns stand upright
 
 
 def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from topologies import edge, front_end, plan, row
 import lyncnb as ln
 from lyncnb.errors import PlanError
 from lyncnb.plan import coverage_figure
+from lyncnb.plan.compare import CHANGES
 from lyncnb.plan.connections import list_connections
 from lyncnb.plan.figures import KINDS
 
@@ -109,10 +111,11 @@ def test_what_a_planner_wrote_is_text_and_no_markup():
 
 
 def test_a_picture_is_an_image_with_words_and_a_table():
-    """As HTML it is an image whose alternative text is title and description, then the table."""
+    """As HTML it is an image named by its title, described below it, and then the table."""
     figure = ln.figure(planned("contoso"))
     page = figure._repr_html_()
-    assert f'alt="{figure.title}. {figure.description}"' in page.replace("&#x27;", "'")
+    assert f'alt="{figure.title}"' in page
+    assert f"<figcaption>{figure.description}</figcaption>" in page
     assert page.count("<tr>") == len(figure.rows) + 1
     assert list(figure.to_frame().columns) == list(figure.columns)
     assert len(figure.to_frame()) == len(figure.rows)
@@ -218,6 +221,102 @@ def test_one_site_is_shown_pool_by_pool():
             assert (pool.fqdn in lines) >= (pool.site == "London"), pool.fqdn
     assert "Site London" in lines
     assert any(line.startswith("3 other sites: ") for line in lines)
+
+
+def test_what_is_higher_than_a_sheet_is_cut_between_boxes():
+    """59 servers need two sheets: no box lies across the end of one, and each has the zones."""
+    figure = ln.figure(planned("litwareinc-global"))
+    root = ET.fromstring(figure.svg)
+    cuts = [float(cut) for cut in root.get("data-breaks").split()]
+    assert len(cuts) == 1
+    boxes = [
+        (float(node.get("y")), float(node.get("height")))
+        for node in root.iter(f"{SVG}rect")
+        if (node.get("class") or "").startswith("box")
+    ]
+    for end in cuts:
+        assert [(y, height) for y, height in boxes if y < end < y + height] == []
+    assert "Inside, continued" in texts(figure)
+    pieces = [
+        base64.b64decode(data).decode() for data in re.findall(r"base64,([^\"]+)", figure.to_html())
+    ]
+    windows = [
+        [float(number) for number in re.search('viewBox="0 ([^"]+)"', piece)[1].split()]
+        for piece in pieces
+    ]
+    assert [top for top, _, _ in windows] == [0, *cuts]
+    assert sum(height for _, _, height in windows) == float(root.get("height"))
+    assert "part 2 of 2" in figure.to_html()
+
+
+# -- what changed
+
+
+def marked(figure):
+    """Pools of the boxes that are marked."""
+    root = ET.fromstring(figure.svg)
+    return {
+        pool
+        for group in root.iter(f"{SVG}g")
+        if any("changed" in (node.get("class") or "") for node in group.iter(f"{SVG}rect"))
+        for pool in (group.get("data-pools") or "").split()
+    }
+
+
+def test_what_changed_is_marked():
+    """Exactly the pools whose certificates are otherwise are marked, each with what happened."""
+    old = planned("contoso")
+    place = next(p.computers[0].row for p in old.topology.pools if p.role == "Mediation")
+    edited = old.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
+    figure = ln.figure(ln.compare_plans(old, ln.plan_certificates(edited, old.rules)))
+    assert marked(figure) == {"medpool01.contoso.net"}
+    assert "± 2 to be requested anew" in texts(figure)
+    frame = figure.to_frame()
+    assert set(frame[frame["Changed"] != ""]["Pool"]) == {"medpool01.contoso.net"}
+
+
+def test_what_is_gone_is_told():
+    """A pool that the new plan lacks stands in a box of its own, and in the table."""
+    whole = plan(front_end(1), row("med01.contoso.com", "Mediation", "med.contoso.com"))
+    figure = ln.figure(ln.compare_plans(whole, plan(front_end(1))))
+    assert "± med.contoso.com: 1 certificate" in texts(figure)
+    assert "No longer in the plan" in texts(figure)
+    (row_,) = [row for row in figure.rows if row[-1] == "1 certificate removed"]
+    assert row_[:4] == ("inside", "", "Mediation", "med.contoso.com")
+
+
+@pytest.mark.parametrize("sample_name", ["contoso", "litwareinc-global"])
+def test_marks_count_each_changed_certificate(sample_name):
+    """However it is grouped, the numbers in the marks are those of the comparison."""
+    old = planned(sample_name)
+    difference = ln.compare_plans(old, planned(sample_name, layout="separate", wildcard=True))
+    found = Counter()
+    for text in texts(ln.figure(difference)):
+        if match := re.match(r"± ([\d,]+) (.*)", text):
+            found[match[2]] += int(match[1])
+    assert found == Counter(
+        {CHANGES[kind]: number for kind, number in
+         Counter(item.change for item in difference.certificates).items()}
+    )  # fmt: skip
+
+
+def test_of_a_comparison_there_is_one_picture():
+    """Other kinds are refused, as is a site that the new plan has not."""
+    difference = ln.compare_plans(planned("contoso"), planned("contoso"))
+    assert marked(ln.figure(difference)) == set()
+    with pytest.raises(PlanError, match="compared there is no picture"):
+        ln.figure(difference, "coverage")
+    with pytest.raises(PlanError, match="no site"):
+        ln.figure(difference, site="Paris")
+
+
+def test_each_pool_can_be_found_in_the_picture(sample):
+    """Every pool of the plan is named by exactly one group of shapes, for a click to find it."""
+    root = ET.fromstring(ln.figure(sample).svg)
+    named = Counter(
+        pool for g in root.iter(f"{SVG}g") for pool in (g.get("data-pools") or "").split()
+    )
+    assert named == Counter(str(pool.fqdn) for pool in sample.topology.pools)
 
 
 def test_a_thousand_servers_fit_on_a_sheet():

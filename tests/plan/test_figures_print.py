@@ -12,6 +12,7 @@ from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf
 
 import lyncnb as ln
 from lyncnb.base.html_page import to_page
+from lyncnb.base.svg import sheets
 from lyncnb.plan.figures import KINDS
 
 pytestmark = [
@@ -61,22 +62,25 @@ def test_no_text_leaves_the_picture_or_its_box(plan, chromium, tmp_path):
 def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path, dark):
     """Pictures with their tables on a page of lyncnb's: axe has nothing to say, nothing is cut."""
     path = tmp_path / "page.html"
-    parts = [ln.figure(plan, kind)._repr_html_() for kind in KINDS]
+    figures = [ln.figure(plan, kind) for kind in KINDS]
+    parts = [figure._repr_html_() for figure in figures]
     path.write_text(to_page("Pictures", parts), encoding="utf-8")
     with opened(chromium, path, dark=dark, scripts=True) as page:
         page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
-        assert page.evaluate("document.images.length") == len(KINDS)
+        images = sum(len(sheets(figure.svg)) for figure in figures)
+        assert page.evaluate("document.images.length") == images
         assert axe_violations(page) == []
         images = [entry for entry in cut_off(page) if entry.startswith(("IMG", "FIG"))]
         assert images == []
 
 
 def test_on_paper_a_picture_is_text(plan, chromium, tmp_path):
-    """Printed, a picture is as wide as the sheet, two sheets at most, and its words are text."""
+    """Printed, a picture begins below its heading, a sheet for each piece; its words are text."""
     path = tmp_path / "page.html"
-    path.write_text(to_page("Pictures", [ln.figure(plan).to_html()]), encoding="utf-8")
+    figure = ln.figure(plan)
+    path.write_text(to_page("Pictures", [figure.to_html()]), encoding="utf-8")
     pdf = tmp_path / "page.pdf"
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
-    assert page_count(pdf) <= 3  # the heading, and two sheets where the grouping has an end
+    assert page_count(pdf) == len(sheets(figure.svg))
     assert "OAuthTokenIssuer" in pdf_text(pdf)

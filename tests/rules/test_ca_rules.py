@@ -1,47 +1,190 @@
-"""The rules of returned certificates: their file is read whole, and every mistake is told."""
+"""The dated rules of CAs: their files are read whole, and every mistake is told."""
 
 from __future__ import annotations
 
-from datetime import date
+import json
+import tomllib
+from dataclasses import fields
+from datetime import date, timedelta
+from itertools import pairwise
 
+import jsonschema
 import pytest
+from places import REPOSITORY
 
 from lyncnb.errors import RulesError
-from lyncnb.rules.ca_rules import ValidityLimit, parse_returned_rules, returned_rules
+from lyncnb.rules import ca_rules as module
+from lyncnb.rules.ca_rules import QUANTITIES, ca_rules, is_named, parse_ca_rules
+from lyncnb.rules.model import Case
 
-CHECK = """
+FOLDER = REPOSITORY / "lyncnb" / "cas"
+SCHEMA = json.loads((FOLDER / "ca_rules.schema.json").read_text("utf-8"))
+
+HEAD = 'title = "t"\nas_of = 2026-11-24\n'
+SOURCE = 'source = { document = "d", date = 2026-01-01 }\n'
+CHECK = f"""
 [[check]]
 code = "a-b"
 severity = "error"
 title = "t"
 meaning = "m"
 hint = "h"
-source = "s"
-"""
+applies = "public"
+{SOURCE}"""
+LIMIT = f"""
+[[limit]]
+quantity = "names"
+value = 3
+applies = "public"
+{SOURCE}"""
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (CHECK.replace('"error"', '"fatal"'), "Unknown severity \"fatal\" in 'check[0].severity'"),
-        (CHECK + CHECK, "'check[1].code' repeats \"a-b\" of 'check[0]'"),
-        (CHECK + 'colour = "red"', "Unknown key in 'check[0].colour'"),
-        (CHECK.replace('source = "s"', ""), "Missing required value in 'check[0].source'"),
-        (CHECK + "effective = 2026-01-01\nuntil = 2025-01-01", "'check[0].until' is not after"),
-        ("[[chekc]]\n", "Unknown key in 'chekc'"),
-        ("[[validity_limit]]\nbegins = 3\ndays = 4", "'validity_limit[0].begins' must be a date"),
-        ("check = 3", "'check' is no array of tables"),
+        (HEAD + CHECK.replace('"error"', '"fatal"'), 'Unknown severity "fatal" in \'check[0]'),
+        (HEAD + CHECK + CHECK, "'check[1].code' repeats \"a-b\" of 'check[0]'"),
+        (HEAD + CHECK.replace(SOURCE, ""), "Missing required value in 'check[0].source'"),
+        (
+            HEAD + CHECK.replace(", date = 2026-01-01", ""),
+            "Missing required value in 'check[0].source.date'",
+        ),
+        (HEAD + CHECK.replace('"public"', '"chrom"'), 'Unknown authority "chrom" in \'check[0]'),
+        (HEAD + CHECK + 'limit_of = "nmes"', "Unknown quantity \"nmes\" in 'check[0].limit_of'"),
+        (HEAD + CHECK + 'judges = ["plans"]', "Unknown kind \"plans\" in 'check[0].judges'"),
+        (HEAD + LIMIT + "effective = 2026-01-02\nuntil = 2026-01-02", "'limit[0].until' is not"),
+        (HEAD + LIMIT.replace('"names"', '"nmes"'), 'Unknown quantity "nmes" in \'limit[0]'),
+        (HEAD + LIMIT.replace("= 3", '= "3"'), "'limit[0].value' must be a whole number"),
+        ('title = "t"\n', "Missing required value in 'as_of'"),
+        (HEAD + "[[chekc]]\n", "Unknown key in 'chekc'"),
+        (
+            HEAD + '[[ca]]\nid = "c"\ntitle = "C"\nissuer = "public"\n',
+            "'ca[0].names' goes with a CA and only there",
+        ),
     ],
 )
 def test_mistakes_in_the_data(text, message):
-    """A mistake in the data file names its place."""
+    """A mistake in a file names the file and its place."""
     with pytest.raises(RulesError) as caught:
-        parse_returned_rules(text)
-    assert [problem.message.startswith(message) for problem in caught.value.problems] == [True]
+        parse_ca_rules({"x.toml": text})
+    assert [problem.file for problem in caught.value.problems] == ["x.toml"]
+    assert caught.value.problems[0].message.startswith(message)
 
 
-def test_validity_limits_are_in_order():
-    """The limits of public certificates stand by the day from which they hold."""
-    limits = returned_rules().validity_limits
-    assert list(limits) == sorted(limits, key=lambda limit: limit.begins)
-    assert limits[-1] == ValidityLimit(begins=date(2029, 3, 15), days=47)
+def as_json(value):
+    """Give a TOML document as an editor's validator sees it: dates are texts."""
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def validator():
+    """A validator of the schema that looks at dates too."""
+    return jsonschema.Draft202012Validator(
+        SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    )
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.name)
+def test_the_shipped_files_are_valid_by_the_shipped_schema(path):
+    """An editor that knows the schema has nothing to say against our own files."""
+    text = path.read_text("utf-8")
+    assert text.startswith("#:schema ./ca_rules.schema.json\n")
+    document = as_json(tomllib.loads(text))
+    assert [error.message for error in validator().iter_errors(document)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + CHECK.replace('"error"', '"fatal"'),
+        HEAD + CHECK.replace(", date = 2026-01-01", ""),
+        HEAD + LIMIT.replace("= 3", '= "3"'),
+        HEAD + "[[chekc]]\n",
+        'title = "t"\nas_of = "yesterday"\n',
+    ],
+)
+def test_the_schema_finds_what_the_reader_finds(text):
+    """A typing error is seen in the editor already."""
+    assert list(validator().iter_errors(as_json(tomllib.loads(text))))
+
+
+def test_schema_and_records_have_the_same_keys():
+    """What a record can hold the schema knows, and nothing else."""
+    keys = lambda kind: {  # noqa: E731
+        item.metadata.get("toml", item.name) for item in fields(kind) if item.init
+    }
+    of = {name: set(part["properties"]) for name, part in SCHEMA["$defs"].items()}
+    assert of == {
+        "source": keys(module.Source),
+        "other_source": keys(module.OtherSource),
+        "case": keys(Case),
+        "limit": keys(module.CaLimit),
+        "method": keys(module.ValidationMethod),
+        "check": keys(module.CaCheck),
+    }
+    assert set(SCHEMA["properties"]) == keys(module.CaRules)
+    assert SCHEMA["$defs"]["limit"]["properties"]["quantity"]["enum"] == list(QUANTITIES)
+
+
+@pytest.mark.parametrize("quantity", ["validity-days", "domain-validation-days"])
+def test_limits_of_public_cas_follow_one_another(quantity):
+    """Each limit begins on the day on which the one before ends, and is tighter."""
+    limits = ca_rules().limits(quantity)
+    assert len(limits) > 2
+    for limit, later in pairwise(limits):
+        assert limit.until == later.effective
+        assert limit.value > later.value
+    assert limits[-1].until is None
+    last = limits[-1].effective
+    assert [one.value for one in ca_rules().limits(quantity, on=last)] == [limits[-1].value]
+    before = ca_rules().limits(quantity, on=last - timedelta(days=1))
+    assert [one.value for one in before] == [limits[-2].value]
+
+
+def test_limits_on_record():
+    """The schedule of ballot SC-081, as the Baseline Requirements print it."""
+    days = {limit.effective: limit.value for limit in ca_rules().limits("validity-days")}
+    assert days[date(2026, 3, 15)] == 200
+    assert days[date(2027, 3, 15)] == 100
+    assert days[date(2029, 3, 15)] == 47
+    assert [one.value for one in ca_rules().limits("domain-validation-days")] == [398, 200, 100, 10]
+
+
+def test_rules_of_public_cas_do_not_bind_an_internal_one():
+    """An enterprise CA has no limit that the Baseline Requirements set."""
+    assert ca_rules().limits("validity-days", issuer="internal") == ()
+
+
+@pytest.mark.parametrize(
+    ("ca", "named"),
+    [
+        ("DigiCert", True),
+        ("digicert  Global G2", True),
+        ("our DigiCert account", True),
+        ("NoDigiCertAtAll", False),
+        ("", False),
+    ],
+)
+def test_a_ca_is_known_by_whole_words(ca, named):
+    """A CA's name is found in any letter case, and never inside another word."""
+    assert is_named(ca, ("DigiCert",)) is named
+
+
+def test_two_sources_that_disagree_are_both_shown():
+    """The other source stands in the rule's source and its words in the disagreement."""
+    text = (
+        HEAD
+        + CHECK
+        + """
+[[check.conflict]]
+says = "it may"
+source = { document = "e", section = "4", date = 2026-02-02 }
+"""
+    )
+    rules = parse_ca_rules({"x.toml": text})
+    rule = rules.rule_of(rules.checks[0])
+    assert rule.source == "d, 2026-01-01; against it: e, section 4, 2026-02-02"
+    assert rule.disagreement == "sources disagree with d: e says: it may"

@@ -1,0 +1,146 @@
+"""What returned certificates are judged by: ``returned_rules.toml`` and CA rules, to findings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files as package_files
+from types import MappingProxyType
+from typing import Protocol
+
+from ..base.toml_records import NotToml, TomlReader, parse_toml
+from ..errors import RulesError
+from .ca_rules import ca_rules, ca_rules_digest
+from .findings import Finding, finding_of
+from .model import CheckRule
+from .rule_files import check_checks
+
+Difference = tuple[str, str]  # code, message
+
+
+class Planned(Protocol):
+    """What the checks need to know of a planned certificate."""
+
+    @property
+    def id(self) -> str:
+        """Its id, which findings are about."""
+
+    @property
+    def role(self) -> str:
+        """The server role that it is for."""
+
+    @property
+    def issuer(self) -> str:
+        """``internal`` or ``public``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnedRules:
+    """What returned certificates are judged by: ``returned_rules.toml``."""
+
+    checks: Mapping[str, CheckRule]
+    never_accepted: frozenset[str] = frozenset()
+
+
+@cache
+def returned_rules() -> ReturnedRules:
+    """Read ``returned_rules.toml``; the same object each time.
+
+    Raises
+    ------
+    RulesError
+        With every mistake of the file, each with its place.
+    """
+    path = package_files(__package__) / "returned_rules.toml"
+    return parse_returned_rules(path.read_text(encoding="utf-8"))
+
+
+def parse_returned_rules(text: str) -> ReturnedRules:
+    """Read the text of such a file.
+
+    Raises
+    ------
+    RulesError
+        With every mistake, e.g. of ``check[3].source``.
+    """
+    name = "returned_rules.toml"
+    try:
+        document = parse_toml(text)
+    except NotToml as error:
+        raise RulesError(f"{name}: {error}", hint=error.hint) from None
+    reader = TomlReader(name)
+    reader.known("", document, ("check", "never_accepted"))
+    checks = reader.records(CheckRule, document.get("check", []), "check")
+    check_checks(reader, checks)
+    never = reader.value(tuple[str, ...], document.get("never_accepted", []), "never_accepted")
+    codes = [check.code for check in (*checks.values(), *ca_rules().returned_checks())]
+    reader.among("never_accepted", never or (), codes, "check")
+    if reader.problems:
+        raise RulesError(f"{name} has mistakes", problems=tuple(reader.problems))
+    return ReturnedRules(
+        checks={check.code: check for check in checks.values()},
+        never_accepted=frozenset(never),
+    )
+
+
+@cache
+def returned_checks() -> Mapping[str, CheckRule]:
+    """Return the checks of returned certificates, by code; those that CA rules hold included."""
+    ours = returned_rules().checks
+    return MappingProxyType(
+        {**ours, **{check.code: check for check in ca_rules().returned_checks()}}
+    )
+
+
+def may_be_accepted(code: str) -> bool:
+    """Whether an error is about policy, so that a planner may accept it with a reason.
+
+    What is mathematics (a signature, a key, a name of somebody else, a date) may not.
+    """
+    return code in returned_checks() and code not in returned_rules().never_accepted
+
+
+@cache
+def rules_identity() -> str:
+    """Name the rules that judge, by the first digits of their SHA-256."""
+    path = package_files(__package__) / "returned_rules.toml"
+    digest = hashlib.sha256(path.read_bytes() + ca_rules_digest().encode())
+    return f"returned_rules {digest.hexdigest()[:16]}"
+
+
+def finding(code: str, about: str, message: str) -> Finding:
+    """Make a finding of a code of ``rules/returned_rules.toml``.
+
+    Parameters
+    ----------
+    code : str
+        A code of the file.
+    about : str
+        Id of a request, or name of a returned file.
+    message : str
+        What was found, with the value.
+    """
+    return finding_of(returned_checks()[code], about, message)
+
+
+def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:
+    """Make findings about one planned certificate; checks that are not asked of it are left out.
+
+    Parameters
+    ----------
+    entry : Planned
+        The planned certificate.
+    differences : iterable of (code, message)
+        What was found.
+    """
+    kept = []
+    for code, message in differences:
+        rule = returned_checks()[code]
+        if rule.issuers and entry.issuer not in rule.issuers:
+            continue
+        if rule.roles and entry.role not in rule.roles:
+            continue
+        kept.append(finding(code, entry.id, message))
+    return tuple(dict.fromkeys(kept))

@@ -1,0 +1,36 @@
+"""Files that are called after a server can be made on Windows."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from lyncnb.base.file_names import file_name
+from lyncnb.rules.rule_files import load_rules
+
+DEVICES = load_rules("lync2013").checks["device-name-as-server"].labels
+
+
+@pytest.mark.parametrize("label", [*DEVICES, "CON", "Lpt9"])
+def test_a_device_is_no_file(label):
+    """Every name that the check warns of gets a sign that no name can hold, before its first dot."""
+    made = file_name(f"{label}.contoso.com", ".ps1")
+    assert made == f"{label}~.contoso.com.ps1"
+    assert file_name(label, ".ps1") == f"{label}~.ps1"
+    assert made.partition(".")[0].casefold() not in DEVICES
+
+
+@pytest.mark.parametrize("name", ["fe01.contoso.com", "cons.contoso.com", "fe.con", "com10.x.com"])
+def test_other_names_stay(name):
+    """What Windows can make is called as the server is."""
+    assert file_name(name, ".html") == f"{name}.html"
+
+
+def test_a_long_name_fits():
+    """Names that are alike in their first 200 characters stay apart."""
+    stem = ".".join(["a" * 60] * 4)
+    one, two = file_name(f"{stem}.com", ".html"), file_name(f"{stem}.net", ".html")
+    assert one != two
+    assert max(len(one), len(two)) <= 205
+    assert re.fullmatch(r"[a-z.~0-9]+", one)

@@ -1,0 +1,100 @@
+"""Checks by the rules of CAs: each speaks in the case that its file gives, not in the nearest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+from good_deployment import plan_of, plan_of_case
+
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.plan.options import PlanOptions
+from lyncnb.rules.ca_rules import ca_rules
+
+RULES = ca_rules()
+OF_PLANS = [check for check in RULES.checks if "plan" in check.judges]
+IDS = [check.code for check in OF_PLANS]
+DATED = [check for check in OF_PLANS if check.effective or check.until]
+
+
+def found(case, on=None):
+    """Codes that a case's plan gives on its day, or on another."""
+    return {finding.code for finding in check_plan(plan_of_case(case), on=on or case.on)}
+
+
+def test_every_check_of_a_plan_has_its_two_cases():
+    """A rule without a case that fires and the nearest that does not is not shipped."""
+    assert [c.code for c in OF_PLANS if not (c.fires and c.nearest)] == []
+    assert [c.code for c in OF_PLANS if not (c.fires.on and c.nearest.on)] == []
+
+
+@pytest.mark.parametrize("check", OF_PLANS, ids=IDS)
+def test_a_check_fires_in_its_case_and_not_in_the_nearest(check):
+    """What a planner gets wrong is told, and what is nearly so is not."""
+    assert check.code in found(check.fires)
+    assert check.code not in found(check.nearest)
+
+
+@pytest.mark.parametrize("check", DATED, ids=[check.code for check in DATED])
+def test_a_dated_check_counts_from_its_day_until_its_day(check):
+    """The day before it begins nothing is said, on the day it is; on its last day no more."""
+    if check.effective:
+        assert check.code in found(check.fires, check.effective)
+        assert check.code not in found(check.fires, check.effective - timedelta(days=1))
+    if check.until:
+        assert check.code in found(check.fires, check.until - timedelta(days=1))
+        assert check.code not in found(check.fires, check.until)
+
+
+@pytest.mark.parametrize("check", OF_PLANS, ids=IDS)
+def test_what_is_found_says_what_why_and_who(check):
+    """A finding has the value, what to do and a source with its date."""
+    findings = [
+        f for f in check_plan(plan_of_case(check.fires), on=check.fires.on) if f.code == check.code
+    ]
+    assert all(f.message and f.hint == check.hint and "20" in f.source for f in findings)
+    assert {f.severity for f in findings} == {check.severity}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [check for check in OF_PLANS if RULES.rule_of(check).issuers == ("public",)],
+    ids=lambda check: check.code,
+)
+def test_rules_of_public_cas_are_never_asked_of_an_internal_one(check):
+    """The same deployment with every certificate from an internal CA hears nothing of them."""
+    plan = plan_of_case(check.fires)
+    inside = replace(
+        plan, certificates=tuple(c._replace(issuer="internal") for c in plan.certificates)
+    )
+    assert check.code not in {f.code for f in check_plan(inside, on=check.fires.on)}
+
+
+LIMITS = [limit for limit in RULES.limits("validity-days") if limit.effective]
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=[str(limit.effective) for limit in LIMITS])
+def test_a_limit_of_validity_holds_from_its_day(limit):
+    """One day over the limit is told on its first day; the day before, the older limit counts."""
+    plan = plan_of(options=PlanOptions(validity_days=limit.value + 1))
+    told = lambda on: [  # noqa: E731
+        f.message for f in check_plan(plan, on=on) if f.code == "validity-asked-over-limit"
+    ]
+    assert any(f"{limit.value:,}" in message for message in told(limit.effective))
+    assert not any(
+        f"may give {limit.value:,}" in message
+        for message in told(limit.effective - timedelta(days=1))
+    )
+    exact = plan_of(options=PlanOptions(validity_days=limit.value))
+    assert not [f for f in check_plan(exact, on=limit.effective) if f.code.startswith("validity")]
+
+
+def test_the_planned_issue_date_is_the_day():
+    """Left out, the day is the planned one; the findings carry it."""
+    options = PlanOptions(validity_days=150, planned_issue_date=date(2027, 3, 14))
+    before = check_plan(plan_of(options=options))
+    since = check_plan(plan_of(options=replace(options, planned_issue_date=date(2027, 3, 15))))
+    codes = [{f.code for f in found} for found in (before, since)]
+    assert ["validity-asked-over-limit" in c for c in codes] == [False, True]
+    assert (before.judged_on, since.judged_on) == (date(2027, 3, 14), date(2027, 3, 15))

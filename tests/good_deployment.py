@@ -1,0 +1,119 @@
+"""A small deployment of which nothing is wrong, and plans of it with one thing changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lyncnb.base.certificate_fields import SanEntry
+from lyncnb.base.dns_name import DnsName
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+RULES = load_rules("lync2013")
+
+COLUMNS = [
+    "server_fqdn",
+    "role",
+    "pool_fqdn",
+    "site",
+    "sip_domains",
+    "meet_urls",
+    "dialin_url",
+    "admin_url",
+    "web_internal_fqdn",
+    "web_external_fqdn",
+    "autologon",
+    "extra_san",
+    "access_edge_fqdn",
+    "webconf_edge_fqdn",
+    "av_edge_fqdn",
+    "issuer",
+]
+
+# One of each role that the checks tell apart; nothing is wrong with it.
+GOOD = (
+    {
+        "server_fqdn": "fe01.contoso.com",
+        "role": "FrontEnd",
+        "pool_fqdn": "fepool.contoso.com",
+        "sip_domains": "contoso.com;fabrikam.com",
+        "meet_urls": "https://meet.contoso.com;https://meet.fabrikam.com",
+        "dialin_url": "https://dialin.contoso.com",
+        "admin_url": "https://admin.contoso.com",
+        "web_external_fqdn": "webext.contoso.com",
+        "autologon": "true",
+    },
+    {"server_fqdn": "fe02.contoso.com", "role": "FrontEnd", "pool_fqdn": "fepool.contoso.com"},
+    {
+        "server_fqdn": "dir01.contoso.com",
+        "role": "Director",
+        "web_external_fqdn": "webdirext.contoso.com",
+    },
+    {
+        "server_fqdn": "se01.contoso.com",
+        "role": "StandardEdition",
+        "web_external_fqdn": "webse.contoso.com",
+    },
+    {
+        "server_fqdn": "edge01.contoso.com",
+        "role": "Edge",
+        "pool_fqdn": "edgepool.contoso.com",
+        "access_edge_fqdn": "sip.contoso.com",
+        "webconf_edge_fqdn": "webcon.contoso.com",
+        "av_edge_fqdn": "av.contoso.com",
+    },
+    {"server_fqdn": "edge02.contoso.com", "role": "Edge", "pool_fqdn": "edgepool.contoso.com"},
+    {"server_fqdn": "med01.contoso.com", "role": "Mediation"},
+    {"server_fqdn": "app01.contoso.com", "role": "TrustedApplication"},
+    {"server_fqdn": "rp01.contoso.com", "role": "ReverseProxy"},
+)
+FE, FE2, DIR, SE, EDGE, EDGE2, MED, APP, RP = range(len(GOOD))
+
+
+def table(edits=(), drop=(), add=()):
+    """Give the good table with some cells changed and rows left out or added, as CSV bytes."""
+    rows = [dict(row) for row in GOOD]
+    for row, column, value in edits:
+        rows[row][column] = value
+    kept = [row for number, row in enumerate(rows) if number not in drop] + list(add)
+    columns = list(dict.fromkeys((*COLUMNS, *(column for row in kept for column in row))))
+    lines = [columns, *([row.get(column, "") for column in columns] for row in kept)]
+    return "\n".join(",".join(line) for line in lines).encode()
+
+
+def plan_of(edits=(), options=None, **kwargs):
+    """Plan the edited table."""
+    topology = read_topology(table(edits, **kwargs))
+    return plan_certificates(topology, RULES, options=options or PlanOptions())
+
+
+def altered(plan, usage, **changes):
+    """Change every planned certificate that has a usage (or the role, where it has none)."""
+    certificates = tuple(
+        c._replace(**{k: v(c) if callable(v) else v for k, v in changes.items()})
+        if usage in (*c.usages, c.role)
+        else c
+        for c in plan.certificates
+    )
+    return replace(plan, certificates=certificates)
+
+
+def plan_of_case(case):
+    """Plan the deployment of a check's case: the good table, changed as the case says.
+
+    A cell stands on the first row of its role; a role that the good table lacks gets a row.
+    """
+    edits, add = [], []
+    roles = [row["role"] for row in GOOD]
+    for role, cells in case.cells.items():
+        if role in roles:
+            edits += [(roles.index(role), column, value) for column, value in cells.items()]
+        else:
+            add.append({"server_fqdn": f"{role.lower()}01.contoso.com", "role": role, **cells})
+    plan = plan_of(edits, PlanOptions.from_toml(case.options.encode()), add=add)
+    for usage, names in case.names.items():
+        entries = tuple(SanEntry(DnsName(name), ()) for name in names)
+        plan = altered(plan, usage, subject_alt_name=entries)
+    return plan

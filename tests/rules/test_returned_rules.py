@@ -1,0 +1,45 @@
+"""The rules of returned certificates: their file is read whole, and every mistake is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from lyncnb.errors import RulesError
+from lyncnb.rules.returned_rules import may_be_accepted, parse_returned_rules, returned_checks
+
+CHECK = """
+[[check]]
+code = "a-b"
+severity = "error"
+title = "t"
+meaning = "m"
+hint = "h"
+source = "s"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CHECK.replace('"error"', '"fatal"'), "Unknown severity \"fatal\" in 'check[0].severity'"),
+        (CHECK + CHECK, "'check[1].code' repeats \"a-b\" of 'check[0]'"),
+        (CHECK + 'colour = "red"', "Unknown key in 'check[0].colour'"),
+        (CHECK.replace('source = "s"', ""), "Missing required value in 'check[0].source'"),
+        (CHECK + "effective = 2026-01-01\nuntil = 2025-01-01", "'check[0].until' is not after"),
+        ("[[chekc]]\n", "Unknown key in 'chekc'"),
+        ('never_accepted = ["b"]', "Unknown check \"b\" in 'never_accepted'"),
+        ("check = 3", "'check' is no array of tables"),
+    ],
+)
+def test_mistakes_in_the_data(text, message):
+    """A mistake in the data file names its place."""
+    with pytest.raises(RulesError) as caught:
+        parse_returned_rules(text)
+    assert [problem.message.startswith(message) for problem in caught.value.problems] == [True]
+
+
+def test_rules_of_cas_are_among_them():
+    """What CA rules say of returned certificates is known by code, and may be accepted."""
+    assert {"validity-over-public-limit", "signature-hash-sha1-public"} <= set(returned_checks())
+    assert may_be_accepted("validity-over-public-limit")
+    assert not may_be_accepted("self-signed")
