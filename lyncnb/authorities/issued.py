@@ -451,18 +451,21 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     known, missing, exchanged = _known(bundle)
     packages = _exchanged_packages(bundle)
     by_sha256 = {certificate.sha256: certificate for certificate in known}
-    issuers = Issuers([one for one in known if one.is_ca or one.is_self_issued])
     outstanding = list(_outstanding(bundle, {}))
+    by_key = by_public_key(outstanding)
+    issuers = Issuers([one for one in known if one.spki_sha256 not in by_key])
     matches: list[Match] = []
     for asked in outstanding:
         record = bundle.manifest.by_id[asked.request_id]
         for part in (record.issued, *record.refused) if asked.is_current else ():
             certificate = by_sha256.get(part.sha256) if part is not None else None
             if part is not None and certificate is not None:
-                matches.append(judge_on_record(asked, certificate, part.file, issuers, at=at))
+                matches.append(
+                    judge_on_record(asked, certificate, part.file, issuers, by_sha256, at=at)
+                )
     earlier = earlier_certificates(outstanding, by_sha256)
     matches = [replace(one, earlier=earlier.get(one.asked.request_id)) for one in matches]
-    matches = with_cross_findings(matches, outstanding, by_public_key(outstanding))
+    matches = with_cross_findings(matches, outstanding, by_key)
     held = [one for one in matches if one.certificate.sha256 == one.asked.held_sha256]
     refused = [one for one in matches if one.certificate.sha256 != one.asked.held_sha256]
     told = [*(found for _, found in missing), *packages.values()]
@@ -563,6 +566,11 @@ def _outstanding(bundle: RequestBundle, accepted: Mapping[str, str]) -> Iterator
             held_file=record.issued.file if record.issued else "",
             accepted=acceptances(bundle, record) | dict(accepted),
             noted={one.sha256: noted(one.judgement) for one in parts},
+            chains={
+                one.sha256: one.judgement.chain
+                for one in parts
+                if one.judgement is not None and one.judgement.chain_complete
+            },
             displaced=displaced,
         )
         for old in record.archived:

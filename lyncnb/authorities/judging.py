@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..pki.certificates import Certificate
-from ..pki.chain import Issuers, Path, build_path, web_pki_objection
+from ..pki.chain import Issuers, Path, build_path, follow, web_pki_objection
 from ..pki.demonstration_ca import DEMONSTRATION_NAME
 from ..request_folder.request_record import (
     Acceptance,
@@ -23,7 +23,7 @@ from ..request_folder.request_record import (
     PlannedEntry,
     RequestRecord,
 )
-from ..rules.findings import Finding
+from ..rules.findings import Finding, accepted_words
 from ..rules.returned_rules import (
     Difference,
     finding,
@@ -36,7 +36,10 @@ from .compare_certificate import compare_certificate
 
 #: What shows only beside other certificates, which are not all kept: these findings are believed
 #: as they were recorded, all others are found again.
-NOTED = ("duplicate-serial", "different-certificates-in-pool", "replacement-unproven")
+NOTED = (
+    *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
+    "answers-of-two-cas",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,8 @@ class Evidence:
     """What a judgement is based on.
 
     ``accepted`` holds the reason by code; ``noted`` what showed when it came, beside others.
+    ``settled`` is its certification path as it is on record: another one takes its place only where
+    an error is found in it, so that no CA certificate that comes later can lead to another root.
     ``is_fictional``: only such a folder may hold certificates of the demonstration CA.
     """
 
@@ -53,6 +58,7 @@ class Evidence:
     validity_days: int = 0
     accepted: Mapping[str, str] = field(default_factory=dict)
     noted: tuple[Difference, ...] = ()
+    settled: tuple[Certificate, ...] = ()
     is_fictional: bool = False
 
 
@@ -85,7 +91,7 @@ def judge(evidence: Evidence, *, at: datetime) -> Verdict:
         The same evidence and the same moment give the same verdict.
     """
     certificate, entry = evidence.certificate, evidence.entry
-    path = build_path(certificate, evidence.issuers, today=at)
+    path = _path(evidence, at)
     differences = [*evidence.noted, *((wrong.code, wrong.detail) for wrong in path.objections)]
     if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
         signed = f"it was signed by the {DEMONSTRATION_NAME}"
@@ -98,6 +104,20 @@ def judge(evidence: Evidence, *, at: datetime) -> Verdict:
     )
     found = (*compared, *findings(entry, differences))
     return Verdict(path=path, findings=with_acceptances(found, evidence.accepted))
+
+
+def _path(evidence: Evidence, at: datetime) -> Path:
+    certificate, settled = evidence.certificate, evidence.settled
+    found = build_path(certificate, evidence.issuers, today=at)
+    if not settled or found.issuers == settled:
+        return found
+    followed = follow(certificate, settled, evidence.issuers, today=at)
+    checks = returned_checks()
+    if followed is None or any(
+        checks[wrong.code].severity == "error" for wrong in followed.objections
+    ):
+        return found
+    return replace(followed, rejected=found.rejected)
 
 
 def with_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:
@@ -163,5 +183,12 @@ def accepted_on_record(records: Iterable[RequestRecord]) -> Iterator[Finding]:
 
 def noted(judgement: Judgement | None) -> tuple[Difference, ...]:
     """Give back what only showed when the certificate came."""
-    told = judgement.findings if judgement is not None else ()
-    return tuple((one.code, one.message) for one in told if one.code in NOTED)
+    if judgement is None:
+        return ()
+    reasons = {one.code: one.reason for one in judgement.accepted}
+    return tuple(
+        # The reason for which it was accepted is added anew.
+        (one.code, one.message.removesuffix(accepted_words(reasons.get(one.code, ""))))
+        for one in judgement.findings
+        if one.code in NOTED
+    )

@@ -34,7 +34,8 @@ class Outstanding:
     ``entry`` is the certificate's entry of the plan document, ``validity_days`` what was asked
     for (0: nothing), ``held_sha256`` the certificate that is on record already, in ``held_file``.
     ``accepted`` has the reason of each error that was accepted, by code; ``noted`` what showed when
-    a certificate came, by its SHA-256; ``displaced`` are certificates that had to make room.
+    a certificate came, ``chains`` its whole path as on record, by its SHA-256; ``displaced`` are
+    certificates that had to make room.
     ``is_fictional``: its folder holds nothing but names of the sample deployments.
     """
 
@@ -49,6 +50,7 @@ class Outstanding:
     held_file: str = ""
     accepted: Mapping[str, str] = field(default_factory=dict)
     noted: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
+    chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     displaced: frozenset[str] = frozenset()
     is_fictional: bool = False
 
@@ -200,12 +202,19 @@ def of_the_rest(
         if one.is_current and one.entry.shared_by != "server"
     }
     only_issuers = all(_is_issuer(certificate) for certificate in batch.sources)
+    here = (*batch.sources, *batch.known.values())
+    roots = {c.spki_sha256 for c in here if c.is_self_issued and _is_issuer(c)}
     for certificate, source in batch.sources.items():
         if certificate.spki_sha256 in batch.by_key:
             continue
         if _is_issuer(certificate):
             if certificate.sha256 not in batch.known:
-                yield from _of_issuer(certificate, source, certificate in used, only_issuers)
+                if certificate not in used:
+                    who = shown(name_text(certificate.subject))
+                    message = f"{who}, issued by {shown(certificate.issuer_name)}"
+                    yield finding("chain-certificate-unused", source, message)
+                if certificate.is_self_issued and (only_issuers or len(roots) > 1):
+                    yield finding("root-to-compare", source, _fingerprint(certificate))
             continue
         names = certificate.common_names or certificate.dns_names or ("no name",)
         message = f"{shown(names[0])}, issued by {shown(certificate.issuer_name)}"
@@ -221,29 +230,31 @@ def _is_issuer(certificate: Certificate) -> bool:
     return certificate.is_ca or certificate.is_self_issued
 
 
-def _of_issuer(
-    certificate: Certificate, source: str, is_used: bool, came_alone: bool
-) -> Iterator[Finding]:
-    """Name a CA certificate that is new; a root that came by itself, with its fingerprint."""
-    who = shown(name_text(certificate.subject))
-    if not is_used:
-        message = f"{who}, issued by {shown(certificate.issuer_name)}"
-        yield finding("chain-certificate-unused", source, message)
-    if came_alone and certificate.is_self_issued:
-        fingerprint = f"SHA-256 {certificate.sha256}, thumbprint {certificate.thumbprint}"
-        yield finding("root-to-compare", source, f"{who}: {fingerprint}")
+def _fingerprint(root: Certificate) -> str:
+    """Give a root's name and fingerprint, for nothing in it proves whose it is."""
+    who = shown(name_text(root.subject))
+    return f"{who}: SHA-256 {root.sha256}, thumbprint {root.thumbprint}"
 
 
 def _duplicate_serials(batch: Batch) -> Iterator[Finding]:
+    """Find serial numbers that a CA gave twice; what it did not sign says nothing of it."""
     numbered: dict[tuple[NameKey, int], list[Certificate]] = {}
     known = [c for c in batch.known.values() if c not in batch.sources]
     for certificate in (*batch.sources, *known):
+        if _is_disowned(certificate, batch.issuers):
+            continue
         numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
     for certificates in numbered.values():
         given = [certificate for certificate in certificates if certificate in batch.sources]
         for certificate in given if len(certificates) > 1 else ():
             message = f"serial {certificate.serial:x} of {shown(certificate.issuer_name)}"
             yield finding("duplicate-serial", _about(certificate, batch), message)
+
+
+def _is_disowned(certificate: Certificate, issuers: Issuers) -> bool:
+    """Whether the certificates of its issuer are here, and none of them signed it."""
+    candidates = list(issuers.candidates(certificate))
+    return bool(candidates) and not any(issuers.signed(certificate, one) for one in candidates)
 
 
 def _about(certificate: Certificate, batch: Batch) -> str:
@@ -345,7 +356,7 @@ def _completed(
     news = [c for c in batch.sources if _is_kept(c, batch) and c.sha256 not in batch.known]
     if not news:
         return
-    before = Issuers([c for c in batch.known.values() if _is_issuer(c)])
+    before = Issuers([c for c in batch.known.values() if c.spki_sha256 not in batch.by_key])
     here = {one.asked.request_id for one in answers}
     for one in asked:
         held = batch.known.get(one.held_sha256)
@@ -384,12 +395,19 @@ def _begins(certificate: Certificate) -> tuple[datetime, datetime]:
     return certificate.not_before, certificate.not_after
 
 
-# Found again whenever a certificate is matched, since the chain may have come.
-_UNPROVEN = "replacement-unproven"
+# Found again whenever a certificate is matched: the chain may have come, the other one be gone.
+_UNPROVEN, _TWO_CAS = "replacement-unproven", "answers-of-two-cas"
 
 
-def _evidence(asked: Outstanding, certificate: Certificate, issuers: Issuers) -> Evidence:
+def _evidence(
+    asked: Outstanding,
+    certificate: Certificate,
+    issuers: Issuers,
+    known: Mapping[str, Certificate],
+) -> Evidence:
+    chain = asked.chains.get(certificate.sha256, ())
     return Evidence(
+        settled=tuple(known[one] for one in chain) if known.keys() >= set(chain) else (),
         certificate=certificate,
         entry=asked.entry,
         issuers=issuers,
@@ -401,16 +419,22 @@ def _evidence(asked: Outstanding, certificate: Certificate, issuers: Issuers) ->
 
 
 def _judged(asked: Outstanding, certificate: Certificate, batch: Batch) -> Verdict:
-    evidence = _evidence(asked, certificate, batch.issuers)
-    told = tuple(one for one in evidence.noted if one[0] != _UNPROVEN)
+    evidence = _evidence(asked, certificate, batch.issuers, batch.known)
+    told = tuple(one for one in evidence.noted if one[0] not in (_UNPROVEN, _TWO_CAS))
     return judge(replace(evidence, noted=told), at=batch.today)
 
 
 def judge_on_record(
-    asked: Outstanding, certificate: Certificate, file: str, issuers: Issuers, *, at: datetime
+    asked: Outstanding,
+    certificate: Certificate,
+    file: str,
+    issuers: Issuers,
+    known: Mapping[str, Certificate],
+    *,
+    at: datetime,
 ) -> Match:
-    """Judge a certificate that the folder has already."""
-    verdict = judge(_evidence(asked, certificate, issuers), at=at)
+    """Judge a certificate of the folder; ``known`` has all of its certificates by SHA-256."""
+    verdict = judge(_evidence(asked, certificate, issuers, known), at=at)
     return Match(
         asked=asked,
         certificate=certificate,
@@ -426,25 +450,30 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
         return _take_superseded(asked, max(given, key=_begins), batch)
     held = batch.known.get(asked.held_sha256)
     verdicts = {one: _judged(asked, one, batch) for one in given}
+    if held is None:
+        verdicts = _of_one_ca(asked, verdicts)
 
     def rank(one: Certificate) -> tuple[object, ...]:
         found = verdicts[one].findings
         # A certificate that had to make room before is no news when it comes again.
         is_new = 0 if one.sha256 in asked.displaced else 1 if one == held else 2
         warnings = sum(told.severity == "warning" for told in found)
-        return -verdicts[one].errors, *_begins(one), is_new, -warnings, one.sha256
+        # What is proven to be a CA's goes before what nothing proves, whatever its dates.
+        is_proven = verdicts[one].path.is_complete
+        return -verdicts[one].errors, is_proven, *_begins(one), is_new, -warnings, one.sha256
 
     best = max(given, key=rank)
     if held is not None and held != best:
         own = verdicts.get(held) or _judged(asked, held, batch)
         if own.path.is_complete and not own.errors:
-            verdicts[best] = _unproven(asked, verdicts[best])
+            verdicts[best] = _unproven(asked, verdicts[best], own)
         # What has an error takes no place; of two good ones the older does not either, nor the
-        # one that had to make room before.
+        # one that had to make room before. What is proven takes that of what is not.
         is_older = _begins(held) > _begins(best) or (
             _begins(held) == _begins(best) and best.sha256 in asked.displaced
         )
-        if verdicts[best].errors or (is_older and not own.errors):
+        is_as_good = not own.errors and own.path.is_complete >= verdicts[best].path.is_complete
+        if verdicts[best].errors or (is_older and is_as_good):
             best = held
     for one in given:
         if one not in (best, held):
@@ -465,14 +494,48 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
     )
 
 
-def _unproven(asked: Outstanding, verdict: Verdict) -> Verdict:
-    """Refuse a successor that nothing proves to be the CA's."""
-    if verdict.path.is_complete or verdict.errors:
+def _of_one_ca(
+    asked: Outstanding, verdicts: dict[Certificate, Verdict]
+) -> dict[Certificate, Verdict]:
+    """Refuse good answers whose chains end in different roots: which CA was asked is not known."""
+    good = [one for one in verdicts.values() if not one.errors and one.path.is_complete]
+    if len({one.path.issuers[-1].spki_sha256 for one in good}) < 2:
+        return verdicts
+    found = dict(verdicts)
+    for certificate, verdict in verdicts.items():
+        if verdict in good:
+            root = verdict.path.issuers[-1]
+            name = shown(name_text(root.subject))
+            message = (
+                f"serial {certificate.serial:x} leads to the root {name}, SHA-256 {root.sha256}; "
+                "another answer leads to another one"
+            )
+            found[certificate] = _with_difference(asked, verdict, (_TWO_CAS, message))
+    return found
+
+
+def _with_difference(asked: Outstanding, verdict: Verdict, difference: Difference) -> Verdict:
+    more = with_acceptances(findings(asked.entry, [difference]), asked.accepted)
+    return replace(verdict, findings=(*verdict.findings, *more))
+
+
+def _unproven(asked: Outstanding, verdict: Verdict, own: Verdict) -> Verdict:
+    """Refuse a successor that nothing proves to be the CA's of the one on record.
+
+    Anybody can make a chain that is whole: it ends in a root of his own.
+    """
+    if verdict.errors:
         return verdict
     message = "a part of its chain is missing, and the certificate on record has its whole chain"
-    told = findings(asked.entry, [(_UNPROVEN, message)])
-    more = with_acceptances(told, asked.accepted)
-    return replace(verdict, findings=(*verdict.findings, *more))
+    if verdict.path.is_complete:
+        before, root = own.path.issuers[-1], verdict.path.issuers[-1]
+        if root.spki_sha256 == before.spki_sha256:
+            return verdict
+        message = (
+            f'its chain ends in another root than that of the certificate on record, "'
+            f'{name_text(root.subject)}", SHA-256 {root.sha256}'
+        )
+    return _with_difference(asked, verdict, (_UNPROVEN, message))
 
 
 def _put_aside(

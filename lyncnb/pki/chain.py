@@ -206,11 +206,16 @@ class Issuers:
         return self._signed[pair]
 
 
+def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
+    """Whether a certificate says itself that another key than this issuer's signed it."""
+    wanted, present = certificate.authority_key_id, issuer.subject_key_id
+    return bool(wanted and present and wanted != present)
+
+
 def _contradiction(certificate: Certificate, issuer: Certificate) -> str:
     """Say how an authority key identifier disagrees with a certificate of the issuer."""
-    wanted, present = certificate.authority_key_id, issuer.subject_key_id
-    if wanted and present and wanted != present:
-        return f"key {wanted.hex()}, not {present.hex()}"
+    if _has_other_key(certificate, issuer):
+        return f"key {certificate.authority_key_id.hex()}, not {issuer.subject_key_id.hex()}"
     if certificate.authority and certificate.authority != (issuer.issuer_key, issuer.serial):
         return f"the certificate with serial {certificate.authority[1]:x}, not {issuer.serial:x}"
     return ""
@@ -258,6 +263,31 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     return Path(issuers=found, is_complete=complete, objections=objections, rejected=tuple(wrong))
 
 
+def follow(
+    certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers, *, today: date
+) -> Path | None:
+    """Follow a path that is known already, up to a self-signed certificate.
+
+    Parameters
+    ----------
+    certificate, issuers, today
+        As for :func:`build_path`.
+    path : tuple of Certificate
+        The issuers, nearest first.
+
+    Returns
+    -------
+    Path or None
+        None if one of them did not sign the one before, or the last one not itself.
+    """
+    below = (certificate, *path)
+    links = (*zip(below, path, strict=False), (below[-1], below[-1]))
+    if not path or not all(issuers.signed(one, issuer) for one, issuer in links):
+        return None
+    objections = objections_to(certificate, path, today=today)
+    return Path(issuers=path, is_complete=True, objections=objections)
+
+
 def _walk(
     certificate: Certificate,
     above: tuple[Certificate, ...],
@@ -292,11 +322,15 @@ def _wrong(certificate: Certificate, candidate: Certificate, signed: bool | None
             f"{' with ' + certificate.signature_hash if certificate.signature_hash else ''}, "
             "which this computer cannot check",
         )
-    return Objection(
-        code="chain-signature-wrong",
-        detail=f'"{issuer}" ({candidate.thumbprint}) has the issuer\'s name, but did not sign '
-        f'"{subject}"',
+    detail = (
+        f'"{issuer}" ({candidate.thumbprint}) has the issuer\'s name, but did not sign "{subject}"'
     )
+    if _has_other_key(certificate, candidate):
+        detail += (
+            f", which names key {certificate.authority_key_id.hex()} and not "
+            f"{candidate.subject_key_id.hex()}: perhaps the CA has another certificate"
+        )
+    return Objection(code="chain-signature-wrong", detail=detail)
 
 
 def _missing(

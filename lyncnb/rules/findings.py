@@ -31,10 +31,15 @@ class Finding:
         return replace(
             self,
             severity="notice",
-            message=f"{self.message} (accepted: {reason})",
+            message=f"{self.message}{accepted_words(reason)}",
             hint="Nothing: it was accepted.",
             accepted=reason,
         )
+
+
+def accepted_words(reason: str) -> str:
+    """Give what the message of an accepted finding ends with."""
+    return f" (accepted: {reason})"
 
 
 _SHOWN = 60  # findings that repr lists; a notebook's cell is no place for thousands

@@ -7,16 +7,14 @@ every one of them, by name.
 
 from __future__ import annotations
 
-import base64
 import shutil
-import subprocess
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import openpyxl
 import pytest
 from folders import PASSPHRASE
+from openssl_authority import Authority, flipped, make_root, without
 from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
@@ -29,73 +27,10 @@ from lyncnb.topology.topology import read_topology
 
 shell = pytest.fixture(make_shell)
 
-_NOW = datetime.now(UTC).replace(microsecond=0)
-_GOOD = (
-    *("basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature,keyEncipherment"),
-    *("extendedKeyUsage=serverAuth", "subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"),
-    "crlDistributionPoints=URI:http://pki.contoso.com/1.crl",
-)
-
-
-def openssl(*arguments: object) -> None:
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
-
-
-@dataclass(frozen=True)
-class Ca:
-    """Root and issuing CA of OpenSSL's, in a folder."""
-
-    place: Path
-
-    def sign(  # noqa: D102
-        self,
-        csr: Path,
-        out: Path,
-        *,
-        extensions: tuple[str, ...] = _GOOD,
-        begins: timedelta = timedelta(days=-1),
-        ends: timedelta = timedelta(days=180),
-        hash_name: str = "sha256",
-        serial: int | None = None,
-    ) -> Path:
-        file = out.with_suffix(".ext")
-        file.write_text("\n".join(extensions))
-        times = [f"{_NOW + span:%Y%m%d%H%M%SZ}" for span in (begins, ends)]
-        openssl(
-            *("x509", "-req", "-in", csr, "-CA", self.place / "issuing.pem"),
-            *("-CAkey", self.place / "issuing.key", "-copy_extensions", "copy", f"-{hash_name}"),
-            *("-extfile", file, "-not_before", times[0], "-not_after", times[1], "-out", out),
-            *(("-set_serial", str(serial)) if serial else ()),
-        )
-        return out
-
-    @property
-    def chain(self) -> bytes:  # noqa: D102
-        return (self.place / "issuing.pem").read_bytes() + (self.place / "root.pem").read_bytes()
-
 
 @pytest.fixture(scope="module")
-def ca(tmp_path_factory) -> Ca:
-    place = tmp_path_factory.mktemp("ca")
-    root, issuing = place / "root", place / "issuing"
-    (place / "ca.ext").write_text(
-        "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n"
-        "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
-    )
-    openssl(
-        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{root}.key", "-out"),
-        *(f"{root}.pem", "-subj", "/CN=Contoso Root", "-days", "3000"),
-        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
-    )
-    openssl(
-        *("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{issuing}.key"),
-        *("-out", f"{issuing}.csr", "-subj", "/CN=Contoso Issuing"),
-    )
-    openssl(
-        *("x509", "-req", "-in", f"{issuing}.csr", "-CA", f"{root}.pem", "-CAkey", f"{root}.key"),
-        *("-extfile", place / "ca.ext", "-days", "2000", "-out", f"{issuing}.pem"),
-    )
-    return Ca(place)
+def ca(tmp_path_factory) -> Authority:
+    return make_root(tmp_path_factory.mktemp("ca")).subordinate("issuing")
 
 
 @pytest.fixture(scope="module")
@@ -118,23 +53,11 @@ def csr_of(folder: Path, part: str) -> Path:
     return found
 
 
-def flipped(certificate: Path) -> bytes:
-    """Change one octet of the signature, which is the end of a certificate."""
-    body = base64.b64decode(b"".join(certificate.read_bytes().split(b"\n")[1:-2]))
-    damaged = body[:-20] + bytes([body[-20] ^ 1]) + body[-19:]
-    encoded = base64.encodebytes(damaged)
-    return b"-----BEGIN CERTIFICATE-----\n" + encoded + b"-----END CERTIFICATE-----\n"
-
-
-def answer(ca: Ca, requests: Path, place: Path, **changes) -> Path:
+def answer(ca: Authority, requests: Path, place: Path, **changes) -> Path:
     """Have the server's request signed, and the deployment's as it should be."""
     place.mkdir(exist_ok=True)
     ca.sign(csr_of(requests, "Deployment"), place / "oauth.pem")
     return ca.sign(csr_of(requests, "StandardEdition"), place / "server.pem", **changes)
-
-
-def without(prefix: str) -> tuple[str, ...]:
-    return tuple(line for line in _GOOD if not line.startswith(prefix))
 
 
 _HOUR = timedelta(hours=1)
@@ -170,7 +93,7 @@ def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes
     back = shell.folder / "back"
     certificate = answer(ca, requests, back, **changes)
     if not changes:
-        certificate.write_bytes(flipped(certificate))
+        certificate.write_bytes(flipped(certificate.read_bytes()))
     (back / "chain.pem").write_bytes(ca.chain)
     received = shell("receive", "requests", "back")
     assert received.status == 1
@@ -198,7 +121,7 @@ def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
     kept = good.read_bytes()
     newer = answer(ca, requests, shell.folder / "newer", **REFUSED[row][0])
     if not REFUSED[row][0]:
-        newer.write_bytes(flipped(newer))
+        newer.write_bytes(flipped(newer.read_bytes()))
     received = shell("receive", "requests", newer)
     assert received.status == 1
     assert REFUSED[row][1] in received.out
@@ -211,26 +134,28 @@ def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
 
 
 def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_factory):
-    """A newer one of an unknown CA stays aside until its chain comes, and is then taken."""
+    """A newer one of another CA stays aside, with its whole chain too, until that is accepted."""
     back = shell.folder / "back"
     answer(ca, requests, back, begins=timedelta(days=-2))
     (back / "chain.pem").write_bytes(ca.chain)
     shell("receive", "requests", "back")
-    place = tmp_path_factory.mktemp("other")
-    openssl(
-        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", place / "issuing.key"),
-        *("-out", place / "issuing.pem", "-subj", "/CN=Fabrikam Root", "-days", "3000"),
-        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
-    )
+    other = make_root(tmp_path_factory.mktemp("other"), subject="/CN=Fabrikam Root")
     csr = csr_of(requests, "StandardEdition")
-    newer = Ca(place).sign(csr, shell.folder / "newer.pem")
+    newer = other.sign(csr, shell.folder / "newer.pem")
     received = shell("receive", "requests", newer)
     assert received.status == 1
     assert "replacement-unproven" in received.out
     assert "replacement-unproven" in shell("status", "requests").out
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
     before = record.issued.sha256
-    received = shell("receive", "requests", place / "issuing.pem")
+    received = shell("receive", "requests", other.folder / "root.pem")
+    assert "its chain ends in another root" in received.out
+    assert "root-to-compare" in received.out
+    assert ask(shell)["pfx"][0] == 0
+    (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
+    assert record.issued.sha256 == before
+    accepted = "replacement-unproven=we moved to the CA of Fabrikam"
+    received = shell("receive", "requests", "--accept", accepted)
     assert "replaces-earlier-certificate" in received.out
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
     assert record.issued.sha256 != before

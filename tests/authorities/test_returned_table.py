@@ -1,0 +1,571 @@
+"""The table "returned file x command": what comes back, and what each command says of it.
+
+A row for every kind of file that was once judged wrong. OpenSSL signs; ``receive`` is given the
+files, then ``status``, ``pfx`` and ``steps`` are asked. Each says the row's code by name where it
+stands in the way, and the exit statuses are those of the row.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from folders import PASSPHRASE
+from openssl_authority import Authority, flipped, make_root, openssl, without
+from shell_kit import Shell, make_shell
+from topologies import STANDARD_EDITION
+
+from lyncnb.authorities.issued import load_issued
+from lyncnb.export.write import write_requests
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+shell = pytest.fixture(make_shell)
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A folder of two requests, two authorities above each other, and a place for answers."""
+
+    requests: Path
+    back: Path
+    root: Authority
+    issuing: Authority
+
+    def csr(self, part: str) -> Path:
+        """Give the request of the server, or of the deployment."""
+        (found,) = self.requests.glob(f"csr/{part}*.csr")
+        return found
+
+    @property
+    def server(self) -> Path:
+        """The server's request."""
+        return self.csr("StandardEdition")
+
+    def put(self, name: str, data: bytes) -> Path:
+        """Lay a file among the answers."""
+        self.back.mkdir(exist_ok=True)
+        (self.back / name).write_bytes(data)
+        return self.back / name
+
+    def answer(self, ca: Authority | None = None, *, chain: bool = True, **how) -> Path:
+        """Answer both requests, the server's as told, with the chain beside."""
+        ca = ca or self.issuing
+        self.issuing.sign(self.csr("Deployment"), self.back / "oauth.pem")
+        if chain:
+            self.put("chain.pem", self.issuing.chain)
+            self.put("ca.pem", ca.chain)
+        return ca.sign(self.server, self.back / "server.pem", **how)
+
+
+Build = Callable[[Case], Iterable[list[Path]] | None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What comes back, in runs of receive, and what is said of it.
+
+    ``build`` gives the files of each run, or nothing for one run with all of them. ``ends`` are
+    the exit statuses of the last receive, status, pfx and steps; ``says`` are codes that receive
+    tells; ``names`` the code that every later command tells as well, "" for none; ``packages``
+    how many of two there are in the end.
+    """
+
+    build: Build
+    ends: tuple[int, int, int, int]
+    says: tuple[str, ...] = ()
+    names: str = ""
+    packages: int = 2
+
+
+def refused(build: Build, code: str) -> Row:
+    """Give the row of an answer that is kept aside: everybody names it, the other one goes on."""
+    return Row(build, (1, 0, 1, 1), (code,), code, packages=1)
+
+
+def warned(build: Build, code: str) -> Row:
+    """Give the row of an answer that is told and taken."""
+    return Row(build, (1, 0, 0, 0), (code,))
+
+
+def unread(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
+    """Give the row of a file from which nothing can be taken; the answers beside it are."""
+
+    def build(case: Case) -> None:
+        case.answer()
+        case.put("odd.cer", data(case))
+
+    return Row(build, (2, 0, 0, 0), (code,))
+
+
+def named(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
+    """Give the row of such a file that the planner names; in a folder other things may lie."""
+
+    def build(case: Case) -> Iterable[list[Path]]:
+        case.answer()
+        odd = case.back.parent / "odd.cer"
+        odd.write_bytes(data(case))
+        yield [case.back, odd]
+
+    return Row(build, (2, 0, 0, 0), (code,))
+
+
+def signed(**how) -> Build:
+    """Have the server's request signed as told."""
+    return lambda case: case.answer(**how) and None
+
+
+def below(ca: Callable[[Case], Authority], **how) -> Build:
+    """Have the server's request signed by another CA, which comes along."""
+    return lambda case: case.answer(ca(case), **how) and None
+
+
+def spoilt(case: Case) -> None:
+    path = case.answer()
+    path.write_bytes(flipped(path.read_bytes()))
+
+
+def newer(change: Callable[[Path], None] = lambda path: None, **how) -> Build:
+    """Have a good one received first, and then another."""
+
+    def build(case: Case) -> Iterable[list[Path]]:
+        case.answer(begins=timedelta(days=-2))
+        yield [case.back]
+        path = case.issuing.sign(case.server, case.back.parent / "newer.pem", **how)
+        change(path)
+        yield [path]
+
+    return build
+
+
+def same_serial(case: Case) -> None:
+    case.answer(serial=77)
+    case.issuing.sign(case.csr("Deployment"), case.back / "oauth.pem", serial=77)
+
+
+def stranger(case: Case) -> None:
+    """A certificate of the deployment's name for somebody else's key, beside the right ones."""
+    case.answer()
+    openssl(
+        *("req", "-newkey", "rsa:2048", "-nodes", "-keyout", case.back.parent / "their.key"),
+        *("-subj", "/CN=contoso.com", "-out", case.back.parent / "their.csr"),
+    )
+    case.issuing.sign(case.back.parent / "their.csr", case.back / "theirs.pem")
+
+
+def two_for_one(case: Case) -> None:
+    case.answer()
+    case.issuing.sign(case.server, case.back / "second.pem", begins=timedelta(days=-3))
+
+
+def unproven(case: Case) -> Iterable[list[Path]]:
+    case.answer(begins=timedelta(days=-2))
+    yield [case.back]
+    other = make_root(case.back.parent / "other", subject="/CN=Fabrikam Root")
+    yield [other.sign(case.server, case.back.parent / "newer.pem")]
+
+
+def chain_after(case: Case) -> Iterable[list[Path]]:
+    case.answer(chain=False)
+    yield [case.back]
+    chain = case.back.parent / "chain.pem"
+    chain.write_bytes(case.issuing.chain)
+    yield [chain]
+
+
+def chain_before(case: Case) -> Iterable[list[Path]]:
+    case.back.mkdir()
+    yield [case.put("chain.pem", case.issuing.chain)]
+    (case.back / "chain.pem").unlink()
+    case.answer(chain=False)
+    yield [case.back]
+
+
+def chain_alone(case: Case) -> None:
+    case.put("chain.pem", case.issuing.chain)
+
+
+def many_intermediates(case: Case) -> Authority:
+    ca = case.issuing
+    for number in range(9):
+        ca = ca.subordinate(f"ca{number}", subject=f"/CN=Contoso {number}")
+    return ca
+
+
+def many_of_one_name(case: Case) -> None:
+    """Eighteen CAs of one name came along; the last of them signed."""
+    cas = [
+        case.root.subordinate(f"twin{number}", ends=timedelta(days=900 + number))
+        for number in range(18)
+    ]
+    case.answer(cas[0])
+    case.put("twins.pem", b"".join(ca.pem for ca in cas))
+
+
+def other_key_id(case: Case) -> None:
+    """The CA's certificate that came has its key and its name, and another key identifier."""
+    extensions = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
+    first = case.root.subordinate(
+        "first", more=(), extensions=(*extensions, "subjectKeyIdentifier=01:02")
+    )
+    twin = case.root.subordinate(
+        "twin", extensions=(*extensions, "subjectKeyIdentifier=03:04"), key_of="first"
+    )
+    case.answer(first, chain=False)
+    case.put("chain.pem", case.issuing.chain + twin.chain)
+
+
+def constrained(
+    limit: str, more: str = "", *, subject: str = "/CN=Contoso Issuing", **how
+) -> Build:
+    """A CA whose names are limited signs, perhaps by way of another CA."""
+
+    def build(case: Case) -> None:
+        more_lines = (f"nameConstraints=critical,{limit}", *([more] if more else []))
+        ca = case.root.subordinate("limited", more=more_lines, subject=subject)
+        case.answer(ca, **how)
+
+    return build
+
+
+def under_limited(case: Case) -> None:
+    """The intermediate's own name is outside what the CA above it may name."""
+    limited = case.root.subordinate(
+        "limited", subject="/O=Contoso/CN=Limited",
+        more=("nameConstraints=critical,permitted;dirName:allowed\n[allowed]\nO=Contoso",),
+    )  # fmt: skip
+    case.answer(limited.subordinate("below", subject="/O=Fabrikam/CN=Below"), subject="/O=Contoso")
+
+
+def self_signed(case: Case) -> None:
+    """Nobody but the key's holder can do this; a tool that was used wrongly does."""
+    case.answer()
+    (case.back / "server.pem").unlink()
+    own = make_root(case.back.parent / "own", key=("rsa:2048",))
+    openssl(
+        *("x509", "-new", "-force_pubkey", _public_key(case), "-subj", "/CN=se01.contoso.com"),
+        *("-key", own.folder / "root.key", "-out", case.back / "server.pem"),
+    )
+
+
+def _public_key(case: Case) -> Path:
+    path = case.back.parent / "public.pem"
+    path.write_bytes(openssl("req", "-in", case.server, "-noout", "-pubkey"))
+    return path
+
+
+def alternative_names(case: Case) -> str:
+    """Give the extension with the names that the request asks for."""
+    request = x509.load_pem_x509_csr(case.server.read_bytes())
+    san = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return "subjectAltName=" + ",".join(
+        f"DNS:{name}" for name in san.get_values_for_type(x509.DNSName)
+    )
+
+
+def accepted_reason(case: Case) -> Iterable[list[Path]]:
+    case.answer(extensions=without("crl"))
+    yield [case.back]
+    yield ["--accept", "crl-distribution-point-absent=the lab has none"]
+
+
+def exchanged(case: Case) -> Iterable[list[Path]]:
+    case.answer()
+    yield [case.back]
+    (one,) = (case.requests / "returned").glob("Standard*.cer")
+    (other,) = (case.requests / "returned").glob("Deployment*.cer")
+    one.write_bytes(other.read_bytes())
+    yield []
+
+
+def cut(case: Case) -> bytes:
+    return case.issuing.sign(case.server, case.back.parent / "x.pem").read_bytes()[:900] + b"\n"
+
+
+def as_json(case: Case) -> None:
+    path = case.answer()
+    text = path.read_text()
+    answer = {"success": True, "result": {"certificate": text}, "errors": [], "messages": []}
+    path.write_text(json.dumps(answer))
+
+
+def as_zip(case: Case) -> None:
+    path = case.answer()
+    with zipfile.ZipFile(case.back / "all.zip", "w") as archive:
+        archive.write(path, "mail/answer.cer")
+    path.unlink()
+
+
+def as_pkcs7(case: Case) -> None:
+    path = case.answer()
+    openssl(
+        *("crl2pkcs7", "-nocrl", "-certfile", path, "-certfile", case.back / "chain.pem"),
+        *("-outform", "DER", "-out", case.back / "all.p7b"),
+    )
+    path.unlink()
+    (case.back / "chain.pem").unlink()
+
+
+def with_their_key(case: Case) -> bytes:
+    """A PFX of theirs, with a password that nobody gave."""
+    place = case.back.parent
+    openssl(
+        *("pkcs12", "-export", "-inkey", case.root.folder / "root.key", "-passout", "pass:secret"),
+        *("-in", case.root.folder / "root.pem", "-out", place / "their.pfx"),
+    )
+    return (place / "their.pfx").read_bytes()
+
+
+def beside_a_key(case: Case) -> None:
+    path = case.answer()
+    path.write_bytes(path.read_bytes() + (case.root.folder / "root.key").read_bytes())
+
+
+PENDING = (
+    b"<HTML><Head><Title>Microsoft Active Directory Certificate Services</Title></Head><BODY>"
+    b"<P ID=locPageTitle> Certificate Pending </P>Your certificate request has been received. "
+    b"Your Request Id is 42.</BODY></HTML>"
+)
+
+CRITICAL = "1.2.3.4=critical,ASN1:NULL"
+
+TABLE = {
+    # As it should be
+    "as planned": Row(signed(), (0, 0, 0, 0)),
+    "in a zip": Row(as_zip, (0, 0, 0, 0)),
+    "as PKCS #7": Row(as_pkcs7, (0, 0, 0, 0)),
+    "as cfssl's JSON": Row(as_json, (0, 0, 0, 0)),
+    "nine intermediates": Row(below(many_intermediates), (0, 0, 0, 0)),
+    "eighteen CAs of one name": Row(many_of_one_name, (0, 0, 0, 0), ("chain-certificate-unused",)),
+    # 1: errors that were forgotten
+    "an octet of the signature flipped": refused(spoilt, "chain-signature-wrong"),
+    "a serial number twice": Row(
+        same_serial, (1, 0, 1, 1), ("duplicate-serial",), "duplicate-serial", 0
+    ),
+    "a stranger's certificate of a pool's name": Row(
+        stranger, (1, 0, 0, 0), ("unknown-key", "different-certificates-in-pool")
+    ),
+    # 2 and 3: who takes whose place
+    "newer, signature wrong": Row(
+        newer(lambda path: path.write_bytes(flipped(path.read_bytes()))),
+        (1, 0, 0, 0),
+        ("chain-signature-wrong",),
+        "chain-signature-wrong",
+    ),
+    "newer, ended": Row(
+        newer(ends=-_HOUR), (1, 0, 0, 0), ("certificate-expired",), "certificate-expired"
+    ),
+    "newer, of a CA that nobody knows": Row(
+        unproven, (1, 0, 0, 0), ("replacement-unproven",), "replacement-unproven"
+    ),
+    "newer": Row(newer(), (0, 0, 0, 0), ("replaces-earlier-certificate",)),
+    "the same dates": Row(
+        newer(begins=timedelta(days=-2)), (0, 0, 0, 0), ("replaces-earlier-certificate",)
+    ),
+    "older": Row(newer(begins=timedelta(days=-9)), (0, 0, 0, 0), ("older-answer",)),
+    "two for one request": warned(two_for_one, "several-answers"),
+    # 4 and 5: chains
+    "the chain afterwards": Row(chain_after, (0, 0, 0, 0), ("chain-completed", "root-to-compare")),
+    "the chain before": Row(chain_before, (0, 0, 0, 0)),
+    "CA certificates alone": Row(
+        chain_alone, (0, 0, 1, 1), ("chain-certificate-unused", "root-to-compare"), packages=0
+    ),
+    "a chain with a gap": Row(signed(chain=False), (1, 0, 1, 1), ("chain-incomplete",), packages=0),
+    "an unknown critical extension": refused(
+        signed(more=(CRITICAL,)), "critical-extension-unknown"
+    ),
+    "an unknown critical extension in the CA": refused(
+        below(lambda case: case.root.subordinate("odd", more=(CRITICAL,))),
+        "critical-extension-unknown",
+    ),
+    "an unknown critical extension in the root": refused(
+        below(lambda case: make_root(case.back.parent / "odd", more=(CRITICAL,))),
+        "critical-extension-unknown",
+    ),
+    "a CA for other purposes": refused(
+        below(lambda case: case.root.subordinate("odd", more=("extendedKeyUsage=clientAuth",))),
+        "chain-issuer-purpose",
+    ),
+    "a CA for any purpose": warned(
+        below(
+            lambda case: case.root.subordinate(
+                "odd", more=("extendedKeyUsage=anyExtendedKeyUsage",)
+            )
+        ),
+        "chain-issuer-purpose-any",
+    ),
+    "a CA for other names": refused(
+        constrained("permitted;DNS:fabrikam.com"), "name-constraints-violated"
+    ),
+    "a CA for other directory names": refused(
+        constrained(
+            "permitted;dirName:allowed", "[allowed]\nO=Fabrikam", subject="/O=Fabrikam/CN=Issuing"
+        ),
+        "name-constraints-violated",
+    ),
+    "an address that the CA may not name": refused(
+        constrained(
+            "excluded;IP:192.0.2.0/255.255.255.0",
+            more="",
+            copied="none",
+        ),
+        "names-missing",
+    ),
+    "a CA whose own name is outside": refused(under_limited, "name-constraints-violated"),
+    "no CA certificate above": refused(
+        below(
+            lambda case: case.root.subordinate(
+                "odd",
+                extensions=("basicConstraints=critical,CA:FALSE", "subjectKeyIdentifier=hash"),
+            )
+        ),
+        "chain-issuer-not-ca",
+    ),
+    "another key identifier": refused(other_key_id, "chain-authority-key-differs"),
+    "Ed25519 above": refused(
+        below(lambda case: case.root.subordinate("odd", key=("ed25519",)), options=()),
+        "signature-scheme-unsupported",
+    ),
+    "an Ed25519 root": refused(
+        below(
+            lambda case: make_root(case.back.parent / "odd", key=("ed25519",)).subordinate(
+                "odd2", options=()
+            )
+        ),
+        "chain-algorithm-unsupported",
+    ),
+    "RSA of 1024 bits above": warned(
+        below(lambda case: case.root.subordinate("odd", key=("rsa:1024",))), "chain-key-weak"
+    ),
+    "a CA signed with SHA-1": warned(
+        below(lambda case: case.root.subordinate("odd", options=("-sha1",))),
+        "chain-signature-hash-weak",
+    ),
+    "a CA that has ended": refused(
+        below(lambda case: case.root.subordinate("odd", ends=-_HOUR)), "chain-issuer-not-in-force"
+    ),
+    # 6: moments
+    "ended an hour ago": refused(signed(ends=-_HOUR), "certificate-expired"),
+    "begins in an hour": warned(signed(begins=_HOUR), "not-yet-valid"),
+    "ends in an hour": Row(signed(ends=_HOUR), (0, 0, 0, 0)),
+    # 7: names, files of the folder
+    "the common name in capitals": warned(
+        signed(subject="/CN=SE01.contoso.com"), "common-name-case"
+    ),
+    "another common name": refused(signed(subject="/CN=se02.contoso.com"), "common-name-changed"),
+    "no alternative names": refused(signed(copied="none"), "names-missing"),
+    "exchanged in returned/": Row(exchanged, (1, 3, 1, 1), ("file-exchanged",), "is not the", 1),
+    # 8: policy
+    "no list of revoked ones": refused(
+        signed(extensions=without("crl")), "crl-distribution-point-absent"
+    ),
+    "no list, accepted": Row(
+        accepted_reason, (0, 0, 0, 0), ("accepted: crl-distribution-point-absent",)
+    ),
+    "no server authentication": refused(
+        signed(extensions=(*without("extended"), "extendedKeyUsage=clientAuth")),
+        "eku-server-auth-absent",
+    ),
+    "no extended key usage": refused(
+        lambda case: (
+            case.answer(
+                extensions=without("extended"), copied="none", more=(alternative_names(case),)
+            )
+            and None
+        ),
+        "eku-server-auth-absent",
+    ),
+    "signed with SHA-1": warned(signed(options=("-sha1",)), "signature-hash-sha1"),
+    "signed with PSS": refused(
+        below(
+            lambda case: case.root.subordinate("rsa", key=("rsa:2048",)),
+            options=("-sha256", "-sigopt", "rsa_padding_mode:pss"),
+        ),
+        "signature-pss",
+    ),
+    "a CA certificate for our key": Row(
+        signed(extensions=("basicConstraints=critical,CA:TRUE", *without("basic"))),
+        (1, 0, 1, 1),
+        ("ca-certificate",),
+        packages=1,
+    ),
+    # 9 and 10: files
+    "cut off": unread(cut, "file-malformed"),
+    "empty": unread(lambda case: b""),
+    "blanks and a mark": named(lambda case: b"A" * 100 + b" " * 4000 + b"!"),
+    "BEGIN and blanks": named(lambda case: b"-----BEGIN" + b" " * 4000),
+    "nested lengths": unread(lambda case: b"\x30\x80" * 90_000, "file-malformed"),
+    "a pending answer": Row(
+        lambda case: case.answer() and case.put("certfnsh.html", PENDING) and None,
+        (1, 0, 0, 0),
+        ("request-pending", "42"),
+    ),
+    "a request": warned(
+        lambda case: case.answer() and case.put("x.csr", case.server.read_bytes()) and None,
+        "request-returned",
+    ),
+    "a PFX with a password": unread(with_their_key, "pfx-not-opened"),
+    "a private key beside": warned(beside_a_key, "private-key-in-file"),
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> tuple[Path, Path]:
+    """Give a folder of two requests that nobody answered, and two authorities."""
+    place = tmp_path_factory.mktemp("table")
+    plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
+    write_requests(plan, place / "requests", passphrase=PASSPHRASE)
+    make_root(place / "ca").subordinate("issuing")
+    return place / "requests", place / "ca"
+
+
+def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[int, str]]:
+    """Have the files of a row made and received; ask every command."""
+    requests = Path(shutil.copytree(template[0], shell.folder / "requests"))
+    place = Path(shutil.copytree(template[1], shell.folder / "ca"))
+    shell.write("passphrase.txt", PASSPHRASE)
+    root = Authority(place, "root")
+    case = Case(requests, shell.folder / "back", root, Authority(place, "issuing", root))
+    for files in row.build(case) or [[case.back]]:
+        ended = shell("receive", "requests", *files)
+    said = {"receive": (ended.status, ended.out + ended.err)}
+    for name, more in (
+        ("status", ()),
+        ("pfx", ("--passphrase-file", "passphrase.txt")),
+        ("steps", ()),
+    ):
+        ended = shell(name, "requests", *more)
+        said[name] = (ended.status, ended.out + ended.err)
+    return said
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+def test_what_comes_back(shell, template, row):
+    """Each command says what the table says, by name, and ends as it says."""
+    said = run(shell, row, template)
+    assert tuple(status for status, _ in said.values()) == row.ends, said
+    for code in row.says:
+        assert code in said["receive"][1]
+    for name, status in zip(("status", "pfx", "steps"), row.ends[1:], strict=True):
+        if status or name == "status":
+            assert row.names in said[name][1], name
+    assert len(list((shell.folder / "requests" / "pfx").glob("*.pfx"))) == row.packages
+    # One judgement: what is on record is what is found of it again.
+    bundle = open_requests(shell.folder / "requests")
+    for record in bundle.requests:
+        for part in filter(None, (record.issued, *record.refused)):
+            again = load_issued(bundle)
+            found = [c for c in (*again.certificates, *again.refused) if c.sha256 == part.sha256]
+            codes = {f.code for c in found for f in c.findings}
+            assert codes == {f.code for f in part.judgement.findings} or "exchanged" in row.says[0]

@@ -1,0 +1,144 @@
+"""Authorities of OpenSSL's, right and wrong: what the tests of returned files are signed by."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+#: What a well-behaved CA writes into a server certificate.
+GOOD = (
+    *("basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature,keyEncipherment"),
+    *("extendedKeyUsage=serverAuth", "subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"),
+    "crlDistributionPoints=URI:http://pki.contoso.com/1.crl",
+)
+_CA = (
+    *("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"),
+    *("subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"),
+)
+P256 = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+_NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def openssl(*arguments: object) -> bytes:
+    """Run OpenSSL and give what it printed."""
+    command = ["openssl", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def without(prefix: str) -> tuple[str, ...]:
+    """Give the extensions of a server certificate but for one."""
+    return tuple(line for line in GOOD if not line.startswith(prefix))
+
+
+def flipped(certificate: bytes) -> bytes:
+    """Change one octet of the signature, which is the end of a certificate."""
+    body = base64.b64decode(b"".join(certificate.split(b"\n")[1:-2]))
+    damaged = body[:-20] + bytes([body[-20] ^ 1]) + body[-19:]
+    encoded = base64.encodebytes(damaged)
+    return b"-----BEGIN CERTIFICATE-----\n" + encoded + b"-----END CERTIFICATE-----\n"
+
+
+def _moment(span: timedelta) -> str:
+    return f"{_NOW + span:%Y%m%d%H%M%SZ}"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA with its key and the certificates above it, in a folder of its own."""
+
+    folder: Path
+    name: str
+    above: Authority | None = None
+
+    @property
+    def pem(self) -> bytes:
+        """Its own certificate."""
+        return (self.folder / f"{self.name}.pem").read_bytes()
+
+    @property
+    def chain(self) -> bytes:
+        """Its own certificate and those above it, the root last."""
+        return self.pem + (self.above.chain if self.above else b"")
+
+    def subordinate(
+        self,
+        name: str,
+        *,
+        extensions: tuple[str, ...] = _CA,
+        more: tuple[str, ...] = (),
+        subject: str = "/CN=Contoso Issuing",
+        key: tuple[str, ...] = P256,
+        key_of: str = "",
+        begins: timedelta = timedelta(days=-1),
+        ends: timedelta = timedelta(days=2000),
+        options: tuple[str, ...] = ("-sha256",),
+    ) -> Authority:
+        """Make a CA below this one; ``key_of`` gives it the key of one that is there."""
+        stem = self.folder / name
+        request, place = ("req", "-out", f"{stem}.csr", "-subj", subject), f"{stem}.key"
+        if key_of:
+            (self.folder / f"{name}.key").write_bytes((self.folder / f"{key_of}.key").read_bytes())
+            openssl(*request, "-new", "-key", place)
+        else:
+            openssl(*request, "-newkey", *key, "-nodes", "-keyout", place)
+        extended = stem.with_suffix(".ext")
+        extended.write_text("\n".join((*extensions, *more)))
+        openssl(
+            *("x509", "-req", "-in", f"{stem}.csr", "-CA", self.folder / f"{self.name}.pem"),
+            *("-CAkey", self.folder / f"{self.name}.key", "-extfile", extended, *options),
+            *("-not_before", _moment(begins), "-not_after", _moment(ends), "-out", f"{stem}.pem"),
+        )
+        return Authority(self.folder, name, self)
+
+    def sign(
+        self,
+        csr: Path,
+        out: Path,
+        *,
+        extensions: tuple[str, ...] = GOOD,
+        more: tuple[str, ...] = (),
+        begins: timedelta = timedelta(days=-1),
+        ends: timedelta = timedelta(days=180),
+        serial: int | None = None,
+        subject: str = "",
+        copied: str = "copy",
+        options: tuple[str, ...] = ("-sha256",),
+    ) -> Path:
+        """Sign a request as told; give the file."""
+        out.parent.mkdir(parents=True, exist_ok=True)
+        file = out.with_suffix(".ext")
+        file.write_text("\n".join((*extensions, *more)))
+        openssl(
+            *("x509", "-req", "-in", csr, "-CA", self.folder / f"{self.name}.pem"),
+            *("-CAkey", self.folder / f"{self.name}.key", "-copy_extensions", copied),
+            *("-extfile", file, "-not_before", _moment(begins)),
+            *("-not_after", _moment(ends), "-out", out),
+            *(("-set_serial", str(serial)) if serial is not None else ()),
+            *(("-subj", subject) if subject else ()),
+            *options,
+        )
+        file.unlink()
+        return out
+
+
+def make_root(
+    folder: Path,
+    name: str = "root",
+    *,
+    subject: str = "/CN=Contoso Root",
+    more: tuple[str, ...] = (),
+    key: tuple[str, ...] = P256,
+) -> Authority:
+    """Make a root with its key."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / name
+    openssl(
+        *("req", "-x509", "-newkey", *key, "-nodes", "-keyout", f"{stem}.key"),
+        *("-out", f"{stem}.pem", "-subj", subject, "-days", "3000"),
+        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
+        *(word for line in more for word in ("-addext", line)),
+    )
+    return Authority(folder, name)
