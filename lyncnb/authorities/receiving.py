@@ -40,6 +40,7 @@ from .issued import (
 )
 from .judging import to_record
 from .returned_files import MAX_FILE_BYTES, Password
+from .summary_files import refresh_summary_files
 
 #: Certificates that were not taken, and certificates of CAs, kept for the whole folder.
 REFUSED = f"{FOLDER}/refused"
@@ -160,6 +161,9 @@ def store_returned(
         manifest = _with_passed_over(manifest, issued, now)
         save_manifest(folder, manifest)
         _clear_refused(folder, before, manifest)
+        # Last: whatever may be wrong with a table, the certificates are kept.
+        manifest = refresh_summary_files(folder, manifest)
+        save_manifest(folder, manifest)
     return replace(bundle, manifest=manifest)
 
 

@@ -54,7 +54,7 @@ def plan_command(
     from ..plan.figures import DEFAULT, FIGURE_FILE, check_kind, figure
     from ..plan.plan_json import plan_json
     from ..plan.summary import PLAN_FILE, write_plan_table
-    from ..plan.summary_content import totals
+    from ..plan.summary_from_plan import totals
 
     inputs = (topology, options_file)
     suffix = Path(output or "").suffix.lower()
@@ -101,7 +101,7 @@ def check_command(
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
     from ..plan.plan_json import plan_json
-    from ..plan.summary_content import totals
+    from ..plan.summary_from_plan import totals
 
     plan, findings = make_plan(topology, product, options_file, on=on)
     if as_json:

@@ -7,10 +7,9 @@ written here, so that a dry run says exactly what a run would do.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..authorities.judging import accepted_on_record
 from ..errors import BundleError, OptionsError, PlanError, PlanRejected, Problem
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.spellings import Spelling, spellings_of
@@ -306,22 +305,16 @@ class Order:
     reason: str
     now: str
 
-    def told_findings(self, records: Iterable[RequestRecord]) -> tuple[Finding, ...]:
-        """List the findings as the summary tells them: what was accepted has its reason.
-
-        Parameters
-        ----------
-        records : iterable of RequestRecord
-            Requests of the folder; what was accepted of their certificates comes last.
-        """
+    @property
+    def told_findings(self) -> tuple[Finding, ...]:
+        """The findings as the summary tells them: what was accepted has its reason."""
         reasons = {one.code: one.reason for one in self.accepted}
-        planned = (
+        return tuple(
             one.accepted_because(reasons[one.code])
             if one.severity == "error" and one.code in reasons
             else one
             for one in self.findings
         )
-        return (*planned, *accepted_on_record(records))
 
 
 def make_order(

@@ -12,13 +12,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from ..authorities.summary_files import summary_progress
 from ..base import files
 from ..errors import BundleError, Problem
 from ..pki import csr
 from ..pki.csr import content_differences
 from ..pki.pkcs8 import FolderCipher
-from ..plan import summary
 from ..plan.model import PlannedCertificate
+from ..plan.summary_content import Summary
+from ..plan.summary_csv import summary_csv
+from ..plan.summary_from_plan import summarise
+from ..plan.summary_on_record import summary_digest
 from ..request_folder.bundle import Change
 from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
 from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
@@ -48,28 +52,43 @@ class Preview:
 
     @cached_property
     def summary_of(self) -> str:
-        """Digest of everything that the summary files tell, much cheaper than to write them."""
-        plan, findings = self.order.plan, self.order.told_findings(self.manifest.requests)
-        table = summary.write_plan_table(plan, findings, ".csv", requests=self.manifest.requests)
-        digest = hashlib.sha256(table)
-        for row in summary.finding_rows(findings):
-            digest.update("\0".join(row).encode("utf-8", "replace"))
-        # Added only where there is one, so that a folder without stays as it was written.
-        if plan.options.planned_issue_date:
-            digest.update(plan.options.planned_issue_date.isoformat().encode())
-        return digest.hexdigest()
+        """Digest of everything that the plan has to tell in the summary files."""
+        return summary_digest(self.summary())
+
+    def summary(self, *, pictures: bool = False) -> Summary:
+        """Put together what the summary files tell of the plan."""
+        return summarise(self.order.plan, self.order.told_findings, pictures=pictures)
 
     @property
     def has_stale_summary(self) -> bool:
-        """Whether a summary file is missing, was edited, or tells of another plan."""
+        """Whether a summary file is missing, was edited, or tells what is so no more."""
         recorded = self.manifest.summary
-        if recorded.get("of") != self.summary_of:
+        if "shows" in recorded:
+            requests = summary_progress(self.manifest)
+            if (recorded["shows"], recorded.get("requests")) != (self.summary_of, requests):
+                return True
+        elif recorded.get("of") != self._first_summary_of:
             return True
         return any(
             not (path := self.survey.folder / name).is_file()
             or hashlib.sha256(files.read(path, limit=_LARGEST)).hexdigest() != recorded.get(name)
             for name in SUMMARY_NAMES
         )
+
+    @property
+    def _first_summary_of(self) -> str:
+        """Digest by which lyncnb first told whether the files of a folder are those of the plan.
+
+        A folder of that time stays as it is as long as they are.
+        """
+        told = self.summary()
+        digest = hashlib.sha256(summary_csv(told))
+        for one in told.findings:
+            row = (one.severity, one.code, one.about, one.message, one.hint, one.source)
+            digest.update("\0".join(row).encode("utf-8", "replace"))
+        if told.planned_issue_date:
+            digest.update(told.planned_issue_date.isoformat().encode())
+        return digest.hexdigest()
 
     @property
     def is_quiet(self) -> bool:

@@ -7,7 +7,6 @@ in the manifest that it is written; summary. Interrupted anywhere, the next run 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from ..authorities.summary_files import write_summary_files
 from ..base import files, system_calls
 from ..base.folder_lock import OWNER_NAME, lock
 from ..checks.check_plan import check_plan
@@ -24,10 +24,9 @@ from ..errors import BundleError, PassphraseError
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
-from ..plan import summary
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import MODES, SUMMARY_NAMES, archive_problems, take_survey
+from ..request_folder.files_on_disk import MODES, archive_problems, take_survey
 from ..request_folder.leftovers import carry_out
 from ..request_folder.manifest import Manifest, save_manifest, timestamp
 from ..request_folder.recovery_key import add_recipients, arm, read_recovery_key
@@ -158,22 +157,14 @@ def _carry_out(
     # Recorded before the summary: whatever may be wrong with a table, the requests are finished.
     save_manifest(folder, manifest)
     if preview.has_stale_summary:
-        manifest = _write_summary(preview, order, manifest)
+        manifest = _write_summary(preview, manifest)
     return Outcome(preview=preview, manifest=manifest, cancelled=cancelled)
 
 
-def _write_summary(preview: Preview, order: Order, manifest: Manifest) -> Manifest:
-    # One table in memory at a time. Interrupted, the hashes on record do not fit, and the next
-    # run writes them all again.
-    hashes = {"of": preview.summary_of}
-    told = order.told_findings(manifest.requests)
-    for name in SUMMARY_NAMES:
-        suffix = "." + name.rpartition(".")[2]
-        data = summary.write_plan_table(order.plan, told, suffix, requests=manifest.requests)
-        files.replace(preview.survey.folder / name, data, 0o644)
-        hashes[name] = hashlib.sha256(data).hexdigest()
-    manifest = replace(manifest, summary=hashes)
-    save_manifest(preview.survey.folder, manifest)
+def _write_summary(preview: Preview, manifest: Manifest) -> Manifest:
+    folder, told = preview.survey.folder, preview.summary(pictures=True)
+    manifest = write_summary_files(folder, manifest, told, shows=preview.summary_of)
+    save_manifest(folder, manifest)
     return manifest
 
 

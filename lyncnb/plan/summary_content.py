@@ -1,24 +1,21 @@
 """What a summary says, before anybody lays it out: cover, blocks of certificates, servers.
 
-The page, the workbook, the wiki text and the document to sign all tell the same; what they tell
-is put together here, once, in the order of the plan. Nothing in it depends on the day: the same
-plan, findings and requests give the same content.
+The page, the workbook, the wiki text and the document to sign all tell the same ``Summary``.
+``summary_from_plan`` puts it together, ``summary_progress`` adds where the requests of a folder
+stand. Nothing in it depends on the day.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Protocol
 
-from ..base.dns_name import DnsName
 from ..rules.findings import Finding
-from ..rules.model import SEVERITIES, Rules
-from ..topology.topology import Topology
-from .model import CertificatePlan, PlannedCertificate
-from .spellings import Spelling, spellings
+from ..rules.model import SummaryCommand
+from .spellings import Spelling
+from .timeline_figure import DatedFact
 
 #: How every summary begins, and is known again.
 TITLE = "Certificates for "
@@ -50,6 +47,10 @@ class IssuedFacts(Protocol):
     @property
     def not_after(self) -> str:
         """When it ends."""
+
+    @property
+    def renew_from(self) -> datetime:
+        """From when on it is to be renewed."""
 
 
 class Request(Protocol):
@@ -87,10 +88,6 @@ class Request(Protocol):
         """When its certificate came back."""
 
     @property
-    def packaged_at(self) -> str:
-        """When its package was made."""
-
-    @property
     def retired_at(self) -> str:
         """When it left the plan."""
 
@@ -121,15 +118,18 @@ class Member:
     """One certificate of a block: its servers, its files, and what identifies its request."""
 
     number: str  # 3, or 3.2 where a block holds several
+    place: int  # in the plan, from 0
     id: str
     servers: tuple[str, ...]
     csr_file: str
     key_file: str
+    warnings: tuple[str, ...] = ()  # severity and code of what was found about it
     csr_sha256: str = ""
     spki_sha256: str = ""
-    certificate_sha256: str = ""
+    certificate_sha256: str = ""  # empty until the certificate is back
     valid_from: str = ""  # YYYY-MM-DD, UTC
     valid_until: str = ""
+    renew_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +144,7 @@ class Block:
     usages: tuple[str, ...]
     subject: str
     names: tuple[NeededNames, ...]
+    alternative_names: tuple[str, ...]  # in their order; "" is each server's own name
     extended_key_usage: tuple[str, ...]
     key: str
     hash: str
@@ -153,12 +154,23 @@ class Block:
     rule: str
     source: str
     members: tuple[Member, ...]
-    warnings: tuple[str, ...]
+    has_sibling: bool = False  # whether another block is for the same pool
 
     @property
     def whom(self) -> str:
         """Say for whom the block is, e.g. ``eepool01.contoso.net``."""
         return self.pool or "the whole deployment"
+
+    @property
+    def heading(self) -> str:
+        """Tell the block from every other, e.g. ``6 · edgepool01.contoso.net, Internal``."""
+        told = f"{self.number} · {self.whom}"
+        return f"{told}, {', '.join(self.usages)}" if self.has_sibling and self.usages else told
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """List the codes of what was found about any of its certificates."""
+        return tuple(dict.fromkeys(code for member in self.members for code in member.warnings))
 
     @property
     def sharing(self) -> str:
@@ -176,6 +188,11 @@ class Block:
         """Name the CA, or say of which kind it is to be."""
         return authority_name(self.issuer, self.ca)
 
+    def names_of(self, member: Member) -> tuple[str, ...]:
+        """Give the alternative names of one of its certificates, in their order."""
+        own = member.servers[0] if member.servers else ""
+        return tuple(name or own for name in self.alternative_names)
+
     @property
     def has_fingerprints(self) -> bool:
         """Whether the requests are written, so that they can be told by their hash."""
@@ -184,16 +201,21 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What is asked of whom, and until when."""
+    """What is asked of whom, until when, and where on the page it is told whole."""
 
     who: str
     what: str
     when: str
+    where: str = ""  # heading of the part
+    anchor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLine:
-    """One server in one role, and the certificates that it needs (numbers of blocks)."""
+    """One server in one role, and the certificates that it needs.
+
+    ``certificates`` are numbers of certificates, ``usages`` what each is in use as.
+    """
 
     server: str
     title: str
@@ -201,249 +223,103 @@ class ServerLine:
     site: str
     target_os: str
     certificates: tuple[str, ...]
+    usages: tuple[str, ...] = ()
     why_none: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture of the plan: an SVG document, and what it shows in words."""
+
+    title: str
+    description: str
+    svg: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """All that a summary tells.
 
-    ``left_out`` counts the certificates that are in the plan and not in ``blocks``.
+    ``asks``, ``folder_changed`` and what the members say of their certificates come from the
+    requests of a folder; the rest from the plan. ``facts`` are the days of the plan. ``left_out``
+    counts the certificates that are in the plan and not in ``blocks``.
     """
 
     title: str
     product: str
     deployment: str
     sip_domains: tuple[str, ...]
+    sites: tuple[str, ...]
+    roles: tuple[str, ...]  # how many servers of which role, in words
     planned_issue_date: date | None
-    folder_changed: str  # YYYY-MM-DD HH:MM UTC, "" without a folder
     totals: str
-    asks: tuple[Ask, ...]
     findings: tuple[Finding, ...]
     blocks: tuple[Block, ...]
     servers: tuple[ServerLine, ...]
+    commands: tuple[SummaryCommand, ...]
     plan_sha256: str
     spellings: tuple[Spelling, ...] = ()
+    picture: Picture | None = None
+    facts: tuple[DatedFact, ...] = ()
     left_out: int = 0
+    folder_changed: str = ""  # YYYY-MM-DD HH:MM UTC, "" without a folder
+    asks: tuple[Ask, ...] = ()
+
+    @property
+    def members(self) -> Iterator[tuple[Block, Member]]:
+        """Yield every certificate with its block, in the order of the plan."""
+        return ((block, member) for block in self.blocks for member in block.members)
 
 
-def summarise(
-    plan: CertificatePlan,
-    findings: Sequence[Finding],
-    requests: Iterable[Request] | None = None,
-    *,
-    limit: int | None = None,
-) -> Summary:
-    """Put together what a summary tells.
+#: What a reader who never saw a certificate needs to know of what happens with a request.
+STORY = (
+    "A request (CSR, a file ending in .csr) asks a CA for one certificate; its private key stays "
+    "with the planner, encrypted. The CA’s people get the requests with a page that says how to "
+    "issue them and what to send back. What comes back is compared with this plan, then packed "
+    "with its key into a package (a file ending in .pfx, opened by a password) for its servers. "
+    "The steps, a checklist for each server, say how the package is imported and assigned. "
+    "“In use as” names what Lync calls the type of a certificate."
+)
 
-    Parameters
-    ----------
-    plan : CertificatePlan
-        n certificates.
-    findings : sequence of Finding
-        What the checks found.
-    requests : iterable of Request, optional
-        Requests of the folder; without them the file names are those that they will have.
-    limit : int, optional
-        Certificates in the blocks at most.
-
-    Returns
-    -------
-    Summary
-        At most n blocks; the same arguments give the same.
-    """
-    records = {request.id: request for request in requests or ()}
-    shown = plan.certificates if limit is None else plan.certificates[:limit]
-    blocks = _blocks(plan, shown, findings, records)
-    domains = tuple(map(str, plan.topology.sip_domains))
-    return Summary(
-        title=f"{TITLE}{plan.rules.title}",
-        product=plan.rules.title,
-        deployment=domains[0] if domains else "",
-        sip_domains=domains,
-        planned_issue_date=plan.options.planned_issue_date,
-        folder_changed=_last_change(records.values()),
-        totals=totals(plan, findings),
-        asks=tuple(_asks(plan, findings, blocks)),
-        findings=tuple(findings),
-        blocks=blocks,
-        servers=tuple(_server_lines(plan, blocks)),
-        plan_sha256=plan.sha256,
-        spellings=spellings(plan),
-        left_out=len(plan.certificates) - len(shown),
-    )
+#: What every summary begins with, below its title.
+LEAD = (
+    "Every certificate that this deployment needs, planned before its servers exist: a "
+    "certification authority (CA) issues what is requested here, and the server team installs it."
+)
 
 
-def _last_change(records: Iterable[Request]) -> str:
-    times = [
-        time
-        for record in records
-        for time in (
-            record.planned_at, record.written_at, record.issued_at, record.packaged_at,
-            record.retired_at,
-        )
-    ]  # fmt: skip
-    last = max(times, default="")
-    return f"{last[:10]} {last[11:16]} UTC" if last else ""
+def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
+    """Yield what the cover says of the deployment: a heading and a text each."""
+    first, *others = summary.sip_domains or ("none",)
+    yield "SIP domains", ", ".join([f"{first} (the default)" if others else first, *others])
+    sites = f"; {'sites' if len(summary.sites) > 1 else 'site'} {', '.join(summary.sites)}"
+    yield "Servers", ", ".join(summary.roles) + (sites if summary.sites else "")
+    yield "Certificates", summary.totals
+    yield "To be issued on", str(summary.planned_issue_date or "no day is set yet")
+    if summary.folder_changed:
+        yield "As of", f"{summary.folder_changed}, the last change of the requests"
 
 
-# --- Blocks.
+def shortened(summary: Summary, most: int) -> Summary:
+    """Leave certificates out beyond so many, and say how many."""
+    kept, left = [], most
+    for block in summary.blocks:
+        members = block.members[:left]
+        left -= len(members)
+        if members:
+            kept.append(block if members == block.members else replace(block, members=members))
+    shown = sum(len(block.members) for block in kept)
+    total = sum(len(block.members) for block in summary.blocks)
+    if shown == total:
+        return summary
+    return replace(summary, blocks=tuple(kept), left_out=total - shown)
 
 
-def _blocks(
-    plan: CertificatePlan,
-    certificates: Sequence[PlannedCertificate],
-    findings: Iterable[Finding],
-    records: Mapping[str, Request],
-) -> tuple[Block, ...]:
-    groups: dict[tuple[object, ...], list[PlannedCertificate]] = {}
-    for certificate in certificates:
-        groups.setdefault(_likeness(certificate), []).append(certificate)
-    codes = codes_by_subject(findings)
-    first = first_servers(plan.topology)
-    titles = _titles(plan.rules)
-    sources = {rule.id: rule.source for rule in plan.rules.certificates}
-    return tuple(
-        _block(number, group, plan.rules, titles, sources, records, codes, first)
-        for number, group in enumerate(groups.values(), start=1)
-    )
-
-
-def _own_name(certificate: PlannedCertificate) -> str:
-    """Give the server's own name, where each server has a certificate of its own."""
-    return certificate.servers[0] if certificate.shared_by == "server" else ""
-
-
-def _likeness(certificate: PlannedCertificate) -> tuple[object, ...]:
-    """Give all that certificates of one block have in common."""
-    own = _own_name(certificate)
-    return (
-        certificate.role, certificate.site, certificate.pool, certificate.usages,
-        certificate.subject, certificate.extended_key_usage, certificate.key, certificate.hash,
-        certificate.shared_by, certificate.rule, certificate.issuer, certificate.ca,
-        tuple(e for e in certificate.subject_alt_name if e.name != own),
-    )  # fmt: skip
-
-
-def _block(
-    number: int,
-    group: Sequence[PlannedCertificate],
-    rules: Rules,
-    titles: Mapping[str, str],
-    sources: Mapping[str, str],
-    records: Mapping[str, Request],
-    codes: Mapping[str, Sequence[str]],
-    first: Mapping[str, str],
-) -> Block:
-    one = group[0]
-    members = tuple(
-        _member(f"{number}.{place}" if len(group) > 1 else str(number), certificate, records)
-        for place, certificate in enumerate(group, start=1)
-    )
-    about = (
-        code
-        for member in members
-        for subject in (member.id, first.get(one.pool, ""), *member.servers)
-        for code in codes.get(subject, ())
-    )
-    return Block(
-        number=number,
-        role=one.role,
-        title=titles.get(one.role, one.role),
-        pool=one.pool,
-        site=one.site,
-        usages=one.usages,
-        subject=one.subject.to_rfc4514(),
-        names=tuple(_needed_names(one, rules, is_folded=len(group) > 1)),
-        extended_key_usage=one.extended_key_usage,
-        key=str(one.key),
-        hash=one.hash,
-        issuer=one.issuer,
-        ca=one.ca,
-        shared_by=one.shared_by,
-        rule=one.rule,
-        source=sources.get(one.rule, ""),
-        members=members,
-        warnings=tuple(dict.fromkeys(about)),
-    )
-
-
-def _needed_names(
-    certificate: PlannedCertificate, rules: Rules, *, is_folded: bool
-) -> Iterator[NeededNames]:
-    subject, own = certificate.subject.common_name, _own_name(certificate)
-    groups: dict[tuple[bool, bool, tuple[str, ...]], list[str]] = {}
-    if subject and subject not in certificate.names:
-        ids = (rule.subject_name for rule in rules.certificates if rule.id == certificate.rule)
-        groups[True, False, tuple(ids)] = [subject]
-    for entry in certificate.subject_alt_name:
-        is_own = is_folded and entry.name == own
-        key = (entry.name == subject, is_own, tuple(entry.reasons))
-        groups.setdefault(key, []).append(str(entry.name))
-    for (is_subject, is_own, rule_ids), names in groups.items():
-        # A plan saved under an older rule file may name a rule that is gone.
-        because = [rules.names[rule_id] for rule_id in rule_ids if rule_id in rules.names]
-        yield NeededNames(
-            names=() if is_own else tuple(names),
-            why=tuple(rule.why for rule in because),
-            rules=rule_ids,
-            sources=tuple(dict.fromkeys(rule.source for rule in because)),
-            is_subject=is_subject,
-            is_own=is_own,
-            is_alternative=names[0] in certificate.names,
-        )
-
-
-def _member(number: str, certificate: PlannedCertificate, records: Mapping[str, Request]) -> Member:
-    request_id = certificate.id
-    record = records.get(request_id)
-    if record is None:
-        return Member(
-            number=number,
-            id=request_id,
-            servers=certificate.servers,
-            csr_file=f"csr/{request_id}.csr",
-            key_file=f"keys/{request_id}.key",
-        )
-    issued = record.issued
-    return Member(
-        number=number,
-        id=request_id,
-        servers=certificate.servers,
-        csr_file=record.files.csr,
-        key_file=record.files.key,
-        csr_sha256=record.csr_sha256,
-        spki_sha256=record.spki_sha256,
-        certificate_sha256=issued.sha256 if issued else "",
-        valid_from=issued.not_before[:10] if issued else "",
-        valid_until=issued.not_after[:10] if issued else "",
-    )
-
-
-def _titles(rules: Rules) -> Mapping[str, str]:
-    return {role.id: role.title for role in rules.roles.values()} | {"Deployment": "Deployment"}
-
-
-def codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
-    """List the findings about each certificate, server or pool, as ``severity: code``.
-
-    One that was accepted is ``accepted: code (the reason)``.
-    """
-    codes: dict[str, list[str]] = {}
-    for finding in findings:
-        told = f"{finding.severity}: {finding.code}"
-        if finding.accepted:
-            told = f"accepted: {finding.code} ({finding.accepted})"
-        codes.setdefault(finding.about, []).append(told)
-    return codes
-
-
-def first_servers(topology: Topology) -> dict[str, str]:
-    """Give the first server of each pool, under whose name findings speak of the pool."""
-    return {str(pool.fqdn): str(pool.computers[0].fqdn) for pool in topology.pools}
-
-
-# --- Who is asked for what.
+def code_of(finding: Finding) -> str:
+    """Name a finding by severity and code; one that was accepted, with the reason."""
+    if finding.accepted:
+        return f"accepted: {finding.code} ({finding.accepted})"
+    return f"{finding.severity}: {finding.code}"
 
 
 def authority_name(issuer: str, ca: str) -> str:
@@ -451,122 +327,12 @@ def authority_name(issuer: str, ca: str) -> str:
     return f"{ca} ({issuer} CA)" if ca else f"{issuer.capitalize()} CA"
 
 
-def _asks(
-    plan: CertificatePlan, findings: Iterable[Finding], blocks: Sequence[Block]
-) -> Iterator[Ask]:
-    counts = Counter(finding.severity for finding in findings)
-    day = plan.options.planned_issue_date
-    by_day = f"by {day}" if day else "no date planned yet"
-    if counts["error"]:
-        yield Ask(
-            who="Planner",
-            what=f"Settle {count_of(counts['error'], 'error')} (see Findings). Until then no "
-            "request is written, unless an error is accepted with a reason.",
-            when="before the requests are written",
-        )
-    if counts["warning"]:
-        yield Ask(
-            who="Planner",
-            what=f"Look at {count_of(counts['warning'], 'warning')} (see Findings).",
-            when="before the requests are sent",
-        )
-    for (issuer, ca), group in _by_authority(blocks).items():
-        number = sum(len(block.members) for block in group)
-        places = ", ".join(str(block.number) for block in group[:60])
-        yield Ask(
-            who=authority_name(issuer, ca),
-            what=f"Issue {count_of(number, 'certificate')} as requested, every name included: "
-            f"no. {places}{' …' if len(group) > 60 else ''} below.",
-            when=by_day,
-        )
-    servers = {server for certificate in plan.certificates for server in certificate.servers}
-    if servers:
-        yield Ask(
-            who="Server team",
-            what=f"Import and assign what each of {count_of(len(servers), 'server')} needs, "
-            "by the steps that come with the packages.",
-            when="when the certificates are back",
-        )
-
-
-def _by_authority(blocks: Iterable[Block]) -> Mapping[tuple[str, str], list[Block]]:
-    groups: dict[tuple[str, str], list[Block]] = defaultdict(list)
+def by_authority(blocks: Iterable[Block]) -> dict[str, list[Block]]:
+    """Gather blocks by the CA that is to issue them, in the order of the plan."""
+    groups: dict[str, list[Block]] = {}
     for block in blocks:
-        groups[block.issuer, block.ca].append(block)
+        groups.setdefault(block.authority, []).append(block)
     return groups
-
-
-# --- Servers, and those that need nothing.
-
-
-def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:
-    titles = _titles(plan.rules)
-    idle = dict(servers_without(plan))
-    needed: dict[str, list[str]] = defaultdict(list)
-    for block in blocks:
-        what = ", ".join(block.usages) or block.role
-        for member in block.members:
-            for server in member.servers:
-                needed[server].append(f"{member.number} {what}")
-    for pool, computer in plan.topology.computers:
-        server = str(computer.fqdn)
-        yield ServerLine(
-            server=server,
-            title=titles.get(pool.role, pool.role),
-            pool=str(pool.fqdn),
-            site=pool.site,
-            target_os=computer.target_os,
-            certificates=tuple(needed.get(server, ())),
-            why_none=_why_none(plan.rules, pool.role) if computer.fqdn in idle else "",
-        )
-
-
-def _why_none(rules: Rules, role: str) -> str:
-    asked = any(role == rule.role or role in rule.needed_by for rule in rules.certificates)
-    if asked:
-        return "none: what would make its certificate necessary is not in the table"
-    return f"none: {rules.title} asks for no certificate on this role"
-
-
-def servers_without(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
-    """List the servers that no certificate is for, each with the role of its row."""
-    served = {server for certificate in plan.certificates for server in certificate.servers}
-    left = {
-        computer.fqdn: pool.role
-        for pool, computer in plan.topology.computers
-        if computer.fqdn not in served
-    }
-    return tuple(left.items())
-
-
-_NAMED = 10  # servers that a sentence names at most
-
-
-def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
-    """Say in words how much a plan holds, how much was found, and which servers need nothing.
-
-    Returns
-    -------
-    str
-        One sentence; two where servers of the table have no certificate.
-    """
-    servers = {server for certificate in plan.certificates for server in certificate.servers}
-    counts = Counter(finding.severity for finding in findings)
-    found = ", ".join(count_of(counts[severity], severity) for severity in SEVERITIES)
-    text = (
-        f"{count_of(len(plan.certificates), 'certificate')} for "
-        f"{count_of(len(servers), 'server')}; findings: {found}."
-    )
-    without = servers_without(plan)
-    if not without:
-        return text
-    roles = Counter(_why_none(plan.rules, role) for _, role in without)
-    named = ", ".join(f"{server} ({role})" for server, role in without[:_NAMED])
-    more = f" and {len(without) - _NAMED:,} more" if len(without) > _NAMED else ""
-    why = "; ".join(reason.removeprefix("none: ") for reason in roles)
-    need = "needs" if len(without) == 1 else "need"
-    why = why.replace("this role", "its role" if len(without) == 1 else "their roles")
-    return f"{text} {count_of(len(without), 'further server')} {need} none: {named}{more}: {why}."
 
 
 def count_of(number: int, noun: str) -> str:

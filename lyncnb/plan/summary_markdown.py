@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 from ..base.tables import escape_markdown, left_out, to_markdown
 from . import spellings
-from .summary_content import Block, Summary
-from .summary_page import what_is_left_out
+from .summary_content import LEAD, STORY, Block, ServerLine, Summary, cover_facts
+from .summary_page import request_lists, what_is_left_out
 
 
-def summary_markdown(summary: Summary, *, findings_shown: int) -> str:
+def summary_markdown(summary: Summary, *, rows_shown: int) -> str:
     """Write the summary as Markdown.
 
     Parameters
     ----------
-    summary, findings_shown
+    summary, rows_shown
         As for :func:`lyncnb.plan.summary_page.summary_page`.
 
     Returns
@@ -23,25 +23,20 @@ def summary_markdown(summary: Summary, *, findings_shown: int) -> str:
     str
         CommonMark with pipe tables; nothing of a name is taken for markup.
     """
-    return "\n".join(part for part in _parts(summary, findings_shown) if part)
+    return "\n".join(part for part in _parts(summary, rows_shown) if part)
 
 
-def _parts(summary: Summary, findings_shown: int) -> Iterator[str]:
-    planned = summary.planned_issue_date or "not set (planned_issue_date in plan.toml)"
-    facts = [
-        ("Deployment", "; ".join(summary.sip_domains) or "no SIP domain"),
-        ("Product", summary.product),
-        ("Planned issue date", str(planned)),
-        ("Request folder last changed", summary.folder_changed),
-    ]
-    yield f"# {escape_markdown(summary.title)}\n"
+def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
+    domain = f": {summary.deployment}" if summary.deployment else ""
+    yield f"# {escape_markdown(summary.title + domain)}\n"
+    yield f"{LEAD}\n"
+    facts = cover_facts(summary)
     yield "".join(f"- {name}: {escape_markdown(value)}\n" for name, value in facts if value)
-    yield escape_markdown(summary.totals) + "\n"
     if summary.asks:
         yield "## What is asked of whom\n"
-        rows = [(ask.who, ask.what, ask.when) for ask in summary.asks]
-        yield to_markdown(("Who", "What", "When"), rows)
-    found = summary.findings[:findings_shown]
+        rows = [(ask.who, ask.what, ask.when, ask.where) for ask in summary.asks]
+        yield to_markdown(("Who", "What", "By when", "See"), rows)
+    found = summary.findings[:rows_shown]
     if found:
         yield "## Findings\n"
         lines = [(one.severity, one.about, one.message, one.hint) for one in found]
@@ -51,26 +46,32 @@ def _parts(summary: Summary, findings_shown: int) -> Iterator[str]:
     if summary.spellings:
         yield f"## {spellings.HEADING}\n"
         yield to_markdown(spellings.COLUMNS, [one.row for one in summary.spellings])
-    if summary.blocks:
-        yield "## Certificates\n"
-    for block in summary.blocks:
-        yield from _block(block)
+    servers = summary.servers[:rows_shown]
+    if servers:
+        yield "## Servers\n"
+        yield to_markdown(("Server", "Role", "Certificates, no."), map(_server, servers))
+    if len(summary.servers) > rows_shown:
+        yield left_out(rows_shown, len(summary.servers)) + "\n"
+    for one in request_lists(summary):
+        yield f"## {escape_markdown(one.heading)}\n"
+        for block in one.blocks:
+            yield from _block(block)
     yield what_is_left_out(summary) + "\n" if summary.left_out else ""
-    idle = [(line.server, line.title, line.why_none) for line in summary.servers if line.why_none]
-    if idle:
-        yield "## Servers without a certificate\n"
-        yield to_markdown(("Server", "Role", "Certificate"), idle[:findings_shown])
-    if len(idle) > findings_shown:
-        yield left_out(findings_shown, len(idle)) + "\n"
+    yield "## What happens with a request\n"
+    yield f"{STORY}\n"
     yield f"SHA-256 of the plan: `{summary.plan_sha256}`\n"
 
 
+def _server(line: ServerLine) -> tuple[str, str, str]:
+    return line.server, line.title, ", ".join(line.certificates) or line.why_none
+
+
 def _block(block: Block) -> Iterator[str]:
-    yield f"### {block.number} · {escape_markdown(block.whom)}\n"
+    yield f"### {escape_markdown(block.heading)}\n"
     site = f", site {block.site}" if block.site else ""
     facts = [
         ("For", f"{block.title}{site}: {block.sharing}"),
-        ("In use as", ", ".join(block.usages) or "not assigned by Lync"),
+        ("In use as", ", ".join(block.usages) or "no Lync type; its own software uses it"),
         ("Subject name", block.subject),
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}, {', '.join(block.extended_key_usage)}"),

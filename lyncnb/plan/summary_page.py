@@ -2,21 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+from ..base.figure import picture_html
 from ..base.html_page import render
 from ..base.tables import left_out
 from . import spellings
-from .summary_content import Summary
+from .summary_content import (
+    LEAD,
+    STORY,
+    Block,
+    Picture,
+    ServerLine,
+    Summary,
+    by_authority,
+    count_of,
+    cover_facts,
+)
+from .timeline_figure import draw_timeline
+
+_DAYS = "Days that matter"
 
 
-def summary_page(summary: Summary, *, findings_shown: int) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestList:
+    """The requests of one CA, as a part of a page."""
+
+    anchor: str
+    title: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def size(self) -> int:
+        """How many requests there are."""
+        return sum(len(block.members) for block in self.blocks)
+
+    @property
+    def heading(self) -> str:
+        """Name the CA and say how many requests it gets."""
+        return f"{self.title}: {count_of(self.size, 'request')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerGroup:
+    """Servers of one role, or those that need no certificate for the same reason."""
+
+    title: str
+    lines: tuple[ServerLine, ...]
+
+
+def request_lists(summary: Summary) -> tuple[RequestList, ...]:
+    """Gather the requests by CA, in the order of the asks."""
+    return tuple(
+        RequestList(anchor=f"ca{number}", title=name, blocks=tuple(blocks))
+        for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1)
+    )
+
+
+def server_groups(lines: Iterable[ServerLine]) -> tuple[ServerGroup, ...]:
+    """Gather servers by role, those without a certificate last."""
+    ordered = sorted(lines, key=lambda line: (line.why_none, line.title))
+    groups = groupby(ordered, key=_heading)
+    return tuple(ServerGroup(title=title, lines=tuple(group)) for title, group in groups)
+
+
+def _heading(line: ServerLine) -> str:
+    return f"No certificate{line.why_none.removeprefix('none')}" if line.why_none else line.title
+
+
+def days_picture(summary: Summary) -> Picture | None:
+    """Draw when certificates are issued and end; None where nothing of it is known."""
+    if summary.planned_issue_date is None and not any(m.valid_until for _, m in summary.members):
+        return None
+    description = "When certificates are to be issued, when they end, and which limits hold."
+    svg = draw_timeline(summary.facts, title=_DAYS, description=description)
+    return Picture(title=_DAYS, description=description, svg=svg)
+
+
+def summary_page(summary: Summary, *, rows_shown: int) -> str:
     """Lay the summary out as a page.
 
     Parameters
     ----------
     summary : Summary
         n blocks of certificates.
-    findings_shown : int
-        Findings listed at most; a sentence says so.
+    rows_shown : int
+        Findings and servers listed at most; a sentence says so.
 
     Returns
     -------
@@ -26,22 +99,33 @@ def summary_page(summary: Summary, *, findings_shown: int) -> str:
     sources = dict.fromkeys(
         source for block in summary.blocks for names in block.names for source in names.sources
     )
-    idle = [line for line in summary.servers if line.why_none]
-    members = [member for block in summary.blocks for member in block.members]
+    members = [member for _, member in summary.members]
+    days = days_picture(summary) if summary.picture else None
     return render(
         "plan/summary.html.j2",
         title=summary.title,
         s=summary,
+        lead=LEAD,
+        facts=list(cover_facts(summary)),
+        story=STORY,
         spellings=spellings,
-        findings=summary.findings[:findings_shown],
-        findings_note=left_out(findings_shown, len(summary.findings)),
+        findings=summary.findings[:rows_shown],
+        findings_note=left_out(rows_shown, len(summary.findings)),
         note=what_is_left_out(summary),
         number={source: place for place, source in enumerate(sources, start=1)},
-        idle=idle[:findings_shown],
-        idle_note=left_out(findings_shown, len(idle)) if len(idle) > findings_shown else "",
+        lists=request_lists(summary),
+        groups=server_groups(summary.servers[:rows_shown]),
+        servers_note=left_out(rows_shown, len(summary.servers)),
+        has_more_servers=len(summary.servers) > rows_shown,
         has_records=any(member.spki_sha256 for member in members),
         has_issued=any(member.certificate_sha256 for member in members),
+        picture=_html(summary.picture),
+        days=_html(days),
     )
+
+
+def _html(picture: Picture | None) -> str:
+    return picture_html(picture.title, picture.description, picture.svg) if picture else ""
 
 
 def what_is_left_out(summary: Summary) -> str:

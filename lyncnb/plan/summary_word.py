@@ -11,11 +11,12 @@ from ..base.tables import cell_text, left_out
 from ..base.zip_file import from_zip, to_zip
 from ..errors import PlanError
 from . import spellings
-from .summary_content import Block, Summary
-from .summary_page import what_is_left_out
+from .summary_content import LEAD, STORY, Block, ServerLine, Summary, cover_facts
+from .summary_page import request_lists, server_groups, what_is_left_out
 
 if TYPE_CHECKING:
     from docx.document import Document
+    from docx.section import Section
 
 # The document's own date, so that the same plan gives the same bytes.
 _CREATED = datetime(2000, 1, 1)
@@ -23,12 +24,12 @@ _CREATED = datetime(2000, 1, 1)
 _SIGNATURES = ("Planned by", "Checked by", "Approved by")
 
 
-def summary_word(summary: Summary, *, findings_shown: int) -> bytes:
+def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     """Write the summary as DOCX.
 
     Parameters
     ----------
-    summary, findings_shown
+    summary, rows_shown
         As for :func:`lyncnb.plan.summary_page.summary_page`.
 
     Returns
@@ -50,20 +51,28 @@ def summary_word(summary: Summary, *, findings_shown: int) -> bytes:
         ) from None
     document = docx.Document()
     _set_page(document, summary.title)
-    document.add_heading(summary.title, level=0)
-    _facts(document, summary)
+    domain = f": {summary.deployment}" if summary.deployment else ""
+    document.add_heading(summary.title + domain, level=0)
+    document.add_paragraph(LEAD)
+    facts = [(name, text) for name, text in cover_facts(summary) if text]
+    _table(document, (), facts, widths=(32, 148))
     if summary.asks:
         document.add_heading("What is asked of whom", level=1)
-        asks = [(ask.who, ask.what, ask.when) for ask in summary.asks]
-        _table(document, ("Who", "What", "When"), asks, widths=(32, 106, 42))
-    _findings(document, summary, findings_shown)
+        asks = [(ask.who, ask.what, ask.when, ask.where) for ask in summary.asks]
+        columns = ("Who", "What", "By when", "See")
+        _table(document, columns, asks, widths=(26, 82, 36, 36))
+    _findings(document, summary, rows_shown)
     if summary.spellings:
         document.add_heading(spellings.HEADING, level=1)
         told = [one.row for one in summary.spellings]
         _table(document, spellings.COLUMNS, told, widths=(28, 50, 50, 52))
-    document.add_heading("Certificates", level=1)
-    for block in summary.blocks:
-        _block(document, block)
+    _servers(document, summary, rows_shown)
+    for one in request_lists(summary):
+        document.add_heading(one.heading, level=1)
+        for block in one.blocks:
+            _block(document, block)
+    document.add_heading("What happens with a request", level=1)
+    document.add_paragraph(STORY)
     if summary.left_out:
         document.add_paragraph(what_is_left_out(summary))
     _signatures(document, summary)
@@ -90,21 +99,23 @@ def _set_page(document: Document, title: str) -> None:
     normal = document.styles["Normal"]
     normal.font.size = Pt(9)
     normal.paragraph_format.space_after = Pt(3)
+    _number_pages(section)
     properties = document.core_properties
     properties.title, properties.author, properties.comments = title, "", ""
     properties.created = properties.modified = _CREATED
 
 
-def _facts(document: Document, summary: Summary) -> None:
-    planned = summary.planned_issue_date or "not set (planned_issue_date in plan.toml)"
-    facts = [
-        ("Deployment", "; ".join(summary.sip_domains) or "no SIP domain"),
-        ("Product", summary.product),
-        ("Planned issue date", planned),
-        ("Request folder last changed", summary.folder_changed),
-        ("Size", summary.totals),
-    ]
-    _table(document, (), [(name, text) for name, text in facts if text], widths=(48, 132))
+def _number_pages(section: Section) -> None:
+    from docx.oxml.ns import qn
+    from docx.oxml.parser import OxmlElement
+
+    paragraph = section.footer.paragraphs[0]
+    paragraph.alignment = 2  # right
+    for text, field in (("Page ", "PAGE"), (" of ", "NUMPAGES")):
+        paragraph.add_run(text)
+        number = OxmlElement("w:fldSimple")
+        number.set(qn("w:instr"), field)
+        paragraph._p.append(number)
 
 
 def _findings(document: Document, summary: Summary, shown: int) -> None:
@@ -118,12 +129,28 @@ def _findings(document: Document, summary: Summary, shown: int) -> None:
         document.add_paragraph(left_out(shown, len(summary.findings)))
 
 
+def _servers(document: Document, summary: Summary, shown: int) -> None:
+    groups = server_groups(summary.servers[:shown])
+    if groups:
+        document.add_heading("Servers", level=1)
+        rows = [(group.title, ", ".join(map(_server, group.lines))) for group in groups]
+        _table(document, ("Role", "Servers, and the numbers of their certificates"), rows,
+               widths=(50, 130))  # fmt: skip
+    if len(summary.servers) > shown:
+        document.add_paragraph(left_out(shown, len(summary.servers)))
+
+
+def _server(line: ServerLine) -> str:
+    return f"{line.server} ({', '.join(line.certificates) or line.title})"
+
+
 def _block(document: Document, block: Block) -> None:
-    document.add_heading(f"{block.number} · {block.whom}", level=2)
+    document.add_heading(block.heading, level=2)
     site = f", site {block.site}" if block.site else ""
+    usages = ", ".join(block.usages) or "no Lync type; its own software uses it"
     text = (
-        f"{block.title}{site}: {block.sharing}. In use as: "
-        f"{', '.join(block.usages) or 'not assigned by Lync'}. Subject name: {block.subject}. "
+        f"{block.title}{site}: {block.sharing}. In use as: {usages}. "
+        f"Subject name: {block.subject}. "
         f"Issuer: {block.authority}. Key: {block.key}, {block.hash}, "
         f"{', '.join(block.extended_key_usage)}."
     )
@@ -179,7 +206,7 @@ def _table(
         for cell, text, width in zip(row.cells, line, widths, strict=True):
             cell.width = Mm(width)
             run = cell.paragraphs[0].add_run(text)
-            run.font.size = Pt(8)
+            run.font.size = Pt(7.5)
             run.bold = bool(columns) and place == 0
             cell.paragraphs[0].paragraph_format.space_after = Pt(0)
     if columns:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
 from ..base import spreadsheets
 from ..base.spreadsheets import Sheet, to_xlsx
-from ..rules.findings import Finding
 from . import spellings
-from .summary_content import Block, Member, Summary
+from .summary_commands import CommandTable
+from .summary_content import Summary
 
 CERTIFICATES = (
     "No.", "For", "Role", "Servers", "Type", "Subject name", "Subject alternative names",
@@ -18,33 +18,32 @@ CERTIFICATES = (
 NAMES = ("No.", "For", "Name", "Where", "Who needs it", "Rule", "Source")
 SERVERS = ("Server", "Role", "Pool", "Site", "Windows", "Certificates")
 FINDINGS = ("Severity", "Finding", "About", "Message", "What to do", "Source")
-RENEWALS = ("Valid until", "Valid from", "No.", "For", "Servers", "Subject name", "Issuer", "ID")
+RENEWALS = (
+    *("Renew from", "Valid until", "Valid from", "No.", "For", "Servers", "Subject name"),
+    *("Issuer", "ID"),
+)
 FILES = (
     "No.", "ID", "CSR file", "SHA-256 of the CSR", "Key file", "SHA-256 of the public key",
     "Import", "Assign", "Rule",
 )  # fmt: skip
 
 Row = tuple[object, ...]
-#: Gives import and assign text of a member of a block.
-Commands = Callable[[Block, Member], tuple[str, str]]
 
 
-def summary_workbook(summary: Summary, commands: Commands) -> bytes:
+def summary_workbook(summary: Summary) -> bytes:
     """Write the summary as XLSX.
 
     Parameters
     ----------
     summary : Summary
         All n certificates.
-    commands : callable
-        How a certificate gets onto a server, and into use there.
 
     Returns
     -------
     bytes
-        Sheets Certificates, Names, Servers, Findings, Spellings, Renewals, Files; those with
-        nothing to say are left out. Names ends with a sentence where there are more than a sheet
-        holds.
+        Sheets Certificates, Names, Servers, Findings, Spellings, Renewals, Files; those
+        with nothing to say are left out. Names ends with a sentence where there are more than a
+        sheet holds.
 
     Raises
     ------
@@ -73,7 +72,7 @@ def summary_workbook(summary: Summary, commands: Commands) -> bytes:
         Sheet(
             title="Findings",
             columns=FINDINGS,
-            rows=lambda: _findings(summary.findings),
+            rows=lambda: _findings(summary),
             widths=(10, 26, 32, 52, 46, 36),
         ),
         Sheet(
@@ -86,12 +85,12 @@ def summary_workbook(summary: Summary, commands: Commands) -> bytes:
             title="Renewals",
             columns=RENEWALS,
             rows=lambda: _renewals(summary),
-            widths=(12, 12, 6, 26, 28, 32, 24, 44),
+            widths=(12, 12, 12, 6, 26, 28, 32, 24, 44),
         ),
         Sheet(
             title="Files",
             columns=FILES,
-            rows=lambda: _files(summary, commands),
+            rows=lambda: _files(summary),
             widths=(6, 30, 30, 34, 30, 34, 40, 30, 18),
         ),
     )
@@ -99,24 +98,12 @@ def summary_workbook(summary: Summary, commands: Commands) -> bytes:
     return to_xlsx(told or sheets[:1], title=summary.title)
 
 
-def _members(summary: Summary) -> Iterator[tuple[Block, Member]]:
-    return ((block, member) for block in summary.blocks for member in block.members)
-
-
 def _certificates(summary: Summary) -> Iterator[Row]:
-    for block, member in _members(summary):
+    for block, member in summary.members:
         yield (
             member.number, block.whom, block.title, member.servers, block.usages, block.subject,
-            tuple(names_of(block, member)), block.authority, block.key, member.csr_file,
-            block.warnings,
+            block.names_of(member), block.authority, block.key, member.csr_file, member.warnings,
         )  # fmt: skip
-
-
-def names_of(block: Block, member: Member) -> Iterator[str]:
-    """Yield the alternative names of one certificate of a block, by reason."""
-    for group in block.names:
-        if not group.is_subject or group.is_alternative:
-            yield from member.servers if group.is_own else group.names
 
 
 def _names(summary: Summary) -> Iterator[Row]:
@@ -141,29 +128,31 @@ def _all_names(summary: Summary) -> Iterator[Row]:
 
 def _servers(summary: Summary) -> Iterator[Row]:
     for line in summary.servers:
-        needs = line.certificates or (line.why_none,)
+        pairs = zip(line.certificates, line.usages, strict=True)
+        needs = tuple(f"{number} {usage}" for number, usage in pairs) or (line.why_none,)
         yield (line.server, line.title, line.pool, line.site, line.target_os, needs)
 
 
-def _findings(findings: tuple[Finding, ...]) -> Iterator[Row]:
-    for one in findings:
+def _findings(summary: Summary) -> Iterator[Row]:
+    for one in summary.findings:
         yield (one.severity, one.code, one.about, one.message, one.hint, one.source)
 
 
 def _renewals(summary: Summary) -> list[Row]:
     return sorted(
         (
-            member.valid_until, member.valid_from, member.number, block.whom, member.servers,
-            block.subject, block.authority, member.id,
+            member.renew_from, member.valid_until, member.valid_from, member.number, block.whom,
+            member.servers, block.subject, block.authority, member.id,
         )
-        for block, member in _members(summary)
+        for block, member in summary.members
         if member.valid_until
     )  # fmt: skip
 
 
-def _files(summary: Summary, commands: Commands) -> Iterator[Row]:
-    for block, member in _members(summary):
+def _files(summary: Summary) -> Iterator[Row]:
+    commands = CommandTable(summary.commands)
+    for block, member in summary.members:
         yield (
             member.number, member.id, member.csr_file, member.csr_sha256, member.key_file,
-            member.spki_sha256, *commands(block, member), block.rule,
+            member.spki_sha256, *commands.find(block.role, block.usages, member.id), block.rule,
         )  # fmt: skip

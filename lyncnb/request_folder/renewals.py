@@ -1,6 +1,6 @@
 """When certificates have to be renewed: a table, and a calendar that Outlook opens.
 
-When a certificate counts as expiring is a share of its lifetime (``folder.EXPIRING_SHARE``): a
+When a certificate counts as expiring is a share of its lifetime (``EXPIRING_SHARE``): a
 third of two years leaves eight months, a third of 47 days two weeks.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, overload
 from ..base.outputs import OutputKind, check_output, mentions, write_output
 from ..base.tables import Table
 from .bundle import RequestBundle, open_requests
-from .request_record import IssuedRecord, RequestRecord, read_time
+from .request_record import EXPIRING_SHARE, IssuedRecord, RequestRecord, read_time
 
 _PRODUCT = "-//lyncnb//certificate renewals//EN"
 
@@ -28,20 +28,16 @@ CALENDAR = OutputKind(
 if TYPE_CHECKING:
     from icalendar import Event
 
-#: A certificate is expiring in the last third of its life: 122 days of a year, 15 of 47.
-EXPIRING_SHARE = 1 / 3
-
 
 def state_by_date(issued: IssuedRecord | None, today: date) -> str:
     """Say how a certificate on record stands by its dates at a moment; a day is its beginning."""
     if issued is None:
         return ""
-    start, end = issued.begins, issued.ends
     now = today if isinstance(today, datetime) else datetime(*today.timetuple()[:3], tzinfo=UTC)
     # Valid through the second that notAfter names (RFC 5280 section 4.1.2.5).
-    if now > end:
+    if now > issued.ends:
         return "expired"
-    return "expiring" if now >= end - (end - start) * EXPIRING_SHARE else ""
+    return "expiring" if now >= issued.renew_from else ""
 
 
 def is_expired(issued: IssuedRecord | None, today: date) -> bool:

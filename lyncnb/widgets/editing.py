@@ -12,7 +12,8 @@ from ..errors import LyncnbError, TopologyError
 from ..plan.compare import PlanDifference, compare_plans
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
-from ..plan.summary_content import count_of, totals
+from ..plan.summary_content import count_of
+from ..plan.summary_from_plan import totals
 from ..rules.findings import Findings
 from ..rules.model import Rules
 from ..topology.topology import Topology, read_topology

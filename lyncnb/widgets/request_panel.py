@@ -19,7 +19,7 @@ from ..export.write import write_requests
 from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
 from ..plan.model import CertificatePlan
-from ..plan.summary_content import totals
+from ..plan.summary_from_plan import totals
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..request_folder.recovery_key import read_recovery_key

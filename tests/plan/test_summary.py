@@ -8,7 +8,7 @@ import json
 import sys
 import zipfile
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,11 @@ from lyncnb.plan import spellings, summary
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_document, plan_json
 from lyncnb.plan.planner import plan_certificates
-from lyncnb.plan.summary_content import summarise, totals
+from lyncnb.plan.summary_content import shortened
+from lyncnb.plan.summary_csv import COLUMNS, summary_rows
+from lyncnb.plan.summary_from_plan import summarise, totals
+from lyncnb.plan.summary_on_record import from_text, to_text
+from lyncnb.plan.summary_progress import with_requests
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.rules.findings import Finding, Findings
 from lyncnb.rules.rule_files import load_rules
@@ -64,8 +68,8 @@ def hostile():
 
 
 def _rows(plan, findings, requests=None):
-    rows = summary.summary_rows(plan, findings, requests)
-    return [dict(zip(summary.COLUMNS, row, strict=True)) for row in rows]
+    rows = summary_rows(with_requests(summarise(plan, findings), requests))
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
 def test_one_row_per_certificate_with_every_column(plan):
@@ -150,7 +154,8 @@ def test_warnings_name_findings_about_certificate_pool_and_server(plan):
 def test_files_of_the_folder_win(plan):
     """With requests, the file names are those of the folder."""
     first = plan.certificates[0]
-    request = SimpleNamespace(id=first.id, files=SimpleNamespace(csr="csr/x.csr", key="keys/x.key"))
+    (request,) = (one for one in _requests(plan) if one.id == first.id)
+    request.files = SimpleNamespace(csr="csr/x.csr", key="keys/x.key")
     row = _rows(plan, (), [request])[0]
     assert (row["CSR file"], row["Key file"]) == ("csr/x.csr", "keys/x.key")
 
@@ -160,14 +165,6 @@ def _files(plan, findings):
     return {
         name: summary.write_plan_table(plan, findings, Path(name).suffix) for name in SUMMARY_NAMES
     }
-
-
-def test_frame(plan, findings):
-    """The frame has a row per certificate and the names as one text."""
-    frame = summary.summary_frame(plan, findings)
-    assert list(frame.columns) == list(summary.COLUMNS)
-    assert len(frame) == len(plan.certificates)
-    assert frame["SAN count"].tolist() == [len(c.names) for c in plan.certificates]
 
 
 def test_files_are_the_four_of_the_folder_and_stay_the_same(plan, findings):
@@ -230,6 +227,7 @@ def _requests(plan):
             sha256=digest[::-1],
             not_before="2026-03-20T00:00:00+00:00",
             not_after="2026-10-05T23:59:59+00:00",
+            renew_from=datetime(2026, 7, 31, tzinfo=UTC),
         )
         yield SimpleNamespace(
             id=certificate.id,
@@ -241,7 +239,6 @@ def _requests(plan):
             planned_at="2026-03-16T09:00:00+00:00",
             written_at="2026-03-17T10:11:12+00:00",
             issued_at="" if number else "2026-03-21T08:00:00+00:00",
-            packaged_at="",
             retired_at="",
             issued=None if number else issued,
         )
@@ -251,7 +248,7 @@ def test_xlsx_of_a_folder_says_when_to_renew(plan, findings):
     """What came back stands on a sheet of its own, by the day on which it ends."""
     workbook = _workbook(plan, findings, list(_requests(plan)))
     rows = list(workbook["Renewals"].iter_rows(min_row=2, values_only=True))
-    assert [row[:2] for row in rows] == [("2026-10-05", "2026-03-20")]
+    assert [row[:3] for row in rows] == [("2026-07-31", "2026-10-05", "2026-03-20")]
     assert rows[0][-1] == plan.certificates[0].id
 
 
@@ -263,7 +260,7 @@ def test_cover_says_when_and_never_today(plan, findings, suffix):
     text = _text_of(
         summary.write_plan_table(dated, findings, suffix, requests=list(_requests(plan))), suffix
     )
-    assert "not set" in without
+    assert "no day is set yet" in without
     assert f"{date.today():%Y}-{date.today():%m}" not in without
     assert "2026-04-01" in text
     assert "2026-03-21 08:00 UTC" in text
@@ -312,9 +309,9 @@ def replace_name(entry, name):
 
 def test_a_short_page_says_of_no_server_that_it_needs_nothing(plan, findings):
     """A server whose certificate is not on the page is not said to have none."""
-    lines = summarise(plan, findings, limit=1).servers
+    lines = shortened(summarise(plan, findings), 1).servers
     assert [line.server for line in lines if line.why_none] == []
-    assert [bool(line.certificates) for line in lines].count(True) == 1
+    assert all(line.certificates for line in lines)
 
 
 def test_each_is_told_what_is_asked_of_them(hostile):
@@ -322,11 +319,12 @@ def test_each_is_told_what_is_asked_of_them(hostile):
     plan, _ = hostile
     error = Finding(code="x", severity="error", about="", message="", hint="", source="")
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
-    asks = summarise(replace(plan, options=options), (error,)).asks
-    assert [ask.who for ask in asks] == ["Planner", "Internal CA", "Public CA", "Server team"]
+    asks = with_requests(summarise(replace(plan, options=options), (error,))).asks
+    wanted = ["Planner", "Whoever decides", "Internal CA", "Public CA", "Server team"]
+    assert [ask.who for ask in asks] == wanted
     assert asks[0].what.startswith("Settle 1 error")
-    assert asks[1].when == "by 2026-04-01"
-    assert "Issue 4 certificates" in asks[1].what
+    assert asks[2].when == "by 2026-04-01"
+    assert "Issue 4 certificates" in asks[2].what
 
 
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
@@ -391,7 +389,7 @@ def test_page_stands_alone(plan, findings):
     """The HTML summary loads nothing and says how much there is."""
     text = summary.write_plan_table(plan, findings, ".html").decode()
     assert "<script" not in text
-    assert "src=" not in text
+    assert text.count("src=") == text.count('src="data:image/svg+xml;base64,') == 1
     assert "6 certificates for 4 servers" in text
 
 
@@ -476,3 +474,64 @@ def test_what_reads_otherwise_than_it_is_requested_is_told(plan, findings, suffi
     for part in (heading, "分公司.contoso.com", "xn--55q8nz3c.contoso.com", "co<U+200B>nf.contoso"):
         assert part in text
     assert heading not in _source(summary.write_plan_table(plan, findings, suffix))
+
+
+def test_a_table_keeps_the_order_of_the_plan():
+    """Separate certificates are gathered by usage in blocks, and stand by computer in the CSV."""
+    options = PlanOptions(layout="separate")
+    plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
+    blocks = [member.id for _, member in summarise(plan, ()).members]
+    assert [row["ID"] for row in _rows(plan, ())] == [c.id for c in plan.certificates] != blocks
+    assert [row["Subject alternative names"] for row in _rows(plan, ())] == [
+        c.names for c in plan.certificates
+    ]
+
+
+def test_what_was_accepted_is_told(plan):
+    """Table, workbook, page and document name what was accepted of plan and certificate, and why."""
+    finding = Finding(code="x-y", severity="error", about="a", message="m", hint="h", source="s")
+    first = plan.certificates[0].id
+    back = replace(finding, code="no-crl", about=first).accepted_because("no such CRL here")
+    told = summarise(plan, (finding.accepted_because("as agreed"),))
+    told = with_requests(told, _requests(plan), [back])
+    for suffix in (".html", ".md", ".docx", ".xlsx"):
+        text = _source(summary.write_summary(told, suffix)).replace("\\", "")
+        for part in ("accepted: as agreed", "accepted: no-crl (no such CRL here)"):
+            assert part in text.replace("<wbr>", ""), (suffix, part)
+    data = summary.write_summary(told, ".csv").decode("utf-8-sig")
+    rows = csv.DictReader(io.StringIO(data, newline=""))
+    assert [row["ID"] for row in rows if "no such CRL here" in row["Warnings"]] == [first]
+
+
+def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
+    """Only what is missing is asked of a CA; when nothing is, the server team goes on."""
+    whole = summarise(plan, findings)
+    some = with_requests(whole, _requests(plan)).asks
+    assert [ask.what for ask in some if ask.who == "Internal CA"] == [
+        "Issue 3 certificates as requested, every name included: no. 1 to 3. 1 of 4 are back."
+    ]
+    requests = list(_requests(plan))
+    for one in requests:
+        one.issued = requests[0].issued
+    every = with_requests(whole, requests).asks
+    assert [(ask.who, ask.when) for ask in every] == [
+        ("Server team", "now: all certificates are back")
+    ]
+
+
+def test_a_summary_goes_to_text_and_back(plan, findings, hostile):
+    """What a folder keeps of a summary is all of it; what is no summary is none."""
+    dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 4, 1)))
+    for whole in (
+        summarise(dated, findings, pictures=True),
+        summarise(*hostile, pictures=True),
+    ):
+        assert from_text(to_text(whole)) == whole
+    assert [from_text(text) for text in ("", "AAAA", to_text(whole)[:-8], "é")] == [None] * 4
+
+
+def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):
+    """An Edge pool's two certificates are told apart by what they are in use as."""
+    headings = [block.heading for block in summarise(plan, findings).blocks]
+    assert len(set(headings)) == len(headings)
+    assert "2 · edge01.contoso.net, Internal" in headings

@@ -47,7 +47,6 @@ def requests_of(plan):
             planned_at="2026-03-16T09:00:00+00:00",
             written_at="2026-03-17T10:11:12+00:00",
             issued_at="",
-            packaged_at="",
             retired_at="",
             issued=None,
         )

@@ -1,0 +1,77 @@
+"""The summary files of a request folder: written with the requests, told anew when one comes back.
+
+``manifest.summary`` says what they were made of: ``shows`` is over all that the plan has to tell,
+``requests`` over what is on record of the requests, ``kept`` the summary itself, so that a command
+that has the folder and no plan can write them again; the rest are the SHA-256 of the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from ..base import files
+from ..plan.summary import write_summary
+from ..plan.summary_content import Summary
+from ..plan.summary_on_record import MOST_KEPT, from_text, to_text
+from ..plan.summary_progress import progress_digest, with_requests
+from ..request_folder.files_on_disk import SUMMARY_NAMES
+from ..request_folder.manifest import Manifest
+from .judging import accepted_on_record
+
+
+def write_summary_files(
+    folder: Path, manifest: Manifest, summary: Summary, *, shows: str
+) -> Manifest:
+    """Write the summary of a folder in its four forms; the caller holds the lock.
+
+    Parameters
+    ----------
+    folder : Path
+        The request folder.
+    manifest : Manifest
+        With the n requests that the summary tells of.
+    summary : Summary
+        Of the plan, with its pictures.
+    shows : str
+        Digest of what the plan has to tell.
+
+    Returns
+    -------
+    Manifest
+        With what was written, to be saved. Interrupted before that, the hashes on record do not
+        fit, and the next run writes the files again.
+    """
+    told = {"shows": shows, "requests": summary_progress(manifest)}
+    if sum(len(block.members) for block in summary.blocks) <= MOST_KEPT:
+        told["kept"] = to_text(summary)
+    whole = with_requests(summary, manifest.requests, accepted_on_record(manifest.requests))
+    for name in SUMMARY_NAMES:  # one file in memory at a time
+        data = write_summary(whole, "." + name.rpartition(".")[2])
+        files.replace(folder / name, data, 0o644)
+        told[name] = hashlib.sha256(data).hexdigest()
+    return replace(manifest, summary=told)
+
+
+def summary_progress(manifest: Manifest) -> str:
+    """Give a digest of what the summary files tell of the requests on record."""
+    return progress_digest(manifest.requests, accepted_on_record(manifest.requests))
+
+
+def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the summary anew if what is on record of the requests changed since.
+
+    Returns
+    -------
+    Manifest
+        To be saved; the same where there is nothing new, or where no summary was kept: of more
+        than 10,000 certificates, or by an earlier lyncnb. There the next ``request`` writes it.
+    """
+    recorded = manifest.summary
+    if recorded.get("requests") == summary_progress(manifest):
+        return manifest
+    summary = from_text(recorded.get("kept", ""))
+    if summary is None:
+        return manifest
+    return write_summary_files(folder, manifest, summary, shows=recorded["shows"])

@@ -1,0 +1,299 @@
+"""``CertificatePlan`` and findings to ``Summary``: blocks of certificates, servers, totals."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+
+from ..base.dns_name import DnsName
+from ..rules.findings import Finding
+from ..rules.model import SEVERITIES, Rules
+from .figures import figure
+from .model import CertificatePlan, PlannedCertificate
+from .spellings import spellings
+from .summary_content import (
+    TITLE,
+    Block,
+    Member,
+    NeededNames,
+    Picture,
+    ServerLine,
+    Summary,
+    code_of,
+    count_of,
+)
+from .timeline_figure import plan_facts
+
+# More servers or certificates make a picture that nobody can read, on a page that nobody prints.
+_MOST_IN_A_PICTURE = 5_000
+
+
+def summarise(
+    plan: CertificatePlan,
+    findings: Sequence[Finding],
+    *,
+    pictures: bool = False,
+) -> Summary:
+    """Put together what a summary tells of a plan, before its requests are written.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates.
+    findings : sequence of Finding
+        What the checks found.
+    pictures : bool, optional
+        Whether the picture of the plan and its days are wanted.
+
+    Returns
+    -------
+    Summary
+        At most n blocks; the same arguments give the same. Files are named as they will be.
+    """
+    blocks = _blocks(plan, findings)
+    domains = tuple(map(str, plan.topology.sip_domains))
+    wanted = pictures and len(plan.certificates) <= _MOST_IN_A_PICTURE
+    return Summary(
+        title=f"{TITLE}{plan.rules.title}",
+        product=plan.rules.title,
+        deployment=domains[0] if domains else "",
+        sip_domains=domains,
+        sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
+        roles=tuple(_roles(plan)),
+        planned_issue_date=plan.options.planned_issue_date,
+        totals=totals(plan, findings),
+        findings=tuple(findings),
+        blocks=blocks,
+        servers=tuple(_server_lines(plan, blocks)),
+        commands=plan.rules.summary,
+        plan_sha256=plan.sha256,
+        spellings=spellings(plan),
+        picture=_picture(plan) if wanted and plan.certificates else None,
+        facts=plan_facts(plan) if wanted else (),
+    )
+
+
+def _roles(plan: CertificatePlan) -> Iterator[str]:
+    titles = _titles(plan.rules)
+    counted: Counter[str] = Counter()
+    for pool in plan.topology.pools:
+        counted[pool.role] += len(pool.computers)
+    for role, number in counted.items():
+        yield f"{number:,} × {titles.get(role, role)}"
+
+
+def _picture(plan: CertificatePlan) -> Picture:
+    drawn = figure(plan)
+    return Picture(title=drawn.title, description=drawn.description, svg=drawn.svg)
+
+
+# --- Blocks.
+
+
+def _blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, ...]:
+    groups: dict[tuple[object, ...], list[tuple[int, PlannedCertificate]]] = {}
+    for place, certificate in enumerate(plan.certificates):
+        groups.setdefault(_likeness(certificate), []).append((place, certificate))
+    # What one CA is to issue stands together, and is numbered so.
+    authorities: dict[tuple[str, str], list[list[tuple[int, PlannedCertificate]]]] = {}
+    for group in groups.values():
+        authorities.setdefault((group[0][1].issuer, group[0][1].ca), []).append(group)
+    maker = _BlockMaker(plan, findings)
+    shared = Counter(group[0][1].pool for group in groups.values())
+    return tuple(
+        maker.block(number, group, has_sibling=shared[group[0][1].pool] > 1)
+        for number, group in enumerate(chain.from_iterable(authorities.values()), start=1)
+    )
+
+
+def _own_name(certificate: PlannedCertificate) -> str:
+    """Give the server's own name, where each server has a certificate of its own."""
+    return certificate.servers[0] if certificate.shared_by == "server" else ""
+
+
+def _likeness(certificate: PlannedCertificate) -> tuple[object, ...]:
+    """Give all that certificates of one block have in common."""
+    own = _own_name(certificate)
+    return (
+        certificate.role, certificate.site, certificate.pool, certificate.usages,
+        certificate.subject, certificate.extended_key_usage, certificate.key, certificate.hash,
+        certificate.shared_by, certificate.rule, certificate.issuer, certificate.ca,
+        tuple(entry.reasons if entry.name == own else entry for entry in
+              certificate.subject_alt_name),
+    )  # fmt: skip
+
+
+class _BlockMaker:
+    """Makes blocks of certificates that are alike; what all of a plan share is looked up once."""
+
+    def __init__(self, plan: CertificatePlan, findings: Iterable[Finding]) -> None:
+        self._rules = plan.rules
+        self._titles = _titles(plan.rules)
+        self._by_id = {rule.id: rule for rule in plan.rules.certificates}
+        self._codes = _codes_by_subject(findings)
+        # Findings speak of a pool under the name of its first server.
+        self._first = {str(pool.fqdn): str(pool.computers[0].fqdn) for pool in plan.topology.pools}
+
+    def block(
+        self,
+        number: int,
+        group: Sequence[tuple[int, PlannedCertificate]],
+        *,
+        has_sibling: bool,
+    ) -> Block:
+        one, is_folded = group[0][1], len(group) > 1
+        own = _own_name(one) if is_folded else ""
+        rule = self._by_id.get(one.rule)
+        return Block(
+            number=number,
+            role=one.role,
+            title=self._titles.get(one.role, one.role),
+            pool=one.pool,
+            site=one.site,
+            usages=one.usages,
+            subject=one.subject.to_rfc4514(),
+            names=tuple(self._needed_names(one, own)),
+            alternative_names=tuple("" if name == own else str(name) for name in one.names),
+            extended_key_usage=one.extended_key_usage,
+            key=str(one.key),
+            hash=one.hash,
+            issuer=one.issuer,
+            ca=one.ca,
+            shared_by=one.shared_by,
+            rule=one.rule,
+            source=rule.source if rule else "",
+            members=tuple(
+                self._member(f"{number}.{count}" if is_folded else str(number), place, certificate)
+                for count, (place, certificate) in enumerate(group, start=1)
+            ),
+            has_sibling=has_sibling,
+        )
+
+    def _member(self, number: str, place: int, certificate: PlannedCertificate) -> Member:
+        request_id = certificate.id
+        warnings: tuple[str, ...] = ()
+        if self._codes:
+            about = (request_id, self._first.get(certificate.pool, ""), *certificate.servers)
+            codes = (code for subject in about for code in self._codes.get(subject, ()))
+            warnings = tuple(dict.fromkeys(codes))
+        return Member(
+            number=number,
+            place=place,
+            id=request_id,
+            servers=certificate.servers,
+            csr_file=f"csr/{request_id}.csr",
+            key_file=f"keys/{request_id}.key",
+            warnings=warnings,
+        )
+
+    def _needed_names(self, certificate: PlannedCertificate, own: str) -> Iterator[NeededNames]:
+        subject, rules = certificate.subject.common_name, self._rules
+        groups: dict[tuple[bool, bool, tuple[str, ...]], list[str]] = {}
+        if subject and subject not in certificate.names:
+            rule = self._by_id.get(certificate.rule)
+            groups[True, False, (rule.subject_name,) if rule else ()] = [subject]
+        for entry in certificate.subject_alt_name:
+            key = (entry.name == subject, entry.name == own, tuple(entry.reasons))
+            groups.setdefault(key, []).append(str(entry.name))
+        for (is_subject, is_own, rule_ids), names in groups.items():
+            # A plan saved under an older rule file may name a rule that is gone.
+            because = [rules.names[rule_id] for rule_id in rule_ids if rule_id in rules.names]
+            yield NeededNames(
+                names=() if is_own else tuple(names),
+                why=tuple(rule.why for rule in because),
+                rules=rule_ids,
+                sources=tuple(dict.fromkeys(rule.source for rule in because)),
+                is_subject=is_subject,
+                is_own=is_own,
+                is_alternative=names[0] in certificate.names,
+            )
+
+
+def _titles(rules: Rules) -> Mapping[str, str]:
+    return {role.id: role.title for role in rules.roles.values()} | {"Deployment": "Deployment"}
+
+
+def _codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    """List what is told of each certificate, server or pool."""
+    codes: dict[str, list[str]] = {}
+    for finding in findings:
+        codes.setdefault(finding.about, []).append(code_of(finding))
+    return codes
+
+
+# --- Servers, and those that need nothing.
+
+
+def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:
+    titles = _titles(plan.rules)
+    needed: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for block in blocks:
+        what = ", ".join(block.usages) or block.role
+        for member in block.members:
+            for server in member.servers:
+                needed[server].append((member.number, what))
+    why_none: dict[str, str] = {}
+    for pool, computer in plan.topology.computers:
+        server = str(computer.fqdn)
+        has = needed.get(server, ())
+        if not has and pool.role not in why_none:
+            why_none[pool.role] = _why_none(plan.rules, pool.role)
+        yield ServerLine(
+            server=server,
+            title=titles.get(pool.role, pool.role),
+            pool=str(pool.fqdn),
+            site=pool.site,
+            target_os=computer.target_os,
+            certificates=tuple(number for number, _ in has),
+            usages=tuple(what for _, what in has),
+            why_none="" if has else why_none[pool.role],
+        )
+
+
+def _why_none(rules: Rules, role: str) -> str:
+    asked = any(role == rule.role or role in rule.needed_by for rule in rules.certificates)
+    if asked:
+        return "none: what would make its certificate necessary is not in the table"
+    return f"none: {rules.title} asks for no certificate on this role"
+
+
+def servers_without(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
+    """List the servers that no certificate is for, each with the role of its row."""
+    served = {server for certificate in plan.certificates for server in certificate.servers}
+    left = {
+        computer.fqdn: pool.role
+        for pool, computer in plan.topology.computers
+        if computer.fqdn not in served
+    }
+    return tuple(left.items())
+
+
+_NAMED = 10  # servers that a sentence names at most
+
+
+def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
+    """Say in words how much a plan holds, how much was found, and which servers need nothing.
+
+    Returns
+    -------
+    str
+        One sentence; two where servers of the table have no certificate.
+    """
+    servers = {server for certificate in plan.certificates for server in certificate.servers}
+    counts = Counter(finding.severity for finding in findings)
+    found = ", ".join(count_of(counts[severity], severity) for severity in SEVERITIES)
+    text = (
+        f"{count_of(len(plan.certificates), 'certificate')} for "
+        f"{count_of(len(servers), 'server')}; findings: {found}."
+    )
+    without = servers_without(plan)
+    if not without:
+        return text
+    roles = Counter(_why_none(plan.rules, role) for _, role in without)
+    named = ", ".join(f"{server} ({role})" for server, role in without[:_NAMED])
+    more = f" and {len(without) - _NAMED:,} more" if len(without) > _NAMED else ""
+    why = "; ".join(reason.removeprefix("none: ") for reason in roles)
+    need = "needs" if len(without) == 1 else "need"
+    why = why.replace("this role", "its role" if len(without) == 1 else "their roles")
+    return f"{text} {count_of(len(without), 'further server')} {need} none: {named}{more}: {why}."
