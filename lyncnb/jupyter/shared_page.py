@@ -169,7 +169,8 @@ nav ul{margin:.2rem 0;padding:0;list-style:none}
 .cell img,.text img{max-width:100%;height:auto}
 pre{background:var(--soft);padding:.5rem .7rem;white-space:pre-wrap;overflow-wrap:anywhere}
 details.code{color:var(--quiet);font-size:.9rem}
-td,th,.lyncnb-table.lyncnb-table :is(td,th){overflow-wrap:anywhere;min-width:6.5em}
+td,th{overflow-wrap:anywhere;min-width:6.5em}
+table:has(tr>:nth-child(9)):not(#x) :is(td,th){overflow-wrap:anywhere}
 table:has(tr>:nth-child(13)){font-size:.72rem}
 table:has(tr>:nth-child(13)):not(#x) :is(td,th){min-width:3.9em;padding:1px 3px}
 table:has(tr>:nth-child(26)):not(#x) :is(td,th){min-width:0}
