@@ -63,13 +63,13 @@ def cut_off(page) -> list[str]:
     )
 
 
-def axe_violations(page) -> list[tuple[str, list[str]]]:
-    """Ask axe-core what keeps somebody from reading the page."""
+def axe_violations(page, *, inside: str = "html") -> list[tuple[str, list[str]]]:
+    """Ask axe-core what keeps somebody from reading the page, or what a selector finds of it."""
     import axe_playwright_python
 
     folder = Path(axe_playwright_python.__file__).parent
     page.evaluate((folder / "axe.min.js").read_text(encoding="utf-8"))
-    answer = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    answer = page.evaluate("it => axe.run(it, {resultTypes: ['violations']})", inside)
     return [
         (violation["id"], [node["html"][:120] for node in violation["nodes"]])
         for violation in answer["violations"]

@@ -105,7 +105,8 @@ class CertificateKind:
 class Box:
     """A pool, the pools of a role, or a party; ``speaks``: the (role or party, site) it is.
 
-    ``pools`` are the names of the pools, ``marks`` say what changed of their certificates.
+    ``pools`` are role and name of each pool, as ``Edge/edgepool.contoso.com``; ``marks`` say what
+    changed of their certificates.
     """
 
     zone: str
@@ -320,7 +321,7 @@ def _pool_box(
         lines=lines,
         speaks={(role.id, pool.site) for pool in pools} | {(role.id, None)},
         shown=kinds_of(certificates),
-        pools=tuple(str(pool.fqdn) for pool in pools),
+        pools=tuple(f"{pool.role}/{pool.fqdn}" for pool in pools),
         marks=changes.words((pool.fqdn, pool.role) for pool in pools),
     )
 

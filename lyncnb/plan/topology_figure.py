@@ -174,7 +174,7 @@ def _draw_zones(drawing: Drawing, layout: Layout, title: str, *, is_compared: bo
     if is_compared:
         drawing.text(x, 48, "± changed", "small warn")
         x += 18 + text_width("± changed", 11) * BOLD
-    words = "an arrow ends at the name that the listener is known by"
+    words = "an arrow ends at the listener's name"
     drawing.text(x, 48, fit(words, WIDTH - MARGIN - x, 11), "small quiet")
     for zone in ZONES:
         left, width = _LEFT[zone] - 6, WIDTHS[zone] + 12

@@ -15,7 +15,7 @@ from ..errors import LyncnbError, TopologyError
 from ..plan.compare import CountChange, plan_sizes
 from ..plan.summary_content import count_of
 from ..topology.columns import topology_columns
-from . import explanations, plan_views
+from . import explanations, plan_picture, plan_views
 from .earlier_edits import restore
 from .editing import PlanEditing
 from .editor_table import FINDINGS, Sheet, encode_rows
@@ -54,6 +54,7 @@ class EditorView(Panel):
         "deployment_tab.js",
         "certificates_tab.js",
         "names_tab.js",
+        "picture_tab.js",
         "findings_list.js",
         "changes_tab.js",
         "save_tab.js",
@@ -90,6 +91,10 @@ class EditorView(Panel):
             "findings": lambda _: self.send(explanations.findings(editor)),
             "names": lambda asked: self.send(plan_views.by_name(editor, str(asked["search"]))),
             "certificates": lambda _: self.send(plan_views.certificates(editor)),
+            "picture": lambda asked: self.send(
+                plan_picture.picture(editor, str(asked["shows"]), str(asked["site"]))
+            ),
+            "pools": self._choose_pools,
             "changes": lambda _: self.send(explanations.changes(editor)),
             "code": lambda _: self.send({"type": "code", "code": editor.code()}),
             "save": self._save,
@@ -276,6 +281,11 @@ class EditorView(Panel):
             for one in taken.refused[:_REFUSED_TOLD]
         ]
         self.send({"type": "refused_cells", "cells": wrong, "lines": _block_words(taken)})
+
+    def _choose_pools(self, message: Message) -> None:
+        ids = plan_picture.pool_rows(self.editor, map(str, message["pools"]))
+        if ids:
+            self.send({"type": "chosen", "ids": ids})
 
     def _add(self, message: Message) -> None:
         values = {str(name): str(text) for name, text in message["values"].items()}

@@ -269,7 +269,7 @@ def test_what_changed_is_marked():
     place = next(p.computers[0].row for p in old.topology.pools if p.role == "Mediation")
     edited = old.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
     figure = ln.figure(ln.compare_plans(old, ln.plan_certificates(edited, old.rules)))
-    assert marked(figure) == {"medpool01.contoso.net"}
+    assert marked(figure) == {"Mediation/medpool01.contoso.net"}
     assert "± 2 to be requested anew" in texts(figure)
     frame = figure.to_frame()
     assert set(frame[frame["Changed"] != ""]["Pool"]) == {"medpool01.contoso.net"}
@@ -316,7 +316,7 @@ def test_each_pool_can_be_found_in_the_picture(sample):
     named = Counter(
         pool for g in root.iter(f"{SVG}g") for pool in (g.get("data-pools") or "").split()
     )
-    assert named == Counter(str(pool.fqdn) for pool in sample.topology.pools)
+    assert named == Counter(f"{pool.role}/{pool.fqdn}" for pool in sample.topology.pools)
 
 
 def test_a_thousand_servers_fit_on_a_sheet():

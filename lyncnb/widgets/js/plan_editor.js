@@ -30,22 +30,24 @@ export default {
     const form = makeForm(send);
     const findings = makeFindings({ send, goTo: (id, column) => {
       tabs.show("servers");
-      servers.go(id, column);
+      servers.go([id], column);
     } });
     const changes = makeChanges(send);
     const keep = makeSaveTab(send);
     /** @param {number} row */
     const goTo = (row) => {
       tabs.show("servers");
-      servers.go(row, "");
+      servers.go([row], "");
     };
     const certificates = makeCertificatesTab({ send, goTo });
     const names = makeNamesTab({ send, goTo });
+    const picture = makePictureTab({ send });
     const tabs = makeTabs("Parts of the plan editor", [
       { name: "servers", title: "Servers", panel: servers.panel },
       { name: "options", title: "Deployment", panel: form.panel },
       { name: "certificates", title: "Certificates", panel: certificates.panel },
       { name: "names", title: "By name", panel: names.panel },
+      { name: "picture", title: "Picture", panel: picture.panel },
       { name: "findings", title: "Findings", panel: findings.panel },
       { name: "changes", title: "Changes", panel: changes.panel },
       { name: "code", title: "Save", panel: keep.panel },
@@ -55,6 +57,7 @@ export default {
     /** @param {string} tab */
     function look(tab) {
       if (tab === "names") names.ask();
+      else if (tab === "picture") picture.ask();
       else if (!["servers", "options"].includes(tab)) send({ type: tab });
     }
 
@@ -63,7 +66,8 @@ export default {
       h("div", { role: "status", "aria-live": "polite", "aria-atomic": "true", class: "lc-live" },
         counts),
       kernel.line, restored, said, speaker.box, tabs.list,
-      servers.panel, form.panel, certificates.panel, names.panel, findings.panel, changes.panel, keep.panel);
+      servers.panel, form.panel, certificates.panel, names.panel, picture.panel,
+      findings.panel, changes.panel, keep.panel);
     guardKeys(root);
     root.addEventListener("keydown", (event) => {
       const key = event.key.toLowerCase();
@@ -141,6 +145,13 @@ export default {
       names: (message) => names.show(message),
       /** @param {{groups: PlannedGroup[], total: number, shown: number}} message */
       certificates: (message) => certificates.show(message),
+      /** @param {PictureMessage} message */
+      picture: (message) => picture.show(message),
+      /** @param {{ids: number[]}} message */
+      chosen(message) {
+        tabs.show("servers");
+        servers.go(message.ids, "");
+      },
       /** @param {{cells: {cell: CellName, text: string, lines: string[]}[], lines: string[]}} message */
       refused_cells: (message) => servers.refusedCells(message),
       /** @param {{code: string}} message */

@@ -337,17 +337,20 @@ function makeServers({ send, say }) {
     // A step was taken back or made again: what was typed before belongs to another state.
     forget() { speaker.clear(); grid.forgiveAll(); },
     /**
-     * Goes to the cell that a finding is about: its row selected, its column shown, in focus.
-     * @param {number} id @param {string} name
+     * Goes to the cell that a finding is about: its row selected, its column shown, in focus. Of
+     * several rows the first is gone to and all are selected.
+     * @param {number[]} ids @param {string} name
      */
-    go(id, name) {
+    go(ids, name) {
+      const id = ids[0];
       showColumn(name);
-      if (!grid.shown.some((at) => store.id(at) === id)) {
+      const shown = new Set(grid.shown.map((at) => store.id(at)));
+      if (!ids.every((one) => shown.has(one))) {
         find.value = "";
         show.value = "all";
       }
       selected.clear();
-      selected.add(id);
+      for (const one of ids) selected.add(one);
       refresh();
       grid.show(id, name);
       grid.grid.focus({ preventScroll: true });

@@ -1,0 +1,95 @@
+// @ts-check
+// The plan as a picture: drawn by the kernel when it is looked at; a pool in it leads to its rows.
+
+/** @typedef {{kind: string, site: string, kinds: string[][], sites: string[], title: string,
+ *    words: string, svg: string, headings: string[], rows: string[][], total: number}} PictureMessage */
+
+/** @param {{send: Send}} wishes */
+function makePictureTab({ send }) {
+  const kinds = choose([], "", { class: "lc-control", "aria-label": "Which picture", onchange: ask });
+  const sites = choose([], "", { class: "lc-control", "aria-label": "Which site", onchange: ask });
+  const frame = h("div", { class: "lc-picture" });
+  // The picture brings styles of its own, which must not reach the notebook.
+  const inside = frame.attachShadow({ mode: "open" });
+  const words = h("p", { class: "lc-hint" });
+  const hint = h("p", { class: "lc-hint" }, "Click a pool to select its servers in the first tab; "
+    + "arrow keys go from one to the next, Enter chooses.");
+  const rows = h("div", {});
+  const data = h("details", {}, h("summary", {}, "The same data as a table"), rows);
+  const panel = h("div", { class: "lc-panel" },
+    h("div", { class: "lc-bar" }, kinds, sites), words, hint, frame, data);
+
+  function ask() {
+    send({ type: "picture", shows: kinds.value, site: sites.value });
+  }
+
+  /** @param {HTMLSelectElement} select @param {string[][]} choices @param {string} value */
+  function fill(select, choices, value) {
+    select.replaceChildren(...choices.map(([key, label]) => h("option", { value: key }, label)));
+    select.value = value;
+    select.hidden = choices.length < 2;
+  }
+
+  /** @param {string} svg As the kernel drew it; no text of the planner's is markup in it. */
+  function draw(svg) {
+    // The notebook's theme counts, not the system's; outside of one there is none.
+    const theme = document.body.dataset.jpThemeLight;
+    const media = { true: "not all", false: "screen" }[theme ?? ""] ?? "screen and (prefers-color-scheme:dark)";
+    const text = svg.replace("screen and (prefers-color-scheme:dark)", media);
+    const picture = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+    // The title would show as a tip wherever the pointer rests; both are said beside the picture.
+    for (const words of picture.querySelectorAll("title,desc")) words.remove();
+    picture.setAttribute("role", "group");
+    picture.removeAttribute("aria-labelledby");
+    picture.setAttribute("style", "max-width:100%;height:auto");
+    inside.replaceChildren(style(), picture);
+    const pools = [...picture.querySelectorAll("[data-pools]")].filter((one) => one instanceof SVGElement);
+    pools.forEach((pool, n) => makePool(pool, n, pools));
+    hint.hidden = !pools.length;
+  }
+
+  const style = () => h("style", {}, "[data-pools]{cursor:pointer}[data-pools]:hover .box,"
+    + "[data-pools]:focus .box{stroke:var(--mark);stroke-width:2.5}[data-pools]:focus{outline:none}");
+
+  /** @param {SVGElement} pool @param {number} n @param {SVGElement[]} pools */
+  function makePool(pool, n, pools) {
+    const named = (pool.dataset.pools ?? "").split(" ");
+    const what = named.length === 1 ? named[0].split("/")[1] : plural(named.length, "pool");
+    pool.setAttribute("role", "button");
+    pool.setAttribute("tabindex", n ? "-1" : "0");
+    pool.setAttribute("aria-label", `${pool.dataset.label}, ${what}: select its servers`);
+    const go = () => send({ type: "pools", pools: named });
+    pool.onclick = go;
+    pool.onkeydown = (event) => {
+      const to = { ArrowDown: n + 1, ArrowRight: n + 1, ArrowUp: n - 1, ArrowLeft: n - 1,
+        Home: 0, End: pools.length - 1 }[event.key];
+      if (event.key === "Enter" || event.key === " ") go();
+      else if (to === undefined) return;
+      else {
+        const next = pools[(to + pools.length) % pools.length];
+        pool.setAttribute("tabindex", "-1");
+        next.setAttribute("tabindex", "0");
+        next.focus();
+      }
+      event.preventDefault();
+    };
+  }
+
+  return {
+    panel, ask,
+    /** @param {PictureMessage} message */
+    show(message) {
+      fill(kinds, message.kinds, message.kind);
+      fill(sites, [["", "All sites"], ...message.sites.map((site) => [site, site])], message.site);
+      words.textContent = message.words;
+      frame.setAttribute("aria-label", message.title);
+      frame.setAttribute("role", "group");
+      draw(message.svg);
+      rows.replaceChildren(table(message.title, message.headings, message.rows));
+      if (message.total > message.rows.length) {
+        rows.append(h("p", { class: "lc-hint" },
+          `The first ${message.rows.length} of ${plural(message.total, "row")}.`));
+      }
+    },
+  };
+}

@@ -1,0 +1,96 @@
+"""The picture in the editor: drawn when looked at, marked where the plan changed, led by to rows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM
+from lab_panels import kernel, open_editor
+from panel_kit import Talk
+from places import DATA
+from printing import axe_violations
+
+import lyncnb as ln
+from lyncnb.plan.figures import KINDS
+
+
+def editor_of(sample: str = "contoso") -> ln.PlanEditor:
+    return ln.PlanEditor(ln.read_topology(DATA / f"{sample}.csv"), ln.load_rules("lync2013"))
+
+
+def test_each_kind_is_drawn_as_the_public_function_does():
+    """The tab's pictures are those of ln.figure, with their words and their data."""
+    editor = editor_of("litwareinc-global")
+    talk = Talk(editor.view)
+    for kind in KINDS:
+        told = talk.say("picture", shows=kind, site="")["picture"]
+        figure = ln.figure(editor.plan, kind)
+        assert (told["svg"], told["title"], told["kind"]) == (figure.svg, figure.title, kind)
+        assert told["total"] == len(figure.rows)
+    told = talk.say("picture", shows="topology", site="London")["picture"]
+    assert told["svg"] == ln.figure(editor.plan, site="London").svg
+    assert told["sites"] == ["London", "Redmond", "Singapore", "Taipei"]
+    gone = talk.say("picture", shows="map", site="Paris")["picture"]
+    assert (gone["kind"], gone["site"]) == ("topology", "")
+
+
+def test_what_was_edited_is_marked_until_it_is_taken_back():
+    """A change is marked in the picture; taken back, it is not."""
+    editor = editor_of()
+    talk = Talk(editor.view)
+    plain = talk.say("picture", shows="topology", site="")["picture"]["svg"]
+    editor.edit(change=[("fe01.contoso.net", {"extra_san": "old.contoso.com"})])
+    marked = talk.say("picture", shows="topology", site="")["picture"]
+    assert "± 3 to be requested anew" in marked["svg"]
+    assert marked["headings"][-1] == "Changed"
+    editor.undo()
+    assert talk.say("picture", shows="topology", site="")["picture"]["svg"] == plain
+
+
+@pytest.mark.parametrize("sample", ["contoso", "litwareinc-global", "single-server"])
+def test_each_box_leads_to_the_rows_of_its_pools(sample):
+    """The rows of all boxes together are all rows, each once."""
+    editor = editor_of(sample)
+    talk = Talk(editor.view)
+    svg = talk.say("picture", shows="topology", site="")["picture"]["svg"]
+    found = []
+    for pools in re.findall(r'data-pools="([^"]+)"', svg):
+        found += talk.say("pools", pools=pools.split())["chosen"]["ids"]
+    assert sorted(found) == sorted(editor.draft.state.ids)
+    assert talk.say("pools", pools=["Edge/nowhere.contoso.com"]) == {}
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
+def test_a_click_on_a_pool_selects_its_servers(lab, folder):
+    """By mouse and by keyboard, a pool in the picture selects its rows; axe finds nothing."""
+    (folder / "picture.csv").write_bytes((DATA / "contoso.csv").read_bytes())
+    open_editor(lab, folder, table="picture.csv")
+    page = lab.page
+    lab.tab("Picture").click()
+    pool = page.get_by_role("button", name=re.compile("medpool01.contoso.net: select its servers"))
+    pool.wait_for()
+    assert axe_violations(page, inside=".lyncnb") == []
+    pool.click()
+    page.get_by_text("2 servers selected").wait_for()
+    assert lab.tab("Servers").get_attribute("aria-selected") == "true"
+    assert page.get_by_role("row", selected=True).count() == 2
+
+    kernel(lab, "editor.edit(change=[('chat01.contoso.net', {'extra_san': 'old.contoso.com'})])")
+    lab.tab("Picture").click()
+    marked = page.get_by_text("± 2 to be requested anew")
+    marked.wait_for()
+    page.get_by_role("button", name=re.compile("Edge Server")).focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.get_by_text(re.compile(r"\d servers? selected")).wait_for()
+    assert lab.tab("Servers").get_attribute("aria-selected") == "true"
+
+    lab.tab("Picture").click()
+    page.get_by_label("Which picture").select_option("coverage")
+    page.get_by_text("names down").wait_for()
+    page.get_by_text("The same data as a table").click()
+    page.get_by_role("table").get_by_text("webext01.contoso.com").first.wait_for()
