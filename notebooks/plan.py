@@ -107,7 +107,8 @@ plan.explain("edge01.contoso.net")
 #
 # An **error** stops the export, until you mend it or accept it with a reason. A **warning** has
 # hurt others. A **notice** is worth knowing. What a CA may issue changes with time, so the plan is
-# judged by the rules of its planned day of issue. The sample has nothing to say against it.
+# judged by the rules of its planned day of issue. The sample has no error and no warning; the
+# notices say what its public certificates ask of the owners of the domains.
 
 # %%
 findings = ln.check_plan(plan)

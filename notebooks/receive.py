@@ -32,7 +32,7 @@ import datetime
 import lyncnb as ln
 
 today = datetime.date(2026, 11, 24)  # so that this page looks the same whenever it is run
-options = ln.PlanOptions(organization="Contoso", validity_days=730)
+options = ln.PlanOptions(organization="Contoso", validity_days=730, planned_issue_date=today)
 topology, rules = ln.read_topology(topology_file), ln.load_rules("lync2013")
 plan = ln.plan_certificates(topology, rules, options=options)
 bundle = ln.write_requests(plan, request_folder, passphrase=ln.ask_passphrase(), today=today)

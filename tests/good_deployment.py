@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from lyncnb.base.certificate_fields import SanEntry
 from lyncnb.base.dns_name import DnsName
+from lyncnb.checks.public_ca_checks import PUBLIC_CA_TESTS
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -117,3 +119,16 @@ def plan_of_case(case):
         entries = tuple(SanEntry(DnsName(name), ()) for name in names)
         plan = altered(plan, usage, subject_alt_name=entries)
     return plan
+
+
+#: What is said of every plan with public certificates, however good it is.
+ADVICE = frozenset(
+    check.code
+    for check in ca_rules().checks
+    if (check.test or check.code.replace("-", "_")) in PUBLIC_CA_TESTS
+)
+
+
+def mistakes(findings):
+    """The findings of something that is wrong or odd, without the advice for public CAs."""
+    return [finding for finding in findings if finding.code not in ADVICE]

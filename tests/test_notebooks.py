@@ -7,8 +7,12 @@ it the notebook is run and a text output that differs is a failure.
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import jupytext
 import nbformat
@@ -102,6 +106,43 @@ def test_committed_outputs_are_what_a_run_gives(executed):
     assert [cell.source for cell in committed.cells] == [cell.source for cell in now.cells]
     for number, (before, after) in enumerate(zip(committed.cells, now.cells, strict=True), 1):
         assert text_outputs(before) == text_outputs(after), f"{name} cell {number}"
+
+
+# Runs the cells of a notebook up to the last one that checks a plan, and shows what it found.
+CHECKS_OF_A_NOTEBOOK = """
+import datetime, json, sys
+assert datetime.datetime.now(datetime.UTC).year == 2030
+space, found = {}, []
+for source in json.load(sys.stdin):
+    exec(source, space)
+    if "check_plan(" in source:
+        found.append(repr(eval(source.rstrip().splitlines()[-1], space)))
+json.dump(found, sys.stdout)
+"""
+
+
+@pytest.mark.tools
+def test_checks_of_the_notebook_do_not_depend_on_the_clock():
+    """In 2030 the planning notebook finds what it found when its outputs were committed."""
+    cells = [c for c in read_notebook(NOTEBOOKS / "plan.ipynb").cells if c.cell_type == "code"]
+    last = max(number for number, c in enumerate(cells) if "check_plan(" in c.source)
+    result = subprocess.run(
+        ["faketime", "2030-01-01 12:00:00", sys.executable, "-c", CHECKS_OF_A_NOTEBOOK],
+        input=json.dumps([cell.source for cell in cells[: last + 1]]),
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        cwd=NOTEBOOKS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    committed = [
+        output.data["text/plain"]
+        for cell in cells
+        if "check_plan(" in cell.source
+        for output in cell.outputs
+    ]
+    assert json.loads(result.stdout) == committed
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -197,6 +197,14 @@ def organization_without_place(
         yield f"the subject {subject} has O and no C"
 
 
+def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """Find client authentication among the key usages."""
+    if "clientAuth" in c.extended_key_usage:
+        names = ", ".join(c.names[:3])
+        more = f" and {len(c.names) - 3} more" if len(c.names) > 3 else ""
+        yield f"{view.label(c)} asks for it, for {names}{more}"
+
+
 def unit_on_public_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
@@ -228,7 +236,7 @@ def validity_asked_over_limit(
     """Find a validity asked for that is over the limit of the day."""
     days = view.plan.options.validity_days
     if days and days > rule.limit:
-        yield f"{days:,} days are asked; on {view.on} a CA may give {rule.limit:,}"
+        yield f"{days:,} days are asked; on that day a CA may give {rule.limit:,}"
 
 
 def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
@@ -275,6 +283,7 @@ CERTIFICATE_TESTS = _named(
     common_name_too_long,
     san_too_large_for_ad_cs,
     san_nearly_too_large_for_ad_cs,
+    client_authentication,
     unit_on_public_certificate,
     no_san_on_public_certificate,
     common_name_not_a_san_on_public_certificate,

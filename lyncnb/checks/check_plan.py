@@ -19,9 +19,10 @@ from ..rules.model import CheckRule
 from .certificate_checks import CERTIFICATE_TESTS, NAME_TESTS, CertificateTest, NameTest
 from .deployment_checks import DEPLOYMENT_TESTS
 from .plan_lookups import PlanView
+from .public_ca_checks import PUBLIC_CA_TESTS
 from .simple_url_checks import SIMPLE_URL_TESTS
 
-_WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS
+_WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS
 
 
 def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:

@@ -75,6 +75,10 @@ class PlanView:
             and (not rule.cas or is_named(certificate.ca, rule.cas))
         )
 
+    def asked_of(self, rule: CheckRule) -> list[PlannedCertificate]:
+        """List the certificates that a check looks at, in the plan's order."""
+        return [c for c in self.certificates if self.applies(rule, c)]
+
     # -- names
     def names(self, certificate: PlannedCertificate) -> list[DnsName]:
         """List subject name and alternative names, each once."""

@@ -98,3 +98,14 @@ def test_the_planned_issue_date_is_the_day():
     codes = [{f.code for f in found} for found in (before, since)]
     assert ["validity-asked-over-limit" in c for c in codes] == [False, True]
     assert (before.judged_on, since.judged_on) == (date(2027, 3, 14), date(2027, 3, 15))
+
+
+def test_a_finding_holds_no_day_of_judgement():
+    """A plan without a planned issue date says the same tomorrow, so its summary stays as it is."""
+    plans = [plan_of_case(check.fires) for check in OF_PLANS]
+    for plan in (replace(p, options=replace(p.options, planned_issue_date=None)) for p in plans):
+        first, second = (
+            [f.message for f in check_plan(plan, on=day)]
+            for day in (date(2026, 11, 25), date(2026, 11, 26))
+        )
+        assert first == second
