@@ -21,6 +21,9 @@ from pathlib import Path
 import pytest
 from cas.python_ca import PythonCa
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from topologies import TWO_SITES
 
 from lyncnb.authorities.issued import IssuedCertificates, match_certificates
@@ -366,3 +369,23 @@ def assert_complete(
     assert (requests | set(seen)) <= public_keys_of_keys(folder, passphrase)
     assert not [name for name in os.listdir(folder) if name.startswith(".tmp")]
     assert_private(folder)
+
+
+#: Keys that nobody plans, by what is odd about each.
+ODD_KEYS = {
+    "exponent": lambda: rsa.generate_private_key(3, 2048),
+    "bits": lambda: rsa.generate_private_key(65537, 1024),
+    "curve": lambda: ec.generate_private_key(ec.BrainpoolP256R1()),
+    "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),
+}
+
+
+def put_odd_pair(folder: Path, item: PlannedCertificate, odd: str) -> None:
+    """Put a key that nobody plans, and a request for it, in the places of a planned pair."""
+    key = ODD_KEYS[odd]()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, item.subject.common_name)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, SHA256())
+    (folder / "csr" / f"{item.id}.csr").write_bytes(request.public_bytes(Encoding.PEM))
+    path = folder / "keys" / f"{item.id}.key"
+    path.write_bytes(FolderCipher(PASSPHRASE).encrypt(key))
+    path.chmod(0o600)

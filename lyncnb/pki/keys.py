@@ -37,6 +37,26 @@ def key_parameters(key: PublicKey | PrivateKey) -> tuple[str, int]:
     return ("RSA" if rsa_key else "ECDSA"), key.key_size
 
 
+def oddity(key: PublicKey) -> str:
+    """Say what a key has that :func:`generate_key` never makes; blank if nothing.
+
+    What is taken over from a file is judged as what is made: a small exponent, another size or
+    curve would be refused by servers or CAs, or is weaker than planned.
+    """
+    if isinstance(key, rsa.RSAPublicKey):
+        exponent = key.public_numbers().e
+        if exponent != 65537:
+            return f"its exponent is {exponent}, and 65537 is planned"
+    elif key.curve.name not in {curve.name for curve in _CURVES.values()}:
+        return f"its curve is {key.curve.name}, and no certificate is planned on that"
+    try:
+        algorithm, bits = key_parameters(key)
+        KeyParameters(algorithm=algorithm, bits=bits)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def spki_sha256(key: PublicKey | PrivateKey) -> str:
     """Fingerprint the public half: SHA-256 of the SubjectPublicKeyInfo, hexadecimal.
 

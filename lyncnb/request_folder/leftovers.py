@@ -63,6 +63,7 @@ class _Pair:
     csr_sha256: str
     spki_sha256: str
     key_sha256: str
+    oddity: str  # what its key has that none of ours has
 
 
 def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
@@ -203,6 +204,7 @@ def _pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) ->
         csr_sha256=request.csr_sha256,
         spki_sha256=request.spki_sha256,
         key_sha256=key_sha256(key_data),
+        oddity=keys.oddity(request.public_key),
     )
 
 
@@ -246,7 +248,8 @@ def _left_over(
     there = [path for path in record.files if survey.has(path) and path not in moving]
     if len(there) == 2:
         pair = _pair(survey, record, cipher)
-        if pair is not None and pair.spki_sha256 not in {o.spki_sha256 for o in record.archived}:
+        known = {old.spki_sha256 for old in record.archived}
+        if pair is not None and pair.spki_sha256 not in known and not pair.oddity:
             return _adopted(record, pair, now), []
     return record, _orphans(survey, record, there)
 

@@ -137,6 +137,11 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher) -> Found:
                 f"{paths['key']} is not the key of {paths['csr']}",
                 hint="restore the pair from a backup, or move both out of the folder",
             )
+        if place == "csr" and request is not None and (odd := keys.oddity(request.public_key)):
+            raise BundleError(
+                f"{paths['key']} is no key as lyncnb makes them ({odd})",
+                hint="move it and its CSR out of the folder, and let the next run make a new pair",
+            )
     return Found(
         stem=stem,
         content=request.content if request else None,

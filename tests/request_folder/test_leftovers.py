@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from folders import (
+    ODD_KEYS,
     PASSPHRASE,
     assert_complete,
     certificate,
@@ -15,6 +16,7 @@ from folders import (
     plan_of,
     public_keys_of_keys,
     public_keys_of_requests,
+    put_odd_pair,
     snapshot,
     with_extra,
     write,
@@ -268,3 +270,15 @@ def test_without_a_passphrase_a_dry_run_takes_pairs_for_sound(tmp_path):
     assert len(look(folder, manifest, cipher=False).adopted) == 1
     assert write(plan, folder, passphrase=None, dry_run=True).counts() == {"adopted": 1}
     assert public_keys_of_keys(folder) == public_keys_of_requests(folder)
+
+
+@pytest.mark.parametrize("odd", ODD_KEYS)
+def test_a_key_that_nobody_plans_goes_to_the_archive(tmp_path, odd):
+    """What lies under the name of an announced request is judged as a key that is made."""
+    folder, plan = tmp_path / "r", numbered(2)
+    item = plan.certificates[1]
+    interrupted(folder, plan, announced={item.id})
+    put_odd_pair(folder, item, odd)
+    assert write(plan, folder).counts() == {"archived": 1, "kept": 1, "created": 1}
+    assert len(list((folder / "archive").glob(f"{item.id}-orphan-*"))) == 2
+    assert_complete(folder, plan)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from folders import (
+    ODD_KEYS,
     PASSPHRASE,
     TODAY,
     assert_complete,
@@ -15,6 +16,7 @@ from folders import (
     numbered,
     public_keys_of_keys,
     public_keys_of_requests,
+    put_odd_pair,
     snapshot,
     with_extra,
     write,
@@ -251,3 +253,24 @@ def test_a_link_and_a_wrong_signature_are_named(folder, tmp_path):
     notes = rebuild(folder).notes
     assert "is a symbolic link" in notes[0]
     assert "its signature is wrong" in notes[1]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("odd", ODD_KEYS)
+def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
+    """A small exponent, another size or curve: named and left alone, with and without a manifest."""
+    item = numbered(4).certificates[3]
+    put_odd_pair(folder, item, odd)
+    pair = [folder / "csr" / f"{item.id}.csr", folder / "keys" / f"{item.id}.key"]
+    before = [path.read_bytes() for path in pair]
+    if lost:
+        (folder / "manifest.json").unlink()
+    bundle = rebuild(folder)
+    assert item.id not in bundle.manifest.by_id
+    (note,) = [note for note in bundle.notes if item.id in note]
+    assert "is no key as lyncnb makes them" in note
+    assert note.endswith("it was left alone")
+    assert [path.read_bytes() for path in pair] == before
+    with pytest.raises(BundleError, match="needs attention") as caught:
+        write(numbered(4), folder)
+    assert "is in the way" in str(caught.value)
