@@ -66,7 +66,8 @@ def read_notebook(path: str | Path) -> Notebook:
 
 def _is_notebook(values: dict[str, object]) -> bool:
     # nbformat's own validation takes this much for granted.
-    version, cells = values.get("nbformat"), values.get("cells", [])
+    version = values.get("nbformat")
+    cells = values.get("cells", [] if version == 3 else None)  # format 3 has worksheets
     numbers = (version, values.get("nbformat_minor", 0))
     known = version in (3, 4) and all(type(number) is int for number in numbers)
     return known and isinstance(cells, list) and all(isinstance(cell, dict) for cell in cells)

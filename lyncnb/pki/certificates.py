@@ -30,6 +30,7 @@ from cryptography.x509.oid import (
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS
 from ..base.pasted_text import shown, visible
 from .asn1 import BadStructure, Element, children, read_element
+from .library_words import in_words
 
 #: A name in the form in which equal names are equal: a set of (OID, text) for each part.
 NameKey = tuple[frozenset[tuple[str, str]], ...]
@@ -241,7 +242,7 @@ def _read(der: bytes) -> Certificate:
             warnings.simplefilter("ignore")
             return _facts(der, x509.load_der_x509_certificate(der))
     except _READ_ERRORS as error:
-        raise BadCertificate(f"{_who(der)}: {_in_words(error)}") from None
+        raise BadCertificate(f"{_who(der)}: {in_words(error)}") from None
 
 
 def _who(der: bytes) -> str:
@@ -265,37 +266,6 @@ def _common_names(der: bytes, name: Element) -> Iterator[str]:
             if der[kind.content : kind.content_end] == b"\x55\x04\x03":
                 encoding = "utf-16-be" if value.tag == 0x1E else "utf-8"
                 yield der[value.content : value.content_end].decode(encoding, "replace")
-
-
-# asn1 of pyca tells in the words of its own source: ParseError { kind: …, location: […] }.
-_KINDS = {
-    "InvalidValue": "a value that cannot be",
-    "InvalidTag": "a tag that cannot be",
-    "InvalidLength": "a length that cannot be",
-    "UnexpectedTag": "another kind of value than belongs there",
-    "ShortData": "octets are missing",
-    "ExtraData": "octets too many",
-    "IntegerOverflow": "a number that is too large",
-    "InvalidSetOrdering": "a set that is not in order",
-    "EncodedDefault": "a default value that has to be left out",
-    "OidTooLong": "an object identifier that is too long",
-    "UnknownDefinedBy": "a value of a kind that nobody knows",
-}
-_KIND = re.compile(r"kind: (\w{1,40})")
-_PLACE = re.compile(r'"\w{1,60}::(\w{1,60})"')
-
-
-def _in_words(error: Exception) -> str:
-    """Say what a library has against a certificate, without its way to say so."""
-    text = str(error)
-    if "ParseError" not in text:
-        first = (text.splitlines() or [type(error).__name__])[0]
-        return visible(first.strip("'\""))[:200]
-    kind = _KIND.search(text)
-    place = [one.removeprefix("raw_").replace("_", " ") for one in _PLACE.findall(text)]
-    words = _KINDS.get(kind[1] if kind else "", "it is not as the standard has it")
-    inner = [one for one in place if one != "tbs cert"]
-    return words + (f" in its {inner[0]}" if inner else "")
 
 
 def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:

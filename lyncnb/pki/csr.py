@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS, KeyParameters
 from ..errors import BundleError, PlanError
 from . import keys
+from .library_words import in_words
 
 # What a certification request asks for, as plain values, and how two of them differ. Pure.
 
@@ -296,7 +297,7 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
         content = _content(parsed, public_key)
     except (ValueError, UnsupportedAlgorithm, *_ODD) as error:
         raise BundleError(
-            f"{name} is no certification request that can be read: {error}",
+            f"{name} is no certification request that can be read: {in_words(error)}",
             hint="restore the file from a copy, or remove it and run the same again",
         ) from None
     der = parsed.public_bytes(serialization.Encoding.DER)

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from ..errors import BundleError, PassphraseError
 from . import keys
 from .der_structures import SEQUENCE, AlgorithmIdentifier, any_element, element
+from .library_words import in_words
 from .passphrase import Secret, as_passphrase
 
 # Encryption of one run: a key that was derived already, and a fresh random IV for each file.
@@ -373,7 +374,9 @@ def _read_envelope(
             raise keys.damaged(name, f"is encrypted in a way lyncnb does not use ({prf}, {mode})")
         iv: bytes = pbes2.encryption_scheme.parameters.parse(bytes)
     except (ValueError, binascii.Error) as error:
-        raise keys.damaged(name, f"is no PKCS #8 file that can be read ({error})") from None
+        raise keys.damaged(
+            name, f"is no PKCS #8 file that can be read ({in_words(error)})"
+        ) from None
     salt, rounds, text = pbkdf2.salt, pbkdf2.iteration_count, envelope.encrypted_data
     if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != IV_BYTES:
         raise keys.damaged(name, f"asks for {rounds} rounds; from 1 to {_MAX_ROUNDS} will do")

@@ -174,7 +174,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not readable as JSON ({error})", hint=_REBUILD) from None
+        raise BundleError(
+            f"{path}: not readable as JSON ({_not_json(error)})", hint=_REBUILD
+        ) from None
     found = document.get("format") if isinstance(document, dict) else None
     if found not in _FORMATS:
         _refuse_format(path, found)
@@ -189,6 +191,16 @@ def read_manifest(folder: Path) -> Manifest:
             hint=_REBUILD,
         )
     return Manifest(**values)
+
+
+def _not_json(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start + 1} begins no character of UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "it holds a number that is too long"
 
 
 def _refuse_format(path: Path, found: object) -> None:

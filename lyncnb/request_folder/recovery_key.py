@@ -121,10 +121,11 @@ def recipients_of(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
             )
             for entry in document["keys"]
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError):
         raise BundleError(
-            f"{LIST} is no list of this version of lyncnb ({error})",
-            hint="use the version that wrote it",
+            f"{LIST} is no list of this version of lyncnb",
+            hint="use the version that wrote it; if there is none, remove it and name the recovery "
+            "keys again: lyncnb rekey FOLDER --recovery FILE.pub",
         ) from None
 
 

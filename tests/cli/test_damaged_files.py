@@ -1,0 +1,293 @@
+"""Every file that a planner or a CA hands in, damaged in every way: one sentence, never a fault.
+
+LYNCNB_DAMAGES is how many files are damaged; CI does a tenth of the six hundred that it is meant
+for, drawn by a seed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from cas.python_ca import PythonCa, der, p7b, pem
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    answer_all,
+    lower_rounds,
+    make_folder,
+    make_plan,
+)
+from hostile import archive
+from shell_kit import make_shell
+from topologies import TWO_SITES
+
+from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.receiving import receive
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.recovery_key import new_recovery_key
+
+pytestmark = [
+    pytest.mark.usefixtures("quick_cipher"),
+    pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes and links"),
+]
+
+shell = pytest.fixture(make_shell)
+
+COUNT = int(os.environ.get("LYNCNB_DAMAGES", "60"))
+
+OPTIONS = """\
+layout = "separate"
+planned_issue_date = 2026-12-01
+
+[key]
+algorithm = "ECDSA"
+bits = 256
+
+[subject]
+organization = "Contoso"
+
+[accepted]
+"wildcard-in-subject-name" = "the CA allows it"
+"""
+
+ASKED = ("--passphrase-file", "passphrase")
+NEW = ("--new-passphrase-file", "new")
+
+#: What reads a file that is not in a request folder; {} is its name.
+READERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "t.csv": (
+        ("plan", "{}", "--json"),
+        ("check", "{}"),
+        ("explain", "{}", "ee01.contoso.com"),
+        ("request", "{}", "requests", "--dry-run"),
+        ("steps", "{}", "--request-on-server", "-o", "scripts"),
+    ),
+    "plan.toml": (
+        ("check", "t.csv", "--options", "{}", "--json"),
+        ("request", "t.csv", "requests", "--options", "{}", "--dry-run"),
+    ),
+    "n.ipynb": (("share", "{}"), ("share", "{}", "--clean"), ("clean", "{}")),
+    "passphrase": (
+        ("pfx", "requests", *ASKED),
+        ("share", "n.ipynb", *ASKED),
+        ("recovery", "new", "k", *ASKED),
+        ("request", "t.csv", "new-requests", *ASKED),
+    ),
+    "new": (("rekey", "requests", *ASKED, *NEW),),
+    "pair": (("rekey", "requests", "--with-recovery", "{}", *ASKED, *NEW),),
+    "pair.pub": (
+        ("rekey", "requests", *ASKED, "--recovery", "{}"),
+        ("request", "t.csv", "requests", "--recovery", "{}", *ASKED),
+    ),
+    **{
+        f"returned/{name}": (("receive", "requests", "{}"), ("receive", "requests", "{}", "--json"))
+        for name in ("all.pem", "one.der", "all.p7b", "all.zip", "one.pfx", "one.txt")
+    },
+}
+
+#: What reads a request folder; those that change it last.
+FOLDER = (
+    ("status", "requests"),
+    ("status", "requests", "--json"),
+    ("status", "requests", "--calendar", "c.ics", "--force"),
+    ("handover", "requests", "out.zip", "--force"),
+    ("request", "t.csv", "requests", "--dry-run"),
+    ("steps", "requests", "-o", "steps.html", "--force"),
+    ("steps", "requests"),
+    ("pfx", "requests", "--show-password", "Edge", *ASKED),
+    ("receive", "requests"),
+    ("pfx", "requests", *ASKED),
+    ("request", "t.csv", "requests", *ASKED),
+    ("purge", "requests"),
+    ("status", "requests", "--rebuild", "--json", *ASKED),
+    ("rekey", "requests", "--with-recovery", "pair", *ASKED, *NEW),
+)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """Lay out a file of each kind, and a request folder that has come all the way."""
+    lower_rounds()
+    place, ca = tmp_path_factory.mktemp("sound"), PythonCa()
+    (place / "t.csv").write_bytes(TWO_SITES.encode())
+    (place / "plan.toml").write_text(OPTIONS)
+    (place / "passphrase").write_text(PASSPHRASE + "\n")
+    (place / "new").write_text("another long phrase\n")
+    cell = nbformat.v4.new_code_cell("1 + 1")
+    cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"})]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), place / "n.ipynb")
+    new_recovery_key(place / "pair", PASSPHRASE)
+    folder, plan = place / "requests", make_plan()
+    make_folder(folder, plan, recovery=[place / "pair.pub"])
+    bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
+    answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])
+    returned, leaf = place / "returned", next(iter(answers.values()))
+    returned.mkdir()
+    (returned / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
+    (returned / "one.der").write_bytes(der(leaf))
+    (returned / "one.txt").write_bytes(b"Dear planner,\n" + pem(leaf) + b"Regards\n")
+    (returned / "all.p7b").write_bytes(p7b(*answers.values(), *ca.chain))
+    (returned / "all.zip").write_bytes(archive(("a/b.cer", der(leaf)), ("c.pem", pem(*ca.chain))))
+    locked = pkcs12.serialize_key_and_certificates(
+        b"x", ca.key, ca.issuing, ca.chain, BestAvailableEncryption(b"portal")
+    )
+    (returned / "one.pfx").write_bytes(locked)
+    receive(folder, returned / "all.pem", today=TODAY)
+    write_pfx(match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE)
+    return place
+
+
+# --- Ways to damage a file.
+
+
+def _cut(data: bytes, chance: random.Random) -> bytes:
+    return data[: chance.randrange(len(data) + 1)]
+
+
+def _flip(data: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(chance.choice((1, 1, 3, 20))):
+        if changed:
+            changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+    return bytes(changed)
+
+
+def _overwrite(data: bytes, chance: random.Random) -> bytes:
+    start = chance.randrange(len(data) + 1)
+    new = chance.choice(
+        (b"\0", b"\xff" * 9, b"\r", b"-----BEGIN CERTIFICATE-----\n", b"\xed\xa0\x80", b"]" * 9,
+         b'"', b"9" * 5000, b"{" * 3000, b"[" * 60_000, b"\x30\x80" * 500, "\u202e".encode(),
+         b"1e999", b"null", b"-1", b"<?xml version='1.0'?>", b"=cmd|' /C calc'!A0")
+    )  # fmt: skip
+    return data[:start] + new + data[start + chance.choice((0, len(new))) :]
+
+
+def _lines(data: bytes, chance: random.Random) -> bytes:
+    lines = data.splitlines(keepends=True)
+    if not lines:
+        return data
+    number = chance.randrange(len(lines))
+    match chance.randrange(4):
+        case 0:
+            del lines[number]
+        case 1:
+            lines.insert(number, lines[number])
+        case 2:
+            chance.shuffle(lines)
+        case _:
+            lines[number] = lines[number] * 3000
+    return b"".join(lines)
+
+
+def _another(data: bytes, chance: random.Random) -> bytes:
+    return chance.choice(
+        (b"", b"\0" * 5000, b"\n" * 5000, b"[]", b"{}", b"null", b"x", b"PK\x03\x04", b"\x30\x00",
+         b"\x89PNG\r\n\x1a\n", chance.randbytes(3000), b"[" * 60_000, b'{"a":' * 40_000,
+         b"a = [" * 20_000, data + data, data[::-1], data.decode("latin-1").encode("utf-16"),
+         b"\xef\xbb\xbf" + data, b"\xff\xfe" + data, json.dumps(data.decode("latin-1")).encode(),
+         b"%PDF-1.7\n", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n-----END ENCRYPTED PRIVATE KEY-----",
+         b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", b"a,b\n1,2\n")
+    )  # fmt: skip
+
+
+def _no_file(path: Path, chance: random.Random) -> None:
+    path.unlink()
+    match chance.randrange(5):
+        case 0:
+            path.mkdir()
+        case 1:
+            path.symlink_to("nowhere")
+        case 2:
+            path.symlink_to(path.name)  # a loop
+        case 3:
+            os.mkfifo(path)
+
+
+BYTES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
+    *(_cut, _flip, _flip, _overwrite, _overwrite, _lines, _another),
+)
+
+
+def damage(path: Path, chance: random.Random) -> str:
+    """Damage one file; give the name of the way."""
+    if chance.randrange(10) == 0:
+        _no_file(path, chance)
+        return "no file"
+    way = chance.choice(BYTES)
+    path.write_bytes(way(path.read_bytes(), chance))
+    return way.__name__
+
+
+# --- What is said.
+
+#: Words that tell a planner nothing: names of Python's and of a library's debug text.
+_DEBUG = re.compile(
+    r"\b[A-Z][A-Za-z]*(Error|Exception|Warning)\b|ParseError|NoneType|<class|object at 0x|codec can"
+    r"|argument must be|unhashable|not subscriptable|kind: |asn1|__\w+__"
+)
+
+
+def complaints(ended, arguments: tuple[str, ...]) -> list[str]:
+    """List what is wrong with how a command ended."""
+    found = []
+    if ended.status not in (0, 1, 2, 3):
+        found.append(f"status {ended.status}")
+    if "fault of lyncnb" in ended.err + ended.out:
+        found.append("a fault")
+    if ended.status in (2, 3) and not ended.out and "lyncnb: " not in ended.err:
+        found.append("nothing said")
+    if word := _DEBUG.search(ended.err):
+        found.append(f"debug text {word[0]!r}")
+    if "--json" in arguments:
+        json.loads(ended.out)
+    return found
+
+
+def files_of(place: Path) -> list[str]:
+    """Name every file that is read by somebody, those of a kind only once."""
+    kinds = dict.fromkeys(READERS, "")
+    names = [str(path.relative_to(place)) for path in sorted((place / "requests").rglob("*"))]
+    for name in names:
+        if (place / name).is_file():
+            folder, _, rest = name.rpartition("/")
+            kinds.setdefault(f"{folder}/*{Path(rest).suffix or rest}", name)
+            if folder in ("requests", "requests/recovery"):
+                kinds.setdefault(name, name)
+    return [name or kind for kind, name in kinds.items()]
+
+
+def test_no_damaged_file_is_a_fault_of_lyncnb(sound, shell, record_property):
+    """Status 0 to 3, a sentence in plain words, and an end within seconds; a word of JSON."""
+    warnings.simplefilter("error")
+    chance, faults = random.Random(int(os.environ.get("LYNCNB_SEED", "11"))), []
+    names = files_of(sound)
+    for number in range(COUNT):
+        name = names[number % len(names)]
+        shutil.copytree(sound, shell.folder, dirs_exist_ok=True, symlinks=True)
+        way = damage(shell.folder / name, chance)
+        kept = (shell.folder / name).read_bytes() if (shell.folder / name).is_file() else b""
+        for call in READERS.get(name, FOLDER):
+            arguments = tuple(part.replace("{}", name) for part in call)
+            try:
+                ended = shell(*arguments)
+                found = complaints(ended, arguments)
+            except Exception as error:
+                found, ended = [repr(error)], None
+            if found:
+                faults.append((name, way, arguments, found, ended and ended.err[-300:], kept[:30]))
+        for path in shell.folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    record_property("damages", COUNT)
+    assert not faults, "\n".join(map(str, faults))
