@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
 import hypothesis
@@ -25,6 +27,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="make notebooks/*.ipynb anew from notebooks/*.py instead of comparing",
     )
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Make ``-n auto`` one process more than cores: much of the time a browser is waited for."""
+    asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
+    return None if asked else (os.cpu_count() or 1) + 1
+
+
+#: Files with these take longest.
+SLOW = ("browser", "fault", "tools", "ca", "kernel")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left alone with one."""
+    marks = {
+        path: Counter(mark.name for item in of_file for mark in item.iter_markers())
+        for path, of_file in groupby(items, key=lambda item: item.path)
+    }
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        marked = [(n, -marks[item.path][name]) for n, name in enumerate(SLOW)]
+        return next((one for one in marked if one[1]), (len(SLOW), 0))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -134,6 +134,11 @@ class LabServer:
         }
         for name in names.values():
             (self.home / name).mkdir(exist_ok=True)
+        # No question whether JupyterLab wants building: it blocks the server for most of a second.
+        (self.home / "config" / "labconfig").mkdir(exist_ok=True)
+        (self.home / "config" / "labconfig" / "page_config.json").write_text(
+            json.dumps({"buildAvailable": False, "buildCheck": False})
+        )
         for plugin, values in self.settings.items():
             package, name = plugin.rsplit("/", 1)
             folder = self.home / "settings" / package
@@ -209,8 +214,10 @@ class LabServer:
             return f"{self.base}/voila/render/{path}?token={self.token}"
         if self.app == "notebook":
             return f"{self.base}/notebooks/{path}?token={self.token}"
-        mode = "doc/tree" if simple else "lab/tree"
-        return f"{self.base}/{mode}/{path}?reset&token={self.token}"
+        # A workspace of its own: as if nothing had been open before. (`?reset` takes a second.)
+        mode = "doc" if simple else "lab"
+        workspace = f"{mode}/workspaces/{secrets.token_hex(8)}"
+        return f"{self.base}/{workspace}/tree/{path}?token={self.token}"
 
 
 # The notebook's panel, from the application object that the server was told to expose.
@@ -243,6 +250,7 @@ class LabBrowser:
         self.scale = scale
         self.dark = dark
         self.notebook = ""
+        self._loaded = ""
         self.console: list[tuple[str, str]] = []
         self.faults: list[str] = []
         self.failed: list[tuple[str, str]] = []
@@ -250,6 +258,13 @@ class LabBrowser:
         self._playwright = None
 
     def __enter__(self) -> LabBrowser:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> LabBrowser:
+        """Open the page."""
         if self._browser is None:
             self._playwright, self._browser = start_chromium()
         self.context = self._browser.new_context(
@@ -261,7 +276,8 @@ class LabBrowser:
         self._listen()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Close the page."""
         self.context.close()
         if self._playwright is not None:
             self._browser.close()
@@ -280,9 +296,17 @@ class LabBrowser:
 
     # -- opening and running
     def open_notebook(self, name: str, *, simple: bool = True) -> None:
-        """Open a notebook and wait until it is drawn and its kernel idle."""
+        """Open a notebook and wait until it is drawn and its kernel idle.
+
+        A page that was put away keeps the application: loading it takes seconds.
+        """
         self.notebook = name
-        self.page.goto(self.server.url(name, simple=simple), wait_until="domcontentloaded")
+        mode = f"{self.server.app} {simple}"
+        if self._loaded == mode and self.server.app == "lab":
+            self.command("docmanager:open", path=name)
+        else:
+            self.page.goto(self.server.url(name, simple=simple), wait_until="domcontentloaded")
+        self._loaded = mode
         if self.server.app == "voila":
             self.page.wait_for_selector(".lyncnb, .jp-OutputArea", state="visible")
             return
@@ -361,6 +385,13 @@ class LabBrowser:
     def shut_kernel_down(self) -> None:
         """End this notebook's kernel; a page that closes leaves it running."""
         self.js("await panel.sessionContext.shutdown();")
+
+    def put_away(self) -> None:
+        """End the kernel, close what is open without saving, and forget what was complained of."""
+        self.shut_kernel_down()
+        self.js("for (const one of [...app.shell.widgets('main')]) one.dispose();")
+        for said in (self.console, self.faults, self.failed):
+            said.clear()
 
     # -- acting and reading
     def button(self, name: str, *, exact: bool = True):

@@ -52,7 +52,8 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 
 NEW = "wrong mule capacitor"
-KILLS = int(os.environ.get("LYNCNB_KILLS", "200" if os.environ.get("CI") == "true" else "40"))
+# How often runs are killed; a change of passphrase a fifth as often. 200 by hand.
+KILLS = int(os.environ.get("LYNCNB_KILLS", "20"))
 ERRORS = {
     "ENOSPC": errno.ENOSPC,
     "EIO": errno.EIO,
@@ -344,7 +345,7 @@ def test_a_killed_change_of_passphrase_is_completed(tmp_path):
         start = time.monotonic()
         assert writers.wait(writers.start(folder=tmp_path / "measured", **job)) == 0
         seconds = time.monotonic() - start
-        for number in range(KILLS // 5):
+        for number in range(max(8, KILLS // 5)):
             folder = tmp_path / str(number)
             shutil.copytree(tmp_path / "r", folder)
             pid = writers.start(folder=folder, **job)

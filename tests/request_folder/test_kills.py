@@ -49,7 +49,7 @@ from lyncnb.request_folder.recovery_key import (
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-KILLS = int(os.environ.get("LYNCNB_KILLS", "80"))
+KILLS = int(os.environ.get("LYNCNB_KILLS", "40"))
 NEW = "wrong mule capacitor"
 LATER = "2027-12-01"
 

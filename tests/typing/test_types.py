@@ -18,6 +18,7 @@ def complaints():
     return result.stdout.splitlines()
 
 
+@pytest.mark.tools
 def test_mypy_is_content(complaints):
     """Every module, and a program that uses every public name, passes the type checker."""
     assert complaints == []

@@ -35,12 +35,26 @@ def server(folder):
         yield server
 
 
+@pytest.fixture(scope="module")
+def pages():
+    """Hold the page that tests use in turn: to load JupyterLab costs more than most of them."""
+    kept: list[LabBrowser] = []
+    yield kept
+    for lab in kept:
+        lab.stop()
+
+
 @pytest.fixture
-def lab(server, chromium):
+def lab(request, server, chromium, pages):
     """A page; at the end its kernel is ended and nothing may have gone wrong in the browser."""
-    with LabBrowser(server, browser=chromium, seconds=60) as lab:
-        yield lab
-        errors, broken = lab.errors(), lab.cell_errors()
-        lab.shut_kernel_down()
+    lab = pages.pop() if pages else LabBrowser(server, browser=chromium, seconds=60).start()
+    failed = request.session.testsfailed
+    yield lab
+    errors, broken = lab.errors(), lab.cell_errors()
+    lab.put_away()
+    if failed == request.session.testsfailed and not errors and not broken:
+        pages.append(lab)
+    else:
+        lab.stop()  # what is left of a failure shall not fail others
     assert errors == []
     assert broken == []

@@ -383,37 +383,35 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing(server, chromium, folder, answered, dark):
+def test_axe_finds_nothing(lab, folder, answered, dark):
     """axe-core has no violation to report in any part of the panels, in either theme."""
     axe_module = pytest.importorskip("axe_playwright_python")
     script = (Path(axe_module.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-    with LabBrowser(server, browser=chromium, seconds=60) as lab:
-        cells = [
-            EDITOR.format(table="small.csv"),
-            REQUESTS.format(table="small.csv", folder="axe"),
-            STATUS.format(folder=answered),
+    cells = [
+        EDITOR.format(table="small.csv"),
+        REQUESTS.format(table="small.csv", folder="axe"),
+        STATUS.format(folder=answered),
+    ]
+    open_panel(lab, folder, *cells, name="axe.ipynb")
+    if dark:
+        lab.command("apputils:change-theme", theme="JupyterLab Dark")
+        lab.page.wait_for_selector("[data-jp-theme-light=false]", state="attached")
+    set_cell(lab, "dir01.contoso.com", "Role", "Edge")
+    lab.page.get_by_text("1 change, not saved").wait_for()
+    set_cell(lab, "fe01.contoso.com", "Role", "Edge")  # refused: the message is looked at, too
+    lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
+    lab.page.evaluate(script)
+    found = []
+    for name in ("Servers", "Deployment", "Findings", "Changes", "Save"):
+        lab.tab(name).click()
+        lab.page.wait_for_timeout(300)
+        answer = lab.page.evaluate("() => axe.run('.lyncnb', {resultTypes: ['violations']})")
+        found += [
+            (name, one["id"], one["help"], one["nodes"][0]["html"][:120])
+            for one in answer["violations"]
         ]
-        open_panel(lab, folder, *cells, name="axe.ipynb")
-        if dark:
-            lab.command("apputils:change-theme", theme="JupyterLab Dark")
-            lab.page.wait_for_selector("[data-jp-theme-light=false]", state="attached")
-        set_cell(lab, "dir01.contoso.com", "Role", "Edge")
-        lab.page.get_by_text("1 change, not saved").wait_for()
-        set_cell(lab, "fe01.contoso.com", "Role", "Edge")  # refused: the message is looked at, too
-        lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
-        lab.page.evaluate(script)
-        found = []
-        for name in ("Servers", "Deployment", "Findings", "Changes", "Save"):
-            lab.tab(name).click()
-            lab.page.wait_for_timeout(300)
-            answer = lab.page.evaluate("() => axe.run('.lyncnb', {resultTypes: ['violations']})")
-            found += [
-                (name, one["id"], one["help"], one["nodes"][0]["html"][:120])
-                for one in answer["violations"]
-            ]
-        if dark:
-            lab.command("apputils:change-theme", theme="JupyterLab Light")
-        lab.shut_kernel_down()
+    if dark:
+        lab.command("apputils:change-theme", theme="JupyterLab Light")
     assert found == []
 
 
