@@ -74,7 +74,7 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
     """Lay out a workspace in FOLDER (default: work) and open a page that plans a table.
 
     For planners who want no notebook: the page takes a table and shows its servers, certificates,
-    findings, a picture, and the panel that writes the requests. Voila serves it, on the loopback
+    findings, pictures, and the panel that writes the requests. Voila serves it, on the loopback
     interface only and for whoever has the address with its token. It runs until you stop it with
     Ctrl-C.
     Needs the extra: pip install "lyncnb[dash]".

@@ -1,6 +1,7 @@
 """``PlanningPage``: from a table to its requests on one page, for planners who want no notebook.
 
-``lyncnb dash`` serves it. Editor, findings, picture and request panel are all of one plan.
+``lyncnb dash`` serves it. The editor with its tables and pictures, and the request panel, are all
+of one plan.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ from typing import Any
 import ipywidgets
 from IPython.display import display
 
-from ..base import tables
-from ..errors import LyncnbError, TopologyError
-from ..plan.figures import figure
+from ..errors import TopologyError
 from ..rules.rule_files import load_rules
 from ..topology.topology import read_topology
 from .editor import PlanEditor
@@ -67,7 +66,6 @@ class PlanningPage:
 
     def __init__(self) -> None:
         self._table = TablePanel(self)
-        self._picture = ipywidgets.HTML()
         self.box = ipywidgets.VBox([self._table])
         self.editor: PlanEditor | None = None
         self.request: RequestPanel | None = None
@@ -90,17 +88,7 @@ class PlanningPage:
         editor = PlanEditor(read_topology(source), load_rules())
         request = RequestPanel(editor, folder)
         self.editor, self.request = editor, request
-        editor.follow(lambda _: self._draw())
-        self._draw()
-        self.box.children = (self._table, editor.view, self._picture, request.view)
-
-    def _draw(self) -> None:
-        if self.editor is None:
-            return
-        try:
-            self._picture.value = figure(self.editor.plan)._repr_html_()
-        except LyncnbError as error:
-            self._picture.value = tables.paragraph(f"No picture: {error.message}")
+        self.box.children = (self._table, editor.view, request.view)
 
     def _ipython_display_(self) -> None:
         show: Any = display  # IPython says nothing about its type

@@ -82,11 +82,20 @@ def page(address, chromium):
 
 
 def test_a_table_opens_and_a_wrong_one_is_told(page):
-    """Servers and picture of the sample; what cannot be a table is told and changes nothing."""
+    """Servers and pictures of the sample; what cannot be a table is told and changes nothing."""
     assert page.get_by_label("Table in the workspace").input_value() == "data/contoso.csv"
     page.get_by_role("button", name="Open the table").click()
     page.get_by_label("Select edge01.contoso.net").wait_for()
-    page.get_by_role("img").first.wait_for()  # the picture of the plan
+    page.get_by_role("tab", name="Picture").click()
+    page.get_by_role("group", name="who speaks to whom").wait_for()
+    for kind, words in (("coverage", "names on certificates"), ("timeline", "Days that matter")):
+        page.get_by_label("Which picture").select_option(kind)
+        page.get_by_role("group", name=words).wait_for()
+    page.get_by_role("tab", name="Certificates").click()
+    page.get_by_role("tabpanel", name="Certificates").get_by_text(
+        "edgepool01.contoso.net"
+    ).first.wait_for()
+    page.get_by_role("tab", name="Servers").click()
     page.get_by_label("Or paste rows").fill("server_fqdn,role\nbad name,SBA\n")
     page.get_by_role("button", name="Open the table").click()
     page.get_by_role("alert").get_by_text("bad name").first.wait_for()
