@@ -87,11 +87,18 @@ plan
 
 # %% [markdown]
 # The same as a picture: who stands outside, in the perimeter and inside, who speaks to whom, and by
-# which name on which certificate. Below it is its data as a table. `ln.figure(plan, "coverage")`
-# shows which name stands on whose certificate, `"timeline"` the days that matter.
+# which name on which certificate. Below it is its data as a table. The tab *Picture* of the editor
+# shows it too, with a mark at what you changed; a click on a pool selects its servers there.
 
 # %%
 ln.figure(plan)
+
+# %% [markdown]
+# Which name stands on whose certificate. Read down a column to see what a pool carries, along a row
+# to see who answers to a name. `ln.figure(plan, "timeline")` shows the days that matter.
+
+# %%
+ln.figure(plan, "coverage")
 
 # %% [markdown]
 # ## 4. Why each name is there

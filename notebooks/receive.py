@@ -118,5 +118,11 @@ ln.write_renewals(request_folder, "renewals.ics")
 renewals.to_frame()[["Renew from", "Valid until", "Days left", "Servers", "Type"]]
 
 # %% [markdown]
+# The same days as a picture, of all that is in the folder.
+
+# %%
+ln.figure(status)
+
+# %% [markdown]
 # Next: `lyncnb pfx` packages the certificates for the servers, and `lyncnb steps` writes the changed
 # deployment procedure.
