@@ -13,6 +13,8 @@ from functools import cache
 from importlib.resources import files as package_files
 from typing import TYPE_CHECKING, Any
 
+from .documents import linked_parts
+
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
@@ -35,6 +37,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["breakable"] = breakable
+    made.globals["linked_parts"] = linked_parts
     return made
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import quote
 
+from .documents import linked_parts
+
 if TYPE_CHECKING:
     import pandas
 
@@ -50,10 +52,6 @@ TABLE_STYLE = (
 _BREAK_AFTER = re.compile(r"(?<=[./_@;,-])(?=[^\s./_@;,-])|(?<=[a-z])(?=[A-Z])")
 _LONG = re.compile(r"\S{19,}")  # a shorter word fits anywhere
 
-# Where a document has an address of its own: RFCs by their number, others by what they say.
-_ADDRESSES = re.compile(
-    r"RFC (?P<rfc>\d{1,5})(?:,? section (?P<section>\d+(?:\.\d+)*))?|https://[^\s;,<>\"]+"
-)
 _LINKED_COLUMN = "Source"
 
 
@@ -204,8 +202,8 @@ def rows_to_html(
         m headings.
     rows : sequence of sequences
         n rows of m values, see :func:`cell_text`. Line breaks inside a value are kept, several
-        values in one stand side by side as chips, and names may wrap. In a column ``Source`` an
-        RFC and an address are links.
+        values in one stand side by side as chips, and names may wrap. In a column ``Source``
+        documents that have an address are links.
     caption, limit
         Heading of the table, plain text; rows written at most, of which a sentence then tells
         (default: all of them).
@@ -281,20 +279,13 @@ def _pieces(word: str) -> Iterator[str]:
 
 
 def _linked(value: Any) -> str:
-    text, parts, place = cell_text(value), [], 0
-    for found in _ADDRESSES.finditer(text):
-        address = found[0]
-        if found["rfc"]:
-            section = f"#section-{found['section']}" if found["section"] else ""
-            address = f"https://www.rfc-editor.org/rfc/rfc{found['rfc']}{section}"
-        parts += [
-            _escape(text[place : found.start()]),
-            f'<a href="{_escape(address)}" target="_blank" rel="noreferrer">',
-            _escape(found[0]),
-            "</a>",
-        ]
-        place = found.end()
-    return "".join(parts) + _escape(text[place:])
+    parts = []
+    for text, address in linked_parts(cell_text(value)):
+        told = _escape(text)
+        if address:
+            told = f'<a href="{_escape(address)}" target="_blank" rel="noreferrer">{told}</a>'
+        parts.append(told)
+    return "".join(parts)
 
 
 def folded(summary: str, fragment: str) -> str:
