@@ -196,8 +196,10 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
     issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     # A file written between two looks is not wrong; what is wrong stays wrong.
     if _problems(survey, manifest, issued):
-        survey, manifest = take_survey(path), read_manifest(path)
-        issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
+        before, survey, manifest = manifest, take_survey(path), read_manifest(path)
+        # Whoever writes what was received or made names it in the manifest next.
+        if manifest != before:
+            issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     return FolderStatus(
         folder=path,
         today=at.date(),
