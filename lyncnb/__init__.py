@@ -106,7 +106,7 @@ _MODULES = {
     "hand_over": "authorities.handover",
     "list_renewals": "request_folder.renewals",
     "load_rules": "rules.rule_files",
-    "match_certificates": "authorities.issued",
+    "match_certificates": "authorities.match_certificates",
     "name_recovery_key": "request_folder.recovery_key",
     "new_recovery_key": "request_folder.recovery_key",
     "open_recovery_key": "request_folder.recovery_key",
@@ -136,7 +136,7 @@ if TYPE_CHECKING:
     from .authorities.handover import hand_over as hand_over
     from .authorities.issued import IssuedCertificate as IssuedCertificate
     from .authorities.issued import IssuedCertificates as IssuedCertificates
-    from .authorities.issued import match_certificates as match_certificates
+    from .authorities.match_certificates import match_certificates as match_certificates
     from .authorities.receiving import receive as receive
     from .authorities.status import FolderStatus as FolderStatus
     from .authorities.status import RequestStatus as RequestStatus

@@ -20,7 +20,7 @@ import folders as kit
 from cas.python_ca import PythonCa, pem
 from failing import failing
 
-from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.deploy.write_pfx import write_pfx

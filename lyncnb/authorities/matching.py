@@ -7,279 +7,19 @@ file names, serial numbers and subjects do not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime
 
 from ..base.pasted_text import shown
-from ..pki.certificates import Certificate, NameKey, moment_of, name_text
-from ..pki.chain import Issuers, Path, build_path, is_signed_by
-from ..request_folder.request_record import PlannedEntry
+from ..pki.certificates import Certificate, moment_of, name_text
+from ..pki.chain import Issuers, build_path, is_signed_by
 from ..rules.findings import Finding
 from ..rules.returned_rules import Difference, finding, findings
+from .answers import Batch, Match, Matched, Outstanding, is_issuer, sort_out, with_findings
 from .compare_predecessor import succession
+from .cross_findings import of_files, of_the_rest, with_cross_findings
 from .judging import Evidence, Verdict, judge, with_acceptances
 from .returned_files import ReturnedFile
-
-# What was asked, what came back, and what only shows when all of it is looked at together.
-#
-# Pure. ``answers.py`` decides which certificate answers which request; here are the nouns of that
-# and the findings that no single certificate gives away: a serial number twice, one certificate
-# where several were planned, a pool with two.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outstanding:
-    """One generation of one request, as far as an answer to it is concerned.
-
-    ``entry`` is the certificate's entry of the plan document, ``validity_days`` what was asked
-    for (0: nothing), ``held_sha256`` the certificate that is on record already, in ``held_file``.
-    ``accepted`` has the reason of each error that was accepted, by code; ``noted`` what showed when
-    a certificate came, ``chains`` its whole path as on record, by its SHA-256; ``displaced`` are
-    certificates that had to make room.
-    ``is_fictional``: its folder holds nothing but names of the sample deployments.
-    """
-
-    request_id: str
-    generation: int
-    spki_sha256: str
-    entry: PlannedEntry
-    is_current: bool = True
-    is_retired: bool = False
-    validity_days: int = 0
-    held_sha256: str = ""
-    held_file: str = ""
-    accepted: Mapping[str, str] = field(default_factory=dict)
-    noted: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
-    chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    displaced: frozenset[str] = frozenset()
-    is_fictional: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """A certificate that answers a request, its path, and every difference from the plan.
-
-    ``earlier`` is the certificate whose place it takes, of this generation or the one before.
-    """
-
-    asked: Outstanding
-    certificate: Certificate
-    path: Path
-    source_file: str
-    findings: tuple[Finding, ...]
-    earlier: Certificate | None = None
-
-    @property
-    def has_errors(self) -> bool:
-        """Whether a finding says that it must not go on a server."""
-        return any(found.severity == "error" for found in self.findings)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The certificates of one run, sorted out."""
-
-    sources: Mapping[Certificate, str]
-    by_key: Mapping[str, tuple[Outstanding, ...]]
-    issuers: Issuers
-    known: Mapping[str, Certificate]  # by SHA-256
-    today: datetime
-    earlier: Mapping[str, Certificate]  # of superseded generations, by request id
-    loose: list[Finding] = field(default_factory=list)
-    refused: list[Match] = field(default_factory=list)
-    passed_over: list[tuple[str, Certificate]] = field(default_factory=list)
-
-
-def sort_out(
-    asked: Sequence[Outstanding],
-    files: tuple[ReturnedFile, ...],
-    known: tuple[Certificate, ...],
-    today: datetime,
-) -> Batch:
-    """Sort requests and certificates by public key; everybody else's are possible issuers."""
-    sources: dict[Certificate, str] = {}
-    for file in files:
-        for certificate in file.certificates:
-            sources.setdefault(certificate, file.name)
-    by_key = by_public_key(asked)
-    # A certificate for a key of ours is nobody's issuer, so it cannot lengthen a path.
-    others = [c for c in (*sources, *known) if c.spki_sha256 not in by_key]
-    by_sha256 = {certificate.sha256: certificate for certificate in known}
-    return Batch(
-        sources=sources,
-        by_key=by_key,
-        issuers=Issuers(others),
-        known=by_sha256,
-        today=today,
-        earlier=earlier_certificates(asked, by_sha256),
-    )
-
-
-def by_public_key(asked: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:
-    """Give the requests by the SHA-256 of their public key; hardly ever more than one each."""
-    found: dict[str, tuple[Outstanding, ...]] = {}
-    for one in asked:
-        if one.spki_sha256:
-            found[one.spki_sha256] = (*found.get(one.spki_sha256, ()), one)
-    return found
-
-
-def earlier_certificates(
-    asked: Sequence[Outstanding], known: Mapping[str, Certificate]
-) -> dict[str, Certificate]:
-    """Find the certificate of the latest superseded generation that has one, by request id."""
-    old = [one for one in asked if not one.is_current and one.held_sha256 in known]
-    ordered = sorted(old, key=lambda one: one.generation)
-    return {one.request_id: known[one.held_sha256] for one in ordered}
-
-
-def _planned_names(entry: PlannedEntry) -> set[str]:
-    return {entry.common_name.casefold(), *(name.casefold() for name in entry.san)}
-
-
-def with_cross_findings(
-    answers: Sequence[Match],
-    asked: Sequence[Outstanding],
-    by_key: Mapping[str, tuple[Outstanding, ...]],
-) -> list[Match]:
-    """Add to each answer what shows beside other requests: one certificate for several."""
-    answered = {answer.asked.request_id for answer in answers}
-    waiting: dict[object, list[Outstanding]] = {}
-    for one in asked:
-        if one.is_current and not one.held_sha256 and one.request_id not in answered:
-            waiting.setdefault(one.entry.pool, []).append(one)
-    result = []
-    for answer in answers:
-        beside = waiting.get(answer.asked.entry.pool, [])
-        more = findings(answer.asked.entry, _one_for_several(answer, beside, by_key))
-        result.append(_with(answer, more))
-    return result
-
-
-def _with(answer: Match, more: tuple[Finding, ...]) -> Match:
-    """Add findings to an answer, those that were accepted as notices."""
-    if not more:
-        return answer
-    told = with_acceptances(more, answer.asked.accepted)
-    return replace(answer, findings=tuple(dict.fromkeys((*answer.findings, *told))))
-
-
-def _one_for_several(
-    answer: Match, beside: list[Outstanding], by_key: Mapping[str, tuple[Outstanding, ...]]
-) -> Iterator[Difference]:
-    own, code = answer.asked, "one-certificate-for-several-requests"
-    for one in by_key[own.spki_sha256]:
-        if one.is_current and one.request_id != own.request_id:
-            yield code, f"{one.request_id} has the same public key"
-    planned = _planned_names(own.entry)
-    beyond = {name.casefold() for name in answer.certificate.dns_names} - planned
-    for one in beside if beyond else ():
-        wanted = _planned_names(one.entry)
-        if wanted & beyond and wanted <= beyond | planned:
-            yield code, f"it carries every name of {one.request_id}, which is unanswered"
-
-
-def of_files(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
-    """Yield what there is to say about the files themselves."""
-    for file in files:
-        for code, message in file.remarks:
-            yield finding(code, file.name, message)
-        for key in file.key_spki_sha256:
-            if key not in batch.by_key:
-                yield finding(
-                    "pfx-key-not-ours", file.name, "its private key is not of this folder"
-                )
-
-
-def of_the_rest(
-    answers: Sequence[Match], asked: Sequence[Outstanding], batch: Batch
-) -> Iterator[Finding]:
-    """Judge the certificates that answer nothing, and serial numbers that occur twice."""
-    used = {certificate for answer in answers for certificate in answer.path.issuers}
-    shared = {
-        one.entry.common_name.casefold(): one.request_id
-        for one in asked
-        if one.is_current and one.entry.shared_by != "server"
-    }
-    only_issuers = all(_is_issuer(certificate) for certificate in batch.sources)
-    here = (*batch.sources, *batch.known.values())
-    roots = {c.spki_sha256 for c in here if c.is_self_issued and _is_issuer(c)}
-    for certificate, source in batch.sources.items():
-        if certificate.spki_sha256 in batch.by_key:
-            continue
-        if _is_issuer(certificate):
-            if certificate.sha256 not in batch.known:
-                if certificate not in used:
-                    who = shown(name_text(certificate.subject))
-                    message = f"{who}, issued by {shown(certificate.issuer_name)}"
-                    yield finding("chain-certificate-unused", source, message)
-                if certificate.is_self_issued and (only_issuers or len(roots) > 1):
-                    yield finding("root-to-compare", source, _fingerprint(certificate))
-            continue
-        names = certificate.common_names or certificate.dns_names or ("no name",)
-        message = f"{shown(names[0])}, issued by {shown(certificate.issuer_name)}"
-        yield finding("unknown-key", source, message)
-        other = shared.get(names[0].casefold())
-        if other is not None:
-            message = f"{source}: another certificate for {shown(names[0])}, with another key"
-            yield finding("different-certificates-in-pool", other, message)
-    yield from _duplicate_serials(batch)
-
-
-def _is_issuer(certificate: Certificate) -> bool:
-    return certificate.is_ca or certificate.is_self_issued
-
-
-def _fingerprint(root: Certificate) -> str:
-    """Give a root's name and fingerprint, for nothing in it proves whose it is."""
-    who = shown(name_text(root.subject))
-    return f"{who}: SHA-256 {root.sha256}, thumbprint {root.thumbprint}"
-
-
-def _duplicate_serials(batch: Batch) -> Iterator[Finding]:
-    """Find serial numbers that a CA gave twice; what it did not sign says nothing of it."""
-    numbered: dict[tuple[NameKey, int], list[Certificate]] = {}
-    known = [c for c in batch.known.values() if c not in batch.sources]
-    for certificate in (*batch.sources, *known):
-        if _is_disowned(certificate, batch.issuers):
-            continue
-        numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
-    for certificates in numbered.values():
-        given = [certificate for certificate in certificates if certificate in batch.sources]
-        for certificate in given if len(certificates) > 1 else ():
-            message = f"serial {certificate.serial:x} of {shown(certificate.issuer_name)}"
-            yield finding("duplicate-serial", _about(certificate, batch), message)
-
-
-def _is_disowned(certificate: Certificate, issuers: Issuers) -> bool:
-    """Whether the certificates of its issuer are here, and none of them signed it."""
-    candidates = list(issuers.candidates(certificate))
-    return bool(candidates) and not any(issuers.signed(certificate, one) for one in candidates)
-
-
-def _about(certificate: Certificate, batch: Batch) -> str:
-    owners = batch.by_key.get(certificate.spki_sha256, ())
-    return owners[0].request_id if owners else batch.sources[certificate]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matched:
-    """What came of a batch of returned files.
-
-    ``answers`` are to current requests, in their order; ``superseded`` to archived generations.
-    An answer that has errors is shown and not taken. ``refused`` are further certificates that
-    have errors and stand behind another one. ``findings`` are those that belong to no answer:
-    about files, and about requests whose answer was not taken. ``issuers`` are the certificates of
-    CAs, whoever signed with them; ``passed_over`` are those with the dates of the one that was
-    taken, with their request.
-    """
-
-    answers: tuple[Match, ...]
-    superseded: tuple[Match, ...]
-    findings: tuple[Finding, ...]
-    refused: tuple[Match, ...] = ()
-    issuers: tuple[Certificate, ...] = ()
-    passed_over: tuple[tuple[str, Certificate], ...] = ()
 
 
 def match_answers(
@@ -327,7 +67,7 @@ def match_answers(
     answers = with_cross_findings(answers, asked, batch.by_key)
     batch.loose.extend(of_files(files, batch))
     rest = tuple(of_the_rest(answers + superseded + batch.refused, asked, batch))
-    answers = [_with(one, _about_request(rest, one)) for one in answers]
+    answers = [with_findings(one, _about_request(rest, one)) for one in answers]
     mine = {one.asked.request_id for one in answers}
     batch.loose.extend(found for found in rest if found.about not in mine)
     return Matched(
@@ -346,7 +86,7 @@ def _about_request(found: tuple[Finding, ...], answer: Match) -> tuple[Finding, 
 
 def _is_kept(certificate: Certificate, batch: Batch) -> bool:
     """Whether it is a CA's certificate, which the folder keeps for whoever needs it."""
-    return certificate.spki_sha256 not in batch.by_key and _is_issuer(certificate)
+    return certificate.spki_sha256 not in batch.by_key and is_issuer(certificate)
 
 
 def _completed(

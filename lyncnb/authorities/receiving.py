@@ -28,17 +28,11 @@ from ..request_folder.request_record import (
     PlannedEntry,
     RequestRecord,
 )
+from .certificates_on_record import FOLDER
 from .decoding import decode
-from .issued import (
-    DISPLACED,
-    FOLDER,
-    IssuedCertificate,
-    IssuedCertificates,
-    match_certificates,
-    serial_text,
-    time_text,
-)
+from .issued import DISPLACED, IssuedCertificate, IssuedCertificates, serial_text, time_text
 from .judging import to_record
+from .match_certificates import match_certificates
 from .returned_files import MAX_FILE_BYTES, Password
 from .summary_files import refresh_summary_files
 

@@ -30,7 +30,8 @@ from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
 from ..rules.returned_rules import returned_checks
-from .issued import IssuedCertificates, load_issued
+from .certificates_on_record import load_issued
+from .issued import IssuedCertificates
 
 #: Every state that a request can be in, in the order of its life.
 STATES = (

@@ -152,7 +152,7 @@ def pfx_command(
     Exit status: 0; 1 if something could not be packaged; 3 if the folder or its passphrase needs
     attention.
     """
-    from ..authorities.issued import load_issued
+    from ..authorities.certificates_on_record import load_issued
     from ..deploy.write_pfx import write_pfx
     from ..request_folder.bundle import open_requests
 
@@ -244,7 +244,7 @@ def steps_command(
         return _request_on_server(folder, output, product, options_file, force, as_json)
     if product is not None or options_file is not None:
         raise click.UsageError("--product and --options go with --request-on-server")
-    from ..authorities.issued import load_issued
+    from ..authorities.certificates_on_record import load_issued
     from ..base.outputs import check_output
     from ..deploy.step_files import CHECKLIST, write_steps
     from ..deploy.steps import deployment_steps

@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..authorities.certificates_on_record import load_issued
 from ..authorities.handover import hand_over
-from ..authorities.issued import IssuedCertificates, load_issued
+from ..authorities.issued import IssuedCertificates
 from ..authorities.receiving import receive
 from ..authorities.status import FolderStatus, folder_status
 from ..base import tables

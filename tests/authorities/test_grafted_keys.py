@@ -17,7 +17,7 @@ import cryptography_vectors
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from folders import TODAY, find_id, make_folder, request_of
 
-from lyncnb.authorities.issued import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.receiving import receive
 from lyncnb.pki.asn1 import BadStructure, children, read_element
 from lyncnb.pki.certificates import BadCertificate, read_certificate

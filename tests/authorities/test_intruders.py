@@ -17,7 +17,7 @@ from openssl_authority import Authority, make_root, openssl
 from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
-from lyncnb.authorities.issued import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.receiving import receive
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.authorities.matching import Outstanding, match_answers
+from lyncnb.authorities.answers import Outstanding
+from lyncnb.authorities.matching import match_answers
 from lyncnb.authorities.returned_files import ReturnedFile
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.keys import spki_sha256

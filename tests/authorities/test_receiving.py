@@ -25,8 +25,8 @@ from folders import (
 )
 from hostile import hostile_files, lay_out
 
-from lyncnb.authorities.issued import match_certificates
 from lyncnb.authorities.judging import entry_sha256
+from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive, store_returned
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.folder_lock import lock

@@ -32,7 +32,7 @@ from hostile import archive
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
-from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.request_folder.bundle import open_requests

@@ -12,7 +12,7 @@ from places import DATA
 from powershell_kit import HOSTILE, commands, parse
 from topologies import STANDARD_EDITION
 
-from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.step_files import server_scripts, to_html, to_markdown, write_steps

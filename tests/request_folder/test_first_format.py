@@ -16,7 +16,7 @@ from folders import PASSPHRASE, ROUNDS, TODAY, make_folder, make_plan
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
-from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.write_pfx import write_pfx

@@ -31,7 +31,7 @@ from folders import (
     write,
 )
 
-from lyncnb.authorities.issued import match_certificates
+from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.package_passwords import PasswordList

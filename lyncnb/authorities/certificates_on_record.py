@@ -1,0 +1,222 @@
+"""The certificates that a request folder has, read and judged from what is on record alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from ..base.files import read
+from ..pki.certificates import Certificate, moment_of
+from ..pki.chain import Issuers
+from ..request_folder.bundle import RequestBundle
+from ..request_folder.request_record import RequestRecord
+from ..rules.findings import Finding, sort_findings
+from ..rules.returned_rules import finding
+from .answers import Match, Outstanding, by_public_key, earlier_certificates
+from .cross_findings import with_cross_findings
+from .decoding import decode
+from .demonstration import is_fictional
+from .issued import DISPLACED, IssuedCertificate, IssuedCertificates
+from .judging import noted
+from .matching import judge_on_record
+from .returned_files import MAX_FILE_BYTES
+
+FOLDER = "returned"
+
+
+_Missing = tuple[tuple[str, int], Finding]  # request and generation, and what to say
+
+
+def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCertificates:
+    """Judge the certificates that a folder has on record, from the evidence on record alone.
+
+    Parameters
+    ----------
+    bundle : RequestBundle
+        The request folder.
+    today : date or datetime, optional
+        The moment of judgement (of a day its noon, UTC); the present one if left out.
+
+    Returns
+    -------
+    IssuedCertificates
+        The certificate of each request that has one, those that were refused, and the same
+        findings that ``receive`` had, but for what depends on the moment. Nothing is matched, no
+        other file is looked at and nothing is written.
+    """
+    at = moment_of(today) if today is not None else datetime.now(UTC)
+    known, missing, exchanged = known_certificates(bundle)
+    packages = exchanged_packages(bundle)
+    by_sha256 = {certificate.sha256: certificate for certificate in known}
+    outstanding = list(outstanding_requests(bundle, {}))
+    by_key = by_public_key(outstanding)
+    issuers = Issuers([one for one in known if one.spki_sha256 not in by_key])
+    matches: list[Match] = []
+    for asked in outstanding:
+        record = bundle.manifest.by_id[asked.request_id]
+        for part in (record.issued, *record.refused) if asked.is_current else ():
+            certificate = by_sha256.get(part.sha256) if part is not None else None
+            if part is not None and certificate is not None:
+                matches.append(
+                    judge_on_record(asked, certificate, part.file, issuers, by_sha256, at=at)
+                )
+    earlier = earlier_certificates(outstanding, by_sha256)
+    matches = [replace(one, earlier=earlier.get(one.asked.request_id)) for one in matches]
+    matches = with_cross_findings(matches, outstanding, by_key)
+    held = [one for one in matches if one.certificate.sha256 == one.asked.held_sha256]
+    refused = [one for one in matches if one.certificate.sha256 != one.asked.held_sha256]
+    told = [*(found for _, found in missing), *packages.values()]
+    told += [found for one in matches for found in one.findings]
+    return IssuedCertificates(
+        bundle=bundle,
+        today=at.date(),
+        certificates=tuple(map(as_issued, held)),
+        superseded=(),
+        findings=sort_findings(dict.fromkeys(told)),
+        files=(),
+        refused=tuple(map(as_issued, refused)),
+        exchanged=frozenset((*exchanged, *packages)),
+    )
+
+
+def as_issued(answer: Match) -> IssuedCertificate:
+    """Give a match as the certificate of its request."""
+    return IssuedCertificate(
+        request_id=answer.asked.request_id,
+        generation=answer.asked.generation,
+        certificate=answer.certificate,
+        path=answer.path.issuers,
+        chain_complete=answer.path.is_complete,
+        source_file=answer.source_file,
+        findings=answer.findings,
+        earlier=answer.earlier,
+        rejected=answer.path.rejected,
+        accepted=answer.asked.accepted,
+    )
+
+
+def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
+    """Give the reasons on record for which errors of a request's certificate are no obstacle."""
+    found = {one.code: one.reason for one in bundle.manifest.accepted}
+    for part in (record.issued, *record.refused):
+        if part is not None and part.judgement is not None:
+            found |= {one.code: one.reason for one in part.judgement.accepted}
+    return found
+
+
+def outstanding_requests(
+    bundle: RequestBundle, accepted: Mapping[str, str]
+) -> Iterator[Outstanding]:
+    """Yield what was asked, every generation, and what is on record of the answers.
+
+    Parameters
+    ----------
+    bundle : RequestBundle
+        The request folder.
+    accepted : Mapping
+        Reasons by code, beside those on record.
+    """
+    displaced = frozenset(
+        entry.about[-65:-1]
+        for entry in bundle.manifest.log
+        if entry.event in DISPLACED and entry.about.endswith(")")
+    )
+    fictional = is_fictional(record.plan for record in bundle.requests)
+    for record in bundle.requests:
+        parts = [one for one in (record.issued, *record.refused) if one is not None]
+        yield Outstanding(
+            is_fictional=fictional,
+            request_id=record.id,
+            generation=record.generation,
+            spki_sha256=record.spki_sha256,
+            entry=record.plan,
+            is_retired=record.state == "retired",
+            validity_days=record.validity_days,
+            held_sha256=record.issued.sha256 if record.issued else "",
+            held_file=record.issued.file if record.issued else "",
+            accepted=acceptances(bundle, record) | dict(accepted),
+            noted={one.sha256: noted(one.judgement) for one in parts},
+            chains={
+                one.sha256: one.judgement.chain
+                for one in parts
+                if one.judgement is not None and one.judgement.chain_complete
+            },
+            displaced=displaced,
+        )
+        for old in record.archived:
+            yield Outstanding(
+                request_id=record.id,
+                generation=old.generation,
+                spki_sha256=old.spki_sha256,
+                entry=old.plan or record.plan,
+                is_current=False,
+                is_fictional=fictional,
+                held_sha256=old.issued.sha256 if old.issued else "",
+            )
+
+
+def known_certificates(
+    bundle: RequestBundle,
+) -> tuple[tuple[Certificate, ...], list[_Missing], list[str]]:
+    """Read what was received earlier; say what is gone or is not the file that was received."""
+    found: dict[Certificate, None] = {}
+    missing: list[_Missing] = []
+    exchanged: list[str] = []
+    seen: set[bytes] = set()
+    for who, name, digest, leaf in _files_on_record(bundle):
+        data = _read_own(bundle.folder, name)
+        if data is None:
+            message = f"{name} is on record and not in the folder"
+            missing.append((who, finding("file-unreadable", who[0] or name, message)))
+            continue
+        if data in seen:
+            continue  # a thousand certificates have the same chain
+        certificates = decode(data).certificates
+        if (digest and hashlib.sha256(data).hexdigest() != digest) or (
+            leaf and [one.sha256 for one in certificates] != [leaf]
+        ):
+            message = f"{name} is not the file that was received"
+            missing.append((who, finding("file-exchanged", who[0] or name, message)))
+            exchanged.append(name)
+            continue
+        seen.add(data)
+        found.update(dict.fromkeys(certificates))
+    return tuple(found), missing, exchanged
+
+
+def exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
+    """Say which packages are not those that were made, by the hash on record.
+
+    One that is gone is on its servers, or is made again.
+    """
+    found = {}
+    for record in bundle.requests:
+        package = None if record.deployed_at else record.package
+        data = _read_own(bundle.folder, package.file) if package is not None else None
+        if package is None or data is None or hashlib.sha256(data).hexdigest() == package.sha256:
+            continue
+        message = f"{package.file} is not the package that was made"
+        found[package.file] = finding("package-exchanged", record.id, message)
+    return found
+
+
+def _files_on_record(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], str, str, str]]:
+    """Yield whose a file is, its name, the hash of its bytes, and that of its one certificate."""
+    for record in bundle.requests:
+        for part in record.generations:
+            for held in (part.issued, *part.refused):
+                if held is not None:
+                    who = (record.id, part.generation)
+                    yield who, held.file, held.file_sha256, held.sha256
+                    if held.chain:
+                        yield who, held.chain, held.chain_sha256, ""
+    for kept in bundle.manifest.issuers:
+        yield ("", 0), kept.file, kept.sha256, ""
+
+
+def _read_own(folder: Path, name: str) -> bytes | None:
+    path = folder / name
+    return read(path, limit=MAX_FILE_BYTES) if path.exists() else None

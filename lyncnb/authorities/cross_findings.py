@@ -1,0 +1,135 @@
+"""What no certificate gives away by itself: what shows when all that came is looked at together.
+
+A serial number twice, one certificate where several were planned, a pool with two, a root that is
+to be compared, a key of somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ..base.pasted_text import shown
+from ..pki.certificates import Certificate, NameKey, name_text
+from ..pki.chain import Issuers
+from ..request_folder.request_record import PlannedEntry
+from ..rules.findings import Finding
+from ..rules.returned_rules import Difference, finding, findings
+from .answers import Batch, Match, Outstanding, is_issuer, with_findings
+from .returned_files import ReturnedFile
+
+
+def _planned_names(entry: PlannedEntry) -> set[str]:
+    return {entry.common_name.casefold(), *(name.casefold() for name in entry.san)}
+
+
+def with_cross_findings(
+    answers: Sequence[Match],
+    asked: Sequence[Outstanding],
+    by_key: Mapping[str, tuple[Outstanding, ...]],
+) -> list[Match]:
+    """Add to each answer what shows beside other requests: one certificate for several."""
+    answered = {answer.asked.request_id for answer in answers}
+    waiting: dict[object, list[Outstanding]] = {}
+    for one in asked:
+        if one.is_current and not one.held_sha256 and one.request_id not in answered:
+            waiting.setdefault(one.entry.pool, []).append(one)
+    result = []
+    for answer in answers:
+        beside = waiting.get(answer.asked.entry.pool, [])
+        more = findings(answer.asked.entry, _one_for_several(answer, beside, by_key))
+        result.append(with_findings(answer, more))
+    return result
+
+
+def _one_for_several(
+    answer: Match, beside: list[Outstanding], by_key: Mapping[str, tuple[Outstanding, ...]]
+) -> Iterator[Difference]:
+    own, code = answer.asked, "one-certificate-for-several-requests"
+    for one in by_key[own.spki_sha256]:
+        if one.is_current and one.request_id != own.request_id:
+            yield code, f"{one.request_id} has the same public key"
+    planned = _planned_names(own.entry)
+    beyond = {name.casefold() for name in answer.certificate.dns_names} - planned
+    for one in beside if beyond else ():
+        wanted = _planned_names(one.entry)
+        if wanted & beyond and wanted <= beyond | planned:
+            yield code, f"it carries every name of {one.request_id}, which is unanswered"
+
+
+def of_files(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
+    """Yield what there is to say about the files themselves."""
+    for file in files:
+        for code, message in file.remarks:
+            yield finding(code, file.name, message)
+        for key in file.key_spki_sha256:
+            if key not in batch.by_key:
+                yield finding(
+                    "pfx-key-not-ours", file.name, "its private key is not of this folder"
+                )
+
+
+def of_the_rest(
+    answers: Sequence[Match], asked: Sequence[Outstanding], batch: Batch
+) -> Iterator[Finding]:
+    """Judge the certificates that answer nothing, and serial numbers that occur twice."""
+    used = {certificate for answer in answers for certificate in answer.path.issuers}
+    shared = {
+        one.entry.common_name.casefold(): one.request_id
+        for one in asked
+        if one.is_current and one.entry.shared_by != "server"
+    }
+    only_issuers = all(is_issuer(certificate) for certificate in batch.sources)
+    here = (*batch.sources, *batch.known.values())
+    roots = {c.spki_sha256 for c in here if c.is_self_issued and is_issuer(c)}
+    for certificate, source in batch.sources.items():
+        if certificate.spki_sha256 in batch.by_key:
+            continue
+        if is_issuer(certificate):
+            if certificate.sha256 not in batch.known:
+                if certificate not in used:
+                    who = shown(name_text(certificate.subject))
+                    message = f"{who}, issued by {shown(certificate.issuer_name)}"
+                    yield finding("chain-certificate-unused", source, message)
+                if certificate.is_self_issued and (only_issuers or len(roots) > 1):
+                    yield finding("root-to-compare", source, _fingerprint(certificate))
+            continue
+        names = certificate.common_names or certificate.dns_names or ("no name",)
+        message = f"{shown(names[0])}, issued by {shown(certificate.issuer_name)}"
+        yield finding("unknown-key", source, message)
+        other = shared.get(names[0].casefold())
+        if other is not None:
+            message = f"{source}: another certificate for {shown(names[0])}, with another key"
+            yield finding("different-certificates-in-pool", other, message)
+    yield from _duplicate_serials(batch)
+
+
+def _fingerprint(root: Certificate) -> str:
+    """Give a root's name and fingerprint, for nothing in it proves whose it is."""
+    who = shown(name_text(root.subject))
+    return f"{who}: SHA-256 {root.sha256}, thumbprint {root.thumbprint}"
+
+
+def _duplicate_serials(batch: Batch) -> Iterator[Finding]:
+    """Find serial numbers that a CA gave twice; what it did not sign says nothing of it."""
+    numbered: dict[tuple[NameKey, int], list[Certificate]] = {}
+    known = [c for c in batch.known.values() if c not in batch.sources]
+    for certificate in (*batch.sources, *known):
+        if _is_disowned(certificate, batch.issuers):
+            continue
+        numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
+    for certificates in numbered.values():
+        given = [certificate for certificate in certificates if certificate in batch.sources]
+        for certificate in given if len(certificates) > 1 else ():
+            message = f"serial {certificate.serial:x} of {shown(certificate.issuer_name)}"
+            yield finding("duplicate-serial", _about(certificate, batch), message)
+
+
+def _is_disowned(certificate: Certificate, issuers: Issuers) -> bool:
+    """Whether the certificates of its issuer are here, and none of them signed it."""
+    candidates = list(issuers.candidates(certificate))
+    return bool(candidates) and not any(issuers.signed(certificate, one) for one in candidates)
+
+
+def _about(certificate: Certificate, batch: Batch) -> str:
+    owners = batch.by_key.get(certificate.spki_sha256, ())
+    return owners[0].request_id if owners else batch.sources[certificate]
