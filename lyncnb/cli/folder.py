@@ -130,10 +130,10 @@ def _executor(address: str | None) -> Iterator[Executor | None]:
 
 def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
     # A misspelt code would accept nothing, and the planner would look for the reason elsewhere.
-    from ..rules.returned_rules import returned_checks
+    from ..rules.returned_rules import every_check
 
     for code in accept:
-        if code not in plan.rules.checks and code not in returned_checks():
+        if code not in every_check(plan.rules):
             raise click.UsageError(f'--accept: there is no finding "{code}"')
 
 

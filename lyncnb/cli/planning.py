@@ -150,12 +150,10 @@ def _find_rule(code: str, product: str) -> CheckRule:
     import difflib
 
     from ..errors import LyncnbError
-    from ..rules.ca_rules import ca_rules
-    from ..rules.returned_rules import returned_checks
+    from ..rules.returned_rules import every_check
     from ..rules.rule_files import load_rules
 
-    of_cas = {check.code: check for check in map(ca_rules().rule_of, ca_rules().checks)}
-    known = {**returned_checks(), **of_cas, **load_rules(product).checks}
+    known = every_check(load_rules(product))
     wanted = code.strip().lower().replace("_", "-")
     if wanted in known:
         return known[wanted]

@@ -17,7 +17,7 @@ from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..errors import OptionsError, PlanError, Problem
 from ..rules.model import Rules
-from ..rules.returned_rules import may_be_accepted, returned_checks
+from ..rules.returned_rules import every_check, may_be_accepted, returned_checks
 from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
 from .certificate_names import PlanContext, ResolvedRule, plan_context
@@ -362,10 +362,9 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
                 f"{returned_checks()[code].title}",
                 hint=returned_checks()[code].hint,
             )
-        if code not in rules.checks and code not in returned_checks():
+        if code not in every_check(rules):
             # A misspelt code accepts nothing, and the planner looks for the reason elsewhere.
-            codes = (*rules.checks, *returned_checks())
-            near = difflib.get_close_matches(code, codes, n=3, cutoff=0.4)
+            near = difflib.get_close_matches(code, every_check(rules), n=3, cutoff=0.4)
             raise OptionsError(
                 f'option accepted names "{code}", and {rules.title} has no finding of that code',
                 hint=f"did you mean {', '.join(near)}?" if near else "take a code that check shows",

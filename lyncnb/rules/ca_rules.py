@@ -174,6 +174,10 @@ class CaRuleSet:
         """Every check, whenever it holds."""
         return tuple(chain.from_iterable(rules.checks for rules in self.files))
 
+    def checks_by_code(self) -> dict[str, CheckRule]:
+        """Give every check, whenever it holds, as a plan's checks are given; by code."""
+        return {check.code: self.rule_of(check) for check in self.checks}
+
     @property
     def methods(self) -> tuple[ValidationMethod, ...]:
         """Every way of validating a domain, whenever it ends."""

@@ -14,7 +14,7 @@ from ..base.toml_records import NotToml, TomlReader, parse_toml
 from ..errors import RulesError
 from .ca_rules import ca_rules, ca_rules_digest
 from .findings import Finding, finding_of
-from .model import CheckRule
+from .model import CheckRule, Rules
 from .rule_files import check_checks
 
 Difference = tuple[str, str]  # code, message
@@ -92,6 +92,22 @@ def returned_checks() -> Mapping[str, CheckRule]:
     return MappingProxyType(
         {**ours, **{check.code: check for check in ca_rules().returned_checks()}}
     )
+
+
+def every_check(rules: Rules) -> Mapping[str, CheckRule]:
+    """Give the checks of plans, by a product's and the CAs' rules, and of returned certificates.
+
+    Parameters
+    ----------
+    rules : Rules
+        Of the product.
+
+    Returns
+    -------
+    mapping of str to CheckRule
+        By code; one of CA rules whenever it holds.
+    """
+    return MappingProxyType({**returned_checks(), **ca_rules().checks_by_code(), **rules.checks})
 
 
 def may_be_accepted(code: str) -> bool:

@@ -13,6 +13,7 @@ from ..plan.compare import CHANGES, PlanDifference
 from ..plan.model import PlannedCertificate
 from ..rules.findings import Finding
 from ..rules.model import Rules
+from ..rules.returned_rules import every_check
 from ..topology.columns import topology_columns
 from .editing import CHANGE_COLUMNS, PlanEditing
 from .saved_choices import change_rows
@@ -59,7 +60,7 @@ def finding_groups(
     groups: dict[str, dict[str, Any]] = {}
     for finding in findings:
         if finding.code not in groups:
-            rule = rules.checks[finding.code]
+            rule = every_check(rules)[finding.code]
             groups[finding.code] = {
                 "code": finding.code,
                 "severity": finding.severity,
