@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ..base.svg import Drawing, fit, text_width
 from .model import CertificatePlan, PlannedCertificate
+from .summary_content import count_of
 
 COLUMNS = (
     *("Name", "Rule", "Site", "Role", "Pool", "Type", "Certificates with it"),
@@ -108,7 +109,7 @@ def draw_coverage(
     marks = _marks(plan, heads, by_rule=by_rule)
     down, across = list(dict.fromkeys(n for n, _ in marks)), list(dict.fromkeys(heads.values()))
     drawing = Drawing(_WIDTH)
-    words = _rule_words(plan, down) if by_rule else down
+    words = _rule_words(rows, down) if by_rule else down
     height = _draw_frame(drawing, title, words, across, by_rule=by_rule)
     for (name, head), mark in marks.items():
         x = _MARGIN + _NAMES_WIDTH + across.index(head) * _step(across) + 14
@@ -160,13 +161,20 @@ def _marks(
     return {key: cells[key] for key in sorted(cells, key=lambda cell: order[cell[0]])}
 
 
-def _rule_words(plan: CertificatePlan, rules: Sequence[str]) -> list[str]:
-    """Spell name rules by their form, and by their id too where two have the same."""
-    forms = [plan.rules.names[rule].template for rule in rules]
-    return [
-        f"{form}  ({rule})" if forms.count(form) > 1 else form
-        for rule, form in zip(rules, forms, strict=True)
-    ]
+def _rule_words(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
+    """Name rules with the names that they gave: the first and the number, as far as they fit."""
+    names: dict[str, dict[str, None]] = {rule: {} for rule in rules}
+    for row in rows:
+        for rule in row.rules:
+            names[rule][row.name] = None
+    words = []
+    for rule, given in names.items():
+        first = next(iter(given))
+        more = f" and {len(given) - 1:,} more" if len(given) > 1 else ""
+        text = f"{rule}: {first}{more}"
+        is_short = text_width(text, 12) <= _NAMES_WIDTH - 12
+        words.append(text if is_short else f"{rule}: {count_of(len(given), 'name')}")
+    return words
 
 
 def _top() -> int:

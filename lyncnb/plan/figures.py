@@ -172,7 +172,8 @@ def _timeline(
     )
     if plan is not None and plan.options.planned_issue_date is None:
         description += (
-            " The plan options name no planned_issue_date, so no day of issue or end is shown."
+            " No planned day of issue is set (planned_issue_date in the plan's options), so no day "
+            "of issue or end is shown."
         )
     svg = timeline_figure.draw_timeline(facts, title=title, description=description)
     return Figure(

@@ -18,6 +18,7 @@ COLUMNS = ("Kind", "About", "What", "Begins", "Ends", "Needs a look", "Source")
 
 _WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 24, 310
 _LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
+_BIN = 38  # pixels; as wide as the number of what ends within them
 _ROWS_OF_A_KIND = 14  # more are drawn as one row of marks, each with a number
 
 
@@ -239,13 +240,16 @@ def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_L
     """Draw many facts as one row of marks by their ends, with a number where several fall."""
     total = sum(line.count for line in lines)
     drawing.text(_MARGIN + 6, y + 15, f"{total:,} in all, by their end", "")
-    bins: dict[int, tuple[int, bool]] = {}
+    bins: dict[int, tuple[int, int]] = {}
     for line in lines:
         day = line.fact.ends or line.fact.begins or scale.last
-        place = int((scale.x(day) - _LEFT) // 26)
-        number, look = bins.get(place, (0, False))
-        bins[place] = (number + line.count, look or line.fact.needs_a_look)
-    for place, (number, look) in sorted(bins.items()):
-        x = _LEFT + place * 26 + 13
-        drawing.disc(x, y + 11, 5, "late" if look else "mark")
-        drawing.text(x, y + 30, f"{number:,}{'!' if look else ''}", "small", anchor="middle")
+        place = int((scale.x(day) - _LEFT) // _BIN)
+        number, looks = bins.get(place, (0, 0))
+        looks += line.count if line.fact.needs_a_look else 0
+        bins[place] = (number + line.count, looks)
+    for place, (number, looks) in sorted(bins.items()):
+        x = _LEFT + place * _BIN + _BIN / 2
+        drawing.disc(x, y + 11, 5, "late" if looks else "mark")
+        drawing.text(x, y + 29, f"{number:,}", "small", anchor="middle")
+        if looks:
+            drawing.text(x, y + 43, f"! {looks:,}", "small warn", anchor="middle")

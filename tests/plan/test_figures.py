@@ -363,8 +363,24 @@ def test_grouped_marks_count_certificates(monkeypatch):
         row("west.contoso.com", "FrontEnd", "westpool.contoso.com"),
     )
     lines = texts(ln.figure(two, "coverage"))
-    assert "sip.{sip_domain}" in lines
+    assert "sip-autologon: sip.contoso.com and 1 more" in lines
     assert "1/2" in lines
+
+
+def test_grouped_names_are_counted():
+    """A row of a large plan says how many names its rule gave, as the table has them."""
+    figure = ln.figure(planned(big_table(SERVERS)), "coverage")
+    drawn = {}
+    for text in texts(figure):
+        if match := re.match(r"([a-z-]+): ([\d,]+) names?$", text):
+            drawn[match[1]] = int(match[2].replace(",", ""))
+        elif match := re.match(r"([a-z-]+): \S+(?: and ([\d,]+) more)?$", text):
+            drawn[match[1]] = 1 + int((match[2] or "0").replace(",", ""))
+    given = {}
+    for row_ in figure.rows:
+        for rule in row_.rules:
+            given.setdefault(rule, set()).add(row_.name)
+    assert drawn == {rule: len(names) for rule, names in given.items()}
 
 
 # -- timeline
@@ -408,3 +424,5 @@ def test_later_facts_are_rows():
     assert sum(row[0] == "Orders" for row in figure.rows) == 20
     assert "Orders" in texts(figure)
     assert "20 in all, by their end" in texts(figure)
+    after = texts(figure)[texts(figure).index("20 in all, by their end") + 1 :]
+    assert sum(int(text) for text in after if text.isdecimal()) == 20
