@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
+import click
 import nbformat
 import pytest
 from folders import PASSPHRASE
@@ -19,18 +21,53 @@ from lyncnb.cli.app import COMMANDS
 
 shell = pytest.fixture(make_shell)
 
-# Each way to name an output: the command without it, and the endings it may have.
-OUTPUTS = {
-    "plan output": (
-        ["plan", "contoso.csv", "-o"],
-        [".csv", ".xlsx", ".html", ".md", ".docx", ".json"],
-    ),
-    "status calendar": (["status", "requests", "--calendar"], [".ics"]),
-    "handover out": (["handover", "requests"], [".zip"]),
-    "steps output": (["steps", "requests", "-o"], [".md", ".html"]),
-    "share output": (["share", "n.ipynb", "-o"], [".html"]),
+# Each command as it is called where it is given a file to write.
+CALLS = {
+    "plan": ["plan", "contoso.csv"],
+    "status": ["status", "requests"],
+    "handover": ["handover", "requests"],
+    "steps": ["steps", "requests"],
+    "share": ["share", "n.ipynb"],
 }
-ENDINGS = [(name, ending) for name, (_, endings) in OUTPUTS.items() for ending in endings]
+# What a text on the command line is where it names no file.
+WORDS = {
+    *("NAME", "SERVER", "CODE", "DATE", "KIND", "CODE=REASON", "ID", "TEXT", "ADDRESS", "OS", "X"),
+    *("FINGERPRINT", "TOKEN", "[TYPE=]TIME"),
+}
+# Names of parameters that are read, or a folder of lyncnb's; every other one is an output.
+READ = {
+    *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
+    *("with_recovery", "notebook", "notebooks", "files"),
+}
+# It makes two files, never over others: tested with the recovery keys, and below.
+NEVER_OVER = {("recovery", "file")}
+
+
+def outputs() -> dict[str, list[str]]:
+    """Find every way to name an output, each with the command that it is added to."""
+    found = {}
+    for command in COMMANDS:
+        for one in command.params:
+            is_text = isinstance(one.type, click.types.StringParamType)
+            if not is_text or one.metavar in WORDS or one.name in READ:
+                continue
+            if (command.name, one.name) not in NEVER_OVER:
+                option = one.opts[:1] if isinstance(one, click.Option) else []
+                found[f"{command.name} {one.name}"] = [*CALLS[command.name], *option]
+    return found
+
+
+OUTPUTS = outputs()
+
+
+def endings_of(planner, command: list[str]) -> list[str]:
+    """Ask a command which endings the name of its output may have."""
+    hint = planner(*command, "plain").err.partition("end the name in ")[2]
+    endings = [f".{ending}" for ending in re.findall(r"\.(\w+)", hint.splitlines()[0])]
+    assert endings
+    return endings
+
+
 NOT_WRITTEN = (2, 3)  # 3 where the command is about a request folder
 
 
@@ -82,19 +119,9 @@ def refused(planner, arguments: list[str], *words: str) -> None:
     assert contents(planner.folder) == before, arguments
 
 
-def test_every_output_is_in_the_table():
-    """No command has another way to name a file that it writes, except those about a notebook."""
-    named = {
-        f"{command.name} {parameter.name}"
-        for command in COMMANDS
-        for parameter in command.params
-        if parameter.name in ("output", "out", "calendar")
-        or (
-            "write" in (getattr(parameter, "help", None) or "").lower()
-            and parameter.metavar not in (None, "plan.toml")
-        )
-    }
-    assert named == set(OUTPUTS)
+def test_every_output_is_found():
+    """What names a file to be written takes --force too; run writes beside its notebook."""
+    assert {"plan output", "status calendar", "handover out", "share output"} <= set(OUTPUTS)
     forced = {c.name for c in COMMANDS for p in c.params if p.name == "force"}
     assert forced == {name.split()[0] for name in OUTPUTS} | {"run"}
 
@@ -102,7 +129,7 @@ def test_every_output_is_in_the_table():
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_no_file_of_a_request_folder_is_overwritten(planner, output):
     """Keys, requests, manifest, archive and all the rest stay as they are, by no flag."""
-    command, _ = OUTPUTS[output]
+    command = OUTPUTS[output]
     for path in sorted((planner.folder / "requests").rglob("*")):
         if path.is_file():
             refused(
@@ -111,17 +138,18 @@ def test_no_file_of_a_request_folder_is_overwritten(planner, output):
             refused(planner, [*command, str(path), "--force"])
 
 
-@pytest.mark.parametrize(("output", "ending"), ENDINGS)
-def test_nothing_is_put_into_a_request_folders_own_places(planner, output, ending):
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_nothing_is_put_into_a_request_folders_own_places(planner, output):
     """Not through a link, dots, another letter case, or into another folder; not by --force."""
-    command, _ = OUTPUTS[output]
-    for place in (
-        *("requests/keys/new", "other/keys/new", "link/keys/new", "link/steps/deep/new"),
-        *("requests/csr/../keys/new", "nowhere/../requests/pfx/new", "requests/KEYS/new"),
-        *("requests/Archive/new", "requests/returned/new", "requests/keys./new"),
-    ):
-        refused(planner, [*command, place + ending], "keeps for itself")
-        refused(planner, [*command, place + ending, "--force"], "keeps for itself")
+    command = OUTPUTS[output]
+    for ending in endings_of(planner, command):
+        for place in (
+            *("requests/keys/new", "other/keys/new", "link/keys/new", "link/steps/deep/new"),
+            *("requests/csr/../keys/new", "nowhere/../requests/pfx/new", "requests/KEYS/new"),
+            *("requests/Archive/new", "requests/returned/new", "requests/keys./new"),
+        ):
+            refused(planner, [*command, place + ending], "keeps for itself")
+            refused(planner, [*command, place + ending, "--force"], "keeps for itself")
 
 
 def test_the_summary_is_the_folders_own(planner):
@@ -130,44 +158,47 @@ def test_the_summary_is_the_folders_own(planner):
         refused(planner, ["plan", "contoso.csv", "-o", f"requests/summary{ending}"])
 
 
-@pytest.mark.parametrize(("output", "ending"), ENDINGS)
-def test_a_strangers_file_is_replaced_by_force_only(planner, output, ending):
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_strangers_file_is_replaced_by_force_only(planner, output):
     """A file of that name that lyncnb did not write stays, until --force is given."""
-    command, _ = OUTPUTS[output]
-    planner.write(f"mine{ending}", "my own work\n")
-    refused(planner, [*command, f"mine{ending}"], "was left alone", "--force")
-    planner(*command, f"mine{ending}", "--force")
-    assert (planner.folder / f"mine{ending}").read_bytes() != b"my own work\n"
+    command = OUTPUTS[output]
+    for ending in endings_of(planner, command):
+        planner.write(f"mine{ending}", "my own work\n")
+        refused(planner, [*command, f"mine{ending}"], "was left alone", "--force")
+        planner(*command, f"mine{ending}", "--force")
+        assert (planner.folder / f"mine{ending}").read_bytes() != b"my own work\n"
 
 
-@pytest.mark.parametrize(("output", "ending"), ENDINGS)
-def test_an_earlier_output_of_the_kind_is_replaced(planner, output, ending):
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_an_earlier_output_of_the_kind_is_replaced(planner, output):
     """The same command writes over what it wrote before, and keeps its permissions."""
-    command, _ = OUTPUTS[output]
-    path = planner.folder / f"out{ending}"
-    planner(*command, path)
-    first = path.read_bytes()
-    path.chmod(0o600)
-    ended = planner(*command, path)
-    assert "was left alone" not in ended.err
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert path.read_bytes() == first or ending in (".ics", ".html")
+    command = OUTPUTS[output]
+    for ending in endings_of(planner, command):
+        path = planner.folder / f"out{ending}"
+        planner(*command, path)
+        first = path.read_bytes()
+        path.chmod(0o600)
+        ended = planner(*command, path)
+        assert "was left alone" not in ended.err
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.read_bytes() == first or ending in (".ics", ".html")
 
 
 def test_an_output_of_another_kind_is_a_strangers(planner):
     """A checklist, a plan and a notebook's page end alike and do not replace one another."""
-    names = [name for name, endings in OUTPUTS.items() if ".html" in endings[1]]
+    names = [name for name in OUTPUTS if ".html" in endings_of(planner, OUTPUTS[name])]
     for name in names:
-        planner(*OUTPUTS[name][0], f"{name}.html")
+        planner(*OUTPUTS[name], f"{name}.html")
     for name in names:
         for other in set(names) - {name}:
-            refused(planner, [*OUTPUTS[name][0], f"{other}.html"], "was left alone")
+            refused(planner, [*OUTPUTS[name], f"{other}.html"], "was left alone")
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_an_ending_that_does_not_fit(planner, output):
     """A name without ending, or with that of something else, is refused with those there are."""
-    command, endings = OUTPUTS[output]
+    command = OUTPUTS[output]
+    endings = endings_of(planner, command)
     for name in ("plain", "out.key", "out.exe", "out.ipynb"):
         refused(planner, [*command, name, "--force"], endings[0])
 
@@ -176,7 +207,8 @@ def test_an_ending_that_does_not_fit(planner, output):
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_what_is_no_file(planner, output):
     """A folder, a link, a pipe, a blank or a name that cannot be is refused, by force too."""
-    command, (ending, *_) = OUTPUTS[output]
+    command = OUTPUTS[output]
+    ending, *_ = endings_of(planner, command)
     (planner.folder / f"folder{ending}").mkdir()
     (planner.folder / f"pointer{ending}").symlink_to("contoso.csv")
     (planner.folder / f"dangling{ending}").symlink_to("nowhere")
