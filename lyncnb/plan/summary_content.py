@@ -188,6 +188,11 @@ class Block:
         """Name the CA, or say of which kind it is to be."""
         return authority_name(self.issuer, self.ca)
 
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """List what was found about any of its certificates and is more than a notice."""
+        return tuple(code for code in self.warnings if not code.startswith("notice: "))
+
     def names_of(self, member: Member) -> tuple[str, ...]:
         """Give the alternative names of one of its certificates, in their order."""
         own = member.servers[0] if member.servers else ""
@@ -254,6 +259,7 @@ class Summary:
     planned_issue_date: date | None
     totals: str
     findings: tuple[Finding, ...]
+    finding_titles: tuple[tuple[str, str], ...]  # code of a finding, and what it is called
     blocks: tuple[Block, ...]
     servers: tuple[ServerLine, ...]
     commands: tuple[SummaryCommand, ...]

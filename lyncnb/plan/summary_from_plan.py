@@ -9,6 +9,7 @@ from itertools import chain
 from ..base.dns_name import DnsName
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, Rules
+from ..rules.returned_rules import every_check
 from .figures import figure
 from .model import CertificatePlan, PlannedCertificate
 from .spellings import spellings
@@ -64,6 +65,7 @@ def summarise(
         planned_issue_date=plan.options.planned_issue_date,
         totals=totals(plan, findings),
         findings=tuple(findings),
+        finding_titles=tuple(_finding_titles(plan.rules, findings)),
         blocks=blocks,
         servers=tuple(_server_lines(plan, blocks)),
         commands=plan.rules.summary,
@@ -72,6 +74,13 @@ def summarise(
         picture=_picture(plan) if wanted and plan.certificates else None,
         facts=plan_facts(plan) if wanted else (),
     )
+
+
+def _finding_titles(rules: Rules, findings: Iterable[Finding]) -> Iterator[tuple[str, str]]:
+    known = every_check(rules)
+    for code in dict.fromkeys(finding.code for finding in findings):
+        if code in known:
+            yield code, known[code].title
 
 
 def _roles(plan: CertificatePlan) -> Iterator[str]:

@@ -100,6 +100,7 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         source for block in summary.blocks for names in block.names for source in names.sources
     )
     members = [member for _, member in summary.members]
+    told = summary.findings[:rows_shown]
     days = days_picture(summary) if summary.picture else None
     return render(
         "plan/summary.html.j2",
@@ -109,7 +110,9 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         facts=list(cover_facts(summary)),
         story=STORY,
         spellings=spellings,
-        findings=summary.findings[:rows_shown],
+        findings=[one for one in told if one.severity != "notice"],
+        notices=[one for one in told if one.severity == "notice"],
+        finding_title=dict(summary.finding_titles),
         findings_note=left_out(rows_shown, len(summary.findings)),
         note=what_is_left_out(summary),
         number={source: place for place, source in enumerate(sources, start=1)},

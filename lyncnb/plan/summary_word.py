@@ -122,9 +122,13 @@ def _findings(document: Document, summary: Summary, shown: int) -> None:
     if not summary.findings:
         return
     document.add_heading("Findings", level=1)
-    rows = [(one.severity, one.about, one.message, one.hint) for one in summary.findings[:shown]]
-    columns = ("Severity", "About", "What was found", "What to do")
-    _table(document, columns, rows, widths=(18, 42, 64, 56))
+    titles = dict(summary.finding_titles)
+    rows = [
+        (one.severity, f"{titles[one.code]}: {one.message}" if one.code in titles else one.message,
+         one.hint)
+        for one in summary.findings[:shown]
+    ]  # fmt: skip
+    _table(document, ("Severity", "What was found", "What to do"), rows, widths=(16, 94, 70))
     if len(summary.findings) > shown:
         document.add_paragraph(left_out(shown, len(summary.findings)))
 
@@ -154,8 +158,8 @@ def _block(document: Document, block: Block) -> None:
         f"Issuer: {block.authority}. Key: {block.key}, {block.hash}, "
         f"{', '.join(block.extended_key_usage)}."
     )
-    if block.warnings:
-        text += f" Findings: {', '.join(block.warnings)}."
+    if block.concerns:
+        text += f" Findings: {', '.join(block.concerns)}."
     document.add_paragraph(text).paragraph_format.keep_with_next = True
     names = [
         ("each server’s own name" if group.is_own else group.names, " ".join(group.why))
@@ -167,7 +171,7 @@ def _block(document: Document, block: Block) -> None:
         (m.number, m.servers, m.csr_file + (f"\nSHA-256 {m.csr_sha256}" if m.csr_sha256 else ""))
         for m in block.members
     ]
-    _table(document, ("No.", "Servers", "Request"), members, widths=(12, 58, 110))
+    _table(document, ("No.", "Servers", "Request"), members, widths=(12, 46, 122))
 
 
 def _signatures(document: Document, summary: Summary) -> None:
