@@ -138,15 +138,33 @@ def share_command(
 def clean_command(notebooks: tuple[str, ...]) -> int:
     """Take widget state and paths of this machine out of notebooks; leave their static form.
 
-    Refused if a cell or an output holds a private key or a passphrase.
+    Refused if a cell or an output holds a private key or a passphrase; the other notebooks are
+    cleaned all the same.
 
-    Exit status: 0; 1 if it was refused.
+    Exit status: 0; 1 if one was refused.
     """
+    from ..errors import NotebookError, Problem
     from ..jupyter.notebook_files import clean_notebook
 
+    refused: list[NotebookError] = []
     for notebook in notebooks:
-        changed = clean_notebook(notebook)
-        write(f"{notebook}: {'cleaned' if changed else 'nothing to clean'}")
+        try:
+            changed = clean_notebook(notebook)
+        except NotebookError as error:
+            refused.append(error)
+        else:
+            write(f"{notebook}: {'cleaned' if changed else 'nothing to clean'}")
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        raise NotebookError(
+            f"{len(refused)} notebooks were left as they are",
+            problems=tuple(
+                problem
+                for error in refused
+                for problem in error.problems or (Problem(message=error.message, hint=error.hint),)
+            ),
+        )
     return 0
 
 

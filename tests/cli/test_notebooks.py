@@ -91,6 +91,22 @@ def test_run_of_a_notebook_that_fails(shell):
     assert ended.err.startswith("lyncnb: broken.ipynb cell 2 failed: ZeroDivisionError")
 
 
+def test_of_many_notebooks_each_is_cleaned_or_refused(shell):
+    """One that holds a secret keeps no other from being cleaned; all that is wrong is told."""
+    for name in ("a", "c"):
+        shell.write(f"{name}.ipynb", _notebook("password = 'four random words'"))
+    state = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+    held = json.loads(_notebook("1 + 1"))
+    held["metadata"]["widgets"] = state
+    shell.write("b.ipynb", json.dumps(held))
+    ended = shell("clean", "a.ipynb", "b.ipynb", "c.ipynb", "d.ipynb")
+    assert (ended.status, ended.out) == (1, "b.ipynb: cleaned\n")
+    assert "a.ipynb cell 1" in ended.err
+    assert "c.ipynb cell 1" in ended.err
+    assert '"d.ipynb" cannot be read' in ended.err
+    assert "widgets" not in (shell.folder / "b.ipynb").read_text()
+
+
 def test_clean_and_share(shell):
     """Clean says whether there was anything to do; share writes a page beside the notebook."""
     shell.write("n.ipynb", _notebook("1 + 1"))
