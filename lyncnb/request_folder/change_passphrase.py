@@ -45,7 +45,7 @@ class Rekeyed:
     def __repr__(self) -> str:
         words = f"{self.changed:,} files of {self.folder} are under the new passphrase now"
         if self.already:
-            words += f"; {self.already:,} were already"
+            words += f"; {self.already:,} {'was' if self.already == 1 else 'were'} already"
         if self.left_alone:
             words += f"; opened by neither passphrase and left alone: {', '.join(self.left_alone)}"
         return words
@@ -116,6 +116,7 @@ def rekey(
         waiting, left_alone = _look(survey, targets, *ciphers)
         recipients = _recipients(path, manifest, take_out, *ciphers)
         has_list = os.path.lexists(path / LIST)
+        changed = len(waiting)
         if not manifest.rekeying:
             save_manifest(path, replace(manifest, rekeying=timestamp(today)))
         if has_list:
@@ -137,8 +138,8 @@ def rekey(
         save_manifest(path, manifest)
     return Rekeyed(
         folder=path,
-        changed=len(waiting),
-        already=len(targets) - len(waiting) - len(left_alone),
+        changed=changed,
+        already=len(targets) - changed - len(left_alone),
         left_alone=tuple(left_alone),
     )
 

@@ -237,4 +237,4 @@ def test_what_was_done_before_is_counted(folder):
     save_manifest(folder, replace(read_manifest(folder), rekeying="2026-11-24T00:00:00Z"))
     key = sorted((folder / "keys").iterdir())[0]
     key.write_bytes(FolderCipher(NEW).encrypt(FolderCipher(PASSPHRASE).decrypt(key.read_bytes())))
-    assert repr(rekey(folder, PASSPHRASE, NEW)).endswith("; 1 were already")
+    assert repr(rekey(folder, PASSPHRASE, NEW)).endswith("; 1 was already")

@@ -104,7 +104,7 @@ def test_a_folder_opens_without_its_passphrase(tmp_path, pair):
     with pytest.raises(PassphraseError):
         rekey(folder, "not the passphrase", NEW)
     done = rekey(folder, opened(pair), NEW)
-    assert (done.changed, done.left_alone) == (5, ())
+    assert (done.changed, done.already, done.left_alone) == (6, 0, ())  # the list of them too
     assert public_keys_of_keys(folder, NEW) == before
     assert folder_status(folder).problems == ()
     assert_complete(folder, numbered(4), passphrase=NEW)
