@@ -44,6 +44,7 @@ GOOD = (
         "meet_urls": "https://meet.contoso.com;https://meet.fabrikam.com",
         "dialin_url": "https://dialin.contoso.com",
         "admin_url": "https://admin.contoso.com",
+        "web_internal_fqdn": "webint.contoso.com",
         "web_external_fqdn": "webext.contoso.com",
         "autologon": "true",
     },

@@ -115,6 +115,41 @@ def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRul
             yield f'"{entry.name}" on a certificate of role {c.role}'
 
 
+def wildcard_tolerated(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """Find a wildcard among names where the documents tolerate or allow one."""
+    for entry in c.subject_alt_name:
+        if entry.name.is_wildcard:
+            yield f'"{entry.name}" on {view.label(c)}'
+
+
+def av_edge_name_on_certificate(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find the name of the A/V Edge service, unless another service has it too."""
+    pool = view.pool(c)
+    name = pool.av_edge_fqdn if pool else None
+    needed = (pool.access_edge_fqdn, pool.webconf_edge_fqdn) if pool else ()
+    if name and name not in needed and name in c.names:
+        yield f'"{name}" is on the certificate'
+
+
+def aol_without_client_authentication(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find an Edge pool that serves AOL with a certificate that cannot authenticate a client."""
+    pool = view.pool(c)
+    if pool and "aol_pic" in pool.flags and "clientAuth" not in c.extended_key_usage:
+        yield f"{view.label(c)} is for AOL and has {', '.join(c.extended_key_usage) or 'no EKU'}"
+
+
+def hash_not_listed_for_clients(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find a hash other than SHA-256."""
+    if c.hash != "sha256":
+        yield f"{view.label(c)} is asked with {c.hash}"
+
+
 def wildcard_does_not_cover(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
@@ -291,6 +326,10 @@ CERTIFICATE_TESTS = _named(
     subject_name_not_in_san,
     wildcard_in_subject_name,
     wildcard_not_supported,
+    wildcard_tolerated,
+    av_edge_name_on_certificate,
+    aol_without_client_authentication,
+    hash_not_listed_for_clients,
     wildcard_does_not_cover,
     needed_name_missing,
     needed_name_forgotten,

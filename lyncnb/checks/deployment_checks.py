@@ -70,6 +70,32 @@ def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
             yield view.place(pool), f'web_internal_fqdn is "{name}", the server is {pool.fqdn}'
 
 
+def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a pool whose web services have one name inside and outside."""
+    for pool in view.pools_with("publishes_web"):
+        inside = pool.web_internal_fqdn or pool.fqdn
+        if inside == pool.web_external_fqdn:
+            yield view.place(pool), f'"{inside}" is {pool.fqdn}\'s web name inside and outside'
+
+
+def web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a pool of several servers whose web services have no name of their own inside."""
+    for pool in view.pools_with("publishes_web"):
+        if len(pool.computers) > 1 and pool.web_internal_fqdn in (None, pool.fqdn):
+            yield view.place(pool), f"{pool.fqdn} has {len(pool.computers)} servers and one name"
+
+
+def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a certificate that must come from the internal servers' CA, and comes from another."""
+    roles = {role.id for role in view.plan.rules.roles.values() if "publishes_web" in role.traits}
+    cas = {(c.issuer, c.ca) for c in view.certificates if c.role in roles and "Default" in c.usages}
+    whose = " or ".join(sorted(ca or f"an {issuer} CA" for issuer, ca in cas))
+    for certificate in view.asked_of(rule):
+        if cas and (certificate.issuer, certificate.ca) not in cas:
+            own = certificate.ca or f"a CA that is {certificate.issuer}"
+            yield certificate.id, f"{view.label(certificate)} comes from {own}, theirs from {whose}"
+
+
 def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool name on a server that is a pool of its own."""
     for pool in view.pools_with("single_computer"):
@@ -251,6 +277,9 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         reverse_proxy_publishes_nothing,
         web_internal_fqdn_overridden,
         pool_name_differs_from_server,
+        web_names_equal,
+        web_internal_fqdn_blank,
+        other_ca_than_internal_servers,
         certificate_not_shared,
         edge_pool_name_external,
         edge_name_missing,

@@ -71,6 +71,8 @@ class PlanView:
         return (
             (not rule.roles or certificate.role in rule.roles)
             and (not rule.usages or not set(rule.usages).isdisjoint(certificate.usages))
+            and certificate.role not in rule.not_for
+            and (not rule.not_for or set(rule.not_for).isdisjoint(certificate.usages))
             and (not rule.issuers or certificate.issuer in rule.issuers)
             and (not rule.cas or is_named(certificate.ca, rule.cas))
         )

@@ -15,7 +15,8 @@ from ..topology.model import SimpleUrl, Site
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-# Letters, digits, dots and slashes are documented; the hyphen is allowed in any host name.
+# Letters, digits, dots and slashes are documented; of the hyphen, allowed in any host name, another
+# check speaks.
 _ALLOWED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9.-]+)*/?")
 
 
@@ -78,6 +79,14 @@ def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
                 yield view.site_place(site), f'{column} "{url.url}" has a character too many'
 
 
+def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a hyphen, which the page on simple URLs does not mention."""
+    for site in view.sites():
+        for column, url in _urls(site):
+            if "-" in url.url:
+                yield view.site_place(site), f'{column} "{url.url}" has a hyphen'
+
+
 def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL that is another one, or the beginning of another one."""
     for site in view.sites():
@@ -107,6 +116,7 @@ SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {
         simple_urls_not_all_overridden,
         meet_url_count,
         simple_url_not_allowed,
+        simple_url_has_hyphen,
         simple_url_overlaps,
         simple_url_is_pool_name,
     )

@@ -128,21 +128,57 @@ def explain_command(
 
 
 @click.command("finding")
-@click.argument("code", metavar="CODE")
+@click.argument("code", metavar="CODE", required=False)
+@click.option("--all", "every", is_flag=True, help="Write every finding to a page, -o FILE.html.")
+@click.option("-o", "output", metavar="FILE.html", help="Where the page of every finding goes.")
 @click.option(
     "--product", metavar="NAME", default="lync2013", show_default=True,
     help="Product whose rules are used.",
 )  # fmt: skip
-def finding_command(code: str, product: str) -> int:
+@force_option
+def finding_command(
+    code: str | None, every: bool, output: str | None, product: str, force: bool
+) -> int:
     """Say what a finding of a plan or a returned certificate means, and what to do.
 
     Exit status: 0; 2 if there is no such finding.
     """
+    from ..errors import UsageProblem
+    from ..rules.finding_page import days_in_words
+
+    if every or output is not None:
+        if not (every and output is not None and code is None):
+            raise UsageProblem(
+                "--all and -o go together and without a code",
+                hint="lyncnb finding --all -o findings.html",
+            )
+        return _write_finding_page(output, product, force=force)
+    if code is None:
+        raise UsageProblem(
+            "which finding?", hint="name its code, or write them all: --all -o findings.html"
+        )
     rule = _find_rule(code, product)
     write(f"{rule.code} ({rule.severity}): {rule.title}")
     write(indented(rule.meaning))
     write(indented(f"hint: {rule.hint}"))
+    days = days_in_words(rule)
+    if days:
+        write(indented(f"when: {days}"))
+    if rule.disagreement:
+        write(indented(f"conflict: {rule.disagreement}"))
     write(indented(f"source: {rule.source}"))
+    return 0
+
+
+def _write_finding_page(output: str, product: str, *, force: bool) -> int:
+    from ..base.outputs import check_output, write_output
+    from ..rules.finding_page import FINDING_PAGE, finding_page
+    from ..rules.rule_files import load_rules
+
+    check_output(output, FINDING_PAGE, force=force)
+    page = finding_page(load_rules(product)).encode("utf-8")
+    write_output(output, page, FINDING_PAGE, force=force)
+    note(f"written: {output}")
     return 0
 
 

@@ -226,6 +226,7 @@ class CheckRule:
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
     issuers: tuple[str, ...] = ()
+    not_for: tuple[str, ...] = ()  # roles and usages that it does not look at
     names: tuple[str, ...] = ()  # ids of name rules, for tests that look for names
     limit: int = 0  # of what the test counts
     suffixes: tuple[str, ...] = ()  # name endings, for tests that look for them

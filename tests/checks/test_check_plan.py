@@ -22,6 +22,7 @@ from good_deployment import (
     altered,
     mistakes,
     plan_of,
+    plan_of_case,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -388,6 +389,11 @@ ALTERED_CASES = [
         {"subject_alt_name": lambda c: (*c.subject_alt_name, SanEntry(DnsName("fe01"), ()))},
     ),
     (
+        "aol-without-client-authentication",
+        "AccessEdgeExternal",
+        {"extended_key_usage": ("serverAuth",)},
+    ),
+    (
         "san-too-large-for-ad-cs",
         "Default",
         {
@@ -403,7 +409,7 @@ ALTERED_CASES = [
 @pytest.mark.parametrize(("code", "usage", "changes"), ALTERED_CASES)
 def test_mistake_in_a_plan_is_found(code, usage, changes):
     """A plan that somebody altered is judged by the same rules."""
-    plan = plan_of()
+    plan = plan_of([(EDGE, "aol_pic", "true")])
     assert code not in {f.code for f in check_plan(plan)}
     findings = [f for f in check_plan(altered(plan, usage, **changes)) if f.code == code]
     assert findings
@@ -433,9 +439,24 @@ def test_certificate_that_should_be_shared_is_told(code, usage):
     assert code in {f.code for f in check_plan(replace(plan, certificates=twice))}
 
 
+WITH_CASES = [check for check in RULES.checks.values() if check.fires and check.nearest]
+
+
+@pytest.mark.parametrize("check", WITH_CASES, ids=[check.code for check in WITH_CASES])
+def test_a_check_fires_in_its_case_and_not_in_the_nearest(check):
+    """The cases that stand beside a check: what is wrong is told, what is nearly so is not."""
+    fires, nearest = (
+        {f.code: f.severity for f in check_plan(plan_of_case(case), on=case.on)}
+        for case in (check.fires, check.nearest)
+    )
+    assert fires[check.code] == check.severity
+    assert check.code not in nearest
+
+
 def test_every_check_is_tried_here():
     """No code of the product is left without a case above."""
     tried = {case[0] for case in TABLE_CASES} | {case[0] for case in ALTERED_CASES}
+    tried |= {check.code for check in WITH_CASES}
     tried |= {
         "collocated-role",
         "stand-alone-and-collocated",

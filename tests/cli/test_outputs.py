@@ -28,6 +28,7 @@ CALLS = {
     "handover": ["handover", "requests"],
     "steps": ["steps", "requests"],
     "share": ["share", "n.ipynb"],
+    "finding": ["finding", "--all"],
 }
 # What a text on the command line is where it names no file.
 WORDS = {

@@ -430,3 +430,24 @@ def test_the_day_of_judgement_can_be_asked_for(shell, topology, command):
     assert (wrong.status, wrong.out) == (2, "")
     assert '"tomorrow" is no day' in wrong.err
     assert "2027-03-15" in wrong.err
+
+
+def test_every_finding_goes_to_a_page(shell, tmp_path):
+    """The page is written, and written again over itself; another's file is left alone."""
+    path = tmp_path / "findings.html"
+    for _ in range(2):
+        assert shell("finding", "--all", "-o", str(path)).status == 0
+        assert "validity-asked-over-limit" in path.read_text("utf-8")
+    path.write_text("mine", encoding="utf-8")
+    assert shell("finding", "--all", "-o", str(path)).status != 0
+    assert path.read_text("utf-8") == "mine"
+
+
+def test_a_page_of_findings_needs_a_name_and_no_code(shell, tmp_path):
+    """--all without a file, a file without --all, both with a code, and nothing at all are told."""
+    page = str(tmp_path / "f.html")
+    for arguments in (("--all",), ("-o", page), ("--all", "-o", page, "meet-url-count"), ()):
+        ended = shell("finding", *arguments)
+        assert ended.status == 2
+        assert "--all -o findings.html" in ended.err
+    assert not (tmp_path / "f.html").exists()

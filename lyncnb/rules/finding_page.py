@@ -1,0 +1,111 @@
+"""Every finding on one page, made from the rule files: what it means, what to do, who says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..base.html_page import render
+from ..base.outputs import OutputKind, is_page
+from .ca_rules import CaLimit, ca_rules
+from .model import SEVERITIES, Case, CheckRule, Rules
+from .returned_rules import may_be_accepted, returned_checks
+
+_TITLE = "Findings of lyncnb"
+
+#: What :func:`finding_page` makes.
+FINDING_PAGE = OutputKind(what="a page of findings", is_ours={".html": is_page(_TITLE.encode())})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One finding as the page shows it; days and cases in words, "" for what there is none of."""
+
+    rule: CheckRule
+    days: str
+    whom: str
+    fires: str
+    nearest: str
+    acceptance: str
+    limits: tuple[str, ...] = ()
+
+
+def finding_page(rules: Rules) -> str:
+    """Write a page of every finding, those of plans by product and CA, then of certificates.
+
+    Parameters
+    ----------
+    rules : Rules
+        Of the product.
+
+    Returns
+    -------
+    str
+        HTML that loads nothing; each finding has its code as id.
+    """
+    cas = ca_rules()
+    numbers = {check.code: _numbers(check.limit_of) for check in cas.checks if check.limit_of}
+    of_plans = [cas.rule_of(check) for check in cas.checks if "plan" in check.judges]
+    sections = (
+        (f"Plans, by what {rules.title} asks", list(rules.checks.values())),
+        (f"Plans, by what CAs may issue (as of {cas.as_of})", of_plans),
+        ("Certificates that came back", list(returned_checks().values())),
+    )
+    returned = {*returned_checks()}
+    return render(
+        "rules/findings.html.j2",
+        title=_TITLE,
+        sections=[
+            (
+                heading,
+                [_entry(rule, numbers.get(rule.code, ()), returned) for rule in _sorted(listed)],
+            )
+            for heading, listed in sections
+        ],
+    )
+
+
+def _sorted(rules: Iterable[CheckRule]) -> list[CheckRule]:
+    return sorted(rules, key=lambda rule: (SEVERITIES.index(rule.severity), rule.code))
+
+
+def _entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entry:
+    acceptance = ""
+    if rule.severity == "error":
+        may = rule.code not in returned or may_be_accepted(rule.code)
+        acceptance = "with a reason" if may else "no reason excuses it"
+    return Entry(
+        rule=rule,
+        days=days_in_words(rule),
+        whom=", ".join((*rule.issuers, *rule.cas, *rule.roles, *rule.usages)),
+        fires=_case(rule.fires),
+        nearest=_case(rule.nearest),
+        acceptance=acceptance,
+        limits=limits,
+    )
+
+
+def days_in_words(rule: CheckRule) -> str:
+    """Say from when until when a check is made; "" if always."""
+    words = [f"from {rule.effective}"] if rule.effective else []
+    words += [f"until the day before {rule.until}"] if rule.until else []
+    return " ".join(words)
+
+
+def _case(case: Case | None) -> str:
+    if case is None:
+        return ""
+    return f"{case.says}, judged by {case.on}" if case.on else case.says
+
+
+def _numbers(quantity: str) -> tuple[str, ...]:
+    """Give every limit on a quantity in words, with its days, whom it binds, and its source."""
+    every = (limit for rules in ca_rules().files for limit in rules.limits)
+    return tuple(_limit(limit) for limit in every if limit.quantity == quantity)
+
+
+def _limit(limit: CaLimit) -> str:
+    since = f" from {limit.effective}" if limit.effective else ""
+    until = f" until the day before {limit.until}" if limit.until else ""
+    whom = "" if limit.applies in ("public", "internal") else f", {limit.applies}"
+    return f"{limit.value:,}{since}{until}{whom} ({limit.source})"
