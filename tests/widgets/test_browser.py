@@ -35,6 +35,11 @@ pytestmark = [
     pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
 ]
 
+TABS = (
+    *("Servers", "Deployment", "Certificates", "By name", "Picture", "Findings", "Changes"),
+    "Save",
+)
+
 # -- the plan editor
 
 
@@ -402,7 +407,7 @@ def test_axe_finds_nothing(lab, folder, answered, dark):
     lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
     lab.page.evaluate(script)
     found = []
-    for name in ("Servers", "Deployment", "Findings", "Changes", "Save"):
+    for name in TABS:
         lab.tab(name).click()
         lab.page.wait_for_timeout(300)
         answer = lab.page.evaluate("() => axe.run('.lyncnb', {resultTypes: ['violations']})")
@@ -421,7 +426,7 @@ def test_at_twice_the_size_nothing_is_cut_off(server, chromium, folder, answered
         cells = [EDITOR.format(table="small.csv"), STATUS.format(folder=answered)]
         cells.append(REQUESTS.format(table="small.csv", folder="zoom"))
         open_panel(lab, folder, *cells, name="zoom.ipynb")
-        for name in ("Servers", "Deployment", "Findings", "Changes", "Save"):
+        for name in TABS:
             lab.tab(name).click()
             lab.page.wait_for_timeout(200)
             wide = lab.page.evaluate(
