@@ -22,6 +22,8 @@ const SELECT_COLUMN = { name: "", title: "Select", width: 36 };
  */
 function makeGrid({ label, store, selected, nameOf, wishes }) {
   let columns = [SELECT_COLUMN];
+  /** @type {ColumnFacts[]} */
+  let known = []; // a pasted heading may name what is not shown
   /** @type {number[]} */
   let view = [];
   /** @type {Corner} */
@@ -72,9 +74,10 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   });
 
   // -- columns and rows
-  /** @param {ColumnFacts[]} list */
-  function setColumns(list) {
+  /** @param {ColumnFacts[]} list @param {ColumnFacts[]} [all] those not shown as well */
+  function setColumns(list, all = list) {
     stop(false);
+    known = all;
     columns = [SELECT_COLUMN, ...list];
     grid.setAttribute("aria-colcount", String(columns.length));
     measure();
@@ -314,6 +317,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   /** @param {MouseEvent} event @param {RowElement} row @param {number} k */
   function press(event, row, k) {
     if (event.button) return;
+    const wasHere = document.activeElement === grid; // whoever comes back only chooses a cell
     stop(true);
     left = null;
     tabbedFrom = null;
@@ -325,7 +329,8 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       return;
     }
     if (event.ctrlKey || event.metaKey) tick(row.n, !selected.has(store.id(row.at)), false);
-    row.pressedAgain = active.row === row.n && active.column === k && Boolean(columns[k].editable);
+    row.pressedAgain = wasHere && active.row === row.n && active.column === k
+      && Boolean(columns[k].editable);
     // Nothing scrolls under a finger that is still down: the second press of two would miss.
     move(row.n, k, false);
     drag();
@@ -393,7 +398,9 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     const column = columns[k];
     if (!column?.editable || n >= view.length) return;
     stop(true);
-    move(n, k);
+    // In a range that begins here the range stays: Ctrl+Enter fills it.
+    if (active.row !== n || active.column !== k) move(n, k);
+    else bringIntoSight(active);
     const at = view[n];
     const id = store.id(at);
     const wrong = refused.get(id, column.name);
@@ -416,6 +423,14 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     }
     control.onkeydown = editorKey;
     control.onblur = () => stop(true);
+    control.onpaste = (event) => { // a block, where one cell is open: it is meant for the table
+      const text = event.clipboardData?.getData("text/plain") ?? "";
+      if (!wishes.block || !text.trimEnd().includes("\t")) return;
+      event.preventDefault();
+      stop(false);
+      grid.focus({ preventScroll: true });
+      pasted(text);
+    };
     if (control instanceof HTMLSelectElement) {
       control.onchange = () => { stop(true); grid.focus({ preventScroll: true }); };
     }
@@ -575,7 +590,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   function pasted(text) {
     const rows = parseBlock(text).map((row) => row.map((cell) => unmarked(cell.trim())));
     if (!rows.length) return;
-    const byHeading = new Map(columns.slice(1).flatMap((column) =>
+    const byHeading = new Map(known.flatMap((column) =>
       [[asHeading(column.title), column], [asHeading(column.name), column]]));
     const headings = rows[0].map((cell) => byHeading.get(asHeading(cell)));
     const hasHeadings = rows[0].length > 1 && headings.every(Boolean);
@@ -606,26 +621,28 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     give(block);
   }
 
-  if (wishes.block) {
-    grid.addEventListener("paste", (event) => {
-      if (event.target !== grid) return;
-      event.preventDefault();
-      pasted(event.clipboardData?.getData("text/plain") ?? "");
-    });
-    grid.addEventListener("cut", (event) => {
-      if (event.target !== grid || !view.length) return;
-      event.preventDefault();
-      event.clipboardData?.setData("text/plain", copied());
-      clearCells();
-    });
-  }
-  grid.addEventListener("copy", (event) => {
-    if (event.target !== grid || !view.length) return;
+  // A browser sends these to wherever the last selection of text was, not to what has the focus.
+  /** @param {ClipboardEvent} event */
+  function clipboard(event) {
+    if (document.activeElement !== grid || !event.clipboardData || !view.length) return;
+    if (event.type !== "copy" && !wishes.block) return;
     event.preventDefault();
-    event.clipboardData?.setData("text/plain", copied());
+    event.stopPropagation();
+    if (event.type === "paste") {
+      pasted(event.clipboardData.getData("text/plain"));
+      return;
+    }
+    event.clipboardData.setData("text/plain", copied());
     const { top, bottom, left: first, right } = range();
     wishes.say?.(`Copied ${plural((bottom - top + 1) * (right - first + 1), "cell")}`);
-  });
+    if (event.type === "cut") clearCells();
+  }
+  /** @type {("copy" | "cut" | "paste")[]} */
+  const kinds = ["copy", "cut", "paste"];
+  const listen = () => kinds.forEach((kind) => document.addEventListener(kind, clipboard, true));
+  const unlisten = () => kinds.forEach((kind) => document.removeEventListener(kind, clipboard, true));
+  grid.addEventListener("focus", listen);
+  grid.addEventListener("blur", unlisten);
 
   // -- what was refused
   /**
@@ -768,6 +785,6 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     get widths() { return widths; },
     get activeId() { return activeId; },
     get shown() { return view; },
-    destroy() { watcher.disconnect(); },
+    destroy() { unlisten(); watcher.disconnect(); },
   };
 }

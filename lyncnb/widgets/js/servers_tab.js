@@ -222,7 +222,7 @@ function makeServers({ send, say }) {
 
   function useColumns() {
     grid.setLayout(layout);
-    grid.setColumns(columns.filter((column) => layout.shown.includes(column.name)));
+    grid.setColumns(columns.filter((column) => layout.shown.includes(column.name)), columns);
   }
 
   // -- what the servers get: asked for when the planner rests

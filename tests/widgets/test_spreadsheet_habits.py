@@ -1,0 +1,375 @@
+"""The table by the habits of a spreadsheet: ranges, the real clipboard, fill, filter, layout, keys."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM, LabBrowser
+from lab_panels import cell_of, kernel, open_editor, set_cell, table_of, wait_kernel
+from topologies import FIVE_SERVERS
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+SITES = "[row[3] for row in editor.topology.cells]"
+
+
+def clipboard(lab: LabBrowser, text: str | None = None) -> str:
+    """Write the real clipboard, or read it."""
+    lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    if text is not None:
+        lab.page.evaluate("text => navigator.clipboard.writeText(text)", text)
+        return text
+    return lab.page.evaluate("() => navigator.clipboard.readText()")
+
+
+def press(lab: LabBrowser, *keys: str) -> None:
+    """Press keys one after another."""
+    for key in keys:
+        lab.page.keyboard.press(key)
+
+
+def click(lab: LabBrowser, server: str, column: str, **more: object) -> None:
+    """Click the text of a cell."""
+    cell_of(lab, server, column).click(position={"x": 12, "y": 14}, **more)
+
+
+def copy(lab: LabBrowser, cells: int, keys: str = "Control+c") -> str:
+    """Copy what is chosen, wait until the table says so, and give the clipboard's text."""
+    press(lab, keys)
+    lab.page.locator(".lc-said").get_by_text(f"Copied {cells} cell").wait_for()
+    return clipboard(lab)
+
+
+def active_text(lab: LabBrowser) -> str:
+    """Read the cell that the grid names as its active one."""
+    return lab.page.evaluate(
+        "document.getElementById(document.querySelector('.lc-grid')"
+        ".getAttribute('aria-activedescendant')).innerText"
+    ).strip()
+
+
+def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
+    """Have LibreOffice read a table and write it as tab-separated text."""
+    source = folder / f"{name}.csv"
+    source.write_text(table)
+    # 9: tab between cells; 34: the quotation mark; 76: UTF-8.
+    what = "txt:Text - txt - csv (StarCalc):9,34,76"
+    own = f"-env:UserInstallation=file://{folder}/office"
+    subprocess.run(
+        ["soffice", own, "--headless", "--convert-to", what, "--outdir", folder / "out", source],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return (folder / "out" / f"{name}.txt").read_text("utf-8-sig")
+
+
+def test_typing_goes_from_cell_to_cell(lab, folder):
+    """Type over a cell; Enter goes down to where Tab began, arrows go on, Escape leaves it."""
+    open_editor(lab, folder)
+    click(lab, "dir01.contoso.com", "Pool")
+    press(lab, "ArrowRight")
+    lab.page.keyboard.type("Tainan")
+    press(lab, "Enter")
+    wait_kernel(lab, SITES, "['Taipei', 'Taipei', 'Tainan', 'Hsinchu', 'Hsinchu']")
+    lab.page.keyboard.type("Yilan")
+    press(lab, "ArrowDown")
+    wait_kernel(lab, "editor.topology.cells[3][3]", "Yilan")
+    press(lab, "F2")
+    lab.page.keyboard.type("never")
+    press(lab, "Escape")
+    assert active_text(lab) == "Hsinchu"
+    # Tab goes to the right; Enter then to the next row, where the run of Tab began.
+    press(lab, "Control+Home", "ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight")
+    lab.page.keyboard.type("own.contoso.com")
+    press(lab, "Tab")
+    lab.page.keyboard.type("Chiayi")
+    press(lab, "Enter")
+    wait_kernel(lab, "editor.topology.cells[2][2:4]", "('own.contoso.com', 'Chiayi')")
+    assert lab.page.locator(".lc-active").evaluate("e => e.getAttribute('aria-colindex')") == "4"
+    press(lab, "ArrowUp", "ArrowRight", "Delete")
+    wait_kernel(lab, "editor.topology.cells[2][3]", "")
+    press(lab, "Control+z")
+    wait_kernel(lab, "editor.topology.cells[2][3]", "Chiayi")
+
+
+def test_ranges_by_mouse_shift_and_keys(lab, folder):
+    """Drag, Shift+click and Shift+arrows choose the same cells, which are said and copied."""
+    open_editor(lab, folder)
+    said = lab.page.locator(".lc-said")
+    first = cell_of(lab, "fe01.contoso.com", "Server").bounding_box()
+    last = cell_of(lab, "dir01.contoso.com", "Role").bounding_box()
+    mouse = lab.page.mouse
+    mouse.move(first["x"] + 20, first["y"] + 10)
+    mouse.down()
+    mouse.move(last["x"] + 20, last["y"] + 10, steps=6)
+    mouse.up()
+    said.get_by_text("6 cells chosen: 3 rows, 2 columns").wait_for()
+    wanted = "fe01.contoso.com\tFrontEnd\nfe02.contoso.com\tFrontEnd\ndir01.contoso.com\tDirector"
+    assert copy(lab, 6) == wanted
+    assert lab.page.locator("[role=gridcell].lc-chosen").count() == 6
+    clipboard(lab, "")
+    click(lab, "fe02.contoso.com", "Site")
+    click(lab, "fe01.contoso.com", "Server")
+    click(lab, "dir01.contoso.com", "Role", modifiers=["Shift"])
+    assert copy(lab, 6) == wanted
+    clipboard(lab, "")
+    press(lab, "Escape", "Control+Home")
+    press(lab, "Shift+ArrowDown", "Shift+ArrowDown", "Shift+ArrowRight")
+    assert copy(lab, 6) == wanted
+    press(lab, " ")
+    lab.page.get_by_text("3 servers selected").wait_for()
+
+
+def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
+    """What fits is taken as one step, a refused cell is red with its reason, rows are added."""
+    open_editor(lab, folder)
+    click(lab, "med01.contoso.com", "Server")
+    clipboard(
+        lab,
+        "med01.contoso.com\tMediation\t\tTainan\r\n"
+        "med02.contoso.com\tNoSuchRole\t\tYilan\r\n"
+        "med03.contoso.com\tMediation\t\tTainan\r\n"
+        "bad name\tMediation\t\tTainan\r\n",
+    )
+    press(lab, "Control+v")
+    alert = lab.page.locator(".lc-bubble").get_by_role("alert")
+    alert.get_by_text("NoSuchRole").first.wait_for()
+    lab.page.get_by_text("1 cell could not be taken").wait_for()
+    lab.page.get_by_text("New row 2 is not added").wait_for()
+    assert "NoSuchRole" in lab.page.locator(".lc-refused").inner_text()
+    names = kernel(lab, "' '.join(row[0][:5] + row[3] for row in editor.topology.cells[3:])")
+    assert names == "med01Tainan med02Yilan med03Tainan"
+    press(lab, "Control+z")
+    wait_kernel(lab, "editor.is_saved", "True")
+    assert lab.page.locator(".lc-refused").count() == 0
+
+
+@pytest.mark.tools
+@pytest.mark.skipif(not shutil.which("soffice"), reason="no LibreOffice")
+def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
+    """Headings of LibreOffice's table lead each column to its own; what is new comes at the end."""
+    table = (
+        FIVE_SERVERS.replace("Hsinchu", "Tainan") + "med07.contoso.com,Mediation,,Tainan,,,,,,B7\n"
+    )
+    text = saved_by_libreoffice(folder, "office", table)
+    assert "\t" in text
+    open_editor(lab, folder)
+    click(lab, "fe01.contoso.com", "Server")
+    clipboard(lab, text)
+    press(lab, "Control+v")
+    lab.page.get_by_label("Select med07.contoso.com").wait_for()
+    assert lab.page.locator(".lc-refused").count() == 0
+    again = kernel(lab, "[str(text) for row in editor.topology.cells for text in row][-10:]")
+    assert "med07.contoso.com" in again
+    assert "Hsinchu" not in kernel(lab, SITES)
+    assert kernel(lab, "len(editor.draft.past)") == "1"
+
+
+def test_fill_down_fill_a_range_and_cut(lab, folder):
+    """Ctrl+D repeats the first row, Ctrl+Enter fills what is chosen, one cell fills a range."""
+    open_editor(lab, folder)
+    click(lab, "dir01.contoso.com", "Site")
+    lab.page.keyboard.type("Yilan")
+    press(lab, "Enter")
+    wait_kernel(lab, "editor.topology.cells[2][3]", "Yilan")
+    press(lab, "ArrowUp", "Shift+ArrowDown", "Shift+ArrowDown", "Control+d")
+    wait_kernel(lab, "[row[3] for row in editor.topology.cells[2:]]", "['Yilan', 'Yilan', 'Yilan']")
+    press(lab, "F2")
+    lab.page.keyboard.press("Control+a")
+    lab.page.keyboard.type("Tainan")
+    lab.page.keyboard.press("Control+Enter")
+    wait_kernel(
+        lab, "[row[3] for row in editor.topology.cells[2:]]", "['Tainan', 'Tainan', 'Tainan']"
+    )
+    clipboard(lab, "Chiayi")
+    press(lab, "ArrowUp", "ArrowDown")
+    press(lab, "Shift+ArrowDown", "Shift+ArrowDown", "Control+v")
+    wait_kernel(
+        lab, "[row[3] for row in editor.topology.cells[2:]]", "['Chiayi', 'Chiayi', 'Chiayi']"
+    )
+    press(lab, "Control+x")
+    wait_kernel(lab, "[row[3] for row in editor.topology.cells[2:]]", "['', '', '']")
+    assert clipboard(lab) == "Chiayi\nChiayi\nChiayi"
+
+
+def test_filter_by_column_and_sort_by_two(lab, folder):
+    """Words with a column, with a minus, in quotation marks; Shift sorts by a second column."""
+    open_editor(lab, folder)
+    find = lab.field("Filter servers")
+    for text, count in [
+        ("role:Mediation", 2),
+        ("-site:Taipei", 2),
+        ("role:FrontEnd -server:fe01", 1),
+        ('site:"Taipei" contoso', 3),
+        ('issuer:""', 5),
+        ("role:", 5),
+        ("http://nowhere", 0),
+    ]:
+        find.fill(text)
+        lab.page.get_by_text(f"{count} of 5 servers shown").wait_for()
+    lab.page.get_by_text("there is no column “http”").wait_for()
+    find.fill("")
+    heading = lab.page.get_by_role("columnheader")
+    heading.get_by_role("button", name="Site").click()
+    heading.get_by_role("button", name="Server").click(modifiers=["Shift"])
+    heading.get_by_role("button", name="Server").click(modifiers=["Shift"])
+    lab.page.get_by_text("Sorted by Site; then by Server, descending").wait_for()
+    shown = lab.page.locator(".lc-row [role=gridcell]:nth-child(2)").all_inner_texts()
+    order = [text.split(".")[0] for text in shown if text.strip()]
+    rows = lab.page.evaluate(
+        "[...document.querySelectorAll('.lc-body .lc-row')].filter(e => !e.hidden)"
+        ".sort((a, b) => a.getAttribute('aria-rowindex') - b.getAttribute('aria-rowindex'))"
+        ".map(e => e.children[1].innerText.split('.')[0])"
+    )
+    assert sorted(order) == sorted(rows)
+    assert rows == ["med02", "med01", "fe02", "fe01", "dir01"]
+
+
+def test_the_layout_survives_a_reload(lab, folder):
+    """Width, sort and columns are there again in a new page, and leave nothing in the notebook."""
+    open_editor(lab, folder)
+    heading = lab.page.get_by_role("columnheader", name="Site")
+    before = heading.bounding_box()["width"]
+    grip = heading.locator(".lc-grip").bounding_box()
+    lab.page.mouse.move(grip["x"] + 4, grip["y"] + 8)
+    lab.page.mouse.down()
+    lab.page.mouse.move(grip["x"] + 94, grip["y"] + 8, steps=5)
+    lab.page.mouse.up()
+    wide = heading.bounding_box()["width"]
+    assert wide > before + 60
+    heading.get_by_role("button").focus()
+    press(lab, "Alt+ArrowRight", "Enter")
+    wider = heading.bounding_box()["width"]
+    assert wider == pytest.approx(wide + 16, abs=1)
+    lab.page.locator(".lyncnb summary", has_text="Columns").click()
+    lab.page.get_by_role("checkbox", name="SIP domains").check()
+    path = lab.save()
+    lab.reload()
+    lab.page.get_by_role("columnheader", name="SIP domains").wait_for()
+    assert heading.bounding_box()["width"] == pytest.approx(wider, abs=1)
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert "descending" not in path.read_text()  # nothing of it is in the notebook
+    # The server stays in sight while the others scroll.
+    server = lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"]
+    lab.page.locator(".lc-grid").evaluate("e => { e.scrollLeft = 300; }")
+    assert lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"] == server
+
+
+def test_a_list_opens_as_a_line_each(lab, folder):
+    """SIP domains stand below each other; Alt+Enter begins a line, Enter keeps them."""
+    open_editor(lab, folder)
+    lab.page.locator(".lyncnb summary", has_text="Columns").click()
+    lab.page.get_by_role("checkbox", name="SIP domains").check()
+    lab.page.locator(".lyncnb summary", has_text="Columns").click()
+    cell_of(lab, "fe01.contoso.com", "SIP domains").dblclick()
+    box = lab.page.get_by_label("SIP domains of fe01.contoso.com")
+    assert box.input_value() == "contoso.com\nfabrikam.com"
+    press(lab, "Control+End", "Alt+Enter")
+    lab.page.keyboard.type("litwareinc.com")
+    press(lab, "Enter")
+    wait_kernel(
+        lab,
+        "' '.join(map(str, editor.topology.sip_domains))",
+        "contoso.com fabrikam.com litwareinc.com",
+    )
+    box.wait_for(state="detached")
+
+
+def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
+    """A refused role is one press away; servers are copied by number; a pool is made of some."""
+    open_editor(lab, folder)
+    set_cell(lab, "fe02.contoso.com", "Role", "Mediation")
+    lab.button("Take out of the pool and change").click()
+    wait_kernel(lab, "editor.topology.cells[1][1:3]", "('Mediation', '')")
+    assert lab.page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+    press(lab, "Control+z")
+    wait_kernel(lab, "editor.is_saved", "True")
+    lab.page.get_by_label("Select fe02.contoso.com").check()
+    lab.page.get_by_text("More for the selected servers").click()
+    lab.button("Duplicate 1 server with the next number").click()
+    lab.page.get_by_label("Select fe03.contoso.com").wait_for()
+    lab.page.get_by_label("Select fe03.contoso.com").check()
+    lab.field("Name of the new pool").fill("pool02.contoso.com")
+    lab.button("New pool from 2 servers").click()
+    wait_kernel(lab, "[str(p.fqdn) for p in editor.topology.pools if p.role == 'FrontEnd']",
+                "['pool.contoso.com', 'pool02.contoso.com']")  # fmt: skip
+    # What the old pool has stays with it.
+    assert kernel(lab, "editor.topology.cells[0][7]") == "web.contoso.com"
+
+
+def test_the_plan_by_certificate_and_by_name(lab, folder):
+    """Certificates with names as chips, same ones folded; a name with its certificates and why."""
+    open_editor(lab, folder)
+    lab.tab("Certificates").click()
+    block = lab.page.locator(".lc-block").filter(has_text="fe01.contoso.com").first
+    block.get_by_text("fe02.contoso.com: as above, with its own name.").wait_for()
+    assert block.locator(".lc-own").inner_text() == "fe01.contoso.com"
+    lab.tab("By name").click()
+    lab.field("Find names").fill("lyncdiscover")
+    lab.page.get_by_text(" of ").filter(has_text="names").first.wait_for()
+    table = lab.page.get_by_role("region", name="Names, the certificates they stand on, and why")
+    table.get_by_text("lyncdiscoverinternal.contoso.com").first.wait_for()
+    assert "web.contoso.com" not in table.inner_text()
+    table.get_by_role("button", name="dir01.contoso.com").first.click()
+    lab.page.get_by_label("Select dir01.contoso.com").wait_for()
+    assert lab.page.get_by_label("Select dir01.contoso.com").is_checked()
+
+
+def test_changes_say_what_they_do_to_certificates(lab, folder):
+    """Counts before and after; the tab tells names that come and go, and undo empties it."""
+    open_editor(lab, folder)
+    lab.tab("Deployment").click()
+    domains = lab.page.get_by_label("SIP domains").last
+    domains.fill("contoso.com")
+    domains.press("Tab")
+    live = lab.page.locator(".lc-live")
+    live.get_by_text("->").first.wait_for()
+    assert "(−" in live.inner_text()
+    lab.page.locator(".lc-said").get_by_text("->").wait_for()
+    lab.tab("Changes").click()
+    effects = lab.page.get_by_role("region", name="What that does to certificates and names")
+    effects.get_by_text("sip.fabrikam.com").first.wait_for()
+    assert "name removed" in effects.inner_text()
+    lab.page.get_by_text("to be requested anew").first.wait_for()
+    lab.button("Undo").click()
+    lab.page.get_by_text("Nothing is changed against the loaded file.").wait_for()
+    assert "->" not in live.inner_text()
+
+
+def test_a_list_of_keys_and_one_stop_for_the_headings(lab, folder):
+    """The question mark lists the keys and gives the focus back; Tab passes the headings at once."""
+    open_editor(lab, folder)
+    click(lab, "fe01.contoso.com", "Site")
+    press(lab, "?")
+    dialog = lab.page.get_by_role("dialog", name="Keys of the plan editor")
+    dialog.wait_for()
+    assert "Ctrl+D" in dialog.inner_text()
+    press(lab, "Escape")
+    dialog.wait_for(state="hidden")
+    assert lab.page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+    press(lab, "Tab")
+    assert lab.page.evaluate("document.activeElement.closest('.lc-head') !== null")
+    press(lab, "ArrowRight", "ArrowRight")
+    assert lab.page.evaluate("document.activeElement.innerText").strip().startswith("Role")
+    press(lab, "Tab")
+    assert lab.page.evaluate("document.activeElement.closest('.lc-grid')") is None
+
+
+def test_a_thousand_rows_are_pasted(lab, folder):
+    """A block of 1,000 rows comes as one step, each row at the end of the table."""
+    (folder / "few.csv").write_text(table_of(2))
+    open_editor(lab, folder, table="few.csv")
+    rows = "\n".join(f"n{n:04d}.contoso.com\tMediation\t\tTainan" for n in range(1000))
+    clipboard(lab, rows)
+    lab.page.get_by_role("grid").focus()
+    press(lab, "Control+End", "Home")
+    press(lab, "Control+v")
+    lab.page.get_by_text("1,001 of 1,001 servers shown").wait_for()
+    assert kernel(lab, "len(editor.draft.past)") == "1"
