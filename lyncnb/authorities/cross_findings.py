@@ -114,14 +114,14 @@ def _duplicate_serials(batch: Batch) -> Iterator[Finding]:
     numbered: dict[tuple[NameKey, int], list[Certificate]] = {}
     known = [c for c in batch.known.values() if c not in batch.sources]
     for certificate in (*batch.sources, *known):
-        if _is_disowned(certificate, batch.issuers):
-            continue
         numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
-    for certificates in numbered.values():
-        given = [certificate for certificate in certificates if certificate in batch.sources]
-        for certificate in given if len(certificates) > 1 else ():
-            message = f"serial {certificate.serial:x} of {shown(certificate.issuer_name)}"
-            yield finding("duplicate-serial", _about(certificate, batch), message)
+    for alike in numbered.values():
+        # Only of those that are alike is it asked who signed them.
+        twins = [one for one in alike if not _is_disowned(one, batch.issuers)] if alike[1:] else []
+        for certificate in twins if len(twins) > 1 else ():
+            if certificate in batch.sources:
+                message = f"serial {certificate.serial:x} of {shown(certificate.issuer_name)}"
+                yield finding("duplicate-serial", _about(certificate, batch), message)
 
 
 def _is_disowned(certificate: Certificate, issuers: Issuers) -> bool:

@@ -173,6 +173,10 @@ class Path:
     rejected: tuple[Certificate, ...] = ()
 
 
+#: A subject name, and a key identifier, or issuer and serial number, or both.
+_Hint = tuple[NameKey, bytes | None, tuple[NameKey, int] | None]
+
+
 class Issuers:
     """CA certificates by subject name, with the signatures already checked.
 
@@ -181,22 +185,40 @@ class Issuers:
     """
 
     def __init__(self, certificates: Iterable[Certificate]):
-        self._by_name: dict[NameKey, list[Certificate]] = {}
+        # By name, and beside it by what an authority key identifier may say of the issuer: a file
+        # with thousands of CAs of one name must not be looked through for each certificate.
+        self._by_hint: dict[_Hint, list[Certificate]] = {}
         self._signed: dict[tuple[str, str], bool | None] = {}
-        for certificate in sorted(set(certificates), key=_newest_first):
-            self._by_name.setdefault(certificate.subject_key, []).append(certificate)
+        for one in sorted(set(certificates), key=_newest_first):
+            name, key = one.subject_key, one.subject_key_id
+            own = (one.issuer_key, one.serial)
+            for hint in {
+                (name, None, None),
+                (name, key, None),
+                (name, None, own),
+                (name, key, own),
+            }:
+                self._by_hint.setdefault(hint, []).append(one)
 
     def candidates(self, certificate: Certificate) -> Iterator[Certificate]:
         """List the certificates whose subject is this one's issuer, likeliest first."""
-        named = self._by_name.get(certificate.issuer_key, [])
-        # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1), hence the sort; all
-        # are sorted before any is left out.
-        ordered = sorted(named, key=lambda found: bool(_contradiction(certificate, found)))
-        return iter(ordered[:MAX_CANDIDATES])
+        name, key, own = (
+            certificate.issuer_key, certificate.authority_key_id, certificate.authority
+        )  # fmt: skip
+        # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1): what it contradicts
+        # comes last, and is only then left out. A CA without an identifier contradicts none.
+        hints = [(name, one, own) for one in ((key, b"") if key else (None,))]
+        likely = [
+            one for hint in hints for one in islice(self._by_hint.get(hint, ()), MAX_CANDIDATES)
+        ]
+        ordered = dict.fromkeys(sorted(likely, key=_newest_first))
+        for one in islice(self._by_hint.get((name, None, None), ()), 2 * MAX_CANDIDATES):
+            ordered.setdefault(one)
+        return islice(ordered, MAX_CANDIDATES)
 
     def count(self, certificate: Certificate) -> int:
         """Count the certificates whose subject is this one's issuer."""
-        return len(self._by_name.get(certificate.issuer_key, ()))
+        return len(self._by_hint.get((certificate.issuer_key, None, None), ()))
 
     def signed(self, certificate: Certificate, issuer: Certificate) -> bool | None:
         """Tell whether ``issuer`` signed ``certificate``, see :func:`is_signed_by`."""

@@ -7,19 +7,28 @@ best of five).
 
 from __future__ import annotations
 
+import io
+import json
 import time
 import warnings
+import zipfile
 from datetime import date
 
 import pytest
-from cas.python_ca import PythonCa, der, issue, pem
+from cas.python_ca import PythonCa, der, issue, p7b, pem
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs7, pkcs12
+from cryptography.x509.oid import NameOID
 
+from lyncnb.authorities.answers import Outstanding
 from lyncnb.authorities.decoding import decode
-from lyncnb.authorities.returned_files import MAX_FILE_BYTES
-from lyncnb.pki.certificates import read_certificate
-from lyncnb.pki.chain import objections_to
+from lyncnb.authorities.matching import match_answers
+from lyncnb.authorities.returned_files import MAX_FILE_BYTES, ReturnedFile, read_returned
+from lyncnb.pki.certificates import Certificate, read_certificate
+from lyncnb.pki.chain import MAX_CANDIDATES, objections_to
+from lyncnb.request_folder.request_record import PlannedEntry
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 CA = PythonCa()
@@ -56,6 +65,26 @@ def long_name(n: int) -> bytes:
             subject=[("CN", "a")], san=["*." + "a." * (n // 2) + "com"],
         )  # fmt: skip
     return der(made)
+
+
+REQUEST = (
+    x509.CertificateSigningRequestBuilder()
+    .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a.contoso.com")]))
+    .sign(KEY, hashes.SHA256())
+    .public_bytes(Encoding.DER)
+)
+REQUEST_TEXT = x509.load_der_x509_csr(REQUEST).public_bytes(Encoding.PEM)
+
+
+def p7b_text(certificate: x509.Certificate, n: int) -> bytes:
+    count = n // len(pem(certificate)) + 1
+    return pkcs7.serialize_certificates([certificate] * count, Encoding.PEM)
+
+
+def pfx(n: int) -> bytes:
+    """Write a PFX with many certificates and no password."""
+    count = n // (len(der(LEAF)) + 80) + 1
+    return pkcs12.serialize_key_and_certificates(None, None, None, [LEAF] * count, NoEncryption())
 
 
 def repeated(piece: bytes):
@@ -98,6 +127,24 @@ INPUTS = {
     "a web page": lambda n: b"<html>request id" + b" " * n,
     "certificates": repeated(der(LEAF)),
     "certificates as text": repeated(pem(LEAF)),
+    "cfssl's JSON": lambda n: json.dumps(
+        {"result": {"certificate": repeated(pem(LEAF))(n).decode()}, "success": True}
+    ).encode(),
+    "JSON of many answers": lambda n: (
+        b"[" + b",".join([json.dumps({"cert": pem(LEAF).decode()}).encode()] * (n // 900)) + b"]"
+    ),
+    "JSON with a long name": lambda n: b'{"' + b"a" * n + b'": "-----BEGIN CERTIFICATE-----"}',
+    "JSON escapes": lambda n: b'["' + repeated(b"\\n")(n - n % 2) + b'"]',
+    "PKCS #7": lambda n: p7b(*[LEAF] * (n // len(der(LEAF)) + 1)),
+    "PKCS #7 as text": lambda n: p7b_text(LEAF, n),
+    "a PFX": pfx,
+    "attributes before each": repeated(b"Bag Attributes\n    friendlyName: x\n" + pem(LEAF)),
+    "requests": repeated(REQUEST),
+    "requests as text": repeated(REQUEST_TEXT),
+    "a web page of tables": repeated(b"<html><table><tr><td>Request Id: </td></tr></table>"),
+    "a web page with certificates": repeated(b"<html><pre>" + pem(LEAF) + b"</pre></html>"),
+    "a key in a PEM": repeated(b"-----BEGIN PRIVATE KEY-----\nMII=\n-----END PRIVATE KEY-----\n"),
+    "text in UTF-16": lambda n: repeated(pem(LEAF))(n // 2).decode().encode("utf-16"),
     "names in a certificate": many_names,
     "a name of many labels": long_name,
 }
@@ -158,3 +205,77 @@ def test_twice_the_bytes_take_at_most_thrice_the_time(make):
         size *= 2
     # The largest file that is read at all: a few seconds, not minutes.
     assert seconds(make(MAX_FILE_BYTES), 1) < 3
+
+
+def zipped(n: int) -> bytes:
+    """Pack n octets of certificates, a file each."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(n // len(der(LEAF)) + 1):
+            archive.writestr(f"{number}.cer", der(LEAF))
+    return buffer.getvalue()
+
+
+def end_records(n: int) -> bytes:
+    """Write a zip whose end is looked for among many."""
+    return b"PK\x03\x04" + b"PK\x05\x06" * (n // 4)
+
+
+@pytest.mark.parametrize("make", [zipped, end_records])
+def test_a_zip_twice_as_large_takes_at_most_thrice_the_time(tmp_path, make):
+    """Files in an archive, and an archive that is none, are read in time that grows as they do."""
+
+    def read(n: int, times: int = 5) -> float:
+        path = tmp_path / "answers.zip"
+        path.write_bytes(make(n))
+        best = float("inf")
+        for _ in range(times):
+            begin = time.process_time()
+            read_returned([path])
+            best = min(best, time.process_time() - begin)
+        return best
+
+    size = 65536
+    while size <= MAX_FILE_BYTES // 2 and read(size, 1) < _LONG_ENOUGH:
+        size *= 2
+    if size <= MAX_FILE_BYTES // 2:
+        assert read(2 * size) < 3 * read(size)
+
+
+def alike(count: int, *, serials: int) -> list[Certificate]:
+    """Make certificates of one CA's name, CAs of that name, and answers of ours, all alike.
+
+    What signed them does not matter: they are one certificate with other octets in it.
+    """
+    leaf, ca = bytearray(der(LEAF)), bytearray(der(CA.issuing))
+    made = []
+    for number in range(count):
+        for octets in (leaf, ca):
+            place = octets.index(b"\x02\x14") + 4  # into the serial number
+            octets[place : place + 4] = (number % serials).to_bytes(4, "big")
+            octets[-8:-4] = number.to_bytes(4, "big")  # into the signature
+            made.append(read_certificate(bytes(octets)))
+    return made
+
+
+@pytest.mark.parametrize("serials", [1, 1 << 30])
+def test_many_of_one_name_take_no_square(serials):
+    """Thousands of answers below thousands of CAs of one name: twice as many, at most thrice as long."""
+    asked = Outstanding(
+        request_id="a", generation=1, spki_sha256=read_certificate(der(LEAF)).spki_sha256,
+        entry=PlannedEntry(id="a", subject={"CN": "sip.contoso.com"}, issuer="internal"),
+    )  # fmt: skip
+
+    def matched(count: int) -> float:
+        files = [ReturnedFile(name="x", certificates=tuple(alike(count, serials=serials)))]
+        best = float("inf")
+        for _ in range(3):
+            begin = time.process_time()
+            match_answers([asked], files, today=date(2026, 11, 24))
+            best = min(best, time.process_time() - begin)
+        return best
+
+    count = 2 * MAX_CANDIDATES  # below this each is compared with each
+    while (once := matched(count)) < _LONG_ENOUGH:
+        count *= 2
+    assert matched(2 * count) < 3 * once

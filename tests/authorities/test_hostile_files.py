@@ -1,0 +1,173 @@
+"""Files that somebody spoilt, by accident or on purpose, thrown at a folder with a good certificate.
+
+How many is said by ``LYNCNB_HOSTILE``; each is made from its number, so that one can be made again.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import random
+import shutil
+import warnings
+import zipfile
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from folders import PASSPHRASE
+from openssl_authority import Authority, make_root, openssl, without
+from topologies import STANDARD_EDITION
+
+from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.receiving import receive
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.export.write import write_requests
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+COUNT = int(os.environ.get("LYNCNB_HOSTILE", "40"))
+
+#: Values that readers of ASN.1 stumble over: no length, all lengths, tags of other things.
+_ODD = (
+    0x00,
+    0x01,
+    0x7F,
+    0x80,
+    0x81,
+    0x82,
+    0x84,
+    0x88,
+    0xFF,
+    0x30,
+    0x31,
+    0x04,
+    0x06,
+    0x13,
+    0xA0,
+    0xA3,
+)
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory) -> tuple[Path, list[bytes]]:
+    """Give a packaged folder, and the files that can be spoilt: whole, of every form."""
+    place = tmp_path_factory.mktemp("hostile")
+    plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
+    write_requests(plan, place / "requests", passphrase=PASSPHRASE)
+    ca = make_root(place / "ca").subordinate("issuing")
+    back = place / "back"
+    back.mkdir()
+    for path in (place / "requests" / "csr").iterdir():
+        ca.sign(path, back / f"{path.stem}.pem")
+    (back / "chain.pem").write_bytes(ca.chain)
+    assert receive(place / "requests", back).exit_status == 0
+    bundle = open_requests(place / "requests")
+    write_pfx(load_issued(bundle), passphrase=PASSPHRASE)
+    return place / "requests", forms(ca, place)
+
+
+def forms(ca: Authority, place: Path) -> list[bytes]:
+    """Have the server's request answered again, right and wrong, and packed in every form."""
+    (csr,) = (place / "requests" / "csr").glob("Standard*.csr")
+    right = ca.sign(csr, place / "again.pem").read_bytes()
+    theirs = make_root(place / "theirs")
+    leaves = [
+        right,
+        theirs.sign(csr, place / "theirs.pem").read_bytes(),
+        ca.sign(csr, place / "policy.pem", extensions=without("crl")).read_bytes(),
+        ca.sign(csr, place / "copied.pem", subject="/CN=SE01.contoso.com").read_bytes(),
+    ]
+    found = []
+    for leaf in leaves:
+        der = x509.load_pem_x509_certificate(leaf).public_bytes(Encoding.DER)
+        (place / "one.pem").write_bytes(leaf + ca.chain)
+        packed = openssl("crl2pkcs7", "-nocrl", "-certfile", place / "one.pem", "-outform", "DER")
+        answer = {"success": True, "result": {"certificate": leaf.decode()}}
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("a/one.cer", der)
+            file.writestr("chain.pem", ca.chain)
+        found += [
+            *(der, leaf, leaf + ca.chain, packed, base64.encodebytes(packed)),
+            *(json.dumps(answer).encode(), archive.getvalue(), leaf.decode().encode("utf-16")),
+            *(b"<html><pre>" + leaf + b"</pre>", b"Bag Attributes\n    a: b\n" + leaf),
+        ]
+    openssl(
+        *("pkcs12", "-export", "-nokeys", "-in", place / "one.pem", "-passout", "pass:"),
+        *("-out", place / "one.pfx"),
+    )
+    return [*found, (place / "one.pfx").read_bytes(), csr.read_bytes()]
+
+
+def spoilt(number: int, whole: list[bytes]) -> bytes:
+    """Spoil one of the files in the way that the number says."""
+    chance = random.Random(number)
+    data = bytearray(chance.choice(whole))
+    for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
+        place = chance.randrange(len(data))
+        length = chance.choice((1, 2, 4, 32, 200))
+        kind = chance.randrange(8)
+        if kind == 0:
+            data[place] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            data[place] = chance.choice(_ODD)
+        elif kind == 2:
+            del data[place : place + length]
+        elif kind == 3:
+            data[place:place] = bytes(chance.choice(_ODD) for _ in range(length))
+        elif kind == 4:
+            data[place:place] = data[chance.randrange(len(data)) :][:length]
+        elif kind == 5:
+            del data[place:]
+        elif kind == 6:
+            data += chance.choice(whole)[: chance.randrange(2000)]
+        else:
+            data[place:place] = chance.choice(
+                (b"\r\n", b"\0", b"-----", b"=", b" " * length, b"\xff\xfe")
+            )
+        if not data:
+            break
+    return bytes(data)
+
+
+def facts(folder: Path) -> list[tuple[str, str, str]]:
+    """Give what must stay: certificate, chain and package of each request."""
+    return [
+        (
+            record.id,
+            *(record.issued.judgement.chain[-1:]),
+            record.package.sha256 if record.package else "",
+        )
+        for record in open_requests(folder).requests
+    ]
+
+
+def test_none_of_them_does_harm(tmp_path, answered, capfd):
+    """No exception, no warning of a library; what has a place is the CA's, and no file is elsewhere."""
+    original, whole = answered
+    folder = Path(shutil.copytree(original, tmp_path / "requests"))
+    roots = {chain for _, chain, _ in facts(folder)}
+    beside = sorted(path.name for path in tmp_path.iterdir())
+    kept = 0
+    for number in range(COUNT):
+        odd = tmp_path / "requests-odd.cer"
+        odd.write_bytes(spoilt(number, whole))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            issued = receive(folder, odd)
+        assert issued.exit_status in (0, 1, 2), number
+        assert not any("ParseError" in found.message for found in issued.findings), number
+        odd.unlink()
+        assert sorted(path.name for path in tmp_path.iterdir()) == beside
+        assert {chain for _, chain, _ in facts(folder)} == roots, number
+        for one in load_issued(open_requests(folder)).certificates:
+            assert not one.has_errors, number
+        kept += bool(issued.certificates)
+    assert kept < COUNT
+    assert "Traceback" not in "".join(capfd.readouterr())
