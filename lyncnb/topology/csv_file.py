@@ -155,6 +155,9 @@ def _refuse_size(name: str, size: int) -> None:
 # Rows that are looked at together: enough that the work is done in C, few enough for the caches.
 _CHUNK = 2_000
 
+# Where str.splitlines ends a line and a table does not.
+_MORE_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+
 # The heading is within so many characters.
 _HEAD = 100_000
 
@@ -291,7 +294,10 @@ def _rows(
 
 
 def _reader(text: str, delimiter: str) -> _csv.Reader:
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    # A list of lines costs half of what StringIO does, where both end lines at the same places.
+    alike = not any(end in text for end in _MORE_LINE_ENDS)
+    lines = text.splitlines(keepends=True) if alike else io.StringIO(text, newline="")
+    return csv.reader(lines, delimiter=delimiter, strict=True)
 
 
 def _broken_row(text: str, delimiter: str, *, first: int, source: str) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count, repeat
@@ -68,20 +69,17 @@ class TextsBuilder:
     """A column in the making: cells are added some at a time, and equal ones kept once."""
 
     def __init__(self) -> None:
-        self._places: dict[str, int] = {}
+        # A text that is not there yet gets the next number.
+        self._places: defaultdict[str, int] = defaultdict(count().__next__)
         self._codes: list[int] = []
 
     def add(self, cells: Sequence[str]) -> None:
         """Add cells at the end."""
         # What holds for a deployment or a pool stands on row after row.
-        places = self._places
         if cells and cells[0] == cells[-1] and cells.count(cells[0]) == len(cells):
-            place = places.setdefault(cells[0], len(places))
-            self._codes.extend(repeat(place, len(cells)))
-            return
-        new = [text for text in dict.fromkeys(cells) if text not in places]
-        places.update(zip(new, count(len(places))))
-        self._codes.extend(map(places.__getitem__, cells))
+            self._codes.extend(repeat(self._places[cells[0]], len(cells)))
+        else:
+            self._codes.extend(map(self._places.__getitem__, cells))
 
     def texts(self) -> Texts:
         """Give the column."""

@@ -230,6 +230,13 @@ def test_rows_are_kept_left_out_or_named(rows, delimiter, line_end, quote_all):
     assert [problem.row for problem in split.problems] == ragged
 
 
+@pytest.mark.parametrize("end", "\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+def test_only_line_ends_of_a_table_end_a_row(end):
+    """A character that ends a line elsewhere is one of its cell's, quoted or not."""
+    split = split_csv(f'a,b\nx{end}y,"z{end}"\r\n1,2\r', source="x")
+    assert [column.cells() for column in split.texts] == [[f"x{end}y", "1"], [f"z{end}", "2"]]
+
+
 def test_a_large_table_is_the_sum_of_its_rows():
     """Rows beyond one chunk are all there, numbered, with a blank one counted."""
     rows = [f"fe{n:06d}.contoso.net,FrontEnd,Taipei" for n in range(5_000)]
