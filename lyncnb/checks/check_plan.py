@@ -18,11 +18,12 @@ from ..rules.findings import Finding, Findings, finding_of, sort_findings
 from ..rules.model import CheckRule
 from .certificate_checks import CERTIFICATE_TESTS, NAME_TESTS, CertificateTest, NameTest
 from .deployment_checks import DEPLOYMENT_TESTS
+from .option_checks import OPTION_TESTS
 from .plan_lookups import PlanView
 from .public_ca_checks import PUBLIC_CA_TESTS
 from .simple_url_checks import SIMPLE_URL_TESTS
 
-_WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS
+_WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS
 
 
 def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:

@@ -96,11 +96,11 @@ OPTIONS: Mapping[str, Option] = {
         "Further internal Autodiscover domains", "list", _CERTIFICATES,
     ),
     "planned_issue_date": Option(
-        "", "planned_issue_date", "day of issue, e.g. 2026-01-31",
+        "", "planned_issue_date", "day of issue, e.g. 2026-01-31: its rules judge; no certificate changes",
         "Planned issue date", "date", _DATES,
     ),
     "validity_days": Option(
-        "", "validity_days", "days of validity to ask for",
+        "", "validity_days", "days to ask for, held against the CA's limit; no certificate changes",
         "Validity to ask for, days", "number", _DATES,
     ),
     "target_os": Option(

@@ -1,0 +1,77 @@
+"""Checks of the planner's options: what is chosen and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+from ..plan.model import CertificatePlan
+from ..plan.options import DEFAULT_OPTIONS, OPTIONS, PlanOptions
+from ..plan.planner import plan_certificates
+from ..rules.model import CheckRule
+from ..topology.topology import Topology
+from .deployment_checks import DeploymentTest, Pairs
+from .plan_lookups import PlanView
+
+# These say something of every certificate, or of when and by whom it is judged, and nothing of
+# which names and certificates there are.
+_NEVER_IDLE = frozenset({"product", "accepted", "planned_issue_date", "validity_days"})
+
+
+def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find an option, or a usage in one, without which the plan is the same."""
+    plan = view.plan
+    if not plan.topology.pools:
+        return
+    place = view.place(plan.topology.pools[0])
+    for name in _idle_keys(plan):
+        yield place, f"{name} is for no certificate of the plan"
+    choices = [
+        item.name
+        for item in fields(PlanOptions)
+        if item.name not in _NEVER_IDLE
+        and isinstance(getattr(DEFAULT_OPTIONS, item.name), (str, bool, tuple))
+        and getattr(plan.options, item.name) != getattr(DEFAULT_OPTIONS, item.name)
+    ]
+    if not choices:
+        return
+    topology = _two_servers_a_pool(plan.topology)
+    planned = _contents(plan_certificates(topology, plan.rules, options=plan.options))
+    for name in choices:
+        without = replace(plan.options, **{name: getattr(DEFAULT_OPTIONS, name)})
+        if _contents(plan_certificates(topology, plan.rules, options=without)) == planned:
+            yield place, f"{OPTIONS[name].key or name} = {_words(getattr(plan.options, name))}"
+
+
+def _idle_keys(plan: CertificatePlan) -> Iterator[str]:
+    """Yield the usages and roles for which an issuer or a CA is chosen, and nothing is planned."""
+    here = {""}
+    for certificate in plan.certificates:
+        here.update(map(str.lower, (certificate.role, certificate.issuer, *certificate.usages)))
+    for name in ("issuer", "ca"):
+        for key in getattr(plan.options, name):
+            if key.lower() not in here:
+                yield f'{name} for "{key}"'
+
+
+def _two_servers_a_pool(topology: Topology) -> Topology:
+    """Give a topology that has every kind of name and few servers: the first two of each pool.
+
+    Two, because a name that every server of a pool carries differs from the pool's own.
+    """
+    pools = tuple(replace(pool, computers=pool.computers[:2]) for pool in topology.pools)
+    return replace(topology, pools=pools)
+
+
+def _contents(plan: CertificatePlan) -> list[tuple[object, ...]]:
+    """Give what is requested, without the rules and reasons that it came from."""
+    return [(*c._replace(subject_alt_name=(), rule=""), c.names) for c in plan.certificates]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+OPTION_TESTS: dict[str, DeploymentTest] = {option_changes_nothing.__name__: option_changes_nothing}

@@ -1,0 +1,58 @@
+"""Options that change nothing are told, each by name; what changes something is not."""
+
+from __future__ import annotations
+
+import pytest
+from good_deployment import plan_of
+
+from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.plan.options import PlanOptions
+
+
+def told(options):
+    """The messages about options that change nothing."""
+    findings = check_plan(plan_of(options=PlanOptions(**options)))
+    return [f.message for f in findings if f.code == "option-changes-nothing"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"xmpp_host_names": True}, "xmpp_host_names = true"),
+        ({"target_os": "2012R2"}, "target_os = 2012R2"),  # as every row has it
+        (
+            {"autodiscover_internal_extra_domains": ("contoso.com",)},  # a SIP domain already
+            "autodiscover_internal_extra_domains = contoso.com",
+        ),
+        ({"issuer": {"SBA": "public"}}, 'issuer for "SBA" is for no certificate of the plan'),
+        ({"ca": {"PersistentChat": "A CA"}}, 'ca for "PersistentChat" is for no certificate'),
+    ],
+)
+def test_an_option_without_effect_is_told(options, message):
+    """The planner is told which option, with its value."""
+    assert [text[: len(message)] for text in told(options)] == [message]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"layout": "separate"},
+        {"profile": "doc_example", "layout": "separate"},
+        {"wildcard": True},
+        {"autodiscover_https": False},
+        {"edge_member_names": True},
+        {"reverse_proxy_client_eku": True},
+        {"autodiscover_internal_extra_domains": ("litwareinc.com",)},
+        {"key": KeyParameters(bits=4096)},
+        {"hash": "sha384"},
+        {"organization": "Contoso", "locality": "Taipei", "country": "TW"},
+        {"issuer": {"edge": "internal"}, "ca": {"": "A CA", "public": "Another"}},
+        {"target_os": "2016"},
+        {"validity_days": 100},
+    ],
+)
+def test_an_option_with_effect_is_not(options):
+    """What changes a certificate, or how it is judged, is no news."""
+    assert told(options) == []
