@@ -96,11 +96,12 @@ OPTIONS: Mapping[str, Option] = {
         "Further internal Autodiscover domains", "list", _CERTIFICATES,
     ),
     "planned_issue_date": Option(
-        "", "planned_issue_date", "day of issue, e.g. 2026-01-31: its rules judge; no certificate changes",
+        "", "planned_issue_date",
+        "day of issue, e.g. 2026-01-31; judged by its rules, changes no certificate",
         "Planned issue date", "date", _DATES,
     ),
     "validity_days": Option(
-        "", "validity_days", "days to ask for, held against the CA's limit; no certificate changes",
+        "", "validity_days", "days to ask for; judged by the CA's limit, changes no certificate",
         "Validity to ask for, days", "number", _DATES,
     ),
     "target_os": Option(
