@@ -38,7 +38,7 @@ _MODULES = {
     "CountChange": "plan.compare",
     "DatedFact": "plan.timeline_figure",
     "DemonstrationAnswers": "authorities.demonstration",
-    "DeploymentSteps": "deploy.steps",
+    "DeploymentSteps": "deploy.server_steps",
     "DistinguishedName": "base.certificate_fields",
     "DnsName": "base.dns_name",
     "ExplainedName": "plan.model",
@@ -88,9 +88,9 @@ _MODULES = {
     "RulesError": "errors",
     "SanEntry": "base.certificate_fields",
     "Secret": "pki.passphrase",
-    "ServerPackage": "deploy.steps",
-    "ServerStep": "deploy.steps",
-    "ServerSteps": "deploy.steps",
+    "ServerPackage": "deploy.server_steps",
+    "ServerStep": "deploy.server_steps",
+    "ServerSteps": "deploy.server_steps",
     "SimpleUrl": "topology.model",
     "Site": "topology.model",
     "StatusPanel": "widgets.status_panel",
@@ -117,6 +117,10 @@ _MODULES = {
     "read_topology": "topology.topology",
     "rebuild_manifest": "request_folder.rebuild_manifest",
     "receive": "authorities.receiving",
+    "receive_requests": "authorities.received_requests",
+    "request_elsewhere": "export.requests_elsewhere",
+    "ReceivedRequest": "authorities.received_requests",
+    "ReceivedRequests": "authorities.received_requests",
     "rekey": "request_folder.change_passphrase",
     "show_password": "deploy.package_passwords",
     "write_pfx": "deploy.write_pfx",
@@ -137,6 +141,9 @@ if TYPE_CHECKING:
     from .authorities.issued import IssuedCertificate as IssuedCertificate
     from .authorities.issued import IssuedCertificates as IssuedCertificates
     from .authorities.match_certificates import match_certificates as match_certificates
+    from .authorities.received_requests import ReceivedRequest as ReceivedRequest
+    from .authorities.received_requests import ReceivedRequests as ReceivedRequests
+    from .authorities.received_requests import receive_requests as receive_requests
     from .authorities.receiving import receive as receive
     from .authorities.status import FolderStatus as FolderStatus
     from .authorities.status import RequestStatus as RequestStatus
@@ -152,11 +159,11 @@ if TYPE_CHECKING:
     from .deploy.pfx_packages import Packages as Packages
     from .deploy.request_scripts import request_scripts as request_scripts
     from .deploy.request_scripts import write_request_scripts as write_request_scripts
+    from .deploy.server_steps import DeploymentSteps as DeploymentSteps
+    from .deploy.server_steps import ServerPackage as ServerPackage
+    from .deploy.server_steps import ServerStep as ServerStep
+    from .deploy.server_steps import ServerSteps as ServerSteps
     from .deploy.step_files import write_steps as write_steps
-    from .deploy.steps import DeploymentSteps as DeploymentSteps
-    from .deploy.steps import ServerPackage as ServerPackage
-    from .deploy.steps import ServerStep as ServerStep
-    from .deploy.steps import ServerSteps as ServerSteps
     from .deploy.steps import deployment_steps as deployment_steps
     from .deploy.write_pfx import write_pfx as write_pfx
     from .errors import BundleError as BundleError
@@ -171,6 +178,7 @@ if TYPE_CHECKING:
     from .errors import ReturnedFileError as ReturnedFileError
     from .errors import RulesError as RulesError
     from .errors import TopologyError as TopologyError
+    from .export.requests_elsewhere import request_elsewhere as request_elsewhere
     from .export.write import write_requests as write_requests
     from .pki.certificates import Certificate as Certificate
     from .pki.passphrase import Secret as Secret

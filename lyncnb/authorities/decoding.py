@@ -36,11 +36,13 @@ class Decoded:
 
     ``certificates`` in the order of the file, each once. ``remarks`` are what there is to say
     about the rest. ``key_spki_sha256`` are the public halves of keys found in PFX files.
+    ``requests`` are certification requests (PKCS #10), DER, not read any further.
     """
 
     certificates: tuple[Certificate, ...] = ()
     remarks: tuple[Remark, ...] = ()
     key_spki_sha256: tuple[str, ...] = ()
+    requests: tuple[bytes, ...] = ()
 
 
 def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
@@ -65,12 +67,15 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
     certificates: dict[Certificate, None] = {}
     remarks: dict[Remark, None] = {}
     keys: list[str] = []
+    requests: list[bytes] = []
     for label, content in _pieces(data):
         for result in _read_piece(label, content, password):
             if isinstance(result, Certificate):
                 certificates.setdefault(result)
             elif isinstance(result, str):
                 keys.append(result)
+            elif isinstance(result, bytes):
+                requests.append(result)
             else:
                 remarks.setdefault(result)
     if certificates:
@@ -79,7 +84,10 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
     elif not remarks and not keys:
         remarks[_guess(data)] = None
     return Decoded(
-        certificates=tuple(certificates), remarks=tuple(remarks), key_spki_sha256=tuple(keys)
+        certificates=tuple(certificates),
+        remarks=tuple(remarks),
+        key_spki_sha256=tuple(keys),
+        requests=tuple(requests),
     )
 
 
@@ -209,7 +217,7 @@ def _from_base64(text: str) -> bytes:
 
 def _read_piece(
     label: str, content: bytes | Remark, password: AskPassword | None
-) -> Iterator[Certificate | Remark | str]:
+) -> Iterator[Certificate | Remark | str | bytes]:
     if isinstance(content, tuple):
         yield content
         return
@@ -239,7 +247,7 @@ def _refuse_leftovers(objects: list[tuple[Kind, bytes]]) -> None:
 
 def _read_object(
     kind: Kind, der: bytes, password: AskPassword | None
-) -> Iterator[Certificate | Remark | str]:
+) -> Iterator[Certificate | Remark | str | bytes]:
     if kind is Kind.CERTIFICATE:
         yield _certificate(der)
     elif kind is Kind.SIGNED_DATA:
@@ -251,6 +259,7 @@ def _read_object(
         yield from _pfx(der, password)
     elif kind is Kind.REQUEST:
         yield "request-returned", f"it is {kind.value}"
+        yield der
     elif kind in (Kind.PRIVATE_KEY, Kind.ENCRYPTED_KEY):
         yield "private-key-in-file", f"it holds {kind.value}"
     else:

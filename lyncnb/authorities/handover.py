@@ -201,6 +201,12 @@ def _same(one: str, other: str) -> bool:
 
 def _choices(records: Iterable[RequestRecord]) -> str:
     waiting = [record for record in records if record.state == "waiting"]
+    elsewhere = [record.id for record in records if record.key_holder and not record.is_written]
+    if elsewhere:
+        return (
+            f"{len(elsewhere):,} still to be requested elsewhere, e.g. {elsewhere[0]}: give what "
+            "comes of it to lyncnb receive FOLDER --request"
+        )
     if not waiting:
         return "none waiting at all"
     issuers = {record.ca or record.plan.issuer for record in waiting}

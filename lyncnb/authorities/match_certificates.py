@@ -60,7 +60,7 @@ def match_certificates(
         If a code to accept is unknown, or no reason excuses it.
     """
     at = moment_of(today) if today is not None else datetime.now(UTC)
-    accepted = _checked_acceptances(accept or {})
+    accepted = checked_acceptances(accept or {})
     own = bundle.folder / FOLDER
     files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)
     known, missing, exchanged = known_certificates(bundle)
@@ -112,7 +112,14 @@ def _refused_again(
     )
 
 
-def _checked_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
+def checked_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
+    """Give what is to be accepted, by code.
+
+    Raises
+    ------
+    BundleError
+        If a code is unknown, if no reason excuses it, or if none was given.
+    """
     for code, reason in accept.items():
         if code not in returned_checks():
             raise BundleError(

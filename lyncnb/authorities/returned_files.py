@@ -67,6 +67,7 @@ class ReturnedFile:
     certificates: tuple[Certificate, ...] = ()
     remarks: tuple[Remark, ...] = ()
     key_spki_sha256: tuple[str, ...] = ()
+    requests: tuple[bytes, ...] = ()
 
 
 def read_returned(
@@ -183,6 +184,7 @@ def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
         certificates=decoded.certificates,
         remarks=decoded.remarks,
         key_spki_sha256=decoded.key_spki_sha256,
+        requests=decoded.requests,
     )
 
 

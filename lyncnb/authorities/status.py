@@ -52,6 +52,7 @@ class RequestStatus:
     ``days_left`` None without a certificate. ``deployed_at`` is when its key and package were
     removed because its servers have them. ``refused`` names a certificate that may not go on a
     server, and why: one that was not taken, or the one on record as it is found now.
+    ``key_holder`` is the computer that has its key, if that is not in the folder.
     """
 
     id: str
@@ -66,6 +67,7 @@ class RequestStatus:
     days_left: int | None = None
     deployed_at: str = ""
     refused: str = ""
+    key_holder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,7 @@ def _document(item: RequestStatus) -> dict[str, object]:
         "days_left": item.days_left,
         "deployed_at": item.deployed_at,
         "refused": item.refused,
+        "key_holder": item.key_holder,
     }
 
 
@@ -267,9 +270,10 @@ def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
             f"{len(gone):,} packages are no longer in the folder, e.g. {gone[0]}; lyncnb pfx makes "
             "them again, lyncnb purge --deployed ID notes that they are on their servers"
         )
+    yield from _elsewhere(manifest)
     deployed = sum(bool(record.deployed_at) for record in manifest.requests)
     if deployed:
-        yield f"{deployed:,} requests are deployed: their keys and packages were removed from here"
+        yield f"{deployed:,} requests are deployed: nothing secret of them is here any more"
     for key in manifest.recovery:
         yield (
             f"the recovery key {key.fingerprint} opens this folder beside its passphrase "
@@ -277,6 +281,24 @@ def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
         )
     for path in survey.strangers(manifest):
         yield f"{path} is not lyncnb's; it was left alone"
+
+
+def _elsewhere(manifest: Manifest) -> Iterator[str]:
+    """Say where keys are that are not here, and what is still to be requested there."""
+    holders: dict[str, list[RequestRecord]] = {}
+    for record in manifest.requests:
+        if record.key_holder and not record.deployed_at:
+            holders.setdefault(record.key_holder, []).append(record)
+    for holder, records in holders.items():
+        made = sum(record.is_written for record in records)
+        left = len(records) - made
+        if made:
+            yield f"{made:,} requests have their key on {holder}; it is never here"
+        if left:
+            yield (
+                f"{left:,} are still to be requested on {holder}, by the scripts in steps/; give "
+                "what comes of it to lyncnb receive FOLDER --request"
+            )
 
 
 def _statuses(
@@ -302,7 +324,7 @@ def _current(record: RequestRecord, today: datetime) -> RequestStatus:
     if state in ("issued", "packaged"):
         state = state_by_date(record.issued, today) or state
     status = _status(record.id, record, record.plan, state, since, today)
-    return replace(status, deployed_at=record.deployed_at)
+    return replace(status, deployed_at=record.deployed_at, key_holder=record.key_holder)
 
 
 def _status(

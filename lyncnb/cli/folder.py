@@ -87,6 +87,7 @@ def request_command(
     """
     from ..base.outputs import refuse_own_place
     from ..export.write import write_requests
+    from ..request_folder.rebuild_manifest import has_secrets
 
     if not folder.strip():  # a shell variable that is not set; the present folder is "."
         raise click.UsageError("FOLDER is blank")
@@ -102,7 +103,8 @@ def request_command(
         )
         return _show_changes(bundle, as_json=as_json)
     _look_ahead(plan, folder, findings, order)
-    secret = get_passphrase(passphrase_file, is_new=not Path(folder, "manifest.json").exists())
+    # A folder that waits for requests of other computers has a manifest and no key yet.
+    secret = get_passphrase(passphrase_file, is_new=not has_secrets(folder))
     progress, finish = progress_bar("requests")
     with stop_on_interrupt() as cancel, _executor(choices["cluster"]) as executor:
         try:
@@ -201,14 +203,15 @@ def status_command(
     """
     from ..authorities.status import folder_status
     from ..base.outputs import check_output
-    from ..request_folder.rebuild_manifest import rebuild_manifest
+    from ..request_folder.rebuild_manifest import has_secrets, rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
 
     if calendar is not None:
         check_output(calendar, CALENDAR, force=force)
     rebuilt = None
     if rebuild:
-        rebuilt = rebuild_manifest(folder, get_passphrase(passphrase_file))
+        secret = get_passphrase(passphrase_file) if has_secrets(folder) else None
+        rebuilt = rebuild_manifest(folder, secret)
     status = folder_status(folder)
     if calendar is not None:
         write_renewals(folder, calendar, force=force)

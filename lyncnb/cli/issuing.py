@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ..deploy.steps import DeploymentSteps
+    from ..deploy.server_steps import DeploymentSteps
     from ..pki.passphrase import Secret
 
 _LINES_SHOWN = 200
@@ -81,9 +81,25 @@ def handover_command(
     "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
     help="Take a certificate in spite of an error of this code; the reason goes on record.",
 )  # fmt: skip
+@click.option(
+    "--request", "requests", multiple=True, metavar="FILE.req",
+    help="A request that was made where its key is: compare it with the plan and keep it. May be"
+    " repeated.",
+)  # fmt: skip
+@click.option(
+    "--computer",
+    default="",
+    metavar="NAME",
+    help="With --request: the computer that has the key, if the request does not say so.",
+)
 @json_option
 def receive_command(
-    folder: str, files: tuple[str, ...], accept: Mapping[str, str], as_json: bool
+    folder: str,
+    files: tuple[str, ...],
+    requests: tuple[str, ...],
+    computer: str,
+    accept: Mapping[str, str],
+    as_json: bool,
 ) -> int:
     """Match returned FILEs to the requests of FOLDER and compare them with the plan.
 
@@ -91,9 +107,18 @@ def receive_command(
     returned/. A private key in a returned file is reported and never copied. A certificate with
     an error is kept in returned/refused/ and not used; --accept without FILE judges it again.
 
+    With --request the folder takes a request of steps --request-on-server instead, whose key
+    stays where it was made.
+
     Exit status: 0; 1 if something differs from the plan; 2 if a file cannot be read; 3 if the
     folder needs attention.
     """
+    if requests:
+        if files:
+            raise click.UsageError("give certificates and --request in two calls")
+        return _receive_requests(folder, requests, computer, accept, as_json)
+    if computer:
+        raise click.UsageError("--computer goes with --request")
     from ..authorities.receiving import receive
 
     issued = receive(folder, *_expanded(files), password=_pfx_password, accept=accept)
@@ -102,6 +127,24 @@ def receive_command(
     else:
         write(issued.to_text().rstrip("\n"))
     return issued.exit_status
+
+
+def _receive_requests(
+    folder: str,
+    requests: tuple[str, ...],
+    computer: str,
+    accept: Mapping[str, str],
+    as_json: bool,
+) -> int:
+    """Take the requests of ``receive FOLDER --request FILE.req``."""
+    from ..authorities.received_requests import receive_requests
+
+    received = receive_requests(folder, *_expanded(requests), computer=computer, accept=accept)
+    if as_json:
+        write_json(received.to_document())
+    else:
+        write(received.to_text().rstrip("\n"))
+    return received.exit_status
 
 
 def _expanded(files: tuple[str, ...]) -> list[str]:
@@ -153,7 +196,7 @@ def pfx_command(
     attention.
     """
     from ..authorities.certificates_on_record import load_issued
-    from ..deploy.write_pfx import write_pfx
+    from ..deploy.write_pfx import needs_passphrase, write_pfx
     from ..request_folder.bundle import open_requests
 
     if show_password:
@@ -163,7 +206,9 @@ def pfx_command(
     try:
         packages = write_pfx(
             issued,
-            passphrase=get_passphrase(passphrase_file),
+            passphrase=(
+                get_passphrase(passphrase_file) if needs_passphrase(issued.bundle) else None
+            ),
             target_os=target_os,
             without_chain=without_chain,
             progress=progress,
@@ -203,7 +248,7 @@ def _once(password: str) -> None:
 @click.argument("folder", metavar="FOLDER|TOPOLOGY")
 @click.option(
     "-o", "output", metavar="FILE",
-    help="Only the checklist, as .md or .html; with --request-on-server the folder to write.",
+    help="Only the checklist, as .md or .html; with --request-on-server the request folder.",
 )  # fmt: skip
 @click.option(
     "--effective", multiple=True, metavar="[TYPE=]TIME",
@@ -216,6 +261,25 @@ def _once(password: str) -> None:
 )  # fmt: skip
 @click.option("--product", metavar="NAME", help="With --request-on-server: the product's rules.")
 @click.option("--options", "options_file", metavar="plan.toml", help="Likewise: the choices.")
+@click.option(
+    "--template",
+    default="",
+    metavar="NAME",
+    help="Likewise: name (not display name) of the AD CS template, for an internal CA.",
+)
+@click.option(
+    "--computer",
+    default="",
+    metavar="NAME",
+    help="Likewise: the computer where the requests are to be made, if it is known.",
+)
+@click.option(
+    "--renew",
+    multiple=True,
+    metavar="ID",
+    help="Likewise: request this one anew although nothing changed. Needs --reason.",
+)
+@click.option("--reason", default="", metavar="TEXT", help="Why --renew.")
 @force_option
 @json_option
 def steps_command(
@@ -223,10 +287,9 @@ def steps_command(
     output: str | None,
     effective: tuple[str, ...],
     request_on_server: bool,
-    product: str | None,
-    options_file: str | None,
     force: bool,
     as_json: bool,
+    **choices: Any,
 ) -> int:
     """Write the changed deployment procedure: import and assign, server by server.
 
@@ -234,16 +297,18 @@ def steps_command(
     there for others is removed. No script was tried on Windows; read it before you run it. Where
     FOLDER knows the certificate in use, A/V and OAuth roll over before it ends if no time is said.
 
-    With --request-on-server nothing is issued yet and no key is made here: a page and a script
-    for each certificate of TOPOLOGY go to the folder that -o names.
+    With --request-on-server nothing is issued yet and no key is made here: -o names a request
+    folder, which then waits for requests whose keys are elsewhere (receive --request), and a page
+    and a script for each certificate of TOPOLOGY go to its steps/.
 
     Exit status: 0; 1 if a certificate is not packaged yet, or the plan has errors; 2 if TOPOLOGY
     cannot be read; 3 if the folder needs attention.
     """
     if request_on_server:
-        return _request_on_server(folder, output, product, options_file, force, as_json)
-    if product is not None or options_file is not None:
-        raise click.UsageError("--product and --options go with --request-on-server")
+        return _request_on_server(folder, output, as_json, **choices)
+    if any(choices.values()):
+        names = ", ".join(f"--{name.removesuffix('_file')}" for name in choices if choices[name])
+        raise click.UsageError(f"{names}: only with --request-on-server")
     from ..authorities.certificates_on_record import load_issued
     from ..base.outputs import check_output
     from ..deploy.step_files import CHECKLIST, write_steps
@@ -262,28 +327,32 @@ def steps_command(
 def _request_on_server(
     topology: str,
     output: str | None,
+    as_json: bool,
+    *,
     product: str | None,
     options_file: str | None,
-    force: bool,
-    as_json: bool,
+    template: str,
+    computer: str,
+    renew: tuple[str, ...],
+    reason: str,
 ) -> int:
-    """Write the scripts of ``steps TOPOLOGY --request-on-server -o FOLDER``."""
+    """Write the folder and the scripts of ``steps TOPOLOGY --request-on-server -o FOLDER``."""
+    from ..base.outputs import refuse_own_place
     from ..deploy.request_scripts import request_scripts, write_request_scripts
-    from ..errors import PlanRejected, Problem
+    from ..export.requests_elsewhere import request_elsewhere
 
-    if output is None:
+    if output is None or not output.strip():
         raise click.UsageError("--request-on-server needs -o FOLDER")
+    if reason and not renew:
+        raise click.UsageError("--reason says why --renew is given, and it is not")
+    refuse_own_place(output)
     plan, findings = make_plan(topology, product, options_file)
-    accepted = plan.options.accepted
-    wrong = [f for f in findings if f.severity == "error" and f.code not in accepted]
-    if wrong:
-        raise PlanRejected(
-            "the plan has errors, so no request was written",
-            problems=tuple(Problem(message=f"{f.about}: {f.message}", hint=f.hint) for f in wrong),
-            hint="look at them with lyncnb check",
-        )
-    steps = request_scripts(plan)
-    written = write_request_scripts(steps, output, force=force)
+    request_scripts(plan, template=template)  # what no script may hold makes no folder either
+    bundle = request_elsewhere(
+        plan, output, computer=computer, renew=renew, reason=reason, findings=findings
+    )
+    steps = request_scripts(plan, bundle, template=template)
+    written = write_request_scripts(steps, output)
     _tell_steps(steps, written, as_json, "not by this route")
     return 0
 

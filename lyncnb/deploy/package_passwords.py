@@ -61,7 +61,7 @@ class PasswordList:
     def __repr__(self) -> str:
         return f"PasswordList({len(self._passwords)} packages)"
 
-    def __contains__(self, package_sha256: str) -> bool:
+    def __contains__(self, package_sha256: object) -> bool:
         return package_sha256 in self._passwords
 
     def of(self, package_sha256: str) -> Secret:

@@ -25,7 +25,8 @@ class Package:
     """One package, or why there is none.
 
     ``action`` is ``written``, ``kept`` (it was there already), ``deployed`` (its key was removed
-    because its servers have it) or ``refused``.
+    because its servers have it), ``elsewhere`` (its key is on another computer, where it is
+    exported) or ``refused``.
     """
 
     request_id: str
@@ -52,9 +53,10 @@ class Packages(Table):
         return int(any(package.action == "refused" for package in self.packages))
 
     def counts(self) -> dict[str, int]:
-        """Count the packages by what was done; ``deployed`` only where there are any."""
+        """Count the packages by what was done; what is rare only where there is any."""
         actions = [package.action for package in self.packages]
-        shown = ("written", "kept", "refused", *(["deployed"] if "deployed" in actions else []))
+        rare = [action for action in ("deployed", "elsewhere") if action in actions]
+        shown = ("written", "kept", "refused", *rare)
         return {action: actions.count(action) for action in shown}
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
@@ -73,13 +75,16 @@ class Packages(Table):
     def summary(self) -> str:
         """Say in a sentence what was done."""
         counts = ", ".join(f"{number} {action}" for action, number in self.counts().items())
-        return f"Packages: {counts}; passwords in {LIST}, encrypted"
+        made = any(package.action in ("written", "kept") for package in self.packages)
+        return f"Packages: {counts}" + (f"; passwords in {LIST}, encrypted" if made else "")
 
     def to_text(self) -> str:
         """Write everything as plain lines, for a terminal."""
         lines = [self.summary()]
         for p in self.packages:
-            if not p.file:
+            if p.action == "elsewhere":
+                lines.append(f"elsewhere: {p.request_id}: {p.why}")
+            elif not p.file:
                 lines.append(f"not packaged: {p.request_id}: {p.why}")
             else:
                 lines.append(f"{p.action}: {p.file} ({p.encryption}, for {p.target_os}; {p.why})")

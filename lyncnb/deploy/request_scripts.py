@@ -10,12 +10,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..authorities.submission import check_template
 from ..base import files, outputs
 from ..base.file_names import file_name
+from ..errors import BundleError
 from ..plan.model import CertificatePlan, PlannedCertificate
+from ..request_folder.bundle import RequestBundle
 from ..rules.procedure import load_procedure
-from .step_files import import_script, to_html
-from .steps import DeploymentSteps, Filler, ServerSteps, Values
+from .fill_steps import Filler, Values, requested_name
+from .server_steps import DeploymentSteps, ServerSteps
+from .step_files import FOLDER, import_script, to_html
 
 _PAGE = "requests.html"
 _TITLE = ": requests on a server"
@@ -28,17 +32,26 @@ REQUESTS = outputs.OutputKind(
         ".ps1": outputs.first_line(b"\xef\xbb\xbf#requires -Version 3.0"),
     },
 )
+_NO_USAGE = "it has no usage that the cmdlet knows; make its request with lyncnb request"
+_KEY_HERE = "its key is in the request folder already"
 # ECDSA is named by its curve.
 _CURVES = {256: "ECDH_P256", 384: "ECDH_P384", 521: "ECDH_P521"}
 
 
-def request_scripts(plan: CertificatePlan) -> DeploymentSteps:
+def request_scripts(
+    plan: CertificatePlan, bundle: RequestBundle | None = None, *, template: str = ""
+) -> DeploymentSteps:
     """Write how each certificate is requested where the administrative tools are installed.
 
     Parameters
     ----------
     plan : CertificatePlan
         n certificates; their names need to be settled, nothing needs to be issued.
+    bundle : RequestBundle, optional
+        The request folder that waits for the requests: whose keys it has is left out, and a
+        request that is made anew gets a file name of its own.
+    template : str, optional
+        Name (not display name) of the AD CS template, for requests to an internal CA.
 
     Returns
     -------
@@ -50,18 +63,29 @@ def request_scripts(plan: CertificatePlan) -> DeploymentSteps:
     ------
     RulesError
         If the product's procedure is wrong.
+    OptionsError
+        If the template could not stand in a command line.
 
     Notes
     -----
     Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013, 2014-07-23.
     """
+    if template:
+        check_template(template)
     procedure = load_procedure(plan.rules)
     filler = Filler(plan.rules, procedure, "", (), {})
-    steps = [step for step in procedure.steps if step.scope == "request"]
-    requests = []
+    steps = [step for step in procedure.steps if step.phase == "request"]
+    records = bundle.manifest.by_id if bundle else {}
+    requests, others = [], []
     for certificate in plan.certificates:
-        if certificate.usages:
-            values = _values(filler, certificate)
+        record = records.get(certificate.id)
+        if not certificate.usages:
+            others.append((certificate.id, _NO_USAGE))
+        elif record is not None and not record.key_holder:
+            others.append((certificate.id, _KEY_HERE))
+        else:
+            generation = record.generation if record else 1
+            values = _values(filler, certificate, generation, template)
             role = plan.rules.roles.get(certificate.role)
             requests.append(
                 ServerSteps(
@@ -76,14 +100,12 @@ def request_scripts(plan: CertificatePlan) -> DeploymentSteps:
                     back=(),
                 )
             )
-    others = (c.id for c in plan.certificates if not c.usages)
-    why = "it has no usage that the cmdlet knows; make its request with lyncnb request"
     return DeploymentSteps(
         product=plan.rules.product,
         title=plan.rules.title,
         folder=procedure.folder,
         servers=tuple(requests),
-        missing=tuple((request, why) for request in others),
+        missing=tuple(others),
         order=(),
         cmdlets=procedure.cmdlets,
         unit="request",
@@ -91,16 +113,20 @@ def request_scripts(plan: CertificatePlan) -> DeploymentSteps:
     )
 
 
-def _values(filler: Filler, certificate: PlannedCertificate) -> Values:
+def _values(
+    filler: Filler, certificate: PlannedCertificate, generation: int, template: str
+) -> Values:
     subject = dict(certificate.subject.fields())
     key = certificate.key
+    # Made anew: the earlier file says nothing of it.
+    again = f"-g{generation}" if generation > 1 else ""
     return {
         **filler.common,
         "server": min(certificate.servers),
         "servers": certificate.servers,
         "pool": certificate.pool,
         "types": certificate.usages,
-        "friendly_name": f"{subject.get('CN', '')} {'+'.join(certificate.usages)}",
+        "friendly_name": requested_name(subject.get("CN", ""), certificate.usages, generation),
         "name": subject.get("CN", ""),
         "names": ",".join(certificate.names),
         "hash": certificate.hash,
@@ -108,8 +134,9 @@ def _values(filler: Filler, certificate: PlannedCertificate) -> Values:
         "key_bits": key.bits,
         "key_algorithm": _CURVES.get(key.bits, "") if key.algorithm == "ECDSA" else "RSA",
         "client_eku": "clientAuth" in certificate.extended_key_usage,
-        "request_path": filler.path(f"{certificate.id}.req"),
-        "answer_path": filler.path(f"{certificate.id}.cer"),
+        "request": f"{certificate.id}{again}.req",
+        "request_path": filler.path(f"{certificate.id}{again}.req"),
+        "template": template if certificate.issuer == "internal" else "",
         "organization": subject.get("O", ""),
         "unit": subject.get("OU", ""),
         "city": subject.get("L", ""),
@@ -128,7 +155,8 @@ def write_request_scripts(
     steps : DeploymentSteps
         From :func:`request_scripts`.
     folder : path
-        Where they go; made if it is not there. What is in it under other names stays.
+        A request folder, whose ``steps`` they go to; or another one, which is made if it is not
+        there. What is in it under other names stays.
     force : bool, optional
         Whether another's file of such a name is replaced.
 
@@ -147,6 +175,15 @@ def write_request_scripts(
     place = Path(folder)
     contents = dict(_contents(steps))
     outputs.refuse_own_place(place / _PAGE)
+    if outputs.is_request_folder(place):
+        files.make_folder(place / FOLDER, 0o755)
+        for name, data in contents.items():
+            files.replace(place / FOLDER / name, data, 0o644)
+        for path in (place / FOLDER).glob("*.ps1"):
+            # Of a certificate that is planned no longer, or whose key is here now.
+            if path.name not in contents and _is_request_script(path):
+                files.remove(path)
+        return tuple(place / FOLDER / name for name in contents)
     files.make_folder(place, 0o755)
     for name in contents:
         outputs.check_output(place / name, REQUESTS, force=force)
@@ -154,6 +191,14 @@ def write_request_scripts(
         outputs.write_output(place / name, data, REQUESTS, force=force)
         for name, data in contents.items()
     )
+
+
+def _is_request_script(path: Path) -> bool:
+    try:
+        with files.open_plain(path, follow=False) as file:
+            return outputs.mentions(b"\r\n$Server = ''\r\n", b"Request-CsCertificate -New ")(file)
+    except (OSError, BundleError):
+        return False  # what cannot be read is not known to be ours
 
 
 def _contents(steps: DeploymentSteps) -> Iterator[tuple[str, bytes]]:

@@ -18,12 +18,13 @@ from ..base.html_page import render
 from ..base.tables import escape_markdown
 from ..errors import BundleError
 from .powershell import ScriptBlock, script
-from .steps import DeploymentSteps, FilledCheck, ServerStep, ServerSteps
+from .server_steps import DeploymentSteps, FilledCheck, ServerStep, ServerSteps
 
 FOLDER = "steps"
 
 _TITLE = ": import and assign"
 _CERTIFICATE_BYTES = 1 << 20
+_FINISH = "-finish"
 
 #: What :func:`write_steps` writes under a name of the planner's own.
 CHECKLIST = outputs.OutputKind(
@@ -69,7 +70,7 @@ def to_markdown(steps: DeploymentSteps) -> str:
     lines = [f"# {escape_markdown(steps.title)}{_TITLE}", "", steps.summary(), ""]
     for request, why in steps.missing:
         lines.append(f"- **Not packaged**: {escape_markdown(request)}: {escape_markdown(why)}")
-    for server in steps.servers:
+    for server in steps.pages:
         lines += ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.title)})", ""]
         for package in server.packages:
             what = escape_markdown(", ".join(package.usages) or package.role)
@@ -118,6 +119,7 @@ def to_html(steps: DeploymentSteps, *, title: str = _TITLE) -> str:
         "deploy/checklist.html.j2",
         title=f"{steps.title}{title}",
         steps=steps,
+        pages=[*steps.key_holders, *ordered],
         servers=ordered,
         evening=[(place, servers) for place, servers in evening if servers],
         sections=lambda server: list(sections(server)),
@@ -125,8 +127,10 @@ def to_html(steps: DeploymentSteps, *, title: str = _TITLE) -> str:
 
 
 def of_server(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
-    """Give the steps of one server alone."""
-    return replace(steps, servers=(server,), missing=())
+    """Give the steps of one server, or of one key that is elsewhere, alone."""
+    if server in steps.key_holders:
+        return replace(steps, servers=(), key_holders=(server,), missing=())
+    return replace(steps, servers=(server,), key_holders=(), missing=())
 
 
 def write_steps(
@@ -153,8 +157,9 @@ def write_steps(
     -------
     tuple of Path
         What was written: one checklist for all in two forms, a page and a script for each of the
-        m servers, and the CA certificates in ``chain``; or one file. What an earlier run wrote
-        there and this one did not is removed: nobody is to run it any more.
+        m servers and for each request that is finished where its key is, and the CA certificates
+        in ``chain``; or one file. What an earlier run wrote there and this one did not is removed:
+        nobody is to run it any more.
 
     Raises
     ------
@@ -174,6 +179,9 @@ def write_steps(
     contents = {f"checklist{suffix}": form(steps).encode() for suffix, form in forms.items()}
     for server in steps.servers:
         contents[file_name(server.server, ".html")] = to_html(of_server(steps, server)).encode()
+    for request in steps.key_holders:
+        name = file_name(f"{request.server}{_FINISH}", ".html")
+        contents[name] = to_html(of_server(steps, request)).encode()
     contents |= server_scripts(steps) | _chain(steps)
     for name, data in contents.items():
         files.replace(place / name, data, 0o644)
@@ -202,8 +210,11 @@ _is_checklist = CHECKLIST.is_ours[".html"]
 
 
 def _is_script_of(stem: str) -> outputs.Test:
-    # A long name is shortened in the name of the file, and a device's has a sign more.
-    server = stem.replace("~", "", 1)[:150]
+    # A long name is shortened in the name of the file, and a device's has a sign more. What is
+    # done where a key is names no server.
+    server = "" if stem.endswith(_FINISH) else stem.replace("~", "", 1)[:150]
+    if not server:
+        return outputs.mentions(b"\r\n$Server = ''\r\n")
     return outputs.mentions(f"\r\n$Server = '{server}".encode())
 
 
@@ -227,7 +238,12 @@ def _chain(steps: DeploymentSteps) -> dict[str, bytes]:
 
 def server_scripts(steps: DeploymentSteps) -> dict[str, bytes]:
     """Make the scripts of all servers, by file name."""
-    return {file_name(one.server, ".ps1"): import_script(one) for one in steps.servers}
+    scripts = {file_name(one.server, ".ps1"): import_script(one) for one in steps.servers}
+    # Named by the request: the script that made it has the same name without the ending.
+    for one in steps.key_holders:
+        name = file_name(f"{one.server}{_FINISH}", ".ps1")
+        scripts[name] = import_script(one, anywhere=True)
+    return scripts
 
 
 def import_script(server: ServerSteps, *, anywhere: bool = False) -> bytes:

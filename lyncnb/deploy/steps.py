@@ -5,189 +5,22 @@ A pure step: packages and certificates in, filled steps out. ``step_files.py`` w
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from ..authorities.issued import IssuedCertificate, IssuedCertificates
-from ..base.tables import Table
 from ..errors import PackageError
-from ..pki.certificates import Certificate, name_text
-from ..plan.summary_content import count_of
 from ..request_folder.request_record import PackageRecord, RequestRecord
 from ..rules.model import Rules
-from ..rules.procedure import (
-    PLACEHOLDER,
-    Cmdlet,
-    Place,
-    Procedure,
-    RollOver,
-    Shell,
-    Step,
-    load_procedure,
-    package_rules,
-)
+from ..rules.procedure import Procedure, RollOver, load_procedure, package_rules
 from ..rules.rule_files import load_rules
-from .powershell import quote
-
-_COLUMNS = ("Server", "Step", "Role", "Package", "What to do", "Wizard", "Commands", "Source")
+from .fill_steps import Filler, issuers_above, requested_name
+from .server_steps import Call, DeploymentSteps, ServerPackage
 
 #: When what can roll over takes effect: for all usages, or for each by its name.
 Effective = datetime | Mapping[str, datetime] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """Usages of a certificate that one ``Set-CsCertificate`` assigns together.
-
-    ``effective`` is when a call that rolls over takes effect: naive in the servers' time, or UTC.
-    """
-
-    usages: tuple[str, ...]
-    roll: RollOver | None = None
-    effective: datetime | None = None
-
-    @property
-    def kind(self) -> str:
-        """``roll`` or ``assign``."""
-        return "roll" if self.effective else "assign"
-
-    @property
-    def effective_text(self) -> str:
-        """The time as a script reads it, ``2026-12-01T08:00:00`` or with a ``Z`` for UTC."""
-        zone = "Z" if self.effective and self.effective.tzinfo else ""
-        return f"{self.effective:%Y-%m-%dT%H:%M:%S}{zone}" if self.effective else ""
-
-    @property
-    def effective_words(self) -> str:
-        """The time as a person reads it."""
-        if self.effective is None:
-            return ""
-        zone = "UTC" if self.effective.tzinfo else "in the server's time"
-        return f"{self.effective:%Y-%m-%d %H:%M} {zone}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerPackage:
-    """One packaged certificate: where it goes, what is in it, and what it replaces.
-
-    ``issuer`` is ``internal`` or ``public``; ``path`` the certificates above it, issuer first.
-    ``in_use_until`` is the end of the certificate that it replaces, where the folder knows one.
-    """
-
-    id: str
-    role: str
-    pool: str
-    servers: tuple[str, ...]
-    usages: tuple[str, ...]
-    shared_by: str
-    issuer: str
-    name: str
-    file: str
-    sha256: str
-    friendly_name: str
-    thumbprint: str
-    not_before: datetime
-    not_after: datetime
-    path: tuple[Certificate, ...]
-    in_use_until: datetime | None = None
-    calls: tuple[Call, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilledCheck:
-    """A check of one server, filled in."""
-
-    id: str
-    text: str
-    command: str
-    shows: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerStep:
-    """One step on one server, filled in; ``package`` is "" for a step of the server as a whole.
-
-    ``about`` tells apart the same step for several usages or certificates.
-    """
-
-    step: Step
-    title: str
-    text: str
-    wizard: str
-    commands: tuple[str, ...]
-    only_if: tuple[FilledCheck, ...]
-    needs: tuple[FilledCheck, ...]
-    holds: tuple[FilledCheck, ...]
-    package: str
-    about: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSteps:
-    """The changed procedure of one server: the day, what comes later, and the way back."""
-
-    server: str
-    role: str
-    title: str  # of the role
-    pool: str
-    shell: Shell | None
-    packages: tuple[ServerPackage, ...]
-    steps: tuple[ServerStep, ...]
-    later: tuple[ServerStep, ...]
-    back: tuple[ServerStep, ...]
-
-    @property
-    def every_step(self) -> tuple[ServerStep, ...]:
-        """All of them, in the order in which a page shows them."""
-        return (*self.steps, *self.later, *self.back)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class DeploymentSteps(Table):
-    """The changed procedure of every server that has a package.
-
-    ``missing`` holds pairs: a request without a package, and why. ``order`` says which servers
-    come first in one evening; ``cmdlets`` where each command is documented.
-    """
-
-    product: str
-    title: str
-    folder: str
-    servers: tuple[ServerSteps, ...]
-    missing: tuple[tuple[str, str], ...]
-    order: tuple[Place, ...]
-    cmdlets: tuple[Cmdlet, ...]
-    unit: str = "server"  # what the steps are told for: servers, or requests
-    lacking: str = "without a package"
-
-    @property
-    def exit_status(self) -> int:
-        """0 if every planned certificate is in the steps, else 1."""
-        return int(bool(self.missing))
-
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        for server in self.servers:
-            for number, step in enumerate(server.every_step, 1):
-                yield (
-                    *(server.server, f"{number}. {step.title}", server.role, step.package),
-                    *(step.text, step.wizard, step.commands, step.step.source),
-                )
-
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
-
-    def _summary(self) -> str:
-        return self.summary()
-
-    def summary(self) -> str:
-        """Say in a sentence what there is."""
-        count = sum(len(server.steps) for server in self.servers)
-        missing = count_of(len(self.missing), "certificate")
-        words = f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"
-        return f"{self.title}: {words}" + (f"; {missing} {self.lacking}" if self.missing else "")
 
 
 def deployment_steps(
@@ -240,9 +73,13 @@ def deployment_steps(
         one = issued.by_id.get(record.id)
         if one is None or one.has_errors:
             why = issued.why_missing(record.id) or "no certificate came back yet"
+            if record.key_holder and not record.is_written:
+                why = f"it is still to be requested on {record.key_holder}"
             if issued.why_refused(record.id):  # it will never be packaged: only the CA can help
                 why = f"ask the CA for another certificate: {why}"
             missing.append((record.id, why))
+        elif record.key_holder:
+            packages.append(_server_package(record, None, one))
         elif record.package is None or record.package.certificate != one.sha256:
             missing.append((record.id, "it is not packaged yet: run lyncnb pfx"))
         elif record.package.file in issued.exchanged:
@@ -262,11 +99,12 @@ def deployment_steps(
 
 
 def _server_package(
-    record: RequestRecord, package: PackageRecord, one: IssuedCertificate
+    record: RequestRecord, package: PackageRecord | None, one: IssuedCertificate
 ) -> ServerPackage:
+    """Say what goes to the servers; without a package it is exported where its key is."""
     plan = record.plan
-    # A certificate that was never packaged is on no server.
-    was_used = any(old.package for old in record.archived)
+    # A certificate that was never packaged is on no server, unless its key was elsewhere.
+    was_used = any(old.package or (old.issued and not old.key_sha256) for old in record.archived)
     return ServerPackage(
         id=record.id,
         role=plan.role,
@@ -276,14 +114,19 @@ def _server_package(
         shared_by=plan.shared_by,
         issuer=plan.issuer,
         name=plan.common_name,
-        file=package.file.rpartition("/")[2],
-        sha256=package.sha256,
-        friendly_name=package.friendly_name,
+        file=package.file.rpartition("/")[2] if package else f"{record.id}.pfx",
+        sha256=package.sha256 if package else "",
+        friendly_name=(
+            package.friendly_name
+            if package
+            else requested_name(plan.common_name, plan.usages, record.generation)
+        ),
         thumbprint=one.thumbprint,
         not_before=one.not_before,
         not_after=one.not_after,
         path=one.path,
         in_use_until=one.earlier.not_after if one.earlier and was_used else None,
+        key_holder=record.key_holder,
     )
 
 
@@ -326,7 +169,7 @@ def procedure_of(
         servers = sorted(package.servers)
         for server in servers[:1] if package.shared_by == "deployment" else servers:
             by_server[server].append(package)
-    inside = _issuers(package for package in packed if package.issuer == "internal")
+    inside = issuers_above(package for package in packed if package.issuer == "internal")
     filler = Filler(rules, procedure, package_rules(rules).provider, inside, hosts or {})
     return DeploymentSteps(
         product=rules.product,
@@ -336,6 +179,7 @@ def procedure_of(
         missing=tuple(missing),
         order=procedure.order,
         cmdlets=procedure.cmdlets,
+        key_holders=tuple(filler.key_holder_steps(one) for one in packed if one.key_holder),
     )
 
 
@@ -398,211 +242,3 @@ def _effective(
             hint="choose a time in between",
         )
     return said
-
-
-def _issuers(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
-    """Give the CA certificates above packages, each once, the roots first."""
-    found = {issuer.sha256: issuer for package in packages for issuer in package.path}
-    return tuple(sorted(found.values(), key=lambda one: not one.is_self_issued))
-
-
-def store_of(issuer: Certificate) -> str:
-    """Name the computer's store of a CA certificate: only a self-signed one may go to Root."""
-    return "Root" if issuer.is_self_issued else "CA"
-
-
-Values = Mapping[str, str | int | tuple[str, ...]]
-
-
-def filled_command(step: Step, values: Values) -> tuple[str, ...]:
-    """Fill in a step's commands; an option whose value is blank is left out."""
-    lines = [fill(command, values, as_command=True) for command in step.commands]
-    for option in step.options:
-        if all(values[name] for name in PLACEHOLDER.findall(option)):
-            lines[-1] += " " + fill(option, values, as_command=True)
-    return tuple(lines)
-
-
-def fill(text: str, values: Values, *, as_command: bool = False) -> str:
-    """Put values in for placeholders: as they read, or as PowerShell literals in a command."""
-
-    def value(match: re.Match[str]) -> str:
-        found = values[match[1]]
-        if isinstance(found, bool):
-            return ("$true" if found else "$false") if as_command else ("yes" if found else "no")
-        if isinstance(found, int):
-            return str(found)
-        many = found if isinstance(found, tuple) else (found,)
-        return ",".join(map(quote, many)) if as_command else ", ".join(many)
-
-    return PLACEHOLDER.sub(value, text)
-
-
-class Filler:
-    """Fills in the steps of one product; what holds for all servers is worked out once."""
-
-    def __init__(
-        self,
-        rules: Rules,
-        procedure: Procedure,
-        provider: str,
-        inside: tuple[Certificate, ...],
-        hosts: Mapping[str, tuple[str, str]],
-    ):
-        self.hosts = hosts
-        self.rules = rules
-        self.procedure = procedure
-        self.inside = inside
-        self.by_id = {check.id: check for check in procedure.checks}
-        self.common: dict[str, str | int | tuple[str, ...]] = {
-            "product": rules.title,
-            "folder": procedure.folder,
-            "provider": provider,
-        }
-
-    def path(self, *names: str) -> str:
-        """Give the full path of a file as it lies on a server."""
-        return "\\".join((self.procedure.folder, *names))
-
-    def server_steps(self, server: str, packages: list[ServerPackage]) -> ServerSteps:
-        """Fill in every step of one server."""
-        own = next((p for p in packages if p.shared_by != "deployment"), None)
-        if own is None:
-            role_here, pool = self.hosts.get(server, (self._host_role(packages[0]), server))
-            own = replace(packages[0], role=role_here, pool=pool)
-        role = self.rules.roles.get(own.role)
-        steps = list(self._steps(server, own, packages))
-        return ServerSteps(
-            server=server,
-            role=own.role,
-            title=role.title if role else own.role,
-            pool=own.pool,
-            shell=self.procedure.shell_of(own.role),
-            packages=tuple(packages),
-            steps=tuple(step for step in steps if step.step.phase == "day"),
-            later=tuple(step for step in steps if step.step.phase == "later"),
-            back=tuple(step for step in steps if step.step.phase == "back"),
-        )
-
-    def _host_role(self, package: ServerPackage) -> str:
-        """Give a role whose servers have the deployment's certificate."""
-        roles = (
-            role
-            for rule in self.rules.certificates
-            if rule.needed_by and set(rule.usages) & set(package.usages)
-            for role in rule.needed_by
-        )
-        return next(roles, package.role)
-
-    def _steps(
-        self, server: str, own: ServerPackage, packages: list[ServerPackage]
-    ) -> Iterator[ServerStep]:
-        common = {
-            **self.common,
-            "server": server,
-            "pool": own.pool,
-            "packages": tuple(package.file for package in packages),
-            "note_path": self.path(f"before-{server}.csv"),
-        }
-        issuers = {"issuer": _issuers(packages), "internal-issuer": self.inside}
-        for step in self.procedure.steps:
-            if step.scope == "request":
-                continue
-            if step.scope == "server":
-                if step.applies(own.role, own.usages):
-                    yield self.filled(step, common)
-            elif step.scope in issuers:
-                if step.applies(own.role, own.usages):
-                    for issuer in issuers[step.scope]:
-                        if step.scope == "internal-issuer" and issuer in issuers["issuer"]:
-                            continue  # its own chain has it already
-                        yield self.filled(step, common | self._of_issuer(issuer))
-            else:
-                for package in packages:
-                    yield from self._of_package(step, package, common)
-
-    def _of_package(
-        self, step: Step, package: ServerPackage, common: Values
-    ) -> Iterator[ServerStep]:
-        values = {**common, **self._values_of(package)}
-        if step.scope == "certificate":
-            if step.applies(package.role, package.usages):
-                yield self.filled(step, values, package=package.file)
-        elif step.scope == "usage":
-            for usage in package.usages:
-                if step.applies(package.role, (usage,)):
-                    yield self.filled(
-                        step, values | {"type": usage}, package=package.file, about=usage
-                    )
-        else:
-            for call in package.calls:
-                if step.applies(package.role, call.usages) and step.call in ("", call.kind):
-                    yield self.filled(
-                        step,
-                        values | self._of_call(call, package),
-                        package=package.file,
-                        about=", ".join(call.usages),
-                    )
-
-    def _values_of(self, package: ServerPackage) -> dict[str, str | int | tuple[str, ...]]:
-        return {
-            "package": package.file,
-            "package_path": self.path(package.file),
-            "thumbprint": package.thumbprint,
-            "certificate_path": f"Cert:\\LocalMachine\\My\\{package.thumbprint}",
-            "friendly_name": package.friendly_name,
-            "name": package.name,
-            "types": package.usages,
-            "count": len(package.usages),
-        }
-
-    def _of_call(
-        self, call: Call, package: ServerPackage
-    ) -> dict[str, str | int | tuple[str, ...]]:
-        end = package.in_use_until
-        return {
-            "types": call.usages,
-            "count": len(call.usages),
-            "lead_hours": call.roll.lead_hours if call.roll else 0,
-            "effective": call.effective_text,
-            "effective_words": call.effective_words,
-            "old_end": f"{end:%Y-%m-%d %H:%M} UTC" if end else "its NotAfter says when",
-        }
-
-    def _of_issuer(self, issuer: Certificate) -> dict[str, str | int | tuple[str, ...]]:
-        store = store_of(issuer)
-        return {
-            "subject": name_text(issuer.subject),
-            "store": store,
-            "chain_path": self.path("chain", f"{issuer.thumbprint}.cer"),
-            "issuer_path": f"Cert:\\LocalMachine\\{store}\\{issuer.thumbprint}",
-        }
-
-    def filled(
-        self, step: Step, values: Values, *, package: str = "", about: str = ""
-    ) -> ServerStep:
-        """Fill in one step."""
-        return ServerStep(
-            step=step,
-            title=fill(step.title, values),
-            text=fill(step.text, values),
-            wizard=fill(step.wizard, values),
-            commands=filled_command(step, values),
-            only_if=self._checks(step.only_if, values),
-            needs=self._checks(step.needs, values),
-            holds=self._checks(step.holds, values),
-            package=package,
-            about=about or package or str(values.get("subject", "")),
-        )
-
-    def _checks(self, names: tuple[str, ...], values: Values) -> tuple[FilledCheck, ...]:
-        found = [self.by_id[name] for name in names]
-        return tuple(
-            FilledCheck(
-                id=check.id,
-                text=fill(check.text, values),
-                command=fill(check.command, values, as_command=True),
-                shows=fill(check.shows, values, as_command=True),
-            )
-            for check in found
-        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,11 +17,12 @@ from ..authorities.issued import IssuedCertificate, IssuedCertificates
 from ..authorities.receiving import store_returned
 from ..base import files
 from ..base.folder_lock import lock
-from ..errors import BundleError, LyncnbError, PackageError
+from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
 from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
 from ..pki.pkcs12 import PfxContent
+from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import take_survey
 from ..request_folder.leftovers import prove_passphrase
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
@@ -51,7 +52,7 @@ def write_pfx(
     issued: IssuedCertificates,
     folder: str | os.PathLike[str] = FOLDER,
     *,
-    passphrase: Secret | str,
+    passphrase: Secret | str | None,
     target_os: str = "",
     without_chain: Collection[str] = (),
     workers: int | None = None,
@@ -69,7 +70,8 @@ def write_pfx(
         Where the packages go: the request folder's ``pfx`` or a folder below it. ``purge`` looks
         there and nowhere else.
     passphrase : Secret or str
-        The folder's.
+        The folder's. None is enough where nothing is to be packaged here (see
+        :func:`needs_passphrase`).
     target_os : str, optional
         Windows Server version instead of the plan's, e.g. ``2012R2`` or ``2019``.
     without_chain : collection of str, optional
@@ -86,7 +88,8 @@ def write_pfx(
     Returns
     -------
     Packages
-        Written, kept (same certificate, same target, already there), deployed and refused.
+        Written, kept (same certificate, same target, already there), deployed, exported elsewhere
+        because their key is there, and refused.
 
     Raises
     ------
@@ -102,6 +105,8 @@ def write_pfx(
     base = issued.bundle.folder
     place = _inside(base, folder)
     now = timestamp(today)
+    if passphrase is None:
+        return _without_keys(issued, place, target_os, without_chain)
     cipher = FolderCipher(passphrase)
     # A wrong passphrase changes nothing.
     prove_passphrase(take_survey(base), read_manifest(base), cipher)
@@ -110,12 +115,7 @@ def write_pfx(
         manifest = read_manifest(base)
         arm(base, cipher, manifest)
         passwords = PasswordList(base, cipher)
-        unknown = set(without_chain) - manifest.by_id.keys()
-        if unknown:
-            raise BundleError(
-                f"{', '.join(sorted(unknown))}: no such request in {base}",
-                hint="write the id as lyncnb status shows it",
-            )
+        _refuse_unknown(manifest, base, without_chain)
         ready, packages = _sort_out(manifest, issued, place, target_os, passwords, without_chain)
         parts = place.split("/")
         for length in range(1, len(parts) + 1):  # the list of passwords stands in the first
@@ -129,6 +129,32 @@ def write_pfx(
     order = {record.id: number for number, record in enumerate(manifest.requests)}
     packages.sort(key=lambda package: order[package.request_id])
     return Packages(bundle=replace(issued.bundle, manifest=manifest), packages=tuple(packages))
+
+
+def needs_passphrase(bundle: RequestBundle) -> bool:
+    """Tell whether a folder has a key of its plan, so that a package may be made with it."""
+    return any(record.has_key and record.state != "retired" for record in bundle.requests)
+
+
+def _without_keys(
+    issued: IssuedCertificates, place: str, target_os: str, without_chain: Collection[str]
+) -> Packages:
+    """Say what becomes of a folder's packages whose keys are all elsewhere, or gone to servers."""
+    bundle = issued.bundle
+    if needs_passphrase(bundle):
+        raise PassphraseError("no passphrase was given", hint="keys open with it alone")
+    _refuse_unknown(bundle.manifest, bundle.folder, without_chain)
+    _, packages = _sort_out(bundle.manifest, issued, place, target_os, (), without_chain)
+    return Packages(bundle=bundle, packages=tuple(packages))
+
+
+def _refuse_unknown(manifest: Manifest, base: Path, ids: Collection[str]) -> None:
+    unknown = set(ids) - manifest.by_id.keys()
+    if unknown:
+        raise BundleError(
+            f"{', '.join(sorted(unknown))}: no such request in {base}",
+            hint="write the id as lyncnb status shows it",
+        )
 
 
 def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
@@ -148,7 +174,7 @@ def _sort_out(
     issued: IssuedCertificates,
     place: str,
     target_os: str,
-    passwords: PasswordList,
+    passwords: Container[str],
     without_chain: Collection[str],
 ) -> tuple[list[_Job], list[Package]]:
     """Tell what is to be made from what is there already and what cannot be."""
@@ -174,6 +200,8 @@ def _sort_out(
         objection = _objection(record, one, issued, record.id in without_chain)
         if record.deployed_at:
             settled.append(replace(package, file="", action="deployed", why=_deployed(record)))
+        elif record.key_holder and not objection:
+            settled.append(replace(package, file="", action="elsewhere", why=_elsewhere(record)))
         elif objection or one is None:
             settled.append(replace(package, file="", action="refused", why=objection))
         elif _is_there(issued.bundle.folder, record, one, package, encryption, passwords):
@@ -193,6 +221,8 @@ def _objection(
     if one is None:
         return issued.why_missing(record.id) or (
             f"no certificate came back yet (state {record.state})"
+            if record.is_written or not record.key_holder
+            else f"it is still to be requested on {record.key_holder}"
         )
     if one.generation != record.generation:
         return "the certificate answers a superseded request"
@@ -207,9 +237,18 @@ def _objection(
 
 
 def _deployed(record: RequestRecord) -> str:
+    if record.key_holder:
+        return f"it is deployed since {record.deployed_at[:10]}; its key was never here"
     return (
         f"it is deployed, its key was removed on {record.deployed_at[:10]}; for another package "
         f"request it anew (--renew), or put {record.files.key} back and rebuild the manifest"
+    )
+
+
+def _elsewhere(record: RequestRecord) -> str:
+    return (
+        f"its key is on {record.key_holder}: finish the request there and export it; "
+        "lyncnb steps writes how"
     )
 
 
@@ -232,7 +271,7 @@ def _is_there(
     one: IssuedCertificate,
     package: Package,
     encryption: Encryption,
-    passwords: PasswordList,
+    passwords: Container[str],
 ) -> bool:
     """Whether the same package was made before, and file and password are still there."""
     made = record.package

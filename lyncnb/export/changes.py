@@ -37,12 +37,16 @@ Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One request as the plan wants it, under its id."""
+    """One request as the plan wants it, under its id.
+
+    ``key_holder`` names the computer on which a new key of it is to be made; blank: here.
+    """
 
     id: str
     certificate: PlannedCertificate
     validity_days: int = 0
     name_notes: tuple[NameNote, ...] = ()
+    key_holder: str = ""
 
     @property
     def entry(self) -> PlannedEntry:
@@ -227,10 +231,7 @@ def _next(
         new = _planned(request, generation=1, reasons=("new in the plan",), now=now)
         return new, _change("created", new, new.reasons)
     if not old.is_written:
-        # Announced by a run that was interrupted before its files were there.
-        action = "renewed" if old.archived else "created"
-        new = _planned(request, generation=old.generation, reasons=old.reasons, now=now)
-        return replace(new, archived=old.archived), _change(action, new, new.reasons)
+        return _announced(old, request, renewed, now)
     entry = request.entry
     reasons = entry_differences(old.plan, entry)
     if compare is not None and (reasons or request.id in adopted):
@@ -238,6 +239,30 @@ def _next(
     if reasons or renewed:
         return _renewed(old, request, (*reasons, *renewed), now)
     return _kept(old, request, entry)
+
+
+def _announced(
+    old: RequestRecord, request: Wanted, renewed: tuple[str, ...], now: str
+) -> tuple[RequestRecord, Change]:
+    """Go on with a request that has no files yet: its run broke off, or its key is made elsewhere.
+
+    Where its key is made stays as it was announced, unless this run has another computer for it,
+    or it is renewed.
+    """
+    holder = request.key_holder if renewed else request.key_holder or old.key_holder
+    new = _planned(request, generation=old.generation, reasons=renewed or old.reasons, now=now)
+    new = replace(
+        new,
+        archived=old.archived,
+        key_holder=holder,
+        plan=_with_others(new.plan, old.plan),
+        others=old.others,
+    )
+    if replace(new, planned_at=old.planned_at) == old:
+        new = old  # the same announcement: its time stays
+    if holder and new is old:
+        return old, _change("kept", old, ())
+    return new, _change("renewed" if old.archived else "created", new, new.reasons)
 
 
 def _planned(
@@ -256,6 +281,7 @@ def _planned(
         validity_days=request.validity_days,
         plan=request.entry,
         name_notes=request.name_notes,
+        key_holder=request.key_holder,
     )
 
 
@@ -325,8 +351,11 @@ def make_order(
     renew: Sequence[str],
     reason: str,
     now: str,
+    key_holders: Mapping[str, str] | None = None,
 ) -> Order:
     """Check that a plan may be written, and say what is asked.
+
+    ``key_holders`` has the computer on which a key is to be made, by id; others are made here.
 
     Raises
     ------
@@ -355,12 +384,14 @@ def make_order(
     used = sorted({finding.code for finding in errors} | to_come)
     days = plan.options.validity_days or 0
     told = spellings_of(plan.certificates, plan.topology)
+    holders = key_holders or {}
     wanted = tuple(
         Wanted(
             id=item.id,
             certificate=item,
             validity_days=days,
             name_notes=tuple(map(_name_note, told.get(item.id, ()))),
+            key_holder=holders.get(item.id, ""),
         )
         for item in plan.certificates
     )

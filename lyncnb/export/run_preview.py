@@ -7,11 +7,12 @@ the lock and carries it out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from ..authorities.compare_request import compare_request
 from ..authorities.summary_files import summary_progress
 from ..base import files
 from ..errors import BundleError, Problem
@@ -28,7 +29,7 @@ from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_s
 from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.request_record import RequestRecord
-from .changes import Compare, Order, Wanted, plan_changes
+from .changes import Compare, Order, Wanted, plan_changes, planned_entry
 from .key_and_csr import content_of
 
 _LARGEST = 1 << 32  # summary tables grow with the plan
@@ -132,6 +133,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     after = _without_lost(survey, settled.manifest, after)
     moves, collisions = _renewal_moves(survey, settled.manifest, after)
     collisions += _collisions(survey, before, after)
+    collisions += _other_routes(settled.manifest, after, order)
     refuse(folder, (*survey.problems, *settled.problems, *collisions))
     after = replace(
         _logged(after, settled.changes, order.now),
@@ -139,7 +141,9 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         plan_sha256=order.plan.sha256,
         accepted=order.accepted,
     )
-    planned = {record.id for record in after.requests if not record.is_written}
+    planned = {
+        record.id for record in after.requests if not record.is_written and not record.key_holder
+    }
     return Preview(
         survey=survey,
         before=before,
@@ -184,6 +188,10 @@ def _comparer(survey: Survey) -> Compare:
         except BundleError:
             # Reached only for a request that is given up.
             return ("csr: cannot be read",)
+        if record.key_holder:
+            # Another tool made it, in its own order, with a hash and extensions of its own.
+            found = compare_request(request.content, planned_entry(certificate))
+            return tuple(one.message for one in found if one.severity != "notice")
         return content_differences(request.content, content_of(certificate))
 
     return compare
@@ -233,6 +241,46 @@ def _collisions(survey: Survey, before: Manifest, after: Manifest) -> list[Probl
         for path in record.files
         if survey.has(path)
     ]
+
+
+def _other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[Problem]:
+    """Name requests that changed and were made by the other route: this run cannot make them anew.
+
+    A key is never made here for a request that was handed to another computer, nor the other way
+    round, unless the request is named as one to renew.
+    """
+    holders = {request.id: request.key_holder for request in order.wanted}
+    for record in after.requests:
+        old = before.by_id.get(record.id)
+        if old is None or record.id in order.renew or record.state == "retired":
+            continue
+        has_changed = record.generation != old.generation or (
+            not old.is_written and old.plan != record.plan
+        )
+        if not has_changed or bool(old.key_holder) == bool(holders.get(record.id)):
+            continue
+        if not old.is_written and not old.key_holder:
+            continue  # nothing was made for it yet, by no route
+        yield _of_other_route(record, old)
+
+
+def _of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:
+    what = "; ".join(record.reasons if record.generation != old.generation else ("it changed",))
+    if old.key_holder:
+        return Problem(
+            message=f"its key is on {old.key_holder}, and the plan asks for another certificate "
+            f"now ({what})",
+            file=record.files.csr,
+            hint="write its script anew: lyncnb steps TOPOLOGY --request-on-server -o FOLDER; or "
+            f"make its key here: --renew {record.id} --reason TEXT",
+        )
+    return Problem(
+        message="its key is in this folder, and the plan asks for another certificate "
+        f"now ({what})",
+        file=record.files.csr,
+        hint="make it anew here: lyncnb request TOPOLOGY FOLDER; or have it requested on a "
+        f"server: --renew {record.id} --reason TEXT",
+    )
 
 
 def _in_the_way(path: str) -> Problem:

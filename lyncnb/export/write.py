@@ -74,7 +74,7 @@ def write(
         if preview.is_quiet and not _is_news(preview, recovery):
             return Outcome(preview=preview, manifest=preview.manifest)
     del preview  # 100,000 requests are some 300 MB, once is enough
-    with _writing(folder, lock_seconds):
+    with writing(folder, lock_seconds):
         preview = foresee(folder, order, cipher)
         confirm(preview)
         return _carry_out(preview, order, cipher, making, recovery)
@@ -115,7 +115,8 @@ def _confirmation(
 
 
 @contextmanager
-def _writing(folder: Path, wait: float) -> Iterator[None]:
+def writing(folder: Path, wait: float) -> Iterator[None]:
+    """Make a request folder if it is missing, and hold its lock."""
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     for place in reversed(missing):
         # What leads there is the planner's, and as open as the system makes it.
@@ -137,13 +138,7 @@ def _carry_out(
     recovery: Sequence[RecoveryPublicKey],
 ) -> Outcome:
     folder = preview.survey.folder
-    places = ["csr", "keys", *(["archive"] if preview.moves else [])]
-    for place in places:
-        files.make_folder(folder / place, MODES[place])
-    for stale in {temp.parent for temp in preview.survey.stale}:
-        files.remove_stale(stale)
-    save_manifest(folder, preview.manifest)
-    carry_out(preview.survey, preview.moves)
+    announce(preview)
     # Before the first key: what it is encrypted with is sealed to the folder's recovery keys.
     if recovery:
         preview = replace(
@@ -156,12 +151,25 @@ def _carry_out(
     manifest, cancelled = _make_pairs(preview, order, cipher, making)
     # Recorded before the summary: whatever may be wrong with a table, the requests are finished.
     save_manifest(folder, manifest)
-    if preview.has_stale_summary:
-        manifest = _write_summary(preview, manifest)
+    # A folder that waited for requests of other computers had a summary before its first key.
+    if manifest != preview.manifest or preview.has_stale_summary:
+        manifest = write_summary(preview, manifest)
     return Outcome(preview=preview, manifest=manifest, cancelled=cancelled)
 
 
-def _write_summary(preview: Preview, manifest: Manifest) -> Manifest:
+def announce(preview: Preview) -> None:
+    """Say in the manifest what will be there, and move what is superseded out of its way."""
+    folder = preview.survey.folder
+    for place in ("csr", "keys", *(["archive"] if preview.moves else [])):
+        files.make_folder(folder / place, MODES[place])
+    for stale in {temp.parent for temp in preview.survey.stale}:
+        files.remove_stale(stale)
+    save_manifest(folder, preview.manifest)
+    carry_out(preview.survey, preview.moves)
+
+
+def write_summary(preview: Preview, manifest: Manifest) -> Manifest:
+    """Write the summary of the plan in every form, and record what it was made of."""
     folder, told = preview.survey.folder, preview.summary(pictures=True)
     manifest = write_summary_files(folder, manifest, told, shows=preview.summary_of)
     save_manifest(folder, manifest)
@@ -304,11 +312,11 @@ def write_requests(
         recovery=recovery_keys,
         lock_seconds=lock_seconds,
     )
-    return _bundle(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
+    return bundle_of(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
 
 
 def _dry_run(preview: Preview) -> RequestBundle:
-    bundle = replace(_bundle(preview, preview.manifest), dry_run=True)
+    bundle = replace(bundle_of(preview, preview.manifest), dry_run=True)
     if not preview.to_write:
         return bundle
     seconds = executors.estimate(request.certificate for request in preview.to_write)
@@ -316,10 +324,15 @@ def _dry_run(preview: Preview) -> RequestBundle:
     return replace(bundle, notes=(*bundle.notes, note))
 
 
-def _bundle(preview: Preview, manifest: Manifest, *, cancelled: bool = False) -> RequestBundle:
+def bundle_of(preview: Preview, manifest: Manifest, *, cancelled: bool = False) -> RequestBundle:
+    """Give the folder as it is after a run, with what the run did."""
     changes = preview.changes
     if cancelled:
-        waiting = {record.id for record in manifest.requests if record.state == "planned"}
+        waiting = {
+            record.id
+            for record in manifest.requests
+            if record.state == "planned" and not record.key_holder
+        }
         changes = tuple(change for change in changes if change.id not in waiting)
     return RequestBundle(
         folder=preview.survey.folder,

@@ -8,6 +8,7 @@ add about user, machine or process goes in.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,6 +22,8 @@ from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS, KeyParameters
 from ..errors import BundleError, PlanError
 from . import keys
+from .asn1 import read_element
+from .der_structures import SEQUENCE, element, items
 from .library_words import in_words
 
 # What a certification request asks for, as plain values, and how two of them differ. Pure.
@@ -148,6 +151,11 @@ _KEY_USAGE_NAMES = {
     "cRLSign": "crl_sign",
 }
 _EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
+_CLIENT_INFO = x509.ObjectIdentifier("1.3.6.1.4.1.311.21.20")
+_UTF8_STRING = 0x0C
+
+#: What may be the name of a computer, with its domain or without.
+COMPUTER_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
 _MAX_BYTES = 1 << 20
 _ODD = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
@@ -176,6 +184,22 @@ class CertificationRequest:
     csr_sha256: str
     public_key: keys.PublicKey = field(repr=False, compare=False)
     _parsed: x509.CertificateSigningRequest = field(repr=False, compare=False)
+
+    @property
+    def computer(self) -> str:
+        """The computer that made it, as Microsoft's tools say in an attribute; "" if none does.
+
+        Whoever wrote the request says so, and nobody checks it; what is no name is left out.
+
+        Notes
+        -----
+        Source: MS-WCCE section 2.2.2.7.4, szOID_REQUEST_CLIENT_INFO.
+        """
+        try:
+            attribute = self._parsed.attributes.get_attribute_for_oid(_CLIENT_INFO)
+            return _machine_name(attribute.value)
+        except (x509.AttributeNotFound, ValueError):
+            return ""
 
     def signature_verifies(self) -> bool | None:
         """Tell whether the request is signed with its own key; None if that cannot be judged.
@@ -355,6 +379,16 @@ def _unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[str]:
 
 def _short(attribute: x509.NameAttribute[str | bytes]) -> str:
     return _SHORT.get(attribute.oid, attribute.oid.dotted_string)
+
+
+def _machine_name(content: bytes) -> str:
+    """Take the first text of ``SEQUENCE {clientId, MachineName, UserName, ProcessName}``."""
+    for item in items(element(SEQUENCE, content)):
+        inner = read_element(item, 0, len(item))
+        if inner.tag == _UTF8_STRING:
+            name = item[inner.content : inner.content_end].decode()
+            return name if COMPUTER_NAME.fullmatch(name) else ""
+    return ""
 
 
 def _general_name(name: x509.GeneralName) -> str:

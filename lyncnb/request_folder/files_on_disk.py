@@ -37,6 +37,7 @@ MISSING = "is missing"
 CHANGED = "is not the file that was written"
 _ARMOUR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----([^-]+)-----END")
 _LINK = "look where it points, then put the file itself in its place"
+_GIVE_AGAIN = "restore it from a backup, or give it again: lyncnb receive FOLDER --request FILE.req"
 _RESTORE = "restore it from a backup, or give the request up: --renew {id} --reason TEXT"
 
 
@@ -185,7 +186,7 @@ def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...
         Empty if CSR and key are those that were written. A key that was removed because its
         servers have it is not missed.
     """
-    hint = _RESTORE.format(id=record.id)
+    hint = _GIVE_AGAIN if record.key_holder else _RESTORE.format(id=record.id)
     found = []
     for kind, digest in (("csr", csr_sha256), ("key", key_sha256)):
         if kind == "key" and not record.has_key:

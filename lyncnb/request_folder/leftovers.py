@@ -62,7 +62,7 @@ class Settled:
 class _Pair:
     csr_sha256: str
     spki_sha256: str
-    key_sha256: str
+    key_sha256: str  # blank where the key is on another computer
     oddity: str  # what its key has that none of ours has
 
 
@@ -246,12 +246,34 @@ def _left_over(
     now: str,
 ) -> tuple[RequestRecord, list[Move]]:
     there = [path for path in record.files if survey.has(path) and path not in moving]
-    if len(there) == 2:
+    pair = None
+    if record.key_holder and there == [record.files.csr]:
+        pair = _without_key(survey, record)
+    elif len(there) == 2 and not record.key_holder:
         pair = _pair(survey, record, cipher)
-        known = {old.spki_sha256 for old in record.archived}
-        if pair is not None and pair.spki_sha256 not in known and not pair.oddity:
-            return _adopted(record, pair, now), []
+    known = {old.spki_sha256 for old in record.archived}
+    if pair is not None and pair.spki_sha256 not in known and not pair.oddity:
+        return _adopted(record, pair, now), []
     return record, _orphans(survey, record, there)
+
+
+def _without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
+    """Read the CSR of a request whose key is elsewhere; it was looked at before it was written."""
+    path = record.files.csr
+    if file_problems(survey, path):
+        return None
+    try:
+        request = csr.parse_request(files.read(survey.folder / path), name=path)
+    except BundleError:
+        return None
+    if request.signature_verifies() is False:
+        return None
+    return _Pair(
+        csr_sha256=request.csr_sha256,
+        spki_sha256=request.spki_sha256,
+        key_sha256="",
+        oddity=keys.oddity(request.public_key),
+    )
 
 
 def _adopted(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:

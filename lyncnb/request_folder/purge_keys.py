@@ -28,12 +28,16 @@ from .request_record import ArchivedGeneration, LogEntry, RequestRecord
 
 # ``PurgeList``: what a purge would remove, or did, as a table, a text and a document.
 
+KEY_AND_CSR, CSR = "key and CSR", "CSR"
 _COLUMNS = ("Request", "Generation", "What", "Why", "Files")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeItem:
-    """One thing to remove: ``what`` is ``key and CSR``, ``key`` or ``package``."""
+    """One thing to remove: ``what`` is ``key and CSR``, ``CSR``, ``key`` or ``package``.
+
+    ``nothing`` is a request whose key was never here: that it is deployed is only noted.
+    """
 
     id: str
     generation: int
@@ -203,7 +207,8 @@ def _of_record(
     if record.is_written and record.issued and is_expired(record.issued, today):
         why = f"expired on {record.issued.not_after[:10]}"
         there = tuple(path for path in record.files if survey.has(path))
-        yield _keys(record.id, record.generation, why, there)
+        what = CSR if record.key_holder else KEY_AND_CSR
+        yield _keys(record.id, record.generation, why, there, what)
         yield from _package(survey, record.id, record, why)
     elif record.issued is not None and (is_deployed or record.deployed_at):
         # Also what an interrupted purge announced and left.
@@ -220,6 +225,14 @@ def _there(survey: Survey, record: RequestRecord, old: ArchivedGeneration) -> tu
 
 def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
     key = record.files.key
+    if record.key_holder and not record.deployed_at:
+        yield PurgeItem(
+            id=record.id,
+            generation=record.generation,
+            what="nothing",
+            why=f"{_DEPLOYED}: its key was made on {record.key_holder} and was never here",
+            files=(),
+        )
     if survey.has(key):
         yield PurgeItem(
             id=record.id,
@@ -241,8 +254,10 @@ def _package(
         )
 
 
-def _keys(request_id: str, generation: int, why: str, paths: tuple[str, ...]) -> PurgeItem:
-    return PurgeItem(id=request_id, generation=generation, what="key and CSR", why=why, files=paths)
+def _keys(
+    request_id: str, generation: int, why: str, paths: tuple[str, ...], what: str = KEY_AND_CSR
+) -> PurgeItem:
+    return PurgeItem(id=request_id, generation=generation, what=what, why=why, files=paths)
 
 
 def _why_superseded(record: RequestRecord, old: ArchivedGeneration, today: date) -> str:
@@ -259,7 +274,7 @@ def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> 
     expired = {
         item.id
         for item in listed.items
-        if item.what == "key and CSR" and manifest.by_id[item.id].generation == item.generation
+        if item.what in (KEY_AND_CSR, CSR) and manifest.by_id[item.id].generation == item.generation
     }
     listed_files = {path for item in listed.items for path in item.files}
     begun = [
@@ -294,7 +309,9 @@ def _superseded(
             for source, target in zip(record.files, new.archived[-1].files, strict=True)
             if survey.has(source)
         ]
-        records.append(replace(new, reasons=("expired, and purged",)))
+        # The next one is made where this one was.
+        new = replace(new, reasons=("expired, and purged",), key_holder=record.key_holder)
+        records.append(new)
     return manifest.with_records(records), moves
 
 

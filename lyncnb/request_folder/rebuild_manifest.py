@@ -51,7 +51,7 @@ class Found:
     """A CSR, its key, or both, under one name (``stem``, without ending).
 
     ``content`` is None without a CSR; ``key_sha256`` is empty without a key; ``spki_sha256`` is
-    that of either.
+    that of either. ``computer`` is who made the CSR, if it says so.
     """
 
     stem: str
@@ -59,19 +59,26 @@ class Found:
     csr_sha256: str
     spki_sha256: str
     key_sha256: str
+    computer: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
 class Inventory:
-    """What was found by request id (and generation), and what cannot be used."""
+    """What was found by request id (and generation), and what cannot be used.
+
+    ``without_key`` are CSRs in ``csr/`` whose key is not in the folder.
+    """
 
     current: dict[str, Found] = field(default_factory=dict)
+    without_key: dict[str, Found] = field(default_factory=dict)
     archived: dict[str, list[tuple[int, Found]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
-def take_inventory(survey: Survey, cipher: FolderCipher) -> Inventory:
+def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
     """Open every key that is named as lyncnb names them, and read every CSR.
+
+    Without a cipher only where there is no key.
 
     Raises
     ------
@@ -80,7 +87,6 @@ def take_inventory(survey: Survey, cipher: FolderCipher) -> Inventory:
     """
     inventory, wrong, opened = Inventory(), None, 0
     for place, stem in _stems(survey):
-        name = f"{place}/{stem}"
         try:
             found = _read(survey, place, stem, cipher)
         except PassphraseError as error:
@@ -97,7 +103,7 @@ def take_inventory(survey: Survey, cipher: FolderCipher) -> Inventory:
         elif found.key_sha256:
             inventory.current[stem] = found
         else:
-            inventory.notes.append(f"{name}.csr has no key; it was left alone")
+            inventory.without_key[stem] = found
     if wrong is not None and not opened:
         raise wrong
     return inventory
@@ -112,7 +118,7 @@ def _stems(survey: Survey) -> Iterator[tuple[str, str]]:
         yield "archive", stem
 
 
-def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher) -> Found:
+def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher | None) -> Found:
     paths = {"csr": csr_path(stem), "key": key_path(stem)}
     if place == "archive":
         paths = {"csr": f"archive/{stem}.csr", "key": f"archive/{stem}.key"}
@@ -128,7 +134,7 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher) -> Found:
                 f"{paths['csr']}: its signature is wrong",
                 hint="restore it from a backup, or move it and its key out of the folder",
             )
-    if "key" in there:
+    if "key" in there and cipher is not None:
         data = files.read(survey.folder / paths["key"])
         public = keys.spki_sha256(cipher.decrypt(data, name=paths["key"]))
         digest = key_sha256(data)
@@ -148,6 +154,7 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher) -> Found:
         csr_sha256=request.csr_sha256 if request else "",
         spki_sha256=request.spki_sha256 if request else public,
         key_sha256=digest,
+        computer=request.computer if request else "",
     )
 
 
@@ -156,7 +163,7 @@ _AGAIN = "the certificates in returned/ are matched again by: lyncnb receive FOL
 
 def rebuild_manifest(
     folder: str | os.PathLike[str],
-    passphrase: Secret | str,
+    passphrase: Secret | str | None,
     *,
     today: date | None = None,
     lock_seconds: float = 10.0,
@@ -168,7 +175,7 @@ def rebuild_manifest(
     folder : path
         With ``csr/`` and ``keys/``; the manifest may be missing or damaged.
     passphrase : Secret or str
-        Of the folder.
+        Of the folder. None is enough where nothing is encrypted (see :func:`has_secrets`).
     today : date, optional
         Recorded instead of the present time.
     lock_seconds : float, optional
@@ -185,7 +192,10 @@ def rebuild_manifest(
     PassphraseError, BundleError
         If the passphrase opens no key, or the folder needs attention.
     """
-    path, cipher = Path(folder), FolderCipher(as_passphrase(passphrase))
+    path = Path(folder)
+    cipher = None if passphrase is None else FolderCipher(as_passphrase(passphrase))
+    if cipher is None and has_secrets(path):
+        raise PassphraseError("no passphrase was given", hint="keys open with it alone")
     if not take_survey(path).holds_requests:
         raise BundleError(f"{path} holds no keys and no CSRs", hint="check the folder's name")
     with lock(path, wait=lock_seconds):
@@ -216,8 +226,18 @@ def rebuild_manifest(
     return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
 
 
-def _with_lists(folder: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
+def has_secrets(folder: str | os.PathLike[str]) -> bool:
+    """Tell whether anything in a folder is encrypted; where all keys are elsewhere nothing is."""
+    path = Path(folder)
+    survey = take_survey(path)
+    names = (*survey.keys, *(name for name in survey.archive if name.endswith(".key")))
+    return bool(names) or (path / LIST).exists() or any((path / "pfx").glob("*.enc"))
+
+
+def _with_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) -> Manifest:
     """Register the encrypted lists that are there, so that ``rekey`` takes them along."""
+    if cipher is None:
+        return manifest
     for path in sorted((folder / "pfx").glob("*.enc")) if (folder / "pfx").is_dir() else ():
         manifest = manifest.with_encrypted(f"pfx/{path.name}")
     if recipients := recipients_of(folder, cipher):
@@ -251,12 +271,21 @@ def _rebuilt(
     before: Manifest, inventory: Inventory, now: str
 ) -> tuple[Manifest, tuple[Move, ...], tuple[Change, ...]]:
     records, moves, changes = [], [], []
-    ids = dict.fromkeys([*before.by_id, *sorted({*inventory.current, *inventory.archived})])
+    told = {name for name, found in inventory.without_key.items() if found.computer}
+    ids = dict.fromkeys([*before.by_id, *sorted({*inventory.current, *inventory.archived, *told})])
+    unknown = inventory.without_key.keys() - ids.keys()
+    inventory.notes += [f"csr/{name}.csr {_NO_KEY}" for name in sorted(unknown)]
     for request_id in ids:
         old = before.by_id.get(request_id)
         archived = _archived(old, inventory.archived.get(request_id, []), now)
         found = inventory.current.get(request_id)
-        record = _record(request_id, old, found, archived, now)
+        lone_csr = inventory.without_key.get(request_id)
+        if lone_csr is not None:
+            record = _elsewhere(request_id, old, lone_csr, archived, now)
+            if not record.key_holder:
+                inventory.notes.append(f"csr/{request_id}.csr {_NO_KEY}")
+        else:
+            record = _record(request_id, old, found, archived, now)
         # A lone key that was announced is settled by the next run: it was about to get its CSR.
         announced = old is not None and not old.is_written
         if found is not None and found.content is None and not announced:
@@ -342,6 +371,26 @@ def _record(
         package=None,
         packaged_at="",
     )
+
+
+_NO_KEY = (
+    "has no key; it was left alone (if its key is on another computer, move the file out, write "
+    "the scripts with lyncnb steps --request-on-server, and give it to lyncnb receive --request)"
+)
+
+
+def _elsewhere(
+    request_id: str,
+    old: RequestRecord | None,
+    found: Found,
+    archived: tuple[ArchivedGeneration, ...],
+    now: str,
+) -> RequestRecord:
+    """Take a CSR whose key is on another computer; a key that was lost here is still missed."""
+    if old is not None and (not old.key_holder or old.csr_sha256 == found.csr_sha256):
+        return replace(old, archived=archived)
+    holder = old.key_holder if old is not None else found.computer
+    return replace(_record(request_id, old, found, archived, now), key_holder=holder)
 
 
 def _put_away(record: RequestRecord, found: Found, now: str) -> tuple[RequestRecord, Move]:

@@ -64,6 +64,7 @@ class Renewal:
     renew_from: datetime
     not_after: datetime
     recorded_at: datetime
+    key_holder: str = ""  # the computer that has its key, if that is not in the folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -146,7 +147,12 @@ def _description(one: Renewal) -> Iterator[str]:
     yield f"Type: {', '.join(one.usages) or 'none'}"
     yield f"Serial number: {one.serial}"
     yield f"Valid until: {one.not_after:%Y-%m-%d %H:%M} UTC"
-    yield f"lyncnb request TOPOLOGY FOLDER --renew {one.request_id} --reason renewal"
+    if one.key_holder:
+        yield f"Its key is on {one.key_holder}; request it there again:"
+        command = "lyncnb steps TOPOLOGY --request-on-server -o FOLDER"
+    else:
+        command = "lyncnb request TOPOLOGY FOLDER"
+    yield f"{command} --renew {one.request_id} --reason renewal"
 
 
 def list_renewals(
@@ -200,6 +206,7 @@ def _renewal(record: RequestRecord, issued: IssuedRecord, share: float) -> Renew
         renew_from=ends - (ends - begins) * share,
         not_after=ends,
         recorded_at=read_time(record.issued_at or issued.received_at),
+        key_holder=record.key_holder,
     )
 
 

@@ -1,8 +1,8 @@
 """The changed deployment procedure of a product, and its packages, as its rules say them.
 
 Which step is for which role and usage, its words, wizard page, commands, checks and source are
-data (``[deploy]``); this file reads them and refuses what does not fit. ``deploy/steps.py`` fills
-them in.
+data (``[deploy]``); this file reads them and refuses what does not fit. ``deploy/fill_steps.py``
+fills them in.
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ from .model import Rules
 #: ones of the deployment, and each certificate that is to be requested.
 SCOPES = ("server", "certificate", "call", "usage", "issuer", "internal-issuer", "request")
 
-#: When: on the day, once the old certificate has ended, to undo; and long before, where keys are
-#: born on a computer with the administrative tools.
-PHASES = ("day", "later", "back", "request")
+#: When: on the day, once the old certificate has ended, to undo; and before the day, where keys are
+#: born on a computer with the administrative tools: the request, and once the CA has answered.
+PHASES = ("day", "later", "back", "request", "finish")
+
+#: The phases that have steps of no server.
+BEFORE = ("request", "finish")
+
+#: What a script is told to do only when asked, by its switches.
+SWITCHES = ("StartServices", "DrainServices")
 
 #: How a call assigns: at once, or beside the present certificate until a date.
 CALLS = ("assign", "roll")
@@ -34,7 +40,7 @@ _SERVER = ("server", "pool", "packages", "product", "folder", "note_path", "prov
 _CERTIFICATE = (
     *_SERVER,
     *("package", "package_path", "thumbprint", "certificate_path", "friendly_name", "name"),
-    *("types", "count"),
+    *("types", "count", "servers", "key_holder", "answer", "answer_path"),
 )
 _ISSUER = (*_SERVER, "subject", "store", "chain_path", "issuer_path")
 _GIVEN = {
@@ -46,8 +52,8 @@ _GIVEN = {
     "internal-issuer": _ISSUER,
     "request": (
         *("server", "servers", "pool", "product", "folder", "types", "friendly_name", "name"),
-        *("names", "hash", "issuer", "key_bits", "key_algorithm", "client_eku", "request_path"),
-        *("answer_path", "organization", "unit", "city", "state", "country"),
+        *("names", "hash", "issuer", "key_bits", "key_algorithm", "client_eku", "request"),
+        *("request_path", "template", "organization", "unit", "city", "state", "country"),
     ),
 }
 
@@ -75,8 +81,9 @@ class Step:
     ``commands`` the same in PowerShell. ``only_if``, ``needs`` and ``holds`` are ids of checks:
     the step is not for this server unless the first hold; it may be done once the second hold,
     and is done when the third do. ``by_hand``: the script shows the commands and runs none.
-    ``when_asked``: it runs them only when told to. ``call`` is one of ``CALLS`` or empty.
-    ``options`` end the last command, each if its placeholder has a value.
+    ``when_asked``: the switch of the script without which it runs none. ``call`` is one of
+    ``CALLS`` or empty. ``options`` end the last command, each if its placeholder has a value.
+    ``key_elsewhere``: only for a certificate whose key is not in the request folder.
     """
 
     id: str
@@ -96,7 +103,8 @@ class Step:
     call: str = ""
     without_usages: bool = False
     by_hand: bool = False
-    when_asked: bool = False
+    key_elsewhere: bool = False
+    when_asked: str = ""
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
         """Whether the step is for a certificate of this role and these usages."""
@@ -210,13 +218,17 @@ def _check(reader: TomlReader, procedure: Procedure) -> None:
         reader.among(f"{where}.scope", (step.scope,), SCOPES, "scope")
         reader.among(f"{where}.phase", (step.phase,), PHASES, "phase")
         reader.among(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
+        reader.among(f"{where}.when_asked", (step.when_asked,), ("", *SWITCHES), "switch")
         texts = [step.title, step.text, step.wizard, *step.commands, *step.options]
         for key in ("only_if", "needs", "holds"):
             reader.among(f"{where}.{key}", getattr(step, key), checks, "check")
             for check in (checks[name] for name in getattr(step, key) if name in checks):
                 texts += [check.text, check.command, check.shows]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
-        reader.among(where, sorted(used), _GIVEN.get(step.scope, used), "placeholder")
+        given = _GIVEN.get(step.scope, tuple(used))
+        if step.phase == "finish":
+            given = (*given, *_CERTIFICATE)
+        reader.among(where, sorted(used), given, "placeholder")
     for kind in ("step", "check"):
         records: tuple[Step | Check, ...] = getattr(procedure, f"{kind}s")
         reader.once({f"deploy.{kind}[{n}]": record for n, record in enumerate(records)}, "id")

@@ -156,6 +156,7 @@ def test_a_status_shows_itself_as_a_table(folder):
         "days_left": 85,
         "deployed_at": "",
         "refused": status.requests[0].refused,
+        "key_holder": "",
     }
     assert "common-name-changed" in status.requests[0].refused
 

@@ -50,6 +50,7 @@ class Computer:
     notes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     uses: dict[str, Use] = field(default_factory=dict)
     running: bool = True
+    pool: str = ""
     um_mode: str = "TCP"
     exchange: dict[str, str] = field(default_factory=dict)
     farm: str | None = None  # friendly name; None: in no farm
@@ -67,6 +68,10 @@ class World:
     now: datetime
     everywhere: dict[str, Use] = field(default_factory=dict)
     assigned_once: set[tuple[str, str]] = field(default_factory=set)
+
+    def pool_of(self, computer: Computer) -> list[Computer]:
+        """Give every server of a computer's pool, itself too."""
+        return [one for one in self.computers.values() if one.pool == computer.pool]
 
     def uses(self, computer: Computer, scope: str, usage: str) -> dict[str, Use]:
         """Give where a scope keeps a usage: on the computer, or for the deployment."""
@@ -195,8 +200,14 @@ def start_services(world: World, here: Computer, command: Command) -> None:
 
 
 def stop_services(world: World, here: Computer, command: Command) -> None:
-    """Stop every service of the product here. Microsoft, Stop-CsWindowsService, 2025-08-01."""
+    """Stop every service of the product here; with -Graceful once its requests have ended.
+
+    Microsoft, Stop-CsWindowsService, 2025-08-01.
+    """
     here.running = False
+    pool = world.pool_of(here)
+    if "-Graceful" in command.parameters and len(pool) > 1 and not any(o.running for o in pool):
+        raise Harm(f"no server of {here.pool} runs")
 
 
 def new_farm(world: World, here: Computer, command: Command) -> None:
@@ -276,6 +287,7 @@ COMMANDS: dict[str, Effect] = {
     **dict.fromkeys(
         (
             *("Get-CsCertificate", "Get-CsWindowsService", "Get-ExchangeCertificate"),
+            *("Get-CsPoolUpgradeReadinessState", "Format-List", "Out-String"),
             *("Get-OfficeWebAppsFarm", "Get-OwaVirtualDirectory", "Get-OwaMailboxPolicy"),
             *("Get-ChildItem", "Get-Item", "Get-Date", "Select-Object", "Where-Object"),
             *("ForEach-Object", "Import-Csv", "New-Object", "Read-Host", "Test-Path"),

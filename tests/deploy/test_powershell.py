@@ -25,7 +25,7 @@ def values(name: str) -> dict[str, object]:
         "Holds": [question],
         "Commands": ScriptBlock((f"Set-CsCertificate -Type {quote(name)}",)),
         "ByHand": False,
-        "WhenAsked": False,
+        "WhenAsked": "",
     }
     return {"Server": name, "Modules": [name], "Steps": [step], "BackSteps": []}
 

@@ -27,7 +27,8 @@ from hypothesis import strategies as st
 from places import DATA
 from topologies import edge, front_end, plan, row
 
-from lyncnb.deploy.steps import DeploymentSteps, procedure_of
+from lyncnb.deploy.server_steps import DeploymentSteps
+from lyncnb.deploy.steps import procedure_of
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.procedure import load_procedure
 from lyncnb.rules.rule_files import load_rules
@@ -233,6 +234,27 @@ def test_a_roll_on_one_edge_server_only_is_found():
     assert any("AudioVideoAuthentication" in wrong for wrong in wrongs(steps, world))
 
 
+def test_draining_a_second_front_end_is_found():
+    """While one server of a pool is stopped the steps stop before another one; eyes closed: harm."""
+
+    def unstarted(server, steps):
+        return [step for step in steps if step.step.id != "start-services"]
+
+    def blindly(server, steps):
+        return [
+            bare(step) if step.step.id == "drain-front-end" else step
+            for step in unstarted(server, steps)
+        ]
+
+    sample = steps_of("contoso.csv", rolls=True)
+    steps = changed(sample, unstarted)
+    with pytest.raises(Stuck, match="pool-ready"):
+        Administrator(world_of(steps, in_use=True)).walk(steps)
+    steps = changed(sample, blindly)
+    with pytest.raises(Harm, match="no server of eepool01"):
+        Administrator(world_of(steps, in_use=True)).walk(steps)
+
+
 def test_assigning_at_once_what_should_roll_is_found():
     """Without its check, the step that assigns A/V at once cuts tokens off."""
 
@@ -282,7 +304,7 @@ def test_the_model_knows_every_command_and_every_check():
     procedure = load_procedure(RULES)
     shown = {"Export-Csv", "Format-List", "Out-String", "Select-String", "Get-UMService"}
     shown |= {"Request-CsCertificate", "Get-CsComputer"}  # long before the day
-    before = [step for step in procedure.steps if step.scope == "request"]
+    before = [step for step in procedure.steps if step.phase == "request"]
     asked = {name for step in before for name in step.only_if + step.needs + step.holds}
     assert {cmdlet.name for cmdlet in procedure.cmdlets} <= set(COMMANDS) | shown
     assert {check.id for check in procedure.checks} == set(ASKED) | asked

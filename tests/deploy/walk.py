@@ -27,13 +27,13 @@ from deploy.simulated_servers import (
 from powershell_kit import Command, commands
 
 from lyncnb.authorities.decoding import decode
-from lyncnb.deploy.steps import (
+from lyncnb.deploy.fill_steps import store_of
+from lyncnb.deploy.server_steps import (
     DeploymentSteps,
     FilledCheck,
     ServerPackage,
     ServerStep,
     ServerSteps,
-    store_of,
 )
 from lyncnb.plan.model import CertificatePlan
 from lyncnb.plan.plan_json import plan_document
@@ -93,7 +93,7 @@ def world_of(steps: DeploymentSteps, *, in_use: bool) -> World:
     """Give fresh servers, or servers that use certificates which end on ``OLD_END``."""
     world = World({}, {}, {}, NOON)
     for server in steps.servers:
-        here = Computer(server.server)
+        here = Computer(server.server, pool=server.pool)
         world.computers[server.server] = here
         for package in server.packages:
             world.names[package.thumbprint] = package.friendly_name
@@ -165,6 +165,7 @@ ASKED: dict[str, Asked] = {
         t[0].rpartition("\\")[2] in (h.root if "\\Root\\" in t[0] else h.ca)
     ),
     "root-store-clean": lambda w, h, t, c: all(x in _self_signed() for x in h.root),
+    "answer-here": lambda w, h, t, c: t[0] in h.files,
     "in-store": lambda w, h, t, c: t[0].rpartition("\\")[2] in h.my,
     "key-linked": lambda w, h, t, c: t[0].rpartition("\\")[2] in h.my,
     "provider-right": lambda w, h, t, c: t[0] not in h.elsewhere,
@@ -175,6 +176,10 @@ ASKED: dict[str, Asked] = {
     "in-use-long-enough": _long_enough,
     "rolled": _rolled,
     "services-running": lambda w, h, t, c: h.running,
+    "services-up": lambda w, h, t, c: h.running,
+    "drained": lambda w, h, t, c: not h.running,
+    "other-in-use": lambda w, h, t, c: any(x != _hex(t) for x in _thumbprints(w, h, _usages(t))),
+    "pool-ready": lambda w, h, t, c: all(one.running for one in w.pool_of(h) if one is not h),
     "previous-ended": _ended,
     "was-in-use": lambda w, h, t, c: bool(_noted(h, t, t[-1])),
     "was-not-in-use": lambda w, h, t, c: t[0] in h.notes and not _noted(h, t, t[-1]),
@@ -225,6 +230,8 @@ class Administrator:
     def take(self, server: ServerSteps, step: ServerStep) -> None:
         """Take a step as the script does: look, do, look again."""
         here = self.world.computers[server.server]
+        if step.step.id == "drain-front-end" and len(self.world.pool_of(here)) == 1:
+            return  # its words say so: a pool of one can spare nobody, so nobody asks for it
         if self.wrong(here, step.only_if):
             return
         if step.holds and not self.wrong(here, step.holds):

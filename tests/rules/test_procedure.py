@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from powershell_kit import commands, parse
 
-from lyncnb.deploy.steps import fill
+from lyncnb.deploy.fill_steps import fill
 from lyncnb.errors import RulesError
 from lyncnb.rules.procedure import PLACEHOLDER, load_procedure
 from lyncnb.rules.rule_files import load_rules
@@ -98,9 +98,25 @@ PAGES = [
         ("Default",),
         {
             *("request-where", "request-there", "request-here", "request-compare"),
-            "request-finish",
+            "request-return",
         },
     ),
+    (
+        "in advance: the answer joins its key, which is exported with its chain",
+        "FrontEnd",
+        ("Default",),
+        {
+            *("finish-where", "finish-chain", "finish-accept", "finish-export", "finish-carry"),
+            "hand-over-exported",
+        },
+    ),
+    (
+        "one Front End Server at a time, drained, while the pool can spare it",
+        "FrontEnd",
+        ("Default",),
+        {"drain-front-end"},
+    ),
+    ("a server that is drained alone", "StandardEdition", ("Default",), {"drain"}),
     ("delete what travelled", "FrontEnd", ("Default",), {"delete-package"}),
 ]
 

@@ -158,6 +158,14 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
     requests = ln.request_scripts(ln.plan_certificates(read(), rules()))
     assert_type(requests, ln.DeploymentSteps)
     assert_type(ln.write_request_scripts(requests, folder), tuple[Path, ...])
+    waiting = ln.request_elsewhere(
+        ln.plan_certificates(read(), rules()), folder, computer="tools01"
+    )
+    assert_type(waiting, ln.RequestBundle)
+    came = ln.receive_requests(folder, "tools01.req")
+    assert_type(came, ln.ReceivedRequests)
+    one: Sequence[ln.ReceivedRequest] = came.requests
+    print(one)
 
 
 def panels() -> None:

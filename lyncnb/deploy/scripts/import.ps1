@@ -11,6 +11,9 @@
     Changes nothing: shows one table of what this server has and what it should have.
 .PARAMETER Back
     Undoes the assignments: puts back what was in use before the first run.
+.PARAMETER DrainServices
+    Where another certificate is in use: lets calls and meetings end and stops the services before
+    anything is assigned. Give it together with -StartServices, on one server of a pool at a time.
 .PARAMETER StartServices
     Starts the services when everything is assigned.
 #>
@@ -18,6 +21,7 @@
 param(
     [switch] $Verify,
     [switch] $Back,
+    [switch] $DrainServices,
     [switch] $StartServices
 )
 
@@ -26,6 +30,9 @@ $ErrorActionPreference = 'Stop'
 
 # ---- what this script was made for; public values, and the commands of the checklist
 #LYNCNB-VALUES
+
+# What a step waits to be asked for, by the switch that asks for it.
+$Asked = @{ 'DrainServices' = $DrainServices; 'StartServices' = $StartServices }
 
 function Write-Step {
     param([string] $Text)
@@ -115,8 +122,8 @@ function Invoke-Step {
         }
         return
     }
-    if ($Step.WhenAsked -and -not $StartServices) {
-        Write-Step ('not asked for, see -StartServices: ' + $Step.Title)
+    if ($Step.WhenAsked -and -not $Asked[$Step.WhenAsked]) {
+        Write-Step ('not asked for, see -' + $Step.WhenAsked + ': ' + $Step.Title)
         return
     }
     $wrong = Find-Wrong $Step.Needs

@@ -1,0 +1,275 @@
+"""A product's procedure, filled in: its words and commands with the values of one server.
+
+Pure. What a planner or a CA wrote goes into a command as a PowerShell literal and in no other way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from ..pki.certificates import Certificate, name_text
+from ..rules.model import Rules
+from ..rules.procedure import BEFORE, PLACEHOLDER, Procedure, Step
+from .powershell import quote
+from .server_steps import Call, FilledCheck, ServerPackage, ServerStep, ServerSteps
+
+
+def issuers_above(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
+    """Give the CA certificates above packages, each once, the roots first."""
+    found = {issuer.sha256: issuer for package in packages for issuer in package.path}
+    return tuple(sorted(found.values(), key=lambda one: not one.is_self_issued))
+
+
+def requested_name(common_name: str, usages: Iterable[str], generation: int) -> str:
+    """Name a certificate that is requested by the administrative tools, for the store there.
+
+    Names in a store must differ, so a request that is made anew counts its generation.
+
+    Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
+    """
+    name = f"{common_name} {'+'.join(usages)}"
+    return f"{name} {generation}" if generation > 1 else name
+
+
+def store_of(issuer: Certificate) -> str:
+    """Name the computer's store of a CA certificate: only a self-signed one may go to Root."""
+    return "Root" if issuer.is_self_issued else "CA"
+
+
+Values = Mapping[str, str | int | tuple[str, ...]]
+
+
+def filled_command(step: Step, values: Values) -> tuple[str, ...]:
+    """Fill in a step's commands; an option whose value is blank is left out."""
+    lines = [fill(command, values, as_command=True) for command in step.commands]
+    for option in step.options:
+        if all(values[name] for name in PLACEHOLDER.findall(option)):
+            lines[-1] += " " + fill(option, values, as_command=True)
+    return tuple(lines)
+
+
+def fill(text: str, values: Values, *, as_command: bool = False) -> str:
+    """Put values in for placeholders: as they read, or as PowerShell literals in a command."""
+
+    def value(match: re.Match[str]) -> str:
+        found = values[match[1]]
+        if isinstance(found, bool):
+            return ("$true" if found else "$false") if as_command else ("yes" if found else "no")
+        if isinstance(found, int):
+            return str(found)
+        many = found if isinstance(found, tuple) else (found,)
+        return ",".join(map(quote, many)) if as_command else ", ".join(many)
+
+    return PLACEHOLDER.sub(value, text)
+
+
+class Filler:
+    """Fills in the steps of one product; what holds for all servers is worked out once."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        procedure: Procedure,
+        provider: str,
+        inside: tuple[Certificate, ...],
+        hosts: Mapping[str, tuple[str, str]],
+    ):
+        self.hosts = hosts
+        self.rules = rules
+        self.procedure = procedure
+        self.inside = inside
+        self.by_id = {check.id: check for check in procedure.checks}
+        self.common: dict[str, str | int | tuple[str, ...]] = {
+            "product": rules.title,
+            "folder": procedure.folder,
+            "provider": provider,
+        }
+
+    def path(self, *names: str) -> str:
+        """Give the full path of a file as it lies on a server."""
+        return "\\".join((self.procedure.folder, *names))
+
+    def server_steps(self, server: str, packages: list[ServerPackage]) -> ServerSteps:
+        """Fill in every step of one server."""
+        own = next((p for p in packages if p.shared_by != "deployment"), None)
+        if own is None:
+            role_here, pool = self.hosts.get(server, (self._host_role(packages[0]), server))
+            own = replace(packages[0], role=role_here, pool=pool)
+        role = self.rules.roles.get(own.role)
+        steps = list(self._steps(server, own, packages))
+        return ServerSteps(
+            server=server,
+            role=own.role,
+            title=role.title if role else own.role,
+            pool=own.pool,
+            shell=self.procedure.shell_of(own.role),
+            packages=tuple(packages),
+            steps=tuple(step for step in steps if step.step.phase == "day"),
+            later=tuple(step for step in steps if step.step.phase == "later"),
+            back=tuple(step for step in steps if step.step.phase == "back"),
+        )
+
+    def key_holder_steps(self, package: ServerPackage) -> ServerSteps:
+        """Fill in what is done on the computer that has a key, before its package exists."""
+        role = self.rules.roles.get(package.role)
+        values = {
+            **self.common,
+            "server": package.key_holder,
+            "pool": package.pool,
+            "packages": (package.file,),
+            "note_path": "",
+            **self._values_of(package),
+        }
+        steps: list[ServerStep] = []
+        for step in self.procedure.steps:
+            if step.phase != "finish":
+                continue
+            if step.scope == "issuer":
+                steps += [
+                    self.filled(step, values | self._of_issuer(one))
+                    for one in issuers_above([package])
+                ]
+            else:
+                steps.append(self.filled(step, values, about=package.name))
+        return ServerSteps(
+            server=package.id,
+            role=package.role,
+            title=role.title if role else package.role,
+            pool=package.pool,
+            shell=self.procedure.shell_of(package.role) or self.procedure.shells[0],
+            packages=(package,),
+            steps=tuple(steps),
+            later=(),
+            back=(),
+        )
+
+    def _host_role(self, package: ServerPackage) -> str:
+        """Give a role whose servers have the deployment's certificate."""
+        roles = (
+            role
+            for rule in self.rules.certificates
+            if rule.needed_by and set(rule.usages) & set(package.usages)
+            for role in rule.needed_by
+        )
+        return next(roles, package.role)
+
+    def _steps(
+        self, server: str, own: ServerPackage, packages: list[ServerPackage]
+    ) -> Iterator[ServerStep]:
+        common = {
+            **self.common,
+            "server": server,
+            "pool": own.pool,
+            "packages": tuple(package.file for package in packages),
+            "note_path": self.path(f"before-{server}.csv"),
+        }
+        issuers = {"issuer": issuers_above(packages), "internal-issuer": self.inside}
+        for step in self.procedure.steps:
+            if step.phase in BEFORE:
+                continue
+            if step.scope == "server":
+                if step.applies(own.role, own.usages):
+                    yield self.filled(step, common)
+            elif step.scope in issuers:
+                if step.applies(own.role, own.usages):
+                    for issuer in issuers[step.scope]:
+                        if step.scope == "internal-issuer" and issuer in issuers["issuer"]:
+                            continue  # its own chain has it already
+                        yield self.filled(step, common | self._of_issuer(issuer))
+            else:
+                for package in packages:
+                    yield from self._of_package(step, package, common)
+
+    def _of_package(
+        self, step: Step, package: ServerPackage, common: Values
+    ) -> Iterator[ServerStep]:
+        values = {**common, **self._values_of(package)}
+        if step.key_elsewhere and not package.key_holder:
+            return
+        if step.scope == "certificate":
+            if step.applies(package.role, package.usages):
+                yield self.filled(step, values, package=package.file)
+        elif step.scope == "usage":
+            for usage in package.usages:
+                if step.applies(package.role, (usage,)):
+                    yield self.filled(
+                        step, values | {"type": usage}, package=package.file, about=usage
+                    )
+        else:
+            for call in package.calls:
+                if step.applies(package.role, call.usages) and step.call in ("", call.kind):
+                    yield self.filled(
+                        step,
+                        values | self._of_call(call, package),
+                        package=package.file,
+                        about=", ".join(call.usages),
+                    )
+
+    def _values_of(self, package: ServerPackage) -> dict[str, str | int | tuple[str, ...]]:
+        return {
+            "package": package.file,
+            "package_path": self.path(package.file),
+            "thumbprint": package.thumbprint,
+            "certificate_path": f"Cert:\\LocalMachine\\My\\{package.thumbprint}",
+            "friendly_name": package.friendly_name,
+            "name": package.name,
+            "types": package.usages,
+            "count": len(package.usages),
+            "servers": package.servers,
+            "key_holder": package.key_holder,
+            "answer": f"returned/{package.id}.cer",
+            "answer_path": self.path(f"{package.id}.cer"),
+        }
+
+    def _of_call(
+        self, call: Call, package: ServerPackage
+    ) -> dict[str, str | int | tuple[str, ...]]:
+        end = package.in_use_until
+        return {
+            "types": call.usages,
+            "count": len(call.usages),
+            "lead_hours": call.roll.lead_hours if call.roll else 0,
+            "effective": call.effective_text,
+            "effective_words": call.effective_words,
+            "old_end": f"{end:%Y-%m-%d %H:%M} UTC" if end else "its NotAfter says when",
+        }
+
+    def _of_issuer(self, issuer: Certificate) -> dict[str, str | int | tuple[str, ...]]:
+        store = store_of(issuer)
+        return {
+            "subject": name_text(issuer.subject),
+            "store": store,
+            "chain_path": self.path("chain", f"{issuer.thumbprint}.cer"),
+            "issuer_path": f"Cert:\\LocalMachine\\{store}\\{issuer.thumbprint}",
+        }
+
+    def filled(
+        self, step: Step, values: Values, *, package: str = "", about: str = ""
+    ) -> ServerStep:
+        """Fill in one step."""
+        return ServerStep(
+            step=step,
+            title=fill(step.title, values),
+            text=fill(step.text, values),
+            wizard=fill(step.wizard, values),
+            commands=filled_command(step, values),
+            only_if=self._checks(step.only_if, values),
+            needs=self._checks(step.needs, values),
+            holds=self._checks(step.holds, values),
+            package=package,
+            about=about or package or str(values.get("subject", "")),
+        )
+
+    def _checks(self, names: tuple[str, ...], values: Values) -> tuple[FilledCheck, ...]:
+        found = [self.by_id[name] for name in names]
+        return tuple(
+            FilledCheck(
+                id=check.id,
+                text=fill(check.text, values),
+                command=fill(check.command, values, as_command=True),
+                shows=fill(check.shows, values, as_command=True),
+            )
+            for check in found
+        )

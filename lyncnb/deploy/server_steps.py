@@ -1,0 +1,182 @@
+"""What a checklist and a script are made of: packages, checks, steps, and the servers they are for.
+
+Values only; ``steps.py`` works them out, ``fill_steps.py`` fills them in, ``step_files.py`` writes
+them down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..base.tables import Table
+from ..pki.certificates import Certificate
+from ..plan.summary_content import count_of
+from ..rules.procedure import Cmdlet, Place, RollOver, Shell, Step
+
+_COLUMNS = ("Server", "Step", "Role", "Package", "What to do", "Wizard", "Commands", "Source")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Usages of a certificate that one ``Set-CsCertificate`` assigns together.
+
+    ``effective`` is when a call that rolls over takes effect: naive in the servers' time, or UTC.
+    """
+
+    usages: tuple[str, ...]
+    roll: RollOver | None = None
+    effective: datetime | None = None
+
+    @property
+    def kind(self) -> str:
+        """``roll`` or ``assign``."""
+        return "roll" if self.effective else "assign"
+
+    @property
+    def effective_text(self) -> str:
+        """The time as a script reads it, ``2026-12-01T08:00:00`` or with a ``Z`` for UTC."""
+        zone = "Z" if self.effective and self.effective.tzinfo else ""
+        return f"{self.effective:%Y-%m-%dT%H:%M:%S}{zone}" if self.effective else ""
+
+    @property
+    def effective_words(self) -> str:
+        """The time as a person reads it."""
+        if self.effective is None:
+            return ""
+        zone = "UTC" if self.effective.tzinfo else "in the server's time"
+        return f"{self.effective:%Y-%m-%d %H:%M} {zone}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerPackage:
+    """One packaged certificate: where it goes, what is in it, and what it replaces.
+
+    ``issuer`` is ``internal`` or ``public``; ``path`` the certificates above it, issuer first.
+    ``in_use_until`` is the end of the certificate that it replaces, where the folder knows one.
+    ``key_holder`` is the computer that has its key, if that is not in the folder: the package is
+    exported there, so nobody knows its ``sha256`` yet.
+    """
+
+    id: str
+    role: str
+    pool: str
+    servers: tuple[str, ...]
+    usages: tuple[str, ...]
+    shared_by: str
+    issuer: str
+    name: str
+    file: str
+    sha256: str
+    friendly_name: str
+    thumbprint: str
+    not_before: datetime
+    not_after: datetime
+    path: tuple[Certificate, ...]
+    in_use_until: datetime | None = None
+    calls: tuple[Call, ...] = ()
+    key_holder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilledCheck:
+    """A check of one server, filled in."""
+
+    id: str
+    text: str
+    command: str
+    shows: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStep:
+    """One step on one server, filled in; ``package`` is "" for a step of the server as a whole.
+
+    ``about`` tells apart the same step for several usages or certificates.
+    """
+
+    step: Step
+    title: str
+    text: str
+    wizard: str
+    commands: tuple[str, ...]
+    only_if: tuple[FilledCheck, ...]
+    needs: tuple[FilledCheck, ...]
+    holds: tuple[FilledCheck, ...]
+    package: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSteps:
+    """The changed procedure of one server: the day, what comes later, and the way back."""
+
+    server: str
+    role: str
+    title: str  # of the role
+    pool: str
+    shell: Shell | None
+    packages: tuple[ServerPackage, ...]
+    steps: tuple[ServerStep, ...]
+    later: tuple[ServerStep, ...]
+    back: tuple[ServerStep, ...]
+
+    @property
+    def every_step(self) -> tuple[ServerStep, ...]:
+        """All of them, in the order in which a page shows them."""
+        return (*self.steps, *self.later, *self.back)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DeploymentSteps(Table):
+    """The changed procedure of every server that has a package.
+
+    ``missing`` holds pairs: a request without a package, and why. ``order`` says which servers
+    come first in one evening; ``cmdlets`` where each command is documented. ``key_holders`` has,
+    for each request whose key is on another computer, what is to be done there before.
+    """
+
+    product: str
+    title: str
+    folder: str
+    servers: tuple[ServerSteps, ...]
+    missing: tuple[tuple[str, str], ...]
+    order: tuple[Place, ...]
+    cmdlets: tuple[Cmdlet, ...]
+    unit: str = "server"  # what the steps are told for: servers, or requests
+    lacking: str = "without a package"
+    key_holders: tuple[ServerSteps, ...] = ()
+
+    @property
+    def pages(self) -> tuple[ServerSteps, ...]:
+        """Every page of steps: those that come before, then those of the servers."""
+        return (*self.key_holders, *self.servers)
+
+    @property
+    def exit_status(self) -> int:
+        """0 if every planned certificate is in the steps, else 1."""
+        return int(bool(self.missing))
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        for server in self.pages:
+            for number, step in enumerate(server.every_step, 1):
+                yield (
+                    *(server.server, f"{number}. {step.title}", server.role, step.package),
+                    *(step.text, step.wizard, step.commands, step.step.source),
+                )
+
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
+
+    def _summary(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Say in a sentence what there is."""
+        count = sum(len(server.steps) for server in self.servers)
+        missing = count_of(len(self.missing), "certificate")
+        words = f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"
+        if self.key_holders:
+            words += f", {count_of(len(self.key_holders), 'key')} to be exported elsewhere before"
+        return f"{self.title}: {words}" + (f"; {missing} {self.lacking}" if self.missing else "")

@@ -1,0 +1,122 @@
+"""A request folder whose keys are made on other computers: what is planned, and for which of them.
+
+Nothing is made here: no key, no CSR and no passphrase. ``receive_requests`` takes the CSRs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+from ..authorities.received_requests import check_computer
+from ..checks.check_plan import check_plan
+from ..errors import BundleError, Problem
+from ..plan.model import CertificatePlan
+from ..request_folder.bundle import RequestBundle
+from ..request_folder.manifest import timestamp
+from ..rules.findings import Finding
+from .changes import Order, make_order
+from .run_preview import Preview, foresee
+from .write import announce, bundle_of, write_summary, writing
+
+#: Who holds a key until somebody says, or the request itself does.
+SOME_COMPUTER = "a computer with the administrative tools"
+
+
+def request_elsewhere(
+    plan: CertificatePlan,
+    folder: str | os.PathLike[str],
+    *,
+    computer: str = "",
+    accept: Mapping[str, str] | None = None,
+    renew: Sequence[str] = (),
+    reason: str = "",
+    findings: Sequence[Finding] | None = None,
+    today: date | None = None,
+    lock_seconds: float = 10.0,
+) -> RequestBundle:
+    """Plan a request folder whose keys are born where the administrative tools are installed.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates. Those with a usage are requested elsewhere; the others are planned, and
+        ``write_requests`` makes their keys in the same folder.
+    folder : path
+        Made if missing. In a folder that has keys already, those stay where they are.
+    computer : str, optional
+        Where the requests will be made, as far as it is known.
+    accept, findings
+        As for ``write_requests``.
+    renew : sequence of str, optional
+        Ids, or their beginnings, of requests to make anew although nothing changed.
+    reason : str, optional
+        Why; must be given with `renew`.
+    today : date, optional
+        Recorded instead of the present time, for results that can be repeated.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds.
+
+    Returns
+    -------
+    RequestBundle
+        With what was done for each request, and why. The same plan again changes no byte.
+
+    Raises
+    ------
+    PlanRejected
+        If the plan has errors that are not accepted.
+    OptionsError
+        If `computer` is no name of one, or a renewal has no reason.
+    BundleError
+        If the folder needs attention; nothing was changed then.
+
+    Notes
+    -----
+    Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013, 2014-07-23.
+    """
+    path = Path(folder)
+    check_computer(computer)
+    order = make_order(
+        plan,
+        findings=check_plan(plan) if findings is None else findings,
+        accept=accept,
+        renew=renew,
+        reason=reason,
+        now=timestamp(today),
+        key_holders={
+            item.id: computer or SOME_COMPUTER for item in plan.certificates if item.usages
+        },
+    )
+    preview = _foresee(path, order)
+    if preview.is_quiet:
+        return bundle_of(preview, preview.manifest)
+    with writing(path, lock_seconds):
+        preview = _foresee(path, order)
+        announce(preview)
+        manifest = preview.manifest
+        if preview.has_stale_summary:
+            manifest = write_summary(preview, manifest)
+    return bundle_of(preview, manifest)
+
+
+def _foresee(folder: Path, order: Order) -> Preview:
+    preview = foresee(folder, order, None)
+    # Whether a key belongs to its CSR shows only when it is opened, and here nobody has the
+    # passphrase: what an interrupted run left is for the command that made it.
+    left = [
+        Problem(message="key and CSR of an interrupted run", file=record.files.key)
+        for record in preview.manifest.requests
+        if record.is_written
+        and not record.key_holder
+        and not preview.before.by_id[record.id].is_written
+    ]
+    if left:
+        raise BundleError(
+            f"{folder}: a run was interrupted; nothing was changed",
+            problems=tuple(left[:20]),
+            hint="complete it first: lyncnb request TOPOLOGY FOLDER",
+        )
+    return preview

@@ -1,0 +1,109 @@
+"""OpenSSL as the administrative tools: it takes the scripts of a request folder and makes requests.
+
+What ``Request-CsCertificate`` does by itself is done here as its page says: the subject is that of
+the topology, the names come in an order of its own, the armour says NEW, and an attribute names
+the computer. The key stays in the folder of that computer.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from powershell_kit import commands
+
+from lyncnb.pki.der_structures import SEQUENCE, SET, element, items
+
+_CLIENT_INFO = element(0x06, bytes.fromhex("2b0601040182371514"))
+_UTF8, _INTEGER, _BITS, _ATTRIBUTES = 0x0C, 0x02, 0x03, 0xA0
+_SHA256_RSA = element(
+    SEQUENCE, element(0x06, bytes.fromhex("2a864886f70d01010b")) + element(0x05, b"")
+)
+_FIELDS = {
+    "-Country": "C",
+    "-State": "ST",
+    "-City": "L",
+    "-Organization": "O",
+    "-OU": "OU",
+}
+
+
+def request_there(
+    folder: Path, computer: Path, *, names: bool = True, bits: str = ""
+) -> list[Path]:
+    """Take every script of a request folder on a computer; give the requests, by name.
+
+    ``names`` false leaves the alternative names out, ``bits`` makes keys of another size.
+    """
+    computer.mkdir(exist_ok=True)
+    subjects = {
+        record["id"]: record["plan"]["subject"]["CN"]
+        for record in json.loads((folder / "manifest.json").read_text())["requests"]
+    }
+    made = []
+    for script in sorted((folder / "steps").glob("*.ps1")):
+        asked = [
+            command.parameters
+            for command in commands(script.read_text("utf-8-sig"))
+            if command.name == "Request-CsCertificate" and "-ComputerFqdn" in command.parameters
+        ]
+        if asked:
+            made.append(_request(asked[0], subjects[script.stem], computer, names, bits))
+    return made
+
+
+def _text(value: str) -> str:
+    return value.strip("'")
+
+
+def _request(
+    asked: dict[str, str], common_name: str, computer: Path, names: bool, bits: str
+) -> Path:
+    path = computer / _text(asked["-Output"]).rpartition("\\")[2]
+    fields = [f"/{short}={_text(asked[name])}" for name, short in _FIELDS.items() if name in asked]
+    words = ["req", "-new", "-newkey", f"rsa:{bits or asked['-KeySize']}", "-nodes", "-sha1"]
+    words += ["-keyout", path.with_suffix(".key"), "-out", path]
+    words += ["-subj", "".join(fields) + f"/CN={common_name}"]
+    if names and "-DomainName" in asked:
+        listed = _text(asked["-DomainName"]).split(",")
+        words += ["-addext", "subjectAltName=" + ",".join(f"DNS:{n}" for n in reversed(listed))]
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+    text = path.read_text().replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
+    path.write_bytes(text.replace("\n", "\r\n").encode())
+    return path
+
+
+def say_computer(path: Path, computer: str) -> None:
+    """Put the attribute that names the computer into a request, and sign it again."""
+    key = serialization.load_pem_private_key(path.with_suffix(".key").read_bytes(), None)
+    request = x509.load_pem_x509_csr(path.read_bytes())
+    version, subject, public_key, attributes = items(request.tbs_certrequest_bytes)
+    told = [
+        element(_INTEGER, b"\x05"),
+        element(_UTF8, computer.encode()),
+        element(_UTF8, rb"CONTOSO\planner"),
+        element(_UTF8, b"powershell.exe"),
+    ]
+    info = element(SET, element(SEQUENCE, b"".join(told)))
+    more = sorted([*items(attributes), element(SEQUENCE, _CLIENT_INFO + info)])
+    body = version + subject + public_key + element(_ATTRIBUTES, b"".join(more))
+    body = element(SEQUENCE, body)
+    signature = key.sign(body, padding.PKCS1v15(), hashes.SHA256())
+    der = element(SEQUENCE, body + _SHA256_RSA + element(_BITS, b"\0" + signature))
+    encoded = base64.encodebytes(der).decode()
+    armour = "NEW CERTIFICATE REQUEST"
+    path.write_text(f"-----BEGIN {armour}-----\n{encoded}-----END {armour}-----\n")
+
+
+def finish_there(request: Path, answer: Path, issuers: list[Path], package: Path) -> None:
+    """Join an answer with its key on the computer that has it, and export both with the chain."""
+    chain = package.with_suffix(".chain")
+    chain.write_bytes(b"".join(path.read_bytes() for path in issuers))
+    words = ["pkcs12", "-export", "-inkey", request.with_suffix(".key"), "-in", answer]
+    words += ["-certfile", chain, "-out", package, "-passout", "pass:export"]
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
