@@ -65,7 +65,7 @@ def write_plan_table(
     check_format(suffix)
     if suffix == ".json":
         return plan_json(plan, findings)
-    told = summarise(plan, findings, pictures=suffix == ".html")
+    told = summarise(plan, findings, pictures=suffix == ".html", table_only=suffix == ".csv")
     return write_summary(with_requests(told, requests), suffix)
 
 

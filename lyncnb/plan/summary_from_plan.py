@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from ..base.dns_name import DnsName
+from ..base.garbage_collection import no_collection
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, Rules
 from ..rules.returned_rules import every_check
@@ -30,11 +31,13 @@ from .timeline_figure import plan_facts
 _MOST_IN_A_PICTURE = 5_000
 
 
+@no_collection()
 def summarise(
     plan: CertificatePlan,
     findings: Sequence[Finding],
     *,
     pictures: bool = False,
+    table_only: bool = False,
 ) -> Summary:
     """Put together what a summary tells of a plan, before its requests are written.
 
@@ -46,6 +49,8 @@ def summarise(
         What the checks found.
     pictures : bool, optional
         Whether the picture of the plan and its days are wanted.
+    table_only : bool, optional
+        Whether all that is wanted is what a table of the certificates shows.
 
     Returns
     -------
@@ -63,14 +68,14 @@ def summarise(
         sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
         roles=tuple(_roles(plan)),
         planned_issue_date=plan.options.planned_issue_date,
-        totals=totals(plan, findings),
+        totals="" if table_only else totals(plan, findings),
         findings=tuple(findings),
         finding_titles=tuple(_finding_titles(plan.rules, findings)),
         blocks=blocks,
-        servers=tuple(_server_lines(plan, blocks)),
+        servers=() if table_only else tuple(_server_lines(plan, blocks)),
         commands=plan.rules.summary,
-        plan_sha256=plan.sha256,
-        spellings=spellings(plan),
+        plan_sha256="" if table_only else plan.sha256,
+        spellings=() if table_only else spellings(plan),
         picture=_picture(plan) if wanted and plan.certificates else None,
         facts=plan_facts(plan) if wanted else (),
     )
