@@ -7,13 +7,13 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from failing import failing
 from folders import (
     PASSPHRASE,
-    issued_record,
+    certify,
     numbered,
     package_record,
     plan_of,
@@ -23,9 +23,11 @@ from folders import (
     write,
 )
 
+from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, PassphraseError
-from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
@@ -35,18 +37,18 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 NAMES = [item.id for item in numbered(5).certificates]
 BEFORE, AFTER = date(2026, 12, 5), date(2027, 3, 1)
-ISSUED = issued_record()
+BEGINS = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def issue(folder, *names):
-    """Record a certificate for some requests."""
-    manifest = read_manifest(folder)
-    save_manifest(
-        folder,
-        manifest.with_records(
-            manifest.by_id[name].with_issued(ISSUED, at="2026-12-01T00:00:00Z") for name in names
-        ),
-    )
+    """Have some requests answered, for 90 days."""
+    certify(folder, *names, today=BEGINS.date(), begins=BEGINS, days=90)
+
+
+def package(folder):
+    """Package every certificate that came back."""
+    issued = match_certificates(open_requests(folder), today=BEFORE)
+    write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=date(2026, 12, 2))
 
 
 @pytest.fixture
@@ -55,26 +57,15 @@ def folder(tmp_path):
     place = tmp_path / "requests"
     write(numbered(5), place)
     write(numbered(5), place, renew=NAMES[:2], reason="x")
-    issue(place, NAMES[0], NAMES[2], NAMES[3])
-    (place / "returned").mkdir()
-    (place / "returned" / "a.cer").write_bytes(b"certificate")
-    (place / "pfx").mkdir(mode=0o700)
-    (place / "pfx" / f"{NAMES[3]}.pfx").write_bytes(b"package")
-    manifest = read_manifest(place)
-    record = manifest.by_id[NAMES[3]]
-    save_manifest(
-        place,
-        manifest.with_records(
-            [record.with_package(package_record(f"pfx/{NAMES[3]}.pfx"), at="2026-12-02T00:00:00Z")]
-        ),
-    )
+    issue(place, NAMES[3])
+    package(place)
+    issue(place, NAMES[0], NAMES[2])
     return place
 
 
-def other_problems(folder, **day):
-    """Take what status says of anything but the certificates, which are made up here."""
-    found = folder_status(folder, **day).problems
-    return [one for one in found if not one.file.startswith("returned/")]
+def problems(folder, today=BEFORE):
+    """Take what status says on a day on which the certificates hold."""
+    return folder_status(folder, today=today).problems
 
 
 def listed(purged):
@@ -135,13 +126,14 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
         ),
     )
     assert listed(purge(folder, today=BEFORE)) == []
-    assert other_problems(folder) == []
+    assert problems(folder) == ()
     assert write(numbered(5), folder).counts() == {"kept": 5}
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
 
 
 def test_what_has_expired_is_removed_and_made_anew_if_it_is_planned(folder):
     """An expired request leaves its key; the next run with the plan makes another."""
+    issued = read_manifest(folder).by_id[NAMES[2]].issued
     first = purge(folder, today=AFTER)
     assert [(i, w) for i, _, _, w in listed(first)] == [
         (NAMES[0], "superseded, and the new certificate is there"),
@@ -152,15 +144,15 @@ def test_what_has_expired_is_removed_and_made_anew_if_it_is_planned(folder):
     ]
     assert [item.what for item in first.items] == ["key and CSR"] * 4 + ["package"]
     purge(folder, today=AFTER, confirmed=first.token)
-    assert not list((folder / "pfx").iterdir())
+    assert not list((folder / "pfx").glob("*.pfx"))
     status = folder_status(folder, today=AFTER)
     assert [item.state for item in status.requests[:5]] == [
         "planned", "waiting", "planned", "planned", "waiting",
     ]  # fmt: skip
-    assert other_problems(folder, today=status.today) == []
+    assert problems(folder, today=status.today) == ()
     record = read_manifest(folder).by_id[NAMES[2]]
     assert (record.generation, record.reasons) == (2, ("expired, and purged",))
-    assert record.archived[0].issued == ISSUED
+    assert record.archived[0].issued == issued
     assert write(numbered(5), folder).counts() == {"renewed": 3, "kept": 2}
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
 
@@ -207,7 +199,7 @@ def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
     """The CSR stands for the request: no new key, no complaint, no byte changed."""
     deploy(folder, NAMES[2], NAMES[3])
     status = folder_status(folder, today=BEFORE)
-    assert other_problems(folder, today=status.today) == []
+    assert problems(folder, today=status.today) == ()
     states = {item.id: (item.state, item.deployed_at[:10]) for item in status.requests[:5]}
     assert states[NAMES[3]] == ("issued", "2026-12-05")
     assert "2 requests are deployed: nothing secret of them is here any more" in status.notes
@@ -225,11 +217,11 @@ def test_what_is_deployed_can_be_renewed_and_expires_as_any_other(folder):
     }  # fmt: skip
     record = read_manifest(folder).by_id[NAMES[2]]
     assert (record.generation, record.deployed_at, record.has_key) == (2, "", True)
-    assert other_problems(folder, today=BEFORE) == []
+    assert problems(folder) == ()
     first = purge(folder, today=AFTER)
     assert (NAMES[3], 1, "key and CSR", "expired on 2027-02-28") in listed(first)
     purge(folder, today=AFTER, confirmed=first)
-    assert other_problems(folder, today=AFTER) == []
+    assert problems(folder, today=AFTER) == ()
     assert write(numbered(5), folder).counts()["renewed"] == 2
     assert read_manifest(folder).by_id[NAMES[3]].deployed_at == ""
 
@@ -259,9 +251,6 @@ def test_a_key_that_is_put_back_counts_again(folder, tmp_path):
 def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
     """All deployed: a mistyped passphrase still does not begin a second kind of keys."""
     issue(folder, *NAMES)
-    (folder / "pfx" / "passwords.pem").write_bytes(FolderCipher(PASSPHRASE).encrypt_data(b"{}"))
-    manifest = read_manifest(folder)
-    save_manifest(folder, manifest.with_encrypted("pfx/passwords.pem"))
     deploy(folder, *NAMES)
     assert list((folder / "keys").iterdir()) == []
     with pytest.raises(PassphraseError):
@@ -278,11 +267,7 @@ def test_the_package_of_what_is_superseded_goes_with_its_key(folder):
         (NAMES[3], 1, "key and CSR", why),
         (NAMES[3], 1, "package", why),
     ]
-    manifest = read_manifest(folder)
-    new = manifest.by_id[NAMES[3]].with_package(
-        package_record(f"pfx/{NAMES[3]}.pfx"), at="2026-12-02T00:00:00Z"
-    )
-    save_manifest(folder, manifest.with_records([new]))
+    package(folder)
     first = purge(folder, today=BEFORE)
     assert listed(first)[1:] == [(NAMES[3], 1, "key and CSR", why)]
     purge(folder, today=BEFORE, confirmed=first)
