@@ -7,6 +7,7 @@ moment, and all of it works without a browser.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -245,7 +246,8 @@ class EditorView(Panel):
             if name != "role" or not self.editor.are_in_pools(ids):
                 raise
             hint = "press the button to do both, or set its pool first"
-            told = TopologyError(error.message, hint=hint, problems=error.problems)
+            problems = tuple(replace(problem, hint="") for problem in error.problems)
+            told = TopologyError(error.message, hint=hint, problems=problems)
             lines, cell = error_lines(told), message.get("cell")
             self.refuse("edit", lines, cell=cell, offer="Take out of the pool and change")
         else:

@@ -79,7 +79,7 @@ def _use(
         "owner": certificate.owner,
         "issuer": certificate.issuer,
         "place": place,
-        "why": "; ".join(dict.fromkeys(reason.why for reason in reasons)),
+        "why": " ".join(dict.fromkeys(reason.why for reason in reasons)),
         "source": "; ".join(dict.fromkeys(reason.source for reason in reasons)),
         "rows": _rows([certificate], rows),
     }

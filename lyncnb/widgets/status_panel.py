@@ -350,7 +350,7 @@ def _next(status: FolderStatus) -> str:
     if status.problems:
         return "Look at the files that need attention first."
     if refused := [one for one in status.requests if one.refused]:
-        more = f" Refused are {len(refused):,} certificates." if len(refused) > 1 else ""
+        more = f" {len(refused):,} certificates are refused." if len(refused) > 1 else ""
         return f"Ask the CA for another certificate of {refused[0].id}: {refused[0].refused}.{more}"
     if counts.get("planned"):
         return "Some requests are not written yet: write the requests again."

@@ -59,7 +59,7 @@ function makeServers({ send, say }) {
     send({ type: "duplicate", ids: seen() });
   });
   const poolName = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false,
-    "aria-label": "Name of the new pool", placeholder: "its FQDN" });
+    "aria-label": "Name of the new pool", placeholder: "Name of the new pool" });
   const poolMake = button("New pool from them", () => {
     asker = poolMake;
     send({ type: "new_pool", ids: seen(), pool: poolName.value.trim() });

@@ -115,7 +115,7 @@ export default {
     const bar = h("progress", { class: "lc-progress", "aria-label": "Progress of the step", hidden: true });
     const words = h("div", { role: "status", "aria-live": "polite", class: "lc-job" });
     const result = h("div", { class: "lc-result" });
-    const working = h("div", {}, h("div", { class: "lc-bar" }, bar, words), result);
+    const working = h("div", {}, h("div", { class: "lc-bar" }, bar, words), speaker.box, result);
 
     /** @param {string} number @param {string} title @param {...Kid} parts */
     function step(number, title, ...parts) {
@@ -128,7 +128,7 @@ export default {
     const line = (...parts) => h("div", { class: "lc-bar" }, ...parts);
     const root = h("div", { class: "lyncnb lc-follow", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), look),
-      h("div", { role: "status", class: "lc-live" }, counts), kernel.line, behind, next, speaker.box, odd,
+      h("div", { role: "status", class: "lc-live" }, counts), kernel.line, behind, next, odd,
       line(find, count), grid.element,
       working,
       step("1", "Hand over to the CA", fields(out.field, issuer.field), line(pack)),

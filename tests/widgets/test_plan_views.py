@@ -1,0 +1,73 @@
+"""The plan beside the table, by certificate and by name, as the browser is told of it."""
+
+from __future__ import annotations
+
+import pytest
+from topologies import FIVE_SERVERS
+
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+from lyncnb.widgets.editor import PlanEditor
+from lyncnb.widgets.plan_views import by_name, certificates, folded_names
+
+
+@pytest.fixture
+def editor() -> PlanEditor:
+    return PlanEditor(read_topology(FIVE_SERVERS.encode()), load_rules())
+
+
+def test_every_name_has_its_certificates(editor):
+    """All names of the plan are counted, found by a part, each use with owner, reason and row."""
+    names = {str(name) for c in editor.plan.certificates for name in c.names}
+    answer = by_name(editor, "")
+    assert answer["total"] >= len(names)
+    assert answer["found"] == answer["total"]
+    found = by_name(editor, "FE01")["names"]
+    assert [entry["name"] for entry in found] == ["fe01.contoso.com"]
+    (use,) = found[0]["uses"]
+    assert use["owner"] == "fe01.contoso.com"
+    assert use["why"]
+    assert use["source"]
+    assert use["rows"] == [0]
+    assert by_name(editor, "nowhere")["names"] == []
+
+
+def test_a_name_of_many_certificates_lists_the_first(editor):
+    """A name on more than twelve certificates says how many more there are."""
+    editor.edit(
+        add=[
+            {"server_fqdn": f"fe{n:02}.contoso.com", "role": "FrontEnd", "site": "Taipei",
+             "pool_fqdn": "pool.contoso.com"}
+            for n in range(3, 20)
+        ]
+    )  # fmt: skip
+    (entry,) = [
+        e for e in by_name(editor, "web.contoso.com")["names"] if e["name"].startswith("web.")
+    ]
+    assert len(entry["uses"]) == 12
+    assert entry["more"] == 7
+
+
+def test_same_certificates_of_a_pool_are_folded(editor):
+    """Two Front End Servers are one group; every certificate of the plan is in one."""
+    answer = certificates(editor)
+    group = next(g for g in answer["groups"] if g["owner"] == "fe01.contoso.com")
+    assert group["servers"] == ["fe02.contoso.com"]
+    assert group["own"] == ["fe01.contoso.com"]
+    assert answer["shown"] == answer["total"] == len(editor.plan.certificates)
+    assert sum(1 + len(g["servers"]) for g in answer["groups"]) == answer["total"]
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["fe02.a.com", "fe03.a.com", "fe04.a.com"], ["fe02–fe04.a.com"]),
+        (["fe02.a.com", "fe04.a.com"], ["fe02.a.com", "fe04.a.com"]),
+        (["fe02.a.com", "fe03.b.com"], ["fe02.a.com", "fe03.b.com"]),
+        (["edge.a.com"], ["edge.a.com"]),
+        ([], []),
+    ],
+)
+def test_neighbours_become_one_word(names, wanted):
+    """Numbers that follow each other in one domain; nothing else."""
+    assert folded_names(names) == wanted

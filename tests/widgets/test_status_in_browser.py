@@ -1,0 +1,71 @@
+"""The status panel as a planner sees it: what is wrong, whom to ask, and a folder that is behind."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from folders import PASSPHRASE
+from lab_driver import CHROMIUM
+from lab_panels import EDITOR, open_panel
+
+import lyncnb as ln
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+TODAY = date(2026, 11, 24)
+FOLLOWING = """from datetime import date
+status = ln.StatusPanel(editor, "{folder}", today=date(2026, 11, 24))
+status"""
+
+
+def written(folder: Path, name: str) -> ln.RequestBundle:
+    """Write the requests of the small table into a folder beside the notebooks."""
+    topology = ln.read_topology(folder / "small.csv")
+    plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
+    return ln.write_requests(plan, folder / name, passphrase=PASSPHRASE, today=TODAY)
+
+
+def test_after_a_refusal_the_ca_is_asked(lab, folder):
+    """The refused certificate is named with its reason; packages are not what comes next."""
+    bundle = written(folder, "refused")
+    ln.demo.answer(bundle, folder / "answers", today=TODAY)
+    ln.receive(folder / "refused", folder / "answers", today=TODAY)
+    open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="refused"))
+    panel = lab.page.get_by_role("group", name="Status of refused")
+    following = panel.locator(".lc-next")
+    following.get_by_text("Next: Ask the CA for another certificate of").wait_for()
+    words = following.inner_text()
+    assert "make the packages" not in words
+    assert "was refused" in words
+    assert "it names no place" in words
+    rows = panel.get_by_role("row").filter(has_text="was refused")
+    assert rows.count() > 0
+    panel.get_by_role("button", name="Write the steps").click()
+    result = panel.get_by_role("region", name="What to look at")
+    result.get_by_text("ask the CA for another certificate").first.wait_for()
+    # The same filter, sort and copy as in the editor's table; nothing can be typed over.
+    panel.get_by_label("Filter requests").fill("state:waiting")
+    panel.get_by_text("of 6 requests shown").wait_for()
+    panel.get_by_role("grid").focus()
+    lab.page.keyboard.type("x")
+    assert panel.get_by_role("grid").locator("input[type=text]").count() == 0
+
+
+def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
+    """A change in the editor is told with what writing would do; undo makes it go away."""
+    written(folder, "behind")
+    open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="behind"))
+    panel = lab.page.get_by_role("group", name="Status of behind")
+    panel.get_by_text("Next: Hand the requests to the CA").wait_for()
+    assert panel.locator(".lc-changed-plan").inner_text() == ""
+    lab.page.get_by_label("Select med02.contoso.com").check()
+    lab.button("Remove 1 server").click()
+    panel.get_by_text("The editor has another plan than this folder.").wait_for()
+    assert "1 " in panel.locator(".lc-changed-plan").inner_text()
+    lab.button("Undo").click()
+    panel.locator(".lc-changed-plan").filter(has_text="another plan").wait_for(state="detached")

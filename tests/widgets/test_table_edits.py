@@ -1,0 +1,170 @@
+"""Edits of many cells at once: what is taken, what is refused where, what stays with a pool."""
+
+from __future__ import annotations
+
+import pytest
+from topologies import FIVE_SERVERS
+
+from lyncnb.errors import LyncnbError, TopologyError
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import Topology, read_topology
+from lyncnb.widgets.editor import PlanEditor
+from lyncnb.widgets.table_edits import CellText, copied_rows, next_name, pool_moves, take_block
+
+
+@pytest.fixture
+def topology() -> Topology:
+    return read_topology(FIVE_SERVERS.encode())
+
+
+@pytest.fixture
+def editor(topology) -> PlanEditor:
+    return PlanEditor(topology, load_rules())
+
+
+def column(topology: Topology, name: str) -> list[str]:
+    """Give the texts of a column."""
+    at = topology.columns.index(name)
+    return [str(row[at]) for row in topology.cells]
+
+
+def test_what_fits_is_taken_and_the_rest_says_why(topology):
+    """One wrong cell of three keeps what it had, with the text and the reason."""
+    taken = take_block(
+        topology,
+        [
+            CellText(2, "site", "Tainan"),
+            CellText(3, "role", "NoSuchRole"),
+            CellText(4, "target_os", "2016"),
+        ],
+    )
+    assert column(taken.topology, "site")[2] == "Tainan"
+    assert column(taken.topology, "target_os")[4] == "2016"
+    assert column(taken.topology, "role") == column(topology, "role")
+    ((place, name, text, problem),) = [
+        (one.place, one.column, one.text, one.problem) for one in taken.refused
+    ]
+    assert (place, name, text) == (3, "role", "NoSuchRole")
+    assert "NoSuchRole" in problem.message
+
+
+def test_a_contradiction_is_found_wherever_it_shows(topology):
+    """A site that only one server of a pool gets is refused, the other cells are taken."""
+    taken = take_block(
+        topology, [CellText(0, "site", "Kaohsiung"), CellText(3, "site", "Kaohsiung")]
+    )
+    assert [one.place for one in taken.refused] == [0]
+    assert column(taken.topology, "site")[3] == "Kaohsiung"
+
+
+def test_a_pool_takes_one_value_of_a_block(topology):
+    """The value goes where the pool's stands; another one for the same pool is refused."""
+    name = "web_external_fqdn"
+    taken = take_block(
+        topology,
+        [CellText(1, name, "new.contoso.com"), CellText(0, name, "other.contoso.com")],
+    )
+    assert column(taken.topology, name)[:2] == ["new.contoso.com", ""]
+    assert [(one.place, one.text) for one in taken.refused] == [(0, "other.contoso.com")]
+
+
+def test_rows_come_to_the_end_without_what_they_cannot_have(topology):
+    """A wrong cell of a new row stays blank; a row without a server is not added."""
+    taken = take_block(
+        topology,
+        [],
+        [
+            {"server_fqdn": "med03.contoso.com", "role": "Mediation", "target_os": "1999"},
+            {"server_fqdn": "", "role": "Mediation"},
+            {"server_fqdn": "med04.contoso.com", "role": "Mediation"},
+        ],
+    )
+    assert taken.added == 2
+    assert column(taken.topology, "server_fqdn")[5:] == ["med03.contoso.com", "med04.contoso.com"]
+    assert [(one.place, one.column) for one in taken.refused] == [(5, "target_os")]
+    assert [number for number, _ in taken.refused_rows] == [2]
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_block_in_which_all_is_wrong_changes_nothing(topology, count):
+    """Each cell is refused, and the topology is the very one that was there."""
+    cells = [CellText(n % 5, "target_os", f"bad{n}") for n in range(min(count, 5))]
+    taken = take_block(topology, cells)
+    assert taken.topology is topology
+    assert len(taken.refused) == len(cells)
+
+
+def test_what_belongs_to_a_pool_stays_with_it(topology):
+    """The server that held the pool's values leaves: its neighbour has them then."""
+    changes = pool_moves(topology, {0: "other.contoso.com"})
+    moved = topology.with_cells(changes)
+    assert column(moved, "web_external_fqdn")[:2] == ["", "web.contoso.com"]
+    assert column(moved, "autologon")[:2] == ["", "true"]
+    whole = topology.with_cells(pool_moves(topology, {0: "n.contoso.com", 1: "n.contoso.com"}))
+    assert column(whole, "web_external_fqdn")[0] == "web.contoso.com"
+
+
+def test_a_server_joins_another_pool_without_contradiction(topology):
+    """What the joining server had of its own pool gives way to what the pool has."""
+    rows = FIVE_SERVERS + "fe09.contoso.com,FrontEnd,,Taipei,,,,nine.contoso.com,,\n"
+    topology = read_topology(rows.encode())
+    joined = topology.with_cells(pool_moves(topology, {5: "pool.contoso.com"}))
+    assert column(joined, "web_external_fqdn")[5] == ""
+    assert len([p for p in joined.pools if p.role == "FrontEnd"]) == 1
+
+
+def test_out_of_the_pool_and_changed_is_one_step(editor):
+    """Role and pool change together, and one undo takes both back."""
+    with pytest.raises(TopologyError):
+        editor.set_cells([1], "role", "Mediation")
+    editor.leave_pool([1], "role", "Mediation")
+    assert editor.topology.cells[1][1:3] == ("Mediation", "")
+    editor.undo()
+    assert not editor.has_changes
+
+
+def test_a_new_pool_wants_a_free_name(editor):
+    """A blank name, and one that a pool has, are refused; then nothing is changed."""
+    for name, words in [
+        (" ", "no name"),
+        ("pool.contoso.com", "already"),
+        ("bad name", "bad name"),
+    ]:
+        with pytest.raises(LyncnbError, match=words):
+            editor.new_pool([0], name)
+        assert not editor.has_changes
+    editor.new_pool([1], "Pool02.contoso.com")
+    assert column(editor.topology, "pool_fqdn")[1] == "pool02.contoso.com"
+
+
+def test_copies_take_the_next_free_number(topology, editor):
+    """Two copies of one pool are fe03 and fe04; what the pool has is not repeated."""
+    rows = copied_rows(topology, [0, 1])
+    assert [row["server_fqdn"] for row in rows] == ["fe03.contoso.com", "fe04.contoso.com"]
+    assert rows[0]["pool_fqdn"] == "pool.contoso.com"
+    assert "web_external_fqdn" not in rows[0]
+    ids = editor.duplicate([0, 3])
+    assert ids == (5, 6)
+    assert column(editor.topology, "server_fqdn")[5:] == ["fe03.contoso.com", "med03.contoso.com"]
+    editor.undo()
+    assert not editor.has_changes
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "wanted"),
+    [
+        ("fe09.contoso.com", (), "fe10.contoso.com"),
+        ("fe1.contoso.com", ("fe2.contoso.com",), "fe3.contoso.com"),
+        ("fe01a.contoso.com", (), "fe02a.contoso.com"),
+        ("tw2-fe01", (), "tw2-fe02"),
+    ],
+)
+def test_the_next_name(name, taken, wanted):
+    """Digits keep their width, what follows them stays, names in use are passed over."""
+    assert next_name(name, taken) == wanted
+
+
+def test_a_name_without_a_number_is_told():
+    """There is no next one."""
+    with pytest.raises(LyncnbError, match=r"edge\.contoso\.com has no number"):
+        next_name("edge.contoso.com", ())
