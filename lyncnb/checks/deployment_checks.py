@@ -234,7 +234,7 @@ def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
             continue  # a truth value may stand on every row of an export; a name is meant
         # Collocated roles have one pool name and share its values.
         heeded = {pool.fqdn for pool in pools if pool.role in facts.roles}
-        idle = [p for p in pools if getattr(p, facts.name) and p.fqdn not in heeded]
+        idle = [p for p in pools if p.names_in(facts.name) and p.fqdn not in heeded]
         if idle:
             whose = _words([f"{pool.fqdn} ({pool.role})" for pool in idle])
             roles = ", ".join(facts.roles)

@@ -31,19 +31,16 @@ Finder = Callable[[Pool, DnsName], Values]
 
 def _finder(column: Column) -> Finder:
     """Find the names in a column of the pool; where it is blank perhaps the pool's own."""
-    name = column.name
+    name, own = column.name, column.or_pool_name
 
     def find(pool: Pool, server: DnsName) -> Values:
-        value = getattr(pool, name) or (pool.fqdn if column.or_pool_name else None)
+        value = getattr(pool, name) or (pool.fqdn if own else None)
         return (value,) if value else ()
 
     def find_all(pool: Pool, server: DnsName) -> Values:
-        names: Values = getattr(pool, name)
-        return names
+        return pool.names_in(name) or ((pool.fqdn,) if own else ())
 
-    if column.kind == "fqdn_list_by_usage":
-        return lambda pool, server: tuple(value for _, value in getattr(pool, name))
-    return find_all if column.is_list else find
+    return find if name in Pool.__dataclass_fields__ and not column.is_list else find_all
 
 
 #: What placeholders become that a pool, and perhaps one of its servers, gives the value of.

@@ -1,4 +1,4 @@
-"""lyncnb/topology/model."""
+"""What a topology is made of: pools of computers, and sites with their simple URLs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Pool:
 
     ``computers`` are sorted by name. ``flags`` holds the names of the boolean columns that are
     true and that the role heeds (``autologon``, ``strict_dns`` …). ``extra_san`` holds pairs of
-    usage ("" for all) and name.
+    usage ("" for all) and name. A column of names that only rules ask for has no field: its names
+    stand, by column, in ``further_names``.
     """
 
     fqdn: DnsName
@@ -55,10 +56,16 @@ class Pool:
     webconf_edge_fqdn: DnsName | None = None
     av_edge_fqdn: DnsName | None = None
     edge_internal_fqdn: DnsName | None = None
-    owas_external_fqdn: DnsName | None = None
-    sip_dns_aliases: tuple[DnsName, ...] = ()
     extra_san: tuple[tuple[str, DnsName], ...] = ()
-    xmpp_domains: tuple[DnsName, ...] = ()
+    further_names: tuple[tuple[str, tuple[DnsName, ...]], ...] = ()
+
+    def names_in(self, column: str) -> tuple[DnsName, ...]:
+        """Give the names of a column, whether it is a field or not; none where it is blank."""
+        if column == "extra_san":
+            return tuple(name for _, name in self.extra_san)
+        value: DnsName | None = getattr(self, column, None)
+        further = (names for name, names in self.further_names if name == column)
+        return (value,) if value else next(further, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,11 +125,15 @@ class _Gatherer:
             return []
         fqdns, commons, members = zip(*self.found)
         roles, sites, *texts = zip(*commons)
-        columns = {
-            facts.name: self._values(facts, column)
-            for facts, column in zip(self.shared, texts)
-            if facts.kind != "bool"
-        }
+        columns: dict[str, Iterable[object]] = {}
+        further: dict[str, Iterable[tuple[DnsName, ...]]] = {}
+        for facts, cells in zip(self.shared, texts):
+            if facts.name in Pool.__dataclass_fields__:
+                columns[facts.name] = self._values(facts, cells)
+            elif facts.kind != "bool":
+                further[facts.name] = self._names(facts, cells)
+        if further:
+            columns["further_names"] = _by_column(further)
         defaults = {f.name: repeat(f.default) for f in fields(Pool) if f.default is not MISSING}
         made: dict[str, Iterable[object]] = {
             "fqdn": fqdns,
@@ -146,6 +150,12 @@ class _Gatherer:
         if facts.name not in self.cells.values:  # a name is its own text
             return [text or default for text in texts]
         return map({**self.cells.values[facts.name], "": default}.__getitem__, texts)
+
+    def _names(self, facts: Column, texts: Sequence[str]) -> Iterable[tuple[DnsName, ...]]:
+        """Give the names of a column that is no field: a tuple of each, empty for a blank."""
+        read: Mapping[str, Any] = self.cells.values.get(facts.name, {})
+        names = read if facts.is_list else {text: (text,) for text in texts}
+        return map({**names, "": ()}.__getitem__, texts)
 
     def _flags(
         self, roles: Sequence[str], texts: Sequence[Sequence[str]]
@@ -251,6 +261,14 @@ def check_servers(rows: Iterable[tuple[int, str, str, str]], report: Report) -> 
                     column="pool_fqdn",
                     value=pool,
                 )
+
+
+def _by_column(
+    further: Mapping[str, Iterable[tuple[DnsName, ...]]],
+) -> Iterable[tuple[tuple[str, tuple[DnsName, ...]], ...]]:
+    """Give each pool the columns in which it has names, with these."""
+    for names in zip(*further.values()):
+        yield tuple((column, found) for column, found in zip(further, names) if found)
 
 
 def _computers(cells: Cells) -> list[Computer]:
