@@ -124,7 +124,10 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
         return drawing.to_svg(110, title=title, description=description)
     first, last = min(days), max(days)
     room = max(30, (last - first).days // 20)
-    scale = _Scale(first - timedelta(days=room), last + timedelta(days=room))
+    # A certificate without an end has the last day that there is (RFC 5280 section 4.1.2.5).
+    begin = max(first.toordinal() - room, date.min.toordinal())
+    end = min(last.toordinal() + room, date.max.toordinal())
+    scale = _Scale(date.fromordinal(begin), date.fromordinal(end))
     kinds: dict[str, dict[tuple[object, ...], _Line]] = {}
     for fact in facts:
         key = (fact.what, fact.begins, fact.ends, fact.needs_a_look)

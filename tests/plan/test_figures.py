@@ -23,6 +23,7 @@ from lyncnb.plan import coverage_figure
 from lyncnb.plan.compare import CHANGES
 from lyncnb.plan.connections import list_connections
 from lyncnb.plan.figures import KINDS
+from lyncnb.plan.timeline_figure import draw_timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 # CI draws a tenth of what one by hand may.
@@ -426,3 +427,13 @@ def test_later_facts_are_rows():
     assert "20 in all, by their end" in texts(figure)
     after = texts(figure)[texts(figure).index("20 in all, by their end") + 1 :]
     assert sum(int(text) for text in after if text.isdecimal()) == 20
+
+
+@pytest.mark.parametrize("day", [date.min, date.max])
+def test_the_first_and_the_last_day_that_there_are(day):
+    """A certificate without an end has 9999-12-31; its picture is drawn as any other."""
+    fact = ln.DatedFact(
+        kind="Certificates", about="a", what="ends", begins=date(2026, 12, 1), ends=day, source="x"
+    )
+    picture = draw_timeline([fact], title="Days", description="of one certificate")
+    assert ET.fromstring(picture).tag.endswith("svg")
