@@ -95,7 +95,11 @@ def request_scripts(
                     pool=certificate.pool or certificate.id,
                     shell=procedure.shell_of(certificate.role) or procedure.shells[0],
                     packages=(),
-                    steps=tuple(filler.filled(step, values) for step in steps),
+                    steps=tuple(
+                        filler.filled(step, values)
+                        for step in steps
+                        if step.applies(certificate.role, certificate.usages)
+                    ),
                     later=(),
                     back=(),
                 )

@@ -43,6 +43,7 @@ class Computer:
 
     name: str
     my: set[str] = field(default_factory=set)
+    pending: set[str] = field(default_factory=set)  # whose key was born here, unanswered
     elsewhere: set[str] = field(default_factory=set)  # whose key is in a Key Storage Provider
     root: set[str] = field(default_factory=set)
     ca: set[str] = field(default_factory=set)
@@ -67,6 +68,7 @@ class World:
     names: dict[str, str]  # friendly name by thumbprint
     now: datetime
     everywhere: dict[str, Use] = field(default_factory=dict)
+    carried: dict[str, str] = field(default_factory=dict)  # thumbprints by package, on their way
     assigned_once: set[tuple[str, str]] = field(default_factory=set)
 
     def pool_of(self, computer: Computer) -> list[Computer]:
@@ -113,14 +115,20 @@ def one(text: str) -> str:
 def import_cs_certificate(world: World, here: Computer, command: Command) -> None:
     """Put a package into the computer's store; it is assigned to nothing.
 
+    An answer without a key joins the one that was born here, and no other.
+
     Microsoft, Import-CsCertificate, 2025-08-01.
     """
     path = one(command.parameters["-Path"])
     if not re.match(r"[A-Z]:\\", path) or path not in here.files:
         raise CommandFailed(f"{path}: no such file")
-    if "-Password" not in command.parameters:
+    if path.endswith(".cer"):
+        if here.files[path] not in here.pending | here.my:
+            raise CommandFailed(f"the key of {path} is not on {here.name}")
+    elif "-Password" not in command.parameters:
         raise CommandFailed("the package has a password")
     here.my.add(here.files[path])
+    here.pending.discard(here.files[path])
 
 
 def set_cs_certificate(world: World, here: Computer, command: Command) -> None:
@@ -187,6 +195,11 @@ def certutil(world: World, here: Computer, command: Command) -> None:
         here.my.add(here.files[path])
         if "-csp" in command.parameters:
             here.elsewhere.discard(here.files[path])
+    elif "-exportPFX" in command.parameters:
+        thumbprint, path = (one(word) for word in command.others[:2])
+        if thumbprint not in here.my:
+            raise CommandFailed(f"{thumbprint} is not in the store of {here.name}")
+        here.files[path] = thumbprint
     elif "-delstore" in command.parameters:
         thumbprint = one(command.others[0])
         if any(thumbprint in (use.current, use.next) for use in here.uses.values()):
@@ -252,6 +265,10 @@ def enable_exchange(world: World, here: Computer, command: Command) -> None:
 def export_csv(world: World, here: Computer, command: Command, first: str) -> None:
     """Write what the first command of the line gives. Microsoft, Export-Csv, 2025-12-27."""
     path = one(command.parameters["-Path"])
+    if path in here.notes:
+        if "-NoClobber" in command.parameters:
+            raise CommandFailed(f"{path} is there already")
+        raise Harm(f"{path}: what was in use before is forgotten")
     if first == "Get-CsCertificate":
         uses = {**world.everywhere, **here.uses}
         rows = [(usage, use.current) for usage, use in uses.items() if use.current]

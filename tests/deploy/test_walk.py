@@ -178,6 +178,62 @@ def test_a_certificate_that_the_folder_did_not_know_stops_the_walk(name):
     assert world.assigned_once == set()
 
 
+# ---- keys that were born elsewhere
+
+
+def elsewhere(key_holder: str, *, rolls: bool = False) -> DeploymentSteps:
+    """Give the steps of the sample whose keys were born on one computer."""
+    made = plan_certificates(read_topology(DATA / "contoso.csv"), RULES)
+    packages = packages_of(made, OLD_END if rolls else None, key_holder)
+    return procedure_of(packages, RULES, now=NOON)
+
+
+# A computer with the tools, and a server of the deployment that made the requests itself.
+HOLDERS = ["tools01.contoso.net", "edge01.contoso.net"]
+
+
+@pytest.mark.parametrize("key_holder", HOLDERS)
+@pytest.mark.parametrize("in_use", [False, True], ids=["new", "in use"])
+def test_keys_born_elsewhere_reach_their_servers(key_holder, in_use):
+    """Finished and exported where they are, they are imported and assigned as any other."""
+    steps = elsewhere(key_holder, rolls=in_use)
+    world = world_of(steps, in_use=in_use)
+    with pytest.raises(Stuck, match="package-here"):
+        Administrator(copy.deepcopy(world)).walk(steps)
+    one = Administrator(world)
+    one.walk_key_holders(steps)
+    one.walk_key_holders(steps)  # again it changes nothing
+    one.walk(steps)
+    if in_use:
+        world.pass_time(OLD_END - timedelta(hours=1))
+    assert wrongs(steps, world) == []
+    assert tokens_agree(steps, world) == []
+    assert world.computers[key_holder].pending == set()
+
+
+def test_an_interrupted_export_ends_the_same():
+    """Broken off after any command on the computer that has the keys, it goes on."""
+    steps = elsewhere("tools01.contoso.net")
+    counted = Administrator(world_of(steps, in_use=False))
+    counted.walk_key_holders(steps)
+    for patience in range(counted.done):
+        world = world_of(steps, in_use=False)
+        with pytest.raises(KeyboardInterrupt):
+            Administrator(world, patience=patience).walk_key_holders(steps)
+        Administrator(world).walk_key_holders(steps)
+        Administrator(world).walk(steps)
+        assert wrongs(steps, world) == []
+
+
+def test_an_answer_taken_to_another_computer_is_found():
+    """The key is where the request was made, and nowhere else."""
+    steps = elsewhere("tools01.contoso.net")
+    world = world_of(steps, in_use=False)
+    world.computers["tools01.contoso.net"].pending.clear()
+    with pytest.raises(CommandFailed, match="is not on tools01"):
+        Administrator(world).walk_key_holders(steps)
+
+
 # ---- seeded wrong steps: the walk must find each
 
 

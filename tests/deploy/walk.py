@@ -57,8 +57,13 @@ def chains():
     return made
 
 
-def packages_of(plan: CertificatePlan, in_use_until: datetime | None = None) -> list[ServerPackage]:
-    """Give the packages that a plan comes to, with thumbprints made up."""
+def packages_of(
+    plan: CertificatePlan, in_use_until: datetime | None = None, key_holder: str = ""
+) -> list[ServerPackage]:
+    """Give the packages that a plan comes to, with thumbprints made up.
+
+    With ``key_holder`` the keys of all that have a usage were born on that computer.
+    """
     made = []
     for number, entry in enumerate(plan_document(plan)["certificates"]):
         made.append(
@@ -79,6 +84,7 @@ def packages_of(plan: CertificatePlan, in_use_until: datetime | None = None) -> 
                 not_after=END,
                 path=chains()[entry["issuer"]],
                 in_use_until=in_use_until,
+                key_holder=key_holder if entry["usages"] else "",
             )
         )
     return made
@@ -110,6 +116,13 @@ def world_of(steps: DeploymentSteps, *, in_use: bool) -> World:
                 here.farm = world.names[before]
             if package.role == "ExchangeUM":
                 here.um_mode, here.exchange = "Dual", {"UM": before, "SMTP": before, "IIS": before}
+    for page in steps.key_holders:
+        (package,) = page.packages
+        name = package.key_holder
+        holder = world.computers.setdefault(name, Computer(name, pool=name))
+        holder.pending.add(package.thumbprint)
+        world.computers[page.server] = holder  # a page of this computer, under its own name
+        world.ends[package.thumbprint] = package.not_after
     return world
 
 
@@ -221,6 +234,12 @@ class Administrator:
         """Give the first of some checks that does not hold."""
         return next((check for check in checks if not self.asks(here, check)), None)
 
+    def walk_key_holders(self, steps: DeploymentSteps) -> None:
+        """Take the pages of the computers that have keys, before the day."""
+        for page in steps.key_holders:
+            for step in page.steps:
+                self.take(page, step)
+
     def walk(self, steps: DeploymentSteps, section: str = "steps") -> None:
         """Take a section of every server's steps, in the evening's order."""
         for server in in_order(steps):
@@ -248,10 +267,18 @@ class Administrator:
         folder = "C:\\certificates\\"
         if step.step.id == "bring-package":
             for package in server.packages:
-                here.files[folder + package.file] = package.thumbprint
-            for issuers in chains().values():
-                for issuer in issuers:
-                    here.files[f"{folder}chain\\{issuer.thumbprint}.cer"] = issuer.thumbprint
+                if not package.key_holder:
+                    here.files[folder + package.file] = package.thumbprint
+                elif package.file in self.world.carried:
+                    here.files[folder + package.file] = self.world.carried[package.file]
+            bring_chains(here)
+        elif step.step.id == "finish-where":
+            (package,) = server.packages
+            here.files[f"{folder}{package.id}.cer"] = package.thumbprint
+            bring_chains(here)
+        elif step.step.id == "finish-carry":
+            (package,) = server.packages
+            self.world.carried[package.file] = here.files[folder + package.file]
         elif step.step.id == "bind-reverse-proxy":
             here.listener = server.packages[0].thumbprint
         elif step.step.id == "exchange-owa-config":
@@ -295,6 +322,14 @@ class Administrator:
             rows = dict(here.notes[path])
             return f"'{rows[usage[0]] if usage else rows['CertificateName']}'"
         return text
+
+
+def bring_chains(here: Computer) -> None:
+    """Copy the certificates of all CAs to a computer."""
+    for issuers in chains().values():
+        for issuer in issuers:
+            path = f"C:\\certificates\\chain\\{issuer.thumbprint}.cer"
+            here.files[path] = issuer.thumbprint
 
 
 def um_before(here: Computer) -> str:

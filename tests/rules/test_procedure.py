@@ -117,6 +117,7 @@ PAGES = [
         {"drain-front-end"},
     ),
     ("a server that is drained alone", "StandardEdition", ("Default",), {"drain"}),
+    ("OAuth is no type of that page", "Deployment", ("OAuthTokenIssuer",), {"request-oauth"}),
     ("delete what travelled", "FrontEnd", ("Default",), {"delete-package"}),
 ]
 
