@@ -184,3 +184,61 @@ def test_what_is_no_notebook(planner, command, text):
     planner.write("odd.ipynb", text)
     refused(planner, (command, "FILE"), "odd.ipynb")
     assert (planner.folder / "odd.ipynb").read_text() == text
+
+
+#: What somebody may type, paste or have in a variable.
+TYPED = (
+    *(
+        "",
+        " ",
+        "x",
+        "=",
+        "a=",
+        "=b",
+        "a=b",
+        "a b=c d",
+        "-1",
+        "0",
+        "9" * 5000,
+        "--",
+        "*",
+        "../..",
+        "/",
+    ),
+    *("a\nb", "a\tb", "\u202emoc", "\udcff", "\u200b", "é", "%s {} \\", "2026-02-30", "1" * 70),
+    *("Edge", "FrontEnd-fe01", "FrontEnd", "2026-12-01T08:00", "[", "nul", "🔑"),
+)
+
+
+def words() -> dict[str, tuple[str, ...]]:
+    """Find every option that takes words; WORDS stands for them."""
+    found = {}
+    for command in COMMANDS:
+        for one in command.params:
+            is_text = isinstance(one, click.Option) and not one.is_flag
+            if is_text and command.name in CALLS and one.name not in READ:
+                more = ["--reason", "x"] if one.name == "renew" else []
+                found[f"{command.name} {one.opts[0]}"] = (
+                    command.name, *CALLS[command.name], *more, one.opts[0], "WORDS",
+                )  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("option", words())
+def test_what_somebody_types(planner, option):
+    """Any words for an option end in a status of the contract, and words if it is not 0 or 1."""
+    planner.write("answer.pem", "nothing")
+    for typed in TYPED:
+        call = [typed if part == "WORDS" else part for part in words()[option]]
+        if "--passphrase-file" not in call and call[0] in ("request", "pfx", "rekey"):
+            call += ["--dry-run"] if call[0] == "request" else [*PASS]
+            call += NEW if call[0] == "rekey" and "--new-passphrase-file" not in call else ()
+        signal.alarm(30)
+        try:
+            ended = planner(*call)
+        finally:
+            signal.alarm(0)
+        assert ended.status in (0, 1, 2, 3), (call, ended)
+        assert "fault of lyncnb" not in ended.err, (call, ended)
+        if ended.status in (2, 3) and not ended.out:
+            assert "lyncnb: " in ended.err, (call, ended)
