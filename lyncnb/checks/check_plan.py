@@ -18,7 +18,7 @@ from ..rules.findings import Finding, Findings, finding_of, sort_findings
 from ..rules.model import CheckRule
 from .certificate_checks import CERTIFICATE_TESTS, NAME_TESTS, CertificateTest, NameTest
 from .deployment_checks import DEPLOYMENT_TESTS
-from .option_checks import OPTION_TESTS
+from .option_checks import LAST_TESTS, OPTION_TESTS
 from .plan_lookups import PlanView
 from .public_ca_checks import PUBLIC_CA_TESTS
 from .simple_url_checks import SIMPLE_URL_TESTS
@@ -56,6 +56,7 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     view = PlanView(plan, on=day)
     with no_collection():
         found = [*_of_certificates(view, plan.certificates), *_of_deployment(view)]
+        found += _of_acceptances(view, found)
     return sort_findings(found, judged_on=day)
 
 
@@ -79,6 +80,21 @@ def check_certificates(
 def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
     """Run the tests that look at the deployment as a whole."""
     return tuple(_of_deployment(PlanView(plan, on=on)))
+
+
+def check_acceptances(
+    plan: CertificatePlan, found: Iterable[Finding], *, on: date
+) -> tuple[Finding, ...]:
+    """Say which reasons of the options count for nothing, given all that the others found."""
+    return tuple(_of_acceptances(PlanView(plan, on=on), found))
+
+
+def _of_acceptances(view: PlanView, found: Iterable[Finding]) -> Iterator[Finding]:
+    told = tuple(found)
+    for rule in view.checks:
+        if view.plan.options.accepted and _test(rule) in LAST_TESTS:
+            for about, message in LAST_TESTS[_test(rule)](view, rule, told):
+                yield finding_of(rule, about, message)
 
 
 def _of_certificates(
@@ -129,7 +145,7 @@ class _Tests:
 
 def _of_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.checks:
-        if not _is_of_one(rule):
+        if _test(rule) not in LAST_TESTS and not _is_of_one(rule):
             for about, message in _WHOLE_TESTS[_test(rule)](view, rule):
                 yield finding_of(rule, about, message)
 
@@ -141,8 +157,9 @@ def _test(rule: CheckRule) -> str:
 def _is_of_one(rule: CheckRule) -> bool:
     name = _test(rule)
     is_of_one = name in CERTIFICATE_TESTS or name in NAME_TESTS
-    if not is_of_one and name not in _WHOLE_TESTS:
-        known = ", ".join(sorted(CERTIFICATE_TESTS | NAME_TESTS | _WHOLE_TESTS))
+    known_tests = {*CERTIFICATE_TESTS, *NAME_TESTS, *_WHOLE_TESTS, *LAST_TESTS}
+    if name not in known_tests:
+        known = ", ".join(sorted(known_tests))
         raise RulesError(
             f'check "{rule.code}" asks for a test "{name}", and there is none of that name',
             hint=f"set `test` to one of: {known}",

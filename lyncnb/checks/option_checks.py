@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 
+from ..plan.acceptances import reason_for
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, OPTIONS, PlanOptions
 from ..plan.planner import plan_certificates
+from ..rules.findings import Finding
 from ..rules.model import CheckRule
+from ..rules.returned_rules import returned_checks
 from ..topology.topology import Topology
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
 # These say something of every certificate, or of when and by whom it is judged, and nothing of
 # which names and certificates there are.
-_NEVER_IDLE = frozenset({"product", "accepted", "planned_issue_date", "validity_days"})
+_NEVER_IDLE = frozenset({"product", "planned_issue_date", "validity_days"})
 
 
 def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
@@ -73,5 +76,28 @@ def _words(value: object) -> str:
         return "true" if value else "false"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
+
+def acceptance_counts_for_nothing(
+    view: PlanView, rule: CheckRule, found: Iterable[Finding]
+) -> Pairs:
+    """Find a reason in the options for what is not found, or is found beyond its limits."""
+    options, pools = view.plan.options, view.plan.topology.pools
+    by_code: dict[str, list[Finding]] = {}
+    for finding in found:
+        by_code.setdefault(finding.code, []).append(finding)
+    for code in options.accepted if pools else ():
+        findings, until = by_code.get(code, []), options.accepted_until.get(code)
+        place = view.place(pools[0])
+        if until and until < view.on:
+            yield place, f"the reason for {code} ended on {until}"
+        elif findings and not any(reason_for(f, options, on=view.on) for f in findings):
+            ids = ", ".join(options.accepted_for.get(code, ()))
+            yield place, f"{code} is accepted for {ids} alone and found elsewhere"
+        elif not findings and code not in returned_checks():
+            yield place, f"{code} is accepted and not found"
+
+
+#: Asked when everything else was found.
+LAST_TESTS = {acceptance_counts_for_nothing.__name__: acceptance_counts_for_nothing}
 
 OPTION_TESTS: dict[str, DeploymentTest] = {option_changes_nothing.__name__: option_changes_nothing}

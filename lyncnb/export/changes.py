@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..checks.check_plan import judging_day
 from ..errors import BundleError, OptionsError, PlanError, PlanRejected, Problem
+from ..plan.acceptances import accepted_codes, reason_for
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.spellings import Spelling, spellings_of
 from ..request_folder.bundle import Change
@@ -331,16 +333,8 @@ class Order:
     reason: str
     now: str
 
-    @property
-    def told_findings(self) -> tuple[Finding, ...]:
-        """The findings as the summary tells them: what was accepted has its reason."""
-        reasons = {one.code: one.reason for one in self.accepted}
-        return tuple(
-            one.accepted_because(reasons[one.code])
-            if one.severity == "error" and one.code in reasons
-            else one
-            for one in self.findings
-        )
+    #: The findings as the summary tells them: what was accepted has its reason.
+    told_findings: tuple[Finding, ...]
 
 
 def make_order(
@@ -378,10 +372,16 @@ def make_order(
                 hint=returned_checks()[code].hint,
             )
     errors = [finding for finding in findings if finding.severity == "error"]
-    _refuse_errors([finding for finding in errors if finding.code not in reasons])
+    day = judging_day(plan, getattr(findings, "judged_on", None))
+    why_each = {
+        finding: (accept or {}).get(finding.code) or reason_for(finding, plan.options, on=day)
+        for finding in errors
+    }
+    _refuse_errors([finding for finding in errors if not why_each[finding]])
     # What is accepted of certificates to come is on record before the first of them comes.
-    to_come = {code for code in reasons if code in returned_checks()}
-    used = sorted({finding.code for finding in errors} | to_come)
+    counting = {**accepted_codes((), plan.options, on=day), **(accept or {})}
+    used = {code: why for code, why in counting.items() if code in returned_checks()}
+    used |= {finding.code: why for finding, why in why_each.items()}
     days = plan.options.validity_days or 0
     told = spellings_of(plan.certificates, plan.topology)
     holders = key_holders or {}
@@ -403,7 +403,10 @@ def make_order(
         plan=plan,
         findings=findings,
         wanted=wanted,
-        accepted=tuple(Acceptance(code=code, reason=reasons[code]) for code in used),
+        told_findings=tuple(
+            one.accepted_because(why_each[one]) if one in why_each else one for one in findings
+        ),
+        accepted=tuple(Acceptance(code=code, reason=used[code]) for code in sorted(used)),
         renew=resolve_renewals(wanted, renew),
         reason=reason.strip(),
         now=now,

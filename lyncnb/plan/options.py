@@ -136,12 +136,22 @@ OPTIONS: Mapping[str, Option] = {
     "accepted": Option(
         "accepted", "", "code of a finding = why it is accepted", "Accepted finding"
     ),
+    "accepted_until": Option(
+        "accepted_until", "", "code = last day on which the reason counts, e.g. 2027-01-31",
+        "Accepted until",
+    ),
+    "accepted_for": Option(
+        "accepted_for", "", "code = ids of the certificates or servers, or their beginnings",
+        "Accepted for",
+    ),
 }  # fmt: skip
 _TITLES = {
     "key": "Key of every certificate.",
     "subject": "Fields of the subject beside the name; blank ones are left out.",
     "issuer": "Who issues. This beats the table's column issuer, which beats the rules.",
     "ca": "Which CA issues, for summary and submission.",
+    "accepted_until": "How long a reason of [accepted] counts; by the day that judges the plan.",
+    "accepted_for": "For what alone a reason of [accepted] counts; left out, for all.",
     "accepted": "Findings that do not stop the requests, or the certificates when they come.",
 }
 _ALL = "all"  # how the key "" (no usage in particular) is written
@@ -256,8 +266,9 @@ def _values_in(document: Mapping[str, object], reader: TomlReader) -> dict[str, 
             values[top] = _key(value, reader)
         elif (top, "") in by_place and isinstance(value, Mapping):
             plain = {_ALL if key == "" else key: item for key, item in value.items()}
+            kind = typing.get_args(_kinds()[top])[1]
             values[top] = {
-                "" if key == _ALL else key: reader.value(str, item, f"{top}.{key}")
+                "" if key == _ALL else key: reader.value(kind, item, f"{top}.{key}")
                 for key, item in plain.items()
             }
         elif isinstance(value, Mapping) and top in sections:
@@ -361,6 +372,11 @@ class PlanOptions(Table):
         Windows version of all servers; "" leaves each row's own.
     accepted : mapping of str to str
         Code of an accepted finding: why.
+    accepted_until : mapping of str to date
+        Code of an accepted finding: the last day on which the reason counts.
+    accepted_for : mapping of str to tuple of str
+        Code of an accepted finding: the certificates or servers for which alone it counts, by
+        their ids or how these begin.
 
     Raises
     ------
@@ -390,6 +406,8 @@ class PlanOptions(Table):
     validity_days: int | None = None
     target_os: str = ""
     accepted: Mapping[str, str] = field(default_factory=dict)
+    accepted_until: Mapping[str, date] = field(default_factory=dict)
+    accepted_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems: list[Problem] = []
@@ -417,6 +435,7 @@ class PlanOptions(Table):
         yield self._keep_domains
         for name in ("issuer", "ca", "accepted"):
             yield partial(self._keep_texts, name)
+        yield self._keep_limits
 
     def _keep_domains(self) -> None:
         name = "autodiscover_internal_extra_domains"
@@ -430,6 +449,26 @@ class PlanOptions(Table):
                 _choice(f"issuer.{key or _ALL}", text, ISSUERS)
             elif name == "accepted" and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
                 _refuse("accepted", key, "the code of a finding, e.g. name-is-internal")
+
+    def _keep_limits(self) -> None:
+        for name in ("accepted_until", "accepted_for"):
+            values = getattr(self, name)
+            if not isinstance(values, Mapping):
+                _refuse(name, values, "a section by code")
+            for code, value in values.items():
+                if code not in self.accepted:
+                    raise OptionsError(
+                        f'option {name} names "{code}", and [accepted] gives no reason for it',
+                        hint=f'write under [accepted]: {code} = "why"',
+                    )
+                if name == "accepted_until":
+                    _day(value, f"accepted_until.{code}")
+                elif not _is_texts(value):
+                    _refuse(f"accepted_for.{code}", value, "a list of ids")
+            kept = {code: values[code] for code in sorted(values)}
+            if name == "accepted_for":
+                kept = {code: tuple(ids) for code, ids in kept.items()}
+            self._keep(name, kept)
 
     def _keep(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # the dataclass is frozen; this is its own making
@@ -503,9 +542,17 @@ def _key_parameters(value: object) -> None:
         _refuse("key", value, "an algorithm and a number of bits")
 
 
-def _day(value: object) -> None:
+def _day(value: object, name: str = "planned_issue_date") -> None:
     if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
-        _refuse("planned_issue_date", value, "a date, e.g. 2026-01-31")
+        _refuse(name, value, "a date, e.g. 2026-01-31")
+
+
+def _is_texts(value: object) -> bool:
+    return (
+        isinstance(value, (tuple, list))
+        and bool(value)
+        and all(isinstance(item, str) and item for item in value)
+    )
 
 
 def _days(value: object) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..checks.check_plan import check_certificates, check_deployment, judging_day
+from ..checks.check_plan import check_acceptances, check_certificates, check_deployment, judging_day
 from ..plan.compare import plan_sizes
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
@@ -118,8 +118,11 @@ class LivePlan:
     def findings(self) -> Findings:
         """Every finding, errors first: the same as ``check_plan`` gives."""
         self._check()
-        found = (finding for part in self._examined.values() for finding in part.findings)
-        return sort_findings((*found, *self._whole), judged_on=judging_day(self.plan))
+        day = judging_day(self.plan)
+        parts = (finding for part in self._examined.values() for finding in part.findings)
+        found = (*parts, *self._whole)
+        last = check_acceptances(self.plan, found, on=day) if self.plan.options.accepted else ()
+        return sort_findings((*found, *last), judged_on=day)
 
     def sizes(self) -> dict[str, int]:
         """Count certificates, those of public CAs, and names; this needs no check."""

@@ -12,12 +12,13 @@ from typing import Any
 from IPython.display import DisplayHandle, display
 
 from ..base import tables
-from ..checks.check_plan import check_plan
+from ..checks.check_plan import check_plan, judging_day
 from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
 from ..export.executors import Progress
 from ..export.write import write_requests
 from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
+from ..plan.acceptances import accepted_codes
 from ..plan.model import CertificatePlan
 from ..plan.summary_from_plan import totals
 from ..request_folder.bundle import RequestBundle, open_requests
@@ -117,7 +118,9 @@ class RequestRun:
     @property
     def accepted(self) -> dict[str, str]:
         """By code, why error findings are accepted: by the plan's options, and here."""
-        together = {**self.plan.options.accepted, **self._accepted_here}
+        findings, options = self.findings, self.plan.options
+        day = judging_day(self.plan, findings.judged_on)
+        together = {**accepted_codes(findings, options, on=day), **self._accepted_here}
         return {code: reason for code, reason in together.items() if reason}
 
     @property

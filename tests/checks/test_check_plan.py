@@ -33,7 +33,7 @@ from lyncnb.base.dns_name import DnsName
 from lyncnb.checks.certificate_checks import CERTIFICATE_TESTS, NAME_TESTS, san_bytes
 from lyncnb.checks.check_plan import check_certificates, check_deployment, check_plan
 from lyncnb.checks.deployment_checks import DEPLOYMENT_TESTS
-from lyncnb.checks.option_checks import OPTION_TESTS
+from lyncnb.checks.option_checks import LAST_TESTS, OPTION_TESTS
 from lyncnb.checks.public_ca_checks import PUBLIC_CA_TESTS
 from lyncnb.checks.simple_url_checks import SIMPLE_URL_TESTS
 from lyncnb.errors import RulesError
@@ -480,7 +480,7 @@ def test_every_test_is_asked_for():
     rules = (*RULES.checks.values(), *of_cas)
     asked = {rule.test or rule.code.replace("-", "_") for rule in rules}
     of_deployments = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS
-    assert asked == set(CERTIFICATE_TESTS | NAME_TESTS | of_deployments)
+    assert asked == {*CERTIFICATE_TESTS, *NAME_TESTS, *of_deployments, *LAST_TESTS}
 
 
 def test_unknown_test_is_refused_with_the_known_ones():

@@ -1,0 +1,110 @@
+"""Acceptances: a reason counts until its last day, and for what it names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from good_deployment import EDGE, FE, plan_of
+
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.errors import OptionsError, PlanRejected
+from lyncnb.export.changes import make_order
+from lyncnb.plan.acceptances import accepted_codes, reason_for
+from lyncnb.plan.options import PlanOptions
+
+CODE = "public-certificate-required"
+LAST = date(2027, 1, 31)
+
+
+def order_of(plan, on, **accept):
+    """What is asked of a folder, by the rules of a day."""
+    findings = check_plan(plan, on=on)
+    return make_order(plan, findings=findings, accept=accept, renew=(), reason="", now="")
+
+
+def lab(**options):
+    """A plan whose Edge certificate comes from an internal CA, with options."""
+    return plan_of([(EDGE, "issuer", "internal")], PlanOptions(**options))
+
+
+def test_a_reason_counts_until_its_last_day():
+    """On its last day the plan is written; the day after it is refused, and a notice says why."""
+    plan = lab(accepted={CODE: "a lab"}, accepted_until={CODE: LAST})
+    order = order_of(plan, LAST)
+    assert [(a.code, a.reason) for a in order.accepted] == [(CODE, "a lab (until 2027-01-31)")]
+    told = {f.code: f.accepted for f in order.told_findings}
+    assert told[CODE] == "a lab (until 2027-01-31)"
+    with pytest.raises(PlanRejected):
+        order_of(plan, date(2027, 2, 1))
+    messages = [f.message for f in check_plan(plan, on=date(2027, 2, 1))]
+    assert f"the reason for {CODE} ended on 2027-01-31" in messages
+
+
+def test_a_reason_counts_for_the_certificates_that_it_names():
+    """For one certificate it is accepted, for another one the plan is refused."""
+    plan = lab(accepted={CODE: "a lab"})
+    (about,) = {f.about for f in check_plan(plan) if f.code == CODE}
+    narrowed = lab(accepted={CODE: "a lab"}, accepted_for={CODE: (about[:12],)})
+    assert order_of(narrowed, LAST).accepted[0].reason == f"a lab (for {about[:12]})"
+    elsewhere = lab(accepted={CODE: "a lab"}, accepted_for={CODE: ("FrontEnd-",)})
+    with pytest.raises(PlanRejected):
+        order_of(elsewhere, LAST)
+    assert f"{CODE} is accepted for FrontEnd- alone and found elsewhere" in [
+        f.message for f in check_plan(elsewhere, on=LAST)
+    ]
+    # A word on the command line is for this run and for all.
+    assert order_of(elsewhere, LAST, **{CODE: "today"}).accepted[0].reason == "today"
+
+
+def test_what_is_no_longer_found_is_a_notice():
+    """A reason for what the plan has not is told, one for certificates to come is not."""
+    options = PlanOptions(accepted={CODE: "a lab", "crl-distribution-point-absent": "no list"})
+    notices = [
+        (f.severity, f.message)
+        for f in check_plan(plan_of(options=options), on=LAST)
+        if f.code == "acceptance-counts-for-nothing"
+    ]
+    assert notices == [("notice", f"{CODE} is accepted and not found")]
+
+
+def test_codes_that_are_accepted_whole():
+    """A panel takes a code as accepted only if every finding of it is."""
+    edits = [(EDGE, "issuer", "internal"), (FE, "meet_urls", "")]
+    reasons = {CODE: "a lab", "meet-url-missing": "follows"}
+    plan = plan_of(edits, PlanOptions(accepted=reasons))
+    findings = check_plan(plan, on=LAST)
+    assert accepted_codes(findings, plan.options, on=LAST) == reasons
+    only = replace(plan.options, accepted_for={"meet-url-missing": ("no-such-server",)})
+    assert accepted_codes(findings, only, on=LAST) == {CODE: "a lab"}
+    ended = replace(plan.options, accepted_until={CODE: date(2027, 1, 30)})
+    assert CODE not in accepted_codes(findings, ended, on=LAST)
+    finding = next(f for f in findings if f.code == CODE)
+    assert reason_for(finding, PlanOptions(), on=LAST) == ""
+
+
+def test_limits_are_kept_in_plan_toml():
+    """Options with limits are written and read back as they were."""
+    options = PlanOptions(
+        accepted={CODE: "a lab"}, accepted_until={CODE: LAST}, accepted_for={CODE: ("Edge-",)}
+    )
+    text = options.to_toml()
+    assert f"[accepted_until]\n{CODE} = 2027-01-31\n" in text
+    assert PlanOptions.from_toml(text.encode()) == options
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[accepted_until]\na-b = 2027-01-31", 'names "a-b", and [accepted] gives no reason'),
+        ('[accepted]\na-b = "x"\n[accepted_until]\na-b = "soon"', "must be a date"),
+        ('[accepted]\na-b = "x"\n[accepted_for]\na-b = "Edge"', "must be a list of texts"),
+        ('[accepted]\na-b = "x"\n[accepted_for]\na-b = []', "accepted_for.a-b"),
+    ],
+)
+def test_limits_that_mean_nothing_are_refused(text, message):
+    """A limit without a reason, or of another kind, is told with its place."""
+    with pytest.raises(OptionsError) as caught:
+        PlanOptions.from_toml(text.encode())
+    assert message in str(caught.value)
