@@ -19,7 +19,7 @@ from .answers import Match, Outstanding, by_public_key, earlier_certificates
 from .cross_findings import with_cross_findings
 from .decoding import decode
 from .demonstration import is_fictional
-from .issued import DISPLACED, IssuedCertificate, IssuedCertificates
+from .issued import DISPLACED, IssuedCertificate, IssuedCertificates, told_apart
 from .judging import noted
 from .matching import judge_on_record
 from .returned_files import MAX_FILE_BYTES
@@ -69,7 +69,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     held = [one for one in matches if one.certificate.sha256 == one.asked.held_sha256]
     refused = [one for one in matches if one.certificate.sha256 != one.asked.held_sha256]
     told = [*(found for _, found in missing), *packages.values()]
-    told += [found for one in matches for found in one.findings]
+    told += told_apart(map(as_issued, matches))
     return IssuedCertificates(
         bundle=bundle,
         today=at.date(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 
@@ -91,6 +92,19 @@ class IssuedCertificate:
     def has_errors(self) -> bool:
         """Whether a finding says that it must not go on a server."""
         return any(found.severity == "error" for found in self.findings)
+
+
+def told_apart(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
+    """Yield findings of certificates; of several for one request each says which it is about."""
+    given = tuple(certificates)
+    several = Counter(one.request_id for one in given)
+    for one in given:
+        for found in one.findings:
+            if several[one.request_id] > 1 and found.about == one.request_id:
+                which = f"{one.source_file}, serial {serial_text(one.serial)}"
+                yield replace(found, message=f"{which}: {found.message}")
+            else:
+                yield found
 
 
 def to_document(one: IssuedCertificate) -> dict[str, object]:
@@ -212,7 +226,10 @@ class IssuedCertificates(Table):
         for one in (*self.certificates, *self.refused):
             for error in one.findings:
                 if error.severity == "error":
-                    words = f"{one.source_file} was refused: {error.code}: {error.message}"
+                    words = (
+                        f"{one.source_file} (serial {serial_text(one.serial)}) was refused: "
+                        f"{error.code}: {error.message}"
+                    )
                     found.setdefault(one.request_id, []).append(words)
         return {request_id: "; ".join(words) for request_id, words in found.items()}
 

@@ -18,7 +18,7 @@ from .certificates_on_record import (
     known_certificates,
     outstanding_requests,
 )
-from .issued import IssuedCertificates
+from .issued import IssuedCertificates, told_apart
 from .matching import (
     match_answers,
 )
@@ -69,14 +69,15 @@ def match_certificates(
         files += _refused_again(bundle, files, known, accepted)
     asked = list(outstanding_requests(bundle, accepted))
     matched = match_answers(asked, files, known=known, today=at)
-    everyone = (*matched.answers, *matched.superseded, *matched.refused)
+    answers = (*matched.answers, *matched.superseded, *matched.refused)
+    everyone = tuple(map(as_issued, answers))
     here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
         *matched.findings,
         # What was lost and has come again, in this form or another, is written once more.
         *(found for part, found in missing if part not in here),
         *packages.values(),
-        *(found for answer in everyone for found in answer.findings),
+        *told_apart(everyone),
     ]
     return IssuedCertificates(
         bundle=bundle,

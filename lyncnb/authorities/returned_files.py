@@ -274,4 +274,10 @@ def _why_skipped(entry: zipfile.ZipInfo) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    """Say what is wrong with an archive, without the library's way to say so."""
+    text = str(error)
+    if "CRC" in text:
+        return "its checksum is wrong"
+    if "password" in text:
+        return "it is encrypted"
+    return "its content cannot be unpacked" if isinstance(error, zlib.error) else "it is not whole"

@@ -30,7 +30,7 @@ from cryptography.x509.oid import (
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS
 from ..base.pasted_text import shown, visible
 from .asn1 import BadStructure, Element, children, read_element
-from .library_words import in_words
+from .library_words import NotAsStandard, in_words
 
 #: A name in the form in which equal names are equal: a set of (OID, text) for each part.
 NameKey = tuple[frozenset[tuple[str, str]], ...]
@@ -38,7 +38,23 @@ NameKey = tuple[frozenset[tuple[str, str]], ...]
 Extensions = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
 
 #: Short names of subject fields, as the plan writes them (RFC 4514 section 3).
-FIELD_NAMES = {x509.ObjectIdentifier(oid): short for short, oid in SUBJECT_OIDS.items()}
+FIELD_NAMES = {x509.ObjectIdentifier(oid): short for short, oid in SUBJECT_OIDS.items()} | {
+    # What a plan never asks for and public CAs and directories write.
+    NameOID.DOMAIN_COMPONENT: "DC",
+    NameOID.USER_ID: "UID",
+    NameOID.EMAIL_ADDRESS: "emailAddress",
+    NameOID.SERIAL_NUMBER: "serialNumber",
+    NameOID.STREET_ADDRESS: "street",
+    NameOID.POSTAL_CODE: "postalCode",
+    NameOID.BUSINESS_CATEGORY: "businessCategory",
+    NameOID.ORGANIZATION_IDENTIFIER: "organizationIdentifier",
+    NameOID.JURISDICTION_COUNTRY_NAME: "jurisdictionCountry",
+    NameOID.JURISDICTION_STATE_OR_PROVINCE_NAME: "jurisdictionState",
+    NameOID.JURISDICTION_LOCALITY_NAME: "jurisdictionLocality",
+    NameOID.GIVEN_NAME: "givenName",
+    NameOID.SURNAME: "surname",
+    NameOID.TITLE: "title",
+}
 
 EKU_NAMES = {
     **{x509.ObjectIdentifier(oid): name for name, oid in EXTENDED_KEY_USAGES.items()},
@@ -59,6 +75,11 @@ _SCHEMES = {
     SignatureAlgorithmOID.RSASSA_PSS: "RSASSA-PSS",
     SignatureAlgorithmOID.ED25519: "Ed25519",
     SignatureAlgorithmOID.ED448: "Ed448",
+    SignatureAlgorithmOID.DSA_WITH_SHA1: "DSA",
+    SignatureAlgorithmOID.DSA_WITH_SHA224: "DSA",
+    SignatureAlgorithmOID.DSA_WITH_SHA256: "DSA",
+    SignatureAlgorithmOID.DSA_WITH_SHA384: "DSA",
+    SignatureAlgorithmOID.DSA_WITH_SHA512: "DSA",
 }
 
 # Extensions that are looked at, here or in chain.py, so that critical ones are heeded.
@@ -270,7 +291,7 @@ def _common_names(der: bytes, name: Element) -> Iterator[str]:
 
 def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
     if certificate.version is not x509.Version.v3 and len(certificate.extensions):
-        raise ValueError("extensions in a certificate that is not version 3")
+        raise NotAsStandard("extensions in a certificate that is not version 3")
     _refuse_two_algorithms(der)
     extensions = {extension.oid: extension.value for extension in certificate.extensions}
     dns_names, other_names = _alternative_names(extensions)
@@ -327,7 +348,7 @@ def _refuse_two_algorithms(der: bytes) -> None:
     fields = children(der, content)
     inner = fields[2] if fields[0].tag == 0xA0 else fields[1]
     if der[inner.begin : inner.end] != der[outer.begin : outer.end]:
-        raise ValueError("the signature algorithm inside differs from the one outside")
+        raise NotAsStandard("the signature algorithm inside differs from the one outside")
 
 
 def _name_fields(name: x509.Name) -> tuple[tuple[str, str], ...]:

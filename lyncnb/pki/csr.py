@@ -24,7 +24,7 @@ from ..errors import BundleError, PlanError
 from . import keys
 from .asn1 import read_element
 from .der_structures import SEQUENCE, element, items
-from .library_words import in_words
+from .library_words import NotAsStandard, in_words
 
 # What a certification request asks for, as plain values, and how two of them differ. Pure.
 
@@ -310,14 +310,14 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
     """
     try:
         if len(data) > _MAX_BYTES:
-            raise ValueError(f"longer than {_MAX_BYTES} bytes")
+            raise NotAsStandard(f"longer than {_MAX_BYTES} bytes")
         if data[:1] == b"0":
             parsed = x509.load_der_x509_csr(data)
         else:
             parsed = x509.load_pem_x509_csr(data)
         public_key = parsed.public_key()
         if not isinstance(public_key, keys.PublicKey):
-            raise ValueError("its key is neither RSA nor ECDSA")
+            raise NotAsStandard("its key is neither RSA nor ECDSA")
         content = _content(parsed, public_key)
     except (ValueError, UnsupportedAlgorithm, *_ODD) as error:
         raise BundleError(

@@ -247,11 +247,15 @@ def alike(count: int, *, serials: int) -> list[Certificate]:
 
     What signed them does not matter: they are one certificate with other octets in it.
     """
-    leaf, ca = bytearray(der(LEAF)), bytearray(der(CA.issuing))
+    serial = 1 << 158  # twenty octets
+    signer = {"issuer": CA.issuing.subject, "issuer_key": CA.key, "serial": serial}
+    leaf = bytearray(der(issue(KEY.public_key(), subject=[("CN", "sip.contoso.com")], **signer)))
+    named = [("CN", "Contoso Issuing CA 1"), ("O", "Contoso")]
+    ca = bytearray(der(issue(CA.key.public_key(), subject=named, ca=True, **signer)))
+    places = [octets.index(serial.to_bytes(20, "big")) + 4 for octets in (leaf, ca)]
     made = []
     for number in range(count):
-        for octets in (leaf, ca):
-            place = octets.index(b"\x02\x14") + 4  # into the serial number
+        for octets, place in zip((leaf, ca), places, strict=True):
             octets[place : place + 4] = (number % serials).to_bytes(4, "big")
             octets[-8:-4] = number.to_bytes(4, "big")  # into the signature
             made.append(read_certificate(bytes(octets)))
@@ -269,7 +273,7 @@ def test_many_of_one_name_take_no_square(serials):
     def matched(count: int) -> float:
         files = [ReturnedFile(name="x", certificates=tuple(alike(count, serials=serials)))]
         best = float("inf")
-        for _ in range(3):
+        for _ in range(2):
             begin = time.process_time()
             match_answers([asked], files, today=date(2026, 11, 24))
             best = min(best, time.process_time() - begin)

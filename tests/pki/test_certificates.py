@@ -162,15 +162,15 @@ def test_signature(name, scheme, hash_name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("x509/custom/invalid_version.pem", "7 is not a valid X509 version"),
-        ("x509/custom/two_basic_constraints.pem", "Duplicate 2.5.29.19"),
+        ("x509/custom/invalid_version.pem", "its version is none of those that there are"),
+        ("x509/custom/two_basic_constraints.pem", r"an extension twice \(2.5.29.19\)"),
         ("x509/custom/malformed-san.pem", "another kind of value than belongs there"),
         ("x509/custom/invalid_utf8_common_name.pem", "a value that cannot be"),
         ("x509/custom/name_attribute_unsupported_tag.pem", "serial"),
         ("x509/custom/empty-eku.pem", "serial"),
         ("x509/badasn1time.pem", "validity"),
-        ("x509/wosign-bc-invalid.pem", "path_length"),
-        ("x509/san_x400address.der", "x400Address"),
+        ("x509/wosign-bc-invalid.pem", "a number of CAs below it"),
+        ("x509/san_x400address.der", "a name of a kind that"),
         ("x509/custom/mismatch_inner_outer_sig_algorithm.der", "algorithm inside differs"),
     ],
 )

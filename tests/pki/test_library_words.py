@@ -1,0 +1,34 @@
+"""What a library says of damaged structures reaches nobody in its own words."""
+
+from __future__ import annotations
+
+import pytest
+
+from lyncnb.pki.library_words import NotAsStandard, in_words
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            'error parsing asn1 value: ParseError { kind: InvalidLength, location: ["Certificate::tbs_cert", "TbsCertificate::raw_spki"] }',
+            "a length that cannot be in its public key",
+        ),
+        ("ParseError { kind: SomethingNew }", "it is not as the standard has it"),
+        ("Duplicate 2.5.29.19 extension found", "an extension twice (2.5.29.19)"),
+        ("Invalid/unsupported hash algorithm for SCT: 0", "a proof of its publication (SCT) that cannot be"),
+        ("panicked at src/x509.rs:12", "it is not as the standard has it"),
+        ("", "it is not as the standard has it"),
+    ],
+)  # fmt: skip
+def test_in_words(said, words):
+    """Each is said in plain words; what nobody foresaw in a general one."""
+    assert in_words(ValueError(said)) == words
+
+
+def test_our_own_words():
+    """What we have against a structure ourselves is said as it is."""
+    assert (
+        in_words(NotAsStandard("its key is neither RSA nor ECDSA"))
+        == "its key is neither RSA nor ECDSA"
+    )
