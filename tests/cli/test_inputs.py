@@ -25,6 +25,7 @@ shell = pytest.fixture(make_shell)
 
 PASS = ("--passphrase-file", "passphrase")
 NEW = ("--new-passphrase-file", "new")
+ON_SERVER = ("--request-on-server", "-o", "scripts")
 # Each command as it would succeed, but for its options.
 CALLS = {
     "run": ["n.ipynb"],
@@ -46,7 +47,7 @@ CALLS = {
 # which has tests of its own.
 READ = {
     *("topology", "options_file", "recovery", "with_recovery", "notebook", "notebooks", "files"),
-    "folder",
+    *("folder", "requests"),
 }
 # They lay out a folder, or make it.
 LAID_OUT = {("lab", "folder"), ("dash", "folder")}
@@ -75,7 +76,9 @@ def readers() -> dict[str, tuple[str, ...]]:
 READERS = readers() | {
     "check --json": ("check", "FILE", "--json"),
     "status --rebuild": ("status", "FILE", "--rebuild", *PASS),
-    "steps of a topology": ("steps", "FILE", "--request-on-server", "-o", "scripts"),
+    "steps of a topology": ("steps", "FILE", *ON_SERVER),
+    "steps options_file": ("steps", "contoso.csv", *ON_SERVER, "--options", "FILE"),
+    "receive requests": ("receive", "requests", "--request", "FILE"),
 }
 CONTENTS = {
     "empty": b"",
@@ -120,6 +123,7 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
         signal.alarm(0)
     assert ended.status in (1, 2, 3), (arguments, name, ended)
     assert "fault of lyncnb" not in ended.err
+    assert "--help says how to call it" not in ended.err  # the file was never looked at
     if arguments[:3] == ("receive", "requests", "FILE") and ended.out:  # a line for each file
         assert re.search("^(error|warning): ", ended.out, re.MULTILINE), ended
         return

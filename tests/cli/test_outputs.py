@@ -38,7 +38,7 @@ WORDS = {
 # Names of parameters that are read, or a folder of lyncnb's; every other one is an output.
 READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
-    *("with_recovery", "notebook", "notebooks", "files"),
+    *("with_recovery", "notebook", "notebooks", "files", "requests"),
 }
 # It makes two files, never over others: tested with the recovery keys, and below.
 NEVER_OVER = {("recovery", "file")}
