@@ -108,17 +108,23 @@ def plan_of_case(case):
 
     A cell stands on the first row of its role; a role that the good table lacks gets a row.
     """
-    edits, add = [], []
+    edits = []
+    add = [{"server_fqdn": server, **cells} for server, cells in case.rows.items()]
     roles = [row["role"] for row in GOOD]
+    drop = [number for number, role in enumerate(roles) if role in case.without]
     for role, cells in case.cells.items():
         if role in roles:
             edits += [(roles.index(role), column, value) for column, value in cells.items()]
         else:
             add.append({"server_fqdn": f"{role.lower()}01.contoso.com", "role": role, **cells})
-    plan = plan_of(edits, PlanOptions.from_toml(case.options.encode()), add=add)
+    plan = plan_of(edits, PlanOptions.from_toml(case.options.encode()), add=add, drop=drop)
     for usage, names in case.names.items():
         entries = tuple(SanEntry(DnsName(name), ()) for name in names)
         plan = altered(plan, usage, subject_alt_name=entries)
+    for usage, name in case.subject_names.items():
+        plan = altered(
+            plan, usage, subject=lambda c, name=name: replace(c.subject, common_name=name)
+        )
     return plan
 
 

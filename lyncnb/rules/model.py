@@ -191,10 +191,12 @@ class ConnectionRule:
 class Case:
     """A deployment in which a check fires, or the nearest one in which it does not.
 
-    ``says`` tells it in words. It is a sample deployment with some cells changed: ``cells`` by
-    role, then by column; ``options`` is the text of a ``plan.toml``, ``on`` the day by whose rules
-    the plan is judged. ``names`` are the alternative names of every certificate with a usage (or
-    of a role, where it has none), as somebody altered them after planning.
+    ``says`` tells it in words. It is a sample deployment with some cells changed: ``without`` are
+    roles that are left out, ``rows`` further rows by server, then by column, ``cells`` by role,
+    then by column; ``options`` is the text of a ``plan.toml``, ``on`` the day by whose rules the
+    plan is judged. ``names`` are the alternative names and ``subject_names`` the subject name of
+    every certificate with a usage (or of a role, where it has none), as somebody altered them
+    after planning.
     """
 
     says: str
@@ -202,6 +204,9 @@ class Case:
     options: str = ""
     cells: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    subject_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    without: tuple[str, ...] = ()
+    rows: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
