@@ -11,10 +11,13 @@ from .svg import sheets
 from .tables import Table
 
 #: Part of every picture's HTML; for a page that takes ``<style>`` out of what it is given.
-# A sheet of A4 or Letter has a heading above the picture, too.
+# A sheet of Letter, 279 mm, has a heading of two lines and the words above the picture, too; what
+# stays folded would be a line without use there, alone on a sheet of its own.
 FIGURE_STYLE = (
     "<style>@media print{.lyncnb-figure img"
-    "{max-height:230mm;width:auto;break-inside:avoid}}</style>"
+    "{max-height:220mm;width:auto;break-inside:avoid}"
+    ".lyncnb-figure figcaption{font-size:7.5pt;line-height:1.25}"
+    ".lyncnb-figure+details:not([open]){display:none}}</style>"
 )
 
 

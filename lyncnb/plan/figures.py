@@ -15,8 +15,9 @@ from . import coverage_figure, timeline_figure, topology_figure
 from .compare import PlanDifference
 from .connections import list_connections
 from .model import CertificatePlan
+from .summary_content import count_of
 from .timeline_figure import DatedFact
-from .topology_boxes import Changes
+from .topology_boxes import Changes, site_words
 
 DEFAULT = "topology"
 
@@ -118,6 +119,10 @@ def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | Non
         "under which of its names. Drawn are connections for which the plan has a name; which "
         "pool uses which is taken from their sites, the topology does not say it."
     )
+    if site:
+        description += (
+            f" {site_words(site)} is shown pool by pool; of the other sites what speaks with it."
+        )
     columns: tuple[str, ...] = topology_figure.COLUMNS
     changes = None
     rows = topology_figure.topology_rows(plan, connections)
@@ -147,14 +152,15 @@ def _difference(difference: PlanDifference, kind: str, site: str) -> Figure:
 
 def _coverage(plan: CertificatePlan, site: str) -> Figure:
     rows = tuple(coverage_figure.coverage_rows(plan, site=site))
-    where = f", site {site}" if site else ""
+    where = f", {site_words(site)}" if site else ""
     title = f"{plan.rules.title}, {plan.topology.source}{where}: names on certificates"
-    names, pools = len({row[0] for row in rows}), len({row[2:5] for row in rows})
+    names, pools = len({row.name for row in rows}), len({row[2:5] for row in rows if row.pool})
+    whole = " and the whole deployment" if any(not row.pool for row in rows) else ""
     description = (
-        f"{names:,} names down, {pools:,} pools across. A full disc: all certificates of the "
-        "column carry the name; half a disc: some of them; a ring: only as the subject. Where "
-        "there are too many, names stand together by the rule that gives them, pools by their "
-        "role."
+        f"{count_of(names, 'name')} down, {count_of(pools, 'pool')}{whole} across. A full disc: "
+        "all certificates of the column carry the name; half a disc: some of them; a ring: only as "
+        "the subject. Where there are too many, names stand together by the rule that gives them, "
+        "pools by their role."
     )
     svg = coverage_figure.draw_coverage(plan, rows, title=title, description=description)
     return Figure(

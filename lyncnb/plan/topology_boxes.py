@@ -285,9 +285,14 @@ def _near(bands: Sequence[Band], site: str) -> list[Band]:
     return kept
 
 
+def site_words(name: str) -> str:
+    """Name a site; one that is called ``Site 01`` is not called so twice."""
+    return name if name.lower().startswith("site") else f"Site {name}"
+
+
 def _band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) -> str:
     if name != "*":
-        return f"Site {name}" if name else "No site named"
+        return site_words(name) if name else "No site named"
     sites = sorted(
         {pool.site for cell, pools in groups.items() if cell[0] == "*" for pool in pools}
     )

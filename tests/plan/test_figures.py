@@ -213,6 +213,19 @@ def test_arrows_end_at_lines_of_the_box_that_says_who():
     assert heads == spoken
 
 
+def test_a_picture_says_how_many_pools_it_shows():
+    """What is requested once for all servers is no pool; of other sites only part is shown."""
+    sample = planned("contoso")
+    assert "30 names down, 7 pools and the whole deployment across" in (
+        ln.figure(sample, "coverage").description
+    )
+    shown = ln.figure(planned("litwareinc-global"), site="London").description
+    assert "Site London is shown pool by pool; of the other sites what speaks with it." in shown
+    big = planned(big_table(SERVERS))
+    assert "Site Site" not in "".join(texts(ln.figure(big, site="Site 01")))
+    assert "Site Site" not in ln.figure(big, "coverage", site="Site 01").title
+
+
 def test_one_site_is_shown_pool_by_pool():
     """With a site named, each of its pools has a box and the others stand together."""
     litware = planned("litwareinc-global")
@@ -424,8 +437,9 @@ def test_later_facts_are_rows():
     figure = ln.figure(planned("contoso"), "timeline", facts=facts)
     assert sum(row[0] == "Orders" for row in figure.rows) == 20
     assert "Orders" in texts(figure)
-    assert "20 in all, by their end" in texts(figure)
-    after = texts(figure)[texts(figure).index("20 in all, by their end") + 1 :]
+    (counted,) = [text for text in texts(figure) if text.startswith("20 in all, by their end; ")]
+    assert re.search(r"each mark: \d+ days$", counted)
+    after = texts(figure)[texts(figure).index(counted) + 1 :]
     assert sum(int(text) for text in after if text.isdecimal()) == 20
 
 

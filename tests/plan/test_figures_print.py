@@ -74,11 +74,19 @@ def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path, dark):
         assert images == []
 
 
-def test_on_paper_a_picture_is_text(plan, chromium, tmp_path):
+def changed(plan):
+    """The same plan with a name more on the certificates of its first pool."""
+    place = plan.topology.pools[0].computers[0].row
+    edited = plan.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
+    return ln.compare_plans(plan, ln.plan_certificates(edited, plan.rules))
+
+
+@pytest.mark.parametrize("of", ["plan", "comparison"])
+def test_on_paper_a_picture_is_text(of, plan, chromium, tmp_path):
     """Printed, a picture begins below its heading, a sheet for each piece; its words are text."""
     path = tmp_path / "page.html"
-    figure = ln.figure(plan)
-    path.write_text(to_page("Pictures", [figure.to_html()]), encoding="utf-8")
+    figure = ln.figure(plan if of == "plan" else changed(plan))
+    path.write_text(to_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
     pdf = tmp_path / "page.pdf"
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
