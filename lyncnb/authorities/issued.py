@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 
-from ..base.tables import DataFrame, Table, to_frame
+from ..base.tables import DataFrame, Table, count_of, to_frame
 from ..pki.certificates import Certificate, name_text
-from ..plan.summary_content import count_of
 from ..request_folder.bundle import RequestBundle
 from ..rules.findings import Finding, Findings
 from .compare_predecessor import succession
@@ -328,9 +327,7 @@ class IssuedCertificates(Table):
             )
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
-        for found in self.findings:
-            lines.append(f"{found.severity}: {found.about}: {found.message} [{found.code}]")
-            lines.append(f"  hint: {found.hint}")
+        lines += [found.to_text() for found in self.findings]
         return "\n".join(lines) + "\n"
 
     def to_document(self) -> dict[str, object]:
@@ -343,12 +340,6 @@ class IssuedCertificates(Table):
             "refused": [to_document(one) for one in self.refused],
             "accepted": dict(self.accepted),
             "waiting": list(self.waiting),
-            "findings": [
-                {
-                    name: getattr(found, name)
-                    for name in ("code", "severity", "about", "message", "hint", "source")
-                }
-                for found in self.findings
-            ],
+            "findings": [found.to_document() for found in self.findings],
             "files": [file.name for file in self.files],
         }

@@ -15,11 +15,10 @@ from pathlib import Path, PureWindowsPath
 from ..base import files
 from ..base.folder_lock import lock
 from ..base.pasted_text import shown
-from ..base.tables import Table
+from ..base.tables import Table, count_of
 from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
 from ..pki.csr import COMPUTER_NAME, CertificationRequest, parse_request
 from ..pki.keys import oddity
-from ..plan.summary_content import count_of
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import MODES, Survey, csr_sha256, refuse, take_survey
 from ..request_folder.leftovers import Move, carry_out, pending_moves
@@ -105,9 +104,7 @@ class ReceivedRequests(Table):
             lines.append(f"{one.action}: {one.file}: {one.request_id or 'unknown'}{where}")
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
-        for found in self.findings:
-            lines.append(f"{found.severity}: {found.about}: {found.message} [{found.code}]")
-            lines.append(f"  hint: {found.hint}")
+        lines += [found.to_text() for found in self.findings]
         return "\n".join(lines) + "\n"
 
     def to_document(self) -> dict[str, object]:
@@ -126,13 +123,7 @@ class ReceivedRequests(Table):
                 for one in self.requests
             ],
             "accepted": dict(self.accepted),
-            "findings": [
-                {
-                    name: getattr(found, name)
-                    for name in ("code", "severity", "about", "message", "hint", "source")
-                }
-                for found in self.findings
-            ],
+            "findings": [found.to_document() for found in self.findings],
         }
 
 

@@ -15,9 +15,9 @@ from importlib.resources import files as package_files
 
 from ..base.html_page import render
 from ..base.pasted_text import shown
+from ..base.tables import count_of
 from ..base.toml_records import NotToml, TomlReader, parse_toml
 from ..errors import OptionsError, RulesError
-from ..plan.summary_content import count_of
 from ..request_folder.request_record import PlannedEntry, RequestRecord
 
 COLUMNS = (

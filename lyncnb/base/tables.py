@@ -146,6 +146,11 @@ def cell_text(value: Any) -> str:
     return str(value)
 
 
+def count_of(number: int, noun: str) -> str:
+    """Write a number and its noun, in the plural where it needs one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame:
     """Make a DataFrame of plain text and whole numbers.
 

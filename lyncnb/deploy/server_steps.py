@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..base.tables import Table
+from ..base.tables import Table, count_of
 from ..pki.certificates import Certificate
-from ..plan.summary_content import count_of
 from ..rules.procedure import Cmdlet, Place, RollOver, Shell, Step
 
 _COLUMNS = ("Server", "Step", "Role", "Package", "What to do", "Wizard", "Commands", "Source")

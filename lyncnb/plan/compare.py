@@ -12,11 +12,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..base.certificate_fields import SanEntry
-from ..base.tables import ROWS_SHOWN, Table, cell_text, rows_to_html
+from ..base.tables import ROWS_SHOWN, Table, cell_text, count_of, rows_to_html
 from ..rules.model import Rules
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
-from .summary_content import count_of
 
 COLUMNS = ("Change", "Certificate", "Of", "Type", "What", "Before", "After", "Why", "Source")
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..base.svg import Drawing, fit, text_width
+from ..base.tables import count_of
 from .model import CertificatePlan, PlannedCertificate
-from .summary_content import count_of
 
 COLUMNS = (
     *("Name", "Rule", "Site", "Role", "Pool", "Type", "Certificates with it"),

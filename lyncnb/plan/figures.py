@@ -10,12 +10,12 @@ from typing import Protocol, runtime_checkable
 
 from ..base.figure import Figure
 from ..base.outputs import OutputKind, mentions
+from ..base.tables import count_of
 from ..errors import PlanError
 from . import coverage_figure, timeline_figure, topology_figure
 from .compare import PlanDifference
 from .connections import list_connections
 from .model import CertificatePlan
-from .summary_content import count_of
 from .timeline_figure import DatedFact
 from .topology_boxes import Changes, site_words
 

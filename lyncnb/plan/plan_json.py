@@ -33,7 +33,7 @@ def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> di
     """
     document = _heading(plan, findings)
     document["certificates"] = list(_certificates(plan))
-    document["findings"] = list(map(_finding, findings))
+    document["findings"] = [finding.to_document() for finding in findings]
     return document
 
 
@@ -68,17 +68,6 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
         yield entry
 
 
-def _finding(finding: Finding) -> dict[str, object]:
-    return {
-        "code": finding.code,
-        "severity": finding.severity,
-        "about": finding.about,
-        "message": finding.message,
-        "hint": finding.hint,
-        "source": finding.source,
-    }
-
-
 def plan_json(
     plan: CertificatePlan, findings: Iterable[Finding], *, certificates: bool = True
 ) -> bytes:
@@ -97,7 +86,9 @@ def plan_json(
         UTF-8, one certificate and one finding a line: a diff of two documents then names the
         certificates concerned, and memory suffices for 100,000 of them.
     """
-    lists: dict[str, Iterable[dict[str, object]]] = {"findings": map(_finding, findings)}
+    lists: dict[str, Iterable[dict[str, object]]] = {
+        "findings": (finding.to_document() for finding in findings)
+    }
     if certificates:
         lists = {"certificates": _certificates(plan), **lists}
     out = io.BytesIO()

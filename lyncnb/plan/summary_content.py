@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Protocol
 
+from ..base.tables import count_of
 from ..rules.findings import Finding
 from ..rules.model import SummaryCommand
 from .spellings import Spelling
@@ -339,8 +340,3 @@ def by_authority(blocks: Iterable[Block]) -> dict[str, list[Block]]:
     for block in blocks:
         groups.setdefault(block.authority, []).append(block)
     return groups
-
-
-def count_of(number: int, noun: str) -> str:
-    """Write a number and its noun, in the plural where it needs one."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

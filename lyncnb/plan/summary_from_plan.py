@@ -8,6 +8,7 @@ from itertools import chain
 
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
+from ..base.tables import count_of
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, Rules
 from ..rules.returned_rules import every_check
@@ -23,7 +24,6 @@ from .summary_content import (
     ServerLine,
     Summary,
     code_of,
-    count_of,
 )
 from .timeline_figure import plan_facts
 

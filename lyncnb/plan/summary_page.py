@@ -8,7 +8,7 @@ from itertools import groupby
 
 from ..base.figure import picture_html
 from ..base.html_page import render
-from ..base.tables import left_out
+from ..base.tables import count_of, left_out
 from . import spellings
 from .summary_content import (
     LEAD,
@@ -18,7 +18,6 @@ from .summary_content import (
     ServerLine,
     Summary,
     by_authority,
-    count_of,
     cover_facts,
 )
 from .timeline_figure import draw_timeline

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
+from ..base.tables import count_of
 from ..rules.findings import Finding
 from .summary_content import (
     Ask,
@@ -20,7 +21,6 @@ from .summary_content import (
     Summary,
     by_authority,
     code_of,
-    count_of,
 )
 from .timeline_figure import DatedFact
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..base.svg import fit, text_width
+from ..base.tables import count_of
 from ..rules.model import ZONES, PartyRule, Rules
 from ..topology.model import Pool
 from .compare import CHANGES, PlanDifference
 from .connections import Connection, certificates_by_pool
 from .model import CertificatePlan, PlannedCertificate
-from .summary_content import count_of
 
 SHEET = 1235  # pixels of height that a sheet of A4 has for a picture below its heading
 PAD, LINE = 8, 15  # pixels inside a box

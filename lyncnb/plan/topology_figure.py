@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..base.svg import Drawing, fit, text_width
+from ..base.tables import count_of
 from ..rules.model import ZONES, Rules
 from .connections import Connection, certificates_by_pool
 from .model import CertificatePlan
-from .summary_content import count_of
 from .topology_boxes import (
     BOLD,
     LINE,

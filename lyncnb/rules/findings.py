@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import overload
 
-from ..base.tables import Table
+from ..base.tables import Table, count_of
 from .model import SEVERITIES, CheckRule
 
 
@@ -35,6 +35,21 @@ class Finding:
             hint="Nothing: it was accepted.",
             accepted=reason,
         )
+
+    def to_text(self) -> str:
+        """Write it in two lines, for a terminal: what there is, and what to do."""
+        return f"{self.severity}: {self.about}: {self.message} [{self.code}]\n  hint: {self.hint}"
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values: an entry of ``findings`` in every JSON of a command."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "about": self.about,
+            "message": self.message,
+            "hint": self.hint,
+            "source": self.source,
+        }
 
 
 def accepted_words(reason: str) -> str:
@@ -97,10 +112,7 @@ class Findings(Table, Sequence[Finding]):
         return "\n".join([self._summary(), *lines])
 
     def _summary(self) -> str:
-        words = [
-            f"{number} {severity}{'' if number == 1 else 's'}"
-            for severity, number in self.counts().items()
-        ]
+        words = (count_of(number, severity) for severity, number in self.counts().items())
         return "Findings: " + ", ".join(words)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..base.dns_name import INTERNATIONAL
 from ..base.pasted_text import INVISIBLE, shown
+from ..base.tables import count_of
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
 
@@ -168,7 +169,7 @@ def make_table(
 def raise_problems(source: str, problems: Iterable[Problem]) -> None:
     """Raise all problems of a table at once, by row."""
     ordered = tuple(dict.fromkeys(sorted(problems, key=lambda problem: problem.row)))
-    count = "1 problem" if len(ordered) == 1 else f"{len(ordered)} problems"
+    count = count_of(len(ordered), "problem")
     raise TopologyError(f"{source} cannot be used: {count}", problems=ordered)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from ..base.tables import count_of
 from ..errors import LyncnbError
-from ..plan.summary_content import count_of
 from .editing import PlanEditing
 from .notebook_cells import cell_id
 from .saved_choices import change_rows

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..base import tables
+from ..base.tables import count_of
 from ..errors import LyncnbError, TopologyError
 from ..plan.compare import PlanDifference, compare_plans
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
-from ..plan.summary_content import count_of
 from ..plan.summary_from_plan import totals
 from ..rules.findings import Findings
 from ..rules.model import Rules

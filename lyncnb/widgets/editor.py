@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..base.tables import count_of
 from ..errors import LyncnbError, TopologyError
 from ..plan.compare import CountChange, plan_sizes
-from ..plan.summary_content import count_of
 from ..topology.columns import topology_columns
 from . import explanations, plan_picture, plan_views
 from .earlier_edits import restore

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ..base.tables import count_of
 from ..checks.check_plan import check_acceptances, check_certificates, check_deployment, judging_day
 from ..plan.compare import plan_sizes
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -162,7 +163,5 @@ class LivePlan:
 
 def _words(counts: Counter[str]) -> str:
     return ", ".join(
-        f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}"
-        for severity in _SEVERITIES
-        if counts[severity]
+        count_of(counts[severity], severity) for severity in _SEVERITIES if counts[severity]
     )

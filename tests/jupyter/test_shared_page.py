@@ -15,10 +15,10 @@ from shell_kit import make_shell
 from topologies import edge, front_end, plan
 
 import lyncnb as ln
+from lyncnb.base.tables import count_of
 from lyncnb.errors import NotebookError, OutputError
 from lyncnb.jupyter.notebook_files import read_notebook, write_notebook
 from lyncnb.jupyter.shared_page import CLEAN_COPY, notebook_page, share_notebook
-from lyncnb.plan.summary_content import count_of
 
 shell = pytest.fixture(make_shell)
 
