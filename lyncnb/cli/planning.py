@@ -219,7 +219,7 @@ def _plan_row(certificate: PlannedCertificate) -> tuple[object, ...]:
 
 def _write_findings(findings: Findings) -> None:
     for finding in findings:
-        write(indented(f"{finding.severity}: {finding.message}", ""))
+        write(indented(f"{finding.severity}: {finding.words}", ""))
         write(indented(f"about {finding.about} [{finding.code}]"))
         if finding.hint:
             write(indented(f"hint: {finding.hint}"))

@@ -260,7 +260,6 @@ class Summary:
     planned_issue_date: date | None
     totals: str
     findings: tuple[Finding, ...]
-    finding_titles: tuple[tuple[str, str], ...]  # code of a finding, and what it is called
     blocks: tuple[Block, ...]
     servers: tuple[ServerLine, ...]
     commands: tuple[SummaryCommand, ...]

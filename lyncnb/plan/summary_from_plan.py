@@ -11,7 +11,6 @@ from ..base.garbage_collection import no_collection
 from ..base.tables import count_of
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, Rules
-from ..rules.returned_rules import every_check
 from .figures import figure
 from .model import CertificatePlan, PlannedCertificate
 from .spellings import spellings
@@ -70,7 +69,6 @@ def summarise(
         planned_issue_date=plan.options.planned_issue_date,
         totals="" if table_only else totals(plan, findings),
         findings=tuple(findings),
-        finding_titles=tuple(_finding_titles(plan.rules, findings)),
         blocks=blocks,
         servers=() if table_only else tuple(_server_lines(plan, blocks)),
         commands=plan.rules.summary,
@@ -79,13 +77,6 @@ def summarise(
         picture=_picture(plan) if wanted and plan.certificates else None,
         facts=plan_facts(plan) if wanted else (),
     )
-
-
-def _finding_titles(rules: Rules, findings: Iterable[Finding]) -> Iterator[tuple[str, str]]:
-    known = every_check(rules)
-    for code in dict.fromkeys(finding.code for finding in findings):
-        if code in known:
-            yield code, known[code].title
 
 
 def _roles(plan: CertificatePlan) -> Iterator[str]:

@@ -39,7 +39,7 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     found = summary.findings[:rows_shown]
     if found:
         yield "## Findings\n"
-        lines = [(one.severity, one.about, one.message, one.hint) for one in found]
+        lines = [(one.severity, one.about, one.words, one.hint) for one in found]
         yield to_markdown(("Severity", "About", "What was found", "What to do"), lines)
     if len(summary.findings) > len(found):
         yield left_out(len(found), len(summary.findings)) + "\n"

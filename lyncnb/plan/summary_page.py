@@ -111,7 +111,6 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         spellings=spellings,
         findings=[one for one in told if one.severity != "notice"],
         notices=[one for one in told if one.severity == "notice"],
-        finding_title=dict(summary.finding_titles),
         findings_note=left_out(rows_shown, len(summary.findings)),
         note=what_is_left_out(summary),
         number={source: place for place, source in enumerate(sources, start=1)},

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import groupby
 
 from ..base.tables import count_of
 from ..rules.findings import Finding
@@ -143,7 +144,8 @@ def _asks(summary: Summary) -> Iterator[Ask]:
         yield from _of_planner(summary)
         yield Ask(
             who="Whoever decides",
-            what="Agree to this plan. The Word document ends with a page to sign.",
+            what="Agree to this plan: the Word document that the planner sends "
+            "(lyncnb plan … -o plan.docx) ends with a page to sign.",
             when=f"before {day}" if day else "before the requests are sent",
             where="this page",
         )
@@ -195,13 +197,10 @@ def _of_authority(
     name: str, blocks: Sequence[Block], day: date | None, anchor: str
 ) -> Iterator[Ask]:
     members = [member for block in blocks for member in block.members]
-    left = [block for block in blocks if any(not m.certificate_sha256 for m in block.members)]
     number = sum(not member.certificate_sha256 for member in members)
     if not number:
         return
-    numbers = [str(block.number) for block in left]
-    if len(left) == len(blocks) > 2:  # of one CA they follow one another
-        numbers = [f"{numbers[0]} to {numbers[-1]}"]
+    numbers = list(_missing(members))
     places = ", ".join(numbers[:_NUMBERS]) + (" …" if len(numbers) > _NUMBERS else "")
     back = len(members) - number
     yield Ask(
@@ -212,3 +211,13 @@ def _of_authority(
         where=name,
         anchor=anchor,
     )
+
+
+def _missing(members: Iterable[Member]) -> Iterator[str]:
+    """Give the numbers of the certificates that are not back, e.g. ``1.1 to 4`` and ``6``."""
+    for is_back, run in groupby(members, key=lambda member: bool(member.certificate_sha256)):
+        numbers = [member.number for member in run]
+        if not is_back and len(numbers) > 2:
+            yield f"{numbers[0]} to {numbers[-1]}"
+        elif not is_back:
+            yield from numbers

@@ -122,12 +122,7 @@ def _findings(document: Document, summary: Summary, shown: int) -> None:
     if not summary.findings:
         return
     document.add_heading("Findings", level=1)
-    titles = dict(summary.finding_titles)
-    rows = [
-        (one.severity, f"{titles[one.code]}: {one.message}" if one.code in titles else one.message,
-         one.hint)
-        for one in summary.findings[:shown]
-    ]  # fmt: skip
+    rows = [(one.severity, one.words, one.hint) for one in summary.findings[:shown]]
     _table(document, ("Severity", "What was found", "What to do"), rows, widths=(16, 94, 70))
     if len(summary.findings) > shown:
         document.add_paragraph(left_out(shown, len(summary.findings)))

@@ -135,7 +135,7 @@ def _servers(summary: Summary) -> Iterator[Row]:
 
 def _findings(summary: Summary) -> Iterator[Row]:
     for one in summary.findings:
-        yield (one.severity, one.code, one.about, one.message, one.hint, one.source)
+        yield (one.severity, one.code, one.about, one.words, one.hint, one.source)
 
 
 def _renewals(summary: Summary) -> list[Row]:

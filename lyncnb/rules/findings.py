@@ -15,7 +15,9 @@ from .model import SEVERITIES, CheckRule
 class Finding:
     """What a check has to say about one certificate, server or the file.
 
-    ``accepted`` is the reason for which an error is no obstacle; such a finding is a notice.
+    ``title`` says what is found wherever its check finds something, ``message`` where and with
+    which value. ``accepted`` is the reason for which an error is no obstacle; such a finding is a
+    notice.
     """
 
     code: str
@@ -25,6 +27,12 @@ class Finding:
     hint: str
     source: str
     accepted: str = ""
+    title: str = ""
+
+    @property
+    def words(self) -> str:
+        """Say what was found, whole: a message alone may read ``the key is RSA 1024``."""
+        return f"{self.title}: {self.message}" if self.title else self.message
 
     def accepted_because(self, reason: str) -> Finding:
         """Return the notice that an error becomes once it is accepted."""
@@ -102,10 +110,10 @@ class Findings(Table, Sequence[Finding]):
         return _HEADINGS
 
     def _rows(self) -> list[tuple[str, ...]]:
-        return [(f.severity, f.code, f.about, f.message, f.hint, f.source) for f in self.items]
+        return [(f.severity, f.code, f.about, f.words, f.hint, f.source) for f in self.items]
 
     def __repr__(self) -> str:
-        lines = [f"{f.severity}: {f.message}" for f in self.items[:_SHOWN]]
+        lines = [f"{f.severity}: {f.words}" for f in self.items[:_SHOWN]]
         more = len(self.items) - len(lines)
         if more:
             lines.append(f"… and {more:,} more; to_frame() has them all")
@@ -134,4 +142,5 @@ def finding_of(rule: CheckRule, about: str, message: str) -> Finding:
         message=message,
         hint=rule.hint,
         source=rule.source,
+        title=rule.title,
     )

@@ -180,7 +180,7 @@ def _findings_of(
     return [
         {
             "severity": f.severity,
-            "message": in_headings(f.message),
+            "message": in_headings(f.words),
             "hint": in_headings(f.hint),
         }
         for f in editing.findings

@@ -17,6 +17,7 @@ from lyncnb.cli import failures
 from lyncnb.cli.app import run
 from lyncnb.cli.help import SECTIONS, overview
 from lyncnb.errors import LyncnbError, Problem
+from lyncnb.rules.rule_files import load_rules
 
 COMMANDS = [name for _, commands in SECTIONS for name, _ in commands]
 HEAVY = ("pandas", "cryptography", "jupyterlab", "IPython", "ipywidgets", "numpy", "xlsxwriter")
@@ -164,7 +165,8 @@ def test_plan_with_errors_ends_with_1(shell):
     for command in ("plan", "check"):
         ended = shell(command, table)
         assert ended.status == 1
-        assert "error: " in ended.out
+        title = load_rules("lync2013").checks["web-external-fqdn-missing"].title
+        assert f"error: {title}: web_external_fqdn is blank on every row" in ended.out
         assert "[web-external-fqdn-missing]" in ended.out
         assert "  source: Microsoft" in ended.out
 

@@ -329,6 +329,15 @@ def test_each_is_told_what_is_asked_of_them(hostile):
     assert "Issue 4 certificates" in asks[2].what
 
 
+@pytest.mark.parametrize("suffix", [".html", ".md", ".docx", ".xlsx"])
+def test_a_finding_is_told_with_what_it_is(plan, findings, suffix):
+    """No summary has a message alone, such as "the key is RSA 1024": its title stands before it."""
+    titles = {finding.title for finding in findings}
+    text = _source(summary.write_plan_table(plan, findings, suffix)).replace("\\", "")
+    assert "" not in titles
+    assert [title for title in titles if f"{title}:" not in text.replace("&amp;", "&")] == []
+
+
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
     """The document names the plan that is approved and has lines for three signatures."""
     text = _text_of(summary.write_plan_table(plan, findings, ".docx"), ".docx")
@@ -510,7 +519,7 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
     whole = summarise(plan, findings)
     some = with_requests(whole, _requests(plan)).asks
     assert [ask.what for ask in some if ask.who == "Internal CA"] == [
-        "Issue 3 certificates as requested, every name included: no. 1 to 3. 1 of 4 are back."
+        "Issue 3 certificates as requested, every name included: no. 1.2 to 3. 1 of 4 are back."
     ]
     requests = list(_requests(plan))
     for one in requests:
