@@ -268,7 +268,11 @@ def _judge(
     record = _record_of(one, manifest)
     if record is None:
         waiting = [r.id for r in manifest.requests if r.key_holder and not r.is_written]
-        message = f"it fits none of the {len(waiting):,} that are to be made elsewhere"
+        message = (
+            f"it fits none of the {len(waiting):,} that are to be made elsewhere"
+            if waiting
+            else "none is to be made elsewhere any more"
+        )
         told = finding("request-unknown", one.file, message)
         return ReceivedRequest(
             file=one.file, request_id="", action="refused", key_holder="", findings=(told,)

@@ -311,7 +311,8 @@ def steps_command(
         raise click.UsageError(f"{names}: only with --request-on-server")
     from ..authorities.certificates_on_record import load_issued
     from ..base.outputs import check_output
-    from ..deploy.step_files import CHECKLIST, write_steps
+    from ..deploy.checklist import CHECKLIST
+    from ..deploy.step_files import write_steps
     from ..deploy.steps import deployment_steps
     from ..request_folder.bundle import open_requests
 

@@ -10,10 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ..pki.certificates import Certificate, name_text
+from ..plan.model import PlannedCertificate
+from ..request_folder.request_record import PlannedEntry
 from ..rules.model import Rules
 from ..rules.procedure import BEFORE, PLACEHOLDER, Procedure, Step
 from .powershell import quote
 from .server_steps import Call, FilledCheck, ServerPackage, ServerStep, ServerSteps
+
+#: How the page and script end that finish a request where its key is.
+FINISH = "-finish"
 
 
 def issuers_above(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
@@ -22,14 +27,18 @@ def issuers_above(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
     return tuple(sorted(found.values(), key=lambda one: not one.is_self_issued))
 
 
-def requested_name(common_name: str, usages: Iterable[str], generation: int) -> str:
+def requested_name(
+    entry: PlannedCertificate | PlannedEntry, common_name: str, generation: int
+) -> str:
     """Name a certificate that is requested by the administrative tools, for the store there.
 
-    Names in a store must differ, so a request that is made anew counts its generation.
+    Names in a store must differ: one computer may make the requests of all servers of a pool, so
+    each is named by its server, and one that is made anew counts its generation.
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """
-    name = f"{common_name} {'+'.join(usages)}"
+    own = entry.shared_by == "server" and entry.servers
+    name = f"{min(entry.servers) if own else common_name} {'+'.join(entry.usages)}"
     return f"{name} {generation}" if generation > 1 else name
 
 
@@ -143,6 +152,7 @@ class Filler:
             steps=tuple(steps),
             later=(),
             back=(),
+            suffix=FINISH,  # the script that made the request is called the same without it
         )
 
     def _host_role(self, package: ServerPackage) -> str:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from ..authorities.submission import check_template
 from ..base import files, outputs
-from ..base.file_names import file_name
 from ..errors import BundleError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..request_folder.bundle import RequestBundle
 from ..rules.procedure import load_procedure
+from .checklist import script_of, to_html
 from .fill_steps import Filler, Values, requested_name
 from .server_steps import DeploymentSteps, ServerSteps
-from .step_files import FOLDER, import_script, to_html
+from .step_files import FOLDER, import_script
 
 _PAGE = "requests.html"
 _TITLE = ": requests on a server"
@@ -32,7 +32,10 @@ REQUESTS = outputs.OutputKind(
         ".ps1": outputs.first_line(b"\xef\xbb\xbf#requires -Version 3.0"),
     },
 )
-_NO_USAGE = "it has no usage that the cmdlet knows; make its request with lyncnb request"
+_NO_USAGE = (
+    "it has no usage that the cmdlet knows; lyncnb request TOPOLOGY FOLDER makes its key and its "
+    "request in the same folder"
+)
 _KEY_HERE = "its key is in the request folder already"
 # ECDSA is named by its curve.
 _CURVES = {256: "ECDH_P256", 384: "ECDH_P384", 521: "ECDH_P521"}
@@ -130,9 +133,10 @@ def _values(
         "servers": certificate.servers,
         "pool": certificate.pool,
         "types": certificate.usages,
-        "friendly_name": requested_name(subject.get("CN", ""), certificate.usages, generation),
+        "friendly_name": requested_name(certificate, subject.get("CN", ""), generation),
         "name": subject.get("CN", ""),
         "names": ",".join(certificate.names),
+        "san": tuple(certificate.names) or ("none",),
         "hash": certificate.hash,
         "issuer": certificate.issuer,
         "key_bits": key.bits,
@@ -209,4 +213,4 @@ def _contents(steps: DeploymentSteps) -> Iterator[tuple[str, bytes]]:
     yield _PAGE, to_html(steps, title=_TITLE).encode()
     for request in steps.servers:
         # Any computer with the tools may run it, so it names none.
-        yield file_name(request.server, ".ps1"), import_script(request, anywhere=True)
+        yield script_of(request), import_script(request, anywhere=True)

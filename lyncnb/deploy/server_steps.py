@@ -106,10 +106,19 @@ class ServerStep:
     package: str
     about: str
 
+    @property
+    def checks(self) -> tuple[FilledCheck, ...]:
+        """Whatever is looked at: for whom it is, what must be so before, and after."""
+        return (*self.only_if, *self.needs, *self.holds)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSteps:
-    """The changed procedure of one server: the day, what comes later, and the way back."""
+    """The changed procedure of one server: the day, what comes later, and the way back.
+
+    Its page and script are called ``server`` and ``suffix``; that tells two pages of one server, or
+    of one request, apart.
+    """
 
     server: str
     role: str
@@ -120,6 +129,12 @@ class ServerSteps:
     steps: tuple[ServerStep, ...]
     later: tuple[ServerStep, ...]
     back: tuple[ServerStep, ...]
+    suffix: str = ""
+
+    @property
+    def stem(self) -> str:
+        """What its page and script are called, without an ending."""
+        return f"{self.server}{self.suffix}"
 
     @property
     def every_step(self) -> tuple[ServerStep, ...]:

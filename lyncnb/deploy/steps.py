@@ -7,20 +7,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from ..authorities.issued import IssuedCertificate, IssuedCertificates
-from ..errors import PackageError
 from ..request_folder.request_record import PackageRecord, RequestRecord
 from ..rules.model import Rules
-from ..rules.procedure import Procedure, RollOver, load_procedure, package_rules
+from ..rules.procedure import load_procedure, package_rules
 from ..rules.rule_files import load_rules
 from .fill_steps import Filler, issuers_above, requested_name
-from .server_steps import Call, DeploymentSteps, ServerPackage
-
-#: When what can roll over takes effect: for all usages, or for each by its name.
-Effective = datetime | Mapping[str, datetime] | None
+from .roll_over_times import Effective, times_said, with_calls
+from .server_steps import DeploymentSteps, ServerPackage
 
 
 def deployment_steps(
@@ -119,7 +115,7 @@ def _server_package(
         friendly_name=(
             package.friendly_name
             if package
-            else requested_name(plan.common_name, plan.usages, record.generation)
+            else requested_name(plan, plan.common_name, record.generation)
         ),
         thumbprint=one.thumbprint,
         not_before=one.not_before,
@@ -162,8 +158,8 @@ def procedure_of(
         See :func:`deployment_steps`.
     """
     procedure = load_procedure(rules)
-    times = _times(effective, procedure)
-    packed = [_with_calls(package, procedure, times, now) for package in packages]
+    times = times_said(effective, procedure)
+    packed = [with_calls(package, procedure, times, now) for package in packages]
     by_server: dict[str, list[ServerPackage]] = defaultdict(list)
     for package in packed:
         servers = sorted(package.servers)
@@ -181,64 +177,3 @@ def procedure_of(
         cmdlets=procedure.cmdlets,
         key_holders=tuple(filler.key_holder_steps(one) for one in packed if one.key_holder),
     )
-
-
-def _times(effective: Effective, procedure: Procedure) -> dict[str, datetime]:
-    """Give the time of each usage that can roll over, as far as it was said."""
-    known = tuple(usage for roll in procedure.rolls for usage in roll.usages)
-    if effective is None:
-        return {}
-    if isinstance(effective, datetime):
-        return dict.fromkeys(known, effective)
-    for usage in effective:
-        if usage not in known:
-            raise PackageError(
-                f'"{usage}" is no usage that can roll over', hint=f"use one of: {', '.join(known)}"
-            )
-    return dict(effective)
-
-
-def _with_calls(
-    package: ServerPackage, procedure: Procedure, times: Mapping[str, datetime], now: datetime
-) -> ServerPackage:
-    """Split a certificate's usages into calls: those that can roll over go by themselves."""
-    rest = tuple(usage for usage in package.usages if procedure.roll_of(usage) is None)
-    calls = [Call(usages=rest)] if rest else []
-    for roll in procedure.rolls:
-        rolled = tuple(usage for usage in package.usages if usage in roll.usages)
-        if rolled:
-            said = next((times[usage] for usage in rolled if usage in times), None)
-            calls.append(
-                Call(usages=rolled, roll=roll, effective=_effective(package, roll, said, now))
-            )
-    return replace(package, calls=tuple(calls))
-
-
-def _effective(
-    package: ServerPackage, roll: RollOver, said: datetime | None, now: datetime
-) -> datetime | None:
-    """Settle when a new certificate takes effect; None: it is assigned at once.
-
-    Source: the roll's own: the end of the certificate in use minus the lifetime of a token. How
-    near the time is to the present does not count.
-    """
-    end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
-    if said is None:
-        return end - lead if end is not None and end - lead > now else None
-    # Naive: the servers' time zone is taken to be this computer's; the server checks it again.
-    moment = said.astimezone(UTC)
-    names = ", ".join(roll.usages)
-    if end is not None and moment + lead > end:
-        latest = (end - lead).astimezone(said.tzinfo)
-        raise PackageError(
-            f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the certificate in use ends at "
-            f"{end:%Y-%m-%d %H:%M} UTC, and tokens live {roll.lead_hours} hours",
-            hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier",
-        )
-    if not package.not_before <= moment < package.not_after:
-        raise PackageError(
-            f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the new certificate is valid "
-            f"from {package.not_before:%Y-%m-%d %H:%M} to {package.not_after:%Y-%m-%d %H:%M} UTC",
-            hint="choose a time in between",
-        )
-    return said

@@ -52,7 +52,7 @@ _GIVEN = {
     "internal-issuer": _ISSUER,
     "request": (
         *("server", "servers", "pool", "product", "folder", "types", "friendly_name", "name"),
-        *("names", "hash", "issuer", "key_bits", "key_algorithm", "client_eku", "request"),
+        *("names", "san", "hash", "issuer", "key_bits", "key_algorithm", "client_eku", "request"),
         *("request_path", "template", "organization", "unit", "city", "state", "country"),
     ),
 }

@@ -309,7 +309,7 @@ COMMANDS: dict[str, Effect] = {
             *("Get-ChildItem", "Get-Item", "Get-Date", "Select-Object", "Where-Object"),
             *("ForEach-Object", "Import-Csv", "New-Object", "Read-Host", "Test-Path"),
             *("Restart-Computer", "Restart-Service", "Set-UMCallRouterSettings"),
-            *("Set-OwaVirtualDirectory", "Set-OwaMailboxPolicy"),
+            *("Set-ExecutionPolicy", "Set-OwaVirtualDirectory", "Set-OwaMailboxPolicy"),
             r"C:\Windows\System32\Inetsrv\Appcmd.exe",
         ),
         nothing,

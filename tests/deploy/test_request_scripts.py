@@ -68,6 +68,19 @@ def test_the_cmdlet_is_told_what_is_planned():
     assert "-ComputerFqdn" not in here.parameters
 
 
+def test_only_an_edge_server_may_leave_its_name_out(contoso):
+    """-ComputerFqdn is in the command of every server that can reach the store with the topology."""
+    for certificate, found in requests_of(contoso).items():
+        named = ["-ComputerFqdn" in command.parameters for command in found]
+        assert named == ([True, False] if certificate.startswith("Edge-") else [True])
+
+
+def test_requests_of_one_computer_have_different_names(contoso):
+    """In the store of the computer that makes all requests no two have one friendly name."""
+    found = [of[0].parameters["-FriendlyName"] for of in requests_of(contoso).values()]
+    assert len(set(found)) == len(found) == 11
+
+
 def test_nothing_blank_is_told():
     """An Edge internal certificate has no further names, so -DomainName is left out."""
     planned = plan(edge(1), edge(2))

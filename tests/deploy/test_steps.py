@@ -14,8 +14,9 @@ from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
+from lyncnb.deploy.checklist import of_server, to_html, to_markdown, used_cmdlets
 from lyncnb.deploy.package_passwords import PasswordList
-from lyncnb.deploy.step_files import server_scripts, to_html, to_markdown, write_steps
+from lyncnb.deploy.step_files import server_scripts, write_steps
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import OutputError, PackageError
@@ -320,6 +321,23 @@ def test_checklist_is_found_by_its_contents(steps):
     assert [page.index(f'id="{name}"') for name in order] == sorted(
         page.index(f'id="{name}"') for name in order
     )
+
+
+def test_a_page_has_what_is_needed_at_the_server(steps):
+    """It names its script, says until when a package is valid, and documents its commands alone."""
+    server = of(steps, EDGE)
+    alone = of_server(steps, server)
+    for page in (to_html(alone), to_markdown(alone)):
+        plain = re.sub(r"<wbr>|`", "", page)
+        assert "edge01.contoso.net.ps1" in plain
+        assert f"{server.packages[0].not_after:%Y-%m-%d %H:%M} UTC" in plain
+        assert "Get-UMService" not in plain
+        assert "Microsoft, Remove-CsCertificate" in plain
+    named = {cmdlet.name for cmdlet in used_cmdlets(alone)}
+    printed = "\n".join(
+        text for s in server.every_step for text in (*s.commands, *(c.command for c in s.checks))
+    )
+    assert {command.name for command in commands(printed)} <= named
 
 
 def test_no_backtick_is_printed(steps):

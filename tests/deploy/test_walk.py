@@ -253,7 +253,7 @@ def test_assigning_before_the_import_is_found():
 
     def change(server, steps):
         assign = [bare(step) for step in steps if step.step.id == "assign"]
-        place = next((n for n, step in enumerate(steps) if step.step.id == "import"), 0)
+        place = next((n for n, step in enumerate(steps) if step.step.id.startswith("import")), 0)
         rest = [step for step in steps if step.step.id != "assign"]
         return rest[:place] + assign + rest[place:]
 
@@ -294,7 +294,7 @@ def test_draining_a_second_front_end_is_found():
     """While one server of a pool is stopped the steps stop before another one; eyes closed: harm."""
 
     def unstarted(server, steps):
-        return [step for step in steps if step.step.id != "start-services"]
+        return [step for step in steps if step.step.id != "start-front-end"]
 
     def blindly(server, steps):
         return [

@@ -1,0 +1,159 @@
+"""The checklist as a page for people: HTML, a server a sheet when it is printed, or Markdown.
+
+It shows what a script runs: both are made of the same steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..base import outputs
+from ..base.file_names import file_name
+from ..base.html_page import render
+from ..base.tables import escape_markdown
+from ..rules.procedure import Cmdlet
+from .server_steps import DeploymentSteps, ServerPackage, ServerStep, ServerSteps
+
+IMPORT_AND_ASSIGN = ": import and assign"
+
+#: What :func:`write_steps` writes under a name of the planner's own.
+CHECKLIST = outputs.OutputKind(
+    what="a checklist",
+    is_ours={
+        ".md": outputs.first_line(b"# ", IMPORT_AND_ASSIGN.encode()),
+        ".html": outputs.is_page(f"{IMPORT_AND_ASSIGN}</title>".encode()),
+    },
+)
+
+#: The sections of a server's page, and what is said before the steps of each.
+_SECTIONS = (
+    ("steps", "", ""),
+    (
+        "later",
+        "Later",
+        "Not on the day. Each of these waits until the old certificate has ended.",
+    ),
+    (
+        "back",
+        "The way back",
+        "Only if something went wrong. The script of this server with -Back does the same.",
+    ),
+)
+
+
+# What a script does, said once for each page.
+_SCRIPT = (
+    "takes the steps that have commands, and stops at the first thing that is not as it should be. "
+    "-WhatIf tells what it would do, -Verify shows what is here and what should be; neither "
+    "changes anything."
+)
+
+
+def sections(server: ServerSteps) -> Iterator[tuple[str, str, tuple[ServerStep, ...]]]:
+    """Yield heading, introduction and steps of each section of a server that has any."""
+    for name, heading, words in _SECTIONS:
+        steps: tuple[ServerStep, ...] = getattr(server, name)
+        if steps:
+            yield heading, words, steps
+
+
+def place_of(steps: DeploymentSteps, role: str) -> int:
+    """Give the place of a role in the order of one evening; unordered roles come last."""
+    places = [number for number, place in enumerate(steps.order) if role in place.roles]
+    return places[0] if places else len(steps.order)
+
+
+def script_of(server: ServerSteps) -> str:
+    """Name the script that takes the steps of a page."""
+    return file_name(server.stem, ".ps1")
+
+
+def valid_of(package: ServerPackage) -> str:
+    """Say from when until when a certificate is valid; on an edge of the day its hour counts."""
+    return f"{package.not_before:%Y-%m-%d} to {package.not_after:%Y-%m-%d %H:%M} UTC"
+
+
+def used_cmdlets(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
+    """Give the documented commands that the pages print, without those of other roles."""
+    texts = [
+        text
+        for server in steps.pages
+        for step in server.every_step
+        for text in (*step.commands, *(check.command for check in step.checks))
+    ]
+    return tuple(c for c in steps.cmdlets if any(c.name in text for text in texts))
+
+
+def to_markdown(steps: DeploymentSteps) -> str:
+    """Write the checklist as Markdown, one section for each server, one box for each step."""
+    lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", "", steps.summary(), ""]
+    for request, why in steps.missing:
+        lines.append(f"- **Not packaged**: {escape_markdown(request)}: {escape_markdown(why)}")
+    for server in steps.pages:
+        lines += ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.title)})", ""]
+        for package in server.packages:
+            what = escape_markdown(", ".join(package.usages) or package.role)
+            lines.append(
+                f"- Package `{package.file}` for {what}, thumbprint `{package.thumbprint}`, "
+                f"valid {valid_of(package)}"
+            )
+        if server.shell:
+            lines += ["", f"Commands run in: {escape_markdown(server.shell.title)}, elevated."]
+        lines += ["", f"The script `{script_of(server)}` {_SCRIPT}"]
+        for heading, words, own in sections(server):
+            if heading:
+                lines += ["", f"### {escape_markdown(heading)}", "", escape_markdown(words)]
+            for number, step in enumerate(own, 1):
+                about = f" {escape_markdown(step.about)}" if step.about else ""
+                lines += ["", f"- [ ] **{number}. {escape_markdown(step.title)}**{about}  ", ""]
+                lines += _markdown_step(step)
+    lines += ["", "## Where each command is documented", ""]
+    for cmdlet in used_cmdlets(steps):
+        names = " ".join((cmdlet.name, *cmdlet.parameters))
+        lines.append(f"- `{names}`: {escape_markdown(cmdlet.source)}")
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_step(step: ServerStep) -> list[str]:
+    lines = [f"  {escape_markdown(step.text)}"]
+    for words, checks in (("Only if", step.only_if), ("First", step.needs)):
+        for check in checks:
+            lines += ["", f"  {words}: {escape_markdown(check.text)}."]
+    if step.wizard:
+        lines += ["", f"  Wizard: {escape_markdown(step.wizard)}"]
+    if step.commands:
+        lines += ["", "  ```powershell", *(f"  {c}" for c in step.commands), "  ```"]
+    for check in step.holds:
+        lines += ["", f"  Then it is so: {escape_markdown(check.text)}. To look:"]
+        lines += ["", "  ```powershell", f"  {check.command}", "  ```"]
+    return [*lines, "", f"  Source: {escape_markdown(step.step.source)}"]
+
+
+def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
+    """Write the checklist as one page that stands alone and can be printed, a server a sheet."""
+    ordered = sorted(steps.servers, key=lambda server: place_of(steps, server.role))
+    evening = [
+        (place, [server for server in ordered if place_of(steps, server.role) == number])
+        for number, place in enumerate(steps.order)
+    ]
+    return render(
+        "deploy/checklist.html.j2",
+        title=f"{steps.title}{title}",
+        steps=steps,
+        pages=[*steps.key_holders, *ordered],
+        servers=ordered,
+        evening=[(place, servers) for place, servers in evening if servers],
+        sections=lambda server: list(sections(server)),
+        cmdlets=used_cmdlets(steps),
+        script=_SCRIPT,
+        script_of=script_of,
+        valid_of=valid_of,
+    )
+
+
+def of_server(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
+    """Give the steps of one server, or of one key that is elsewhere, alone."""
+    if server in steps.key_holders:
+        return replace(steps, servers=(), key_holders=(server,), missing=())
+    return replace(steps, servers=(server,), key_holders=(), missing=())

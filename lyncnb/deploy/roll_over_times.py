@@ -1,0 +1,79 @@
+"""When a certificate takes effect: at once, or beside the one in use until that one's tokens ended.
+
+Pure. Splits the usages of a package into calls of ``Set-CsCertificate``, since those that can roll
+over go by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from ..errors import PackageError
+from ..rules.procedure import Procedure, RollOver
+from .server_steps import Call, ServerPackage
+
+#: When what can roll over takes effect: for all usages, or for each by its name.
+Effective = datetime | Mapping[str, datetime] | None
+
+
+def times_said(effective: Effective, procedure: Procedure) -> dict[str, datetime]:
+    """Give the time of each usage that can roll over, as far as it was said."""
+    known = tuple(usage for roll in procedure.rolls for usage in roll.usages)
+    if effective is None:
+        return {}
+    if isinstance(effective, datetime):
+        return dict.fromkeys(known, effective)
+    for usage in effective:
+        if usage not in known:
+            raise PackageError(
+                f'"{usage}" is no usage that can roll over', hint=f"use one of: {', '.join(known)}"
+            )
+    return dict(effective)
+
+
+def with_calls(
+    package: ServerPackage, procedure: Procedure, times: Mapping[str, datetime], now: datetime
+) -> ServerPackage:
+    """Split a certificate's usages into calls: those that can roll over go by themselves."""
+    rest = tuple(usage for usage in package.usages if procedure.roll_of(usage) is None)
+    calls = [Call(usages=rest)] if rest else []
+    for roll in procedure.rolls:
+        rolled = tuple(usage for usage in package.usages if usage in roll.usages)
+        if rolled:
+            said = next((times[usage] for usage in rolled if usage in times), None)
+            calls.append(
+                Call(usages=rolled, roll=roll, effective=_effective(package, roll, said, now))
+            )
+    return replace(package, calls=tuple(calls))
+
+
+def _effective(
+    package: ServerPackage, roll: RollOver, said: datetime | None, now: datetime
+) -> datetime | None:
+    """Settle when a new certificate takes effect; None: it is assigned at once.
+
+    Source: the roll's own: the end of the certificate in use minus the lifetime of a token. How
+    near the time is to the present does not count.
+    """
+    end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
+    if said is None:
+        return end - lead if end is not None and end - lead > now else None
+    # Naive: the servers' time zone is taken to be this computer's; the server checks it again.
+    moment = said.astimezone(UTC)
+    names = ", ".join(roll.usages)
+    if end is not None and moment + lead > end:
+        latest = (end - lead).astimezone(said.tzinfo)
+        raise PackageError(
+            f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the certificate in use ends at "
+            f"{end:%Y-%m-%d %H:%M} UTC, and tokens live {roll.lead_hours} hours",
+            hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier",
+        )
+    if not package.not_before <= moment < package.not_after:
+        raise PackageError(
+            f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the new certificate is valid "
+            f"from {package.not_before:%Y-%m-%d %H:%M} to {package.not_after:%Y-%m-%d %H:%M} UTC",
+            hint="choose a time in between",
+        )
+    return said

@@ -1,0 +1,94 @@
+"""The checklist where it is read: on a screen in either theme, and on the paper that is signed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from deploy.walk import NOON, OLD_END, packages_of
+from lab_driver import CHROMIUM
+from places import DATA
+from printing import PDF_TOOLS, axe_violations, cut_off, opened
+
+from lyncnb.deploy.checklist import of_server, to_html
+from lyncnb.deploy.request_scripts import request_scripts
+from lyncnb.deploy.steps import procedure_of
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+    pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
+]
+
+RULES = load_rules()
+PLAN = plan_certificates(read_topology(DATA / "contoso.csv"), RULES)
+# With everything that a page may have: what rolls over, what comes later, keys that are elsewhere.
+STEPS = procedure_of(packages_of(PLAN, OLD_END, "tools01.contoso.net"), RULES, now=NOON)
+
+
+def sheets(page, path: Path) -> list[str]:
+    """Print a page and give the text of each sheet."""
+    pdf = path.with_suffix(".pdf")
+    page.pdf(path=str(pdf), format="A4")
+    command = ["pdftotext", "-layout", str(pdf), "-"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [sheet.strip() for sheet in told.stdout.split("\f")]
+
+
+def opened_page(chromium, tmp_path, html, **screen):
+    """Write a page and open it as a reader does."""
+    path = tmp_path / "checklist.html"
+    path.write_text(html, "utf-8")
+    return opened(chromium, path, **screen)
+
+
+def test_each_server_begins_a_sheet_of_its_own(chromium, tmp_path):
+    """On paper every server, and each key that is elsewhere, begins a sheet; nothing is folded up."""
+    with opened_page(chromium, tmp_path, to_html(STEPS)) as page:
+        printed = sheets(page, tmp_path / "checklist.html")
+    first_lines = [sheet.splitlines()[0].strip() for sheet in printed if sheet]
+    for server in STEPS.pages:
+        assert first_lines.count(server.server) == 1, server.server
+    assert "How to look" not in "".join(printed)
+
+
+def test_one_server_alone_begins_on_the_first_sheet(chromium, tmp_path):
+    """The page of one server has no empty sheet before it, and nine sheets are enough."""
+    (server,) = [one for one in STEPS.servers if one.server == "fe02.contoso.net"]
+    with opened_page(chromium, tmp_path, to_html(of_server(STEPS, server))) as page:
+        printed = sheets(page, tmp_path / "checklist.html")
+    assert re.search(r"^ *1\. ", printed[0], re.M)
+    assert len([sheet for sheet in printed if sheet]) <= 9
+
+
+@pytest.mark.parametrize("width", [1280, 700])
+@pytest.mark.parametrize("html", [to_html(STEPS), to_html(request_scripts(PLAN))])
+def test_nothing_is_cut_off(chromium, tmp_path, html, width):
+    """At 1280 pixels, and at twice the size on the same screen, nothing leaves the page."""
+    with opened_page(chromium, tmp_path, html, scripts=True, width=width) as page:
+        assert cut_off(page) == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_page_is_accessible(chromium, tmp_path, dark):
+    """axe-core has no violation to report in either theme."""
+    with opened_page(chromium, tmp_path, to_html(STEPS), dark=dark, scripts=True) as page:
+        assert axe_violations(page) == []
+
+
+def test_a_block_is_copied_as_it_is_typed(chromium, tmp_path):
+    """What one click on a block selects is its commands, letter by letter, whatever the screen."""
+    server = STEPS.servers[0]
+    html = to_html(of_server(STEPS, server))
+    with opened_page(chromium, tmp_path, html, scripts=True, width=700) as page:
+        blocks = page.evaluate(
+            """() => [...document.querySelectorAll('li > pre')].map(block => {
+                getSelection().removeAllRanges(); getSelection().selectAllChildren(block);
+                return getSelection().toString()})"""
+        )
+    assert blocks == ["\n".join(step.commands) for step in server.every_step if step.commands]
