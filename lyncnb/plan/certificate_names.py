@@ -15,7 +15,7 @@ from ..base.certificate_fields import DistinguishedName, SanEntry
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
 from ..errors import PlanError
-from ..rules.model import FLAGS, CertificateRule, NameRule, Rules
+from ..rules.model import CertificateRule, NameRule, Rules, known_flags
 from ..topology.columns import Column, pool_name_columns
 from ..topology.model import Pool, Site
 from ..topology.topology import Topology
@@ -326,7 +326,7 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
         extra_domains=tuple(map(DnsName, options.autodiscover_internal_extra_domains)),
         sites={site.name: site for site in topology.sites},
         pools=topology.pools,
-        flags=frozenset(flag for flag in FLAGS if getattr(options, flag, False) is True),
+        flags=frozenset(flag for flag in known_flags() if getattr(options, flag, False) is True),
         subject=DistinguishedName(
             common_name="",
             organization=options.organization,

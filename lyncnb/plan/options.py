@@ -349,7 +349,7 @@ class PlanOptions(Table):
     product, profile, layout : str
         Rules to use; ``default`` or ``doc_example``; ``combined`` or ``separate``.
     wildcard, autodiscover_https, edge_member_names : bool
-        Flags that name and certificate rules ask for, see ``rules.FLAGS``.
+        Flags that name and certificate rules ask for, see ``rules.model.known_flags``.
     xmpp_host_names, reverse_proxy_client_eku : bool
         Likewise.
     autodiscover_internal_extra_domains : tuple of str

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from ..base.tables import Table
 from ..base.toml_records import named
-from ..topology.columns import pool_name_columns
+from ..topology.columns import flag_columns, pool_name_columns
 
 # What may stand in braces in a template beside the columns of a pool, and what it becomes.
 _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
@@ -42,16 +42,10 @@ def placeholders() -> Mapping[str, str]:
     return MappingProxyType({**_PLACEHOLDERS, **of_pools})
 
 
-#: What a condition may ask: yes/no columns of the table, choices of ``PlanOptions``, ``extra_san``.
-FLAGS: Mapping[str, str] = MappingProxyType(
+# What a condition may ask beside the yes/no columns of a pool: choices of ``PlanOptions``, and
+# ``extra_san``.
+_CHOICES: Mapping[str, str] = MappingProxyType(
     {
-        "autologon": "clients sign in to this pool automatically",
-        "strict_dns": "clients match DNS names strictly",
-        "autodiscover": "Autodiscover is in use",
-        "federation": "the Edge pool federates with other organizations",
-        "client_autoconfig": "clients outside configure themselves",
-        "aol_pic": "public instant messaging with AOL is in use",
-        "mediation_standalone": "the Mediation Servers have no Front End Server beside them",
         "extra_san": "the pool has further names",
         "wildcard": "the plan uses wildcards for simple URLs",
         "autodiscover_https": "Autodiscover is published on port 443",
@@ -60,6 +54,17 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "reverse_proxy_client_eku": "the plan wants client authentication on reverse proxies",
     }
 )
+
+
+@cache
+def known_flags() -> Mapping[str, str]:
+    """Give what a condition may ask, and what it means when it holds.
+
+    Every yes/no column of a pool is one.
+    """
+    of_pools = {facts.name: facts.help for facts in flag_columns()}
+    return MappingProxyType({**of_pools, **_CHOICES})
+
 
 PROFILES = ("default", "doc_example")
 LAYOUTS = ("combined", "separate")

@@ -19,7 +19,6 @@ from ..base.certificate_fields import EXTENDED_KEY_USAGES
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml
 from ..errors import Problem, RulesError
 from .model import (
-    FLAGS,
     ISSUERS,
     LAYOUTS,
     OUT_OF_SCOPE,
@@ -36,6 +35,7 @@ from .model import (
     RoleRule,
     Rules,
     SummaryCommand,
+    known_flags,
     placeholders,
 )
 from .procedure import load_procedure, package_rules
@@ -238,7 +238,7 @@ def _check_names(reader: TomlReader, names: Mapping[str, NameRule]) -> None:
         elif match[2]:
             reader.among(f"{where}.template", (match[2],), placeholders(), "placeholder")
         for condition in ("if_all", "if_any", "unless"):
-            reader.among(f"{where}.{condition}", getattr(name, condition), FLAGS, "flag")
+            reader.among(f"{where}.{condition}", getattr(name, condition), known_flags(), "flag")
 
 
 def _check_certificates(
@@ -258,8 +258,8 @@ def _check_certificates(
             ("subject_alt_name", rule.subject_alt_name, name_ids, "name"),
             ("role", () if shared else (rule.role,), role_ids, "role"),
             ("needed_by", rule.needed_by, role_ids, "role"),
-            ("if_all", rule.if_all, FLAGS, "flag"),
-            ("extended_key_usage_if", tuple(rule.extended_key_usage_if), FLAGS, "flag"),
+            ("if_all", rule.if_all, known_flags(), "flag"),
+            ("extended_key_usage_if", tuple(rule.extended_key_usage_if), known_flags(), "flag"),
             ("extended_key_usage", ekus, EXTENDED_KEY_USAGES, "key usage"),
             ("issuer", (rule.issuer,), ISSUERS, "issuer"),
             ("layout", (rule.layout,), ("", *LAYOUTS), "layout"),
@@ -300,7 +300,7 @@ def _check_connections(
         reader.among(f"{where}.listeners", rule.listeners, role_ids, "role")
         reader.among(f"{where}.names", rule.names, name_ids, "name")
         reader.among(f"{where}.reach", (rule.reach,), REACHES, "reach")
-        reader.among(f"{where}.if_all", rule.if_all, FLAGS, "flag")
+        reader.among(f"{where}.if_all", rule.if_all, known_flags(), "flag")
     for where, role in roles.items():
         reader.among(f"{where}.hosted_by", role.hosted_by, {r.id for r in roles.values()}, "role")
     zones = {where: role.zone for where, role in roles.items()}

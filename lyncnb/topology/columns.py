@@ -95,6 +95,11 @@ def pool_name_columns() -> tuple[Column, ...]:
     return tuple(c for c in topology_columns() if c.scope == "pool" and c.kind.startswith("fqdn"))
 
 
+def flag_columns() -> tuple[Column, ...]:
+    """List the yes/no columns of pools, each a flag of the rules."""
+    return tuple(c for c in topology_columns() if c.scope == "pool" and c.kind == "bool")
+
+
 def role_order() -> Mapping[str, int]:
     """Give each role's place in the order of pools."""
     return _role_order()

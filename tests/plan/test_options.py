@@ -15,7 +15,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import OptionsError
 from lyncnb.plan import options
 from lyncnb.plan.options import DEFAULT_OPTIONS, PlanOptions
-from lyncnb.rules.model import FLAGS
+from lyncnb.rules.model import known_flags
 
 FULL = PlanOptions(
     product="lync2013",
@@ -223,7 +223,7 @@ def test_every_option_has_its_place():
     """Each field stands in the file, and each yes/no option is a flag of the rules."""
     assert options.OPTIONS.keys() == {item.name for item in fields(PlanOptions)}
     switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
-    assert switches <= FLAGS.keys()
+    assert switches <= known_flags().keys()
 
 
 def test_options_show_as_a_table():
