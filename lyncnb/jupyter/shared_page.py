@@ -46,8 +46,14 @@ CLEAN_COPY = outputs.OutputKind(
     what="a cleaned notebook", is_ours={".ipynb": outputs.mentions(b'"lyncnb"', b'"cleaned"')}
 )
 
-# A table of more columns is printed on sheets that lie on their side.
+# A table of more columns is printed on sheets that lie on their side; pictures then stand on
+# sheets of their own.
 _UPRIGHT_COLUMNS = 8
+_UPRIGHT = "@page{size:A4}"
+_ON_THEIR_SIDE = (
+    "@page{size:A4 landscape;margin:10mm}\n@page upright{size:A4;margin:13mm 12mm}\n"
+    ".lyncnb-figure{page:upright}"
+)
 
 _TAGS = frozenset(
     [
@@ -179,9 +185,7 @@ blockquote{margin:.5rem 0;padding-left:.8rem;border-left:4px solid var(--line)}
 details.code:not([open]){display:none}
 table{font-size:7pt;width:100%}th,td{padding:1pt 2.5pt;white-space:normal}
 pre{font-size:7.5pt}
-@page{LAYOUT}
-@page upright{size:A4;margin:13mm 12mm}
-.lyncnb-figure{page:upright}
+LAYOUT
 }
 </style>"""
 
@@ -295,7 +299,7 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
         title, body = _words(first[3]), body[: first.start()] + body[first.end() :]
     heads = re.findall(r"<tr.*?</tr>", _printed(body), re.S)
     columns = max((row.count("<th") for row in heads), default=0)
-    layout = "size:A4" if columns <= _UPRIGHT_COLUMNS else "size:A4 landscape;margin:10mm"
+    layout = _UPRIGHT if columns <= _UPRIGHT_COLUMNS else _ON_THEIR_SIDE
     # What came as <style> in an output is gone; of our own tables and pictures it is known.
     styles = TABLE_STYLE + FIGURE_STYLE + _STYLE.replace("LAYOUT", layout)
     return to_page(

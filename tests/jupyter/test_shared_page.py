@@ -242,6 +242,14 @@ def test_on_paper_no_row_and_no_name_is_lost(tmp_path, monkeypatch):
     assert "594.96 x 841.92" in sizes.stdout  # seven columns stand upright
 
 
+def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
+    """Beside narrow tables a picture stands where it is; a wide one turns only its own sheets."""
+    wide = example()  # with a table of 23 columns
+    narrow = new_notebook(cells=[new_markdown_cell("# Plan")])
+    assert ".lyncnb-figure{page:upright}" in notebook_page(wide, title="Plan")
+    assert "upright" not in notebook_page(narrow, title="Plan")
+
+
 def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
     """Where there is none to print with, that is said before anything is written."""
     monkeypatch.setenv("PATH", str(tmp_path))
