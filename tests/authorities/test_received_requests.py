@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from administrative_tools import finish_there, request_there, say_computer
+from cryptography.hazmat.primitives.asymmetric import rsa
 from failing import ESSENTIAL, failing
 from folders import PASSPHRASE, TODAY, make_folder, make_plan, snapshot
 from openssl_authority import make_root
@@ -26,9 +27,11 @@ from lyncnb.deploy.step_files import write_steps
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, ReturnedFileError
+from lyncnb.export.key_and_csr import content_of
 from lyncnb.export.requests_elsewhere import SOME_COMPUTER, request_elsewhere
 from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.csr import build_request
 from lyncnb.pki.pkcs12 import open_pfx
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
@@ -223,6 +226,22 @@ def test_a_key_of_another_size_is_never_taken(waiting):
     assert received.requests[0].action == "refused"
     with pytest.raises(BundleError, match="cannot be accepted"):
         receive_requests(folder, made[0], accept={"request-key-differs": "why not"})
+
+
+def test_one_key_for_two_requests_is_refused(waiting):
+    """A key that another certificate's request has is an error, in the second of them alone."""
+    folder, plan, _ = waiting
+    key = rsa.generate_private_key(65537, 2048)
+    actions, codes = [], []
+    for planned_one in plan.certificates:
+        content = content_of(planned_one)
+        path = folder.parent / f"{planned_one.id}.req"
+        path.write_bytes(build_request(content, key).pem)
+        received = receive_requests(folder, path)
+        actions.append(received.requests[0].action)
+        codes.append({found.code for found in received.findings})
+    assert actions == ["taken", "refused"]
+    assert ["request-key-known" in found for found in codes] == [False, True]
 
 
 def test_a_request_that_was_changed_is_refused(waiting):

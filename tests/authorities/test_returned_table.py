@@ -169,6 +169,14 @@ def two_for_one(case: Case) -> None:
     case.issuing.sign(case.server, case.back / "second.pem", begins=timedelta(days=-3))
 
 
+def two_cas(case: Case) -> None:
+    """Two CAs, each with its root, answer one request: which was asked is not known."""
+    case.answer()
+    other = make_root(case.back.parent / "other", subject="/CN=Fabrikam Root")
+    other.sign(case.server, case.back / "second.pem")
+    case.put("fabrikam.pem", other.pem)
+
+
 def unproven(case: Case) -> Iterable[list[Path]]:
     case.answer(begins=timedelta(days=-2))
     yield [case.back]
@@ -375,6 +383,7 @@ TABLE = {
     ),
     "older": Row(newer(begins=timedelta(days=-9)), (0, 0, 0, 0), ("older-answer",)),
     "two for one request": warned(two_for_one, "several-answers"),
+    "two CAs for one request": refused(two_cas, "answers-of-two-cas"),
     # 4 and 5: chains
     "the chain afterwards": Row(chain_after, (0, 0, 0, 0), ("chain-completed", "root-to-compare")),
     "the chain before": Row(chain_before, (0, 0, 0, 0)),

@@ -1,0 +1,94 @@
+"""A request that was made elsewhere against its entry of the plan: a finding for every difference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lyncnb.authorities.compare_request import compare_request
+from lyncnb.pki.csr import RequestContent
+from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
+from lyncnb.rules.returned_rules import returned_checks
+
+NAMES = ("eepool.contoso.com", "ee01.contoso.com", "meet.contoso.com")
+ENTRY = PlannedEntry(
+    id="FrontEnd-ee01-contoso-com-00000000",
+    role="FrontEnd",
+    usages=("Default",),
+    subject={"CN": NAMES[0], "O": "Contoso"},
+    san=NAMES,
+    eku=("serverAuth",),
+    issuer="internal",
+    key=PlannedKey(algorithm="RSA", bits=2048),
+    hash="sha256",
+)
+AS_PLANNED = RequestContent(
+    subject=(("CN", NAMES[0]), ("O", "Contoso")),
+    names=NAMES,
+    extended_key_usage=("serverAuth",),
+    key_usage=("digitalSignature", "keyEncipherment"),
+    key_algorithm="RSA",
+    key_bits=2048,
+    hash="sha256",
+)
+
+# Code, what differs, and what comes nearest to it and is as planned.
+CASES = [
+    (
+        "request-common-name-differs",
+        {"subject": (("CN", NAMES[1]), ("O", "Contoso"))},
+        {"subject": (("CN", NAMES[0].upper()), ("O", "Contoso"))},
+    ),
+    (
+        "request-subject-differs",
+        {"subject": (("CN", NAMES[0]), ("O", "contoso"))},
+        {"subject": (("O", "Contoso"), ("CN", NAMES[0]))},
+    ),
+    ("request-names-missing", {"names": NAMES[:2]}, {"names": tuple(reversed(NAMES))}),
+    (
+        "request-names-added",
+        {"names": (*NAMES, "www.contoso.com")},
+        {"names": (*NAMES, NAMES[2].upper())},
+    ),
+    ("request-key-differs", {"key_bits": 4096}, {"key_usage": ()}),
+    (
+        "request-usage-differs",
+        {"extended_key_usage": ("serverAuth", "clientAuth")},
+        {"extended_key_usage": ()},  # the CA's template decides
+    ),
+    ("request-hash-differs", {"hash": "sha1"}, {"other": ("1.3.6.1.4.1.311.13.2.3",)}),
+]
+
+
+def compared(**changes):
+    """Codes of a request that is as planned but for some changes."""
+    return {finding.code for finding in compare_request(replace(AS_PLANNED, **changes), ENTRY)}
+
+
+def test_as_planned():
+    """A request that asks for what is planned has no finding."""
+    assert compared() == set()
+
+
+@pytest.mark.parametrize(("code", "differs", "nearest"), CASES, ids=[case[0] for case in CASES])
+def test_a_difference_is_told_and_what_is_nearly_one_is_not(code, differs, nearest):
+    """Each difference gives its code alone; order, letter case and what the CA decides give none."""
+    assert compared(**differs) == {code}
+    assert compared(**nearest) == set()
+
+
+def test_every_difference_has_its_case():
+    """A code of a difference without a case here is not shipped."""
+    differences = {code for code, *_ in CASES}
+    others = {  # of the file or the folder, tried with them
+        "request-unknown",
+        "request-signature-wrong",
+        "request-key-known",
+        "request-superseding",
+        "request-returned",
+        "request-pending",
+        "request-denied",
+    }
+    known = {code for code in returned_checks() if code.startswith("request-")}
+    assert known == differences | others
