@@ -33,7 +33,7 @@ LAYERS = (
 # What only these packages or files may import; the name covers what is below it.
 TOUCHES = {
     "pandas": {"base.tables"},
-    "csv": {"topology.csv_file"},
+    "csv": {"topology.csv_edit", "topology.csv_file"},
     "xml": set(),
     "tomllib": {"base.toml_records"},
     "tomli_w": {"plan.options"},

@@ -7,7 +7,7 @@ product (``[[check]]`` in ``products/*.toml``) and of the CAs (``cas/*.toml``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from ..base.dns_name import DnsName
@@ -18,6 +18,7 @@ from ..rules.findings import Finding, Findings, finding_of, sort_findings
 from ..rules.model import CheckRule
 from .certificate_checks import CERTIFICATE_TESTS, NAME_TESTS, CertificateTest, NameTest
 from .deployment_checks import DEPLOYMENT_TESTS
+from .fixes import FIXES
 from .option_checks import LAST_TESTS, OPTION_TESTS
 from .plan_lookups import PlanView
 from .public_ca_checks import PUBLIC_CA_TESTS
@@ -94,7 +95,14 @@ def _of_acceptances(view: PlanView, found: Iterable[Finding]) -> Iterator[Findin
     for rule in view.checks:
         if view.plan.options.accepted and _test(rule) in LAST_TESTS:
             for about, message in LAST_TESTS[_test(rule)](view, rule, told):
-                yield finding_of(rule, about, message)
+                yield _told(view, rule, about, message)
+
+
+def _told(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
+    """Make a finding, with what mends it where one answer is safe."""
+    finding = finding_of(rule, about, message)
+    fix = FIXES.get(_test(rule))
+    return replace(finding, edits=fix(view, rule, about, message)) if fix else finding
 
 
 def _of_certificates(
@@ -109,10 +117,10 @@ def _of_certificates(
         tests = kinds[kind]
         for rule, test in tests.of_certificate:
             for message in test(certificate, view, rule):
-                yield finding_of(rule, certificate.id, message)
+                yield _told(view, rule, certificate.id, message)
         for name in view.names(certificate) if tests.of_name else ():
             for rule, message in tests.remarks(name, view):
-                yield finding_of(rule, certificate.id, message)
+                yield _told(view, rule, certificate.id, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +155,7 @@ def _of_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.checks:
         if _test(rule) not in LAST_TESTS and not _is_of_one(rule):
             for about, message in _WHOLE_TESTS[_test(rule)](view, rule):
-                yield finding_of(rule, about, message)
+                yield _told(view, rule, about, message)
 
 
 def _test(rule: CheckRule) -> str:

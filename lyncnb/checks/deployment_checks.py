@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..plan.planner import hosted_pools
 from ..rules.model import CheckRule
-from ..topology.columns import topology_columns
+from ..topology.columns import Column, topology_columns
 from ..topology.model import Pool
 from .plan_lookups import PlanView
 
@@ -167,6 +167,13 @@ def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
 
 def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a cell that names an issuer for a usage that no certificate of its server has."""
+    for role, key, servers in keys_not_here(view):
+        words = f'issuer of {_words(servers)} is for "{key}"'
+        yield servers[0], f"{words}, and a server with the role {role} has none"
+
+
+def keys_not_here(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield role, usage and servers where an issuer is for a usage that the role has not."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (role, key), servers in view.issuer_keys().items():
@@ -177,8 +184,7 @@ def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
             for name in (certificate.role, *certificate.usages)
         }
         if key.lower() in known - here:
-            words = f'issuer of {_words(servers)} is for "{key}"'
-            yield servers[0], f"{words}, and a server with the role {role} has none"
+            yield role, key, servers
 
 
 def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
@@ -193,20 +199,27 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
 
 def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a collocated role whose pool is said to stand alone."""
-    topology, rules = view.plan.topology, view.plan.rules
-    switches = {facts.name: facts.roles for facts in topology_columns() if facts.kind == "bool"}
+    topology = view.plan.topology
     rows_of: dict[str, list[int]] = defaultdict(list)
     for pool in topology.pools:
         rows_of[pool.fqdn] += [computer.row for computer in pool.computers]
-    for pool in hosted_pools(topology.pools, rules):
-        needed = [c.if_all for c in rules.certificates if c.role == pool.role]
-        names = [name for flags in needed for name in flags if switches.get(name) == (pool.role,)]
+    for pool, names in collocation_switches(view):
         for name in names:
             if name not in topology.columns:
                 continue
             place = topology.columns.index(name)
             if any(topology.cells[row][place] == "true" for row in rows_of[pool.fqdn]):
                 yield view.place(pool), f"{name} is true for {pool.fqdn}, where it is collocated"
+
+
+def collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
+    """Yield pools beside another role's, with the yes/no columns that say that they stand alone."""
+    rules = view.plan.rules
+    switches = {facts.name: facts.roles for facts in topology_columns() if facts.kind == "bool"}
+    for pool in hosted_pools(view.plan.topology.pools, rules):
+        needed = [c.if_all for c in rules.certificates if c.role == pool.role]
+        flags = [name for flags in needed for name in flags]
+        yield pool, [name for name in flags if switches.get(name) == (pool.role,)]
 
 
 def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
@@ -228,6 +241,14 @@ def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
 
 def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a name in a column that the roles of its pool do not heed."""
+    for facts, idle in idle_pools(view):
+        whose = _words([f"{pool.fqdn} ({pool.role})" for pool in idle])
+        roles = ", ".join(facts.roles)
+        yield view.place(idle[0]), f"{facts.name} of {whose} counts only for {roles}"
+
+
+def idle_pools(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
+    """Yield columns of names, each with the pools that have one there and do not heed it."""
     pools = view.plan.topology.pools
     for facts in topology_columns():
         if not facts.roles or not facts.kind.startswith("fqdn"):
@@ -236,9 +257,7 @@ def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
         heeded = {pool.fqdn for pool in pools if pool.role in facts.roles}
         idle = [p for p in pools if p.names_in(facts.name) and p.fqdn not in heeded]
         if idle:
-            whose = _words([f"{pool.fqdn} ({pool.role})" for pool in idle])
-            roles = ", ".join(facts.roles)
-            yield view.place(idle[0]), f"{facts.name} of {whose} counts only for {roles}"
+            yield facts, idle
 
 
 def sites_differ_in_case(view: PlanView, rule: CheckRule) -> Pairs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
+from datetime import date
 
 from ..plan.acceptances import reason_for
 from ..plan.model import CertificatePlan
@@ -27,8 +28,8 @@ def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     if not plan.topology.pools:
         return
     place = view.place(plan.topology.pools[0])
-    for name in _idle_keys(plan):
-        yield place, f"{name} is for no certificate of the plan"
+    for name, key in _idle_keys(plan):
+        yield place, key_in_words(name, key)
     choices = [
         item.name
         for item in fields(PlanOptions)
@@ -43,10 +44,20 @@ def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     for name in choices:
         without = replace(plan.options, **{name: getattr(DEFAULT_OPTIONS, name)})
         if _contents(plan_certificates(topology, plan.rules, options=without)) == planned:
-            yield place, f"{OPTIONS[name].key or name} = {_words(getattr(plan.options, name))}"
+            yield place, option_in_words(name, plan.options)
 
 
-def _idle_keys(plan: CertificatePlan) -> Iterator[str]:
+def option_in_words(name: str, options: PlanOptions) -> str:
+    """Give an option with its value, as what is found says it."""
+    return f"{OPTIONS[name].key or name} = {_words(getattr(options, name))}"
+
+
+def key_in_words(name: str, key: str) -> str:
+    """Say of a usage or role that nothing of it is planned, as what is found says it."""
+    return f'{name} for "{key}" is for no certificate of the plan'
+
+
+def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
     """Yield the usages and roles for which an issuer or a CA is chosen, and nothing is planned."""
     here = {""}
     for certificate in plan.certificates:
@@ -54,7 +65,7 @@ def _idle_keys(plan: CertificatePlan) -> Iterator[str]:
     for name in ("issuer", "ca"):
         for key in getattr(plan.options, name):
             if key.lower() not in here:
-                yield f'{name} for "{key}"'
+                yield name, key
 
 
 def _two_servers_a_pool(topology: Topology) -> Topology:
@@ -89,12 +100,22 @@ def acceptance_counts_for_nothing(
         findings, until = by_code.get(code, []), options.accepted_until.get(code)
         place = view.place(pools[0])
         if until and until < view.on:
-            yield place, f"the reason for {code} ended on {until}"
+            yield place, ended_in_words(code, until)
         elif findings and not any(reason_for(f, options, on=view.on) for f in findings):
             ids = ", ".join(options.accepted_for.get(code, ()))
             yield place, f"{code} is accepted for {ids} alone and found elsewhere"
         elif not findings and code not in returned_checks():
-            yield place, f"{code} is accepted and not found"
+            yield place, unneeded_in_words(code)
+
+
+def ended_in_words(code: str, until: date) -> str:
+    """Say of a reason that it is over, as what is found says it."""
+    return f"the reason for {code} ended on {until}"
+
+
+def unneeded_in_words(code: str) -> str:
+    """Say of a reason that it is for nothing, as what is found says it."""
+    return f"{code} is accepted and not found"
 
 
 #: Asked when everything else was found.

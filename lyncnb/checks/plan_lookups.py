@@ -43,6 +43,8 @@ class PlanView:
         }
         self._pools = {(pool.role, pool.fqdn): pool for pool in plan.topology.pools}
         self._internal: dict[str, bool] = {}
+        self._by_name: dict[str, list[Pool]] = {}
+        self._by_id: dict[str, PlannedCertificate] = {}
         # What the documents ask for, whatever profile and wildcards the plan was made with.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
@@ -52,6 +54,19 @@ class PlanView:
     def pool(self, certificate: PlannedCertificate) -> Pool | None:
         """Give the pool that a certificate is for; None for the deployment's."""
         return self._pools.get((certificate.role, DnsName(certificate.pool)))
+
+    def pools_named(self, name: str) -> list[Pool]:
+        """List the pools of a name: one, or several of collocated roles."""
+        if not self._by_name:
+            for pool in self.plan.topology.pools:
+                self._by_name.setdefault(pool.fqdn, []).append(pool)
+        return self._by_name.get(name, [])
+
+    def certificate(self, id_: str) -> PlannedCertificate | None:
+        """Find a certificate by its id."""
+        if not self._by_id:
+            self._by_id = {certificate.id: certificate for certificate in self.certificates}
+        return self._by_id.get(id_)
 
     def supports_wildcard(self, certificate: PlannedCertificate) -> bool:
         """Say whether a rule of its role and usages allows wildcards (one of any profile)."""

@@ -11,7 +11,7 @@ from .inputs import force_option, json_option, make_plan, on_option, plan_argume
 from .output import indented, note, write, write_bytes_out, write_table
 
 if TYPE_CHECKING:
-    from ..plan.model import PlannedCertificate
+    from ..plan.model import CertificatePlan, PlannedCertificate
     from ..rules.findings import Findings
     from ..rules.model import CheckRule
 
@@ -89,27 +89,76 @@ def plan_command(
 @plan_arguments
 @json_option
 @on_option
+@click.option(
+    "--fix", "wants_fix", is_flag=True,
+    help="Mend what has one safe answer in TOPOLOGY (CSV) and plan.toml: the difference is shown,"
+    " then you are asked. The old file stays as FILE.bak. With --json fixes are only listed.",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="With --fix: write without asking.")
 def check_command(
     topology: str,
     product: str | None,
     options_file: str | None,
     as_json: bool,
     on: str | None,
+    wants_fix: bool,
+    yes: bool,
 ) -> int:
     """List what is wrong or odd about the plan of TOPOLOGY.
 
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
+    from ..errors import UsageProblem
     from ..plan.plan_json import plan_json
     from ..plan.summary_from_plan import totals
 
+    if yes and not wants_fix:
+        raise UsageProblem("--yes goes with --fix", hint="leave it out, or add --fix")
     plan, findings = make_plan(topology, product, options_file, on=on)
+    if wants_fix:
+        return _fix(plan, findings, topology, options_file, as_json=as_json, yes=yes)
     if as_json:
         write_bytes_out(plan_json(plan, findings, certificates=False))
     else:
         _write_findings(findings)
         write(indented(totals(plan, findings), ""))
     return 1 if findings.has_errors else 0
+
+
+def _fix(
+    plan: CertificatePlan,
+    findings: Findings,
+    topology: str,
+    options_file: str | None,
+    *,
+    as_json: bool,
+    yes: bool,
+) -> int:
+    """Mend what can be mended, and list what is left."""
+    from ..checks.mend_plan import mend_plan
+    from ..plan.plan_json import plan_json
+    from ..plan.summary_from_plan import totals
+    from .fixing import changes_of, is_agreed, show, write_changes
+
+    mended = mend_plan(plan, on=findings.judged_on)
+    if as_json:
+        fixed = mended.fixed
+        write_bytes_out(plan_json(plan, findings, certificates=False, fixed=fixed))
+        return 1 if findings.has_errors else 0
+    changes = changes_of(plan, mended, topology=topology, options_file=options_file)
+    if not mended.fixed:
+        note("nothing here has one safe answer")
+    else:
+        show(mended, changes)
+        if changes.files and is_agreed(yes=yes):
+            write_changes(changes)
+        else:
+            note("nothing was written")
+            return 1 if findings.has_errors else 0
+    left = mended.findings if not changes.by_hand else findings
+    _write_findings(left)
+    write(indented(totals(mended.plan, left), ""))
+    return 1 if left.has_errors else 0
 
 
 @click.command("explain")

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..rules.findings import Finding
+from ..rules.findings import CellEdit, Finding
 from .model import CertificatePlan, certificate_document
 
 FORMAT = "lyncnb-plan/1"
@@ -68,8 +68,26 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
         yield entry
 
 
+def _fix(plan: CertificatePlan, finding: Finding) -> dict[str, object]:
+    edits: list[dict[str, object]] = []
+    for edit in finding.edits:
+        if isinstance(edit, CellEdit):
+            row = dict(zip(plan.topology.columns, plan.topology.cells[edit.row]))
+            server = {"server": row["server_fqdn"], "role": row["role"]}
+            edits.append({**server, "column": edit.column, "text": edit.text})
+        elif edit.key:
+            edits.append({"option": edit.option, "remove": edit.key})
+        else:
+            edits.append({"option": edit.option, "value": edit.value})
+    return {"code": finding.code, "about": finding.about, "edits": edits}
+
+
 def plan_json(
-    plan: CertificatePlan, findings: Iterable[Finding], *, certificates: bool = True
+    plan: CertificatePlan,
+    findings: Iterable[Finding],
+    *,
+    certificates: bool = True,
+    fixed: Iterable[Finding] | None = None,
 ) -> bytes:
     """Write the plan document as JSON.
 
@@ -79,6 +97,9 @@ def plan_json(
         As for :func:`plan_document`.
     certificates : bool, optional
         False leaves the certificates out (``lyncnb check --json``).
+    fixed : iterable of Finding, optional
+        Findings with the edits that mend them (``lyncnb check --fix --json``); an option without
+        a value has its default again.
 
     Returns
     -------
@@ -89,6 +110,8 @@ def plan_json(
     lists: dict[str, Iterable[dict[str, object]]] = {
         "findings": (finding.to_document() for finding in findings)
     }
+    if fixed is not None:
+        lists["fixes"] = (_fix(plan, finding) for finding in fixed)
     if certificates:
         lists = {"certificates": _certificates(plan), **lists}
     out = io.BytesIO()

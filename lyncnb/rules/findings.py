@@ -12,12 +12,37 @@ from .model import SEVERITIES, CheckRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CellEdit:
+    """Another text for one cell of the table; ``row`` is an index into ``Topology.cells``."""
+
+    row: int
+    column: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionEdit:
+    """Another value for an option, its default if ``value`` is None.
+
+    With a ``key`` (the usage of an issuer, the code of an acceptance) what stands there is taken
+    out.
+    """
+
+    option: str
+    key: str = ""
+    value: int | None = None
+
+
+Edit = CellEdit | OptionEdit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What a check has to say about one certificate, server or the file.
 
     ``title`` says what is found wherever its check finds something, ``message`` where and with
     which value. ``accepted`` is the reason for which an error is no obstacle; such a finding is a
-    notice.
+    notice. ``edits`` mend it, where there is one answer and it is safe; none anywhere else.
     """
 
     code: str
@@ -28,6 +53,7 @@ class Finding:
     source: str
     accepted: str = ""
     title: str = ""
+    edits: tuple[Edit, ...] = ()
 
     @property
     def words(self) -> str:
@@ -42,6 +68,7 @@ class Finding:
             message=f"{self.message}{accepted_words(reason)}",
             hint="Nothing: it was accepted.",
             accepted=reason,
+            edits=(),
         )
 
     def to_text(self) -> str:

@@ -223,7 +223,7 @@ def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8")
 
 
-def _find_delimiter(text: str) -> tuple[str, str]:
+def find_delimiter(text: str) -> tuple[str, str]:
     """Find a line in front of the heading, and what stands between the cells."""
     first_line = _FIRST_LINE.match(text)
     skipped = first_line[0] if first_line else ""
@@ -254,7 +254,7 @@ def split_csv(text: str, *, source: str) -> Split:
     Rows with too few or too many cells, quotation marks that do not close and cells that are far
     too long are ``problems``.
     """
-    skipped, delimiter = _find_delimiter(text)
+    skipped, delimiter = find_delimiter(text)
     first = 2 if skipped else 1
     problems: list[Problem] = []
     rows = _rows(text[len(skipped) :], delimiter, first=first, source=source, problems=problems)

@@ -1,0 +1,165 @@
+"""``CertificatePlan`` to a mended one: every fix of its findings that brings nothing new.
+
+A fix is tried on the plan first: it counts only if its finding is gone and no other has come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+
+from ..errors import OptionsError, PlanError, TopologyError
+from ..plan.model import CertificatePlan
+from ..plan.options import DEFAULT_OPTIONS, PlanOptions
+from ..plan.planner import plan_certificates
+from ..rules.findings import CellEdit, Edit, Finding, Findings, OptionEdit
+from .check_plan import check_plan
+
+# A fix may show the next one, e.g. of two names in one cell; each round mends at least one.
+_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """A plan after its fixes.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        Made of the table and the options as they are now.
+    findings : Findings
+        What is left.
+    fixed : tuple of Finding
+        What is gone, each with the edits that mended it, in their order.
+    """
+
+    plan: CertificatePlan
+    findings: Findings
+    fixed: tuple[Finding, ...]
+
+    @property
+    def cells(self) -> dict[int, dict[str, str]]:
+        """The new texts of the table, by row (an index into ``Topology.cells``) and column."""
+        changes: dict[int, dict[str, str]] = {}
+        for edit in self.edits:
+            if isinstance(edit, CellEdit):
+                changes.setdefault(edit.row, {})[edit.column] = edit.text
+        return changes
+
+    @property
+    def options(self) -> tuple[OptionEdit, ...]:
+        """The edits of options, each once."""
+        return tuple(dict.fromkeys(e for e in self.edits if isinstance(e, OptionEdit)))
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """Every edit, in its order."""
+        return tuple(edit for finding in self.fixed for edit in finding.edits)
+
+
+def mend_plan(plan: CertificatePlan, *, on: date | None = None) -> Mended:
+    """Mend what has one safe answer.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates.
+    on : date, optional
+        The day by whose rules it is judged, as for :func:`check_plan`.
+
+    Returns
+    -------
+    Mended
+        The same plan where there is nothing to mend.
+    """
+    findings = check_plan(plan, on=on)
+    done = Mended(plan=plan, findings=findings, fixed=())
+    refused: set[Finding] = set()
+    for _ in range(_ROUNDS):
+        wanted = _apart(f for f in done.findings if f.edits and f not in refused)
+        if not wanted:
+            break
+        step = _tried(done, wanted)
+        if step is not None:
+            done = step
+            continue
+        for finding in wanted:
+            step = _tried(done, [finding])
+            if step is None:
+                refused.add(finding)
+            else:
+                done = step
+    return done
+
+
+def _apart(findings: Iterable[Finding]) -> list[Finding]:
+    """Choose findings whose edits do not concern one cell or option in different ways."""
+    chosen: list[Finding] = []
+    said: dict[tuple[object, str], Edit] = {}
+    for finding in findings:
+        places = {_place(edit): edit for edit in finding.edits}
+        if all(said.get(place, edit) == edit for place, edit in places.items()):
+            said |= places
+            chosen.append(finding)
+    return chosen
+
+
+def _place(edit: Edit) -> tuple[object, str]:
+    if isinstance(edit, CellEdit):
+        return edit.row, edit.column
+    return edit.option, edit.key
+
+
+def _tried(before: Mended, wanted: list[Finding]) -> Mended | None:
+    """Give the plan after some fixes; None if one of them mends nothing or brings something."""
+    edits = [edit for finding in wanted for edit in finding.edits]
+    try:
+        plan = with_edits(before.plan, edits)
+    except (TopologyError, OptionsError, PlanError):
+        return None  # the fix contradicts something else, e.g. another row
+    findings = check_plan(plan, on=before.findings.judged_on)
+    if _count(findings) - _count(before.findings) or set(wanted) & set(findings):
+        return None
+    return Mended(plan=plan, findings=findings, fixed=(*before.fixed, *wanted))
+
+
+def _count(findings: Findings) -> Counter[tuple[str, str]]:
+    # What a finding says of a whole deployment changes with it, e.g. a number of names.
+    return Counter((finding.code, finding.about) for finding in findings)
+
+
+def with_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan:
+    """Plan again with other cells and options.
+
+    Raises
+    ------
+    TopologyError, OptionsError, PlanError
+        If the table or the options cannot be so.
+    """
+    cells: dict[int, dict[str, str]] = {}
+    options = []
+    for edit in edits:
+        if isinstance(edit, CellEdit):
+            cells.setdefault(edit.row, {})[edit.column] = edit.text
+        else:
+            options.append(edit)
+    topology = plan.topology.with_cells(cells) if cells else plan.topology
+    chosen = with_option_edits(plan.options, options)
+    return plan_certificates(topology, plan.rules, options=chosen)
+
+
+def with_option_edits(options: PlanOptions, edits: Iterable[OptionEdit]) -> PlanOptions:
+    """Give options with other values."""
+    values: dict[str, object] = {}
+    for edit in edits:
+        now = values.get(edit.option, getattr(options, edit.option))
+        if edit.key:
+            assert isinstance(now, Mapping)
+            values[edit.option] = {key: now[key] for key in now if key != edit.key}
+        elif edit.value is None:
+            values[edit.option] = getattr(DEFAULT_OPTIONS, edit.option)
+        else:
+            values[edit.option] = edit.value
+    return replace(options, **values)  # type: ignore[arg-type]  # by name, checked as they are made

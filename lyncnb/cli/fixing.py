@@ -1,0 +1,194 @@
+"""``check --fix``: what has one safe answer is shown, asked about, and written into the files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .output import note, write
+
+if TYPE_CHECKING:
+    from ..checks.mend_plan import Mended
+    from ..plan.model import CertificatePlan
+
+_MOST_BACKUPS = 99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What becomes of one file: its bytes before and after, and the difference in words."""
+
+    path: Path
+    before: bytes
+    after: bytes
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What is to be written, and what only a person can change."""
+
+    files: tuple[Change, ...]
+    by_hand: tuple[str, ...] = ()
+
+
+def changes_of(
+    plan: CertificatePlan, mended: Mended, *, topology: str, options_file: str | None
+) -> Changes:
+    """Find what becomes of the table and the options.
+
+    Raises
+    ------
+    LyncnbError
+        If a file cannot be read again, or cannot be written back as it is.
+    """
+    files: list[Change] = []
+    by_hand: Sequence[str] = ()
+    if mended.cells:
+        change, by_hand = _of_table(plan, mended, topology)
+        files += [change] if change else []
+    if mended.options and options_file:
+        files.append(_of_options(mended, options_file))
+    return Changes(files=tuple(files), by_hand=tuple(by_hand))
+
+
+def _of_table(
+    plan: CertificatePlan, mended: Mended, topology: str
+) -> tuple[Change | None, Sequence[str]]:
+    from ..errors import TopologyError
+    from ..topology.csv_edit import edit_csv
+    from ..topology.topology import read_topology
+
+    path, data = Path(topology), _read(topology)
+    if data.startswith(b"PK") or data.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
+        return None, [*_cells_in_words(plan, mended)]
+    after, told = edit_csv(path.name, data, mended.cells)
+    if read_topology(after).cells != mended.plan.topology.cells:
+        raise TopologyError(
+            f"{topology} cannot be mended here: it was changed meanwhile, or is written in an "
+            "unusual way",
+            hint="run the command again, or change the cells by hand",
+        )
+    return Change(path=path, before=data, after=after, words=tuple(map(str, told))), ()
+
+
+def _cells_in_words(plan: CertificatePlan, mended: Mended) -> Iterator[str]:
+    columns = plan.topology.columns
+    for row, texts in mended.cells.items():
+        cells = dict(zip(columns, plan.topology.cells[row]))
+        for column, text in texts.items():
+            now = f'"{text}"' if text else "blank"
+            where = f"{cells['server_fqdn']} ({cells['role']}), column {column}"
+            yield f'{where}: "{cells[column]}" becomes {now}'
+
+
+def _of_options(mended: Mended, options_file: str) -> Change:
+    import difflib
+
+    from ..plan.options_file import edit_plan_toml
+
+    path, data = Path(options_file), _read(options_file)
+    after = edit_plan_toml(data, mended.options, expected=mended.plan.options)
+    old, new = (part.decode("utf-8-sig").splitlines() for part in (data, after))
+    lines = list(difflib.unified_diff(old, new, n=0, lineterm=""))[2:]
+    return Change(
+        path=path,
+        before=data,
+        after=after,
+        words=tuple(line for line in lines if not line.startswith("@@")),
+    )
+
+
+def _read(path: str) -> bytes:
+    from ..base import files
+
+    with files.open_plain(path) as file:
+        return file.read()
+
+
+def show(mended: Mended, changes: Changes) -> None:
+    """Write what is mended, and what becomes of each file."""
+    for finding in mended.fixed:
+        write(f"{finding.severity}: {finding.words} [{finding.code}]")
+    write()
+    for change in changes.files:
+        write(f"{change.path}:")
+        for line in change.words:
+            write(f"  {line}")
+    if changes.by_hand:
+        write("Change these cells by hand; fixes are written into CSV files alone:")
+        for line in changes.by_hand:
+            write(f"  {line}")
+    write()
+
+
+def is_agreed(*, yes: bool) -> bool:
+    """Ask whether the changes are to be written.
+
+    Raises
+    ------
+    UsageProblem
+        If there is nobody to ask, and ``--yes`` was not given.
+    """
+    from ..errors import UsageProblem
+
+    if yes:
+        return True
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageProblem(
+            "--fix asks before it writes, and this is no terminal",
+            hint="add --yes to write these changes; with --json they are only listed",
+        )
+    return click.confirm("Write these changes?", err=True)
+
+
+def write_changes(changes: Changes) -> None:
+    """Write each file, the old one beside it as FILE.bak.
+
+    Raises
+    ------
+    OutputError
+        If a file changed meanwhile, lies in a request folder's own place, or the system refuses.
+    """
+    from ..base import files
+    from ..base.outputs import refuse_own_place
+    from ..errors import BundleError, OutputError
+
+    for change in changes.files:
+        refuse_own_place(change.path)
+        if change.path.is_symlink():
+            raise OutputError(
+                f"{change.path} is a symbolic link", hint="name the file to which it points"
+            )
+        if _read(str(change.path)) != change.before:
+            raise OutputError(
+                f"{change.path} was changed meanwhile, and was left alone",
+                hint="run the command again",
+            )
+    for change in changes.files:
+        mode = change.path.stat().st_mode & 0o777
+        try:
+            kept = _backup(change, mode)
+            files.replace(change.path, change.after, mode)
+        except BundleError as error:
+            raise OutputError(error.message, hint=error.hint) from None
+        note(f"written: {change.path}; as it was: {kept}")
+
+
+def _backup(change: Change, mode: int) -> Path:
+    """Keep the old file beside the new one, over no other file."""
+    from ..base import files
+    from ..errors import OutputError
+
+    for number in range(1, _MOST_BACKUPS + 1):
+        name = f"{change.path.name}.bak{number if number > 1 else ''}"
+        path = change.path.with_name(name)
+        if not path.exists() and not path.is_symlink():
+            files.write_new(path, change.before, mode)
+            return path
+    raise OutputError(f"{change.path} has {_MOST_BACKUPS} .bak files", hint="remove some of them")

@@ -1,0 +1,152 @@
+"""Cells of a CSV file as it lies on the disk: other texts, and everything else byte for byte."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..errors import TopologyError
+from .columns import name_headings
+from .csv_file import decode, find_delimiter
+
+_BY_HAND = "write it in the table by hand"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellChange:
+    """One changed cell: its row as a spreadsheet numbers it, its column, and both texts."""
+
+    row: int
+    column: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        now = f'"{self.after}"' if self.after else "blank"
+        return f'row {self.row}, column {self.column}: "{self.before}" becomes {now}'
+
+
+def edit_csv(
+    name: str, data: bytes, changes: Mapping[int, Mapping[str, str]]
+) -> tuple[bytes, tuple[CellChange, ...]]:
+    """Write other texts into cells of a CSV file.
+
+    Parameters
+    ----------
+    name : str
+        File name for messages.
+    data : bytes
+        The file, which :func:`csv_file.read_rows` reads.
+    changes : mapping of int to mapping of str to str
+        By index into ``Topology.cells``, the new text by column name.
+
+    Returns
+    -------
+    bytes
+        The file with its encoding, BOM, separator, line ends and columns; rows that did not change
+        are the same bytes.
+    tuple of CellChange
+        What changed, by row.
+
+    Raises
+    ------
+    TopologyError
+        If the file cannot be written back as it is, or has no such row or column.
+    """
+    text, _ = decode(name, data)
+    encoding, mark = _encoding(name, data, text)
+    skipped, delimiter = find_delimiter(text)
+    out = [mark, skipped]
+    changed: list[CellChange] = []
+    columns: tuple[str, ...] = ()
+    index = -1
+    for number, (raw, cells) in enumerate(
+        _records(text[len(skipped) :], delimiter), start=2 if skipped else 1
+    ):
+        if any(cell.strip() for cell in cells):
+            if not columns:
+                columns = name_headings(cells)
+            else:
+                index += 1
+                if index in changes:
+                    row = _Row(name, number, delimiter, columns, cells, _parts(raw, delimiter))
+                    changed += row.change(changes[index])
+                    raw = delimiter.join(row.parts)
+        out.append(raw)
+    if index < max(changes, default=-1):
+        raise TopologyError(f"{name} has no row for a change", hint=_BY_HAND)
+    try:
+        return "".join(out).encode(encoding), tuple(changed)
+    except UnicodeEncodeError:
+        raise TopologyError(
+            f"{name} is {encoding}, which lacks a character", hint=_BY_HAND
+        ) from None
+
+
+def _encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
+    """Find how the text was encoded: what gives the same bytes again, and the mark in front."""
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp950"):
+        for mark in ("", "\ufeff"):
+            try:
+                if (mark + text).encode(encoding) == data:
+                    return encoding, mark
+            except UnicodeEncodeError:
+                continue
+    raise TopologyError(f"{name} cannot be written back as it is", hint=_BY_HAND)
+
+
+def _records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each row as it is written, with its line end, and its cells."""
+    lines = list(io.StringIO(text, newline=""))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    start = 0
+    for cells in reader:
+        yield "".join(lines[start : reader.line_num]), cells
+        start = reader.line_num
+
+
+def _parts(raw: str, delimiter: str) -> list[str]:
+    """Cut a row into its cells as they are written, quotation marks and all."""
+    parts, is_quoted = [""], False
+    for character in raw:
+        if character == '"':
+            is_quoted = not is_quoted
+        if character == delimiter and not is_quoted:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row in the making: its cells, and how each is written; the last with its line end."""
+
+    file: str
+    number: int
+    delimiter: str
+    columns: tuple[str, ...]
+    cells: list[str]
+    parts: list[str]
+
+    def change(self, texts: Mapping[str, str]) -> Iterator[CellChange]:
+        """Write other texts into parts; yield what changed."""
+        for column, text in texts.items():
+            if column not in self.columns or self.columns.index(column) >= len(self.parts):
+                message = f"{self.file} has no column {column} in row {self.number}"
+                raise TopologyError(message, hint=_BY_HAND)
+            at = self.columns.index(column)
+            if self.cells[at] == text:
+                continue
+            old = self.parts[at]
+            end = old[len(old.rstrip("\r\n")) :] if at == len(self.parts) - 1 else ""
+            self.parts[at] = self._written(text, like=old) + end
+            yield CellChange(row=self.number, column=column, before=self.cells[at], after=text)
+
+    def _written(self, text: str, *, like: str) -> str:
+        """Write a cell, in quotation marks if the old one had them or the text needs them."""
+        if like.startswith('"') or any(c in text for c in f'"\r\n{self.delimiter}'):
+            return '"' + text.replace('"', '""') + '"'
+        return text

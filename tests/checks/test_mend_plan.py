@@ -1,0 +1,244 @@
+"""Fixes: what has one safe answer is gone when it is mended, and nothing new has come."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from good_deployment import (
+    APP,
+    DIR,
+    EDGE,
+    FE,
+    GOOD,
+    MED,
+    RULES,
+    SE,
+    plan_of,
+    plan_of_case,
+    table,
+)
+
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.checks.fixes import FIXES
+from lyncnb.checks.mend_plan import mend_plan, with_edits
+from lyncnb.errors import LyncnbError
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.options_file import edit_plan_toml
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.findings import CellEdit, OptionEdit
+from lyncnb.topology.csv_edit import edit_csv
+from lyncnb.topology.topology import read_topology
+
+DAY = date(2026, 11, 25)
+#: Random topologies; 1,000 by hand.
+COUNT = int(os.environ.get("LYNCNB_TOPOLOGIES", "100"))
+
+WITH_FIX = {
+    check.code: check
+    for check in (*RULES.checks.values(), *ca_rules().checks)
+    if (check.test or check.code.replace("-", "_")) in FIXES
+}
+BESIDE = {"server_fqdn": "fe01.contoso.com", "role": "Mediation", "pool_fqdn": "fepool.contoso.com"}
+ALL_PUBLIC = PlanOptions(issuer={"": "public"}, validity_days=365)
+# The case beside the check shows no fix: the table lacks the column, or other CAs are asked.
+OTHER_CASES = {
+    "collocated-role": lambda: plan_of([(MED, "mediation_standalone", "true")], add=[BESIDE]),
+    "validity-asked-over-limit": lambda: plan_of(options=ALL_PUBLIC),
+}
+
+
+def codes(findings):
+    """How often each code is found."""
+    return Counter(finding.code for finding in findings)
+
+
+@pytest.mark.parametrize("code", sorted(WITH_FIX))
+def test_each_fix_mends_its_finding_and_brings_nothing(code):
+    """The finding carries an edit, is gone with it, and no other has come."""
+    check = WITH_FIX[code]
+    plan = OTHER_CASES[code]() if code in OTHER_CASES else plan_of_case(check.fires)
+    before = check_plan(plan, on=check.fires.on)
+    assert [f.edits for f in before if f.code == code and f.edits]
+    mended = mend_plan(plan, on=check.fires.on)
+    assert code not in codes(mended.findings)
+    assert codes(mended.findings) <= codes(before)
+    assert mended.findings == check_plan(mended.plan, on=check.fires.on)
+
+
+def test_every_fix_is_a_fix_of_some_check():
+    """Python holds no fix that no rule uses."""
+    tests = {check.test or check.code.replace("-", "_") for check in WITH_FIX.values()}
+    assert tests == set(FIXES)
+
+
+def test_a_plan_without_safe_answers_stays_as_it_is():
+    """What is only advice, or has several answers, is left to the planner."""
+    plan = plan_of([(EDGE, "webconf_edge_fqdn", ""), (DIR, "web_external_fqdn", "")])
+    mended = mend_plan(plan, on=DAY)
+    assert (mended.fixed, mended.cells, mended.options) == ((), {}, ())
+    assert mended.plan is plan
+
+
+@pytest.mark.parametrize(
+    ("edits", "options"),
+    [
+        # Several servers below one pool name: which is meant nobody knows.
+        (
+            [(SE, "pool_fqdn", "sepool.contoso.com")],
+            None,
+        ),
+        # Other certificates may well be asked for longer.
+        ([], PlanOptions(validity_days=365)),
+    ],
+)
+def test_what_may_be_meant_is_no_fix(edits, options):
+    """A finding whose answer costs something else carries none."""
+    more = {
+        "server_fqdn": "se02.contoso.com",
+        "role": "StandardEdition",
+        "pool_fqdn": "sepool.contoso.com",
+    }
+    plan = plan_of(edits, options, add=[more] if edits else [])
+    found = check_plan(plan, on=DAY)
+    wanted = {"pool-name-differs-from-server", "validity-asked-over-limit"}
+    assert [f for f in found if f.code in wanted]
+    assert [f.edits for f in found if f.code in wanted and f.edits] == []
+
+
+def test_a_fix_that_contradicts_the_table_is_not_made():
+    """Sites that become one have two Dial-in URLs: the fix is left out, and nothing is raised."""
+    edits = [(FE, "site", "Taipei"), (1, "site", "Taipei"), (SE, "site", "TAIPEI")]
+    edits += [(SE, "dialin_url", "https://dialin.fabrikam.com")]
+    edits += [(SE, "meet_urls", "https://meet.contoso.com/b;https://meet.fabrikam.com/b")]
+    plan = plan_of(edits)
+    assert [f.edits for f in check_plan(plan, on=DAY) if f.code == "sites-differ-in-case"] != [()]
+    mended = mend_plan(plan, on=DAY)
+    assert "sites-differ-in-case" in codes(mended.findings)
+    assert mended.cells == {}
+
+
+def test_two_names_of_one_cell_are_mended_one_after_the_other():
+    """Two findings about one cell do not undo each other."""
+    plan = plan_of(
+        [
+            (
+                EDGE,
+                "extra_san",
+                "av.contoso.com;sip2.contoso.com;AccessEdgeExternal=av.contoso.com",
+            ),
+            (EDGE, "issuer", "Default=internal;OAuthTokenIssuer=public;Internal=internal"),
+        ]
+    )
+    mended = mend_plan(plan, on=DAY)
+    assert mended.cells == {4: {"extra_san": "sip2.contoso.com", "issuer": "Internal=internal"}}
+
+
+# -- random topologies
+
+CELLS = [
+    *[(row, "web_external_fqdn", f"w{row}.contoso.com") for row in (EDGE, MED, APP)],
+    *[(row, "access_edge_fqdn", f"a{row}.contoso.com") for row in (FE, DIR, MED)],
+    (SE, "web_internal_fqdn", "web.contoso.com"),
+    (SE, "pool_fqdn", "sepool.contoso.com"),
+    (EDGE, "extra_san", "av.contoso.com;sip2.contoso.com"),
+    (EDGE, "extra_san", "AccessEdgeExternal=av.contoso.com; Internal=av.contoso.com"),
+    (EDGE, "av_edge_fqdn", ""),
+    (EDGE, "av_edge_fqdn", "sip.contoso.com"),
+    *[
+        (row, "site", site)
+        for row in (MED, APP, SE, DIR)
+        for site in ("Taipei", "TAIPEI", "taipei")
+    ],
+    (FE, "mediation_standalone", "true"),
+    (MED, "mediation_standalone", "true"),
+    (MED, "issuer", "Internal=public; Default=internal"),
+    (EDGE, "issuer", "Default=public"),
+    (SE, "issuer", "AccessEdgeExternal=internal;public"),
+    (FE, "meet_urls", "https://meet.contoso.com"),
+    (DIR, "web_external_fqdn", ""),
+    (SE, "dialin_url", "https://dialin.contoso.com/se"),
+]
+OPTIONS = [
+    'xmpp_host_names = true # who said so?',
+    'target_os = "2012R2"',
+    'autodiscover_internal_extra_domains = ["contoso.com"]',
+    "wildcard = true",
+    "edge_member_names = true",
+    'layout = "separate"',
+    'validity_days = 365\n[issuer] # by whom\nall = "public"',
+    '[issuer]\nSBA = "public"\nEdge = "internal" # no\nPersistentChat = "internal"',
+    '[accepted]\nmeet-url-missing = "a" # old\n[accepted_until]\nmeet-url-missing = 2026-01-01',
+    '[ca]\nMediation = "A"\nSBA = "B"',
+]  # fmt: skip
+MORE = [
+    BESIDE,
+    BESIDE | {"mediation_standalone": "true"},
+    BESIDE | {"server_fqdn": "fe02.contoso.com"},
+    {"server_fqdn": "se01.contoso.com", "role": "PersistentChat"},
+    {"server_fqdn": "med02.contoso.com", "role": "Mediation", "site": "TAIPEI"},
+    {
+        "server_fqdn": "se02.contoso.com",
+        "role": "StandardEdition",
+        "pool_fqdn": "sepool.contoso.com",
+    },
+]
+
+
+def random_files(seed):
+    """Give a table and a plan.toml with some mistakes, or None if they cannot be read."""
+    choose = random.Random(seed)
+    edits = choose.sample(CELLS, choose.randint(0, 8))
+    drop = choose.sample(range(1, len(GOOD)), choose.randint(0, 3))
+    add = choose.sample(MORE, choose.randint(0, 2))
+    # What stands in no section comes first.
+    options = sorted(
+        choose.sample(OPTIONS, choose.randint(0, 4)), key=lambda s: ("[" in s, s[0] == "[")
+    )
+    try:
+        data = table(edits, drop, add)
+        topology = read_topology(data)
+        chosen = PlanOptions.from_toml("\n".join(options).encode())
+    except LyncnbError:
+        return None
+    return data, "\n".join(options).encode(), plan_certificates(topology, RULES, options=chosen)
+
+
+def test_random_topologies_are_mended():
+    """What carries a fix is gone or stays for a reason, nothing is new, and the files say it."""
+    fixed = Counter()
+    seeds = ((seed, random_files(seed)) for seed in range(COUNT))
+    for seed, files in seeds:
+        if files is None:
+            continue
+        data, text, plan = files
+        before = check_plan(plan, on=DAY)
+        mended = mend_plan(plan, on=DAY)
+        key = lambda f: (f.code, f.about)  # noqa: E731
+        new = Counter(map(key, mended.findings)) - Counter(map(key, before))
+        assert new == Counter(), seed
+        assert set(mended.fixed).isdisjoint(mended.findings), seed
+        after, _ = edit_csv("t.csv", data, mended.cells)
+        toml = edit_plan_toml(text, mended.options, expected=mended.plan.options)
+        again = plan_certificates(read_topology(after), RULES, options=PlanOptions.from_toml(toml))
+        assert check_plan(again, on=DAY) == mended.findings, seed
+        fixed.update(finding.code for finding in mended.fixed)
+    assert set(fixed) == set(WITH_FIX)
+
+
+def test_edits_say_what_they_are():
+    """An edit of a cell and one of an option, made by hand, are planned as they say."""
+    plan = plan_of(options=PlanOptions(wildcard=True, validity_days=365))
+    edits = [
+        CellEdit(row=MED, column="site", text="Taipei"),
+        OptionEdit(option="wildcard"),
+        OptionEdit(option="validity_days", value=200),
+    ]
+    again = with_edits(plan, edits)
+    assert again.options == replace(plan.options, wildcard=False, validity_days=200)
+    assert {pool.site for pool in again.topology.pools if pool.role == "Mediation"} == {"Taipei"}

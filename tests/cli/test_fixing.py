@@ -1,0 +1,106 @@
+"""``check --fix``: shown, asked about, written with the old file beside it, or only listed."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from good_deployment import MED, SE, table
+from shell_kit import make_shell, process_environment
+
+shell = pytest.fixture(make_shell)
+
+TABLE = table([(MED, "web_external_fqdn", "w.contoso.com"), (SE, "web_internal_fqdn", "x.a.com")])
+OPTIONS = b"# ours\nxmpp_host_names = true  # who said so?\nwildcard = false\n"
+
+
+@pytest.fixture
+def files(shell):
+    """A table and options with two mistakes and one, each with one safe answer."""
+    return shell.write("t.csv", TABLE), shell.write("plan.toml", OPTIONS)
+
+
+@pytest.fixture
+def arguments(files):
+    """How they are checked."""
+    return ("check", files[0], "--options", files[1], "--on", "2026-11-25", "--fix")
+
+
+def test_fixes_are_written_and_the_old_files_kept(shell, files, arguments):
+    """With --yes table and options are mended; comments stay, and what was is in FILE.bak."""
+    done = shell(*arguments, "--yes")
+    assert done.status == 0
+    assert files[0].read_bytes() == TABLE.replace(b"w.contoso.com", b"").replace(b"x.a.com", b"")
+    assert files[1].read_bytes() == OPTIONS.replace(b"true", b"false")
+    assert (
+        files[0].with_name("t.csv.bak").read_bytes(),
+        files[1].with_name("plan.toml.bak").read_bytes(),
+    ) == (TABLE, OPTIONS)
+    assert 'row 5, column web_internal_fqdn: "x.a.com" becomes blank' in done.out
+    assert "+xmpp_host_names = false  # who said so?" in done.out
+    assert "0 errors" in done.out
+    again = shell(*arguments, "--yes")
+    assert (again.status, again.err) == (0, "nothing here has one safe answer\n")
+
+
+def test_an_older_backup_is_kept(shell, files, arguments):
+    """FILE.bak of an earlier day is not written over."""
+    shell.write("t.csv.bak", "older")
+    shell(*arguments, "--yes")
+    assert files[0].with_name("t.csv.bak").read_text() == "older"
+    assert files[0].with_name("t.csv.bak2").read_bytes() == TABLE
+
+
+def test_without_a_terminal_it_needs_yes(shell, files, arguments):
+    """Nobody can be asked, so nothing is written, and the difference is shown all the same."""
+    done = shell.process(*arguments)
+    assert done.status == 2
+    assert "add --yes" in done.err
+    assert "becomes blank" in done.out
+    assert (files[0].read_bytes(), files[1].read_bytes()) == (TABLE, OPTIONS)
+    assert not list(shell.folder.glob("*.bak"))
+
+
+def test_json_only_lists(shell, files, arguments):
+    """One document, each fix with its edits, and nothing is written, not even with --yes."""
+    done = shell(*arguments, "--json", "--yes")
+    document = json.loads(done.out)
+    assert {fix["code"]: fix["edits"] for fix in document["fixes"]} == {
+        "web-internal-fqdn-overridden": [
+            {"server": "se01.contoso.com", "role": "StandardEdition",
+             "column": "web_internal_fqdn", "text": ""}
+        ],
+        "value-not-heeded": [
+            {"server": "med01.contoso.com", "role": "Mediation",
+             "column": "web_external_fqdn", "text": ""}
+        ],
+        "option-changes-nothing": [{"option": "xmpp_host_names", "value": None}],
+    }  # fmt: skip
+    assert done.status == 1
+    assert files[0].read_bytes() == TABLE
+    assert "fixes" not in json.loads(shell(*arguments[:-1], "--json").out)
+
+
+def test_yes_goes_with_fix(shell, files):
+    """There is nothing to agree to without --fix."""
+    done = shell("check", files[0], "--yes")
+    assert (done.status, "add --fix" in done.err) == (2, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+@pytest.mark.parametrize(("answer", "is_written"), [("n", False), ("", False), ("y", True)])
+def test_on_a_terminal_it_asks(shell, files, arguments, answer, is_written):
+    """Only a yes writes."""
+    import pexpect
+
+    child = pexpect.spawn(
+        sys.executable, ["-m", "lyncnb", *map(str, arguments)],
+        cwd=str(shell.folder), env=process_environment(), timeout=60,
+    )  # fmt: skip
+    child.expect("Write these changes")
+    child.sendline(answer)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert (files[0].read_bytes() != TABLE) is is_written
+    assert child.exitstatus == (0 if is_written else 1)

@@ -1,0 +1,118 @@
+"""Cells of a CSV file on the disk: other texts, and every other byte as it was."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lyncnb.errors import TopologyError
+from lyncnb.topology.csv_edit import edit_csv
+from lyncnb.topology.topology import read_topology
+
+ROWS = [
+    ["Server", "Role", "Site", "sip_domains", "rack"],
+    ["se01.contoso.com", "StandardEdition", "臺北", "contoso.com", "A;1"],
+    ["med01.contoso.com", "Mediation", "臺北", "", 'say "hi", twice'],
+]
+CHANGES = {1: {"site": "新竹"}, 0: {"sip_domains": "contoso.com;fabrikam.com"}}
+
+
+def written(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
+    """Give the table as text."""
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(rows)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp950"])
+@pytest.mark.parametrize(
+    ("first", "delimiter", "end", "quoting"),
+    [
+        ("", ",", "\r\n", csv.QUOTE_MINIMAL),
+        ("sep=;\r\n", ";", "\r\n", csv.QUOTE_MINIMAL),
+        ("", "\t", "\n", csv.QUOTE_MINIMAL),
+        ("", ",", "\n", csv.QUOTE_ALL),  # PowerShell's Export-Csv
+        ("", ",", "\r", csv.QUOTE_MINIMAL),
+    ],
+)
+def test_a_file_keeps_encoding_separator_columns_and_line_ends(
+    encoding, first, delimiter, end, quoting
+):
+    """The changed cells are read as they were meant, and no other byte changed."""
+    data = (first + written(delimiter, end, quoting)).encode(encoding)
+    after, told = edit_csv("t.csv", data, CHANGES)
+    expected = [list(row) for row in ROWS]
+    expected[2][2], expected[1][3] = "新竹", "contoso.com;fabrikam.com"
+    assert after == (first + written(delimiter, end, quoting, expected)).encode(encoding)
+    assert [(one.row - bool(first), one.column, one.after) for one in told] == [
+        (2, "sip_domains", "contoso.com;fabrikam.com"),
+        (3, "site", "新竹"),
+    ]
+
+
+def test_blank_rows_and_an_odd_hand_stay():
+    """Rows without text are counted as a spreadsheet does, and what is written oddly stays so."""
+    data = b'\xef\xbb\xbf\r\nserver_fqdn,"role",sip_domains,,\r\n\r\nse01.contoso.com,"SE",contoso.com,,\r\n,,,,\r\nmed01.contoso.com,Mediation,,,'
+    after, told = edit_csv("t.csv", data, {1: {"role": "PersistentChat"}, 0: {"role": "FrontEnd"}})
+    assert after == data.replace(b'"SE"', b'"FrontEnd"').replace(b"Mediation", b"PersistentChat")
+    assert [str(one) for one in told] == [
+        'row 4, column role: "SE" becomes "FrontEnd"',
+        'row 6, column role: "Mediation" becomes "PersistentChat"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({0: {"no_such": "x"}}, "t.csv has no column no_such in row 2"),
+        ({7: {"site": "x"}}, "t.csv has no row for a change"),
+    ],
+)
+def test_what_is_not_there_is_refused(changes, message):
+    """A row or column that the file lacks is named."""
+    with pytest.raises(TopologyError, match=message):
+        edit_csv("t.csv", written().encode(), changes)
+
+
+def test_a_character_that_the_encoding_lacks_is_refused():
+    """Nothing is written that the file could not hold."""
+    with pytest.raises(TopologyError, match="t.csv is cp950, which lacks a character"):
+        edit_csv("t.csv", written().encode("cp950"), {0: {"site": "Kraków"}})
+
+
+TEXT = st.text(st.sampled_from('ab ,;"|\t臺'), max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=5),
+    st.sampled_from(",;\t"),
+    st.sampled_from(["\n", "\r\n"]),
+    st.data(),
+)
+def test_any_text_goes_into_any_cell(cells, delimiter, end, data):
+    """Whatever stands in a cell or beside it, the new text is read back and the rest is as it was."""
+    rows = [["server_fqdn", "role", "a", "b", "c"]]
+    rows += [[f"s{n}.contoso.com", "FrontEnd", *row] for n, row in enumerate(cells)]
+    table = written(delimiter, end, rows=rows).encode()
+    index = data.draw(st.integers(0, len(cells) - 1))
+    text = data.draw(TEXT)
+    after, _ = edit_csv("t.csv", table, {index: {"b": text}})
+    rows[index + 1][3] = text
+    read = list(csv.reader(io.StringIO(after.decode(), newline=""), delimiter=delimiter))
+    assert read == rows
+    before_lines, after_lines = (part.split(end.encode()) for part in (table, after))
+    changed = [a != b for a, b in zip(before_lines, after_lines, strict=True)]
+    assert sum(changed) <= 1
+
+
+def test_the_mended_file_is_the_mended_topology():
+    """The topology with other cells and the file with other cells say the same."""
+    data = written().encode("utf-8-sig")
+    topology = read_topology(data)
+    after, _ = edit_csv("t.csv", data, CHANGES)
+    assert read_topology(after).cells == topology.with_cells(CHANGES).cells
