@@ -91,6 +91,10 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("rekey", "requests", *ASKED, "--recovery", "{}"),
         ("request", "t.csv", "requests", "--recovery", "{}", *ASKED),
     ),
+    "one.req": (
+        ("receive", "requests", "--request", "{}"),
+        ("receive", "requests", "--request", "{}", "--json"),
+    ),
     **{
         f"returned/{name}": (("receive", "requests", "{}"), ("receive", "requests", "{}", "--json"))
         for name in ("all.pem", "one.der", "all.p7b", "all.zip", "one.pfx", "one.txt")
@@ -135,6 +139,7 @@ def sound(tmp_path_factory):
     answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])
     returned, leaf = place / "returned", next(iter(answers.values()))
     returned.mkdir()
+    shutil.copy(next((folder / "csr").iterdir()), place / "one.req")
     (returned / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
     (returned / "one.der").write_bytes(der(leaf))
     (returned / "one.txt").write_bytes(b"Dear planner,\n" + pem(leaf) + b"Regards\n")

@@ -20,6 +20,7 @@ from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
@@ -136,6 +137,8 @@ def commands(place: Path) -> list[tuple[str, ...]]:
         ("pfx", "requests", *asked),
         ("pfx", "requests", "--show-password", "Edge", *asked),
         ("purge", "requests", "--deployed", "Mediation"),
+        ("receive", "requests", "--request", "one.req"),
+        ("steps", "t.csv", "--request-on-server", "-o", "requests"),
         ("rekey", "requests", *asked, "--new-passphrase-file", str(place / "other")),
         ("status", "requests", "--rebuild", "--json", *asked),
     ]
@@ -146,12 +149,18 @@ def to_present_format(place: Path) -> None:
     new_recovery_key(place / "pair", PASSPHRASE)
     make_folder(place / "requests", make_plan(), recovery=[place / "pair.pub"])
     receive(place / "requests", place / "returned", today=TODAY)
+    elsewhere = next(one.id for one in make_plan().certificates if one.role == "Deployment")
+    request_elsewhere(
+        make_plan(), place / "requests", computer="tools01.contoso.com", renew=[elsewhere],
+        reason="x", findings=(),
+    )  # fmt: skip
     path = place / "requests" / "manifest.json"
     document = json.loads(path.read_bytes())
     answered = next(one for one in document["requests"] if one["issued"])
     assert document["issuers"]
     assert document["recovery"]
     assert answered["issued"]["judgement"]
+    assert [one["id"] for one in document["requests"] if "key_holder" in one] == [elsewhere]
     answered["refused"] = [answered["issued"]]
     answered["name_notes"] = [{"name": "a.contoso.com", "written": "a<U+200B>", "note": "removed"}]
     path.write_bytes(json.dumps(document).encode())
@@ -172,6 +181,7 @@ def test_every_odd_value_is_told_by_every_command(original, shell, tmp_path, for
     (tmp_path / "passphrase").write_text(PASSPHRASE)
     (tmp_path / "other").write_text("another long phrase")
     (tmp_path / "t.csv").write_bytes(TWO_SITES.encode())
+    shutil.copy(next((tmp_path / "requests" / "csr").iterdir()), tmp_path / "one.req")
     document = json.loads((tmp_path / "requests" / "manifest.json").read_bytes())
     edits = [(path, value) for path in places(document) for value in (*ODD, _GONE)]
     faults = []
