@@ -49,9 +49,9 @@ def cluster_executor(address: str, *, seconds: float = _SECONDS) -> Iterator[Exe
         client = Client(address, timeout=seconds, set_as_default=False)
     # distributed asserts that its own event loop has begun within ten seconds; on a machine that is
     # busy it may not have.
-    except (OSError, ValueError, TypeError, ImportError, AssertionError) as error:
+    except (OSError, ValueError, TypeError, ImportError, AssertionError):
         raise ClusterError(
-            f'no scheduler answers at "{address}" ({type(error).__name__})',
+            f'no scheduler answers at "{address}"',
             hint="give the address that `dask scheduler` printed, e.g. tcp://10.0.0.5:8786",
         ) from None
     with client:
