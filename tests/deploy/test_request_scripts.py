@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from places import DATA
-from powershell_kit import commands, parse
+from powershell_kit import HOSTILE, commands, parse
 from topologies import edge, front_end, plan, row
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
+from lyncnb.deploy.step_files import import_script
 from lyncnb.errors import OutputError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
@@ -79,6 +80,20 @@ def test_requests_of_one_computer_have_different_names(contoso):
     """In the store of the computer that makes all requests no two have one friendly name."""
     found = [of[0].parameters["-FriendlyName"] for of in requests_of(contoso).values()]
     assert len(set(found)) == len(found) == 11
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_names_add_no_command(hostile):
+    """Whatever an organization is called, each script has the same commands."""
+
+    def named(organization):
+        planned = plan(edge(1), options=PlanOptions(organization=organization))
+        return [
+            [command.name for command in commands(import_script(request).decode("utf-8-sig"))]
+            for request in request_scripts(planned).servers
+        ]
+
+    assert named(hostile) == named("Contoso")
 
 
 def test_nothing_blank_is_told():
