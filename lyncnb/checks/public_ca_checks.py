@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
+from ..base.tables import count_of
 from ..plan.model import PlannedCertificate
 from ..rules.ca_rules import ca_rules
 from ..rules.model import CheckRule
@@ -105,7 +106,8 @@ def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs
     if certificates:
         cas = sorted({c.ca for c in certificates if c.ca})
         whose = f"of {_listed(cas)}" if cas else "of a public CA"
-        yield certificates[0].id, f"{len(certificates):,} certificates {whose} may have none"
+        count = count_of(len(certificates), "certificate")
+        yield certificates[0].id, f"{count} {whose} may have none"
 
 
 def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:

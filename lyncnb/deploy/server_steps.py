@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from ..base import tables
 from ..base.tables import Table, count_of
 from ..pki.certificates import Certificate
 from ..rules.procedure import Cmdlet, Place, RollOver, Shell, Step
@@ -185,6 +186,17 @@ class DeploymentSteps(Table):
 
     def _summary(self) -> str:
         return self.summary()
+
+    def _repr_html_(self) -> str:
+        page = Table._repr_html_(self) if self.pages else tables.paragraph(self.summary())
+        if self.missing:
+            page += tables.rows_to_html(
+                ("Request", "Why it is not in the steps"),
+                self.missing,
+                caption="Not in the steps",
+                limit=tables.ROWS_SHOWN,
+            )
+        return page
 
     def summary(self) -> str:
         """Say in a sentence what there is."""

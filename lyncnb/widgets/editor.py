@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.tables import count_of
-from ..errors import LyncnbError, TopologyError
+from ..errors import LyncnbError, Problem, TopologyError
 from ..plan.compare import CountChange, plan_sizes
 from ..topology.columns import topology_columns
 from . import explanations, plan_picture, plan_views
@@ -32,7 +32,7 @@ from .panel import (
 )
 from .saved_choices import loading_code, option_changes, plain, saved_files
 from .table_edits import TakenBlock
-from .undo_history import State
+from .undo_history import State, title
 
 # The panel of a plan editor: answers the browser's messages. Decides nothing.
 
@@ -243,10 +243,12 @@ class EditorView(Panel):
         try:
             self.editor.set_cells(ids, name, value)
         except TopologyError as error:
+            rows = {place + 2 for place in self.editor.draft.places(ids)}
+            problems = tuple(_beside_the_grid(problem, name, rows) for problem in error.problems)
             if name != "role" or not self.editor.are_in_pools(ids):
-                raise
-            hint = "press the button to do both, or set its pool first"
-            problems = tuple(replace(problem, hint="") for problem in error.problems)
+                raise TopologyError(error.message, hint=error.hint, problems=problems) from None
+            hint = "press the button to do both, or set the pool first"
+            problems = tuple(replace(problem, hint="") for problem in problems)
             told = TopologyError(error.message, hint=hint, problems=problems)
             lines, cell = error_lines(told), message.get("cell")
             self.refuse("edit", lines, cell=cell, offer="Take out of the pool and change")
@@ -291,7 +293,13 @@ class EditorView(Panel):
 
     def _add(self, message: Message) -> None:
         values = {str(name): str(text) for name, text in message["values"].items()}
-        row_id = self.editor.add_server(values)
+        try:
+            row_id = self.editor.add_server(values)
+        except TopologyError as error:
+            new = {len(self.editor.topology.cells) + 2}
+            problems = tuple(_beside_the_grid(problem, "", new) for problem in error.problems)
+            words = f"the server cannot be added: {count_of(len(problems), 'problem')}"
+            raise TopologyError(words, hint=error.hint, problems=problems) from None
         self.send({"type": "done"})
         self.send({"type": "added", "ids": [row_id]})
 
@@ -325,6 +333,14 @@ class EditorView(Panel):
         text = f"Saved: {' and '.join(map(str, paths))}; {what}."
         self.send({"type": "done"})
         self.send({"type": "saved", "text": text, "again": loading_code(*paths)})
+
+
+def _beside_the_grid(problem: Problem, column: str, rows: set[int]) -> Problem:
+    """Leave out of a problem's place what one sees: `column` of `rows`, numbered as in a file."""
+    if problem.row in rows:
+        seen = "" if problem.column == column else title(problem.column)
+        return replace(problem, file="", row=0, column=seen)
+    return replace(problem, column=title(problem.column))
 
 
 def _block_words(taken: TakenBlock) -> list[str]:

@@ -19,7 +19,7 @@ from .editor_table import FINDINGS, column_names
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
 _WIDE = ("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list")
-_LEAST = {"server_fqdn": 210, "role": 136, "autologon": 130}  # pixels
+_LEAST = {"server_fqdn": 210, "role": 136, "autologon": 150}  # pixels
 
 #: Columns of the table that belong to the whole deployment's panel, by how they are asked for.
 DEPLOYMENT = {

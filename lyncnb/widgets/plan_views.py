@@ -136,6 +136,7 @@ def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Messag
         "names": [str(name) for name in first.names],
         "own": [str(name) for name in first.names if is_folded and name in first.servers],
         "servers": folded_names([one.owner for one in members[1:]]),
+        "count": len(members),
         "rows": _rows(members, rows),
     }
 

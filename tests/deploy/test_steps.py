@@ -235,6 +235,7 @@ def test_what_is_not_packaged_is_told(contoso, tmp_path):
     assert "is on record and not in the folder" in why
     assert steps.exit_status == 1
     assert "Not packaged" in to_markdown(steps)
+    assert "is on record and not in the folder" in steps._repr_html_()
 
 
 def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):

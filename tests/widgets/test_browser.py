@@ -256,7 +256,12 @@ def test_add_and_remove_a_server(lab, folder):
     form.get_by_label("Server", exact=True).fill("med 03")
     form.get_by_label("Role", exact=True).select_option("Mediation")
     form.get_by_role("button", name="Add").click()
-    lab.page.get_by_role("alert").get_by_text("med 03").first.wait_for()
+    alert = form.get_by_role("alert")
+    alert.get_by_text("med 03").first.wait_for()
+    assert "(column Server)" in alert.inner_text()  # the grid's word, and no row that is not there
+    form.get_by_role("button", name="Cancel").click()
+    lab.button("Add a server…").click()
+    assert alert.count() == 0
     form.get_by_label("Server", exact=True).fill("med03.contoso.com")
     form.get_by_role("button", name="Add").click()
     lab.page.get_by_label("Select med03.contoso.com").wait_for()

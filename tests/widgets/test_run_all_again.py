@@ -146,10 +146,22 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     lab.button("Remove 1 server").click()
     panel.get_by_text("The plan has changed in the editor").wait_for()
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()
+    # What stands in the way is opened, and shut when it is gone.
+    set_cell(lab, "dir01.contoso.com", "Role", "Edge")
+    panel.get_by_text("Errors stand in the way").wait_for()
+    panel.get_by_text("An external name of the Edge pool is missing").first.wait_for()
+    lab.button("Undo").click()
+    panel.get_by_text("5 requests after the run: 5 created.").wait_for()
+    assert not panel.get_by_text("The table has no reverse proxy").first.is_visible()
+    lab.field("Passphrase of the folder").fill("too short")
+    lab.button("Write 5 requests").click()
+    writing = panel.locator(".lc-step").filter(has_text="Passphrase of the folder")
+    writing.get_by_role("alert").get_by_text("it needs at least 12").wait_for()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.field("The same passphrase again").fill(PASSPHRASE)
     lab.button("Write 5 requests").click()
     panel.get_by_text("Finished.").wait_for()
+    assert panel.get_by_text("The plan has changed in the editor").count() == 0
     assert len(list((folder / "followed" / "csr").glob("*.csr"))) == 5
     assert kernel(lab, "request.bundle.manifest.plan_sha256 == editor.plan.sha256") == "True"
 
@@ -162,5 +174,6 @@ def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
     lab.open_notebook("busy.ipynb")
     lab.run_all(wait=False)
     lab.page.get_by_text("The kernel is busy with a cell.").wait_for()
+    assert not lab.button("Set").is_visible()  # nothing can be pressed before there is something
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
     assert lab.page.get_by_text("The kernel is busy with a cell.").count() == 0

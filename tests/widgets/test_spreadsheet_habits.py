@@ -292,6 +292,14 @@ def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
     press(lab, "Control+z")
     wait_kernel(lab, "editor.is_saved", "True")
     lab.page.get_by_label("Select fe02.contoso.com").check()
+    # The same for several that are ticked; the focus goes back to the button that asked.
+    lab.field("New Role").select_option("Mediation")
+    lab.button("Set for 1 server").click()
+    lab.button("Take out of the pool and change").click()
+    wait_kernel(lab, "editor.topology.cells[1][1:3]", "('Mediation', '')")
+    assert lab.page.evaluate("document.activeElement.innerText") == "Set for 1 server"
+    lab.button("Undo").click()
+    wait_kernel(lab, "editor.is_saved", "True")
     lab.page.get_by_text("More for the selected servers").click()
     lab.button("Duplicate 1 server with the next number").click()
     lab.page.get_by_label("Select fe03.contoso.com").wait_for()

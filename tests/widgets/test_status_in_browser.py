@@ -34,11 +34,18 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     """The refused certificate is named with its reason; packages are not what comes next."""
     bundle = written(folder, "refused")
     ln.demo.answer(bundle, folder / "answers", today=TODAY)
-    ln.receive(folder / "refused", folder / "answers", today=TODAY)
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="refused"))
     panel = lab.page.get_by_role("group", name="Status of refused")
     following = panel.locator(".lc-next")
+    following.get_by_text("Next: Hand the requests to the CA").wait_for()
+    panel.get_by_label("Returned files, folders or zip archives").fill("answers")
+    panel.get_by_role("button", name="Match and keep").click()
     following.get_by_text("Next: Ask the CA for another certificate of").wait_for()
+    # Each finding says what is so and what to do.
+    found = panel.get_by_role("region", name="What to look at")
+    found.get_by_text("it names no place of a revocation list").wait_for()
+    found.get_by_text("is missing").wait_for()
+    found.get_by_text("Have it issued again with all names").wait_for()
     words = following.inner_text()
     assert "make the packages" not in words
     assert "was refused" in words

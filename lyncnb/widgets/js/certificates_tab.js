@@ -4,7 +4,7 @@
 
 /** @typedef {{title: string, owner: string, issuer: string, key: string, subject: string,
  *    names: string[], own: string[], servers: string[], rows: number[], count: number}} PlannedGroup
- *    `own` are the names that differ from one server of the group to the next */
+ *    `own` are the names that differ from one server of the group to the next, `count` its certificates */
 
 /** @param {{send: Send, goTo: (row: number) => void}} wishes */
 function makeCertificatesTab({ send, goTo }) {
@@ -22,7 +22,7 @@ function makeCertificatesTab({ send, goTo }) {
       h("ul", { class: "lc-names", "aria-label": `Names on the certificate of ${group.owner}` },
         ...group.names.map((name) => h("li", { class: `lc-name-chip${own.has(name) ? " lc-own" : ""}` }, name))),
       group.servers.length ? h("p", { class: "lc-folded" },
-        `${group.servers.join(", ")}: as above, ${group.servers.length === 1 ? "with its" : "each with its"} own name.`)
+        `${group.servers.join(", ")}: as above, ${group.count === 2 ? "with its" : "each with its"} own name.`)
         : null);
   }
 

@@ -195,6 +195,10 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
         if (row.pressedAgain && event.detail === 1 && !isRange) start(row.n, k);
         row.pressedAgain = false;
       };
+      cell.onmouseenter = () => { // what is cut off can be read all the same
+        const text = cell.querySelector(".lc-text");
+        if (text && !cell.title && text.scrollWidth > text.clientWidth) cell.title = text.textContent ?? "";
+      };
       cell.ondblclick = () => { if (!cell.contains(editing?.control ?? null)) start(row.n, k); };
     });
     body.append(element);

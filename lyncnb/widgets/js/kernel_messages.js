@@ -41,17 +41,26 @@ function makeSpeaker() {
   const status = h("div", { role: "status", "aria-live": "polite", class: "lc-status" });
   const text = h("div", { class: "lc-alert-text" });
   const alert = h("div", { role: "alert", class: "lc-alert" });
-  const box = h("div", { class: "lc-alert-box", hidden: true }, alert,
+  /** @type {(() => unknown) | undefined} */
+  let accept;
+  const offer = button("", () => accept?.(), { class: "lc-button lc-primary", hidden: true });
+  const box = h("div", { class: "lc-alert-box", hidden: true }, alert, offer,
     button("Close", () => { box.hidden = true; alert.replaceChildren(); },
       { "aria-label": "Close this message", class: "lc-button lc-quiet" }));
   return {
     status, box,
     /** @param {string} words */
     say(words) { if (status.textContent !== words) status.textContent = words; },
-    /** @param {string[]} lines */
-    refuse(lines) {
+    /**
+     * @param {string[]} lines @param {string} [instead] what can be done instead, by one press
+     * @param {() => unknown} [act] that
+     */
+    refuse(lines, instead = "", act) {
       text.replaceChildren(...alertLines(lines));
       alert.replaceChildren(text);
+      accept = act;
+      offer.textContent = instead;
+      offer.hidden = !instead || !act;
       box.hidden = false;
     },
     clear() { box.hidden = true; alert.replaceChildren(); },

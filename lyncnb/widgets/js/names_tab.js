@@ -12,7 +12,7 @@ function makeNamesTab({ send, goTo }) {
   const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
     "aria-label": "Find names", placeholder: "A name or a part of it, e.g. lyncdiscover" });
   const count = h("span", { role: "status", class: "lc-count" });
-  const body = h("div", {});
+  const body = h("div", { class: "lc-tall" });
   const ask = () => send({ type: "names", search: find.value.trim() });
   find.oninput = () => {
     clearTimeout(timer);
@@ -40,8 +40,8 @@ function makeNamesTab({ send, goTo }) {
     show(message) {
       if (message.search !== find.value.trim()) return; // an answer to what was typed before
       count.textContent = message.search
-        ? `${message.found.toLocaleString("en")} of ${plural(message.total, "name")}`
-        : plural(message.total, "name");
+        ? `${message.found.toLocaleString("en")} of ${plural(message.total, "different name")}`
+        : plural(message.total, "different name");
       const rows = message.names.flatMap(({ name, uses, more }) => uses.map((use, n) => [
         n ? h("span", { class: "lc-hidden" }, name) : h("code", {}, name), owner(use), use.place,
         h("span", {}, use.why, h("div", { class: "lc-source" }, use.source)),

@@ -61,7 +61,7 @@ export default {
       else if (!["servers", "options"].includes(tab)) send({ type: tab });
     }
 
-    const root = h("div", { class: "lyncnb lc-editor", role: "group" },
+    const root = h("div", { class: "lyncnb lc-editor lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), saved, undo, redo),
       h("div", { role: "status", "aria-live": "polite", "aria-atomic": "true", class: "lc-live" },
         counts),
@@ -122,6 +122,7 @@ export default {
       /** @param {{source: string, columns: ColumnFacts[], groups: FieldGroup[], folder: string}} message */
       start(message) {
         root.setAttribute("aria-label", `Plan editor for ${message.source}`);
+        root.classList.remove("lc-unasked");
         name.textContent = `Plan of ${message.source}`;
         servers.start(message.columns);
         form.start(message.groups);

@@ -29,6 +29,8 @@ export default {
     let busy = false;
     let lookTimer = 0;
 
+    /** @type {Record<string, HTMLElement>} by what was asked for, where its refusal is told */
+    const places = {};
     const name = h("h2", { class: "lc-name" });
     const plan = h("p", { class: "lc-hint" });
     const changed = h("div", { role: "status", class: "lc-changed-plan" });
@@ -38,6 +40,7 @@ export default {
     const findings = makeFindings({ send });
     const foundWords = h("summary", {});
     const found = h("details", {}, foundWords, findings.panel);
+    let openedForErrors = false;
     const passphrase = makePassphrase(write);
     const keyFile = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
     const keyNamed = h("p", { class: "lc-hint", role: "status" });
@@ -59,12 +62,13 @@ export default {
       return h("section", { class: "lc-step" },
         h("h3", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
     }
-    const root = h("div", { class: "lyncnb lc-request", role: "group" },
+    const root = h("div", { class: "lyncnb lc-request lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name), kernel.line, plan, changed, speaker.box,
       step("1", "Look: nothing is touched yet", h("div", { class: "lc-bar" }, foreseen, again), rows),
-      step("2", "Findings", found),
-      step("3", "Write", passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
+      places.option = step("2", "Findings", found),
+      places.write = step("3", "Write", passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
         h("div", { class: "lc-bar" }, bar, words), result));
+    places.recovery = recovery;
     guardKeys(root);
 
     function write() {
@@ -85,6 +89,7 @@ export default {
     Object.assign(answers, {
       /** @param {{folder: string}} message */
       start(message) {
+        root.classList.remove("lc-unasked");
         root.setAttribute("aria-label", `Request panel for ${message.folder}`);
         name.textContent = `Write requests into “${message.folder}”`;
       },
@@ -104,7 +109,8 @@ export default {
         foundWords.textContent = message.open.length
           ? `${plural(message.open.length, "kind")} of errors to correct or to accept`
           : `${plural(total, "finding")}; none stands in the way`;
-        if (message.open.length) found.open = true;
+        if (message.open.length && !found.open) found.open = openedForErrors = true;
+        else if (!message.open.length && openedForErrors) found.open = openedForErrors = false;
       },
       /** @param {{ready: boolean, plan: string, count: number, words: string, rows: string[][],
        *    notes: string[], is_new: boolean}} message */
@@ -145,13 +151,18 @@ export default {
       /** @param {{words: string, notes: string[], cancelled: boolean}} message */
       result(message) {
         result.hidden = false;
+        changed.textContent = "";
         result.replaceChildren(h("strong", {}, message.words),
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)),
           h("p", {}, message.cancelled ? "Write again to make the rest."
             : "Next: open the summary below, then hand the requests to the CA."));
       },
       /** @param {Refused} message */
-      refused: (message) => speaker.refuse(message.lines),
+      refused(message) {
+        if (places[message.about]) places[message.about].append(speaker.box); // beside what was pressed
+        else changed.after(speaker.box);
+        speaker.refuse(message.lines);
+      },
       done: () => speaker.clear(),
     });
     el.append(root);

@@ -6,7 +6,8 @@ function makeServers({ send, say }) {
   const store = makeStore();
   /** @type {Set<number>} */
   const selected = new Set();
-  const speaker = makeSpeaker(); // what was refused for many, or for a new server
+  const speaker = makeSpeaker(); // what was refused for many
+  const addSpeaker = makeSpeaker(); // and for a new server
   /** @type {ColumnFacts[]} */
   let columns = []; // facts of every column, from the kernel
   /** @type {Layout} */
@@ -73,6 +74,8 @@ function makeServers({ send, say }) {
     h("span", { class: "lc-grow" }), bulkRemove, bulkClear, bulkMore);
   /** @type {{column: ColumnFacts, control: Control} | null} */
   let bulkNow = null;
+  /** @type {{ids: number[], column: string, value: string} | null} what was asked for last */
+  let bulkAsked = null;
   const seen = () => grid.shown.map((at) => store.id(at)).filter((id) => selected.has(id));
 
   function fillBulk() {
@@ -92,17 +95,28 @@ function makeServers({ send, say }) {
 
   function applyBulk() {
     if (!selected.size || !bulkNow) return;
-    send({ type: "edit", ids: [...selected], column: bulkNow.column.name,
-      value: controlText(bulkNow.control, bulkNow.column, "") });
+    bulkAsked = { ids: [...selected], column: bulkNow.column.name,
+      value: controlText(bulkNow.control, bulkNow.column, "") };
+    send({ type: "edit", ...bulkAsked });
+  }
+
+  function leavePoolInBulk() {
+    asker = bulkApply;
+    send({ type: "leave_pool", ...bulkAsked });
   }
 
   // -- adding one
   const addForm = h("form", { class: "lc-add", hidden: true, "aria-label": "Add a server" });
   const addOpen = button("Add a server…", () => {
-    addForm.hidden = !addForm.hidden;
-    addOpen.setAttribute("aria-expanded", String(!addForm.hidden));
+    openAddForm(addForm.hidden);
     if (!addForm.hidden) addForm.querySelector("input")?.focus();
   }, { "aria-expanded": "false" });
+  /** @param {boolean} open */
+  function openAddForm(open) {
+    addForm.hidden = !open;
+    addOpen.setAttribute("aria-expanded", String(open));
+    addSpeaker.clear();
+  }
   /** @type {Map<string, Control>} */
   const addControls = new Map();
   /** @type {Record<string, HTMLDataListElement>} */
@@ -118,7 +132,8 @@ function makeServers({ send, say }) {
     });
     addForm.replaceChildren(...fields, ...Object.values(addLists),
       h("button", { type: "submit", class: "lc-button lc-primary" }, "Add"),
-      button("Cancel", () => { addForm.hidden = true; addOpen.focus(); }));
+      button("Cancel", () => { openAddForm(false); addOpen.focus(); }),
+      addSpeaker.box);
   }
   addForm.onsubmit = (event) => {
     event.preventDefault();
@@ -236,13 +251,14 @@ function makeServers({ send, say }) {
     }, 120);
   }
 
+  const over = h("div", { class: "lc-over" }, speaker.box);
   const shortcuts = makeShortcutList();
   const keys = button("Keys (?)", () => shortcuts.open(), { "aria-haspopup": "dialog" });
   const panel = h("div", { class: "lc-panel" },
     h("div", { class: "lc-bar" }, find, show, count, h("span", { class: "lc-grow" }), keys,
       h("details", { class: "lc-picker" }, h("summary", { class: "lc-button" }, "Columns"), picker),
       addOpen),
-    addForm, bulk, h("div", { class: "lc-over" }, speaker.box), bulkList, grid.element,
+    addForm, bulk, over, bulkList, grid.element,
     h("p", { class: "lc-hint" }, "To change a cell: double-click it, or Enter, or type. Cells are copied, "
       + "pasted and filled as in a spreadsheet. To select servers: tick them, or Space; ? lists all keys. ",
     h("span", { "aria-hidden": "true" }, "✎"), " marks what you changed; grey italics are what the "
@@ -293,8 +309,7 @@ function makeServers({ send, say }) {
     },
     /** @param {number[]} ids of rows that are new */
     added(ids) {
-      addForm.hidden = true;
-      addOpen.setAttribute("aria-expanded", "false");
+      openAddForm(false);
       if (grid.shown.some((at) => store.id(at) === ids[0])) { // it is in sight
         grid.show(ids[0]);
         if (!asker) grid.grid.focus();
@@ -315,7 +330,11 @@ function makeServers({ send, say }) {
       grid.settled();
       const here = ["edit", "add", "remove", "block", "leave_pool", "new_pool", "duplicate"];
       if (!here.includes(message.about)) return false;
-      speaker.refuse(message.lines);
+      if (message.about === "add") addSpeaker.refuse(message.lines);
+      else {
+        over.classList.remove("lc-upward");
+        speaker.refuse(message.lines, message.offer, bulkAsked ? leavePoolInBulk : undefined);
+      }
       return true;
     },
     /**
@@ -327,15 +346,18 @@ function makeServers({ send, say }) {
       for (const { cell, text, lines } of [...message.cells].reverse()) {
         grid.refuse(...cell, lines, undefined, text);
       }
-      if (message.lines.length) speaker.refuse(message.lines);
+      if (!message.lines.length) return;
+      over.classList.add("lc-upward"); // the cells in red are to be seen
+      speaker.refuse(message.lines);
     },
     done() {
       speaker.clear();
+      addSpeaker.clear();
       if (asker?.isConnected) asker.focus();
       asker = null;
     },
     // A step was taken back or made again: what was typed before belongs to another state.
-    forget() { speaker.clear(); grid.forgiveAll(); },
+    forget() { speaker.clear(); addSpeaker.clear(); grid.forgiveAll(); },
     /**
      * Goes to the cell that a finding is about: its row selected, its column shown, in focus. Of
      * several rows the first is gone to and all are selected.

@@ -34,6 +34,7 @@ export default {
       nameOf: (at) => store.text(at, "id"),
       wishes: {
         ticked: refreshWords,
+        resized() {},
         sort(wanted) {
           sorts = wanted;
           refresh();
@@ -126,7 +127,7 @@ export default {
     const fields = (...parts) => h("div", { class: "lc-fields" }, ...parts);
     /** @param {...Kid} parts */
     const line = (...parts) => h("div", { class: "lc-bar" }, ...parts);
-    const root = h("div", { class: "lyncnb lc-follow", role: "group" },
+    const root = h("div", { class: "lyncnb lc-follow lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), look),
       h("div", { role: "status", class: "lc-live" }, counts), kernel.line, behind, next, odd,
       line(find, count), grid.element,
@@ -135,7 +136,8 @@ export default {
       step("2", "Take the CA's answer", fields(labelled("Returned files, folders or zip archives",
         paths, "one a line; as the CA sent them")), line(receive)),
       step("3", "Package for the servers", fields(
-        labelled("Windows Server of all servers", system, "blank: each one's own"), phrase.field),
+        labelled("Windows Server of all servers", system, "it decides how the packages are encrypted"),
+        phrase.field),
       line(make),
       h("details", {}, h("summary", {}, "Password of one package"),
         fields(labelled("Package", which), opening.field), line(reveal, shown, hide))),
@@ -146,6 +148,7 @@ export default {
       /** @param {{folder: string, columns: ColumnFacts[], systems: string[], returned: string,
        *    out: string}} message */
       start(message) {
+        root.classList.remove("lc-unasked");
         root.setAttribute("aria-label", `Status of ${message.folder}`);
         name.textContent = `Request folder “${message.folder}”`;
         columns = message.columns;
