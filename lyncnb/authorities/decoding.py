@@ -309,7 +309,7 @@ def _guess(data: bytes) -> Remark:
         return "request-pending", f"the CA says that {which} is pending: nobody has decided on it"
     if any(words in head for words in _DENIED):
         return "request-denied", f"the CA says that {which} was denied"
-    what = "no certificate was found in it"
+    what = "neither a certificate nor a request was found in it"
     if "<html" in head or "<!doctype" in head:
         what = "it is a web page; download the certificate itself instead of saving the page"
     elif "begin" in head and "certificate" in head:

@@ -190,7 +190,7 @@ def test_a_certificate_that_cannot_be_read_is_named():
     [
         (b"<html><body>Certificates</body></html>", "it is a web page; download the certificate"),
         (b"- BEGIN CERTIFICATE -\nMII", "the BEGIN line is not -----BEGIN CERTIFICATE-----"),
-        (b"hello", "no certificate was found in it"),
+        (b"hello", "neither a certificate nor a request was found in it"),
         (b"\x30\x00", "it is ASN.1 data of another kind"),
     ],
 )

@@ -324,6 +324,7 @@ def test_what_is_no_request_changes_nothing(waiting):
     with pytest.raises(ReturnedFileError) as refused:
         receive_requests(folder, made[0], *sorted(made[0].parent.glob("[ew]*.req")))
     assert [problem.file for problem in refused.value.problems] == ["empty.req", "words.req"]
+    assert "nor a request was found" in refused.value.problems[1].message
     assert snapshot(folder, but_lock=True) == before
     received = receive_requests(folder, made[0].parent)
     assert {one.action for one in received.requests} == {"taken"}
