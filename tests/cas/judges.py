@@ -30,17 +30,17 @@ SAME = {
 
 
 @cache
-def _linter():
-    kind = CertificateType.DV_FINAL_CERTIFICATE
+def _linter(kind):
     container = pkix_certificate.create_pkix_certificate_validator_container(
         serverauth.create_decoding_validators(), serverauth.create_validators(kind)
     )
     return container, serverauth.create_serverauth_finding_filters(kind)
 
 
-def pkilint_codes(der: bytes) -> set[str]:
+def pkilint_codes(der: bytes, *, has_organization: bool = False) -> set[str]:
     """List the codes that pkilint finds in a certificate, as a public one."""
-    container, filters = _linter()
+    kinds = (CertificateType.DV_FINAL_CERTIFICATE, CertificateType.OV_FINAL_CERTIFICATE)
+    container, filters = _linter(kinds[has_organization])
     document = loader.load_der_certificate(der, "certificate")
     results, _ = finding_filter.filter_results(filters, container.validate(document.root))
     return {found.finding.code for result in results for found in result.finding_descriptions}

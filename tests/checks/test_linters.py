@@ -1,0 +1,204 @@
+"""Plans against two linters of certificates: what we say before, they say of what was issued.
+
+A test CA issues from our requests what they ask for, as a public CA would write it: fields of the
+subject in the order of the Baseline Requirements, with a policy, OCSP and a list of revoked ones.
+pkilint and zlint judge the certificates. Where we have a code of the same meaning, the plan's
+finding and the certificate's stand together.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime, time, timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+from cas.judges import pkilint_codes
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID as Access
+from cryptography.x509.oid import NameOID
+from good_deployment import plan_of_case
+
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.checks.public_ca_checks import PUBLIC_CA_TESTS
+from lyncnb.export.key_and_csr import content_of
+from lyncnb.pki.csr import build_request
+from lyncnb.rules.ca_rules import ca_rules
+
+pytestmark = pytest.mark.tools
+
+CHECKS = {check.code: check for check in ca_rules().checks if "plan" in check.judges}
+
+_P = "cabf.serverauth.subscriber"
+
+#: Our code of a plan, pkilint's and zlint 3.6.2's of the certificate; "" where one has none.
+SAME = {
+    "internal-name-on-public-certificate": ("cabf.internal_domain_name", "e_dnsname_not_valid_tld"),
+    "reverse-zone-name-on-public-certificate": (
+        "cabf.serverauth.ip_reverse_zone_domain_name_present",
+        "",
+    ),
+    "underscore-on-public-certificate": (
+        "cabf.serverauth.invalid_dnsname_syntax",
+        "e_underscore_not_permissible_in_dnsname",
+    ),
+    "common-name-not-a-san-on-public-certificate": (
+        f"{_P}_common_name_unknown_source",
+        "e_subject_common_name_not_exactly_from_san",
+    ),
+    "no-san-on-public-certificate": (f"{_P}.subject_altname_extension_absent", "e_ext_san_missing"),
+    "unit-on-public-certificate": ("", "e_organizational_unit_name_prohibited"),
+    "organization-without-place": (
+        f"{_P}_stateprovince_and_locality_missing",
+        "e_cert_policy_ov_requires_province_or_locality",
+    ),
+    # Debian's zlint knows 398 days only.
+    "validity-asked-over-limit": (
+        "cabf.serverauth.certificate_validity_period_exceeds_200_days",
+        "",
+    ),
+}
+
+#: What we say of a single public certificate and neither of them does.
+OURS_ALONE = {
+    "special-use-name-on-public-certificate",
+    "registry-wildcard-on-public-certificate",
+    "many-names-on-public-certificate",
+    "client-authentication-ends-soon",
+    "client-authentication-ended",
+    "client-authentication-ended-at-digicert",
+    "client-authentication-disputed-at-sectigo",
+    "client-authentication-ended-at-sectigo",
+    "client-authentication-ended-at-lets-encrypt",
+}
+
+#: What they say and we lack, and why.
+LACKED = {
+    # A common name is not recommended to public CAs; Lync Server looks for one.
+    "cabf.serverauth.dv.common_name_attribute_present",
+    "cabf.serverauth.ov.common_name_attribute_present",
+    "w_subject_common_name_included",
+    "e_cab_dv_subject_invalid_values",
+    # Likewise both key usages of an RSA key, which Microsoft's page for reverse proxies asks for.
+    f"{_P}_rsa_digitalsignature_and_keyencipherment_present",
+    # The CA's affair alone.
+    "w_ext_subject_key_identifier_missing_sub_cert",
+    # Advice to stay a day below the limit.
+    "cabf.serverauth.certificate_validity_period_exceeds_199_days",
+    # The unit once more, without a date or in other words.
+    "cabf.serverauth.dv.unknown_attribute_present",
+    "e_subject_contains_organizational_unit_name_and_no_organization_name",
+    # The underscore, the place, the missing names and the reverse zone once more.
+    "w_dnsname_underscore_in_trd",
+    "w_rfc_dnsname_underscore_in_trd",
+    "e_sub_cert_locality_name_must_appear",
+    "e_sub_cert_province_must_appear",
+    "e_subject_contains_reserved_arpa_ip",
+}
+
+
+@cache
+def _keys():
+    return tuple(rsa.generate_private_key(65537, 2048) for _ in range(2))
+
+
+_ORDER = [
+    NameOID.COUNTRY_NAME,
+    NameOID.STATE_OR_PROVINCE_NAME,
+    NameOID.LOCALITY_NAME,
+    NameOID.ORGANIZATION_NAME,
+    NameOID.ORGANIZATIONAL_UNIT_NAME,
+    NameOID.COMMON_NAME,
+]
+
+
+def issued(request: bytes, *, days: int, begins: datetime) -> bytes:
+    """Issue what a request asks for, as DER."""
+    csr = x509.load_pem_x509_csr(request)
+    _, ca_key = _keys()
+    subject = sorted(csr.subject, key=lambda one: _ORDER.index(one.oid))
+    has_place = any(one.oid == NameOID.ORGANIZATION_NAME for one in subject)
+    policy = x509.ObjectIdentifier(f"2.23.140.1.2.{2 if has_place else 1}")
+    url = x509.UniformResourceIdentifier
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name(subject))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "TW"),
+                                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Test"),
+                                x509.NameAttribute(NameOID.COMMON_NAME, "Test CA")]))
+        .public_key(csr.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins)
+        .not_valid_after(begins + timedelta(days=days, seconds=-1))
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .add_extension(x509.CertificatePolicies([x509.PolicyInformation(policy, None)]), critical=False)
+        .add_extension(x509.AuthorityInformationAccess([
+            x509.AccessDescription(Access.OCSP, url("http://ocsp.contoso.com")),
+            x509.AccessDescription(Access.CA_ISSUERS, url("http://ca.contoso.com/ca.cer")),
+        ]), critical=False)
+        .add_extension(x509.CRLDistributionPoints([
+            x509.DistributionPoint([url("http://crl.contoso.com/ca.crl")], None, None, None)
+        ]), critical=False)
+    )  # fmt: skip
+    for extension in csr.extensions:
+        if not isinstance(extension.value, x509.SubjectKeyIdentifier):
+            builder = builder.add_extension(extension.value, critical=extension.critical)
+    return builder.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def zlint_codes(der: bytes, place: Path) -> set[str]:
+    """List the errors and warnings of zlint."""
+    path = place / "certificate.der"
+    path.write_bytes(der)
+    done = subprocess.run(
+        ["zlint", "-format", "der", str(path)], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout.splitlines()[0])
+    return {code for code, one in found.items() if one["result"] in ("warn", "error", "fatal")}
+
+
+def judged(case, place: Path) -> tuple[set[str], set[str]]:
+    """Give our codes of a case's plan, and the linters' of what is issued from its requests."""
+    plan = plan_of_case(case)
+    begins = datetime.combine(case.on, time(), UTC)
+    theirs = set()
+    for planned in plan.certificates:
+        if planned.issuer == "public":
+            request = build_request(content_of(planned), _keys()[0]).pem
+            der = issued(request, days=plan.options.validity_days or 45, begins=begins)
+            theirs |= zlint_codes(der, place)
+            theirs |= pkilint_codes(der, has_organization=bool(planned.subject.organization))
+    return {finding.code for finding in check_plan(plan, on=case.on)}, theirs
+
+
+@pytest.mark.parametrize("code", sorted(SAME))
+def test_plan_and_certificate_are_judged_alike(code, tmp_path):
+    """Where we speak of the plan, the linters speak of the certificate; in the nearest case none."""
+    if shutil.which("zlint") is None:
+        pytest.skip("zlint is not installed")
+    pair = set(filter(None, SAME[code]))
+    others = {one for codes in SAME.values() for one in codes}
+    ours, theirs = judged(CHECKS[code].fires, tmp_path)
+    assert code in ours
+    assert pair <= theirs
+    assert theirs - others - LACKED == set()
+    ours, theirs = judged(CHECKS[code].nearest, tmp_path)
+    assert code not in ours
+    assert pair.isdisjoint(theirs)
+    assert theirs - others - LACKED == set()
+
+
+def test_every_rule_of_single_public_certificates_is_listed():
+    """A rule of public CAs has its counterparts here, or none is known."""
+    single = {
+        check.code
+        for check in CHECKS.values()
+        if (check.test or check.code.replace("-", "_")) not in PUBLIC_CA_TESTS
+        and check.applies != "internal"
+    }
+    assert single == set(SAME) | OURS_ALONE
