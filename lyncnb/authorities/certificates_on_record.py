@@ -165,16 +165,17 @@ def known_certificates(
     found: dict[Certificate, None] = {}
     missing: list[_Missing] = []
     exchanged: list[str] = []
-    seen: set[bytes] = set()
+    read_before: dict[bytes, tuple[Certificate, ...]] = {}
     for who, name, digest, leaf in _files_on_record(bundle):
         data = _read_own(bundle.folder, name)
         if data is None:
             message = f"{name} is on record and not in the folder"
             missing.append((who, finding("file-unreadable", who[0] or name, message)))
             continue
-        if data in seen:
-            continue  # a thousand certificates have the same chain
-        certificates = decode(data).certificates
+        # A thousand certificates have the same chain: decoded once, held against each record.
+        if data not in read_before:
+            read_before[data] = decode(data).certificates
+        certificates = read_before[data]
         if (digest and hashlib.sha256(data).hexdigest() != digest) or (
             leaf and [one.sha256 for one in certificates] != [leaf]
         ):
@@ -182,7 +183,6 @@ def known_certificates(
             missing.append((who, finding("file-exchanged", who[0] or name, message)))
             exchanged.append(name)
             continue
-        seen.add(data)
         found.update(dict.fromkeys(certificates))
     return tuple(found), missing, exchanged
 

@@ -223,13 +223,15 @@ class IssuedCertificates(Table):
         """Which certificates were refused and why, by request id."""
         found: dict[str, list[str]] = {}
         for one in (*self.certificates, *self.refused):
+            which = f"{one.source_file} (serial {serial_text(one.serial)}) was refused"
             for error in one.findings:
                 if error.severity == "error":
-                    words = (
-                        f"{one.source_file} (serial {serial_text(one.serial)}) was refused: "
-                        f"{error.code}: {error.message}"
-                    )
+                    words = f"{which}: {error.code}: {error.message}"
                     found.setdefault(one.request_id, []).append(words)
+            if one.request_id not in self.by_id and not one.has_errors:
+                # Its CA was not in force yet, or the rules have changed.
+                words = f"{which}, and nothing is wrong with it any more: receive FOLDER takes it"
+                found.setdefault(one.request_id, []).append(words)
         return {request_id: "; ".join(words) for request_id, words in found.items()}
 
     @property

@@ -8,7 +8,7 @@ every one of them, by name.
 from __future__ import annotations
 
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import openpyxl
@@ -19,6 +19,8 @@ from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.status import folder_status
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
@@ -310,15 +312,16 @@ def test_mathematics_is_not_accepted(shell, requests, code):
 
 
 @pytest.mark.parametrize("place", ["returned", "pfx"])
-def test_files_that_were_exchanged_are_found(shell, requests, ca, place):
+@pytest.mark.parametrize("names", [("Standard", "Deploy"), ("Deploy", "Standard")])
+def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
     """A certificate or a package that is not the one on record is told by its hash."""
     back = shell.folder / "back"
     answer(ca, requests, back)
     (back / "chain.pem").write_bytes(ca.chain)
     shell("receive", "requests", "back")
     ask(shell)
-    (found,) = (requests / place).glob("StandardEdition*.cer" if place == "returned" else "St*.pfx")
-    (other,) = (requests / place).glob("Deployment*.cer" if place == "returned" else "De*.pfx")
+    ending = "cer" if place == "returned" else "pfx"
+    found, other = (next((requests / place).glob(f"{name}*.{ending}")) for name in names)
     found.write_bytes(other.read_bytes())
     ended = shell("status", "requests")
     assert ended.status == 3
@@ -336,6 +339,22 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, place):
     if place == "pfx":  # made again, it is the one on record
         assert [status for status, _ in ask(shell).values()] == [3, 0, 0]
         assert shell("receive", "requests").status == 0
+
+
+def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
+    """A CA that was not in force yet: who looks later is told to receive what lies there."""
+    soon = Authority(ca.folder, "root").subordinate("soon", begins=_HOUR)
+    back = tmp_path / "back"
+    answer(soon, requests, back)
+    (back / "chain.pem").write_bytes(soon.chain)
+    assert "chain-issuer-not-in-force" in {found.code for found in receive(requests, back).findings}
+    later = datetime.now(UTC) + 2 * _HOUR
+    (waiting, _) = folder_status(requests, today=later).requests
+    assert waiting.state == "waiting"
+    assert waiting.refused.endswith("nothing is wrong with it any more: receive FOLDER takes it")
+    assert load_issued(open_requests(requests), today=later).why_missing(waiting.id)
+    assert receive(requests, today=later).waiting == ()
+    assert {one.state for one in folder_status(requests, today=later).requests} == {"issued"}
 
 
 def test_reading_writes_nothing(shell, requests, ca):
