@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
+from cryptography.hazmat.primitives.serialization import Encoding
+
 #: What a well-behaved CA writes into a server certificate.
 GOOD = (
     *("basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature,keyEncipherment"),
@@ -39,6 +46,20 @@ def flipped(certificate: bytes) -> bytes:
     damaged = body[:-20] + bytes([body[-20] ^ 1]) + body[-19:]
     encoded = base64.encodebytes(damaged)
     return b"-----BEGIN CERTIFICATE-----\n" + encoded + b"-----END CERTIFICATE-----\n"
+
+
+def signed_again(certificate: bytes) -> bytes:
+    """Write the other signature of ECDSA P-256 that is as good, (r, n - s): no key is needed."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    made = x509.load_pem_x509_certificate(certificate)
+    der, content = made.public_bytes(Encoding.DER), made.tbs_certificate_bytes
+    r, s = decode_dss_signature(made.signature)
+    signature = b"\0" + encode_dss_signature(r, order - s)
+    place = der.index(content) + len(content)
+    algorithm = der[place : place + 2 + der[place + 1]]
+    body = content + algorithm + b"\x03" + bytes([len(signature)]) + signature
+    other = b"\x30\x82" + len(body).to_bytes(2, "big") + body
+    return x509.load_der_x509_certificate(other).public_bytes(Encoding.PEM)
 
 
 def _moment(span: timedelta) -> str:

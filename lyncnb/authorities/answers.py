@@ -76,6 +76,7 @@ class Batch:
     known: Mapping[str, Certificate]  # by SHA-256
     today: datetime
     earlier: Mapping[str, Certificate]  # of superseded generations, by request id
+    roots: Mapping[str, frozenset[str]]  # public keys of the roots on record, by planned issuer
     loose: list[Finding] = field(default_factory=list)
     refused: list[Match] = field(default_factory=list)
     passed_over: list[tuple[str, Certificate]] = field(default_factory=list)
@@ -123,7 +124,21 @@ def sort_out(
         known=by_sha256,
         today=today,
         earlier=earlier_certificates(asked, by_sha256),
+        roots=_roots_on_record(asked, by_sha256),
     )
+
+
+def _roots_on_record(
+    asked: Iterable[Outstanding], known: Mapping[str, Certificate]
+) -> dict[str, frozenset[str]]:
+    """Give the roots of the certificates that the folder has taken, by whose they were to be."""
+    found: dict[str, frozenset[str]] = {}
+    for one in asked:
+        root = known.get(one.chains.get(one.held_sha256, ("",))[-1])
+        if root is not None:
+            before = found.get(one.entry.issuer, frozenset())
+            found[one.entry.issuer] = before | {root.spki_sha256}
+    return found
 
 
 def by_public_key(asked: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:

@@ -6,7 +6,7 @@ to be compared, a key of somebody else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..base.pasted_text import shown
 from ..pki.certificates import Certificate, NameKey, name_text
@@ -100,7 +100,7 @@ def of_the_rest(
         if other is not None:
             message = f"{source}: another certificate for {shown(names[0])}, with another key"
             yield finding("different-certificates-in-pool", other, message)
-    yield from _duplicate_serials(batch)
+    yield from _duplicate_serials(batch, {answer.certificate for answer in answers})
 
 
 def _fingerprint(root: Certificate) -> str:
@@ -109,25 +109,28 @@ def _fingerprint(root: Certificate) -> str:
     return f"{who}: SHA-256 {root.sha256}, thumbprint {root.thumbprint}"
 
 
-def _duplicate_serials(batch: Batch) -> Iterator[Finding]:
-    """Find serial numbers that a CA gave twice; what it did not sign says nothing of it."""
+def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[Finding]:
+    """Find serial numbers that a CA gave twice; what it did not sign says nothing of it.
+
+    Nor does what nobody here can have signed: it is asked again when its CA's certificate comes.
+    """
     numbered: dict[tuple[NameKey, int], list[Certificate]] = {}
     known = [c for c in batch.known.values() if c not in batch.sources]
     for certificate in (*batch.sources, *known):
         numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
     for alike in numbered.values():
         # Only of those that are alike is it asked who signed them.
-        twins = [one for one in alike if not _is_disowned(one, batch.issuers)] if alike[1:] else []
-        for certificate in twins if len(twins) > 1 else ():
-            if certificate in batch.sources:
+        twins = [one for one in alike if _is_signed(one, batch.issuers)] if alike[1:] else []
+        # The same content with a second signature is one certificate.
+        for certificate in twins if len({one.signed_sha256 for one in twins}) > 1 else ():
+            if certificate in batch.sources or certificate in here:
                 message = f"serial {certificate.serial:x} of {shown(certificate.issuer_name)}"
                 yield finding("duplicate-serial", _about(certificate, batch), message)
 
 
-def _is_disowned(certificate: Certificate, issuers: Issuers) -> bool:
-    """Whether the certificates of its issuer are here, and none of them signed it."""
-    candidates = list(issuers.candidates(certificate))
-    return bool(candidates) and not any(issuers.signed(certificate, one) for one in candidates)
+def _is_signed(certificate: Certificate, issuers: Issuers) -> bool:
+    """Whether a certificate of its issuer is here that signed it."""
+    return any(signed for _, signed in issuers.looked_at(certificate))
 
 
 def _about(certificate: Certificate, batch: Batch) -> str:

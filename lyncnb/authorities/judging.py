@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ..pki.certificates import Certificate
+from ..pki.certificates import Certificate, name_text
 from ..pki.chain import Issuers, Path, build_path, follow, web_pki_objection
 from ..pki.demonstration_ca import DEMONSTRATION_NAME
 from ..request_folder.request_record import (
@@ -93,6 +93,7 @@ def judge(evidence: Evidence, *, at: datetime) -> Verdict:
     certificate, entry = evidence.certificate, evidence.entry
     path = _path(evidence, at)
     differences = [*evidence.noted, *((wrong.code, wrong.detail) for wrong in path.objections)]
+    differences += _other_roots(path)
     if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
         signed = f"it was signed by the {DEMONSTRATION_NAME}"
         differences.append(("demonstration-certificate", signed))
@@ -117,7 +118,22 @@ def _path(evidence: Evidence, at: datetime) -> Path:
         checks[wrong.code].severity == "error" for wrong in followed.objections
     ):
         return found
-    return replace(followed, rejected=found.rejected)
+    roots = (found.issuers[-1], *found.other_roots) if found.is_complete else ()
+    return replace(followed, rejected=found.rejected, other_roots=roots)
+
+
+def _other_roots(path: Path) -> Iterator[Difference]:
+    """Tell of further roots above a certificate: anybody can put one above a CA's key."""
+    root = path.issuers[-1] if path.is_complete else None
+    others = {
+        one.sha256: f'"{name_text(one.subject)}", SHA-256 {one.sha256}'
+        for one in path.other_roots
+        if root is not None and one.spki_sha256 != root.spki_sha256
+    }
+    if root is not None and others:
+        also = " and ".join(others[one] for one in sorted(others))
+        taken = f'"{name_text(root.subject)}", SHA-256 {root.sha256}'
+        yield "chain-several-roots", f"its chain ends in {taken}; it could also end in {also}"
 
 
 def with_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:

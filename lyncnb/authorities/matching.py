@@ -190,8 +190,17 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
         return _take_superseded(asked, max(given, key=_begins), batch)
     held = batch.known.get(asked.held_sha256)
     verdicts = {one: _judged(asked, one, batch) for one in given}
-    if held is None:
-        verdicts = _of_one_ca(asked, verdicts)
+    own = verdicts.get(held) or _judged(asked, held, batch) if held is not None else None
+    if own is None:
+        verdicts = _of_one_ca(asked, verdicts, batch)
+    elif own.path.is_complete and not own.errors:
+        verdicts = {
+            one: verdict if one == held else _unproven(asked, verdict, own)
+            for one, verdict in verdicts.items()
+        }
+    given = _told_once(given, verdicts, held if own and not own.errors else None)
+    if not given:
+        return None
 
     def rank(one: Certificate) -> tuple[object, ...]:
         found = verdicts[one].findings
@@ -200,17 +209,16 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
         warnings = sum(told.severity == "warning" for told in found)
         # What is proven to be a CA's goes before what nothing proves, whatever its dates.
         is_proven = verdicts[one].path.is_complete
-        return -verdicts[one].errors, is_proven, *_begins(one), is_new, -warnings, one.sha256
+        begins, ends = _begins(one)
+        errors = verdicts[one].errors
+        return -errors, is_proven, begins, is_new, ends, -warnings, given.index(one)
 
     best = max(given, key=rank)
-    if held is not None and held != best:
-        own = verdicts.get(held) or _judged(asked, held, batch)
-        if own.path.is_complete and not own.errors:
-            verdicts[best] = _unproven(asked, verdicts[best], own)
+    if held is not None and own is not None and held != best:
         # What has an error takes no place; of two good ones the older does not either, nor the
         # one that had to make room before. What is proven takes that of what is not.
-        is_older = _begins(held) > _begins(best) or (
-            _begins(held) == _begins(best) and best.sha256 in asked.displaced
+        is_older = held.not_before > best.not_before or (
+            held.not_before == best.not_before and best.sha256 in asked.displaced
         )
         is_as_good = not own.errors and own.path.is_complete >= verdicts[best].path.is_complete
         if verdicts[best].errors or (is_older and is_as_good):
@@ -234,21 +242,46 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
     )
 
 
+def _told_once(
+    given: tuple[Certificate, ...],
+    verdicts: Mapping[Certificate, Verdict],
+    held: Certificate | None,
+) -> tuple[Certificate, ...]:
+    """Leave out what is another one with a second signature: it is no other certificate.
+
+    Of ECDSA anybody can make the second from the first (r, n - s). What no CA certificate here has
+    signed stays: one of the two may be damaged, and which is not known yet.
+    """
+    known: dict[str, Certificate] = {held.signed_sha256: held} if held else {}
+    found = []
+    for one in given:
+        is_proven = verdicts[one].path.issuers and not verdicts[one].errors
+        if not is_proven or known.setdefault(one.signed_sha256, one) == one:
+            found.append(one)
+    return tuple(found)
+
+
 def _of_one_ca(
-    asked: Outstanding, verdicts: dict[Certificate, Verdict]
+    asked: Outstanding, verdicts: dict[Certificate, Verdict], batch: Batch
 ) -> dict[Certificate, Verdict]:
-    """Refuse good answers whose chains end in different roots: which CA was asked is not known."""
+    """Refuse good answers whose chains end in different roots: which CA was asked is not known.
+
+    Unless one of them is the root of what is on record for other requests of the folder.
+    """
     good = [one for one in verdicts.values() if not one.errors and one.path.is_complete]
-    if len({one.path.issuers[-1].spki_sha256 for one in good}) < 2:
+    roots = {one.path.issuers[-1].spki_sha256 for one in good}
+    if len(roots) < 2:
         return verdicts
+    of_record = roots & batch.roots.get(asked.entry.issuer, frozenset())
+    others = "those of other requests lead" if len(of_record) == 1 else "another answer leads"
     found = dict(verdicts)
     for certificate, verdict in verdicts.items():
-        if verdict in good:
+        if verdict in good and {verdict.path.issuers[-1].spki_sha256} != of_record:
             root = verdict.path.issuers[-1]
             name = shown(name_text(root.subject))
             message = (
                 f"serial {certificate.serial:x} leads to the root {name}, SHA-256 {root.sha256}; "
-                "another answer leads to another one"
+                f"{others} to another one"
             )
             found[certificate] = _with_difference(asked, verdict, (_TWO_CAS, message))
     return found
@@ -293,27 +326,51 @@ def _put_aside(
             )
         )
         return
-    if _begins(one) == _begins(best):
+    if one.not_before == best.not_before:
         batch.passed_over.append((asked.request_id, one))
-    if _begins(one) <= _begins(best) and best not in batch.sources:
+    if one.not_before <= best.not_before and best not in batch.sources:
         message = f"{_which(one, batch)}; on record is {_dates(best)}"
         batch.loose.append(finding("older-answer", asked.request_id, message))
 
 
 def _take_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> Match | None:
+    """Keep an answer to a superseded request, unless it is forged: steps go by when it ends."""
     held = batch.known.get(asked.held_sha256)
     if held is not None and _begins(held) > _begins(newest):
         return None
+    verdict = _of_path(asked, newest, batch)
+    if held is not None and held != newest:
+        own = _of_path(asked, held, batch)
+        if own.path.is_complete and not own.errors:
+            verdict = _unproven(asked, verdict, own)
     message = f"{_which(newest, batch)}: generation {asked.generation}"
     # What is on record already was told when it came.
     differences = [] if held == newest else [("answers-superseded-request", message)]
+    told = findings(asked.entry, differences)
+    if verdict.errors and held != newest:
+        batch.loose.extend((*told, *verdict.findings))
+        return None
     return Match(
         asked=asked,
         certificate=newest,
-        path=build_path(newest, batch.issuers, today=batch.today),
+        path=verdict.path,
         source_file=batch.sources[newest],
-        findings=findings(asked.entry, differences),
+        findings=told,
     )
+
+
+def _of_path(asked: Outstanding, certificate: Certificate, batch: Batch) -> Verdict:
+    """Judge who signed a certificate, and nothing else of it; that its CA ended is no matter."""
+    path = build_path(certificate, batch.issuers, today=batch.today)
+    found = findings(
+        asked.entry,
+        [
+            (wrong.code, wrong.detail)
+            for wrong in path.objections
+            if wrong.code != "chain-issuer-not-in-force"
+        ],
+    )
+    return Verdict(path=path, findings=tuple(one for one in found if one.severity == "error"))
 
 
 def _which(certificate: Certificate, batch: Batch) -> str:

@@ -127,6 +127,8 @@ class Certificate:
     """What one certificate says. Equal if the bytes are equal.
 
     ``thumbprint`` is what Windows shows and ``Set-CsCertificate`` takes: SHA-1 in capitals.
+    ``signed_sha256`` is of what the CA signed alone: anybody can write a second signature of ECDSA
+    from the first, and has then two certificates that are one.
     ``subject`` and ``issuer`` are (short name or dotted OID, value) in the certificate's order.
     ``subject_key`` and ``issuer_key`` compare names as RFC 5280 section 7.1 asks: case and runs
     of spaces do not count. ``extended_key_usage`` and ``key_usage`` are None if the certificate
@@ -142,6 +144,7 @@ class Certificate:
     der: bytes = field(repr=False)
     sha256: str
     thumbprint: str = field(compare=False)
+    signed_sha256: str = field(compare=False, repr=False)
     spki_sha256: str = field(compare=False)
     serial: int = field(compare=False)
     subject: tuple[tuple[str, str], ...] = field(compare=False)
@@ -303,6 +306,7 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         der=der,
         sha256=hashlib.sha256(der).hexdigest(),
         thumbprint=hashlib.sha1(der, usedforsecurity=False).hexdigest().upper(),
+        signed_sha256=hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest(),
         spki_sha256=spki_sha256,
         serial=certificate.serial_number,
         subject=_name_fields(certificate.subject),

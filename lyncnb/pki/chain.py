@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
+from heapq import merge
+from itertools import chain, islice
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -143,8 +144,11 @@ def web_pki_objection(
 MAX_PATH = 24
 
 #: Candidates looked at for one issuer name, likeliest first. A folder holds each CA once or twice;
-#: more of one name than this is an attempt to make the search long.
+#: more of one name than this is an attempt to make the search long, or to hide the right one among
+#: them. So where none of these signed, further ones are looked at, four times as many in all as
+#: there are CA certificates: the time stays in proportion to what came.
 MAX_CANDIDATES = 64
+_FURTHER_LOOKS = 4
 
 #: Paths compared for one certificate. Cross-signing gives two or three.
 MAX_PATHS = 64
@@ -164,13 +168,14 @@ class Path:
 
     ``issuers`` begins with the certificate's issuer; the last one is self-signed if
     ``is_complete``. ``objections`` are in the order of the path. ``rejected`` bear an issuer's name
-    and did not sign.
+    and did not sign. ``other_roots`` are those in which paths end that are as good as this one.
     """
 
     issuers: tuple[Certificate, ...]
     is_complete: bool
     objections: tuple[Objection, ...]
     rejected: tuple[Certificate, ...] = ()
+    other_roots: tuple[Certificate, ...] = ()
 
 
 #: A subject name, and a key identifier, or issuer and serial number, or both.
@@ -189,7 +194,9 @@ class Issuers:
         # with thousands of CAs of one name must not be looked through for each certificate.
         self._by_hint: dict[_Hint, list[Certificate]] = {}
         self._signed: dict[tuple[str, str], bool | None] = {}
-        for one in sorted(set(certificates), key=_newest_first):
+        everyone = sorted(set(certificates), key=_newest_first)
+        self._further_looks = _FURTHER_LOOKS * len(everyone)
+        for one in everyone:
             name, key = one.subject_key, one.subject_key_id
             own = (one.issuer_key, one.serial)
             for hint in {
@@ -201,20 +208,31 @@ class Issuers:
                 self._by_hint.setdefault(hint, []).append(one)
 
     def candidates(self, certificate: Certificate) -> Iterator[Certificate]:
-        """List the certificates whose subject is this one's issuer, likeliest first."""
+        """Yield the certificates whose subject is this one's issuer, likeliest first."""
         name, key, own = (
             certificate.issuer_key, certificate.authority_key_id, certificate.authority
         )  # fmt: skip
         # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1): what it contradicts
         # comes last, and is only then left out. A CA without an identifier contradicts none.
         hints = [(name, one, own) for one in ((key, b"") if key else (None,))]
-        likely = [
-            one for hint in hints for one in islice(self._by_hint.get(hint, ()), MAX_CANDIDATES)
-        ]
-        ordered = dict.fromkeys(sorted(likely, key=_newest_first))
-        for one in islice(self._by_hint.get((name, None, None), ()), 2 * MAX_CANDIDATES):
-            ordered.setdefault(one)
-        return islice(ordered, MAX_CANDIDATES)
+        likely = merge(*(self._by_hint.get(hint, ()) for hint in hints), key=_newest_first)
+        seen = set()
+        for one in chain(likely, self._by_hint.get((name, None, None), ())):
+            if one not in seen:
+                seen.add(one)
+                yield one
+
+    def looked_at(self, certificate: Certificate) -> Iterator[tuple[Certificate, bool | None]]:
+        """Yield as many candidates as may be looked at, each with whether it signed."""
+        has_signed = False
+        for place, one in enumerate(self.candidates(certificate)):
+            if place >= MAX_CANDIDATES:
+                if has_signed or not self._further_looks:
+                    return
+                self._further_looks -= 1
+            signed = self.signed(certificate, one)
+            has_signed = has_signed or bool(signed)
+            yield one, signed
 
     def count(self, certificate: Certificate) -> int:
         """Count the certificates whose subject is this one's issuer."""
@@ -278,11 +296,18 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     complete, objections, found = min(
         judged, key=lambda path: (not path[0], len(path[1]), -len(path[2]))
     )
+    alike = [path for whole, wrongs, path in judged if whole and len(wrongs) == len(objections)]
     if not complete:
         objections += tuple(dict.fromkeys(wrong.values())) or (
             _missing(certificate, found, issuers),
         )
-    return Path(issuers=found, is_complete=complete, objections=objections, rejected=tuple(wrong))
+    return Path(
+        issuers=found,
+        is_complete=complete,
+        objections=objections,
+        rejected=tuple(wrong),
+        other_roots=tuple(dict.fromkeys(path[-1] for path in alike if path != found)),
+    )
 
 
 def follow(
@@ -322,14 +347,13 @@ def _walk(
         yield above, True
         return
     extended = False
-    for candidate in issuers.candidates(last) if len(above) < MAX_PATH else ():
+    for candidate, signed in issuers.looked_at(last) if len(above) < MAX_PATH else ():
         if candidate == certificate or candidate in above:
             continue
-        signed = issuers.signed(last, candidate)
         if signed:
             extended = True
             yield from _walk(certificate, (*above, candidate), issuers, wrong)
-        else:
+        elif len(wrong) < MAX_CANDIDATES:
             wrong[candidate] = _wrong(last, candidate, signed)
     if not extended:
         yield above, False
@@ -364,7 +388,7 @@ def _missing(
     if len(found) >= MAX_PATH:
         detail = f"the path has more than {MAX_PATH} certificates; it was not followed further"
     elif count > MAX_CANDIDATES:
-        detail = f"{count:,} certificates of {who} came along; {MAX_CANDIDATES} were looked at"
+        detail = f"{count:,} certificates of {who} came along; not all of them were looked at"
     return Objection(code="chain-incomplete", detail=detail)
 
 

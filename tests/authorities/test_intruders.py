@@ -12,8 +12,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from folders import PASSPHRASE
-from openssl_authority import Authority, make_root, openssl
+from openssl_authority import Authority, make_root, openssl, signed_again
 from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
@@ -133,23 +137,31 @@ def test_one_that_came_before_its_chain(folder):
     assert folder.holds(good[0])
 
 
+def crossed(folder: Folder) -> list[Path]:
+    """Certify the CA's own key under a root of the intruder's; give that, and what is above it."""
+    bridge = Authority(folder.place / "theirs", "root").subordinate("bridge")
+    public = folder.place / "public.pem"
+    public.write_bytes(openssl("x509", "-in", folder.place / "ca/issuing.pem", "-noout", "-pubkey"))
+    made = folder.place / "crossed.pem"
+    (folder.place / "ca.ext").write_text(
+        "basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid"
+    )
+    openssl(
+        *("x509", "-new", "-force_pubkey", public, "-subj", "/CN=Contoso Issuing"),
+        *("-CA", bridge.folder / "bridge.pem", "-CAkey", bridge.folder / "bridge.key"),
+        *("-extfile", folder.place / "ca.ext", "-days", "2500", "-out", made),
+    )
+    return [made, folder.file("their-chain.pem", bridge.chain)]
+
+
 def test_a_root_of_theirs_above_the_right_ca(folder):
     """A certificate for the CA's own key under another root leads no package to that root."""
     good = folder.good()
     folder.receive(*good)
     folder.package()
     before = folder.record
-    bridge = Authority(folder.place / "theirs", "root").subordinate("bridge")
-    public = folder.place / "public.pem"
-    public.write_bytes(openssl("x509", "-in", folder.place / "ca/issuing.pem", "-noout", "-pubkey"))
-    crossed = folder.place / "crossed.pem"
-    (folder.place / "ca.ext").write_text("basicConstraints=critical,CA:TRUE")
-    openssl(
-        *("x509", "-new", "-force_pubkey", public, "-subj", "/CN=Contoso Issuing"),
-        *("-CA", bridge.folder / "bridge.pem", "-CAkey", bridge.folder / "bridge.key"),
-        *("-extfile", folder.place / "ca.ext", "-days", "2500", "-out", crossed),
-    )
-    for files in ([crossed, folder.file("their-chain.pem", bridge.chain)], good, [crossed, *good]):
+    theirs = crossed(folder)
+    for files in (theirs, good, [theirs[0], *good]):
         said = folder.receive(*files)
         assert "[chain-completed]" not in said
         record = folder.record
@@ -157,6 +169,134 @@ def test_a_root_of_theirs_above_the_right_ca(folder):
         assert record.package == before.package
     (one,) = (c for c in load_issued(open_requests(folder.requests)).certificates)
     assert one.path[-1].sha256 == before.issued.judgement.chain[-1]
+    assert [found.code for found in one.findings] == ["chain-several-roots"]
+
+
+def test_a_root_of_theirs_that_comes_with_the_right_one(folder):
+    """Which of two roots is the CA's nothing tells: both are named, in the same words ever after."""
+    said = folder.receive(*folder.good(), *crossed(folder))
+    assert said.count("[chain-several-roots]") == 1
+    (message,) = (one for one in said.splitlines() if one.startswith("warning"))
+    for place in ("ca", "theirs"):
+        root = x509.load_pem_x509_certificate(Authority(folder.place / place, "root").pem)
+        assert root.fingerprint(hashes.SHA256()).hex() in message
+    assert message in folder.receive()
+    (again,) = load_issued(open_requests(folder.requests)).findings
+    assert again.message in message
+
+
+def test_one_of_theirs_hides_nothing(folder):
+    """A forged one with later dates in the same batch: the CA's renewed one is taken all the same."""
+    folder.receive(*folder.good(begins=timedelta(days=-9)))
+    theirs = folder.theirs.sign(folder.csr, folder.place / "bad.pem")
+    renewed = folder.ca.sign(folder.csr, folder.place / "renewed.pem", begins=timedelta(days=-5))
+    said = folder.receive(theirs, renewed, folder.file("their-chain.pem", folder.theirs.chain))
+    assert "[replacement-unproven]" in said
+    assert folder.holds(renewed)
+
+
+def test_the_root_on_record_tells_two_cas_apart(folder):
+    """Where another request was answered, an answer below the same root is the CA's."""
+    (other,) = folder.requests.glob("csr/Deployment*.csr")
+    folder.ca.sign(other, folder.place / "oauth.pem")
+    folder.receive(folder.place / "oauth.pem", folder.file("chain.pem", folder.ca.chain))
+    theirs = folder.theirs.sign(folder.csr, folder.place / "bad.pem")
+    said = folder.receive(
+        *folder.good(begins=timedelta(days=-5)),
+        *(theirs, folder.file("their-chain.pem", folder.theirs.chain)),
+    )
+    assert said.count("[answers-of-two-cas]") == 1
+    assert "those of other requests lead to another one" in said
+    assert folder.holds(folder.place / "good.pem")
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_second_signature(folder, together):
+    """Of ECDSA anybody makes a second signature from the first: that is no other certificate."""
+    good = folder.good()
+    twin = folder.file("a-twin.pem", signed_again(good[0].read_bytes()))
+    said = folder.receive(*good, *([twin] if together else []))
+    folder.package()
+    before = folder.record
+    assert before.package is not None
+    if not together:
+        said = folder.receive(twin)
+        assert folder.record == before
+    for code in ("duplicate-serial", "several-answers", "replaces-earlier-certificate"):
+        assert f"[{code}]" not in said
+
+
+def test_an_answer_to_a_superseded_request(folder):
+    """Steps go by the end of the certificate in use: a forged one takes its place neither."""
+    good = folder.good()
+    folder.receive(*good)
+    folder.package()
+    old = folder.file("old.csr", folder.csr.read_bytes())
+    folder.file("plan.csv", STANDARD_EDITION.encode())
+    ended = folder.shell(
+        *("request", "plan.csv", "requests", "--renew", folder.record.id, "--reason", "lost"),
+        *("--passphrase-file", "passphrase.txt"),
+    )
+    assert ended.status == 0, ended
+    (before,) = folder.record.archived
+    forged = folder.theirs.sign(old, folder.place / "forged.pem", ends=timedelta(days=3000))
+    said = folder.receive(forged, folder.file("their-chain.pem", folder.theirs.chain))
+    assert "[replacement-unproven]" in said
+    assert folder.record.archived == (before,)
+    later = folder.ca.sign(old, folder.place / "later.pem", begins=timedelta(minutes=-9))
+    assert "[answers-superseded-request]" in folder.receive(later)
+    assert folder.record.archived != (before,)
+
+
+def test_hundreds_of_cas_of_the_same_name(folder):
+    """Whoever writes CA certificates of the CA's name by the hundred hides the right one not."""
+    good, real = folder.good(), x509.load_pem_x509_certificate(folder.ca.pem)
+    key = ec.generate_private_key(ec.SECP256R1())
+    key_id = real.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(real.subject)
+        .issuer_name(real.issuer)
+        .public_key(key.public_key())
+        .not_valid_before(real.not_valid_before_utc)
+        .not_valid_after(real.not_valid_after_utc + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(True, None), critical=True)
+        .add_extension(key_id, critical=False)
+    )
+    forged = [
+        builder.serial_number(number).sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        for number in range(1, 200)
+    ]
+    folder.receive(*good, folder.file("forged.pem", b"".join(forged)))
+    assert folder.holds(good[0])
+    assert folder.record.issued.judgement.chain_complete
+
+
+def test_a_serial_number_before_any_chain(folder):
+    """A forged twin of a serial number blocks nothing when the CA's certificate comes."""
+    (other,) = folder.requests.glob("csr/Deployment*.csr")
+    good = folder.ca.sign(folder.csr, folder.place / "good.pem", serial=4711)
+    forged = folder.theirs.sign(other, folder.place / "forged.pem", serial=4711)
+    folder.receive(good, forged)
+    said = folder.receive(folder.file("chain.pem", folder.ca.chain))
+    assert "[duplicate-serial]" not in said
+    assert folder.holds(good)
+    folder.package()
+    assert folder.record.package is not None
+
+
+def test_a_serial_number_twice_before_any_chain(folder):
+    """Where the CA did give a number twice, both are told as soon as its certificate is there."""
+    (other,) = folder.requests.glob("csr/Deployment*.csr")
+    for csr in (folder.csr, other):
+        folder.ca.sign(csr, folder.place / f"{csr.stem}.pem", serial=4711)
+    folder.receive(*folder.place.glob("*.pem"))
+    said = folder.receive(folder.file("chain.pem", folder.ca.chain))
+    assert said.count("[duplicate-serial]") == 2
+    ended = folder.shell("pfx", "requests", "--passphrase-file", "passphrase.txt")
+    assert ended.status == 1
+    assert "duplicate-serial" in ended.out + ended.err
+    assert folder.record.package is None
 
 
 def test_a_serial_number_that_somebody_wrote(folder):
