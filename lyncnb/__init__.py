@@ -53,6 +53,7 @@ _MODULES = {
     "KeyParameters": "base.certificate_fields",
     "LyncnbError": "errors",
     "Manifest": "request_folder.manifest",
+    "MissingPackage": "deploy.server_steps",
     "NotebookError": "errors",
     "OptionsError": "errors",
     "Package": "deploy.pfx_packages",
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from .deploy.request_scripts import request_scripts as request_scripts
     from .deploy.request_scripts import write_request_scripts as write_request_scripts
     from .deploy.server_steps import DeploymentSteps as DeploymentSteps
+    from .deploy.server_steps import MissingPackage as MissingPackage
     from .deploy.server_steps import ServerPackage as ServerPackage
     from .deploy.server_steps import ServerStep as ServerStep
     from .deploy.server_steps import ServerSteps as ServerSteps

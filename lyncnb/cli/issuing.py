@@ -367,12 +367,12 @@ def _tell_steps(
                 "format": "lyncnb-steps/1",
                 "files": [str(path) for path in written],
                 "servers": [server.server for server in steps.servers],
-                "missing": [{"id": request, "why": why} for request, why in steps.missing],
+                "missing": [{"id": one.request, "why": one.why} for one in steps.missing],
             }
         )
         return
-    for request, why in steps.missing[:_LINES_SHOWN]:
-        write(f"{missing}: {request}: {why}")
+    for one in steps.missing[:_LINES_SHOWN]:
+        write(f"{missing}: {one.request}: {one.why}")
     write(steps.summary())
     write(f"written: {written[0]}" + (f" and {len(written) - 1:,} more" if written[1:] else ""))
 

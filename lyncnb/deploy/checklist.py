@@ -13,7 +13,7 @@ from ..base.file_names import file_name
 from ..base.html_page import render
 from ..base.tables import escape_markdown
 from ..rules.procedure import Cmdlet
-from .server_steps import DeploymentSteps, ServerPackage, ServerStep, ServerSteps
+from .server_steps import DeploymentSteps, MissingPackage, ServerPackage, ServerStep, ServerSteps
 
 IMPORT_AND_ASSIGN = ": import and assign"
 
@@ -88,8 +88,7 @@ def used_cmdlets(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
 def to_markdown(steps: DeploymentSteps) -> str:
     """Write the checklist as Markdown, one section for each server, one box for each step."""
     lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", "", steps.summary(), ""]
-    for request, why in steps.missing:
-        lines.append(f"- **Not packaged**: {escape_markdown(request)}: {escape_markdown(why)}")
+    lines += [f"- {_lacks(one)}" for one in steps.missing]
     for server in steps.pages:
         lines += ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.title)})", ""]
         for package in server.packages:
@@ -98,6 +97,8 @@ def to_markdown(steps: DeploymentSteps) -> str:
                 f"- Package `{package.file}` for {what}, thumbprint `{package.thumbprint}`, "
                 f"valid {valid_of(package)}"
             )
+        if len(steps.pages) > 1:
+            lines += [f"- {_lacks(one)}" for one in steps.missing if server.server in one.servers]
         if server.shell:
             lines += ["", f"Commands run in: {escape_markdown(server.shell.title)}, elevated."]
         lines += ["", f"The script `{script_of(server)}` {_SCRIPT}"]
@@ -113,6 +114,10 @@ def to_markdown(steps: DeploymentSteps) -> str:
         names = " ".join((cmdlet.name, *cmdlet.parameters))
         lines.append(f"- `{names}`: {escape_markdown(cmdlet.source)}")
     return "\n".join(lines) + "\n"
+
+
+def _lacks(one: MissingPackage) -> str:
+    return f"**Not packaged**: {escape_markdown(one.request)}: {escape_markdown(one.why)}"
 
 
 def _markdown_step(step: ServerStep) -> list[str]:
@@ -156,4 +161,5 @@ def of_server(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
     """Give the steps of one server, or of one key that is elsewhere, alone."""
     if server in steps.key_holders:
         return replace(steps, servers=(), key_holders=(server,), missing=())
-    return replace(steps, servers=(server,), key_holders=(), missing=())
+    own = tuple(one for one in steps.missing if server.server in one.servers)
+    return replace(steps, servers=(server,), key_holders=(), missing=own)

@@ -18,7 +18,7 @@ from ..request_folder.bundle import RequestBundle
 from ..rules.procedure import load_procedure
 from .checklist import script_of, to_html
 from .fill_steps import Filler, Values, requested_name
-from .server_steps import DeploymentSteps, ServerSteps
+from .server_steps import DeploymentSteps, MissingPackage, ServerSteps
 from .step_files import FOLDER, import_script
 
 _PAGE = "requests.html"
@@ -83,9 +83,9 @@ def request_scripts(
     for certificate in plan.certificates:
         record = records.get(certificate.id)
         if not certificate.usages:
-            others.append((certificate.id, _NO_USAGE))
+            others.append(MissingPackage(request=certificate.id, why=_NO_USAGE))
         elif record is not None and not record.key_holder:
-            others.append((certificate.id, _KEY_HERE))
+            others.append(MissingPackage(request=certificate.id, why=_KEY_HERE))
         else:
             generation = record.generation if record else 1
             values = _values(filler, certificate, generation, template)

@@ -80,6 +80,15 @@ class ServerPackage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MissingPackage:
+    """A request without a package: why, and which servers lack it until there is one."""
+
+    request: str
+    why: str
+    servers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FilledCheck:
     """A check of one server, filled in."""
 
@@ -147,16 +156,16 @@ class ServerSteps:
 class DeploymentSteps(Table):
     """The changed procedure of every server that has a package.
 
-    ``missing`` holds pairs: a request without a package, and why. ``order`` says which servers
-    come first in one evening; ``cmdlets`` where each command is documented. ``key_holders`` has,
-    for each request whose key is on another computer, what is to be done there before.
+    ``missing`` are the requests without a package. ``order`` says which servers come first in one
+    evening; ``cmdlets`` where each command is documented. ``key_holders`` has, for each request
+    whose key is on another computer, what is to be done there before.
     """
 
     product: str
     title: str
     folder: str
     servers: tuple[ServerSteps, ...]
-    missing: tuple[tuple[str, str], ...]
+    missing: tuple[MissingPackage, ...]
     order: tuple[Place, ...]
     cmdlets: tuple[Cmdlet, ...]
     unit: str = "server"  # what the steps are told for: servers, or requests

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 
 from ..authorities.issued import IssuedCertificate, IssuedCertificates
-from ..request_folder.request_record import PackageRecord, RequestRecord
+from ..request_folder.request_record import PackageRecord, PlannedEntry, RequestRecord
 from ..rules.model import Rules
 from ..rules.procedure import load_procedure, package_rules
 from ..rules.rule_files import load_rules
 from .fill_steps import Filler, issuers_above, requested_name
 from .roll_over_times import Effective, times_said, with_calls
-from .server_steps import DeploymentSteps, ServerPackage
+from .server_steps import DeploymentSteps, MissingPackage, ServerPackage
 
 
 def deployment_steps(
@@ -54,7 +54,8 @@ def deployment_steps(
     Source: each step carries its own; they are data of the product.
     """
     manifest = issued.bundle.manifest
-    packages, missing = [], []
+    packages: list[ServerPackage] = []
+    missing: list[MissingPackage] = []
     # What a server is stays known when its own certificate is deployed and only the deployment's
     # is renewed.
     hosts = {
@@ -73,14 +74,14 @@ def deployment_steps(
                 why = f"it is still to be requested on {record.key_holder}"
             if issued.why_refused(record.id):  # it will never be packaged: only the CA can help
                 why = f"ask the CA for another certificate: {why}"
-            missing.append((record.id, why))
+            missing.append(_missing(record, why))
         elif record.key_holder:
             packages.append(_server_package(record, None, one))
         elif record.package is None or record.package.certificate != one.sha256:
-            missing.append((record.id, "it is not packaged yet: run lyncnb pfx"))
+            missing.append(_missing(record, "it is not packaged yet: run lyncnb pfx"))
         elif record.package.file in issued.exchanged:
             why = f"{record.package.file} is not the package that was made"
-            missing.append((record.id, f"{why}: look who did that, then run lyncnb pfx"))
+            missing.append(_missing(record, f"{why}: look who did that, then run lyncnb pfx"))
         else:
             packages.append(_server_package(record, record.package, one))
     now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)
@@ -92,6 +93,16 @@ def deployment_steps(
         hosts=hosts,
         now=now,
     )
+
+
+def _missing(record: RequestRecord, why: str) -> MissingPackage:
+    return MissingPackage(request=record.id, why=why, servers=_hosts(record.plan))
+
+
+def _hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:
+    """Give the servers that a certificate is imported on: the deployment's on one of them."""
+    servers = tuple(sorted(entry.servers))
+    return servers[:1] if entry.shared_by == "deployment" else servers
 
 
 def _server_package(
@@ -131,7 +142,7 @@ def procedure_of(
     rules: Rules,
     *,
     now: datetime,
-    missing: Iterable[tuple[str, str]] = (),
+    missing: Iterable[MissingPackage] = (),
     effective: Effective = None,
     hosts: Mapping[str, tuple[str, str]] | None = None,
 ) -> DeploymentSteps:
@@ -145,8 +156,8 @@ def procedure_of(
         Of the product.
     now : datetime
         The present, UTC.
-    missing : iterable of pairs
-        Requests without a package, and why.
+    missing : iterable of MissingPackage
+        Requests that have none.
     effective : datetime or Mapping, optional
         See :func:`deployment_steps`.
     hosts : Mapping, optional
@@ -162,8 +173,7 @@ def procedure_of(
     packed = [with_calls(package, procedure, times, now) for package in packages]
     by_server: dict[str, list[ServerPackage]] = defaultdict(list)
     for package in packed:
-        servers = sorted(package.servers)
-        for server in servers[:1] if package.shared_by == "deployment" else servers:
+        for server in _hosts(package):
             by_server[server].append(package)
     inside = issuers_above(package for package in packed if package.issuer == "internal")
     filler = Filler(rules, procedure, package_rules(rules).provider, inside, hosts or {})

@@ -19,6 +19,7 @@ from ..authorities.status import FolderStatus, folder_status
 from ..base import tables
 from ..deploy.package_passwords import show_password
 from ..deploy.pfx_packages import Packages
+from ..deploy.server_steps import DeploymentSteps
 from ..deploy.step_files import write_steps
 from ..deploy.steps import deployment_steps
 from ..deploy.write_pfx import write_pfx
@@ -375,9 +376,9 @@ def _told(result: Any) -> dict[str, Any]:
     elif isinstance(result, Packages):
         headings = ("Request", "Why there is no package")
         rows = [(p.request_id, p.why) for p in result.packages if p.action == "refused"]
-    elif hasattr(result, "missing"):
+    elif isinstance(result, DeploymentSteps):
         headings = ("Request", "Why it is not in the steps")
-        rows = list(result.missing)
+        rows = [(one.request, one.why) for one in result.missing]
     shown = [list(map(tables.cell_text, row)) for row in list(rows)[:_ROWS_LISTED]]
     words = result.summary() if hasattr(result, "summary") else str(result)
     return {"words": words, "headings": list(headings), "rows": shown}

@@ -40,7 +40,7 @@ def test_one_script_for_each_certificate(contoso, tmp_path):
     wanted = {c.id for c in contoso.certificates if c.usages}
     written = write_request_scripts(steps, tmp_path / "out")
     assert {path.stem for path in written if path.suffix == ".ps1"} == wanted
-    assert {name for name, _ in steps.missing} == {c.id for c in contoso.certificates} - wanted
+    assert {one.request for one in steps.missing} == {c.id for c in contoso.certificates} - wanted
     for path in written:
         if path.suffix == ".ps1":
             text = path.read_text("utf-8-sig")
@@ -127,8 +127,8 @@ def test_roles_without_a_type_take_the_other_route():
     """A reverse proxy and Exchange are named with what to do instead."""
     planned = plan(front_end(1), row("um01.contoso.com", "ExchangeUM"))
     (missing,) = request_scripts(planned).missing
-    assert "um01" in missing[0]
-    assert "lyncnb request" in missing[1]
+    assert "um01" in missing.request
+    assert "lyncnb request" in missing.why
 
 
 def test_no_place_of_a_request_folder_is_written_to(contoso, tmp_path):

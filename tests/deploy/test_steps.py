@@ -16,6 +16,7 @@ from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.deploy.checklist import of_server, to_html, to_markdown, used_cmdlets
 from lyncnb.deploy.package_passwords import PasswordList
+from lyncnb.deploy.server_steps import MissingPackage
 from lyncnb.deploy.step_files import server_scripts, write_steps
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
@@ -230,12 +231,31 @@ def test_what_is_not_packaged_is_told(contoso, tmp_path):
     for path in (name, name.with_suffix(".chain.pem")):
         path.unlink()
     steps = deployment_steps(copy.matched(), today=TODAY)
-    ((missing, why),) = steps.missing
-    assert missing == name.stem
-    assert "is on record and not in the folder" in why
+    (missing,) = steps.missing
+    assert (missing.request, missing.servers) == (name.stem, ("med01.contoso.net",))
+    assert "is on record and not in the folder" in missing.why
     assert steps.exit_status == 1
     assert "Not packaged" in to_markdown(steps)
     assert "is on record and not in the folder" in steps._repr_html_()
+
+
+def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
+    """It stands on the server's own page, alone and among all, and on no other server's."""
+    copy = contoso.copy(tmp_path)
+    path = next((copy.folder / "returned").glob("Edge-*34fcb257.cer"))
+    for one in (path, path.with_suffix(".chain.pem")):
+        one.unlink()
+    steps = deployment_steps(copy.matched(), today=TODAY)
+    (missing,) = steps.missing
+    assert missing.servers == ("edge01.contoso.net", "edge02.contoso.net")
+    for server in steps.servers:
+        told = int(server.server in missing.servers)
+        assert len(of_server(steps, server).missing) == told
+        page = re.sub("<wbr>", "", to_html(of_server(steps, server)))
+        assert page.count(f"Not here</span>: {missing.request}") == told
+    page = re.sub("<wbr>", "", to_html(steps))
+    assert page.count(f"Not here</span>: {missing.request}") == 3
+    assert to_markdown(steps).count("Not packaged") == 3
 
 
 def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
@@ -343,7 +363,10 @@ def test_a_page_has_what_is_needed_at_the_server(steps):
 
 def test_no_backtick_is_printed(steps):
     """Neither page has a stray backtick; in Markdown they stand around code alone."""
-    lacking = (("Edge-1", "no certificate came back yet"), ("Edge-2", NOT_PACKAGED))
+    lacking = (
+        MissingPackage(request="Edge-1", why="no certificate came back yet", servers=(EDGE,)),
+        MissingPackage(request="Edge-2", why=NOT_PACKAGED),
+    )
     assert "`" not in to_html(replace(steps, missing=lacking))
     for line in to_markdown(steps).splitlines():
         assert line.count("`") % 2 == 0 or line.strip().startswith("```")
