@@ -201,7 +201,7 @@ class DeploymentSteps(Table):
         if self.missing:
             page += tables.rows_to_html(
                 ("Request", "Why it is not in the steps"),
-                self.missing,
+                [(one.request, one.why) for one in self.missing],
                 caption="Not in the steps",
                 limit=tables.ROWS_SHOWN,
             )
