@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
@@ -87,6 +89,23 @@ def repository() -> Path:
 def data() -> Path:
     """Give the folder of the sample topologies."""
     return REPOSITORY / "data"
+
+
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def tmp_path(request, tmp_path):
+    """Give a folder of the test's own; a test of faults has it in memory, where there is room.
+
+    It syncs thousands of times, which takes a disk minutes. What the test sees is the same.
+    """
+    asked = request.node.get_closest_marker("fault")
+    if asked is None or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < 500_000_000:
+        yield tmp_path
+    else:
+        with tempfile.TemporaryDirectory(prefix="lyncnb-test-", dir=MEMORY) as place:
+            yield Path(place)
 
 
 @pytest.fixture(scope="module")

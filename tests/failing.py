@@ -1,6 +1,6 @@
 """Make one system call of the package fail: the k-th of a kind, once, with an error of choice.
 
-Not a mock: everything else goes to the real disk, and what fails is what a full disk, a worn one
+Not a mock: everything else goes to a real file system, and what fails is what a full disk, a worn one
 or a missing right would make fail.
 """
 
