@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -141,7 +142,8 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
     Cells over 32,767 characters are cut, see :func:`fitting`.
     """
     buffer = io.BytesIO()
-    frame = ZipFile(io.BytesIO(_frame(sheets, title)))
+    layouts = tuple((one.title, one.columns, one.widths or _widths(one)) for one in sheets)
+    frame = ZipFile(io.BytesIO(_frame(layouts, title)))
     with frame, ZipFile(buffer, "w", ZIP_DEFLATED) as packed:
         for name in frame.namelist():
             entry, part = _entry(name), frame.read(name)
@@ -161,10 +163,13 @@ def _entry(name: str) -> ZipInfo:
     return entry
 
 
+# Of a sheet: title, headings, widths of the columns.
+_Layout = tuple[str, tuple[str, ...], tuple[int, ...]]
 _SHEET_FILE = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
 
 
-def _frame(sheets: Sequence[Sheet], title: str) -> bytes:
+@lru_cache(maxsize=8)  # a folder's workbook is written again and again, with other rows alone
+def _frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
     """Write the workbook with headings and layout, and one blank row where the rows belong."""
     import xlsxwriter
 
@@ -178,16 +183,16 @@ def _frame(sheets: Sequence[Sheet], title: str) -> bytes:
         body = workbook.add_format(
             {"valign": "top", "text_wrap": True, "bottom": 1, "bottom_color": "#B9C0CA"}
         )
-        for sheet in sheets:
-            worksheet = workbook.add_worksheet(sheet.title)
+        for name, columns, widths in layouts:
+            worksheet = workbook.add_worksheet(name)
             _lay_out_for_paper(worksheet)
-            for place, width in enumerate(sheet.widths or _widths(sheet)):
+            for place, width in enumerate(widths):
                 worksheet.set_column(place, place, width)
             worksheet.freeze_panes(1, 1)
-            for place, text in enumerate(sheet.columns):
+            for place, text in enumerate(columns):
                 worksheet.write_string(0, place, text, heading)
             worksheet.write_blank(1, 0, None, body)
-            worksheet.autofilter(0, 0, 1, len(sheet.columns) - 1)
+            worksheet.autofilter(0, 0, 1, len(columns) - 1)
     return buffer.getvalue()
 
 
@@ -282,7 +287,7 @@ def fitting(text: str) -> str:
     return text[: CELL_LENGTH - len(ending)] + ending
 
 
-def _widths(sheet: Sheet) -> Iterator[int]:
+def _widths(sheet: Sheet) -> tuple[int, ...]:
     longest = [len(text) + 3 for text in sheet.columns]  # 3 for the filter's arrow
     for number, row in enumerate(sheet.rows()):
         if number == _MEASURED_ROWS:
@@ -290,4 +295,4 @@ def _widths(sheet: Sheet) -> Iterator[int]:
         longest = [
             max(width, len(cell_text(value))) for width, value in zip(longest, row, strict=True)
         ]
-    return (min(width + 1, _WIDEST) for width in longest)
+    return tuple(min(width + 1, _WIDEST) for width in longest)
