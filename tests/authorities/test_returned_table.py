@@ -17,13 +17,16 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from folders import PASSPHRASE
-from openssl_authority import Authority, flipped, make_root, openssl, without
+from openssl_authority import Authority, flipped, make_root, openssl, signed_again, without
 from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.export.write import write_requests
+from lyncnb.pki.certificates import to_pem
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
@@ -79,7 +82,7 @@ class Row:
     ``build`` gives the files of each run, or nothing for one run with all of them. ``ends`` are
     the exit statuses of the last receive, status, pfx and steps; ``says`` are codes that receive
     tells; ``names`` the code that every later command tells as well, "" for none; ``packages``
-    how many of two there are in the end.
+    how many of two there are in the end; ``pfx`` what else pfx is told.
     """
 
     build: Build
@@ -87,6 +90,7 @@ class Row:
     says: tuple[str, ...] = ()
     names: str = ""
     packages: int = 2
+    pfx: Callable[[Case], Iterable[str]] = lambda case: ()
 
 
 def refused(build: Build, code: str) -> Row:
@@ -147,6 +151,34 @@ def newer(change: Callable[[Path], None] = lambda path: None, **how) -> Build:
         yield [path]
 
     return build
+
+
+def same_begin(first: dict, then: dict) -> Build:
+    """Have one received, and then another that begins at the same moment."""
+
+    def build(case: Case) -> Iterable[list[Path]]:
+        case.answer(begins=timedelta(days=-2), **first)
+        yield [case.back]
+        newer = case.back.parent / "newer.pem"
+        yield [case.issuing.sign(case.server, newer, begins=timedelta(days=-2), **then)]
+
+    return build
+
+
+def one_good_of_two(case: Case) -> None:
+    """Two answers of the same moment in one batch; one of them is not as it should be."""
+    case.answer(begins=timedelta(days=-2))
+    case.issuing.sign(
+        case.server,
+        case.back / "another.pem",
+        begins=timedelta(days=-2),
+        extensions=without("crl"),
+    )
+
+
+def signed_twice(case: Case) -> None:
+    path = case.answer()
+    case.put("again.pem", signed_again(path.read_bytes()))
 
 
 def same_serial(case: Case) -> None:
@@ -288,13 +320,42 @@ def accepted_reason(case: Case) -> Iterable[list[Path]]:
     yield ["--accept", "crl-distribution-point-absent=the lab has none"]
 
 
-def exchanged(case: Case) -> Iterable[list[Path]]:
-    case.answer()
+def accepted_in_vain(case: Case) -> Iterable[list[Path]]:
+    spoilt(case)
     yield [case.back]
-    (one,) = (case.requests / "returned").glob("Standard*.cer")
-    (other,) = (case.requests / "returned").glob("Deployment*.cer")
-    one.write_bytes(other.read_bytes())
-    yield []
+    yield ["--accept", "chain-signature-wrong=it is ours all the same"]
+
+
+def exchanged(one: str, other: str) -> Build:
+    """Have a file of the folder written over with another of its files."""
+
+    def build(case: Case) -> Iterable[list[Path]]:
+        case.answer()
+        yield [case.back]
+        bundle = open_requests(case.requests)
+        if one.startswith("pfx"):
+            write_pfx(load_issued(bundle), passphrase=PASSPHRASE)
+        (target,), (source,) = case.requests.glob(one), case.requests.glob(other)
+        target.write_bytes(source.read_bytes())
+        yield []
+
+    return build
+
+
+def address_excluded(case: Case) -> None:
+    """An address among the names that the CA above may not have below it."""
+    limit = "nameConstraints=critical,excluded;IP:192.0.2.0/255.255.255.0"
+    limited = case.root.subordinate("limited", more=(limit,))
+    case.answer(limited, copied="none", more=(f"{alternative_names(case)},IP:192.0.2.1",))
+
+
+def damaged_in_a_bundle(case: Case) -> None:
+    """One of two certificates in a file has an extension twice."""
+    path = case.answer()
+    der = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+    # The extended key usage becomes a second key usage.
+    odd = der.replace(b"\x06\x03\x55\x1d\x25", b"\x06\x03\x55\x1d\x0f")
+    path.write_bytes(path.read_bytes() + to_pem([odd]))
 
 
 def cut(case: Case) -> bytes:
@@ -333,6 +394,17 @@ def with_their_key(case: Case) -> bytes:
         *("-in", case.root.folder / "root.pem", "-out", place / "their.pfx"),
     )
     return (place / "their.pfx").read_bytes()
+
+
+def of_an_unknown_cipher(case: Case) -> bytes:
+    """A PFX whose cipher has a number that nobody gave away: the password may be right or not."""
+    place = case.back.parent
+    openssl(
+        *("pkcs12", "-export", "-certpbe", "aes-256-cbc", "-nokeys", "-passout", "pass:x"),
+        *("-in", case.root.folder / "root.pem", "-out", place / "odd.pfx"),
+    )
+    aes = bytes.fromhex("60864801650304012a")
+    return (place / "odd.pfx").read_bytes().replace(aes, aes[:-1] + b"\x63")
 
 
 def beside_a_key(case: Case) -> None:
@@ -383,12 +455,38 @@ TABLE = {
     ),
     "older": Row(newer(begins=timedelta(days=-9)), (0, 0, 0, 0), ("older-answer",)),
     "two for one request": warned(two_for_one, "several-answers"),
-    "two CAs for one request": refused(two_cas, "answers-of-two-cas"),
+    "the same moment, the first has an error": Row(
+        same_begin({"extensions": without("crl")}, {}), (0, 0, 0, 0)
+    ),
+    "the same moment, the newcomer has an error": Row(
+        same_begin({}, {"extensions": without("crl")}),
+        (1, 0, 0, 0),
+        ("crl-distribution-point-absent",),
+        "crl-distribution-point-absent",
+    ),
+    "the same moment, it ends earlier": Row(
+        same_begin({"ends": timedelta(days=700)}, {}),
+        (0, 0, 0, 0),
+        ("replaces-earlier-certificate",),
+    ),
+    "the same moment in one batch, one has an error": Row(
+        one_good_of_two,
+        (1, 0, 0, 0),
+        ("crl-distribution-point-absent",),
+        "crl-distribution-point-absent",
+    ),
+    "a second signature": Row(signed_twice, (0, 0, 0, 0)),
     # 4 and 5: chains
     "the chain afterwards": Row(chain_after, (0, 0, 0, 0), ("chain-completed", "root-to-compare")),
     "the chain before": Row(chain_before, (0, 0, 0, 0)),
     "CA certificates alone": Row(
         chain_alone, (0, 0, 1, 1), ("chain-certificate-unused", "root-to-compare"), packages=0
+    ),
+    "a gap, packaged when that is asked": Row(
+        signed(chain=False),
+        (1, 0, 0, 0),
+        ("chain-incomplete",),
+        pfx=lambda case: [f"--without-chain={path.stem}" for path in case.requests.glob("csr/*")],
     ),
     "a chain with a gap": Row(signed(chain=False), (1, 0, 1, 1), ("chain-incomplete",), packages=0),
     "an unknown critical extension": refused(
@@ -423,14 +521,7 @@ TABLE = {
         ),
         "name-constraints-violated",
     ),
-    "an address that the CA may not name": refused(
-        constrained(
-            "excluded;IP:192.0.2.0/255.255.255.0",
-            more="",
-            copied="none",
-        ),
-        "names-missing",
-    ),
+    "an address that the CA may not name": refused(address_excluded, "name-constraints-violated"),
     "a CA whose own name is outside": refused(under_limited, "name-constraints-violated"),
     "no CA certificate above": refused(
         below(
@@ -474,13 +565,27 @@ TABLE = {
     ),
     "another common name": refused(signed(subject="/CN=se02.contoso.com"), "common-name-changed"),
     "no alternative names": refused(signed(copied="none"), "names-missing"),
-    "exchanged in returned/": Row(exchanged, (1, 3, 1, 1), ("file-exchanged",), "is not the", 1),
+    "exchanged in returned/": Row(
+        exchanged("returned/Standard*.cer", "returned/Deployment*.cer"),
+        *((1, 3, 1, 1), ("file-exchanged",), "is not the", 1),
+    ),
+    "exchanged in returned/, by what was read before": Row(
+        exchanged("returned/Deployment*.cer", "returned/Standard*.cer"),
+        *((1, 3, 1, 1), ("file-exchanged",), "is not the", 1),
+    ),
+    "exchanged in pfx/": Row(
+        exchanged("pfx/Standard*.pfx", "pfx/Deployment*.pfx"),
+        *((1, 3, 0, 0), ("package-exchanged",), "is not the"),
+    ),
     # 8: policy
     "no list of revoked ones": refused(
         signed(extensions=without("crl")), "crl-distribution-point-absent"
     ),
     "no list, accepted": Row(
         accepted_reason, (0, 0, 0, 0), ("accepted: crl-distribution-point-absent",)
+    ),
+    "a wrong signature, accepted": Row(
+        accepted_in_vain, (3, 0, 1, 1), ("cannot be accepted",), "chain-signature-wrong", 1
     ),
     "no server authentication": refused(
         signed(extensions=(*without("extended"), "extendedKeyUsage=clientAuth")),
@@ -514,6 +619,12 @@ TABLE = {
     "empty": unread(lambda case: b""),
     "blanks and a mark": named(lambda case: b"A" * 100 + b" " * 4000 + b"!"),
     "BEGIN and blanks": named(lambda case: b"-----BEGIN" + b" " * 4000),
+    "lengths side by side": unread(lambda case: b"\x30\x80\0\0" * 90_000, "file-malformed"),
+    "damaged, in a bundle": Row(damaged_in_a_bundle, (2, 0, 0, 0), ("serial", "se01.contoso.com")),
+    "a serial number of zero": Row(signed(serial=0), (0, 0, 0, 0)),
+    "a PFX of an unknown cipher": unread(
+        of_an_unknown_cipher, "does not know (2.16.840.1.101.3.4.1.99)"
+    ),
     "nested lengths": unread(lambda case: b"\x30\x80" * 90_000, "file-malformed"),
     "a pending answer": Row(
         lambda case: case.answer() and case.put("certfnsh.html", PENDING) and None,
@@ -551,7 +662,7 @@ def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[
     said = {"receive": (ended.status, ended.out + ended.err)}
     for name, more in (
         ("status", ()),
-        ("pfx", ("--passphrase-file", "passphrase.txt")),
+        ("pfx", ("--passphrase-file", "passphrase.txt", *row.pfx(case))),
         ("steps", ()),
     ):
         ended = shell(name, "requests", *more)
