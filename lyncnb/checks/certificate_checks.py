@@ -110,16 +110,14 @@ def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRul
     """Find a wildcard on a certificate whose role supports none."""
     if view.supports_wildcard(c):
         return
-    for entry in c.subject_alt_name:
-        if entry.name.startswith("*"):
-            yield f'"{entry.name}" on a certificate of role {c.role}'
+    for name in view.wildcards(c):
+        yield f'"{name}" on a certificate of role {c.role}'
 
 
 def wildcard_tolerated(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a wildcard among names where the documents tolerate or allow one."""
-    for entry in c.subject_alt_name:
-        if entry.name.is_wildcard:
-            yield f'"{entry.name}" on {view.label(c)}'
+    for name in view.wildcards(c):
+        yield f'"{name}" on {view.label(c)}'
 
 
 def av_edge_name_on_certificate(
@@ -154,7 +152,7 @@ def wildcard_does_not_cover(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a needed name that a wildcard of a neighbouring domain does not reach."""
-    wildcards = [entry.name for entry in c.subject_alt_name if entry.name.startswith("*")]
+    wildcards = view.wildcards(c)
     if wildcards:
         for name in view.uncovered(c, rule.names):
             yield f'"{name}" is covered neither by {", ".join(wildcards)} nor by its own name'
@@ -168,7 +166,7 @@ def needed_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) 
 
 def needed_name_forgotten(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find the same on a certificate without wildcards; with one, the wildcard's test says it."""
-    if not any(entry.name.startswith("*") for entry in c.subject_alt_name):
+    if not view.wildcards(c):
         yield from needed_name_missing(c, view, rule)
 
 
@@ -209,9 +207,8 @@ def wildcard_and_desk_phones(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a wildcard on a certificate that desk phones meet."""
-    for entry in c.subject_alt_name:
-        if entry.name.startswith("*"):
-            yield f'"{entry.name}" is on a certificate that phones see'
+    for name in view.wildcards(c):
+        yield f'"{name}" is on a certificate that phones see'
 
 
 def too_many_names(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:

@@ -119,7 +119,10 @@ def _of_certificates(
             for message in test(certificate, view, rule):
                 yield _told(view, rule, certificate.id, message)
         for name in view.names(certificate) if tests.of_name else ():
-            for rule, message in tests.remarks(name, view):
+            remarks = tests.said.get(name)
+            if remarks is None:
+                remarks = tests.remarks(name, view)
+            for rule, message in remarks:
                 yield _told(view, rule, certificate.id, message)
 
 
@@ -129,7 +132,7 @@ class _Tests:
 
     of_certificate: list[tuple[CheckRule, CertificateTest]]
     of_name: list[tuple[CheckRule, NameTest]]
-    _said: dict[DnsName, list[tuple[CheckRule, str]]] = field(default_factory=dict)
+    said: dict[DnsName, list[tuple[CheckRule, str]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, view: PlanView, certificate: PlannedCertificate) -> _Tests:
@@ -143,12 +146,10 @@ class _Tests:
         )
 
     def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
-        """Give what there is to say of a name."""
-        said = self._said.get(name)
-        if said is None:
-            found = [(rule, test(name, view, rule)) for rule, test in self.of_name]
-            said = self._said[name] = [(rule, message) for rule, message in found if message]
-        return said
+        """Find what there is to say of a name, for ``said``."""
+        found = [(rule, test(name, view, rule)) for rule, test in self.of_name]
+        self.said[name] = [(rule, message) for rule, message in found if message]
+        return self.said[name]
 
 
 def _of_deployment(view: PlanView) -> Iterator[Finding]:

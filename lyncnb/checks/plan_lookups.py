@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
@@ -16,8 +16,10 @@ from ..topology.model import Pool, Site
 
 _NO_TRAITS: frozenset[str] = frozenset()
 
-#: Role and name of a pool, usages of a certificate, and ids of the name rules asked about.
-_Asked = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+#: Role and name of a pool, and usages of a certificate.
+_Whose = tuple[str, str, tuple[str, ...]]
+#: Names that are asked for, each with the ids of the rules that ask.
+_Needed = dict[DnsName, frozenset[str]]
 
 
 class PlanView:
@@ -41,19 +43,26 @@ class PlanView:
             for computer in pool.computers
             if computer.issuer
         }
-        self._pools = {(pool.role, pool.fqdn): pool for pool in plan.topology.pools}
+        self._pools: dict[tuple[str, str], Pool] = {
+            (pool.role, pool.fqdn): pool for pool in plan.topology.pools
+        }
         self._internal: dict[str, bool] = {}
         self._by_name: dict[str, list[Pool]] = {}
         self._by_id: dict[str, PlannedCertificate] = {}
         # What the documents ask for, whatever profile and wildcards the plan was made with.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
-        self._needed: dict[_Asked, KeysView[DnsName]] = {}
+        self._needed: dict[_Whose, dict[tuple[str, ...], _Needed]] = {}
+        self._needed_here: dict[tuple[str, ...], _Needed] = {}
+        self._asked: dict[tuple[tuple[str, ...], ...], list[PlannedCertificate]] = {}
+        self._last: PlannedCertificate | None = None
+        self._present: frozenset[DnsName] = frozenset()
+        self._wildcards_present: list[DnsName] = []
 
     # -- looking up
     def pool(self, certificate: PlannedCertificate) -> Pool | None:
         """Give the pool that a certificate is for; None for the deployment's."""
-        return self._pools.get((certificate.role, DnsName(certificate.pool)))
+        return self._pools.get((certificate.role, certificate.pool))
 
     def pools_named(self, name: str) -> list[Pool]:
         """List the pools of a name: one, or several of collocated roles."""
@@ -94,7 +103,10 @@ class PlanView:
 
     def asked_of(self, rule: CheckRule) -> list[PlannedCertificate]:
         """List the certificates that a check looks at, in the plan's order."""
-        return [c for c in self.certificates if self.applies(rule, c)]
+        whom = (rule.roles, rule.usages, rule.not_for, rule.issuers, rule.cas)
+        if whom not in self._asked:
+            self._asked[whom] = [c for c in self.certificates if self.applies(rule, c)]
+        return self._asked[whom]
 
     # -- names
     def names(self, certificate: PlannedCertificate) -> list[DnsName]:
@@ -105,30 +117,52 @@ class PlanView:
 
     def uncovered(self, certificate: PlannedCertificate, rules: tuple[str, ...]) -> list[DnsName]:
         """List the names that these name rules ask for and no name of the certificate covers."""
-        pool = self.pool(certificate)
-        if pool is None:
-            return []
-        key = (pool.role, pool.fqdn, certificate.usages, rules)
-        needed = self._needed.get(key)
+        self._turn_to(certificate)
+        needed = self._needed_here.get(rules)
         if needed is None:
-            needed = self._needed[key] = self._names_of(pool, certificate.usages, frozenset(rules))
-        present = {entry.name for entry in certificate.subject_alt_name}
-        if needed <= present:
+            asked = frozenset(rules)
+            needed = self._needed_here[rules] = {
+                name: why for name, why in self._all_needed(certificate).items() if asked & why
+            }
+        present = self._present
+        if needed.keys() <= present:
             return []
         return [name for name in needed if not present & {name, f"*.{name.parent}"}]
 
-    def _names_of(
-        self, pool: Pool, usages: tuple[str, ...], rules: frozenset[str]
-    ) -> KeysView[DnsName]:
+    def wildcards(self, certificate: PlannedCertificate) -> list[DnsName]:
+        """List the alternative names that are wildcards."""
+        self._turn_to(certificate)
+        return self._wildcards_present
+
+    def _turn_to(self, certificate: PlannedCertificate) -> None:
+        # Several checks in a row are asked about one certificate.
+        if certificate is self._last:
+            return
+        names = [entry.name for entry in certificate.subject_alt_name]
+        self._last, self._present = certificate, frozenset(names)
+        self._wildcards_present = [name for name in names if name[:1] == "*"]
+        key = (certificate.role, certificate.pool, certificate.usages)
+        self._needed_here = self._needed.setdefault(key, {})
+
+    def _all_needed(self, certificate: PlannedCertificate) -> _Needed:
+        """Give every name that is asked for, with the ids of the rules; by those of no rule."""
+        needed = self._needed_here.get(())
+        if needed is None:
+            pool = self.pool(certificate)
+            needed = self._needed_here[()] = (
+                self._names_of(pool, certificate.usages) if pool else {}
+            )
+        return needed
+
+    def _names_of(self, pool: Pool, usages: tuple[str, ...]) -> _Needed:
         # These names are the same for every server of the pool, so any server stands for all.
         server = pool.computers[0].fqdn
-        return {
-            entry.name: None
-            for resolved in self._context.resolved_rules(pool)
-            if resolved.rule.usages == usages
-            for entry in resolved.names(pool, server).values()
-            if not rules.isdisjoint(entry.reasons)
-        }.keys()
+        found: _Needed = {}
+        for resolved in self._context.resolved_rules(pool):
+            if resolved.rule.usages == usages:
+                for entry in resolved.names(pool, server).values():
+                    found[entry.name] = found.get(entry.name, frozenset()) | set(entry.reasons)
+        return found
 
     def names_on(self, trait: str) -> set[str]:
         """Collect every name on the certificates of roles that have a trait."""
