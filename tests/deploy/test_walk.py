@@ -108,8 +108,7 @@ def test_interrupted_anywhere_it_ends_the_same(name, in_use):
     whole = walked(steps, in_use=in_use)
     counted = Administrator(world_of(steps, in_use=in_use))
     counted.walk(steps)
-    share = max(1, counted.done // int(os.environ.get("LYNCNB_INTERRUPTIONS", "40")))
-    for patience in range(0, counted.done, share):
+    for patience in range(counted.done):
         world = world_of(steps, in_use=in_use)
         with pytest.raises(KeyboardInterrupt):
             Administrator(world, patience=patience).walk(steps)
