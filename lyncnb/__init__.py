@@ -73,6 +73,7 @@ _MODULES = {
     "PurgeList": "request_folder.purge_keys",
     "RecoveryPair": "pki.recovery_pair",
     "RecoveryPublicKey": "pki.recovery_pair",
+    "RecordedPlan": "plan.recorded_plan",
     "Rekeyed": "request_folder.change_passphrase",
     "Renewal": "request_folder.renewals",
     "Renewals": "request_folder.renewals",
@@ -115,6 +116,7 @@ _MODULES = {
     "plan_certificates": "plan.planner",
     "plan_document": "plan.plan_json",
     "purge": "request_folder.purge_keys",
+    "read_plan": "authorities.read_plan",
     "read_topology": "topology.topology",
     "rebuild_manifest": "request_folder.rebuild_manifest",
     "receive": "authorities.receiving",
@@ -142,6 +144,7 @@ if TYPE_CHECKING:
     from .authorities.issued import IssuedCertificate as IssuedCertificate
     from .authorities.issued import IssuedCertificates as IssuedCertificates
     from .authorities.match_certificates import match_certificates as match_certificates
+    from .authorities.read_plan import read_plan as read_plan
     from .authorities.received_requests import ReceivedRequest as ReceivedRequest
     from .authorities.received_requests import ReceivedRequests as ReceivedRequests
     from .authorities.received_requests import receive_requests as receive_requests
@@ -201,6 +204,7 @@ if TYPE_CHECKING:
     from .plan.options import PlanOptions as PlanOptions
     from .plan.plan_json import plan_document as plan_document
     from .plan.planner import plan_certificates as plan_certificates
+    from .plan.recorded_plan import RecordedPlan as RecordedPlan
     from .plan.timeline_figure import DatedFact as DatedFact
     from .request_folder.bundle import Change as Change
     from .request_folder.bundle import RequestBundle as RequestBundle

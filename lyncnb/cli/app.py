@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from .comparing import COMMANDS as COMPARING_COMMANDS
 from .failures import report
 from .folder import COMMANDS as FOLDER_COMMANDS
 from .help import overview, summary_of
@@ -45,7 +46,7 @@ _group = _Lyncnb("lyncnb", help=overview())
 _ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS, *RECOVERY_COMMANDS)
 
 #: All of them, in the order of the help page.
-COMMANDS = (*NOTEBOOK_COMMANDS, *PLANNING_COMMANDS, *_ABOUT_FOLDERS)
+COMMANDS = (*NOTEBOOK_COMMANDS, *PLANNING_COMMANDS, *COMPARING_COMMANDS, *_ABOUT_FOLDERS)
 
 for _command in COMMANDS:
     _command.short_help = summary_of(_command.name or "")

@@ -29,6 +29,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("check", "list the findings alone"),
             ("explain", "say why each name is on each certificate of a server"),
             ("finding", "say what a finding means and what to do"),
+            ("compare", "say what one plan has otherwise than another, and why"),
         ),
     ),
     (

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from ..base.certificate_fields import SanEntry
 from ..base.tables import ROWS_SHOWN, Table, cell_text, count_of, rows_to_html
 from ..rules.model import Rules
-from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
+from .recorded_plan import NOT_RECORDED, RecordedPlan
 
 COLUMNS = ("Change", "Certificate", "Of", "Type", "What", "Before", "After", "Why", "Source")
 
@@ -321,6 +321,10 @@ class _Comparison:
 
     def __init__(self, old: CertificatePlan, new: CertificatePlan):
         self.old, self.new = old, new
+        is_known = not any(isinstance(plan, RecordedPlan) for plan in (old, new))
+        self._fields_known = {
+            name: facts for name, facts in _FIELDS.items() if is_known or name not in NOT_RECORDED
+        }
 
     def added(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Say that a certificate is new, with every name on it."""
@@ -394,7 +398,7 @@ class _Comparison:
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
     ) -> Iterator[PlanChange]:
         blank = _blank(key, new)
-        for name, facts in _FIELDS.items():
+        for name, facts in self._fields_known.items():
             before, after = getattr(old, name), getattr(new, name)
             if before != after:
                 yield self._of_field(blank, facts, cell_text(before), cell_text(after), new)
@@ -412,19 +416,23 @@ class _Comparison:
 
     @cached_property
     def _places_before(self) -> Mapping[str, set[tuple[str, str]]]:
-        return _places(self.old.topology)
+        return _places(self.old)
 
     @cached_property
     def _places_after(self) -> Mapping[str, set[tuple[str, str]]]:
-        return _places(self.new.topology)
+        return _places(self.new)
 
 
-def _places(topology: Topology) -> Mapping[str, set[tuple[str, str]]]:
+def _places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
     """Give role and pool of every server, by its name."""
     found: dict[str, set[tuple[str, str]]] = {}
-    for pool in topology.pools:
+    for pool in plan.topology.pools:
         for computer in pool.computers:
             found.setdefault(computer.fqdn, set()).add((pool.role, pool.fqdn))
+    if isinstance(plan, RecordedPlan):  # then its certificates alone tell
+        for certificate in plan.certificates:
+            for server in certificate.servers:
+                found.setdefault(server, set()).add((certificate.role, certificate.pool))
     return found
 
 
@@ -458,6 +466,9 @@ def _blank(key: str, certificate: PlannedCertificate) -> PlanChange:
     )
 
 
+_NO_REASON = "why the name is on it is not on record"
+
+
 def _of_name(blank: PlanChange, entry: SanEntry, rules: Rules, is_added: bool) -> PlanChange:
     known = [rules.names[rule] for rule in entry.reasons if rule in rules.names]
     return blank._replace(
@@ -465,7 +476,7 @@ def _of_name(blank: PlanChange, entry: SanEntry, rules: Rules, is_added: bool) -
         what="Name",
         before="" if is_added else str(entry.name),
         after=str(entry.name) if is_added else "",
-        why="; ".join(dict.fromkeys(rule.why for rule in known)),
+        why="; ".join(dict.fromkeys(rule.why for rule in known)) or _NO_REASON,
         source="; ".join(dict.fromkeys(rule.source for rule in known)),
     )
 

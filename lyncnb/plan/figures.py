@@ -16,6 +16,7 @@ from . import coverage_figure, timeline_figure, topology_figure
 from .compare import PlanDifference
 from .connections import list_connections
 from .model import CertificatePlan
+from .recorded_plan import RecordedPlan
 from .timeline_figure import DatedFact
 from .topology_boxes import Changes, site_words
 
@@ -110,6 +111,11 @@ def check_kind(kind: str) -> None:
 
 
 def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | None = None) -> Figure:
+    if isinstance(plan, RecordedPlan):
+        raise PlanError(
+            f"{plan.topology.source} keeps no table: who speaks to whom is not known",
+            hint="plan the table that it came from",
+        )
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
     connections = list_connections(plan)
     title = f"{plan.rules.title}, {plan.topology.source}: who speaks to whom"

@@ -32,9 +32,11 @@ from hostile import archive
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
+import lyncnb as ln
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.plan.plan_json import plan_json
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.recovery_key import new_recovery_key
 
@@ -73,7 +75,9 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("explain", "{}", "ee01.contoso.com"),
         ("request", "{}", "requests", "--dry-run"),
         ("steps", "{}", "--request-on-server", "-o", "scripts"),
+        ("compare", "{}", "t.json"),
     ),
+    "t.json": (("compare", "{}", "t.csv"), ("compare", "t.csv", "{}", "--json")),
     "plan.toml": (
         ("check", "t.csv", "--options", "{}", "--json"),
         ("request", "t.csv", "requests", "--options", "{}", "--dry-run"),
@@ -108,6 +112,7 @@ FOLDER = (
     ("status", "requests", "--calendar", "c.ics", "--force"),
     ("handover", "requests", "out.zip", "--force"),
     ("request", "t.csv", "requests", "--dry-run"),
+    ("compare", "requests", "t.csv", "--json"),
     ("steps", "requests", "-o", "steps.html", "--force"),
     ("steps", "requests"),
     ("pfx", "requests", "--show-password", "Edge", *ASKED),
@@ -134,6 +139,7 @@ def sound(tmp_path_factory):
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), place / "n.ipynb")
     new_recovery_key(place / "pair", PASSPHRASE)
     folder, plan = place / "requests", make_plan()
+    (place / "t.json").write_bytes(plan_json(plan, ln.check_plan(plan)))
     make_folder(folder, plan, recovery=[place / "pair.pub"])
     bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
     answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])

@@ -24,6 +24,7 @@ shell = pytest.fixture(make_shell)
 # Each command as it is called where it is given a file to write.
 CALLS = {
     "plan": ["plan", "contoso.csv"],
+    "compare": ["compare", "contoso.csv", "contoso.csv"],
     "status": ["status", "requests"],
     "handover": ["handover", "requests"],
     "steps": ["steps", "requests"],
@@ -39,6 +40,7 @@ WORDS = {
 READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
+    *("old", "new", "old_options", "new_options"),
 }
 # It makes two files, never over others: tested with the recovery keys, and below.
 NEVER_OVER = {("recovery", "file")}

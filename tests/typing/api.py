@@ -79,6 +79,14 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
     return difference
 
 
+def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
+    """What a plan has otherwise than what is requested in a folder."""
+    recorded = ln.read_plan(folder)
+    assert_type(recorded, ln.RecordedPlan)
+    assert_type(recorded.findings, ln.Findings | None)
+    return ln.compare_plans(recorded, planned)
+
+
 def pictures(planned: ln.CertificatePlan, facts: tuple[ln.DatedFact, ...]) -> ln.Figure:
     """A plan and a folder as pictures."""
     assert_type(ln.figure(planned, "timeline", facts=facts), ln.Figure)

@@ -1,0 +1,120 @@
+"""``read_plan``: what was planned, from a request folder or from a plan's JSON document.
+
+So that a folder can be compared with a plan of today: what is requested, and what would be.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..base import files
+from ..errors import BundleError, PlanError, Problem
+from ..plan.recorded_plan import (
+    RecordedEntry,
+    RecordedKey,
+    RecordedPlan,
+    read_plan_document,
+    recorded_certificates,
+    recorded_plan,
+)
+from ..request_folder.manifest import Manifest, read_manifest
+from ..request_folder.request_record import PlannedEntry
+from ..rules.rule_files import load_rules
+
+# 100,000 certificates with the sources of their names are some 400 MB; more is no plan of ours.
+_LARGEST = 1 << 30
+
+
+def is_record(path: str | os.PathLike[str]) -> bool:
+    """Tell whether :func:`read_plan` reads this path, and not ``read_topology``.
+
+    Returns
+    -------
+    bool
+        True for folders and for names that end in ``.json``.
+    """
+    return Path(path).suffix.lower() == ".json" or os.path.isdir(path)
+
+
+def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
+    """Read what was planned from a request folder, or from what ``lyncnb plan --json`` wrote.
+
+    Parameters
+    ----------
+    path : path
+        Of the folder or the file.
+
+    Returns
+    -------
+    RecordedPlan
+        The n certificates on record. Neither keeps the table, the options or the target CA, and a
+        folder does not keep why a name is on a certificate, nor the findings; nothing is guessed.
+
+    Raises
+    ------
+    BundleError
+        If it is no request folder, or its manifest was damaged or made anew of its requests
+        (``status --rebuild``), so that it does not say what was planned.
+    PlanError
+        If it is no plan document, or was edited.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _of_folder(path, read_manifest(path))
+    try:
+        with files.open_plain(path) as file:
+            data = file.read(_LARGEST + 1)
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else str(error)
+        raise PlanError(f'cannot read "{path}": {told}', hint="look at the path") from None
+    except BundleError as error:
+        raise PlanError(error.message, hint=error.hint) from None
+    if len(data) > _LARGEST:
+        raise PlanError(
+            f"{path} is larger than a plan of ours can be", hint="is it the right file?"
+        )
+    return read_plan_document(data, source=path.name)
+
+
+def _of_folder(folder: Path, manifest: Manifest) -> RecordedPlan:
+    problems: list[Problem] = []
+    # Before there was more than one product, none was on record.
+    rules = load_rules(manifest.product or "lync2013")
+    certificates = recorded_certificates(_entries(manifest), rules, problems)
+    if problems:
+        raise BundleError(
+            f"{folder} does not say what was planned for {len(problems):,} of its requests",
+            problems=tuple(problems),
+            hint="plan again into it: lyncnb request TOPOLOGY FOLDER",
+        )
+    return recorded_plan(certificates, rules, source=str(folder))
+
+
+def _entries(manifest: Manifest) -> Iterator[RecordedEntry]:
+    """Give what the folder's last plan asks for; what left the plan is kept in it as retired."""
+    for record in manifest.requests:
+        if record.state != "retired":
+            yield _entry(record.plan)
+
+
+def _entry(plan: PlannedEntry) -> RecordedEntry:
+    key = None
+    if plan.key is not None:
+        key = RecordedKey(algorithm=plan.key.algorithm, bits=plan.key.bits)
+    return RecordedEntry(
+        id=plan.id,
+        role=plan.role,
+        site=plan.site,
+        pool=plan.pool,
+        servers=plan.servers,
+        usages=plan.usages,
+        subject=plan.subject,
+        san=plan.san,
+        eku=plan.eku,
+        issuer=plan.issuer,
+        key=key,
+        hash=plan.hash,
+        shared_by=plan.shared_by,
+    )

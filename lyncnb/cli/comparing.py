@@ -1,0 +1,113 @@
+"""The command that puts two plans side by side: compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .inputs import force_option, json_option, make_plan, on_option
+from .output import note, write, write_bytes_out
+
+if TYPE_CHECKING:
+    from ..plan.model import CertificatePlan
+    from ..rules.findings import Findings
+
+_CHANGES_SHOWN = 60
+
+
+@click.command("compare")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@click.option(
+    "--options", "options_file", metavar="plan.toml",
+    help="Choices for both, where OLD and NEW are tables. Without it the defaults are used.",
+)  # fmt: skip
+@click.option("--old-options", metavar="plan.toml", help="Choices for OLD alone.")
+@click.option("--new-options", metavar="plan.toml", help="Choices for NEW alone.")
+@click.option("--product", metavar="NAME", help="Product whose rules are used for tables.")
+@json_option
+@click.option("-o", "output", metavar="FILE", help="Write .html, .csv, .md, .json or .svg.")
+@on_option
+@force_option
+def compare_command(
+    old: str,
+    new: str,
+    options_file: str | None,
+    old_options: str | None,
+    new_options: str | None,
+    product: str | None,
+    as_json: bool,
+    output: str | None,
+    on: str | None,
+    force: bool,
+) -> int:
+    """Say what the plan of NEW has otherwise than that of OLD, and why.
+
+    Each is a table of servers, a request folder, or a plan's JSON (lyncnb plan -o FILE.json). A
+    folder and a JSON hold certificates alone, not the table they came from.
+
+    Exit status: 0 if both ask for the same certificates; 1 if not; 2 if one cannot be read; 3 if
+    it is a folder that needs attention.
+    """
+    from ..base.outputs import check_output, write_output
+    from ..errors import UsageProblem
+    from ..plan.compare import compare_plans
+    from ..plan.comparison import (
+        COMPARISON_FILE,
+        Comparison,
+        comparison_json,
+        comparison_lines,
+        write_comparison,
+    )
+
+    sides = ((old, old_options), (new, new_options))
+    inputs = (old, new, options_file, old_options, new_options)
+    if output is not None:
+        check_output(output, COMPARISON_FILE, force=force, inputs=inputs)
+    plans = []
+    for path, own in sides:
+        if own and _is_record(path):
+            raise UsageProblem(
+                f"{path} is planned already: it takes no options", hint="leave its options out"
+            )
+        plans.append(_plan_of(path, product, own or options_file, on))
+    (before, old_findings), (after, new_findings) = plans
+    compared = Comparison(
+        difference=compare_plans(before, after),
+        old_findings=old_findings,
+        new_findings=new_findings,
+    )
+    if output is not None:
+        data = write_comparison(compared, Path(output).suffix.lower())
+        write_output(output, data, COMPARISON_FILE, force=force, inputs=inputs)
+        note(f"written: {output}")
+    if as_json:
+        write_bytes_out(comparison_json(compared))
+    elif output is None:
+        for line in comparison_lines(compared, limit=_CHANGES_SHOWN):
+            write(line)
+    else:
+        write(compared.summary)
+    return 0 if compared.difference.is_empty else 1
+
+
+def _is_record(path: str) -> bool:
+    from ..authorities.read_plan import is_record
+
+    return is_record(path)
+
+
+def _plan_of(
+    path: str, product: str | None, options_file: str | None, on: str | None
+) -> tuple[CertificatePlan, Findings | None]:
+    from ..authorities.read_plan import read_plan
+
+    if _is_record(path):
+        recorded = read_plan(path)
+        return recorded, recorded.findings
+    return make_plan(path, product, options_file, on=on)
+
+
+COMMANDS = (compare_command,)

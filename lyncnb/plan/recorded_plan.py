@@ -1,0 +1,268 @@
+"""``RecordedPlan``: certificates as a file or a folder has them, without the table they came from.
+
+So that a plan can be compared with what was written down earlier: the plan's JSON document
+(``plan_json.py``), or the entries of a request folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
+from ..base.dns_name import DnsName
+from ..base.toml_records import TomlReader
+from ..errors import PlanError, Problem
+from ..rules.findings import Finding, Findings
+from ..rules.model import SEVERITIES, Rules
+from ..rules.rule_files import load_rules
+from ..topology.topology import Topology
+from .model import CertificatePlan, PlannedCertificate
+from .options import DEFAULT_OPTIONS
+from .plan_json import FORMAT
+
+#: What neither document nor folder keeps of a certificate: it is not compared.
+NOT_RECORDED = frozenset(("ca", "target_os"))
+
+_EDITED = "write it anew: lyncnb plan TOPOLOGY -o FILE.json"
+_FIELDS_OF = {
+    "CN": "common_name",
+    "O": "organization",
+    "OU": "organizational_unit",
+    "L": "locality",
+    "ST": "state",
+    "C": "country",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RecordedPlan(CertificatePlan):
+    """A plan as it was written down: its certificates, not the table and options they came from.
+
+    ``topology`` names the file or folder and is empty, ``options`` are the defaults; of neither is
+    known what they were. ``findings`` are those on record, None where there are none on record.
+    """
+
+    findings: Findings | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedReason:
+    """A rule that gave a name, as the plan document has it."""
+
+    rule: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedKey:
+    """Algorithm and size of a key as they are on record; a key of any size can be."""
+
+    algorithm: str
+    bits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedEntry:
+    """A certificate as the plan document has it; see ``certificate_document``.
+
+    ``reasons`` are by name; empty where they are not on record.
+    """
+
+    id: str
+    role: str
+    servers: tuple[str, ...]
+    usages: tuple[str, ...]
+    subject: Mapping[str, str]
+    san: tuple[str, ...]
+    eku: tuple[str, ...]
+    issuer: str
+    key: RecordedKey | None
+    hash: str
+    shared_by: str
+    site: str = ""
+    pool: str = ""
+    exportable: bool = True
+    reasons: Mapping[str, tuple[RecordedReason, ...]] = field(default_factory=dict)
+    unicode: Mapping[str, str] = field(default_factory=dict)
+
+
+def recorded_certificates(
+    entries: Iterable[RecordedEntry],
+    rules: Rules,
+    problems: list[Problem],
+) -> tuple[PlannedCertificate, ...]:
+    """Read entries of a record as planned certificates.
+
+    Parameters
+    ----------
+    entries : iterable of RecordedEntry
+        n entries.
+    rules : Rules
+        Those of the record's product, by which each certificate is found its rule.
+    problems : list of Problem
+        Each entry that can be none of a plan is added.
+
+    Returns
+    -------
+    tuple of PlannedCertificate
+        Those that are sound, in the order given.
+    """
+    by_use: dict[tuple[str, tuple[str, ...]], str] = {}
+    for rule in rules.certificates:
+        by_use.setdefault((rule.role, rule.usages), rule.id)  # other profiles' rules come later
+    found = []
+    names: dict[str, DnsName] = {}
+    for entry in entries:
+        try:
+            certificate = _certificate(entry, by_use, names)
+        except ValueError as error:
+            problems.append(Problem(message=f"{entry.id}: {error}"))
+            continue
+        if certificate.id != entry.id:
+            problems.append(
+                Problem(message=f"{entry.id}: its role, usages and server give another id")
+            )
+        found.append(certificate)
+    return tuple(found)
+
+
+def _certificate(
+    entry: RecordedEntry,
+    by_use: Mapping[tuple[str, tuple[str, ...]], str],
+    names: dict[str, DnsName],
+) -> PlannedCertificate:
+    if entry.key is None or not entry.role or not (entry.servers or entry.shared_by != "server"):
+        raise ValueError("what was planned is not on record, only what was requested")
+    subject = {name: entry.subject.get(short, "") for short, name in _FIELDS_OF.items()}
+    return PlannedCertificate(
+        role=entry.role,
+        site=entry.site,
+        pool=entry.pool,
+        usages=entry.usages,
+        extended_key_usage=entry.eku,
+        key=KeyParameters(algorithm=entry.key.algorithm, bits=entry.key.bits),
+        hash=entry.hash,
+        shared_by=entry.shared_by,
+        rule=by_use.get((entry.role, entry.usages), ""),
+        servers=tuple(_name(text, names) for text in entry.servers),
+        subject=DistinguishedName(**subject),
+        subject_alt_name=tuple(
+            SanEntry(_name(text, names), tuple(one.rule for one in entry.reasons.get(text, ())))
+            for text in entry.san
+        ),
+        issuer=entry.issuer,
+        ca="",
+        target_os="",
+    )
+
+
+def _name(text: str, known: dict[str, DnsName]) -> DnsName:
+    name = known.get(text)
+    if name is None:
+        name = DnsName.parse(text, allow_wildcard=True, allow_single_label=True)
+        if name != text:
+            raise ValueError(f'"{text}" is not a name as a plan has it')
+        known[text] = name
+    return name
+
+
+def recorded_plan(
+    certificates: Sequence[PlannedCertificate],
+    rules: Rules,
+    *,
+    source: str,
+    findings: Findings | None = None,
+) -> RecordedPlan:
+    """Put certificates on record together as a plan; ``source`` is where they are from."""
+    return RecordedPlan(
+        topology=Topology(source=source, sip_domains=(), sites=(), pools=()),
+        rules=rules,
+        options=DEFAULT_OPTIONS,
+        certificates=tuple(certificates),
+        findings=findings,
+    )
+
+
+# The plan document: what ``lyncnb plan --json`` writes.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DocumentFinding:
+    code: str
+    severity: str
+    about: str = ""
+    message: str = ""
+    hint: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    format: str
+    product: str
+    plan_sha256: str
+    certificates: tuple[RecordedEntry, ...]
+    findings: tuple[_DocumentFinding, ...] = ()
+    judged_on: str = ""
+
+
+def read_plan_document(data: bytes, *, source: str) -> RecordedPlan:
+    """Read what ``lyncnb plan --json`` or ``-o FILE.json`` wrote.
+
+    Parameters
+    ----------
+    data : bytes
+        The document.
+    source : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    RecordedPlan
+        Its certificates and findings.
+
+    Raises
+    ------
+    PlanError
+        If it is no such document, or was edited: its digest is that of other certificates.
+    RulesError
+        If its product is not known.
+    """
+    try:
+        document = json.loads(data)
+        json.dumps(document, ensure_ascii=False).encode()  # half a character is none
+    except (ValueError, RecursionError):
+        raise PlanError(f"{source}: not readable as JSON", hint=_EDITED) from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise PlanError(f"{source}: is no plan that lyncnb wrote ({FORMAT})", hint=_EDITED)
+    reader = TomlReader(source)
+    said = reader.record(_Document, document)
+    if said is None:
+        raise PlanError(
+            f"{source}: was edited or damaged", problems=tuple(reader.problems), hint=_EDITED
+        )
+    rules = load_rules(said.product)
+    problems: list[Problem] = []
+    certificates = recorded_certificates(said.certificates, rules, problems)
+    findings = Findings(items=tuple(_finding(item, problems) for item in said.findings))
+    plan = recorded_plan(certificates, rules, source=source, findings=findings)
+    if not problems and plan.sha256 != said.plan_sha256:
+        problems.append(Problem(message="its digest is that of other certificates"))
+    if problems:
+        raise PlanError(f"{source}: was edited or damaged", problems=tuple(problems), hint=_EDITED)
+    return plan
+
+
+def _finding(said: _DocumentFinding, problems: list[Problem]) -> Finding:
+    if said.severity not in SEVERITIES:
+        problems.append(Problem(message=f'{said.code}: "{said.severity}" is no severity'))
+    return Finding(
+        code=said.code,
+        severity=said.severity,
+        about=said.about,
+        message=said.message,
+        hint=said.hint,
+        source=said.source,
+    )

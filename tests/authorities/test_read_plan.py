@@ -1,0 +1,72 @@
+"""What was planned, from a request folder and from a file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from folders import make_folder, make_plan
+
+import lyncnb as ln
+from lyncnb.authorities.read_plan import is_record, read_plan
+from lyncnb.errors import BundleError, PlanError
+from lyncnb.plan.plan_json import plan_json
+from lyncnb.request_folder.manifest import NAME
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+
+def test_a_folder_holds_the_plan_that_it_was_made_of(tmp_path):
+    """Compared with its plan, a folder has nothing otherwise; why names are on it, it cannot say."""
+    plan = make_plan()
+    make_folder(tmp_path / "requests", plan)
+    recorded = read_plan(tmp_path / "requests")
+    assert recorded.sha256 == plan.sha256
+    assert ln.compare_plans(recorded, plan).is_empty
+    assert recorded.findings is None
+    less = ln.plan_certificates(plan.topology.with_rows(remove=[0]), plan.rules)
+    gone = [c for c in ln.compare_plans(recorded, less).changes if c.change == "name removed"]
+    gone += [c for c in ln.compare_plans(recorded, less).changes if c.change.endswith("removed")]
+    assert gone
+    assert {c.why for c in gone if c.what == "Name"} <= {"why the name is on it is not on record"}
+
+
+def test_what_left_the_plan_is_not_in_it(tmp_path):
+    """A request that a later plan has no more is kept in the folder, and asked for no longer."""
+    plan = make_plan()
+    make_folder(tmp_path / "requests", plan)
+    less = ln.plan_certificates(
+        plan.topology.with_rows(remove=[0]), plan.rules, options=plan.options
+    )
+    make_folder(tmp_path / "requests", less)
+    assert ln.compare_plans(read_plan(tmp_path / "requests"), less).is_empty
+
+
+def test_a_folder_that_does_not_say_what_was_planned(tmp_path):
+    """Entries that were made anew of requests alone are told, all of them."""
+    make_folder(tmp_path / "requests", make_plan())
+    path = tmp_path / "requests" / NAME
+    document = json.loads(path.read_text())
+    for record in document["requests"][:2]:
+        record["plan"]["role"] = ""
+    path.write_text(json.dumps(document))
+    with pytest.raises(BundleError) as caught:
+        read_plan(tmp_path / "requests")
+    assert len(caught.value.problems) >= 2
+    assert "lyncnb request" in caught.value.hint
+
+
+def test_files(tmp_path):
+    """A plan's JSON is read; a folder that is none, a missing file and others are refused."""
+    plan = make_plan()
+    path = tmp_path / "plan.json"
+    path.write_bytes(plan_json(plan, ()))
+    assert ln.compare_plans(read_plan(path), plan).is_empty
+    assert is_record(path)
+    assert is_record(tmp_path)
+    assert not is_record(tmp_path / "table.csv")
+    with pytest.raises(BundleError, match="no request folder"):
+        read_plan(tmp_path)
+    for name in ("none.json", "a\0.json"):
+        with pytest.raises(PlanError, match="cannot read"):
+            read_plan(tmp_path / name)

@@ -1,0 +1,102 @@
+"""Tests of lyncnb compare: what is compared with what, and how it ends."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from folders import make_folder, make_plan
+from shell_kit import make_shell
+from topologies import TWO_FRONT_ENDS, TWO_SITES
+
+shell = pytest.fixture(make_shell)
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+
+@pytest.fixture
+def planner(shell):
+    """Two tables, the plan of the first as JSON, and a folder of the second."""
+    shell.write("old.csv", TWO_FRONT_ENDS)
+    shell.write("new.csv", TWO_SITES)
+    shell.write("w.toml", "wildcard = true\n")
+    assert shell("plan", "old.csv", "-o", "old.json").status == 0
+    make_folder(shell.folder / "requests", make_plan())
+    return shell
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"),
+    [
+        ("old.csv", "old.csv", 0),
+        ("old.json", "old.csv", 0),
+        ("old.csv", "old.json", 0),
+        ("requests", "new.csv", 1),
+        ("requests", "requests", 0),
+        ("old.csv", "new.csv", 1),
+        ("old.json", "requests", 1),
+        ("requests", "old.csv", 1),
+    ],
+)
+def test_anything_with_anything(planner, old, new, status):
+    """Tables, documents and folders in any pair: 0 if they ask for the same, else 1."""
+    ended = planner("compare", old, new)
+    assert (ended.status, ended.err) == (status, "")
+    assert ended.out.splitlines()[0] == f"{old} -> {new}"
+    assert ("The same certificates." in ended.out) == (status == 0)
+    told = json.loads(planner("compare", old, new, "--json").out)
+    assert bool(told["certificates"]) == bool(status)
+
+
+def test_a_folder_with_its_table(planner):
+    """With the choices that the folder was made with, its table asks for the same."""
+    planner.write("k.toml", '[key]\nalgorithm = "ECDSA"\n[subject]\norganization = "Contoso"\n')
+    ended = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
+    assert ended.status == 0, ended.out
+    assert "findings are not counted: requests keeps none" in ended.out
+
+
+def test_one_table_with_two_sets_of_choices(planner):
+    """Options for one side alone, or for both and then the same."""
+    one = planner("compare", "old.csv", "old.csv", "--new-options", "w.toml")
+    assert one.status == 1
+    assert "name added: *.contoso.com" in one.out
+    assert planner("compare", "old.csv", "old.csv", "--options", "w.toml").status == 0
+    back = planner("compare", "old.csv", "old.csv", "--old-options", "w.toml")
+    assert "name removed: *.contoso.com" in back.out
+
+
+@pytest.mark.parametrize("ending", ["html", "csv", "md", "json", "svg"])
+def test_files(planner, ending):
+    """A file of each kind is written, replaced by its like, and by nothing else."""
+    call = ("compare", "old.csv", "new.csv", "-o", f"c.{ending}")
+    assert planner(*call).status == 1
+    written = (planner.folder / f"c.{ending}").read_bytes()
+    assert planner(*call).status == 1
+    assert (planner.folder / f"c.{ending}").read_bytes() == written
+    planner.write(f"c.{ending}", "mine")
+    assert planner(*call).status == 2
+    assert (planner.folder / f"c.{ending}").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("old.csv", "none.csv"), 2, "none.csv"),
+        (("none.json", "old.csv"), 2, "none.json"),
+        (("old.csv", "."), 3, "no request folder"),
+        (("old.csv", "new.csv", "-o", "c.txt"), 2, "cannot have the ending"),
+        (("old.csv", "new.csv", "-o", "old.csv"), 2, "what the output is made of"),
+        (("old.csv", "requests", "-o", "c.svg"), 2, "keeps no table"),
+        (("old.json", "old.csv", "--old-options", "w.toml"), 2, "takes no options"),
+        (("old.csv", "new.csv", "--on", "tomorrow"), 2, '"tomorrow" is no day'),
+        (("old.csv",), 2, "NEW"),
+    ],
+)
+def test_what_cannot_be_compared(planner, arguments, status, words):
+    """Refused in plain words, with a hint, and nothing is written."""
+    before = sorted(planner.folder.iterdir())
+    ended = planner("compare", *arguments)
+    assert (ended.status, ended.out) == (status, "")
+    assert words in ended.err
+    assert "hint: " in ended.err
+    assert sorted(planner.folder.iterdir()) == before

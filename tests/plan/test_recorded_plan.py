@@ -1,0 +1,134 @@
+"""A plan's JSON document read back: it is the plan, or it is refused."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from big_topology import big_table
+from places import DATA
+from random_plans import PAIRS, all_written, applied, random_plan, unordered
+
+import lyncnb as ln
+from lyncnb.errors import LyncnbError, PlanError
+from lyncnb.plan.compare import compare_plans
+from lyncnb.plan.plan_json import plan_json
+from lyncnb.plan.recorded_plan import NOT_RECORDED, read_plan_document
+
+RULES = ln.load_rules("lync2013")
+# What neither document nor folder keeps, by the title that a change has.
+TITLES = {"ca": "CA", "target_os": "Target OS"}
+
+
+def read_back(plan: ln.CertificatePlan) -> ln.RecordedPlan:
+    return read_plan_document(plan_json(plan, ln.check_plan(plan)), source="plan.json")
+
+
+@pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
+def test_what_was_written_is_read(sample):
+    """The same certificates, reasons of their names, and findings, whatever the table."""
+    source = big_table(300) if sample == "big" else DATA / f"{sample}.csv"
+    plan = ln.plan_certificates(ln.read_topology(source), RULES)
+    recorded = read_back(plan)
+    assert recorded.sha256 == plan.sha256
+    assert [c.subject_alt_name for c in recorded.certificates] == [
+        c.subject_alt_name for c in plan.certificates
+    ]
+    assert [c.rule for c in recorded.certificates] == [c.rule for c in plan.certificates]
+    assert [f.to_document() for f in recorded.findings] == [
+        f.to_document() for f in ln.check_plan(plan)
+    ]
+    assert compare_plans(recorded, plan).is_empty
+    assert compare_plans(plan, recorded).is_empty
+
+
+def without(state, titles):
+    return {
+        key: {name: value for name, value in one.items() if name not in titles}
+        for key, one in state.items()
+    }
+
+
+def test_changes_make_the_new_plan_of_a_recorded_one():
+    """Compared with a document, every change acts, and all of them give exactly the new plan."""
+    assert set(TITLES) == NOT_RECORDED
+    chance = random.Random(17)
+    old = random_plan(chance)
+    for _ in range(PAIRS // 10):
+        new = random_plan(chance)
+        difference = compare_plans(read_back(old), new)
+        assert without(unordered(applied(difference)), TITLES.values()) == without(
+            unordered(all_written(new)), TITLES.values()
+        )
+        old = new
+
+
+def test_a_server_on_record_is_not_new():
+    """Whose server stands in the document is in another pool, and not new in the table."""
+    chance = random.Random(4)
+    old, new = random_plan(chance), random_plan(chance)
+    with_table = {c.id: c.differences[0].why for c in compare_plans(old, new).of("added")}
+    recorded = compare_plans(read_back(old), new)
+    assert {c.id: c.differences[0].why for c in recorded.of("added")} == with_table
+    assert with_table
+
+
+EDITS = {
+    "a name more": lambda d: d["certificates"][0]["san"].append("new.contoso.com"),
+    "a server renamed": lambda d: d["certificates"][0].update(servers=["x.contoso.com"]),
+    "another issuer": lambda d: d["certificates"][0].update(issuer="public"),
+    "a key of no size": lambda d: d["certificates"][0]["key"].update(bits=1024),
+    "no key": lambda d: d["certificates"][0].pop("key"),
+    "a name that is none": lambda d: d["certificates"][0]["san"].append("no name"),
+    "a name in capitals": lambda d: d["certificates"][0]["san"].append("New.contoso.com"),
+    "a field of another kind": lambda d: d["certificates"][0].update(usages="Default"),
+    "a field that nobody knows": lambda d: d["certificates"][0].update(colour="red"),
+    "one certificate less": lambda d: d["certificates"].pop(),
+    "another severity": lambda d: d["findings"].append({"code": "x", "severity": "odd"}),
+    "another digest": lambda d: d.update(plan_sha256="0" * 64),
+    "no certificates": lambda d: d.pop("certificates"),
+    "a list of nothing": lambda d: d.update(certificates=None),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_was_edited_is_refused(edit):
+    """A document that lyncnb did not write so is refused by name, with what is wrong."""
+    plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
+    document = json.loads(plan_json(plan, ()))
+    EDITS[edit](document)
+    with pytest.raises(PlanError, match=r"p\.json: was edited or damaged") as caught:
+        read_plan_document(json.dumps(document).encode(), source="p.json")
+    assert caught.value.problems
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[]", b"{}", b"not JSON", b'{"format": "lyncnb-plan/2"}', b"[" * 100_000, b'"\\ud800"'],
+)
+def test_what_is_no_plan_is_refused(data):
+    """Anything else is told apart before its fields are looked at."""
+    with pytest.raises(PlanError, match=r"p\.json: (not readable|is no plan)"):
+        read_plan_document(data, source="p.json")
+
+
+def test_an_unknown_product_is_told():
+    """Rules of another product are not there to be guessed."""
+    plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
+    data = plan_json(plan, ()).replace(b'"lync2013"', b'"lync2099"', 1)
+    with pytest.raises(LyncnbError, match="lync2099"):
+        read_plan_document(data, source="p.json")
+
+
+def test_of_a_recorded_plan_there_is_no_topology():
+    """The picture of who speaks to whom needs the table; names on certificates are drawn."""
+    plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
+    recorded = read_back(plan)
+    with pytest.raises(PlanError, match="keeps no table"):
+        ln.figure(recorded)
+    with pytest.raises(PlanError, match="keeps no table"):
+        ln.figure(compare_plans(plan, recorded))
+    assert ln.figure(recorded, "coverage").rows == ln.figure(plan, "coverage").rows
+    assert "keeps" not in ln.figure(compare_plans(recorded, plan)).svg
