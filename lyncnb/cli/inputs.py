@@ -34,7 +34,10 @@ def plan_arguments(command: _Command) -> _Command:
         "whatever lies beside the topology.",
     )(command)
     command = click.option(
-        "--product", metavar="NAME", help="Product whose rules are used (default lync2013)."
+        "--product",
+        metavar="NAME",
+        help="Product whose rules are used (default: what a topology document says, else"
+        " lync2013).",
     )(command)
     return click.argument("topology", metavar="TOPOLOGY")(command)
 
@@ -110,13 +113,26 @@ def make_plan(
     day = _day(on)
     table = read_topology(topology)
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
-    if product:
+    if product := product or ("" if options_file else _product_of(table)):
         options = replace(options, product=product)
     if not options_file:
         _tell_of_unused_options(topology)
     _tell_of_clean_ups(table)
     plan = plan_certificates(table, load_rules(options.product), options=options)
     return plan, check_plan(plan, on=day)
+
+
+def _product_of(table: Topology) -> str:
+    """Give the product that a topology document is of, if there are rules for it."""
+    from ..rules.rule_files import products
+
+    if table.product and table.product not in products():
+        note(
+            f"note: there are no rules for {table.product} yet; those of another product are used"
+            f" (--product {', '.join(products())})"
+        )
+        return ""
+    return table.product
 
 
 def _day(text: str | None) -> date | None:

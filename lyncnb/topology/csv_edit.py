@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..errors import TopologyError
 from .columns import name_headings
 from .csv_file import decode, find_delimiter
+from .topology_document import is_document
 
 _BY_HAND = "write it in the table by hand"
 
@@ -55,6 +56,8 @@ def edit_csv(
     TopologyError
         If the file cannot be written back as it is, or has no such row or column.
     """
+    if is_document(data):
+        raise TopologyError(f"{name} is no CSV file", hint=_BY_HAND)
     text, _ = decode(name, data)
     encoding, mark = _encoding(name, data, text)
     skipped, delimiter = find_delimiter(text)

@@ -22,6 +22,8 @@ from ..base.tables import DataFrame, is_frame
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
 from .source_table import Note, Table, Texts, TextsBuilder, make_table
+from .topology_document import MAX_BYTES as MAX_DOCUMENT_BYTES
+from .topology_document import is_document, read_document
 
 if TYPE_CHECKING:
     import _csv
@@ -45,11 +47,6 @@ _OTHER_FORMATS = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", _SAVE_AS),
     (b"%PDF", "a PDF document", "export the table as CSV"),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
-    (
-        b"<",
-        "an XML or HTML document",
-        "write its servers into a CSV file with the headings server_fqdn, role, sip_domains",
-    ),
 )
 
 
@@ -197,6 +194,8 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
     if is_frame(source):
         return _from_frame(source)
     name, data = load(source)
+    if is_document(data):
+        return read_document(name, _document_text(name, data))
     notes: tuple[Note, ...] = ()
     text, is_cp950 = decode(name, data)
     if is_cp950:
@@ -206,6 +205,18 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
     return make_table(
         name, split.headings, split.texts, split.rows, notes=notes, problems=split.problems
     )
+
+
+def _document_text(name: str, data: bytes) -> str:
+    if len(data) >= MAX_DOCUMENT_BYTES:
+        raise TopologyError(
+            f"{name} is {len(data) / 1e6:,.0f} MB; no topology takes so much",
+            hint="is this the right file?",
+        )
+    text, is_cp950 = decode(name, data)
+    if is_cp950:
+        raise TopologyError(f"{name} is neither UTF-8 nor UTF-16 text", hint="export it again")
+    return text
 
 
 def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:

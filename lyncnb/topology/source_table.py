@@ -105,6 +105,8 @@ class Table:
         What was odd about the file.
     problems : tuple of Problem
         Rows that could not be read; they are left out.
+    product : str
+        The product whose topology it is, where the file says so.
     """
 
     source: str
@@ -113,6 +115,7 @@ class Table:
     rows: Sequence[int]
     notes: tuple[Note, ...] = ()
     problems: tuple[Problem, ...] = ()
+    product: str = ""
 
 
 def make_table(
@@ -123,6 +126,7 @@ def make_table(
     *,
     notes: tuple[Note, ...] = (),
     problems: tuple[Problem, ...] = (),
+    product: str = "",
 ) -> Table:
     """Name the columns of a table.
 
@@ -138,6 +142,8 @@ def make_table(
         n row numbers as a spreadsheet shows them.
     notes, problems : tuple, optional
         What splitting had to say.
+    product : str, optional
+        The product whose topology it is.
 
     Raises
     ------
@@ -163,6 +169,7 @@ def make_table(
         rows=rows,
         notes=notes,
         problems=problems,
+        product=product,
     )
 
 

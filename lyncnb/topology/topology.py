@@ -28,7 +28,8 @@ class Topology(Table):
     ``columns`` and ``cells`` are the table as read, cleaned, unknown columns kept and blanks
     left blank, so that ``to_frame`` gives back what ``read_topology`` was given. ``pools`` are in
     the order (site, role, fqdn); everything that plans looks only at pools, sites and domains,
-    which is why row order changes nothing. Two topologies are equal if those are.
+    which is why row order changes nothing. Two topologies are equal if those are. ``product`` is
+    the product that a topology document is of, "" where nothing says so.
     """
 
     source: str = field(compare=False)
@@ -36,6 +37,7 @@ class Topology(Table):
     sites: tuple[Site, ...]
     pools: tuple[Pool, ...]
     notes: tuple[Note, ...] = field(default=(), compare=False)
+    product: str = field(default="", compare=False)
     columns: tuple[str, ...] = field(default=(), compare=False)
     _cells: tuple[tuple[str, ...], ...] | Cells = field(default=(), compare=False)
 
@@ -193,17 +195,19 @@ class Topology(Table):
 
 
 def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topology:
-    """Read a topology table.
+    """Read a topology table, or the document of Topology Builder.
 
     Parameters
     ----------
     source : path, bytes or DataFrame
-        One row per server and role; UTF-8, UTF-16 or cp950 CSV, or a DataFrame.
+        One row per server and role: UTF-8, UTF-16 or cp950 CSV, or a DataFrame. Or Topology
+        Builder's ``.tbxml``, or what ``Get-CsTopology -AsXml`` wrote. Told apart by content.
 
     Returns
     -------
     Topology
-        n computers in p pools; what was cleaned is in ``notes``.
+        n computers in p pools; what was cleaned, left out of a document, or is not said by it is
+        in ``notes``.
 
     Raises
     ------
@@ -230,6 +234,7 @@ def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topolog
             sites=sites,
             pools=tuple(pools),
             notes=tuple(report.notes),
+            product=table.product,
             columns=table.columns,
             _cells=cells,
         )

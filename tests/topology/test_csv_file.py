@@ -400,8 +400,6 @@ def test_bytes_that_are_no_text_are_refused(data, message):
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)", "Save As"),
         (b"%PDF-1.7", "is a PDF document", "export the table as CSV"),
         (b"\x1f\x8b\x08", "is a gzip archive", "unpack it"),
-        (b"<?xml version='1.0'?>", "is an XML or HTML document", "headings server_fqdn, role"),
-        (b"\xef\xbb\xbf\n<Topology/>", "is an XML or HTML document", "into a CSV file"),
         (ods(), "is an OpenDocument spreadsheet (.ods), not CSV", "LibreOffice"),
         (b"", "is empty", "export the table again"),
     ],

@@ -1,0 +1,522 @@
+"""A topology document of Topology Builder or ``Get-CsTopology`` to a ``Table`` of servers.
+
+The only file that reads XML. The document comes from elsewhere, so entities and document types
+are refused, and depth, size and number of elements are bounded.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat
+
+from ..base.pasted_text import shown
+from ..base.toml_records import NotToml, TomlReader, named, parse_toml
+from ..errors import RulesError, TopologyError
+from .columns import column
+from .source_table import Note, Table, Texts, make_table
+
+# --- The document as a tree.
+
+#: A document of this size or more is refused (bytes); 5,000 servers take 4 MB.
+MAX_BYTES = 32_000_000
+_MAX_ELEMENTS = 400_000
+_MAX_DEPTH = 64
+
+_DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy."
+_WRAPPER = f"{_DEPLOY}TopologyBuilder.2008 TopologyBuilder"
+_PUBLISHED = f"{_DEPLOY}Topology.2008 Topology"
+_TOPOLOGIES = ("NewTopology", "OriginalTopology")  # of the wrapper, the better first
+_WHAT_TO_GIVE = (
+    "give Topology Builder's .tbxml file, what Get-CsTopology -AsXml wrote, or a CSV file with the"
+    " headings server_fqdn, role, sip_domains"
+)
+
+
+@dataclass(slots=True)
+class _Element:
+    """One element: its name without the namespace, attributes, children and text."""
+
+    name: str
+    attributes: Mapping[str, str]
+    children: list[_Element] = field(default_factory=list)
+    text: str = ""
+
+    def get(self, attribute: str) -> str:
+        """Give an attribute, "" if it is not there."""
+        return self.attributes.get(attribute, "").strip()
+
+    def find(self, *path: str) -> _Element | None:
+        """Give the first element down a path of names."""
+        here = self
+        for name in path:
+            found = next((child for child in here.children if child.name == name), None)
+            if found is None:
+                return None
+            here = found
+        return here
+
+    def all(self, name: str) -> Iterator[_Element]:
+        """Go through all elements of a name below this one, in the document's order."""
+        waiting = self.children[::-1]
+        while waiting:
+            child = waiting.pop()
+            if child.name == name:
+                yield child
+            waiting += child.children[::-1]
+
+
+class _Tree:
+    """Builds the tree; refuses what no topology has. ``form`` is the root's full name."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.root = _Element("", {})
+        self.form = ""
+        self._open: list[_Element] = []
+        self._count = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._count += 1
+        if self._count > _MAX_ELEMENTS or len(self._open) >= _MAX_DEPTH:
+            raise TopologyError(
+                f"{self.source} has more elements, or deeper ones, than any topology",
+                hint=_WHAT_TO_GIVE,
+            )
+        element = _Element(name.rpartition(" ")[2], attributes)
+        if self._open:
+            self._open[-1].children.append(element)
+        else:
+            self.root, self.form = element, name
+            if name not in (_WRAPPER, _PUBLISHED):
+                raise TopologyError(
+                    f"{self.source} is an XML or HTML document that begins with"
+                    f" {shown(element.name[:60])}, not a topology",
+                    hint=_WHAT_TO_GIVE,
+                )
+        self._open.append(element)
+
+    def end(self, name: str) -> None:
+        self._open.pop()
+
+    def text(self, text: str) -> None:
+        if self._open and len(self._open[-1].text) < 1000:
+            self._open[-1].text += text[:1000]
+
+    def refuse(self, *_: object) -> None:
+        raise TopologyError(
+            f"{self.source} is an XML or HTML document with a document type, which no topology has",
+            hint=_WHAT_TO_GIVE,
+        )
+
+
+def is_document(data: bytes) -> bool:
+    """Say whether a file is XML or HTML rather than a table, by how it begins."""
+    return data[:256].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
+
+
+def _parse(source: str, text: str) -> _Tree:
+    tree = _Tree(source)
+    # Given text and not bytes, expat heeds no encoding that the document claims: PowerShell's
+    # Out-File writes UTF-16 under a declaration of UTF-8, and editors the other way round.
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartDoctypeDeclHandler = tree.refuse
+    parser.EntityDeclHandler = tree.refuse
+    parser.StartElementHandler = tree.start
+    parser.EndElementHandler = tree.end
+    parser.CharacterDataHandler = tree.text
+    parser.buffer_text = True
+    try:
+        parser.Parse(text.lstrip(), True)
+    except (expat.ExpatError, UnicodeEncodeError) as error:
+        line = getattr(error, "lineno", 0)
+        breaks_off = getattr(error, "code", 0) in _BREAKS_OFF
+        what = "breaks off" if breaks_off else "is damaged"
+        raise TopologyError(
+            f"{source} is an XML or HTML document that {what} in line {line:,}",
+            hint="export it again" if tree.form else _WHAT_TO_GIVE,
+        ) from None
+    return tree
+
+
+_BREAKS_OFF = {
+    expat.errors.codes[words]
+    for words in (
+        expat.errors.XML_ERROR_NO_ELEMENTS,
+        expat.errors.XML_ERROR_UNCLOSED_TOKEN,
+        expat.errors.XML_ERROR_PARTIAL_CHAR,
+    )
+}
+
+
+# --- What services mean: document_services.toml.
+
+_DATA = Path(__file__).with_name("document_services.toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    """One product version, by the number that its services bear."""
+
+    number: str
+    product: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meaning:
+    """What a service of these names says of its servers."""
+
+    names: tuple[str, ...]
+    role: str = ""
+    left_out: str = ""
+    collocated: bool = False
+    single_role: str = ""
+    director_role: str = ""
+    branch_role: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What no document says, and where it is asked."""
+
+    text: str
+    roles: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meanings:
+    versions: tuple[_Version, ...] = named("version")
+    services: tuple[_Meaning, ...] = named("service")
+    questions: tuple[_Question, ...] = named("question")
+
+    def of(self, name: str) -> _Meaning | None:
+        """Give what a service's name means."""
+        return next((one for one in self.services if name in one.names), None)
+
+
+@functools.cache
+def _meanings() -> _Meanings:
+    try:
+        reader = TomlReader(_DATA.name)
+        found = reader.record(_Meanings, parse_toml(_DATA.read_text(encoding="utf-8")))
+    except NotToml as error:
+        raise RulesError(f"{_DATA.name}: {error}", hint=error.hint) from None
+    if found is None or reader.problems:
+        raise RulesError(f"{_DATA.name} has mistakes", problems=tuple(reader.problems))
+    return found
+
+
+# --- The tree as clusters with their services, whatever the form.
+
+
+@dataclass(slots=True)
+class _Service:
+    """A service: its RoleName, ServiceVersion and element."""
+
+    name: str
+    version: str
+    element: _Element
+
+
+@dataclass(slots=True)
+class _Cluster:
+    """Computers under one name (a pool in the table), at a site, with what runs on them."""
+
+    fqdn: str
+    site: str
+    is_branch: bool
+    machines: tuple[str, ...]
+    services: list[_Service] = field(default_factory=list)
+
+    def service(self, name: str) -> _Element | None:
+        """Give the element of a service that runs here."""
+        return next((one.element for one in self.services if one.name == name), None)
+
+
+def _cluster(element: _Element, site: str, *, is_branch: bool) -> _Cluster:
+    fqdn = element.get("Fqdn")
+    # A single computer has the cluster's name, and may not be written at all.
+    machines = tuple(machine.get("Fqdn") or fqdn for machine in element.all("Machine"))
+    return _Cluster(fqdn=fqdn, site=site, is_branch=is_branch, machines=machines or (fqdn,))
+
+
+def _name_of(site: _Element) -> str:
+    name = site.find("Name")
+    return " ".join(name.text.split()) if name else ""
+
+
+def _wrapped(topology: _Element) -> list[_Cluster]:
+    """List the clusters of Topology Builder's form: inside their sites, services by UniqueId."""
+    clusters: dict[str, _Cluster] = {}
+    for site in topology.all("CentralSite"):
+        branches = {
+            id(element): _name_of(branch)
+            for branch in site.all("RemoteSite")
+            for element in branch.all("Cluster")
+        }
+        for element in site.all("Cluster"):
+            branch = branches.get(id(element))
+            name = _name_of(site) if branch is None else branch
+            clusters[element.get("UniqueId")] = _cluster(
+                element, name, is_branch=branch is not None
+            )
+            for store in element.all("SqlInstance"):
+                clusters[store.get("UniqueId")] = clusters[element.get("UniqueId")]
+    for service in topology.all("Service"):
+        place = clusters.get(service.get("InstalledOn"))
+        if place:
+            name, version = service.get("RoleName"), service.get("ServiceVersion")
+            place.services.append(_Service(name, version, service))
+    return list({id(one): one for one in clusters.values()}.values())
+
+
+def _published(topology: _Element) -> list[_Cluster]:
+    """List the clusters of the published form: by ClusterId, and services installed on that."""
+    sites: dict[str, tuple[str, bool]] = {}
+    for kind in ("CentralSite", "RemoteSite"):
+        for site in topology.all(kind):
+            sites[site.get("SiteId")] = (_name_of(site), kind == "RemoteSite")
+    clusters: dict[tuple[str, str], _Cluster] = {}
+    for group in (child for child in topology.children if child.name == "Clusters"):
+        for element in group.all("Cluster"):
+            key = _cluster_id(element)
+            name, is_branch = sites.get(key[0], ("", False))
+            clusters[key] = _cluster(element, name, is_branch=is_branch)
+    for service in topology.all("Service"):
+        installed, identity = service.find("InstalledOn"), service.find("ServiceId")
+        place = clusters.get(_cluster_id(installed)) if installed else None
+        if place and identity:
+            name, version = identity.get("RoleName"), service.get("ServiceVersion")
+            place.services.append(_Service(name, version, service))
+    return list(clusters.values())
+
+
+def _cluster_id(element: _Element) -> tuple[str, str]:
+    found = next(element.all("ClusterId"), None)
+    return (found.get("SiteId"), found.get("Number")) if found else ("", "")
+
+
+# --- Clusters to rows.
+
+_COLUMNS = (
+    *("server_fqdn", "role", "pool_fqdn", "site", "sip_domains", "meet_urls", "dialin_url"),
+    *("admin_url", "web_internal_fqdn", "web_external_fqdn", "access_edge_fqdn"),
+    *("webconf_edge_fqdn", "av_edge_fqdn"),
+)
+_ALWAYS = 5  # of these columns
+#: Which name of a pool an element of its web services gives, and the owner of an Edge port.
+_WEB_NAMES = {"ExternalSettings": "web_external_fqdn", "InternalSettings": "web_internal_fqdn"}
+_EDGE_PORTS = {
+    "urn:component:AccessEdge": "access_edge_fqdn",
+    "urn:component:DataEdge": "webconf_edge_fqdn",
+    "urn:component:MediaRelayEdge": "av_edge_fqdn",
+}
+_SIMPLE_URLS = {"Meet": "meet_urls", "Dialin": "dialin_url", "Cscp": "admin_url"}
+
+
+def _roles(cluster: _Cluster) -> tuple[str, ...]:
+    """Give the roles of a cluster's servers, the one that their certificates follow first."""
+    main, collocated = [], []
+    for service in cluster.services:
+        meaning = _meanings().of(service.name)
+        if meaning and meaning.collocated:
+            collocated.append(meaning.role)
+        elif meaning and meaning.role:
+            main.append(_role(cluster, service, meaning))
+    if main and cluster.is_branch:  # Mediation is a part of what stands in a branch
+        collocated = []
+    return tuple(dict.fromkeys([*main[:1], *collocated]))
+
+
+def _role(cluster: _Cluster, service: _Service, meaning: _Meaning) -> str:
+    kind = next(service.element.all("RegistrarService"), None)
+    if meaning.director_role and kind and kind.get("IsDirector").casefold() == "true":
+        return meaning.director_role
+    if meaning.branch_role and cluster.is_branch:
+        return meaning.branch_role
+    only = cluster.machines[0].casefold() if len(cluster.machines) == 1 else ""
+    is_single = only == cluster.fqdn.casefold()
+    return meaning.single_role if meaning.single_role and is_single else meaning.role
+
+
+def _names(cluster: _Cluster, role: str) -> dict[str, str]:
+    """Give the further names of a pool, by column."""
+    found: dict[str, str] = {}
+    for service in cluster.services:
+        for element, name in _WEB_NAMES.items():
+            for settings in service.element.all(element):
+                found.setdefault(name, settings.get("Host"))
+        for port in service.element.all("Port"):
+            name = _EDGE_PORTS.get(port.get("Owner"), "")
+            if name and port.get("InterfaceSide") == "External" and port.get("ConfiguredFqdn"):
+                found.setdefault(name, port.get("ConfiguredFqdn"))
+    own = cluster.fqdn.casefold()
+    return {
+        name: text
+        for name, text in found.items()
+        if column(name).heeded_by(role)
+        and not (column(name).or_pool_name and text.casefold() == own)
+    }
+
+
+def _shared(topology: _Element) -> dict[str, str]:
+    """Give what holds for the whole deployment, by column."""
+    domains = next(topology.all("InternalDomains"), None)
+    names = [domains.get("DefaultDomain")] if domains else []
+    names += [one.get("Name") for one in topology.all("InternalDomain")]
+    by_name = {name.casefold(): name for name in reversed(names) if name}
+    order = list(dict.fromkeys(name.casefold() for name in names if name))
+    urls: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for url in topology.all("SimpleUrl"):
+        column = _SIMPLE_URLS.get(url.get("Component"))
+        entry = next(url.all("SimpleUrlEntry"), None)
+        active = url.get("ActiveUrl") or (entry.get("Url") if entry else "")
+        domain = url.get("Domain").casefold()
+        if column and active:
+            urls[column].append((order.index(domain) if domain in order else len(order), active))
+    shared = {"sip_domains": ";".join(by_name[name] for name in order)}
+    for column, found in urls.items():
+        in_order = dict.fromkeys(active for _, active in sorted(found, key=lambda one: one[0]))
+        shared[column] = ";".join(in_order)
+    return shared
+
+
+# --- What there is to say besides.
+
+
+def _told(clusters: Iterable[_Cluster]) -> Iterator[str]:
+    """Say what got no row and why, and what nobody here knows."""
+    left: dict[str, list[str]] = defaultdict(list)
+    unknown: dict[str, list[str]] = defaultdict(list)
+    beside: dict[str, list[str]] = defaultdict(list)
+    for cluster in clusters:
+        roles = _roles(cluster)
+        for service in cluster.services:
+            meaning = _meanings().of(service.name)
+            if meaning is None:
+                unknown[service.name].append(cluster.fqdn)
+            elif meaning.left_out and not roles:
+                left[meaning.left_out].append(cluster.fqdn)
+            elif _has_no_row(meaning, cluster, roles):
+                beside[meaning.role].append(cluster.fqdn)
+    for why, names in left.items():
+        yield f"left out {_listed(names)}: {why}"
+    for name, names in unknown.items():
+        yield (
+            f"nothing is known here of the service {shown(name[:60])} on {_listed(names)}: write a"
+            " row by hand if it needs a certificate"
+        )
+    for role, names in beside.items():
+        yield f"no row as {role} for {_listed(names)}, whose servers have another role already"
+
+
+def _has_no_row(meaning: _Meaning, cluster: _Cluster, roles: tuple[str, ...]) -> bool:
+    """Say whether a role of a service is none of its servers' rows, though it has one."""
+    kinds = {meaning.role, meaning.single_role, meaning.director_role, meaning.branch_role}
+    is_part = meaning.collocated and cluster.is_branch
+    return bool(meaning.role) and not is_part and not kinds.intersection(roles)
+
+
+def _listed(names: Iterable[str]) -> str:
+    different = list(dict.fromkeys(names))
+    more = f" and {len(different) - 3:,} more" if different[3:] else ""
+    return ", ".join(shown(name[:253]) for name in different[:3]) + more
+
+
+def _questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Iterator[str]:
+    """Ask what no document says."""
+    roles = {row["role"] for row in rows}
+    for question in _meanings().questions:
+        is_asked = not question.roles or not roles.isdisjoint(question.roles)
+        if is_asked and set(question.unless).isdisjoint(columns):
+            yield question.text
+
+
+# --- Together.
+
+
+def read_document(source: str, text: str) -> Table:
+    """Read a topology document.
+
+    Parameters
+    ----------
+    source : str
+        File name for messages.
+    text : str
+        XML of Topology Builder (``.tbxml``; of two topologies in it the new one counts) or of
+        ``Get-CsTopology -AsXml``.
+
+    Returns
+    -------
+    Table
+        One row per server and role, in the document's order; the deployment's values stand in the
+        first. ``notes`` say what was left out, what is unknown, and what no document says.
+
+    Raises
+    ------
+    TopologyError
+        If it is no such document, is damaged, or has no server.
+
+    Notes
+    -----
+    Source: Microsoft, Get-CsTopology and Get-CsService (Lync Server 2013 cmdlet help).
+    """
+    tree = _parse(source, text)
+    topology: _Element | None = tree.root
+    if tree.form == _WRAPPER:
+        # OriginalTopology is what was published when the file was saved, NewTopology what is
+        # planned: the same servers twice.
+        topology = next(
+            filter(None, (tree.root.find(name, "PartialTopology") for name in _TOPOLOGIES)), None
+        )
+    read = _wrapped if tree.form == _WRAPPER else _published
+    clusters = read(topology) if topology else []
+    rows = [row for cluster in clusters for row in _rows(cluster)]
+    if topology is None or not rows:
+        raise TopologyError(
+            f"{source} is a topology without a server that needs a certificate",
+            hint="add the servers in Topology Builder and save it, or publish it",
+        )
+    shared = _shared(topology)
+    rows[0].update(shared)
+    columns = [
+        name
+        for place, name in enumerate(_COLUMNS)
+        if place < _ALWAYS or any(row.get(name) for row in rows)
+    ]
+    version = _version(clusters)
+    told = [f"this is a topology of {version.title}"] if version else []
+    told += [
+        *_told(clusters),
+        *map("the document does not say: {}".format, _questions(rows, columns)),
+    ]
+    return make_table(
+        source,
+        columns,
+        [Texts.of(row.get(name, "") for row in rows) for name in columns],
+        range(2, len(rows) + 2),
+        notes=tuple(Note(row=0, column="", before="", after="", message=text) for text in told),
+        product=version.product if version else "",
+    )
+
+
+def _rows(cluster: _Cluster) -> Iterator[dict[str, str]]:
+    """Yield a cluster's rows; the pool's further names stand in the first of each role."""
+    for role in _roles(cluster):
+        names = _names(cluster, role)
+        for machine in cluster.machines:
+            pool = {"pool_fqdn": cluster.fqdn, "site": cluster.site}
+            yield {"server_fqdn": machine, "role": role, **pool, **names}
+            names = {}
+
+
+def _version(clusters: Iterable[_Cluster]) -> _Version | None:
+    """Find the product that most services are of."""
+    counted = Counter(service.version for cluster in clusters for service in cluster.services)
+    number = counted.most_common(1)[0][0] if counted else ""
+    return next((one for one in _meanings().versions if one.number == number), None)

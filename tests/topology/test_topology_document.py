@@ -1,0 +1,366 @@
+"""Topology Builder's file and the published topology: the same servers as somebody would type.
+
+With LYNCNB_DOCUMENTS a folder of real documents is read too; nothing of them stands here but
+counts and digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shell_kit import make_shell
+from topology_documents import (
+    DIRECTOR,
+    Cluster,
+    edge,
+    front_end,
+    published,
+    topology_builder,
+    web,
+)
+
+from lyncnb.errors import TopologyError
+from lyncnb.topology.topology import read_topology
+
+shell = pytest.fixture(make_shell)
+
+FORMS = {"Topology Builder": topology_builder, "published": published}
+
+EVERYTHING = [
+    front_end(
+        "SE01.Contoso.com", databases=("UserStore", "CentralMgmtStore"), beside=["FileStore"]
+    ),
+    front_end(
+        "pool01.contoso.com",
+        ("fe01.contoso.com", "fe02.contoso.com"),
+        internal="webint.contoso.com",
+        beside=["MediationServer", "PersistentChat"],
+    ),
+    front_end("pool02.contoso.com", ("fe09.contoso.com",), site="Kaohsiung"),
+    front_end("dir01.contoso.com", registrar=DIRECTOR),
+    Cluster(
+        "edgepool.contoso.com",
+        {"EdgeServer": edge("sip.contoso.com", "wc.contoso.com", "av.contoso.com")},
+        ("edge01.contoso.com", "edge02.contoso.com"),
+    ),
+    Cluster("edge09.contoso.com", {"EdgeServer": edge(*["one.contoso.com"] * 3)}, ()),
+    Cluster("med.contoso.com", {"MediationServer": ""}, ("med01.contoso.com",)),
+    Cluster("chat.contoso.com", {"PersistentChat": ""}, ("chat01.contoso.com",)),
+    Cluster("owas.contoso.com", {"WacService": ""}, ()),
+    Cluster("app.contoso.com", {"ExternalServer": ""}, ("app01.contoso.com",)),
+    Cluster("sba.contoso.com", {"Registrar": "", "MediationServer": ""}, branch="Hualien"),
+    Cluster("vis.contoso.com", {"VideoInteropServer": ""}),
+    Cluster("gw.contoso.com", {"PstnGateway": ""}),
+    Cluster("sql.contoso.com", databases=("UserStore", "ArchivingStore")),
+    Cluster("contoso.com", {"FileStore": ""}),
+    Cluster("new.contoso.com", {"TeaService": ""}),
+]
+ROWS = [
+    ("se01.contoso.com", "StandardEdition", "se01.contoso.com", "Taipei"),
+    ("fe01.contoso.com", "FrontEnd", "pool01.contoso.com", "Taipei"),
+    ("fe02.contoso.com", "FrontEnd", "pool01.contoso.com", "Taipei"),
+    ("fe01.contoso.com", "Mediation", "pool01.contoso.com", "Taipei"),
+    ("fe02.contoso.com", "Mediation", "pool01.contoso.com", "Taipei"),
+    ("fe01.contoso.com", "PersistentChat", "pool01.contoso.com", "Taipei"),
+    ("fe02.contoso.com", "PersistentChat", "pool01.contoso.com", "Taipei"),
+    ("fe09.contoso.com", "FrontEnd", "pool02.contoso.com", "Kaohsiung"),
+    ("dir01.contoso.com", "Director", "dir01.contoso.com", "Taipei"),
+    ("edge01.contoso.com", "Edge", "edgepool.contoso.com", "Taipei"),
+    ("edge02.contoso.com", "Edge", "edgepool.contoso.com", "Taipei"),
+    ("edge09.contoso.com", "Edge", "edge09.contoso.com", "Taipei"),
+    ("med01.contoso.com", "Mediation", "med.contoso.com", "Taipei"),
+    ("chat01.contoso.com", "PersistentChat", "chat.contoso.com", "Taipei"),
+    ("owas.contoso.com", "OfficeWebApps", "owas.contoso.com", "Taipei"),
+    ("app01.contoso.com", "TrustedApplication", "app.contoso.com", "Taipei"),
+    ("sba.contoso.com", "SBA", "sba.contoso.com", "Hualien"),
+]
+
+
+def read(document: str):
+    """Read a document as the bytes of a file."""
+    return read_topology(document.encode())
+
+
+def cells_of(topology, *columns: str) -> list[tuple[str, ...]]:
+    """Give some columns of the table."""
+    places = [topology.columns.index(column) for column in columns]
+    return [tuple(row[place] for place in places) for row in topology.cells]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_role_is_read_from_its_services(form):
+    """One row per server and role, under the pool's name, at its site."""
+    topology = read(FORMS[form](EVERYTHING, domains=("contoso.com", "fabrikam.com")))
+    assert sorted(ROWS) == sorted(cells_of(topology, "server_fqdn", "role", "pool_fqdn", "site"))
+    assert topology.sip_domains == ("contoso.com", "fabrikam.com")  # the default one first
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_names_of_pools(form):
+    """External and internal web names, and the three of an Edge pool, or its one."""
+    topology = read(FORMS[form](EVERYTHING))
+    cells = {
+        row[0]: row[1:]
+        for row in cells_of(topology, "pool_fqdn", "web_external_fqdn", "web_internal_fqdn")
+        if row[1]
+    }
+    assert cells == {
+        "se01.contoso.com": ("web-se01.contoso.com", ""),
+        "pool01.contoso.com": ("web-pool01.contoso.com", "webint.contoso.com"),
+        "pool02.contoso.com": ("web-pool02.contoso.com", ""),
+        "dir01.contoso.com": ("web-dir01.contoso.com", ""),
+    }
+    columns = ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn")
+    assert [row for row in cells_of(topology, *columns) if row[0]] == [
+        ("sip.contoso.com", "wc.contoso.com", "av.contoso.com"),
+        ("one.contoso.com",) * 3,
+    ]
+
+
+def test_simple_urls_stand_in_the_order_of_their_domains():
+    """Meet of each domain, the default's first; the published form has none and asks."""
+    domains = ("contoso.com", "fabrikam.com")
+    topology = read(topology_builder(EVERYTHING, domains=domains))
+    assert cells_of(topology, "meet_urls", "dialin_url")[0] == (
+        "https://meet.contoso.com;https://meet.fabrikam.com",
+        "https://dialin.contoso.com",
+    )
+    asked = [str(note) for note in read(published(EVERYTHING)).notes]
+    assert (
+        "the document does not say: what are the simple URLs (meet_urls, dialin_url, admin_url)?"
+        in asked
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_gets_no_row_is_told(form):
+    """Databases, stores, gateways, what is unknown, and what no document says."""
+    told = [str(note) for note in read(FORMS[form](EVERYTHING)).notes]
+    for words in (
+        "this is a topology of Lync Server 2013",
+        'left out "sql.contoso.com": SQL Servers need no certificate',
+        'left out "contoso.com": file stores need no certificate',
+        'left out "gw.contoso.com": a PSTN gateway is no server of Lync',
+        'left out "vis.contoso.com": there is no role of Video Interop Servers yet',
+        'nothing is known here of the service "TeaService" on "new.contoso.com"',
+        "the document does not say: which pool do clients sign in to automatically",
+        "the document does not say: is a branch an appliance (SBA) or a server (SBS)?",
+        "the document does not say: who issues which certificate",
+    ):
+        assert [one for one in told if words in one], words
+    assert not [one for one in told if "SE01" in one]  # its own database and store are a part of it
+
+
+def test_of_two_topologies_the_new_one_counts():
+    """OriginalTopology is what was published when the file was saved: the same servers twice."""
+    old, new = [front_end("se01.contoso.com")], [front_end("se02.contoso.com")]
+    assert cells_of(read(topology_builder(new, original=old)), "server_fqdn") == [
+        ("se02.contoso.com",)
+    ]
+    only = topology_builder(old).replace("NewTopology", "OriginalTopology")
+    assert cells_of(read(only), "server_fqdn") == [("se01.contoso.com",)]
+
+
+def test_unknown_elements_are_passed_over():
+    """What a later version adds is no reason to refuse the rest."""
+    more = '<Tea xmlns="urn:later"><Service RoleName="x" /><Cups Count="9">many</Cups></Tea>'
+    with_more = read(topology_builder(EVERYTHING, more=more))
+    assert with_more == read(topology_builder(EVERYTHING))
+
+
+@pytest.mark.parametrize(
+    ("version", "product"),
+    [("5", "lync2010"), ("6", "lync2013"), ("7", "sfb2015"), ("8", "sfb2019"), ("99", "")],
+)
+def test_the_version_says_which_product(version, product):
+    """As the services bear it; a version that nobody knows says nothing."""
+    for form in FORMS.values():
+        assert read(form(EVERYTHING[:1], version=version)).product == product
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [("utf-8", b""), ("utf-8", b"\xef\xbb\xbf"), ("utf-16-le", b"\xff\xfe"), ("utf-16-le", b""),
+     ("utf-16-be", b"\xfe\xff")],
+)  # fmt: skip
+def test_the_encoding_is_that_of_the_bytes(encoding, mark):
+    """Out-File writes UTF-16 whatever the declaration says."""
+    document = topology_builder([front_end("se01.contoso.com", site="台北")])
+    topology = read_topology(mark + document.encode(encoding))
+    assert cells_of(topology, "site") == [("台北",)]
+
+
+# --- Documents that are none, or harm.
+
+NS = 'xmlns="urn:schema:Microsoft.Rtc.Management.Deploy.Topology.2008"'
+SOUND = topology_builder(EVERYTHING)
+BAD = {
+    "a web page": ("<html><body>Hello</body></html>", 'begins with "html", not a topology'),
+    "a web page with doctype": ("<!DOCTYPE html><html></html>", "with a document type"),
+    "another root": ("<Topology/>", 'begins with "Topology", not a topology'),
+    "nothing": ("<?xml version='1.0'?>", "breaks off in line 1"),
+    "no server": (f"<Topology {NS}></Topology>", "without a server that needs a certificate"),
+    "cut": (SOUND[: len(SOUND) // 2], "breaks off in line 2"),
+    "no XML": (SOUND.replace("</Services>", "</Service>"), "is damaged in line 2"),
+    "an entity": (
+        f'<!DOCTYPE t [<!ENTITY a "b">]><Topology {NS}>&a;</Topology>',
+        "with a document type",
+    ),
+    "a file from elsewhere": (
+        f'<!DOCTYPE t [<!ENTITY a SYSTEM "file:///etc/passwd">]><Topology {NS}>&a;</Topology>',
+        "with a document type",
+    ),
+    "a type from the network": (
+        f'<!DOCTYPE t SYSTEM "http://127.0.0.1:9/x.dtd"><Topology {NS} />',
+        "with a document type",
+    ),
+    "too deep": (f"<Topology {NS}>" + "<a>" * 100_000, "more elements, or deeper ones"),
+    "too many": (f"<Topology {NS}>" + "<a/>" * 500_000, "more elements, or deeper ones"),
+    "an unknown entity": (f"<Topology {NS}>&nbsp;</Topology>", "is damaged in line 1"),
+    "too large": (f"<Topology {NS}>" + " " * 32_000_000, "no topology takes so much"),
+    "no text": (f"<Topology {NS}>\ud800</Topology>", "UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_topology_document(name, tmp_path):
+    """One clear message within seconds, and nothing is read from elsewhere."""
+    text, message = BAD[name]
+    path = tmp_path / "t.tbxml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    start = time.process_time()
+    with pytest.raises(TopologyError) as refused:
+        read_topology(path)
+    assert time.process_time() - start < 5
+    assert str(refused.value).startswith("t.tbxml ")
+    assert message in str(refused.value)
+    assert refused.value.hint
+
+
+def test_a_laughing_document_is_refused():
+    """Entities of entities, a billion characters in a thousand."""
+    entities = '<!ENTITY a0 "ha">' + "".join(
+        f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10)
+    )
+    with pytest.raises(TopologyError, match="document type"):
+        read(f"<!DOCTYPE t [{entities}]><Topology {NS}>&a9;</Topology>")
+
+
+def test_a_document_that_is_cut_anywhere():
+    """Whatever was lost, there is one message, or what is left is whole."""
+    for end in range(1, len(SOUND), 97):
+        with pytest.raises(TopologyError) as refused:
+            read(SOUND[:end])
+        assert "table is an XML or HTML document" in str(refused.value), end
+
+
+def test_names_that_are_none_are_told_as_in_a_table():
+    """The table that a document gives is checked as one that was typed."""
+    with pytest.raises(TopologyError) as refused:
+        read(topology_builder([front_end("se 01.contoso.com")]))
+    assert {problem.column for problem in refused.value.problems} >= {"server_fqdn", "pool_fqdn"}
+
+
+# --- Any document, large documents, commands.
+
+LABELS = st.from_regex(r"[A-Za-z][a-z0-9]{0,8}", fullmatch=True)
+COMPONENTS = {
+    "FrontEnd": {"UserServices": "", "Registrar": "", "WebServices": web("web.contoso.com")},
+    "Director": {"Registrar": DIRECTOR},
+    "Edge": {"EdgeServer": edge("a.contoso.com", "b.contoso.com", "c.contoso.com")},
+    "Mediation": {"MediationServer": ""},
+    "PersistentChat": {"PersistentChat": ""},
+    "TrustedApplication": {"ExternalServer": ""},
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted(COMPONENTS)), st.integers(1, 4), LABELS),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from(sorted(FORMS)),
+)
+def test_any_deployment_comes_back(pools, form):
+    """Each pool has its role and its servers, in both forms, whatever they are called."""
+    clusters, expected = [], Counter()
+    for number, (role, size, label) in enumerate(pools):
+        machines = tuple(f"{label}{number}-{at}.contoso.com" for at in range(size))
+        clusters.append(Cluster(f"{label}{number}.contoso.com", COMPONENTS[role], machines))
+        expected[role] += size
+    topology = read(FORMS[form](clusters))
+    assert Counter(role for (role,) in cells_of(topology, "role")) == expected
+    assert len(topology.pools) == len(pools)
+    assert read_topology(topology.to_csv()) == topology
+
+
+def test_five_thousand_servers_take_two_seconds():
+    """40 pools, with every port and component a document has besides."""
+    pools = [
+        front_end(f"pool{pool}.contoso.com", tuple(f"fe{pool}-{n}.contoso.com" for n in range(125)))
+        for pool in range(40)
+    ]
+    document = topology_builder(pools).encode()
+    start = time.process_time()
+    topology = read_topology(document)
+    assert time.process_time() - start < 2
+    assert sum(1 for _ in topology.computers) == 5000
+
+
+def test_every_command_takes_a_document(shell):
+    """Plan, check, explain and request; --product beats what the document says."""
+    document = topology_builder([front_end("se01.contoso.com", databases=("UserStore",))])
+    shell.write("contoso.tbxml", document)
+    for command in (
+        ("plan", "contoso.tbxml"),
+        ("check", "contoso.tbxml", "--json"),
+        ("explain", "contoso.tbxml", "se01.contoso.com"),
+        ("request", "contoso.tbxml", "requests", "--dry-run"),
+        ("steps", "contoso.tbxml", "--request-on-server", "-o", "scripts"),
+    ):
+        ended = shell(*command)
+        assert ended.status in (0, 1), (command, ended)
+        assert "contoso.tbxml this is a topology of Lync Server 2013" in ended.err
+    shell.write("later.xml", published([front_end("se01.contoso.com")], version="7"))
+    assert "there are no rules for sfb2015 yet" in shell("check", "later.xml").err
+    assert "no rules" not in shell("check", "later.xml", "--product", "lync2013").err
+
+
+# --- Real documents, where they lie.
+
+#: Of each the SHA-256 of the sorted names of servers and pools, and how many rows of each role.
+REAL = {
+    "bb0d62c8332892e9a7fbe822fca33a8a9fa227f7801d374eeb3e365e60f2692c": {
+        "FrontEnd": 4, "Mediation": 4, "Edge": 3, "OfficeWebApps": 1,
+    },
+    "f8f1f58774a1f22525f72b074b12c1b5c34bc14db62cb278ae2e55a37cf56ac3": {"StandardEdition": 1},
+    "9e2a087c5a07a20cc63c19ce51fbf081868654469403a0e9a988c24aab839bc9": {"StandardEdition": 1},
+    "940bd48a75246632d93f70ba5de90695005e4ef1a615354b15b28b5d95e150f4": {
+        "FrontEnd": 1, "OfficeWebApps": 1,
+    },
+}  # fmt: skip
+
+if os.environ.get("LYNCNB_DOCUMENTS"):
+
+    def test_real_documents():
+        """Roles and names of documents whose names do not stand here."""
+        paths = sorted(Path(os.environ["LYNCNB_DOCUMENTS"]).iterdir())
+        found = dict(facts(path) for path in paths if path.suffix in (".tbxml", ".xml"))
+        assert REAL.items() <= found.items()
+
+
+def facts(path: Path) -> tuple[str, dict[str, int]]:
+    """Digest of a document's names, and how many rows of each role."""
+    topology = read_topology(path)
+    names = sorted({name for row in cells_of(topology, "server_fqdn", "pool_fqdn") for name in row})
+    roles = Counter(role for (role,) in cells_of(topology, "role"))
+    return hashlib.sha256("\n".join(names).encode()).hexdigest(), dict(roles)

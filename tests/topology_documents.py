@@ -1,0 +1,180 @@
+"""Topology documents with fictional names, as Topology Builder and Get-CsTopology write them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape, quoteattr
+
+DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy"
+_ROLES = f'xmlns="{DEPLOY}.ServiceRoles.2008"'
+_READ = f'xmlns="{DEPLOY}.Topology.2008"'
+
+#: What stands in services of these names.
+DIRECTOR = f'<RegistrarService IsDirector="true" {_ROLES} />'
+REGISTRAR = f'<RegistrarService IsDirector="false" {_ROLES} />'
+
+
+def web(external: str = "", internal: str = "") -> str:
+    """Give what stands in the service WebServices."""
+    inside = f"<InternalSettings Host={quoteattr(internal)} />" if internal else ""
+    inside += f"<ExternalSettings Host={quoteattr(external)}><OverrideUrls /></ExternalSettings>"
+    return f"<WebService {_ROLES}>{inside}<Component ComponentName='Meet' /></WebService>"
+
+
+def edge(access: str, conferencing: str, media: str) -> str:
+    """Give the ports of an Edge pool, on which its external names stand."""
+    ports = [
+        f'<Port Owner="urn:component:{owner}" Usage="x" InterfaceSide="{side}" Port="{number}"'
+        + (f" ConfiguredFqdn={quoteattr(name)}" if side == "External" else "")
+        + " />"
+        for number, (owner, name) in enumerate(
+            (("AccessEdge", access), ("DataEdge", conferencing), ("MediaRelayEdge", media))
+        )
+        for side in ("Internal", "External")
+    ]
+    return f"<Ports {_ROLES}>{''.join(ports)}</Ports>"
+
+
+@dataclass
+class Cluster:
+    """Computers under one name: ``services`` are RoleNames, each with what stands in it.
+
+    ``machines`` without a name have the cluster's; none is none at all. ``databases`` are services
+    on a SQL instance of it.
+    """
+
+    fqdn: str
+    services: dict[str, str] = field(default_factory=dict)
+    machines: tuple[str, ...] = ("",)
+    databases: tuple[str, ...] = ()
+    site: str = "Taipei"
+    branch: str = ""
+
+
+def front_end(fqdn: str, machines: tuple[str, ...] = ("",), **more) -> Cluster:
+    """A Standard Edition server, or an Enterprise pool of some machines."""
+    services = {
+        "UserServices": "",
+        "Registrar": more.pop("registrar", REGISTRAR),
+        "WebServices": web(more.pop("external", f"web-{fqdn}"), more.pop("internal", "")),
+        "ConfServices": "",
+        "ApplicationServer": "",
+        **dict.fromkeys(more.pop("beside", ()), ""),
+    }
+    return Cluster(fqdn, services, machines, **more)
+
+
+URLS = (
+    ("Dialin", "*", "https://dialin.contoso.com"),
+    ("Meet", "fabrikam.com", "https://meet.fabrikam.com"),
+    ("Meet", "contoso.com", "https://meet.contoso.com"),
+)
+
+
+def topology_builder(
+    clusters: list[Cluster],
+    *,
+    domains: tuple[str, ...] = ("contoso.com",),
+    urls: tuple[tuple[str, str, str], ...] = URLS,
+    version: str = "6",
+    original: list[Cluster] | None = None,
+    more: str = "",
+) -> str:
+    """Write Topology Builder's file; `original` is the topology that was published before."""
+    parts = [
+        f"<{name}>{_partial(found, domains, urls, version, more)}</{name}>"
+        for name, found in (("OriginalTopology", original), ("NewTopology", clusters))
+        if found is not None
+    ]
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n<TopologyBuilder IsFreeFromChanges="true"'
+        f' xmlns="{DEPLOY}.TopologyBuilder.2008">{"".join(parts)}</TopologyBuilder>'
+    )
+
+
+def _partial(clusters, domains, urls, version, more) -> str:
+    sites: dict[str, dict[str, list[str]]] = {}
+    services = []
+    for number, one in enumerate(clusters):
+        attributes = [
+            "" if not name else f" Fqdn={quoteattr(name)} FaultDomain='x'" for name in one.machines
+        ]
+        machines = "".join(
+            f'<Machine{each}><NetInterface InterfaceSide="Primary" {_READ} /></Machine>'
+            for each in attributes
+        )
+        sites.setdefault(one.site, {}).setdefault(one.branch, []).append(
+            f'<Cluster UniqueId="c{number}" Fqdn={quoteattr(one.fqdn)}><Machines>{machines}</Machines>'
+            f'<SqlInstances><SqlInstance UniqueId="s{number}" Name="" /></SqlInstances></Cluster>'
+        )
+        installed = [(f"c{number}", name, inside) for name, inside in one.services.items()]
+        installed += [(f"s{number}", name, "") for name in one.databases]
+        services += [
+            f'<Service UniqueId="{place}{name}" RoleName="{name}" InstalledOn="{place}"'
+            f' ServiceVersion="{version}"><DependsOn />{inside}</Service>'
+            for place, name, inside in installed
+        ]
+    central = []
+    for site, branches in sites.items():
+        remote = "".join(
+            f"<RemoteSite><Name {_READ}>{escape(branch)}</Name><Clusters>{''.join(found)}</Clusters>"
+            "</RemoteSite>"
+            for branch, found in branches.items()
+            if branch
+        )
+        central.append(
+            f"<CentralSite><Name {_READ}>{escape(site)}</Name><Clusters>"
+            f"{''.join(branches.get('', []))}</Clusters><RemoteSites>{remote}</RemoteSites></CentralSite>"
+        )
+    simple = "".join(
+        f'<SimpleUrl Component="{component}" Domain="{domain}" ActiveUrl="{url}">'
+        f'<SimpleUrlEntry Url="{url}" /></SimpleUrl>'
+        for component, domain, url in urls
+    )
+    return (
+        f'<PartialTopology xmlns="{DEPLOY}.WritableTopology.2008">{_domains(domains)}{more}'
+        f"<SimpleUrlConfiguration>{simple}</SimpleUrlConfiguration><CentralSites>{''.join(central)}"
+        f"</CentralSites><Services>{''.join(services)}</Services></PartialTopology>"
+    )
+
+
+def _domains(domains: tuple[str, ...]) -> str:
+    # The default one is named, and does not have to stand first in the list.
+    inside = "".join(f'<InternalDomain Name="{name}" />' for name in sorted(domains, reverse=True))
+    return f'<InternalDomains DefaultDomain="{domains[0]}" {_READ}>{inside}</InternalDomains>'
+
+
+def published(
+    clusters: list[Cluster], *, domains: tuple[str, ...] = ("contoso.com",), version: str = "6"
+) -> str:
+    """Write what ``Get-CsTopology -AsXml`` gives, in which no simple URL stands."""
+    names = list(dict.fromkeys(one.site for one in clusters))
+    names += dict.fromkeys(one.branch for one in clusters if one.branch)
+    is_branch = {one.branch for one in clusters}
+    sites = "".join(
+        f'<{kind} SiteId="{number}"><Name>{escape(name)}</Name></{kind}>'
+        for number, name in enumerate(names, start=1)
+        for kind in ["RemoteSite" if name in is_branch else "CentralSite"]
+    )
+    found, services = [], []
+    for number, one in enumerate(clusters, start=1):
+        place = (
+            f'<ClusterId SiteId="{names.index(one.branch or one.site) + 1}" Number="{number}" />'
+        )
+        machines = "".join(
+            f"<Machine OrdinalInCluster='1' Fqdn={quoteattr(name or one.fqdn)} />"
+            for name in one.machines
+        )
+        found.append(f"<Cluster Fqdn={quoteattr(one.fqdn)}>{place}{machines}</Cluster>")
+        installed = [(place, name, inside) for name, inside in one.services.items()]
+        sql = f'<SqlInstanceId Name="">{place}</SqlInstanceId>'
+        installed += [(sql, name, "") for name in one.databases]
+        services += [
+            f'<Service ServiceVersion="{version}"><ServiceId SiteId="1" RoleName="{name}"'
+            f' Instance="1" /><DependsOn /><InstalledOn>{where}</InstalledOn>{inside}</Service>'
+            for where, name, inside in installed
+        ]
+    return (
+        f'<Topology xmlns="{DEPLOY}.Topology.2008">{_domains(domains)}<Sites>{sites}</Sites>'
+        f"<Clusters>{''.join(found)}</Clusters><Services>{''.join(services)}</Services></Topology>"
+    )
