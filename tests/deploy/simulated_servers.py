@@ -51,6 +51,7 @@ class Computer:
     notes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     uses: dict[str, Use] = field(default_factory=dict)
     running: bool = True
+    loaded: dict[str, str] = field(default_factory=dict)  # what its services read as they started
     pool: str = ""
     um_mode: str = "TCP"
     exchange: dict[str, str] = field(default_factory=dict)
@@ -208,7 +209,12 @@ def certutil(world: World, here: Computer, command: Command) -> None:
 
 
 def start_services(world: World, here: Computer, command: Command) -> None:
-    """Start every service of the product here. Microsoft, Start-CsWindowsService, 2025-08-01."""
+    """Start every service of the product here, which reads its certificates then (inferred).
+
+    Microsoft, Start-CsWindowsService, 2025-08-01.
+    """
+    if not here.running:
+        here.loaded = {usage: use.current for usage, use in here.uses.items() if use.current}
     here.running = True
 
 

@@ -18,6 +18,7 @@ from deploy.walk import (
     assignments,
     in_order,
     packages_of,
+    stale,
     tokens_agree,
     world_of,
     wrongs,
@@ -133,6 +134,19 @@ def test_the_way_back_ends_where_it_began(sample, in_use):
         assert world.computers[name].farm == farm
     Administrator(world).walk(steps, "back")
     assert assignments(world) == before
+
+
+def test_services_run_with_what_is_assigned(sample):
+    """On servers in use they are stopped and started: on the day, and on the way back."""
+    steps = steps_of(sample, rolls=True)
+    world = world_of(steps, in_use=True)
+    before = {name: here.loaded for name, here in world.computers.items()}
+    Administrator(world).walk(steps)
+    assert stale(world) == []
+    assert any(here.loaded != before[name] for name, here in world.computers.items())
+    Administrator(world).walk(steps, "back")
+    assert stale(world) == []
+    assert {name: here.loaded for name, here in world.computers.items()} == before
 
 
 def test_the_deployments_certificate_alone():
@@ -308,6 +322,20 @@ def test_draining_a_second_front_end_is_found():
     steps = changed(sample, blindly)
     with pytest.raises(Harm, match="no server of eepool01"):
         Administrator(world_of(steps, in_use=True)).walk(steps)
+
+
+def test_an_edge_server_that_is_not_restarted_is_found():
+    """Without a stop and a start the services of a server in use keep the old certificate."""
+
+    def change(server, steps):
+        return [step for step in steps if step.step.id != "drain-edge"]
+
+    world = world_of(sample := changed(steps_of("contoso.csv", rolls=True), change), in_use=True)
+    Administrator(world).walk(sample)
+    assert {line.partition(":")[0] for line in stale(world)} == {
+        "edge01.contoso.net",
+        "edge02.contoso.net",
+    }
 
 
 def test_assigning_at_once_what_should_roll_is_found():
