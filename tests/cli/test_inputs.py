@@ -34,6 +34,7 @@ CALLS = {
     "plan": ["contoso.csv"],
     "check": ["contoso.csv"],
     "explain": ["contoso.csv", "fe01.contoso.net"],
+    "compare": ["contoso.csv", "contoso.csv"],
     "request": ["contoso.csv", "requests"],
     "status": ["requests"],
     "handover": ["requests", "out.zip"],
@@ -47,7 +48,7 @@ CALLS = {
 # which has tests of its own.
 READ = {
     *("topology", "options_file", "recovery", "with_recovery", "notebook", "notebooks", "files"),
-    *("folder", "requests"),
+    *("folder", "requests", "old", "new", "old_options", "new_options"),
 }
 # They lay out a folder, or make it.
 LAID_OUT = {("lab", "folder"), ("dash", "folder")}
@@ -157,7 +158,7 @@ def test_what_is_in_it(planner, reader):
     """Nothing that a file may hold ends in a traceback or is called a fault of lyncnb."""
     for what, content in CONTENTS.items():
         planner.write("file.ipynb", content)
-        if reader.endswith("options_file") and what == "empty":
+        if reader.endswith(("options_file", "_options")) and what == "empty":
             continue  # no option is chosen there, which is a choice
         refused(planner, READERS[reader], "file.ipynb")
 

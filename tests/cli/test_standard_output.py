@@ -30,6 +30,7 @@ CALLS = {
     "plan": (("contoso.csv",), ("nowhere.csv",)),
     "check": (("contoso.csv",), ("nowhere.csv",)),
     "explain": (("contoso.csv", "fe01.contoso.net"), ("contoso.csv", "nowhere.contoso.net")),
+    "compare": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
     "finding": (("wildcard-in-subject-name",), ("no-such-finding",)),
     "request": (("contoso.csv", "requests", *PASS), ("contoso.csv", "requests")),
     "status": (("requests",), ("nowhere",)),
