@@ -268,6 +268,7 @@ class Summary:
     picture: Picture | None = None
     facts: tuple[DatedFact, ...] = ()
     left_out: int = 0
+    validity_days: int = 0  # that are asked for; 0: as many as the CA gives
     folder_changed: str = ""  # YYYY-MM-DD HH:MM UTC, "" without a folder
     asks: tuple[Ask, ...] = ()
 
@@ -302,6 +303,11 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "Servers", ", ".join(summary.roles) + (sites if summary.sites else "")
     yield "Certificates", summary.totals
     yield "To be issued on", str(summary.planned_issue_date or "no day is set yet")
+    if summary.validity_days:
+        yield (
+            "To be valid for",
+            f"{count_of(summary.validity_days, 'day')}, as far as the CA allows",
+        )
     if summary.folder_changed:
         yield "As of", f"{summary.folder_changed}, the last change of the requests"
 

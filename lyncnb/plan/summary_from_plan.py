@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from ..base.dns_name import DnsName
@@ -67,8 +68,10 @@ def summarise(
         sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
         roles=tuple(_roles(plan)),
         planned_issue_date=plan.options.planned_issue_date,
+        validity_days=plan.options.validity_days or 0,
         totals="" if table_only else totals(plan, findings),
-        findings=tuple(findings),
+        # What mends a finding is for the planner's files, and nothing that people read.
+        findings=tuple(replace(one, edits=()) if one.edits else one for one in findings),
         blocks=blocks,
         servers=() if table_only else tuple(_server_lines(plan, blocks)),
         commands=plan.rules.summary,

@@ -30,6 +30,8 @@ from lyncnb.errors import LyncnbError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.options_file import edit_plan_toml
 from lyncnb.plan.planner import plan_certificates
+from lyncnb.plan.summary_from_plan import summarise
+from lyncnb.plan.summary_on_record import from_text, to_text
 from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.findings import CellEdit, OptionEdit
 from lyncnb.topology.csv_edit import edit_csv
@@ -229,6 +231,16 @@ def test_random_topologies_are_mended():
         assert check_plan(again, on=DAY) == mended.findings, seed
         fixed.update(finding.code for finding in mended.fixed)
     assert set(fixed) == set(WITH_FIX)
+
+
+def test_a_summary_on_record_holds_no_edits():
+    """What mends a finding is for the planner's files; the summary reads back as it was."""
+    plan = plan_of([(MED, "web_external_fqdn", "w.contoso.com")], PlanOptions(xmpp_host_names=True))
+    findings = check_plan(plan, on=DAY)
+    assert {type(edit) for f in findings for edit in f.edits} == {CellEdit, OptionEdit}
+    summary = summarise(plan, findings)
+    assert {finding.edits for finding in summary.findings} == {()}
+    assert from_text(to_text(summary)) == summary
 
 
 def test_edits_say_what_they_are():

@@ -256,7 +256,8 @@ def test_xlsx_of_a_folder_says_when_to_renew(plan, findings):
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
 def test_cover_says_when_and_never_today(plan, findings, suffix):
     """The date is the planned one, and the folder's last change; without either it says so."""
-    dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 4, 1)))
+    options = replace(plan.options, planned_issue_date=date(2026, 4, 1), validity_days=200)
+    dated = replace(plan, options=options)
     without = _text_of(summary.write_plan_table(plan, findings, suffix), suffix)
     text = _text_of(
         summary.write_plan_table(dated, findings, suffix, requests=list(_requests(plan))), suffix
@@ -265,6 +266,8 @@ def test_cover_says_when_and_never_today(plan, findings, suffix):
     # Sources have dates of this month; the day itself stands nowhere.
     assert date.today().isoformat() not in without
     assert "2026-04-01" in text
+    assert "200 days, as far as the CA allows" in text
+    assert "as far as the CA allows" not in without
     assert "2026-03-21 08:00 UTC" in text
 
 
