@@ -89,9 +89,10 @@ def open_editor(lab: LabBrowser, folder: Path, *more: str, table: str = "small.c
 
 def cell_of(lab: LabBrowser, server: str, column: str):
     """Find a cell of the role table by its server and the title of its column."""
-    heads = lab.page.get_by_role("columnheader").all_inner_texts()
+    grid = lab.page.locator(".lc-editor").get_by_role("grid")
+    heads = grid.get_by_role("columnheader").all_inner_texts()
     at = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == column)
-    row = lab.page.get_by_role("row").filter(has=lab.page.get_by_label(f"Select {server}"))
+    row = grid.get_by_role("row").filter(has=lab.page.get_by_label(f"Select {server}"))
     return row.get_by_role("gridcell").nth(at)
 
 

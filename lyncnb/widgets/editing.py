@@ -18,7 +18,7 @@ from ..rules.findings import Findings
 from ..rules.model import Rules
 from ..topology.topology import Topology, read_topology
 from .editor_table import pool_names
-from .forms import SHOWN, option_value
+from .forms import SHOWN, option_value, option_words
 from .live_plan import LivePlan
 from .saved_choices import (
     Server,
@@ -265,7 +265,7 @@ class PlanEditing:
             If there is no such option, or it cannot have the value; then nothing is changed.
         """
         wanted = {name: option_value(name, value) for name, value in values.items()}
-        said = f"options: {', '.join(values)}"
+        said = "; ".join(option_words(name, value) for name, value in wanted.items())
         self._changing(lambda: self.draft.set_options(said, **wanted))
 
     def undo(self) -> str:

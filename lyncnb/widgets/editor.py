@@ -20,7 +20,15 @@ from . import explanations, plan_picture, plan_views
 from .earlier_edits import restore
 from .editing import PlanEditing
 from .editor_table import FINDINGS, Sheet, encode_rows
-from .forms import DEPLOYMENT, LABELS, column_facts, deployment_values, option_groups, usage_issuers
+from .forms import (
+    DEPLOYMENT,
+    LABELS,
+    column_facts,
+    deployment_values,
+    entries,
+    option_groups,
+    usage_issuers,
+)
 from .notebook_cells import PlansShown
 from .panel import (
     GRID_SCRIPTS,
@@ -316,7 +324,7 @@ class EditorView(Panel):
 
     def _set_option(self, name: str, value: object, key: object) -> None:
         if name.startswith("column:") and name[7:] in DEPLOYMENT:
-            text = ";".join(str(value).split()) if name[7:] in _LISTS else str(value).strip()
+            text = ";".join(entries(str(value))) if name[7:] in _LISTS else str(value).strip()
             self.editor.set_everywhere(name[7:], text)
             return
         if isinstance(key, str):

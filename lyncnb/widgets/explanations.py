@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,15 +98,30 @@ def in_headings(text: str) -> str:
 def column_of(finding: Finding, role: str) -> str:
     """Give the column to change for a finding: the first it speaks of that the role heeds."""
     known = {column.name: column for column in topology_columns()}
-    spoken = _column_names().findall(f"{finding.message} {finding.hint}")
-    return next((name for name in spoken if known[name].heeded_by(role)), "")
+    named = {column.title.lower(): column.name for column in topology_columns()}
+    spoken = _column_words().findall(f"{finding.message} {finding.hint}")
+    columns = (named.get(words.lower(), words) for words in spoken)
+    return next((name for name in columns if known[name].heeded_by(role)), "")
+
+
+# "role" and "site" are words of every sentence; only names and headings that are none count.
 
 
 @cache
 def _column_names() -> re.Pattern[str]:
-    # "role" and "site" are words of every sentence; only names that are none count.
-    names = [column.name for column in topology_columns() if "_" in column.name]
-    return re.compile(rf"\b(?:{'|'.join(sorted(names, key=len, reverse=True))})\b")
+    return _any_of(column.name for column in topology_columns() if "_" in column.name)
+
+
+@cache
+def _column_words() -> re.Pattern[str]:
+    columns = topology_columns()
+    headings = (column.title for column in columns if " " in column.title)
+    return _any_of(itertools.chain((c.name for c in columns if "_" in c.name), headings))
+
+
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b", re.IGNORECASE)
 
 
 _ROWS_LISTED = 500

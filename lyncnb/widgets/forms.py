@@ -19,7 +19,8 @@ from .editor_table import FINDINGS, column_names
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
 _WIDE = ("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list")
-_LEAST = {"server_fqdn": 210, "role": 136, "autologon": 150}  # pixels
+_LEAST = {"server_fqdn": 210, "role": 136}  # pixels
+_CHARACTER, _AROUND = 8.4, 22  # of a heading, which is never cut
 
 #: Columns of the table that belong to the whole deployment's panel, by how they are asked for.
 DEPLOYMENT = {
@@ -96,7 +97,10 @@ def _known(column: Column, rules: Rules) -> dict[str, object]:
         "always": column.name == "server_fqdn",
         "add": column.name in ADDED,
         "search": wide,
-        "least": _LEAST.get(column.name, 160 if wide else 100),
+        "least": max(
+            _LEAST.get(column.name, 160 if wide else 100),
+            round(_CHARACTER * len(column.title)) + _AROUND,
+        ),
         "share": 3 if column.name == "server_fqdn" else 2 if wide else 1,
     }
 
@@ -198,10 +202,26 @@ def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
             yield facts.name, separator.join(texts), "different by site"
         else:
             text = next(iter(texts), "")
-            yield facts.name, "\n".join(text.split(";")) if kind == "list" else text, ""
+            yield facts.name, "\n".join(entries(text)) if kind == "list" else text, ""
 
 
 # Text from a form or a call to the value of an option.
+
+
+def entries(text: str) -> tuple[str, ...]:
+    """Split a list as planners write it: at blanks, lines, ``;``, ``,`` and ``|``."""
+    return tuple(entry for entry in re.split(r"[\s;,|]+", text) if entry)
+
+
+def option_words(name: str, value: object) -> str:
+    """Say what an option was set to, as the form calls it."""
+    label = LABELS.get(name, name)
+    if isinstance(value, Mapping):
+        return label
+    if isinstance(value, bool):
+        return f"{label}: {'on' if value else 'off'}"
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value or "")
+    return f"{label}: {text or 'none'}"
 
 
 def option_value(name: str, value: object) -> object:
@@ -282,5 +302,5 @@ def _number(name: str, value: object) -> object:
 
 def _texts(value: object) -> object:
     if isinstance(value, str):
-        return tuple(text for text in re.split(r"[\s;,|]+", value) if text)
+        return entries(value)
     return tuple(value) if isinstance(value, Iterable) else value

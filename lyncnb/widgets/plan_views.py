@@ -11,6 +11,8 @@ from .editing import PlanEditing
 
 _NAMES_LISTED = 100
 _USES_LISTED = 12
+_USES_LOOKED_AT = 200  # certificates of one name; a name of them all would take seconds
+_OWNERS_NAMED = 4
 _GROUPS_LISTED = 150
 Message = dict[str, object]
 
@@ -28,7 +30,8 @@ def by_name(editing: PlanEditing, search: str) -> Message:
     Returns
     -------
     dict
-        The first 100 names in alphabetical order, by domain first, 12 certificates of each.
+        The first 100 names in alphabetical order, by domain first, each with 12 kinds of
+        certificates: those of a pool that have it for the same reason are one.
     """
     plan, wanted = editing.plan, search.strip().lower()
     uses: dict[str, list[PlannedCertificate]] = {}
@@ -41,10 +44,11 @@ def by_name(editing: PlanEditing, search: str) -> Message:
     listed = [
         {
             "name": name,
-            "uses": [_use(name, one, plan.rules, rows) for one in uses[name][:_USES_LISTED]],
-            "more": max(0, len(uses[name]) - _USES_LISTED),
+            "uses": listed_uses,
+            "more": len(uses[name]) - told,
         }
         for name in found[:_NAMES_LISTED]
+        for listed_uses, told in [_uses(name, uses[name], plan.rules, rows)]
     ]
     return {
         "type": "names",
@@ -57,6 +61,28 @@ def by_name(editing: PlanEditing, search: str) -> Message:
 
 def _by_domain(name: str) -> list[str]:
     return name.split(".")[::-1]
+
+
+def _uses(
+    name: str, certificates: list[PlannedCertificate], rules: Rules, rows: Mapping[str, int]
+) -> tuple[list[Message], int]:
+    """Tell the certificates of a name, those of a pool that have it alike as one; count them."""
+    told: dict[tuple[object, ...], Message] = {}
+    owners: dict[tuple[object, ...], list[str]] = {}
+    for one in certificates[:_USES_LOOKED_AT]:
+        use = _use(name, one, rules, rows)
+        alike = (use["certificate"], use["issuer"], use["place"], use["why"])
+        key = (one.pool or one.id, *alike)
+        told.setdefault(key, use)
+        owners.setdefault(key, []).append(one.owner)
+    listed = list(told)[:_USES_LISTED]
+    uses = [{**told[key], "owner": _few(folded_names(owners[key]))} for key in listed]
+    return uses, sum(len(owners[key]) for key in listed)
+
+
+def _few(words: list[str]) -> str:
+    more = len(words) - _OWNERS_NAMED
+    return ", ".join(words[:_OWNERS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _use(

@@ -378,6 +378,21 @@ def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
     assert talk.say("remove", ids=[0, 1, 2, 3, 4, 5])["refused"]["lines"]
 
 
+def test_a_list_stands_one_a_line_however_the_file_parts_it(rules):
+    """Commas and semicolons are lines in the form; a step is called as the form calls it."""
+    table = CSV.replace("Taipei,contoso.com,", 'Taipei,"contoso.com,fabrikam.com",')
+    editor = PlanEditor(ln.read_topology(table.encode()), rules)
+    talk = Talk(editor.view)
+    values = talk.say("ready")["options"]["values"]
+    assert values["column:sip_domains"] == "contoso.com\nfabrikam.com"
+    talk.say("option", name="column:sip_domains", value="contoso.com, litwareinc.com")
+    assert editor.topology.sip_domains == ("contoso.com", "litwareinc.com")
+    undo = talk.say("option", name="layout", value="separate")["state"]["undo"]
+    assert undo == "Default and web certificates: separate"
+    undo = talk.say("option", name="wildcard", value=True)["state"]["undo"]
+    assert undo == "Wildcards for simple URLs: on"
+
+
 def test_deployment_fields_write_the_table(talk, editor):
     """SIP domains go where they stand; a yes or no goes to every pool that heeds it."""
     talk.say("option", name="column:sip_domains", value="contoso.com\nfabrikam.com")

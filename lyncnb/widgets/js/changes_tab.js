@@ -4,7 +4,7 @@
 
 /** @param {Send} send */
 function makeChanges(send) {
-  const effects = h("div", {});
+  const effects = h("div", { class: "lc-tall" });
   const cells = h("div", {});
   const back = button("Back to the file as loaded", () => send({ type: "reset" }));
   const panel = h("div", { class: "lc-panel" }, effects, cells,

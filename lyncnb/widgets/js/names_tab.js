@@ -42,13 +42,14 @@ function makeNamesTab({ send, goTo }) {
       count.textContent = message.search
         ? `${message.found.toLocaleString("en")} of ${plural(message.total, "different name")}`
         : plural(message.total, "different name");
-      const rows = message.names.flatMap(({ name, uses, more }) => uses.map((use, n) => [
-        n ? h("span", { class: "lc-hidden" }, name) : h("code", {}, name), owner(use), use.place,
-        h("span", {}, use.why, h("div", { class: "lc-source" }, use.source)),
-      ]).concat(more ? [["", `and on ${more.toLocaleString("en")} more certificates`, "", ""]] : []));
+      /** @type {Kid[][]} */
+      const rows = message.names.flatMap(({ name, uses, more }) => uses.map((use, n) => /** @type {Kid[]} */ ([
+        n ? h("span", { class: "lc-hidden" }, name) : h("code", {}, name), owner(use),
+        h("span", {}, h("strong", {}, use.place), `: ${use.why}`, h("div", { class: "lc-source" }, use.source)),
+      ])).concat(more ? [["", `and on ${plural(more, "more certificate")}`, ""]] : []));
       body.replaceChildren(rows.length
         ? table("Names, the certificates they stand on, and why",
-          ["Name", "On the certificate of", "Where", "Why"], rows)
+          ["Name", "On the certificate of", "Where and why"], rows)
         : h("p", { class: "lc-hint" }, "No name like that stands on a certificate."));
       const left = message.found - message.names.length;
       if (left) body.append(h("p", { class: "lc-hint" }, `The first ${message.names.length}; ${left.toLocaleString("en")} more. Type more of the name.`));

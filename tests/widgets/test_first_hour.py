@@ -1,0 +1,102 @@
+"""A planner's first hour with the planning notebook, by mouse and keyboard, from Excel's CSV on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from folders import PASSPHRASE
+from lab_driver import CHROMIUM
+from lab_panels import cell_of
+
+from lyncnb.jupyter.workspace import lay_out
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+
+@pytest.fixture
+def workspace(folder) -> Path:
+    """A workspace whose table Excel saved: semicolons, a mark at its beginning, three mistakes."""
+    place = folder / "hour"
+    lay_out(place)
+    table = (place / "data" / "contoso.csv").read_text()
+    table = table.replace(",", "\t").replace(";", ",").replace("\t", ";")
+    table = table.replace("webconf.contoso.com", "")
+    table = table.replace(",https://meet.fabrikam.com", "")
+    table = table.replace(
+        "fe03.contoso.net;FrontEnd;eepool01", "fe03.contoso.net;Front End;eepool1"
+    )
+    path = place / "data" / "servers.csv"
+    path.write_bytes(("\ufeff" + table.replace("\n", "\r\n")).encode())
+    return place
+
+
+def saved_as(lab, words: str) -> None:
+    """Wait until the editor counts its changes so."""
+    lab.page.locator(".lc-editor").get_by_text(words, exact=True).wait_for()
+
+
+def test_from_a_table_with_mistakes_to_requests(lab, workspace):
+    """Load, mend three mistakes, move a server, try a SIP domain and take it back, export."""
+    page, keys = lab.page, lab.page.keyboard
+    lab.open_notebook("hour/notebooks/plan.ipynb")
+    page.locator(".jp-CodeCell").first.locator(".cm-line").first.click()
+    keys.press("Home")
+    keys.press("Shift+End")
+    keys.type('topology_file = "../data/servers.csv"')
+    lab.run_all()
+    live, said = page.locator(".lc-live"), page.locator(".lc-said")
+    live.get_by_text("2 errors").wait_for()
+    live.get_by_text("1 warning").wait_for()
+
+    # Two mistakes are found where a finding leads, ready to be typed over.
+    lab.tab("Findings").click()
+    findings = page.get_by_role("tabpanel", name=re.compile("^Findings"))
+    blocks = findings.locator(".lc-block")
+    blocks.filter(has_text="edge-name-missing").get_by_role("button", name="edge01").click()
+    keys.type("webconf.contoso.com")
+    keys.press("Enter")
+    saved_as(lab, "1 change, not saved")
+    lab.tab("Findings").click()
+    blocks.filter(has_text="meet-url-count").get_by_role("button", name="fe01").click()
+    for key in ("Enter", "Control+End", "Alt+Enter"):
+        keys.press(key)
+    keys.type("https://meet.fabrikam.com")
+    keys.press("Enter")
+    saved_as(lab, "2 changes, not saved")
+    # The third is a pool's name mistyped; then a server goes to a pool of its own.
+    for changes, server, pool in ((3, "fe03", "eepool01"), (4, "med02", "medpool02")):
+        cell_of(lab, f"{server}.contoso.net", "Pool").click()
+        keys.type(f"{pool}.contoso.net")
+        keys.press("Enter")
+        saved_as(lab, f"{changes} changes, not saved")
+    assert "64 -> 74 names (+10)" in live.inner_text()
+    assert "0 errors" in live.inner_text()
+
+    lab.tab("Deployment").click()
+    domains = page.get_by_role("tabpanel", name="Deployment").get_by_label("SIP domains")
+    assert domains.input_value() == "contoso.com\nfabrikam.com"
+    domains.click()
+    keys.press("Control+End")
+    keys.type("\nlitwareinc.com")
+    keys.press("Tab")
+    said.get_by_text("74 -> 88 names (+14)").wait_for()
+    lab.tab("Changes").click()
+    effects = page.get_by_role("region", name="What that does to certificates and names")
+    effects.get_by_text("sip.litwareinc.com").first.wait_for()
+    lab.button("Undo").click()
+    said.get_by_text("88 -> 74 names (−14)").wait_for()
+
+    request = page.get_by_role("group", name="Request panel for requests")
+    request.get_by_text("13 requests after the run: 13 created.").wait_for()
+    page.get_by_label("Passphrase of the folder").fill(PASSPHRASE)
+    page.get_by_label("The same passphrase again").fill(PASSPHRASE)
+    request.get_by_role("button", name="Write 13 requests").click()
+    request.get_by_text("Finished.").wait_for()
+    assert len(list((workspace / "notebooks" / "requests" / "csr").glob("*.csr"))) == 13
+    # What stands below is of the plan that was written.
+    page.locator("caption", has_text="13 requests in requests: 13 created").wait_for()
