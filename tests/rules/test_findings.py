@@ -1,0 +1,62 @@
+"""``Finding`` and ``Findings``: as text, as JSON, in order, and no more of them than one reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from lyncnb.rules.findings import Finding, Findings, sort_findings
+
+ONE = Finding(
+    code="name-too-long",
+    severity="error",
+    about="fe01.contoso.com",
+    message="the name has 65 characters",
+    hint="Shorten it.",
+    source="RFC 5280, 2008-05",
+)
+
+
+def test_a_finding_as_text_and_as_json():
+    """Two lines for a terminal; in JSON every field but the reason, which its message has."""
+    assert ONE.to_text() == (
+        "error: fe01.contoso.com: the name has 65 characters [name-too-long]\n  hint: Shorten it."
+    )
+    assert ONE.to_document() == {
+        "code": "name-too-long",
+        "severity": "error",
+        "about": "fe01.contoso.com",
+        "message": "the name has 65 characters",
+        "hint": "Shorten it.",
+        "source": "RFC 5280, 2008-05",
+    }
+
+
+def test_an_accepted_error_is_a_notice_with_its_reason():
+    """Nothing is left to do, and the reason stands in the message."""
+    accepted = ONE.accepted_because("a name of the lab")
+    assert (accepted.severity, accepted.accepted) == ("notice", "a name of the lab")
+    assert accepted.message == "the name has 65 characters (accepted: a name of the lab)"
+    assert "Shorten" not in accepted.hint
+
+
+def test_the_worst_stand_first_and_each_once():
+    """By severity, then by code, subject and message; one that was found twice stands once."""
+    warning = replace(ONE, severity="warning", code="a")
+    other = replace(ONE, about="a.contoso.com")
+    found = sort_findings([warning, ONE, other, ONE], judged_on=date(2026, 11, 25))
+    assert list(found) == [other, ONE, warning]
+    assert found.has_errors
+    assert not found.of("warning").has_errors
+    assert found[1:].judged_on == date(2026, 11, 25)
+
+
+def test_they_show_how_many_there_are_and_the_first_sixty():
+    """A terminal and a notebook's cell are no place for thousands."""
+    found = Findings(tuple(replace(ONE, message=f"no. {number}") for number in range(1000, 3000)))
+    lines = repr(found).splitlines()
+    assert lines[0] == "Findings: 2,000 errors, 0 warnings, 0 notices"
+    assert lines[1] == "error: no. 1000"
+    assert lines[-1] == "… and 1,940 more; to_frame() has them all"
+    assert len(lines) == 62
+    assert repr(Findings((ONE,))).splitlines()[0] == "Findings: 1 error, 0 warnings, 0 notices"
