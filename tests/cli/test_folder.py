@@ -383,8 +383,8 @@ def test_requests_on_a_server(shell):
     (shell.folder / "good.csv").write_text(good)
     ended = shell("steps", "good.csv", "--request-on-server", "-o", "out")
     assert ended.status == 0
-    assert (shell.folder / "out" / "requests.html").is_file()
-    assert len(list((shell.folder / "out").glob("Mediation-*.ps1"))) == 1
+    assert (shell.folder / "out" / "steps" / "requests.html").is_file()
+    assert len(list((shell.folder / "out" / "steps").glob("Mediation-*.ps1"))) == 1
     (shell.folder / "bad.csv").write_text(good.replace("Mediation", "FrontEnd"))
     ended = shell("steps", "bad.csv", "--request-on-server", "-o", "bad")
     assert ended.status == 1
