@@ -104,6 +104,7 @@ _MODULES = {
     "demo": "authorities.demonstration",
     "deployment_steps": "deploy.steps",
     "figure": "plan.figures",
+    "find_causes": "plan.causes",
     "folder_status": "authorities.status",
     "hand_over": "authorities.handover",
     "list_renewals": "request_folder.renewals",
@@ -190,6 +191,7 @@ if TYPE_CHECKING:
     from .pki.passphrase import ask_passphrase as ask_passphrase
     from .pki.recovery_pair import RecoveryPair as RecoveryPair
     from .pki.recovery_pair import RecoveryPublicKey as RecoveryPublicKey
+    from .plan.causes import find_causes as find_causes
     from .plan.compare import ChangedCertificate as ChangedCertificate
     from .plan.compare import ChangeGroup as ChangeGroup
     from .plan.compare import CountChange as CountChange

@@ -53,6 +53,7 @@ def compare_command(
     """
     from ..base.outputs import check_output, write_output
     from ..errors import UsageProblem
+    from ..plan.causes import find_causes
     from ..plan.compare import compare_plans
     from ..plan.comparison import (
         COMPARISON_FILE,
@@ -75,7 +76,7 @@ def compare_command(
         plans.append(_plan_of(path, product, own or options_file, on))
     (before, old_findings), (after, new_findings) = plans
     compared = Comparison(
-        difference=compare_plans(before, after),
+        difference=find_causes(compare_plans(before, after)),
         old_findings=old_findings,
         new_findings=new_findings,
     )

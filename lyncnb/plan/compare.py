@@ -17,9 +17,13 @@ from ..rules.model import Rules
 from .model import CertificatePlan, PlannedCertificate
 from .recorded_plan import NOT_RECORDED, RecordedPlan
 
-COLUMNS = ("Change", "Certificate", "Of", "Type", "What", "Before", "After", "Why", "Source")
+COLUMNS = (
+    *("Change", "Certificate", "Of", "Type", "What", "Before", "After", "Why", "Source"),
+    "Cause",
+)
 
-_SHOWN_COLUMNS = ("Change", "Of", "Type", "Before", "After", "Why", "Source")
+_SHOWN_COLUMNS = ("Change", "Of", "Type", "Before", "After", "Cause", "Why", "Source")
+_CAUSE = _SHOWN_COLUMNS.index("Cause")
 
 #: What may happen to a certificate, and in words.
 CHANGES: Mapping[str, str] = {
@@ -34,7 +38,8 @@ class PlanChange(NamedTuple):
     """One difference: a row of the table. Make it with keywords.
 
     ``change`` is ``certificate added``, ``certificate removed``, ``name added``, ``name removed``
-    or ``changed``; then ``what`` names what is otherwise, e.g. ``Key``.
+    or ``changed``; then ``what`` names what is otherwise, e.g. ``Key``. ``cause`` is blank until
+    ``find_causes`` looked for it.
 
     Notes
     -----
@@ -50,6 +55,7 @@ class PlanChange(NamedTuple):
     after: str
     why: str
     source: str
+    cause: str = ""  # the cell, row, option or rules that differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +101,7 @@ class ChangeGroup:
 
     Parameters
     ----------
-    change, what, before, after, why, source : str
+    change, what, before, after, why, source, cause : str
         As in :class:`PlanChange`.
     usages : tuple of str
         The types of all of them.
@@ -112,6 +118,7 @@ class ChangeGroup:
     after: str
     why: str
     source: str
+    cause: str
     owners: tuple[str, ...]
     ids: tuple[str, ...]
     names: tuple[str, ...]
@@ -178,13 +185,18 @@ class PlanDifference(Table):
                 group.usages,
                 group.names if group.change == _CERTIFICATE_REMOVED else group.before,
                 group.names if group.change == _CERTIFICATE_ADDED else group.after,
+                group.cause,
                 group.why,
                 group.source,
             )
             for group in groups[:ROWS_SHOWN]
         ]
+        headings: tuple[str, ...] = _SHOWN_COLUMNS
+        if not any(group.cause for group in groups):  # nobody looked for them
+            headings = headings[:_CAUSE] + headings[_CAUSE + 1 :]
+            rows = [row[:_CAUSE] + row[_CAUSE + 1 :] for row in rows]
         rows += [()] * (len(groups) - len(rows))  # counted, not shown
-        return rows_to_html(_SHOWN_COLUMNS, rows, caption=self._summary(), limit=ROWS_SHOWN)
+        return rows_to_html(headings, rows, caption=self._summary(), limit=ROWS_SHOWN)
 
     def _summary(self) -> str:
         told = [
@@ -227,6 +239,7 @@ class _Gathering:
             after=change.after,
             why=change.why,
             source=change.source,
+            cause=change.cause,
             owners=tuple(self.owners),
             ids=tuple(self.ids),
             names=tuple(self.names),

@@ -300,6 +300,8 @@ def _group_lines(group: ChangeGroup) -> Iterator[str]:
     usages = f" ({', '.join(group.usages)})" if group.usages else ""
     of = "of" if group.change.startswith("certificate") or group.what != "Name" else "on"
     yield f"  {of} {_listed(group.owners)}{usages}"
+    if group.cause:
+        yield f"  cause: {group.cause}"
     yield f"  why: {group.why}"
     if group.source:
         yield f"  source: {group.source}"

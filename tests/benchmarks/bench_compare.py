@@ -4,7 +4,7 @@
 
 Wall-clock seconds, the best and the median of the rounds, both plans made before: a SIP domain
 more, so that nearly every certificate has other names; another pool's cell, planned again as the
-editor does it; and the table of the first, for a page.
+editor does it; the table of the first, for a page; and the causes of each change.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ def main() -> None:
     timed("one cell edited", given.rounds, lambda: ln.compare_plans(old, edited))
     difference = ln.compare_plans(old, more)
     timed("its page", given.rounds, difference._repr_html_)
+    timed("where it comes from", given.rounds, lambda: ln.find_causes(difference))
+    wild = ln.plan_certificates(more.topology, more.rules, options=ln.PlanOptions(wildcard=True))
+    both = ln.compare_plans(old, wild)
+    timed("the same, of a table and an option", given.rounds, lambda: ln.find_causes(both))
     print(difference)
 
 

@@ -76,6 +76,7 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
     assert_type(difference.certificates[0].differences, tuple[ln.PlanChange, ...])
     assert_type(difference.counts, tuple[ln.CountChange, ...])
     assert_type(difference.groups(), tuple[ln.ChangeGroup, ...])
+    assert_type(ln.find_causes(difference), ln.PlanDifference)
     return difference
 
 
