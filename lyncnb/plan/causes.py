@@ -66,8 +66,8 @@ def find_causes(difference: PlanDifference) -> PlanDifference:
     Parameters
     ----------
     difference : PlanDifference
-        Of two plans; if table, options and rules all differ, up to twice as many plans are made
-        again as things differ.
+        Of two plans; where several of table, options and rules differ, a plan is made for each
+        alone, and of three or more for all but each.
 
     Returns
     -------
@@ -114,6 +114,8 @@ class _Search:
         alone = self._those(key in keys for keys in self._alone)
         if alone:
             return alone, " or "
+        if len(self._factors) == 2:  # the one without the other was tried already
+            return self._factors, " and "
         return self._those(key not in keys for keys in self._without) or self._factors, " and "
 
     def _those(self, chosen: Iterable[bool]) -> tuple[_Factor, ...]:

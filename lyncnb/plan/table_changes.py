@@ -6,10 +6,11 @@ where it belongs, whatever row it stands in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 from ..topology.columns import Column, topology_columns
+from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
 
 # Of which server, pool, site: the cell's owner by its scope.
@@ -42,7 +43,8 @@ class TableChange:
 
 
 _Cells = dict[tuple[str, str, str], dict[str, None]]  # by column, scope and owner
-_Rows = dict[tuple[str, str], frozenset[str]]  # by server and role: names
+_Rows = dict[tuple[str, str], tuple[str, list[str]]]  # by server and role: pool, texts
+_Owner = tuple[str, str]  # scope and name
 
 
 def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
@@ -60,8 +62,15 @@ def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
         has is not told again, unless it says something about a pool, site or deployment that
         both have.
     """
-    (before, rows_before), (after, rows_after) = _read(old), _read(new)
+    rows_before, rows_after = _rows(old), _rows(new)
     found = [*_row_changes(rows_before, rows_after)]
+    changed = {
+        key
+        for key in rows_before.keys() | rows_after.keys()
+        if rows_before.get(key) != rows_after.get(key)
+    }
+    touched = _owners(old, changed) | _owners(new, changed)
+    before, after = _cells(old, touched), _cells(new, touched)
     owners_before, owners_after = _owners(old), _owners(new)
     columns = {column.name: column for column in topology_columns()}
     for key in dict.fromkeys((*before, *after)):
@@ -73,48 +82,67 @@ def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
     return tuple(found)
 
 
-def _read(topology: Topology) -> tuple[_Cells, _Rows]:
-    cells: _Cells = {}
-    rows: _Rows = {}
-    places = [
-        (place, column)
-        for column in topology_columns()
-        for place, name in enumerate(topology.columns)
-        if name == column.name
-    ]
+def _rows(topology: Topology) -> _Rows:
+    # Only what lyncnb knows; columns may stand in another order.
+    places = [place for place, _ in _known_columns(topology)]
     table = topology.cells
-    for pool in topology.pools:
-        owners = {"pool": pool.fqdn, "site": pool.site, "deployment": ""}
-        for computer in pool.computers:
-            rows[computer.fqdn, pool.role] = frozenset((computer.fqdn, pool.fqdn))
-            texts = table[computer.row] if 0 <= computer.row < len(table) else ()
-            for place, column in places if texts else ():
-                if texts[place] and column.heeded_by(pool.role):
-                    owner = owners.get(column.scope, computer.fqdn)
-                    values = cells.setdefault((column.name, column.scope, owner), {})
-                    values.update(dict.fromkeys(_values(texts[place])))
-    return cells, rows
+    return {
+        (computer.fqdn, pool.role): (pool.fqdn, [table[computer.row][place] for place in places])
+        for pool, computer in topology.computers
+    }
+
+
+def _cells(topology: Topology, touched: Set[_Owner]) -> _Cells:
+    """Gather what stands in the cells of these servers, pools, sites and the deployment."""
+    found: _Cells = {}
+    columns = _known_columns(topology)
+    for pool, computer in topology.computers:
+        owners = _owners_of(pool, computer)
+        row = topology.cells[computer.row]
+        for place, column in columns:
+            owner = (column.scope, owners[column.scope])
+            if row[place] and owner in touched and column.heeded_by(pool.role):
+                values = found.setdefault((column.name, *owner), {})
+                values.update(dict.fromkeys(_values(row[place])))
+    return found
+
+
+def _known_columns(topology: Topology) -> list[tuple[int, Column]]:
+    """List the columns that lyncnb knows in its own order, each with its place in the table."""
+    return [
+        (topology.columns.index(column.name), column)
+        for column in topology_columns()
+        if column.name in topology.columns
+    ]
+
+
+def _owners_of(pool: Pool, computer: Computer) -> dict[str, str]:
+    """Name what the cells of a row may belong to, by scope."""
+    return {"server": computer.fqdn, "pool": pool.fqdn, "site": pool.site, "deployment": ""}
 
 
 def _values(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
-def _owners(topology: Topology) -> set[tuple[str, str]]:
-    found = {("deployment", "")}
-    for pool in topology.pools:
-        found |= {("pool", pool.fqdn), ("site", pool.site)}
-        found.update(("server", computer.fqdn) for computer in pool.computers)
+def _owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set[_Owner]:
+    """List what there is in a table, or what the rows of some servers and roles belong to."""
+    found: set[_Owner] = set()
+    for pool, computer in topology.computers:
+        if keys is None or (computer.fqdn, pool.role) in keys:
+            found.update(_owners_of(pool, computer).items())
     return found
 
 
 def _row_changes(before: _Rows, after: _Rows) -> Iterator[TableChange]:
-    for (server, role), names in before.items():
+    for (server, role), (pool, _) in before.items():
         if (server, role) not in after:
+            names = frozenset((server, pool))
             words = f"the row of {server}, {role}, is gone"
             yield TableChange(words=words, scope="server", owner=server, before=names)
-    for (server, role), names in after.items():
+    for (server, role), (pool, _) in after.items():
         if (server, role) not in before:
+            names = frozenset((server, pool))
             words = f"the row of {server}, {role}, is new"
             yield TableChange(words=words, scope="server", owner=server, after=names)
 
