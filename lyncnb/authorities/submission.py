@@ -234,6 +234,9 @@ def name_lines(records: Iterable[RequestRecord]) -> bytes:
 # ``%`` even between quotes. Only plain letters, digits and a few signs pass.
 
 _TEMPLATE = re.compile(r"[A-Za-z0-9 ._-]{1,64}")
+# The display name of the template that every AD CS has, and the name that certreq takes. Display
+# names are unique in a forest, so no template of one's own has it.
+_DISPLAY_NAMES = {"web server": "WebServer"}
 _CONFIG = re.compile(r"[A-Za-z0-9.-]{1,255}\\[A-Za-z0-9 ._()-]{1,64}")
 _STEM = re.compile(r"[A-Za-z0-9-]{1,200}")
 
@@ -244,8 +247,15 @@ def check_template(template: str) -> None:
     Raises
     ------
     OptionsError
-        Unless it is made of letters, digits, blanks, dots, underscores and hyphens.
+        Unless it is made of letters, digits, blanks, dots, underscores and hyphens; or if it is
+        the display name of a template whose name is another one.
     """
+    name = _DISPLAY_NAMES.get(template.casefold())
+    if name:
+        raise OptionsError(
+            f"{shown(template)} is the display name of a certificate template",
+            hint=f"give its name: {name}",
+        )
     if not _TEMPLATE.fullmatch(template) or template != template.strip():
         raise OptionsError(
             f"{shown(template)} cannot be the name of a certificate template",

@@ -64,6 +64,14 @@ def test_bad_template(template):
         submit_script([ID], template=template)
 
 
+@pytest.mark.parametrize("template", ["Web Server", "WEB SERVER"])
+def test_display_name_of_the_built_in_template_is_refused(template):
+    """The name is what certreq takes; the display name would be refused by the CA, request by request."""
+    with pytest.raises(OptionsError, match="is the display name") as caught:
+        check_template(template)
+    assert caught.value.hint == "give its name: WebServer"
+
+
 @pytest.mark.parametrize(
     "config", ["", r"ca01\CA", r"ca01.contoso.com\Contoso Issuing CA 1 (2026)"]
 )
