@@ -97,6 +97,7 @@ _MODULES = {
     "Site": "topology.model",
     "StatusPanel": "widgets.status_panel",
     "Topology": "topology.topology",
+    "TopologyDifference": "topology.compare_topologies",
     "TopologyError": "errors",
     "ask_passphrase": "pki.passphrase",
     "check_plan": "checks.check_plan",
@@ -236,6 +237,7 @@ if TYPE_CHECKING:
     from .rules.model import RoleRule as RoleRule
     from .rules.model import Rules as Rules
     from .rules.rule_files import load_rules as load_rules
+    from .topology.compare_topologies import TopologyDifference as TopologyDifference
     from .topology.model import Computer as Computer
     from .topology.model import Pool as Pool
     from .topology.model import SimpleUrl as SimpleUrl

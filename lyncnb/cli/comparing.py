@@ -1,4 +1,4 @@
-"""The command that puts two plans side by side: compare."""
+"""The commands that put two side by side: compare for plans, compare-topology for tables."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from .inputs import force_option, json_option, make_plan, on_option
-from .output import note, write, write_bytes_out
+from .output import note, write, write_bytes_out, write_json
 
 if TYPE_CHECKING:
     from ..plan.model import CertificatePlan
     from ..rules.findings import Findings
 
 _CHANGES_SHOWN = 60
+_DIFFERENCES_SHOWN = 200
 
 
 @click.command("compare")
@@ -111,4 +112,31 @@ def _plan_of(
     return make_plan(path, product, options_file, on=on)
 
 
-COMMANDS = (compare_command,)
+@click.command("compare-topology")
+@click.argument("old", metavar="A")
+@click.argument("new", metavar="B")
+@json_option
+def compare_topology_command(old: str, new: str, as_json: bool) -> int:
+    """Say where A and B disagree: servers, roles, pools and names, value by value.
+
+    Each is a table of servers or a topology document, e.g. your table and what Topology Builder
+    holds. What only one of them has a column for is not compared, but named.
+
+    Exit status: 0 if they agree; 1 if not; 2 if one cannot be read.
+    """
+    from ..topology.topology import read_topology
+
+    found = read_topology(old).compare(read_topology(new))
+    if as_json:
+        write_json(found.to_document())
+    else:
+        for one in found.differences[:_DIFFERENCES_SHOWN]:
+            write(str(one))
+        if found.differences[_DIFFERENCES_SHOWN:]:
+            left = len(found.differences) - _DIFFERENCES_SHOWN
+            write(f"… and {left:,} more; with --json all are listed")
+        write(found.summary())
+    return 0 if found.is_empty else 1
+
+
+COMMANDS = (compare_command, compare_topology_command)

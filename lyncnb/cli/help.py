@@ -30,6 +30,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("explain", "say why each name is on each certificate of a server"),
             ("finding", "say what a finding means and what to do"),
             ("compare", "say what one plan has otherwise than another, and why"),
+            ("compare-topology", "say where a table and a topology document disagree"),
         ),
     ),
     (

@@ -15,6 +15,7 @@ from ..base.tables import DataFrame, Table
 from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
+from .compare_topologies import Side, TopologyDifference, compare_sides
 from .csv_file import read_rows, write_csv
 from .model import Computer, Pool, Site
 from .pools import check_servers, derive_pools, derive_sip_domains, derive_sites, merged, pool_names
@@ -58,6 +59,31 @@ class Topology(Table):
     def site(self, name: str) -> Site:
         """Find a site by its name."""
         return next(site for site in self.sites if site.name == name)
+
+    def compare(self, other: Topology) -> TopologyDifference:
+        """Say where another topology disagrees, value by value.
+
+        Parameters
+        ----------
+        other : Topology
+            E.g. the document of what stands, against a table that was typed.
+
+        Returns
+        -------
+        TopologyDifference
+            Servers, roles, pools and names that differ. What a blank cell means counts; columns
+            and partners' roles of which only one says anything are not compared, but named.
+        """
+        return compare_sides(self._side(), other._side())
+
+    def _side(self) -> Side:
+        return Side(
+            source=self.source,
+            columns=self.columns,
+            sip_domains=self.sip_domains,
+            sites=self.sites,
+            pools=self.pools,
+        )
 
     def with_cells(self, changes: Mapping[int, Mapping[str, str]]) -> Topology:
         """Change cells, and derive only the pools concerned again.

@@ -35,6 +35,7 @@ CALLS = {
     "check": ["contoso.csv"],
     "explain": ["contoso.csv", "fe01.contoso.net"],
     "compare": ["contoso.csv", "contoso.csv"],
+    "compare-topology": ["contoso.csv", "contoso.csv"],
     "request": ["contoso.csv", "requests"],
     "status": ["requests"],
     "handover": ["requests", "out.zip"],

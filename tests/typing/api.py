@@ -32,6 +32,7 @@ def read() -> ln.Topology:
     for pool, computer in topology.computers:
         assert_type(pool, ln.Pool)
         assert_type(computer, ln.Computer)
+    assert_type(topology.compare(topology), ln.TopologyDifference)
     return topology
 
 
@@ -73,6 +74,7 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
     """What one plan has otherwise than another."""
     difference = ln.compare_plans(old, new)
     assert_type(difference.is_empty, bool)
+    assert_type(difference.certificates, tuple[ln.ChangedCertificate, ...])
     assert_type(difference.certificates[0].differences, tuple[ln.PlanChange, ...])
     assert_type(difference.counts, tuple[ln.CountChange, ...])
     assert_type(difference.groups(), tuple[ln.ChangeGroup, ...])
@@ -158,6 +160,7 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
     assert_type(ln.show_password(folder, "FrontEnd-pool-0a1b2c3d", passphrase, show=print), str)
     steps = ln.deployment_steps(issued, effective=datetime(2026, 12, 1, 8))
     assert_type(steps, ln.DeploymentSteps)
+    assert_type(steps.missing, tuple[ln.MissingPackage, ...])
     for server in steps.servers:
         assert_type(server, ln.ServerSteps)
         step: Sequence[ln.ServerStep] = server.steps

@@ -1,0 +1,230 @@
+"""Where two topologies disagree, value by value: a planner's table and the document, say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..base.dns_name import DnsName
+from ..base.tables import Table, count_of
+from .columns import Column, column, topology_columns, topology_roles
+from .model import Computer, Pool, Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of two topologies, as far as they are compared."""
+
+    source: str
+    columns: tuple[str, ...]
+    sip_domains: tuple[DnsName, ...]
+    sites: tuple[Site, ...]
+    pools: tuple[Pool, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellDifference:
+    """One value that differs: whose, in which column, and both texts; "" where there is none."""
+
+    about: str
+    column: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        before, after = (f'"{text}"' if text else "nothing" for text in (self.before, self.after))
+        return f"{self.about}, {column(self.column).title}: {before} and {after}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class TopologyDifference(Table):
+    """Everything in which two topologies disagree: deployment, sites, pools, servers.
+
+    ``not_compared`` are columns and roles of which one of them says nothing at all.
+    """
+
+    before: str
+    after: str
+    differences: tuple[CellDifference, ...]
+    not_compared: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether they agree in everything that both say."""
+        return not self.differences
+
+    def _headings(self) -> Sequence[str]:
+        return ("About", "Column", self.before, self.after)
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        for one in self.differences:
+            yield one.about, column(one.column).title, one.before, one.after
+
+    def _summary(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Say in a sentence how far they agree."""
+        found = count_of(len(self.differences), "difference")
+        rest = f"; only one says: {', '.join(self.not_compared)}" if self.not_compared else ""
+        return f"{self.before} and {self.after}: {found}{rest}"
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values: what ``lyncnb compare-topology --json`` prints."""
+        return {
+            "format": "lyncnb-topology-difference/1",
+            "before": self.before,
+            "after": self.after,
+            "differences": [
+                {name: getattr(one, name) for name in ("about", "column", "before", "after")}
+                for one in self.differences
+            ],
+            "not_compared": list(self.not_compared),
+        }
+
+
+def compare_sides(old: Side, new: Side) -> TopologyDifference:
+    """Compare two topologies.
+
+    Parameters
+    ----------
+    old, new : Side
+        n and m pools.
+
+    Returns
+    -------
+    TopologyDifference
+        By scope, then by name. What a blank cell means counts, not that it is blank.
+    """
+    silent = sorted(_silent_roles(old, new))
+    columns = [one for one in topology_columns() if one.name in old.columns]
+    columns = [one for one in columns if one.name in new.columns]
+    pools = [
+        {(pool.fqdn, pool.role): pool for pool in side.pools if pool.role not in silent}
+        for side in (old, new)
+    ]
+    found = [
+        *_domains(old, new, columns),
+        *_sites(old.sites, new.sites, columns),
+        *_servers(pools[0].values(), pools[1].values(), columns),
+    ]
+    for key in sorted(pools[0].keys() & pools[1].keys()):
+        found += _pool(pools[0][key], pools[1][key], columns)
+    once = {one.name for one in topology_columns()}.intersection({*old.columns} ^ {*new.columns})
+    return TopologyDifference(
+        before=old.source,
+        after=new.source,
+        differences=tuple(found),
+        not_compared=(*(one.name for one in topology_columns() if one.name in once), *silent),
+    )
+
+
+def _silent_roles(old: Side, new: Side) -> Iterator[str]:
+    """Yield roles outside Lync that only one has: a document knows no reverse proxy."""
+    held = [{pool.role for pool in side.pools} for side in (old, new)]
+    partners = {role.id for role in topology_roles() if role.partner}
+    yield from partners & (held[0] ^ held[1])
+
+
+def _domains(old: Side, new: Side, columns: Iterable[Column]) -> Iterator[CellDifference]:
+    # The first is the default; the order of the others says nothing.
+    orders = [(*side.sip_domains[:1], *sorted(side.sip_domains[1:])) for side in (old, new)]
+    if orders[0] != orders[1] and any(one.name == "sip_domains" for one in columns):
+        before, after = (";".join(order) for order in orders)
+        yield _difference("deployment", "sip_domains", before, after)
+
+
+def _sites(
+    old: Sequence[Site], new: Sequence[Site], columns: Iterable[Column]
+) -> Iterator[CellDifference]:
+    """Compare simple URLs by site; where sites are called otherwise, those of all together."""
+    names = sorted({site.name for site in old})
+    groups: list[tuple[str, str | None]] = [(name or "deployment", name) for name in names]
+    if names != sorted({site.name for site in new}):
+        groups = [("deployment", None)]
+    for about, name in groups:
+        for one in columns:
+            if not one.kind.startswith("url"):
+                continue
+            before, after = (
+                ";".join(sorted({url for site in sites if name in (None, site.name)
+                                 for url in _urls(site, one.name)}))
+                for sites in (old, new)
+            )  # fmt: skip
+            if before != after:
+                yield _difference(about, one.name, before, after)
+
+
+def _urls(site: Site, name: str) -> Iterator[str]:
+    value = getattr(site, name)
+    for one in value if isinstance(value, tuple) else (value,):
+        if one is not None:
+            yield one.url
+
+
+#: What each server's row says of it.
+_OF_SERVERS: dict[str, Callable[[Pool, Computer], str]] = {
+    "pool_fqdn": lambda pool, computer: pool.fqdn,
+    "site": lambda pool, computer: pool.site,
+    "issuer": lambda pool, computer: ";".join(
+        f"{usage}={issuer}" if usage else issuer for usage, issuer in sorted(computer.issuer)
+    ),
+    "target_os": lambda pool, computer: computer.target_os,
+}
+
+_Places = dict[str, dict[str, tuple[Pool, Computer]]]
+
+
+def _places(pools: Iterable[Pool]) -> _Places:
+    """Give each server's pools by role."""
+    found: _Places = defaultdict(dict)
+    for pool in pools:
+        for computer in pool.computers:
+            found[computer.fqdn][pool.role] = (pool, computer)
+    return found
+
+
+def _servers(
+    old: Iterable[Pool], new: Iterable[Pool], columns: Iterable[Column]
+) -> Iterator[CellDifference]:
+    """Compare which servers there are, in which roles, and what each row says."""
+    # A blank pool is the server's own, so that every table has the column.
+    names = {"pool_fqdn", *(one.name for one in columns)}
+    sides = [_places(old), _places(new)]
+    for server in sorted(sides[0].keys() | sides[1].keys()):
+        before, after = (side.get(server, {}) for side in sides)
+        if not (before and after):
+            texts = (server if before else "", server if after else "")
+            yield _difference(server, "server_fqdn", *texts)
+            continue
+        if before.keys() != after.keys():
+            yield _difference(server, "role", *(";".join(sorted(side)) for side in (before, after)))
+        main = next((role for role in before if role in after), None)
+        for name, text in _OF_SERVERS.items():
+            if main and name in names and text(*before[main]) != text(*after[main]):
+                yield _difference(server, name, text(*before[main]), text(*after[main]))
+
+
+def _difference(about: str, name: str, before: str, after: str) -> CellDifference:
+    return CellDifference(about=about, column=name, before=before, after=after)
+
+
+def _pool(old: Pool, new: Pool, columns: Iterable[Column]) -> Iterator[CellDifference]:
+    for one in columns:
+        if one.scope != "pool" or not one.heeded_by(old.role):
+            continue
+        before, after = (_text(pool, one) for pool in (old, new))
+        if before != after:
+            yield _difference(f"{old.fqdn} as {old.role}", one.name, before, after)
+
+
+def _text(pool: Pool, facts: Column) -> str:
+    """Give what a pool's column means."""
+    if facts.kind == "bool":
+        return str(facts.name in pool.flags).lower()
+    if facts.name == "extra_san":
+        pairs = (f"{usage}={name}" if usage else name for usage, name in pool.extra_san)
+        return ";".join(sorted(pairs))
+    names = pool.names_in(facts.name) or ((pool.fqdn,) if facts.or_pool_name else ())
+    return ";".join(sorted(names))

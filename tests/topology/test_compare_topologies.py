@@ -1,0 +1,146 @@
+"""Two topologies side by side: every value that differs is named, and nothing else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from shell_kit import make_shell
+from topology_documents import Cluster, edge, front_end, published, topology_builder
+
+from lyncnb.topology.topology import read_topology
+
+shell = pytest.fixture(make_shell)
+
+TABLE = """\
+server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,autologon,\
+access_edge_fqdn,extra_san,issuer,target_os
+fe01.contoso.com,FrontEnd,pool01.contoso.com,Taipei,contoso.com;fabrikam.com,\
+https://meet.contoso.com,https://dialin.contoso.com,web01.contoso.com,true,,,,2012R2
+fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,,,,,,2012R2
+edge01.contoso.com,Edge,edgepool.contoso.com,Taipei,,,,,,sip.contoso.com,x.contoso.com,,2012R2
+"""
+
+
+def read(text: str):
+    """Read a table, or a document, that stands here."""
+    return read_topology(text.encode())
+
+
+def told(before: str, after: str) -> list[tuple[str, ...]]:
+    """Give what differs."""
+    found = read(before).compare(read(after)).differences
+    return [(one.about, one.column, one.before, one.after) for one in found]
+
+
+def test_what_means_the_same_does_not_differ():
+    """The order of rows, where a pool's value stands, blanks that mean the value, the case."""
+    heading, one, two, three = TABLE.splitlines(keepends=True)
+    assert told(TABLE, TABLE) == []
+    assert told(TABLE, heading + three + two + one.replace("fe01", "FE01")) == []
+    shared = TABLE.replace("fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,,",
+                           "fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,web01.contoso.com,")  # fmt: skip
+    assert told(TABLE, shared) == []
+    assert told(TABLE.replace("2012R2", ""), TABLE) == []  # what a blank means
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("fe02.", "fe03.",
+         [("fe02.contoso.com", "server_fqdn", "fe02.contoso.com", ""),
+          ("fe03.contoso.com", "server_fqdn", "", "fe03.contoso.com")]),
+        ("edge01.contoso.com,Edge", "edge01.contoso.com,SBA",
+         [("edge01.contoso.com", "role", "Edge", "SBA")]),
+        ("Edge,edgepool.", "Edge,edge.",
+         [("edge01.contoso.com", "pool_fqdn", "edgepool.contoso.com", "edge.contoso.com")]),
+        ("edgepool.contoso.com,Taipei", "edgepool.contoso.com,Hualien",
+         [("edge01.contoso.com", "site", "Taipei", "Hualien")]),
+        ("contoso.com;fabrikam.com", "fabrikam.com;contoso.com",
+         [("deployment", "sip_domains", "contoso.com;fabrikam.com", "fabrikam.com;contoso.com")]),
+        ("//meet.", "//join.",
+         [("Taipei", "meet_urls", "https://meet.contoso.com", "https://join.contoso.com")]),
+        ("https://dialin.contoso.com", "",
+         [("Taipei", "dialin_url", "https://dialin.contoso.com", "")]),
+        ("web01.", "web02.",
+         [("pool01.contoso.com as FrontEnd", "web_external_fqdn", "web01.contoso.com",
+           "web02.contoso.com")]),
+        (",true,", ",,", [("pool01.contoso.com as FrontEnd", "autologon", "true", "false")]),
+        ("sip.contoso.com", "access.contoso.com",
+         [("edgepool.contoso.com as Edge", "access_edge_fqdn", "sip.contoso.com",
+           "access.contoso.com")]),
+        ("x.contoso.com,,", "Internal=x.contoso.com,,",
+         [("edgepool.contoso.com as Edge", "extra_san", "x.contoso.com",
+           "Internal=x.contoso.com")]),
+        ("x.contoso.com,,", "x.contoso.com,Internal=public,",
+         [("edge01.contoso.com", "issuer", "", "Internal=public")]),
+        ("x.contoso.com,,2012R2", "x.contoso.com,,2019",
+         [("edge01.contoso.com", "target_os", "2012R2", "2019")]),
+    ],
+)  # fmt: skip
+def test_each_value_that_differs_is_named(old, new, expected):
+    """Whose it is, in which column, and both values; the other way round the same."""
+    changed = TABLE.replace(old, new)
+    assert changed != TABLE
+    assert told(TABLE, changed) == expected
+    assert sorted(told(changed, TABLE)) == sorted(
+        (about, name, b, a) for about, name, a, b in expected
+    )
+
+
+def test_a_table_and_the_document_of_the_same_servers_agree():
+    """What only the table says is not compared, but named; so is a partner of one side."""
+    clusters = [
+        front_end(
+            "pool01.contoso.com", ("fe01.contoso.com", "fe02.contoso.com"),
+            external="web01.contoso.com",
+        ),
+        Cluster("edgepool.contoso.com", {"EdgeServer": edge("sip.contoso.com", "wc.contoso.com",
+                                                            "av.contoso.com")},
+                ("edge01.contoso.com",)),
+    ]  # fmt: skip
+    domains = ("contoso.com", "fabrikam.com")
+    urls = (("Meet", "contoso.com", "https://meet.contoso.com"),
+            ("Dialin", "*", "https://dialin.contoso.com"))  # fmt: skip
+    document = topology_builder(clusters, domains=domains, urls=urls)
+    table = TABLE + "rp01.contoso.com,ReverseProxy,,Taipei,,,,,,,,,2012R2\n"
+    found = read(table).compare(read(document))
+    assert found.differences == ()
+    assert found.is_empty
+    assert set(found.not_compared) == {
+        *("autologon", "extra_san", "issuer", "target_os", "webconf_edge_fqdn", "av_edge_fqdn"),
+        "ReverseProxy",
+    }
+    assert read(topology_builder(clusters)).compare(read(published(clusters))).is_empty
+    assert "0 differences; only one says: " in repr(found)
+
+
+def test_sites_that_are_called_otherwise():
+    """Simple URLs are then those of the deployment, and each server's site is told."""
+    renamed = TABLE.replace("Taipei", "台北").replace("//meet.", "//join.")
+    found = told(TABLE, renamed)
+    assert (
+        "deployment",
+        "meet_urls",
+        "https://meet.contoso.com",
+        "https://join.contoso.com",
+    ) in found
+    assert sum(column == "site" for _, column, _, _ in found) == 3
+
+
+def test_the_command(shell):
+    """Exit 0 where they agree, 1 where not, 2 where one cannot be read."""
+    shell.write("a.csv", TABLE)
+    shell.write("b.csv", TABLE.replace("web01.", "web02."))
+    ended = shell("compare-topology", "a.csv", "a.csv")
+    assert (ended.status, ended.out) == (0, "a.csv and a.csv: 0 differences\n")
+    ended = shell("compare-topology", "a.csv", "b.csv")
+    assert ended.status == 1
+    assert ended.out.splitlines()[0] == (
+        "pool01.contoso.com as FrontEnd, External web FQDN:"
+        ' "web01.contoso.com" and "web02.contoso.com"'
+    )
+    document = json.loads(shell("compare-topology", "a.csv", "b.csv", "--json").out)
+    assert document["format"] == "lyncnb-topology-difference/1"
+    assert [one["column"] for one in document["differences"]] == ["web_external_fqdn"]
+    assert shell("compare-topology", "a.csv", "nowhere.csv").status == 2
