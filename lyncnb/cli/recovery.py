@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import click
 
-from .inputs import get_passphrase, json_option, passphrase_option
+from .inputs import get_passphrase, json_option
 from .output import note, write, write_json
 
 
 @click.command("recovery")
 @click.argument("what", metavar="new", type=click.Choice(["new"]))
 @click.argument("file", metavar="FILE")
-@passphrase_option
+@click.option(
+    "--passphrase-file",
+    metavar="FILE",
+    help="File whose first line becomes the passphrase of the recovery key, not of a folder. "
+    "Without it the variable LYNCNB_PASSPHRASE counts, then you are asked.",
+)
 @json_option
 def recovery_command(what: str, file: str, passphrase_file: str | None, as_json: bool) -> int:
     """Make a recovery key: FILE to keep, FILE.pub to hand out.

@@ -1,0 +1,129 @@
+"""What README, docs and hints tell a planner to type, typed; and lists that they copy from data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import click
+from places import REPOSITORY
+
+from lyncnb.base.tables import to_markdown
+from lyncnb.cli.app import COMMANDS
+from lyncnb.topology.columns import topology_columns
+
+_README = REPOSITORY / "README.md"
+_FILES = [
+    *REPOSITORY.glob("*.md"),
+    *(REPOSITORY / "docs").glob("*.md"),
+    *(REPOSITORY / "notebooks").glob("*.py"),
+    *(path for path in (REPOSITORY / "lyncnb").rglob("*.*") if "__pycache__" not in path.parts),
+]
+_COMMANDS = {command.name: command for command in COMMANDS}
+_WHERE = {
+    "server": "server",
+    "pool": "pool",
+    "site": "site, or the deployment",
+    "deployment": "deployment",
+}
+
+
+def _told_commands():
+    """Yield where a command is told in papers, hints and pages, its name and its options."""
+    for path in _FILES:
+        is_ours = path.suffix in {".md", ".py", ".toml", ".j2", ".js"} and "tests" not in path.parts
+        if not is_ours or path.name == "CHANGELOG.md":
+            continue
+        text = path.read_text("utf-8")
+        # A block has a call a line; elsewhere it may go on in the next, in code as another text.
+        text = re.sub(r"```.+?```", lambda block: block[0].replace("\n", ";"), text, flags=re.S)
+        text = re.sub(r'"\n\s+f?"|\n', " ", text)
+        for name, rest in re.findall(
+            r"\blyncnb ([a-z]+(?:-[a-z]+)*)\b((?: +[^ `\"';:,()|]+)*)", text
+        ):
+            before_next = rest.partition(" lyncnb ")[0]
+            yield path, name, re.findall(r"(?<=\s)--?[a-z][a-z-]*", before_next)
+
+
+def test_commands_are_told_as_they_are():
+    """Papers, hints and pages name no command and no option that there is not."""
+    told, wrong = 0, []
+    for path, name, options in _told_commands():
+        if name not in _COMMANDS:
+            continue  # words such as "lyncnb makes"
+        known = {
+            spelling
+            for option in _COMMANDS[name].params
+            if isinstance(option, click.Option)
+            for spelling in option.opts
+        }
+        told += 1
+        wrong += [(str(path), name, one) for one in options if one not in {*known, "--help"}]
+    assert told > 60
+    assert wrong == []
+
+
+_STORY = """
+from pathlib import Path
+from cas.python_ca import PythonCa, pem
+from datetime import UTC, datetime
+from folders import answer_all
+Path("returned").mkdir()
+authority = PythonCa()
+for name, certificate in answer_all(bundle, authority, begins=datetime.now(UTC)).items():
+    Path("returned", name + ".cer").write_bytes(pem(certificate))
+Path("returned", "chain.pem").write_bytes(pem(*authority.chain))
+"""
+
+
+def test_story_of_the_readme_runs(tmp_path):
+    """README's Python, word for word and with a CA that answers: from table to steps."""
+    (story,) = re.findall(r"^```python\n(.+?)^```", _README.read_text("utf-8"), re.M | re.S)
+    before, after = story.split("issued = ")
+    shown = f"print(len(issued.certificates), {after.strip().splitlines()[-1].split('#')[0]})"
+    code = f"{before}{_STORY}\nissued = {after}\n{shown}"
+    shutil.copytree(REPOSITORY / "data", tmp_path / "data")
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "LYNCNB_PASSPHRASE": "only for the sample",
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("13 ")
+    assert len(list((tmp_path / "requests" / "pfx").glob("*.pfx"))) == 13
+
+
+def test_python_of_the_commands_page_runs(monkeypatch):
+    """What docs/commands.md shows in Python finds a difference and draws it."""
+    page = (REPOSITORY / "docs" / "commands.md").read_text("utf-8")
+    (block,) = re.findall(r"^```python\n(.+?)^```", page, re.M | re.S)
+    monkeypatch.chdir(REPOSITORY)
+    names: dict[str, object] = {}
+    exec(block.replace("ln.figure(", "drawn = ln.figure("), names)
+    assert not names["difference"].is_empty
+    assert "<svg" in names["drawn"].svg
+
+
+def test_every_column_stands_in_the_page_of_the_table(request):
+    """docs/table-of-servers.md lists the columns there are; --refresh writes the list."""
+    rows = [
+        (c.name, _WHERE[c.scope], c.help, ", ".join(c.roles) or "all") for c in topology_columns()
+    ]
+    table = to_markdown(("Column", "One value for each", "What stands there", "Roles"), rows)
+    page = REPOSITORY / "docs" / "table-of-servers.md"
+    before, mark, rest = page.read_text("utf-8").partition("<!-- columns -->\n")
+    written, end, after = rest.partition("<!-- end of columns -->")
+    if request.config.getoption("--refresh"):
+        page.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
+    else:
+        assert written == table
