@@ -6,7 +6,7 @@ A fix is tried on the plan first: it counts only if its finding is gone and no o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -59,7 +59,9 @@ class Mended:
         return tuple(edit for finding in self.fixed for edit in finding.edits)
 
 
-def mend_plan(plan: CertificatePlan, *, on: date | None = None) -> Mended:
+def mend_plan(
+    plan: CertificatePlan, *, on: date | None = None, codes: Collection[str] = ()
+) -> Mended:
     """Mend what has one safe answer.
 
     Parameters
@@ -68,6 +70,8 @@ def mend_plan(plan: CertificatePlan, *, on: date | None = None) -> Mended:
         n certificates.
     on : date, optional
         The day by whose rules it is judged, as for :func:`check_plan`.
+    codes : collection of str, optional
+        The findings to mend, by their codes; left out, all.
 
     Returns
     -------
@@ -78,7 +82,8 @@ def mend_plan(plan: CertificatePlan, *, on: date | None = None) -> Mended:
     done = Mended(plan=plan, findings=findings, fixed=())
     refused: set[Finding] = set()
     for _ in range(_ROUNDS):
-        wanted = _apart(f for f in done.findings if f.edits and f not in refused)
+        asked = (f for f in done.findings if f.edits and (not codes or f.code in codes))
+        wanted = _apart(f for f in asked if f not in refused)
         if not wanted:
             break
         step = _tried(done, wanted)

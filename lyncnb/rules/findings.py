@@ -53,7 +53,7 @@ class Finding:
     source: str
     accepted: str = ""
     title: str = ""
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[Edit, ...] = field(default=(), compare=False)
 
     @property
     def words(self) -> str:

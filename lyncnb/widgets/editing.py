@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ..base import tables
 from ..base.tables import count_of
+from ..checks.mend_plan import mend_plan
 from ..errors import LyncnbError, TopologyError
 from ..plan.compare import PlanDifference, compare_plans
 from ..plan.model import CertificatePlan
@@ -267,6 +268,26 @@ class PlanEditing:
         wanted = {name: option_value(name, value) for name, value in values.items()}
         said = "; ".join(option_words(name, value) for name, value in wanted.items())
         self._changing(lambda: self.draft.set_options(said, **wanted))
+
+    def mend(self, *codes: str) -> Findings:
+        """Mend what has one safe answer and brings no other finding, in one step.
+
+        Parameters
+        ----------
+        *codes : str, optional
+            The findings to mend, by their codes; left out, all.
+
+        Returns
+        -------
+        Findings
+            What is mended; nothing else changed.
+        """
+        mended = mend_plan(self.plan, codes=codes)
+        if mended.fixed:
+            said = f"Mended: {', '.join(dict.fromkeys(one.code for one in mended.fixed))}"
+            plan = mended.plan
+            self._changing(lambda: self.draft.mend(plan.topology, plan.options, said))
+        return Findings(mended.fixed, mended.findings.judged_on)
 
     def undo(self) -> str:
         """Take the last change back and say which it was; "" if there is none."""

@@ -91,6 +91,7 @@ class EditorView(Panel):
             "add": self._add,
             "remove": self._remove,
             "option": self._option,
+            "mend": self._mend,
             "undo": lambda _: editor.undo(),
             "redo": lambda _: editor.redo(),
             "reset": lambda _: editor.reset(),
@@ -321,6 +322,10 @@ class EditorView(Panel):
             self._send_options()  # the form goes back to what is so
             return
         self.send({"type": "done"})
+
+    def _mend(self, message: Message) -> None:
+        if not self.editor.mend(str(message["code"])):
+            self.refuse("mend", ["Each fix contradicts something else: change it by hand."])
 
     def _set_option(self, name: str, value: object, key: object) -> None:
         if name.startswith("column:") and name[7:] in DEPLOYMENT:

@@ -71,10 +71,12 @@ def finding_groups(
                 "source": finding.source,
                 "accepted": accepted.get(finding.code, ""),
                 "count": 0,
+                "mendable": 0,
                 "items": [],
             }
         group = groups[finding.code]
         group["count"] += 1
+        group["mendable"] += bool(finding.edits)
         if len(group["items"]) < ITEMS_LISTED:
             place = (places or {}).get(finding.about)
             column = column_of(finding, place.role) if place else ""

@@ -242,6 +242,10 @@ class Draft:
         self._next_id = max(self._next_id, max(ids, default=-1) + 1)
         self._enter(replace(self.state, topology=topology, ids=ids, said=said))
 
+    def mend(self, topology: Topology, options: PlanOptions, said: str) -> None:
+        """Take over a table of the same rows and options, as one step."""
+        self._enter(replace(self.state, topology=topology, options=options, said=said))
+
     def adopt(self, other: Draft) -> None:
         """Take over the state of another draft of the same table, with its way back."""
         self.state, self.past, self.future = other.state, list(other.past), list(other.future)

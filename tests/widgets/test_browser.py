@@ -248,6 +248,20 @@ def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):
     lab.page.get_by_text("What dir01.contoso.com gets").wait_for()
 
 
+def test_what_has_one_safe_answer_is_mended_by_a_press(lab, folder):
+    """The button stands beside such a finding alone; what it did can be undone."""
+    open_editor(lab, folder)
+    kernel(lab, "editor.change_options(xmpp_host_names=True)")
+    lab.tab("Findings").click()
+    block = lab.page.locator(".lc-block").filter(has_text="option-changes-nothing")
+    block.get_by_role("button", name="Mend option-changes-nothing").click()
+    block.wait_for(state="detached")
+    assert kernel(lab, "editor.options.xmpp_host_names") == "False"
+    assert lab.page.get_by_role("button", name=re.compile("^Mend")).count() == 0
+    lab.button(re.compile("^Undo")).click()
+    block.wait_for()
+
+
 def test_add_and_remove_a_server(lab, folder):
     """A new row is shown and chosen; removing can be undone; a wrong name is refused."""
     open_editor(lab, folder)

@@ -552,6 +552,26 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
     assert editor.options.accepted == {}
 
 
+def test_what_has_one_safe_answer_is_mended(talk, editor):
+    """A code is mended alone, in one step that is undone like any other; options count as well."""
+    before = editor.draft.state
+    server = next(p for p in editor.topology.pools if p.role == "Mediation").computers[0].row
+    editor.set_cells([editor.draft.state.ids[server]], "web_external_fqdn", "w.contoso.com")
+    editor.change_options(xmpp_host_names=True)
+    groups = {g["code"]: g["mendable"] for g in talk.say("findings")["findings"]["groups"]}
+    assert (groups["value-not-heeded"], groups["option-changes-nothing"]) == (1, 1)
+    told = talk.say("mend", code="value-not-heeded")
+    assert "Mended: value-not-heeded" in told["state"]["done"]
+    assert editor.topology.cells == before.topology.cells
+    assert editor.options.xmpp_host_names
+    assert [found.code for found in editor.mend()] == ["option-changes-nothing"]
+    assert editor.options == before.options
+    editor.undo()
+    assert editor.options.xmpp_host_names
+    assert list(editor.findings) == list(ln.check_plan(editor.plan))
+    assert "by hand" in str(talk.say("mend", code="value-not-heeded"))
+
+
 def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
     """A folder with another plan is refused with a word that lets the planner insist."""
     (tmp_path / "topology.csv").write_text(

@@ -35,6 +35,9 @@ function makeFindings({ send, goTo }) {
       h("h3", { class: "lc-title" }, severityTag(group.severity, group.severity), " ", group.title,
         h("span", { class: "lc-source" }, ` ${group.code} · ${plural(group.count, "time")}`)),
       h("p", {}, group.meaning), h("p", { class: "lc-help" }, `What to do: ${group.hint}`),
+      goTo && group.mendable ? h("p", {}, button("Mend", () => send({ type: "mend",
+        code: group.code }), { "aria-label": `Mend ${group.code}` }),
+      ` There is one safe answer; it can be undone like every other change.`) : null,
       acceptance(group),
       table(`${group.title}: where`, ["About", "Finding"], rows),
       group.count > rows.length

@@ -91,6 +91,7 @@ interface FindingGroup {
   source: string;
   accepted: string;
   count: number;
+  mendable: number;
   items: FindingItem[];
 }
 
