@@ -15,7 +15,7 @@ from functools import cached_property
 from ..base.html_page import to_page
 from ..base.outputs import OutputKind, first_line, is_page, mentions
 from ..base.spreadsheets import to_csv
-from ..base.tables import count_of, paragraph, rows_to_html, to_markdown
+from ..base.tables import ROWS_SHOWN, count_of, left_out, paragraph, rows_to_html, to_markdown
 from ..rules.ca_rules import ca_rules
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES
@@ -322,17 +322,41 @@ def _count_rows(counts: Iterable[CountChange]) -> list[tuple[str, int, int]]:
 
 def _page(comparison: Comparison) -> str:
     difference = comparison.difference
+    groups = difference.groups()
     parts = [
         paragraph(comparison.summary),
         rows_to_html(_COUNT_HEADINGS, _count_rows(comparison.counts), caption="Counts"),
         *map(paragraph, comparison.notes),
-        difference._repr_html_(),
+        rows_to_html(_CHANGE_HEADINGS, [*_change_rows(groups[:ROWS_SHOWN])], caption="Changes"),
     ]
+    if len(groups) > ROWS_SHOWN:
+        parts.append(
+            paragraph(f"{left_out(ROWS_SHOWN, len(groups))} As .csv or .json all are there.")
+        )
     for caption, findings in _finding_tables(comparison):
         parts.append(rows_to_html(_FINDING_HEADINGS, findings, caption=caption))
     if not isinstance(difference.new, RecordedPlan):
         parts.append(figure(difference)._repr_html_())
     return to_page(f"{TITLE}: {comparison.title}", parts)
+
+
+# As few columns as there can be: reasons are sentences, and need the room.
+_CHANGE_HEADINGS = ("Change", "What", "Of", "Cause", "Why", "Source")
+
+
+def _change_rows(groups: Iterable[ChangeGroup]) -> Iterator[tuple[object, ...]]:
+    for group in groups:
+        told: object = f"{group.before} -> {group.after}"
+        if not (group.before and group.after):
+            told = group.names or group.before or group.after
+        yield (
+            group.change if group.change != "changed" else f"{group.what} changed",
+            told,
+            f"{_listed(group.owners)}\n{', '.join(group.usages)}",
+            group.cause,
+            group.why,
+            group.source,
+        )
 
 
 _FINDING_HEADINGS = ("Severity", "About", "Finding", "Source")
