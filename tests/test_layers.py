@@ -34,7 +34,7 @@ LAYERS = (
 TOUCHES = {
     "pandas": {"base.tables"},
     "csv": {"topology.csv_edit", "topology.csv_file"},
-    "xml": {"topology.topology_document"},
+    "xml": {"topology.xml_tree"},
     "tomllib": {"base.toml_records"},
     "tomli_w": {"plan.options"},
     "xlsxwriter": {"base.spreadsheets"},

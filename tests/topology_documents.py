@@ -178,3 +178,19 @@ def published(
         f'<Topology xmlns="{DEPLOY}.Topology.2008">{_domains(domains)}<Sites>{sites}</Sites>'
         f"<Clusters>{''.join(found)}</Clusters><Services>{''.join(services)}</Services></Topology>"
     )
+
+
+def exported(
+    clusters: list[Cluster],
+    *,
+    urls: tuple[tuple[str, str, str, str], ...] = tuple(("Global", *url) for url in URLS),
+    **more,
+) -> str:
+    """Write what ``lyncnb snippet topology`` exports; each URL has whose it is in front."""
+    simple = "".join(
+        f'<SimpleUrl Identity={quoteattr(whose)} Component="{component}" Domain="{domain}"'
+        f' ActiveUrl="{url}" />'
+        for whose, component, domain, url in urls
+    )
+    topology = published(clusters, **more)
+    return f'<Export xmlns="urn:lyncnb:topology-export:1">{topology}{simple}</Export>'

@@ -17,6 +17,7 @@ from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
 from .output import finish_output, prepare_streams, write
 from .planning import COMMANDS as PLANNING_COMMANDS
 from .recovery import COMMANDS as RECOVERY_COMMANDS
+from .snippets import COMMANDS as SNIPPET_COMMANDS
 
 
 def _show_help(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -46,7 +47,13 @@ _group = _Lyncnb("lyncnb", help=overview())
 _ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS, *RECOVERY_COMMANDS)
 
 #: All of them, in the order of the help page.
-COMMANDS = (*NOTEBOOK_COMMANDS, *PLANNING_COMMANDS, *COMPARING_COMMANDS, *_ABOUT_FOLDERS)
+COMMANDS = (
+    *NOTEBOOK_COMMANDS,
+    *PLANNING_COMMANDS,
+    *COMPARING_COMMANDS,
+    *SNIPPET_COMMANDS,
+    *_ABOUT_FOLDERS,
+)
 
 for _command in COMMANDS:
     _command.short_help = summary_of(_command.name or "")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..errors import TopologyError
 from .columns import name_headings
 from .csv_file import decode, find_delimiter
-from .topology_document import is_document
+from .xml_tree import is_document
 
 _BY_HAND = "write it in the table by hand"
 

@@ -22,8 +22,9 @@ from ..base.tables import DataFrame, is_frame
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
 from .source_table import Note, Table, Texts, TextsBuilder, make_table
-from .topology_document import MAX_BYTES as MAX_DOCUMENT_BYTES
-from .topology_document import is_document, read_document
+from .topology_document import read_document
+from .xml_tree import MAX_BYTES as MAX_DOCUMENT_BYTES
+from .xml_tree import is_document
 
 if TYPE_CHECKING:
     import _csv

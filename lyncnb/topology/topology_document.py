@@ -1,156 +1,19 @@
-"""A topology document of Topology Builder or ``Get-CsTopology`` to a ``Table`` of servers.
-
-The only file that reads XML. The document comes from elsewhere, so entities and document types
-are refused, and depth, size and number of elements are bounded.
-"""
+"""A topology document of Topology Builder or ``Get-CsTopology`` to a ``Table`` of servers."""
 
 from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.parsers import expat
 
 from ..base.pasted_text import shown
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml
 from ..errors import RulesError, TopologyError
 from .columns import column
 from .source_table import Note, Table, Texts, make_table
-
-# --- The document as a tree.
-
-#: A document of this size or more is refused (bytes); 5,000 servers take 4 MB.
-MAX_BYTES = 32_000_000
-_MAX_ELEMENTS = 400_000
-_MAX_DEPTH = 64
-
-_DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy."
-_WRAPPER = f"{_DEPLOY}TopologyBuilder.2008 TopologyBuilder"
-_PUBLISHED = f"{_DEPLOY}Topology.2008 Topology"
-_TOPOLOGIES = ("NewTopology", "OriginalTopology")  # of the wrapper, the better first
-_WHAT_TO_GIVE = (
-    "give Topology Builder's .tbxml file, what Get-CsTopology -AsXml wrote, or a CSV file with the"
-    " headings server_fqdn, role, sip_domains"
-)
-
-
-@dataclass(slots=True)
-class _Element:
-    """One element: its name without the namespace, attributes, children and text."""
-
-    name: str
-    attributes: Mapping[str, str]
-    children: list[_Element] = field(default_factory=list)
-    text: str = ""
-
-    def get(self, attribute: str) -> str:
-        """Give an attribute, "" if it is not there."""
-        return self.attributes.get(attribute, "").strip()
-
-    def find(self, *path: str) -> _Element | None:
-        """Give the first element down a path of names."""
-        here = self
-        for name in path:
-            found = next((child for child in here.children if child.name == name), None)
-            if found is None:
-                return None
-            here = found
-        return here
-
-    def all(self, name: str) -> Iterator[_Element]:
-        """Go through all elements of a name below this one, in the document's order."""
-        waiting = self.children[::-1]
-        while waiting:
-            child = waiting.pop()
-            if child.name == name:
-                yield child
-            waiting += child.children[::-1]
-
-
-class _Tree:
-    """Builds the tree; refuses what no topology has. ``form`` is the root's full name."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.root = _Element("", {})
-        self.form = ""
-        self._open: list[_Element] = []
-        self._count = 0
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._count += 1
-        if self._count > _MAX_ELEMENTS or len(self._open) >= _MAX_DEPTH:
-            raise TopologyError(
-                f"{self.source} has more elements, or deeper ones, than any topology",
-                hint=_WHAT_TO_GIVE,
-            )
-        element = _Element(name.rpartition(" ")[2], attributes)
-        if self._open:
-            self._open[-1].children.append(element)
-        else:
-            self.root, self.form = element, name
-            if name not in (_WRAPPER, _PUBLISHED):
-                raise TopologyError(
-                    f"{self.source} is an XML or HTML document that begins with"
-                    f" {shown(element.name[:60])}, not a topology",
-                    hint=_WHAT_TO_GIVE,
-                )
-        self._open.append(element)
-
-    def end(self, name: str) -> None:
-        self._open.pop()
-
-    def text(self, text: str) -> None:
-        if self._open and len(self._open[-1].text) < 1000:
-            self._open[-1].text += text[:1000]
-
-    def refuse(self, *_: object) -> None:
-        raise TopologyError(
-            f"{self.source} is an XML or HTML document with a document type, which no topology has",
-            hint=_WHAT_TO_GIVE,
-        )
-
-
-def is_document(data: bytes) -> bool:
-    """Say whether a file is XML or HTML rather than a table, by how it begins."""
-    return data[:256].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
-
-
-def _parse(source: str, text: str) -> _Tree:
-    tree = _Tree(source)
-    # Given text and not bytes, expat heeds no encoding that the document claims: PowerShell's
-    # Out-File writes UTF-16 under a declaration of UTF-8, and editors the other way round.
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartDoctypeDeclHandler = tree.refuse
-    parser.EntityDeclHandler = tree.refuse
-    parser.StartElementHandler = tree.start
-    parser.EndElementHandler = tree.end
-    parser.CharacterDataHandler = tree.text
-    parser.buffer_text = True
-    try:
-        parser.Parse(text.lstrip(), True)
-    except (expat.ExpatError, UnicodeEncodeError) as error:
-        line = getattr(error, "lineno", 0)
-        breaks_off = getattr(error, "code", 0) in _BREAKS_OFF
-        what = "breaks off" if breaks_off else "is damaged"
-        raise TopologyError(
-            f"{source} is an XML or HTML document that {what} in line {line:,}",
-            hint="export it again" if tree.form else _WHAT_TO_GIVE,
-        ) from None
-    return tree
-
-
-_BREAKS_OFF = {
-    expat.errors.codes[words]
-    for words in (
-        expat.errors.XML_ERROR_NO_ELEMENTS,
-        expat.errors.XML_ERROR_UNCLOSED_TOKEN,
-        expat.errors.XML_ERROR_PARTIAL_CHAR,
-    )
-}
-
+from .xml_tree import EXPORTED, WRAPPER, Element, parse_xml
 
 # --- What services mean: document_services.toml.
 
@@ -220,7 +83,7 @@ class _Service:
 
     name: str
     version: str
-    element: _Element
+    element: Element
 
 
 @dataclass(slots=True)
@@ -233,24 +96,24 @@ class _Cluster:
     machines: tuple[str, ...]
     services: list[_Service] = field(default_factory=list)
 
-    def service(self, name: str) -> _Element | None:
+    def service(self, name: str) -> Element | None:
         """Give the element of a service that runs here."""
         return next((one.element for one in self.services if one.name == name), None)
 
 
-def _cluster(element: _Element, site: str, *, is_branch: bool) -> _Cluster:
+def _cluster(element: Element, site: str, *, is_branch: bool) -> _Cluster:
     fqdn = element.get("Fqdn")
     # A single computer has the cluster's name, and may not be written at all.
     machines = tuple(machine.get("Fqdn") or fqdn for machine in element.all("Machine"))
     return _Cluster(fqdn=fqdn, site=site, is_branch=is_branch, machines=machines or (fqdn,))
 
 
-def _name_of(site: _Element) -> str:
+def _name_of(site: Element) -> str:
     name = site.find("Name")
     return " ".join(name.text.split()) if name else ""
 
 
-def _wrapped(topology: _Element) -> list[_Cluster]:
+def _wrapped(topology: Element) -> list[_Cluster]:
     """List the clusters of Topology Builder's form: inside their sites, services by UniqueId."""
     clusters: dict[str, _Cluster] = {}
     for site in topology.all("CentralSite"):
@@ -275,14 +138,14 @@ def _wrapped(topology: _Element) -> list[_Cluster]:
     return list({id(one): one for one in clusters.values()}.values())
 
 
-def _published(topology: _Element) -> list[_Cluster]:
+def _published(topology: Element) -> list[_Cluster]:
     """List the clusters of the published form: by ClusterId, and services installed on that."""
     sites: dict[str, tuple[str, bool]] = {}
     for kind in ("CentralSite", "RemoteSite"):
         for site in topology.all(kind):
             sites[site.get("SiteId")] = (_name_of(site), kind == "RemoteSite")
     clusters: dict[tuple[str, str], _Cluster] = {}
-    for group in (child for child in topology.children if child.name == "Clusters"):
+    for group in topology.all("Clusters"):
         for element in group.all("Cluster"):
             key = _cluster_id(element)
             name, is_branch = sites.get(key[0], ("", False))
@@ -296,12 +159,15 @@ def _published(topology: _Element) -> list[_Cluster]:
     return list(clusters.values())
 
 
-def _cluster_id(element: _Element) -> tuple[str, str]:
+def _cluster_id(element: Element) -> tuple[str, str]:
     found = next(element.all("ClusterId"), None)
     return (found.get("SiteId"), found.get("Number")) if found else ("", "")
 
 
 # --- Clusters to rows.
+
+# Of Topology Builder's two, the better first.
+_TOPOLOGIES = ("NewTopology", "OriginalTopology")
 
 _COLUMNS = (
     *("server_fqdn", "role", "pool_fqdn", "site", "sip_domains", "meet_urls", "dialin_url"),
@@ -364,26 +230,51 @@ def _names(cluster: _Cluster, role: str) -> dict[str, str]:
     }
 
 
-def _shared(topology: _Element) -> dict[str, str]:
-    """Give what holds for the whole deployment, by column."""
+def _sip_domains(topology: Element) -> list[str]:
+    """List the SIP domains, the default first."""
     domains = next(topology.all("InternalDomains"), None)
     names = [domains.get("DefaultDomain")] if domains else []
     names += [one.get("Name") for one in topology.all("InternalDomain")]
-    by_name = {name.casefold(): name for name in reversed(names) if name}
-    order = list(dict.fromkeys(name.casefold() for name in names if name))
+    by_name: dict[str, str] = {}
+    for name in filter(None, names):
+        by_name.setdefault(name.casefold(), name)
+    return list(by_name.values())
+
+
+def _simple_urls(found: Iterable[Element], site: str, order: Sequence[str]) -> dict[str, str]:
+    """Give a site's own simple URLs, or those of all, by column; in the order of domains."""
     urls: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for url in topology.all("SimpleUrl"):
-        column = _SIMPLE_URLS.get(url.get("Component"))
+    for url in found:
+        name = _SIMPLE_URLS.get(url.get("Component"))
         entry = next(url.all("SimpleUrlEntry"), None)
         active = url.get("ActiveUrl") or (entry.get("Url") if entry else "")
         domain = url.get("Domain").casefold()
-        if column and active:
-            urls[column].append((order.index(domain) if domain in order else len(order), active))
-    shared = {"sip_domains": ";".join(by_name[name] for name in order)}
-    for column, found in urls.items():
-        in_order = dict.fromkeys(active for _, active in sorted(found, key=lambda one: one[0]))
-        shared[column] = ";".join(in_order)
-    return shared
+        # Only an export says whose they are; a document holds those of all.
+        _, _, whose = url.get("Identity").partition("Site:")
+        if name and active and whose == site:
+            urls[name].append((order.index(domain) if domain in order else len(order), active))
+    return {
+        name: ";".join(dict.fromkeys(active for _, active in sorted(found, key=lambda one: one[0])))
+        for name, found in urls.items()
+    }
+
+
+def _share(topology: Element, rows: list[dict[str, str]]) -> None:
+    """Write what holds for more than a pool into the first row that it holds for."""
+    domains = _sip_domains(topology)
+    order = [name.casefold() for name in domains]
+    urls = list(topology.all("SimpleUrl"))
+    common = _simple_urls(urls, "", order)
+    first: dict[str, dict[str, str]] = {}
+    for row in rows:
+        first.setdefault(row["site"], row)
+    own = {site: _simple_urls(urls, site, order) for site in first if site}
+    rows[0]["sip_domains"] = ";".join(domains)
+    if not any(own.values()):
+        rows[0].update(common)
+        return
+    for site, row in first.items():  # where a site has its own, each has: its own, or those of all
+        row.update({**common, **own.get(site, {})})
 
 
 # --- What there is to say besides.
@@ -466,15 +357,17 @@ def read_document(source: str, text: str) -> Table:
     -----
     Source: Microsoft, Get-CsTopology and Get-CsService (Lync Server 2013 cmdlet help).
     """
-    tree = _parse(source, text)
-    topology: _Element | None = tree.root
-    if tree.form == _WRAPPER:
+    tree = parse_xml(source, text)
+    topology: Element | None = tree.root
+    if tree.form == WRAPPER:
         # OriginalTopology is what was published when the file was saved, NewTopology what is
         # planned: the same servers twice.
         topology = next(
             filter(None, (tree.root.find(name, "PartialTopology") for name in _TOPOLOGIES)), None
         )
-    read = _wrapped if tree.form == _WRAPPER else _published
+    elif tree.form == EXPORTED:
+        topology = tree.root if tree.root.find("Topology", "Clusters") else None
+    read = _wrapped if tree.form == WRAPPER else _published
     clusters = read(topology) if topology else []
     rows = [row for cluster in clusters for row in _rows(cluster)]
     if topology is None or not rows:
@@ -482,8 +375,7 @@ def read_document(source: str, text: str) -> Table:
             f"{source} is a topology without a server that needs a certificate",
             hint="add the servers in Topology Builder and save it, or publish it",
         )
-    shared = _shared(topology)
-    rows[0].update(shared)
+    _share(topology, rows)
     columns = [
         name
         for place, name in enumerate(_COLUMNS)

@@ -32,6 +32,7 @@ CALLS = {
     "explain": (("contoso.csv", "fe01.contoso.net"), ("contoso.csv", "nowhere.contoso.net")),
     "compare": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
     "compare-topology": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
+    "snippet": (("topology",), ("nothing",)),
     "finding": (("wildcard-in-subject-name",), ("no-such-finding",)),
     "request": (("contoso.csv", "requests", *PASS), ("contoso.csv", "requests")),
     "status": (("requests",), ("nowhere",)),

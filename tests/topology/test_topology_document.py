@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,11 +16,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from powershell_kit import commands, parse
 from shell_kit import make_shell
 from topology_documents import (
     DIRECTOR,
     Cluster,
     edge,
+    exported,
     front_end,
     published,
     topology_builder,
@@ -28,10 +31,11 @@ from topology_documents import (
 
 from lyncnb.errors import TopologyError
 from lyncnb.topology.topology import read_topology
+from lyncnb.topology.xml_tree import EXPORTED
 
 shell = pytest.fixture(make_shell)
 
-FORMS = {"Topology Builder": topology_builder, "published": published}
+FORMS = {"Topology Builder": topology_builder, "published": published, "exported": exported}
 
 EVERYTHING = [
     front_end(
@@ -139,6 +143,24 @@ def test_simple_urls_stand_in_the_order_of_their_domains():
     )
 
 
+def test_an_export_has_the_simple_urls():
+    """What lyncnb snippet topology writes is the published topology with its simple URLs."""
+    domains = ("contoso.com", "fabrikam.com")
+    assert read(exported(EVERYTHING, domains=domains)) == read(
+        topology_builder(EVERYTHING, domains=domains)
+    )
+    urls = (
+        ("Global", "Meet", "contoso.com", "https://meet.contoso.com"),
+        ("Global", "Dialin", "*", "https://dialin.contoso.com"),
+        ("Site:Kaohsiung", "Meet", "contoso.com", "https://meet-k.contoso.com"),
+    )
+    topology = read(exported(EVERYTHING, urls=urls))
+    found = {site.name: [url.url for url in site.meet_urls] for site in topology.sites}
+    assert found["Kaohsiung"] == ["https://meet-k.contoso.com"]
+    assert found["Taipei"] == ["https://meet.contoso.com"]
+    assert {site.dialin_url.host for site in topology.sites} == {"dialin.contoso.com"}
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_what_gets_no_row_is_told(form):
     """Databases, stores, gateways, what is unknown, and what no document says."""
@@ -195,6 +217,24 @@ def test_the_encoding_is_that_of_the_bytes(encoding, mark):
     document = topology_builder([front_end("se01.contoso.com", site="台北")])
     topology = read_topology(mark + document.encode(encoding))
     assert cells_of(topology, "site") == [("台北",)]
+
+
+def test_the_snippet_reads_and_names_what_is_read(shell):
+    """PowerShell that parses, in ASCII, runs nothing that changes a server, and has our form."""
+    ended = shell("snippet", "topology")
+    assert ended.status == 0
+    assert ended.out.isascii()
+    assert not parse(ended.out).has_error
+    assert {one.name for one in commands(ended.out)} == {
+        *("Get-CsTopology", "Get-CsSimpleUrlConfiguration", "New-Object", "Write-Output"),
+        *("Join-Path", "Get-Location", "Test-Path"),
+    }
+    assert EXPORTED == f"{NAMESPACE.search(ended.out)[1]} Export"
+    for attribute in ("Identity", "Component", "Domain", "ActiveUrl"):
+        assert f"SetAttribute('{attribute}'" in ended.out
+
+
+NAMESPACE = re.compile(r"\$namespace = '(.+)'")
 
 
 # --- Documents that are none, or harm.

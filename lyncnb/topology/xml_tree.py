@@ -1,0 +1,159 @@
+"""XML of elsewhere to a tree of elements. The only file that reads XML.
+
+Entities and document types are refused, and size, depth and number of elements are bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat
+
+from ..base.pasted_text import shown
+from ..errors import TopologyError
+
+#: A document of this size or more is refused (bytes); 5,000 servers take 4 MB.
+MAX_BYTES = 32_000_000
+_MAX_ELEMENTS = 400_000
+_MAX_DEPTH = 64
+
+_DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy."
+#: Full names of the roots that topologies have: Topology Builder's file, what Get-CsTopology
+#: -AsXml gives, and what ``export_topology.ps1`` puts around that.
+WRAPPER = f"{_DEPLOY}TopologyBuilder.2008 TopologyBuilder"
+PUBLISHED = f"{_DEPLOY}Topology.2008 Topology"
+EXPORTED = "urn:lyncnb:topology-export:1 Export"
+#: The PowerShell that writes EXPORTED.
+EXPORT_SCRIPT = Path(__file__).with_name("export_topology.ps1")
+_WHAT_TO_GIVE = (
+    "give Topology Builder's .tbxml file, what Get-CsTopology -AsXml wrote, or a CSV file with the"
+    " headings server_fqdn, role, sip_domains"
+)
+
+
+@dataclass(slots=True)
+class Element:
+    """One element: its name without the namespace, attributes, children and text."""
+
+    name: str
+    attributes: Mapping[str, str]
+    children: list[Element] = field(default_factory=list)
+    text: str = ""
+
+    def get(self, attribute: str) -> str:
+        """Give an attribute, "" if it is not there."""
+        return self.attributes.get(attribute, "").strip()
+
+    def find(self, *path: str) -> Element | None:
+        """Give the first element down a path of names."""
+        here = self
+        for name in path:
+            found = next((child for child in here.children if child.name == name), None)
+            if found is None:
+                return None
+            here = found
+        return here
+
+    def all(self, name: str) -> Iterator[Element]:
+        """Go through all elements of a name below this one, in the document's order."""
+        waiting = self.children[::-1]
+        while waiting:
+            child = waiting.pop()
+            if child.name == name:
+                yield child
+            waiting += child.children[::-1]
+
+
+class XmlTree:
+    """Builds the tree; refuses what no topology has. ``form`` is the root's full name."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.root = Element("", {})
+        self.form = ""
+        self._open: list[Element] = []
+        self._count = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Begin an element."""
+        self._count += 1
+        if self._count > _MAX_ELEMENTS or len(self._open) >= _MAX_DEPTH:
+            raise TopologyError(
+                f"{self.source} has more elements, or deeper ones, than any topology",
+                hint=_WHAT_TO_GIVE,
+            )
+        element = Element(name.rpartition(" ")[2], attributes)
+        if self._open:
+            self._open[-1].children.append(element)
+        else:
+            self.root, self.form = element, name
+            if name not in (WRAPPER, PUBLISHED, EXPORTED):
+                raise TopologyError(
+                    f"{self.source} is an XML or HTML document that begins with"
+                    f" {shown(element.name[:60])}, not a topology",
+                    hint=_WHAT_TO_GIVE,
+                )
+        self._open.append(element)
+
+    def end(self, name: str) -> None:
+        """End the element that began last."""
+        self._open.pop()
+
+    def text(self, text: str) -> None:
+        """Take up text, of which nothing here needs much."""
+        if self._open and len(self._open[-1].text) < 1000:
+            self._open[-1].text += text[:1000]
+
+    def refuse(self, *_: object) -> None:
+        """Refuse a document type or an entity."""
+        raise TopologyError(
+            f"{self.source} is an XML or HTML document with a document type, which no topology has",
+            hint=_WHAT_TO_GIVE,
+        )
+
+
+def is_document(data: bytes) -> bool:
+    """Say whether a file is XML or HTML rather than a table, by how it begins."""
+    return data[:256].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
+
+
+def parse_xml(source: str, text: str) -> XmlTree:
+    """Read a topology document.
+
+    Raises
+    ------
+    TopologyError
+        If it is no XML, damaged, of another kind, or harmful.
+    """
+    tree = XmlTree(source)
+    # Given text and not bytes, expat heeds no encoding that the document claims: PowerShell's
+    # Out-File writes UTF-16 under a declaration of UTF-8, and editors the other way round.
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartDoctypeDeclHandler = tree.refuse
+    parser.EntityDeclHandler = tree.refuse
+    parser.StartElementHandler = tree.start
+    parser.EndElementHandler = tree.end
+    parser.CharacterDataHandler = tree.text
+    parser.buffer_text = True
+    try:
+        parser.Parse(text.lstrip(), True)
+    except (expat.ExpatError, UnicodeEncodeError) as error:
+        line = getattr(error, "lineno", 0)
+        breaks_off = getattr(error, "code", 0) in _BREAKS_OFF
+        what = "breaks off" if breaks_off else "is damaged"
+        raise TopologyError(
+            f"{source} is an XML or HTML document that {what} in line {line:,}",
+            hint="export it again" if tree.form else _WHAT_TO_GIVE,
+        ) from None
+    return tree
+
+
+_BREAKS_OFF = {
+    expat.errors.codes[words]
+    for words in (
+        expat.errors.XML_ERROR_NO_ELEMENTS,
+        expat.errors.XML_ERROR_UNCLOSED_TOKEN,
+        expat.errors.XML_ERROR_PARTIAL_CHAR,
+    )
+}
