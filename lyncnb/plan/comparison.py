@@ -336,7 +336,7 @@ def _page(comparison: Comparison) -> str:
     for caption, findings in _finding_tables(comparison):
         parts.append(rows_to_html(_FINDING_HEADINGS, findings, caption=caption))
     if not isinstance(difference.new, RecordedPlan):
-        parts.append(figure(difference)._repr_html_())
+        parts.append(figure(difference).to_html())
     return to_page(f"{TITLE}: {comparison.title}", parts)
 
 
