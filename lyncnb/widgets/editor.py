@@ -15,6 +15,7 @@ from typing import Any
 from ..base.tables import count_of
 from ..errors import LyncnbError, Problem, TopologyError
 from ..plan.compare import CountChange, plan_sizes
+from ..plan.model import CertificatePlan
 from ..topology.columns import topology_columns
 from . import explanations, plan_picture, plan_views
 from .earlier_edits import restore
@@ -44,7 +45,7 @@ from .undo_history import State, title
 
 # The panel of a plan editor: answers the browser's messages. Decides nothing.
 
-_CHECKED_AT_ONCE = 1000  # certificates; some 20 ms
+_CHECKED_AT_ONCE = 1000  # certificates, or 3,000 of a whole plan's own checks; some 20 ms
 _REFUSED_TOLD = 500  # cells of a block, each with its reason
 _ROWS_TOLD = 5
 
@@ -77,6 +78,7 @@ class EditorView(Panel):
         self._is_told = False  # nobody has asked for rows yet
         self._before = editor.draft.state  # the last that was told, and what its plan counts
         self._sizes = plan_sizes(editor.plan)
+        self._loaded: tuple[CertificatePlan | None, dict[str, int]] = (None, {})
         self._step = ""
         self._shown = PlansShown(editor.draft.state)
         self._older: list[int] = []  # as the browser was told
@@ -189,8 +191,9 @@ class EditorView(Panel):
 
     def _send_checked(self, touched: Callable[[], set[str] | None] | None, said: str) -> None:
         """Tell findings and counts; where that takes a while, first what needs no check."""
-        if self.editor.live.unchecked() > _CHECKED_AT_ONCE:
-            self._send_state(said, self.editor.live.sizes())
+        live, plan = self.editor.live, self.editor.plan
+        if max(live.unchecked(), len(plan.certificates) // 3) > _CHECKED_AT_ONCE:
+            self._send_state(said, live.sizes())
         self._send_findings(touched() if touched else None)
         self._send_state(said, self.editor.live.counts())
 
@@ -226,7 +229,7 @@ class EditorView(Panel):
             {
                 "type": "state",
                 "counts": counts,
-                "before": plan_sizes(editor.loaded_plan),
+                "before": self._sizes_of_loaded(),
                 "said": said,
                 "done": self._step,
                 "undo": draft.state.said if draft.past else "",
@@ -236,11 +239,17 @@ class EditorView(Panel):
             }
         )
 
+    def _sizes_of_loaded(self) -> dict[str, int]:
+        plan = self.editor.loaded_plan
+        if plan is not self._loaded[0]:
+            self._loaded = (plan, plan_sizes(plan))
+        return self._loaded[1]
+
     def _step_words(self, state: State, said: str) -> str:
         """Say what the last step was and what it did to the plan; "" if there was none."""
         if state is self._before:  # saved, or told once more
             return ""
-        old, new = self._sizes, plan_sizes(self.editor.plan)
+        old, new = self._sizes, self.editor.live.sizes()
         self._before, self._sizes = state, new
         counts = [CountChange(what=what, before=old[what], after=new[what]) for what in new]
         effect = ", ".join(str(count) for count in counts if count.before != count.after)

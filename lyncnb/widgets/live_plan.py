@@ -37,6 +37,7 @@ class LivePlan:
         self._checked: CertificatePlan | None = None  # the plan that what follows is about
         self._examined: dict[int, _Examined] = {}
         self._whole: tuple[Finding, ...] = ()
+        self._sized: tuple[CertificatePlan | None, dict[str, int]] = (None, {})
         self._touched: set[str] | None = None
 
     @property
@@ -127,7 +128,10 @@ class LivePlan:
 
     def sizes(self) -> dict[str, int]:
         """Count certificates, those of public CAs, and names; this needs no check."""
-        return plan_sizes(self.plan)
+        plan = self.plan
+        if plan is not self._sized[0]:
+            self._sized = (plan, plan_sizes(plan))
+        return self._sized[1]
 
     def counts(self) -> dict[str, int]:
         """Count the same, and findings by severity."""
