@@ -174,8 +174,8 @@ def _frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
     import xlsxwriter
 
     buffer = io.BytesIO()
-    # Headings stand in their cells, so that no table of texts has to be kept.
-    with xlsxwriter.Workbook(buffer, {"constant_memory": True}) as workbook:
+    # Else its parts are files of the system's temporary folder, which a killed process leaves.
+    with xlsxwriter.Workbook(buffer, {"in_memory": True}) as workbook:
         workbook.set_properties({"title": title, "created": _CREATED})
         heading = workbook.add_format(
             {"bold": True, "valign": "top", "text_wrap": True, "bottom": 1, "bg_color": "#EEF1F5"}
@@ -216,7 +216,7 @@ _ROWS_IN_ONE_GO = 100
 # The row that waits for the others, and the range that the filter is for.
 # What the sheet holds would have to be known before its rows; it may be left out.
 _DIMENSION = re.compile(r"<dimension [^>]*>")
-_BLANK_ROW = re.compile(r'<row r="2"><c r="A2" s="(\d+)"/></row>')
+_BLANK_ROW = re.compile(r'<row r="2"[^>]*><c r="A2" s="(\d+)"/></row>')
 _FILTER = re.compile(r'(?<=<autoFilter ref="A1:)([A-Z]+)2(?=")')
 
 

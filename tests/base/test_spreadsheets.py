@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import tempfile
 import time
 import zipfile
 
@@ -107,6 +108,13 @@ def test_xlsx_bytes_do_not_depend_on_the_time():
     time.sleep(2.1)  # a ZIP entry's time has steps of two seconds
     assert to_xlsx([_sheet(("a", 1))], title="t") == first
     assert "2000-01-01T00:00:00Z" in _xml(first)
+
+
+def test_xlsx_is_made_in_memory_alone(monkeypatch, tmp_path):
+    """A process that is killed leaves no part of a workbook in the system's temporary folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    sheet = Sheet(title="Only here", columns=("A", "B"), rows=lambda: [("a", "b")])
+    assert to_xlsx([sheet], title="t").startswith(b"PK")
 
 
 def test_xlsx_cell_that_is_too_long_says_so():

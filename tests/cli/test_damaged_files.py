@@ -41,6 +41,7 @@ from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.recovery_key import new_recovery_key
 
 pytestmark = [
+    pytest.mark.fault,
     pytest.mark.usefixtures("quick_cipher"),
     pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes and links"),
 ]

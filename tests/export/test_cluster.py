@@ -21,10 +21,14 @@ shell = pytest.fixture(make_shell)
 
 
 @pytest.fixture
-def cluster():
+def cluster(tmp_path_factory):
     """Start a scheduler and two workers in processes of their own."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        local_directory=str(tmp_path_factory.mktemp("dask")),
     ) as started:
         yield started
 
