@@ -31,6 +31,7 @@ from folders import (
 from hostile import archive
 from shell_kit import make_shell
 from topologies import TWO_SITES
+from topology_documents import front_end, topology_builder
 
 import lyncnb as ln
 from lyncnb.authorities.match_certificates import match_certificates
@@ -79,6 +80,12 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compare", "{}", "t.json"),
     ),
     "t.json": (("compare", "{}", "t.csv"), ("compare", "t.csv", "{}", "--json")),
+    "t.tbxml": (
+        ("plan", "{}", "--json"),
+        ("check", "{}"),
+        ("compare-topology", "t.csv", "{}"),
+        ("request", "{}", "requests", "--dry-run"),
+    ),
     "plan.toml": (
         ("check", "t.csv", "--options", "{}", "--json"),
         ("request", "t.csv", "requests", "--options", "{}", "--dry-run"),
@@ -132,6 +139,10 @@ def sound(tmp_path_factory):
     lower_rounds()
     place, ca = tmp_path_factory.mktemp("sound"), PythonCa()
     (place / "t.csv").write_bytes(TWO_SITES.encode())
+    document = topology_builder(
+        [front_end("p.contoso.com", ("fe1.contoso.com", "fe2.contoso.com"))]
+    )
+    (place / "t.tbxml").write_text(document, encoding="utf-8")
     (place / "plan.toml").write_text(OPTIONS)
     (place / "passphrase").write_text(PASSPHRASE + "\n")
     (place / "new").write_text("another long phrase\n")
