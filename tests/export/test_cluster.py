@@ -16,19 +16,15 @@ from lyncnb.export.cluster import cluster_executor
 
 distributed = pytest.importorskip("distributed")
 
-pytestmark = pytest.mark.usefixtures("quick_cipher")
+pytestmark = pytest.mark.usefixtures("quick_cipher", "scratch")
 shell = pytest.fixture(make_shell)
 
 
 @pytest.fixture
-def cluster(tmp_path_factory):
+def cluster():
     """Start a scheduler and two workers in processes of their own."""
     with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=None,
-        local_directory=str(tmp_path_factory.mktemp("dask")),
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as started:
         yield started
 

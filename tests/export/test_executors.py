@@ -333,7 +333,8 @@ def test_memory_does_not_grow_with_the_number_of_pairs():
     assert peaks[1] < peaks[0] + 100_000
 
 
-def test_dask_workers_make_sealed_pairs(stored, tmp_path_factory):
+@pytest.mark.usefixtures("scratch")
+def test_dask_workers_make_sealed_pairs(stored):
     """A cluster of two processes over TLS: pairs are checked and encrypted here."""
     distributed = pytest.importorskip("distributed")
     work = items(4, "RSA") + items(8)
@@ -344,7 +345,6 @@ def test_dask_workers_make_sealed_pairs(stored, tmp_path_factory):
             processes=True,
             dashboard_address=None,
             security=distributed.Security.temporary(),
-            local_directory=str(tmp_path_factory.mktemp("dask")),
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
