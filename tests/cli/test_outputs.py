@@ -255,6 +255,8 @@ def test_no_workspace_or_folder_inside_a_request_folder(planner):
         ["dash", "requests/archive/work", "--no-browser"],
         ["request", "contoso.csv", "requests/keys", "--passphrase-file", "passphrase"],
         ["request", "contoso.csv", "link/pfx/new", "--dry-run"],
+        ["steps", "contoso.csv", "--request-on-server", "-o", "requests/keys"],
+        ["steps", "contoso.csv", "--request-on-server", "-o", "link/steps/new"],
         ["recovery", "new", "requests/keys/k", "--passphrase-file", "passphrase"],
     ):
         refused(planner, arguments, "keeps for itself")
