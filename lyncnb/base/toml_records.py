@@ -8,6 +8,7 @@ tools do); all problems of a file are told at once. Knows no certificate.
 
 from __future__ import annotations
 
+import re
 import tomllib
 import types
 import typing
@@ -37,6 +38,11 @@ class NotToml(ValueError):
         self.hint = hint
 
 
+# tomllib takes the square of a dotted key's parts; a host name has 127 labels at most.
+_MAX_KEY_PARTS = 200
+_KEY_PARTS = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)++""")
+
+
 def parse_toml(data: bytes | str) -> dict[str, object]:
     """Parse a TOML document.
 
@@ -49,6 +55,10 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
         text = data if isinstance(data, str) else data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise NotToml("this is not UTF-8 text", "save it as UTF-8") from None
+    if any(one[0].count(".") > _MAX_KEY_PARTS for one in _KEY_PARTS.finditer(text)):
+        raise NotToml(
+            f"this has a key of more than {_MAX_KEY_PARTS} parts", "is it the right file?"
+        )
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -1,0 +1,245 @@
+"""Every reader of bytes that somebody else wrote takes time in proportion to their number.
+
+The readers are found by looking: a public function of the package that takes bytes or a file is in
+one of the two lists below, so that a new one is timed or said to write. What comes back from a CA
+has tests of its own beside (``authorities/test_linear_reading.py``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+import time
+import warnings
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from topologies import STANDARD_EDITION
+
+import lyncnb
+from lyncnb.authorities.decoding import decode
+from lyncnb.authorities.handover import refuse_keys
+from lyncnb.authorities.returned_files import read_returned
+from lyncnb.base.toml_records import parse_toml
+from lyncnb.base.zip_file import from_zip
+from lyncnb.errors import LyncnbError
+from lyncnb.jupyter.notebook_files import clean_notebook, read_notebook
+from lyncnb.pki import asn1, der_structures
+from lyncnb.pki.certificates import BadCertificate, read_certificate
+from lyncnb.pki.csr import parse_request
+from lyncnb.pki.keys import read_pkcs8
+from lyncnb.pki.pkcs8 import salt_of
+from lyncnb.pki.pkcs12 import PfxNotOpened, open_pfx
+from lyncnb.pki.recovery_pair import read_pair, read_public
+from lyncnb.plan.options import read_plan_toml
+from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
+from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.topology import csv_file
+from lyncnb.topology.topology import read_topology
+
+#: Below this a doubled time says nothing, CPU seconds.
+_LONG_ENOUGH = 0.2
+
+#: The largest input that is tried; larger ones are refused by most, or take no 0.2 s.
+_MOST = 1 << 19
+
+
+def by_file(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
+    """Have a reader of files read bytes."""
+
+    def call(data: bytes, place: Path) -> object:
+        path = place / "file.ipynb"
+        path.write_bytes(data)
+        return read(path)
+
+    return call
+
+
+def by_folder(data: bytes, place: Path) -> object:
+    """Read the manifest of a folder."""
+    (place / "manifest.json").write_bytes(data)
+    (place / "manifest.json").chmod(0o600)
+    return read_manifest(place)
+
+
+READERS: dict[str, Callable[[bytes, Path], object]] = {
+    "authorities.decoding.decode": lambda data, _: decode(data),
+    "authorities.handover.refuse_keys": lambda data, _: refuse_keys("a", data),
+    "authorities.returned_files.read_returned": by_file(lambda path: read_returned([path])),
+    "base.toml_records.parse_toml": lambda data, _: parse_toml(data),
+    "base.zip_file.from_zip": lambda data, _: from_zip(data),
+    "jupyter.notebook_files.clean_notebook": by_file(clean_notebook),
+    "jupyter.notebook_files.read_notebook": by_file(read_notebook),
+    "pki.asn1.certificates_in": lambda data, _: asn1.certificates_in(data),
+    "pki.asn1.children": lambda data, _: asn1.children(data, asn1.read_element(data, 0, len(data))),
+    "pki.asn1.object_identifiers": lambda data, _: asn1.object_identifiers(data),
+    "pki.asn1.read_element": lambda data, _: asn1.read_element(data, 0, len(data)),
+    "pki.asn1.read_objects": lambda data, _: asn1.read_objects(data),
+    "pki.asn1.work_factor": lambda data, _: asn1.work_factor(data),
+    "pki.certificates.read_certificate": lambda data, _: read_certificate(data),
+    "pki.csr.parse_request": lambda data, _: parse_request(data),
+    "pki.der_structures.items": lambda data, _: der_structures.items(data),
+    "pki.keys.read_pkcs8": lambda data, _: read_pkcs8(data, name="a"),
+    "pki.pkcs12.open_pfx": lambda data, _: open_pfx(data, None),
+    "pki.pkcs8.salt_of": lambda data, _: salt_of(data, name="a"),
+    "pki.recovery_pair.read_pair": lambda data, _: read_pair(data, "a", name="a"),
+    "pki.recovery_pair.read_public": lambda data, _: read_public(data, name="a"),
+    "plan.options.read_plan_toml": lambda data, _: read_plan_toml(data),
+    "request_folder.files_on_disk.csr_sha256": lambda data, _: csr_sha256(data),
+    "request_folder.files_on_disk.key_sha256": lambda data, _: key_sha256(data),
+    "request_folder.manifest.read_manifest": by_folder,
+    "topology.csv_file.decode": lambda data, _: csv_file.decode("a.csv", data),
+    "topology.csv_file.read_rows": lambda data, _: csv_file.read_rows(data),
+    "topology.topology.read_topology": lambda data, _: read_topology(data),
+}
+
+#: They write bytes, compare bytes of our own, or are given what another reader has opened.
+NO_READERS = {
+    *("base.files.write_temp", "base.files.write_new", "base.files.replace"),
+    *("base.outputs.first_line", "base.outputs.mentions", "base.outputs.is_page"),
+    *("base.outputs.write_output", "base.zip_file.to_zip", "cli.output.write_bytes_out"),
+    *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),
+    *("pki.hpke.seal", "pki.hpke.unseal"),
+    # The editor writes into a file that a reader took before.
+    *("plan.options_file.edit_plan_toml", "topology.csv_edit.edit_csv"),
+}
+
+_TABLE = STANDARD_EDITION.encode()
+_HEADER, _ROW = _TABLE.splitlines()[0], _TABLE.splitlines()[1]
+
+
+def repeated(piece: bytes) -> Callable[[int], bytes]:
+    return lambda n: (piece * (n // len(piece) + 1))[:n]
+
+
+def within(before: bytes, piece: bytes, after: bytes) -> Callable[[int], bytes]:
+    return lambda n: before + piece * (n // len(piece)) + after
+
+
+def numbered(before: str, line: str, after: str = "") -> Callable[[int], bytes]:
+    """Write lines with a number in each, so that no two are the same."""
+
+    def make(n: int) -> bytes:
+        count = n // (len(line) + 3)
+        return (before + "".join(line.replace("#", str(i)) for i in range(count)) + after).encode()
+
+    return make
+
+
+def notebook(n: int) -> bytes:
+    """Write a notebook of many cells with outputs."""
+    output = {"output_type": "stream", "name": "stdout", "text": ["line\n"] * 20}
+    cell = {
+        "cell_type": "code", "id": "a", "metadata": {}, "execution_count": 1,
+        "source": ["a = 1\n"], "outputs": [output],
+    }  # fmt: skip
+    cells = [{**cell, "id": f"c{number}"} for number in range(n // 400)]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()
+
+
+INPUTS: dict[str, Callable[[int], bytes]] = {
+    **{
+        f"{piece!r} again and again": repeated(piece)
+        for piece in (
+            *(b" ", b"A", b"9", b"-", b'"', b"'", b"\\", b"\n", b"\r\n", b",", b";", b"\t", b"\0"),
+            *(b"[", b"{", b"[a.", b'{"a":', b"a.", b"\xff", b"=", b"# x\n", b"A ", b"- "),
+            *(b"-----BEGIN CERTIFICATE-----\n", b"-----BEGIN A-----\n-----END A-----\n"),
+            *(
+                b"-----BEGIN",
+                b"\x30\x80",
+                b"\x30\x80\0\0",
+                b"\x30\x00",
+                b"\x04\x06\x30\x04\x04\x02",
+            ),
+            *(b"PK\x03\x04", b"PK\x05\x06", b"PK\x01\x02", b"A\0", b"\xff\xfe"),
+        )
+    },
+    "a PEM block": within(b"-----BEGIN X-----\n", b"QUJD\n", b"-----END X-----\n"),
+    "a PEM block of blanks": within(b"-----BEGIN X-----\n", b" \t", b"-----END X-----\n"),
+    "TOML values": numbered("", "a# = 1\n"),
+    "TOML tables": numbered("", "[a#]\nx = 1\n"),
+    "TOML arrays of tables": numbered("", "[[a]]\nx = #\n"),
+    "TOML dotted keys": numbered("", "a.b# = 1\n"),
+    "a TOML key in quotes": repeated(b'"a" . '),
+    "many long TOML keys": repeated(b"a." * 150 + b"a = 1\n"),
+    "a TOML text": within(b'x = """', b"line\n", b'"""\n'),
+    "a TOML list": within(b"x = [", b"1, ", b"]\n"),
+    "reasons": numbered("[accepted]\n", '"code-#" = "because"\n'),
+    "rows": numbered(_HEADER.decode() + "\n", _ROW.decode().replace("se01", "se#") + "\n"),
+    "the same row": within(_HEADER + b"\n", _ROW + b"\n", b""),
+    "a wide heading": numbered("computer,", "c#,", "\n"),
+    "a cell with line ends": within(_HEADER + b'\n"', b"a\n", b'"\n'),
+    "quotes in a cell": within(_HEADER + b'\n"', b'""', b'"\n'),
+    "names in a cell": numbered(_HEADER.decode() + "\n", "a#.contoso.com;", "\n"),
+    "JSON": numbered("{", '"a#": 1, ', '"b": 2}'),
+    "a JSON text": within(b'{"a": "', b"\\n", b'"}'),
+    "a JSON list": within(b'{"requests": [', b"{}, ", b"{}]}"),
+    "a notebook": notebook,
+}
+
+# What readers raise at what is none of theirs.
+_REFUSALS = (
+    *(LyncnbError, BadCertificate, PfxNotOpened, asn1.BadStructure, ValueError, RecursionError),
+    zipfile.BadZipFile,
+)
+
+
+def found() -> set[str]:
+    """Find every public function that takes bytes; a reader of files takes a path instead."""
+    names = set()
+    for module in pkgutil.walk_packages(lyncnb.__path__, "lyncnb."):
+        if module.name.endswith("__main__"):
+            continue
+        loaded = importlib.import_module(module.name)
+        for name, function in inspect.getmembers(loaded, inspect.isfunction):
+            if function.__module__ != module.name or name.startswith("_"):
+                continue
+            kinds = inspect.signature(function).parameters.values()
+            if any("bytes" in str(one.annotation) for one in kinds):
+                names.add(f"{module.name.removeprefix('lyncnb.')}.{name}")
+    return names
+
+
+def test_every_reader_is_known():
+    """A function that takes bytes is timed below, or is no reader."""
+    by_path = {"read_returned", "read_notebook", "clean_notebook", "read_manifest"}
+    of_bytes = {name for name in READERS if name.rpartition(".")[2] not in by_path}
+    assert found() == of_bytes | NO_READERS
+    assert not set(READERS) & NO_READERS
+
+
+def seconds(read: Callable[[bytes, Path], object], data: bytes, place: Path, times: int) -> float:
+    best = float("inf")
+    for _ in range(times):
+        begin = time.process_time()
+        with suppress(*_REFUSALS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read(data, place)
+        best = min(best, time.process_time() - begin)
+    return best
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_twice_the_bytes_take_at_most_thrice_the_time(tmp_path, reader):
+    """Each reader reads each input in time that grows as its size does."""
+    read, slow = READERS[reader], {}
+    for what, make in INPUTS.items():
+        size = 1 << 14
+        while size <= _MOST and seconds(read, make(size), tmp_path, 1) < _LONG_ENOUGH:
+            size *= 4
+        if size > _MOST:
+            continue
+        # The best of five decides where a single one looks like more than twice the time.
+        for times in (1, 5):
+            once = seconds(read, make(size), tmp_path, times)
+            twice = seconds(read, make(2 * size), tmp_path, times)
+            if once < _LONG_ENOUGH or twice < 2.5 * once:
+                break
+        if once >= _LONG_ENOUGH and twice >= 3 * once:
+            slow[what] = (size, round(once, 2), round(twice, 2))
+    assert slow == {}
