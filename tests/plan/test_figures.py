@@ -134,9 +134,9 @@ def test_a_thousand_servers_in_a_second():
     """Each picture of so many servers takes less than its share of a second."""
     big = planned(big_table(SERVERS))
     for kind in KINDS:
-        start = time.perf_counter()
+        start = time.process_time()  # others may be at work on the machine
         ln.figure(big, kind)
-        assert time.perf_counter() - start < 3  # 1 s on a machine that does nothing else
+        assert time.process_time() - start < 3  # 1 s on a machine that does nothing else
 
 
 # -- topology
