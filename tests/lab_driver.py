@@ -390,6 +390,11 @@ class LabBrowser:
         """End the kernel, close what is open without saving, and forget what was complained of."""
         self.shut_kernel_down()
         self.js("for (const one of [...app.shell.widgets('main')]) one.dispose();")
+        # The page's own memory, too: a table's layout is kept from one notebook to the next.
+        self.page.evaluate(
+            "for (const key of Object.keys(localStorage))"
+            " if (key.startsWith('lyncnb')) localStorage.removeItem(key);"
+        )
         for said in (self.console, self.faults, self.failed):
             said.clear()
 
