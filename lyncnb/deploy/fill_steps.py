@@ -32,13 +32,15 @@ def requested_name(
 ) -> str:
     """Name a certificate that is requested by the administrative tools, for the store there.
 
-    Names in a store must differ: one computer may make the requests of all servers of a pool, so
-    each is named by its server, and one that is made anew counts its generation.
+    Names in a store must differ: one computer may make the requests of a whole deployment, in which
+    two Edge pools may have one common name and one server two roles. So each is named by its server
+    or pool, role and usages, and one that is made anew counts its generation.
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """
     own = entry.shared_by == "server" and entry.servers
-    name = f"{min(entry.servers) if own else common_name} {'+'.join(entry.usages)}"
+    whose = min(entry.servers) if own else entry.pool or common_name
+    name = " ".join(filter(None, (whose, entry.role, "+".join(entry.usages))))
     return f"{name} {generation}" if generation > 1 else name
 
 

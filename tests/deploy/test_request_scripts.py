@@ -82,6 +82,17 @@ def test_requests_of_one_computer_have_different_names(contoso):
     assert len(set(found)) == len(found) == 11
 
 
+@pytest.mark.parametrize("layout", ["combined", "separate"])
+def test_requests_of_like_pools_have_different_names(layout):
+    """Two Edge pools with one external name and a server of two roles are no exception."""
+    pools = [edge(1, pool_fqdn="edge-a.contoso.com"), edge(2, pool_fqdn="edge-b.contoso.com")]
+    roles = [row("srv.contoso.com", role) for role in ("PersistentChat", "TrustedApplication")]
+    planned = plan(front_end(1), *pools, *roles, options=PlanOptions(layout=layout))
+    assert len({c.subject.common_name for c in planned.certificates}) < len(planned.certificates)
+    found = [of[0].parameters["-FriendlyName"] for of in requests_of(planned).values()]
+    assert len(set(found)) == len(found)
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_command(hostile):
     """Whatever an organization is called, each script has the same commands."""
