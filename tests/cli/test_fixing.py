@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+from datetime import date
 
+import pandas as pd
 import pytest
 from good_deployment import MED, SE, table
 from shell_kit import make_shell, process_environment
+from topology_documents import exported, front_end, topology_builder
+
+import lyncnb as ln
+from lyncnb.checks.mend_plan import mend_plan
 
 shell = pytest.fixture(make_shell)
 
@@ -80,6 +87,36 @@ def test_json_only_lists(shell, files, arguments):
     assert done.status == 1
     assert files[0].read_bytes() == TABLE
     assert "fixes" not in json.loads(shell(*arguments[:-1], "--json").out)
+
+
+@pytest.mark.parametrize("name", ["t.tbxml", "t.xml"])
+def test_a_topology_document_is_not_written(shell, name):
+    """The cell is named, the document stays, and the findings are told as they are."""
+    clusters = [front_end("se01.contoso.com", internal="x.contoso.com")]
+    form = topology_builder if name == "t.tbxml" else exported
+    document = shell.write(name, form(clusters))
+    before = document.read_bytes()
+    done = shell("check", document, "--on", "2026-11-25", "--fix", "--yes")
+    cell = 'se01.contoso.com (StandardEdition), column web_internal_fqdn: "x.contoso.com" becomes blank'
+    assert cell in done.out
+    assert "Change these cells by hand" in done.out
+    assert "nothing was written" in done.err
+    assert done.status == 1
+    assert document.read_bytes() == before
+    assert [path.name for path in shell.folder.iterdir()] == [name]
+
+
+def test_a_table_in_memory_is_not_written():
+    """Of a DataFrame the cells are told by row and column; it stays as it is."""
+    frame = pd.read_csv(io.BytesIO(TABLE), dtype=str, keep_default_na=False)
+    before = frame.copy()
+    plan = ln.plan_certificates(ln.read_topology(frame), ln.load_rules("lync2013"))
+    mended = mend_plan(plan, on=date(2026, 11, 25))
+    assert mended.cells == {
+        MED: {"web_external_fqdn": ""},
+        SE: {"web_internal_fqdn": ""},
+    }
+    assert frame.equals(before)
 
 
 def test_yes_goes_with_fix(shell, files):
