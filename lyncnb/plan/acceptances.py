@@ -31,9 +31,23 @@ def reason_for(finding: Finding, options: PlanOptions, *, on: date) -> str:
     only = options.accepted_for.get(finding.code, ())
     if not reason or (until and until < on) or (only and not is_about(finding.about, only)):
         return ""
-    limits = [f"until {until}"] if until else []
+    limits = limits_of(finding.code, options, on=on)
+    return f"{reason} ({limits})" if limits else reason
+
+
+def limits_of(code: str, options: PlanOptions, *, on: date) -> str:
+    """Say until when and for what the options accept a code, and whether that is over on a day.
+
+    Returns
+    -------
+    str
+        "" if it is accepted without an end and for everything.
+    """
+    until = options.accepted_until.get(code)
+    only = options.accepted_for.get(code, ())
+    limits = [f"until {until}{', which is over' if until < on else ''}"] if until else []
     limits += [f"for {', '.join(only)}"] if only else []
-    return f"{reason} ({'; '.join(limits)})" if limits else reason
+    return "; ".join(limits)
 
 
 def is_about(about: str, ids: Iterable[str]) -> bool:

@@ -10,6 +10,8 @@ from functools import cache
 from typing import Any
 
 from ..base import tables
+from ..checks.check_plan import judging_day
+from ..plan.acceptances import limits_of
 from ..plan.compare import CHANGES, PlanDifference
 from ..plan.model import PlannedCertificate
 from ..rules.findings import Finding
@@ -38,6 +40,7 @@ def finding_groups(
     rules: Rules,
     *,
     accepted: Mapping[str, str],
+    limits: Mapping[str, str],
     places: Mapping[str, Place] | None = None,
 ) -> list[dict[str, object]]:
     """Put findings of one code together.
@@ -50,6 +53,8 @@ def finding_groups(
         Say what a code means.
     accepted : mapping of str to str
         By code, why it is accepted.
+    limits : mapping of str to str
+        By code, until when and for what it is accepted, in words; "" for no limit.
     places : mapping of str to Place, optional
         By what a finding is about, the row to go to.
 
@@ -70,6 +75,7 @@ def finding_groups(
                 "hint": in_headings(finding.hint),
                 "source": finding.source,
                 "accepted": accepted.get(finding.code, ""),
+                "limits": limits.get(finding.code, ""),
                 "count": 0,
                 "mendable": 0,
                 "items": [],
@@ -208,10 +214,12 @@ def _findings_of(
 
 def findings(editing: PlanEditing) -> Message:
     """Tell every finding by code, each with a server to go to where it has one."""
+    options, day = editing.options, judging_day(editing.plan)
     groups = finding_groups(
         editing.findings,
         editing.rules,
-        accepted=editing.options.accepted,
+        accepted=options.accepted,
+        limits={code: limits_of(code, options, on=day) for code in options.accepted},
         places=_places(editing),
     )
     return {"type": "findings", "groups": groups}

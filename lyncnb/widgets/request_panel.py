@@ -18,7 +18,7 @@ from ..export.executors import Progress
 from ..export.write import write_requests
 from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
-from ..plan.acceptances import accepted_codes
+from ..plan.acceptances import accepted_codes, limits_of
 from ..plan.model import CertificatePlan
 from ..plan.summary_from_plan import totals
 from ..request_folder.bundle import RequestBundle, open_requests
@@ -122,6 +122,14 @@ class RequestRun:
         day = judging_day(self.plan, findings.judged_on)
         together = {**accepted_codes(findings, options, on=day), **self._accepted_here}
         return {code: reason for code, reason in together.items() if reason}
+
+    @property
+    def acceptance_limits(self) -> dict[str, str]:
+        """By code, until when and for what the plan's options accept it, in words."""
+        options = self.plan.options
+        day = judging_day(self.plan, self.findings.judged_on)
+        codes = options.accepted.keys() - {code for code, why in self._accepted_here.items() if why}
+        return {code: limits_of(code, options, on=day) for code in codes}
 
     @property
     def recovery(self) -> tuple[str, ...]:
@@ -360,7 +368,12 @@ class RequestView(Panel):
 
     def _send_findings(self) -> None:
         panel = self.panel
-        groups = finding_groups(panel.findings, panel.plan.rules, accepted=panel.accepted)
+        groups = finding_groups(
+            panel.findings,
+            panel.plan.rules,
+            accepted=panel.accepted,
+            limits=panel.acceptance_limits,
+        )
         self.send({"type": "findings", "groups": groups, "open": list(panel.unaccepted)})
 
     def _look(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from datetime import date
 
 import hypothesis
 import hypothesis.strategies as st
@@ -550,6 +551,39 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
     assert talk.say("findings")["findings"]["groups"][0]["accepted"] == "names follow in May"
     talk.say("option", name="accepted", key=code, value="")
     assert editor.options.accepted == {}
+
+
+@pytest.mark.parametrize(
+    ("until", "only", "words", "is_open"),
+    [
+        (None, "", "", False),
+        (date(2030, 1, 31), "", "until 2030-01-31", False),
+        (date(2030, 1, 31), "(its own)", "until 2030-01-31; for (its own)", False),
+        (None, "SBA-", "for SBA-", True),
+        (date(2026, 1, 31), "", "until 2026-01-31, which is over", True),
+    ],
+)
+def test_an_acceptance_is_shown_with_its_limits(
+    talk, editor, tmp_path, until, only, words, is_open
+):
+    """Editor and request panel say until when and for what; what it is not for stays open."""
+    talk.say("edit", ids=[2], column="role", value="Edge")
+    code = talk.say("findings")["findings"]["groups"][0]["code"]
+    about = next(finding.about for finding in editor.findings if finding.code == code)
+    only, words = only.replace("(its own)", about), words.replace("(its own)", about)
+    editor.change_options(
+        planned_issue_date=date(2026, 11, 25),
+        accepted={code: "names follow"},
+        accepted_until={code: until} if until else {},
+        accepted_for={code: (only,)} if only else {},
+    )
+    panel = RequestPanel(editor.plan, tmp_path / "requests")
+    told = Talk(panel.view).say("ready")["findings"]
+    for groups in (talk.say("findings")["findings"]["groups"], told["groups"]):
+        (group,) = [group for group in groups if group["code"] == code]
+        assert group["limits"] == words
+    assert group["accepted"] == ("" if is_open else "names follow")
+    assert (code in told["open"]) is is_open
 
 
 def test_what_has_one_safe_answer_is_mended(talk, editor):

@@ -9,7 +9,8 @@ function makeFindings({ send, goTo }) {
   /** @param {FindingGroup} group */
   function acceptance(group) {
     if (group.accepted) {
-      return h("div", { class: "lc-accept" }, `Accepted: ${group.accepted} `,
+      const limits = group.limits ? `(${group.limits}) ` : "";
+      return h("div", { class: "lc-accept" }, `Accepted: ${group.accepted} ${limits}`,
         button("Do not accept", () => send({ type: "option", name: "accepted", key: group.code,
           value: "" }), { "aria-label": `Do not accept ${group.code}` }));
     }
@@ -20,7 +21,9 @@ function makeFindings({ send, goTo }) {
       key: group.code, value: reason.value.trim() });
     reason.onkeydown = (event) => { if (event.key === "Enter") accept(); };
     return h("div", { class: "lc-accept" }, "Accept it because: ", reason,
-      button("Accept", accept, { "aria-label": `Accept ${group.code}` }));
+      button("Accept", accept, { "aria-label": `Accept ${group.code}` }),
+      group.limits ? h("span", { class: "lc-help" },
+        ` It is accepted only ${group.limits}.`) : null);
   }
 
   /** @param {FindingGroup} group */

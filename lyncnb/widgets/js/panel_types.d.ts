@@ -90,6 +90,7 @@ interface FindingGroup {
   hint: string;
   source: string;
   accepted: string;
+  limits: string;
   count: number;
   mendable: number;
   items: FindingItem[];
