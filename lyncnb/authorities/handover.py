@@ -170,7 +170,7 @@ def hand_over(
     if not chosen:
         raise BundleError(
             f"no request of {folder} waits for a certificate and fits the choice",
-            hint=f"there are: {_choices(bundle.requests)}",
+            hint=_choices(bundle.requests),
         )
     parts = tuple(_parts(chosen))
     cover = Cover(sender=sender, needed_by=needed_by, product=_title_of(bundle.manifest.product))
@@ -204,14 +204,18 @@ def _choices(records: Iterable[RequestRecord]) -> str:
     elsewhere = [record.id for record in records if record.key_holder and not record.is_written]
     if elsewhere:
         return (
-            f"{len(elsewhere):,} still to be requested elsewhere, e.g. {elsewhere[0]}: give what "
-            "comes of it to lyncnb receive FOLDER --request"
+            f"{len(elsewhere):,} are still to be requested elsewhere, e.g. {elsewhere[0]}: give "
+            "what comes of it to lyncnb receive FOLDER --request"
+        )
+    if not waiting and any(record.state == "planned" for record in records):
+        return (
+            "none waits at all; after an interrupted run lyncnb request completes the planned ones"
         )
     if not waiting:
-        return "none waiting at all"
+        return "none waits at all: lyncnb status FOLDER says where each one stands"
     issuers = {record.ca or record.plan.issuer for record in waiting}
     sites = {record.plan.site or "(no site)" for record in waiting}
-    return f"issuers {', '.join(sorted(issuers))}; sites {', '.join(sorted(sites))}"
+    return f"there are: issuers {', '.join(sorted(issuers))}; sites {', '.join(sorted(sites))}"
 
 
 def _parts(records: Sequence[RequestRecord]) -> Iterator[Part]:

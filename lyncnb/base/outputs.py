@@ -199,8 +199,9 @@ def refuse_own_place(path: str | os.PathLike[str]) -> None:
     for place in dict.fromkeys((lexical, resolved)):
         for folder, name in _steps(place):
             if _plain(name) in OWN_PLACES and is_request_folder(folder):
+                where = "is" if folder / name == place else f"lies in {name},"
                 raise OutputError(
-                    f"{path} lies in {name}, which the request folder {folder} keeps for itself",
+                    f"{path} {where} what the request folder {folder} keeps for itself",
                     hint="name a file outside of the request folder",
                 )
 

@@ -97,7 +97,8 @@ def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
     if certificates:
         names = [name for c in certificates for name in view.names(c)]
         count = len(set(names))
-        yield certificates[0].id, f"{count:,} names become public: {_listed(names)}"
+        become = "name becomes" if count == 1 else "names become"
+        yield certificates[0].id, f"{count:,} {become} public: {_listed(names)}"
 
 
 def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs:

@@ -165,6 +165,11 @@ def read_manifest(folder: Path) -> Manifest:
         named with its request), or if a newer lyncnb wrote it (:class:`NewerManifest`).
     """
     path = Path(folder) / NAME
+    if Path(folder).is_file():
+        raise BundleError(
+            f"{folder} is a file, not a request folder",
+            hint="a table of servers becomes one by: lyncnb request TOPOLOGY FOLDER",
+        )
     if not os.path.lexists(path):
         raise BundleError(
             f"{path}: no such file, so this is no request folder",

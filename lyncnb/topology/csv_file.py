@@ -37,6 +37,7 @@ MAX_BYTES = 200_000_000
 
 _SAVE_AS = 'in Excel choose File, Save As, "CSV UTF-8 (Comma delimited)"'
 _GIVE_A_PATH = "give the path of a topology table, e.g. data/contoso.csv, its bytes or a DataFrame"
+_LOOK_AT_THE_PATH = "look at the path; a table of servers is expected, e.g. data/contoso.csv"
 
 _ZIP = b"PK\x03\x04"
 # The first member of the archive (OpenDocument 1.3 part 2 section 3.3): its name, then its text.
@@ -133,10 +134,10 @@ def _read(source: object) -> tuple[str, bytes]:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise TopologyError(
-            f"cannot read {shown(str(path))}: {reason}", hint=_GIVE_A_PATH
+            f"cannot read {shown(str(path))}: {reason}", hint=_LOOK_AT_THE_PATH
         ) from None
     kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "no regular file"
-    raise TopologyError(f"cannot read {shown(str(path))}: it is {kind}", hint=_GIVE_A_PATH)
+    raise TopologyError(f"cannot read {shown(str(path))}: it is {kind}", hint=_LOOK_AT_THE_PATH)
 
 
 def _refuse_size(name: str, size: int) -> None:

@@ -254,7 +254,17 @@ def test_nothing_waits_at_all(folder, tmp_path):
     receive(folder, path, today=TODAY)
     with pytest.raises(BundleError, match="no request of") as caught:
         handover_of(folder, tmp_path)
-    assert caught.value.hint == "there are: none waiting at all"
+    assert caught.value.hint == "none waits at all: lyncnb status FOLDER says where each one stands"
+
+
+def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
+    """Where all is planned yet, the way on is named, not a choice that does not fit."""
+    manifest = folder / "manifest.json"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text.replace('"state": "waiting"', '"state": "planned"'), encoding="utf-8")
+    with pytest.raises(BundleError) as caught:
+        handover_of(folder, tmp_path)
+    assert "lyncnb request completes" in caught.value.hint
 
 
 def handover_of(folder, place):

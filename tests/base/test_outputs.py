@@ -96,3 +96,12 @@ def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifes
         with pytest.raises(OutputError, match="keeps for itself"):
             outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
     outputs.refuse_own_place(tmp_path / "a.txt")
+
+
+def test_a_file_of_the_folder_itself_does_not_lie_in_itself(tmp_path):
+    """The words fit a file such as the summary as well as what lies in a folder."""
+    (tmp_path / "keys").mkdir()
+    with pytest.raises(OutputError, match=r"summary\.csv is what the request folder"):
+        outputs.refuse_own_place(tmp_path / "summary.csv")
+    with pytest.raises(OutputError, match=r"a\.txt lies in csr, what the request folder"):
+        outputs.refuse_own_place(tmp_path / "csr" / "a.txt")

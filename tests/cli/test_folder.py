@@ -322,6 +322,16 @@ def test_handover_of_nothing(shell, written):
     assert not (shell.folder / "out.zip").exists()
 
 
+def test_a_table_is_no_request_folder(shell):
+    """A table in the place of a folder is told as that, not as a folder to be restored."""
+    table = shell.write("table.csv", b"server_fqdn,role\n")
+    for command in ("status", "steps"):
+        ended = shell(command, table)
+        assert ended.status == 3
+        assert "is a file, not a" in ended.err
+        assert "backup" not in ended.err
+
+
 def test_receive_and_package(shell, answered, passphrase):
     """Returned certificates are matched, kept, and packaged; status follows."""
     ended = shell("receive", "requests", "back", "--json")

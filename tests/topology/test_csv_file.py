@@ -461,9 +461,11 @@ def test_a_device_is_not_read():
 
 @pytest.mark.parametrize("path", ["a\0b.csv", "x" * 5000])
 def test_an_impossible_path_is_told(path):
-    """A path that no file can have is an error like any other."""
-    with pytest.raises(TopologyError, match="cannot read"):
+    """A path that no file can have is an error like any other, told for a shell as well."""
+    with pytest.raises(TopologyError, match="cannot read") as caught:
         load(path)
+    assert caught.value.hint.startswith("look at the path")
+    assert "DataFrame" not in caught.value.hint
 
 
 @pytest.mark.parametrize(("source", "kind"), [(None, "NoneType"), ([1], "list"), (7, "int")])
