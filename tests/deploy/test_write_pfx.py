@@ -62,6 +62,7 @@ def test_each_certificate_is_packaged_with_its_own_key(issued):
     packages = package(issued)
     assert packages.exit_status == 0
     assert packages.counts() == {"written": 2, "kept": 0, "refused": 0}
+    assert len({one.friendly_name for one in packages.packages}) == 2
     matched = issued.matched().by_id
     for one in packages.packages:
         data = (issued.folder / one.file).read_bytes()

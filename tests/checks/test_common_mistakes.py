@@ -1,0 +1,129 @@
+"""Forty mistakes that planners of Lync certificates make: each is found, told in a step, or tried.
+
+W01 to W40 are numbers of this table alone. A place is ``finding CODE``, ``step ID: WORDS`` (the words
+stand in the step), ``handover: WORDS`` (in what goes to the CA), or ``test FILE::NAME`` for what
+cannot happen or is no matter of one finding.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from places import REPOSITORY
+from topologies import edge, front_end, plan, row
+
+from lyncnb.plan.compare import compare_plans
+from lyncnb.rules.procedure import load_procedure
+from lyncnb.rules.returned_rules import every_check
+from lyncnb.rules.rule_files import load_rules
+
+RULES = load_rules("lync2013")
+STEPS = {step.id: step for step in load_procedure(RULES).steps}
+HANDOVER = REPOSITORY / "lyncnb" / "authorities" / "handover_wording.toml"
+
+HERE = "test checks/test_common_mistakes.py::"
+WALK = "test deploy/test_walk.py::"
+STEPS_TEST = "test deploy/test_steps.py::"
+TABLE = {
+    "W01": ("The key of a request made elsewhere cannot be exported", ["step request-there: -PrivateKeyExportable $true", "step request-edge-there: -PrivateKeyExportable $true", "step request-edge-here: -PrivateKeyExportable $true"]),
+    "W02": ("The subject name is not among the alternative names", ["finding subject-name-not-in-san"]),
+    "W03": ("A wildcard as subject name", ["finding wildcard-in-subject-name"]),
+    "W04": ("A wildcard on a role that takes none", ["finding wildcard-not-supported"]),
+    "W05": ("A wildcard thought to cover what it does not", ["finding wildcard-does-not-cover"]),
+    "W06": ("Not every Meet URL in the SAN", ["finding meet-url-not-covered"]),
+    "W07": ("sip.<domain> missing on the pool of automatic sign-in", ["finding sip-name-not-covered"]),
+    "W08": ("A SIP domain is added after issuing", [HERE + "test_a_sip_domain_more_renews_servers_edge_and_proxy", "test request_folder/test_bundle.py::test_a_changed_plan_renews_exactly_the_requests_concerned"]),
+    "W09": ("A Director with the external web name of a Front End pool", ["finding web-external-fqdn-shared"]),
+    "W10": ("A Director's web name forgotten on the reverse proxy", ["finding web-external-fqdn-not-published"]),
+    "W11": ("A Standard Edition server with another internal web name", ["finding web-internal-fqdn-overridden"]),
+    "W12": ("A DNS-load-balanced pool without an internal web name", ["finding web-internal-fqdn-blank"]),
+    "W13": ("Edge Servers of one pool with different certificates", ["finding edge-certificates-differ", "finding different-certificates-in-pool"]),
+    "W14": ("The A/V Edge name in the SAN", ["finding av-edge-name-on-certificate"]),
+    "W15": ("Single-label or internal names on a public certificate", ["finding single-label-name", "finding internal-name-on-public-certificate"]),
+    "W16": ("No client authentication with AOL", ["finding aol-without-client-authentication", "finding eku-missing"]),
+    "W17": ("An XMPP domain missing", ["finding xmpp-domain-not-covered"]),
+    "W18": ("An OAuth certificate for each server, or imported on each", ["finding oauth-certificate-not-shared", STEPS_TEST + "test_oauth_is_imported_on_one_server_only"]),
+    "W19": ("An OAuth key below 2048 bits", ["finding oauth-key-too-small"]),
+    "W20": ("PSS signature, key of a Key Storage Provider, SHA-1", ["finding signature-pss", "finding signature-hash-sha1", WALK + "test_a_key_in_the_wrong_provider_is_imported_again"]),
+    "W21": ("Display name of a template; no Enrol permission", ["handover: not its display name", "handover: with Enrol for the people who submit", "test authorities/test_submission.py::test_display_name_of_the_built_in_template_is_refused", "step group-internal: No Enroll permission on the CA is needed"]),
+    "W22": ("No CRL distribution point or server authentication in what came back", ["finding crl-distribution-point-absent", "finding eku-server-auth-absent"]),
+    "W23": ("Two certificates of one friendly name on a computer", ["test deploy/test_request_scripts.py::test_requests_of_one_computer_have_different_names", "test deploy/test_request_scripts.py::test_requests_of_like_pools_have_different_names", "test deploy/test_write_pfx.py::test_each_certificate_is_packaged_with_its_own_key"]),
+    "W24": ("Imported into the store of a user", ["step import: nowhere else: a certificate in a user's store does not show", "step import-edge: a certificate in a user's store does not show", WALK + "test_every_server_ends_with_the_planned_certificates"]),
+    "W25": ("The key deleted when the export succeeds", ["step finish-export: never with \"delete the private key", "step delete-package: never tick \"delete the private key"]),
+    "W26": ("An answer accepted on another computer than that of the key", ["step finish-where: on {server}, where its request was made, and nowhere else", WALK + "test_an_answer_taken_to_another_computer_is_found"]),
+    "W27": ("No chain on an Edge Server outside the domain", ["step chain-edge: An Edge Server outside the domain gets no CA certificate by policy", STEPS_TEST + "test_chain_goes_into_the_right_stores"]),
+    "W28": ("Underscore or Unicode in a name; a simple URL that breaks the rules", ["finding underscore-in-name", "finding international-name", "finding simple-url-not-allowed"]),
+    "W29": ("The base of simple URLs is changed after issuing", [HERE + "test_another_simple_url_renews_what_has_its_host"]),
+    "W30": ("Autodiscover names forgotten, or of some SIP domains only", ["finding autodiscover-name-not-covered"]),
+    "W31": ("A certificate of its own for a collocated role", ["finding collocated-role", "finding stand-alone-and-collocated"]),
+    "W32": ("Persistent Chat from another CA", ["finding persistent-chat-other-ca"]),
+    "W33": ("A roll too near, or not on all Edge Servers", [STEPS_TEST + "test_a_date_too_near_the_end_is_refused", WALK + "test_a_roll_on_one_edge_server_only_is_found", "step roll-over-av: on every Edge Server of the pool"]),
+    "W34": ("The Edge pool's name as an external one", ["finding edge-pool-name-external"]),
+    "W35": ("A shortened list of names taken for the whole", ["step verify: shortens long lists of names; the second command shows them whole"]),
+    "W36": ("Old clients thought to take the hash", ["finding hash-not-listed-for-clients"]),
+    "W37": ("A trusted application certificate for each computer", ["finding trusted-application-certificate-not-shared"]),
+    "W38": ("Several types assigned with a thumbprint of one", ["step assign: never several types with a thumbprint that is meant for one", STEPS_TEST + "test_commands_name_types_and_thumbprint"]),
+    "W39": ("A reverse proxy without the Meet URL of a SIP domain", ["finding meet-url-not-covered", "finding meet-url-count"]),
+    "W40": ("A wildcard, and desk phones not tested", ["finding wildcard-and-desk-phones"]),
+}  # fmt: skip
+
+
+def test_all_forty_stand_there():
+    """None is forgotten, and each has a place."""
+    assert list(TABLE) == [f"W{number:02}" for number in range(1, 41)]
+    assert all(places for _, places in TABLE.values())
+
+
+@pytest.mark.parametrize("number", TABLE)
+def test_its_places_exist(number):
+    """Code, step with its words, and test are there."""
+    for place in TABLE[number][1]:
+        kind, _, what = place.partition(" ")
+        if kind == "finding":
+            assert what in every_check(RULES), place
+        elif kind == "step":
+            step_id, _, words = what.partition(": ")
+            step = STEPS[step_id]
+            assert words in "\n".join((step.text, *step.commands)), place
+        elif kind == "handover:":
+            assert what in HANDOVER.read_text(encoding="utf-8"), place
+        else:
+            assert kind == "test", place
+            file, _, name = what.partition("::")
+            text = (REPOSITORY / "tests" / file).read_text(encoding="utf-8")
+            assert re.search(rf"^def {name}\(", text, re.MULTILINE), place
+
+
+def renewed(old, new):
+    """Roles and usages of the certificates that must be requested anew."""
+    difference = compare_plans(
+        *(
+            plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"), **shared)
+            for shared in (old, new)
+        )
+    )
+    found = [item for item in difference.certificates if item.change == "renewed"]
+    return {(item.new.role, item.new.usages[:1]) for item in found}
+
+
+def test_a_sip_domain_more_renews_servers_edge_and_proxy():
+    """Front End, Edge outside and reverse proxy are requested anew, Edge inside is not."""
+    meet = {"meet_urls": "https://meet.contoso.com"}
+    changed = renewed(
+        {"sip_domains": "contoso.com", **meet},
+        {"sip_domains": "contoso.com;fabrikam.com", **meet},
+    )
+    assert {("FrontEnd", ("Default",)), ("Edge", ("AccessEdgeExternal",))} <= changed
+    assert ("ReverseProxy", ()) in changed
+    assert ("Edge", ("Internal",)) not in changed
+
+
+def test_another_simple_url_renews_what_has_its_host():
+    """A Meet URL of another base is on other certificates of servers and reverse proxy."""
+    sip = {"sip_domains": "contoso.com"}
+    changed = renewed(
+        {"meet_urls": "https://meet.contoso.com", **sip},
+        {"meet_urls": "https://lync.contoso.com/meet", **sip},
+    )
+    assert changed == {("FrontEnd", ("Default",)), ("ReverseProxy", ())}
