@@ -37,16 +37,18 @@ from lyncnb.pki.pkcs8 import salt_of
 from lyncnb.pki.pkcs12 import PfxNotOpened, open_pfx
 from lyncnb.pki.recovery_pair import read_pair, read_public
 from lyncnb.plan.options import read_plan_toml
+from lyncnb.plan.recorded_plan import read_plan_document
 from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.topology import csv_file
 from lyncnb.topology.topology import read_topology
+from lyncnb.topology.xml_tree import is_document
 
 #: Below this a doubled time says nothing, CPU seconds.
 _LONG_ENOUGH = 0.2
 
 #: The largest input that is tried; larger ones are refused by most, or take no 0.2 s.
-_MOST = 1 << 19
+_MOST = 1 << 18
 
 
 def by_file(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
@@ -90,12 +92,14 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "pki.recovery_pair.read_pair": lambda data, _: read_pair(data, "a", name="a"),
     "pki.recovery_pair.read_public": lambda data, _: read_public(data, name="a"),
     "plan.options.read_plan_toml": lambda data, _: read_plan_toml(data),
+    "plan.recorded_plan.read_plan_document": lambda data, _: read_plan_document(data, source="a"),
     "request_folder.files_on_disk.csr_sha256": lambda data, _: csr_sha256(data),
     "request_folder.files_on_disk.key_sha256": lambda data, _: key_sha256(data),
     "request_folder.manifest.read_manifest": by_folder,
     "topology.csv_file.decode": lambda data, _: csv_file.decode("a.csv", data),
     "topology.csv_file.read_rows": lambda data, _: csv_file.read_rows(data),
     "topology.topology.read_topology": lambda data, _: read_topology(data),
+    "topology.xml_tree.is_document": lambda data, _: is_document(data),
 }
 
 #: They write bytes, compare bytes of our own, or are given what another reader has opened.
@@ -180,6 +184,9 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "a JSON text": within(b'{"a": "', b"\\n", b'"}'),
     "a JSON list": within(b'{"requests": [', b"{}, ", b"{}]}"),
     "a notebook": notebook,
+    "nested XML": repeated(b"<a>"),
+    "XML attributes": numbered("<a ", 'a#="1" ', "/>"),
+    "XML elements": numbered("<a>", "<b x='#'/>", "</a>"),
 }
 
 # What readers raise at what is none of theirs.
