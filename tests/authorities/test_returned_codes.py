@@ -1,0 +1,232 @@
+"""Each finding of a certificate beside its plan, and of its path: what fires, and the nearest that does not.
+
+Made by the CA of this process. What a single certificate beside its plan cannot show stands in
+``ELSEWHERE``, with the file that tries it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import date, timedelta
+from ipaddress import ip_address
+
+import pytest
+from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, resigned
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from places import REPOSITORY
+
+from lyncnb.authorities.compare_certificate import compare_certificate
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.chain import Issuers, build_path
+from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
+from lyncnb.rules.returned_rules import returned_checks
+
+DAY = date(2026, 11, 24)
+NOON = TODAY + timedelta(hours=12)  # of a day without an hour
+SECOND = 1 / 86400
+KEY = rsa.generate_private_key(65537, 2048)
+CURVE_KEY = ec.generate_private_key(ec.SECP256R1())
+CA = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
+NAMES = ("eepool.contoso.com", "ee01.contoso.com", "meet.contoso.com")
+CN, ORGANIZATION, COUNTRY = SUBJECT = (
+    ("CN", "eepool.contoso.com"), ("O", "Contoso, Ltd."), ("C", "TW"),
+)  # fmt: skip
+ENTRY = PlannedEntry(
+    id="FrontEnd-ee01-contoso-com-00000000",
+    role="FrontEnd",
+    site="Taipei",
+    pool="eepool.contoso.com",
+    servers=("ee01.contoso.com",),
+    usages=("Default",),
+    subject=dict(SUBJECT),
+    san=NAMES,
+    eku=("serverAuth",),
+    issuer="internal",
+    key=PlannedKey(algorithm="RSA", bits=2048),
+    hash="sha256",
+    shared_by="server",
+)
+BOTH = ("serverAuth", "clientAuth")
+LDAP = ("ldap:///CN=Contoso",)
+OCSP = "http://ocsp.contoso.net"
+
+
+def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, **changes):
+    """Codes of one certificate: what it is, and what was planned."""
+    issuer_key = signer or CA.key
+    values = {"subject": SUBJECT, "san": NAMES, **changes}
+    if signer:  # of a scheme that takes no hash
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name(SUBJECT))
+            .issuer_name(CA.issuing.subject)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(TODAY)
+            .not_valid_after(TODAY + timedelta(9))
+            .sign(issuer_key, None)
+        )
+    else:
+        certificate = issue(key.public_key(), CA.issuing.subject, issuer_key, **values)
+    if hash_name:
+        certificate = resigned(certificate, CA.key, hash_name)
+    found = compare_certificate(
+        read_certificate(der(certificate)), replace(ENTRY, **(entry or {})),
+        today=DAY, validity_days=asked,
+    )  # fmt: skip
+    return {one.code for one in found}
+
+
+def upper(names):
+    return tuple(map(str.upper, names))
+
+
+#: By code what fires and the nearest that does not.
+COMPARED = {
+    "names-missing": ({"san": NAMES[:2]}, {"san": upper(reversed(NAMES))}),
+    "names-added": ({"san": (*NAMES, "www.contoso.com")}, {"san": (*NAMES, NAMES[2].upper())}),
+    "names-replaced-by-wildcard": ({"san": (NAMES[0], "*.contoso.com")}, {"san": (*NAMES, "*.contoso.com")}),
+    "subject-repeated-in-san": ({"san": NAMES[:1], "entry": {"san": ()}}, {"san": NAMES[1:2], "entry": {"san": ()}}),
+    "other-names-added": ({"other_names": [x509.IPAddress(ip_address("192.0.2.1"))]}, {"other_names": [x509.DNSName(NAMES[0])]}),
+    "name-malformed": ({"san": (*NAMES, "a..contoso.com")}, {"san": (*NAMES, "a.a.contoso.com")}),
+    "wildcard-on-public-suffix": ({"san": (*NAMES, "*.com.tw")}, {"san": (*NAMES, "*.contoso.com.tw")}),
+    "common-name-missing": ({"subject": SUBJECT[1:]}, {"subject": SUBJECT[:1]}),
+    "common-name-changed": ({"subject": (("CN", NAMES[1]), *SUBJECT[1:])}, {"subject": (("CN", NAMES[0].upper()), *SUBJECT[1:])}),
+    "common-name-case": ({"subject": (("CN", NAMES[0].upper()), *SUBJECT[1:])}, {"san": upper(NAMES)}),
+    "common-name-several": ({"subject": (*SUBJECT, ("CN", NAMES[1]))}, {"subject": (*SUBJECT, ("OU", NAMES[1]))}),
+    "common-name-not-in-san": ({"san": NAMES[1:]}, {"san": (NAMES[0].upper(), *NAMES[1:])}),
+    "subject-field-dropped": ({"subject": SUBJECT[:2]}, {"subject": SUBJECT[::-1]}),
+    "subject-field-changed": ({"subject": (CN, ("O", "Contoso Ltd."), COUNTRY)}, {"subject": (CN, COUNTRY)}),
+    "subject-field-added": ({"subject": (*SUBJECT, ("L", "Taipei"))}, {"subject": SUBJECT[::-1]}),
+    "eku-server-auth-absent": ({"eku": ["clientAuth"]}, {"eku": BOTH}),
+    "eku-missing": ({"entry": {"eku": BOTH}}, {"eku": BOTH, "entry": {"eku": BOTH}}),
+    "eku-client-auth-added": ({"eku": BOTH}, {"eku": BOTH, "entry": {"eku": BOTH}}),
+    "eku-any": ({"eku": ["serverAuth", "any"]}, {"eku": ["serverAuth", "codeSigning"]}),
+    "eku-added": ({"eku": ["serverAuth", "codeSigning"]}, {"eku": BOTH}),
+    "key-usage-absent": ({"usage": None}, {"usage": ("key_encipherment",)}),
+    "key-usage-digital-signature-absent": ({"usage": ("key_encipherment",)}, {"usage": ("digital_signature",)}),
+    "key-usage-key-encipherment-absent": (
+        {"usage": ("digital_signature",)},
+        {"usage": ("digital_signature",), "key": CURVE_KEY, "entry": {"key": PlannedKey(algorithm="ECDSA", bits=256)}},
+    ),
+    "key-usage-certificate-signing": (
+        {"usage": ("digital_signature", "key_encipherment", "key_cert_sign")},
+        {"usage": ("digital_signature", "key_encipherment", "data_encipherment")},
+    ),
+    "key-differs-from-plan": ({"entry": {"key": PlannedKey(algorithm="RSA", bits=2049)}}, {}),
+    "signature-pss": ({"pss": True}, {"pss": False}),
+    "signature-scheme-unsupported": ({"signer": ed25519.Ed25519PrivateKey.generate()}, {}),
+    "signature-hash-sha1": ({"hash_name": "sha1"}, {}),
+    "signature-hash-sha1-public": ({"hash_name": "sha1", "entry": {"issuer": "public"}}, {"hash_name": "sha1"}),
+    "signature-hash-weak": ({"hash_name": "md5"}, {"hash_name": "sha1"}),
+    "signature-hash-differs": ({"entry": {"hash": "sha384"}}, {}),
+    "crl-distribution-point-absent": (
+        {"crl": (), "days": 7 + SECOND, "entry": {"issuer": "public"}},
+        {"crl": (), "days": 7, "entry": {"issuer": "public"}},
+    ),
+    "crl-distribution-point-spared": (
+        {"crl": (), "ocsp": OCSP, "days": 100, "entry": {"issuer": "public"}},
+        {"ocsp": OCSP, "days": 100, "entry": {"issuer": "public"}},
+    ),
+    "crl-distribution-point-ldap-only": ({"crl": LDAP, "entry": {"role": "Edge"}}, {"crl": (*LDAP, "http://x/"), "entry": {"role": "Edge"}}),
+    "certificate-expired": ({"begins": NOON - timedelta(365)}, {"begins": NOON - timedelta(365) + timedelta(seconds=1)}),
+    "not-yet-valid": ({"begins": NOON + timedelta(seconds=1)}, {"begins": NOON}),
+    "validity-shorter-than-asked": ({"days": 363, "asked": 365}, {"days": 364.5, "asked": 365}),
+    "validity-over-public-limit": (
+        {"days": 200 + SECOND, "entry": {"issuer": "public"}},
+        {"days": 200, "entry": {"issuer": "public"}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", COMPARED)
+def test_what_fires_and_the_nearest_that_does_not(code):
+    """The code is told of the one and not of the other."""
+    fires, nearest = COMPARED[code]
+    assert code in case(**fires)
+    assert code not in case(**nearest)
+
+
+def path_codes(ca, *issuers, sha1=(), **changes):
+    """Codes of the path of one certificate; some of the issuers are signed with SHA-1."""
+    values = {"subject": [CN], "san": NAMES[:1], "days": 300, **changes}
+    leaf = issue(KEY.public_key(), ca.issuing.subject, ca.key, **values)
+    chain = [resigned(one, ca.root_key, "sha1") if one in sha1 else one for one in issuers]
+    found = Issuers([read_certificate(der(one)) for one in chain])
+    path = build_path(read_certificate(der(leaf)), found, today=DAY)
+    return {objection.code for objection in path.objections}
+
+
+def whole(**changes):
+    """Codes of a path of a CA that is made as told, with all its certificates."""
+    ca = PythonCa(**changes)
+    return path_codes(ca, *ca.chain)
+
+
+LIMITED = PythonCa(constraints=x509.NameConstraints([x509.DNSName("contoso.com")], None))
+OTHER = PythonCa()
+LEFT = CA.issuing.not_valid_after_utc - TODAY
+#: By code what fires and the nearest that does not, each made when it is asked.
+PATHS = {
+    "chain-incomplete": (lambda: path_codes(CA, CA.issuing), lambda: path_codes(CA, *CA.chain)),
+    "chain-signature-wrong": (lambda: path_codes(CA, *OTHER.chain), lambda: path_codes(CA, *OTHER.chain, *CA.chain)),
+    "chain-issuer-not-ca": (lambda: whole(usage=("crl_sign",)), lambda: whole(usage=CA_USAGE[:1])),
+    "chain-issuer-not-in-force": (lambda: whole(begins=NOON + timedelta(seconds=1)), lambda: whole(begins=NOON)),
+    "chain-signature-hash-weak": (lambda: path_codes(CA, *CA.chain, sha1=[CA.issuing]), lambda: path_codes(CA, *CA.chain, sha1=[CA.root])),
+    "name-constraints-violated": (
+        lambda: path_codes(LIMITED, *LIMITED.chain, san=["xcontoso.com"]),
+        lambda: path_codes(LIMITED, *LIMITED.chain, san=["x.contoso.com"]),
+    ),
+    "outlives-issuer": (
+        lambda: path_codes(CA, *CA.chain, begins=TODAY, days=LEFT / timedelta(1) + 2 * SECOND),
+        lambda: path_codes(CA, *CA.chain, begins=TODAY, days=LEFT / timedelta(1) + SECOND),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", PATHS)
+def test_what_fires_in_a_path_and_the_nearest_that_does_not(code):
+    """The code is told of the one path and not of the other."""
+    fires, nearest = PATHS[code]
+    assert code in fires()
+    assert code not in nearest()
+
+
+# What is no matter of one certificate beside its plan: the file that tries it, by the code's beginning.
+ELSEWHERE = {
+    "authorities/test_returned_files.py": "a file: it is read or it is not, the nearest is every file that is read",
+    "authorities/test_returned_table.py": "several files, or odd chains; the rows beside show what is taken",
+    "authorities/test_intruders.py": "answers beside those of somebody else",
+    "authorities/test_matching.py": "several certificates or requests, or what is on record",
+    "authorities/test_compare_request.py": "a request: there each has what fires and the nearest",
+    "authorities/test_received_requests.py": "a request among those of the folder",
+    "authorities/test_demonstration.py": "made by ln.demo or not: there is nothing near",
+    "authorities/test_receiving.py": "what becomes of the folder",
+    "authorities/test_issued.py": "what is on record",
+    "pki/test_chain.py": "odd chains, beside whole ones",
+    "pki/test_chain_verdicts.py": "odd chains, each kind beside good ones",
+}
+
+
+def test_every_code_has_its_cases():
+    """A code stands above, or is named where the reason says; none stands above that is unknown."""
+    codes = returned_checks().keys()
+    above = COMPARED.keys() | PATHS.keys()
+    assert above <= codes
+    named = {  # as a text, or as the command line shows it
+        file: {
+            *re.findall(r'["\[]([a-z0-9-]+)["\]]', (REPOSITORY / "tests" / file).read_text("utf-8"))
+        }
+        for file in ELSEWHERE
+    }
+    assert codes - above - set().union(*named.values()) == set()
+    assert [file for file, found in named.items() if not found & codes - above] == []
+
+
+def test_every_comparison_stands_above():
+    """What the comparison of a certificate with its plan can tell has its two cases here."""
+    source = (REPOSITORY / "lyncnb" / "authorities" / "compare_certificate.py").read_text("utf-8")
+    told = {*re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', source)} & returned_checks().keys()
+    assert told == COMPARED.keys()
