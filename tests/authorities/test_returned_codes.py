@@ -165,6 +165,10 @@ def whole(**changes):
     return path_codes(ca, *ca.chain)
 
 
+def rsa_key(bits):
+    return rsa.generate_private_key(65537, bits)
+
+
 LIMITED = PythonCa(constraints=x509.NameConstraints([x509.DNSName("contoso.com")], None))
 OTHER = PythonCa()
 LEFT = CA.issuing.not_valid_after_utc - TODAY
@@ -179,6 +183,9 @@ PATHS = {
         lambda: path_codes(LIMITED, *LIMITED.chain, san=["xcontoso.com"]),
         lambda: path_codes(LIMITED, *LIMITED.chain, san=["x.contoso.com"]),
     ),
+    "chain-issuer-purpose": (lambda: whole(eku=["clientAuth"]), lambda: whole(eku=BOTH)),
+    "chain-issuer-purpose-any": (lambda: whole(eku=["any"]), lambda: whole(eku=["any", "serverAuth"])),
+    "chain-key-weak": (lambda: whole(make_key=lambda: rsa_key(1024)), lambda: whole(make_key=lambda: rsa_key(2048))),
     "outlives-issuer": (
         lambda: path_codes(CA, *CA.chain, begins=TODAY, days=LEFT / timedelta(1) + 2 * SECOND),
         lambda: path_codes(CA, *CA.chain, begins=TODAY, days=LEFT / timedelta(1) + SECOND),
