@@ -220,9 +220,15 @@ class IssuedCertificates(Table):
 
     @cached_property
     def refusals(self) -> Mapping[str, str]:
-        """Which certificates were refused and why, by request id."""
+        """Which certificates were refused and why, by request id.
+
+        One that began before the good one that came after it needs nothing any more.
+        """
         found: dict[str, list[str]] = {}
         for one in (*self.certificates, *self.refused):
+            good = self.by_id.get(one.request_id, one)
+            if good is not one and not good.has_errors and one.not_before <= good.not_before:
+                continue
             which = f"{one.source_file} (serial {serial_text(one.serial)}) was refused"
             for error in one.findings:
                 if error.severity == "error":
@@ -307,9 +313,12 @@ class IssuedCertificates(Table):
             for severity, number in self.findings.counts().items()
             if number
         )
+        refused = sum(one.has_errors for one in self.certificates)
         return (
             f"{count_of(len(self.certificates), 'certificate')} matched in "
-            f"{count_of(len(self.files), 'file')}, {count_of(len(self.waiting), 'request')} "
+            f"{count_of(len(self.files), 'file')}"
+            f"{f', {refused:,} of them refused' if refused else ''}, "
+            f"{count_of(len(self.waiting), 'request')} "
             f"waiting; {told or 'as planned'}"
         )
 

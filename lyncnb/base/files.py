@@ -42,7 +42,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
             f"{path} is a symbolic link", hint="give the folder itself, not a link to it"
         )
     if not stat.S_ISDIR(found.st_mode):
-        raise BundleError(f"{path} is a file, not a folder", hint="take another name")
+        raise BundleError(f"{path} is a file, not a folder", hint="give the path of a folder")
     if system_calls.WINDOWS:
         return
     if found.st_mode & _OTHERS_WRITE:

@@ -259,6 +259,18 @@ def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
     assert "ask the CA" in (requests / "steps" / "checklist.md").read_text("utf-8")
 
 
+def test_a_refusal_that_is_mended_is_told_no_more(shell, requests, ca):
+    """While it is refused, both say so; the good one that comes after it ends the matter."""
+    back, again = shell.folder / "back", shell.folder / "again"
+    answer(ca, requests, back, extensions=without("crl"))
+    (back / "chain.pem").write_bytes(ca.chain)
+    assert "of them refused" in shell("receive", "requests", "back").out
+    assert "was refused" in shell("status", "requests").out
+    answer(ca, requests, again)
+    assert shell("receive", "requests", "again").status == 0
+    assert "was refused" not in shell("status", "requests").out
+
+
 TABLE = STANDARD_EDITION
 
 
