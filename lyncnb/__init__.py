@@ -105,7 +105,7 @@ _MODULES = {
     "demo": "authorities.demonstration",
     "deployment_steps": "deploy.steps",
     "figure": "plan.figures",
-    "find_causes": "plan.causes",
+    "find_causes": "plan.find_causes",
     "folder_status": "authorities.status",
     "hand_over": "authorities.handover",
     "list_renewals": "request_folder.renewals",
@@ -192,7 +192,6 @@ if TYPE_CHECKING:
     from .pki.passphrase import ask_passphrase as ask_passphrase
     from .pki.recovery_pair import RecoveryPair as RecoveryPair
     from .pki.recovery_pair import RecoveryPublicKey as RecoveryPublicKey
-    from .plan.causes import find_causes as find_causes
     from .plan.compare import ChangedCertificate as ChangedCertificate
     from .plan.compare import ChangeGroup as ChangeGroup
     from .plan.compare import CountChange as CountChange
@@ -200,6 +199,7 @@ if TYPE_CHECKING:
     from .plan.compare import PlanDifference as PlanDifference
     from .plan.compare import compare_plans as compare_plans
     from .plan.figures import figure as figure
+    from .plan.find_causes import find_causes as find_causes
     from .plan.model import CertificatePlan as CertificatePlan
     from .plan.model import ExplainedName as ExplainedName
     from .plan.model import Explanation as Explanation

@@ -54,15 +54,15 @@ def compare_command(
     """
     from ..base.outputs import check_output, write_output
     from ..errors import UsageProblem
-    from ..plan.causes import find_causes
     from ..plan.compare import compare_plans
-    from ..plan.comparison import (
+    from ..plan.comparison_report import (
         COMPARISON_FILE,
         Comparison,
         comparison_json,
         comparison_lines,
         write_comparison,
     )
+    from ..plan.find_causes import find_causes
 
     sides = ((old, old_options), (new, new_options))
     inputs = (old, new, options_file, old_options, new_options)

@@ -12,8 +12,8 @@ from random_plans import PAIRS, random_plan
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
-from lyncnb.plan.causes import find_causes
 from lyncnb.plan.compare import PlanDifference, compare_plans
+from lyncnb.plan.find_causes import find_causes
 from lyncnb.plan.plan_json import plan_json
 from lyncnb.plan.recorded_plan import read_plan_document
 

@@ -16,7 +16,7 @@ from topologies import edge, front_end, plan
 import lyncnb as ln
 from lyncnb.base.outputs import check_output
 from lyncnb.plan.compare import compare_plans
-from lyncnb.plan.comparison import (
+from lyncnb.plan.comparison_report import (
     COMPARISON_FILE,
     FORMAT,
     Comparison,

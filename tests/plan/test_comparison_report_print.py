@@ -11,9 +11,9 @@ from places import DATA
 from printing import PDF_TOOLS, axe_violations, cut_off, opened, pdf_text
 
 import lyncnb as ln
-from lyncnb.plan.causes import find_causes
 from lyncnb.plan.compare import compare_plans
-from lyncnb.plan.comparison import Comparison, write_comparison
+from lyncnb.plan.comparison_report import Comparison, write_comparison
+from lyncnb.plan.find_causes import find_causes
 
 pytestmark = [
     pytest.mark.browser,
