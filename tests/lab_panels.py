@@ -20,7 +20,7 @@ panel = RequestPanel(plan, "{folder}")
 panel"""
 
 # Keys that take their time, so that no machine is done before the page has done what it should:
-# 200 of them take some 15 s (3072 bits) or 45 s (4096) on two cores.
+# 100 of them take some 8 s (3072 bits) or 22 s (4096) on two cores.
 SLOW_REQUESTS, SLOWEST_REQUESTS = (
     REQUESTS.replace(
         'ln.load_rules("lync2013"))',

@@ -323,7 +323,8 @@ def test_output_over_a_manifest(shell):
     (shell.folder / "requests" / "keys").mkdir(parents=True)
     ended = shell("plan", "contoso.csv", "-o", "requests/manifest.json")
     assert (ended.status, ended.out) == (2, "")
-    assert "lies in manifest.json, which the request folder" in ended.err
+    assert "requests/manifest.json is what the request folder" in ended.err
+    assert "keeps for itself" in ended.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")

@@ -16,7 +16,7 @@ def folder(tmp_path_factory) -> Path:
     """The notebooks' folder, with tables of 5, 200 and 10,000 servers."""
     folder = tmp_path_factory.mktemp("browser")
     (folder / "small.csv").write_text(FIVE_SERVERS)
-    (folder / "middle.csv").write_text(table_of(200))
+    (folder / "middle.csv").write_text(table_of(100))
     (folder / "large.csv").write_text(table_of(10_000))
     return folder
 

@@ -313,10 +313,10 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
         EDITOR.format(table="small.csv"),
         SLOW_REQUESTS.format(table="middle.csv", folder="cancelled"),
     )
-    lab.page.get_by_text("200 created").wait_for()
+    lab.page.get_by_text("100 created").wait_for()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.field("The same passphrase again").fill(PASSPHRASE)
-    lab.button("Write 200 requests").click()
+    lab.button("Write 100 requests").click()
     lab.page.get_by_text(re.compile("Working … .* a second, about .* left")).wait_for()
     assert lab.field("Passphrase of the folder").input_value() == ""
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
@@ -324,13 +324,13 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
     lab.button("Cancel").click()
     lab.page.get_by_text("Cancelled. What was finished is kept").wait_for()
     made = len(list((folder / "cancelled" / "csr").glob("*.csr")))
-    assert 0 < made < 200
+    assert 0 < made < 100
     panel = lab.page.get_by_role("group", name="Request panel for cancelled")
-    panel.get_by_text(re.compile(rf"\b{200 - made} created")).wait_for()
+    panel.get_by_text(re.compile(rf"\b{100 - made} created")).wait_for()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.page.keyboard.press("Enter")
     panel.get_by_text("Finished.").wait_for()
-    assert len(list((folder / "cancelled" / "csr").glob("*.csr"))) == 200
+    assert len(list((folder / "cancelled" / "csr").glob("*.csr"))) == 100
     result = lab.page.locator(".lyncnb-result")
     result.wait_for(state="visible")
     href = result.get_by_role("link", name="summary.html").get_attribute("href")
@@ -342,14 +342,14 @@ def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
     open_panel(lab, folder, SLOWEST_REQUESTS.format(table="middle.csv", folder="reloaded"))
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.field("The same passphrase again").fill(PASSPHRASE)
-    lab.button("Write 200 requests").click()
+    lab.button("Write 100 requests").click()
     lab.wait_text("Working …")
     lab.save()
     lab.reload()
     lab.wait_text("Working …")
     lab.button("Cancel").click()
     lab.wait_text("Cancelled.")
-    assert 0 < len(list((folder / "reloaded" / "csr").glob("*.csr"))) < 200
+    assert 0 < len(list((folder / "reloaded" / "csr").glob("*.csr"))) < 100
 
 
 def test_passphrases_that_differ_or_are_wrong(lab, folder):
