@@ -222,12 +222,12 @@ class IssuedCertificates(Table):
     def refusals(self) -> Mapping[str, str]:
         """Which certificates were refused and why, by request id.
 
-        One that began before the good one that came after it needs nothing any more.
+        One that began before the good one needs nothing any more.
         """
         found: dict[str, list[str]] = {}
         for one in (*self.certificates, *self.refused):
             good = self.by_id.get(one.request_id, one)
-            if good is not one and not good.has_errors and one.not_before <= good.not_before:
+            if good is not one and not good.has_errors and one.not_before < good.not_before:
                 continue
             which = f"{one.source_file} (serial {serial_text(one.serial)}) was refused"
             for error in one.findings:

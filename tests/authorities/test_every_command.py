@@ -262,7 +262,7 @@ def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
 def test_a_refusal_that_is_mended_is_told_no_more(shell, requests, ca):
     """While it is refused, both say so; the good one that comes after it ends the matter."""
     back, again = shell.folder / "back", shell.folder / "again"
-    answer(ca, requests, back, extensions=without("crl"))
+    answer(ca, requests, back, extensions=without("crl"), begins=-48 * _HOUR)
     (back / "chain.pem").write_bytes(ca.chain)
     assert "of them refused" in shell("receive", "requests", "back").out
     assert "was refused" in shell("status", "requests").out
