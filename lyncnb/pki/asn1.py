@@ -201,20 +201,13 @@ def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
         If anything is left that is no element: bytes after a certificate belong to nothing, and
         readers disagree on what such a file holds.
     """
-    limit = len(data) if not data or data[-1:].strip() else len(data.rstrip(b"\r\n\t \x1a"))
-    try:
-        return _split(data, len(data))
-    except BadStructure:
-        if limit == len(data):
-            raise
-        return _split(data, limit)
-
-
-def _split(data: bytes, limit: int) -> list[tuple[Kind, bytes]]:
+    # An element may itself end in octets that look like white space, so they are no measure of
+    # where it ends: only what is left behind the last one is.
+    last = len(data.rstrip(b"\r\n\t \x1a"))
     found: list[tuple[Kind, bytes]] = []
     offset, allowance = 0, _Allowance()
-    while offset < limit or not found:
-        element = read_element(data, offset, limit, 0, allowance)
+    while offset < last or not found:
+        element = read_element(data, offset, len(data), 0, allowance)
         found.append((_kind(data, element, allowance), data[element.begin : element.end]))
         offset = element.end
         _stop_at_limit(len(found))

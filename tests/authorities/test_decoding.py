@@ -89,6 +89,18 @@ def test_forms(data, expected):
     assert decoded.remarks == ()
 
 
+@pytest.mark.parametrize("last", [b"\n", b"\r", b"\t", b" ", b"\x1a"])
+@pytest.mark.parametrize("behind", [b"", b"\r\n", b" \t\x1a"])
+def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
+    """Every two-hundredth signature does: only what stands behind the certificate is overlooked."""
+    leaf = der(LEAF)[:-1] + last
+    assert [one.der for one in decode(leaf + behind).certificates] == [leaf]
+    assert [one.der for one in decode(leaf + der(CA.issuing) + behind).certificates] == [
+        leaf,
+        der(CA.issuing),
+    ]
+
+
 def reordered(*certificates) -> bytes:
     """Write a PKCS #7 message whose certificates stand in this order, as Windows does."""
     made = p7b(*certificates)
