@@ -8,11 +8,18 @@ the clear.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Executor
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ClusterError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Result = TypeVar("Result")
 
 _SECONDS = 10
 
@@ -60,4 +67,35 @@ def cluster_executor(address: str, *, seconds: float = _SECONDS) -> Iterator[Exe
                 f"the cluster at {address} has no worker",
                 hint=f"start some: dask worker {address} --nthreads 1",
             )
-        yield client.get_executor()
+        yield _ClusterExecutor(client)
+
+
+class _ClusterExecutor(Executor):
+    """Tasks on a cluster's workers, each answered as soon as its result is here.
+
+    distributed's own executor asks for the state of a task after its result has come: of a worker
+    that is lost in between, it takes the result for the three parts of an exception.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def submit(self, task: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
+        # Not pure: no two tasks share an answer, for an answer is a key.
+        remote = self._client.submit(task, *args, pure=False, **kwargs)
+        answered: Future[Result] = Future()
+        answered.add_done_callback(lambda told: remote.cancel() if told.cancelled() else None)
+        loop = self._client.loop
+        assert loop is not None, "a client that has connected has one"
+        loop.add_callback(self._answer, remote, answered)
+        return answered
+
+    async def _answer(self, remote: Any, answered: Future[Result]) -> None:
+        try:
+            result = await self._client.gather(remote, asynchronous=True)
+        except (Exception, asyncio.CancelledError) as error:
+            if answered.set_running_or_notify_cancel():
+                answered.set_exception(error)
+        else:
+            if answered.set_running_or_notify_cancel():
+                answered.set_result(result)

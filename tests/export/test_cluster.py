@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 import pytest
 from folders import PASSPHRASE, assert_complete, numbered, write
@@ -52,6 +53,26 @@ def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
         bundle = write(plan, tmp_path / "requests", executor=executor, workers=8, progress=kill)
     assert bundle.counts() == {"created": 60}
     assert_complete(tmp_path / "requests", plan)
+
+
+def test_a_worker_lost_once_its_answer_is_here_costs_nothing(cluster, tmp_path, monkeypatch):
+    """What has come counts, whatever the scheduler says of its task meanwhile."""
+    plan = numbered(3)
+    with cluster_executor(cluster.scheduler_address) as executor:
+        monkeypatch.setattr(distributed.Future, "status", "lost")
+        bundle = write(plan, tmp_path / "requests", executor=executor)
+    assert bundle.counts() == {"created": 3}
+    assert_complete(tmp_path / "requests", plan)
+
+
+def test_what_fails_and_what_is_cancelled_is_told(cluster):
+    """A task's own error comes back; a cancelled one never ends otherwise."""
+    with cluster_executor(cluster.scheduler_address) as executor:
+        with pytest.raises(ZeroDivisionError):
+            executor.submit(divmod, 1, 0).result(30)
+        slow = executor.submit(time.sleep, 60)
+        assert slow.cancel()
+        assert executor.submit(divmod, 7, 2).result(30) == (3, 1)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "", "x://y"])
