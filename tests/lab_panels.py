@@ -90,6 +90,7 @@ def open_editor(lab: LabBrowser, folder: Path, *more: str, table: str = "small.c
 def cell_of(lab: LabBrowser, server: str, column: str):
     """Find a cell of the role table by its server and the title of its column."""
     grid = lab.page.locator(".lc-editor").get_by_role("grid")
+    grid.get_by_role("columnheader").first.wait_for()  # after a reload the table is drawn anew
     heads = grid.get_by_role("columnheader").all_inner_texts()
     at = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == column)
     row = grid.get_by_role("row").filter(has=lab.page.get_by_label(f"Select {server}"))
