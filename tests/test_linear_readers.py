@@ -7,19 +7,19 @@ has tests of its own beside (``authorities/test_linear_reading.py``).
 
 from __future__ import annotations
 
-import gc
 import importlib
 import inspect
 import json
 import pkgutil
-import time
 import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
+from growth import faster_than_linear
 from topologies import STANDARD_EDITION
 
 import lyncnb
@@ -44,9 +44,6 @@ from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.topology import csv_file
 from lyncnb.topology.topology import read_topology
 from lyncnb.topology.xml_tree import is_document
-
-#: Below this a doubled time says nothing, CPU seconds.
-_LONG_ENOUGH = 0.2
 
 #: The largest input that is tried; larger ones are refused by most, or take no 0.2 s.
 _MOST = 1 << 18
@@ -221,38 +218,21 @@ def test_every_reader_is_known():
     assert not set(READERS) & NO_READERS
 
 
-def seconds(read: Callable[[bytes, Path], object], data: bytes, place: Path) -> float:
-    gc.freeze()  # what other tests left in memory is no work of this reader
-    try:
-        begin = time.process_time()
-        with suppress(*_REFUSALS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            read(data, place)
-        return time.process_time() - begin
-    finally:
-        gc.unfreeze()
-
-
 @pytest.mark.parametrize("reader", READERS)
 def test_twice_the_bytes_take_at_most_thrice_the_time(tmp_path, reader):
     """Each reader reads each input in time that grows as its size does."""
     read, slow = READERS[reader], {}
+
+    def reading(data: bytes) -> None:
+        with suppress(*_REFUSALS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read(data, tmp_path)
+
     for what, make in INPUTS.items():
-        size = 1 << 14
-        while size <= _MOST and seconds(read, make(size), tmp_path) < _LONG_ENOUGH:
-            size *= 4
-        if size > _MOST:
-            continue
-        # The best of five decides where a single one looks like more than twice the time.
-        for times in (1, 5):
-            # In turn, so that other work on the machine meets both.
-            pairs = [
-                (seconds(read, make(size), tmp_path), seconds(read, make(2 * size), tmp_path))
-                for _ in range(times)
-            ]
-            once, twice = (min(taken) for taken in zip(*pairs, strict=True))
-            if once < _LONG_ENOUGH or twice < 2.5 * once:
-                break
-        if once >= _LONG_ENOUGH and twice >= 3 * once:
-            slow[what] = (size, round(once, 2), round(twice, 2))
+
+        def work(size: int, make: Callable[[int], bytes] = make) -> Callable[[], object]:
+            return partial(reading, make(size))
+
+        if (grown := faster_than_linear(work, size=1 << 14, most=_MOST, step=4)) is not None:
+            slow[what] = grown
     assert slow == {}

@@ -1,18 +1,17 @@
 """Whatever the bytes are, reading them takes time in proportion to their number.
 
 The one kind of timed test there is: an input is doubled until reading it takes long enough to be
-measured, and the double of that may take at most three times as long (CPU time of this process,
-best of five).
+measured, and the double of that may take at most three times as long.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import time
 import warnings
 import zipfile
 from datetime import date
+from functools import partial
 
 import pytest
 from cas.python_ca import PythonCa, der, issue, p7b, pem
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs7, pkcs12
 from cryptography.x509.oid import NameOID
+from growth import faster_than_linear, seconds
 
 from lyncnb.authorities.answers import Outstanding
 from lyncnb.authorities.decoding import decode
@@ -36,9 +36,6 @@ LEAF = issue(
     KEY.public_key(), CA.issuing.subject, CA.key,
     subject=[("CN", "sip.contoso.com")], san=["sip.contoso.com"],
 )  # fmt: skip
-
-#: Below this a doubled time says nothing; an input that stays below it at 5 MB is quick enough.
-_LONG_ENOUGH = 0.2
 
 
 def element(tag: int, content: bytes) -> bytes:
@@ -165,46 +162,28 @@ def constrained(n: int) -> tuple[bytes, bytes]:
 def test_names_under_constraints_take_no_square():
     """Many names under as many constraints: twice both take at most three times the time."""
 
-    def judged(n: int) -> float:
+    def judge(n: int):
         leaf, issuing = map(read_certificate, constrained(n))
-        best = float("inf")
-        for _ in range(5):
-            begin = time.process_time()
-            assert objections_to(leaf, (issuing,), today=date(2026, 11, 24)) == ()
-            best = min(best, time.process_time() - begin)
-        return best
+        return lambda: objections_to(leaf, (issuing,), today=date(2026, 11, 24))
 
-    size = 200_000
-    while (once := judged(size)) < _LONG_ENOUGH and size < MAX_FILE_BYTES // 4:
-        size *= 2
-    assert judged(2 * size) < 3 * once
+    assert judge(2_000)() == ()
+    assert faster_than_linear(judge, size=200_000, most=MAX_FILE_BYTES // 4) is None
 
 
 def armoured(body: bytes) -> bytes:
     return b"-----BEGIN CERTIFICATE-----\n" + body + b"\n-----END CERTIFICATE-----\n"
 
 
-def seconds(data: bytes, times: int = 5) -> float:
-    best = float("inf")
-    for _ in range(times):
-        begin = time.process_time()
-        decode(data)
-        best = min(best, time.process_time() - begin)
-    return best
-
-
 @pytest.mark.parametrize("make", INPUTS.values(), ids=INPUTS)
 def test_twice_the_bytes_take_at_most_thrice_the_time(make):
     """Each input is read in time that grows as its size does."""
-    size = 4096
-    while size <= MAX_FILE_BYTES // 2:
-        # One measurement may be a pause of the machine's: the best of five decides.
-        if seconds(make(size), 1) >= _LONG_ENOUGH and (once := seconds(make(size))) >= _LONG_ENOUGH:
-            assert seconds(make(2 * size)) < 3 * once
-            return
-        size *= 2
+
+    def read(size: int):
+        return partial(decode, make(size))
+
+    assert faster_than_linear(read, size=4096, most=MAX_FILE_BYTES // 2) is None
     # The largest file that is read at all: a few seconds, not minutes.
-    assert seconds(make(MAX_FILE_BYTES), 1) < 3
+    assert seconds(read(MAX_FILE_BYTES)) < 3
 
 
 def zipped(n: int) -> bytes:
@@ -225,21 +204,12 @@ def end_records(n: int) -> bytes:
 def test_a_zip_twice_as_large_takes_at_most_thrice_the_time(tmp_path, make):
     """Files in an archive, and an archive that is none, are read in time that grows as they do."""
 
-    def read(n: int, times: int = 5) -> float:
-        path = tmp_path / "answers.zip"
+    def read(n: int):
+        path = tmp_path / f"{n}.zip"
         path.write_bytes(make(n))
-        best = float("inf")
-        for _ in range(times):
-            begin = time.process_time()
-            read_returned([path])
-            best = min(best, time.process_time() - begin)
-        return best
+        return partial(read_returned, [path])
 
-    size = 65536
-    while size <= MAX_FILE_BYTES // 2 and read(size, 1) < _LONG_ENOUGH:
-        size *= 2
-    if size <= MAX_FILE_BYTES // 2:
-        assert read(2 * size) < 3 * read(size)
+    assert faster_than_linear(read, size=65536, most=MAX_FILE_BYTES // 2) is None
 
 
 def alike(count: int, *, serials: int) -> list[Certificate]:
@@ -270,16 +240,9 @@ def test_many_of_one_name_take_no_square(serials):
         entry=PlannedEntry(id="a", subject={"CN": "sip.contoso.com"}, issuer="internal"),
     )  # fmt: skip
 
-    def matched(count: int) -> float:
+    def match(count: int):
         files = [ReturnedFile(name="x", certificates=tuple(alike(count, serials=serials)))]
-        best = float("inf")
-        for _ in range(2):
-            begin = time.process_time()
-            match_answers([asked], files, today=date(2026, 11, 24))
-            best = min(best, time.process_time() - begin)
-        return best
+        return lambda: match_answers([asked], files, today=date(2026, 11, 24))
 
-    count = 2 * MAX_CANDIDATES  # below this each is compared with each
-    while (once := matched(count)) < _LONG_ENOUGH:
-        count *= 2
-    assert matched(2 * count) < 3 * once
+    # Below this each is compared with each.
+    assert faster_than_linear(match, size=2 * MAX_CANDIDATES, most=1 << 20) is None
