@@ -26,6 +26,7 @@ from importlib import import_module as _import_module
 TYPE_CHECKING = False
 
 _MODULES = {
+    "AsIs": "authorities.as_is",
     "BundleError": "errors",
     "Certificate": "pki.certificates",
     "CertificatePlan": "plan.model",
@@ -56,6 +57,9 @@ _MODULES = {
     "MissingPackage": "deploy.server_steps",
     "NotebookError": "errors",
     "OptionsError": "errors",
+    "PlannedAsIs": "authorities.as_is",
+    "StandingCertificate": "authorities.as_is",
+    "UnplannedCertificate": "authorities.as_is",
     "Package": "deploy.pfx_packages",
     "PackageError": "errors",
     "Packages": "deploy.pfx_packages",
@@ -101,6 +105,7 @@ _MODULES = {
     "TopologyError": "errors",
     "ask_passphrase": "pki.passphrase",
     "check_plan": "checks.check_plan",
+    "compare_as_is": "authorities.compare_as_is",
     "compare_plans": "plan.compare",
     "demo": "authorities.demonstration",
     "deployment_steps": "deploy.steps",
@@ -139,6 +144,11 @@ _MODULES = {
 __all__ = sorted(_MODULES)
 
 if TYPE_CHECKING:
+    from .authorities.as_is import AsIs as AsIs
+    from .authorities.as_is import PlannedAsIs as PlannedAsIs
+    from .authorities.as_is import StandingCertificate as StandingCertificate
+    from .authorities.as_is import UnplannedCertificate as UnplannedCertificate
+    from .authorities.compare_as_is import compare_as_is as compare_as_is
     from .authorities.demonstration import DemonstrationAnswers as DemonstrationAnswers
     from .authorities.demonstration import demo as demo
     from .authorities.handover import Handover as Handover

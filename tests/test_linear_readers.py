@@ -115,6 +115,11 @@ _TABLE = STANDARD_EDITION.encode()
 _HEADER, _ROW = _TABLE.splitlines()[0], _TABLE.splitlines()[1]
 
 
+_EXPORT = (
+    b"lyncnb certificate export 1\nComputer: a.contoso.com\nTime: 2026-11-24T08:00:00Z\nLync: yes\n"
+)
+
+
 def repeated(piece: bytes) -> Callable[[int], bytes]:
     return lambda n: (piece * (n // len(piece) + 1))[:n]
 
@@ -182,6 +187,15 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "a JSON text": within(b'{"a": "', b"\\n", b'"}'),
     "a JSON list": within(b'{"requests": [', b"{}, ", b"{}]}"),
     "a notebook": notebook,
+    "an export": within(_EXPORT, b"Not in the store: Default " + b"0" * 40 + b"\n", b""),
+    "an export of many": within(
+        _EXPORT,
+        b"Store: CA\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        b"",
+    ),
+    "an export with a type again and again": within(
+        _EXPORT + b"Store: My\nKey: no\n", b"Type: A\n", b""
+    ),
     "nested XML": repeated(b"<a>"),
     "XML attributes": numbered("<a ", 'a#="1" ', "/>"),
     "XML elements": numbered("<a>", "<b x='#'/>", "</a>"),

@@ -17,6 +17,7 @@ from ..pki.asn1 import MAX_ELEMENTS, BadStructure, Kind, certificates_in, read_o
 from ..pki.certificates import BadCertificate, Certificate, read_certificate
 from ..pki.passphrase import Secret
 from ..pki.pkcs12 import PfxNotOpened, open_pfx
+from .server_export import BadExport, ServerExport, is_export, parse_export
 
 AskPassword = Callable[[], Secret | str | None]
 Remark = tuple[str, str]  # code of rules/returned_rules.toml, message
@@ -36,13 +37,15 @@ class Decoded:
 
     ``certificates`` in the order of the file, each once. ``remarks`` are what there is to say
     about the rest. ``key_spki_sha256`` are the public halves of keys found in PFX files.
-    ``requests`` are certification requests (PKCS #10), DER, not read any further.
+    ``requests`` are certification requests (PKCS #10), DER, not read any further. ``export`` says
+    where the certificates are, if the file is what ``lyncnb snippet certificates`` writes.
     """
 
     certificates: tuple[Certificate, ...] = ()
     remarks: tuple[Remark, ...] = ()
     key_spki_sha256: tuple[str, ...] = ()
     requests: tuple[bytes, ...] = ()
+    export: ServerExport | None = None
 
 
 def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
@@ -68,6 +71,9 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
     remarks: dict[Remark, None] = {}
     keys: list[str] = []
     requests: list[bytes] = []
+    export = _export(data)
+    if isinstance(export, tuple):
+        return Decoded(remarks=(export,))
     for label, content in _pieces(data):
         for result in _read_piece(label, content, password):
             if isinstance(result, Certificate):
@@ -81,6 +87,10 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
     if certificates:
         # Beside its answer a request is no surprise: cfssl sends it back with the certificate.
         remarks = {told: None for told in remarks if told[0] != "request-returned"}
+    elif export is not None:
+        remarks["file-without-certificate", f"{export.computer} has no certificate of its own"] = (
+            None
+        )
     elif not remarks and not keys:
         remarks[_guess(data)] = None
     return Decoded(
@@ -88,7 +98,18 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
         remarks=tuple(remarks),
         key_spki_sha256=tuple(keys),
         requests=tuple(requests),
+        export=export,
     )
+
+
+def _export(data: bytes) -> ServerExport | Remark | None:
+    """Read where certificates are, if a server says so; what is no whole export is not believed."""
+    if b"lyncnb" not in data[:64].replace(b"\0", b"") or not is_export(text := _text(data)):
+        return None
+    try:
+        return parse_export(text)
+    except BadExport as error:
+        return "file-malformed", f"it begins as the export of a server's certificates, but {error}"
 
 
 def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:

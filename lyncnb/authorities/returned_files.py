@@ -21,6 +21,7 @@ from ..errors import BundleError, ReturnedFileError
 from ..pki.certificates import Certificate
 from ..pki.passphrase import Secret
 from .decoding import AskPassword, Decoded, Remark, decode
+from .server_export import ServerExport
 
 Password = Secret | str | Callable[[str], Secret | str | None] | None
 
@@ -60,7 +61,8 @@ class ReturnedFile:
     """One file that came back, and what it held.
 
     ``name`` is what a planner recognises it by: the path relative to what was given, or
-    ``archive.zip: entry``. ``remarks`` are (code, message).
+    ``archive.zip: entry``. ``remarks`` are (code, message). ``export`` says where the certificates
+    are, if a server said so (``lyncnb snippet certificates``).
     """
 
     name: str
@@ -68,6 +70,7 @@ class ReturnedFile:
     remarks: tuple[Remark, ...] = ()
     key_spki_sha256: tuple[str, ...] = ()
     requests: tuple[bytes, ...] = ()
+    export: ServerExport | None = None
 
 
 def read_returned(
@@ -116,7 +119,7 @@ def _expected(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
     In a folder, or beside certificates in an archive, other things may lie.
     """
     found = list(files)
-    if any(file.certificates for file in found):
+    if any(file.certificates or file.export for file in found):
         return found
     codes = {"file-without-certificate": "file-unreadable"}
     return [
@@ -185,6 +188,7 @@ def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
         remarks=decoded.remarks,
         key_spki_sha256=decoded.key_spki_sha256,
         requests=decoded.requests,
+        export=decoded.export,
     )
 
 

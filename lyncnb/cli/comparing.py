@@ -1,4 +1,4 @@
-"""The commands that put two side by side: compare for plans, compare-topology for tables."""
+"""The commands that put two side by side: compare, compare-topology, asis."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import force_option, json_option, make_plan, on_option
-from .output import note, write, write_bytes_out, write_json
+from .inputs import (
+    day_of,
+    expanded,
+    force_option,
+    json_option,
+    make_plan,
+    on_option,
+    pfx_password,
+    plan_arguments,
+)
+from .output import indented, note, write, write_bytes_out, write_json
 
 if TYPE_CHECKING:
+    from ..authorities.as_is import AsIs
     from ..plan.model import CertificatePlan
     from ..rules.findings import Findings
 
 _CHANGES_SHOWN = 60
 _DIFFERENCES_SHOWN = 200
+_CERTIFICATES_SHOWN = 200
 
 
 @click.command("compare")
@@ -139,4 +150,79 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
     return 0 if found.is_empty else 1
 
 
-COMMANDS = (compare_command, compare_topology_command)
+@click.command("asis")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@plan_arguments
+@click.option(
+    "--on", metavar="DATE",
+    help="The day on which they must be in force, e.g. 2027-03-15 (default: the planned issue "
+    "date or today, whichever is later).",
+)  # fmt: skip
+@json_option
+@click.option("-o", "output", metavar="FILE", help="Write the table: .csv, .xlsx or .md.")
+@click.option("--save", metavar="FILE.json", help="Keep the answer.")
+@force_option
+def asis_command(
+    paths: tuple[str, ...],
+    topology: str,
+    product: str | None,
+    options_file: str | None,
+    on: str | None,
+    as_json: bool,
+    output: str | None,
+    save: str | None,
+    force: bool,
+) -> int:
+    """Hold the certificates that stand today against the plan of TOPOLOGY.
+
+    PATH is a certificate, a folder or a zip archive of them, or what the PowerShell of lyncnb
+    snippet certificates exports on a server, which alone says where a certificate is. Each is
+    judged as one that comes back from a CA. No request is left out by this.
+
+    Exit status: 0 if everything planned is covered; 1 if not; 2 if something cannot be read.
+    """
+    from ..authorities.as_is import AS_IS_FILE, AS_IS_TABLE
+    from ..authorities.compare_as_is import compare_as_is
+    from ..base.outputs import check_output, write_output
+
+    given = expanded(paths)
+    inputs = (topology, options_file, *given)
+    outputs = [(output, AS_IS_TABLE), (save, AS_IS_FILE)]
+    for name, kind in outputs:
+        if name is not None:
+            check_output(name, kind, force=force, inputs=inputs)
+    plan, _ = make_plan(topology, product, options_file)
+    found = compare_as_is(plan, *given, on=day_of(on), password=pfx_password)
+    for name, kind in outputs:
+        if name is not None:
+            data = (
+                found.to_json() if kind is AS_IS_FILE else found.to_file(Path(name).suffix.lower())
+            )
+            write_output(name, data, kind, force=force, inputs=inputs)
+            note(f"written: {name}")
+    if as_json:
+        write_json(found.to_document())
+    else:
+        _show_as_is(found, in_full=output is None)
+    return found.exit_status
+
+
+def _show_as_is(found: AsIs, *, in_full: bool) -> None:
+    for one in found.planned[:_CERTIFICATES_SHOWN] if in_full else ():
+        write(str(one))
+        for line in one.told():
+            write(indented(line))
+    for other in found.unplanned[:_CERTIFICATES_SHOWN] if in_full else ():
+        write(str(other))
+        write(indented(other.why))
+    left = len(found.planned[_CERTIFICATES_SHOWN:]) + len(found.unplanned[_CERTIFICATES_SHOWN:])
+    if in_full and left:
+        write(f"… and {left:,} more; with --json or -o all are listed")
+    for text in found.notes:
+        write(text)
+    for told in found.files[:_CERTIFICATES_SHOWN]:
+        note(f"{told.severity}: {told.about}: {told.message} [{told.code}]")
+    write(found.summary())
+
+
+COMMANDS = (compare_command, compare_topology_command, asis_command)

@@ -31,7 +31,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("finding", "say what a finding means and what to do"),
             ("compare", "say what one plan has otherwise than another, and why"),
             ("compare-topology", "say where a table and a topology document disagree"),
-            ("snippet", "print PowerShell that exports the topology from a Lync server"),
+            ("asis", "hold the certificates that stand today against the plan"),
+            ("snippet", "print PowerShell that exports topology or certificates of a server"),
         ),
     ),
     (

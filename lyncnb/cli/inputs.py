@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import glob
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -110,7 +113,7 @@ def make_plan(
     from ..rules.rule_files import load_rules
     from ..topology.topology import read_topology
 
-    day = _day(on)
+    day = day_of(on)
     table = read_topology(topology)
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
     if product := product or ("" if options_file else _product_of(table)):
@@ -135,7 +138,14 @@ def _product_of(table: Topology) -> str:
     return table.product
 
 
-def _day(text: str | None) -> date | None:
+def day_of(text: str | None) -> date | None:
+    """Read a day as ``2027-03-15``; None is none.
+
+    Raises
+    ------
+    UsageProblem
+        If it is no day.
+    """
     from datetime import date
 
     from ..errors import UsageProblem
@@ -192,3 +202,20 @@ def reasons(
             raise click.BadParameter(f'"{value}" is not CODE=REASON; say why it is acceptable')
         reasons[code] = reason
     return reasons
+
+
+def expanded(files: tuple[str, ...]) -> list[str]:
+    """Give the files that were named; Windows' own shells leave ``*.cer`` to the program."""
+    if os.name != "nt":
+        return list(files)
+    return [path for name in files for path in (glob.glob(name) or [name])]
+
+
+def pfx_password(name: str) -> Secret | None:
+    """Ask for the password of a PFX from a portal; nobody to ask is no password."""
+    from ..pki.passphrase import Secret
+
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+    return Secret(click.prompt(f"Password of {name}", hide_input=True, default="", err=True,
+                               show_default=False))  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .inputs import (
+    expanded,
     force_option,
     get_passphrase,
     json_option,
     make_plan,
     passphrase_option,
+    pfx_password,
     reasons,
 )
 from .output import note, progress_bar, terminal_width, write, write_json
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..deploy.server_steps import DeploymentSteps
-    from ..pki.passphrase import Secret
 
 _LINES_SHOWN = 200
 
@@ -121,7 +120,7 @@ def receive_command(
         raise click.UsageError("--computer goes with --request")
     from ..authorities.receiving import receive
 
-    issued = receive(folder, *_expanded(files), password=_pfx_password, accept=accept)
+    issued = receive(folder, *expanded(files), password=pfx_password, accept=accept)
     if as_json:
         write_json(issued.to_document())
     else:
@@ -139,29 +138,12 @@ def _receive_requests(
     """Take the requests of ``receive FOLDER --request FILE.req``."""
     from ..authorities.received_requests import receive_requests
 
-    received = receive_requests(folder, *_expanded(requests), computer=computer, accept=accept)
+    received = receive_requests(folder, *expanded(requests), computer=computer, accept=accept)
     if as_json:
         write_json(received.to_document())
     else:
         write(received.to_text().rstrip("\n"))
     return received.exit_status
-
-
-def _expanded(files: tuple[str, ...]) -> list[str]:
-    # Windows' own shells leave *.cer to the program.
-    if os.name != "nt":
-        return list(files)
-    return [path for name in files for path in (glob.glob(name) or [name])]
-
-
-def _pfx_password(name: str) -> Secret | None:
-    """Ask for the password of a PFX from a portal; nobody to ask is no password."""
-    from ..pki.passphrase import Secret
-
-    if sys.stdin is None or not sys.stdin.isatty():
-        return None
-    return Secret(click.prompt(f"Password of {name}", hide_input=True, default="", err=True,
-                               show_default=False))  # fmt: skip
 
 
 @click.command("pfx")

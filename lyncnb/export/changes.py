@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..authorities.planned_entry import planned_entry
 from ..checks.check_plan import judging_day
 from ..errors import BundleError, OptionsError, PlanError, PlanRejected, Problem
 from ..plan.acceptances import accepted_codes, reason_for
@@ -54,25 +55,6 @@ class Wanted:
     def entry(self) -> PlannedEntry:
         """Its entry of the plan document; made when asked, since there may be 100,000."""
         return planned_entry(self.certificate)
-
-
-def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
-    """Write a planned certificate as the manifest keeps it: its entry of the plan document."""
-    return PlannedEntry(
-        id=certificate.id,
-        role=certificate.role,
-        site=certificate.site,
-        pool=str(certificate.pool),
-        servers=tuple(map(str, certificate.servers)),
-        usages=certificate.usages,
-        subject=dict(certificate.subject.fields()),
-        san=tuple(map(str, certificate.names)),
-        eku=certificate.extended_key_usage,
-        issuer=certificate.issuer,
-        key=PlannedKey(algorithm=certificate.key.algorithm, bits=certificate.key.bits),
-        hash=certificate.hash,
-        shared_by=certificate.shared_by,
-    )
 
 
 def entry_differences(

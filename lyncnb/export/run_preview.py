@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..authorities.compare_request import compare_request
+from ..authorities.planned_entry import planned_entry
 from ..authorities.summary_files import summary_progress
 from ..base import files
 from ..errors import BundleError, Problem
@@ -29,7 +30,7 @@ from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_s
 from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.request_record import RequestRecord
-from .changes import Compare, Order, Wanted, plan_changes, planned_entry
+from .changes import Compare, Order, Wanted, plan_changes
 from .key_and_csr import content_of
 
 _LARGEST = 1 << 32  # summary tables grow with the plan

@@ -13,6 +13,7 @@ import click
 import pytest
 from folders import PASSPHRASE
 from shell_kit import make_shell
+from standing_certificates import write_all
 from topologies import TWO_FRONT_ENDS
 
 from lyncnb.cli import main
@@ -36,6 +37,7 @@ CALLS = {
     "explain": ["contoso.csv", "fe01.contoso.net"],
     "compare": ["contoso.csv", "contoso.csv"],
     "compare-topology": ["contoso.csv", "contoso.csv"],
+    "asis": ["standing.pem", "contoso.csv"],
     "request": ["contoso.csv", "requests"],
     "status": ["requests"],
     "handover": ["requests", "out.zip"],
@@ -49,7 +51,7 @@ CALLS = {
 # which has tests of its own.
 READ = {
     *("topology", "options_file", "recovery", "with_recovery", "notebook", "notebooks", "files"),
-    *("folder", "requests", "old", "new", "old_options", "new_options"),
+    *("folder", "requests", "old", "new", "old_options", "new_options", "paths"),
 }
 # They lay out a folder, or make it.
 LAID_OUT = {("lab", "folder"), ("dash", "folder")}
@@ -100,6 +102,7 @@ def made(tmp_path_factory):
     """What the commands are given besides."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
+    write_all(TWO_FRONT_ENDS, place / "standing.pem")
     (place / "passphrase").write_text(PASSPHRASE)
     (place / "new").write_text(PASSPHRASE + "!")
     with pytest.MonkeyPatch.context() as patch:

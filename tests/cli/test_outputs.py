@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from folders import PASSPHRASE
 from shell_kit import make_shell
+from standing_certificates import write_all
 from topologies import TWO_FRONT_ENDS
 
 from lyncnb.base.outputs import OWN_PLACES
@@ -25,6 +26,7 @@ shell = pytest.fixture(make_shell)
 CALLS = {
     "plan": ["plan", "contoso.csv"],
     "compare": ["compare", "contoso.csv", "contoso.csv"],
+    "asis": ["asis", "standing.pem", "contoso.csv"],
     "status": ["status", "requests"],
     "handover": ["handover", "requests"],
     "steps": ["steps", "requests"],
@@ -40,7 +42,7 @@ WORDS = {
 READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
-    *("old", "new", "old_options", "new_options"),
+    *("old", "new", "old_options", "new_options", "paths"),
 }
 # It makes two files, never over others: tested with the recovery keys, and below.
 NEVER_OVER = {("recovery", "file")}
@@ -79,6 +81,7 @@ def made(tmp_path_factory):
     """A topology, a notebook, two request folders and a link to one, as a planner has them."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
+    write_all(TWO_FRONT_ENDS, place / "standing.pem")
     (place / "passphrase").write_text(PASSPHRASE)
     nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")
     request = ["request", "contoso.csv", "requests", "--passphrase-file", "passphrase"]

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from folders import PASSPHRASE
 from shell_kit import make_shell, process_environment
+from standing_certificates import write_all
 from topologies import TWO_FRONT_ENDS
 
 from lyncnb.cli import main
@@ -32,6 +33,7 @@ CALLS = {
     "explain": (("contoso.csv", "fe01.contoso.net"), ("contoso.csv", "nowhere.contoso.net")),
     "compare": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
     "compare-topology": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
+    "asis": (("standing.pem", "contoso.csv"), ("nowhere.pem", "contoso.csv")),
     "snippet": (("topology",), ("nothing",)),
     "finding": (("wildcard-in-subject-name",), ("no-such-finding",)),
     "request": (("contoso.csv", "requests", *PASS), ("contoso.csv", "requests")),
@@ -61,6 +63,7 @@ def made(tmp_path_factory):
     """What the commands above work on."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
+    write_all(TWO_FRONT_ENDS, place / "standing.pem")
     (place / "passphrase").write_text(PASSPHRASE)
     (place / "new").write_text(PASSPHRASE + "!")
     nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")

@@ -82,6 +82,18 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
     return difference
 
 
+def as_is(planned: ln.CertificatePlan) -> ln.AsIs:
+    """What stands today, held against a plan."""
+    found = ln.compare_as_is(planned, "certificates", "export.pem", on=DAY)
+    assert_type(found, ln.AsIs)
+    for one in found.planned:
+        assert_type(one, ln.PlannedAsIs)
+        assert_type(one.certificate, ln.StandingCertificate | None)
+    for other in found.unplanned:
+        assert_type(other, ln.UnplannedCertificate)
+    return found
+
+
 def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
     """What a plan has otherwise than what is requested in a folder."""
     recorded = ln.read_plan(folder)

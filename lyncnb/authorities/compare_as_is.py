@@ -1,0 +1,399 @@
+"""``compare_as_is``: which planned certificates stand already, and what those that stand lack.
+
+A certificate that stands is judged as one that comes back from a CA is (``judging.py``), but for
+its key, which nobody here has seen. Whether that key is at hand only the planner can say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from ..errors import ReturnedFileError
+from ..pki.certificates import Certificate, moment_of, name_text
+from ..pki.chain import Issuers, is_signed_by
+from ..plan.acceptances import accepted_codes
+from ..plan.model import CertificatePlan
+from ..request_folder.request_record import PlannedEntry
+from ..rules.findings import Finding
+from ..rules.returned_rules import finding, findings
+from .as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
+from .demonstration import is_fictional
+from .judging import Evidence, entry_sha256, judge
+from .planned_entry import planned_entry
+from .returned_files import Password, ReturnedFile, read_returned
+from .server_export import Placement, ServerExport
+
+# Which state an error makes, the first that fits: names are missed before a key is looked at.
+_STATES: Mapping[str, frozenset[str]] = {
+    "names-missing": frozenset(("names-missing", "names-replaced-by-wildcard")),
+    "other-key": frozenset(
+        (
+            *("key-differs-from-plan", "signature-hash-sha1-public", "signature-hash-weak"),
+            *("signature-pss", "signature-scheme-unsupported"),
+        )
+    ),
+    "not-in-force": frozenset(("certificate-expired", "not-yet-valid")),
+}
+
+
+def compare_as_is(
+    plan: CertificatePlan,
+    *paths: str | os.PathLike[str],
+    on: date | None = None,
+    password: Password = None,
+) -> AsIs:
+    """Hold the certificates that stand today against a plan.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n planned certificates.
+    paths : path
+        Certificates in any form, folders and zip archives, and what ``lyncnb snippet
+        certificates`` exports on servers, which alone says where a certificate is.
+    on : date, optional
+        The day on which they must be in force; left out, the planned issue date or today,
+        whichever is later.
+    password : Secret, str, callable or None, optional
+        For PFX files, as :func:`lyncnb.receive` takes it. Keys in them are not copied.
+
+    Returns
+    -------
+    AsIs
+        One answer for each planned certificate, and what no planned one needs. Nothing is
+        written, and no request is left out by it.
+
+    Raises
+    ------
+    ReturnedFileError
+        If a path does not exist, or nothing in all of them could be read.
+    """
+    if not paths:
+        raise ReturnedFileError("no certificates were given", hint="give files or folders")
+    files = read_returned(paths, password=password)
+    told = tuple(
+        finding(code, file.name, message) for file in files for code, message in file.remarks
+    )
+    if not any(file.certificates for file in files) and not any(file.export for file in files):
+        raise ReturnedFileError(
+            "there is no certificate in what was given"
+            + "".join(f"; {one.about}: {one.message}" for one in told[:3]),
+            hint="give certificates, folders or zip archives of them, or what the PowerShell of"
+            " lyncnb snippet certificates writes",
+        )
+    today = datetime.now(UTC).date()
+    day = on or max(plan.options.planned_issue_date or today, today)
+    estate = _estate(files)
+    entries = [planned_entry(certificate) for certificate in plan.certificates]
+    judged = _Judged(
+        estate=estate,
+        entries=entries,
+        at=moment_of(day),
+        accepted=accepted_codes((), plan.options, on=day),
+    )
+    planned = _planned(plan, judged)
+    return AsIs(
+        product=plan.rules.product,
+        plan_sha256=plan.sha256,
+        made_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        judged_on=day,
+        planned=planned,
+        unplanned=tuple(_unplanned(planned, judged)),
+        files=told,
+        notes=tuple(_notes(estate.exports, entries)),
+    )
+
+
+# What was given: servers' certificates, those of CAs, and where each is.
+
+
+@dataclass(frozen=True, slots=True)
+class _Estate:
+    leaves: tuple[Certificate, ...]
+    issuers: Issuers
+    files: Mapping[str, tuple[str, ...]]  # by SHA-256 of the certificate
+    exports: Mapping[str, ServerExport]  # by computer
+    places: Mapping[str, Mapping[str, Placement]]  # by SHA-256, then by computer
+
+    def standing(self, certificate: Certificate) -> StandingCertificate:
+        return StandingCertificate(
+            thumbprint=certificate.thumbprint,
+            sha256=certificate.sha256,
+            serial=f"{certificate.serial:x}",
+            subject=name_text(certificate.subject) or ", ".join(certificate.dns_names[:1]),
+            issuer=name_text(certificate.issuer),
+            not_before=f"{certificate.not_before:%Y-%m-%dT%H:%M:%SZ}",
+            not_after=f"{certificate.not_after:%Y-%m-%dT%H:%M:%SZ}",
+            files=self.files[certificate.sha256],
+            servers=tuple(sorted(self.places.get(certificate.sha256, ()))),
+        )
+
+
+def _estate(files: Iterable[ReturnedFile]) -> _Estate:
+    found: dict[Certificate, dict[str, None]] = {}
+    exports: dict[str, ServerExport] = {}
+    for file in files:
+        for certificate in file.certificates:
+            found.setdefault(certificate, {})[file.name] = None
+        export = file.export
+        if export is not None:
+            before = exports.get(export.computer)
+            # Of two exports of one computer the later one is how it stands.
+            if before is None or before.exported_at < export.exported_at:
+                exports[export.computer] = export
+    places: dict[str, dict[str, Placement]] = {}
+    for computer, export in exports.items():
+        for placement in export.placements:
+            places.setdefault(placement.sha256, {})[computer] = placement
+    leaves = tuple(one for one in found if _is_leaf(one))
+    return _Estate(
+        leaves=leaves,
+        issuers=Issuers([one for one in found if one not in set(leaves)]),
+        files={one.sha256: tuple(names) for one, names in found.items()},
+        exports=exports,
+        places=places,
+    )
+
+
+def _is_leaf(certificate: Certificate) -> bool:
+    # A root of 1999 says nowhere that it is a CA's.
+    may_sign = certificate.is_version_1 or "keyCertSign" in (certificate.key_usage or ())
+    return not certificate.is_ca and not (certificate.is_self_issued and may_sign)
+
+
+# Which certificate is which planned one's: by names, then by judgement.
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A certificate held against a planned one."""
+
+    certificate: Certificate
+    apart: int  # names that only one of the two has
+    findings: tuple[Finding, ...]
+    is_in_force: bool
+
+    @property
+    def errors(self) -> frozenset[str]:
+        return frozenset(one.code for one in self.findings if one.severity == "error")
+
+    @property
+    def is_good(self) -> bool:
+        return self.is_in_force and not self.errors
+
+    @property
+    def state(self) -> str:
+        """What is chiefly wrong with it."""
+        codes = self.errors | (frozenset() if self.is_in_force else {"not-yet-valid"})
+        fitting = (state for state, ones in _STATES.items() if codes & ones)
+        return next(fitting, "differs")
+
+
+@dataclass
+class _Judged:
+    estate: _Estate
+    entries: list[PlannedEntry]
+    at: datetime
+    accepted: Mapping[str, str]
+    good: dict[str, list[_Pair]] = field(default_factory=dict)  # by id of the planned one
+    near: dict[str, list[_Pair]] = field(default_factory=dict)
+    uses: dict[str, list[PlannedEntry]] = field(default_factory=dict)  # by SHA-256
+
+    def __post_init__(self) -> None:
+        fictional = is_fictional(self.entries)
+        names = {one.sha256: _names(one) for one in self.estate.leaves}
+        candidates = _candidates(self.entries, self.estate.leaves, names)
+        rest: dict[Certificate, list[tuple[int, PlannedEntry]]] = {}
+        for entry in self.entries:
+            wanted = frozenset(name.casefold() for name in (*entry.san, entry.common_name) if name)
+            for certificate in candidates[entry.id]:
+                present = names[certificate.sha256]
+                apart = len(wanted ^ present)
+                if wanted <= present or any(name.startswith("*.") for name in present):
+                    pair = self._pair(certificate, entry, apart, fictional)
+                    if pair.is_good:
+                        self.good.setdefault(entry.id, []).append(pair)
+                        self.uses.setdefault(certificate.sha256, []).append(entry)
+                rest.setdefault(certificate, []).append((apart, entry))
+        for certificate, found in rest.items():
+            # What is good for one is no half-good one of another.
+            if certificate.sha256 not in self.uses:
+                for entry in self._homes(certificate, found):
+                    apart = next(number for number, one in found if one is entry)
+                    pair = self._pair(certificate, entry, apart, fictional)
+                    self.near.setdefault(entry.id, []).append(pair)
+
+    def _pair(
+        self, certificate: Certificate, entry: PlannedEntry, apart: int, fictional: bool
+    ) -> _Pair:
+        verdict = judge(
+            Evidence(
+                certificate=certificate,
+                entry=entry,
+                issuers=self.estate.issuers,
+                accepted=self.accepted,
+                is_fictional=fictional,
+            ),
+            at=self.at,
+        )
+        told = verdict.findings
+        if certificate.is_self_issued and is_signed_by(certificate, certificate):
+            told = (*findings(entry, [("self-signed", f"serial {certificate.serial:x}")]), *told)
+        return _Pair(certificate, apart, told, certificate.is_valid_at(self.at))
+
+    def _homes(
+        self, certificate: Certificate, found: list[tuple[int, PlannedEntry]]
+    ) -> list[PlannedEntry]:
+        """Choose whose a certificate is that is nobody's as it stands, by its names."""
+        computers = self.estate.places.get(certificate.sha256, {})
+        common = {name.casefold() for name in certificate.common_names}
+
+        def distance(apart: int, entry: PlannedEntry) -> tuple[object, ...]:
+            is_there = not computers or any(server in computers for server in entry.servers)
+            return apart, not is_there, entry.common_name.casefold() not in common
+
+        least = min(distance(*one) for one in found)
+        return [entry for apart, entry in found if distance(apart, entry) == least]
+
+
+def _names(certificate: Certificate) -> frozenset[str]:
+    found = (*certificate.dns_names, *certificate.common_names)
+    return frozenset(name.casefold() for name in found)
+
+
+def _candidates(
+    entries: Iterable[PlannedEntry],
+    leaves: Iterable[Certificate],
+    names: Mapping[str, frozenset[str]],
+) -> dict[str, list[Certificate]]:
+    """Give, by id, the certificates that carry its common name or the name of its one server."""
+    by_name: dict[str, list[Certificate]] = {}
+    for certificate in leaves:
+        for name in names[certificate.sha256]:
+            by_name.setdefault(name, []).append(certificate)
+    found = {}
+    for entry in entries:
+        common = entry.common_name.casefold()
+        own = entry.servers if entry.shared_by == "server" else ()
+        wanted = (common, "*." + common.partition(".")[2], *own)
+        found[entry.id] = [*dict.fromkeys(one for name in wanted for one in by_name.get(name, ()))]
+    return found
+
+
+# The answers.
+
+
+def _planned(plan: CertificatePlan, judged: _Judged) -> tuple[PlannedAsIs, ...]:
+    answers = []
+    for certificate, entry in zip(plan.certificates, judged.entries, strict=True):
+        state, pair, remarks = _chosen(entry, judged)
+        answers.append(
+            PlannedAsIs(
+                id=entry.id,
+                owner=certificate.owner,
+                usages=entry.usages,
+                subject=entry.common_name,
+                entry_sha256=entry_sha256(entry),
+                state=state,
+                certificate=judged.estate.standing(pair.certificate) if pair else None,
+                findings=pair.findings if pair else (),
+                remarks=remarks,
+            )
+        )
+    return tuple(answers)
+
+
+def _chosen(entry: PlannedEntry, judged: _Judged) -> tuple[str, _Pair | None, tuple[str, ...]]:
+    good = judged.good.get(entry.id, [])
+    if good:
+        best = max(good, key=lambda one: _worth(one, entry, judged.estate))
+        is_placed = _is_placed(best.certificate, entry, judged.estate)
+        uses = judged.uses[best.certificate.sha256]
+        remarks = tuple(_remarks(best.certificate, entry, uses, judged.estate))
+        return "covered" if is_placed else "elsewhere", best, remarks
+    near = judged.near.get(entry.id, [])
+    if not near:
+        return "none", None, ()
+    best = min(
+        near, key=lambda one: (one.apart, len(one.errors), -one.certificate.not_after.timestamp())
+    )
+    return best.state, best, tuple(_remarks(best.certificate, entry, [entry], judged.estate))
+
+
+def _worth(pair: _Pair, entry: PlannedEntry, estate: _Estate) -> tuple[object, ...]:
+    """Rank what covers a planned certificate: in use first, then what was made for it alone."""
+    computers = estate.places.get(pair.certificate.sha256, {})
+    in_use = sum(
+        len({*entry.usages} & {*computers[server].types})
+        for server in entry.servers
+        if server in computers
+    )
+    warnings = sum(one.severity == "warning" for one in pair.findings)
+    is_placed = _is_placed(pair.certificate, entry, estate)
+    return is_placed, in_use, -warnings, pair.certificate.not_after
+
+
+def _is_placed(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> bool:
+    """Whether nothing shows that it is not where it is to be; a file alone says nothing."""
+    computers = estate.places.get(certificate.sha256, {})
+    lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
+    return not lacking and (not computers or any(s in computers for s in entry.servers))
+
+
+def _remarks(
+    certificate: Certificate, entry: PlannedEntry, uses: list[PlannedEntry], estate: _Estate
+) -> Iterator[str]:
+    """Say what servers tell of where a certificate is and what it is used for."""
+    computers = estate.places.get(certificate.sha256, {})
+    needed = {server for one in uses for server in one.servers}
+    lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
+    if lacking:
+        yield f"it is not on {', '.join(lacking)}"
+    foreign = sorted(computers.keys() - needed)
+    if foreign:
+        yield f"it is on {', '.join(foreign)}, where no planned certificate needs it"
+    planned_apart = {usage for one in uses for usage in one.usages}
+    for server in entry.servers:
+        placement = computers.get(server)
+        if placement is None:
+            continue
+        if not placement.has_key:
+            yield f"{server} has no private key for it"
+        left = [usage for usage in entry.usages if usage not in placement.types]
+        if left and estate.exports[server].has_lync:
+            yield f"{server} does not use it for {', '.join(left)}"
+        more = [kind for kind in placement.types if kind not in planned_apart]
+        if more:
+            yield f"{server} also uses it for {', '.join(more)}"
+
+
+def _unplanned(planned: Iterable[PlannedAsIs], judged: _Judged) -> Iterator[UnplannedCertificate]:
+    taken = {one.certificate.sha256: one for one in planned if one.certificate is not None}
+    by_id = {one.id: one for one in planned}
+    fitting: dict[str, str] = {}
+    for found in (judged.good, judged.near):
+        for identity, pairs in found.items():
+            for pair in pairs:
+                fitting.setdefault(pair.certificate.sha256, identity)
+    for certificate in judged.estate.leaves:
+        if certificate.sha256 in taken:
+            continue
+        why = "no planned certificate has its names"
+        identity = fitting.get(certificate.sha256, "")
+        if identity:
+            other = by_id[identity].certificate
+            assert other is not None
+            why = f"for {identity} there is {other.thumbprint}, which is nearer to the plan"
+        yield UnplannedCertificate(certificate=judged.estate.standing(certificate), why=why)
+
+
+def _notes(exports: Mapping[str, ServerExport], entries: Iterable[PlannedEntry]) -> Iterator[str]:
+    known = {server for entry in entries for server in entry.servers}
+    for computer, export in sorted(exports.items()):
+        if computer not in known:
+            yield f"{computer} was exported and has no certificate in the plan"
+        for kind, thumbprint in export.absent:
+            yield f"{computer} uses {thumbprint} for {kind}, and it is not in its store"

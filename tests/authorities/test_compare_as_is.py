@@ -1,0 +1,278 @@
+"""Certificates that stand against a plan: every fault is named, and none is invented.
+
+LYNCNB_ESTATES is how many estates are looked at; CI takes a tenth of the two hundred.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from datetime import date
+
+import pytest
+from shell_kit import make_shell
+from standing_certificates import (
+    FAULTS,
+    Stored,
+    authority,
+    export_of,
+    random_estate,
+    stand_for,
+    write_estate,
+)
+from topologies import TWO_FRONT_ENDS, plan, row
+
+import lyncnb as ln
+from lyncnb.authorities.as_is import STATES
+
+DAY = date(2026, 11, 24)
+COUNT = int(os.environ.get("LYNCNB_ESTATES", "20"))
+
+shell = pytest.fixture(make_shell)
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_every_fault_is_named_and_none_invented(tmp_path, number):
+    """Each planned certificate has the state, errors, warnings and remarks of its fault alone."""
+    chance, exported = random.Random(number), number % 2 == 0
+    estate = random_estate(chance, exported=exported)
+    write_estate(estate, tmp_path / "estate", chance, exported=exported)
+    found = ln.compare_as_is(estate.plan, tmp_path / "estate", on=DAY)
+    states = {one.id: one.state for one in found.planned}
+    assert states == {name: FAULTS[fault][0] for name, fault in estate.faults.items()}
+    for one in found.planned:
+        fault = estate.faults[one.id]
+        codes = {f.code for f in one.findings if f.severity != "notice"}
+        assert codes - _TOLERATED.get(fault, set()) == FAULTS[fault][1], (one, fault)
+        told = list(one.told())
+        assert any(estate.named.get(one.id, "") in line for line in told) or not told
+        has_remark = fault in ("moved", "unused", "keyless")
+        assert bool(one.remarks) == has_remark, (one.remarks, fault)
+    assert {one.certificate.sha256 for one in found.unplanned} == estate.unplanned
+    assert {one.severity for one in found.files} <= {"notice"}  # a store that is empty
+    assert found.notes == ()
+
+
+# What follows from the fault by itself: no CA is above it, and nobody asked for the wildcard.
+_TOLERATED = {
+    "self-signed": {"chain-incomplete"},
+    "wildcard": {"names-added"},
+}
+
+
+def edge_pool(**cells):
+    """A plan of two Edge Servers that share a certificate outside and one inside."""
+    external = {"access_edge_fqdn": "sip.contoso.com", "webconf_edge_fqdn": "conf.contoso.com"}
+    return plan(
+        *(row(f"edge{n}.contoso.com", "Edge", "edge.contoso.com", **external) for n in (1, 2)),
+        **cells,
+    )
+
+
+def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
+    """It is on one Edge Server and not on the other: that is told, with the server."""
+    planned = edge_pool()
+    outside = stand_for(planned.certificates[0])
+    chain = authority().chain
+    for number, stored in ((1, [Stored(outside, planned.certificates[0].usages)]), (2, [])):
+        data = export_of(f"edge{number}.contoso.com", stored, above=chain)
+        (tmp_path / f"{number}.pem").write_bytes(data)
+    found = ln.compare_as_is(planned, tmp_path, on=DAY).planned[0]
+    assert (found.state, found.remarks) == ("elsewhere", ("it is not on edge2.contoso.com",))
+    # Nobody knows where a certificate is that no server has told of.
+    assert ln.compare_as_is(planned, tmp_path / "1.pem", on=DAY).planned[0].state == "covered"
+
+
+def test_what_a_server_uses_and_does_not_have_is_told(tmp_path):
+    """A type whose certificate is gone from the store, and a server that is in no plan."""
+    absent = [("Default", "0" * 40)]
+    data = export_of("edge1.contoso.com", absent=absent)
+    (tmp_path / "a.pem").write_bytes(data + b"\r\n")
+    (tmp_path / "b.pem").write_bytes(export_of("other.contoso.com"))
+    found = ln.compare_as_is(edge_pool(), tmp_path, on=DAY)
+    assert found.notes == (
+        f"edge1.contoso.com uses {'0' * 40} for Default, and it is not in its store",
+        "other.contoso.com was exported and has no certificate in the plan",
+    )
+    assert found.counts() == {"none": 2}
+
+
+def test_the_later_export_of_a_server_counts(tmp_path):
+    """Of two exports of one server the later one says how it stands, in any order."""
+    planned = edge_pool()
+    inside = next(one for one in planned.certificates if one.usages == ("Internal",))
+    stored = [Stored(stand_for(inside), ("Internal",))]
+    now, later = "2026-11-24T08:00:00Z", "2026-11-24T09:00:00Z"
+    for server in ("edge1.contoso.com", "edge2.contoso.com"):
+        (tmp_path / f"{server}.pem").write_bytes(export_of(server, stored, time=now))
+        (tmp_path / f"a{server}.pem").write_bytes(export_of(server, time=later))
+    found = ln.compare_as_is(planned, tmp_path, on=DAY)
+    one = next(one for one in found.planned if one.id == inside.id)
+    assert one.state == "elsewhere"
+    assert one.certificate.servers == ()
+
+
+def test_days_and_acceptances_of_the_plan_count(tmp_path):
+    """A certificate must be in force on the planned issue date; an accepted error is none."""
+    certificate = stand_for(edge_pool().certificates[1], crl=())
+    (tmp_path / "a.pem").write_bytes(export_of("edge1.contoso.com", [Stored(certificate)]))
+
+    def state(on=None, **options):
+        planned = plan_of_edge(**options)
+        found = ln.compare_as_is(planned, tmp_path / "a.pem", on=on)
+        return found.planned[1].state
+
+    accepted = {"accepted": {"crl-distribution-point-absent": "no list is meant"}}
+    assert state(DAY) == "differs"
+    assert state(DAY, **accepted) == "covered"
+    assert state(planned_issue_date=date(2027, 6, 8), **accepted) == "covered"
+    assert state(planned_issue_date=date(2027, 6, 11), **accepted) == "not-in-force"
+
+
+def plan_of_edge(**options):
+    """The plan of the two Edge Servers with options."""
+    return edge_pool(options=ln.PlanOptions(**options))
+
+
+def test_one_certificate_may_cover_two_that_were_planned_apart(tmp_path):
+    """In use it is told for both; the one made for a purpose goes before it."""
+    cells = {"web_external_fqdn": "web.contoso.com"}
+    planned = plan(
+        row("fe1.contoso.com", "FrontEnd", "ee.contoso.com", **cells),
+        options=ln.PlanOptions(layout="separate"),
+    )
+    by_use = {one.usages[0]: one for one in planned.certificates}
+    default, inside = by_use["Default"], by_use["WebServicesInternal"]
+    wide = stand_for(inside, san=[*inside.names, *default.names])
+    (tmp_path / "wide.pem").write_bytes(export_of("fe1.contoso.com", [Stored(wide)], lync=False))
+    found = {one.id: one for one in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
+    assert found[default.id].state == found[inside.id].state == "covered"
+    narrow = export_of("fe1.contoso.com", [Stored(wide), Stored(stand_for(default))], lync=False)
+    (tmp_path / "wide.pem").write_bytes(narrow)
+    found = {one.id: one for one in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
+    assert found[default.id].certificate != found[inside.id].certificate
+
+
+# The command.
+
+
+@pytest.fixture
+def estate(shell):
+    """A table of two Front End Servers, and the export of one of them."""
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
+    planned = ln.plan_certificates(ln.read_topology(TWO_FRONT_ENDS.encode()), ln.load_rules())
+    first = planned.certificates[0]
+    stored = [Stored(stand_for(first), first.usages)]
+    shell.write("one.pem", export_of(first.servers[0], stored, above=authority().chain))
+    return shell
+
+
+def test_the_command_tells_shows_and_keeps(estate):
+    """Text, JSON, a table and the kept answer say the same; nothing else is written."""
+    ended = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--save", "kept.json")
+    assert ended.status == 1
+    assert ended.out.startswith("covered by ")
+    assert f"{STATES['none']}: " in ended.out
+    assert "3 planned certificates, judged on 2026-11-24: 1 covered, 2 " in ended.out
+    kept = json.loads((estate.folder / "kept.json").read_bytes())
+    ended = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--json")
+    assert json.loads(ended.out) | {"made_at": ""} == kept | {"made_at": ""}
+    assert kept["format"] == "lyncnb-asis/1"
+    for name in ("table.csv", "table.xlsx", "table.md"):
+        ended = estate("asis", "one.pem", "contoso.csv", "-o", name)
+        assert ended.status == 1
+        assert ended.out.count("\n") == 1
+        assert estate("asis", "one.pem", "contoso.csv", "-o", name).status == 1  # its own file
+    assert not (estate.folder / "requests").exists()
+
+
+def test_everything_covered_is_0(tmp_path):
+    """Exit status 0 if what is planned stands, whatever else does."""
+    planned = plan(row("med.contoso.com", "Mediation", "med.contoso.com"))
+    for number, one in enumerate(planned.certificates):
+        stored = [Stored(stand_for(one), one.usages)]
+        (tmp_path / f"{number}.pem").write_bytes(export_of("med.contoso.com", stored))
+    found = ln.compare_as_is(planned, tmp_path, on=DAY)
+    assert (found.exit_status, found.counts()) == (0, {"covered": 1})
+    assert len(found.to_frame()) == 1
+    assert "covered" in found._repr_html_()
+
+
+def test_the_snippet_reads_public_halves_only(shell):
+    """PowerShell that parses, in ASCII, runs nothing that changes a server, and has our form."""
+    from powershell_kit import commands, parse
+
+    ended = shell("snippet", "certificates")
+    assert ended.status == 0
+    assert ended.out.isascii()
+    assert ended.out.startswith("#requires -Version 3.0\n")
+    assert not parse(ended.out).has_error
+    assert {one.name for one in commands(ended.out)} == {
+        *("Get-CsCertificate", "Get-ChildItem", "Get-Command", "New-Object", "Write-Output"),
+        *("Join-Path", "Get-Location", "Test-Path", "Where-Object", "ForEach-Object"),
+    }
+    for newer in ("::new(", "Export-", ".Export(", "PrivateKey.", "GetRSAPrivateKey"):
+        assert newer not in ended.out
+    sound = export_of("a.contoso.com", [Stored(stand_for(edge_pool().certificates[0]), ("Internal",))],
+                      above=authority().chain, absent=[("Default", "0" * 40)])  # fmt: skip
+    names = {line.partition(":")[0] for line in sound.decode().splitlines() if ": " in line}
+    for words in (*names, "lyncnb certificate export 1", "-----BEGIN CERTIFICATE-----"):
+        assert words in ended.out
+
+
+SOUND = ["lyncnb certificate export 1", "Computer: a.contoso.com", "Time: 2026-11-24T08:00:00Z",
+         "Lync: yes"]  # fmt: skip
+BAD = {
+    "a later version": (["lyncnb certificate export 2"], 'version "2" of the export'),
+    "nothing more": (SOUND[:1], 'cut off before "Computer'),
+    "no computer": ([SOUND[0], "Computer: a b", *SOUND[2:]], "is no name"),
+    "no time": ([*SOUND[:2], "Time: today", SOUND[3]], '"today" is no time'),
+    "no answer": ([*SOUND[:3], "Lync: perhaps"], "neither yes nor no"),
+    "words": ([*SOUND, "Hello"], 'line 5 is "Hello", where "Store: …" belongs'),
+    "another store": ([*SOUND, "Store: Root"], "neither My nor CA"),
+    "no certificate": ([*SOUND, "Store: My", "Key: yes"], "it is cut off"),
+    "half of one": ([*SOUND, "Store: CA", "-----BEGIN CERTIFICATE-----", "AAAA"], "it is cut off"),
+    "no base64": (
+        [*SOUND, "Store: CA", "-----BEGIN CERTIFICATE-----", "?", "-----END CERTIFICATE-----"],
+        "no base64",
+    ),
+    "a type of words": ([*SOUND, "Store: My", "Key: no", "Type: a; b"], '"a; b" is no type'),
+    "no thumbprint": ([*SOUND, "Not in the store: Default 0"], "no type with a thumbprint"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_no_whole_export_is_refused(estate, what):
+    """A file that begins as an export and goes on as none is refused, in one message with its place."""
+    lines, words = BAD[what]
+    estate.write("bad.pem", "\r\n".join(lines))
+    ended = estate("asis", "bad.pem", "contoso.csv")
+    assert ended.status == 2
+    assert ended.err.count("lyncnb: ") == 1
+    assert words in ended.err
+    both = estate("asis", "bad.pem", "one.pem", "contoso.csv", "--json")
+    assert both.status == 2
+    assert words in json.loads(both.out)["files"][0]["message"]
+
+
+def test_an_export_is_read_as_powershell_may_write_it(estate):
+    """UTF-16 with a mark, UTF-8 with one, and line ends of Unix do not matter."""
+    data = (estate.folder / "one.pem").read_text("utf-8")
+    sound = json.loads(estate("asis", "one.pem", "contoso.csv", "--json").out)["planned"]
+    for encoding, text in (
+        ("utf-16", data), ("utf-8-sig", data), ("utf-8", data.replace("\r\n", "\n"))
+    ):  # fmt: skip
+        estate.write("one.pem", text.encode(encoding))
+        assert (
+            json.loads(estate("asis", "one.pem", "contoso.csv", "--json").out)["planned"] == sound
+        )
+
+
+def test_a_server_without_certificates_is_an_answer(estate):
+    """An export of an empty store says that there is nothing, and is no unreadable file."""
+    estate.write("empty.pem", export_of("fe02.contoso.net"))
+    ended = estate("asis", "empty.pem", "contoso.csv")
+    assert ended.status == 1
+    assert "notice: empty.pem: fe02.contoso.net has no certificate of its own" in ended.err
+    assert "nothing stands for it" in ended.out

@@ -1,0 +1,252 @@
+"""Estates of certificates that stand: made by the CA of this process, with faults that are known.
+
+``export_of`` writes what ``lyncnb snippet certificates`` writes on a server.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from cas.python_ca import TODAY, PythonCa, der, issue, p7b, pem, resigned
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from topologies import plan, row
+
+import lyncnb as ln
+
+
+@cache
+def authority() -> PythonCa:
+    """One CA for all estates, with RSA keys as Lync Server's CAs have."""
+    return PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
+
+
+@cache
+def public_key(bits: int):
+    """One key of each size: an estate says nothing of who else has it."""
+    return rsa.generate_private_key(65537, bits)
+
+
+def stand_for(planned: ln.PlannedCertificate, **changes) -> x509.Certificate:
+    """Issue what a plan asks for, but for the changes; of 199 days, as a public CA may."""
+    ca = authority()
+    values = {
+        "subject": [*planned.subject.fields()],
+        "san": planned.names,
+        "eku": planned.extended_key_usage,
+        "days": 199,
+        **changes,
+    }
+    key = public_key(values.pop("bits", 2048))
+    if values.pop("self_signed", False):
+        title = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, values["subject"][0][1])])
+        return issue(key.public_key(), title, key, **values | {"subject": values["subject"][:1]})
+    hash_name = values.pop("hash_name", "")
+    made = issue(key.public_key(), ca.issuing.subject, ca.key, **values)
+    return resigned(made, ca.key, hash_name) if hash_name else made
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A certificate in a server's store."""
+
+    certificate: x509.Certificate
+    types: tuple[str, ...] = ()
+    has_key: bool = True
+
+
+def block(certificate: x509.Certificate) -> str:
+    """Armour as the script writes it, in one line."""
+    body = base64.b64encode(der(certificate)).decode()
+    return f"-----BEGIN CERTIFICATE-----\r\n{body}\r\n-----END CERTIFICATE-----\r\n"
+
+
+def export_of(
+    computer: str,
+    stored: Iterable[Stored] = (),
+    *,
+    above: Iterable[x509.Certificate] = (),
+    lync: bool = True,
+    absent: Iterable[tuple[str, str]] = (),
+    time: str = "2026-11-24T08:00:00Z",
+) -> bytes:
+    """Write what the script writes on a computer."""
+    lines = ["lyncnb certificate export 1", f"Computer: {computer}", f"Time: {time}"]
+    lines += [f"Lync: {'yes' if lync else 'no'}"]
+    lines += [f"Not in the store: {kind} {thumbprint}" for kind, thumbprint in absent]
+    text = "".join(f"{line}\r\n" for line in lines)
+    for one in stored:
+        text += f"\r\nStore: My\r\nKey: {'yes' if one.has_key else 'no'}\r\n"
+        text += "".join(f"Type: {kind}\r\n" for kind in one.types) + block(one.certificate)
+    for certificate in above:
+        text += "\r\nStore: CA\r\n" + block(certificate)
+    return text.encode()
+
+
+# Estates with faults.
+
+#: How one planned certificate stands, the state that must be told, and codes of errors and warnings.
+FAULTS: Mapping[str, tuple[str, frozenset[str]]] = {
+    "none": ("covered", frozenset()),
+    "absent": ("none", frozenset()),
+    "missing": ("names-missing", frozenset({"names-missing"})),
+    "wildcard": ("names-missing", frozenset({"names-replaced-by-wildcard"})),
+    "extra": ("covered", frozenset({"names-added"})),
+    "key": ("other-key", frozenset({"key-differs-from-plan"})),
+    "md5": ("other-key", frozenset({"signature-hash-weak"})),
+    "expired": ("not-in-force", frozenset({"certificate-expired"})),
+    "to come": ("not-in-force", frozenset({"not-yet-valid"})),
+    "eku": ("differs", frozenset({"eku-server-auth-absent"})),
+    "self-signed": ("differs", frozenset({"self-signed"})),
+    "moved": ("elsewhere", frozenset()),
+    "unused": ("covered", frozenset()),
+    "keyless": ("covered", frozenset()),
+    "twice": ("covered", frozenset()),
+}
+OF_EXPORTS = ("moved", "unused", "keyless")
+
+
+@dataclass
+class Estate:
+    """A plan, what stands, and what must be said of it."""
+
+    plan: ln.CertificatePlan
+    faults: dict[str, str] = field(default_factory=dict)  # by id
+    named: dict[str, str] = field(default_factory=dict)  # by id: words that must be told
+    unplanned: set[str] = field(default_factory=set)  # SHA-256
+    stores: dict[str, list[Stored]] = field(default_factory=dict)
+    above: tuple[x509.Certificate, ...] = ()
+
+
+def _rows(chance: random.Random) -> list[dict[str, str]]:
+    rows = []
+    for pool in range(chance.randint(1, 3)):
+        web = {"web_external_fqdn": f"web{pool}.contoso.com", "autologon": "no"}
+        for number in range(chance.randint(1, 3)):
+            rows.append(
+                row(f"fe{pool}{number}.contoso.com", "FrontEnd", f"ee{pool}.contoso.com", **web)
+            )
+    for number in range(chance.randint(0, 2)):
+        cells = {"access_edge_fqdn": "sip.contoso.com", "webconf_edge_fqdn": "conf.contoso.com"}
+        rows.append(row(f"edge{number}.contoso.com", "Edge", "edgepool.contoso.com", **cells))
+    for number in range(chance.randint(0, 2)):
+        rows.append(row(f"med{number}.contoso.com", "Mediation", "medpool.contoso.com"))
+    if chance.random() < 0.5:
+        rows.append(row("proxy.contoso.com", "ReverseProxy", "proxy.contoso.com"))
+    return rows
+
+
+def random_estate(chance: random.Random, *, exported: bool) -> Estate:
+    """An estate of any faults, at most one on each planned certificate."""
+    estate = Estate(plan(*_rows(chance)))
+    estate.above = authority().chain
+    servers = sorted({server for one in estate.plan.certificates for server in one.servers})
+    estate.stores = {server: [] for server in servers}
+    kinds = [kind for kind in FAULTS if exported or kind not in OF_EXPORTS]
+    for planned in estate.plan.certificates:
+        fault = chance.choice(["none", "none", *kinds])
+        _place(estate, planned, fault, chance)
+    for number in range(chance.randint(0, 2)):
+        other = stand_for(
+            estate.plan.certificates[0], subject=[("CN", f"intranet{number}.contoso.com")],
+            san=[f"intranet{number}.contoso.com"],
+        )  # fmt: skip
+        estate.stores[chance.choice(servers)].append(Stored(other))
+        estate.unplanned.add(other.fingerprint(hashes.SHA256()).hex())
+    return estate
+
+
+def _place(
+    estate: Estate, planned: ln.PlannedCertificate, fault: str, chance: random.Random
+) -> None:
+    """Put the certificate where it is to be, but for the fault; one that cannot be is none."""
+    own = {planned.subject.common_name, *planned.servers}
+    droppable = [name for name in planned.names if name not in own]
+    strangers = [server for server in estate.stores if server not in planned.servers]
+    deep = [name for name in droppable if name.count(".") > 1]
+    needs = {"missing": droppable, "wildcard": deep, "moved": strangers,
+             "unused": planned.usages}  # fmt: skip
+    if not needs.get(fault, True):
+        fault = "none"
+    estate.faults[planned.id] = fault
+    changes: dict[str, object] = {}
+    where, types, has_key = list(planned.servers), planned.usages, True
+    if fault == "missing":
+        lost = estate.named[planned.id] = chance.choice(droppable)
+        changes["san"] = [name for name in planned.names if name != lost]
+    elif fault == "wildcard":
+        lost = estate.named[planned.id] = chance.choice(deep)
+        wild = "*." + lost.partition(".")[2]
+        changes["san"] = [wild if name == lost else name for name in planned.names]
+    elif fault == "extra":
+        added = estate.named[planned.id] = "www.contoso.com"
+        changes["san"] = [*(planned.names or [planned.subject.common_name]), added]
+    elif fault == "key":
+        changes["bits"] = 1024
+        estate.named[planned.id] = "RSA 1024"
+    elif fault == "md5":
+        changes["hash_name"] = "md5"
+    elif fault in ("expired", "to come"):
+        changes["begins"] = TODAY + timedelta(days=-199 if fault == "expired" else 9)
+    elif fault == "eku":
+        changes["eku"] = ("codeSigning",)
+    elif fault == "self-signed":
+        changes["self_signed"] = True
+    elif fault == "moved":
+        where = [chance.choice(strangers)]
+        types = ()
+        estate.named[planned.id] = f"it is not on {', '.join(planned.servers)}"
+    elif fault == "unused":
+        types = planned.usages[1:]
+        estate.named[planned.id] = f"{planned.servers[0]} does not use it for {planned.usages[0]}"
+    elif fault == "keyless":
+        has_key = False
+        estate.named[planned.id] = f"{planned.servers[0]} has no private key for it"
+    if fault == "absent":
+        return
+    certificate = stand_for(planned, **changes)
+    for server in where:
+        estate.stores[server].append(Stored(certificate, types, has_key))
+    if fault == "twice":  # the one before it, which nobody took away
+        before = stand_for(planned, begins=TODAY - timedelta(days=380))
+        estate.stores[where[0]].append(Stored(before))
+        estate.unplanned.add(before.fingerprint(hashes.SHA256()).hex())
+
+
+def write_estate(estate: Estate, place: Path, chance: random.Random, *, exported: bool) -> None:
+    """Write an estate as exports of its servers, or as files of every form."""
+    place.mkdir()
+    if exported:
+        for server, stored in estate.stores.items():
+            above = estate.above if stored else ()
+            data = export_of(server, stored, above=above)
+            (place / f"certificates-{server}.pem").write_bytes(data)
+        return
+    (place / "chain.p7b").write_bytes(p7b(*estate.above))
+    number = 0
+    for server, stored in estate.stores.items():
+        (place / server).mkdir()
+        for one in stored:
+            number += 1
+            form = chance.choice(["pem", "der", "zip"])
+            path = place / server / f"{number}.{form}"
+            if form == "zip":
+                with zipfile.ZipFile(path, "w") as archive:
+                    archive.writestr("a.cer", pem(one.certificate))
+            else:
+                path.write_bytes((pem if form == "pem" else der)(one.certificate))
+
+
+def write_all(table: str, path: Path) -> None:
+    """Write a certificate for everything that a table plans, and its chain, into one file."""
+    planned = ln.plan_certificates(ln.read_topology(table.encode()), ln.load_rules())
+    made = [stand_for(one, begins=datetime.now(UTC)) for one in planned.certificates]
+    path.write_bytes(pem(*made, *authority().chain))
