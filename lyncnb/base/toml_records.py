@@ -86,6 +86,21 @@ def value_words(value: object) -> str:
     return str(value)[:80]
 
 
+class Placed(dict[str, object]):
+    """A table of an array that says itself where it stands, since others were put before it."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, table: Mapping[str, object], place: str):
+        super().__init__(table)
+        self.place = place
+
+
+def place_of(entry: object, where: str, index: int) -> str:
+    """Say where a table of an array stands, e.g. ``certificate[3]``."""
+    return entry.place if isinstance(entry, Placed) else f"{where}[{index}]"
+
+
 def named(key: str, **more: Any) -> Any:
     """Make a field of a record whose key in the file is another word, e.g. ``import``."""
     return field(metadata={"toml": key}, **more)
@@ -152,9 +167,10 @@ class TomlReader:
             return {}
         found: dict[str, _Record] = {}
         for index, entry in enumerate(entries):
-            record = self.record(kind, entry, f"{where}[{index}]")
+            place = place_of(entry, where, index)
+            record = self.record(kind, entry, place)
             if record is not None:
-                found[f"{where}[{index}]"] = record
+                found[place] = record
         return found
 
     def value(self, hint: Any, value: object, where: str, *, required: bool = False) -> Any:

@@ -16,7 +16,7 @@ from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
 from ..errors import PlanError
 from ..rules.model import CertificateRule, NameRule, Rules, known_flags
-from ..topology.columns import Column, pool_name_columns
+from ..topology.columns import Column, column, pool_name_columns
 from ..topology.model import Pool, Site
 from ..topology.topology import Topology
 from .issuers import settle_issuer, target_ca
@@ -29,9 +29,9 @@ Values = tuple[DnsName, ...]
 Finder = Callable[[Pool, DnsName], Values]
 
 
-def _finder(column: Column) -> Finder:
+def _finder(facts: Column) -> Finder:
     """Find the names in a column of the pool; where it is blank perhaps the pool's own."""
-    name, own = column.name, column.or_pool_name
+    name, own = facts.name, facts.or_pool_name
 
     def find(pool: Pool, server: DnsName) -> Values:
         value = getattr(pool, name) or (pool.fqdn if own else None)
@@ -40,16 +40,21 @@ def _finder(column: Column) -> Finder:
     def find_all(pool: Pool, server: DnsName) -> Values:
         return pool.names_in(name) or ((pool.fqdn,) if own else ())
 
-    return find if name in Pool.__dataclass_fields__ and not column.is_list else find_all
+    return find if name in Pool.__dataclass_fields__ and not facts.is_list else find_all
 
 
-#: What placeholders become that a pool, and perhaps one of its servers, gives the value of.
-OF_POOL: Mapping[str, Finder] = {
+# What placeholders become that a pool, and perhaps one of its servers, gives the value of; beside
+# the columns of names.
+_OF_POOL: Mapping[str, Finder] = {
     "computer.fqdn": lambda pool, server: (server,),
     "pool.fqdn": lambda pool, server: (pool.fqdn,),
     "pool.computers": lambda pool, server: tuple(c.fqdn for c in pool.computers),
-    **{f"pool.{column.name}": _finder(column) for column in pool_name_columns()},
 }
+
+
+def _finder_of(placeholder: str) -> Finder:
+    known = _OF_POOL.get(placeholder)
+    return known or _finder(column(placeholder.removeprefix("pool.")))
 
 
 def _extra_names(usages: Iterable[str]) -> Finder:
@@ -150,7 +155,7 @@ def _star(name: DnsName) -> DnsName | None:
 def of_pool(rule: NameRule) -> Finder:
     """Tell how to find the names of a rule whose placeholder a pool fills."""
     before, placeholder, after = rule.parts
-    find = OF_POOL[placeholder]
+    find = _finder_of(placeholder)
     if not before and not after:
         return find
     return lambda pool, server: spell(rule, find(pool, server))
@@ -184,8 +189,10 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
 }
 
 
-#: The placeholders that are resolved here; the vocabulary must list exactly these.
-PLACEHOLDERS_RESOLVED = (OF_POOL.keys() | _OF_SITE.keys()) - {""}
+def resolved_placeholders() -> frozenset[str]:
+    """Give the placeholders that are resolved here; the vocabulary must list exactly these."""
+    of_columns = {f"pool.{facts.name}" for facts in pool_name_columns()}
+    return frozenset((_OF_POOL.keys() | _OF_SITE.keys() | of_columns) - {""})
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
 from types import MappingProxyType
 
 from ..base.tables import Table
@@ -32,7 +31,6 @@ _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
 )
 
 
-@cache
 def placeholders() -> Mapping[str, str]:
     """Give what may stand in braces in a template, and what it becomes.
 
@@ -56,7 +54,6 @@ _CHOICES: Mapping[str, str] = MappingProxyType(
 )
 
 
-@cache
 def known_flags() -> Mapping[str, str]:
     """Give what a condition may ask, and what it means when it holds.
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..base.toml_records import TomlReader, named
+from ..base.toml_records import TomlReader, named, place_of
 from ..errors import PackageError, RulesError
 from .model import Rules
 
@@ -199,7 +199,7 @@ def load_procedure(rules: Rules) -> Procedure:
     reader = TomlReader(f"{rules.product}.toml")
     procedure = reader.record(Procedure, table, "deploy")
     if procedure is not None:
-        _check(reader, procedure)
+        _check(reader, procedure, table)
     if procedure is None or reader.problems:
         raise RulesError(
             f"the table 'deploy' of {rules.product}.toml has mistakes",
@@ -208,13 +208,13 @@ def load_procedure(rules: Rules) -> Procedure:
     return procedure
 
 
-def _check(reader: TomlReader, procedure: Procedure) -> None:
-    """Refuse what has the right kind and means nothing."""
+def _check(reader: TomlReader, procedure: Procedure, table: Mapping[str, object]) -> None:
+    """Refuse what has the right kind and means nothing, by its place in the table ``deploy``."""
     if not re.match(r"[A-Z]:\\.", procedure.folder):
         reader.problem("'deploy.folder' is no full path", r"write it as 'C:\certificates'")
     checks = {check.id: check for check in procedure.checks}
-    for number, step in enumerate(procedure.steps):
-        where = f"deploy.step[{number}]"
+    places = {kind: _places(table, kind) for kind in ("step", "check")}
+    for where, step in zip(places["step"], procedure.steps):
         reader.among(f"{where}.scope", (step.scope,), SCOPES, "scope")
         reader.among(f"{where}.phase", (step.phase,), PHASES, "phase")
         reader.among(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
@@ -231,7 +231,14 @@ def _check(reader: TomlReader, procedure: Procedure) -> None:
         reader.among(where, sorted(used), given, "placeholder")
     for kind in ("step", "check"):
         records: tuple[Step | Check, ...] = getattr(procedure, f"{kind}s")
-        reader.once({f"deploy.{kind}[{n}]": record for n, record in enumerate(records)}, "id")
+        reader.once(dict(zip(places[kind], records)), "id")
+
+
+def _places(table: Mapping[str, object], kind: str) -> list[str]:
+    """Say where the steps or checks of the table stand, each read without a problem."""
+    entries = table.get(kind, [])
+    assert isinstance(entries, list)
+    return [place_of(entry, f"deploy.{kind}", index) for index, entry in enumerate(entries)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

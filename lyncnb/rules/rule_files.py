@@ -6,18 +6,23 @@ says where: a typo must not become a name on a certificate.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES
-from ..base.toml_records import NotToml, TomlReader, named, parse_toml
-from ..errors import Problem, RulesError
+from ..base.files import open_plain
+from ..base.toml_records import NotToml, TomlReader, named, parse_toml, value_words
+from ..errors import LyncnbError, Problem, RulesError
+from ..topology.columns import Column, Role, check_column, set_further
+from .extending import extend
 from .model import (
     ISSUERS,
     LAYOUTS,
@@ -40,6 +45,15 @@ from .model import (
 )
 from .procedure import load_procedure, package_rules
 
+#: Names the folder in which products of one's own are looked for by their names.
+FOLDER = "LYNCNB_PRODUCTS"
+
+# Of files of one's own, as they were read last: by the product that each is about.
+_own: dict[str, Rules] = {}
+
+# A rule file has some 200 kB; what is larger is something else.
+_LARGEST = 5_000_000
+
 
 def products() -> tuple[str, ...]:
     """Name the products whose rules the package holds, in alphabetical order."""
@@ -47,36 +61,97 @@ def products() -> tuple[str, ...]:
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
-def load_rules(product: str = "lync2013") -> Rules:
+def product_titles() -> Mapping[str, str]:
+    """Give the title of each product that the package holds, and of those of one's own in use."""
+    shipped = {product: str(_document(product)["title"]) for product in products()}
+    return {**shipped, **{product: rules.title for product, rules in _own.items()}}
+
+
+def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     """Read what one product version asks of each role.
 
     Parameters
     ----------
-    product : str, optional
-        One of ``products()``.
+    product : str or path, optional
+        One of ``products()``; or a file of one's own, ``mine.toml``, from then on also known by
+        the name in it. In a folder that the variable ``LYNCNB_PRODUCTS`` names, the name is enough.
 
     Returns
     -------
     Rules
-        Checked and immutable; the same object each time.
+        Checked and immutable; for a product of the package the same object each time.
 
     Raises
     ------
     RulesError
         If there is no such product, or its file is wrong.
+
+    Notes
+    -----
+    Columns and roles that a file of one's own adds are known to whoever reads a table afterwards.
     """
-    if product not in products():
-        raise RulesError(
-            f'there are no rules for a product "{product}"',
-            hint=f"the products are {', '.join(products())}",
-        )
-    return _load(product)
+    name = os.fspath(product)
+    if name in products():
+        return _load(name)
+    if name.endswith(".toml"):
+        return _load_own(Path(name))
+    if name in _own:
+        return _own[name]
+    folder = os.environ.get(FOLDER, "")
+    if folder and re.fullmatch(r"[\w-]+", name):
+        file = Path(folder) / f"{name}.toml"
+        if file.is_file():
+            return _load_own(file)
+    raise RulesError(
+        f'there are no rules for a product "{name}"',
+        hint=f"the products are {', '.join([*products(), *_own])}; one of your own is given as"
+        f" FILE.toml, or by name if {FOLDER} names its folder",
+    )
 
 
 @cache
 def _load(product: str) -> Rules:
+    return parse_rules(_text(product), source=f"{product}.toml")
+
+
+def _text(product: str) -> str:
     file = resources.files(__package__.rpartition(".")[0]) / "products" / f"{product}.toml"
-    return parse_rules(file.read_text(encoding="utf-8"), source=f"{product}.toml")
+    return file.read_text(encoding="utf-8")
+
+
+@cache
+def _document(product: str) -> Mapping[str, object]:
+    """Give the whole document of a product of the package, with what it extends."""
+    reader = TomlReader(f"{product}.toml")
+    document = _extended(parse_toml(_text(product)), reader)
+    if reader.problems:
+        raise RulesError(f"{product}.toml has mistakes", problems=tuple(reader.problems))
+    return document
+
+
+def _load_own(path: Path) -> Rules:
+    try:
+        with open_plain(path) as file:
+            data = file.read(_LARGEST + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise RulesError(
+            f"{path} cannot be read: {error.strerror}", hint="look at the path and its rights"
+        ) from None
+    except UnicodeDecodeError:
+        raise RulesError(f"{path}: this is not UTF-8 text", hint="save it as UTF-8") from None
+    except LyncnbError as error:
+        raise RulesError(error.message, hint=error.hint) from None
+    if len(data) > _LARGEST:
+        raise RulesError(f"{path} has more than {_LARGEST:,} bytes", hint="is it the right file?")
+    rules = parse_rules(text, source=path.name)
+    if rules.product in products():
+        raise RulesError(
+            f'{path.name} calls its product "{rules.product}", which is one of lyncnb\'s',
+            hint="give it a name of its own",
+        )
+    _own[rules.product] = rules
+    return rules
 
 
 def parse_rules(text: str, *, source: str) -> Rules:
@@ -85,7 +160,8 @@ def parse_rules(text: str, *, source: str) -> Rules:
     Parameters
     ----------
     text : str
-        TOML, see the first lines of ``products/lync2013.toml``.
+        TOML, see the first lines of ``products/lync2013.toml``, and of ``rules/extending.py``
+        for a file that extends a product of the package.
     source : str
         Name of the file, for messages.
 
@@ -105,6 +181,8 @@ def parse_rules(text: str, *, source: str) -> Rules:
     except NotToml as error:
         raise RulesError(f"{source}: {error}", hint=error.hint) from None
     reader = TomlReader(source)
+    document = _extended(document, reader)
+    _take_columns(reader, document)
     rules = _rules(reader, document)
     if reader.problems:
         raise RulesError(f"{source} has mistakes", problems=tuple(reader.problems))
@@ -113,8 +191,41 @@ def parse_rules(text: str, *, source: str) -> Rules:
 
 _TABLES = (
     *("product", "title", "role", "name", "certificate", "check", "party", "connection"),
-    *("summary", "pfx", "deploy"),
+    *("summary", "pfx", "deploy", "topology"),
 )
+
+
+def _extended(document: dict[str, object], reader: TomlReader) -> dict[str, object]:
+    """Put a document together with the product of the package that it extends, if it does."""
+    base = document.get("extends")
+    if base is None:
+        return document
+    if not isinstance(base, str) or base not in products() or base == document.get("product"):
+        known = [name for name in products() if name != document.get("product")]
+        reader.problem(
+            f"'extends' must be another product of lyncnb, not {value_words(base)}",
+            f"known: {', '.join(known)}",
+        )
+        return {key: value for key, value in document.items() if key in _TABLES}
+    return extend(_document(base), f"{base}.toml", document, reader)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Topology:
+    """The table ``[topology]``: what a product's tables of servers may hold besides."""
+
+    columns: tuple[Column, ...] = named("column", default=())
+    roles: tuple[Role, ...] = named("role", default=())
+
+
+def _take_columns(reader: TomlReader, document: Mapping[str, object]) -> None:
+    """Have tables of servers know the columns and roles that a product brings along."""
+    before = len(reader.problems)
+    found = reader.record(_Topology, document.get("topology", {}), "topology")
+    for index, column in enumerate(found.columns if found else ()):
+        check_column(reader, f"topology.column[{index}]", column)
+    if found and len(reader.problems) == before:
+        set_further(reader, str(document.get("product", "")), found.columns, found.roles)
 
 
 def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
@@ -228,6 +339,7 @@ def check_periods(reader: TomlReader, rules: Mapping[str, _Dated]) -> None:
 
 
 def _check_names(reader: TomlReader, names: Mapping[str, NameRule]) -> None:
+    known, flags = placeholders(), known_flags()
     for where, name in names.items():
         match = TEMPLATE.fullmatch(name.template)
         if match is None:
@@ -236,9 +348,9 @@ def _check_names(reader: TomlReader, names: Mapping[str, NameRule]) -> None:
                 hint="lower case letters, digits, '-', '.', and at most one {placeholder}",
             )
         elif match[2]:
-            reader.among(f"{where}.template", (match[2],), placeholders(), "placeholder")
+            reader.among(f"{where}.template", (match[2],), known, "placeholder")
         for condition in ("if_all", "if_any", "unless"):
-            reader.among(f"{where}.{condition}", getattr(name, condition), known_flags(), "flag")
+            reader.among(f"{where}.{condition}", getattr(name, condition), flags, "flag")
 
 
 def _check_certificates(
@@ -248,7 +360,7 @@ def _check_certificates(
     roles: Mapping[str, RoleRule],
 ) -> None:
     name_ids = {name.id for name in names.values()}
-    role_ids = {role.id for role in roles.values()}
+    role_ids, flags = {role.id for role in roles.values()}, known_flags()
     for where, rule in certificates.items():
         shared = rule.issue_per == "deployment"
         used = (rule.subject_name, *rule.subject_alt_name)
@@ -258,8 +370,8 @@ def _check_certificates(
             ("subject_alt_name", rule.subject_alt_name, name_ids, "name"),
             ("role", () if shared else (rule.role,), role_ids, "role"),
             ("needed_by", rule.needed_by, role_ids, "role"),
-            ("if_all", rule.if_all, known_flags(), "flag"),
-            ("extended_key_usage_if", tuple(rule.extended_key_usage_if), known_flags(), "flag"),
+            ("if_all", rule.if_all, flags, "flag"),
+            ("extended_key_usage_if", tuple(rule.extended_key_usage_if), flags, "flag"),
             ("extended_key_usage", ekus, EXTENDED_KEY_USAGES, "key usage"),
             ("issuer", (rule.issuer,), ISSUERS, "issuer"),
             ("layout", (rule.layout,), ("", *LAYOUTS), "layout"),
@@ -294,13 +406,13 @@ def _check_connections(
 ) -> None:
     role_ids = {role.id for role in roles.values()}
     party_ids = {party.id for party in parties.values()}
-    name_ids = {name.id for name in names.values()}
+    name_ids, flags = {name.id for name in names.values()}, known_flags()
     for where, rule in connections.items():
         reader.among(f"{where}.speakers", rule.speakers, role_ids | party_ids, "role or party")
         reader.among(f"{where}.listeners", rule.listeners, role_ids, "role")
         reader.among(f"{where}.names", rule.names, name_ids, "name")
         reader.among(f"{where}.reach", (rule.reach,), REACHES, "reach")
-        reader.among(f"{where}.if_all", rule.if_all, known_flags(), "flag")
+        reader.among(f"{where}.if_all", rule.if_all, flags, "flag")
     for where, role in roles.items():
         reader.among(f"{where}.hosted_by", role.hosted_by, {r.id for r in roles.values()}, "role")
     zones = {where: role.zone for where, role in roles.items()}

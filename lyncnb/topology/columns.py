@@ -170,12 +170,77 @@ def parse_column_rules(text: str) -> _ColumnRules:
         rules = reader.record(_ColumnRules, parse_toml(text))
     except NotToml as error:
         raise RulesError(f"{_DATA.name}: {error}", hint=error.hint) from None
-    for where, facts in enumerate(rules.columns if rules else ()):
-        reader.among(f"column[{where}].scope", (facts.scope,), _SCOPES, "scope")
-        reader.among(f"column[{where}].kind", (facts.kind,), _KINDS, "kind")
+    for index, facts in enumerate(rules.columns if rules else ()):
+        check_column(reader, f"column[{index}]", facts)
     if rules is None or reader.problems:
         raise RulesError(f"{_DATA.name} has mistakes", problems=tuple(reader.problems))
     return rules
+
+
+def check_column(reader: TomlReader, where: str, facts: Column) -> None:
+    """Refuse a column of a scope or kind that there is not, by its place in a file."""
+    reader.among(f"{where}.scope", (facts.scope,), _SCOPES, "scope")
+    reader.among(f"{where}.kind", (facts.kind,), _KINDS, "kind")
+
+
+# What products of one's own add, by product.
+_further: dict[str, _ColumnRules] = {}
+
+
+def set_further(
+    reader: TomlReader, product: str, columns: tuple[Column, ...], roles: tuple[Role, ...]
+) -> None:
+    """Have tables know columns and roles that a product adds, in place of those it had before.
+
+    Parameters
+    ----------
+    reader : TomlReader
+        Gets what another has already: a name, or a way to write it. Nothing is added then.
+    product : str
+        Whose they are.
+    columns : tuple of Column
+        Of pools: whatever else a table says, lyncnb has to know itself.
+    roles : tuple of Role
+        They stand after those that lyncnb knows.
+    """
+    kept = {name: rules for name, rules in _further.items() if name != product}
+    if not columns and not roles and len(kept) == len(_further):
+        return
+    _replace_further(kept)
+    before = len(reader.problems)
+    texts: dict[str, set[str]] = {
+        "column": {*_column_keys(), *_last_keys()},
+        "role": {*role_keys()},
+    }
+    for index, facts in enumerate(columns):
+        place = f"topology.column[{index}]"
+        reader.among(f"{place}.scope", (facts.scope,), ("pool",), "scope of a product's column")
+        reader.among(
+            f"{place}.roles", facts.roles, [r.id for r in (*_roles().values(), *roles)], "role"
+        )
+    new: list[tuple[str, str, tuple[str, ...]]] = [
+        *(("column", one.name, (one.title, *one.aliases, *one.last_aliases)) for one in columns),
+        *(("role", one.id, (one.title, *one.aliases)) for one in roles),
+    ]
+    counts = {"column": 0, "role": 0}
+    for kind, name, others in new:
+        keys = {heading_key(text) for text in (name, *others)}
+        for text in sorted(keys & texts[kind]):
+            reader.problem(
+                f"'topology.{kind}[{counts[kind]}]' is written \"{text}\", as another {kind} is",
+                "take another name, title or alias",
+            )
+        texts[kind] |= keys
+        counts[kind] += 1
+    if len(reader.problems) == before:
+        _replace_further({**kept, product: _ColumnRules(columns=columns, roles=roles)})
+
+
+def _replace_further(further: dict[str, _ColumnRules]) -> None:
+    _further.clear()
+    _further.update(further)
+    for known in (_columns, _roles, _role_order, role_keys, _column_keys, _last_keys):
+        known.cache_clear()
 
 
 @functools.cache
@@ -185,12 +250,13 @@ def _rules() -> _ColumnRules:
 
 @functools.cache
 def _columns() -> dict[str, Column]:
-    return {facts.name: facts for facts in _rules().columns}
+    known = (_rules(), *_further.values())
+    return {facts.name: facts for rules in known for facts in rules.columns}
 
 
 @functools.cache
 def _roles() -> dict[str, Role]:
-    return {role.id: role for role in _rules().roles}
+    return {role.id: role for rules in (_rules(), *_further.values()) for role in rules.roles}
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lyncnb.errors import RulesError
-from lyncnb.plan.certificate_names import PLACEHOLDERS_RESOLVED
+from lyncnb.plan.certificate_names import resolved_placeholders
 from lyncnb.rules.model import COLUMNS, known_flags, placeholders
 from lyncnb.rules.procedure import package_rules
 from lyncnb.rules.rule_files import load_rules, parse_rules, products
@@ -214,7 +214,7 @@ def test_rules_are_read_once():
 
 def test_vocabulary_is_closed():
     """Every placeholder of the vocabulary is resolved somewhere, and nothing else is."""
-    assert PLACEHOLDERS_RESOLVED == placeholders().keys()
+    assert resolved_placeholders() == placeholders().keys()
 
 
 @pytest.mark.parametrize("product", products())

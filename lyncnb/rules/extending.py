@@ -1,0 +1,264 @@
+"""A product file that extends another one: it says only what differs.
+
+``extends = "lync2013"`` takes over every table of that product, and then
+
+* a record of an id that is there changes the keys that it has, a new one is added: at the end, or
+  ``after = "ID"``; an array whose records have no id (``deploy.shell`` …) is replaced as a whole;
+* ``[without]`` leaves out records by id, ``role = ["PersistentChat"]``, and with a role or a name
+  whatever is about nothing else;
+* ``like = "ID"`` in a ``[[role]]`` has whatever is said for that role said for the new one;
+* ``[words]`` puts other words into the texts that are taken over, ``[sources]`` names the document
+  that says the same of this product.
+
+A source that is taken over and names the other product is marked as inferred: nobody may take a
+page about one product for a page about the next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ..base.toml_records import Placed, TomlReader
+
+#: A table of a TOML document.
+Toml: TypeAlias = Mapping[str, object]
+
+# By what a record of each array is known.
+_IDENTITY = {
+    **dict.fromkeys(("role", "name", "certificate", "party", "connection"), "id"),
+    **dict.fromkeys(("pfx.encryption", "deploy.step", "deploy.check"), "id"),
+    "check": "code",
+    "deploy.cmdlet": "name",
+}
+# Lists of ids of other records, and of which; a record whose list of those marked is empty then is
+# about nothing that is left.
+_LISTS = {
+    **dict.fromkeys(("roles", "speakers", "listeners"), ("role", "party")),
+    **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
+    **dict.fromkeys(("names", "subject_alt_name"), ("name",)),
+    **dict.fromkeys(("only_if", "needs", "holds"), ("deploy.check",)),
+}
+_WHOLE = ("roles", "speakers", "listeners", "names", "needed_by")
+_SAID_ALIKE = ("roles", "not_for")
+_OWN = ("extends", "without", "words", "sources")
+
+
+def extend(base: Toml, base_source: str, document: Toml, reader: TomlReader) -> dict[str, object]:
+    """Put a document together with the one that it extends.
+
+    Parameters
+    ----------
+    base : mapping
+        The whole document of the other product.
+    base_source : str
+        Its name, for messages.
+    document : mapping
+        What differs, with ``extends``.
+    reader : TomlReader
+        Gets what does not fit: an id, word or source that the other product has not.
+
+    Returns
+    -------
+    dict
+        A whole document; each record says in which file it stands.
+    """
+    tables = {
+        key: _table(reader, document.get(key, {}), key) for key in ("without", "words", "sources")
+    }
+    wording = _Wording(tables["words"], tables["sources"], title=str(base.get("title", "")))
+    taken = _taken_over(base, base_source, wording)
+    for kind in ("words", "sources"):
+        for unused in sorted(tables[kind].keys() - wording.used):
+            reader.problem(f"'{kind}.{unused}' stands nowhere in {base_source}", "is it misspelt?")
+    _leave_out(taken, tables["without"], reader, base_source)
+    _say_alike(taken, document, reader)
+    for key, value in document.items():
+        if key not in _OWN:
+            taken[key] = _changed(taken.get(key), value, key, reader)
+    return taken
+
+
+def _table(reader: TomlReader, value: object, where: str) -> Toml:
+    if isinstance(value, Mapping):
+        kind = str if where != "without" else tuple[str, ...]
+        return {key: reader.value(kind, one, f"{where}.{key}") or () for key, one in value.items()}
+    reader.problem(f"'{where}' is not a table", f"write [{where}] on a line of its own")
+    return {}
+
+
+# --- What is taken over.
+
+
+@dataclass(slots=True)
+class _Wording:
+    """How texts and sources of the other product are said of this one."""
+
+    words: Toml
+    sources: Toml
+    title: str  # of the other product
+    used: set[str] = field(default_factory=set)
+
+    def text(self, text: str) -> str:
+        """Put the other words into a text."""
+        found = [old for old in sorted(self.words, key=len, reverse=True) if old in text]
+        self.used.update(found)
+        pattern = "|".join(map(re.escape, found))
+        return re.sub(pattern, lambda match: str(self.words[match[0]]), text) if found else text
+
+    def source(self, text: str) -> str:
+        """Name the documents of this product, and mark what only the other one's say."""
+        return "; ".join(map(self._document, text.split("; ")))
+
+    def _document(self, text: str) -> str:
+        for old in sorted(self.sources, key=len, reverse=True):
+            before, found, detail = text.partition(old)
+            if found:
+                self.used.add(old)
+                title, comma, day = str(self.sources[old]).rpartition(", ")
+                return f"{before}{title}{re.sub(r', [0-9-]{7,10}$', '', detail)}{comma}{day}"
+        if self.title in text and not text.startswith("Inferred: "):
+            return f"Inferred: as for {self.title}: {text}"
+        return text
+
+
+def _taken_over(base: Toml, source: str, wording: _Wording) -> dict[str, object]:
+    def taken(value: object, key: str, where: str) -> object:
+        if isinstance(value, str):
+            return wording.source(value) if key == "source" else wording.text(value)
+        if isinstance(value, list):
+            return [
+                Placed(table, _place(one, source, f"{where}[{index}]"))
+                if isinstance(table := taken(one, key, f"{where}[{index}]"), dict)
+                else table
+                for index, one in enumerate(value)
+            ]
+        if isinstance(value, Mapping):
+            return {name: taken(one, name, f"{where}.{name}") for name, one in value.items()}
+        return value
+
+    return {key: taken(value, key, key) for key, value in base.items()}
+
+
+def _place(entry: object, source: str, where: str) -> str:
+    return entry.place if isinstance(entry, Placed) else f"{source}: {where}"
+
+
+# --- What is left out, and said of a new role as of another.
+
+
+def _arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
+    """Yield each array of tables, e.g. ``deploy.step``, with its records."""
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{name}", records) for name, records in _arrays(value))
+        elif isinstance(value, list) and all(isinstance(one, Placed) for one in value):
+            yield key, value
+
+
+def _leave_out(document: Toml, without: Toml, reader: TomlReader, source: str) -> None:
+    gone: dict[str, set[object]] = {kind: set() for kind in _IDENTITY}
+    arrays = dict(_arrays(document))
+    reader.among("without", without, _IDENTITY, "kind of record")
+    for kind in without.keys() & _IDENTITY.keys():
+        known = {record[_IDENTITY[kind]] for record in arrays.get(kind, [])}
+        ids = [str(one) for one in without[kind]]  # type: ignore[attr-defined]
+        reader.among(f"without.{kind}", ids, [str(one) for one in known], f"{kind} of {source}")
+        gone[kind] |= known.intersection(ids)
+    before = _names_used(arrays)
+    certificates = arrays.get("certificate", [])
+    certificates[:] = [c for c in certificates if c["role"] not in gone["role"]]
+    gone["name"] |= before - _names_used(arrays)
+    for kind, records in arrays.items():
+        key = _IDENTITY.get(kind, "")
+        records[:] = [
+            record
+            for record in records
+            if record.get(key) not in gone.get(kind, ()) and _is_left(record, gone)
+        ]
+
+
+def _names_used(arrays: Mapping[str, list[Placed]]) -> set[object]:
+    return {
+        name
+        for record in arrays.get("certificate", [])
+        for name in (record["subject_name"], *record["subject_alt_name"])  # type: ignore[misc]
+    }
+
+
+def _is_left(record: Placed, gone: Mapping[str, set[object]]) -> bool:
+    """Take what is gone off a record's lists; say whether it is still about something."""
+    for key, kinds in _LISTS.items():
+        value = record.get(key)
+        if isinstance(value, list) and value:
+            record[key] = [one for one in value if all(one not in gone[kind] for kind in kinds)]
+            if key in _WHOLE and not record[key]:
+                return False
+    return True
+
+
+def _say_alike(document: Toml, extension: Toml, reader: TomlReader) -> None:
+    roles = extension.get("role", [])
+    if not isinstance(roles, list):
+        return
+    known = sorted(str(record["id"]) for record in dict(_arrays(document)).get("role", []))
+    for index, role in enumerate(roles):
+        if not isinstance(role, Mapping) or "like" not in role:
+            continue
+        reader.among(f"role[{index}].like", (str(role["like"]),), known, "role")
+        for _, records in _arrays(document):
+            for said in (record.get(key) for record in records for key in _SAID_ALIKE):
+                if isinstance(said, list) and role["like"] in said:
+                    said.insert(said.index(role["like"]) + 1, role.get("id"))
+
+
+# --- What differs.
+
+
+def _changed(base: object, value: object, where: str, reader: TomlReader) -> object:
+    """Change one entry of the whole document, or a table of it, as the extension says."""
+    if isinstance(value, Mapping) and isinstance(base, Mapping):
+        return {
+            **base,
+            **{
+                key: _changed(base.get(key), one, f"{where}.{key}", reader)
+                for key, one in value.items()
+            },
+        }
+    if where in _IDENTITY and isinstance(base, list) and isinstance(value, list):
+        return _records(base, value, where, reader)
+    return value
+
+
+def _records(
+    base: list[object], records: list[object], where: str, reader: TomlReader
+) -> list[object]:
+    """Change records by their ids and add new ones."""
+    key = _IDENTITY[where]
+    found = list(base)
+    ids = [record.get(key) if isinstance(record, Mapping) else None for record in found]
+    own: set[object] = set()
+    for index, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            found.append(record)  # told by whoever makes records
+            ids.append(None)
+            continue
+        identity = record.get(key)
+        table = Placed(record, f"{where}[{index}]")
+        after = table.pop("after", None)
+        table.pop("like", None)
+        if after is not None:
+            reader.among(f"{where}[{index}].after", (str(after),), [str(i) for i in ids], where)
+        if identity in ids and identity not in own:
+            at = ids.index(identity)
+            before = found[at]
+            assert isinstance(before, Mapping)
+            found[at] = Placed({**before, **table}, table.place)
+        else:
+            at = ids.index(after) + 1 if after in ids else len(found)
+            found.insert(at, table)
+            ids.insert(at, identity)
+        own.add(identity)
+    return found

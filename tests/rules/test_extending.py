@@ -1,0 +1,279 @@
+"""Products that extend another: what is taken over, changed, left out and marked as inferred."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from lyncnb.errors import RulesError
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules import rule_files
+from lyncnb.rules.procedure import load_procedure
+from lyncnb.rules.rule_files import load_rules, parse_rules, product_titles, products
+from lyncnb.topology import columns
+from lyncnb.topology.topology import read_topology
+
+HEAD = 'product = "mine"\ntitle = "Mine"\nextends = "lync2013"\n'
+LYNC = "Certificate requirements for internal servers in Lync Server 2013"
+
+
+@pytest.fixture(autouse=True)
+def _no_product_of_ones_own(monkeypatch):
+    """Forget what a test's own file adds to the tables of servers."""
+    monkeypatch.setattr(rule_files, "_own", {})
+    yield
+    columns._replace_further({})
+
+
+def extended(text):
+    return parse_rules(HEAD + text, source="mine.toml")
+
+
+def mistakes(text):
+    with pytest.raises(RulesError) as caught:
+        extended(text)
+    return [problem.message for problem in caught.value.problems]
+
+
+def test_what_is_not_said_is_taken_over():
+    """An extension that says nothing has every record of the other product, in its order."""
+    base, mine = load_rules("lync2013"), extended("")
+    assert (mine.product, mine.title) == ("mine", "Mine")
+    assert [c.id for c in mine.certificates] == [c.id for c in base.certificates]
+    assert (mine.roles.keys(), mine.checks.keys()) == (base.roles.keys(), base.checks.keys())
+    assert [s.id for s in load_procedure(mine).steps] == [s.id for s in load_procedure(base).steps]
+
+
+def test_what_only_the_other_product_says_is_marked():
+    """A source that names the other product is inferred; one that names none stays as it is."""
+    base, mine = load_rules("lync2013"), extended("")
+    assert mine.names["pool-name"].source == (
+        f"Inferred: as for Lync Server 2013: {base.names['pool-name'].source}"
+    )
+    assert mine.roles["OfficeWebApps"].source == base.roles["OfficeWebApps"].source
+    assert mine.roles["SBS"].source == base.roles["SBS"].source, "inferred already"
+
+
+def test_a_document_that_says_the_same_is_named():
+    """[sources] puts a document of this product in place of the other's, with its date."""
+    mine = extended(
+        f'[sources]\n"Microsoft, {LYNC}" = "Microsoft, Requirements for Mine, 2026-01-02"\n'
+    )
+    assert mine.names["pool-name"].source == "Microsoft, Requirements for Mine, 2026-01-02"
+    assert mine.roles["Director"].source == (
+        "Microsoft, Requirements for Mine, section Certificates for Director, 2026-01-02"
+    )
+
+
+def test_other_words_stand_in_the_texts():
+    """[words] says the texts for planners in the product's own words, longest first."""
+    mine = extended('[words]\n"Lync Server 2013" = "Mine 7"\n"Lync Server" = "Mine"\n')
+    assert (
+        mine.checks["wildcard-not-supported"].title == "A wildcard stands where Mine supports none"
+    )
+    assert "for Mine 7." in mine.checks["key-size-not-documented"].meaning
+    assert "Lync Server 2013" in mine.checks["wildcard-not-supported"].source
+
+
+def test_records_are_changed_and_added_by_id():
+    """A record of a known id changes only its keys; a new one is added, where it says."""
+    mine = extended(
+        '[[certificate]]\nid = "Edge/Internal"\nissuer = "public"\nsource = "RFC 1"\n'
+        '[[deploy.step]]\nid = "new"\nafter = "group-edge"\ntitle = "t"\nscope = "server"\n'
+        'text = "t"\nsource = "RFC 1"\n'
+    )
+    changed = next(c for c in mine.certificates if c.id == "Edge/Internal")
+    assert (changed.issuer, changed.subject_name) == ("public", "edge-internal")
+    ids = [step.id for step in load_procedure(mine).steps]
+    assert ids.index("new") == ids.index("group-edge") + 1
+
+
+def test_with_a_role_goes_what_is_about_nothing_else():
+    """Without a role there is no certificate, connection, check or word of it."""
+    mine = extended('[without]\nrole = ["PersistentChat"]\n')
+    assert "PersistentChat" not in mine.roles
+    assert "PersistentChat" not in {c.role for c in mine.certificates}
+    assert not {"pool-to-chat", "chat-to-pool"} & {c.id for c in mine.connections}
+    assert not [c.code for c in mine.checks.values() if "PersistentChat" in (*c.roles, *c.not_for)]
+    assert not [s.id for s in load_procedure(mine).steps if "PersistentChat" in s.roles]
+    assert load_procedure(mine).shell_of("FrontEnd")
+
+
+def test_with_a_certificate_go_the_names_that_only_it_had():
+    """A name that no certificate carries any more is gone, also where connections knew it."""
+    mine = extended('[without]\nrole = ["ReverseProxy"]\n')
+    assert not [name for name in mine.names if name.startswith("published-")]
+
+
+def test_a_role_like_another():
+    """A role like another has its steps and shell without a list of them."""
+    mine = extended(
+        '[[role]]\nid = "Gateway"\ntitle = "Gateway"\nlike = "Mediation"\nsource = "Inferred: x"\n'
+    )
+    steps = load_procedure(mine).steps
+    assert [s.id for s in steps if "Gateway" in s.roles] == [
+        s.id for s in steps if "Mediation" in s.roles
+    ]
+    assert load_procedure(mine).shell_of("Gateway") == load_procedure(mine).shell_of("Mediation")
+
+
+def test_every_mistake_is_told_with_its_place():
+    """Table and number are those of the file that has the mistake, not of the whole."""
+    told = mistakes(
+        '[without]\nrole = ["Chat"]\nrule = ["x"]\n'
+        '[words]\n"Lynx" = "x"\n[sources]\n"Microsoft, Nothing" = "Microsoft, x, 2026-01-01"\n'
+        '[[role]]\nid = "New"\ntitle = "N"\nlike = "Old"\nsource = "s"\n'
+        '[[name]]\nid = "pool-name"\ntemplate = "{pool.nothing}"\n'
+        '[[certificate]]\nid = "x"\n'
+    )
+    assert told == [
+        "'words.Lynx' stands nowhere in lync2013.toml",
+        "'sources.Microsoft, Nothing' stands nowhere in lync2013.toml",
+        "Unknown kind of record \"rule\" in 'without'",
+        "Unknown role of lync2013.toml \"Chat\" in 'without.role'",
+        "Unknown role \"Old\" in 'role[0].like'",
+        *(
+            f"Missing required value in 'certificate[0].{key}'"
+            for key in ("role", "usages", "issue_per", "subject_name", "subject_alt_name")
+        ),
+        "Missing required value in 'certificate[0].extended_key_usage'",
+        "Missing required value in 'certificate[0].issuer'",
+        "Missing required value in 'certificate[0].source'",
+    ]
+    assert mistakes('[[name]]\nid = "pool-name"\ntemplate = "{pool.nothing}"\n') == [
+        "Unknown placeholder \"pool.nothing\" in 'name[0].template'"
+    ]
+    assert mistakes('[[deploy.step]]\nid = "hand-over"\nscope = "planet"\n') == [
+        "Unknown scope \"planet\" in 'deploy.step[0].scope'"
+    ]
+
+
+def test_what_is_left_out_and_still_asked_for():
+    """A name that a record of the other file needs is told with that file's name."""
+    (told,) = mistakes('[without]\nname = ["edge-internal"]\n')
+    assert re.fullmatch(
+        r"Unknown name .edge-internal. in 'lync2013\.toml: certificate\[\d+\]\.subject_name'", told
+    )
+
+
+@pytest.mark.parametrize("base", ['"lync2010"', '"mine"', "3"])
+def test_what_cannot_be_extended(base):
+    """Only another product of the package can be extended; those there are listed."""
+    with pytest.raises(RulesError, match="'extends' must be another product") as caught:
+        parse_rules(f'product = "mine"\ntitle = "M"\nextends = {base}\n', source="mine.toml")
+    assert "lync2013" in caught.value.problems[0].hint
+
+
+OWN = (
+    HEAD
+    + """
+[[topology.role]]
+id = "Recorder"
+title = "Call recorder"
+aliases = ["recorder"]
+
+[[topology.column]]
+name = "recorder_fqdn"
+title = "Recorder FQDN"
+scope = "pool"
+kind = "fqdn_list"
+roles = ["Recorder"]
+help = "Names of the recorder"
+
+[[topology.column]]
+name = "records_video"
+title = "Records video"
+scope = "pool"
+kind = "bool"
+default = "false"
+roles = ["Recorder"]
+help = "Video is recorded"
+
+[[role]]
+id = "Recorder"
+title = "Call recorder"
+source = "Contoso, Call recorders, 2026-05-01"
+
+[[name]]
+id = "recorder"
+template = "{pool.recorder_fqdn}"
+if_all = ["records_video"]
+why = "Recorders are addressed by it."
+source = "Contoso, Call recorders, 2026-05-01"
+
+[[certificate]]
+id = "Recorder/Default"
+role = "Recorder"
+usages = ["Default"]
+issue_per = "computer"
+subject_name = "server-name"
+subject_alt_name = ["server-name", "recorder"]
+extended_key_usage = ["serverAuth"]
+issuer = "internal"
+source = "Contoso, Call recorders, 2026-05-01"
+"""
+)
+TABLE = """server_fqdn,role,sip_domains,recorder_fqdn,records_video
+rec01.contoso.com,recorder,contoso.com,rec.contoso.com;rec.fabrikam.com,true
+"""
+
+
+def test_a_planners_own_product(tmp_path):
+    """A file of one's own brings role, columns, flag and sources; its name is known from then on."""
+    (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
+    (tmp_path / "t.csv").write_text(TABLE, encoding="utf-8")
+    rules = load_rules(tmp_path / "mine.toml")
+    plan = plan_certificates(read_topology(tmp_path / "t.csv"), rules)
+    (certificate,) = plan.certificates
+    assert list(certificate.names) == [
+        "rec01.contoso.com", "rec.contoso.com", "rec.fabrikam.com",
+    ]  # fmt: skip
+    assert "Contoso, Call recorders" in str(plan.explain("rec01.contoso.com"))
+    assert load_rules("mine") is rules
+    assert product_titles()["mine"] == "Mine"
+    assert load_rules(tmp_path / "mine.toml").certificates == rules.certificates, "read again"
+
+
+def test_a_product_of_ones_own_by_name(tmp_path, monkeypatch):
+    """The variable names the folder of one's own products; without it the name is unknown."""
+    (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
+    with pytest.raises(RulesError, match='no rules for a product "mine"'):
+        load_rules("mine")
+    monkeypatch.setenv("LYNCNB_PRODUCTS", str(tmp_path))
+    assert load_rules("mine").title == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('aliases = ["recorder"]', 'aliases = ["edge"]', "'topology.role[0]' is written \"edge\""),
+        ('name = "recorder_fqdn"', 'name = "site"', "'topology.column[0]' is written \"site\""),
+        ('scope = "pool"', 'scope = "site"', "in 'topology.column[0].scope'"),
+        ('kind = "bool"', 'kind = "boolean"', "in 'topology.column[1].kind'"),
+        ('roles = ["Recorder"]', 'roles = ["Recorde"]', "in 'topology.column[0].roles'"),
+    ],
+)
+def test_a_slip_in_a_products_columns(old, new, told):
+    """A column or role that another has already, or that means nothing, is told with its place."""
+    with pytest.raises(RulesError, match=re.escape(told)):
+        parse_rules(OWN.replace(old, new, 1), source="mine.toml")
+    assert "Recorder" not in columns.role_order()
+
+
+def test_files_that_are_no_product(tmp_path):
+    """No file, no text, or a product of lyncnb's name is refused in plain words."""
+    with pytest.raises(RulesError, match="cannot be read"):
+        load_rules(tmp_path / "mine.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(RulesError, match="not UTF-8"):
+        load_rules(tmp_path / "bytes.toml")
+    (tmp_path / "lync.toml").write_text('product = "lync2013"\ntitle = "x"\n', encoding="utf-8")
+    with pytest.raises(RulesError, match="which is one of lyncnb's"):
+        load_rules(tmp_path / "lync.toml")
+
+
+@pytest.mark.parametrize("product", products())
+def test_a_product_of_the_package_is_read_from_its_file(product):
+    """The file's name is the product's."""
+    assert load_rules(product).product == product
