@@ -64,6 +64,7 @@ _MODULES = {
     "PackageError": "errors",
     "Packages": "deploy.pfx_packages",
     "PassphraseError": "errors",
+    "PlanAltered": "errors",
     "PlanChange": "plan.compare",
     "PlanDifference": "plan.compare",
     "PlanEditor": "widgets.editor",
@@ -93,6 +94,7 @@ _MODULES = {
     "Rules": "rules.model",
     "RulesError": "errors",
     "SanEntry": "base.certificate_fields",
+    "SavedPlan": "checks.saved_plan",
     "Secret": "pki.passphrase",
     "ServerPackage": "deploy.server_steps",
     "ServerStep": "deploy.server_steps",
@@ -124,6 +126,7 @@ _MODULES = {
     "plan_document": "plan.plan_json",
     "purge": "request_folder.purge_keys",
     "read_plan": "authorities.read_plan",
+    "read_saved_plan": "checks.saved_plan",
     "read_topology": "topology.topology",
     "rebuild_manifest": "request_folder.rebuild_manifest",
     "receive": "authorities.receiving",
@@ -132,6 +135,7 @@ _MODULES = {
     "ReceivedRequest": "authorities.received_requests",
     "ReceivedRequests": "authorities.received_requests",
     "rekey": "request_folder.change_passphrase",
+    "save_plan": "checks.saved_plan",
     "show_password": "deploy.package_passwords",
     "write_pfx": "deploy.write_pfx",
     "write_renewals": "request_folder.renewals",
@@ -170,6 +174,9 @@ if TYPE_CHECKING:
     from .base.dns_name import DnsName as DnsName
     from .base.figure import Figure as Figure
     from .checks.check_plan import check_plan as check_plan
+    from .checks.saved_plan import SavedPlan as SavedPlan
+    from .checks.saved_plan import read_saved_plan as read_saved_plan
+    from .checks.saved_plan import save_plan as save_plan
     from .deploy.package_passwords import show_password as show_password
     from .deploy.pfx_packages import Package as Package
     from .deploy.pfx_packages import Packages as Packages
@@ -189,6 +196,7 @@ if TYPE_CHECKING:
     from .errors import OptionsError as OptionsError
     from .errors import PackageError as PackageError
     from .errors import PassphraseError as PassphraseError
+    from .errors import PlanAltered as PlanAltered
     from .errors import PlanError as PlanError
     from .errors import PlanRejected as PlanRejected
     from .errors import Problem as Problem

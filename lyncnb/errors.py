@@ -116,6 +116,13 @@ class PlanRejected(LyncnbError):
     exit_status = 1
 
 
+class PlanAltered(PlanError):
+    """A saved plan is not what its table, options and the rules give: one of them is another."""
+
+    code = "plan-altered"
+    exit_status = 1
+
+
 class BundleError(LyncnbError):
     """The request folder needs attention; nothing was changed."""
 

@@ -39,6 +39,7 @@ from lyncnb.pki.pkcs12 import PfxNotOpened, open_pfx
 from lyncnb.pki.recovery_pair import read_pair, read_public
 from lyncnb.plan.options import read_plan_toml
 from lyncnb.plan.recorded_plan import read_plan_document
+from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_document
 from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.topology import csv_file
@@ -91,6 +92,10 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "pki.recovery_pair.read_public": lambda data, _: read_public(data, name="a"),
     "plan.options.read_plan_toml": lambda data, _: read_plan_toml(data),
     "plan.recorded_plan.read_plan_document": lambda data, _: read_plan_document(data, source="a"),
+    "plan.saved_plan_json.is_saved_plan": lambda data, _: is_saved_plan(data),
+    "plan.saved_plan_json.read_saved_document": lambda data, _: read_saved_document(
+        data, source="a"
+    ),
     "request_folder.files_on_disk.csr_sha256": lambda data, _: csr_sha256(data),
     "request_folder.files_on_disk.key_sha256": lambda data, _: key_sha256(data),
     "request_folder.manifest.read_manifest": by_folder,
@@ -112,6 +117,7 @@ NO_READERS = {
 }
 
 _TABLE = STANDARD_EDITION.encode()
+_SAVED = b'{"format": "lyncnb-saved-plan/1", '
 _HEADER, _ROW = _TABLE.splitlines()[0], _TABLE.splitlines()[1]
 
 
@@ -186,6 +192,11 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "JSON": numbered("{", '"a#": 1, ', '"b": 2}'),
     "a JSON text": within(b'{"a": "', b"\\n", b'"}'),
     "a JSON list": within(b'{"requests": [', b"{}, ", b"{}]}"),
+    "rows of a saved plan": within(
+        _SAVED + b'"table": {"columns": [], "rows": [', b"[1], ", b"[]]}}"
+    ),
+    "certificates of a saved plan": within(_SAVED + b'"certificates": [', b"{}, ", b"{}]}"),
+    "keys of a saved plan": numbered(_SAVED.decode(), '"a#": 1, ', '"b": 2}'),
     "a notebook": notebook,
     "an export": within(_EXPORT, b"Not in the store: Default " + b"0" * 40 + b"\n", b""),
     "an export of many": within(

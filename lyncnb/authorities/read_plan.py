@@ -1,4 +1,4 @@
-"""``read_plan``: what was planned, from a request folder or from a plan's JSON document.
+"""``read_plan``: what was planned, from a request folder, a saved plan or a plan's JSON document.
 
 So that a folder can be compared with a plan of today: what is requested, and what would be.
 """
@@ -9,22 +9,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..base import files
-from ..errors import BundleError, PlanError, Problem
+from ..errors import BundleError, Problem
 from ..plan.recorded_plan import (
     RecordedEntry,
     RecordedKey,
     RecordedPlan,
     read_plan_document,
+    read_plan_file,
     recorded_certificates,
     recorded_plan,
 )
+from ..plan.saved_plan_json import is_saved_plan, read_saved_document
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.request_record import PlannedEntry
 from ..rules.rule_files import load_rules
-
-# 100,000 certificates with the sources of their names are some 400 MB; more is no plan of ours.
-_LARGEST = 1 << 30
 
 
 def is_record(path: str | os.PathLike[str]) -> bool:
@@ -39,7 +37,7 @@ def is_record(path: str | os.PathLike[str]) -> bool:
 
 
 def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
-    """Read what was planned from a request folder, or from what ``lyncnb plan --json`` wrote.
+    """Read what was planned from a request folder, a saved plan, or ``lyncnb plan --json``.
 
     Parameters
     ----------
@@ -49,8 +47,9 @@ def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
     Returns
     -------
     RecordedPlan
-        The n certificates on record. Neither keeps the table, the options or the target CA, and a
-        folder does not keep why a name is on a certificate, nor the findings; nothing is guessed.
+        The n certificates on record, as they stand there; ``read_saved_plan`` gives a saved plan
+        with its table and options, planned again. A folder does not keep why a name is on a
+        certificate, nor the findings; nothing is guessed.
 
     Raises
     ------
@@ -58,27 +57,25 @@ def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
         If it is no request folder, or its manifest was damaged or made anew of its requests
         (``status --rebuild``), so that it does not say what was planned.
     PlanError
-        If it is no plan document, or was edited.
+        If it is no plan document, or was edited (:class:`PlanAltered` of a saved plan).
     """
     path = Path(path)
     if path.is_dir():
-        return _of_folder(path, read_manifest(path))
-    try:
-        with files.open_plain(path) as file:
-            data = file.read(_LARGEST + 1)
-    except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        raise PlanError(f'cannot read "{path}": {told}', hint="look at the path") from None
-    except BundleError as error:
-        raise PlanError(error.message, hint=error.hint) from None
-    if len(data) > _LARGEST:
-        raise PlanError(
-            f"{path} is larger than a plan of ours can be", hint="is it the right file?"
-        )
+        return plan_of_manifest(path, read_manifest(path))
+    data = read_plan_file(path)
+    if is_saved_plan(data):
+        return read_saved_document(data, source=path.name).recorded()
     return read_plan_document(data, source=path.name)
 
 
-def _of_folder(folder: Path, manifest: Manifest) -> RecordedPlan:
+def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
+    """Give what the manifest of a folder has on record as planned.
+
+    Raises
+    ------
+    BundleError
+        If it does not say what was planned for each of its requests.
+    """
     problems: list[Problem] = []
     # Before there was more than one product, none was on record.
     rules = load_rules(manifest.product or "lync2013")

@@ -32,6 +32,7 @@ from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, Re
 from ..rules.returned_rules import returned_checks
 from .certificates_on_record import load_issued
 from .issued import IssuedCertificates
+from .plan_standing import PlanStanding, plan_standing
 
 #: Every state that a request can be in, in the order of its life.
 STATES = (
@@ -74,8 +75,9 @@ class RequestStatus:
 class FolderStatus(Table):
     """Every request of a folder and its state on one day; superseded generations last.
 
-    ``problems`` are files that are missing, changed, or open to others; ``notes`` is what else
-    was seen.
+    ``problems`` are files that are missing, changed, or open to others, and requests that are not
+    those of the saved plan; ``notes`` is what else was seen. ``saved_plan`` says whether folder,
+    saved plan and returned certificates agree; None where no saved plan was requested.
     """
 
     folder: Path
@@ -83,6 +85,7 @@ class FolderStatus(Table):
     requests: tuple[RequestStatus, ...]
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    saved_plan: PlanStanding | None = None
 
     @property
     def needs_attention(self) -> bool:
@@ -152,6 +155,7 @@ class FolderStatus(Table):
                 for item in self.problems
             ],
             "notes": list(self.notes),
+            **({"saved_plan": self.saved_plan.to_document()} if self.saved_plan else {}),
         }
 
 
@@ -204,12 +208,18 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
         # Whoever writes what was received or made names it in the manifest next.
         if manifest != before:
             issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
+    standing = plan_standing(path, manifest, issued)
+    strays = standing.problem if standing else None
     return FolderStatus(
         folder=path,
         today=at.date(),
         requests=tuple(_statuses(manifest, issued, at)),
-        problems=_problems(survey, manifest, issued),
-        notes=tuple(_notes(survey, manifest)),
+        problems=(*_problems(survey, manifest, issued), *((strays,) if strays else ())),
+        notes=(
+            *((standing.words,) if standing and standing.follows else ()),
+            *_notes(survey, manifest),
+        ),
+        saved_plan=standing,
     )
 
 

@@ -57,8 +57,9 @@ def compare_command(
 ) -> int:
     """Say what the plan of NEW has otherwise than that of OLD, and why.
 
-    Each is a table of servers, a request folder, or a plan's JSON (lyncnb plan -o FILE.json). A
-    folder and a JSON hold certificates alone, not the table they came from.
+    Each is a table of servers, a saved plan (lyncnb plan --save FILE), a request folder, or a
+    plan's JSON (lyncnb plan -o FILE.json). The last two hold certificates alone, not the table they
+    came from.
 
     Exit status: 0 if both ask for the same certificates; 1 if not; 2 if one cannot be read; 3 if
     it is a folder that needs attention.
@@ -116,8 +117,20 @@ def _plan_of(
     path: str, product: str | None, options_file: str | None, on: str | None
 ) -> tuple[CertificatePlan, Findings | None]:
     from ..authorities.read_plan import read_plan
+    from ..checks.saved_plan import read_saved_plan
+    from ..errors import PlanAltered
+    from ..plan.recorded_plan import read_plan_file
+    from ..plan.saved_plan_json import is_saved_plan
 
     if _is_record(path):
+        if not Path(path).is_dir() and is_saved_plan(read_plan_file(Path(path))):
+            try:
+                saved = read_saved_plan(path)
+                return saved.plan, saved.findings
+            except PlanAltered:
+                recorded = read_plan(path)  # refuses what was altered
+                note(f"note: {path} was made by other rules; it is taken as it stands")
+                return recorded, recorded.findings
         recorded = read_plan(path)
         return recorded, recorded.findings
     return make_plan(path, product, options_file, on=on)

@@ -33,6 +33,7 @@ from .output import (
 
 if TYPE_CHECKING:
     from ..authorities.status import FolderStatus
+    from ..checks.saved_plan import SavedPlan
     from ..plan.model import CertificatePlan
     from ..request_folder.bundle import RequestBundle
     from ..request_folder.request_record import RecoveryKey
@@ -44,7 +45,12 @@ _NEEDS_ATTENTION = 3
 
 @click.command("request")
 @plan_arguments
-@click.argument("folder", metavar="FOLDER")
+@click.argument("folder", metavar="FOLDER", required=False)
+@click.option(
+    "--plan", "saved_plan", metavar="FILE",
+    help="Request a saved plan, instead of a table: FILE is planned again, and refused if anything"
+    " differs. Give FOLDER alone.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be done and why, touch nothing.")
 @json_option
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads or processes.")
@@ -71,13 +77,17 @@ def request_command(
     topology: str,
     product: str | None,
     options_file: str | None,
-    folder: str,
+    folder: str | None,
+    saved_plan: str | None,
     dry_run: bool,
     as_json: bool,
     passphrase_file: str | None,
     **choices: Any,
 ) -> int:
     """Write keys, certification requests and the summary of TOPOLOGY's plan into FOLDER.
+
+    With --plan FILE and no TOPOLOGY: of a saved plan (lyncnb plan --save). Unsigned, FILE proves
+    that nothing was altered since it was saved, not who approved it.
 
     No key whose request may be with a CA is overwritten or removed. The same plan again changes
     nothing; what changed gets a new key and request, and the old pair moves to archive/.
@@ -89,17 +99,24 @@ def request_command(
     from ..export.write import write_requests
     from ..request_folder.rebuild_manifest import has_secrets
 
+    topology, folder = _table_and_folder(topology, folder, options_file, saved_plan)
     if not folder.strip():  # a shell variable that is not set; the present folder is "."
         raise click.UsageError("FOLDER is blank")
     refuse_own_place(folder)
     if choices["reason"] and not choices["renew"]:
         raise click.UsageError("--reason says why --renew is given, and it is not")
-    plan, findings = make_plan(topology, product, options_file)
+    asked: CertificatePlan | SavedPlan
+    if saved_plan is not None:
+        asked = _saved_plan(saved_plan, product)
+        plan, findings = asked.plan, asked.findings
+    else:
+        plan, findings = make_plan(topology, product, options_file)
+        asked = plan
     _refuse_unknown_codes(plan, choices["accept"])
     order = {name: choices[name] for name in ("accept", "renew", "reason")}
     if dry_run:
         bundle = write_requests(
-            plan, folder, passphrase=None, findings=findings, dry_run=True, **order
+            asked, folder, passphrase=None, findings=findings, dry_run=True, **order
         )
         return _show_changes(bundle, as_json=as_json)
     _look_ahead(plan, folder, findings, order)
@@ -109,13 +126,40 @@ def request_command(
     with stop_on_interrupt() as cancel, _executor(choices["cluster"]) as executor:
         try:
             bundle = write_requests(
-                plan, folder, passphrase=secret, findings=findings, workers=choices["workers"],
+                asked, folder, passphrase=secret, findings=findings, workers=choices["workers"],
                 recovery=choices["recovery"], executor=executor, progress=progress,
                 cancel=cancel, **order,
             )  # fmt: skip
         finally:
             finish()
     return _show_changes(bundle, as_json=as_json)
+
+
+def _table_and_folder(
+    topology: str, folder: str | None, options_file: str | None, saved_plan: str | None
+) -> tuple[str, str]:
+    """Tell the two arguments apart: with a saved plan the first and only one is the folder."""
+    if saved_plan is None:
+        if folder is None:
+            raise click.UsageError("Missing argument 'FOLDER'")
+        return topology, folder
+    if folder is not None:
+        raise click.UsageError("--plan holds the table: give FOLDER alone")
+    if options_file is not None:
+        raise click.UsageError("--plan holds the options: leave --options out")
+    return "", topology
+
+
+def _saved_plan(path: str, product: str | None) -> SavedPlan:
+    from ..checks.saved_plan import read_saved_plan
+    from ..rules.rule_files import load_rules
+
+    if product is not None:  # a product of one's own is known once its file was read
+        load_rules(product)
+    saved = read_saved_plan(path)
+    if product is not None and load_rules(product).product != saved.plan.rules.product:
+        raise click.UsageError(f"--product: {path} is a plan for {saved.plan.rules.product}")
+    return saved
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from .inputs import force_option, json_option, make_plan, on_option, plan_argume
 from .output import indented, note, write, write_bytes_out, write_table
 
 if TYPE_CHECKING:
+    from ..checks.saved_plan import SavedPlan
     from ..plan.model import CertificatePlan, PlannedCertificate
     from ..rules.findings import Findings
     from ..rules.model import CheckRule
@@ -32,6 +33,11 @@ _SERVERS_SHOWN = 20
     help="Picture that FILE.svg shows: topology (default), coverage or timeline.",
 )  # fmt: skip
 @click.option("--site", metavar="NAME", help="Site that the picture shows pool by pool.")
+@click.option(
+    "--save", metavar="FILE.json",
+    help="Save the plan with its table, options, findings and day: it can be approved, and"
+    " requested by request --plan.",
+)  # fmt: skip
 @on_option
 @force_option
 def plan_command(
@@ -42,6 +48,7 @@ def plan_command(
     output: str | None,
     figure_kind: str | None,
     site: str | None,
+    save: str | None,
     on: str | None,
     force: bool,
 ) -> int:
@@ -50,9 +57,11 @@ def plan_command(
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
     from ..base.outputs import check_output, write_output
+    from ..checks.saved_plan import save_plan
     from ..errors import UsageProblem
     from ..plan.figures import DEFAULT, FIGURE_FILE, check_kind, figure
     from ..plan.plan_json import plan_json
+    from ..plan.saved_plan_json import SAVED_PLAN_FILE
     from ..plan.summary import PLAN_FILE, write_plan_table
     from ..plan.summary_from_plan import totals
 
@@ -66,7 +75,11 @@ def plan_command(
             raise UsageProblem("--figure and --site need a file", hint="name it: -o FILE.svg")
     if output is not None:
         check_output(output, kind, force=force, inputs=inputs)
+    if save is not None:
+        check_output(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
     plan, findings = make_plan(topology, product, options_file, on=on)
+    if save is not None:
+        _tell_of_saved(save_plan(plan, save, findings=findings, force=force, inputs=inputs))
     if output is not None:
         if suffix == ".svg":
             data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
@@ -83,6 +96,11 @@ def plan_command(
     if not as_json:
         write(indented(totals(plan, findings), ""))
     return 1 if findings.has_errors else 0
+
+
+def _tell_of_saved(saved: SavedPlan) -> None:
+    note(f"saved: {saved.path}, judged on {saved.judged_on}, SHA-256 {saved.sha256}")
+    note(f"who approves it signs it with an SSH key: {saved.sign_line}")
 
 
 @click.command("check")

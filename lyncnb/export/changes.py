@@ -23,6 +23,7 @@ from ..request_folder.request_record import (
     NameNote,
     PlannedEntry,
     PlannedKey,
+    PlanOnRecord,
     RequestRecord,
     present_files,
 )
@@ -318,6 +319,9 @@ class Order:
     #: The findings as the summary tells them: what was accepted has its reason.
     told_findings: tuple[Finding, ...]
 
+    #: The saved plan that is requested, if it is one.
+    saved: PlanOnRecord | None = None
+
 
 def make_order(
     plan: CertificatePlan,
@@ -393,6 +397,20 @@ def make_order(
         reason=reason.strip(),
         now=now,
     )
+
+
+def with_saved_plan(
+    plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None
+) -> tuple[PlanOnRecord, ...]:
+    """Put a saved plan on record as the last; one that is the last already keeps its times."""
+    if saved is None:
+        return plans
+    if not plans or plans[-1].sha256 != saved.sha256:
+        return (*plans, saved)
+    last = plans[-1]
+    known = {one.key for one in last.approvals}
+    news = tuple(one for one in saved.approvals if one.key not in known)
+    return (*plans[:-1], replace(last, approvals=(*last.approvals, *news)))
 
 
 def _name_note(told: Spelling) -> NameNote:

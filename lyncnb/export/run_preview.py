@@ -30,7 +30,7 @@ from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_s
 from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.request_record import RequestRecord
-from .changes import Compare, Order, Wanted, plan_changes
+from .changes import Compare, Order, Wanted, plan_changes, with_saved_plan
 from .key_and_csr import content_of
 
 _LARGEST = 1 << 32  # summary tables grow with the plan
@@ -141,6 +141,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         product=order.plan.rules.product,
         plan_sha256=order.plan.sha256,
         accepted=order.accepted,
+        plans=with_saved_plan(after.plans, order.saved),
     )
     planned = {
         record.id for record in after.requests if not record.is_written and not record.key_holder

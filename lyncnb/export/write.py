@@ -20,6 +20,7 @@ from ..authorities.summary_files import write_summary_files
 from ..base import files, system_calls
 from ..base.folder_lock import OWNER_NAME, lock
 from ..checks.check_plan import check_plan
+from ..checks.saved_plan import SavedPlan
 from ..errors import BundleError, PassphraseError
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
@@ -30,6 +31,7 @@ from ..request_folder.files_on_disk import MODES, archive_problems, take_survey
 from ..request_folder.leftovers import carry_out
 from ..request_folder.manifest import Manifest, save_manifest, timestamp
 from ..request_folder.recovery_key import add_recipients, arm, read_recovery_key
+from ..request_folder.request_record import PlanOnRecord
 from ..rules.findings import Finding
 from . import executors
 from .changes import Order, make_order
@@ -213,7 +215,7 @@ def _public_keys(manifest: Manifest) -> Iterator[str]:
 
 
 def write_requests(
-    plan: CertificatePlan,
+    plan: CertificatePlan | SavedPlan,
     folder: str | os.PathLike[str],
     *,
     passphrase: Secret | str | None,
@@ -238,8 +240,8 @@ def write_requests(
 
     Parameters
     ----------
-    plan : CertificatePlan
-        n certificates.
+    plan : CertificatePlan or SavedPlan
+        n certificates; a saved plan, with its own findings, goes on record in the manifest.
     folder : path
         Made if missing, mode 0700.
     passphrase : Secret or str
@@ -287,6 +289,9 @@ def write_requests(
     """
     path = Path(folder)
     recovery_keys = tuple(map(read_recovery_key, recovery))
+    saved = None
+    if isinstance(plan, SavedPlan):
+        saved, findings, plan = _on_record(plan, timestamp(today)), plan.findings, plan.plan
     order = make_order(
         plan,
         findings=check_plan(plan) if findings is None else findings,
@@ -295,6 +300,7 @@ def write_requests(
         reason=reason,
         now=timestamp(today),
     )
+    order = replace(order, saved=saved)
     secret = None if passphrase is None else as_passphrase(passphrase)
     if dry_run:
         return _dry_run(foresee(path, order, None if secret is None else FolderCipher(secret)))
@@ -313,6 +319,15 @@ def write_requests(
         lock_seconds=lock_seconds,
     )
     return bundle_of(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
+
+
+def _on_record(saved: SavedPlan, now: str) -> PlanOnRecord:
+    return PlanOnRecord(
+        sha256=saved.sha256,
+        plan_sha256=saved.plan.sha256,
+        judged_on=saved.judged_on.isoformat(),
+        requested_at=now,
+    )
 
 
 def _dry_run(preview: Preview) -> RequestBundle:

@@ -186,7 +186,7 @@ def read_plan_toml(source: str | Path | bytes) -> dict[str, Any]:
     except NotToml as error:
         raise OptionsError(str(error), hint=error.hint) from None
     reader = TomlReader("")
-    values = _values_in(document, reader)
+    values = options_in(document, reader)
     _raise(reader.problems)
     return values
 
@@ -253,7 +253,8 @@ def shown(value: object) -> object:
     return tuple(f"{key or _ALL} = {item}" for key, item in value.items())
 
 
-def _values_in(document: Mapping[str, object], reader: TomlReader) -> dict[str, Any]:
+def options_in(document: Mapping[str, object], reader: TomlReader) -> dict[str, Any]:
+    """Read the options of a document that is parsed; the reader gets every problem."""
     by_place = {(place.section, place.key): name for name, place in OPTIONS.items()}
     sections = {place.section for place in OPTIONS.values() if place.section}
     values: dict[str, Any] = {}

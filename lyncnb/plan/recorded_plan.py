@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from ..base.dns_name import DnsName
 from ..base.toml_records import TomlReader
-from ..errors import PlanError, Problem
+from ..errors import BundleError, PlanError, Problem
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
 from ..rules.rule_files import load_rules
@@ -183,6 +185,33 @@ def recorded_plan(
         certificates=tuple(certificates),
         findings=findings,
     )
+
+
+# 100,000 certificates with the sources of their names are some 400 MB; more is no plan of ours.
+_LARGEST = 1 << 30
+
+
+def read_plan_file(path: Path) -> bytes:
+    """Read the bytes of a plan that a planner named.
+
+    Raises
+    ------
+    PlanError
+        If they cannot be read, or are more than a plan can have.
+    """
+    try:
+        with files.open_plain(path) as file:
+            data = file.read(_LARGEST + 1)
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else str(error)
+        raise PlanError(f'cannot read "{path}": {told}', hint="look at the path") from None
+    except BundleError as error:
+        raise PlanError(error.message, hint=error.hint) from None
+    if len(data) > _LARGEST:
+        raise PlanError(
+            f"{path} is larger than a plan of ours can be", hint="is it the right file?"
+        )
+    return data
 
 
 # The plan document: what ``lyncnb plan --json`` writes.

@@ -20,7 +20,14 @@ from ..base import files
 from ..base.garbage_collection import no_collection
 from ..errors import BundleError, NewerManifest, Problem
 from . import manifest_schema
-from .request_record import Acceptance, KeptFile, LogEntry, RecoveryKey, RequestRecord
+from .request_record import (
+    Acceptance,
+    KeptFile,
+    LogEntry,
+    PlanOnRecord,
+    RecoveryKey,
+    RequestRecord,
+)
 
 #: What is written. ``/1`` is read for ever, and stays where a run changes nothing else.
 FORMAT = "lyncnb-requests/2"
@@ -44,7 +51,8 @@ class Manifest:
     change of passphrase began, while it is not finished. ``log`` lists what was removed or moved
     outside an ordinary run. ``recovery`` names the keys that open the folder beside its passphrase:
     for people to see; what is sealed to is never taken from here. ``issuers`` are certificates of
-    CAs that were kept for the whole folder. ``format`` is that of the file it was read from.
+    CAs that were kept for the whole folder. ``plans`` are the saved plans that were requested into
+    it, the last one last. ``format`` is that of the file it was read from.
     """
 
     product: str = ""
@@ -56,6 +64,7 @@ class Manifest:
     log: tuple[LogEntry, ...] = ()
     recovery: tuple[RecoveryKey, ...] = field(default=(), metadata={"since": 2})
     issuers: tuple[KeptFile, ...] = field(default=(), metadata={"since": 2})
+    plans: tuple[PlanOnRecord, ...] = field(default=(), metadata={"since": 2})
     requests: tuple[RequestRecord, ...] = ()
     others: Mapping[str, object] = field(default_factory=dict)
     format: str = field(default=FORMAT, compare=False)

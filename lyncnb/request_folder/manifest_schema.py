@@ -19,6 +19,7 @@ from ..errors import Problem
 from .request_record import (
     STATES,
     Acceptance,
+    ApprovalOnRecord,
     ArchivedGeneration,
     IssuedRecord,
     JudgedFinding,
@@ -29,6 +30,7 @@ from .request_record import (
     PackageRecord,
     PlannedEntry,
     PlannedKey,
+    PlanOnRecord,
     RecoveryKey,
     RequestFiles,
     RequestRecord,
@@ -121,6 +123,12 @@ def _is_time(value: str) -> bool:
 def _time(value: object) -> str:
     if type(value) is not str or not _is_time(value):
         raise _Wrong("is no time such as 2026-11-24T08:00:00Z")
+    return value
+
+
+def _day(value: object) -> str:
+    if type(value) is not str or not _is_time(f"{value}T00:00:00Z"):
+        raise _Wrong("is no day such as 2026-11-24")
     return value
 
 
@@ -259,6 +267,19 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     NameNote: {"name": _text, "written": _text, "note": _text},
     LogEntry: {"at": _time, "event": _line, "about": _text},
     RecoveryKey: {"fingerprint": _line, "added_at": _time},
+    ApprovalOnRecord: {
+        "signer": _line,
+        "key": _line,
+        "signature_sha256": _hex,
+        "verified_at": _time,
+    },
+    PlanOnRecord: {
+        "sha256": _hex,
+        "plan_sha256": _hex,
+        "judged_on": _day,
+        "requested_at": _time,
+        "approvals": _Nested(ApprovalOnRecord, is_list=True),
+    },
     KeptFile: {"file": _RETURNED, "sha256": _hex, "received_at": _time},
     ArchivedGeneration: {
         "generation": _number(1, 1_000_000),
@@ -313,6 +334,7 @@ _HEAD: Mapping[str, Reader] = {
     "log": _Nested(LogEntry, is_list=True),
     "recovery": _Nested(RecoveryKey, is_list=True),
     "issuers": _Nested(KeptFile, is_list=True),
+    "plans": _Nested(PlanOnRecord, is_list=True),
 }
 _MUST_BE = ("product", "plan_sha256", "accepted", "summary", "encrypted", "rekeying", "log")
 

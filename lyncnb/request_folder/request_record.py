@@ -426,3 +426,29 @@ class KeptFile:
     sha256: str
     received_at: str
     others: Mapping[str, object] = field(default_factory=_no_others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalOnRecord:
+    """Who approved a saved plan: the signer's name, the key's fingerprint, when it was verified."""
+
+    signer: str
+    key: str
+    signature_sha256: str
+    verified_at: str
+    others: Mapping[str, object] = field(default_factory=_no_others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOnRecord:
+    """A saved plan that was requested into the folder, known by its digest.
+
+    ``plan_sha256`` is that of its certificates, ``judged_on`` the day by whose rules it is judged.
+    """
+
+    sha256: str
+    plan_sha256: str
+    judged_on: str
+    requested_at: str
+    approvals: tuple[ApprovalOnRecord, ...] = ()
+    others: Mapping[str, object] = field(default_factory=_no_others)

@@ -265,7 +265,7 @@ class SummaryCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Rules(Table):
-    """What one product version asks of each role."""
+    """What one product version asks of each role; ``sha256`` is that of what they say."""
 
     product: str
     title: str
@@ -277,6 +277,7 @@ class Rules(Table):
     summary: tuple[SummaryCommand, ...] = ()
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
+    sha256: str = field(default="", compare=False)
 
     @property
     def usages(self) -> frozenset[str]:

@@ -6,10 +6,12 @@ says where: a typo must not become a name on a certificate.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from importlib import resources
@@ -186,7 +188,17 @@ def parse_rules(text: str, *, source: str) -> Rules:
     rules = _rules(reader, document)
     if reader.problems:
         raise RulesError(f"{source} has mistakes", problems=tuple(reader.problems))
-    return rules
+    return replace(rules, sha256=_digest(document))
+
+
+def _digest(document: Mapping[str, object]) -> str:
+    """Give the SHA-256 of what rules say: of values, not of comments, order or line ends."""
+
+    def plain(value: object) -> object:
+        return dict(value) if isinstance(value, Mapping) else str(value)
+
+    whole = json.dumps(document, sort_keys=True, default=plain)
+    return hashlib.sha256(whole.encode("ascii")).hexdigest()
 
 
 _TABLES = (

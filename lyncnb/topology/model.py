@@ -64,9 +64,8 @@ class Pool:
         if column == "extra_san":
             return tuple(name for _, name in self.extra_san)
         value: DnsName | None = getattr(self, column, None)
-        if value or not self.further_names:  # nearly always
-            return (value,) if value else ()
-        return next((names for name, names in self.further_names if name == column), ())
+        further = (names for name, names in self.further_names if name == column)
+        return (value,) if value else next(further, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,8 @@ from .compare_topologies import Side, TopologyDifference, compare_sides
 from .csv_file import read_rows, write_csv
 from .model import Computer, Pool, Site
 from .pools import check_servers, derive_pools, derive_sip_domains, derive_sites, merged, pool_names
-from .source_table import Note
+from .source_table import Note, Texts, make_table
+from .source_table import Table as SourceTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -241,29 +242,62 @@ def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topolog
         With every problem of the table at once, each with row, column, value and hint.
     """
     with no_collection():
-        table = read_rows(source)
-        report = Report(table.source, problems=[*table.problems], notes=[*table.notes])
-        cells = read_cells(table, report)
-        _require(cells, report)
-        pools = derive_pools(cells, report)
-        servers = cells.column("server_fqdn")
-        # Texts that differ and were not cleaned are names that differ.
-        written = table.texts[table.columns.index("server_fqdn")].distinct
-        if len(written) < len(servers) or report.notes or report.problems:
-            check_servers(zip(cells.rows, servers, cells.column("role"), pool_names(cells)), report)
-        sites = derive_sites(cells, _site_of_row(cells, pools), report)
-        domains = derive_sip_domains(cells, report)
-        report.raise_if_any()
-        return Topology(
-            source=table.source,
-            sip_domains=domains,
-            sites=sites,
-            pools=tuple(pools),
-            notes=tuple(report.notes),
-            product=table.product,
-            columns=table.columns,
-            _cells=cells,
-        )
+        return _derived(read_rows(source))
+
+
+def topology_of_rows(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, source: str
+) -> Topology:
+    """Read the rows of a table that is on record: ``columns`` and ``cells`` of a topology.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        m headings.
+    rows : sequence of sequence of str
+        n rows of m texts.
+    source : str
+        Where they are on record, for messages.
+
+    Returns
+    -------
+    Topology
+        Equal to the one that they are of, with the same columns and cells.
+
+    Raises
+    ------
+    TopologyError
+        As :func:`read_topology` does.
+    """
+    with no_collection():
+        texts = [Texts.of(column) for column in zip(*rows, strict=True)]
+        texts = texts or [Texts.of(()) for _ in columns]
+        return _derived(make_table(source, columns, texts, range(2, len(rows) + 2)))
+
+
+def _derived(table: SourceTable) -> Topology:
+    report = Report(table.source, problems=[*table.problems], notes=[*table.notes])
+    cells = read_cells(table, report)
+    _require(cells, report)
+    pools = derive_pools(cells, report)
+    servers = cells.column("server_fqdn")
+    # Texts that differ and were not cleaned are names that differ.
+    written = table.texts[table.columns.index("server_fqdn")].distinct
+    if len(written) < len(servers) or report.notes or report.problems:
+        check_servers(zip(cells.rows, servers, cells.column("role"), pool_names(cells)), report)
+    sites = derive_sites(cells, _site_of_row(cells, pools), report)
+    domains = derive_sip_domains(cells, report)
+    report.raise_if_any()
+    return Topology(
+        source=table.source,
+        sip_domains=domains,
+        sites=sites,
+        pools=tuple(pools),
+        notes=tuple(report.notes),
+        product=table.product,
+        columns=table.columns,
+        _cells=cells,
+    )
 
 
 def _require(cells: Cells, report: Report) -> None:

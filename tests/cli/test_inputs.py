@@ -51,8 +51,10 @@ CALLS = {
 # which has tests of its own.
 READ = {
     *("topology", "options_file", "recovery", "with_recovery", "notebook", "notebooks", "files"),
-    *("folder", "requests", "old", "new", "old_options", "new_options", "paths"),
+    *("folder", "requests", "old", "new", "old_options", "new_options", "paths", "saved_plan"),
 }
+# They stand in the place of others, and have a call of their own in READERS.
+ALONE = {("request", "saved_plan")}
 # They lay out a folder, or make it.
 LAID_OUT = {("lab", "folder"), ("dash", "folder")}
 
@@ -66,7 +68,7 @@ def readers() -> dict[str, tuple[str, ...]]:
         new = any(one.name == "new_passphrase_file" for one in command.params)
         more = [*(PASS if passphrase else ()), *(NEW if new else ())]
         for one in command.params:
-            if one.name not in READ or (command.name, one.name) in LAID_OUT:
+            if one.name not in READ or (command.name, one.name) in LAID_OUT | ALONE:
                 continue
             call = [*CALLS[command.name]]
             if isinstance(one, click.Option):
@@ -82,6 +84,7 @@ READERS = readers() | {
     "status --rebuild": ("status", "FILE", "--rebuild", *PASS),
     "steps of a topology": ("steps", "FILE", *ON_SERVER),
     "steps options_file": ("steps", "contoso.csv", *ON_SERVER, "--options", "FILE"),
+    "request saved_plan": ("request", "--plan", "FILE", "requests", *PASS),
     "receive requests": ("receive", "requests", "--request", "FILE"),
 }
 CONTENTS = {

@@ -42,7 +42,7 @@ WORDS = {
 READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
-    *("old", "new", "old_options", "new_options", "paths"),
+    *("old", "new", "old_options", "new_options", "paths", "saved_plan"),
 }
 # It makes two files, never over others: tested with the recovery keys, and below.
 NEVER_OVER = {("recovery", "file")}
@@ -127,7 +127,9 @@ def refused(planner, arguments: list[str], *words: str) -> None:
 
 def test_every_output_is_found():
     """What names a file to be written takes --force too; run writes beside its notebook."""
-    assert {"plan output", "status calendar", "handover out", "share output"} <= set(OUTPUTS)
+    assert {"plan output", "plan save", "status calendar", "handover out", "share output"} <= set(
+        OUTPUTS
+    )
     forced = {c.name for c in COMMANDS for p in c.params if p.name == "force"}
     assert forced == {name.split()[0] for name in OUTPUTS} | {"run"}
 

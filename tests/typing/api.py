@@ -102,6 +102,20 @@ def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
     return ln.compare_plans(recorded, planned)
 
 
+def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> ln.SavedPlan:
+    """A plan in a file, and requested from there."""
+    kept = ln.save_plan(planned, "plan.json", findings=ln.check_plan(planned, on=DAY), force=True)
+    assert_type(kept, ln.SavedPlan)
+    assert_type(kept.judged_on, date)
+    read_again = ln.read_saved_plan("plan.json")
+    assert_type(read_again.plan, ln.CertificatePlan)
+    assert_type(read_again.findings, ln.Findings)
+    assert_type(ln.write_requests(read_again, folder, passphrase=passphrase), ln.RequestBundle)
+    refusal: type[ln.LyncnbError] = ln.PlanAltered
+    print(refusal, ln.folder_status(folder).saved_plan)
+    return read_again
+
+
 def pictures(planned: ln.CertificatePlan, facts: tuple[ln.DatedFact, ...]) -> ln.Figure:
     """A plan and a folder as pictures."""
     assert_type(ln.figure(planned, "timeline", facts=facts), ln.Figure)

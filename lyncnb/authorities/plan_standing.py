@@ -1,0 +1,109 @@
+"""``PlanStanding``: whether a request folder still is what its saved plan asked for.
+
+Folder, plan and returned certificates agree where the folder's requests, as they are on record,
+give the plan's own digest, and no certificate that came back for them was refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base.tables import count_of
+from ..errors import BundleError, Problem
+from ..request_folder.manifest import NAME, Manifest
+from ..request_folder.request_record import PlanOnRecord
+from .issued import IssuedCertificates
+from .read_plan import plan_of_manifest
+
+_HINT = (
+    "lyncnb compare PLAN FOLDER names what differs; request the saved plan again (lyncnb request "
+    "--plan), or save and request the present one"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStanding:
+    """The saved plan that was last requested into a folder, and what the folder is beside it.
+
+    ``follows`` says whether the folder's requests are those of the plan; ``certificates`` counts
+    what came back for them, ``refused`` how many requests have one that may not be used.
+    """
+
+    plan: PlanOnRecord
+    follows: bool
+    requests: int
+    certificates: int
+    refused: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether folder, plan and returned certificates still agree."""
+        return self.follows and not self.refused
+
+    @property
+    def words(self) -> str:
+        """Say it in a line."""
+        plan = f"the saved plan {self.plan.sha256[:12]}…, judged on {self.plan.judged_on}"
+        names = ", ".join(
+            f"{one.signer} ({one.key}) on {one.verified_at[:10]}" for one in self.plan.approvals
+        )
+        by = f"approved by {names}" if names else "with no signature, so nobody approved it"
+        if not self.follows:
+            return f"the folder is not what {plan} ({by}) asks for"
+        came = f"{count_of(self.certificates, 'certificate')} came back"
+        refused = f", of {self.refused:,} requests one is refused" if self.refused else ""
+        agree = " and agree with it" if self.certificates and not self.refused else ""
+        return f"{count_of(self.requests, 'request')} as {plan} ({by}); {came}{agree}{refused}"
+
+    @property
+    def problem(self) -> Problem | None:
+        """What needs attention, if the folder is not what the plan asks for."""
+        return None if self.follows else Problem(message=self.words, file=NAME, hint=_HINT)
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values: ``saved_plan`` in ``lyncnb status --json``."""
+        return {
+            "sha256": self.plan.sha256,
+            "judged_on": self.plan.judged_on,
+            "requested_at": self.plan.requested_at,
+            "approvals": [
+                {"signer": one.signer, "key": one.key, "verified_at": one.verified_at}
+                for one in self.plan.approvals
+            ],
+            "agrees": self.agrees,
+            "folder_follows": self.follows,
+            "requests": self.requests,
+            "certificates": self.certificates,
+            "refused": self.refused,
+        }
+
+
+def plan_standing(
+    folder: Path, manifest: Manifest, issued: IssuedCertificates
+) -> PlanStanding | None:
+    """Compare a folder with the saved plan that was last requested into it.
+
+    Returns
+    -------
+    PlanStanding or None
+        None where the folder was never requested from a saved plan.
+    """
+    if not manifest.plans:
+        return None
+    plan = manifest.plans[-1]
+    follows = manifest.plan_sha256 == plan.plan_sha256
+    if follows:  # and each request on record is still the plan's
+        try:
+            follows = plan_of_manifest(folder, manifest).sha256 == plan.plan_sha256
+        except BundleError:
+            follows = False
+    present = [record for record in manifest.requests if record.state != "retired"]
+    refused = issued.refusals
+    return PlanStanding(
+        plan=plan,
+        follows=follows,
+        requests=len(present),
+        certificates=sum(record.issued is not None for record in present),
+        refused=sum(record.id in refused for record in present),
+    )

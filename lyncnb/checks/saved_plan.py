@@ -1,0 +1,300 @@
+"""``SavedPlan``: a plan that is kept in a file, and planned again before anybody relies on it.
+
+What a file says of certificates and findings is never believed: they are made again from its table
+and options, by the rules that are here, as of the day that it was judged. The file is good if that
+gives the same file, byte for byte; if not, everything that differs is told.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ..base.outputs import check_output, write_output
+from ..base.tables import Table
+from ..errors import PlanAltered, Problem
+from ..plan.model import CertificatePlan
+from ..plan.planner import plan_certificates
+from ..plan.recorded_plan import read_plan_file
+from ..plan.saved_plan_json import (
+    ALTERED,
+    SAVED_PLAN_FILE,
+    SIGN_LINE,
+    SavedDocument,
+    read_saved_document,
+    saved_document,
+    saved_plan_bytes,
+)
+from ..rules.findings import Findings
+from ..rules.rule_files import load_rules
+from .check_plan import check_plan, judging_day
+
+_COLUMNS = ("Certificate", "Subject name", "Names", "Issuer", "Key")
+_HINT = "ask who saved it for the file as it was, or save it anew and have it approved anew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SavedPlan(Table):
+    """A plan in a file of which it is known that the same table and options give it again.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    plan : CertificatePlan
+        Planned again, with its table and options.
+    findings : Findings
+        As of ``judged_on``.
+    sha256 : str
+        The digest in the file's last line, by which it is known.
+    data : bytes
+        The file, which is what a signature is over.
+    """
+
+    path: Path
+    plan: CertificatePlan
+    findings: Findings
+    sha256: str
+    data: bytes
+
+    @property
+    def judged_on(self) -> date:
+        """The day by whose rules it is judged, now and later."""
+        return judging_day(self.plan, self.findings.judged_on)
+
+    @property
+    def sign_line(self) -> str:
+        """How somebody approves it without lyncnb; KEY stands for the file of a key."""
+        return SIGN_LINE.replace("FILE", shlex.quote(str(self.path)))
+
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        for one in self.plan.certificates:
+            yield (one.id, one.subject.common_name, one.names, one.issuer, str(one.key))
+
+    def _summary(self) -> str:
+        return (
+            f"{self.path}: {len(self.plan.certificates):,} certificates for "
+            f"{self.plan.rules.title}, judged on {self.judged_on}, SHA-256 {self.sha256}"
+        )
+
+    def __repr__(self) -> str:
+        return self._summary()
+
+
+def save_plan(
+    plan: CertificatePlan,
+    path: str | os.PathLike[str],
+    *,
+    findings: Findings | None = None,
+    force: bool = False,
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
+) -> SavedPlan:
+    """Save a plan as one JSON file that can be read, approved and requested later.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates.
+    path : path
+        Ends in ``.json``.
+    findings : Findings, optional
+        Of the plan; made by ``check_plan`` if left out. They say the day by which they judge.
+    force : bool, optional
+        Whether another file of that name may be replaced.
+    inputs : iterable of path, optional
+        Files that the plan was made of, which are not written over.
+
+    Returns
+    -------
+    SavedPlan
+        The same plan, findings and day give the same bytes.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written there.
+    PlanError
+        If a text of the table is none that a file can hold.
+    """
+    check_output(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
+    found = check_plan(plan) if findings is None else findings
+    day = judging_day(plan, found.judged_on)
+    data = saved_plan_bytes(saved_document(plan, found, judged_on=day))
+    write_output(path, data, SAVED_PLAN_FILE, force=force, inputs=inputs)
+    return _saved(Path(path), plan, Findings(found.items, day), data)
+
+
+def _saved(path: Path, plan: CertificatePlan, findings: Findings, data: bytes) -> SavedPlan:
+    digest = data[-len('0"\n}\n') - 63 :][:64].decode("ascii")
+    return SavedPlan(path=path, plan=plan, findings=findings, sha256=digest, data=data)
+
+
+def read_saved_plan(path: str | os.PathLike[str]) -> SavedPlan:
+    """Read a saved plan, plan again from its table and options, and refuse what differs.
+
+    Parameters
+    ----------
+    path : path
+        What :func:`save_plan` wrote.
+
+    Returns
+    -------
+    SavedPlan
+        Judged by the rules of its own day.
+
+    Raises
+    ------
+    PlanError
+        If it cannot be read, or is no saved plan.
+    PlanAltered
+        If it is not what is planned again, certificate by certificate and name by name: the file
+        was altered, or the rules here are others.
+    """
+    path = Path(path)
+    data = read_plan_file(path)
+    said = read_saved_document(data, source=path.name)
+    rules = load_rules(said.options.product)
+    plan = plan_certificates(said.topology, rules, options=said.options)
+    findings = check_plan(plan, on=said.judged_on)
+    again = saved_document(plan, findings, judged_on=said.judged_on)
+    written = saved_plan_bytes(again)
+    if written != data:
+        raise PlanAltered(
+            f"{path.name}: what is planned again from its table and options is not what it says, "
+            "so it is refused",
+            problems=tuple(_differences(said, again)),
+            hint=_HINT,
+        )
+    return _saved(path, plan, findings, data)
+
+
+def _differences(said: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
+    """Say what the file has otherwise than what is planned again, the most telling last."""
+    if not said.is_whole:
+        yield Problem(message=f"the file {ALTERED}")
+    before = said.values
+    yield from _of_rules(before["rules"], again["rules"])
+    told = False
+    for key, name in (("certificates", "id"), ("reasons", "rule")):
+        for problem in _of_entries(before[key], again[key], name):
+            told = True
+            yield problem
+    for problem in _of_findings(before["findings"], again["findings"]):
+        told = True
+        yield problem
+    for key in ("title", "read_me", "product", "judged_on", "options", "table"):
+        if before[key] != again[key]:
+            told = True
+            yield from _of_head(key, before[key], again[key])
+    if before["plan_sha256"] != again["plan_sha256"] and not told:
+        yield Problem(message="plan_sha256 is not that of these certificates")
+    elif said.is_whole and not told and before["rules"] == again["rules"]:
+        yield Problem(
+            message="it says the same, but not in the form in which lyncnb writes it "
+            "(order, blanks, line ends)"
+        )
+
+
+def _of_rules(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Problem]:
+    for name in dict.fromkeys((*before, *after)):
+        if before.get(name) != after.get(name):
+            yield Problem(
+                message=f"the rules {name} are others here than those that it was made by"
+            )
+
+
+def _of_entries(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], key: str
+) -> Iterator[Problem]:
+    """Compare certificates, or reasons, one by one."""
+    old, new = {one[key]: one for one in before}, {one[key]: one for one in after}
+    if len(old) != len(before):
+        yield Problem(message=f"it has two entries of one {key}")
+    for name in (name for name in old if name not in new):
+        yield Problem(message=f"{name} stands in the file, and is not planned")
+    for name in (name for name in new if name not in old):
+        yield Problem(message=f"{name} is planned, and not in the file")
+    for name in (name for name in new if name in old):
+        for field in dict.fromkeys((*old[name], *new[name])):
+            if old[name].get(field) != new[name].get(field):
+                yield from _of_value(f"{name}: {field}", old[name].get(field), new[name].get(field))
+    if [*old] != [*new] and old.keys() == new.keys():
+        yield Problem(message="certificates and reasons stand in another order")
+
+
+def _of_value(what: str, before: object, after: object) -> Iterator[Problem]:
+    if isinstance(before, list) and isinstance(after, list):
+        old, new = set(map(str, before)), set(map(str, after))  # both may be 100,000 servers
+        added = [one for one in before if str(one) not in new]
+        missing = [one for one in after if str(one) not in old]
+        for one in added:
+            yield Problem(message=f"{what}: {_words(one)} stands in the file, and is not planned")
+        for one in missing:
+            yield Problem(message=f"{what}: {_words(one)} is planned, and not in the file")
+        if not added and not missing:
+            yield Problem(message=f"{what}: stands in another order, or twice")
+    elif isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys((*before, *after)):
+            if before.get(key) != after.get(key):
+                yield from _of_value(f"{what}: {key}", before.get(key), after.get(key))
+        if before == after or [*before] != [*after]:
+            yield Problem(message=f"{what}: stands in another order")
+    else:
+        yield Problem(
+            message=f"{what}: {_words(before)} stands in the file, {_words(after)} is planned"
+        )
+
+
+def _words(value: object) -> str:
+    if value in (None, "", [], {}):
+        return "nothing"
+    return str(value)[:200]
+
+
+def _of_findings(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+) -> Iterator[Problem]:
+    def known(one: Mapping[str, Any]) -> tuple[object, ...]:
+        return (one["code"], one.get("about"), one.get("message"))
+
+    old, new = {known(one): one for one in before}, {known(one): one for one in after}
+    for which in (which for which in old if which not in new):
+        code, about, message = which
+        yield Problem(
+            message=f"finding {code} about {about} stands in the file, and is not found: {message}"
+        )
+    for which in (which for which in new if which not in old):
+        code, about, message = which
+        yield Problem(
+            message=f"finding {code} about {about} is found, and not in the file: {message}"
+        )
+    for which in (which for which in new if which in old and new[which] != old[which]):
+        for field in new[which]:
+            if old[which].get(field) != new[which][field]:
+                what = f"finding {which[0]} about {which[1]}: {field}"
+                yield from _of_value(what, old[which].get(field), new[which][field])
+    if len(before) != len(old) or ([*old] != [*new] and old.keys() == new.keys()):
+        yield Problem(message="findings stand in another order, or twice")
+
+
+def _of_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
+    if key != "table":
+        yield from _of_value(key, before, after)
+        return
+    for number, (old, new) in enumerate(zip(before["rows"], after["rows"], strict=True), 2):
+        for column, was, now in zip(after["columns"], old, new, strict=True):
+            if was != now:
+                yield Problem(
+                    message=f"table row {number}, column {column}: {_words(was)} is not the form "
+                    f"that lyncnb keeps ({_words(now)})"
+                )
+    if before["columns"] != after["columns"]:
+        yield Problem(message="the columns of the table have other names than lyncnb gives them")

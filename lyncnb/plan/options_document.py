@@ -1,0 +1,98 @@
+"""``PlanOptions`` as JSON values, in the places that ``plan.toml`` has: for a plan on record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+
+from ..base.toml_records import TomlReader
+from .options import OPTIONS, PlanOptions, options_in
+
+_ALL = "all"  # how the key "" (no usage in particular) is written
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def options_document(options: PlanOptions) -> dict[str, object]:
+    """Write options as JSON values.
+
+    Parameters
+    ----------
+    options : PlanOptions
+        The planner's.
+
+    Returns
+    -------
+    dict
+        Every option under the keys and sections of ``plan.toml``, in its order; a day as text,
+        e.g. ``2026-01-31``, and null where none is set.
+    """
+    document: dict[str, object] = {}
+    for name, place in OPTIONS.items():
+        value = _plain(getattr(options, name))
+        if name == "key":
+            value = {"algorithm": options.key.algorithm, "bits": options.key.bits}
+        if not place.section:
+            document[place.key] = value
+        elif place.key:
+            section = document.setdefault(place.section, {})
+            assert isinstance(section, dict)
+            section[place.key] = value
+        else:
+            document[place.section] = value
+    return document
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {key or _ALL: _plain(item) for key, item in value.items()}
+    return list(map(str, value)) if isinstance(value, tuple) else value
+
+
+def read_options_document(document: Mapping[str, object], reader: TomlReader) -> PlanOptions | None:
+    """Read options that :func:`options_document` wrote.
+
+    Parameters
+    ----------
+    document : mapping
+        JSON values.
+    reader : TomlReader
+        Gets every problem of keys and kinds.
+
+    Returns
+    -------
+    PlanOptions or None
+        None if there is a problem.
+
+    Raises
+    ------
+    OptionsError
+        If a value is none that the option can have.
+    """
+    before = len(reader.problems)
+    plain = {key: value for key, value in document.items() if value is not None}
+    if "planned_issue_date" in plain:
+        plain["planned_issue_date"] = _day(
+            plain["planned_issue_date"], "planned_issue_date", reader
+        )
+    until = plain.get("accepted_until")
+    if isinstance(until, Mapping):
+        plain["accepted_until"] = {
+            code: _day(value, f"accepted_until.{code}", reader) for code, value in until.items()
+        }
+    if len(reader.problems) > before:
+        return None
+    values = options_in(plain, reader)
+    return None if len(reader.problems) > before else PlanOptions(**values)
+
+
+def _day(value: object, where: str, reader: TomlReader) -> date | None:
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    reader.problem(f"'{where}' must be a day as a text, e.g. 2026-01-31")
+    return None

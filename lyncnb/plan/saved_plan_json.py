@@ -1,0 +1,493 @@
+"""A saved plan as one JSON file, format ``lyncnb-saved-plan/1``: written, and read as it says.
+
+The file is to be read by people who approve it, and signed: the same table, options, rules and day
+give the same bytes. Its last line has the SHA-256 of all lines before it. Whether it is what
+lyncnb plans of it again is not asked here (``checks/saved_plan.py``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from ..base.outputs import OutputKind, mentions
+from ..base.tables import count_of
+from ..base.toml_records import TomlReader
+from ..errors import LyncnbError, OptionsError, PlanAltered, PlanError, Problem
+from ..rules.ca_rules import ca_rules_digest
+from ..rules.findings import Finding, Findings
+from ..rules.model import SEVERITIES, Rules
+from ..rules.rule_files import load_rules
+from ..topology.topology import Topology, topology_of_rows
+from .acceptances import reason_for
+from .model import CertificatePlan, certificate_document
+from .options import PlanOptions
+from .options_document import options_document, read_options_document
+from .recorded_plan import (
+    RecordedEntry,
+    RecordedKey,
+    RecordedPlan,
+    RecordedReason,
+    recorded_certificates,
+    recorded_plan,
+)
+from .summary_from_plan import totals
+
+FORMAT = "lyncnb-saved-plan/1"
+#: What an SSH signature over the file is for (``ssh-keygen -Y sign -n``).
+NAMESPACE = "lyncnb-plan"
+#: How somebody approves a saved plan who has no lyncnb; KEY and FILE stand for themselves.
+SIGN_LINE = f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
+
+#: A saved plan under a name of the planner's own.
+SAVED_PLAN_FILE = OutputKind(
+    what="a saved plan", is_ours={".json": mentions(b'"format": "lyncnb-saved-plan/')}
+)
+
+_WHAT_IT_PROVES = (
+    "lyncnb request --plan FILE FOLDER plans again from this table and these options, and refuses "
+    "what differs. That proves that nothing was altered, not who approved it."
+)
+
+_MARK = b'\n"sha256": "'
+_END = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
+_SAVE_ANEW = "save it anew: lyncnb plan TOPOLOGY --save FILE"
+_WAS_ALTERED = "ask who saved it for the file as it was, or save it anew and have it approved anew"
+
+
+def rules_document(rules: Rules) -> dict[str, str]:
+    """Name the rules that a plan is made and judged by, each with its SHA-256."""
+    return {f"products/{rules.product}.toml": rules.sha256, "cas/*.toml": ca_rules_digest()}
+
+
+def saved_document(
+    plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date
+) -> dict[str, Any]:
+    """Write a plan as the JSON values of a saved plan, but for the digest.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates, with the table and the options that they came from.
+    findings : iterable of Finding
+        What ``check_plan`` says of it on that day.
+    judged_on : date
+        The day.
+
+    Returns
+    -------
+    dict
+        In the order of the file.
+    """
+    findings = tuple(findings)
+    entries = [_finding(one, plan.options, judged_on) for one in findings]
+    used = dict.fromkeys(
+        rule
+        for certificate in plan.certificates
+        for name in certificate.subject_alt_name
+        for rule in name.reasons
+    )
+    return {
+        "format": FORMAT,
+        "title": f"{count_of(len(plan.certificates), 'certificate')} for {plan.rules.title}",
+        "read_me": _read_me(plan, findings, entries, judged_on),
+        "product": plan.rules.product,
+        "rules": rules_document(plan.rules),
+        "judged_on": judged_on.isoformat(),
+        "plan_sha256": plan.sha256,
+        "options": options_document(plan.options),
+        "table": {
+            "columns": list(plan.topology.columns),
+            "rows": list(map(list, plan.topology.cells)),
+        },
+        "certificates": list(_certificates(plan)),
+        "reasons": [
+            {"rule": rule.id, "why": rule.why, "source": rule.source}
+            for rule in map(plan.rules.names.__getitem__, used)
+        ],
+        "findings": entries,
+    }
+
+
+def _read_me(
+    plan: CertificatePlan,
+    findings: tuple[Finding, ...],
+    entries: list[dict[str, object]],
+    judged_on: date,
+) -> list[str]:
+    errors = [one for one in entries if one["severity"] == "error"]
+    accepted = sum(bool(one["accepted"]) for one in errors)
+    with_reason = f" Of the errors {accepted:,} are accepted with a reason." if accepted else ""
+    return [
+        f"{totals(plan, findings)}{with_reason} Judged by the rules of {judged_on}.",
+        _WHAT_IT_PROVES,
+        f"To approve it, sign this file with an SSH key: {SIGN_LINE}",
+    ]
+
+
+def _finding(finding: Finding, options: PlanOptions, on: date) -> dict[str, object]:
+    return {**finding.to_document(), "accepted": reason_for(finding, options, on=on)}
+
+
+def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
+    for certificate in plan.certificates:
+        yield {
+            **certificate_document(certificate),
+            "ca": certificate.ca,
+            "target_os": certificate.target_os,
+            "reasons": {str(san.name): list(san.reasons) for san in certificate.subject_alt_name},
+        }
+
+
+def saved_plan_bytes(document: Mapping[str, Any]) -> bytes:
+    """Write the JSON values of a saved plan as the file.
+
+    Parameters
+    ----------
+    document : mapping
+        As :func:`saved_document` gives it.
+
+    Returns
+    -------
+    bytes
+        UTF-8; one row, certificate and finding a line, so that a difference of two files names
+        what differs. The same values give the same bytes.
+
+    Raises
+    ------
+    PlanError
+        If a text holds half a character, which no file can.
+    """
+    out = io.BytesIO()
+    try:
+        for text in _written(document):
+            out.write(text.encode())
+    except UnicodeEncodeError:
+        raise PlanError(
+            "a text of the table holds half a character", hint="type that cell again"
+        ) from None
+    digest = hashlib.sha256(out.getvalue()).hexdigest()
+    out.write(f'"sha256": "{digest}"\n}}\n'.encode())
+    return out.getvalue()
+
+
+def _written(document: Mapping[str, Any]) -> Iterator[str]:
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    pretty = json.JSONEncoder(ensure_ascii=False, indent=1).encode
+    yield "{\n"
+    for key, value in document.items():
+        yield f"{encode(key)}: "
+        if key == "table":
+            yield f'{{"columns": {encode(value["columns"])},\n"rows": '
+            yield from _lines(map(encode, value["rows"]))
+            yield "}"
+        elif key in ("certificates", "reasons", "findings"):
+            yield from _lines(map(encode, value))
+        else:
+            yield pretty(value) if isinstance(value, (dict, list)) else encode(value)
+        yield ",\n"
+
+
+def _lines(entries: Iterable[str]) -> Iterator[str]:
+    yield "["
+    between = "\n"
+    for entry in entries:
+        yield between + entry
+        between = ",\n"
+    yield "]" if between == "\n" else "\n]"
+
+
+# Read back. What a record may hold is said by these classes.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Certificate:
+    id: str
+    role: str
+    site: str = ""
+    pool: str = ""
+    servers: tuple[str, ...]
+    usages: tuple[str, ...]
+    subject: Mapping[str, str]
+    san: tuple[str, ...]
+    eku: tuple[str, ...]
+    issuer: str
+    key: RecordedKey
+    hash: str
+    shared_by: str
+    exportable: bool
+    ca: str = ""
+    target_os: str = ""
+    reasons: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reason:
+    rule: str
+    why: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    code: str
+    severity: str
+    about: str = ""
+    message: str = ""
+    hint: str = ""
+    source: str = ""
+    accepted: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    format: str
+    title: str
+    read_me: tuple[str, ...]
+    product: str
+    rules: Mapping[str, str]
+    judged_on: str
+    plan_sha256: str
+    certificates: tuple[_Certificate, ...]
+    reasons: tuple[_Reason, ...]
+    findings: tuple[_Finding, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedDocument:
+    """A file of the form of a saved plan, as it says; nothing of it was planned again.
+
+    ``values`` are its JSON values without the digest. ``sha256`` is the digest that it names, and
+    ``is_whole`` says whether that is the digest of what stands before it.
+    """
+
+    source: str
+    values: Mapping[str, Any]
+    judged_on: date
+    topology: Topology
+    options: PlanOptions
+    sha256: str
+    is_whole: bool
+    _said: _Document = field(repr=False)
+
+    def recorded(self) -> RecordedPlan:
+        """Give the plan as it stands in the file, without planning again.
+
+        Raises
+        ------
+        PlanAltered
+            If the file was altered, or an entry is none that a plan can have.
+        """
+        if not self.is_whole:
+            raise PlanAltered(f"{self.source}: {ALTERED}", hint=_WAS_ALTERED)
+        rules = load_rules(self._said.product)
+        sources = {one.rule: one.source for one in self._said.reasons}
+        problems: list[Problem] = []
+        entries = (_entry(one, sources) for one in self._said.certificates)
+        certificates = recorded_certificates(entries, rules, problems)
+        if problems:
+            raise PlanAltered(
+                f"{self.source}: {ALTERED}", problems=tuple(problems), hint=_WAS_ALTERED
+            )
+        return recorded_plan(
+            certificates,
+            rules,
+            source=self.source,
+            findings=Findings(tuple(map(_found, self._said.findings)), self.judged_on),
+        )
+
+
+ALTERED = "was altered after it was saved: its digest is that of another text"
+
+
+def _found(said: _Finding) -> Finding:
+    return Finding(
+        code=said.code,
+        severity=said.severity,
+        about=said.about,
+        message=said.message,
+        hint=said.hint,
+        source=said.source,
+        accepted=said.accepted,
+    )
+
+
+def _entry(said: _Certificate, sources: Mapping[str, str]) -> RecordedEntry:
+    return RecordedEntry(
+        id=said.id,
+        role=said.role,
+        site=said.site,
+        pool=said.pool,
+        servers=said.servers,
+        usages=said.usages,
+        subject=said.subject,
+        san=said.san,
+        eku=said.eku,
+        issuer=said.issuer,
+        key=said.key,
+        hash=said.hash,
+        shared_by=said.shared_by,
+        exportable=said.exportable,
+        reasons={
+            name: tuple(RecordedReason(rule=rule, source=sources.get(rule, "")) for rule in rules)
+            for name, rules in said.reasons.items()
+        },
+    )
+
+
+def is_saved_plan(data: bytes) -> bool:
+    """Tell whether bytes begin as a saved plan does."""
+    return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and FORMAT.encode() in data[:200]
+
+
+def read_saved_document(data: bytes, *, source: str) -> SavedDocument:
+    """Read the file of a saved plan, and check that each value is what it must be.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    source : str
+        Its name, for messages.
+
+    Returns
+    -------
+    SavedDocument
+        What it says.
+
+    Raises
+    ------
+    PlanError
+        If it is no saved plan, or is cut off.
+    PlanAltered
+        If values are not what lyncnb writes; all of them at once.
+    RulesError
+        If its product is not known here.
+    """
+    plain = _parsed(data, source)
+    reader = TomlReader("")
+    table, options = plain.get("table"), plain.get("options")
+    rest = {key: value for key, value in plain.items() if key not in ("table", "options")}
+    said = reader.record(_Document, rest)
+    if said is not None:
+        severities = [one.severity for one in said.findings]
+        reader.among("findings: severity", severities, SEVERITIES, "severity")
+    day = _day(rest.get("judged_on"), reader)
+    problems: list[Problem] = []
+    chosen = _options(options, reader)
+    if chosen is not None:
+        load_rules(chosen.product)  # which may bring columns of its own
+    topology = _tried(problems, lambda: _topology(table, source, reader))
+    problems = [*reader.problems, *problems]
+    if said is None or day is None or topology is None or chosen is None or problems:
+        raise PlanAltered(
+            f"{source}: was altered or damaged", problems=tuple(problems), hint=_WAS_ALTERED
+        )
+    mark = data.rfind(_MARK)
+    ends = _END.fullmatch(data, mark) if mark >= 0 else None
+    whole = ends is not None and hashlib.sha256(data[: mark + 1]).hexdigest().encode() == ends[1]
+    return SavedDocument(
+        source=source,
+        values={key: value for key, value in plain.items() if key != "sha256"},
+        judged_on=day,
+        topology=topology,
+        options=chosen,
+        sha256=said.sha256,
+        is_whole=whole,
+        _said=said,
+    )
+
+
+def _tried(problems: list[Problem], read: Any) -> Any:
+    try:
+        return read()
+    except LyncnbError as error:
+        told = Problem(message=error.message, hint=error.hint)
+        problems.extend(error.problems or (told,))
+        return None
+
+
+class _Twice(ValueError):
+    """A key that stands twice: one reader takes the first, another the last."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Twice
+    return found
+
+
+def _parsed(data: bytes, source: str) -> dict[str, Any]:
+    try:
+        plain = json.loads(data, object_pairs_hook=_once)
+        json.dumps(plain, ensure_ascii=False).encode()  # half a character is none
+    except _Twice:
+        raise PlanError(f"{source}: a key stands twice in it", hint=_SAVE_ANEW) from None
+    except (ValueError, RecursionError):
+        raise PlanError(
+            f"{source}: not readable as JSON; it is no saved plan, or not all of it is here",
+            hint=_SAVE_ANEW,
+        ) from None
+    found = plain.get("format") if isinstance(plain, dict) else None
+    if found == FORMAT:
+        return plain  # type: ignore[no-any-return]
+    newer = re.fullmatch(r"lyncnb-saved-plan/[0-9]{1,6}", found) if isinstance(found, str) else None
+    if newer:
+        raise PlanError(
+            f'{source}: format "{found}" is none of this lyncnb ({FORMAT})', hint="update lyncnb"
+        )
+    raise PlanError(f"{source}: is no saved plan ({FORMAT})", hint=_SAVE_ANEW)
+
+
+def _day(value: object, reader: TomlReader) -> date | None:
+    try:
+        if isinstance(value, str) and len(value) == len("2026-01-31"):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    reader.problem("'judged_on' must be a day, e.g. 2026-01-31")
+    return None
+
+
+def _topology(table: object, source: str, reader: TomlReader) -> Topology | None:
+    before = len(reader.problems)
+    if not isinstance(table, dict) or table.keys() != {"columns", "rows"}:
+        reader.problem("'table' must have columns and rows, and nothing else")
+        return None
+    columns, rows = table["columns"], table["rows"]
+    if not _are_texts(columns):
+        reader.problem("'table.columns' must be a list of texts")
+    if not isinstance(rows, list):
+        reader.problem("'table.rows' must be a list of rows")
+        return None
+    width = len(columns) if isinstance(columns, list) else -1
+    for number, row in enumerate(rows):
+        if not _are_texts(row) or len(row) != width:
+            reader.problem(f"'table.rows[{number}]' must be a list of {width} texts")
+    if len(reader.problems) > before:
+        return None
+    return topology_of_rows(columns, rows, source=source)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _options(options: object, reader: TomlReader) -> PlanOptions | None:
+    if not isinstance(options, dict):
+        reader.problem("'options' must be a table")
+        return None
+    try:
+        return read_options_document(options, reader)
+    except OptionsError as error:
+        problems = error.problems or (Problem(message=error.message, hint=error.hint),)
+        reader.problems.extend(problems)
+        return None

@@ -1,0 +1,288 @@
+"""A saved plan: the same bytes for the same plan, read back as that plan, and refused otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+from datetime import date
+from importlib import resources
+
+import pytest
+from big_topology import big_table
+from places import DATA
+from random_plans import PAIRS, random_plan
+from topologies import TWO_SITES, edge, front_end, plan
+
+import lyncnb as ln
+from lyncnb.checks.saved_plan import read_saved_plan, save_plan
+from lyncnb.errors import PlanAltered, PlanError
+from lyncnb.plan.saved_plan_json import FORMAT, SIGN_LINE, saved_plan_bytes
+from lyncnb.rules.rule_files import parse_rules
+
+RULES = ln.load_rules("lync2013")
+DAY = date(2026, 11, 25)
+# CI alters a tenth of what one by hand may.
+COUNT = int(os.environ.get("LYNCNB_TAMPERED", "100"))
+
+
+def saved(planned, place, on=DAY):
+    return save_plan(planned, place / "p.json", findings=ln.check_plan(planned, on=on), force=True)
+
+
+def redigested(document):
+    """Write values as a file whose digest is right, as who alters a plan on purpose would."""
+    return saved_plan_bytes({key: value for key, value in document.items() if key != "sha256"})
+
+
+def refused(path, data, *words):
+    path.write_bytes(data)
+    with pytest.raises(PlanError) as error:
+        read_saved_plan(path)
+    for word in words:
+        assert word in str(error.value)
+    return error.value
+
+
+@pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
+def test_what_was_saved_is_planned_again(tmp_path, sample):
+    """Table, options, certificates, reasons and findings come back, and give the same bytes."""
+    source = big_table(300) if sample == "big" else DATA / f"{sample}.csv"
+    options = ln.PlanOptions(
+        planned_issue_date=date(2027, 1, 31), validity_days=90, issuer={"": "internal"},
+        ca={"internal": "Contoso CA"}, accepted={"no-reverse-proxy": "later"},
+        accepted_until={"no-reverse-proxy": date(2027, 6, 1)},
+        accepted_for={"no-reverse-proxy": ("se01",)}, key=ln.KeyParameters(bits=4096),
+        organization='Contoso, "Ltd"', autodiscover_internal_extra_domains=("contoso.net",),
+    )  # fmt: skip
+    planned = ln.plan_certificates(ln.read_topology(source), RULES, options=options)
+    first = saved(planned, tmp_path)
+    again = read_saved_plan(first.path)
+    assert again.plan == planned
+    assert again.plan.topology.cells == planned.topology.cells
+    assert (again.findings, again.judged_on) == (first.findings, DAY)
+    assert (again.sha256, again.data) == (first.sha256, first.path.read_bytes())
+
+
+def test_any_plan_comes_back(tmp_path):
+    """Whatever servers, domains, columns and options there are."""
+    chance = random.Random(5)
+    for _ in range(PAIRS // 20):
+        planned = random_plan(chance)
+        first = saved(planned, tmp_path)
+        assert read_saved_plan(first.path).plan == planned
+
+
+def test_it_reads_like_a_document(tmp_path):
+    """The head says what it is, what it proves and how it is approved; one entry stands on a line."""
+    planned = plan(front_end(), front_end(2), edge())
+    first = saved(planned, tmp_path)
+    text = first.data.decode()
+    assert text.splitlines()[1] == f'"format": "{FORMAT}",'
+    assert SIGN_LINE in text
+    assert "not who approved it" in text
+    for certificate in planned.certificates:
+        (line,) = [
+            one for one in text.splitlines() if one.startswith(f'{{"id": "{certificate.id}"')
+        ]
+        assert all(name in line for name in certificate.names)
+    body = b"".join(first.data.splitlines(keepends=True)[:-2])
+    assert hashlib.sha256(body).hexdigest() == first.sha256
+
+
+def test_its_own_day_judges_it(tmp_path):
+    """A plan saved before a rule begins has no finding of it later; its file says the day."""
+    planned = plan(front_end(), edge(aol_pic="true"), options=ln.PlanOptions())
+    before, after = saved(planned, tmp_path, date(2027, 3, 14)), None
+    assert read_saved_plan(before.path).judged_on == date(2027, 3, 14)
+    codes = {one.code for one in read_saved_plan(before.path).findings}
+    after = saved(planned, tmp_path, date(2027, 3, 15))
+    assert {one.code for one in read_saved_plan(after.path).findings} != codes
+    assert before.sha256 != after.sha256
+
+
+def test_accepted_reasons_stand_beside_their_findings(tmp_path):
+    """What an approver reads of an error says why it is accepted, with its limits."""
+    planned = plan(front_end(), edge(access_edge_fqdn=""))
+    errors = [one for one in ln.check_plan(planned, on=DAY) if one.severity == "error"]
+    code = errors[0].code
+    options = ln.PlanOptions(accepted={code: "soon"}, accepted_until={code: date(2027, 1, 1)})
+    planned = plan(front_end(), edge(access_edge_fqdn=""), options=options)
+    told = json.loads(saved(planned, tmp_path).data)["findings"]
+    assert [one["accepted"] for one in told if one["code"] == code] == ["soon (until 2027-01-01)"]
+    assert {one["accepted"] for one in told if one["code"] != code} == {""}
+
+
+def test_what_differs_is_told_name_by_name(tmp_path):
+    """A name put on, one taken off, another subject, a finding left out: each is told."""
+    first = saved(ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), RULES), tmp_path)
+    document = json.loads(first.data)
+    certificate = document["certificates"][0]
+    certificate["san"].append("evil.contoso.com")
+    gone = document["certificates"][1]["san"].pop()
+    document["certificates"][2]["subject"]["CN"] = "other.contoso.com"
+    left_out = document["findings"].pop(0)
+    error = refused(
+        first.path, redigested(document),
+        f"{certificate['id']}: san: evil.contoso.com stands in the file, and is not planned",
+        f"{gone} is planned, and not in the file",
+        "subject: CN: other.contoso.com stands in the file",
+        f"finding {left_out['code']} about {left_out['about']} is found, and not in the file",
+    )  # fmt: skip
+    assert error.exit_status == 1
+
+
+def test_a_table_that_was_altered(tmp_path):
+    """Another server or option gives other certificates than those in the file: each name is told."""
+    first = saved(plan(front_end(), front_end(2)), tmp_path)
+    document = json.loads(first.data)
+    at = document["table"]["columns"].index("server_fqdn")
+    document["table"]["rows"][1][at] = "rogue.contoso.com"
+    refused(
+        first.path, redigested(document),
+        "rogue-contoso-com", "ee02.contoso.com stands in the file, and is not planned",
+    )  # fmt: skip
+    document = json.loads(first.data)
+    document["options"]["key"]["bits"] = 4096
+    refused(first.path, redigested(document), "key: bits: 2048 stands in the file, 4096 is planned")
+
+
+def test_other_rules_are_told(tmp_path):
+    """A plan by other rules than those here is refused: which rules, and what follows of them."""
+    file = resources.files("lyncnb") / "products" / "lync2013.toml"
+    text = file.read_text(encoding="utf-8")
+    others = parse_rules(
+        text.replace('"lyncdiscover.{sip_domain}"', '"discover.{sip_domain}"'), source="x.toml"
+    )
+    planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), others)
+    first = saved(planned, tmp_path)
+    refused(
+        first.path, first.data,
+        "the rules products/lync2013.toml are others here",
+        "discover.contoso.com stands in the file, and is not planned",
+        "lyncdiscover.contoso.com is planned, and not in the file",
+    )  # fmt: skip
+    first = saved(
+        ln.plan_certificates(
+            planned.topology,
+            parse_rules(text.replace('meaning = "', 'meaning = "In short: ', 1), source="x.toml"),
+        ),
+        tmp_path,
+    )
+    error = refused(first.path, first.data, "the rules products/lync2013.toml are others here")
+    assert len(error.problems) == 1
+
+
+def test_every_problem_at_once(tmp_path):
+    """Values of the wrong kind, what is missing and what nobody knows are told together."""
+    first = saved(plan(front_end()), tmp_path)
+    document = json.loads(first.data)
+    document["judged_on"] = "tomorrow"
+    document["table"]["rows"][0].pop()
+    document["options"]["wildcard"] = "yes"
+    document["options"]["planned_issue_date"] = "2026-13-01"
+    document["certificates"][0]["key"]["bits"] = "2048"
+    del document["findings"]
+    document["extra"] = 1
+    error = refused(
+        first.path, json.dumps(document).encode(),
+        "judged_on", "table.rows[0]", "planned_issue_date", "certificates[0].key.bits",
+        "'findings'", "'extra'",
+    )  # fmt: skip
+    assert isinstance(error, PlanAltered)
+    document = json.loads(first.data)
+    at = document["table"]["columns"].index("server_fqdn")
+    document["table"]["rows"][0][at] = "no name"
+    document["options"]["hash"] = "md5"
+    refused(first.path, json.dumps(document).encode(), "no name", "md5")
+
+
+@pytest.mark.parametrize(
+    ("alter", "words"),
+    [
+        (lambda data: data[:-20], "not readable as JSON"),
+        (lambda data: data[: len(data) // 2], "not readable as JSON"),
+        (lambda data: b"", "not readable as JSON"),
+        (lambda data: data.replace(b"saved-plan/1", b"saved-plan/2"), "update lyncnb"),
+        (lambda data: data.replace(b"lyncnb-saved-plan", b"lyncnb-plan"), "is no saved plan"),
+        (lambda data: data.replace(b"{\n", b'{"format": 1,\n', 1), "stands twice"),
+        (lambda data: data.replace(b"\n", b"\r\n"), "altered after it was saved"),
+        (lambda data: data + b" ", "altered after it was saved"),
+        (lambda data: b"\xef\xbb\xbf" + data, "altered after it was saved"),
+        (lambda data: b"[" * 100_000, "not readable as JSON"),
+        (lambda data: data.replace(b'"bits": 2048', b'"bits": ' + b"9" * 5000), "as JSON"),
+        (lambda data: data.replace(b"ee01", b"\\ud800", 1), "as JSON"),
+    ],
+)
+def test_what_is_no_saved_plan(tmp_path, alter, words):
+    """Cut off, of another format, with a key twice, in another form: one clear message."""
+    first = saved(plan(front_end()), tmp_path)
+    refused(first.path, alter(first.data), words)
+
+
+def places_in(value, path=()):
+    """Every place of a document, each as the keys that lead there."""
+    yield path
+    if isinstance(value, (dict, list)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from places_in(item, (*path, key))
+
+
+def tampered(chance, data):
+    """Alter one value of a saved plan; the digest is made anew, as who does it on purpose would."""
+    document = json.loads(data)
+    del document["sha256"]
+    path = chance.choice([one for one in places_in(document) if one not in ((), ("table",))])
+    *above, last = path
+    holder = document
+    for key in above:
+        holder = holder[key]
+    value = holder[last]
+    if isinstance(value, bool):
+        holder[last] = not value
+    elif isinstance(value, str):
+        holder[last] = chance.choice([value + "x", "evil.contoso.com", value[1:] if value else "x"])
+    elif isinstance(value, int):
+        holder[last] = value * 2
+    elif value is None:
+        holder[last] = chance.choice(["2027-01-01", 30])
+    elif isinstance(value, list):
+        holder[last] = chance.choice([value[1:], [*value, *value[:1]], value[::-1]])
+    else:
+        holder[last] = dict(chance.choice([[*value.items()][1:], [*value.items()][::-1]]))
+    return path[0], saved_plan_bytes(document)
+
+
+def test_no_tampered_plan_is_taken(tmp_path):
+    """Any byte altered, or any value, is refused; with a digest made anew none passes for the plan."""
+    planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
+    first = saved(planned, tmp_path)
+    chance, tried, others = random.Random(int(os.environ.get("LYNCNB_SEED", "20"))), 0, 0
+    while tried < COUNT:
+        kind, member = chance.randrange(4), ""
+        if kind == 0:
+            place = chance.randrange(len(first.data))
+            altered = first.data[:place] + bytes([chance.randrange(256)]) + first.data[place + 1 :]
+        else:
+            member, altered = tampered(chance, first.data)
+            if kind == 1:  # by one who does not know of the digest
+                ends = first.data[first.data.rfind(b'"sha256"') :]
+                altered = altered[: altered.rfind(b'"sha256"')] + ends
+        if altered == first.data:
+            continue
+        tried += 1
+        first.path.write_bytes(altered)
+        try:
+            taken = read_saved_plan(first.path)
+        except (PlanError, ln.RulesError):
+            continue
+        # A cell or an option on which nothing depends, with its own digest, is another plan, as if
+        # it had been saved so: it says so in its digest, and no signature is over it.
+        others += 1
+        assert member in ("table", "options")
+        assert kind > 1
+        assert taken.sha256 != first.sha256
+        assert taken.plan.sha256 == planned.sha256
+    assert others <= COUNT // 20

@@ -1,0 +1,151 @@
+"""A saved plan from the command line: saved, compared, requested, and what a folder says of it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from folders import PASSPHRASE
+from shell_kit import make_shell
+from topologies import TWO_FRONT_ENDS
+
+shell = pytest.fixture(make_shell)
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+PASS = ("--passphrase-file", "passphrase")
+
+
+@pytest.fixture
+def planner(shell):
+    """A table, a passphrase, and the table's plan saved."""
+    shell.write("t.csv", TWO_FRONT_ENDS)
+    shell.write("passphrase", PASSPHRASE)
+    assert shell("plan", "t.csv", "--save", "p.json").status == 0
+    return shell
+
+
+def alter(planner, old, new, name="p.json"):
+    path = planner.folder / name
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_it_is_saved_beside_the_rest(planner):
+    """Saving says digest and the line that signs; the same plan is the same file, on another day too."""
+    first = (planner.folder / "p.json").read_bytes()
+    ended = planner("plan", "t.csv", "--save", "p.json", "--json")
+    assert json.loads(ended.out)["format"] == "lyncnb-plan/1"
+    digest = json.loads(first)["sha256"]
+    assert f"SHA-256 {digest}" in ended.err
+    assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in ended.err
+    assert (planner.folder / "p.json").read_bytes() == first
+    day = json.loads(first)["judged_on"]
+    planner("plan", "t.csv", "--on", day, "--save", "again.json")
+    assert (planner.folder / "again.json").read_bytes() == first
+    planner("plan", "t.csv", "--on", "2027-03-15", "--save", "later.json")
+    assert json.loads((planner.folder / "later.json").read_bytes())["judged_on"] == "2027-03-15"
+
+
+def test_it_is_requested_and_on_record(planner):
+    """The folder of a saved plan is that of its table; the manifest has its digest, and once."""
+    ended = planner("request", "--plan", "p.json", "requests", *PASS)
+    assert (ended.status, ended.err) == (0, "")
+    assert "3 requests in requests: 3 created" in ended.out
+    manifest = (planner.folder / "requests/manifest.json").read_bytes()
+    (on_record,) = json.loads(manifest)["plans"]
+    assert on_record["sha256"] == json.loads((planner.folder / "p.json").read_bytes())["sha256"]
+    assert on_record["approvals"] == []
+    assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
+    assert planner("request", "t.csv", "requests", *PASS).status == 0
+    assert (planner.folder / "requests/manifest.json").read_bytes() == manifest
+
+
+def test_an_altered_plan_is_refused(planner):
+    """Exit status 1, name by name; no folder is made, and nobody is asked for a passphrase."""
+    alter(planner, '"web.contoso.com"', '"evil.contoso.com"')
+    for arguments in (("--dry-run",), PASS):
+        ended = planner("request", "--plan", "p.json", "requests", *arguments)
+        assert ended.status == 1
+        assert ended.out == ""
+        assert "altered after it was saved" in ended.err
+        assert not (planner.folder / "requests").exists()
+    document = json.loads(planner("request", "--plan", "p.json", "requests", "--json").out)
+    assert document["error"]["code"] == "plan-altered"
+    assert len(document["error"]["problems"]) >= 1
+
+
+def test_a_plan_with_errors_is_saved_and_not_requested(planner):
+    """What has errors can be shown to others; a request of it needs the reason in the plan."""
+    planner.write("e.csv", TWO_FRONT_ENDS.replace("web.contoso.com", "web.contoso.local"))
+    planner.write("o.toml", '[issuer]\nall = "public"\n')
+    assert planner("plan", "e.csv", "--options", "o.toml", "--save", "e.json").status == 1
+    ended = planner("request", "--plan", "e.json", "requests", *PASS)
+    assert ended.status == 1
+    codes = set(re.findall(r"\((.*)\), so nothing was written", ended.err)[0].split(", "))
+    reasons = "".join(f'{code} = "a test"\n' for code in codes)
+    planner.write("o.toml", f'[issuer]\nall = "public"\n[accepted]\n{reasons}')
+    planner("plan", "e.csv", "--options", "o.toml", "--save", "e.json")
+    assert planner("request", "--plan", "e.json", "requests", *PASS).status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("t.csv", "requests", "--plan", "p.json"), "give FOLDER alone"),
+        (("requests", "--plan", "p.json", "--options", "o.toml"), "leave --options out"),
+        (("requests", "--plan", "p.json", "--product", "lync2010"), "lync2010"),
+        (("requests",), "Missing argument 'FOLDER'"),
+    ],
+)
+def test_what_does_not_go_with_it(planner, arguments, words):
+    """A table, options or another product beside a saved plan are refused."""
+    ended = planner("request", *arguments)
+    assert ended.status == 2
+    assert words in ended.err
+
+
+def test_status_says_whether_they_agree(planner):
+    """As long as the folder is what the plan asks for; another table over it needs attention."""
+    planner("request", "--plan", "p.json", "requests", *PASS)
+    ended = planner("status", "requests")
+    assert ended.status == 0
+    assert "3 requests as the saved plan" in ended.err
+    assert "nobody approved it" in ended.err
+    told = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
+    assert (told["agrees"], told["folder_follows"], told["requests"]) == (True, True, 3)
+    planner.write("o.toml", "wildcard = true\n")
+    planner("request", "t.csv", "requests", "--options", "o.toml", *PASS)
+    ended = planner("status", "requests")
+    assert ended.status == 3
+    assert "the folder is not what the saved plan" in ended.err
+    told = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
+    assert not told["agrees"]
+    assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
+    assert planner("status", "requests").status == 0
+
+
+def test_a_record_that_was_altered_disagrees(planner):
+    """A name more in the manifest's record of a request is no longer what was planned."""
+    planner("request", "--plan", "p.json", "requests", *PASS)
+    alter(planner, '"san": ["pool', '"san": ["x.contoso.com", "pool', "requests/manifest.json")
+    ended = planner("status", "requests")
+    assert ended.status == 3
+    assert "the folder is not what the saved plan" in ended.err
+
+
+def test_it_is_compared_with_anything(planner):
+    """With its table, a folder and another saved plan; causes are found as between tables."""
+    planner("request", "--plan", "p.json", "requests", *PASS)
+    for other in ("t.csv", "requests", "p.json"):
+        assert planner("compare", "p.json", other).status == 0
+        assert planner("compare", other, "p.json").status == 0
+    planner.write("o.toml", "[key]\nbits = 4096\n")
+    planner("plan", "t.csv", "--options", "o.toml", "--save", "q.json")
+    ended = planner("compare", "p.json", "q.json", "--json")
+    assert ended.status == 1
+    assert "option" in ended.out
+    alter(planner, "fe02", "fe99", "q.json")
+    ended = planner("compare", "p.json", "q.json")
+    assert ended.status == 1
+    assert "altered after it was saved" in ended.err
