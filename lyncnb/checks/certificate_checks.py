@@ -315,17 +315,24 @@ CERTIFICATE_TESTS = _named(
     common_name_too_long,
     san_too_large_for_ad_cs,
     san_nearly_too_large_for_ad_cs,
-    client_authentication,
-    unit_on_public_certificate,
     no_san_on_public_certificate,
     common_name_not_a_san_on_public_certificate,
-    validity_asked_over_limit,
     subject_name_not_in_san,
     wildcard_in_subject_name,
-    wildcard_not_supported,
-    wildcard_tolerated,
     av_edge_name_on_certificate,
     aol_without_client_authentication,
+    issuer_not_allowed,
+    issuers_differ,
+    too_many_names,
+)
+# Whether they have anything to say hangs on role, usages, issuer, CA and ``PlanView.features``
+# alone; what they say may name the certificate.
+FEATURE_TESTS = _named(
+    client_authentication,
+    unit_on_public_certificate,
+    validity_asked_over_limit,
+    wildcard_not_supported,
+    wildcard_tolerated,
     hash_not_listed_for_clients,
     wildcard_does_not_cover,
     needed_name_missing,
@@ -333,10 +340,7 @@ CERTIFICATE_TESTS = _named(
     oauth_key_too_small,
     key_size_not_documented,
     ecdsa_key_doubtful,
-    issuer_not_allowed,
-    issuers_differ,
     wildcard_and_desk_phones,
-    too_many_names,
     organization_without_place,
 )
 # Asked of each name on a certificate; what they say of a name is the same wherever it stands.

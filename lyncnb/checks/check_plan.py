@@ -16,7 +16,13 @@ from ..errors import RulesError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.findings import Finding, Findings, finding_of, sort_findings
 from ..rules.model import CheckRule
-from .certificate_checks import CERTIFICATE_TESTS, NAME_TESTS, CertificateTest, NameTest
+from .certificate_checks import (
+    CERTIFICATE_TESTS,
+    FEATURE_TESTS,
+    NAME_TESTS,
+    CertificateTest,
+    NameTest,
+)
 from .deployment_checks import DEPLOYMENT_TESTS
 from .fixes import FIXES
 from .option_checks import LAST_TESTS, OPTION_TESTS
@@ -24,6 +30,10 @@ from .plan_lookups import PlanView
 from .public_ca_checks import PUBLIC_CA_TESTS
 from .simple_url_checks import SIMPLE_URL_TESTS
 
+#: What decides which tests a certificate is asked: role, usages, issuer and CA.
+_Kind = tuple[str, tuple[str, ...], str, str]
+
+_OF_ONE = CERTIFICATE_TESTS | FEATURE_TESTS
 _WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS
 
 
@@ -108,13 +118,19 @@ def _told(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
 def _of_certificates(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
-    # Most certificates are alike in what decides which tests are asked, and in most of their names.
-    kinds: dict[tuple[str, tuple[str, ...], str, str], _Tests] = {}
+    # Most certificates are alike in all that some tests look at, and in most of their names.
+    kinds: dict[_Kind, _Tests] = {}
+    alike: dict[tuple[_Kind, tuple[object, ...]], _Tests] = {}
     for certificate in certificates:
         kind = (certificate.role, certificate.usages, certificate.issuer, certificate.ca)
         if kind not in kinds:
             kinds[kind] = _Tests.of(view, certificate)
-        tests = kinds[kind]
+        tests, features = kinds[kind], view.features(certificate)
+        if features is not None:
+            key = (kind, features)
+            if key not in alike:
+                alike[key] = tests.of_those_like(certificate, view)
+            tests = alike[key]
         for rule, test in tests.of_certificate:
             for message in test(certificate, view, rule):
                 yield _told(view, rule, certificate.id, message)
@@ -141,9 +157,18 @@ class _Tests:
         ]
         tests = [(rule, _test(rule)) for rule in rules]
         return cls(
-            [(rule, CERTIFICATE_TESTS[test]) for rule, test in tests if test in CERTIFICATE_TESTS],
+            [(rule, _OF_ONE[test]) for rule, test in tests if test in _OF_ONE],
             [(rule, NAME_TESTS[test]) for rule, test in tests if test in NAME_TESTS],
         )
+
+    def of_those_like(self, certificate: PlannedCertificate, view: PlanView) -> _Tests:
+        """Leave out the tests that are silent on a certificate, so on all with its features."""
+        heard = [
+            (rule, test)
+            for rule, test in self.of_certificate
+            if _test(rule) not in FEATURE_TESTS or any(test(certificate, view, rule))
+        ]
+        return replace(self, of_certificate=heard)
 
     def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
         """Find what there is to say of a name, for ``said``."""
@@ -165,10 +190,9 @@ def _test(rule: CheckRule) -> str:
 
 def _is_of_one(rule: CheckRule) -> bool:
     name = _test(rule)
-    is_of_one = name in CERTIFICATE_TESTS or name in NAME_TESTS
-    known_tests = {*CERTIFICATE_TESTS, *NAME_TESTS, *_WHOLE_TESTS, *LAST_TESTS}
-    if name not in known_tests:
-        known = ", ".join(sorted(known_tests))
+    is_of_one = name in _OF_ONE or name in NAME_TESTS
+    if not is_of_one and name not in _WHOLE_TESTS and name not in LAST_TESTS:
+        known = ", ".join(sorted({*_OF_ONE, *NAME_TESTS, *_WHOLE_TESTS, *LAST_TESTS}))
         raise RulesError(
             f'check "{rule.code}" asks for a test "{name}", and there is none of that name',
             hint=f"set `test` to one of: {known}",

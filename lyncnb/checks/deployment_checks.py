@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
+from ..plan.model import PlannedCertificate
 from ..plan.planner import hosted_pools
 from ..rules.model import CheckRule
 from ..topology.columns import Column, topology_columns
@@ -106,12 +107,12 @@ def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
 
 def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
     """Find several certificates where the rules want one for a pool or for the deployment."""
-    seen: dict[tuple[str, str, tuple[str, ...]], list[str]] = defaultdict(list)
-    for certificate in view.certificates:
-        if view.applies(rule, certificate):
-            seen[certificate.role, certificate.pool, certificate.usages].append(certificate.id)
-    for (_, pool, usages), ids in seen.items():
-        if len(ids) > 1:
+    seen: dict[tuple[str, str, tuple[str, ...]], list[PlannedCertificate]] = defaultdict(list)
+    for certificate in view.asked_of(rule):
+        seen[certificate.role, certificate.pool, certificate.usages].append(certificate)
+    for (_, pool, usages), certificates in seen.items():
+        if len(certificates) > 1:
+            ids = [certificate.id for certificate in certificates]
             what = ", ".join(usages) or "certificate"
             yield ids[0], f"{pool or 'the deployment'} has {len(ids)} of {what}: {', '.join(ids)}"
 
@@ -200,15 +201,15 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
 def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a collocated role whose pool is said to stand alone."""
     topology = view.plan.topology
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for pool in topology.pools:
-        rows_of[pool.fqdn] += [computer.row for computer in pool.computers]
     for pool, names in collocation_switches(view):
+        rows = [
+            computer.row for beside in view.pools_named(pool.fqdn) for computer in beside.computers
+        ]
         for name in names:
             if name not in topology.columns:
                 continue
             place = topology.columns.index(name)
-            if any(topology.cells[row][place] == "true" for row in rows_of[pool.fqdn]):
+            if any(topology.cells[row][place] == "true" for row in rows):
                 yield view.place(pool), f"{name} is true for {pool.fqdn}, where it is collocated"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ..base.dns_name import DnsName
-from ..plan.certificate_names import plan_context
+from ..plan.certificate_names import Finder, ResolvedRule, plan_context
 from ..plan.issuers import wishes_by_usage
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.ca_rules import ca_rules, is_named
@@ -16,10 +18,35 @@ from ..topology.model import Pool, Site
 
 _NO_TRAITS: frozenset[str] = frozenset()
 
-#: Role and name of a pool, and usages of a certificate.
-_Whose = tuple[str, str, tuple[str, ...]]
+_NO_RULES: frozenset[str] = frozenset()
+
 #: Names that are asked for, each with the ids of the rules that ask.
-_Needed = dict[DnsName, frozenset[str]]
+_Needed = Mapping[DnsName, frozenset[str]]
+#: How pools give such names of their own, with the ids; and the names that all of them need.
+_PartsAsked = tuple[list[tuple[Finder, frozenset[str]]], _Needed]
+_NOTHING: _Needed = MappingProxyType({})
+#: What a check says of the certificates that it looks at.
+_Whom = tuple[tuple[str, ...], ...]
+
+
+def _whom(rule: CheckRule) -> _Whom:
+    return rule.roles, rule.usages, rule.not_for, rule.issuers, rule.cas
+
+
+def _both(one: _Needed, more: _Needed) -> _Needed:
+    return {**one, **{name: one.get(name, _NO_RULES) | why for name, why in more.items()}}
+
+
+class _NamesHere(NamedTuple):
+    """The alternative names of a certificate, and those that some check asks for."""
+
+    present: frozenset[DnsName]
+    wildcards: list[DnsName]
+    needed: _Needed
+    lacks: bool  # whether one of these is not there; a wildcard may stand for it
+
+
+_NO_NAMES = _NamesHere(frozenset(), [], _NOTHING, False)
 
 
 class PlanView:
@@ -52,12 +79,12 @@ class PlanView:
         # What the documents ask for, whatever profile and wildcards the plan was made with.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
-        self._needed: dict[_Whose, dict[tuple[str, ...], _Needed]] = {}
-        self._needed_here: dict[tuple[str, ...], _Needed] = {}
-        self._asked: dict[tuple[tuple[str, ...], ...], list[PlannedCertificate]] = {}
-        self._last: PlannedCertificate | None = None
-        self._present: frozenset[DnsName] = frozenset()
-        self._wildcards_present: list[DnsName] = []
+        self._asked_about = frozenset(name for rule in self.checks for name in rule.names)
+        self._parts: dict[int, _PartsAsked] = {}
+        self._asked: dict[_Whom, list[PlannedCertificate]] = {}
+        self._domains: dict[_Whom, list[str]] = {}
+        self._last: tuple[PlannedCertificate | None, _NamesHere] = (None, _NO_NAMES)
+        self._with_trait: dict[str, list[Pool]] = {}
 
     # -- looking up
     def pool(self, certificate: PlannedCertificate) -> Pool | None:
@@ -88,7 +115,10 @@ class PlanView:
 
     def pools_with(self, trait: str) -> list[Pool]:
         """List the pools whose role has a trait, in the topology's order."""
-        return [pool for pool in self.plan.topology.pools if trait in self.traits(pool)]
+        if trait not in self._with_trait:
+            roles = {role.id for role in self.plan.rules.roles.values() if trait in role.traits}
+            self._with_trait[trait] = [p for p in self.plan.topology.pools if p.role in roles]
+        return self._with_trait[trait]
 
     def applies(self, rule: CheckRule, certificate: PlannedCertificate) -> bool:
         """Say whether a check looks at a certificate: by role, usages, issuer and CA."""
@@ -103,9 +133,16 @@ class PlanView:
 
     def asked_of(self, rule: CheckRule) -> list[PlannedCertificate]:
         """List the certificates that a check looks at, in the plan's order."""
-        whom = (rule.roles, rule.usages, rule.not_for, rule.issuers, rule.cas)
+        whom = _whom(rule)
         if whom not in self._asked:
-            self._asked[whom] = [c for c in self.certificates if self.applies(rule, c)]
+            kinds: dict[tuple[str, tuple[str, ...], str, str], bool] = {}
+            found = self._asked[whom] = []
+            for c in self.certificates:
+                kind = (c.role, c.usages, c.issuer, c.ca)
+                if kind not in kinds:
+                    kinds[kind] = self.applies(rule, c)
+                if kinds[kind]:
+                    found.append(c)
         return self._asked[whom]
 
     # -- names
@@ -117,52 +154,83 @@ class PlanView:
 
     def uncovered(self, certificate: PlannedCertificate, rules: tuple[str, ...]) -> list[DnsName]:
         """List the names that these name rules ask for and no name of the certificate covers."""
-        self._turn_to(certificate)
-        needed = self._needed_here.get(rules)
-        if needed is None:
-            asked = frozenset(rules)
-            needed = self._needed_here[rules] = {
-                name: why for name, why in self._all_needed(certificate).items() if asked & why
-            }
-        present = self._present
-        if needed.keys() <= present:
+        here = self._turn_to(certificate)
+        if not here.lacks:
             return []
-        return [name for name in needed if not present & {name, f"*.{name.parent}"}]
+        asked, present = frozenset(rules), here.present
+        return [
+            name
+            for name, why in here.needed.items()
+            if asked & why and not present & {name, f"*.{name.parent}"}
+        ]
 
     def wildcards(self, certificate: PlannedCertificate) -> list[DnsName]:
         """List the alternative names that are wildcards."""
-        self._turn_to(certificate)
-        return self._wildcards_present
+        return self._turn_to(certificate).wildcards
 
-    def _turn_to(self, certificate: PlannedCertificate) -> None:
+    def features(self, certificate: PlannedCertificate) -> tuple[object, ...] | None:
+        """Give all that the tests of features look at, beside role, usages, issuer and CA.
+
+        None if the certificate has wildcards, or not every name that is needed: then it is looked
+        at for itself.
+        """
+        here, subject = self._turn_to(certificate), certificate.subject
+        if here.lacks or here.wildcards:
+            return None
+        return (
+            certificate.key,
+            certificate.hash,
+            certificate.extended_key_usage,
+            subject.organization,
+            subject.organizational_unit,
+            subject.locality,
+            subject.state,
+            subject.country,
+        )
+
+    def _turn_to(self, certificate: PlannedCertificate) -> _NamesHere:
         # Several checks in a row are asked about one certificate.
-        if certificate is self._last:
-            return
-        names = [entry.name for entry in certificate.subject_alt_name]
-        self._last, self._present = certificate, frozenset(names)
-        self._wildcards_present = [name for name in names if name[:1] == "*"]
-        key = (certificate.role, certificate.pool, certificate.usages)
-        self._needed_here = self._needed.setdefault(key, {})
+        if certificate is not self._last[0]:
+            names = [entry.name for entry in certificate.subject_alt_name]
+            present, needed = frozenset(names), self._needed_by(certificate)
+            wildcards = [name for name in names if name[:1] == "*"]
+            here = _NamesHere(present, wildcards, needed, not present.issuperset(needed))
+            self._last = certificate, here
+        return self._last[1]
 
-    def _all_needed(self, certificate: PlannedCertificate) -> _Needed:
-        """Give every name that is asked for, with the ids of the rules; by those of no rule."""
-        needed = self._needed_here.get(())
-        if needed is None:
-            pool = self.pool(certificate)
-            needed = self._needed_here[()] = (
-                self._names_of(pool, certificate.usages) if pool else {}
-            )
-        return needed
-
-    def _names_of(self, pool: Pool, usages: tuple[str, ...]) -> _Needed:
-        # These names are the same for every server of the pool, so any server stands for all.
-        server = pool.computers[0].fqdn
-        found: _Needed = {}
+    def _needed_by(self, certificate: PlannedCertificate) -> _Needed:
+        """Give every name that some check asks for, with the ids of the rules that give it."""
+        pool, found = self.pool(certificate), _NOTHING
+        if pool is None:
+            return found
         for resolved in self._context.resolved_rules(pool):
-            if resolved.rule.usages == usages:
-                for entry in resolved.names(pool, server).values():
-                    found[entry.name] = found.get(entry.name, frozenset()) | set(entry.reasons)
+            if resolved.rule.usages != certificate.usages:
+                continue
+            finders, fixed = self._parts_asked(resolved)
+            # Nearly always that is all, and the same for every pool of the role.
+            found = _both(found, fixed) if found else fixed
+            for find, why in finders:
+                # They are the same for every server of the pool, so any server stands for all.
+                found = _both(found, dict.fromkeys(find(pool, pool.computers[0].fqdn), why))
         return found
+
+    def _parts_asked(self, resolved: ResolvedRule) -> _PartsAsked:
+        """Give of a resolved rule what some check asks about, once for all of its pools."""
+        known = self._parts.get(id(resolved))
+        if known is None:
+            finders = [
+                (part.find, self._asked_about.intersection(part.why))
+                for part in resolved.parts
+                if part.find and not self._asked_about.isdisjoint(part.why)
+            ]
+            entries = [entry for part in resolved.parts for entry in part.fixed.values()]
+            fixed: dict[DnsName, frozenset[str]] = {}
+            for name, reasons in entries:
+                why = self._asked_about.intersection(reasons)
+                if why:
+                    fixed[name] = fixed.get(name, _NO_RULES) | why
+            known = self._parts[id(resolved)] = (finders, fixed)
+        return known
 
     def names_on(self, trait: str) -> set[str]:
         """Collect every name on the certificates of roles that have a trait."""
@@ -175,10 +243,26 @@ class PlanView:
         }
 
     def is_internal(self, name: str) -> bool:
-        """Say whether a name lies outside the public domain name system."""
-        if name not in self._internal:
-            self._internal[name] = DnsName(name.removeprefix("*.")).is_internal
-        return self._internal[name]
+        """Say whether a name lies outside the public domain name system.
+
+        Whatever stands below a name that lies inside does so too, so that the Public Suffix List
+        is asked once for a domain, not for each of its hosts.
+        """
+        known = self._internal.get(name)
+        if known is None:
+            parent = name.partition(".")[2]
+            known = self._internal[name] = (not parent or self.is_internal(parent)) and DnsName(
+                name.removeprefix("*.")
+            ).is_internal
+        return known
+
+    def domains_of(self, rule: CheckRule) -> list[str]:
+        """List the registered domains on what a check looks at; a name without one itself."""
+        whom = _whom(rule)
+        if whom not in self._domains:
+            names = {e.name for c in self.asked_of(rule) for e in c.subject_alt_name}
+            self._domains[whom] = sorted({name.registrable or name for name in names})
+        return self._domains[whom]
 
     def pool_and_server_names(self) -> set[str]:
         """Collect the FQDNs of all pools and servers."""

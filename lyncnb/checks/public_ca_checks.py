@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from ..base.tables import count_of
-from ..plan.model import PlannedCertificate
 from ..rules.ca_rules import ca_rules
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs
@@ -26,7 +25,7 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     """Tell for how long a proof counts that a domain is the applicant's."""
     certificates = view.asked_of(rule)
     if certificates:
-        domains = _listed(_domains(certificates))
+        domains = _listed(view.domains_of(rule))
         yield certificates[0].id, f"a proof of {domains} counts for {rule.limit} days"
 
 
@@ -73,14 +72,14 @@ def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     if certificates:
         wild = any(name.is_wildcard for c in certificates for name in view.names(c))
         tags = "issue and issuewild" if wild else "issue"
-        yield certificates[0].id, f"{tags} counts in {_listed(_domains(certificates))}"
+        yield certificates[0].id, f"{tags} counts in {_listed(view.domains_of(rule))}"
 
 
 def dnssec_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     """Name the zones whose signatures a CA checks."""
     certificates = view.asked_of(rule)
     if certificates:
-        yield certificates[0].id, f"signatures are checked in {_listed(_domains(certificates))}"
+        yield certificates[0].id, f"signatures are checked in {_listed(view.domains_of(rule))}"
 
 
 def zones_seen_from_many_places(view: PlanView, rule: CheckRule) -> Pairs:
@@ -88,7 +87,7 @@ def zones_seen_from_many_places(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.asked_of(rule)
     if certificates:
         places = f"from {rule.limit} remote places beside the CA's own"
-        yield certificates[0].id, f"{_listed(_domains(certificates))}: looked at {places}"
+        yield certificates[0].id, f"{_listed(view.domains_of(rule))}: looked at {places}"
 
 
 def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
@@ -125,15 +124,6 @@ def _months_later(day: date, months: int) -> date:
     first = date(year, month + 1, 1)
     following = date(year + month // 11, (month + 1) % 12 + 1, 1)
     return min(first + timedelta(days=day.day - 1), following - timedelta(days=1))
-
-
-def _domains(certificates: Iterable[PlannedCertificate]) -> list[str]:
-    """List the registered domains of the names of some certificates; a name without one itself."""
-    found: dict[str, None] = {}
-    for certificate in certificates:
-        for entry in certificate.subject_alt_name:
-            found.setdefault(entry.name.registrable or entry.name)
-    return sorted(found)
 
 
 def _listed(names: Iterable[str]) -> str:

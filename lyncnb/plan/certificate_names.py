@@ -211,10 +211,12 @@ class PlanContext:
     pools: tuple[Pool, ...]  # of the whole topology: a reverse proxy carries names of others
     flags: frozenset[str]  # those that the options set
     subject: DistinguishedName  # of every certificate, but for the common name
+    publishing: frozenset[str]  # roles whose certificates carry names of other pools
     _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
     _resolved: dict[tuple[str, frozenset[str], str, frozenset[str]], tuple[ResolvedRule, ...]] = (
         field(default_factory=dict)
     )
+    _twins: dict[str, str] = field(default_factory=dict)
 
     def sites_of(self, site: str) -> tuple[Site, ...]:
         """Give the site with its simple URLs, as a tuple of at most one."""
@@ -239,11 +241,12 @@ class PlanContext:
         """Give the resolved rules of the certificates that a pool needs, in their order."""
         flags = pool.flags
         extra = frozenset(usage.lower() for usage, _ in pool.extra_san)
-        key = (pool.role, flags, pool.site, extra)
+        site = pool.site if pool.role in self.publishing else self._twin(pool.site)
+        key = (pool.role, flags, site, extra)
         found = self._resolved.get(key)
         if found is None:
             found = self._resolved[key] = tuple(
-                self._resolve(rule, flags | self.flags, pool.site, extra)
+                self._resolve(rule, flags | self.flags, site, extra)
                 for rule in self.rules.certificates
                 if rule.role == pool.role
                 and self.options.profile in rule.profiles
@@ -251,6 +254,15 @@ class PlanContext:
                 and (flags | self.flags).issuperset(rule.if_all)
             )
         return found
+
+    def _twin(self, site: str) -> str:
+        """Give the first site with the same simple URLs: all else that a site gives to names."""
+        if not self._twins:
+            first: dict[object, str] = {}
+            for name, one in self.sites.items():
+                urls = (one.meet_urls, one.dialin_url, one.admin_url)
+                self._twins[name] = first.setdefault(urls, name)
+        return self._twins.get(site, site)
 
     def _resolve(
         self, rule: CertificateRule, flags: frozenset[str], site: str, extra: frozenset[str]
@@ -342,6 +354,17 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
             state=options.state,
             country=options.country,
         ),
+        publishing=publishing_roles(rules),
+    )
+
+
+def publishing_roles(rules: Rules) -> frozenset[str]:
+    """Tell the roles whose certificates carry names of other pools."""
+    return frozenset(
+        rule.role
+        for rule in rules.certificates
+        for name in (rule.subject_name, *rule.subject_alt_name)
+        if rules.names[name].parts[1].startswith("published.")
     )
 
 

@@ -20,7 +20,7 @@ from ..rules.model import Rules
 from ..rules.returned_rules import every_check, may_be_accepted, returned_checks
 from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
-from .certificate_names import PlanContext, ResolvedRule, plan_context
+from .certificate_names import PlanContext, ResolvedRule, plan_context, publishing_roles
 from .issuers import settle_issuer, target_ca
 from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS, PlanOptions
@@ -246,7 +246,7 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     removed = [pool for pool in old.pools if id(pool) not in present]
     _check_roles(added, rules)
     if any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
-        publishing = _publishing(rules)  # such a certificate carries names of other pools
+        publishing = publishing_roles(rules)  # their certificates carry names of other pools
         for pool in topology.pools:
             if pool.role in publishing:
                 kept.pop(id(pool), None)
@@ -312,16 +312,6 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
                 c for resolved in resolved_rules for c in issue(resolved, all_servers, context)
             ]
     return tuple(found)
-
-
-def _publishing(rules: Rules) -> set[str]:
-    """List the roles whose certificates carry names of other pools."""
-    return {
-        rule.role
-        for rule in rules.certificates
-        for name in (rule.subject_name, *rule.subject_alt_name)
-        if rules.names[name].parts[1].startswith("published.")
-    }
 
 
 def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:

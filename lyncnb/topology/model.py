@@ -64,8 +64,9 @@ class Pool:
         if column == "extra_san":
             return tuple(name for _, name in self.extra_san)
         value: DnsName | None = getattr(self, column, None)
-        further = (names for name, names in self.further_names if name == column)
-        return (value,) if value else next(further, ())
+        if value or not self.further_names:  # nearly always
+            return (value,) if value else ()
+        return next((names for name, names in self.further_names if name == column), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from big_topology import big_table
 from cryptography import x509
 from good_deployment import (
     COLUMNS,
@@ -30,17 +32,23 @@ from places import DATA
 
 from lyncnb.base.certificate_fields import KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
-from lyncnb.checks.certificate_checks import CERTIFICATE_TESTS, NAME_TESTS, san_bytes
+from lyncnb.checks.certificate_checks import (
+    CERTIFICATE_TESTS,
+    FEATURE_TESTS,
+    NAME_TESTS,
+    san_bytes,
+)
 from lyncnb.checks.check_plan import check_certificates, check_deployment, check_plan
 from lyncnb.checks.deployment_checks import DEPLOYMENT_TESTS
 from lyncnb.checks.option_checks import LAST_TESTS, OPTION_TESTS
+from lyncnb.checks.plan_lookups import PlanView
 from lyncnb.checks.public_ca_checks import PUBLIC_CA_TESTS
 from lyncnb.checks.simple_url_checks import SIMPLE_URL_TESTS
 from lyncnb.errors import RulesError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.ca_rules import ca_rules
-from lyncnb.rules.findings import Finding, Findings, sort_findings
+from lyncnb.rules.findings import Finding, Findings, finding_of, sort_findings
 from lyncnb.topology.topology import read_topology
 
 
@@ -477,7 +485,7 @@ def test_every_test_is_asked_for():
     rules = (*RULES.checks.values(), *of_cas)
     asked = {rule.test or rule.code.replace("-", "_") for rule in rules}
     of_deployments = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS
-    assert asked == {*CERTIFICATE_TESTS, *NAME_TESTS, *of_deployments, *LAST_TESTS}
+    assert asked == {*CERTIFICATE_TESTS, *FEATURE_TESTS, *NAME_TESTS, *of_deployments, *LAST_TESTS}
 
 
 def test_unknown_test_is_refused_with_the_known_ones():
@@ -499,6 +507,75 @@ def test_parts_add_up_to_the_whole():
         *check_deployment(plan, on=day),
     ]
     assert sort_findings(parts) == check_plan(plan, on=day)
+
+
+#: What somebody may have altered in a certificate; each makes some check speak.
+ALTERATIONS = (
+    lambda c: c._replace(subject_alt_name=()),
+    lambda c: c._replace(subject_alt_name=c.subject_alt_name[1:]),
+    lambda c: c._replace(subject_alt_name=c.subject_alt_name[:-1]),
+    lambda c: c._replace(subject_alt_name=(*c.subject_alt_name, SanEntry(DnsName("*.a.com"), ()))),
+    lambda c: c._replace(
+        subject_alt_name=(
+            *c.subject_alt_name,
+            *(SanEntry(DnsName(f"{n}.{'a' * 50}.{'b' * 50}.contoso.com"), ()) for n in range(150)),
+        )
+    ),
+    lambda c: c._replace(subject=replace(c.subject, common_name="")),
+    lambda c: c._replace(subject=replace(c.subject, common_name="*.contoso.com")),
+    lambda c: c._replace(subject=replace(c.subject, common_name=f"{'a' * 60}.contoso.com")),
+    lambda c: c._replace(subject=replace(c.subject, organizational_unit="IT")),
+    lambda c: c._replace(subject=replace(c.subject, organization="Contoso")),
+    lambda c: c._replace(hash="sha1"),
+    lambda c: c._replace(extended_key_usage=("serverAuth", "clientAuth")),
+    lambda c: c._replace(key=KeyParameters(algorithm="ECDSA", bits=256)),
+    lambda c: c._replace(issuer="public"),
+)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_shared_among_certificates_alters_nothing(seed):
+    """Every check asked of every certificate and name for itself finds what checking a plan does."""
+    chance, day = random.Random(seed), date(2026, 11, 25)
+    plan = plan_certificates(read_topology(big_table(60)), RULES)
+    certificates = list(plan.certificates)
+    for alter in ALTERATIONS:
+        place = chance.randrange(len(certificates))
+        certificates[place] = alter(certificates[place])
+    plan = replace(plan, certificates=tuple(certificates))
+    told = set()
+    for certificate in plan.certificates:
+        view = PlanView(plan, on=day)  # it has seen no other certificate
+        for rule in filter(lambda rule: view.applies(rule, certificate), view.checks):
+            test = rule.test or rule.code.replace("-", "_")
+            words = []
+            if test in CERTIFICATE_TESTS | FEATURE_TESTS:
+                words = (CERTIFICATE_TESTS | FEATURE_TESTS)[test](certificate, view, rule)
+            elif test in NAME_TESTS:
+                words = (NAME_TESTS[test](name, view, rule) for name in view.names(certificate))
+            told |= {finding_of(rule, certificate.id, word) for word in words if word}
+    found = check_certificates(plan, plan.certificates, on=day)
+    assert {replace(finding, edits=()) for finding in found} == told
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["*.", "", "a.", "a.b.", "com."]),
+    st.sampled_from(
+        ["com", "ck", "www.ck", "x.ck", "kawasaki.jp", "city.kawasaki.jp", "x.kawasaki.jp",
+         "github.io", "contoso.com", "contoso.com.tw", "local", "contoso.local", "corp"]
+    ),
+    st.booleans(),
+)  # fmt: skip
+def test_a_name_below_a_public_one_is_public(before, domain, first):
+    """What is remembered of a domain says of its hosts what the list itself says."""
+    view = PlanView(plan_of(), on=date(2026, 11, 25))
+    if first:
+        view.is_internal(domain)
+    assert (
+        view.is_internal(before + domain)
+        == DnsName((before + domain).removeprefix("*.")).is_internal
+    )
 
 
 def test_a_plan_is_judged_by_the_rules_of_a_day():

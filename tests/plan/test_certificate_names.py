@@ -29,6 +29,25 @@ def reasons(plan_, name, usage="Default"):
     return dict(certificate.subject_alt_name)[name]
 
 
+def test_sites_with_the_same_urls_are_worked_out_once():
+    """What the rules give is found once for all sites alike; other URLs, and proxies, are others."""
+    pools = [front_end(site=f"Site {n}") | {"server_fqdn": f"fe{n}.contoso.com"} for n in range(9)]
+    for n, pool in enumerate(pools):
+        pool |= {"pool_fqdn": f"pool{n}.contoso.com", "web_external_fqdn": f"web{n}.contoso.com"}
+        first = "meet" if n < 8 else "join"
+        pool |= {"meet_urls": f"https://{first}.contoso.com;https://{first}.fabrikam.com"}
+    proxies = [row(f"rp{n}.contoso.com", "ReverseProxy", site=f"Site {n}") for n in range(2)]
+    read = topology(*pools, *proxies)
+    context = plan_context(read, load_rules("lync2013"), PlanOptions())
+    resolved = [context.resolved_rules(pool) for pool in read.pools]
+    assert len({id(rules) for rules in resolved}) == 2 + 2
+    planned = plan(*pools, *proxies)
+    assert "join.contoso.com" in names(planned, server="fe8.contoso.com")
+    assert "join.contoso.com" not in names(planned, server="fe7.contoso.com")
+    assert "web1.contoso.com" in names(planned, "ReverseProxy", "rp1.contoso.com")
+    assert "web1.contoso.com" not in names(planned, "ReverseProxy", "rp0.contoso.com")
+
+
 def test_order_of_names():
     """Subject, server, web names, sip, aliases, simple URLs, Autodiscover, further names."""
     planned = plan(
