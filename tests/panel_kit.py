@@ -29,10 +29,14 @@ class Talk:
 
     def rows(self) -> dict[int, dict[str, str]]:
         """Give the rows of the last answers, by id, as the browser decodes them."""
-        rows: dict[int, dict[str, str]] = {}
+        return self.rows_after({})
+
+    def rows_after(self, rows: dict[int, dict[str, str]]) -> dict[int, dict[str, str]]:
+        """Give rows as they are after the last answers."""
         for message, buffers in self.heard:
             if message["type"] != "rows":
                 continue
+            rows = {} if message["all"] else rows
             ids = array("I", buffers[0])
             for n, facts in enumerate(message["columns"]):
                 texts = bytes(buffers[1 + 2 * n]).decode().split("\0")

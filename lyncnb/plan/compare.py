@@ -6,7 +6,7 @@ no change. As in ``CertificatePlan.sha256``, another reason for the same name is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -284,16 +284,17 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
 
 def count_changes(old: CertificatePlan, new: CertificatePlan) -> tuple[CountChange, ...]:
     """Count what two plans ask for: certificates, those of public CAs, and names on them."""
-    before, after = plan_sizes(old), plan_sizes(new)
+    before, after = plan_sizes(old.certificates), plan_sizes(new.certificates)
     return tuple(CountChange(what=what, before=before[what], after=after[what]) for what in before)
 
 
-def plan_sizes(plan: CertificatePlan) -> dict[str, int]:
-    """Count the certificates of a plan, those of public CAs, and the names on all of them."""
+def plan_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
+    """Count certificates, those of public CAs, and the names on all of them."""
+    counted = tuple(certificates)
     return {
-        "certificate": len(plan.certificates),
-        "public certificate": sum(c.issuer == "public" for c in plan.certificates),
-        "name": sum(len(c.subject_alt_name) for c in plan.certificates),
+        "certificate": len(counted),
+        "public certificate": sum(c.issuer == "public" for c in counted),
+        "name": sum(len(c.subject_alt_name) for c in counted),
     }
 
 

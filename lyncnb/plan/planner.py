@@ -206,14 +206,26 @@ def plan_certificates(
     -----
     Source: RFC 5280 section 4.2.1.6; each name carries the ids of its own rules and their sources.
     """
-    _check_roles(topology.pools, rules)
-    options = _of_product(options, rules)
-    _check_options(rules, options)
+    options = settled_options(topology, rules, options)
     context = plan_context(topology, rules, options)
     with no_collection():
         hosted = set(map(id, hosted_pools(topology.pools, rules)))
         parts = [() if id(pool) in hosted else plan_pool(pool, context) for pool in topology.pools]
         return _assembled(topology, context, parts)
+
+
+def settled_options(topology: Topology, rules: Rules, options: PlanOptions) -> PlanOptions:
+    """Give the options with the rules' product, or refuse what no plan can be made of.
+
+    Raises
+    ------
+    PlanError, OptionsError
+        As :func:`plan_certificates`, but for names that come out too long.
+    """
+    _check_roles(topology.pools, rules)
+    options = _of_product(options, rules)
+    _check_options(rules, options)
+    return options
 
 
 def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:

@@ -41,16 +41,13 @@ CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 class PlanEditing:
     """A topology and options under change, with the plan that follows them.
 
-    ``earlier`` is the editor whose edits could not be made again when the cell was run again;
-    ``loaded_plan`` the plan of the table and options as they were loaded.
+    ``earlier`` is the editor whose edits could not be made again when the cell was run again.
     """
 
     def __init__(self, topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS):
         self.rules = rules
         self.draft = Draft(topology, options)
-        self.live = LivePlan(rules)
-        self.live.update(topology, options)
-        self.loaded_plan = self.live.plan
+        self.live = LivePlan(rules, topology, options)
         self._saved = self.draft.state
         self._followers: list[Callable[[str], object]] = []
         self.earlier: PlanEditing | None = None
@@ -70,6 +67,11 @@ class PlanEditing:
     def plan(self) -> CertificatePlan:
         """The plan of the topology and options as they are now."""
         return self.live.plan
+
+    @property
+    def loaded_plan(self) -> CertificatePlan:
+        """The plan of the table and options as they were loaded."""
+        return self.live.first
 
     @property
     def findings(self) -> Findings:

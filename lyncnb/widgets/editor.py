@@ -6,7 +6,7 @@ moment, and all of it works without a browser.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -45,13 +45,19 @@ from .undo_history import State, title
 
 # The panel of a plan editor: answers the browser's messages. Decides nothing.
 
-_CHECKED_AT_ONCE = 1000  # certificates, or 3,000 of a whole plan's own checks; some 20 ms
 _REFUSED_TOLD = 500  # cells of a block, each with its reason
 _ROWS_TOLD = 5
 
 
 class EditorView(Panel):
-    """The widget; rows, options and results travel as messages."""
+    """The widget; rows, options and results travel as messages.
+
+    ``at_once`` is how many rows are sent, or certificates checked (a third of those in a whole
+    plan's own checks), before anything else is told: some 20 ms. Of more rows ``first`` come first.
+    """
+
+    at_once = 1000
+    first = 200
 
     _esm = read_scripts(
         *SHARED_SCRIPTS,
@@ -76,8 +82,11 @@ class EditorView(Panel):
         self.editor = editor
         self._sheet = Sheet(editor.draft.loaded.topology)
         self._is_told = False  # nobody has asked for rows yet
+        self._ahead: tuple[dict[str, object], list[bytes]] | None = None  # all rows, to be sent
+        self._is_all_new = False  # rows were made anew, and none says yet what was found
         self._before = editor.draft.state  # the last that was told, and what its plan counts
-        self._sizes = plan_sizes(editor.plan)
+        is_loaded = editor.draft.state is editor.draft.loaded  # then it may wait to be planned
+        self._sizes = None if is_loaded else editor.live.sizes()
         self._loaded: tuple[CertificatePlan | None, dict[str, int]] = (None, {})
         self._step = ""
         self._shown = PlansShown(editor.draft.state)
@@ -119,13 +128,17 @@ class EditorView(Panel):
         return self.editor._repr_html_(), repr(self.editor), False
 
     def first_form(self) -> tuple[str, str, bool]:
-        """Give the same; without findings while these would keep many rows waiting."""
+        """Give the same; without plan and findings while these would keep many rows waiting."""
         editor = self.editor
-        if editor.live.unchecked() <= _CHECKED_AT_ONCE:
+        if len(editor.topology.cells) <= self.at_once:
             return self.static_form()
         self.update_static()
-        words = count_of(len(editor.plan.certificates), "certificate")
-        return editor.page(f"{words}; findings are on their way."), repr(editor), False
+        words = f"{count_of(len(editor.topology.cells), 'row')}; the plan is on its way."
+        return editor.page(words), words, False
+
+    def work_ahead(self) -> None:
+        """Have the rows in sight ready to send."""
+        self._ahead = self._encode_first()
 
     # -- telling
     def _start(self, _: Message) -> None:
@@ -140,38 +153,56 @@ class EditorView(Panel):
             }
         )
         self._step = ""
-        if not self._is_told:
-            self._is_told = True
-            state = editor.draft.state
-            self._sheet.rebuild(state.topology, state.ids)
-        self._send_all()
-        self._send_options()
-        self._send_checked(None, "")
         if self.restored:
             self.send({"type": "restored", "lines": self.restored})
         self._older = []
         self._send_older()
+        if len(editor.draft.state.ids) <= self.at_once:
+            self._send_all()
+            self._send_rest("")
+            return
+        self._is_told = False
+        self.send(*(self._ahead or self._encode_first()))
+        self._ahead = None
+        self.update_static()  # not before the rows are seen
+        self.once_sent(self._send_all_in_turn)
+
+    def _encode_first(self) -> tuple[dict[str, object], list[bytes]]:
+        state = self.editor.draft.state
+        columns = self._sheet.first(state.topology, state.ids, self.first)
+        message, buffers = encode_rows(state.ids[: self.first], columns, whole=True)
+        return {**message, "total": len(state.ids)}, buffers
+
+    def _send_all_in_turn(self) -> None:
+        self._send_all()
+        self.once_sent(lambda: self._send_rest(""))
+
+    def _send_all(self) -> None:
+        state, sheet = self.editor.draft.state, self._sheet
+        sheet.rebuild(state.topology, state.ids)
+        self._is_told = self._is_all_new = True
+        self.send(*encode_rows(sheet.ids, sheet.columns, whole=True))
 
     def changed(self, said: str) -> None:
         """Tell the browser what a change changed: rows first, then what the checks say."""
+        with self.turn:
+            self._tell(said)
+
+    def _tell(self, said: str) -> None:
         editor, sheet = self.editor, self._sheet
         state = editor.draft.state
         self._step = self._step_words(state, said)
         self._shown.changed(state)
         self.update_static()
         if not self._is_told:
+            self._ahead = None
             return
         if state.ids != sheet.ids or state.topology.columns != sheet.topology.columns:
-            sheet.rebuild(state.topology, state.ids)
             self.send({"type": "columns", "columns": column_facts(editor.topology, editor.rules)})
             self._send_all()
-            self._send_options()
-            self._send_checked(None, said)
-        else:
-            if state.topology is not sheet.topology:
-                self._send_rows(*sheet.update(state.topology))
-            self._send_options()
-            self._send_checked(editor.live.take_touched, said)
+        elif state.topology is not sheet.topology:
+            self._send_rows(*sheet.update(state.topology))
+        self._send_rest(said)
         self._send_older()
 
     def _send_older(self) -> None:
@@ -181,24 +212,32 @@ class EditorView(Panel):
             self._older = older
             self.send({"type": "older", "cells": older})
 
-    def _send_all(self) -> None:
-        self.send(*encode_rows(self._sheet.ids, self._sheet.columns, whole=True))
-
     def _send_rows(self, places: Sequence[int], columns: Mapping[str, list[str]]) -> None:
         if places and columns:
             ids = [self._sheet.ids[place] for place in places]
             self.send(*encode_rows(ids, columns, whole=False))
 
-    def _send_checked(self, touched: Callable[[], set[str] | None] | None, said: str) -> None:
-        """Tell findings and counts; where that takes a while, first what needs no check."""
+    def _send_rest(self, said: str) -> None:
+        """Tell what follows from the rows; where that takes a while, findings when it is seen."""
         live, plan = self.editor.live, self.editor.plan
-        if max(live.unchecked(), len(plan.certificates) // 3) > _CHECKED_AT_ONCE:
+        if max(live.unchecked(), len(plan.certificates) // 3) > self.at_once:
             self._send_state(said, live.sizes())
-        self._send_findings(touched() if touched else None)
-        self._send_state(said, self.editor.live.counts())
+            self.once_sent(self._send_checked)
+            return
+        self._send_options()
+        self._send_findings()
+        self._send_state(said, live.counts())
 
-    def _send_findings(self, touched: set[str] | None) -> None:
+    def _send_checked(self) -> None:
+        self._send_options()
+        self._send_findings()
+        self.send({"type": "checked", "counts": self.editor.live.counts()})
+
+    def _send_findings(self) -> None:
         sheet = self._sheet
+        touched = self.editor.live.take_touched()
+        if self._is_all_new:
+            self._is_all_new, touched = False, None
         found = sheet.set_findings(self.editor.live.words_by_server(), touched)
         texts = sheet.columns[FINDINGS]
         self._send_rows(found, {FINDINGS: [texts[place] for place in found]})
@@ -242,14 +281,14 @@ class EditorView(Panel):
     def _sizes_of_loaded(self) -> dict[str, int]:
         plan = self.editor.loaded_plan
         if plan is not self._loaded[0]:
-            self._loaded = (plan, plan_sizes(plan))
+            self._loaded = (plan, plan_sizes(plan.certificates))
         return self._loaded[1]
 
     def _step_words(self, state: State, said: str) -> str:
         """Say what the last step was and what it did to the plan; "" if there was none."""
         if state is self._before:  # saved, or told once more
             return ""
-        old, new = self._sizes, self.editor.live.sizes()
+        old, new = self._sizes or self._sizes_of_loaded(), self.editor.live.sizes()
         self._before, self._sizes = state, new
         counts = [CountChange(what=what, before=old[what], after=new[what]) for what in new]
         effect = ", ".join(str(count) for count in counts if count.before != count.after)

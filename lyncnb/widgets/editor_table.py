@@ -80,6 +80,12 @@ class Sheet:
         self.columns: dict[str, list[str]] = {}
         self.changes = 0  # cells changed, rows added, rows removed
 
+    def first(self, topology: Topology, ids: tuple[int, ...], count: int) -> dict[str, list[str]]:
+        """Give the texts of the first rows, by column, before :meth:`rebuild` gives all."""
+        self.topology, self.ids = topology, ids
+        places = range(min(count, len(ids)))
+        return {**self._texts(places), FINDINGS: [""] * len(places)}
+
     def rebuild(self, topology: Topology, ids: tuple[int, ...]) -> None:
         """Work every row out again."""
         self.topology, self.ids = topology, ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..base.tables import count_of
@@ -11,7 +11,7 @@ from ..checks.check_plan import check_acceptances, check_certificates, check_dep
 from ..plan.compare import plan_sizes
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
-from ..plan.planner import plan_certificates, replan
+from ..plan.planner import plan_certificates, replan, settled_options
 from ..rules.findings import Finding, Findings, sort_findings
 from ..rules.model import Rules
 from ..topology.topology import Topology
@@ -29,11 +29,21 @@ class _Examined:
 
 
 class LivePlan:
-    """A plan that follows a topology and options from one edit to the next."""
+    """A plan that follows a topology and options from one edit to the next.
 
-    def __init__(self, rules: Rules):
+    Raises
+    ------
+    PlanError, OptionsError
+        If no plan can be made of them. A name that comes out too long is told later, when the plan
+        is asked for: 100,000 servers are seen before they are planned.
+    """
+
+    def __init__(self, rules: Rules, topology: Topology, options: PlanOptions):
         self.rules = rules
-        self._plan: CertificatePlan | None = None
+        self._begin = topology, settled_options(topology, rules, options)
+        self._options = options  # as asked for last
+        self._first: CertificatePlan | None = None  # made when somebody asks
+        self._later: CertificatePlan | None = None
         self._checked: CertificatePlan | None = None  # the plan that what follows is about
         self._examined: dict[int, _Examined] = {}
         self._whole: tuple[Finding, ...] = ()
@@ -41,10 +51,17 @@ class LivePlan:
         self._touched: set[str] | None = None
 
     @property
+    def first(self) -> CertificatePlan:
+        """The plan of the topology and options that it began with."""
+        if self._first is None:
+            topology, options = self._begin
+            self._first = plan_certificates(topology, self.rules, options=options)
+        return self._first
+
+    @property
     def plan(self) -> CertificatePlan:
-        """The plan as it is now; there is one after the first :meth:`update`."""
-        assert self._plan is not None
-        return self._plan
+        """The plan as it is now."""
+        return self._later or self.first
 
     def update(self, topology: Topology, options: PlanOptions) -> None:
         """Plan again; checks wait until somebody asks, so that rows are seen before.
@@ -54,16 +71,16 @@ class LivePlan:
         PlanError, OptionsError
             If no plan can be made; then the one before stays.
         """
-        before = self._plan
-        if before is None or before.options != options:
-            self._plan = plan_certificates(topology, self.rules, options=options)
+        if options != self._options:
+            self._later = plan_certificates(topology, self.rules, options=options)
+            self._options = options
         else:
-            self._plan = replan(before, topology)
+            self._later = replan(self.plan, topology)
 
     def unchecked(self) -> int:
         """Count the certificates that are to be checked before findings can be told."""
-        plan = self._plan
-        if plan is None or plan is self._checked:
+        plan = self.plan
+        if plan is self._checked:
             return 0
         return sum(len(part) for part in plan.by_pool if id(part) not in self._examined)
 
@@ -75,8 +92,8 @@ class LivePlan:
 
     def _check(self) -> None:
         """Check what is new in the plan since it was checked last."""
-        plan, before = self._plan, self._checked
-        if plan is None or plan is before:
+        plan, before = self.plan, self._checked
+        if plan is before:
             return
         same = before is not None and before.options == plan.options
         if not same:
@@ -128,9 +145,12 @@ class LivePlan:
 
     def sizes(self) -> dict[str, int]:
         """Count certificates, those of public CAs, and names; this needs no check."""
-        plan = self.plan
-        if plan is not self._sized[0]:
-            self._sized = (plan, plan_sizes(plan))
+        plan, (before, known) = self.plan, self._sized
+        if before is None:
+            self._sized = plan, plan_sizes(plan.certificates)
+        elif plan is not before:
+            gone, new = (plan_sizes(_beyond(*pair)) for pair in ((before, plan), (plan, before)))
+            self._sized = plan, {what: known[what] - gone[what] + new[what] for what in known}
         return self._sized[1]
 
     def counts(self) -> dict[str, int]:
@@ -163,6 +183,12 @@ class LivePlan:
         """List the certificates of some servers, in the order of the plan."""
         wanted = set(servers)
         return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]
+
+
+def _beyond(plan: CertificatePlan, other: CertificatePlan) -> Iterator[PlannedCertificate]:
+    """Give a plan's certificates but for those of pools that both plans have alike."""
+    shared = set(map(id, other.by_pool))
+    return (c for part in plan.by_pool if id(part) not in shared for c in part)
 
 
 def _words(counts: Counter[str]) -> str:

@@ -7,6 +7,7 @@ none of them, with or without widget state.
 from __future__ import annotations
 
 import asyncio
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -55,6 +56,8 @@ class Panel(anywidget.AnyWidget):
     """
 
     _css = _HERE / "panel.css"
+    #: Seconds. Work keeps the interpreter from the thread that sends: a page waited 40 ms for 1 kB.
+    until_sent = 0.02
 
     def __init__(self, answers: Mapping[str, Callable[[Message], object]], text: str):
         super().__init__()
@@ -62,6 +65,9 @@ class Panel(anywidget.AnyWidget):
         self._text = text
         self._static = StaticForm()
         self._later: asyncio.TimerHandle | None = None
+        self._once_sent: asyncio.TimerHandle | None = None
+        #: JupyterLab has messages answered beside the main thread, whose loop does what waited.
+        self.turn = threading.RLock()
         self.on_msg(self._receive)
 
     # -- showing
@@ -75,6 +81,10 @@ class Panel(anywidget.AnyWidget):
         words = {"text/plain": self._text, "text/html": tables.paragraph(self._text)}
         display({**bundle, **words}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
         self._static.show(self.first_form)
+        self.work_ahead()
+
+    def work_ahead(self) -> None:
+        """Do what the page will ask for first, while it still loads the panel. Here nothing."""
 
     def first_form(self) -> tuple[str, str, bool]:
         """Give what the static form shows until it is brought up to date for the first time."""
@@ -103,14 +113,31 @@ class Panel(anywidget.AnyWidget):
         except RuntimeError:  # a thread, or no kernel
             self._static.update(self.static_form)
         else:
-            self._later = loop.call_later(_REST, self._static.update, self.static_form)
+            update = lambda: self._static.update(self.static_form)  # noqa: E731
+            self._later = loop.call_later(_REST, self._in_turn, "later", update)
+
+    def once_sent(self, work: Callable[[], object]) -> None:
+        """Do something when the messages before it are on their way; what waited is dropped."""
+        if self._once_sent is not None:
+            self._once_sent.cancel()
+            self._once_sent = None
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a thread, or no kernel
+            work()
+        else:
+            self._once_sent = loop.call_later(self.until_sent, self._in_turn, "later", work)
 
     # -- answering
     def _receive(self, _: object, message: Any, __: object) -> None:
         kind = message.get("type") if isinstance(message, dict) else None
         if kind in self._answers:
             cell = message.get("cell")
-            self.guarded(kind, lambda: self._answers[kind](message), cell=cell)
+            self._in_turn(kind, lambda: self._answers[kind](message), cell=cell)
+
+    def _in_turn(self, about: str, work: Callable[[], object], *, cell: object = None) -> None:
+        with self.turn:
+            self.guarded(about, work, cell=cell)
 
     def guarded(self, about: str, work: Callable[[], object], *, cell: object = None) -> bool:
         """Do something; what goes wrong is told in the panel and nowhere else.

@@ -97,6 +97,8 @@ def plain(value: object) -> object:
 
 def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
     """List what differs: server or options, column, before, after."""
+    if now is loaded:
+        return []
     rows = []
     columns = now.topology.columns
     at = {name: place for place, name in enumerate(loaded.topology.columns)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -502,29 +503,19 @@ _EDITS = st.one_of(
 
 
 @hypothesis.settings(max_examples=60)
-@hypothesis.given(edits=st.lists(_EDITS, max_size=8))
-def test_whatever_is_edited_the_browser_knows_what_is_so(edits):
-    """After any edits the rows, findings and counts that were told are those of a fresh start."""
+@hypothesis.given(
+    edits=st.lists(st.tuples(_EDITS, st.integers(0, 4)), max_size=8),
+    at_once=st.sampled_from([0, 99]),
+)
+def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
+    """After any edits the rows, findings and counts that were told are those of a fresh start.
+
+    Many rows are told a few at a time: then a planner's edits come at any moment between.
+    """
     editor = PlanEditor(ln.read_topology(CSV.encode()), ln.load_rules("lync2013"))
-    talk = Talk(editor.view)
-    state = talk.say("ready")["state"]
-    shown = talk.rows()
-    for kind, *more in edits:
-        if kind == "edit":
-            answers = talk.say(kind, ids=more[0], column=more[1][0], value=more[1][1])
-        elif kind == "add":
-            answers = talk.say(kind, values={"server_fqdn": more[0], "role": more[1]})
-        elif kind == "remove":
-            answers = talk.say(kind, ids=more[0])
-        elif kind == "option":
-            answers = talk.say(kind, name="layout", value=more[0])
-        else:
-            answers = talk.say(kind)
-        state = answers.get("state", state)
-        if any(m["type"] == "rows" and m["all"] for m, _ in talk.heard):
-            shown = {}
-        for row_id, texts in talk.rows().items():
-            shown.setdefault(row_id, {}).update(texts)
+    view = editor.view
+    view.at_once, view.first, view.until_sent = at_once, 2, 0
+    shown, state = asyncio.run(_edited(Talk(view), edits))
     again = PlanEditor(editor.topology, editor.rules, options=editor.options)
     fresh = Talk(again.view)
     expected = fresh.say("ready")["state"]["counts"]
@@ -538,6 +529,58 @@ def test_whatever_is_edited_the_browser_knows_what_is_so(edits):
     assert told == wanted
     changed = [row for row in editor.changes()["Server"] if row != "(options)"]
     assert state["changes"] == len(changed) + ("(options)" in set(editor.changes()["Server"]))
+
+
+async def _edited(talk, edits):
+    """Make edits, each after some turns of the kernel's loop; give the rows and state then told."""
+    shown, state = {}, {}
+
+    def hear():
+        nonlocal shown
+        shown = talk.rows_after(shown)
+        for message, _ in talk.heard:
+            if message["type"] in ("state", "checked"):
+                state.update(message)
+
+    talk.say("ready")
+    for (kind, *more), turns in [*edits, (("look",), 9)]:
+        for _ in range(turns):
+            await asyncio.sleep(0.001)
+        hear()
+        if kind == "edit":
+            talk.say(kind, ids=more[0], column=more[1][0], value=more[1][1])
+        elif kind == "add":
+            talk.say(kind, values={"server_fqdn": more[0], "role": more[1]})
+        elif kind == "remove":
+            talk.say(kind, ids=more[0])
+        elif kind == "option":
+            talk.say(kind, name="layout", value=more[0])
+        else:
+            talk.say(kind)
+    return shown, state
+
+
+def test_many_rows_are_seen_before_they_are_planned(rules):
+    """The first come at once, then all, then the counts, at last the findings; asked for, at once."""
+    lines = [f"med{n:04}.contoso.com,Mediation,contoso.com" for n in range(1200)]
+    topology = ln.read_topology("\n".join(["server_fqdn,role,sip_domains", *lines]).encode())
+    editor = PlanEditor(topology, rules)
+    talk = Talk(editor.view)
+
+    async def start():
+        talk.say("ready")
+        first = list(talk.rows())
+        await asyncio.sleep(0.5)
+        return first
+
+    assert asyncio.run(start()) == list(range(200))
+    assert talk.heard[1][0]["total"] == 1200
+    assert talk.types() == ["start", "rows", "rows", "state", "options", "checked"]
+    assert len(talk.rows()) == 1200
+    assert talk.heard[3][0]["counts"].keys() < talk.heard[-1][0]["counts"].keys()
+    assert talk.heard[-1][0]["counts"].items() >= ln.check_plan(editor.plan).counts().items()
+    with pytest.raises(OptionsError, match="neither a usage nor a role"):  # not only when planned
+        PlanEditor(topology, rules, options=ln.PlanOptions(issuer={"Nothing": "public"}))
 
 
 def test_findings_are_accepted_with_a_reason(talk, editor):

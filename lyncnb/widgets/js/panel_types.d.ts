@@ -61,6 +61,8 @@ interface ColumnFacts {
 
 interface RowsMessage {
   all: boolean;
+  /** of all rows, where these are only the first of them */
+  total?: number;
   columns: { name: string; width: number }[];
 }
 

@@ -87,16 +87,25 @@ export default {
       return h("span", { class: "lc-chip" }, kind && n ? severityTag(kind, words) : words);
     }
 
-    /** @param {StateMessage} message */
-    function showState(message) {
-      speaker.clear(); // something was done since
-      const { counts: c, before } = message;
+    /** @type {Counts} */
+    let before = {};
+    /** @param {Counts} c as they are now; without errors while these are not known yet */
+    function showCounts(c) {
       const checked = c.error === undefined
         ? [h("span", { class: "lc-chip" }, "checking …")]
         : [chip(c.error, "error", "error"), chip(c.warning, "warning", "warning"),
           ...(c.notice ? [chip(c.notice, "notice", "notice")] : [])];
       counts.replaceChildren(...["certificate", "public certificate", "name"].map((what) =>
         chip(c[what], what, "", before[what])), ...checked);
+      if (c.error === undefined) return;
+      tabs.retitle("findings", `Findings (${c.error + c.warning + c.notice})`);
+      look(tabs.current);
+    }
+
+    /** @param {StateMessage} message */
+    function showState(message) {
+      if (message.done) speaker.clear(); // something was done since
+      before = message.before;
       said.textContent = message.done;
       if (message.said) servers.forget();
       saved.textContent = message.saved_words;
@@ -106,9 +115,7 @@ export default {
       // A button that has just been used up would drop the focus out of the panel.
       if (stepped?.disabled) (stepped === undo ? redo : undo).focus();
       tabs.retitle("changes", `Changes (${message.changes})`);
-      if (c.error === undefined) return;
-      tabs.retitle("findings", `Findings (${c.error + c.warning + c.notice})`);
-      look(tabs.current);
+      showCounts(message.counts);
     }
 
     /** @param {HTMLButtonElement} control @param {string} what @param {string} word */
@@ -134,6 +141,8 @@ export default {
       /** @param {RowsMessage} message @param {DataView[]} buffers */
       rows: (message, buffers) => servers.rows(message, buffers),
       state: showState,
+      /** @param {{counts: Counts}} message */
+      checked: (message) => showCounts(message.counts),
       /** @param {{values: Record<string, unknown>, odd: Record<string, string>}} message */
       options: (message) => form.values(message.values, message.odd),
       /** @param {Explanation} message */

@@ -13,6 +13,7 @@ function makeServers({ send, say }) {
   /** @type {Layout} */
   let layout = { shown: [], widths: {}, sorts: [], frozen: true };
   let askTimer = 0;
+  let total = 0; // rows that there are; more than are here while the first are shown
   /** @type {HTMLElement | null} */
   let asker = null; // the button whose press is being answered: the focus comes back to it
 
@@ -176,7 +177,9 @@ function makeServers({ send, say }) {
     const n = selected.size;
     const inSight = n ? seen().length : 0;
     const unseen = n - inSight;
-    count.textContent = `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "server")} shown`;
+    count.textContent = total > store.size
+      ? `The first ${store.size.toLocaleString("en")} of ${plural(total, "server")}; the others follow …`
+      : `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "server")} shown`;
     bulkWords.textContent = !n ? "No server selected" : `${plural(n, "server")} selected`
       + (unseen ? `, ${unseen.toLocaleString("en")} of them not shown` : "");
     bulk.classList.toggle("lc-off", !n);
@@ -294,18 +297,22 @@ function makeServers({ send, say }) {
     },
     /** @param {RowsMessage} message @param {DataView[]} buffers */
     rows(message, buffers) {
+      const isRest = message.all && total > store.size && !message.total; // of what is shown already
       store.read(message, buffers);
+      total = message.total ?? store.size;
       if (message.all) {
         for (const id of selected) if (store.at(id) === undefined) selected.delete(id);
-        pickColumns();
-        grid.empty();
-        useColumns();
+        if (!isRest) {
+          pickColumns();
+          grid.empty();
+          useColumns();
+        }
         fillBulk();
         if (addForm.hidden) fillAdd();
       }
       grid.settled();
       refresh();
-      ask();
+      if (total <= store.size) ask();
     },
     /** @param {number[]} ids of rows that are new */
     added(ids) {
