@@ -29,6 +29,8 @@ class Problem:
         The offending value.
     hint : str, optional
         What to do.
+    sheet, cell : str, optional
+        In a workbook, the sheet's name and the cell's, such as B7.
     """
 
     message: str
@@ -37,11 +39,19 @@ class Problem:
     column: str = ""
     value: str = ""
     hint: str = ""
+    sheet: str = ""
+    cell: str = ""
 
     @property
     def where(self) -> str:
-        """Place in words, e.g. ``contoso.csv row 7, column pool_fqdn``."""
+        """Place in words, e.g. ``contoso.csv row 7, column pool_fqdn``.
+
+        In a workbook ``contoso.xlsx sheet "Servers" cell C7, column pool_fqdn``.
+        """
         row = f"row {self.row}" if self.row else ""
+        if self.sheet:
+            place = f"cell {self.cell}" if self.cell else row
+            row = f'sheet "{self.sheet}" {place}'.rstrip()
         column = f"column {self.column}" if self.column else ""
         return ", ".join(part for part in (f"{self.file} {row}".strip(), column) if part)
 

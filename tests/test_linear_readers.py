@@ -21,13 +21,14 @@ from pathlib import Path
 import pytest
 from growth import faster_than_linear
 from topologies import STANDARD_EDITION
+from workbooks import packed, sheet_xml, spreadsheet, workbook
 
 import lyncnb
 from lyncnb.authorities.decoding import decode
 from lyncnb.authorities.handover import refuse_keys
 from lyncnb.authorities.returned_files import read_returned
 from lyncnb.base.toml_records import parse_toml
-from lyncnb.base.zip_file import from_zip
+from lyncnb.base.zip_file import contents_trouble, from_zip
 from lyncnb.errors import LyncnbError
 from lyncnb.jupyter.notebook_files import clean_notebook, read_notebook
 from lyncnb.pki import asn1, der_structures
@@ -44,7 +45,8 @@ from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.topology import csv_file
 from lyncnb.topology.topology import read_topology
-from lyncnb.topology.xml_tree import is_document
+from lyncnb.topology.workbook import is_workbook, read_workbook
+from lyncnb.topology.xml_tree import is_document, scan_xml
 
 #: The largest input that is tried; larger ones are refused by most, or take no 0.2 s.
 _MOST = 1 << 18
@@ -73,6 +75,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "authorities.handover.refuse_keys": lambda data, _: refuse_keys("a", data),
     "authorities.returned_files.read_returned": by_file(lambda path: read_returned([path])),
     "base.toml_records.parse_toml": lambda data, _: parse_toml(data),
+    "base.zip_file.contents_trouble": lambda data, _: contents_trouble(data, 1000),
     "base.zip_file.from_zip": lambda data, _: from_zip(data),
     "jupyter.notebook_files.clean_notebook": by_file(clean_notebook),
     "jupyter.notebook_files.read_notebook": by_file(read_notebook),
@@ -102,7 +105,12 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "topology.csv_file.decode": lambda data, _: csv_file.decode("a.csv", data),
     "topology.csv_file.read_rows": lambda data, _: csv_file.read_rows(data),
     "topology.topology.read_topology": lambda data, _: read_topology(data),
+    "topology.workbook.is_workbook": lambda data, _: is_workbook(data),
+    "topology.workbook.read_workbook": lambda data, _: read_workbook("a.xlsx", data),
     "topology.xml_tree.is_document": lambda data, _: is_document(data),
+    "topology.xml_tree.scan_xml": lambda data, _: scan_xml(
+        "a", [data], start=lambda *_: None, end=lambda *_: None, text=lambda *_: None
+    ),
 }
 
 #: They write bytes, compare bytes of our own, or are given what another reader has opened.
@@ -114,6 +122,7 @@ NO_READERS = {
     *("pki.hpke.seal", "pki.hpke.unseal"),
     # The editor writes into a file that a reader took before.
     *("plan.options_file.edit_plan_toml", "topology.csv_edit.edit_csv"),
+    "topology.table_files.table_file",
 }
 
 _TABLE = STANDARD_EDITION.encode()
@@ -153,6 +162,31 @@ def notebook(n: int) -> bytes:
     }  # fmt: skip
     cells = [{**cell, "id": f"c{number}"} for number in range(n // 400)]
     return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()
+
+
+def stored_workbook(body: str, *, merged: str = "") -> Callable[[int], bytes]:
+    """Write a workbook, not compressed, whose sheet has so many rows; # is their number."""
+
+    def make(n: int) -> bytes:
+        count = n // (len(body) + len(merged) + 3)
+        rows = "".join(body.replace("#", str(i)) for i in range(2, count + 2))
+        areas = "".join(merged.replace("#", str(i)) for i in range(2, count + 2))
+        sheet = sheet_xml(
+            rows, heading=("server_fqdn", "role"), after=f"<mergeCells>{areas}</mergeCells>"
+        )
+        return packed(workbook({"xl/worksheets/sheet1.xml": sheet}), stored=True)
+
+    return make
+
+
+def stored_spreadsheet(cell: str) -> Callable[[int], bytes]:
+    """Write an OpenDocument spreadsheet, not compressed, of so many rows with one such cell."""
+
+    def make(n: int) -> bytes:
+        rows = [("server_fqdn", "role"), *[(f"fe{i}.contoso.com", cell) for i in range(n // 150)]]
+        return spreadsheet(rows, stored=True)
+
+    return make
 
 
 INPUTS: dict[str, Callable[[int], bytes]] = {
@@ -210,6 +244,16 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "nested XML": repeated(b"<a>"),
     "XML attributes": numbered("<a ", 'a#="1" ', "/>"),
     "XML elements": numbered("<a>", "<b x='#'/>", "</a>"),
+    "a workbook": stored_workbook('<row r="#"><c r="A#" t="str"><v>fe#.contoso.com</v></c></row>'),
+    "blank cells of a workbook": stored_workbook('<row r="#"><c r="A#"/></row>'),
+    "merged cells": stored_workbook(
+        '<row r="#"><c r="A#" t="str"><v>fe#.contoso.com</v></c></row>',
+        merged='<mergeCell ref="C#:C99999"/>',
+    ),
+    "texts of a cell": stored_workbook(
+        '<row r="#"><c r="A#" t="inlineStr"><is><t>a</t></is></c></row>'
+    ),
+    "a spreadsheet": stored_spreadsheet("FrontEnd"),
 }
 
 # What readers raise at what is none of theirs.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from ..base.files import read
 from ..base.pasted_text import visible
+from ..base.zip_file import READ_ERRORS, archive_reason, contents_trouble
 from ..errors import BundleError, ReturnedFileError
 from ..pki.certificates import Certificate
 from ..pki.passphrase import Secret
@@ -43,17 +43,6 @@ MAX_FOLDER_FILES = 250_000
 # What browsers, Windows and Jupyter leave in folders; a dot hides a file everywhere else.
 _LEFT_ALONE = ("thumbs.db", "desktop.ini", "__macosx")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-_END_BYTES, _CENTRAL_ENTRY_BYTES = 22, 46
-_READ_ERRORS = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,14 +188,14 @@ def _ask(name: str, password: Password) -> AskPassword | None:
 
 
 def _read_archive(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
-    trouble = _archive_trouble(data)
+    trouble = contents_trouble(data, MAX_ARCHIVE_ENTRIES)
     if trouble:
         yield _told(name, "file-unreadable", trouble)
         return
     try:
         archive = zipfile.ZipFile(BytesIO(data))
-    except _READ_ERRORS as error:
-        yield _told(name, "file-unreadable", f"the archive is damaged: {_reason(error)}")
+    except READ_ERRORS as error:
+        yield _told(name, "file-unreadable", f"the archive is damaged: {archive_reason(error)}")
         return
     left, empty = MAX_UNPACKED_BYTES, True
     for entry in archive.infolist():
@@ -225,24 +214,6 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
         yield _told(name, "file-without-certificate", "the archive is empty")
 
 
-def _archive_trouble(data: bytes) -> str:
-    """Say why an archive's list of contents should not even be read, or nothing.
-
-    ``zipfile`` builds an object for every entry at once; two million of them, in 100 MB, would
-    cost the memory of a machine. Hence a look at the end record first (APPNOTE.TXT 4.3.16).
-    """
-    place = data.rfind(b"PK\x05\x06")
-    if place < 0 or len(data) - place < _END_BYTES:
-        return "the archive is cut off"
-    entries = int.from_bytes(data[place + 10 : place + 12], "little")
-    size = int.from_bytes(data[place + 12 : place + 16], "little")
-    if data[max(place - 20, 0) : place].startswith(b"PK\x06\x07") or size == 0xFFFFFFFF:
-        return "the archive is a ZIP64 one, which no certificates need"
-    if entries > MAX_ARCHIVE_ENTRIES or size > MAX_ARCHIVE_ENTRIES * 10 * _CENTRAL_ENTRY_BYTES:
-        return f"the archive has more than {MAX_ARCHIVE_ENTRIES:,} entries"
-    return ""
-
-
 def _read_entry(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, password: Password
 ) -> ReturnedFile:
@@ -256,8 +227,8 @@ def _read_entry(
     try:
         with archive.open(entry) as file:
             data = file.read(MAX_FILE_BYTES + 1)
-    except _READ_ERRORS as error:
-        return _told(name, "file-unreadable", f"the entry is damaged: {_reason(error)}")
+    except READ_ERRORS as error:
+        return _told(name, "file-unreadable", f"the entry is damaged: {archive_reason(error)}")
     if data.startswith(_ZIP):
         return _told(name, "file-skipped", "it is an archive inside an archive")
     return _read_data(data, name, password)
@@ -275,13 +246,3 @@ def _why_skipped(entry: zipfile.ZipInfo) -> str:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "it is compressed in a way that no CA uses"
     return ""
-
-
-def _reason(error: Exception) -> str:
-    """Say what is wrong with an archive, without the library's way to say so."""
-    text = str(error)
-    if "CRC" in text:
-        return "its checksum is wrong"
-    if "password" in text:
-        return "it is encrypted"
-    return "its content cannot be unpacked" if isinstance(error, zlib.error) else "it is not whole"

@@ -43,13 +43,29 @@ class Sheet:
 
     ``rows`` is called when the sheet is written, once for the widths and once for the cells, so
     that a long table never stands in memory as a whole. ``widths`` are characters per column;
-    left out, they are measured.
+    left out, they are measured. ``form`` makes it one to be filled in.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: Callable[[], Iterable[Sequence[Any]]]
     widths: tuple[int, ...] = ()
+    form: Form | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What a sheet has that people fill in: its cells are text, whatever is typed.
+
+    ``notes`` stand at the m headings. ``choices`` are those of each column, none where anything
+    may stand; ``open_choices`` are columns (from 0) where something else may be typed, too. Rows
+    whose first cell is ``muted`` are shown in grey.
+    """
+
+    notes: tuple[str, ...]
+    choices: tuple[tuple[str, ...], ...]
+    open_choices: tuple[int, ...] = ()
+    muted: str = ""
 
 
 def neutralise(value: Any) -> str:
@@ -142,7 +158,9 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
     Cells over 32,767 characters are cut, see :func:`fitting`.
     """
     buffer = io.BytesIO()
-    layouts = tuple((one.title, one.columns, one.widths or _widths(one)) for one in sheets)
+    layouts = tuple(
+        (one.title, one.columns, one.widths or _widths(one), one.form) for one in sheets
+    )
     frame = ZipFile(io.BytesIO(_frame(layouts, title)))
     with frame, ZipFile(buffer, "w", ZIP_DEFLATED) as packed:
         for name in frame.namelist():
@@ -163,8 +181,8 @@ def _entry(name: str) -> ZipInfo:
     return entry
 
 
-# Of a sheet: title, headings, widths of the columns.
-_Layout = tuple[str, tuple[str, ...], tuple[int, ...]]
+# Of a sheet: title, headings, widths of the columns, and what a form has besides.
+_Layout = tuple[str, tuple[str, ...], tuple[int, ...], Form | None]
 _SHEET_FILE = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
 
 
@@ -180,20 +198,56 @@ def _frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
         heading = workbook.add_format(
             {"bold": True, "valign": "top", "text_wrap": True, "bottom": 1, "bg_color": "#EEF1F5"}
         )
-        body = workbook.add_format(
-            {"valign": "top", "text_wrap": True, "bottom": 1, "bottom_color": "#B9C0CA"}
-        )
-        for name, columns, widths in layouts:
+        lines = {"valign": "top", "bottom": 1, "bottom_color": "#B9C0CA"}
+        wrapped = workbook.add_format({**lines, "text_wrap": True})
+        text = workbook.add_format({**lines, "num_format": "@"})
+        grey = workbook.add_format({"italic": True, "font_color": "#6B7280"})
+        for name, columns, widths, form in layouts:
+            body = text if form else wrapped
             worksheet = workbook.add_worksheet(name)
             _lay_out_for_paper(worksheet)
             for place, width in enumerate(widths):
-                worksheet.set_column(place, place, width)
+                worksheet.set_column(place, place, width, body if form else None)
             worksheet.freeze_panes(1, 1)
-            for place, text in enumerate(columns):
-                worksheet.write_string(0, place, text, heading)
+            for place, title_text in enumerate(columns):
+                worksheet.write_string(0, place, title_text, heading)
             worksheet.write_blank(1, 0, None, body)
             worksheet.autofilter(0, 0, 1, len(columns) - 1)
+            if form:
+                _make_form(worksheet, form, grey)
     return buffer.getvalue()
+
+
+# As far down as a form asks for choices; below, anything may be typed.
+_FORM_ROWS = 5_000
+
+
+def _make_form(worksheet: Any, form: Form, grey: Any) -> None:
+    columns = len(form.notes)
+    for place, note in enumerate(form.notes):
+        if not note:
+            continue
+        lines = len(note) // 30 + note.count("\n") + 2
+        worksheet.write_comment(0, place, note, {"x_scale": 2, "y_scale": lines / 4.5})
+    for place, choices in enumerate(form.choices):
+        if choices:
+            is_open = place in form.open_choices
+            worksheet.data_validation(
+                1, place, _FORM_ROWS, place,
+                {"validate": "list", "source": list(choices), "show_error": not is_open},
+            )  # fmt: skip
+    worksheet.ignore_errors(
+        {"number_stored_as_text": f"A2:{column_letters(columns - 1)}{SHEET_ROWS}"}
+    )
+    if form.muted:
+        rule = {"type": "formula", "criteria": f'=$A2="{form.muted}"', "format": grey}
+        worksheet.conditional_format(1, 0, _FORM_ROWS, columns - 1, rule)
+
+
+def column_letters(place: int) -> str:
+    """Name a column, counted from 0, as a spreadsheet does: A, Z, AA."""
+    before, letter = divmod(place, 26)
+    return (column_letters(before - 1) if before else "") + string.ascii_uppercase[letter]
 
 
 _A4 = 9  # as the format counts paper sizes
@@ -251,7 +305,7 @@ class _Cells:
     """Writes rows of cells that all have one style."""
 
     def __init__(self, columns: int, *, style: str) -> None:
-        self._letters = string.ascii_uppercase[:columns]
+        self._letters = [*map(column_letters, range(columns))]
         self._style = style
 
     def row(self, number: int, values: Sequence[Any]) -> str:

@@ -18,6 +18,7 @@ from .output import finish_output, prepare_streams, write
 from .planning import COMMANDS as PLANNING_COMMANDS
 from .recovery import COMMANDS as RECOVERY_COMMANDS
 from .snippets import COMMANDS as SNIPPET_COMMANDS
+from .tables import COMMANDS as TABLE_COMMANDS
 
 
 def _show_help(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -51,6 +52,7 @@ COMMANDS = (
     *NOTEBOOK_COMMANDS,
     *PLANNING_COMMANDS,
     *COMPARING_COMMANDS,
+    *TABLE_COMMANDS,
     *SNIPPET_COMMANDS,
     *_ABOUT_FOLDERS,
 )

@@ -108,6 +108,7 @@ def _problem_document(problem: Problem) -> dict[str, Any]:
         "value": problem.value,
         "message": problem.message,
         "hint": problem.hint,
+        **({"sheet": problem.sheet, "cell": problem.cell} if problem.sheet else {}),
     }
 
 

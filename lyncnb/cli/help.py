@@ -32,6 +32,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("compare", "say what one plan has otherwise than another, and why"),
             ("compare-topology", "say where a table and a topology document disagree"),
             ("asis", "hold the certificates that stand today against the plan"),
+            ("convert", "write any topology as a table, .csv or .xlsx"),
+            ("template", "write an empty table to fill in, with drop-downs and notes"),
             ("snippet", "print PowerShell that exports topology or certificates of a server"),
         ),
     ),

@@ -120,7 +120,7 @@ def make_plan(
         options = replace(options, product=product)
     if not options_file:
         _tell_of_unused_options(topology)
-    _tell_of_clean_ups(table)
+    tell_of_clean_ups(table)
     plan = plan_certificates(table, load_rules(options.product), options=options)
     return plan, check_plan(plan, on=day)
 
@@ -164,7 +164,8 @@ def _tell_of_unused_options(topology: str) -> None:
         note(f"note: {beside} was not used; give it with --options {beside}")
 
 
-def _tell_of_clean_ups(table: Topology) -> None:
+def tell_of_clean_ups(table: Topology) -> None:
+    """Write what reading a topology has to say; not more than a screen of it."""
     for item in table.notes[:_NOTES_SHOWN]:
         note(f"note: {table.source} {item}")
     if len(table.notes) > _NOTES_SHOWN:

@@ -234,14 +234,23 @@ class Report:
     source: str
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    table: Table | None = None  # where it stands in a workbook
 
     def problem(
         self, message: str, hint: str = "", *, row: int = 0, column: str = "", value: str = ""
     ) -> None:
         """Add a problem at a place."""
+        sheet, cell = self.table.cell(column, row) if self.table else ("", "")
         self.problems.append(
             Problem(
-                message=message, file=self.source, row=row, column=column, value=value, hint=hint
+                message=message,
+                file=self.source,
+                row=row,
+                column=column,
+                value=value,
+                hint=hint,
+                sheet=sheet,
+                cell=cell,
             )
         )
 
@@ -377,6 +386,7 @@ def _tell(
                 before=text,
                 after=str(read[text]),
                 message="; ".join(said[text]) + more,
+                cell=report.table.cell(name, places[0])[1] if report.table else "",
             )
         )
 

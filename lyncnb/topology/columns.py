@@ -31,7 +31,7 @@ class Column:
     ``deployment``; ``kind`` is ``fqdn``, ``fqdn_list``, ``fqdn_list_by_usage``, ``url``,
     ``url_list``, ``bool``, ``text``, ``role``, ``choice`` or ``issuer``. ``roles`` heed the
     column; none listed means all of them. ``or_pool_name``: a blank cell means the pool's own
-    name. ``title`` and ``help`` are for planners.
+    name. ``title``, ``help`` and ``example`` are for planners.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Column:
     scope: str
     kind: str
     help: str
+    example: str = ""
     default: str = ""
     roles: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
@@ -88,6 +89,11 @@ def topology_roles() -> tuple[Role, ...]:
 def column(name: str) -> Column:
     """Find a column by its name (not by an alias)."""
     return _columns()[name]
+
+
+def example_server() -> str:
+    """Give what stands for a server in the template's example, by which its row is known."""
+    return column("server_fqdn").example
 
 
 def pool_name_columns() -> tuple[Column, ...]:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..errors import TopologyError
-from .columns import name_headings
+from .columns import example_server, name_headings
 from .csv_file import decode, find_delimiter
+from .workbook import is_workbook
 from .xml_tree import is_document
 
 _BY_HAND = "write it in the table by hand"
@@ -56,7 +57,7 @@ def edit_csv(
     TopologyError
         If the file cannot be written back as it is, or has no such row or column.
     """
-    if is_document(data):
+    if is_document(data) or is_workbook(data):
         raise TopologyError(f"{name} is no CSV file", hint=_BY_HAND)
     text, _ = decode(name, data)
     encoding, mark = _encoding(name, data, text)
@@ -71,7 +72,7 @@ def edit_csv(
         if any(cell.strip() for cell in cells):
             if not columns:
                 columns = name_headings(cells)
-            else:
+            elif not _is_example(columns, cells):
                 index += 1
                 if index in changes:
                     row = _Row(name, number, delimiter, columns, cells, _parts(raw, delimiter))
@@ -86,6 +87,12 @@ def edit_csv(
         raise TopologyError(
             f"{name} is {encoding}, which lacks a character", hint=_BY_HAND
         ) from None
+
+
+def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
+    """Say whether a row is the template's example, which is none of the topology's."""
+    at = columns.index("server_fqdn") if "server_fqdn" in columns else len(cells)
+    return cells[at : at + 1] == [example_server()]
 
 
 def _encoding(name: str, data: bytes, text: str) -> tuple[str, str]:

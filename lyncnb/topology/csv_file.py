@@ -1,4 +1,4 @@
-"""A CSV file or a DataFrame to a ``Table`` of text; and rows back to bytes.
+"""A file or a DataFrame to a ``Table`` of text, told apart by content; and rows back to CSV.
 
 The boundary for CSV: no other file splits or writes a topology table. Nothing is guessed: every
 cell stays the text that it is (``NA``, ``007``), and a row that does not fit is named.
@@ -23,6 +23,7 @@ from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
 from .source_table import Note, Table, Texts, TextsBuilder, make_table
 from .topology_document import read_document
+from .workbook import is_workbook, read_workbook
 from .xml_tree import MAX_BYTES as MAX_DOCUMENT_BYTES
 from .xml_tree import is_document
 
@@ -39,14 +40,8 @@ _SAVE_AS = 'in Excel choose File, Save As, "CSV UTF-8 (Comma delimited)"'
 _GIVE_A_PATH = "give the path of a topology table, e.g. data/contoso.csv, its bytes or a DataFrame"
 _LOOK_AT_THE_PATH = "look at the path; a table of servers is expected, e.g. data/contoso.csv"
 
-_ZIP = b"PK\x03\x04"
-# The first member of the archive (OpenDocument 1.3 part 2 section 3.3): its name, then its text.
-_ODS = b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"
-
 # What begins like this is no text; each with the name that planners know it by.
 _OTHER_FORMATS = (
-    (_ZIP, "an Excel workbook (.xlsx) or another ZIP archive", _SAVE_AS),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", _SAVE_AS),
     (b"%PDF", "a PDF document", "export the table as CSV"),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
 )
@@ -76,14 +71,9 @@ def load(source: object) -> tuple[str, bytes]:
     else:
         name, data = _read(source)
     start = data[:128].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(_ZIP) and _ODS in start:
-        raise TopologyError(
-            f"{name} is an OpenDocument spreadsheet (.ods), not CSV text",
-            hint='in LibreOffice Calc choose File, Save As, "Text CSV", with UTF-8',
-        )
     for magic, kind, hint in _OTHER_FORMATS:
         if start.startswith(magic):
-            raise TopologyError(f"{name} is {kind}, not CSV text", hint=hint)
+            raise TopologyError(f"{name} is {kind}, not a table of servers", hint=hint)
     return name, data
 
 
@@ -181,7 +171,7 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
     ----------
     source : path, bytes or DataFrame
         CSV as Excel, PowerShell or lyncnb writes it: UTF-8, UTF-16 or cp950, with comma,
-        semicolon or tab.
+        semicolon or tab. Or a workbook, or a topology document.
 
     Returns
     -------
@@ -196,6 +186,8 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
     if is_frame(source):
         return _from_frame(source)
     name, data = load(source)
+    if is_workbook(data):
+        return read_workbook(name, data)
     if is_document(data):
         return read_document(name, _document_text(name, data))
     notes: tuple[Note, ...] = ()

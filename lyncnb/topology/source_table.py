@@ -12,14 +12,15 @@ from ..base.dns_name import INTERNATIONAL
 from ..base.pasted_text import INVISIBLE, shown
 from ..base.tables import count_of
 from ..errors import Problem, TopologyError
-from .columns import name_headings, topology_columns
+from .columns import example_server, name_headings, topology_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """A clean-up that reading made, or something odd that it saw.
 
-    ``row`` is the row in a spreadsheet (the heading is row 1), 0 for the whole file.
+    ``row`` is the row in a spreadsheet (the heading is row 1), 0 for the whole file; ``cell`` is
+    the cell of a workbook, such as B7.
     """
 
     row: int
@@ -27,6 +28,7 @@ class Note:
     before: str
     after: str
     message: str
+    cell: str = ""
 
     @property
     def misleads_the_eye(self) -> bool:
@@ -38,7 +40,7 @@ class Note:
         return INVISIBLE in self.message or INTERNATIONAL in self.message
 
     def __str__(self) -> str:
-        row = f"row {self.row}" if self.row else ""
+        row = f"cell {self.cell}" if self.cell else f"row {self.row}" if self.row else ""
         column = f"column {self.column}" if self.column else ""
         where = ", ".join(part for part in (row, column) if part)
         return f"{where}: {self.message}" if where else self.message
@@ -88,6 +90,15 @@ class TextsBuilder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Where a table stands in a workbook: sheet, row of the headings, letters of the m columns."""
+
+    sheet: str
+    heading_row: int
+    letters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Text by column, as it was written.
 
@@ -107,6 +118,8 @@ class Table:
         Rows that could not be read; they are left out.
     product : str
         The product whose topology it is, where the file says so.
+    grid : Grid or None
+        Where it stands in a workbook.
     """
 
     source: str
@@ -116,6 +129,14 @@ class Table:
     notes: tuple[Note, ...] = ()
     problems: tuple[Problem, ...] = ()
     product: str = ""
+    grid: Grid | None = None
+
+    def cell(self, column: str, row: int) -> tuple[str, str]:
+        """Name the sheet and the cell of a place; blanks where the table is in no workbook."""
+        if self.grid is None:
+            return "", ""
+        at = self.columns.index(column) if row and column in self.columns else -1
+        return self.grid.sheet, f"{self.grid.letters[at]}{row}" if at >= 0 else ""
 
 
 def make_table(
@@ -127,6 +148,7 @@ def make_table(
     notes: tuple[Note, ...] = (),
     problems: tuple[Problem, ...] = (),
     product: str = "",
+    grid: Grid | None = None,
 ) -> Table:
     """Name the columns of a table.
 
@@ -144,6 +166,8 @@ def make_table(
         What splitting had to say.
     product : str, optional
         The product whose topology it is.
+    grid : Grid, optional
+        Where it stands in a workbook.
 
     Raises
     ------
@@ -151,7 +175,10 @@ def make_table(
         If a heading is blank or there twice, a column is missing, or there is no row.
     """
     columns = name_headings(headings)
-    found = [*_heading_problems(source, headings, columns)]
+    found = [*_heading_problems(source, headings, columns, grid)]
+    if "server_fqdn" in columns:
+        texts, rows, more = _without_example(texts, rows, columns.index("server_fqdn"))
+        notes += more
     if not found and not rows and not problems:
         found = [
             Problem(
@@ -170,6 +197,27 @@ def make_table(
         notes=notes,
         problems=problems,
         product=product,
+        grid=grid,
+    )
+
+
+def _without_example(
+    texts: Sequence[Texts], rows: Sequence[int], server: int
+) -> tuple[Sequence[Texts], Sequence[int], tuple[Note, ...]]:
+    """Leave out the row that ``lyncnb template`` has written as an example."""
+    example = example_server()
+    if example not in texts[server].distinct:
+        return texts, rows, ()
+    code = texts[server].distinct.index(example)
+    kept = [place for place, one in enumerate(texts[server].codes) if one != code]
+    numbers = [row for row, one in zip(rows, texts[server].codes) if one == code]
+    message = f"row {numbers[0]} is the example of the template, and was left out"
+    note = Note(row=0, column="", before="", after="", message=message)
+    columns = [one.cells() for one in texts]
+    return (
+        [Texts.of(cells[place] for place in kept) for cells in columns],
+        [rows[place] for place in kept],
+        (note,),
     )
 
 
@@ -181,41 +229,50 @@ def raise_problems(source: str, problems: Iterable[Problem]) -> None:
 
 
 def _heading_problems(
-    source: str, headings: Sequence[str], columns: Sequence[str]
+    source: str, headings: Sequence[str], columns: Sequence[str], grid: Grid | None
 ) -> Iterable[Problem]:
+    row, sheet = (grid.heading_row, grid.sheet) if grid else (1, "")
     first: dict[str, str] = {}
-    for place, (heading, column) in enumerate(zip(headings, columns), start=1):
+    for place, (heading, name) in enumerate(zip(headings, columns), start=1):
+        cell = f"{grid.letters[place - 1]}{row}" if grid else ""
         if not heading.strip():
             yield Problem(
                 file=source,
-                row=1,
+                row=row,
+                sheet=sheet,
+                cell=cell,
                 message=f"column {place} has no heading, but cells that are not blank",
                 hint="give it a heading, or remove the column",
             )
         elif any("\ud800" <= character <= "\udfff" for character in heading):
             yield Problem(
                 file=source,
-                row=1,
+                row=row,
+                sheet=sheet,
+                cell=cell,
                 message=f"the heading {shown(heading)} holds half of a character",
                 hint="type it again",
             )
-        elif column in first:
+        elif name in first:
             yield Problem(
                 file=source,
-                row=1,
-                column=column,
+                row=row,
+                column=name,
+                sheet=sheet,
+                cell=cell,
                 value=heading,
-                message=f"two headings for one column: {shown(first[column])} and {shown(heading)}",
+                message=f"two headings for one column: {shown(first[name])} and {shown(heading)}",
                 hint="keep one of them, or rename the other",
             )
-        first.setdefault(column, heading)
+        first.setdefault(name, heading)
     listed = ", ".join(map(shown, headings)) or "none"
     for facts in topology_columns():
         if facts.required and facts.name not in first:
             yield Problem(
                 file=source,
-                row=1,
+                row=row,
                 column=facts.name,
+                sheet=sheet,
                 message=f"there is no column {facts.name}; headings found: {listed}",
                 hint="the first row names the columns, at least server_fqdn and role",
             )

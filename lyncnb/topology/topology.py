@@ -21,6 +21,7 @@ from .model import Computer, Pool, Site
 from .pools import check_servers, derive_pools, derive_sip_domains, derive_sites, merged, pool_names
 from .source_table import Note, Texts, make_table
 from .source_table import Table as SourceTable
+from .table_files import table_xlsx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -214,6 +215,16 @@ class Topology(Table):
         """Write the table as UTF-8 with BOM, which Excel opens as it is."""
         return write_csv(self.columns, self.cells)
 
+    def to_xlsx(self) -> bytes:
+        """Write the table as a workbook to be filled in, with drop-downs and notes.
+
+        Raises
+        ------
+        TopologyError
+            If it does not fit into one: 1,048,576 rows, 32,767 characters in a cell.
+        """
+        return table_xlsx(self.columns, self.cells)
+
     def _summary(self) -> str:
         return (
             f"{self.source}: {len(self.cells):,} rows, {len(self.pools):,} pools, "
@@ -222,13 +233,14 @@ class Topology(Table):
 
 
 def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topology:
-    """Read a topology table, or the document of Topology Builder.
+    """Read a topology table or workbook, or the document of Topology Builder.
 
     Parameters
     ----------
     source : path, bytes or DataFrame
-        One row per server and role: UTF-8, UTF-16 or cp950 CSV, or a DataFrame. Or Topology
-        Builder's ``.tbxml``, or what ``Get-CsTopology -AsXml`` wrote. Told apart by content.
+        One row per server and role: UTF-8, UTF-16 or cp950 CSV, a workbook (``.xlsx``, ``.xlsm``
+        or ``.ods``), or a DataFrame. Or Topology Builder's ``.tbxml``, or what ``Get-CsTopology
+        -AsXml`` wrote. Told apart by content.
 
     Returns
     -------
@@ -276,7 +288,7 @@ def topology_of_rows(
 
 
 def _derived(table: SourceTable) -> Topology:
-    report = Report(table.source, problems=[*table.problems], notes=[*table.notes])
+    report = Report(table.source, problems=[*table.problems], notes=[*table.notes], table=table)
     cells = read_cells(table, report)
     _require(cells, report)
     pools = derive_pools(cells, report)

@@ -83,12 +83,12 @@ def test_heading_without_rows(shell):
     _refused(shell, "bare.csv", HEADER + "\n", "bare.csv")
 
 
-def test_workbook_with_the_name_of_a_csv(shell):
-    """A renamed .xlsx is recognised and said so."""
+def test_archive_with_the_name_of_a_csv(shell):
+    """An archive that is no workbook is recognised and said so."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
-    _refused(shell, "renamed.csv", buffer.getvalue(), "not CSV text", "hint: ")
+    _refused(shell, "renamed.csv", buffer.getvalue(), "a ZIP archive, not a workbook", "hint: ")
 
 
 def test_file_of_201_megabytes(shell):

@@ -32,6 +32,7 @@ from hostile import archive
 from shell_kit import make_shell
 from topologies import TWO_SITES
 from topology_documents import front_end, topology_builder
+from workbooks import rows_of, spreadsheet
 
 import lyncnb as ln
 from lyncnb.authorities.match_certificates import match_certificates
@@ -86,6 +87,8 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compare-topology", "t.csv", "{}"),
         ("request", "{}", "requests", "--dry-run"),
     ),
+    "t.xlsx": (("check", "{}", "--json"), ("convert", "{}", "out.csv", "--force")),
+    "t.ods": (("check", "{}"), ("compare-topology", "t.csv", "{}", "--json")),
     "plan.toml": (
         ("check", "t.csv", "--options", "{}", "--json"),
         ("request", "t.csv", "requests", "--options", "{}", "--dry-run"),
@@ -142,6 +145,8 @@ def sound(tmp_path_factory):
     document = topology_builder(
         [front_end("p.contoso.com", ("fe1.contoso.com", "fe2.contoso.com"))]
     )
+    (place / "t.xlsx").write_bytes(ln.read_topology(TWO_SITES.encode()).to_xlsx())
+    (place / "t.ods").write_bytes(spreadsheet(rows_of(TWO_SITES)))
     (place / "t.tbxml").write_text(document, encoding="utf-8")
     (place / "plan.toml").write_text(OPTIONS)
     (place / "passphrase").write_text(PASSPHRASE + "\n")

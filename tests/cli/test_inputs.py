@@ -38,6 +38,7 @@ CALLS = {
     "compare": ["contoso.csv", "contoso.csv"],
     "compare-topology": ["contoso.csv", "contoso.csv"],
     "asis": ["standing.pem", "contoso.csv"],
+    "convert": ["contoso.csv", "out.csv"],
     "request": ["contoso.csv", "requests"],
     "status": ["requests"],
     "handover": ["requests", "out.zip"],

@@ -32,6 +32,8 @@ CALLS = {
     "steps": ["steps", "requests"],
     "share": ["share", "n.ipynb"],
     "finding": ["finding", "--all"],
+    "convert": ["convert", "contoso.csv"],
+    "template": ["template"],
 }
 # What a text on the command line is where it names no file.
 WORDS = {

@@ -34,6 +34,8 @@ CALLS = {
     "compare": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
     "compare-topology": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
     "asis": (("standing.pem", "contoso.csv"), ("nowhere.pem", "contoso.csv")),
+    "convert": (("contoso.csv", "out.xlsx"), ("nowhere.csv", "out.xlsx")),
+    "template": (("out.xlsx",), ("contoso.csv",)),
     "snippet": (("topology",), ("nothing",)),
     "finding": (("wildcard-in-subject-name",), ("no-such-finding",)),
     "request": (("contoso.csv", "requests", *PASS), ("contoso.csv", "requests")),

@@ -1,0 +1,59 @@
+"""The commands that write a table of servers: convert, template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .inputs import force_option, tell_of_clean_ups
+from .output import write
+
+
+@click.command("convert")
+@click.argument("topology", metavar="IN")
+@click.argument("output", metavar="OUT")
+@force_option
+def convert_command(topology: str, output: str, force: bool) -> int:
+    """Write any topology as a table: IN is a table, workbook or document, OUT .csv or .xlsx.
+
+    What OUT holds reads back to the same topology. A file that holds anything else is left alone,
+    since somebody may have worked in it.
+
+    Exit status: 0; 2 if IN cannot be read or OUT cannot be written.
+    """
+    from ..base.outputs import check_output, write_output
+    from ..topology.table_files import table_file
+    from ..topology.topology import read_topology
+
+    table = read_topology(topology)
+    kind = table_file(lambda suffix: table.to_csv() if suffix == ".csv" else table.to_xlsx())
+    check_output(output, kind, force=force, inputs=(topology,))
+    data = table.to_csv() if Path(output).suffix.lower() == ".csv" else table.to_xlsx()
+    write_output(output, data, kind, force=force, inputs=(topology,))
+    tell_of_clean_ups(table)
+    write(f"written: {output}")
+    return 0
+
+
+@click.command("template")
+@click.argument("output", metavar="OUT")
+@force_option
+def template_command(output: str, force: bool) -> int:
+    """Write an empty table of servers to fill in: OUT is .xlsx, with drop-downs and notes, or .csv.
+
+    Its one example is no server to lyncnb, so it may stay.
+
+    Exit status: 0; 2 if OUT cannot be written.
+    """
+    from ..base.outputs import check_output, write_output
+    from ..topology.table_files import table_file, template
+
+    kind = table_file(template)
+    check_output(output, kind, force=force)
+    write_output(output, template(Path(output).suffix.lower()), kind, force=force)
+    write(f"written: {output}")
+    return 0
+
+
+COMMANDS = (convert_command, template_command)

@@ -1,0 +1,410 @@
+"""The sheets of an Excel workbook (.xlsx, .xlsm; ECMA-376) as text.
+
+No library is asked: those that there are keep a cell's value and drop what a planner has to be told
+of (hidden rows, merged cells, a formula that was never calculated), or make room for every cell of
+the sheet at once, so that 5 KB with one cell in the last row end the process.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ..base.zip_file import Archive
+from ..errors import TopologyError
+from .sheet import (
+    DATE,
+    ERROR,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    NO_RESULT,
+    NoTable,
+    Sheet,
+    area_of,
+    column_number,
+    hide,
+    plain_number,
+)
+from .xml_tree import scan_xml
+
+
+class _Local(dict[str, str]):
+    """Names of elements without their namespace; Excel has two, "Strict" writes the other."""
+
+    def __missing__(self, name: str) -> str:
+        local = self[name] = name.rpartition(" ")[2]
+        return local
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class _Reader:
+    """An open workbook; ``source`` names it in messages."""
+
+    source: str
+    archive: Archive
+    local: _Local = field(default_factory=_Local)
+
+    def each(
+        self, part: str, take: Callable[[str, dict[str, str]], None], *, most: int = 100_000
+    ) -> None:
+        """Go through the elements of a part, if it is there: name and attributes."""
+        if part in self.archive:
+            scan_xml(
+                self.source,
+                self.archive.pieces(part),
+                start=lambda name, attributes: take(self.local[name], attributes),
+                end=_nothing,
+                text=_nothing,
+                most=most,
+            )
+
+    def relations(self, part: str) -> dict[str, tuple[str, str]]:
+        """Give kind and target of each of a part's relations, by its id."""
+        folder, name = posixpath.split(part)
+        found = {}
+
+        def take(element: str, facts: dict[str, str]) -> None:
+            if element == "Relationship" and facts.get("TargetMode") != "External":
+                kind = facts.get("Type", "").rpartition("/")[2]
+                target = posixpath.normpath(posixpath.join("/", folder, facts.get("Target", "")))
+                found[facts.get("Id", "")] = (kind, target.lstrip("/"))
+
+        self.each(posixpath.join(folder, "_rels", f"{name}.rels"), take)
+        return found
+
+
+def excel_sheets(source: str, archive: Archive) -> list[Sheet]:
+    """Read the sheets of a workbook.
+
+    Parameters
+    ----------
+    source : str
+        File name for messages.
+    archive : Archive
+        The workbook.
+
+    Returns
+    -------
+    list of Sheet
+        In the order of their tabs. Of one without headings only the first rows.
+
+    Raises
+    ------
+    TopologyError, BadArchive
+        If it is damaged, or too large.
+
+    Notes
+    -----
+    Source: ECMA-376 part 1, section 18 (SpreadsheetML).
+    """
+    reader = _Reader(source, archive)
+    main = next((t for kind, t in reader.relations("").values() if kind == "officeDocument"), "")
+    main = main or "xl/workbook.xml"
+    relations = reader.relations(main)
+    of_kind = dict(relations.values())
+    book = _Book(relations)
+    reader.each(main, book.take)
+    strings = _shared_strings(reader, of_kind.get("sharedStrings", ""))
+    formats = _formats(reader, of_kind.get("styles", ""), is_1904=book.is_1904)
+    for sheet, target in book.sheets:
+        scanner = _SheetScanner(source, sheet, strings, formats, is_stale=book.is_stale)
+        with suppress(NoTable):
+            scan_xml(
+                source,
+                archive.pieces(target),
+                start=scanner.start,
+                end=scanner.end,
+                text=scanner.text,
+            )
+    return [sheet for sheet, _ in book.sheets]
+
+
+class _Book:
+    """Takes up what the workbook says of itself."""
+
+    def __init__(self, relations: Mapping[str, tuple[str, str]]):
+        self.relations = relations
+        self.sheets: list[tuple[Sheet, str]] = []
+        self.is_1904 = False
+        self.is_stale = False  # whoever opens it shall calculate everything
+
+    def take(self, element: str, facts: dict[str, str]) -> None:
+        if element == "workbookPr":
+            self.is_1904 = facts.get("date1904") in ("1", "true")
+        elif element == "calcPr":
+            self.is_stale = facts.get("fullCalcOnLoad") in ("1", "true")
+        elif element == "sheet":
+            link = next((text for name, text in facts.items() if name.endswith(" id")), "")
+            kind, target = self.relations.get(link, ("", ""))
+            if kind == "worksheet":
+                is_hidden = facts.get("state", "visible") != "visible"
+                self.sheets.append((Sheet(facts.get("name", ""), is_hidden), target))
+
+
+# --- Texts that cells share.
+
+
+class _Strings:
+    """Gathers the text of each ``si``: its ``t``, and not how it is pronounced (``rPh``)."""
+
+    def __init__(self, local: _Local):
+        self.local = local
+        self.found: list[str] = []
+        self.parts: list[str] = []
+        self.is_text = self.is_spoken = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        kind = self.local[name]
+        if kind == "si":
+            self.parts.clear()
+        elif kind == "rPh":
+            self.is_spoken = True
+        self.is_text = kind == "t" and not self.is_spoken
+
+    def end(self, name: str) -> None:
+        kind = self.local[name]
+        self.is_text = False
+        if kind == "si":
+            self.found.append(_unescaped("".join(self.parts)))
+        elif kind == "rPh":
+            self.is_spoken = False
+
+    def text(self, text: str) -> None:
+        if self.is_text:
+            self.parts.append(text)
+
+
+def _shared_strings(reader: _Reader, part: str) -> list[str]:
+    strings = _Strings(reader.local)
+    if part in reader.archive:
+        scan_xml(
+            reader.source,
+            reader.archive.pieces(part),
+            start=strings.start,
+            end=strings.end,
+            text=strings.text,
+        )
+    return strings.found
+
+
+_ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
+
+
+def _unescaped(text: str) -> str:
+    """Read what XML cannot hold: ECMA-376 part 1, section 22.9.2.19 (ST_Xstring)."""
+    if "_x" not in text:
+        return text
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+
+
+# --- Numbers as they are shown.
+
+# Formats of dates and times that have no code in the file: ECMA-376 part 1, section 18.8.30; 27 to
+# 36 and 50 to 58 in East Asian versions.
+_DATE_IDS = frozenset([*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)])
+_ZERO_IDS = {"1": "0", "2": "0.00"}
+_LITERAL = re.compile(r'"[^"]*"|\\.|\[(?!h+\]|m+\]|s+\])[^\]]*\]|_.|\*.', re.IGNORECASE)
+_ZEROS = re.compile(r"\A(0{1,30})(?:\.(0{1,30}))?\Z")
+
+Written = Callable[[str], tuple[str, str]]
+
+
+def _formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Written]:
+    """Give for each style how it writes a number, and what is odd about it; plain ones are left."""
+    codes: dict[str, str] = dict(_ZERO_IDS)
+    formats: dict[str, Written] = {}
+    start = datetime(1904, 1, 1) if is_1904 else datetime(1899, 12, 30)
+    is_cell = False
+    place = 0
+
+    def take(element: str, facts: dict[str, str]) -> None:
+        nonlocal is_cell, place
+        number = facts.get("numFmtId", "")
+        if element == "numFmt":
+            codes[number] = facts.get("formatCode", "")
+        elif element in ("cellXfs", "cellStyleXfs", "cellStyles", "dxfs"):
+            is_cell = element == "cellXfs"
+        elif element == "xf" and is_cell:
+            writer = _writer(number, codes.get(number, ""), start)
+            if writer:
+                formats[str(place)] = writer
+            place += 1
+
+    reader.each(part, take, most=500_000)
+    return formats
+
+
+def _writer(number: str, code: str, start: datetime) -> Written | None:
+    if number in {str(one) for one in _DATE_IDS}:
+        return lambda text: (_date(text, start), DATE)
+    zeros = _ZEROS.match(code)
+    if zeros:
+        width, decimals = len(zeros[1]), len(zeros[2] or "")
+        full = width + decimals + 1 if decimals else width
+        return lambda text: (_zeros(text, full, decimals), "")
+    if re.search("[ymdhs]", _LITERAL.sub("", code.partition(";")[0]), re.IGNORECASE):
+        return lambda text: (_date(text, start), DATE)
+    return None
+
+
+def _zeros(text: str, full: int, decimals: int) -> str:
+    """Write a number with as many digits as a format of zeros asks for: 007, 1.0."""
+    try:
+        return f"{float(text):0{full}.{decimals}f}"
+    except (ValueError, OverflowError):
+        return text
+
+
+def _date(text: str, start: datetime) -> str:
+    """Write a day as 2026-01-02, a time as 13:30:00."""
+    try:
+        days = float(text)
+        moment = start + timedelta(seconds=round(days * 86_400))
+    except (ValueError, OverflowError):
+        return text
+    if 0 <= days < 1:
+        return moment.strftime("%H:%M:%S")
+    is_day = not (moment.hour or moment.minute or moment.second)
+    return moment.date().isoformat() if is_day else moment.isoformat(" ")
+
+
+# --- A sheet.
+
+
+class _SheetScanner:
+    """Takes up a sheet's XML as it goes by."""
+
+    def __init__(
+        self,
+        source: str,
+        sheet: Sheet,
+        strings: list[str],
+        formats: Mapping[str, Written],
+        *,
+        is_stale: bool,
+    ):
+        self.source, self.sheet = source, sheet
+        self.strings, self.formats, self.is_stale = strings, formats, is_stale
+        self.local = _Local()
+        self.columns: dict[str, int] = {}
+        self.row, self.column = 0, -1
+        self.cells: dict[int, str] = {}
+        self.facts: Mapping[str, str] = {}  # of the cell
+        self.has_formula = self.has_value = self.is_text = self.is_spoken = False
+        self.parts: list[str] = []
+
+    def start(self, name: str, facts: dict[str, str]) -> None:
+        kind = self.local[name]
+        if kind == "c":
+            reference = facts.get("r")
+            self.column = self._column(reference) if reference else self.column + 1
+            self.facts = facts
+            self.has_formula = self.has_value = False
+            if self.parts:
+                self.parts.clear()
+        elif kind in ("v", "t"):
+            self.has_value = self.is_text = not self.is_spoken
+        elif kind == "f":
+            self.has_formula = True
+        elif kind == "row":
+            self.row = self._next_row(facts.get("r", ""))
+            self.column = -1
+            self.cells = {}
+            if _is_hidden(facts, "ht"):
+                hide(self.sheet.hidden_rows, self.row, self.row)
+        elif kind == "rPh":
+            self.is_spoken = True
+        elif kind == "col" and _is_hidden(facts, "width"):
+            first, last = (self._number(facts.get(end, "1"), MAX_COLUMNS) for end in ("min", "max"))
+            hide(self.sheet.hidden_columns, first - 1, last - 1)
+        elif kind == "mergeCell" and (area := area_of(facts.get("ref", ""))):
+            self.sheet.merge(self.source, area)
+
+    def end(self, name: str) -> None:
+        kind = self.local[name]
+        if kind == "c":
+            if self.parts or self.has_formula:
+                self._end_cell()
+        elif kind in ("v", "t"):
+            self.is_text = False
+        elif kind == "rPh":
+            self.is_spoken = False
+        elif kind == "row":
+            self.sheet.take(self.source, self.row, self.cells)
+
+    def text(self, text: str) -> None:
+        if self.is_text:
+            self.parts.append(text)
+
+    def _end_cell(self) -> None:
+        if self.column >= MAX_COLUMNS:
+            raise self._damaged()
+        written, odd = "".join(self.parts), ""
+        kind = self.facts.get("t", "n")
+        if kind == "s" and written:
+            written = self._shared(written)
+        elif kind in ("str", "inlineStr"):
+            written = _unescaped(written)
+        elif kind == "b" and written:
+            written = "FALSE" if written.strip() in ("0", "false") else "TRUE"
+        elif kind == "e":
+            odd = ERROR
+        elif kind == "d":
+            odd = DATE if written else ""
+        elif written:
+            is_guess = self.is_stale and self.has_formula and written == "0"
+            writer = self.formats.get(self.facts.get("s", ""))
+            written, odd = writer(written) if writer else (plain_number(written), "")
+            written, odd = ("", NO_RESULT) if is_guess else (written, odd)
+        if self.has_formula and not written and not (kind == "str" and self.has_value):
+            odd = NO_RESULT
+        if odd:
+            self.sheet.mark(self.source, self.row, self.column, odd)
+            written = written or "?"
+        if written:
+            self.cells[self.column] = written
+
+    def _shared(self, index: str) -> str:
+        if index.isdigit() and len(index) < 10 and int(index) < len(self.strings):
+            return self.strings[int(index)]
+        raise self._damaged()
+
+    def _column(self, reference: str) -> int:
+        """Give a cell's column; its row is that of the row around it."""
+        letters = reference.rstrip("0123456789")
+        number = self.columns.get(letters, -1)
+        if number < 0:
+            if not (len(letters) <= 3 and letters.isascii() and letters.isalpha()):
+                raise self._damaged()
+            self.columns[letters] = number = column_number(letters.upper())
+        return number
+
+    def _next_row(self, text: str) -> int:
+        """Give a row's number; rows stand in order."""
+        number = self._number(text, MAX_ROWS) if text else self.row + 1
+        if number <= self.row:
+            raise self._damaged()
+        return number
+
+    def _number(self, text: str, most: int) -> int:
+        if text.isdigit() and len(text) < 10 and 1 <= int(text) <= most:
+            return int(text)
+        raise self._damaged()
+
+    def _damaged(self) -> TopologyError:
+        return TopologyError(
+            f"{self.source} is damaged: a cell refers to what is not there",
+            hint="open it with Excel or LibreOffice and save it again",
+        )
+
+
+def _is_hidden(facts: Mapping[str, str], size: str) -> bool:
+    return facts.get("hidden") in ("1", "true") or facts.get(size) == "0"

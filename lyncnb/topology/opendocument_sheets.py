@@ -1,0 +1,227 @@
+"""The sheets of an OpenDocument spreadsheet (.ods; OpenDocument 1.3) as text."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+
+from ..base.zip_file import Archive
+from ..errors import TopologyError
+from .sheet import (
+    DATE,
+    ERROR,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    NO_RESULT,
+    Area,
+    NoTable,
+    Sheet,
+    hide,
+    plain_number,
+)
+from .xml_tree import scan_xml
+
+_TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+_OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+_TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+_STYLE = "urn:oasis:names:tc:opendocument:xmlns:style:1.0"
+# LibreOffice's own: the only place where an error is told from its text.
+_ERROR_TYPE = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0 value-type"
+
+_VALUES = {
+    "date": f"{_OFFICE} date-value",
+    "time": f"{_OFFICE} time-value",
+    "boolean": f"{_OFFICE} boolean-value",
+}
+_CELLS = (f"{_TABLE} table-cell", f"{_TABLE} covered-table-cell")
+# What stands in a cell and is no part of its text: notes, pictures.
+_BESIDE = (f"{_OFFICE} annotation", f"{_TABLE} shapes", f"{_TABLE} detective")
+_BLANKS = re.compile("[ \t\r\n]+")
+
+
+def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
+    """Read the sheets of a spreadsheet.
+
+    Parameters
+    ----------
+    source : str
+        File name for messages.
+    archive : Archive
+        The spreadsheet.
+
+    Returns
+    -------
+    list of Sheet
+        In the order of their tabs. Of one without headings only the first rows.
+
+    Raises
+    ------
+    TopologyError, BadArchive
+        If it is encrypted, damaged, or too large.
+
+    Notes
+    -----
+    Source: OpenDocument 1.3 part 3, sections 9 (tables) and 19 (attributes).
+    """
+    manifest = b"".join(archive.pieces("META-INF/manifest.xml"))
+    if b"encryption-data" in manifest or "encrypted-package" in archive:
+        raise TopologyError(
+            f"{source} is protected with a password",
+            hint="open it, choose File, Save As, and take the tick off Save with password",
+        )
+    scanner = _Scanner(source)
+    scan_xml(
+        source,
+        archive.pieces("content.xml"),
+        start=scanner.start,
+        end=scanner.end,
+        text=scanner.text,
+    )
+    return scanner.sheets
+
+
+class _Scanner:
+    """Takes up the document as it goes by."""
+
+    def __init__(self, source: str):
+        self.source = source
+        self.sheets: list[Sheet] = []
+        self.hidden_styles: set[str] = set()
+        self.style = ""
+        self.sheet: Sheet | None = None  # the one that is read; None between them
+        self.row, self.rows_alike, self.column = 0, 1, 0
+        self.cells: dict[int, str] = {}
+        self.odd: dict[int, str] = {}
+        self.facts: dict[str, str] = {}
+        self.parts: list[str] = []  # of the cell's text
+        self.beside = 0  # how deep in what is no part of the cell's text
+        self.is_text = self.is_filled = False  # in a paragraph; after one of this cell
+
+    def start(self, name: str, facts: dict[str, str]) -> None:
+        space, _, kind = name.rpartition(" ")
+        if self.beside or name in _BESIDE or "drawing" in space:
+            self.beside += 1
+        elif space == _TEXT:
+            self._start_text(kind, facts)
+        elif space == _TABLE:
+            self._start_table(kind, facts)
+        elif name == f"{_STYLE} style":
+            self.style = facts.get(f"{_STYLE} name", "")
+        elif name == f"{_STYLE} table-properties" and facts.get(f"{_TABLE} display") == "false":
+            self.hidden_styles.add(self.style)
+
+    def _start_table(self, kind: str, facts: dict[str, str]) -> None:
+        if kind == "table":
+            is_hidden = facts.get(f"{_TABLE} style-name", "") in self.hidden_styles
+            self.sheet = Sheet(facts.get(f"{_TABLE} name", ""), is_hidden)
+            self.sheets.append(self.sheet)
+            self.row, self.rows_alike, self.column = 0, 1, 0
+        elif self.sheet is None:
+            return
+        elif kind == "table-column":
+            count = self._count(facts, "number-columns-repeated", MAX_COLUMNS)
+            if _is_hidden(facts):
+                hide(self.sheet.hidden_columns, self.column, self.column + count - 1)
+            self.column += count
+        elif kind == "table-row":
+            self.row += self.rows_alike
+            self.rows_alike = self._count(facts, "number-rows-repeated", MAX_ROWS)
+            if _is_hidden(facts):
+                hide(self.sheet.hidden_rows, self.row, self.row + self.rows_alike - 1)
+            self.column, self.cells, self.odd = 0, {}, {}
+        elif kind in ("table-cell", "covered-table-cell"):
+            self.facts, self.is_filled = facts, False
+            self.parts.clear()
+
+    def _start_text(self, kind: str, facts: dict[str, str]) -> None:
+        if kind == "p":
+            if self.is_filled:
+                self.parts.append("\n")
+            self.is_text = self.is_filled = True
+        elif self.is_text and kind == "s":
+            count = facts.get(f"{_TEXT} c", "1")
+            self.parts.append(" " * (int(count) if re.fullmatch("[0-9]{1,3}", count) else 1))
+        elif self.is_text and kind in ("tab", "line-break"):
+            self.parts.append("\t" if kind == "tab" else "\n")
+
+    def text(self, text: str) -> None:
+        if self.is_text and not self.beside:
+            self.parts.append(_BLANKS.sub(" ", text))
+
+    def end(self, name: str) -> None:
+        if self.beside:
+            self.beside -= 1
+        elif name == f"{_TEXT} p":
+            self.is_text = False
+        elif self.sheet is None:
+            return
+        elif name in _CELLS:
+            self._end_cell(is_covered=name == _CELLS[1])
+        elif name == f"{_TABLE} table-row":
+            for column, odd in self.odd.items():
+                self.sheet.mark(self.source, self.row, column, odd)
+            with suppress(NoTable):
+                self.sheet.take(self.source, self.row, self.cells, self.rows_alike)
+                return
+            self.sheet = None  # what follows of it is passed over
+        elif name == f"{_TABLE} table":
+            self.sheet = None
+
+    def _end_cell(self, *, is_covered: bool) -> None:
+        count = self._count(self.facts, "number-columns-repeated", MAX_COLUMNS)
+        if self.column + count > MAX_COLUMNS:
+            raise self._damaged()
+        written, odd = ("", "") if is_covered else self._value()
+        if written:
+            places = range(self.column, self.column + count)
+            self.cells.update(dict.fromkeys(places, written))
+            if odd:
+                self.odd.update(dict.fromkeys(places, odd))
+        down = self._count(self.facts, "number-rows-spanned", MAX_ROWS)
+        across = self._count(self.facts, "number-columns-spanned", MAX_COLUMNS)
+        if self.sheet and (down, across) != (1, 1):
+            last_row, last_column = self.row + down - 1, self.column + across - 1
+            area = Area(self.row, self.column, last_row, last_column)
+            self.sheet.merge(self.source, area)
+        self.column += count
+
+    def _value(self) -> tuple[str, str]:
+        """Give the cell's text, and what is odd about it."""
+        facts, shown = self.facts, "".join(self.parts)
+        kind = facts.get(f"{_OFFICE} value-type", "")
+        has_formula = f"{_TABLE} formula" in facts
+        if facts.get(_ERROR_TYPE) == "error" or (has_formula and shown.startswith(("#", "Err:"))):
+            return shown or "?", ERROR
+        if has_formula and not kind and not shown:
+            return "?", NO_RESULT
+        if kind in ("float", "currency", "percentage"):
+            return _number(facts.get(f"{_OFFICE} value", ""), shown), ""
+        if kind == "boolean":
+            return facts.get(_VALUES[kind], "").upper(), ""
+        if kind in _VALUES:
+            return facts.get(_VALUES[kind], "").removesuffix("T00:00:00").replace("T", " "), DATE
+        return shown or facts.get(f"{_OFFICE} string-value", ""), ""
+
+    def _count(self, facts: dict[str, str], name: str, most: int) -> int:
+        text = facts.get(f"{_TABLE} {name}", "1")
+        if text.isdigit() and len(text) < 10 and 1 <= int(text) <= most:
+            return int(text)
+        raise self._damaged()
+
+    def _damaged(self) -> TopologyError:
+        return TopologyError(
+            f"{self.source} is damaged: it counts more rows or columns than a sheet has",
+            hint="open it with LibreOffice and save it again",
+        )
+
+
+def _number(value: str, shown: str) -> str:
+    """Write a number as it is shown where that is all digits (007, 1.0), else plainly."""
+    with suppress(ValueError):
+        if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", shown) and float(shown) == float(value):
+            return shown
+    return plain_number(value)
+
+
+def _is_hidden(facts: dict[str, str]) -> bool:
+    return facts.get(f"{_TABLE} visibility", "visible") != "visible"

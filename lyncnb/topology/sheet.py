@@ -1,0 +1,159 @@
+"""One sheet of a workbook as text: what Excel and OpenDocument have in common.
+
+Only cells that hold something are kept, so that one cell in the last row costs one cell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..errors import TopologyError
+from .columns import name_headings, topology_columns
+
+#: Limits of the formats: Microsoft, Excel specifications and limits; LibreOffice has the same.
+MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
+#: 100,000 servers with all columns.
+MAX_CELLS = 3_000_000
+#: The headings stand among the first rows that hold something.
+HEADING_WITHIN = 50
+# More merged areas, or cells with errors, than anybody can look at.
+_MAX_ODD = 100_000
+
+#: What may be wrong with a cell, beside its text.
+ERROR, NO_RESULT, DATE = "error", "no result", "date"
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle of cells: rows from 1, columns from 0, the last ones included."""
+
+    first_row: int
+    first_column: int
+    last_row: int
+    last_column: int
+
+
+class NoTable(Exception):
+    """Ends the reading of a sheet that has no headings of servers."""
+
+
+@dataclass(slots=True)
+class Sheet:
+    """A sheet: ``rows`` by number from 1, in each the texts by column from 0.
+
+    ``odd`` says of a cell, by row and column, that it is ERROR, NO_RESULT or DATE.
+    ``heading_row`` is 0 where none of the first rows names server and role; the rest of such a
+    sheet is not read.
+    """
+
+    name: str
+    is_hidden: bool = False
+    rows: dict[int, dict[int, str]] = field(default_factory=dict)
+    odd: dict[tuple[int, int], str] = field(default_factory=dict)
+    hidden_rows: list[tuple[int, int]] = field(default_factory=list)
+    hidden_columns: list[tuple[int, int]] = field(default_factory=list)
+    merged: list[Area] = field(default_factory=list)
+    heading_row: int = 0
+    _cells: int = 0
+
+    def take(self, source: str, number: int, cells: dict[int, str], repeat: int = 1) -> None:
+        """Take up a row, or several that are alike; `cells` is the sheet's from then on.
+
+        Raises
+        ------
+        NoTable
+            If there were no headings so far, and this is far down.
+        TopologyError
+            If the sheet has more cells than any table.
+        """
+        if not any(map(str.strip, cells.values())):
+            return
+        self._cells += len(cells) * repeat
+        if self._cells > MAX_CELLS or number + repeat - 1 > MAX_ROWS:
+            raise too_many(source)
+        for row in range(number, number + repeat):
+            self.rows[row] = cells
+            if self.heading_row:
+                continue
+            if known_headings(cells)[1]:
+                self.heading_row = row
+            elif len(self.rows) > HEADING_WITHIN:
+                raise NoTable
+
+    def mark(self, source: str, row: int, column: int, odd: str) -> None:
+        """Say what is odd about a cell."""
+        self.odd[row, column] = odd
+        if len(self.odd) > _MAX_ODD:
+            raise too_many(source)
+
+    def merge(self, source: str, area: Area) -> None:
+        """Take up merged cells."""
+        self.merged.append(area)
+        if len(self.merged) > _MAX_ODD:
+            raise too_many(source)
+
+
+def hide(hidden: list[tuple[int, int]], first: int, last: int) -> None:
+    """Add hidden rows or columns, which come in order, to their runs."""
+    if hidden and first <= hidden[-1][1] + 1:
+        hidden[-1] = (hidden[-1][0], max(last, hidden[-1][1]))
+    else:
+        hidden.append((first, last))
+
+
+def too_many(source: str) -> TopologyError:
+    """Refuse a sheet for its size."""
+    return TopologyError(
+        f"{source} has more cells than any table of servers",
+        hint="delete what stands beside the table, or save it as CSV",
+    )
+
+
+def known_headings(cells: Mapping[int, str]) -> tuple[int, bool]:
+    """Count the columns that a row names; say whether those that a table needs are among them."""
+    named = set(name_headings(cells.values()))
+    columns = topology_columns()
+    count = sum(column.name in named for column in columns)
+    return count, all(column.name in named for column in columns if column.required)
+
+
+_REFERENCE = re.compile(r"\A([A-Z]{1,3})([0-9]{1,7})\Z")
+
+
+def place_of(reference: str) -> tuple[int, int] | None:
+    """Give row (from 1) and column (from 0) of a cell's name such as B7; None if it is none."""
+    found = _REFERENCE.match(reference)
+    if found is None:
+        return None
+    row, column = int(found[2]), column_number(found[1])
+    return (row, column) if 1 <= row <= MAX_ROWS and column < MAX_COLUMNS else None
+
+
+def column_number(letters: str) -> int:
+    """Give a column's number from 0 by its letters."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number - 1
+
+
+def area_of(reference: str) -> Area | None:
+    """Give the rectangle that ``B2:C7`` or ``B2`` names; None if it names none."""
+    first, _, last = reference.partition(":")
+    start, end = place_of(first), place_of(last or first)
+    return Area(*start, *end) if start and end else None
+
+
+def plain_number(text: str) -> str:
+    """Write a number as a person would: no point behind a whole one, no noise of its bits."""
+    if text.isdigit():
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if value.is_integer() and abs(value) < 1e16:
+        return str(int(value))
+    return f"{value:.15g}"  # as many digits as a spreadsheet shows

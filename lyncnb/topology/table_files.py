@@ -1,0 +1,172 @@
+"""A table of servers as a file for people: CSV or a workbook to be filled in, and an empty one.
+
+What is written here reads back to the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import IO
+
+from ..base.outputs import OutputKind
+from ..base.spreadsheets import CELL_LENGTH, SHEET_ROWS, Form, Sheet, to_xlsx
+from ..errors import TopologyError
+from .columns import Column, example_server, topology_columns, topology_roles
+from .csv_file import write_csv
+from .workbook import OWN_SHEETS
+
+_TITLE = "Table of servers"
+_SERVERS = "Servers"
+# In words that are no headings of a table of servers.
+_HOLDS_FOR = {
+    "server": "this server alone",
+    "pool": "all servers of the pool; on one of their rows",
+    "site": "all of the site, or the deployment; on one row",
+    "deployment": "the whole deployment; on one row",
+}
+_WIDTHS = {"bool": 12, "choice": 12, "role": 18, "text": 14, "issuer": 14}
+_WIDTH, _LONGEST = 26, 44
+
+
+def table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+    """Write a table as a workbook.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        m headings.
+    rows : sequence of sequences of str
+        n rows of m texts, written as they are.
+
+    Returns
+    -------
+    bytes
+        One sheet, whose cells are text; what columns mean stands in notes at their headings, and
+        what may be chosen in drop-downs.
+
+    Raises
+    ------
+    TopologyError
+        If the table does not fit into a sheet.
+    """
+    if len(rows) >= SHEET_ROWS or any(len(text) > CELL_LENGTH for row in rows for text in row):
+        raise TopologyError(
+            "the table does not fit into a workbook, whose sheets hold 1,048,576 rows and whose "
+            f"cells {CELL_LENGTH:,} characters",
+            hint="write it as .csv",
+        )
+    return to_xlsx([_servers(columns, rows)], title=_TITLE)
+
+
+def template(suffix: str) -> bytes:
+    """Write an empty table to be filled in.
+
+    Parameters
+    ----------
+    suffix : str
+        ``.xlsx``: with notes, drop-downs, and a sheet each on columns and roles; or ``.csv``.
+
+    Returns
+    -------
+    bytes
+        Headings in words, and one example, which is no server to whoever reads the table.
+    """
+    columns = [column.title for column in topology_columns()]
+    rows = [[column.example for column in topology_columns()]]
+    if suffix == ".csv":
+        return write_csv(columns, rows)
+    of_columns, of_roles = OWN_SHEETS
+    return to_xlsx(
+        [
+            _servers(columns, rows),
+            Sheet(
+                title=of_columns,
+                columns=(
+                    "Column",
+                    "In a CSV file",
+                    "One value for each",
+                    "What stands there",
+                    "For",
+                ),
+                rows=lambda: [
+                    (c.title, c.name, _HOLDS_FOR[c.scope], c.help, ", ".join(c.roles))
+                    for c in topology_columns()
+                ],
+            ),
+            Sheet(
+                title=of_roles,
+                columns=("Role", "What it is", "Needs certificates"),
+                rows=lambda: [
+                    (role.id, role.title, "yes" if role.certificates else "no")
+                    for role in topology_roles()
+                ],
+            ),
+        ],
+        title=_TITLE,
+    )
+
+
+def table_file(write: Callable[[str], bytes]) -> OutputKind:
+    """Give the kind of file that a table is written to.
+
+    Parameters
+    ----------
+    write : callable
+        Gives the content for ``.csv`` or ``.xlsx``. A file that holds anything else is somebody's
+        work, e.g. the template filled in, and is no output to be replaced.
+    """
+
+    def is_same(suffix: str) -> Callable[[IO[bytes]], bool]:
+        def holds_it(file: IO[bytes]) -> bool:
+            expected = write(suffix)
+            return file.read(len(expected) + 1) == expected
+
+        return holds_it
+
+    return OutputKind(
+        what="this very table", is_ours={suffix: is_same(suffix) for suffix in (".csv", ".xlsx")}
+    )
+
+
+# --- The sheet of servers.
+
+
+def _servers(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Sheet:
+    by_heading = {text: one for one in topology_columns() for text in (one.name, one.title)}
+    columns = [by_heading.get(heading) for heading in headings]
+    return Sheet(
+        title=_SERVERS,
+        columns=tuple(headings),
+        rows=lambda: rows,
+        widths=tuple(_width(column, heading) for column, heading in zip(columns, headings)),
+        form=Form(
+            notes=tuple(_help(column) if column else "" for column in columns),
+            choices=tuple(_choices(column) if column else () for column in columns),
+            open_choices=tuple(
+                place for place, column in enumerate(columns) if column and column.kind == "issuer"
+            ),
+            muted=example_server(),
+        ),
+    )
+
+
+def _width(column: Column | None, heading: str) -> int:
+    wide = _WIDTHS.get(column.kind, _LONGEST if column.is_list else _WIDTH) if column else _WIDTH
+    return max(wide, min(len(heading) + 3, _LONGEST))
+
+
+def _help(column: Column) -> str:
+    lines = [column.help + ".", f"Holds for {_HOLDS_FOR[column.scope]}."]
+    if column.roles:
+        lines.append(f"Only for: {', '.join(column.roles)}.")
+    if column.is_list:
+        lines.append("Several with a semicolon between them.")
+    if column.default:
+        lines.append(f"Blank: {column.default}.")
+    return "\n".join(lines)
+
+
+def _choices(column: Column) -> tuple[str, ...]:
+    if column.kind == "role":
+        return tuple(role.id for role in topology_roles())
+    return ("true", "false") if column.kind == "bool" else column.choices

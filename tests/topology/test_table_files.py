@@ -1,0 +1,206 @@
+"""Tables for people: what is converted reads back, the template is filled in, nothing is lost."""
+
+from __future__ import annotations
+
+import io
+
+import openpyxl
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shell_kit import make_shell
+from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
+from topology_documents import front_end, topology_builder
+
+from lyncnb.errors import TopologyError
+from lyncnb.topology.columns import topology_columns, topology_roles
+from lyncnb.topology.csv_edit import edit_csv
+from lyncnb.topology.table_files import table_xlsx, template
+from lyncnb.topology.topology import read_topology
+
+shell = pytest.fixture(make_shell)
+
+ANYTHING = st.one_of(
+    st.sampled_from(
+        ["", "007", "1.0", "2026-03-01", "TRUE", "=1+1", "'x", "_x000D_", "a\tb", "  a  ", "#REF!"]
+    ),
+    st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=9),
+)
+LABELS = st.from_regex(r"[a-z][a-z0-9]{0,6}", fullmatch=True)
+HEADINGS = st.lists(
+    st.sampled_from(["rack", "Owner ", " note", "備註", "<b>", "Installed on"]),
+    unique=True,
+    max_size=3,
+)
+
+
+@st.composite
+def tables(draw) -> tuple[list[str], list[list[str]]]:
+    """Draw a table: servers in pools, and columns of the planner's own with anything in them."""
+    more = draw(HEADINGS)
+    rows = []
+    for number in range(draw(st.integers(1, 6))):
+        role = draw(st.sampled_from(["FrontEnd", "Mediation", "Edge", "TrustedApplication"]))
+        pool = draw(st.sampled_from(["", f"pool-{role.lower()}.contoso.com"]))
+        site = draw(st.sampled_from(["Taipei", "台北"])) if not pool else "Taipei"
+        rows.append(
+            [f"{draw(LABELS)}{number}.contoso.com", role, pool, site, "contoso.com;fabrikam.com"]
+            + [draw(ANYTHING) for _ in more]
+        )
+    return ["server_fqdn", "role", "pool_fqdn", "site", "sip_domains", *more], rows
+
+
+@settings(max_examples=60)
+@given(tables())
+def test_what_is_converted_reads_back(table):
+    """Equal topology, the same columns and cells, through .xlsx and .csv, again and again."""
+    columns, rows = table
+    topology = read_topology(pd.DataFrame(rows, columns=columns))
+    again = read_topology(topology.to_xlsx())
+    assert again == topology
+    filled = [at for at, name in enumerate(columns) if name.strip()]
+    assert again.columns == tuple(columns[at] for at in filled)
+    assert again.cells == topology.cells
+    assert again.to_csv() == topology.to_csv()
+    assert again.to_xlsx() == topology.to_xlsx()
+
+
+@pytest.mark.parametrize("text", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
+def test_edits_of_a_workbook_are_those_of_the_table(text):
+    """A cell is changed, a row removed: the same as of the CSV file, and written as CSV."""
+    plain = read_topology(text.encode())
+    book = read_topology(plain.to_xlsx())
+    for topology in (plain, book):
+        changed = topology.with_cells({0: {"site": "Tainan"}, 1: {"site": "Tainan"}})
+        assert changed.with_rows(remove=[1]).to_csv().startswith(b"\xef\xbb\xbfserver_fqdn,role,")
+    assert book.with_cells({0: {"target_os": "2016"}}) == plain.with_cells(
+        {0: {"target_os": "2016"}}
+    )
+
+
+def test_a_table_that_does_not_fit_into_a_workbook():
+    """A cell of more characters than a sheet holds is refused, never cut."""
+    with pytest.raises(TopologyError, match="does not fit into a workbook") as refused:
+        table_xlsx(["server_fqdn", "role"], [["a" * 40_000, "FrontEnd"]])
+    assert refused.value.hint == "write it as .csv"
+
+
+# --- The template.
+
+
+def filled_in(rows: list[dict[str, object]], *, over_example: bool = False) -> bytes:
+    """Type servers into the template, below its example or over it."""
+    book, buffer = openpyxl.load_workbook(io.BytesIO(template(".xlsx"))), io.BytesIO()
+    sheet = book["Servers"]
+    places = {cell.value: cell.column for cell in sheet[1]}
+    for at, row in enumerate(rows, start=2 if over_example else 3):
+        for cell in sheet[at]:
+            cell.value = None
+        for heading, value in row.items():
+            sheet.cell(at, places[heading], value)
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+FILLED = [
+    {"Server": "fe01.contoso.net", "Role": "FrontEnd", "Pool": "pool.contoso.net",
+     "Site": "Taipei", "SIP domains": "contoso.com", "Meet URLs": "https://meet.contoso.com",
+     "Dial-in URL": "https://dialin.contoso.com", "External web FQDN": "web.contoso.com"},
+    {"Server": "fe02.contoso.net", "Role": "FrontEnd", "Pool": "pool.contoso.net",
+     "Site": "Taipei", "Target OS": 2012, "Automatic sign-in": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("over_example", [False, True])
+def test_the_template_filled_in_is_read(over_example):
+    """Headings in words, a number and a truth value typed; the example is no server."""
+    topology = read_topology(filled_in(FILLED, over_example=over_example))
+    assert [computer.fqdn for _, computer in topology.computers] == [
+        "fe01.contoso.net",
+        "fe02.contoso.net",
+    ]
+    expected = [] if over_example else ["row 2 is the example of the template, and was left out"]
+    assert [str(note) for note in topology.notes] == expected
+    (pool,) = topology.pools
+    assert "autologon" in pool.flags
+    assert pool.computers[1].target_os == "2012"
+    assert topology.columns == tuple(column.name for column in topology_columns())
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
+def test_an_empty_template_has_no_server(suffix):
+    """What has only the example is told as a heading without servers; the same bytes each time."""
+    with pytest.raises(TopologyError, match="has a heading and no servers"):
+        read_topology(template(suffix))
+    assert template(suffix) == template(suffix)
+
+
+def test_the_example_is_a_server_that_can_be_planned():
+    """Without its mark, the example is a row without a fault."""
+    text = template(".csv").replace(b"Example: ", b"")
+    (pool,) = read_topology(text).pools
+    assert pool.fqdn == "pool01.contoso.com"
+
+
+def test_help_and_choices_of_the_template():
+    """A note at each heading, drop-downs that reach below, text cells, every column and role."""
+    book = openpyxl.load_workbook(io.BytesIO(template(".xlsx")))
+    sheet = book["Servers"]
+    assert [cell.value for cell in sheet[1]] == [column.title for column in topology_columns()]
+    for cell, column in zip(sheet[1], topology_columns()):
+        assert cell.comment.text.startswith(f"{column.help}.\n")
+    assert {one.number_format for one in sheet.column_dimensions.values()} == {"@"}  # text
+    listed = {
+        sheet.cell(1, next(iter(rule.sqref.ranges)).min_col).value: (
+            rule.formula1.strip('"').split(","),
+            rule.showErrorMessage,
+        )
+        for rule in sheet.data_validations.dataValidation
+    }
+    assert set(listed) == {
+        column.title for column in topology_columns()
+        if column.kind in ("bool", "role", "choice", "issuer")
+    }  # fmt: skip
+    assert listed["Role"][0] == [role.id for role in topology_roles()]
+    assert listed["Target OS"][0] == ["2008R2", "2012", "2012R2", "2016", "2019", "2022"]
+    assert (listed["Role"][1], listed["Issuer"][1]) == (True, False)  # pairs may be typed, too
+    assert book["Columns"].max_row == len(topology_columns()) + 1
+    assert book["Roles"].max_row == len(topology_roles()) + 1
+
+
+# --- Commands.
+
+
+def test_convert_and_back(shell):
+    """A document to a workbook, that to CSV: the same topology; what reading says is told."""
+    shell.write("contoso.tbxml", topology_builder([front_end("se01.contoso.com")]))
+    for old, new in (("contoso.tbxml", "a.xlsx"), ("a.xlsx", "b.csv"), ("b.csv", "c.xlsx")):
+        ended = shell("convert", old, new)
+        assert (ended.status, ended.out) == (0, f"written: {new}\n")
+        assert ("this is a topology of Lync Server 2013" in ended.err) == (old == "contoso.tbxml")
+        assert shell("compare-topology", "contoso.tbxml", new).status == 0
+    assert (shell.folder / "a.xlsx").read_bytes() == (shell.folder / "c.xlsx").read_bytes()
+
+
+def test_a_filled_in_template_is_never_written_over(shell):
+    """Nor by another conversion: only the very same bytes are, or with --force."""
+    assert shell("template", "t.xlsx").status == 0
+    assert shell("template", "t.xlsx").status == 0
+    shell.write("t.xlsx", filled_in(FILLED))
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
+    for command in (("template", "t.xlsx"), ("convert", "contoso.csv", "t.xlsx")):
+        ended = shell(*command)
+        assert ended.status == 2
+        assert "was left alone" in ended.err
+    assert len(read_topology(shell.folder / "t.xlsx").cells) == 2
+    assert shell("convert", "contoso.csv", "contoso.csv", "--force").status == 2
+    assert shell("convert", "contoso.csv", "t.xlsx", "--force").status == 0
+
+
+def test_a_fix_in_a_csv_template_meets_its_row(shell):
+    """The example counts as no row where a cell is mended in the file."""
+    text = template(".csv") + b"se01.contoso.com,StandardEdition,,Taipei" + b"," * 23 + b"\r\n"
+    after, changes = edit_csv("t.csv", text, {0: {"site": "Tainan"}})
+    assert b"se01.contoso.com,StandardEdition,,Tainan" in after
+    assert [change.row for change in changes] == [3]

@@ -1,0 +1,683 @@
+"""Workbooks: the same topology as of a CSV file with the same cells, and each trap is told.
+
+What LibreOffice, xlsxwriter and openpyxl write is read; what none of them writes is made by hand.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+import time
+from contextlib import suppress
+from datetime import date
+
+import openpyxl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shell_kit import make_shell
+from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
+from workbooks import (
+    MAIN,
+    ODS,
+    RELS,
+    ods,
+    ods_cell,
+    ods_table,
+    one_sheet,
+    packed,
+    rows_of,
+    sheet_xml,
+    spreadsheet,
+    workbook,
+    xlsx,
+)
+
+from lyncnb.errors import TopologyError
+from lyncnb.topology.cells import Report, read_cells
+from lyncnb.topology.csv_file import read_rows
+from lyncnb.topology.topology import read_topology
+
+shell = pytest.fixture(make_shell)
+
+HEADING = ["server_fqdn", "role", "site", "rack"]
+ONE = ["fe01.contoso.net", "FrontEnd", "Taipei", "A1"]
+TWO = ["fe02.contoso.net", "FrontEnd", "Taipei", "A2"]
+
+
+def cells_of(source: bytes) -> list[tuple[str, ...]]:
+    """Give the rows of a file as text."""
+    return list(zip(*(texts.cells() for texts in read_rows(source).texts)))
+
+
+def told(source: bytes) -> list[str]:
+    """Give what reading has to say."""
+    return [str(note) for note in read_rows(source).notes]
+
+
+def problems_of(source) -> list[str]:
+    """Give each problem with its place."""
+    with pytest.raises(TopologyError) as refused:
+        read_topology(source)
+    assert all(problem.hint for problem in refused.value.problems)
+    problems = sorted(refused.value.problems, key=lambda problem: not problem.row)
+    return [str(problem).partition("\n")[0] for problem in problems]
+
+
+@pytest.mark.parametrize("table", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
+@pytest.mark.parametrize("write", [xlsx, spreadsheet])
+def test_a_workbook_is_the_table_of_its_cells(table, write):
+    """Topology, cells, columns and rows are those of the CSV file; nothing is said."""
+    expected, topology = read_topology(table.encode()), read_topology(write(rows_of(table)))
+    assert topology == expected
+    assert (topology.columns, topology.cells) == (expected.columns, expected.cells)
+    assert topology.notes == ()
+    assert topology.to_csv() == expected.to_csv()
+
+
+def test_samples_are_read_from_workbooks(data):
+    """Every sample of data/, Chinese headings and all."""
+    for path in sorted(data.glob("*.csv")):
+        expected = read_topology(path)
+        for write in (xlsx, spreadsheet):
+            rows = [expected.columns, *expected.cells]
+            assert read_topology(write(rows)) == expected, path
+
+
+def test_problems_have_a_sheet_and_a_cell():
+    """Where, what and a hint as for CSV, all at once."""
+    rows = [HEADING, ["fe 01.contoso.net", "Frontend server", "a\nb", ""], ["", "Fronted", "", ""]]
+    book = read_topology_problems(xlsx(rows))
+    sheet = 'table sheet "Servers" cell'
+    assert [where for where, _ in book] == [
+        f"{sheet} {name}"
+        for name in ("A2, column server_fqdn", "C2, column site", "A3, column server_fqdn",
+                     "B3, column role")
+    ]  # fmt: skip
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    of_csv = read_topology_problems(out.getvalue().encode())
+    assert sorted(what for _, what in of_csv) == sorted(what for _, what in book)
+
+
+def read_topology_problems(source: bytes) -> list[tuple[str, str]]:
+    with pytest.raises(TopologyError) as refused:
+        read_topology(source)
+    return sorted(
+        ((p.where, p.message) for p in refused.value.problems if p.row),
+        key=lambda one: one[0].partition("cell ")[2][1:2] + one[0],
+    )
+
+
+def test_a_clean_up_names_its_cell():
+    """Spaces around, not breaking, and unseen characters, in names and headings."""
+    rows = [["Server\u00a0", " Role", "site"], [" fe01.contoso.net\u00a0", "FrontEnd", "Taipei "]]
+    topology_notes = read_topology_notes(xlsx([*map(list, rows)]))
+    assert topology_notes == [
+        "cell A2, column server_fqdn: white space around it removed",
+        "cell C2, column site: white space around it removed",
+    ]
+
+
+def read_topology_notes(source: bytes) -> list[str]:
+    rows = cells_of(source)
+    assert rows
+    table = read_rows(source)
+    report = Report(table.source, table=table)
+    read_cells(table, report)
+    return [str(note) for note in report.notes]
+
+
+# --- Traps.
+
+
+def formatted(code: str, value: object):
+    def change(book, sheet):
+        sheet.write(1, 3, value, book.add_format({"num_format": code}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "text"),
+    [
+        (2012, "General", "2012"),
+        (1.1, "General", "1.1"),
+        (0.1 + 0.2, "General", "0.3"),
+        (123456789012, "General", "123456789012"),
+        (1, "0.0", "1.0"),  # a version
+        (7, "000", "007"),  # an extension
+        (12.5, "0.00", "12.50"),
+        (1234.5, "#,##0.0", "1234.5"),
+        (True, "General", "TRUE"),
+        (date(2026, 3, 1), "yyyy-mm-dd", "2026-03-01"),
+        (date(2026, 3, 1), "d-mmm", "2026-03-01"),
+        (date(2026, 3, 1), '[$-404]e"年"m"月"d"日"', "2026-03-01"),
+        (0.5625, "h:mm", "13:30:00"),
+        (46082.5625, "yyyy-mm-dd hh:mm", "2026-03-01 13:30:00"),
+        (5, '0" days"', "5"),
+        (5, "[Red]0.00;[Blue]-0.00", "5"),
+    ],
+)
+def test_numbers_and_dates_of_other_columns(value, code, text):
+    """A number is written plainly, with the zeros of its format; a date as 2026-03-01."""
+    assert cells_of(xlsx([HEADING, ONE], formatted(code, value))) == [(*ONE[:3], text)]
+
+
+def test_text_that_looks_like_a_number_stays_text():
+    """1.0, 007 and 1e5, typed as text, are kept character by character."""
+    for text in ("1.0", "007", "1e5", "+1", "'x", "=A1", "2026-03-01", "_x0041_", "NA"):
+        assert cells_of(xlsx([HEADING, [*ONE[:3], text]])) == [(*ONE[:3], text)]
+
+
+def test_numbers_and_truth_values_where_a_column_means_something():
+    """2012 as a number and TRUE are what they look like."""
+    rows = [["server_fqdn", "role", "sip_domains", "target_os", "autologon"],
+            ["fe01.contoso.net", "FrontEnd", "contoso.com", 2012, True]]  # fmt: skip
+    (pool,) = read_topology(xlsx(rows)).pools
+    assert "autologon" in pool.flags
+    assert pool.computers[0].target_os == "2012"
+
+
+def test_a_date_where_a_name_should_be_is_refused():
+    """Excel makes a date of MAR1; what was typed is lost."""
+    rows = [HEADING, [*ONE[:2], date(2026, 3, 1), ""], TWO]
+
+    def change(book, sheet):
+        sheet.write(1, 2, date(2026, 3, 1), book.add_format({"num_format": "d-mmm"}))
+
+    assert problems_of(xlsx(rows, change))[0] == (
+        'table sheet "Servers" cell C2, column site: holds a date (2026-03-01), which a spreadsheet '
+        "makes of some texts"
+    )
+
+
+def test_formulas():
+    """A result is what counts; one that was never calculated, or is an error, is refused."""
+
+    def change(_, sheet):
+        sheet.write_formula(1, 0, '=A9&".contoso.net"', value="fe01.contoso.net")
+        sheet.write_formula(1, 3, '=""', value="")
+        sheet.write_formula(2, 0, "=B9")  # xlsxwriter writes the result 0, to be calculated
+        sheet.write_formula(3, 0, "=Old!A1", value="#REF!")
+        sheet.write_formula(4, 3, "=Old!A1", value="#N/A")  # no column of ours
+
+    rows = [HEADING, ONE, TWO, TWO, ["fe05.contoso.net", *TWO[1:3], ""]]
+    found = read_rows(xlsx(rows, change))
+    assert [texts.cells()[0] for texts in found.texts] == [*ONE[:3], ""]
+    assert found.texts[3].cells()[3] == "#N/A"
+    where = 'table sheet "Servers" cell'
+    assert [str(problem).partition("\n")[0] for problem in found.problems] == [
+        f"{where} A3, column server_fqdn: holds a formula that was never calculated",
+        f"{where} A4, column server_fqdn: holds the error #REF!, not a value",
+    ]
+    assert not any("server_fqdn is blank" in one for one in problems_of(xlsx(rows, change)))
+
+
+def test_openpyxl_calculates_nothing():
+    """A formula that openpyxl wrote has no result."""
+    book, buffer = openpyxl.Workbook(), io.BytesIO()
+    book.active.append(HEADING)
+    book.active.append(['=CONCATENATE("fe01",".contoso.net")', *ONE[1:]])
+    book.save(buffer)
+    assert "cell A2" in problems_of(buffer.getvalue())[0]
+
+
+def test_merged_cells():
+    """Over several rows it counts for each of them; over several columns it is refused."""
+    rows = [HEADING, ONE, [TWO[0], "FrontEnd", "", ""], ["fe03.contoso.net", "FrontEnd", "", "A3"]]
+
+    def down(_, sheet):
+        sheet.merge_range("C2:C9", "Taipei")
+
+    book = xlsx(rows, down)
+    assert [row[2] for row in cells_of(book)] == ["Taipei"] * 3
+    assert told(book) == ["merged cells C2:C9: what stands there was read for each of their rows"]
+
+    def across(_, sheet):
+        sheet.merge_range("C3:D3", "Taipei")
+
+    assert problems_of(xlsx(rows, across))[0] == (
+        'table sheet "Servers" cell C3:D3, column site: "Taipei" stands in cells that are merged over '
+        "several columns"
+    )
+
+    def title(_, sheet):
+        sheet.merge_range("A1:D1", "Our servers")
+
+    assert len(cells_of(xlsx([[], HEADING, ONE], title))) == 1
+
+
+def test_hidden_rows_and_columns_are_read_and_told():
+    """By hand, by a filter, or of no height."""
+
+    def change(_, sheet):
+        sheet.set_row(2, None, None, {"hidden": True})
+        sheet.set_row(3, 0)
+        sheet.set_row(40, None, None, {"hidden": True})
+        sheet.set_column("C:C", None, None, {"hidden": True})
+        sheet.set_column("Z:XFD", None, None, {"hidden": True})
+
+    rows = [HEADING, ONE, TWO, ["fe03.contoso.net", *TWO[1:]], ["fe04.contoso.net", *TWO[1:]]]
+    book = xlsx(rows, change)
+    assert len(cells_of(book)) == 4
+    assert told(book) == [
+        "rows that are hidden, and were read: 3 to 4",
+        "columns that are hidden, and were read: C (site)",
+    ]
+
+
+def test_headings_below_a_title():
+    """The first row that names server and role is the heading; what is above is left out."""
+    title = [["Our servers"], [], ["Written by", "Kim"]]
+    book = xlsx([*title, HEADING, ONE])
+    assert cells_of(book) == [tuple(ONE)]
+    assert [*read_rows(book).rows] == [5]
+    assert told(book) == ["the headings stand in row 4; what is above was left out"]
+    assert "cell B5, column role" in problems_of(xlsx([*title, HEADING, [ONE[0], "Fronted"]]))[0]
+
+
+def test_sheets():
+    """The one with our headings is read; several are refused, hidden ones told."""
+
+    def more(*names, hide=()):
+        def change(book, _):
+            for name in names:
+                other = book.add_worksheet(name)
+                for at, text in enumerate(HEADING if name.startswith("Old") else ["Notes"]):
+                    other.write_string(0, at, text)
+                other.write_string(1, 0, "old.contoso.net")
+                if name in hide:
+                    other.hide() if name[-1:] != "v" else other.very_hidden()
+
+        return change
+
+    assert told(xlsx([HEADING, ONE], more("Notes", "Columns"))) == [
+        'sheet "Servers" was read; without headings of servers: "Notes"'
+    ]
+    with pytest.raises(TopologyError, match='on 2 sheets: "Servers", "Old"') as refused:
+        read_topology(xlsx([HEADING, ONE], more("Notes", "Old")))
+    assert "hide or delete" in refused.value.hint
+    book = xlsx([HEADING, ONE], more("Old", "Old v", hide=("Old", "Old v")))
+    assert cells_of(book) == [tuple(ONE)]
+    assert told(book) == ['not read, since hidden: sheet "Old", "Old v"']
+    book = xlsx([["Notes"]], more("Old", hide=("Old",)))
+    assert cells_of(book)[0][0] == "old.contoso.net"
+    assert told(book) == [
+        'sheet "Old" is hidden; it was read, since no other has the headings of servers',
+        'sheet "Old" was read; without headings of servers: "Servers"',
+    ]
+
+
+def test_headings_that_are_missing_are_told_as_of_csv():
+    """Of the row that has most of them; of the first row if none has any."""
+    (found,) = problems_of(xlsx([["Title"], ["Server", "Roll", "Site"], ["fe01"]]))
+    assert found == (
+        'table sheet "Servers" row 2, column role: there is no column role; headings found: "Server", '
+        '"Roll", "Site"'
+    )
+    assert problems_of(xlsx([["a", "b"], ["c", "d"]]))[0].endswith('headings found: "a", "b"')
+    assert problems_of(xlsx([[*HEADING, ""], [*ONE, "ask Kim"]])) == [
+        'table sheet "Servers" cell E1: column 5 has no heading, but cells that are not blank'
+    ]
+
+
+def test_how_a_text_is_pronounced_is_no_part_of_it():
+    """Chinese and Japanese Excel keeps that beside the text."""
+    strings = (
+        f'<sst xmlns="{MAIN}"><si><t>fe01.contoso.net</t></si><si><t>FrontEnd</t></si>'
+        "<si><r><t>台</t></r><r><t>北</t></r><rPh sb='0' eb='1'><t>ㄊㄞˊ</t></rPh></si></sst>"
+    )
+    row = '<row r="2"><c r="A2" t="s"><v>0</v></c><c t="s"><v>1</v></c><c r="C2" t="s"><v>2</v></c></row>'
+    book = one_sheet(row, parts={"xl/sharedStrings.xml": strings})
+    assert cells_of(book) == [("fe01.contoso.net", "FrontEnd", "台北")]
+    spoken = "<is><t>台北</t><rPh sb='0' eb='1'><t>x</t></rPh></is>"
+    row = row.replace('<c r="C2" t="s"><v>2</v></c>', f'<c r="C2" t="inlineStr">{spoken}</c>')
+    book = one_sheet(row, parts={"xl/sharedStrings.xml": strings})
+    assert cells_of(book)[0][2] == "台北"
+
+
+def test_strict_workbooks_prefixes_and_macros():
+    """The other namespaces of "Strict Open XML", prefixed names, .xlsm and odd letter case."""
+    parts = workbook({"xl/worksheets/sheet1.xml": sheet_xml("", heading=HEADING)})
+    cells = "".join(f'<x:c t="inlineStr"><x:is><x:t>{t}</x:t></x:is></x:c>' for t in ONE)
+    parts["xl/worksheets/sheet1.xml"] = (
+        '<x:worksheet xmlns:x="http://purl.oclc.org/ooxml/spreadsheetml/main"><x:sheetData>'
+        + "".join(f"<x:row>{row}</x:row>" for row in (cells.replace(ONE[0], "server").replace(
+            ONE[1], "role"), cells)) + "</x:sheetData></x:worksheet>"
+    )  # fmt: skip
+    strict = {
+        name.replace("sheet1", "Sheet1").replace("/", "\\" if "rels" not in name else "/"):
+        text.replace(RELS, "http://purl.oclc.org/ooxml/officeDocument/relationships")
+        for name, text in parts.items()
+    }  # fmt: skip
+    strict["xl/vbaProject.bin"] = b"\xd0\xcf\x11\xe0 never run"
+    assert cells_of(packed(strict))[0][:2] == tuple(ONE[:2])
+
+
+def test_traps_of_opendocument():
+    """Repeated cells and rows, covered cells, notes, hidden parts, errors, numbers and dates."""
+    hidden = (
+        '<style:style style:name="ta2" style:family="table">'
+        '<style:table-properties table:display="false"/></style:style>'
+    )
+    value = 'office:value-type="{}" office:{}value="{}"'
+
+    def cell(kind: str, prefix: str, text: str, shown: str) -> str:
+        inside = f"<text:p>{shown}</text:p>"
+        return f"<table:table-cell {value.format(kind, prefix, text)}>{inside}</table:table-cell>"
+
+    note = "<office:annotation><text:p>not this</text:p></office:annotation>"
+    head = "".join(map(ods_cell, [*HEADING, "a", "b", "c"]))
+    named = (
+        f'<table:table-cell office:value-type="string">{note}<text:p>fe01.<text:span>contoso'
+        "</text:span>.net</text:p></table:table-cell>"
+    )
+    rest = ods_cell("FrontEnd") + '<table:table-cell table:number-rows-spanned="2">' + (
+        "<text:p>Tai<text:s text:c='2'/>pei</text:p></table:table-cell>"
+    )  # fmt: skip
+    values = cell("float", "", "7", "007") + cell("date", "date-", "2026-03-01", "1. Mar")
+    values += cell("boolean", "boolean-", "true", "WAHR") + cell("percentage", "", "0.5", "50 %")
+    covered = "<table:covered-table-cell/>" + ods_cell("x").replace(
+        "<table:table-cell ", '<table:table-cell table:number-columns-repeated="4" '
+    )
+    table = (
+        '<table:table table:name="S"><table:table-column table:number-columns-repeated="3"/>'
+        '<table:table-column table:visibility="collapse"/>'
+        '<table:table-column table:number-columns-repeated="16380"/>'
+        f"<table:table-row>{head}</table:table-row>"
+        f'<table:table-row table:visibility="filter">{named}{rest}{values}</table:table-row>'
+        '<table:table-row table:number-rows-repeated="7"><table:table-cell '
+        'table:number-columns-repeated="16384"/></table:table-row>'
+        f"<table:table-row>{ods_cell('fe02.contoso.net')}{ods_cell('FE')}{covered}</table:table-row>"
+        '<table:table-row table:number-rows-repeated="1048566"><table:table-cell '
+        'table:number-columns-repeated="16384"/></table:table-row></table:table>'
+    )
+    old = ods_table([head, head], name="Old", more=' table:style-name="ta2"')
+    book = ods(old + table, styles=hidden)
+    assert cells_of(book) == [
+        ("fe01.contoso.net", "FrontEnd", "Tai  pei", "007", "2026-03-01", "TRUE", "0.5"),
+        ("fe02.contoso.net", "FE", "", "x", "x", "x", "x"),
+    ]
+    assert [*read_rows(book).rows] == [2, 10]
+    assert told(book) == [
+        'not read, since hidden: sheet "Old"',
+        "merged cells C2:C3: what stands there was read for each of their rows",
+        "rows that are hidden, and were read: 2",
+        "columns that are hidden, and were read: D (rack)",
+    ]
+
+
+def test_formulas_of_opendocument():
+    """No result, an error as LibreOffice writes it, and a result that is blank."""
+    formula = 'table:table-cell table:formula="of:=[.A9]"'
+    blank = f'{formula} office:value-type="string" office:string-value=""'
+    rows = [
+        f"<{formula}/>",
+        f"<{blank}><text:p>#REF!</text:p></table:table-cell>",
+        f"<{blank}/>",
+    ]
+    rest = ods_cell("FrontEnd") + ods_cell("Taipei")
+    book = ods(ods_table(["".join(map(ods_cell, HEADING[:3])), *(row + rest for row in rows)]))
+    found = [str(one).partition(": ")[2].partition("\n")[0] for one in read_rows(book).problems]
+    assert found == [
+        "holds a formula that was never calculated",
+        "holds the error #REF!, not a value",
+    ]
+    assert any("cell A4, column server_fqdn: server_fqdn is blank" in p for p in problems_of(book))
+
+
+# --- Files that are none, or harm.
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504
+ENTITIES = '<!DOCTYPE a [<!ENTITY a0 "ha"><!ENTITY a1 "&a0;&a0;">]>'
+PART = "xl/worksheets/sheet1.xml"
+
+
+def with_sheet(text: str | bytes) -> bytes:
+    return packed(workbook({PART: text}))
+
+
+def row(number: int, reference: str, text: str = "x") -> str:
+    return f'<row r="{number}"><c r="{reference}" t="str"><v>{text}</v></c></row>'
+
+
+BAD = {
+    "a password": (OLE + "EncryptedPackage\0".encode("utf-16-le"), "protected with a password"),
+    "an old workbook": (OLE + "Workbook\0".encode("utf-16-le"), "an old Excel workbook (.xls)"),
+    "an old document": (OLE + "WordDocument\0".encode("utf-16-le"), "an old Office document"),
+    "a binary workbook": (packed({"xl/workbook.bin": ""}), "a binary Excel workbook (.xlsb)"),
+    "a Word document": (packed({"word/document.xml": "<a/>"}), "an Office document"),
+    "a text document": (packed({"mimetype": ODS.replace("spreadsheet", "text")}), "not a spreadsheet"),
+    "an archive": (packed({"a.csv": "a", "b.csv": "b"}), 'a ZIP archive, not a workbook; in it: "a.csv"'),
+    "an empty archive": (packed({}), "a ZIP archive, not a workbook; in it: nothing"),
+    "a locked spreadsheet": (
+        packed({"mimetype": ODS, "META-INF/manifest.xml": "<manifest:encryption-data/>"}),
+        "protected with a password",
+    ),
+    "no sheet": (packed(workbook({}, sheets=())), "has no cells"),
+    "no cells": (with_sheet(sheet_xml("")), "has no cells"),
+    "a sheet that is not there": (packed(workbook({})), "sheet1.xml is missing"),
+    "cut XML": (with_sheet(sheet_xml(row(2, "A2"))[:-30]), "a part of it is no XML"),
+    "no XML": (with_sheet(b"\xff\xfe\0\1"), "a part of it is no XML"),
+    "an odd encoding": (with_sheet('<?xml version="1.0" encoding="klingon"?><a/>'), "is no XML"),
+    "entities": (with_sheet(f"{ENTITIES}<worksheet>&a1;</worksheet>"), "a document type"),
+    "a file from elsewhere": (
+        with_sheet('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'),
+        "a document type",
+    ),
+    "entities of a spreadsheet": (
+        packed({"mimetype": ODS, "META-INF/manifest.xml": "<a/>", "content.xml": f"{ENTITIES}<a/>"}),
+        "a document type",
+    ),
+    "too deep": (with_sheet("<a>" * 100_000), "deeper elements"),
+    "a bomb": (with_sheet(b" " * 50_000_000), "more than 200 times its size"),
+    "a row beyond the last": (one_sheet(row(1_048_577, "A1048577")), "refers to what is not there"),
+    "a column beyond the last": (one_sheet(row(2, "XFE2")), "refers to what is not there"),
+    "rows that go back": (one_sheet(row(3, "A3") + row(2, "A2")), "refers to what is not there"),
+    "a text that is not there": (
+        one_sheet('<row r="2"><c r="A2" t="s"><v>7</v></c></row>'),
+        "refers to what is not there",
+    ),
+    "rows beyond number": (
+        ods(ods_table(["".join(map(ods_cell, HEADING))]) .replace(
+            "</table:table>", '<table:table-row table:number-rows-repeated="1048575">'
+            + ods_cell("x") * 4 + "</table:table-row></table:table>")),
+        "more cells than any table",
+    ),
+    "columns beyond number": (
+        ods('<table:table><table:table-column table:number-columns-repeated="99999"/></table:table>'),
+        "counts more rows or columns",
+    ),
+    "a web page": (b"<html><table><tr><td>fe01</td></tr></table></html>", 'begins with "html"'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_workbook(name, tmp_path):
+    """One clear message within seconds that says what to do; nothing is read from elsewhere."""
+    content, message = BAD[name]
+    path = tmp_path / "t.xlsx"
+    path.write_bytes(content)
+    start = time.process_time()
+    with pytest.raises(TopologyError) as refused:
+        read_topology(path)
+    assert time.process_time() - start < 5
+    assert str(refused.value).startswith("t.xlsx ")
+    assert message in str(refused.value)
+    assert refused.value.hint
+
+
+def test_a_table_of_text_with_the_name_of_a_workbook(tmp_path):
+    """CSV is read whatever the file is called."""
+    path = tmp_path / "contoso.xlsx"
+    path.write_text(TWO_FRONT_ENDS)
+    assert read_topology(path) == read_topology(TWO_FRONT_ENDS.encode())
+
+
+def test_cells_in_every_corner_cost_no_more_than_themselves():
+    """One cell in the last row and column is told with its place, in no time and memory."""
+    rows = [["Server", "Role"], ONE[:2]]
+
+    def change(_, sheet):
+        sheet.write_string(1_048_575, 0, "stray")
+        sheet.write_string(0, 16_383, "Stray")
+
+    start = time.process_time()
+    found = problems_of(xlsx(rows, change))
+    assert time.process_time() - start < 1
+    assert 'table sheet "Servers" cell B1048576, column role: role is blank' in found
+
+
+def test_a_bomb_of_cells_is_refused_in_time():
+    """Seven million cells that hold nothing are not counted to the end."""
+    row = f"<row>{'<c/>' * 7_000}</row>"
+    book = packed(workbook({PART: sheet_xml(row * 1000)}), stored=True)
+    start = time.process_time()
+    with pytest.raises(TopologyError, match="more cells"):
+        read_topology(book)
+    assert time.process_time() - start < 10
+
+
+def test_a_workbook_that_is_cut_or_changed_anywhere():
+    """There is one message, or what is left is whole."""
+    sound = xlsx(rows_of(TWO_FRONT_ENDS))
+    expected = read_topology(sound)
+    for end in range(1, len(sound), 211):
+        with pytest.raises(TopologyError):
+            read_topology(sound[:end])
+        changed = bytearray(sound)
+        changed[end] ^= 0x55
+        with suppress(TopologyError):
+            assert read_topology(bytes(changed)) == expected
+
+
+def test_five_thousand_servers_take_two_seconds():
+    """All columns of the template filled in, by xlsxwriter and as a spreadsheet."""
+    heading = ["server_fqdn", "role", "pool_fqdn", "sip_domains", *(f"note {n}" for n in range(9))]
+    rows = [heading] + [
+        [f"fe{n}.contoso.com", "FrontEnd", f"pool{n // 8}.contoso.com", "contoso.com",
+         *(f"{n} {m}" for m in range(9))]
+        for n in range(5000)
+    ]  # fmt: skip
+    for book in (xlsx(rows), spreadsheet(rows)):
+        start = time.process_time()
+        topology = read_topology(book)
+        assert time.process_time() - start < 2
+        assert sum(1 for _ in topology.computers) == 5000
+
+
+TEXT = st.text(
+    st.characters(
+        codec="utf-8", exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"
+    ),
+    max_size=12,
+).map(str.strip)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6))
+def test_any_text_is_read_as_openpyxl_reads_it(rows):
+    """An independent reader of the same bytes finds the same text in each cell."""
+    book = xlsx([HEADING, *([*ONE[:2], a, b] for a, b in rows)])
+    sheet = openpyxl.load_workbook(io.BytesIO(book)).active
+    expected = [
+        tuple(cell or "" for cell in row) for row in sheet.iter_rows(min_row=2, values_only=True)
+    ]
+    found = cells_of(book)
+    assert [row[: len(found[0])] for row in expected] == found
+
+
+# --- LibreOffice, which is started once.
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory):
+    """What LibreOffice makes of a workbook with traps, saved as .xlsx and .ods."""
+    if not shutil.which("soffice"):
+        pytest.skip("no LibreOffice")
+    place = tmp_path_factory.mktemp("office")
+
+    def change(book, sheet):
+        sheet.write(1, 3, date(2026, 3, 1), book.add_format({"num_format": "yyyy-mm-dd"}))
+        sheet.write(2, 3, 7, book.add_format({"num_format": "000"}))
+        sheet.write_formula(3, 0, '=CONCATENATE("fe03",".contoso.net")', value="fe03.contoso.net")
+        sheet.write_formula(3, 3, "=1/0", value="#DIV/0!")
+        sheet.write_boolean(4, 3, True)
+        sheet.merge_range("C2:C3", "台北")
+        sheet.set_row(4, None, None, {"hidden": True})
+        sheet.set_column("D:D", None, None, {"hidden": True})
+        other = book.add_worksheet("Old")
+        for at, text in enumerate(HEADING):
+            other.write_string(0, at, text)
+        other.write_string(1, 0, "old.contoso.net")
+        other.hide()
+        sheet.write_comment("A2", "a note that is no name")
+
+    rows = [HEADING, ONE, [TWO[0], "FrontEnd", "", ""], ["", "FrontEnd", "Hsinchu", ""],
+            ["fe04.contoso.net", "FrontEnd", "Hsinchu", ""]]  # fmt: skip
+    (place / "traps.xlsx").write_bytes(xlsx(rows, change))
+    (place / "plain.csv").write_text(TWO_SITES)
+    own = f"-env:UserInstallation=file://{place}/office"
+    for kind in ("xlsx", "ods"):
+        subprocess.run(
+            ["soffice", own, "--headless", "--convert-to", kind, "--outdir", place / "out",
+             place / "traps.xlsx", place / "plain.csv"],
+            check=True, capture_output=True, timeout=120,
+        )  # fmt: skip
+    return place / "out"
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "ods"])
+def test_what_libreoffice_saved(office, kind):
+    """A table is the same; traps are read and told as of xlsxwriter's own."""
+    assert read_topology(office / f"plain.{kind}") == read_topology(TWO_SITES.encode())
+    book = (office / f"traps.{kind}").read_bytes()
+    assert cells_of(book) == [
+        ("fe01.contoso.net", "FrontEnd", "台北", "2026-03-01"),
+        ("fe02.contoso.net", "FrontEnd", "台北", "007"),
+        ("fe03.contoso.net", "FrontEnd", "Hsinchu", "#DIV/0!"),
+        ("fe04.contoso.net", "FrontEnd", "Hsinchu", "TRUE"),
+    ]
+    assert told(book) == [
+        'not read, since hidden: sheet "Old"',
+        "merged cells C2:C3: what stands there was read for each of their rows",
+        "rows that are hidden, and were read: 5",
+        "columns that are hidden, and were read: D (rack)",
+    ]
+
+
+# --- Commands.
+
+
+def test_every_command_takes_a_workbook(shell):
+    """Plan, check, explain, compare, request and steps, as of the CSV file."""
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
+    for name, write in (("contoso.xlsx", xlsx), ("contoso.ods", spreadsheet)):
+        shell.write(name, write(rows_of(TWO_FRONT_ENDS)))
+        for command in (
+            ("plan", name, "--json"),
+            ("check", name),
+            ("explain", name, "fe01.contoso.net"),
+            ("compare", name, "contoso.csv"),
+            ("compare-topology", name, "contoso.csv"),
+            ("request", name, "requests", "--dry-run"),
+        ):
+            expected = shell(*(part.replace(name, "contoso.csv") for part in command))
+            ended = shell(*command)
+            assert (ended.status, ended.err) == (0, expected.err), ended
+            if command[0] != "compare":  # which of two names alike says what holds for both once
+                assert ended.out.replace(name, "contoso.csv") == expected.out
+        ended = shell("steps", name, "--request-on-server", "-o", f"scripts-{name}")
+        assert ended.status == 0
+
+
+def test_a_problem_as_a_command_tells_it(shell):
+    """Sheet and cell stand in the message and in JSON; a fix is written by hand."""
+    shell.write("contoso.xlsx", xlsx([HEADING, [ONE[0], "Fronted", "", ""]]))
+    ended = shell("check", "contoso.xlsx", "--json")
+    assert 'contoso.xlsx sheet "Servers" cell B2, column role: "Fronted" is no role' in ended.err
+    assert '"sheet": "Servers"' in ended.out
+    assert '"cell": "B2"' in ended.out

@@ -1,0 +1,130 @@
+"""Workbooks as bytes: by xlsxwriter with traps, and by hand, part by part, with what none writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from xml.sax.saxutils import escape, quoteattr
+
+import xlsxwriter
+
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+RELS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """Split a table."""
+    return list(csv.reader(io.StringIO(text)))
+
+
+def xlsx(
+    rows: Sequence[Sequence[object]],
+    change: Callable[[xlsxwriter.Workbook, object], None] = lambda book, sheet: None,
+    *,
+    top: int = 0,
+) -> bytes:
+    """Write rows by xlsxwriter; `change` does the rest. `top` rows are left free above."""
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer) as book:
+        sheet = book.add_worksheet("Servers")
+        for at, row in enumerate(rows, start=top):
+            for column, value in enumerate(row):
+                if isinstance(value, str) and value:
+                    sheet.write_string(at, column, value)
+                elif value not in ("", None):
+                    sheet.write(at, column, value)
+        change(book, sheet)
+    return buffer.getvalue()
+
+
+def packed(parts: Mapping[str, str | bytes], *, stored: bool = False) -> bytes:
+    """Pack parts into an archive."""
+    buffer = io.BytesIO()
+    method = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def workbook(more: Mapping[str, str | bytes], *, sheets: Sequence[str] = ("Servers",)) -> dict:
+    """Give the parts of a workbook, the sheets among `more`."""
+    listed = "".join(
+        f'<sheet name={quoteattr(name)} sheetId="{n}" r:id="rId{n}"/>'
+        for n, name in enumerate(sheets, start=1)
+    )
+    related = "".join(
+        f'<Relationship Id="rId{n}" Type="{RELS}/worksheet" Target="worksheets/sheet{n}.xml"/>'
+        for n in range(1, len(sheets) + 1)
+    )
+    return {
+        "[Content_Types].xml": "<Types/>",
+        "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="rId1" '
+        f'Type="{RELS}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{RELS}"><sheets>{listed}</sheets>'
+        "</workbook>",
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">{related}'
+        f'<Relationship Id="rId98" Type="{RELS}/styles" Target="styles.xml"/>'
+        f'<Relationship Id="rId99" Type="{RELS}/sharedStrings" Target="/xl/sharedStrings.xml"/>'
+        "</Relationships>",
+        **more,
+    }
+
+
+def sheet_xml(rows: str, *, heading: Sequence[str] = (), before: str = "", after: str = "") -> str:
+    """Give a sheet's XML; `heading` is its first row."""
+    cells = "".join(f'<c t="str"><v>{escape(text)}</v></c>' for text in heading)
+    first = f'<row r="1">{cells}</row>' if heading else ""
+    return (
+        f'<worksheet xmlns="{MAIN}">{before}<sheetData>{first}{rows}</sheetData>{after}</worksheet>'
+    )
+
+
+def one_sheet(rows: str, **more: object) -> bytes:
+    """Give a workbook of one sheet with these rows below server_fqdn, role and site."""
+    heading = more.pop("heading", ("server_fqdn", "role", "site"))
+    parts = more.pop("parts", {})
+    sheet = sheet_xml(rows, heading=heading, **more)
+    return packed(workbook({"xl/worksheets/sheet1.xml": sheet, **parts}))
+
+
+_ODF = "urn:oasis:names:tc:opendocument:xmlns"
+_SPACES = " ".join(
+    f'xmlns:{name}="{_ODF}:{name}:1.0"' for name in ("office", "table", "text", "style")
+)
+ODS = "application/vnd.oasis.opendocument.spreadsheet"
+
+
+def ods_cell(text: str) -> str:
+    """Give a cell of text."""
+    inside = (
+        "".join(f"<text:p>{escape(line)}</text:p>" for line in text.split("\n")) if text else ""
+    )
+    return f'<table:table-cell office:value-type="string">{inside}</table:table-cell>'
+
+
+def ods(tables: str, *, styles: str = "", stored: bool = False, **parts: str) -> bytes:
+    """Pack an OpenDocument spreadsheet of tables."""
+    content = (
+        f"<office:document-content {_SPACES}><office:automatic-styles>{styles}"
+        f"</office:automatic-styles><office:body><office:spreadsheet>{tables}</office:spreadsheet>"
+        "</office:body></office:document-content>"
+    )
+    return packed(
+        {"mimetype": ODS, "content.xml": content, "META-INF/manifest.xml": "<a/>", **parts},
+        stored=stored,
+    )
+
+
+def ods_table(rows: Iterable[str], name: str = "Servers", more: str = "") -> str:
+    """Give a table of rows, each its cells."""
+    inside = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
+    return f'<table:table table:name="{name}"{more}>{inside}</table:table>'
+
+
+def spreadsheet(rows: Sequence[Sequence[str]], *, stored: bool = False) -> bytes:
+    """Give an OpenDocument spreadsheet of texts."""
+    return ods(ods_table("".join(map(ods_cell, row)) for row in rows), stored=stored)
