@@ -16,7 +16,7 @@ from pathlib import Path
 
 import certsrv
 import pytest
-from authorities.test_compare_certificate import DAY, ENTRY, NAMES, SUBJECT, made
+from authorities.test_compare_certificate import made
 from cas.certsrv_stand_in import StandIn
 from cas.cfssl_ca import CfsslCa
 from cas.judges import SAME, disagreements
@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from folders import P256, make_folder, make_plan, snapshot
+from planned_entry import DAY, ENTRY, NAMES, SUBJECT
 
 from lyncnb.authorities.compare_certificate import compare_certificate
 from lyncnb.authorities.handover import hand_over

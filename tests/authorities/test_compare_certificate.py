@@ -11,32 +11,15 @@ from cas.python_ca import TODAY, PythonCa, der, issue, resigned
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from places import REPOSITORY
+from planned_entry import DAY, ENTRY, NAMES, SUBJECT
 
 from lyncnb.authorities.compare_certificate import compare_certificate
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
+from lyncnb.request_folder.request_record import PlannedKey
 from lyncnb.rules.returned_rules import finding, returned_checks
 
-DAY = date(2026, 11, 24)
 KEY = rsa.generate_private_key(65537, 2048)
 RSA_CA = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
-NAMES = ("eepool.contoso.com", "ee01.contoso.com", "meet.contoso.com")
-SUBJECT = (("CN", "eepool.contoso.com"), ("O", "Contoso, Ltd."), ("C", "TW"))
-ENTRY = PlannedEntry(
-    id="FrontEnd-ee01-contoso-com-00000000",
-    role="FrontEnd",
-    site="Taipei",
-    pool="eepool.contoso.com",
-    servers=("ee01.contoso.com",),
-    usages=("Default",),
-    subject=dict(SUBJECT),
-    san=NAMES,
-    eku=("serverAuth",),
-    issuer="internal",
-    key=PlannedKey(algorithm="RSA", bits=2048),
-    hash="sha256",
-    shared_by="server",
-)
 
 
 def made(key=KEY, **changes):

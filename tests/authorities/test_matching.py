@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 
 import pytest
-from authorities.test_compare_certificate import ENTRY
 from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
+from planned_entry import DAY, ENTRY
 
 from lyncnb.authorities.answers import Outstanding
 from lyncnb.authorities.matching import match_answers
@@ -19,7 +19,6 @@ from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.keys import spki_sha256
 from lyncnb.request_folder.request_record import PlannedKey
 
-DAY = date(2026, 11, 24)
 CA = PythonCa()
 CHAIN = [read_certificate(der(one)) for one in CA.chain]
 KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("a", "b", "old", "foreign")}

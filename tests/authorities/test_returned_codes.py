@@ -1,53 +1,37 @@
 """Each finding of a certificate beside its plan, and of its path: what fires, and the nearest that does not.
 
 Made by the CA of this process. What a single certificate beside its plan cannot show stands in
-``ELSEWHERE``, with the file that tries it.
+``test_codes_of_answers.py``, what a request shows in ``test_compare_request.py``.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from ipaddress import ip_address
 
 import pytest
+from authorities.test_codes_of_answers import MATCHED, PLACED
+from authorities.test_compare_request import CASES as REQUESTED
 from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, resigned
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from places import REPOSITORY
+from planned_entry import DAY, ENTRY, NAMES, SUBJECT
 
 from lyncnb.authorities.compare_certificate import compare_certificate
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.chain import Issuers, build_path
-from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
+from lyncnb.request_folder.request_record import PlannedKey
 from lyncnb.rules.returned_rules import returned_checks
 
-DAY = date(2026, 11, 24)
 NOON = TODAY + timedelta(hours=12)  # of a day without an hour
 SECOND = 1 / 86400
 KEY = rsa.generate_private_key(65537, 2048)
 CURVE_KEY = ec.generate_private_key(ec.SECP256R1())
 CA = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
-NAMES = ("eepool.contoso.com", "ee01.contoso.com", "meet.contoso.com")
-CN, ORGANIZATION, COUNTRY = SUBJECT = (
-    ("CN", "eepool.contoso.com"), ("O", "Contoso, Ltd."), ("C", "TW"),
-)  # fmt: skip
-ENTRY = PlannedEntry(
-    id="FrontEnd-ee01-contoso-com-00000000",
-    role="FrontEnd",
-    site="Taipei",
-    pool="eepool.contoso.com",
-    servers=("ee01.contoso.com",),
-    usages=("Default",),
-    subject=dict(SUBJECT),
-    san=NAMES,
-    eku=("serverAuth",),
-    issuer="internal",
-    key=PlannedKey(algorithm="RSA", bits=2048),
-    hash="sha256",
-    shared_by="server",
-)
+CN, ORGANIZATION, COUNTRY = SUBJECT
 BOTH = ("serverAuth", "clientAuth")
 LDAP = ("ldap:///CN=Contoso",)
 OCSP = "http://ocsp.contoso.net"
@@ -201,35 +185,10 @@ def test_what_fires_in_a_path_and_the_nearest_that_does_not(code):
     assert code not in nearest()
 
 
-# What is no matter of one certificate beside its plan: the file that tries it, by the code's beginning.
-ELSEWHERE = {
-    "authorities/test_returned_files.py": "a file: it is read or it is not, the nearest is every file that is read",
-    "authorities/test_returned_table.py": "several files, or odd chains; the rows beside show what is taken",
-    "authorities/test_intruders.py": "answers beside those of somebody else",
-    "authorities/test_matching.py": "several certificates or requests, or what is on record",
-    "authorities/test_compare_request.py": "a request: there each has what fires and the nearest",
-    "authorities/test_received_requests.py": "a request among those of the folder",
-    "authorities/test_demonstration.py": "made by ln.demo or not: there is nothing near",
-    "authorities/test_receiving.py": "what becomes of the folder",
-    "authorities/test_issued.py": "what is on record",
-    "pki/test_chain.py": "odd chains, beside whole ones",
-    "pki/test_chain_verdicts.py": "odd chains, each kind beside good ones",
-}
-
-
 def test_every_code_has_its_cases():
-    """A code stands above, or is named where the reason says; none stands above that is unknown."""
-    codes = returned_checks().keys()
-    above = COMPARED.keys() | PATHS.keys()
-    assert above <= codes
-    named = {  # as a text, or as the command line shows it
-        file: {
-            *re.findall(r'["\[]([a-z0-9-]+)["\]]', (REPOSITORY / "tests" / file).read_text("utf-8"))
-        }
-        for file in ELSEWHERE
-    }
-    assert codes - above - set().union(*named.values()) == set()
-    assert [file for file, found in named.items() if not found & codes - above] == []
+    """Each code stands in one table, here, beside other answers or among requests; none is unknown."""
+    tables = [COMPARED, PATHS, MATCHED, PLACED, [code for code, *_ in REQUESTED]]
+    assert sorted(code for table in tables for code in table) == sorted(returned_checks())
 
 
 def test_every_comparison_stands_above():

@@ -97,6 +97,7 @@ def issue(
     pss: bool = False,
     hash_algorithm=None,
     issuer_key_id: bool = True,
+    more: Iterable[tuple[x509.ExtensionType, bool]] = (),
 ) -> x509.Certificate:
     """Issue one certificate; every deviation that a test wants is an argument."""
     builder = (
@@ -133,6 +134,8 @@ def issue(
     if issuer_key_id:
         aki = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
         builder = builder.add_extension(aki, critical=False)
+    for extension, critical in more:
+        builder = builder.add_extension(extension, critical=critical)
     return sign(issuer_key, builder, pss=pss, hash_algorithm=hash_algorithm)
 
 

@@ -1,0 +1,399 @@
+"""What shows in a file, beside other answers or in the folder: what fires, and the nearest that does not.
+
+The two cases of a code differ in one thing. Answers are matched in memory; what needs a file or a
+folder is given a place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from authorities.test_matching import CA, CHAIN, KEYS, SAN, asked, file, made, match
+from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, pem
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    pkcs12,
+)
+from folders import certify, make_folder, package_record, quick_cipher
+from hostile import archive
+from topologies import STANDARD_EDITION
+
+from lyncnb.authorities.certificates_on_record import exchanged_packages, load_issued
+from lyncnb.authorities.received_requests import receive_requests
+from lyncnb.authorities.returned_files import read_returned
+from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.export.key_and_csr import content_of
+from lyncnb.export.requests_elsewhere import request_elsewhere
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.csr import build_request
+from lyncnb.pki.demonstration_ca import DEMONSTRATION_NAME
+from lyncnb.pki.keys import spki_sha256
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+__all__ = ["quick_cipher"]
+
+SECOND, NINE_DAYS = timedelta(seconds=1), timedelta(days=9)
+BEGINS = TODAY - NINE_DAYS
+POOL = [("CN", "pool.contoso.com")]
+OTHER = PythonCa("Fabrikam")
+OTHER_CHAIN = [read_certificate(der(one)) for one in OTHER.chain]
+RSA_KEY = rsa.generate_private_key(65537, 2048)  # of a whole CA: only RSA has two schemes
+
+
+def ca_certificate(public_key, subject, issuer, issuer_key, **changes):
+    """A CA's certificate, of the CA that is told."""
+    values = {
+        "subject": subject,
+        "eku": None,
+        "usage": CA_USAGE,
+        "ca": True,
+        "crl": (),
+        "days": 900,
+    }
+    return read_certificate(der(issue(public_key, issuer, issuer_key, **(values | changes))))
+
+
+def answer_of(ca, **changes):
+    """A certificate for the first request, of another CA than the usual one."""
+    values = {"subject": POOL, "san": SAN["a"], "usage": ("digital_signature",), **changes}
+    issuer, key = (ca.issuing.subject, ca.key) if isinstance(ca, PythonCa) else ca
+    return read_certificate(der(issue(KEYS["a"].public_key(), issuer, key, **values)))
+
+
+# A second issuing CA below the same root, the root's certificate renewed, and the issuing CA's key
+# certified by somebody else.
+SECOND_KEY = ec.generate_private_key(ec.SECP256R1())
+SECOND_NAME = [("CN", "Contoso Issuing CA 2")]
+SECOND_CA = ca_certificate(SECOND_KEY.public_key(), SECOND_NAME, CA.root.subject, CA.root_key)
+ROOT_NAME, ISSUING_NAME = (
+    [("CN", "Contoso Root CA")],
+    [("CN", "Contoso Issuing CA 1"), ("O", "Contoso")],
+)
+RENEWED_ROOT = ca_certificate(CA.root_key.public_key(), ROOT_NAME, CA.root.subject, CA.root_key)
+CROSSED = ca_certificate(CA.key.public_key(), ISSUING_NAME, OTHER.root.subject, OTHER.root_key)
+
+
+def told(requests, *files, known=()):
+    """Every code that is told of some files, and of the answers among them."""
+    found = match(requests, *files, known=known)
+    answers = (*found.answers, *found.superseded, *found.refused)
+    return {one.code for one in (*found.findings, *(f for a in answers for f in a.findings))}
+
+
+def one(*certificates, known=(), **changes):
+    """What is told of the answers to one request."""
+    return told([asked("a", **changes)], file(*certificates), known=known)
+
+
+def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
+    """What is told of answers to a request that has one on record, whose chain is known."""
+    on_record = made("a", begins=begins)
+    return one(
+        *(on_record if certificate is None else certificate for certificate in certificates),
+        known=[on_record, *known],
+        held_sha256=on_record.sha256,
+        **changes,
+    )
+
+
+def generations(first: bool, **changes):
+    """Codes of an answer to the second of two generations, or to the first."""
+    requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False, **changes)]
+    return told(requests, file(made("old" if first else "a"), *CHAIN))
+
+
+def renewed(**on_record):
+    """Codes of an answer to a second generation, whose first had a certificate or had none."""
+    before = made("old", begins=BEGINS)
+    on_record = {"held_sha256": before.sha256} | on_record
+    requests = [
+        asked("a", generation=2),
+        asked("old", request_id="a", is_current=False, **on_record),
+    ]
+    return told(requests, file(made("a")), known=[before, *CHAIN])
+
+
+def own_signed(issuer):
+    """Codes of a certificate that the request's own key signed."""
+    return one(answer_of((name(issuer), KEYS["a"])))
+
+
+def two(first, second, **changes):
+    """Codes of an answer to each of two requests."""
+    requests = [asked("a", **changes), asked("b", **changes)]
+    return told(requests, file(made("a", **first), made("b", **second), *CHAIN))
+
+
+def with_scheme(identifier):
+    """Codes of a certificate that says that it was signed with another scheme (ANSI X9.62)."""
+    content = made("a").der
+    ecdsa = bytes.fromhex("2a8648ce3d0403")
+    assert content.count(ecdsa + b"\x02") == 2
+    changed = content.replace(ecdsa + b"\x02", ecdsa + bytes([identifier]))
+    return one(read_certificate(changed), *CHAIN)
+
+
+def extended(**changes):
+    """Codes of a certificate with something more in it, and its chain."""
+    return one(made("a", **changes), *CHAIN)
+
+
+def of_demonstration(**changes):
+    """Codes of a certificate that bears the name of the demonstration CA."""
+    return one(answer_of((name([("CN", DEMONSTRATION_NAME)]), CA.key)), **changes)
+
+
+def below_rsa(**changes):
+    """Codes of a certificate below a CA that its root signed in one way or another."""
+    ca = PythonCa(make_key=lambda: RSA_KEY, **changes)
+    return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain))
+
+
+PUBLIC = {"entry": {"issuer": "public"}}
+OWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
+WRONG_KEY = x509.AuthorityKeyIdentifier(b"\1" * 20, None, None)
+RIGHT_KEY = x509.AuthorityKeyIdentifier.from_issuer_public_key(CA.key.public_key())
+
+#: By code what fires and the nearest that does not, each made when it is asked.
+MATCHED = {
+    "pfx-key-not-ours": (
+        lambda: told([asked("a")], file(key_spki_sha256=(spki_sha256(KEYS["foreign"]),))),
+        lambda: told([asked("a")], file(key_spki_sha256=(spki_sha256(KEYS["a"]),))),
+    ),
+    "unknown-key": (lambda: one(made("foreign"), *CHAIN), lambda: one(made("a"), *CHAIN)),
+    "answers-superseded-request": (lambda: generations(first=True), lambda: generations(first=False)),
+    "answers-retired-request": (
+        lambda: one(made("a"), *CHAIN, is_retired=True),
+        lambda: one(made("a"), *CHAIN, is_retired=False),
+    ),
+    "several-answers": (
+        lambda: one(made("a"), made("a", begins=BEGINS), *CHAIN),
+        lambda: one(*[made("a", begins=BEGINS)] * 2, *CHAIN),
+    ),
+    "answers-of-two-cas": (
+        lambda: one(made("a"), answer_of(OTHER), *CHAIN, *OTHER_CHAIN),
+        lambda: one(made("a"), answer_of((name(SECOND_NAME), SECOND_KEY)), *CHAIN, SECOND_CA),
+    ),
+    "older-answer": (
+        lambda: held(made("a", begins=TODAY - 2 * SECOND), known=CHAIN),
+        lambda: held(made("a", begins=TODAY), known=CHAIN),
+    ),
+    "replaces-earlier-certificate": (
+        lambda: held(made("a", begins=TODAY), known=CHAIN),
+        lambda: held(made("a", begins=TODAY - 2 * SECOND), known=CHAIN),
+    ),
+    "renews-earlier-certificate": (lambda: renewed(), lambda: renewed(held_sha256="")),
+    "self-signed": (lambda: own_signed(POOL), lambda: own_signed(ISSUING_NAME)),
+    "ca-certificate": (
+        lambda: one(made("a", ca=True), *CHAIN),
+        lambda: one(made("a", ca=False), *CHAIN),
+    ),
+    "chain-certificate-unused": (
+        lambda: one(made("a"), *CHAIN, OTHER_CHAIN[0]),
+        lambda: one(made("a"), *CHAIN, OTHER_CHAIN[0], known=OTHER_CHAIN[:1]),
+    ),
+    "chain-completed": (
+        lambda: held(*CHAIN),
+        lambda: held(*CHAIN, known=CHAIN),
+    ),
+    "root-to-compare": (
+        lambda: one(made("a"), *CHAIN, OTHER_CHAIN[1]),
+        lambda: one(made("a"), *CHAIN, RENEWED_ROOT),
+    ),
+    "duplicate-serial": (
+        lambda: two({"serial": 7}, {"serial": 7}),
+        lambda: two({"serial": 7}, {"serial": 8}),
+    ),
+    "one-certificate-for-several-requests": (
+        lambda: told([asked("a"), asked("b")], file(made("a", san=(*SAN["a"], SAN["b"][1])), *CHAIN)),
+        lambda: told([asked("a"), asked("b")], file(made("a", san=(*SAN["a"], "c.contoso.com")), *CHAIN)),
+    ),
+    "different-certificates-in-pool": (
+        lambda: one(made("a"), made("a", begins=BEGINS), *CHAIN, entry={"shared_by": "pool"}),
+        lambda: one(made("a"), made("a", begins=BEGINS), *CHAIN, entry={"shared_by": "server"}),
+    ),
+    "demonstration-certificate": (
+        lambda: of_demonstration(is_fictional=False),
+        lambda: of_demonstration(is_fictional=True),
+    ),
+    "replacement-unproven": (
+        lambda: held(answer_of(OTHER, begins=TODAY), *OTHER_CHAIN, known=CHAIN),
+        lambda: held(answer_of((name(SECOND_NAME), SECOND_KEY), begins=TODAY), SECOND_CA, known=CHAIN),
+    ),
+    "chain-several-roots": (
+        lambda: one(made("a"), *CHAIN, CROSSED, OTHER_CHAIN[1]),
+        lambda: one(made("a"), *CHAIN, RENEWED_ROOT),
+    ),
+    "chain-signature-not-checked": (lambda: with_scheme(9), lambda: with_scheme(3)),
+    "critical-extension-unknown": (
+        lambda: extended(more=[(OWN, True)]),
+        lambda: extended(more=[(OWN, False)]),
+    ),
+    "chain-authority-key-differs": (
+        lambda: extended(issuer_key_id=False, more=[(WRONG_KEY, False)]),
+        lambda: extended(issuer_key_id=False, more=[(RIGHT_KEY, False)]),
+    ),
+    "chain-algorithm-unsupported": (lambda: below_rsa(pss=True), lambda: below_rsa(pss=False)),
+    "web-pki-objection": (
+        lambda: one(made("a", days=100, issuer_key_id=False), *CHAIN, **PUBLIC),
+        lambda: one(made("a", days=100, issuer_key_id=True), *CHAIN, **PUBLIC),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", MATCHED)
+def test_what_fires_beside_others_and_the_nearest_that_does_not(code):
+    """The code is told of the one batch and not of the other."""
+    fires, nearest = MATCHED[code]
+    assert code in fires()
+    assert code not in nearest()
+
+
+# What needs a place: files, and folders.
+
+LEAF = issue(KEYS["a"].public_key(), CA.issuing.subject, CA.key, subject=POOL, san=SAN["a"])
+PRIVATE = KEYS["a"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+PUBLIC_HALF = KEYS["a"].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+REQUEST = x509.CertificateSigningRequestBuilder().subject_name(name(POOL)).sign(KEYS["a"], LEAF.signature_hash_algorithm).public_bytes(Encoding.PEM)  # fmt: skip
+PFX = pkcs12.serialize_key_and_certificates(
+    b"x", KEYS["a"], LEAF, None, BestAvailableEncryption(b"portal")
+)
+
+
+def read(place: Path, data: bytes, *, named: bool = True, password=None):
+    """Codes of a file that is named, or that lies in a folder that is."""
+    path = place / "answers" / "answer.cer"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    files = read_returned([path if named else path.parent], password=password)
+    return told([asked("a")], *files, known=CHAIN)
+
+
+def page(words: str) -> bytes:
+    """A page of AD CS with these words."""
+    return f"<html>{words} <p>Your Request Id is 42.</html>".encode()
+
+
+PLAN = plan_certificates(
+    read_topology(STANDARD_EDITION.encode()),
+    load_rules(),
+    options=PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256)),
+)
+SERVERS, DEPLOYMENTS = PLAN.certificates
+
+
+def asked_elsewhere(place: Path, *requests, named: bool = True):
+    """Codes of the last of some requests that come to a folder which waits for them.
+
+    Each is the certificate planned, its key, what differs from the plan and what is done to its
+    bytes.
+    """
+    folder = place / "requests"
+    if not folder.exists():
+        request_elsewhere(PLAN, folder, findings=(), computer="tools01.contoso.com")
+    for planned, key, changes, spoil in requests:
+        made_there = build_request(replace(content_of(planned), **changes), key)
+        path = place / (f"{planned.id}.req" if named else "some.req")
+        path.write_bytes(spoil(x509.load_pem_x509_csr(made_there.pem).public_bytes(Encoding.DER)))
+        received = receive_requests(folder, path)
+    return {found.code for found in received.findings}
+
+
+def as_it_is(data: bytes) -> bytes:
+    return data
+
+
+def signature_spoilt(data: bytes) -> bytes:
+    """Change the last bit, which is in the signature."""
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def rewritten(place: Path, data: bytes | None):
+    """Codes of a folder whose one received file is written again, with other bytes or the same."""
+    folder = make_folder(place / "requests", PLAN).folder
+    certify(folder, SERVERS.id)
+    (path,) = folder.glob("returned/Standard*.cer")
+    path.write_bytes(data or path.read_bytes())
+    return {found.code for found in load_issued(open_requests(folder)).findings}
+
+
+def repackaged(place: Path, data: bytes):
+    """Codes of a folder with a package of these bytes; it was made of other ones, or of these."""
+    bundle = make_folder(place / "requests", PLAN)
+    record = replace(bundle.manifest.by_id[SERVERS.id], package=package_record())
+    (bundle.folder / "pfx").mkdir(exist_ok=True)
+    (bundle.folder / "pfx" / "a.pfx").write_bytes(data)
+    bundle = replace(bundle, manifest=bundle.manifest.with_records([record]))
+    return {found.code for found in exchanged_packages(bundle).values()}
+
+
+A, B = KEYS["a"], KEYS["b"]
+#: The same, of what is given a place on the disk.
+PLACED = {
+    "file-unreadable": (lambda p: read(p, b"", named=True), lambda p: read(p, b"\n", named=False)),
+    "file-without-certificate": (lambda p: read(p, b"notes\n", named=False), lambda p: read(p, b"notes\n" + pem(LEAF), named=False)),
+    "file-malformed": (lambda p: read(p, pem(LEAF)[:-30]), lambda p: read(p, pem(LEAF)[:-1])),
+    "file-skipped": (
+        lambda p: read(p, archive(("../a.cer", pem(LEAF)))),
+        lambda p: read(p, archive(("a../a.cer", pem(LEAF)))),
+    ),
+    "pfx-not-opened": (
+        lambda p: read(p, PFX, password="Portal"),
+        lambda p: read(p, PFX, password="portal"),
+    ),
+    "private-key-in-file": (
+        lambda p: read(p, pem(LEAF) + PRIVATE),
+        lambda p: read(p, pem(LEAF) + PUBLIC_HALF),
+    ),
+    "request-returned": (lambda p: read(p, REQUEST), lambda p: read(p, REQUEST + pem(LEAF))),
+    "request-pending": (
+        lambda p: read(p, page("Certificate Pending")),
+        lambda p: read(p, page("Certificate Issued")),
+    ),
+    "request-denied": (
+        lambda p: read(p, page("Your certificate request was denied")),
+        lambda p: read(p, page("Your certificate request was received")),
+    ),
+    "request-unknown": (
+        lambda p: asked_elsewhere(p, (SERVERS, A, {"names": ()}, as_it_is), named=False),
+        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is), named=False),
+    ),
+    "request-signature-wrong": (
+        lambda p: asked_elsewhere(p, (SERVERS, A, {}, signature_spoilt)),
+        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is)),
+    ),
+    "request-key-known": (
+        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is), (DEPLOYMENTS, A, {}, as_it_is)),
+        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is), (DEPLOYMENTS, B, {}, as_it_is)),
+    ),
+    "request-superseding": (
+        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is), (SERVERS, B, {}, as_it_is)),
+        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is), (DEPLOYMENTS, B, {}, as_it_is)),
+    ),
+    "file-exchanged": (lambda p: rewritten(p, pem(LEAF)), lambda p: rewritten(p, None)),
+    "package-exchanged": (lambda p: repackaged(p, b"packagf"), lambda p: repackaged(p, b"package")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", PLACED)
+def test_what_fires_in_a_place_and_the_nearest_that_does_not(code, tmp_path):
+    """The code is told of the one file or folder and not of the other."""
+    fires, nearest = PLACED[code]
+    for case in ("fires", "nearest"):
+        (tmp_path / case).mkdir()
+    assert code in fires(tmp_path / "fires")
+    assert code not in nearest(tmp_path / "nearest")

@@ -1,0 +1,26 @@
+"""One planned certificate as the manifest holds it: what returned certificates are held against."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
+
+DAY = date(2026, 11, 24)
+NAMES = ("eepool.contoso.com", "ee01.contoso.com", "meet.contoso.com")
+SUBJECT = (("CN", "eepool.contoso.com"), ("O", "Contoso, Ltd."), ("C", "TW"))
+ENTRY = PlannedEntry(
+    id="FrontEnd-ee01-contoso-com-00000000",
+    role="FrontEnd",
+    site="Taipei",
+    pool="eepool.contoso.com",
+    servers=("ee01.contoso.com",),
+    usages=("Default",),
+    subject=dict(SUBJECT),
+    san=NAMES,
+    eku=("serverAuth",),
+    issuer="internal",
+    key=PlannedKey(algorithm="RSA", bits=2048),
+    hash="sha256",
+    shared_by="server",
+)
