@@ -86,10 +86,10 @@ def table(edits=(), drop=(), add=()):
     return "\n".join(",".join(line) for line in lines).encode()
 
 
-def plan_of(edits=(), options=None, **kwargs):
+def plan_of(edits=(), options=None, *, rules=RULES, **kwargs):
     """Plan the edited table."""
     topology = read_topology(table(edits, **kwargs))
-    return plan_certificates(topology, RULES, options=options or PlanOptions())
+    return plan_certificates(topology, rules, options=options or PlanOptions())
 
 
 def altered(plan, usage, **changes):
@@ -103,7 +103,7 @@ def altered(plan, usage, **changes):
     return replace(plan, certificates=certificates)
 
 
-def plan_of_case(case):
+def plan_of_case(case, *, rules=RULES):
     """Plan the deployment of a check's case: the good table, changed as the case says.
 
     A cell stands on the first row of its role; a role that the good table lacks gets a row.
@@ -117,7 +117,9 @@ def plan_of_case(case):
             edits += [(roles.index(role), column, value) for column, value in cells.items()]
         else:
             add.append({"server_fqdn": f"{role.lower()}01.contoso.com", "role": role, **cells})
-    plan = plan_of(edits, PlanOptions.from_toml(case.options.encode()), add=add, drop=drop)
+    plan = plan_of(
+        edits, PlanOptions.from_toml(case.options.encode()), add=add, drop=drop, rules=rules
+    )
     for usage, names in case.names.items():
         entries = tuple(SanEntry(DnsName(name), ()) for name in names)
         plan = altered(plan, usage, subject_alt_name=entries)

@@ -229,6 +229,11 @@ def organization_without_place(
         yield f"the subject {subject} has O and no C"
 
 
+def certificate_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """Find a certificate of the roles, usages or issuers that the check is about."""
+    yield f"{view.label(c)} is planned"
+
+
 def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find client authentication among the key usages."""
     if "clientAuth" in c.extended_key_usage:
@@ -328,6 +333,7 @@ CERTIFICATE_TESTS = _named(
 # Whether they have anything to say hangs on role, usages, issuer, CA and ``PlanView.features``
 # alone; what they say may name the certificate.
 FEATURE_TESTS = _named(
+    certificate_planned,
     client_authentication,
     unit_on_public_certificate,
     validity_asked_over_limit,

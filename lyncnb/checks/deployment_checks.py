@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ..plan.model import PlannedCertificate
 from ..plan.planner import hosted_pools
 from ..rules.model import CheckRule
+from ..rules.rule_files import load_rules, product_titles
 from ..topology.columns import Column, topology_columns
 from ..topology.model import Pool
 from .plan_lookups import PlanView
@@ -261,6 +262,28 @@ def idle_pools(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
             yield facts, idle
 
 
+def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a column that is filled in and counts only for another product."""
+    topology, rules = view.plan.topology, view.plan.rules
+    used = rules.pool_columns
+    for facts in topology_columns():
+        if facts.scope != "pool" or facts.name in used or facts.name not in topology.columns:
+            continue
+        filled = [
+            pool
+            for pool in topology.pools
+            if pool.names_in(facts.name) or (facts.default != "true" and facts.name in pool.flags)
+        ]
+        titles = [
+            title
+            for product, title in (product_titles().items() if filled else ())
+            if facts.name in load_rules(product).pool_columns
+        ]
+        if titles:
+            whose = _words([pool.fqdn for pool in filled])
+            yield view.place(filled[0]), f"{facts.name} of {whose} counts for {', '.join(titles)}"
+
+
 def sites_differ_in_case(view: PlanView, rule: CheckRule) -> Pairs:
     """Find sites whose names only letter case tells apart."""
     first: dict[str, Pool] = {}
@@ -309,6 +332,7 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         issuer_key_unknown,
         issuer_key_not_here,
         value_not_heeded,
+        column_of_other_product,
         collocated_role,
         stand_alone_and_collocated,
         extra_name_usage,

@@ -99,6 +99,15 @@ def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
                     yield view.site_place(site), f'{column} "{url}" begins {other_column} "{other}"'
 
 
+def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a simple URL on a SIP domain itself."""
+    domains = set(view.plan.topology.sip_domains)
+    for site in view.web_sites():
+        for name, url in _urls(site):
+            if url.host in domains:
+                yield view.site_place(site), f"{name} {url.url} stands on the SIP domain {url.host}"
+
+
 def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL on the name of a pool or server."""
     taken = view.pool_and_server_names()
@@ -119,5 +128,6 @@ SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {
         simple_url_has_hyphen,
         simple_url_overlaps,
         simple_url_is_pool_name,
+        simple_url_is_sip_domain,
     )
 }

@@ -39,8 +39,8 @@ def plan_arguments(command: _Command) -> _Command:
     command = click.option(
         "--product",
         metavar="NAME",
-        help="Product whose rules are used (default: what a topology document says, else"
-        " lync2013).",
+        help="Product whose rules are used, or FILE.toml of your own (default: what a topology"
+        " document says, else lync2013).",
     )(command)
     return click.argument("topology", metavar="TOPOLOGY")(command)
 
@@ -114,15 +114,22 @@ def make_plan(
     from ..topology.topology import read_topology
 
     day = day_of(on)
-    table = read_topology(topology)
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
-    if product := product or ("" if options_file else _product_of(table)):
-        options = replace(options, product=product)
+    chosen = product or (_beside(options_file, options.product) if options_file else "")
+    if chosen:
+        load_rules(chosen)  # a product of one's own says what its tables may hold
+    table = read_topology(topology)
+    rules = load_rules(chosen or _product_of(table) or options.product)
     if not options_file:
         _tell_of_unused_options(topology)
     tell_of_clean_ups(table)
-    plan = plan_certificates(table, load_rules(options.product), options=options)
+    plan = plan_certificates(table, rules, options=replace(options, product=rules.product))
     return plan, check_plan(plan, on=day)
+
+
+def _beside(options_file: str, product: str) -> str:
+    """Find a product's file where the options that name it stand."""
+    return str(Path(options_file).parent / product) if product.endswith(".toml") else product
 
 
 def _product_of(table: Topology) -> str:
@@ -131,7 +138,7 @@ def _product_of(table: Topology) -> str:
 
     if table.product and table.product not in products():
         note(
-            f"note: there are no rules for {table.product} yet; those of another product are used"
+            f"note: there are no rules for {table.product}; those of another product are used"
             f" (--product {', '.join(products())})"
         )
         return ""

@@ -200,7 +200,7 @@ def explain_command(
 @click.option("-o", "output", metavar="FILE.html", help="Where the page of every finding goes.")
 @click.option(
     "--product", metavar="NAME", default="lync2013", show_default=True,
-    help="Product whose rules are used.",
+    help="Product whose rules are used, or FILE.toml of your own.",
 )  # fmt: skip
 @force_option
 def finding_command(

@@ -18,6 +18,7 @@ from ..base.garbage_collection import no_collection
 from ..errors import OptionsError, PlanError, Problem
 from ..rules.model import Rules
 from ..rules.returned_rules import every_check, may_be_accepted, returned_checks
+from ..rules.rule_files import load_rules, product_titles
 from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
 from .certificate_names import PlanContext, ResolvedRule, plan_context, publishing_roles
@@ -340,8 +341,19 @@ def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
         raise PlanError(
             "no plan can be made of this topology",
             problems=problems,
-            hint=f"the roles of {rules.title} are {', '.join(rules.roles)}",
+            hint=_where_known({problem.value for problem in problems}, rules),
         )
+
+
+def _where_known(roles: set[str], rules: Rules) -> str:
+    """Name the products that know roles which these rules do not, or else the roles they know."""
+    titles = product_titles()
+    others = [name for name in titles if name != rules.product]
+    knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
+    if knowing:
+        listed = ", ".join(f"{name} ({titles[name]})" for name in knowing)
+        return f"plan these servers with the product that knows them: {listed}"
+    return f"the roles of {rules.title} are {', '.join(rules.roles)}"
 
 
 def _of_product(options: PlanOptions, rules: Rules) -> PlanOptions:
@@ -350,9 +362,12 @@ def _of_product(options: PlanOptions, rules: Rules) -> PlanOptions:
         return options
     if options.product == DEFAULT_OPTIONS.product:  # nobody chose: the rules say which it is
         return replace(options, product=rules.product)
+    known = product_titles()
     raise OptionsError(
         f'the options are for "{options.product}" and the rules for "{rules.product}"',
-        hint=f'load the rules of "{options.product}", or change product in the options',
+        hint=f'load the rules of "{options.product}", or change product in the options'
+        if options.product in known
+        else f"the products are {', '.join(known)}",
     )
 
 

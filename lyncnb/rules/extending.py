@@ -143,7 +143,8 @@ def _taken_over(base: Toml, source: str, wording: _Wording) -> dict[str, object]
 
 
 def _place(entry: object, source: str, where: str) -> str:
-    return entry.place if isinstance(entry, Placed) else f"{source}: {where}"
+    place = entry.place if isinstance(entry, Placed) else where
+    return place if ": " in place else f"{source}: {place}"
 
 
 # --- What is left out, and said of a new role as of another.

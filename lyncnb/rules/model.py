@@ -284,6 +284,15 @@ class Rules(Table):
         """Every usage that some certificate of the product has."""
         return frozenset(usage for rule in self.certificates for usage in rule.usages)
 
+    @property
+    def pool_columns(self) -> frozenset[str]:
+        """Every column of pools that some name or condition of the product asks for."""
+        names = self.names.values()
+        asked = {flag for rule in names for flag in (*rule.if_all, *rule.if_any, *rule.unless)}
+        asked |= {flag for rule in self.certificates for flag in rule.if_all}
+        asked |= {flag for rule in self.certificates for flag in rule.extended_key_usage_if}
+        return frozenset(asked | {rule.parts[1].removeprefix("pool.") for rule in names})
+
     def _headings(self) -> tuple[str, ...]:
         return COLUMNS
 

@@ -49,6 +49,7 @@ from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.findings import Finding, Findings, finding_of, sort_findings
+from lyncnb.rules.rule_files import load_rules, products
 from lyncnb.topology.topology import read_topology
 
 
@@ -450,13 +451,24 @@ def test_certificate_that_should_be_shared_is_told(code, usage):
 
 
 WITH_CASES = [check for check in RULES.checks.values() if check.fires and check.nearest]
+CASES = [(RULES.product, check) for check in WITH_CASES]
+for product in products():  # of the others, what is not said by the one before
+    of_others = {(check.code, check.fires.says) for _, check in CASES}
+    CASES += [
+        (product, check)
+        for check in load_rules(product).checks.values()
+        if check.fires and (check.code, check.fires.says) not in of_others
+    ]
 
 
-@pytest.mark.parametrize("check", WITH_CASES, ids=[check.code for check in WITH_CASES])
-def test_a_check_fires_in_its_case_and_not_in_the_nearest(check):
+@pytest.mark.parametrize(
+    ("product", "check"), CASES, ids=[f"{product}-{check.code}" for product, check in CASES]
+)
+def test_a_check_fires_in_its_case_and_not_in_the_nearest(product, check):
     """The cases that stand beside a check: what is wrong is told, what is nearly so is not."""
+    rules = load_rules(product)
     fires, nearest = (
-        {f.code: f.severity for f in check_plan(plan_of_case(case), on=case.on)}
+        {f.code: f.severity for f in check_plan(plan_of_case(case, rules=rules), on=case.on)}
         for case in (check.fires, check.nearest)
     )
     assert fires[check.code] == check.severity
@@ -474,15 +486,17 @@ ONLY_ALTERED = {
 
 def test_every_check_has_its_two_cases():
     """A check without a case that fires and the nearest that does not is not shipped."""
-    assert {check.code for check in RULES.checks.values()} - ONLY_ALTERED == {
-        check.code for check in WITH_CASES
-    }
+    for product in products():
+        checks = load_rules(product).checks.values()
+        without = {check.code for check in checks if not (check.fires and check.nearest)}
+        assert without <= ONLY_ALTERED, product
 
 
 def test_every_test_is_asked_for():
     """Python holds no test that no rule uses."""
     of_cas = [check for check in ca_rules().checks if "plan" in check.judges]
-    rules = (*RULES.checks.values(), *of_cas)
+    of_products = [c for product in products() for c in load_rules(product).checks.values()]
+    rules = (*of_products, *of_cas)
     asked = {rule.test or rule.code.replace("-", "_") for rule in rules}
     of_deployments = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS
     assert asked == {*CERTIFICATE_TESTS, *FEATURE_TESTS, *NAME_TESTS, *of_deployments, *LAST_TESTS}

@@ -7,6 +7,7 @@ counts and digests.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import time
@@ -84,6 +85,7 @@ ROWS = [
     ("owas.contoso.com", "OfficeWebApps", "owas.contoso.com", "Taipei"),
     ("app01.contoso.com", "TrustedApplication", "app.contoso.com", "Taipei"),
     ("sba.contoso.com", "SBA", "sba.contoso.com", "Hualien"),
+    ("vis.contoso.com", "VideoInterop", "vis.contoso.com", "Taipei"),
 ]
 
 
@@ -170,7 +172,6 @@ def test_what_gets_no_row_is_told(form):
         'left out "sql.contoso.com": SQL Servers need no certificate',
         'left out "contoso.com": file stores need no certificate',
         'left out "gw.contoso.com": a PSTN gateway is no server of Lync',
-        'left out "vis.contoso.com": there is no role of Video Interop Servers yet',
         'nothing is known here of the service "TeaService" on "new.contoso.com"',
         "the document does not say: which pool do clients sign in to automatically",
         "the document does not say: is a branch an appliance (SBA) or a server (SBS)?",
@@ -370,9 +371,21 @@ def test_every_command_takes_a_document(shell):
         ended = shell(*command)
         assert ended.status in (0, 1), (command, ended)
         assert "contoso.tbxml this is a topology of Lync Server 2013" in ended.err
-    shell.write("later.xml", published([front_end("se01.contoso.com")], version="7"))
-    assert "there are no rules for sfb2015 yet" in shell("check", "later.xml").err
-    assert "no rules" not in shell("check", "later.xml", "--product", "lync2013").err
+    shell.write("old.xml", published([front_end("se01.contoso.com")], version="5"))
+    assert "there are no rules for lync2010" in shell("check", "old.xml").err
+    assert "no rules" not in shell("check", "old.xml", "--product", "lync2013").err
+
+
+@pytest.mark.parametrize(
+    ("version", "product"), [("6", "lync2013"), ("7", "sfb2015"), ("8", "sfb2019")]
+)
+def test_a_document_chooses_the_product(shell, version, product):
+    """What a document is of, its certificates are planned by, unless the planner names another."""
+    shell.write("one.xml", published([front_end("se01.contoso.com")], version=version))
+    plan = json.loads(shell("plan", "one.xml", "--json").out)
+    assert plan["product"] == product
+    plan = json.loads(shell("plan", "one.xml", "--json", "--product", "lync2013").out)
+    assert plan["product"] == "lync2013"
 
 
 # --- Real documents, where they lie.
