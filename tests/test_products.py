@@ -47,7 +47,7 @@ NOT_A_WHOLE_CERTIFICATE = {
     "CMD-EX6-EDGE-INT": "names on the Edge internal certificate, which the Edge pages leave empty",
     "CMD-EX7-EDGE-EXT": "a single-label and an internal name on a public certificate",
     "LS13-CHECK-SE": "output of a query; one name (LYNC.fabrikam.com) is unexplained",
-    "SFB-HYBRID-EDGE": "one extra name for a domain of an online tenant; goes in by extra_san",
+    "SFB-HYBRID-EDGE": "one extra name for a domain of an online tenant, and no subject",
 }
 
 # Printed certificates that doc_example does not repeat: they contradict other pages or themselves.
@@ -92,7 +92,7 @@ def rows_for(vector: dict) -> list[dict]:
     taken = (
         "strict_dns", "autologon", "sip_dns_aliases", "web_internal_fqdn", "web_external_fqdn",
         "access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn", "xmpp_domains", "federation",
-        "client_autoconfig", "aol_pic", "owas_external_fqdn",
+        "client_autoconfig", "aol_pic", "owas_external_fqdn", "tenant_sip_domains",
     )  # fmt: skip
     own = {name: inputs[name] for name in taken if name in inputs}
     # Vectors leave autodiscover out to say false; a blank cell of the table means true.
@@ -130,8 +130,17 @@ def as_csv(rows: list[dict]) -> bytes:
     return text.getvalue().encode()
 
 
-def planned(vector: dict, *, profile: str = "default"):
+#: Whose rules a vector's certificate follows.
+RULES_OF = {"sfb2015": "sfb2015", "sfb_hybrid": "sfbse"}
+#: The page that prints a vector's certificate again for these: their own, or inferred from it.
+REPEATED = {"Skype/SfBServer2019/plan/system-requirements.md": ("sfb2019", "sfbse")}
+#: Printed once, on a page for several versions.
+OF_EVERY_VERSION = ("SFB15-EDGE-EXT", "SFB15-EDGE-INT", "SFB15-RP-MOBILITY")
+
+
+def planned(vector: dict, *, profile: str = "default", product: str = ""):
     """Plan the vector's table and give the one certificate that the vector is about."""
+    product = product or RULES_OF.get(vector.get("product", ""), "lync2013")
     inputs = vector["inputs"]
     options = PlanOptions(
         profile=profile,
@@ -140,7 +149,7 @@ def planned(vector: dict, *, profile: str = "default"):
         autodiscover_https=inputs.get("autodiscover_https", True),
     )
     topology = read_topology(as_csv(rows_for(vector)))
-    plan = plan_certificates(topology, load_rules("lync2013"), options=options)
+    plan = plan_certificates(topology, load_rules(product), options=options)
     server = topology.pools and rows_for(vector)[0]["server_fqdn"].lower()
     wanted = set(vector["usages"])
     if vector["role"] not in ("ReverseProxy", "OfficeWebApps", "ExchangeOWA"):
@@ -192,6 +201,37 @@ def test_doc_example_profile(name):
     assert names(certificate.names) == names(vector["documented"]["san"])
 
 
+def repeated() -> list[tuple[str, str]]:
+    """Each whole vector that is another product's as well, with that product."""
+    again = {
+        name: [p for page in vector.get("also_in", ()) for p in REPEATED.get(page, ())]
+        for name, vector in vectors().items()
+    }
+    again |= {name: ["sfb2019", "sfbse"] for name in OF_EVERY_VERSION}
+    return [(name, p) for name, found in again.items() for p in found if is_whole(vectors()[name])]
+
+
+def test_skype_for_business_is_counted():
+    """What Microsoft's pages print for 2015, 2019 and hybrid deployments: 26 vectors, 23 whole."""
+    skype = {n: v for n, v in vectors().items() if v.get("product", "").startswith("sfb")}
+    assert (len(skype), sum(map(is_whole, skype.values()))) == (26, 23)
+    assert sum(map(is_sound, skype.values())) == 19
+    assert len(repeated()) == 2 * 22
+
+
+@pytest.mark.parametrize(("name", "product"), repeated())
+def test_what_is_printed_again(name, product):
+    """2019's page repeats 2015's tables: subject and names are the same, printed and recommended."""
+    vector = vectors()[name]
+    for profile, expected in (
+        ("default", vector["default_profile"]),
+        *([("doc_example", vector["documented"])] if is_sound(vector) else []),
+    ):
+        certificate = planned(vector, profile=profile, product=product)
+        assert certificate.subject.common_name == expected["sn"].lower()
+        assert names(certificate.names) == names(expected["san"])
+
+
 @pytest.mark.parametrize(
     ("name", "more"),
     [
@@ -202,6 +242,10 @@ def test_doc_example_profile(name):
         # The commands add contoso.net, the domain of the servers: an option here, not a rule.
         ("LS13-IIS-CMD", {"sip_domains": ["contoso.com"], "autodiscover": True}),
         ("UCMA-POOL-CMD", {"pool_fqdn": "trustedapps.contoso.com"}),
+        (
+            "SFB-HYBRID-EDGE",
+            {"access_edge_fqdn": "sip.AcquiredCompany.com", "webconf_edge_fqdn": "wc.contoso.com"},
+        ),
         ("CMD-EX4-SE", {"web_external_fqdn": "atl-ext.litwareinc.com"}),
     ],
 )
