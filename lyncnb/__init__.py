@@ -36,6 +36,7 @@ _MODULES = {
     "ChangedCertificate": "plan.compare",
     "CheckRule": "rules.model",
     "Computer": "topology.model",
+    "CoveringCertificate": "request_folder.request_record",
     "CountChange": "plan.compare",
     "DatedFact": "plan.timeline_figure",
     "DemonstrationAnswers": "authorities.demonstration",
@@ -125,6 +126,7 @@ _MODULES = {
     "plan_certificates": "plan.planner",
     "plan_document": "plan.plan_json",
     "purge": "request_folder.purge_keys",
+    "read_as_is": "authorities.read_as_is",
     "read_plan": "authorities.read_plan",
     "read_saved_plan": "checks.saved_plan",
     "read_topology": "topology.topology",
@@ -160,6 +162,7 @@ if TYPE_CHECKING:
     from .authorities.issued import IssuedCertificate as IssuedCertificate
     from .authorities.issued import IssuedCertificates as IssuedCertificates
     from .authorities.match_certificates import match_certificates as match_certificates
+    from .authorities.read_as_is import read_as_is as read_as_is
     from .authorities.read_plan import read_plan as read_plan
     from .authorities.received_requests import ReceivedRequest as ReceivedRequest
     from .authorities.received_requests import ReceivedRequests as ReceivedRequests
@@ -244,6 +247,7 @@ if TYPE_CHECKING:
     from .request_folder.renewals import Renewals as Renewals
     from .request_folder.renewals import list_renewals as list_renewals
     from .request_folder.renewals import write_renewals as write_renewals
+    from .request_folder.request_record import CoveringCertificate as CoveringCertificate
     from .request_folder.request_record import IssuedRecord as IssuedRecord
     from .request_folder.request_record import PackageRecord as PackageRecord
     from .request_folder.request_record import PlannedEntry as PlannedEntry

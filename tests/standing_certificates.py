@@ -17,7 +17,7 @@ from pathlib import Path
 from cas.python_ca import TODAY, PythonCa, der, issue, p7b, pem, resigned
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from topologies import plan, row
 
 import lyncnb as ln
@@ -30,8 +30,10 @@ def authority() -> PythonCa:
 
 
 @cache
-def public_key(bits: int):
+def key_of(bits: int):
     """One key of each size: an estate says nothing of who else has it."""
+    if bits < 1000:
+        return ec.generate_private_key(ec.SECP256R1())
     return rsa.generate_private_key(65537, bits)
 
 
@@ -45,7 +47,7 @@ def stand_for(planned: ln.PlannedCertificate, **changes) -> x509.Certificate:
         "days": 199,
         **changes,
     }
-    key = public_key(values.pop("bits", 2048))
+    key = key_of(values.pop("bits", planned.key.bits))
     if values.pop("self_signed", False):
         title = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, values["subject"][0][1])])
         return issue(key.public_key(), title, key, **values | {"subject": values["subject"][:1]})

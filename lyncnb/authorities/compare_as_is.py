@@ -21,6 +21,7 @@ from ..rules.findings import Finding
 from ..rules.returned_rules import finding, findings
 from .as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
 from .demonstration import is_fictional
+from .issued import serial_text, time_text
 from .judging import Evidence, entry_sha256, judge
 from .planned_entry import planned_entry
 from .returned_files import Password, ReturnedFile, read_returned
@@ -122,11 +123,11 @@ class _Estate:
         return StandingCertificate(
             thumbprint=certificate.thumbprint,
             sha256=certificate.sha256,
-            serial=f"{certificate.serial:x}",
+            serial=serial_text(certificate.serial),
             subject=name_text(certificate.subject) or ", ".join(certificate.dns_names[:1]),
             issuer=name_text(certificate.issuer),
-            not_before=f"{certificate.not_before:%Y-%m-%dT%H:%M:%SZ}",
-            not_after=f"{certificate.not_after:%Y-%m-%dT%H:%M:%SZ}",
+            not_before=time_text(certificate.not_before),
+            not_after=time_text(certificate.not_after),
             files=self.files[certificate.sha256],
             servers=tuple(sorted(self.places.get(certificate.sha256, ()))),
         )

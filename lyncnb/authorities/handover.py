@@ -207,7 +207,7 @@ def _choices(records: Iterable[RequestRecord]) -> str:
             f"{len(elsewhere):,} are still to be requested elsewhere, e.g. {elsewhere[0]}: give "
             "what comes of it to lyncnb receive FOLDER --request"
         )
-    if not waiting and any(record.state == "planned" for record in records):
+    if not waiting and any(record.state == "planned" and not record.covered for record in records):
         return (
             "none waits at all; after an interrupted run lyncnb request completes the planned ones"
         )

@@ -208,6 +208,7 @@ class IssuedCertificates(Table):
             record.id
             for record in self.bundle.requests
             if record.state in ("planned", "waiting")
+            and not record.covered
             and (record.id not in self.by_id or self.by_id[record.id].has_errors)
         )
 

@@ -310,6 +310,7 @@ def _obstacles(one: _Came, record: RequestRecord, manifest: Manifest) -> Iterato
         yield finding("request-key-known", record.id, f"{one.file}: it is that of {owners[0]}")
     elif record.is_written or not record.key_holder:
         where = f"its key is on {record.key_holder}" if record.key_holder else "its key is here"
+        where = str(record.covered or where)
         yield finding("request-superseding", record.id, f"{one.file}: {where}")
 
 

@@ -36,8 +36,11 @@ from .plan_standing import PlanStanding, plan_standing
 
 #: Every state that a request can be in, in the order of its life.
 STATES = (
-    *("planned", "waiting", "issued", "packaged", "expiring", "expired", "superseded", "retired"),
+    *("planned", "waiting", "issued", "packaged", "covered", "expiring", "expired"),
+    *("superseded", "retired"),
 )
+
+_COVERS_TOLD = 20
 
 _COLUMNS = (
     *("Request", "Generation", "State", "Role", "Servers", "Type", "Subject name"),
@@ -53,7 +56,9 @@ class RequestStatus:
     ``days_left`` None without a certificate. ``deployed_at`` is when its key and package were
     removed because its servers have them. ``refused`` names a certificate that may not go on a
     server, and why: one that was not taken, or the one on record as it is found now.
-    ``key_holder`` is the computer that has its key, if that is not in the folder.
+    ``key_holder`` is the computer that has its key, if that is not in the folder. ``covered_by`` is
+    the thumbprint of the certificate that stands for it, so that it is not requested; then
+    ``not_after`` and ``days_left`` are that one's.
     """
 
     id: str
@@ -69,6 +74,7 @@ class RequestStatus:
     deployed_at: str = ""
     refused: str = ""
     key_holder: str = ""
+    covered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +180,7 @@ def _document(item: RequestStatus) -> dict[str, object]:
         "deployed_at": item.deployed_at,
         "refused": item.refused,
         "key_holder": item.key_holder,
+        "covered_by": item.covered_by,
     }
 
 
@@ -217,7 +224,7 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
         problems=(*_problems(survey, manifest, issued), *((strays,) if strays else ())),
         notes=(
             *((standing.words,) if standing and standing.follows else ()),
-            *_notes(survey, manifest),
+            *_notes(survey, manifest, at),
         ),
         saved_plan=standing,
     )
@@ -260,7 +267,7 @@ def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Proble
         yield Problem(message=MISSING, file=path, hint=hint)
 
 
-def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
+def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
     if os.path.lexists(survey.folder / OWNER_NAME):
         yield "a run is writing the folder, or was interrupted"
     unfinished = [
@@ -281,6 +288,7 @@ def _notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
             "them again, lyncnb purge --deployed ID notes that they are on their servers"
         )
     yield from _elsewhere(manifest)
+    yield from _covered(manifest, at)
     deployed = sum(bool(record.deployed_at) for record in manifest.requests)
     if deployed:
         yield f"{deployed:,} requests are deployed: nothing secret of them is here any more"
@@ -311,6 +319,26 @@ def _elsewhere(manifest: Manifest) -> Iterator[str]:
             )
 
 
+def _covered(manifest: Manifest, at: datetime) -> Iterator[str]:
+    """Say what is not requested because a certificate stands, and what that does no more."""
+    stands = []
+    for record in manifest.requests:
+        cover = record.covered
+        if cover is None or record.state == "retired":
+            continue
+        if cover.is_in_force(at):
+            stands.append(f"{record.id} is not requested: {cover}, whose key is at hand")
+        else:
+            yield (
+                f"{record.id} was {cover}, and is so no longer; the next lyncnb request makes its"
+                " request"
+            )
+    yield from stands[:_COVERS_TOLD]
+    if stands[_COVERS_TOLD:]:
+        left = len(stands) - _COVERS_TOLD
+        yield f"{left:,} more are not requested, because what stands covers them"
+
+
 def _statuses(
     manifest: Manifest, issued: IssuedCertificates, today: datetime
 ) -> Iterator[RequestStatus]:
@@ -334,6 +362,16 @@ def _current(record: RequestRecord, today: datetime) -> RequestStatus:
     if state in ("issued", "packaged"):
         state = state_by_date(record.issued, today) or state
     status = _status(record.id, record, record.plan, state, since, today)
+    cover = record.covered
+    if cover is not None and state == "planned" and cover.is_in_force(today):
+        return replace(
+            status,
+            state="covered",
+            since=cover.recorded_at,
+            not_after=cover.not_after,
+            days_left=(cover.ends.date() - today.date()).days,
+            covered_by=cover.thumbprint_sha1,
+        )
     return replace(status, deployed_at=record.deployed_at, key_holder=record.key_holder)
 
 

@@ -64,6 +64,14 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option("--reason", default="", metavar="TEXT", help="Why --renew.")
 @click.option(
+    "--only-missing", metavar="FILE.json",
+    help="What stands, as lyncnb asis --save FILE.json kept it: leave out each --reuse ID.",
+)  # fmt: skip
+@click.option(
+    "--reuse", multiple=True, metavar="ID",
+    help="What stands covers this one and its key is at hand: make no request. May be repeated.",
+)  # fmt: skip
+@click.option(
     "--recovery", multiple=True, metavar="FILE.pub",
     help="A recovery key that shall open FOLDER too. May be repeated.",
 )  # fmt: skip
@@ -92,6 +100,9 @@ def request_command(
     No key whose request may be with a CA is overwritten or removed. The same plan again changes
     nothing; what changed gets a new key and request, and the old pair moves to archive/.
 
+    What is left out by --only-missing and --reuse stays left out in later runs, until the plan asks
+    for something else there, the certificate that covers it ends, or --renew names it.
+
     Exit status: 0; 1 if the plan has errors that are not accepted; 2 if something cannot be read;
     3 if the folder or its passphrase needs attention.
     """
@@ -105,6 +116,8 @@ def request_command(
     refuse_own_place(folder)
     if choices["reason"] and not choices["renew"]:
         raise click.UsageError("--reason says why --renew is given, and it is not")
+    if choices["reuse"] and not choices["only_missing"]:
+        raise click.UsageError("--reuse goes with --only-missing FILE.json")
     asked: CertificatePlan | SavedPlan
     if saved_plan is not None:
         asked = _saved_plan(saved_plan, product)
@@ -113,7 +126,7 @@ def request_command(
         plan, findings = make_plan(topology, product, options_file)
         asked = plan
     _refuse_unknown_codes(plan, choices["accept"])
-    order = {name: choices[name] for name in ("accept", "renew", "reason")}
+    order = {name: choices[name] for name in ("accept", "renew", "reason", "only_missing", "reuse")}
     if dry_run:
         bundle = write_requests(
             asked, folder, passphrase=None, findings=findings, dry_run=True, **order
@@ -188,11 +201,15 @@ def _look_ahead(
 ) -> None:
     """Refuse a plan with errors before anybody is asked for a passphrase; say how long it takes."""
     from ..errors import BundleError
-    from ..export.changes import make_order
+    from ..export.changes import covering_day, make_order
+    from ..export.covers import find_covers
     from ..export.write import write_requests
 
     if terminal_width(sys.stderr) is None:
-        make_order(plan, findings=findings, now="", **order)
+        own = {name: order[name] for name in ("accept", "renew", "reason")}
+        day = covering_day(plan, "")
+        covers = find_covers(plan, order["only_missing"], order["reuse"], on=day, now="")
+        make_order(plan, findings=findings, now="", covers=covers, **own)
         return
     # Trouble with the folder is told by the run itself, which waits for another writer to end.
     with suppress(BundleError):

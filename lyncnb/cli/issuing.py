@@ -350,11 +350,14 @@ def _tell_steps(
                 "files": [str(path) for path in written],
                 "servers": [server.server for server in steps.servers],
                 "missing": [{"id": one.request, "why": one.why} for one in steps.missing],
+                "covered": [{"id": one.request, "why": one.why} for one in steps.covered],
             }
         )
         return
     for one in steps.missing[:_LINES_SHOWN]:
         write(f"{missing}: {one.request}: {one.why}")
+    for one in steps.covered[:_LINES_SHOWN]:
+        write(f"not requested: {one.request}: {one.why}")
     write(steps.summary())
     write(f"written: {written[0]}" + (f" and {len(written) - 1:,} more" if written[1:] else ""))
 

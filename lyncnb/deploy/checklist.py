@@ -89,6 +89,7 @@ def to_markdown(steps: DeploymentSteps) -> str:
     """Write the checklist as Markdown, one section for each server, one box for each step."""
     lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", "", steps.summary(), ""]
     lines += [f"- {_lacks(one)}" for one in steps.missing]
+    lines += [f"- {_stands(one)}" for one in steps.covered]
     for server in steps.pages:
         lines += ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.title)})", ""]
         for package in server.packages:
@@ -99,6 +100,7 @@ def to_markdown(steps: DeploymentSteps) -> str:
             )
         if len(steps.pages) > 1:
             lines += [f"- {_lacks(one)}" for one in steps.missing if server.server in one.servers]
+            lines += [f"- {_stands(one)}" for one in steps.covered if server.server in one.servers]
         if server.shell:
             lines += ["", f"Commands run in: {escape_markdown(server.shell.title)}, elevated."]
         lines += ["", f"The script `{script_of(server)}` {_SCRIPT}"]
@@ -118,6 +120,10 @@ def to_markdown(steps: DeploymentSteps) -> str:
 
 def _lacks(one: MissingPackage) -> str:
     return f"**Not packaged**: {escape_markdown(one.request)}: {escape_markdown(one.why)}"
+
+
+def _stands(one: MissingPackage) -> str:
+    return f"**Not requested**: {escape_markdown(one.request)}: {escape_markdown(one.why)}"
 
 
 def _markdown_step(step: ServerStep) -> list[str]:
@@ -160,6 +166,9 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
 def of_server(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
     """Give the steps of one server, or of one key that is elsewhere, alone."""
     if server in steps.key_holders:
-        return replace(steps, servers=(), key_holders=(server,), missing=())
-    own = tuple(one for one in steps.missing if server.server in one.servers)
-    return replace(steps, servers=(server,), key_holders=(), missing=own)
+        return replace(steps, servers=(), key_holders=(server,), missing=(), covered=())
+    own, covered = (
+        tuple(one for one in ones if server.server in one.servers)
+        for ones in (steps.missing, steps.covered)
+    )
+    return replace(steps, servers=(server,), key_holders=(), missing=own, covered=covered)

@@ -55,7 +55,7 @@ class Packages(Table):
     def counts(self) -> dict[str, int]:
         """Count the packages by what was done; what is rare only where there is any."""
         actions = [package.action for package in self.packages]
-        rare = [action for action in ("deployed", "elsewhere") if action in actions]
+        rare = [action for action in ("deployed", "elsewhere", "covered") if action in actions]
         shown = ("written", "kept", "refused", *rare)
         return {action: actions.count(action) for action in shown}
 
@@ -82,8 +82,8 @@ class Packages(Table):
         """Write everything as plain lines, for a terminal."""
         lines = [self.summary()]
         for p in self.packages:
-            if p.action == "elsewhere":
-                lines.append(f"elsewhere: {p.request_id}: {p.why}")
+            if p.action in ("elsewhere", "covered"):
+                lines.append(f"{p.action}: {p.request_id}: {p.why}")
             elif not p.file:
                 lines.append(f"not packaged: {p.request_id}: {p.why}")
             else:

@@ -84,6 +84,9 @@ def request_scripts(
         record = records.get(certificate.id)
         if not certificate.usages:
             others.append(MissingPackage(request=certificate.id, why=_NO_USAGE))
+        elif record is not None and record.covered:
+            why = f"{record.covered}: nothing is requested"
+            others.append(MissingPackage(request=certificate.id, why=why))
         elif record is not None and not record.key_holder:
             others.append(MissingPackage(request=certificate.id, why=_KEY_HERE))
         else:

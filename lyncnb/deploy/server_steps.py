@@ -156,7 +156,8 @@ class ServerSteps:
 class DeploymentSteps(Table):
     """The changed procedure of every server that has a package.
 
-    ``missing`` are the requests without a package. ``order`` says which servers come first in one
+    ``missing`` are the requests without a package, ``covered`` those that need none: a certificate
+    stands for them. ``order`` says which servers come first in one
     evening; ``cmdlets`` where each command is documented. ``key_holders`` has, for each request
     whose key is on another computer, what is to be done there before.
     """
@@ -171,6 +172,7 @@ class DeploymentSteps(Table):
     unit: str = "server"  # what the steps are told for: servers, or requests
     lacking: str = "without a package"
     key_holders: tuple[ServerSteps, ...] = ()
+    covered: tuple[MissingPackage, ...] = ()
 
     @property
     def pages(self) -> tuple[ServerSteps, ...]:
@@ -205,6 +207,13 @@ class DeploymentSteps(Table):
                 caption="Not in the steps",
                 limit=tables.ROWS_SHOWN,
             )
+        if self.covered:
+            page += tables.rows_to_html(
+                ("Request", "What stands"),
+                [(one.request, one.why) for one in self.covered],
+                caption="Not requested",
+                limit=tables.ROWS_SHOWN,
+            )
         return page
 
     def summary(self) -> str:
@@ -214,4 +223,6 @@ class DeploymentSteps(Table):
         words = f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"
         if self.key_holders:
             words += f", {count_of(len(self.key_holders), 'key')} to be exported elsewhere before"
+        if self.covered:
+            words += f"; {count_of(len(self.covered), 'certificate')} covered by what stands"
         return f"{self.title}: {words}" + (f"; {missing} {self.lacking}" if self.missing else "")

@@ -10,7 +10,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 
 from ..authorities.issued import IssuedCertificate, IssuedCertificates
-from ..request_folder.request_record import PackageRecord, PlannedEntry, RequestRecord
+from ..request_folder.request_record import (
+    CoveringCertificate,
+    PackageRecord,
+    PlannedEntry,
+    RequestRecord,
+)
 from ..rules.model import Rules
 from ..rules.procedure import load_procedure, package_rules
 from ..rules.rule_files import load_rules
@@ -54,8 +59,10 @@ def deployment_steps(
     Source: each step carries its own; they are data of the product.
     """
     manifest = issued.bundle.manifest
+    now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)
     packages: list[ServerPackage] = []
     missing: list[MissingPackage] = []
+    covered: list[MissingPackage] = []
     # What a server is stays known when its own certificate is deployed and only the deployment's
     # is renewed.
     hosts = {
@@ -66,6 +73,13 @@ def deployment_steps(
     }
     for record in manifest.requests:
         if record.state == "retired" or record.deployed_at:
+            continue
+        if record.covered and not record.covered.is_in_force(now):
+            why = f"it was {record.covered}: lyncnb request makes its request now"
+            missing.append(_missing(record, why))
+            continue
+        if record.covered:
+            covered.append(_missing(record, _stands(record.covered)))
             continue
         one = issued.by_id.get(record.id)
         if one is None or one.has_errors:
@@ -84,14 +98,22 @@ def deployment_steps(
             missing.append(_missing(record, f"{why}: look who did that, then run lyncnb pfx"))
         else:
             packages.append(_server_package(record, record.package, one))
-    now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)
     return procedure_of(
         packages,
         load_rules(manifest.product),
         missing=missing,
+        covered=covered,
         effective=effective,
         hosts=hosts,
         now=now,
+    )
+
+
+def _stands(cover: CoveringCertificate) -> str:
+    where = f", on {', '.join(cover.servers)}" if cover.servers else ""
+    return (
+        f"{cover}{where}: nothing was requested. Where it is not in the store yet, import it with"
+        " its key; then assign this thumbprint"
     )
 
 
@@ -143,6 +165,7 @@ def procedure_of(
     *,
     now: datetime,
     missing: Iterable[MissingPackage] = (),
+    covered: Iterable[MissingPackage] = (),
     effective: Effective = None,
     hosts: Mapping[str, tuple[str, str]] | None = None,
 ) -> DeploymentSteps:
@@ -158,6 +181,8 @@ def procedure_of(
         The present, UTC.
     missing : iterable of MissingPackage
         Requests that have none.
+    covered : iterable of MissingPackage
+        Those that need none, because a certificate stands.
     effective : datetime or Mapping, optional
         See :func:`deployment_steps`.
     hosts : Mapping, optional
@@ -183,6 +208,7 @@ def procedure_of(
         folder=procedure.folder,
         servers=tuple(filler.server_steps(name, own) for name, own in by_server.items()),
         missing=tuple(missing),
+        covered=tuple(covered),
         order=procedure.order,
         cmdlets=procedure.cmdlets,
         key_holders=tuple(filler.key_holder_steps(one) for one in packed if one.key_holder),

@@ -19,6 +19,7 @@ from ..base import files
 from ..base.folder_lock import lock
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
+from ..pki.certificates import moment_of
 from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
 from ..pki.pkcs12 import PfxContent
@@ -198,7 +199,10 @@ def _sort_out(
             why=encryption.why,
         )
         objection = _objection(record, one, issued, record.id in without_chain)
-        if record.deployed_at:
+        if record.covered and record.covered.is_in_force(moment_of(issued.today)):
+            why = f"{record.covered}: nothing was requested"
+            settled.append(replace(package, file="", action="covered", why=why))
+        elif record.deployed_at:
             settled.append(replace(package, file="", action="deployed", why=_deployed(record)))
         elif record.key_holder and not objection:
             settled.append(replace(package, file="", action="elsewhere", why=_elsewhere(record)))

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from ..authorities.planned_entry import planned_entry
 from ..checks.check_plan import judging_day
 from ..errors import BundleError, OptionsError, PlanError, PlanRejected, Problem
+from ..pki.certificates import moment_of
 from ..plan.acceptances import accepted_codes, reason_for
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.spellings import Spelling, spellings_of
@@ -20,19 +22,18 @@ from ..request_folder.bundle import Change
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
     Acceptance,
+    CoveringCertificate,
     NameNote,
     PlannedEntry,
-    PlannedKey,
     PlanOnRecord,
     RequestRecord,
     present_files,
 )
 from ..rules.findings import Finding
 from ..rules.returned_rules import may_be_accepted, returned_checks
-
-# Fields whose change needs another certificate; any other is told and kept on record.
-_CONTENT = ("subject", "san", "eku", "key", "hash")
-_ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable")
+from .covers import NO_COVERS, Covers
+from .entry_differences import ABOUT, CONTENT, entry_differences
+from .resolve_ids import resolve_ids
 
 _INTERRUPTED = "key and CSR of an interrupted run"
 
@@ -44,6 +45,7 @@ class Wanted:
     """One request as the plan wants it, under its id.
 
     ``key_holder`` names the computer on which a new key of it is to be made; blank: here.
+    ``covered`` is what stands for it, so that it is left out.
     """
 
     id: str
@@ -51,53 +53,12 @@ class Wanted:
     validity_days: int = 0
     name_notes: tuple[NameNote, ...] = ()
     key_holder: str = ""
+    covered: CoveringCertificate | None = None
 
     @property
     def entry(self) -> PlannedEntry:
         """Its entry of the plan document; made when asked, since there may be 100,000."""
         return planned_entry(self.certificate)
-
-
-def entry_differences(
-    old: PlannedEntry, new: PlannedEntry, names: Sequence[str] = _CONTENT
-) -> tuple[str, ...]:
-    """Say field by field how two entries of the plan document differ.
-
-    Parameters
-    ----------
-    old, new : PlannedEntry
-        Entries of the same request id.
-    names : sequence of str, optional
-        The fields to look at; by default those that a certificate is made of.
-
-    Returns
-    -------
-    tuple of str
-        E.g. ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``; empty if equal.
-    """
-    found = []
-    for name in names:
-        before, after = getattr(old, name), getattr(new, name)
-        if before != after:
-            found.append(f"{name}: {_difference(before, after)}")
-    return tuple(found)
-
-
-def _difference(before: object, after: object) -> str:
-    if isinstance(before, tuple) and isinstance(after, tuple):
-        steps = [f"+ {value}" for value in after if value not in before]
-        steps += [f"- {value}" for value in before if value not in after]
-        return ", ".join(steps) or f"another order ({', '.join(map(str, after))})"
-    if isinstance(before, PlannedKey | None) and isinstance(after, PlannedKey | None):
-        before, after = _key_fields(before), _key_fields(after)
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        names = [*after, *(name for name in before if name not in after)]
-        return ", ".join(
-            f"{name} {_shown(before.get(name))} -> {_shown(after.get(name))}"
-            for name in names
-            if before.get(name) != after.get(name)
-        )
-    return f"{_shown(before)} -> {_shown(after)}"
 
 
 def _with_others(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
@@ -106,16 +67,6 @@ def _with_others(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
     if key is not None and old.key is not None and old.key.others:
         key = replace(key, others=old.key.others)
     return replace(entry, key=key, others=old.others)
-
-
-def _key_fields(key: PlannedKey | None) -> Mapping[str, object]:
-    return {"algorithm": key.algorithm, "bits": key.bits} if key else {}
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return "(none)" if value in (None, "") else str(value)
 
 
 def resolve_renewals(wanted: Sequence[Wanted], renew: Sequence[str]) -> frozenset[str]:
@@ -127,17 +78,7 @@ def resolve_renewals(wanted: Sequence[Wanted], renew: Sequence[str]) -> frozense
         If one fits no planned request, or several.
     """
     ids = [request.id for request in wanted]
-    known, found = frozenset(ids), set()
-    for asked in renew:
-        fitting = [asked] if asked in known else [name for name in ids if name.startswith(asked)]
-        if len(fitting) != 1 or not asked:
-            shown = ", ".join(fitting[:5] or ids[:5])
-            raise BundleError(
-                f'renew: "{asked}" fits {len(fitting) if asked else "any"} of the planned requests',
-                hint=f"give an id, or enough of its beginning: {shown} …",
-            )
-        found.update(fitting)
-    return frozenset(found)
+    return resolve_ids(ids, renew, option="renew", error=BundleError)
 
 
 def plan_changes(
@@ -149,6 +90,7 @@ def plan_changes(
     reason: str = "",
     compare: Compare | None = None,
     adopted: frozenset[str] = frozenset(),
+    on: date | None = None,
 ) -> tuple[Manifest, tuple[Change, ...]]:
     """Decide what becomes of each request, planned or on record.
 
@@ -169,6 +111,8 @@ def plan_changes(
         with a CA decides, not the record: an edited record must not cost a request its place.
     adopted : frozenset of str, optional
         Ids whose key and CSR were left by an interrupted run and are on record only now.
+    on : date, optional
+        The day on which a certificate that covers a request must be in force.
 
     Returns
     -------
@@ -182,7 +126,7 @@ def plan_changes(
         if old is not None and request.id in adopted and old.reasons == renewed:
             renewed = ()  # that renewal is the one that was interrupted
         record, change = _next(
-            old, request, now=now, renewed=renewed, compare=compare, adopted=adopted
+            old, request, now=now, renewed=renewed, compare=compare, adopted=adopted, on=on
         )
         if request.id in adopted and change.action == "kept":
             change = _change("adopted", record, (_INTERRUPTED, *change.reasons))
@@ -211,12 +155,17 @@ def _next(
     renewed: tuple[str, ...],
     compare: Compare | None,
     adopted: frozenset[str],
+    on: date | None,
 ) -> tuple[RequestRecord, Change]:
+    if old is None or not old.is_written:
+        covered = _covered(old, request, renewed, now=now, on=on)
+        if covered is not None:
+            return covered
     if old is None:
         new = _planned(request, generation=1, reasons=("new in the plan",), now=now)
         return new, _change("created", new, new.reasons)
     if not old.is_written:
-        return _announced(old, request, renewed, now)
+        return _announced(old, request, renewed or _uncovered(old, request, on), now)
     entry = request.entry
     reasons = entry_differences(old.plan, entry)
     if compare is not None and (reasons or request.id in adopted):
@@ -224,6 +173,57 @@ def _next(
     if reasons or renewed:
         return _renewed(old, request, (*reasons, *renewed), now)
     return _kept(old, request, entry)
+
+
+def _covered(
+    old: RequestRecord | None,
+    request: Wanted,
+    renewed: tuple[str, ...],
+    *,
+    now: str,
+    on: date | None,
+) -> tuple[RequestRecord, Change] | None:
+    """Leave a request out that a certificate covers, now or still; None if none does."""
+    before = old.covered if old is not None else None
+    cover = request.covered
+    if cover is None and (renewed or _uncovered(old, request, on)):
+        return None
+    cover = cover or before
+    if cover is None:
+        return None
+    if before is not None and replace(cover, recorded_at="", others={}) == replace(
+        before, recorded_at="", others={}
+    ):
+        cover = before  # said again: its time stays
+    new = _planned(request, generation=1, reasons=(str(cover),), now=now)
+    new = replace(new, covered=cover, key_holder="")
+    if old is None:
+        return new, _change("covered", new, new.reasons)
+    new = replace(
+        new,
+        generation=old.generation,
+        archived=old.archived,
+        plan=_with_others(new.plan, old.plan),
+        others=old.others,
+    )
+    if replace(new, planned_at=old.planned_at) == old:
+        return old, _change("kept", old, ())
+    if cover is before:
+        new = replace(new, planned_at=old.planned_at)
+        return new, _change("kept", new, entry_differences(old.plan, new.plan, ABOUT))
+    return new, _change("covered", new, new.reasons)
+
+
+def _uncovered(old: RequestRecord | None, request: Wanted, on: date | None) -> tuple[str, ...]:
+    """Say why the certificate on record covers a request no more; nothing if it does."""
+    cover = old.covered if old is not None else None
+    if old is None or cover is None:
+        return ()
+    if on is not None and not cover.is_in_force(moment_of(on)):
+        return (f"no longer {cover}: that is not in force on {on}",)
+    before, after = (replace(e, san=tuple(sorted(e.san))) for e in (old.plan, request.entry))
+    reasons = entry_differences(before, after, (*CONTENT, "issuer"))
+    return (f"no longer {cover}", *reasons) if reasons else ()
 
 
 def _announced(
@@ -281,7 +281,7 @@ def _renewed(
 
 def _kept(old: RequestRecord, request: Wanted, entry: PlannedEntry) -> tuple[RequestRecord, Change]:
     certificate = request.certificate
-    about = entry_differences(old.plan, entry, _ABOUT)
+    about = entry_differences(old.plan, entry, ABOUT)
     new = replace(
         old,
         state=old.active_state,
@@ -318,6 +318,9 @@ class Order:
 
     #: The findings as the summary tells them: what was accepted has its reason.
     told_findings: tuple[Finding, ...]
+    #: The day on which a certificate that covers a request must be in force.
+    covered_on: date
+    notes: tuple[str, ...] = ()
 
     #: The saved plan that is requested, if it is one.
     saved: PlanOnRecord | None = None
@@ -332,10 +335,12 @@ def make_order(
     reason: str,
     now: str,
     key_holders: Mapping[str, str] | None = None,
+    covers: Covers = NO_COVERS,
 ) -> Order:
     """Check that a plan may be written, and say what is asked.
 
     ``key_holders`` has the computer on which a key is to be made, by id; others are made here.
+    ``covers`` are the requests that are left out.
 
     Raises
     ------
@@ -348,15 +353,7 @@ def make_order(
     BundleError
         If an id to renew fits no planned request, or several.
     """
-    reasons = {**plan.options.accepted, **(accept or {})}
-    for code, why in reasons.items():
-        if not why.strip():
-            raise OptionsError(f'accept: "{code}" has no reason', hint=f"{code}=why it is fine")
-        if code in returned_checks() and not may_be_accepted(code):
-            raise OptionsError(
-                f'accept: no reason excuses "{code}": {returned_checks()[code].title}',
-                hint=returned_checks()[code].hint,
-            )
+    _check_reasons({**plan.options.accepted, **(accept or {})})
     errors = [finding for finding in findings if finding.severity == "error"]
     day = judging_day(plan, getattr(findings, "judged_on", None))
     why_each = {
@@ -378,6 +375,7 @@ def make_order(
             validity_days=days,
             name_notes=tuple(map(_name_note, told.get(item.id, ()))),
             key_holder=holders.get(item.id, ""),
+            covered=covers.by_id.get(item.id),
         )
         for item in plan.certificates
     )
@@ -385,6 +383,11 @@ def make_order(
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
     if renew and not reason.strip():
         raise OptionsError(f"renew: {', '.join(renew)} without a reason", hint="say why")
+    renewed = resolve_renewals(wanted, renew)
+    if both := sorted(renewed & covers.by_id.keys()):
+        raise OptionsError(
+            f"renew, reuse: {', '.join(both)} cannot be made anew and left out", hint="say one"
+        )
     return Order(
         plan=plan,
         findings=findings,
@@ -393,9 +396,11 @@ def make_order(
             one.accepted_because(why_each[one]) if one in why_each else one for one in findings
         ),
         accepted=tuple(Acceptance(code=code, reason=used[code]) for code in sorted(used)),
-        renew=resolve_renewals(wanted, renew),
+        renew=renewed,
         reason=reason.strip(),
         now=now,
+        covered_on=covering_day(plan, now),
+        notes=covers.notes,
     )
 
 
@@ -411,6 +416,23 @@ def with_saved_plan(
     known = {one.key for one in last.approvals}
     news = tuple(one for one in saved.approvals if one.key not in known)
     return (*plans[:-1], replace(last, approvals=(*last.approvals, *news)))
+
+
+def _check_reasons(reasons: Mapping[str, str]) -> None:
+    for code, why in reasons.items():
+        if not why.strip():
+            raise OptionsError(f'accept: "{code}" has no reason', hint=f"{code}=why it is fine")
+        if code in returned_checks() and not may_be_accepted(code):
+            raise OptionsError(
+                f'accept: no reason excuses "{code}": {returned_checks()[code].title}',
+                hint=returned_checks()[code].hint,
+            )
+
+
+def covering_day(plan: CertificatePlan, now: str) -> date:
+    """Settle the day on which what covers a request must be in force: issue date, or today."""
+    today = date.fromisoformat(now[:10]) if now else date.min
+    return max(judging_day(plan), today)
 
 
 def _name_note(told: Spelling) -> NameNote:

@@ -130,11 +130,13 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         reason=order.reason,
         compare=_comparer(survey),
         adopted=settled.adopted,
+        on=order.covered_on,
     )
     after = _without_lost(survey, settled.manifest, after)
     moves, collisions = _renewal_moves(survey, settled.manifest, after)
     collisions += _collisions(survey, before, after)
     collisions += _other_routes(settled.manifest, after, order)
+    collisions += _already_requested(settled.manifest, order)
     refuse(folder, (*survey.problems, *settled.problems, *collisions))
     after = replace(
         _logged(after, settled.changes, order.now),
@@ -143,9 +145,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         accepted=order.accepted,
         plans=with_saved_plan(after.plans, order.saved),
     )
-    planned = {
-        record.id for record in after.requests if not record.is_written and not record.key_holder
-    }
+    planned = {record.id for record in after.requests if record.is_to_write}
     return Preview(
         survey=survey,
         before=before,
@@ -264,6 +264,19 @@ def _other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[P
         if not old.is_written and not old.key_holder:
             continue  # nothing was made for it yet, by no route
         yield _of_other_route(record, old)
+
+
+def _already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
+    """Name requests that are to be left out and are there: they may be with a CA."""
+    for request in order.wanted:
+        old = before.by_id.get(request.id)
+        if request.covered is not None and old is not None and old.is_written:
+            yield Problem(
+                message="it is requested already, and a request that may be with a CA is not left"
+                " out",
+                file=old.files.csr,
+                hint=f"leave --reuse {request.id} away",
+            )
 
 
 def _of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:

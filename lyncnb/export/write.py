@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from ..authorities.as_is import AsIs
 from ..authorities.summary_files import write_summary_files
 from ..base import files, system_calls
 from ..base.folder_lock import OWNER_NAME, lock
@@ -34,7 +35,8 @@ from ..request_folder.recovery_key import add_recipients, arm, read_recovery_key
 from ..request_folder.request_record import PlanOnRecord
 from ..rules.findings import Finding
 from . import executors
-from .changes import Order, make_order
+from .changes import Order, covering_day, make_order
+from .covers import find_covers
 from .executors import Making, Progress
 from .key_and_csr import PairStore
 from .run_preview import Preview, foresee
@@ -231,6 +233,8 @@ def write_requests(
     findings: Sequence[Finding] | None = None,
     confirm_new: Callable[[], Secret | str] | None = None,
     recovery: Sequence[str | os.PathLike[str]] = (),
+    only_missing: AsIs | str | os.PathLike[str] | None = None,
+    reuse: Sequence[str] = (),
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
     """Write keys, certification requests and the summary of a plan into a request folder.
@@ -265,6 +269,12 @@ def write_requests(
         Asks for the passphrase again; called only for a folder that has no key yet.
     recovery : sequence of path, optional
         Public halves (``FILE.pub``) of recovery keys that shall open the folder too.
+    only_missing : AsIs or path, optional
+        What stands today (:func:`lyncnb.compare_as_is`), or the file that keeps it.
+    reuse : sequence of str, optional
+        Ids, or their beginnings, of requests that are left out: what stands covers them on the
+        planned issue date, and their key is at hand. The manifest says by which certificate. They
+        stay left out until the plan asks for something else, that certificate ends, or `renew`.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds; negative waits without end.
 
@@ -288,17 +298,19 @@ def write_requests(
     CSR's signature; packaging opens each key that it packs.
     """
     path = Path(folder)
+    now = timestamp(today)
     recovery_keys = tuple(map(read_recovery_key, recovery))
     saved = None
     if isinstance(plan, SavedPlan):
-        saved, findings, plan = _on_record(plan, timestamp(today)), plan.findings, plan.plan
+        saved, findings, plan = _on_record(plan, now), plan.findings, plan.plan
     order = make_order(
         plan,
         findings=check_plan(plan) if findings is None else findings,
         accept=accept,
         renew=renew,
         reason=reason,
-        now=timestamp(today),
+        now=now,
+        covers=find_covers(plan, only_missing, reuse, on=covering_day(plan, now), now=now),
     )
     order = replace(order, saved=saved)
     secret = None if passphrase is None else as_passphrase(passphrase)
@@ -346,7 +358,7 @@ def bundle_of(preview: Preview, manifest: Manifest, *, cancelled: bool = False) 
         waiting = {
             record.id
             for record in manifest.requests
-            if record.state == "planned" and not record.key_holder
+            if record.state == "planned" and record.is_to_write
         }
         changes = tuple(change for change in changes if change.id not in waiting)
     return RequestBundle(
@@ -365,6 +377,7 @@ def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     for request_id in kept:
         for old in preview.before.by_id[request_id].archived:
             notes += map(str, archive_problems(survey, old))
+    notes += preview.order.notes
     if preview.to_write and (note := system_calls.protection_note()):
         notes.append(note)
     return tuple(notes)

@@ -54,6 +54,30 @@ class IssuedFacts(Protocol):
         """From when on it is to be renewed."""
 
 
+class CoverFacts(Protocol):
+    """What is on record of a certificate that stands for a request; times are UTC, ISO 8601."""
+
+    @property
+    def thumbprint_sha1(self) -> str:
+        """Of the certificate, as Windows shows it."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the certificate, DER."""
+
+    @property
+    def not_before(self) -> str:
+        """When it begins."""
+
+    @property
+    def not_after(self) -> str:
+        """When it ends."""
+
+    @property
+    def renew_from(self) -> datetime:
+        """From when on it is to be renewed."""
+
+
 class Request(Protocol):
     """What the summary tells of a request of the folder.
 
@@ -96,6 +120,10 @@ class Request(Protocol):
     def issued(self) -> IssuedFacts | None:
         """What is on record of its certificate, None before it came back."""
 
+    @property
+    def covered(self) -> CoverFacts | None:
+        """What stands for it, so that nothing is requested; mostly None."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeededNames:
@@ -116,7 +144,11 @@ class NeededNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One certificate of a block: its servers, its files, and what identifies its request."""
+    """One certificate of a block: its servers, its files, and what identifies its request.
+
+    ``covered_by`` is the thumbprint of a certificate that stands for it: then nothing is requested,
+    and ``csr_file`` says so in words.
+    """
 
     number: str  # 3, or 3.2 where a block holds several
     place: int  # in the plan, from 0
@@ -131,6 +163,7 @@ class Member:
     valid_from: str = ""  # YYYY-MM-DD, UTC
     valid_until: str = ""
     renew_from: str = ""
+    covered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from ..rules.findings import Finding
 from .summary_content import (
     Ask,
     Block,
+    CoverFacts,
     Member,
     Request,
     Summary,
@@ -83,6 +84,8 @@ def progress_digest(requests: Iterable[Request], accepted: Iterable[Finding] = (
         back: tuple[str, ...] = ()
         if issued is not None:
             back = (issued.sha256, issued.not_before, issued.not_after)
+        elif request.covered is not None:
+            back = ("covered", request.covered.thumbprint_sha1, request.covered.not_after)
         digest.update(repr((*told, *_times(request), *back)).encode("utf-8", "replace"))
     return digest.hexdigest()
 
@@ -95,6 +98,8 @@ def _on_record(member: Member, record: Request | None, codes: Sequence[str]) -> 
     if record is None:
         return member
     issued = record.issued
+    if record.covered is not None:
+        return _covered(replace(member, warnings=(*member.warnings, *codes)), record.covered)
     told = replace(
         member,
         csr_file=record.files.csr,
@@ -114,6 +119,20 @@ def _on_record(member: Member, record: Request | None, codes: Sequence[str]) -> 
     )
 
 
+def _covered(member: Member, cover: CoverFacts) -> Member:
+    until = cover.not_after[:10]
+    return replace(
+        member,
+        csr_file=f"no request: covered by {cover.thumbprint_sha1} until {until}",
+        key_file="",
+        covered_by=cover.thumbprint_sha1,
+        certificate_sha256=cover.sha256,
+        valid_from=cover.not_before[:10],
+        valid_until=until,
+        renew_from=f"{cover.renew_from:%Y-%m-%d}",
+    )
+
+
 def _last_change(records: Iterable[Request]) -> str:
     times = (time for one in records for time in _times(one))
     last = max(times, default="")
@@ -124,13 +143,15 @@ def _ends(summary: Summary) -> Iterator[DatedFact]:
     """Tell when what came back is to be renewed and ends, for the picture of days."""
     for block, member in summary.members:
         if member.valid_until:
+            what = "stand" if member.covered_by else "are back"
+            how = "as it stands" if member.covered_by else "as received"
             yield DatedFact(
-                kind="Certificates that are back",
+                kind=f"Certificates that {what}",
                 about=member.id,
                 what=f"no. {block.number}, renew from {member.renew_from}",
                 begins=date.fromisoformat(member.valid_from),
                 ends=date.fromisoformat(member.valid_until),
-                source="the certificate as received",
+                source=f"the certificate {how}",
             )
 
 
@@ -202,11 +223,14 @@ def _of_authority(
         return
     numbers = list(_missing(members))
     places = ", ".join(numbers[:_NUMBERS]) + (" …" if len(numbers) > _NUMBERS else "")
-    back = len(members) - number
+    covered = sum(bool(member.covered_by) for member in members)
+    back = len(members) - number - covered
     yield Ask(
         who=name,
         what=f"Issue {count_of(number, 'certificate')} as requested, every name included: "
-        f"no. {places}." + (f" {back:,} of {len(members):,} are back." if back else ""),
+        f"no. {places}."
+        + (f" {back:,} of {len(members) - covered:,} are back." if back else "")
+        + (f" {covered:,} more are covered by certificates that stand." if covered else ""),
         when=f"by {day}" if day else "the planner sets the day",
         where=name,
         anchor=anchor,

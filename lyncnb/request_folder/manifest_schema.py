@@ -21,6 +21,7 @@ from .request_record import (
     Acceptance,
     ApprovalOnRecord,
     ArchivedGeneration,
+    CoveringCertificate,
     IssuedRecord,
     JudgedFinding,
     Judgement,
@@ -281,6 +282,18 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "approvals": _Nested(ApprovalOnRecord, is_list=True),
     },
     KeptFile: {"file": _RETURNED, "sha256": _hex, "received_at": _time},
+    CoveringCertificate: {
+        "thumbprint_sha1": _matching(_THUMBPRINT, "no SHA-1 (40 hex digits)"),
+        "sha256": _hex,
+        "serial": _matching(_SERIAL, "no serial number (pairs of lower-case hex digits)"),
+        "subject": _line,
+        "issuer": _line,
+        "not_before": _time,
+        "not_after": _time,
+        "found_at": _time,
+        "recorded_at": _time,
+        "servers": _lines,
+    },
     ArchivedGeneration: {
         "generation": _number(1, 1_000_000),
         "files": _Nested(RequestFiles),
@@ -321,6 +334,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "refused": _Nested(IssuedRecord, is_list=True),
         "key_holder": _line,
         "name_notes": _Nested(NameNote, is_list=True),
+        "covered": _Nested(CoveringCertificate, may_be_null=True),
     },
 }
 

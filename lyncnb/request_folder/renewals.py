@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, overload
 from ..base.outputs import OutputKind, check_output, mentions, write_output
 from ..base.tables import Table
 from .bundle import RequestBundle, open_requests
-from .request_record import EXPIRING_SHARE, IssuedRecord, RequestRecord, read_time
+from .request_record import (
+    EXPIRING_SHARE,
+    CoveringCertificate,
+    IssuedRecord,
+    RequestRecord,
+    read_time,
+)
 
 _PRODUCT = "-//lyncnb//certificate renewals//EN"
 
@@ -186,16 +192,19 @@ def list_renewals(
         raise ValueError(f"share={share!r}; take a share of the lifetime between 0 and 1")
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
     items = [
-        _renewal(record, record.issued, share)
+        _renewal(record, held, share)
         for record in opened.requests
-        if record.issued is not None and record.state != "retired"
+        if (held := record.issued or record.covered) is not None and record.state != "retired"
     ]
     items.sort(key=lambda renewal: (renewal.renew_from, renewal.request_id))
     return Renewals(items=tuple(items), today=today or datetime.now(UTC).date())
 
 
-def _renewal(record: RequestRecord, issued: IssuedRecord, share: float) -> Renewal:
+def _renewal(
+    record: RequestRecord, issued: IssuedRecord | CoveringCertificate, share: float
+) -> Renewal:
     begins, ends, plan = issued.begins, issued.ends, record.plan
+    came = issued.received_at if isinstance(issued, IssuedRecord) else issued.recorded_at
     return Renewal(
         request_id=record.id,
         subject=plan.common_name,
@@ -205,7 +214,7 @@ def _renewal(record: RequestRecord, issued: IssuedRecord, share: float) -> Renew
         serial=issued.serial,
         renew_from=ends - (ends - begins) * share,
         not_after=ends,
-        recorded_at=read_time(record.issued_at or issued.received_at),
+        recorded_at=read_time(record.issued_at or came),
         key_holder=record.key_holder,
     )
 

@@ -246,6 +246,50 @@ class ArchivedGeneration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CoveringCertificate:
+    """A certificate that stands and is as planned, so that none is requested.
+
+    Its key is not in the folder: a planner said that it is at hand. ``servers`` are where it stood,
+    as far as they were asked. ``found_at`` is when it was held against the plan, ``recorded_at``
+    when the request was left out; times are UTC, ISO 8601 to the second.
+    """
+
+    thumbprint_sha1: str
+    sha256: str
+    serial: str
+    subject: str
+    issuer: str
+    not_before: str
+    not_after: str
+    found_at: str
+    recorded_at: str
+    servers: tuple[str, ...] = ()
+    others: Mapping[str, object] = field(default_factory=_no_others)
+
+    @property
+    def begins(self) -> datetime:
+        """``not_before`` as a time."""
+        return read_time(self.not_before)
+
+    @property
+    def ends(self) -> datetime:
+        """``not_after`` as a time; the certificate is valid through that second."""
+        return read_time(self.not_after)
+
+    @property
+    def renew_from(self) -> datetime:
+        """From when on it is to be renewed, by a request."""
+        return self.ends - (self.ends - self.begins) * EXPIRING_SHARE
+
+    def is_in_force(self, at: datetime) -> bool:
+        """Whether it covers anything at a moment, UTC."""
+        return self.begins <= at.replace(microsecond=0) <= self.ends
+
+    def __str__(self) -> str:
+        return f"covered by {self.thumbprint_sha1} until {self.not_after[:10]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
     """One request of the folder.
 
@@ -255,7 +299,8 @@ class RequestRecord:
     generation was made, field by field. ``validity_days`` is what was asked for, 0 for nothing.
     ``deployed_at`` is when its key and package were removed, on request, because its servers have
     them. ``refused`` are certificates that came back and were not taken. ``key_holder`` is the
-    computer that holds the key of a request that was made elsewhere.
+    computer that holds the key of a request that was made elsewhere. ``covered`` is the
+    certificate that stands for it: then nothing of it is written until that one no longer does.
     """
 
     id: str
@@ -283,7 +328,13 @@ class RequestRecord:
     refused: tuple[IssuedRecord, ...] = field(default=(), metadata=_SINCE_2)
     key_holder: str = field(default="", metadata=_SINCE_2)
     name_notes: tuple[NameNote, ...] = field(default=(), metadata=_SINCE_2)
+    covered: CoveringCertificate | None = field(default=None, metadata=_SINCE_2)
     others: Mapping[str, object] = field(default_factory=_no_others)
+
+    @property
+    def is_to_write(self) -> bool:
+        """Whether key and CSR of it are still to be made here."""
+        return not (self.is_written or self.key_holder or self.covered)
 
     @property
     def is_written(self) -> bool:
@@ -359,6 +410,7 @@ class RequestRecord:
             archived=(*self.archived, old),
             refused=(),
             key_holder="",
+            covered=None,
         )
 
     def with_issued(

@@ -157,6 +157,7 @@ def test_a_status_shows_itself_as_a_table(folder):
         "deployed_at": "",
         "refused": status.requests[0].refused,
         "key_holder": "",
+        "covered_by": "",
     }
     assert "common-name-changed" in status.requests[0].refused
 

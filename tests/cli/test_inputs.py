@@ -53,6 +53,7 @@ CALLS = {
 READ = {
     *("topology", "options_file", "recovery", "with_recovery", "notebook", "notebooks", "files"),
     *("folder", "requests", "old", "new", "old_options", "new_options", "paths", "saved_plan"),
+    "only_missing",
 }
 # They stand in the place of others, and have a call of their own in READERS.
 ALONE = {("request", "saved_plan")}

@@ -45,6 +45,7 @@ READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
     *("old", "new", "old_options", "new_options", "paths", "saved_plan"),
+    "only_missing",
 }
 # It makes two files, never over others: tested with the recovery keys, and below.
 NEVER_OVER = {("recovery", "file")}

@@ -10,11 +10,11 @@ from folders import certificate, issued_record, plan_of
 from lyncnb.errors import BundleError
 from lyncnb.export.changes import (
     Wanted,
-    entry_differences,
     make_order,
     plan_changes,
     resolve_renewals,
 )
+from lyncnb.export.entry_differences import entry_differences
 from lyncnb.request_folder.manifest import Manifest
 from lyncnb.request_folder.request_record import PlannedEntry
 

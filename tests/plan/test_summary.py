@@ -241,6 +241,7 @@ def _requests(plan):
             written_at="2026-03-17T10:11:12+00:00",
             issued_at="" if number else "2026-03-21T08:00:00+00:00",
             retired_at="",
+            covered=None,
             issued=None if number else issued,
         )
 

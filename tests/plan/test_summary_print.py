@@ -48,6 +48,7 @@ def requests_of(plan):
             written_at="2026-03-17T10:11:12+00:00",
             issued_at="",
             retired_at="",
+            covered=None,
             issued=None,
         )
         for number, certificate in enumerate(plan.certificates)

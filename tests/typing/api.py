@@ -93,6 +93,12 @@ def as_is(planned: ln.CertificatePlan) -> ln.AsIs:
         assert_type(one.certificate, ln.StandingCertificate | None)
     for other in found.unplanned:
         assert_type(other, ln.UnplannedCertificate)
+    assert_type(ln.read_as_is("kept.json"), ln.AsIs)
+    bundle = ln.write_requests(
+        planned, "requests", passphrase="only for the sample", only_missing=found, reuse=["Edge"]
+    )
+    assert_type(bundle, ln.RequestBundle)
+    assert_type(bundle.requests[0].covered, ln.CoveringCertificate | None)
     return found
 
 

@@ -1,0 +1,162 @@
+"""Which requests of a plan are left out, because a certificate that stands covers them.
+
+Two have to say so: the answer of ``asis`` that a certificate stands, and the planner that its key
+is at hand. Pure, but for reading that answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from types import MappingProxyType
+
+from ..authorities.as_is import STATES, AsIs, PlannedAsIs
+from ..authorities.judging import entry_sha256
+from ..authorities.planned_entry import planned_entry
+from ..authorities.read_as_is import read_as_is
+from ..errors import OptionsError, ReturnedFileError
+from ..pki.certificates import moment_of
+from ..plan.model import CertificatePlan
+from ..request_folder.request_record import CoveringCertificate
+from .resolve_ids import resolve_ids
+
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covers:
+    """What covers which request, by id; ``notes`` say what could be covered and was not named."""
+
+    by_id: Mapping[str, CoveringCertificate] = field(default_factory=lambda: MappingProxyType({}))
+    notes: tuple[str, ...] = ()
+
+
+NO_COVERS = Covers()
+
+
+def find_covers(
+    plan: CertificatePlan,
+    only_missing: AsIs | str | os.PathLike[str] | None,
+    reuse: Sequence[str],
+    *,
+    on: date,
+    now: str,
+) -> Covers:
+    """Choose the certificates that cover requests of a plan.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates.
+    only_missing : AsIs, path or None
+        The answer of ``asis``, or the file that keeps it.
+    reuse : sequence of str
+        Ids, or their beginnings, whose key is at hand.
+    on : date
+        The day on which they must be in force.
+    now : str
+        The time to record, UTC, ISO 8601.
+
+    Raises
+    ------
+    OptionsError
+        If an id fits no planned certificate, or none that is covered on that day.
+    ReturnedFileError
+        If the file cannot be read, or is about another plan.
+    """
+    asked = (reuse,) if isinstance(reuse, str) else tuple(reuse)
+    if only_missing is None:
+        if asked:
+            raise OptionsError(
+                f"reuse: {', '.join(asked)} without what stands",
+                hint="give the answer of asis, too: --only-missing FILE.json",
+            )
+        return NO_COVERS
+    if isinstance(only_missing, AsIs):
+        found, name = only_missing, "what stands"
+    else:
+        found, name = read_as_is(only_missing), str(only_missing)
+    _refuse_another_plan(found, plan, name)
+    by_id = {one.id: one for one in found.planned}
+    chosen = resolve_ids([*by_id], asked, option="reuse", error=OptionsError)
+    for identity in sorted(chosen):
+        _refuse_what_is_not_covered(by_id[identity], on)
+    return Covers(
+        by_id={identity: _cover(by_id[identity], found, now) for identity in sorted(chosen)},
+        notes=tuple(_notes(found, chosen, on)),
+    )
+
+
+def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
+    if (found.product, found.plan_sha256) == (plan.rules.product, plan.sha256):
+        return
+    before = {one.id: one.entry_sha256 for one in found.planned}
+    now = {one.id: entry_sha256(planned_entry(one)) for one in plan.certificates}
+    parts = {
+        "it knows nothing of": now.keys() - before.keys(),
+        "it is about": before.keys() - now.keys(),
+        "something else was planned for": {
+            one for one in now.keys() & before.keys() if now[one] != before[one]
+        },
+    }
+    said = "; ".join(f"{words} {_listed(ids)}" for words, ids in parts.items() if ids)
+    raise ReturnedFileError(
+        f"{name} was made for another plan: {said or f'for {found.product}'}",
+        hint="hold the certificates against this plan: lyncnb asis PATH… TOPOLOGY --save FILE.json",
+    )
+
+
+def _listed(ids: Collection[str]) -> str:
+    shown = sorted(ids)[:_NAMED]
+    return ", ".join(shown) + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
+
+
+def _is_in_force(one: PlannedAsIs, on: date) -> bool:
+    return one.is_good and _cover_of(one).is_in_force(moment_of(on))
+
+
+def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
+    if not one.is_good:
+        raise OptionsError(
+            f"reuse: {one.id} is not covered: {STATES[one.state]}",
+            hint="leave it out, so that it is requested",
+        )
+    if not _is_in_force(one, on):
+        cover = _cover_of(one)
+        raise OptionsError(
+            f"reuse: what covers {one.id} is in force from {cover.not_before[:10]} to"
+            f" {cover.not_after[:10]}, not on {on}, when the requests are to be issued",
+            hint="leave it out, so that it is requested",
+        )
+
+
+def _cover_of(one: PlannedAsIs) -> CoveringCertificate:
+    standing = one.certificate
+    assert standing is not None  # of what is good
+    return CoveringCertificate(
+        thumbprint_sha1=standing.thumbprint,
+        sha256=standing.sha256,
+        serial=standing.serial,
+        subject=standing.subject,
+        issuer=standing.issuer,
+        not_before=standing.not_before,
+        not_after=standing.not_after,
+        found_at="",
+        recorded_at="",
+        servers=standing.servers,
+    )
+
+
+def _cover(one: PlannedAsIs, found: AsIs, now: str) -> CoveringCertificate:
+    return replace(_cover_of(one), found_at=found.made_at, recorded_at=now)
+
+
+def _notes(found: AsIs, chosen: Collection[str], on: date) -> Iterator[str]:
+    rest = [one.id for one in found.planned if one.id not in chosen and _is_in_force(one, on)]
+    if rest:
+        yield (
+            f"{len(rest):,} more are covered by what stands, e.g. {rest[0]}, and requested all the"
+            " same: name each whose key is at hand, --reuse ID"
+        )

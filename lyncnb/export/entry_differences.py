@@ -1,0 +1,64 @@
+"""How two entries of the plan document differ, field by field, for the same request id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..request_folder.request_record import PlannedEntry, PlannedKey
+
+#: Fields whose change needs another certificate; any other is told and kept on record.
+CONTENT = ("subject", "san", "eku", "key", "hash")
+#: What is only told, and kept on record.
+ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable")
+
+
+def entry_differences(
+    old: PlannedEntry, new: PlannedEntry, names: Sequence[str] = CONTENT
+) -> tuple[str, ...]:
+    """Say field by field how two entries of the plan document differ.
+
+    Parameters
+    ----------
+    old, new : PlannedEntry
+        Entries of the same request id.
+    names : sequence of str, optional
+        The fields to look at; by default those that a certificate is made of.
+
+    Returns
+    -------
+    tuple of str
+        E.g. ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``; empty if equal.
+    """
+    found = []
+    for name in names:
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            found.append(f"{name}: {_difference(before, after)}")
+    return tuple(found)
+
+
+def _difference(before: object, after: object) -> str:
+    if isinstance(before, tuple) and isinstance(after, tuple):
+        steps = [f"+ {value}" for value in after if value not in before]
+        steps += [f"- {value}" for value in before if value not in after]
+        return ", ".join(steps) or f"another order ({', '.join(map(str, after))})"
+    if isinstance(before, PlannedKey | None) and isinstance(after, PlannedKey | None):
+        before, after = _key_fields(before), _key_fields(after)
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        names = [*after, *(name for name in before if name not in after)]
+        return ", ".join(
+            f"{name} {_shown(before.get(name))} -> {_shown(after.get(name))}"
+            for name in names
+            if before.get(name) != after.get(name)
+        )
+    return f"{_shown(before)} -> {_shown(after)}"
+
+
+def _key_fields(key: PlannedKey | None) -> Mapping[str, object]:
+    return {"algorithm": key.algorithm, "bits": key.bits} if key else {}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "(none)" if value in (None, "") else str(value)

@@ -1,0 +1,127 @@
+"""The kept answer of asis: what was kept comes back, and whatever else is there is told."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from contextlib import suppress
+from datetime import date
+
+import pytest
+from standing_certificates import random_estate, write_estate
+
+import lyncnb as ln
+from lyncnb.errors import ReturnedFileError
+
+DAY = date(2026, 11, 24)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """An answer with every kind of state, and what is wrong with files."""
+    place = tmp_path_factory.mktemp("kept")
+    chance = random.Random(5)
+    estate = random_estate(chance, exported=True)
+    write_estate(estate, place / "estate", chance, exported=True)
+    (place / "estate" / "words.txt").write_text("nothing")
+    found = ln.compare_as_is(estate.plan, place / "estate", on=DAY)
+    assert found.unplanned
+    assert found.files
+    assert {"covered", "none"} < {one.state for one in found.planned}
+    return found
+
+
+def read(found: bytes, place):
+    path = place / "kept.json"
+    path.write_bytes(found)
+    return ln.read_as_is(path)
+
+
+def test_what_was_kept_comes_back(kept, tmp_path):
+    """Equal, with findings, remarks and notes; written again, the same bytes."""
+    again = read(kept.to_json(), tmp_path)
+    assert again == kept
+    assert again.to_json() == kept.to_json()
+
+
+BAD = {
+    "plan_sha256": "x",
+    "made_at": "yesterday",
+    "judged_on": "2026-02-30",
+    "product": 5,
+    "planned": {},
+    "unplanned": [5],
+    "notes": [5],
+    "planned.0.id": "",
+    "planned.0.state": "fine",
+    "planned.0.entry_sha256": "0",
+    "planned.0.usages": "Default",
+    "planned.0.findings": [{"code": "x", "severity": "error", "message": "y"}],
+    "planned.0.certificate": 5,
+    "planned.0.certificate.thumbprint": "0" * 39,
+    "planned.0.certificate.sha256": "A" * 64,
+    "planned.0.certificate.serial": "abc",
+    "planned.0.certificate.not_after": "2026-13-01T00:00:00Z",
+    "planned.0.certificate.issuer": "a\x1bb",
+    "planned.0.certificate.servers": [["a"]],
+    "colour": "blue",
+}
+
+
+@pytest.mark.parametrize("place", BAD)
+def test_a_field_of_another_kind_is_told(kept, tmp_path, place):
+    """With its place in the file, and nothing is read of it."""
+    document = json.loads(kept.to_json())
+    document["planned"].sort(key=lambda one: one["certificate"] is None)
+    *path, last = place.split(".")
+    inside = document
+    for step in path:
+        inside = inside[int(step) if step.isdigit() else step]
+    inside[last] = BAD[place]
+    with pytest.raises(ReturnedFileError, match="kept.json: was edited or damaged") as caught:
+        read(json.dumps(document).encode(), tmp_path)
+    told = str(caught.value.problems[0])
+    expected = place.replace(".0", "[0]")
+    assert expected in told or expected.rpartition(".")[0] in told
+
+
+def test_ids_twice_and_states_that_do_not_fit_are_told(kept, tmp_path):
+    """One id once, and a certificate with every state but that of nothing."""
+    document = json.loads(kept.to_json())
+    document["planned"].append(copy.deepcopy(document["planned"][0]))
+    with pytest.raises(ReturnedFileError, match="stands twice"):
+        read(json.dumps(document).encode(), tmp_path)
+    document["planned"].pop()
+    one = next(one for one in document["planned"] if one["state"] == "none")
+    one["state"] = "covered"
+    with pytest.raises(ReturnedFileError, match='does not go with the state "covered"'):
+        read(json.dumps(document).encode(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "not readable as JSON"),
+        (b"[]", "is no answer that asis kept"),
+        (b'{"format": "lyncnb-asis/2"}', "is no answer that asis kept"),
+        (b'{"format": "lyncnb-asis/1"}', "was edited or damaged"),
+        (b'{"a": "\\ud800"}', "not readable as JSON"),
+        (b"[" * 100_000, "not readable as JSON"),
+    ],
+)
+def test_what_is_no_answer_is_refused(tmp_path, data, words):
+    """In one message, whatever the file is."""
+    with pytest.raises(ReturnedFileError, match=words):
+        read(data, tmp_path)
+
+
+def test_any_damage_is_a_refusal_or_changes_nothing(kept, tmp_path):
+    """Bytes changed at random, three hundred times: never a fault."""
+    chance, sound = random.Random(4), kept.to_json()
+    for _ in range(300):
+        data = bytearray(sound)
+        for _ in range(chance.randint(1, 4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        with suppress(ReturnedFileError):
+            read(bytes(data), tmp_path)

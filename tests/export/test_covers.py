@@ -1,0 +1,339 @@
+"""Requests that are left out, because what stands covers them and its key is at hand."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import date, timedelta
+
+import pytest
+from cas.python_ca import TODAY as NOW
+from cas.python_ca import pem
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    certify,
+    make_folder,
+    make_plan,
+    numbered,
+    snapshot,
+    with_extra,
+    write,
+)
+from shell_kit import make_shell
+from standing_certificates import Stored, authority, export_of, random_estate, stand_for
+
+import lyncnb as ln
+from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
+from lyncnb.export.requests_elsewhere import request_elsewhere
+from lyncnb.request_folder.manifest import manifest_bytes
+from lyncnb.request_folder.manifest_schema import read_document
+
+shell = pytest.fixture(make_shell)
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+PLAN = numbered(3)
+FIRST, SECOND, THIRD = (one.id for one in PLAN.certificates)
+LAST_DAY = date(2027, 6, 9)
+
+
+def kept(place, plan=PLAN, **changes):
+    """Keep what asis says where everything of a plan stands, but for the changes."""
+    place.mkdir(exist_ok=True)
+    for one in plan.certificates:
+        (place / f"{one.id}.pem").write_bytes(pem(stand_for(one, **changes)))
+    (place / "chain.pem").write_bytes(pem(*authority().chain))
+    found = ln.compare_as_is(plan, place, on=TODAY)
+    (place.parent / "kept.json").write_bytes(found.to_json())
+    return place.parent / "kept.json"
+
+
+@pytest.fixture
+def stands(tmp_path):
+    """The answer that everything stands."""
+    return kept(tmp_path / "estate")
+
+
+@pytest.fixture
+def folder(tmp_path, stands):
+    """A folder in which the first request is left out."""
+    write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
+    return tmp_path / "requests"
+
+
+def requested(folder) -> set[str]:
+    return {path.stem for path in (folder / "csr").glob("*.csr")}
+
+
+def test_what_is_covered_and_at_hand_is_left_out(folder, stands):
+    """Key and request of all others are made; the manifest says what covers this one."""
+    assert requested(folder) == {SECOND, THIRD}
+    assert {path.stem for path in (folder / "keys").glob("*.key")} == {SECOND, THIRD}
+    covered = ln.open_requests(folder).manifest.by_id[FIRST].covered
+    standing = json.loads(stands.read_bytes())["planned"][0]["certificate"]
+    assert covered.thumbprint_sha1 == standing["thumbprint"]
+    assert covered.sha256 == standing["sha256"]
+    assert covered.not_after[:10] == str(LAST_DAY)
+    assert "PRIVATE" not in stands.read_text("utf-8")
+
+
+def test_the_same_again_changes_no_byte(folder, stands):
+    """With the same words, or without any: it stays left out, and nothing is written."""
+    before = snapshot(folder)
+    for more in ({"only_missing": stands, "reuse": [FIRST]}, {}, {"only_missing": stands}):
+        bundle = write(PLAN, folder, **more)
+        assert bundle.counts() == {"kept": 3}
+        assert snapshot(folder) == before
+
+
+def test_what_stands_alone_leaves_nothing_out(tmp_path, stands):
+    """Without the planner's word on the key every request is made, and it is told."""
+    bundle = write(PLAN, tmp_path / "requests", only_missing=stands)
+    assert bundle.counts() == {"created": 3}
+    assert any("3 more are covered by what stands" in note for note in bundle.notes)
+
+
+def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
+    """Status, summary, packages, steps and renewals name it, and none asks for its request."""
+    words = ln.open_requests(folder).manifest.by_id[FIRST].covered
+    status = ln.folder_status(folder, today=TODAY)
+    assert status.counts() == {"waiting": 2, "covered": 1}
+    one = status.requests[0]
+    assert (one.state, one.covered_by, one.not_after[:10]) == (
+        "covered", words.thumbprint_sha1, str(LAST_DAY),
+    )  # fmt: skip
+    assert f"{FIRST} is not requested: {words}" in "\n".join(status.notes)
+    assert not status.needs_attention
+    for name in ("summary.csv", "summary.html", "summary.md"):
+        text = (folder / name).read_text("utf-8").replace("<wbr>", "")
+        assert f"no request: {words}" in text, name
+    assert "1 more are covered" in (folder / "summary.md").read_text("utf-8")
+    assert f"csr/{FIRST}" not in (folder / "summary.html").read_text("utf-8")
+    certify(folder, SECOND, THIRD)
+    issued = ln.match_certificates(ln.open_requests(folder), today=TODAY)
+    assert issued.waiting == ()
+    packages = ln.write_pfx(issued, passphrase=PASSPHRASE)
+    assert packages.counts() == {"written": 2, "kept": 0, "refused": 0, "covered": 1}
+    assert packages.exit_status == 0
+    issued = ln.match_certificates(ln.open_requests(folder), today=TODAY)
+    steps = ln.deployment_steps(issued, today=TODAY)
+    assert (steps.exit_status, steps.missing) == (0, ())
+    assert [one.request for one in steps.covered] == [FIRST]
+    ln.write_steps(steps, folder)
+    for name in ("checklist.md", "checklist.html"):
+        page = (folder / "steps" / name).read_text("utf-8").replace("<wbr>", "")
+        assert str(words) in page, name
+    assert FIRST in {one.request_id for one in ln.list_renewals(folder, today=TODAY)}
+
+
+def test_another_plan_makes_the_request(folder):
+    """With other names the certificate covers it no more: the next run makes it, and says why."""
+    changed = with_extra(PLAN, 0, "new.contoso.com")
+    bundle = write(changed, folder)
+    (change,) = [one for one in bundle.changes if one.id == FIRST]
+    assert change.action == "created"
+    assert change.reasons[0].startswith("no longer covered by ")
+    assert change.reasons[1] == "san: + new.contoso.com"
+    assert FIRST in requested(folder)
+    assert ln.open_requests(folder).manifest.by_id[FIRST].covered is None
+
+
+def test_an_ended_certificate_makes_the_request(folder):
+    """It covers through its last day; after that, the next run makes the request and says why."""
+    assert write(PLAN, folder, today=LAST_DAY).counts() == {"kept": 3}
+    day = LAST_DAY + timedelta(days=1)
+    assert ln.folder_status(folder, today=day).counts() == {"planned": 1, "waiting": 2}
+    assert "the next lyncnb request makes its request" in "\n".join(
+        ln.folder_status(folder, today=day).notes
+    )
+    issued = ln.match_certificates(ln.open_requests(folder), today=day)
+    missing = {one.request: one.why for one in ln.deployment_steps(issued, today=day).missing}
+    assert "lyncnb request makes its request now" in missing[FIRST]
+    bundle = write(PLAN, folder, today=day)
+    (change,) = [one for one in bundle.changes if one.id == FIRST]
+    assert "that is not in force on 2027-06-10" in change.reasons[0]
+    assert FIRST in requested(folder)
+
+
+def test_the_planned_issue_date_counts(tmp_path, folder):
+    """A plan that is to be issued later than the certificate lasts makes the request."""
+    later = ln.CertificatePlan(
+        topology=PLAN.topology,
+        rules=PLAN.rules,
+        options=ln.PlanOptions(planned_issue_date=LAST_DAY + timedelta(days=1)),
+        certificates=PLAN.certificates,
+    )
+    with pytest.raises(OptionsError, match=f"what covers {SECOND} is in force from 2026-11-23"):
+        write(later, tmp_path / "new", only_missing=tmp_path / "kept.json", reuse=[SECOND])
+    assert write(later, folder).counts() == {"created": 1, "kept": 2}
+
+
+def test_a_renewal_makes_the_request(folder):
+    """--renew makes a request that was left out."""
+    bundle = write(PLAN, folder, renew=[FIRST], reason="its key is lost")
+    assert bundle.changes[0].reasons == ("renewed: its key is lost",)
+    assert requested(folder) == {FIRST, SECOND, THIRD}
+
+
+def test_another_issuer_makes_the_request(folder, monkeypatch):
+    """What an internal CA issued covers nothing that a public one is to issue."""
+    items = list(PLAN.certificates)
+    items[0] = items[0]._replace(issuer="public")
+    public = ln.CertificatePlan(
+        topology=PLAN.topology, rules=PLAN.rules, options=PLAN.options, certificates=tuple(items)
+    )
+    bundle = write(public, folder)
+    assert bundle.changes[0].reasons[1] == "issuer: internal -> public"
+
+
+def test_what_is_requested_is_not_left_out(tmp_path, stands):
+    """A request that may be with a CA stays: the folder is left as it is."""
+    write(PLAN, tmp_path / "requests")
+    before = snapshot(tmp_path / "requests", but_lock=True)
+    with pytest.raises(BundleError) as caught:
+        write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
+    assert "may be with a CA is not left out" in str(caught.value)
+    assert f"leave --reuse {FIRST} away" in str(caught.value)
+    assert snapshot(tmp_path / "requests", but_lock=True) == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["Mediation"], 'reuse: "Mediation" fits 3 of the planned requests'),
+        ([""], 'reuse: "" fits any of the planned requests'),
+        (["FrontEnd"], 'reuse: "FrontEnd" fits 0 of the planned requests'),
+    ],
+)
+def test_an_id_must_fit_one(tmp_path, stands, asked, words):
+    """Enough of an id's beginning does; nothing is guessed."""
+    with pytest.raises(OptionsError, match=words):
+        write(PLAN, tmp_path / "requests", only_missing=stands, reuse=asked)
+    assert not (tmp_path / "requests").exists()
+
+
+def test_what_is_not_covered_is_not_left_out(tmp_path):
+    """Names that are missing, and words that contradict, are refused before anything is made."""
+    stands = kept(tmp_path / "estate", bits=2048)
+    with pytest.raises(OptionsError, match=f"reuse: {FIRST} is not covered: of an old key"):
+        write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
+    with pytest.raises(OptionsError, match="without what stands"):
+        write(PLAN, tmp_path / "requests", reuse=[FIRST])
+    stands = kept(tmp_path / "estate")
+    both = {"renew": [FIRST], "reason": "lost", "reuse": [FIRST]}
+    with pytest.raises(OptionsError, match="cannot be made anew and left out"):
+        write(PLAN, tmp_path / "requests", only_missing=stands, **both)
+
+
+def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
+    """With what is otherwise: unknown ids, ids that are gone, and other names."""
+    for plan, words in (
+        (numbered(4), "it knows nothing of Mediation-med00003"),
+        (numbered(2), f"it is about {THIRD}"),
+        (with_extra(PLAN, 1, "new.contoso.com"), f"something else was planned for {SECOND}"),
+    ):
+        with pytest.raises(ReturnedFileError, match=f"made for another plan: {words}"):
+            write(plan, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
+
+
+def test_a_request_elsewhere_heeds_what_is_covered(folder):
+    """The other route asks for no certificate that is covered either."""
+    plan = make_plan()
+    with_use = next(one for one in plan.certificates if one.usages)
+    found = kept(folder.parent / "other", plan)
+    place = folder.parent / "elsewhere"
+    write(plan, place, only_missing=found, reuse=[with_use.id], dry_run=True)
+    # First announced elsewhere, then covered: no script asks for it.
+    request_elsewhere(plan, place, computer="tools01", findings=(), today=TODAY)
+    write(plan, place, only_missing=found, reuse=[with_use.id])
+    bundle = ln.open_requests(place)
+    record = bundle.manifest.by_id[with_use.id]
+    assert record.covered
+    assert not record.key_holder
+    scripts = ln.request_scripts(plan, bundle)
+    why = {one.request: one.why for one in scripts.missing}
+    assert "nothing is requested" in why[with_use.id]
+    again = request_elsewhere(plan, place, computer="tools01", findings=(), today=TODAY)
+    assert again.manifest.by_id[with_use.id].covered == record.covered
+
+
+def test_a_manifest_that_says_so_is_read_and_checked(folder):
+    """It comes back as it was, and each field of the record is looked at."""
+    manifest = ln.open_requests(folder).manifest
+    document = json.loads(manifest_bytes(manifest))
+    record = next(one for one in document["requests"] if one["id"] == FIRST)
+    others = [one for one in document["requests"] if one["id"] != FIRST]
+    assert not any("covered" in one for one in others)
+    for name in record["covered"]:
+        broken = json.loads(json.dumps(document))
+        place = next(one for one in broken["requests"] if one["id"] == FIRST)
+        place["covered"][name] = 5
+        problems = []
+        read_document(broken, problems)
+        assert [one.message.startswith(f'"{FIRST}: covered: {name}"') for one in problems] == [True]
+    record["covered"]["colour"] = "blue"  # of a later lyncnb
+    (folder / "manifest.json").write_text(json.dumps(document), "utf-8")
+    ln.write_requests(PLAN, folder, passphrase=PASSPHRASE, findings=(), today=LAST_DAY)
+    assert ln.open_requests(folder).manifest.by_id[FIRST].covered.others == {"colour": "blue"}
+
+
+def test_a_rebuilt_manifest_knows_what_is_covered(folder):
+    """Status --rebuild keeps what no file shows."""
+    before = ln.open_requests(folder).manifest.by_id[FIRST]
+    ln.rebuild_manifest(folder, PASSPHRASE)
+    assert ln.open_requests(folder).manifest.by_id[FIRST] == before
+    assert make_folder(folder, PLAN).counts() == {"kept": 3}
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_any_choice_leaves_out_exactly_that(tmp_path, number):
+    """Of random estates, any choice of what is good is left out, and nothing else."""
+    chance = random.Random(number)
+    plan = numbered(chance.randint(1, 8))
+    servers = {one.id: one.servers[0] for one in plan.certificates}
+    place = tmp_path / "estate"
+    place.mkdir()
+    good = set()
+    for one in plan.certificates:
+        fault = chance.choice(["good", "good", "elsewhere", "old", "none"])
+        changes = {"bits": 2048} if fault == "old" else {}
+        stored = [Stored(stand_for(one, **changes), one.usages)] if fault != "none" else []
+        where = "other.contoso.com" if fault == "elsewhere" else servers[one.id]
+        (place / f"{one.id}.pem").write_bytes(export_of(where, stored, above=authority().chain))
+        good |= {one.id} if fault in ("good", "elsewhere") else set()
+    found = ln.compare_as_is(plan, place, on=TODAY)
+    assert {one.id for one in found.planned if one.is_good} == good
+    chosen = {name for name in sorted(good) if chance.random() < 0.6}
+    write(plan, tmp_path / "requests", only_missing=found, reuse=sorted(chosen))
+    assert requested(tmp_path / "requests") == servers.keys() - chosen
+    (tmp_path / "kept.json").write_bytes(found.to_json())
+    assert ln.read_as_is(tmp_path / "kept.json") == found
+
+
+def test_the_command_does_the_same(shell, monkeypatch):
+    """From asis --save to request --only-missing --reuse, and back; each mistake is one message."""
+    estate = random_estate(random.Random(3), exported=False)
+    plan = estate.plan
+    shell.write("t.csv", plan.topology.to_csv())
+    (shell.folder / "estate").mkdir()
+    first = plan.certificates[0]
+    shell.write("estate/a.pem", pem(stand_for(first, begins=NOW), *authority().chain))
+    shell.write("passphrase", PASSPHRASE)
+    call = ("request", "t.csv", "requests", "--passphrase-file", "passphrase")
+    assert shell("asis", "estate", "t.csv", "--save", "kept.json").status == 1
+    ended = shell(*call, "--only-missing", "kept.json", "--reuse", first.id, "--dry-run", "--json")
+    changes = {one["id"]: one["action"] for one in json.loads(ended.out)["changes"]}
+    assert changes.pop(first.id) == "covered"
+    assert set(changes.values()) == {"created"}
+    assert not (shell.folder / "requests").exists()
+    for arguments, words in (
+        (("--reuse", first.id), "--reuse goes with --only-missing"),
+        (("--only-missing", "kept.json", "--reuse", "x"), 'reuse: "x" fits 0'),
+        (("--only-missing", "t.csv", "--reuse", first.id), "not readable as JSON"),
+        (("--only-missing", "nowhere.json"), 'cannot read "nowhere.json"'),
+    ):
+        ended = shell(*call, *arguments)
+        assert ended.status == 2, ended
+        assert words in ended.err
+        assert ended.err.count("lyncnb: ") == 1
+    assert not (shell.folder / "requests").exists()
