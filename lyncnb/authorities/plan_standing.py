@@ -27,7 +27,8 @@ class PlanStanding:
     """The saved plan that was last requested into a folder, and what the folder is beside it.
 
     ``follows`` says whether the folder's requests are those of the plan; ``certificates`` counts
-    what came back for them, ``refused`` how many requests have one that may not be used.
+    what came back for them, ``refused`` how many requests have one that may not be used,
+    ``covered`` how many planned ones are not requested because a certificate stands.
     """
 
     plan: PlanOnRecord
@@ -35,6 +36,7 @@ class PlanStanding:
     requests: int
     certificates: int
     refused: int
+    covered: int = 0
 
     @property
     def agrees(self) -> bool:
@@ -54,7 +56,9 @@ class PlanStanding:
         came = f"{count_of(self.certificates, 'certificate')} came back"
         refused = f", of {self.refused:,} requests one is refused" if self.refused else ""
         agree = " and agree with it" if self.certificates and not self.refused else ""
-        return f"{count_of(self.requests, 'request')} as {plan} ({by}); {came}{agree}{refused}"
+        stands = f" and {self.covered:,} covered by what stands" if self.covered else ""
+        requests = f"{count_of(self.requests, 'request')}{stands}"
+        return f"{requests} as {plan} ({by}); {came}{agree}{refused}"
 
     @property
     def problem(self) -> Problem | None:
@@ -76,6 +80,7 @@ class PlanStanding:
             "requests": self.requests,
             "certificates": self.certificates,
             "refused": self.refused,
+            "covered": self.covered,
         }
 
 
@@ -99,11 +104,13 @@ def plan_standing(
         except BundleError:
             follows = False
     present = [record for record in manifest.requests if record.state != "retired"]
+    covered = sum(record.covered is not None for record in present)
     refused = issued.refusals
     return PlanStanding(
         plan=plan,
         follows=follows,
-        requests=len(present),
+        requests=len(present) - covered,
+        covered=covered,
         certificates=sum(record.issued is not None for record in present),
         refused=sum(record.id in refused for record in present),
     )

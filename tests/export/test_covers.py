@@ -257,6 +257,21 @@ def test_a_request_elsewhere_heeds_what_is_covered(folder):
     assert again.manifest.by_id[with_use.id].covered == record.covered
 
 
+def test_a_saved_plan_may_leave_out_too(tmp_path):
+    """The folder still is what the saved plan asks for, and says what is covered."""
+    plan = make_plan()
+    stands = kept(tmp_path / "estate", plan)
+    saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
+    first = plan.certificates[0].id
+    given = {"only_missing": stands, "reuse": [first], "findings": None}
+    given["accept"] = {"oauth-key-too-small": "keys of tests are quick to make"}
+    write(ln.read_saved_plan(saved.path), tmp_path / "requests", **given)
+    standing = ln.folder_status(tmp_path / "requests", today=TODAY).saved_plan
+    assert standing.agrees
+    assert (standing.requests, standing.covered) == (len(plan.certificates) - 1, 1)
+    assert "and 1 covered by what stands as the saved plan" in standing.words
+
+
 def test_a_manifest_that_says_so_is_read_and_checked(folder):
     """It comes back as it was, and each field of the record is looked at."""
     manifest = ln.open_requests(folder).manifest
