@@ -62,7 +62,10 @@ _SUBJECT_GROUP, _DATES = "Subject fields", "Dates and Windows"
 
 #: Every option, in the order in which the file has them; forms sort them by group.
 OPTIONS: Mapping[str, Option] = {
-    "product": Option("", "product", "product whose rules are used"),
+    # Which there are, who has the rules says.
+    "product": Option(
+        "", "product", "product whose rules are used", "Product", "choice", _CERTIFICATES
+    ),
     "profile": Option(
         "", "profile", "default, or doc_example: Microsoft's examples as printed",
         "Rule profile", "choice", _CERTIFICATES, PROFILES,
@@ -422,7 +425,7 @@ class PlanOptions(Table):
     def _checks(self) -> Iterator[Callable[[], None]]:
         """Yield what looks at each option, so that all that is wrong is told at once."""
         for name, option in OPTIONS.items():
-            if option.form == "choice" and name != "key":
+            if option.form == "choice" and name not in ("key", "product"):
                 yield partial(_choice, name, getattr(self, name), option.choices)
         yield partial(_text, "product", self.product, required=True)
         for item in fields(self):

@@ -14,6 +14,7 @@ from ..errors import LyncnbError, TopologyError
 from ..plan.compare import PlanDifference, compare_plans
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
+from ..plan.planner import settled_options
 from ..plan.summary_from_plan import totals
 from ..rules.findings import Findings
 from ..rules.model import Rules
@@ -45,7 +46,7 @@ class PlanEditing:
     """
 
     def __init__(self, topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS):
-        self.rules = rules
+        options = settled_options(topology, rules, options)
         self.draft = Draft(topology, options)
         self.live = LivePlan(rules, topology, options)
         self._saved = self.draft.state
@@ -62,6 +63,11 @@ class PlanEditing:
     def options(self) -> PlanOptions:
         """The options with every change made so far."""
         return self.draft.options
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of the product that the options name."""
+        return self.live.rules
 
     @property
     def plan(self) -> CertificatePlan:

@@ -90,6 +90,7 @@ class EditorView(Panel):
         self._loaded: tuple[CertificatePlan | None, dict[str, int]] = (None, {})
         self._step = ""
         self._shown = PlansShown(editor.draft.state)
+        self._rules, self._groups = editor.rules, option_groups(editor.rules)  # as told
         self._older: list[int] = []  # as the browser was told
         self.restored: list[str] = []
         wishes = {
@@ -143,12 +144,13 @@ class EditorView(Panel):
     # -- telling
     def _start(self, _: Message) -> None:
         editor = self.editor
+        self._rules, self._groups = editor.rules, option_groups(editor.rules)
         self.send(
             {
                 "type": "start",
                 "source": editor.topology.source,
                 "columns": column_facts(editor.topology, editor.rules),
-                "groups": option_groups(editor.rules),
+                "groups": self._groups,
                 "folder": "plan",
             }
         )
@@ -197,7 +199,10 @@ class EditorView(Panel):
         if not self._is_told:
             self._ahead = None
             return
-        if state.ids != sheet.ids or state.topology.columns != sheet.topology.columns:
+        self._send_other_groups()
+        is_other = state.topology.columns != sheet.topology.columns
+        if state.ids != sheet.ids or is_other or editor.rules is not self._rules:
+            self._rules = editor.rules
             self.send({"type": "columns", "columns": column_facts(editor.topology, editor.rules)})
             self._send_all()
         elif state.topology is not sheet.topology:
@@ -241,6 +246,13 @@ class EditorView(Panel):
         found = sheet.set_findings(self.editor.live.words_by_server(), touched)
         texts = sheet.columns[FINDINGS]
         self._send_rows(found, {FINDINGS: [texts[place] for place in found]})
+
+    def _send_other_groups(self) -> None:
+        """Send the form again where another product has other types to name an issuer for."""
+        groups = option_groups(self.editor.rules)
+        if groups != self._groups:
+            self._groups = groups
+            self.send({"type": "form", "groups": groups})
 
     def _send_options(self) -> None:
         editor = self.editor

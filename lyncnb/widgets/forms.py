@@ -13,6 +13,7 @@ from ..base.certificate_fields import KeyParameters
 from ..errors import OptionsError
 from ..plan.options import OPTIONS, PlanOptions
 from ..rules.model import ISSUERS, Rules
+from ..rules.rule_files import product_titles
 from ..topology.columns import Column, topology_columns, topology_roles
 from ..topology.topology import Topology
 from .editor_table import FINDINGS, column_names
@@ -34,9 +35,9 @@ DEPLOYMENT = {
 }
 # The order of groups, and of fields that a form asks for otherwise than the file has them.
 _GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows")
-_FIRST = ("layout", "wildcard", "autodiscover_https", "edge_member_names", "xmpp_host_names",
-          "reverse_proxy_client_eku", "autodiscover_internal_extra_domains", "profile",
-          "key")  # fmt: skip
+_FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
+          "xmpp_host_names", "reverse_proxy_client_eku", "autodiscover_internal_extra_domains",
+          "profile", "key")  # fmt: skip
 LABELS = {name: option.label for name, option in OPTIONS.items() if option.label}
 
 _OWN_COLUMN: Mapping[str, object] = {
@@ -138,12 +139,15 @@ def _help(meaning: str) -> str:
 def _field(name: str) -> dict[str, object]:
     """Describe the field of one option."""
     option = OPTIONS[name]
+    choices = [[choice, choice or "as each row says"] for choice in option.choices]
+    if name == "product":
+        choices = [[product, title] for product, title in product_titles().items()]
     return {
         "name": name,
         "label": option.label,
         "kind": option.form,
         "help": _help(option.comment),
-        "choices": [[choice, choice or "as each row says"] for choice in option.choices],
+        "choices": choices,
     }
 
 

@@ -14,6 +14,7 @@ from ..plan.options import PlanOptions
 from ..plan.planner import plan_certificates, replan, settled_options
 from ..rules.findings import Finding, Findings, sort_findings
 from ..rules.model import Rules
+from ..rules.rule_files import load_rules
 from ..topology.topology import Topology
 
 _SEVERITIES = ("error", "warning", "notice")
@@ -39,8 +40,8 @@ class LivePlan:
     """
 
     def __init__(self, rules: Rules, topology: Topology, options: PlanOptions):
-        self.rules = rules
-        self._begin = topology, settled_options(topology, rules, options)
+        self.rules = rules  # of the plan as it is now
+        self._begin = topology, rules, settled_options(topology, rules, options)
         self._options = options  # as asked for last
         self._first: CertificatePlan | None = None  # made when somebody asks
         self._later: CertificatePlan | None = None
@@ -54,8 +55,8 @@ class LivePlan:
     def first(self) -> CertificatePlan:
         """The plan of the topology and options that it began with."""
         if self._first is None:
-            topology, options = self._begin
-            self._first = plan_certificates(topology, self.rules, options=options)
+            topology, rules, options = self._begin
+            self._first = plan_certificates(topology, rules, options=options)
         return self._first
 
     @property
@@ -66,14 +67,18 @@ class LivePlan:
     def update(self, topology: Topology, options: PlanOptions) -> None:
         """Plan again; checks wait until somebody asks, so that rows are seen before.
 
+        Another product among the options is planned by its own rules.
+
         Raises
         ------
-        PlanError, OptionsError
-            If no plan can be made; then the one before stays.
+        PlanError, OptionsError, RulesError
+            If no plan can be made, or there is no such product; then the one before stays.
         """
         if options != self._options:
-            self._later = plan_certificates(topology, self.rules, options=options)
-            self._options = options
+            is_another = options.product != self._options.product
+            rules = load_rules(options.product) if is_another else self.rules
+            self._later = plan_certificates(topology, rules, options=options)
+            self.rules, self._options = rules, options
         else:
             self._later = replan(self.plan, topology)
 

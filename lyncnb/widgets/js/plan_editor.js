@@ -138,6 +138,8 @@ export default {
       },
       /** @param {{columns: ColumnFacts[]}} message */
       columns: (message) => servers.start(message.columns),
+      /** @param {{groups: FieldGroup[]}} message */
+      form: (message) => form.start(message.groups),
       /** @param {RowsMessage} message @param {DataView[]} buffers */
       rows: (message, buffers) => servers.rows(message, buffers),
       state: showState,
