@@ -27,16 +27,25 @@ def reason_for(finding: Finding, options: PlanOptions, *, on: date) -> str:
         "" if it is not accepted: no reason, its last day is over, or it is about something else.
     """
     reason = options.accepted.get(finding.code, "")
-    until = options.accepted_until.get(finding.code)
     only = options.accepted_for.get(finding.code, ())
-    if not reason or (until and until < on) or (only and not is_about(finding.about, only)):
+    if (
+        not reason
+        or is_over(finding.code, options, on=on)
+        or (only and not is_about(finding.about, only))
+    ):
         return ""
-    limits = limits_of(finding.code, options, on=on)
+    limits = limits_of(finding.code, options)
     return f"{reason} ({limits})" if limits else reason
 
 
-def limits_of(code: str, options: PlanOptions, *, on: date) -> str:
-    """Say until when and for what the options accept a code, and whether that is over on a day.
+def is_over(code: str, options: PlanOptions, *, on: date) -> bool:
+    """Say whether the last day on which the options accept a code is before a day."""
+    until = options.accepted_until.get(code)
+    return bool(until and until < on)
+
+
+def limits_of(code: str, options: PlanOptions) -> str:
+    """Say until when and for what the options accept a code.
 
     Returns
     -------
@@ -45,7 +54,7 @@ def limits_of(code: str, options: PlanOptions, *, on: date) -> str:
     """
     until = options.accepted_until.get(code)
     only = options.accepted_for.get(code, ())
-    limits = [f"until {until}{', which is over' if until < on else ''}"] if until else []
+    limits = [f"until {until}"] if until else []
     limits += [f"for {', '.join(only)}"] if only else []
     return "; ".join(limits)
 

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from ..base import tables
 from ..base.tables import count_of
+from ..checks.check_plan import judging_day
 from ..checks.mend_plan import mend_plan
 from ..errors import LyncnbError, TopologyError
+from ..plan.acceptances import is_over
 from ..plan.compare import PlanDifference, compare_plans
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
@@ -277,6 +279,29 @@ class PlanEditing:
         said = "; ".join(option_words(name, value) for name, value in wanted.items())
         self._changing(lambda: self.draft.set_options(said, **wanted))
 
+    def accept(self, code: str, reason: str) -> None:
+        """Accept the findings of a code, or no longer if the reason is blank.
+
+        A reason for what was accepted until a day that has passed counts without an end.
+
+        Raises
+        ------
+        OptionsError
+            If there is no finding of that code, or no reason excuses it.
+        """
+        options = self.options
+        chosen = {**options.accepted, code: reason.strip()}
+        until, only = dict(options.accepted_until), dict(options.accepted_for)
+        if not reason.strip() or is_over(code, options, on=judging_day(self.plan)):
+            until.pop(code, None)
+        if not reason.strip():
+            only.pop(code, None)
+        values: dict[str, Mapping[str, object]] = {
+            "accepted": chosen, "accepted_until": until, "accepted_for": only}  # fmt: skip
+        self.change_options(
+            **{k: v for k, v in values.items() if k == "accepted" or v != getattr(options, k)}
+        )
+
     def mend(self, *codes: str) -> Findings:
         """Mend what has one safe answer and brings no other finding, in one step.
 
@@ -404,7 +429,11 @@ class PlanEditing:
         return self.topology.to_frame()
 
     def _repr_html_(self) -> str:
-        return self.page(totals(self.plan, self.findings))
+        found = self.findings
+        counted = [finding for finding in found if self.live.is_open(finding)]
+        accepted = len(found) - len(counted)
+        words = totals(self.plan, counted)
+        return self.page(f"{words} {accepted:,} accepted." if accepted else words)
 
     def page(self, summary: str) -> str:
         """Write a sentence, the servers, and what changed as HTML, 200 rows of each at most."""

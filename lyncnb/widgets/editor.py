@@ -392,6 +392,9 @@ class EditorView(Panel):
             text = ";".join(entries(str(value))) if name[7:] in _LISTS else str(value).strip()
             self.editor.set_everywhere(name[7:], text)
             return
+        if name == "accepted" and isinstance(key, str):
+            self.editor.accept(key, str(value))
+            return
         if isinstance(key, str):
             chosen = dict(getattr(self.editor.options, name))
             chosen[key] = str(value)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from ..base import tables
 from ..checks.check_plan import judging_day
-from ..plan.acceptances import limits_of
+from ..plan.acceptances import is_over, limits_of
 from ..plan.compare import CHANGES, PlanDifference
 from ..plan.model import PlannedCertificate
 from ..rules.findings import Finding
@@ -41,6 +41,8 @@ def finding_groups(
     *,
     accepted: Mapping[str, str],
     limits: Mapping[str, str],
+    over: Container[str],
+    is_open: Callable[[Finding], bool],
     places: Mapping[str, Place] | None = None,
 ) -> list[dict[str, object]]:
     """Put findings of one code together.
@@ -55,6 +57,10 @@ def finding_groups(
         By code, why it is accepted.
     limits : mapping of str to str
         By code, until when and for what it is accepted, in words; "" for no limit.
+    over : container of str
+        Codes whose last day has passed.
+    is_open : callable
+        Says of a finding whether it counts: nobody accepts it.
     places : mapping of str to Place, optional
         By what a finding is about, the row to go to.
 
@@ -76,12 +82,15 @@ def finding_groups(
                 "source": finding.source,
                 "accepted": accepted.get(finding.code, ""),
                 "limits": limits.get(finding.code, ""),
+                "over": finding.code in over,
                 "count": 0,
+                "open": 0,
                 "mendable": 0,
                 "items": [],
             }
         group = groups[finding.code]
         group["count"] += 1
+        group["open"] += is_open(finding)
         group["mendable"] += bool(finding.edits)
         if len(group["items"]) < ITEMS_LISTED:
             place = (places or {}).get(finding.about)
@@ -204,7 +213,7 @@ def _findings_of(
     return [
         {
             "severity": f.severity,
-            "message": in_headings(f.words),
+            "message": in_headings(f.words) + ("" if editing.live.is_open(f) else " (accepted)"),
             "hint": in_headings(f.hint),
         }
         for f in editing.findings
@@ -219,7 +228,9 @@ def findings(editing: PlanEditing) -> Message:
         editing.findings,
         editing.rules,
         accepted=options.accepted,
-        limits={code: limits_of(code, options, on=day) for code in options.accepted},
+        limits={code: limits_of(code, options) for code in options.accepted},
+        over={code for code in options.accepted if is_over(code, options, on=day)},
+        is_open=editing.live.is_open,
         places=_places(editing),
     )
     return {"type": "findings", "groups": groups}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..base.tables import count_of
 from ..checks.check_plan import check_acceptances, check_certificates, check_deployment, judging_day
+from ..plan.acceptances import reason_for
 from ..plan.compare import plan_sizes
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
@@ -18,6 +19,7 @@ from ..rules.rule_files import load_rules
 from ..topology.topology import Topology
 
 _SEVERITIES = ("error", "warning", "notice")
+_ACCEPTED = "accepted"
 Part = tuple[PlannedCertificate, ...]
 
 
@@ -104,7 +106,7 @@ class LivePlan:
         if not same:
             self._examined = {}
         examined, fresh = self._examine(plan)
-        whole = check_deployment(plan, on=judging_day(plan))
+        whole = self._of_whole(plan, examined)
         gone = [found for key, found in self._examined.items() if key not in examined]
         touched = {
             server
@@ -116,6 +118,16 @@ class LivePlan:
         touched.update(finding.about for finding in {*self._whole} ^ {*whole})
         self._checked, self._examined, self._whole = plan, examined, whole
         self._touched = self._touched | touched if same and self._touched is not None else None
+
+    def _of_whole(
+        self, plan: CertificatePlan, examined: Mapping[int, _Examined]
+    ) -> tuple[Finding, ...]:
+        """Check what concerns all, and at last which reasons of the options count for nothing."""
+        day = judging_day(plan)
+        found = check_deployment(plan, on=day)
+        if not plan.options.accepted:
+            return found
+        return found + check_acceptances(plan, (*_of_parts(examined), *found), on=day)
 
     def _examine(self, plan: CertificatePlan) -> tuple[dict[int, _Examined], list[_Examined]]:
         kept: dict[int, _Examined] = {}
@@ -142,11 +154,16 @@ class LivePlan:
     def findings(self) -> Findings:
         """Every finding, errors first: the same as ``check_plan`` gives."""
         self._check()
-        day = judging_day(self.plan)
-        parts = (finding for part in self._examined.values() for finding in part.findings)
-        found = (*parts, *self._whole)
-        last = check_acceptances(self.plan, found, on=day) if self.plan.options.accepted else ()
-        return sort_findings((*found, *last), judged_on=day)
+        return sort_findings(
+            (*_of_parts(self._examined), *self._whole), judged_on=judging_day(self.plan)
+        )
+
+    def is_open(self, finding: Finding) -> bool:
+        """Say whether a finding counts: the options give no reason why it does not."""
+        plan = self.plan
+        return not (
+            plan.options.accepted and reason_for(finding, plan.options, on=judging_day(plan))
+        )
 
     def sizes(self) -> dict[str, int]:
         """Count certificates, those of public CAs, and names; this needs no check."""
@@ -159,15 +176,17 @@ class LivePlan:
         return self._sized[1]
 
     def counts(self) -> dict[str, int]:
-        """Count the same, and findings by severity."""
+        """Count the same, and findings by severity; those that are accepted apart."""
         self._check()
-        found = {finding for part in self._examined.values() for finding in part.findings}
-        totals = Counter(dict.fromkeys(_SEVERITIES, 0))
-        totals.update(finding.severity for finding in found | {*self._whole})
+        totals = Counter(dict.fromkeys((*_SEVERITIES, _ACCEPTED), 0))
+        totals.update(self._kind(found) for found in {*_of_parts(self._examined), *self._whole})
         return {**self.sizes(), **totals}
 
+    def _kind(self, finding: Finding) -> str:
+        return finding.severity if self.is_open(finding) else _ACCEPTED
+
     def words_by_server(self) -> Mapping[str, str]:
-        """Say how many findings each server has, e.g. ``1 error, 2 warnings``.
+        """Say how many findings each server has, e.g. ``1 error, 2 warnings, 1 accepted``.
 
         A finding about a certificate counts for its servers, the deployment's for none of them.
         """
@@ -179,15 +198,19 @@ class LivePlan:
             servers = {c.id: c.servers for c in part.part if c.shared_by != "deployment"}
             for finding in part.findings:
                 for server in servers.get(finding.about, ()):
-                    counts.setdefault(server, Counter())[finding.severity] += 1
+                    counts.setdefault(server, Counter())[self._kind(finding)] += 1
         for finding in self._whole:
-            counts.setdefault(finding.about, Counter())[finding.severity] += 1
+            counts.setdefault(finding.about, Counter())[self._kind(finding)] += 1
         return {server: _words(found) for server, found in counts.items()}
 
     def of_servers(self, servers: Iterable[str]) -> list[PlannedCertificate]:
         """List the certificates of some servers, in the order of the plan."""
         wanted = set(servers)
         return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]
+
+
+def _of_parts(examined: Mapping[int, _Examined]) -> Iterator[Finding]:
+    return (finding for part in examined.values() for finding in part.findings)
 
 
 def _beyond(plan: CertificatePlan, other: CertificatePlan) -> Iterator[PlannedCertificate]:
@@ -197,6 +220,5 @@ def _beyond(plan: CertificatePlan, other: CertificatePlan) -> Iterator[PlannedCe
 
 
 def _words(counts: Counter[str]) -> str:
-    return ", ".join(
-        count_of(counts[severity], severity) for severity in _SEVERITIES if counts[severity]
-    )
+    words = [count_of(counts[severity], severity) for severity in _SEVERITIES if counts[severity]]
+    return ", ".join([*words, *([f"{counts[_ACCEPTED]:,} accepted"] if counts[_ACCEPTED] else [])])

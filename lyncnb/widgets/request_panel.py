@@ -18,7 +18,7 @@ from ..export.executors import Progress
 from ..export.write import write_requests
 from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
-from ..plan.acceptances import accepted_codes, limits_of
+from ..plan.acceptances import accepted_codes, is_over, limits_of
 from ..plan.model import CertificatePlan
 from ..plan.summary_from_plan import totals
 from ..request_folder.bundle import RequestBundle, open_requests
@@ -127,9 +127,8 @@ class RequestRun:
     def acceptance_limits(self) -> dict[str, str]:
         """By code, until when and for what the plan's options accept it, in words."""
         options = self.plan.options
-        day = judging_day(self.plan, self.findings.judged_on)
         codes = options.accepted.keys() - {code for code, why in self._accepted_here.items() if why}
-        return {code: limits_of(code, options, on=day) for code in codes}
+        return {code: limits_of(code, options) for code in codes}
 
     @property
     def recovery(self) -> tuple[str, ...]:
@@ -199,8 +198,7 @@ class RequestRun:
                 f'the plan has no finding "{code}"', hint="accept one that the list shows"
             )
         if self.editor is not None:  # one truth: it is saved with the editor's choices
-            chosen = {**self.editor.options.accepted, code: reason.strip()}
-            self.editor.change_options(accepted=chosen)
+            self.editor.accept(code, reason)
         else:
             self._accepted_here[code] = reason.strip()
 
@@ -367,12 +365,15 @@ class RequestView(Panel):
             self.send({"type": "changed", "words": "The plan has changed in the editor."})
 
     def _send_findings(self) -> None:
-        panel = self.panel
+        panel, accepted, limits = self.panel, self.panel.accepted, self.panel.acceptance_limits
+        day = judging_day(panel.plan, panel.findings.judged_on)
         groups = finding_groups(
             panel.findings,
             panel.plan.rules,
-            accepted=panel.accepted,
-            limits=panel.acceptance_limits,
+            accepted=accepted,
+            limits=limits,
+            over={code for code in limits if is_over(code, panel.plan.options, on=day)},
+            is_open=lambda finding: finding.code not in accepted,
         )
         self.send({"type": "findings", "groups": groups, "open": list(panel.unaccepted)})
 

@@ -464,6 +464,7 @@ def test_live_findings_equal_a_fresh_check(talk, editor):
             "public certificate": sum(c.issuer == "public" for c in plan.certificates),
             "name": sum(len(c.names) for c in plan.certificates),
             **found.counts(),
+            "accepted": 0,
         }
         if kind in ("add", "remove"):
             shown.clear()
@@ -589,11 +590,21 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
     groups = talk.say("findings")["findings"]["groups"]
     code = groups[0]["code"]
     assert groups[0]["severity"] == "error"
-    talk.say("option", name="accepted", key=code, value="names follow in May")
+    before = editor.live.counts()
+    count = groups[0]["count"]
+    counts = talk.say("option", name="accepted", key=code, value="names follow in May")["state"][
+        "counts"
+    ]
     assert editor.options.accepted == {code: "names follow in May"}
-    assert talk.say("findings")["findings"]["groups"][0]["accepted"] == "names follow in May"
-    talk.say("option", name="accepted", key=code, value="")
-    assert editor.options.accepted == {}
+    assert counts == {**before, "error": before["error"] - count, "accepted": count}
+    assert talk.rows()[2]["_findings"].endswith(f"{count} accepted")
+    assert f"{count} accepted." in editor._repr_html_()
+    group = next(g for g in talk.say("findings")["findings"]["groups"] if g["code"] == code)
+    assert (group["accepted"], group["open"]) == ("names follow in May", 0)
+    editor.change_options(accepted_until={code: date(2030, 1, 31)}, accepted_for={code: ("SBA-",)})
+    talk.say("option", name="accepted", key=code, value="")  # with all that limits it
+    assert editor.options == PlanEditor(editor.topology, editor.rules).options
+    assert editor.live.counts() == before
 
 
 @pytest.mark.parametrize(
@@ -603,7 +614,7 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
         (date(2030, 1, 31), "", "until 2030-01-31", False),
         (date(2030, 1, 31), "(its own)", "until 2030-01-31; for (its own)", False),
         (None, "SBA-", "for SBA-", True),
-        (date(2026, 1, 31), "", "until 2026-01-31, which is over", True),
+        (date(2026, 1, 31), "", "until 2026-01-31", True),
     ],
 )
 def test_an_acceptance_is_shown_with_its_limits(
@@ -625,8 +636,12 @@ def test_an_acceptance_is_shown_with_its_limits(
     for groups in (talk.say("findings")["findings"]["groups"], told["groups"]):
         (group,) = [group for group in groups if group["code"] == code]
         assert group["limits"] == words
+        assert group["over"] is (until == date(2026, 1, 31))
+        assert group["open"] == (group["count"] if is_open else 0)
     assert group["accepted"] == ("" if is_open else "names follow")
     assert (code in told["open"]) is is_open
+    talk.say("option", name="accepted", key=code, value="the partner agreed")
+    assert (code not in RequestPanel(editor.plan, tmp_path).unaccepted) is (words != "for SBA-")
 
 
 def test_what_has_one_safe_answer_is_mended(talk, editor):

@@ -8,22 +8,28 @@ function makeFindings({ send, goTo }) {
 
   /** @param {FindingGroup} group */
   function acceptance(group) {
-    if (group.accepted) {
-      const limits = group.limits ? `(${group.limits}) ` : "";
-      return h("div", { class: "lc-accept" }, `Accepted: ${group.accepted} ${limits}`,
+    if (group.accepted && !group.over) {
+      const open = group.open ? ` ${plural(group.open, "other")} still ${group.open === 1 ? "counts"
+        : "count"}.` : "";
+      return h("div", { class: "lc-accept" },
+        `${["Accepted", group.limits].filter(Boolean).join(" ")}: ${group.accepted}${open && "."}${open} `,
         button("Do not accept", () => send({ type: "option", name: "accepted", key: group.code,
           value: "" }), { "aria-label": `Do not accept ${group.code}` }));
     }
-    if (group.severity !== "error") return null;
+    const over = group.over ? h("p", { class: "lc-accept" },
+      `Accepted ${group.limits}. That day has passed, so it counts again.`
+      + (group.accepted ? ` The reason was: ${group.accepted}` : "")) : null;
+    if (group.severity !== "error") return over;
     const reason = h("input", { type: "text", class: "lc-control", autocomplete: "off",
       "aria-label": `Why ${group.code} is accepted` });
     const accept = () => reason.value.trim() && send({ type: "option", name: "accepted",
       key: group.code, value: reason.value.trim() });
     reason.onkeydown = (event) => { if (event.key === "Enter") accept(); };
-    return h("div", { class: "lc-accept" }, "Accept it because: ", reason,
+    return h("div", {}, over, h("div", { class: "lc-accept" },
+      group.over ? "Accept it anew, without a last day, because: " : "Accept it because: ", reason,
       button("Accept", accept, { "aria-label": `Accept ${group.code}` }),
-      group.limits ? h("span", { class: "lc-help" },
-        ` It is accepted only ${group.limits}.`) : null);
+      group.limits && !group.over ? h("span", { class: "lc-help" },
+        ` It is accepted only ${group.limits}.`) : null));
   }
 
   /** @param {FindingGroup} group */

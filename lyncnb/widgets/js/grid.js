@@ -265,8 +265,10 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   }
 
   /** @param {string} text */
-  const findingsTag = (text) => severityTag(["error", "warning", "notice"]
-    .find((severity) => text.includes(severity)) ?? "notice", text);
+  const findingsTag = (text) => {
+    const severity = ["error", "warning", "notice"].find((one) => text.includes(one));
+    return severity ? severityTag(severity, text) : h("span", { class: "lc-text" }, text); // accepted
+  };
 
   // -- moving
   /** @param {number} row @param {number} column @returns {Corner} */

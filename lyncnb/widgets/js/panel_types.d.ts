@@ -93,7 +93,11 @@ interface FindingGroup {
   source: string;
   accepted: string;
   limits: string;
+  /** whether its last day has passed */
+  over: boolean;
   count: number;
+  /** of them those that nobody accepts */
+  open: number;
   mendable: number;
   items: FindingItem[];
 }

@@ -94,7 +94,9 @@ export default {
       const checked = c.error === undefined
         ? [h("span", { class: "lc-chip" }, "checking …")]
         : [chip(c.error, "error", "error"), chip(c.warning, "warning", "warning"),
-          ...(c.notice ? [chip(c.notice, "notice", "notice")] : [])];
+          ...(c.notice ? [chip(c.notice, "notice", "notice")] : []),
+          ...(c.accepted ? [h("span", { class: "lc-chip" },
+            `${c.accepted.toLocaleString("en")} accepted`)] : [])];
       counts.replaceChildren(...["certificate", "public certificate", "name"].map((what) =>
         chip(c[what], what, "", before[what])), ...checked);
       if (c.error === undefined) return;
