@@ -440,11 +440,13 @@ def test_axe_finds_nothing(lab, folder, answered, dark):
 
 
 def test_at_twice_the_size_nothing_is_cut_off(server, chromium, folder, answered):
-    """At 200 % zoom the panels wrap; only the table scrolls sideways."""
+    """At 200 % zoom the panels wrap; only tables scroll sideways, and lists of changes stack."""
     with LabBrowser(server, browser=chromium, viewport=(700, 500), scale=2, seconds=60) as lab:
         cells = [EDITOR.format(table="small.csv"), STATUS.format(folder=answered)]
         cells.append(REQUESTS.format(table="small.csv", folder="zoom"))
         open_panel(lab, folder, *cells, name="zoom.ipynb")
+        set_cell(lab, "dir01.contoso.com", "Role", "Mediation")
+        lab.page.get_by_role("tab", name="Changes (1)").wait_for()
         for name in TABS:
             lab.tab(name).click()
             lab.page.wait_for_timeout(200)
@@ -456,6 +458,12 @@ def test_at_twice_the_size_nothing_is_cut_off(server, chromium, folder, answered
                     && e.getBoundingClientRect().right > edge + 1).map(e => e.className); })"""
             )
             assert wide == [], name
+            table = lab.page.locator(".lc-stacks:visible .lc-scroll:visible")
+            assert [
+                e for e in table.all() if e.evaluate("e => e.scrollWidth > e.clientWidth")
+            ] == []
+            if name == "Changes":
+                assert table.get_by_role("cell", name="certificate removed").first.is_visible()
         lab.shut_kernel_down()
 
 

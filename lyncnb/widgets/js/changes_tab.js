@@ -4,8 +4,8 @@
 
 /** @param {Send} send */
 function makeChanges(send) {
-  const effects = h("div", { class: "lc-tall" });
-  const cells = h("div", {});
+  const effects = h("div", { class: "lc-tall lc-stacks lc-stacks-early" });
+  const cells = h("div", { class: "lc-stacks" });
   const back = button("Back to the file as loaded", () => send({ type: "reset" }));
   const panel = h("div", { class: "lc-panel" }, effects, cells,
     h("div", { class: "lc-bar" }, back,

@@ -81,7 +81,8 @@ function choose(choices, value, props = {}) {
  */
 function table(caption, headings, rows, props = {}) {
   const head = h("tr", {}, ...headings.map((text) => h("th", { scope: "col" }, text)));
-  const body = rows.map((row) => h("tr", {}, ...row.map((cell) => h("td", {}, cell ?? ""))));
+  const body = rows.map((row) => h("tr", {}, ...row.map((cell, k) =>
+    h("td", { "data-heading": headings[k] }, cell ?? ""))));
   return h("div", { class: "lc-scroll", tabIndex: 0, role: "region", "aria-label": caption },
     h("table", { class: "lc-table", ...props },
       h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, ...body)));

@@ -3,7 +3,7 @@
 
 /** @param {{send: Send, goTo?: (row: number, column: string) => void}} wishes */
 function makeFindings({ send, goTo }) {
-  const body = h("div", {});
+  const body = h("div", { class: "lc-stacks" });
   const panel = h("div", { class: "lc-panel" }, body);
 
   /** @param {FindingGroup} group */

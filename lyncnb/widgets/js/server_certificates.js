@@ -3,7 +3,7 @@
 
 function makeDetail() {
   const title = h("h3", { class: "lc-title" }, "What the server gets");
-  const body = h("div", { class: "lc-detail-body" });
+  const body = h("div", { class: "lc-detail-body lc-stacks" });
   const panel = h("section", { class: "lc-detail", "aria-label": "What the chosen servers get" },
     title, body);
 
