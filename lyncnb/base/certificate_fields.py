@@ -31,6 +31,8 @@ SUBJECT_OIDS = {
 }
 
 _KEY_BITS = {"RSA": (2048, 3072, 4096), "ECDSA": (256, 384, 521)}
+#: Every key that can be planned, as it is written in words.
+KEYS = tuple(f"{algorithm} {bits}" for algorithm, sizes in _KEY_BITS.items() for bits in sizes)
 
 # Short name (RFC 4514 section 3), upper bound (RFC 5280 appendix A.1), by field.
 #: X.520 ub-common-name, RFC 5280 appendix A.1.

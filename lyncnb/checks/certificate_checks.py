@@ -190,6 +190,12 @@ def ecdsa_key_doubtful(c: PlannedCertificate, view: PlanView, rule: CheckRule) -
         yield f"the key is {c.key.algorithm} {c.key.bits}"
 
 
+def key_refused(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """Find one of the keys that the check lists."""
+    if str(c.key) in rule.keys:
+        yield f"{view.label(c)} is asked with a key {c.key}"
+
+
 def issuer_not_allowed(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find an issuer that this role or usage must not have (``issuers`` of the check names it)."""
     yield f"{view.label(c)} is to come from a CA that is {c.issuer}"
@@ -346,6 +352,7 @@ FEATURE_TESTS = _named(
     oauth_key_too_small,
     key_size_not_documented,
     ecdsa_key_doubtful,
+    key_refused,
     wildcard_and_desk_phones,
     organization_without_place,
 )

@@ -17,6 +17,7 @@ from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
 from itertools import chain
 
+from ..base.certificate_fields import KEYS
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml
 from ..errors import RulesError
 from .model import ISSUERS, Case, CheckRule
@@ -120,6 +121,7 @@ class CaCheck:
     names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     limit: int = 0
     limit_of: str = ""
     effective: date | None = None
@@ -264,6 +266,7 @@ class CaRuleSet:
             limit=check.limit,
             suffixes=check.suffixes,
             labels=check.labels,
+            keys=check.keys,
             effective=check.effective,
             until=check.until,
             fires=check.fires,
@@ -379,5 +382,6 @@ def _check_file(reader: TomlReader, rules: CaRules, rule_set: CaRuleSet) -> None
     for where, check in checks.items():
         reader.among(f"{where}.applies", (check.applies,), known, "authority")
         reader.among(f"{where}.judges", check.judges, JUDGES, "kind")
+        reader.among(f"{where}.keys", check.keys, KEYS, "key")
         if check.limit_of:
             reader.among(f"{where}.limit_of", (check.limit_of,), QUANTITIES, "quantity")

@@ -238,6 +238,7 @@ class CheckRule:
     limit: int = 0  # of what the test counts
     suffixes: tuple[str, ...] = ()  # name endings, for tests that look for them
     labels: tuple[str, ...] = ()  # labels of names, likewise
+    keys: tuple[str, ...] = ()  # keys, e.g. "ECDSA 521", likewise
     effective: date | None = None
     until: date | None = None
     cas: tuple[str, ...] = ()

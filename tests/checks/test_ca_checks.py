@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pytest
 from good_deployment import plan_of, plan_of_case
 
+from lyncnb.base.certificate_fields import KEYS, KeyParameters
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.plan.options import PlanOptions
 from lyncnb.rules.ca_rules import ca_rules
@@ -15,6 +16,7 @@ from lyncnb.rules.ca_rules import ca_rules
 RULES = ca_rules()
 OF_PLANS = [check for check in RULES.checks if "plan" in check.judges]
 IDS = [check.code for check in OF_PLANS]
+KEY_CODES = {check.code for check in OF_PLANS if "key" in check.code}
 DATED = [check for check in OF_PLANS if check.effective or check.until]
 
 
@@ -88,6 +90,19 @@ def test_a_limit_of_validity_holds_from_its_day(limit):
     )
     exact = plan_of(options=PlanOptions(validity_days=limit.value))
     assert not [f for f in check_plan(exact, on=limit.effective) if f.code.startswith("validity")]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("ca", ["", "Let's Encrypt"])
+def test_public_cas_take_every_key_that_can_be_planned_but_one(key, ca):
+    """The Baseline Requirements (6.1.5) allow them all; Let's Encrypt takes no P-521."""
+    algorithm, bits = key.split()
+    options = PlanOptions(
+        key=KeyParameters(algorithm=algorithm, bits=int(bits)), ca={"public": ca} if ca else {}
+    )
+    told = {f.code for f in check_plan(plan_of(options=options), on=date(2026, 11, 25))}
+    refused = key == "ECDSA 521" and bool(ca)
+    assert told & KEY_CODES == ({"key-refused-by-lets-encrypt"} if refused else set())
 
 
 def test_the_planned_issue_date_is_the_day():

@@ -75,6 +75,7 @@ OURS_ALONE = {
     "client-authentication-disputed-at-sectigo",
     "client-authentication-ended-at-sectigo",
     "client-authentication-ended-at-lets-encrypt",
+    "key-refused-by-lets-encrypt",
 }
 
 #: What they say and we lack, and why.

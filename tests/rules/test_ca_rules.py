@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from places import REPOSITORY
 
+from lyncnb.base.certificate_fields import KEYS
 from lyncnb.errors import RulesError
 from lyncnb.rules import ca_rules as module
 from lyncnb.rules.ca_rules import QUANTITIES, ca_rules, is_named, parse_ca_rules
@@ -51,6 +52,7 @@ applies = "public"
         ),
         (HEAD + CHECK.replace('"public"', '"chrom"'), 'Unknown authority "chrom" in \'check[0]'),
         (HEAD + CHECK + 'limit_of = "nmes"', "Unknown quantity \"nmes\" in 'check[0].limit_of'"),
+        (HEAD + CHECK + 'keys = ["ECDSA 512"]', "Unknown key \"ECDSA 512\" in 'check[0].keys'"),
         (HEAD + CHECK + 'judges = ["plans"]', "Unknown kind \"plans\" in 'check[0].judges'"),
         (HEAD + LIMIT + "effective = 2026-01-02\nuntil = 2026-01-02", "'limit[0].until' is not"),
         (HEAD + LIMIT.replace('"names"', '"nmes"'), 'Unknown quantity "nmes" in \'limit[0]'),
@@ -127,6 +129,7 @@ def test_schema_and_records_have_the_same_keys():
     }
     assert set(SCHEMA["properties"]) == keys(module.CaRules)
     assert SCHEMA["$defs"]["limit"]["properties"]["quantity"]["enum"] == list(QUANTITIES)
+    assert SCHEMA["$defs"]["check"]["properties"]["keys"]["items"]["enum"] == list(KEYS)
 
 
 @pytest.mark.parametrize("quantity", ["validity-days", "domain-validation-days"])
