@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import xml.etree.ElementTree as ET
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 OFFICE = shutil.which("soffice")
@@ -25,6 +27,30 @@ def pdf_text(pdf: Path) -> str:
     command = ["pdftotext", "-raw", str(pdf), "-"]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     return re.sub(r"\s+", "", told.stdout)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word on paper: its page, from 1 on, and the points that it takes."""
+
+    page: int
+    width: float
+    height: float
+    right: float
+
+
+def words_in(pdf: Path, text: str = "") -> list[Word]:
+    """Find a word in a PDF, or all words."""
+    told = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], capture_output=True, check=True)
+    root = ET.fromstring(re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b"", told.stdout))
+    space = "{http://www.w3.org/1999/xhtml}"
+    found = []
+    for number, page in enumerate(root.iter(f"{space}page"), start=1):
+        for word in page.iter(f"{space}word"):
+            x, y, right, bottom = (float(word.get(k)) for k in ("xMin", "yMin", "xMax", "yMax"))
+            if text in ("", word.text):
+                found.append(Word(number, right - x, bottom - y, right))
+    return found
 
 
 def office_pdf(path: Path, folder: Path) -> Path:

@@ -111,7 +111,16 @@ class FolderStatus(Table):
         tuple of DatedFact
             The day of the status first, then one fact for each certificate, by state.
         """
-        facts = [DatedFact(kind="Looked at", about="", what="", begins=self.today, ends=self.today)]
+        facts = [
+            DatedFact(
+                kind="Looked at",
+                about="",
+                what="the folder, on this day",
+                begins=self.today,
+                ends=self.today,
+                is_present=True,
+            )
+        ]
         for state in STATES:
             for item in self.requests:
                 if item.state == state and item.not_after:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,12 +13,17 @@ from .tables import Table
 
 #: Part of every picture's HTML; for a page that takes ``<style>`` out of what it is given.
 # A sheet of Letter, 279 mm, has a heading of two lines and the words above the picture, too; what
-# stays folded would be a line without use there, alone on a sheet of its own.
+# stays folded would be a line without use there, alone on a sheet of its own. On sheets that lie
+# on their side a picture that is higher than wide is turned: else its letters were too small.
 FIGURE_STYLE = (
     "<style>@media print{.lyncnb-figure img"
     "{max-height:220mm;width:auto;break-inside:avoid}"
     ".lyncnb-figure figcaption{font-size:7.5pt;line-height:1.25}"
-    ".lyncnb-figure+details:not([open]){display:none}}</style>"
+    ".lyncnb-figure+details:not([open]){display:none}}"
+    "@media print and (orientation:landscape){.lyncnb-figure img{max-height:150mm}"
+    ".lyncnb-high{height:182mm;position:relative;overflow:hidden;break-before:page}"
+    ".lyncnb-high img{position:absolute;left:50%;top:50%;translate:-50% -50%;rotate:-90deg;"
+    "max-width:180mm!important;max-height:260mm!important}}</style>"
 )
 
 
@@ -106,9 +112,11 @@ def picture_html(title: str, description: str, svg: str) -> str:
     for number, piece in enumerate(pieces, 1):
         data = base64.b64encode(piece.encode("utf-8")).decode("ascii")
         words = f"{title}, part {number} of {len(pieces)}" if len(pieces) > 1 else title
+        size = re.search(r'width="(\S+)" height="(\S+)"', piece)
+        high = ' class="lyncnb-high"' if size and float(size[2]) > float(size[1]) else ""
         images.append(
-            f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(words)}" '
-            'style="display:block;max-width:100%;height:auto">'
+            f'<div{high}><img src="data:image/svg+xml;base64,{data}" alt="{html.escape(words)}" '
+            'style="display:block;max-width:100%;height:auto"></div>'
         )
     return (
         f'{FIGURE_STYLE}<figure class="lyncnb-figure" style="margin:0.5em 0">'

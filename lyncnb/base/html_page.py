@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Chromium break nowhere by themselves, and a table grows beyond the page.
 _BREAK_AFTER = re.compile(r"([./_@\\-]|[0-9a-f]{16}(?=[0-9a-f]))")
 
+_DAY = re.compile(r"\b(\d{4}-\d\d-\d\d)\b")
+
 
 @cache
 def _environment() -> Environment:
@@ -37,6 +39,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["breakable"] = breakable
+    made.filters["whole_days"] = whole_days
     made.globals["linked_parts"] = linked_parts
     return made
 
@@ -58,6 +61,17 @@ def breakable(text: object) -> Markup:
 
     parts = _BREAK_AFTER.sub("\\1\0", str(text).replace("\0", "")).split("\0")
     return Markup("<wbr>").join(escape(part) for part in parts if part)
+
+
+def whole_days(text: object) -> Markup:
+    """Escape a text and keep each of its days, e.g. 2026-12-01, in one line."""
+    from markupsafe import Markup, escape
+
+    parts = _DAY.split(str(text))
+    days = (Markup('<span style="white-space:nowrap">{}</span>').format(d) for d in parts[1::2])
+    return Markup("").join(
+        whole for pair in zip(map(escape, parts[::2]), (*days, ""), strict=True) for whole in pair
+    )
 
 
 def render(template: str, **values: Any) -> str:

@@ -41,6 +41,8 @@ text{fill:var(--ink)}
 .tiny{font-size:9px}
 .quiet{fill:var(--quiet)}
 .faint{stroke-dasharray:1 3}
+.now{stroke:var(--ink);stroke-width:1.5;fill:none}
+.over{paint-order:stroke;stroke:var(--paper);stroke-width:4px}
 .warn{fill:var(--warn);font-weight:600}
 .mark{fill:var(--mark);stroke:var(--mark);stroke-width:1.5}
 .open{fill:var(--box);stroke:var(--mark);stroke-width:1.5}
@@ -118,10 +120,13 @@ class Drawing:
             f'<text x="{_number(x)}" y="{_number(y)}"{at}{cls}>{_escape(text)}</text>'
         )
 
-    def slanted(self, x: float, y: float, text: str) -> None:
+    def slanted(self, x: float, y: float, text: str, kind: str = "") -> None:
         """Write a heading that rises from (x, y) to the right, so that narrow columns have one."""
         at = f"{_number(x)} {_number(y)}"
-        self._shapes.append(f'<text transform="translate({at})rotate(-52)">{_escape(text)}</text>')
+        cls = f' class="{kind}"' if kind else ""
+        self._shapes.append(
+            f'<text transform="translate({at})rotate(-52)"{cls}>{_escape(text)}</text>'
+        )
 
     def path(self, points: list[tuple[float, float]], kind: str) -> None:
         """Draw straight lines from point to point."""

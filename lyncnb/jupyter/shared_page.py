@@ -47,12 +47,15 @@ CLEAN_COPY = outputs.OutputKind(
 )
 
 # A table of more columns is printed on sheets that lie on their side; pictures then stand on
-# sheets of their own.
+# sheets of their own, and are not turned there.
 _UPRIGHT_COLUMNS = 8
 _UPRIGHT = "@page{size:A4}"
 _ON_THEIR_SIDE = (
     "@page{size:A4 landscape;margin:10mm}\n@page upright{size:A4;margin:13mm 12mm}\n"
-    ".lyncnb-figure{page:upright}"
+    ".lyncnb-figure{page:upright}\n"
+    ".lyncnb-high{height:auto!important;position:static!important;break-before:auto!important}\n"
+    ".lyncnb-high img{position:static!important;translate:none!important;rotate:none!important;"
+    "max-width:100%!important;max-height:220mm!important}"
 )
 
 _TAGS = frozenset(

@@ -118,7 +118,10 @@ def draw_coverage(
     return drawing.to_svg(height, title=title, description=description)
 
 
-def _headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, str]:
+_Heading = tuple[str, str]  # pool or role, and types
+
+
+def _headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Heading]:
     """Name the columns: pool or role, and the first of its types where it has several kinds."""
     kinds: dict[str, set[tuple[str, ...]]] = {}
     for _, role, pool, usages in places:
@@ -127,18 +130,19 @@ def _headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, str]:
     for place in places:
         _, role, pool, usages = place
         name = role if by_role else pool or role
+        more = f", +{len(usages) - 1}" if len(usages) > 1 else ""
         several = len(kinds[name]) > 1 and usages
-        found[place] = f"{name}, {usages[0]}" if several else name
+        found[place] = (name, f"{usages[0]}{more}" if several else "")
     return found
 
 
 def _marks(
-    plan: CertificatePlan, heads: Mapping[_Place, str], *, by_rule: bool
-) -> Mapping[tuple[str, str], _Mark]:
+    plan: CertificatePlan, heads: Mapping[_Place, _Heading], *, by_rule: bool
+) -> Mapping[tuple[str, _Heading], _Mark]:
     """Count the certificates of each column that carry a name, or one of a rule's names."""
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
-    totals: dict[str, int] = {}
-    cells: dict[tuple[str, str], _Mark] = {}
+    totals: dict[_Heading, int] = {}
+    cells: dict[tuple[str, _Heading], _Mark] = {}
     for certificate in plan.certificates:
         head = heads.get((certificate.site, certificate.role, certificate.pool, certificate.usages))
         if head is None:  # of another site
@@ -181,12 +185,12 @@ def _top() -> int:
     return 76 + _HEAD
 
 
-def _step(across: Sequence[str]) -> float:
+def _step(across: Sequence[_Heading]) -> float:
     return min(74.0, (_WIDTH - 2 * _MARGIN - _NAMES_WIDTH - 110) / max(1, len(across)))
 
 
 def _draw_frame(
-    drawing: Drawing, title: str, down: Sequence[str], across: Sequence[str], *, by_rule: bool
+    drawing: Drawing, title: str, down: Sequence[str], across: Sequence[_Heading], *, by_rule: bool
 ) -> float:
     drawing.text(_MARGIN, 26, fit(title, _WIDTH - 2 * _MARGIN, 17), "title")
     _draw_legend(drawing)
@@ -198,9 +202,11 @@ def _draw_frame(
             drawing.rect(_MARGIN, y, _WIDTH - 2 * _MARGIN, _ROW, "zone")
         drawing.text(_MARGIN + 6, y + 14, fit(name, _NAMES_WIDTH - 12, 12))
     step = _step(across)
-    for place, column in enumerate(across):
+    for place, (name, types) in enumerate(across):
         x = _MARGIN + _NAMES_WIDTH + place * step + 14
-        drawing.slanted(x, _top() - 8, fit(column, _HEAD * 1.15, 12))
+        drawing.slanted(x, _top() - 8, fit(name, _HEAD * 1.15, 12))
+        if types:  # half a column to the right, below the first line
+            drawing.slanted(x + 17, _top() - 8, fit(types, _HEAD * 1.15, 11), "small quiet")
         drawing.path([(x, _top() - 4), (x, _top() + len(down) * _ROW)], "rule faint")
     return _top() + len(down) * _ROW + _MARGIN
 
@@ -231,4 +237,5 @@ def _draw_mark(drawing: Drawing, x: float, y: float, mark: _Mark, *, room: float
         words = f"{number}/{mark.of}"
         if text_width(words, 9) > room:
             words = f"{max(1, number * 100 // mark.of)}%"
-        drawing.text(x + 9, y + 4, words, "tiny quiet")
+        size = "small" if text_width(words, 11) <= room else "tiny"
+        drawing.text(x + 9, y + 4, words, f"{size} quiet")

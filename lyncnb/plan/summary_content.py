@@ -7,9 +7,10 @@ stand. Nothing in it depends on the day.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import groupby
 from typing import Protocol
 
 from ..base.tables import count_of
@@ -124,6 +125,10 @@ class Request(Protocol):
     def covered(self) -> CoverFacts | None:
         """What stands for it, so that nothing is requested; mostly None."""
 
+    @property
+    def refused(self) -> Collection[object]:
+        """What came back and was not taken."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeededNames:
@@ -164,6 +169,7 @@ class Member:
     valid_until: str = ""
     renew_from: str = ""
     covered_by: str = ""
+    is_refused: bool = False  # something came back and was not taken, and nothing else since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +231,33 @@ class Block:
     @property
     def concerns(self) -> tuple[str, ...]:
         """List what was found about any of its certificates and is more than a notice."""
-        return tuple(code for code in self.warnings if not code.startswith("notice: "))
+        told = []
+        for code in self.warnings:
+            if code.startswith("notice: "):
+                continue
+            whose = {member.id for member in self.members if code in member.warnings}
+            told.append(self._said_of(whose, code))
+        return tuple(told)
+
+    @property
+    def validity(self) -> tuple[str, ...]:
+        """Say when its certificates are valid and to be renewed; empty before one is back."""
+        days: dict[str, set[str]] = {}
+        for one in self.members:
+            words = "not back yet"
+            if one.valid_until:
+                words = f"{one.valid_from} to {one.valid_until}, renew from {one.renew_from}"
+            elif one.is_refused:
+                words = "what came back was refused"
+            days.setdefault(words, set()).add(one.id)
+        is_back = any(one.valid_until or one.is_refused for one in self.members)
+        return tuple(self._said_of(ids, words) for words, ids in days.items()) if is_back else ()
+
+    def _said_of(self, ids: Collection[str], words: str) -> str:
+        """Put numbers before what is not said of all its certificates."""
+        if len(ids) == len(self.members):
+            return words
+        return f"no. {', '.join(number_runs(self.members, ids))}: {words}"
 
     def names_of(self, member: Member) -> tuple[str, ...]:
         """Give the alternative names of one of its certificates, in their order."""
@@ -370,6 +402,18 @@ def code_of(finding: Finding) -> str:
 def authority_name(issuer: str, ca: str) -> str:
     """Name a CA, or say of which kind it is to be."""
     return f"{ca} ({issuer} CA)" if ca else f"{issuer.capitalize()} CA"
+
+
+def number_runs(members: Iterable[Member], ids: Collection[str]) -> list[str]:
+    """Give the numbers of some certificates among others, e.g. ``1.1 to 4`` and ``6``."""
+    found: list[str] = []
+    for is_one, run in groupby(members, key=lambda member: member.id in ids):
+        numbers = [member.number for member in run]
+        if is_one and len(numbers) > 2:
+            found.append(f"{numbers[0]} to {numbers[-1]}")
+        elif is_one:
+            found += numbers
+    return found
 
 
 def by_authority(blocks: Iterable[Block]) -> dict[str, list[Block]]:

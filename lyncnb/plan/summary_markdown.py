@@ -75,6 +75,7 @@ def _block(block: Block) -> Iterator[str]:
         ("Subject name", block.subject),
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}, {', '.join(block.extended_key_usage)}"),
+        ("Valid", "; ".join(block.validity)),
         ("Findings", ", ".join(block.concerns)),
     ]
     yield "".join(f"- {name}: {escape_markdown(value)}\n" for name, value in facts if value)

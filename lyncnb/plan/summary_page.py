@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from ..base.figure import picture_html
 from ..base.html_page import render
 from ..base.tables import count_of, left_out
+from ..rules.findings import Finding
 from . import spellings
 from .summary_content import (
     LEAD,
@@ -45,6 +46,14 @@ class RequestList:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToldFinding:
+    """A finding, told once of all that it was found about."""
+
+    finding: Finding
+    about: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerGroup:
     """Servers of one role, or those that need no certificate for the same reason."""
 
@@ -69,6 +78,14 @@ def server_groups(lines: Iterable[ServerLine]) -> tuple[ServerGroup, ...]:
 
 def _heading(line: ServerLine) -> str:
     return f"No certificate{line.why_none.removeprefix('none')}" if line.why_none else line.title
+
+
+def told_once(findings: Iterable[Finding]) -> tuple[ToldFinding, ...]:
+    """Put findings together that differ in nothing but what they are about."""
+    found: dict[Finding, list[str]] = {}
+    for one in findings:
+        found.setdefault(replace(one, about=""), []).append(one.about)
+    return tuple(ToldFinding(finding=one, about=tuple(about)) for one, about in found.items())
 
 
 def days_picture(summary: Summary) -> Picture | None:
@@ -109,7 +126,8 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         facts=list(cover_facts(summary)),
         story=STORY,
         spellings=spellings,
-        findings=[one for one in told if one.severity != "notice"],
+        findings=told_once(one for one in told if one.severity != "notice"),
+        has_more_findings=len(summary.findings) > len(told),
         notices=[one for one in told if one.severity == "notice"],
         findings_note=left_out(rows_shown, len(summary.findings)),
         note=what_is_left_out(summary),

@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from itertools import groupby
 
 from ..base.tables import count_of
 from ..rules.findings import Finding
@@ -23,9 +22,11 @@ from .summary_content import (
     Summary,
     by_authority,
     code_of,
+    number_runs,
 )
 from .timeline_figure import DatedFact
 
+_SHORT = 18  # letters of numbers that a line of the picture has room for
 _NUMBERS = 60  # of certificates that an ask names at most
 
 
@@ -69,8 +70,8 @@ def with_requests(
         )
     changed = _last_change(records.values())
     told = replace(summary, blocks=blocks, findings=findings, folder_changed=changed)
-    ends = tuple(_ends(told)) if summary.picture else ()
-    return replace(told, asks=tuple(_asks(told)), facts=(*summary.facts, *ends))
+    facts = tuple(_facts(told)) if summary.picture else summary.facts
+    return replace(told, asks=tuple(_asks(told)), facts=facts)
 
 
 def progress_digest(requests: Iterable[Request], accepted: Iterable[Finding] = ()) -> str:
@@ -80,13 +81,15 @@ def progress_digest(requests: Iterable[Request], accepted: Iterable[Finding] = (
         digest.update(repr((one.about, one.code, one.message)).encode("utf-8", "replace"))
     for request in requests:
         files, issued = request.files, request.issued
-        told = (request.id, files.csr, files.key, request.csr_sha256, request.spki_sha256)
+        told: tuple[str, ...] = (request.id, files.csr, files.key)
+        told = (*told, request.csr_sha256, request.spki_sha256)
         back: tuple[str, ...] = ()
         if issued is not None:
             back = (issued.sha256, issued.not_before, issued.not_after)
         elif request.covered is not None:
             back = ("covered", request.covered.thumbprint_sha1, request.covered.not_after)
-        digest.update(repr((*told, *_times(request), *back)).encode("utf-8", "replace"))
+        told = (*told, *_times(request), *back, *(("refused",) if request.refused else ()))
+        digest.update(repr(told).encode("utf-8", "replace"))
     return digest.hexdigest()
 
 
@@ -109,7 +112,7 @@ def _on_record(member: Member, record: Request | None, codes: Sequence[str]) -> 
         warnings=(*member.warnings, *codes),
     )
     if issued is None:
-        return told
+        return replace(told, is_refused=bool(record.refused))
     return replace(
         told,
         certificate_sha256=issued.sha256,
@@ -139,20 +142,58 @@ def _last_change(records: Iterable[Request]) -> str:
     return f"{last[:10]} {last[11:16]} UTC" if last else ""
 
 
-def _ends(summary: Summary) -> Iterator[DatedFact]:
-    """Tell when what came back is to be renewed and ends, for the picture of days."""
-    for block, member in summary.members:
-        if member.valid_until:
-            what = "stand" if member.covered_by else "are back"
+def _facts(summary: Summary) -> Iterator[DatedFact]:
+    """Tell, for the picture of days, what is still planned and when what is there ends."""
+    every = [member for _, member in summary.members]
+    there = [member for member in every if member.valid_until]
+    known = {member.id for member in there}
+    yield from (fact for fact in summary.facts if fact.about not in known)
+    changed = _changed_on(summary)
+    if there and changed:
+        day = date.fromisoformat(changed)
+        yield DatedFact(
+            kind=_kind(there[0]),
+            about="",
+            what="as of the last change of the requests",
+            begins=day,
+            ends=day,
+            is_present=True,
+            source="the request folder",
+        )
+    for (begins, ends, renew), members in _alike(there).items():
+        numbers = ", ".join(number_runs(every, {member.id for member in members}))
+        ended = ends < changed
+        words = "ended" if ended else f"renew from {renew}"
+        if len(numbers) <= _SHORT:
+            words += f": no. {numbers}"
+        for member in members:
             how = "as it stands" if member.covered_by else "as received"
             yield DatedFact(
-                kind=f"Certificates that {what}",
+                kind=_kind(member),
                 about=member.id,
-                what=f"no. {block.number}, renew from {member.renew_from}",
-                begins=date.fromisoformat(member.valid_from),
-                ends=date.fromisoformat(member.valid_until),
+                what=words,
+                begins=date.fromisoformat(begins),
+                ends=date.fromisoformat(ends),
+                needs_a_look=renew <= changed,
                 source=f"the certificate {how}",
             )
+
+
+def _kind(member: Member) -> str:
+    return f"Certificates that {'stand' if member.covered_by else 'are back'}"
+
+
+def _alike(members: Iterable[Member]) -> dict[tuple[str, str, str], list[Member]]:
+    """Gather certificates with the same days, those that are renewed first before the others."""
+    found: dict[tuple[str, str, str], list[Member]] = {}
+    for member in sorted(members, key=lambda one: (one.renew_from, one.place)):
+        days = (member.valid_from, member.valid_until, member.renew_from)
+        found.setdefault(days, []).append(member)
+    return found
+
+
+def _changed_on(summary: Summary) -> str:
+    return summary.folder_changed[:10]
 
 
 # --- Who is asked for what.
@@ -160,9 +201,12 @@ def _ends(summary: Summary) -> Iterator[DatedFact]:
 
 def _asks(summary: Summary) -> Iterator[Ask]:
     day = summary.planned_issue_date
-    waiting = [member for _, member in summary.members if not member.certificate_sha256]
+    waiting = {member.id for _, member in summary.members if not member.certificate_sha256}
+    there = [member for _, member in summary.members if member.certificate_sha256]
+    back = [member for member in there if not member.covered_by]
     if waiting:
-        yield from _of_planner(summary)
+        yield from _of_planner(summary, is_under_way=bool(back))
+    if waiting and not back:
         yield Ask(
             who="Whoever decides",
             what="Agree to this plan: the Word document that the planner sends "
@@ -171,22 +215,48 @@ def _asks(summary: Summary) -> Iterator[Ask]:
             where="this page",
         )
     for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1):
-        yield from _of_authority(name, blocks, day, f"ca{number}")
+        yield from _of_authority(summary, name, blocks, f"ca{number}")
     served = {server for _, member in summary.members for server in member.servers}
     if served:
+        when = "now: all certificates are back"
+        if waiting:
+            when = "when the certificates are back"
+        if waiting and back:
+            when = f"as they come back: {len(back):,} of {len(back) + len(waiting):,} are"
         yield Ask(
             who="Server team",
             what=f"Install what each of {count_of(len(served), 'server')} needs, by the "
             "checklists that come with the packages.",
-            when="when the certificates are back" if waiting else "now: all certificates are back",
+            when=when,
             where="Servers",
             anchor="servers",
         )
+    yield from _of_renewals(summary, there)
 
 
-def _of_planner(summary: Summary) -> Iterator[Ask]:
+def _of_renewals(summary: Summary, there: Iterable[Member]) -> Iterator[Ask]:
+    """Ask for what is due by the last change of the requests, and for what comes first then."""
+    changed = _changed_on(summary)
+    every = [member for _, member in summary.members]
+    for (_, ends, renew), members in _alike(m for m in there if m.valid_until).items():
+        numbers = ", ".join(number_runs(every, {member.id for member in members}))
+        is_due = renew <= changed
+        yield Ask(
+            who="Planner",
+            what=f"Renew no. {numbers}, {'ended on' if ends < changed else 'valid until'} {ends}: "
+            "request anew, and send that to the CA.",
+            when="now" if is_due else f"from {renew} on",
+            where="Days that matter" if summary.picture else "this page",
+            anchor="days" if summary.picture else "",
+        )
+        if not is_due:
+            return
+
+
+def _of_planner(summary: Summary, *, is_under_way: bool) -> Iterator[Ask]:
     counts = Counter(finding.severity for finding in summary.findings)
     day = summary.planned_issue_date
+    sent = "before anything more is sent" if is_under_way else "before the requests are sent"
     if counts["error"]:
         yield Ask(
             who="Planner",
@@ -200,48 +270,46 @@ def _of_planner(summary: Summary) -> Iterator[Ask]:
         yield Ask(
             who="Planner",
             what=f"Look at {count_of(counts['warning'], 'warning')}.",
-            when="before the requests are sent",
+            when=sent,
             where="Findings",
             anchor="findings",
         )
     if day is None:
         yield Ask(
             who="Planner",
-            what="Set the day on which the certificates are to be issued; nobody below has a "
-            "date before that.",
-            when="before the requests are sent",
+            what="Set the day of issue; until then nobody below has a date.",
+            when=sent,
             where="this page",
         )
 
 
 def _of_authority(
-    name: str, blocks: Sequence[Block], day: date | None, anchor: str
+    summary: Summary, name: str, blocks: Sequence[Block], anchor: str
 ) -> Iterator[Ask]:
+    day = summary.planned_issue_date
     members = [member for block in blocks for member in block.members]
-    number = sum(not member.certificate_sha256 for member in members)
-    if not number:
+    missing = {member.id for member in members if not member.certificate_sha256}
+    if not missing:
         return
-    numbers = list(_missing(members))
+    numbers = number_runs((member for _, member in summary.members), missing)
     places = ", ".join(numbers[:_NUMBERS]) + (" …" if len(numbers) > _NUMBERS else "")
     covered = sum(bool(member.covered_by) for member in members)
-    back = len(members) - number - covered
+    back = len(members) - len(missing) - covered
+    when = f"by {day}" if day else "the planner sets the day"
+    if day and back and str(day) < _changed_on(summary):
+        when = f"now: they were due by {day}"
+    what = f"Issue {count_of(len(missing), 'certificate')} as requested, with every name: no. "
+    what += f"{places}." + (f" {back:,} of {back + len(missing):,} are back." if back else "")
+    if covered:
+        what += f" {covered:,} more are covered by certificates that stand."
+    refused = {member.id for member in members if member.is_refused}
+    if refused:
+        few = ", ".join(number_runs((m for _, m in summary.members), refused)[:_NUMBERS])
+        what += f" What came for no. {few} was refused; the planner says why (lyncnb status)."
     yield Ask(
         who=name,
-        what=f"Issue {count_of(number, 'certificate')} as requested, every name included: "
-        f"no. {places}."
-        + (f" {back:,} of {len(members) - covered:,} are back." if back else "")
-        + (f" {covered:,} more are covered by certificates that stand." if covered else ""),
-        when=f"by {day}" if day else "the planner sets the day",
+        what=what,
+        when=when,
         where=name,
         anchor=anchor,
     )
-
-
-def _missing(members: Iterable[Member]) -> Iterator[str]:
-    """Give the numbers of the certificates that are not back, e.g. ``1.1 to 4`` and ``6``."""
-    for is_back, run in groupby(members, key=lambda member: bool(member.certificate_sha256)):
-        numbers = [member.number for member in run]
-        if not is_back and len(numbers) > 2:
-            yield f"{numbers[0]} to {numbers[-1]}"
-        elif not is_back:
-            yield from numbers

@@ -153,6 +153,8 @@ def _block(document: Document, block: Block) -> None:
         f"Issuer: {block.authority}. Key: {block.key}, {block.hash}, "
         f"{', '.join(block.extended_key_usage)}."
     )
+    if block.validity:
+        text += f" Valid: {'; '.join(block.validity)}."
     if block.concerns:
         text += f" Findings: {', '.join(block.concerns)}."
     document.add_paragraph(text).paragraph_format.keep_with_next = True

@@ -40,6 +40,8 @@ class DatedFact:
         Whether it is marked.
     source : str
         Where it is from.
+    is_present : bool
+        Whether it is the day from which all others are seen: a line through the whole picture.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class DatedFact:
     ends: date | None = None
     needs_a_look: bool = False
     source: str = ""
+    is_present: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -139,6 +142,8 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
     heights = {kind: 22 + _rows_of(lines.values()) * _ROW for kind, lines in kinds.items()}
     bottom = 92 + sum(heights.values()) + 10 * len(kinds)
     _draw_axis(drawing, scale, bottom)
+    for day in {fact.begins for fact in facts if fact.is_present and fact.begins}:
+        drawing.path([(scale.x(day), 82), (scale.x(day), bottom)], "now")
     y = 96.0
     for kind, lines in kinds.items():
         drawing.text(_MARGIN, y + 14, fit(kind, _WORDS - 8, 13), "head")
@@ -222,11 +227,11 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
             label = f"{begins} to {ends}"
         width = text_width(label, 11)
         if right + width + 4 <= _RIGHT + 20:
-            drawing.text(right + 4, y + 4, label, "small quiet")
+            drawing.text(right + 4, y + 4, label, "small quiet over")
         elif left - width - 4 >= _LEFT:
-            drawing.text(left - 4, y + 4, label, "small quiet", anchor="end")
+            drawing.text(left - 4, y + 4, label, "small quiet over", anchor="end")
         else:
-            drawing.text(right - 6, y - 6, label, "tiny quiet", anchor="end")
+            drawing.text(right - 6, y - 6, label, "tiny quiet over", anchor="end")
         return
     day = ends or begins
     if day is not None:
@@ -234,7 +239,7 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
         drawing.disc(x, y, 5, kind)
         left_of = x > (_LEFT + _RIGHT) / 2
         drawing.text(
-            x - 9 if left_of else x + 9, y + 4, f"{day}", "small quiet",
+            x - 9 if left_of else x + 9, y + 4, f"{day}", "small quiet over",
             anchor="end" if left_of else "start",
         )  # fmt: skip
 

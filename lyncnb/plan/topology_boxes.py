@@ -23,6 +23,7 @@ PAD, LINE = 8, 15  # pixels inside a box
 WIDTHS = {"outside": 138.0, "perimeter": 284.0, "inside": 388.0}
 BOLD = 1.12  # how much wider bold letters are
 MARGIN = 12
+BAND_TITLE = 350  # of a band's title, as widths are estimated: right of it run lines
 _ALMOST = 1.12  # of a sheet's height: printed a little smaller
 _TOP = 96.0  # below heading, legend and the titles of the zones
 _CONTINUED = 30.0  # likewise on a further sheet
@@ -265,7 +266,10 @@ def _bands(
 
 
 def _near(bands: Sequence[Band], site: str) -> list[Band]:
-    """Leave out what is in other sites and speaks to nobody of this one, nor hears from it."""
+    """Leave out what is in other sites and speaks to nobody of this one, nor hears from it.
+
+    Of what is kept no line is left whose speakers are all left out: it would have no arrow.
+    """
     own = [box for band in bands for box in band.boxes if (site in {s for _, s in box.speaks})]
     spoken = {
         key for box in own for shown in box.shown for a in shown.arrivals for key in a.speakers
@@ -282,6 +286,9 @@ def _near(bands: Sequence[Band], site: str) -> list[Band]:
         ]
         if boxes:
             kept.append(Band(title=band.title, boxes=boxes, is_far=band.is_far))
+    there = {key for band in kept for box in band.boxes for key in box.speaks}
+    for shown in (s for band in kept for box in band.boxes if band.is_far for s in box.shown):
+        shown.lines = {k: a for k, a in shown.lines.items() if not there.isdisjoint(a.speakers)}
     return kept
 
 
@@ -298,7 +305,9 @@ def _band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) ->
     )
     kind = "other sites" if site else "sites"
     names = [name or "(none named)" for name in sites]
-    return f"{len(sites):,} {kind}: {listed(names, 560, 12 * BOLD)}"
+    words = f"{len(sites):,} {kind}: "
+    room = BAND_TITLE - text_width(words, 12 * BOLD)
+    return words + listed(names, room, 12 * BOLD)
 
 
 def _pool_box(
@@ -409,20 +418,36 @@ def _put_in_words(box: Box, rules: Rules) -> None:
 
 
 def _place(bands: Sequence[Band], *, sheet: float = 0) -> float:
-    """Give every box and line its place, none across the end of a sheet; the picture's height."""
-    y = _TOP
+    """Give every box and line its place, none across the end of a sheet; the picture's height.
+
+    Who is outside stands beside the bands of the sites, not above them.
+    """
+    y, lowest = _TOP, dict.fromkeys(ZONES, _TOP)
     for band in bands:
-        y = _on_one_sheet(y, _LOWEST + 22, sheet)  # its title and the beginning of a box
-        inner = y + (22 if band.title else 0)
+        title = 22 if band.title else 0
+        if title:
+            y = max(y, *(lowest[box.zone] for box in band.boxes))
+            y = _with_a_box(y, title, band, sheet)
         band.y = y
-        ends = dict.fromkeys(ZONES, inner)
+        ends = dict.fromkeys(ZONES, y + title)
         for box in band.boxes:
             box.y = _on_one_sheet(ends[box.zone], box.height, sheet)
-            ends[box.zone] = box.y + box.height + _GAP
+            ends[box.zone] = lowest[box.zone] = box.y + box.height + _GAP
             _place_arrivals(box)
-        band.height = max(ends.values()) - y
-        y += band.height + 6
-    return y + MARGIN
+        if title:
+            band.height = max(ends.values()) - y
+            y += band.height + 6
+        else:
+            y = max(ends[zone] for zone in ZONES if zone != "outside") + 6
+    return max(y, *lowest.values()) + MARGIN
+
+
+def _with_a_box(y: float, title: float, band: Band, sheet: float) -> float:
+    """Give the place for a band: where its title and the whole of a box are on one sheet."""
+    first: dict[str, Box] = {}
+    for box in band.boxes:
+        first.setdefault(box.zone, box)
+    return _on_one_sheet(y, title + min(box.height for box in first.values()), sheet)
 
 
 def _on_one_sheet(y: float, height: float, sheet: float) -> float:

@@ -14,6 +14,7 @@ from ..rules.model import ZONES, Rules
 from .connections import Connection, certificates_by_pool
 from .model import CertificatePlan
 from .topology_boxes import (
+    BAND_TITLE,
     BOLD,
     LINE,
     MARGIN,
@@ -262,7 +263,7 @@ def _draw_band(drawing: Drawing, band: Band) -> None:
         left = _LEFT["perimeter"] - 10
         width = _LEFT["inside"] + WIDTHS["inside"] + 10 - left
         drawing.rect(left, band.y, width, band.height, "band")
-        drawing.text(left + 8, band.y + 15, fit(band.title, (width - 16) / BOLD, 12), "strong")
+        drawing.text(left + 8, band.y + 15, fit(band.title, BAND_TITLE / BOLD, 12), "strong")
     for box in band.boxes:
         with drawing.group(pools=box.pools, label=box.title):
             _draw_box(drawing, box)

@@ -263,6 +263,40 @@ def test_what_is_higher_than_a_sheet_is_cut_between_boxes():
     assert "part 2 of 2" in figure.to_html()
 
 
+@pytest.mark.parametrize("site", ["", "London", "Redmond", "Taipei"])
+def test_no_title_of_a_band_stands_alone_at_the_end_of_a_sheet(site):
+    """On the sheet on which a band begins, one of its boxes stands whole."""
+    root = ET.fromstring(ln.figure(planned("litwareinc-global"), site=site).svg)
+    cuts = [float(cut) for cut in root.get("data-breaks").split()]
+    rects = [
+        (node.get("class"), float(node.get("y")), float(node.get("height")))
+        for node in root.iter(f"{SVG}rect")
+        if node.get("y")
+    ]
+    boxes = [(y, y + height) for kind, y, height in rects if kind.startswith("box")]
+    for kind, top, height in rects:
+        if kind == "band":
+            end = min([cut for cut in cuts if cut > top], default=top + height)
+            assert any(top < y and bottom < end for y, bottom in boxes), (top, height)
+
+
+def test_of_other_sites_no_line_is_left_without_its_arrow():
+    """One site: who is left out speaks in no line of the boxes that are shown."""
+    figure = ln.figure(planned("litwareinc-global"), site="London")
+    root = ET.fromstring(figure.svg)
+    spoken = {
+        float(node.get("y")) - 4
+        for node in root.iter(f"{SVG}text")
+        if re.match(r"\w+ \d+ from ", node.text or "")
+    }
+    heads = {
+        float(re.match(r"M[\d.]+ ([\d.]+)", node.get("d"))[1])
+        for node in root.iter(f"{SVG}path")
+        if (node.get("class") or "").startswith("tip-")
+    }
+    assert spoken == heads - {44.0}
+
+
 # -- what changed
 
 
@@ -397,6 +431,17 @@ def test_grouped_names_are_counted():
     assert drawn == {rule: len(names) for rule, names in given.items()}
 
 
+@pytest.mark.parametrize(("name", "site"), [("contoso", ""), ("litwareinc-global", "London")])
+def test_headings_of_columns_are_whole(name, site):
+    """Pool and types each have a line of their own, and no word of them is cut."""
+    figure = ln.figure(planned(name), "coverage", site=site)
+    root = ET.fromstring(figure.svg)
+    slanted = [node.text for node in root.iter(f"{SVG}text") if node.get("transform")]
+    assert [text for text in slanted if "…" in text] == []
+    assert "AccessEdgeExternal, +2" in slanted
+    assert {row.pool or row.role for row in figure.rows} <= set(slanted)
+
+
 # -- timeline
 
 
@@ -441,6 +486,21 @@ def test_later_facts_are_rows():
     assert re.search(r"each mark: \d+ days$", counted)
     after = texts(figure)[texts(figure).index(counted) + 1 :]
     assert sum(int(text) for text in after if text.isdecimal()) == 20
+
+
+def test_the_day_from_which_all_is_seen_is_a_line():
+    """The day of a status goes through the whole picture, level with its own mark."""
+    facts = [
+        ln.DatedFact(kind="Looked at", about="", what="x", begins=date(2026, 5, 1),
+                     ends=date(2026, 5, 1), is_present=True),
+        ln.DatedFact(kind="Ends", about="a", what="y", ends=date(2027, 5, 1)),
+    ]  # fmt: skip
+    root = ET.fromstring(draw_timeline(facts, title="Days", description="of one certificate"))
+    (line,) = (node for node in root.iter(f"{SVG}path") if node.get("class") == "now")
+    left, top, right, bottom = map(float, re.findall(r"[\d.]+", line.get("d")))
+    marks = [n for n in root.iter(f"{SVG}circle") if float(n.get("cy")) > 60]
+    assert left == right == float(marks[0].get("cx"))
+    assert all(top < float(node.get("cy")) < bottom for node in marks)
 
 
 @pytest.mark.parametrize("day", [date.min, date.max])

@@ -8,7 +8,7 @@ import pytest
 from big_topology import big_table
 from lab_driver import CHROMIUM
 from places import DATA
-from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text
+from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text, words_in
 
 import lyncnb as ln
 from lyncnb.base.html_page import to_page
@@ -28,17 +28,39 @@ SOURCES = {
 }
 
 
+# Points that "Perimeter" takes if the small letters of a picture are of 5.5 points at least.
+LEGIBLE = 36
+
+# Titles that a connection runs through.
+CROSSED = """() => {
+    const lines = [...document.querySelectorAll('path.solid,path.dashed,path.dotted')]
+        .flatMap(e => {
+            const p = e.getAttribute('d').match(/[\\d.]+/g).map(Number);
+            return p.slice(0, -2).map((_, i) => i).filter(i => i % 2 == 0)
+                .map(i => [p[i], p[i + 1], p[i + 2], p[i + 3]]);
+        });
+    return [...document.querySelectorAll('text:not([transform])')].filter(e => {
+        const t = e.getBBox();
+        return lines.some(([a, b, c, d]) =>
+            Math.max(a, c) > t.x + 1 && Math.min(a, c) < t.x + t.width - 1
+            && Math.max(b, d) > t.y + 3 && Math.min(b, d) < t.y + t.height - 3);
+    }).map(e => e.textContent);
+}"""
+
+
 @pytest.fixture(scope="module", params=SOURCES)
 def plan(request):
     """A plan of 12, 59 or 1,000 servers."""
     return ln.plan_certificates(ln.read_topology(SOURCES[request.param]), ln.load_rules("lync2013"))
 
 
-def test_no_text_leaves_the_picture_or_its_box(plan, chromium, tmp_path):
-    """In a real browser no line of text reaches beyond the picture, or the box that it is in."""
-    for kind in KINDS:
+def test_no_text_leaves_its_box_or_is_crossed(plan, chromium, tmp_path):
+    """In a real browser no text reaches beyond the picture or its box, and no line crosses one."""
+    figures = {kind: ln.figure(plan, kind) for kind in KINDS}
+    figures["site"] = ln.figure(plan, site=plan.topology.pools[0].site)
+    for kind, figure in figures.items():
         path = tmp_path / f"{kind}.svg"
-        path.write_bytes(ln.figure(plan, kind).to_svg())
+        path.write_bytes(figure.to_svg())
         with opened(chromium, path, scripts=True) as page:
             wide = page.evaluate(
                 """() => {
@@ -56,6 +78,7 @@ def test_no_text_leaves_the_picture_or_its_box(plan, chromium, tmp_path):
                 }"""
             )
             assert wide == [], kind
+            assert page.evaluate(CROSSED) == [], kind
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -92,3 +115,18 @@ def test_on_paper_a_picture_is_text(of, plan, chromium, tmp_path):
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     assert page_count(pdf) == len(sheets(figure.svg))
     assert "OAuthTokenIssuer" in pdf_text(pdf)
+
+
+def test_on_sheets_that_lie_on_their_side_a_high_picture_is_turned(plan, chromium, tmp_path):
+    """Printed across, the topology is turned and as large as upright; nothing of it is cut."""
+    path = tmp_path / "page.html"
+    figure = ln.figure(plan)
+    path.write_text(to_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
+    pdf = tmp_path / "page.pdf"
+    with opened(chromium, path) as page:
+        page.pdf(path=str(pdf), format="A4", landscape=True)
+    assert page_count(pdf) == 1 + len(sheets(figure.svg))
+    (title,) = words_in(pdf, "Perimeter")
+    assert title.height > title.width
+    assert title.height > LEGIBLE
+    assert {word.page for word in words_in(pdf, "OAuthTokenIssuer")} == {page_count(pdf)}

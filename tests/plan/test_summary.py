@@ -27,6 +27,7 @@ from lyncnb.plan.summary_content import shortened
 from lyncnb.plan.summary_csv import COLUMNS, summary_rows
 from lyncnb.plan.summary_from_plan import summarise, totals
 from lyncnb.plan.summary_on_record import from_text, to_text
+from lyncnb.plan.summary_page import told_once
 from lyncnb.plan.summary_progress import with_requests
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.rules.findings import Finding, Findings
@@ -243,6 +244,7 @@ def _requests(plan):
             retired_at="",
             covered=None,
             issued=None if number else issued,
+            refused=(),
         )
 
 
@@ -523,15 +525,79 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
     whole = summarise(plan, findings)
     some = with_requests(whole, _requests(plan)).asks
     assert [ask.what for ask in some if ask.who == "Internal CA"] == [
-        "Issue 3 certificates as requested, every name included: no. 1.2 to 3. 1 of 4 are back."
+        "Issue 3 certificates as requested, with every name: no. 1.2 to 3. 1 of 4 are back."
     ]
     requests = list(_requests(plan))
     for one in requests:
         one.issued = requests[0].issued
     every = with_requests(whole, requests).asks
     assert [(ask.who, ask.when) for ask in every] == [
-        ("Server team", "now: all certificates are back")
+        ("Server team", "now: all certificates are back"),
+        ("Planner", "from 2026-07-31 on"),
     ]
+    assert every[1].what.startswith("Renew no. 1.1 to 5, valid until 2026-10-05")
+
+
+def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
+    """Held against the folder's last change, never today: due renewals, missing certificates."""
+    options = replace(plan.options, planned_issue_date=date(2026, 3, 20))
+    requests = list(_requests(plan))
+    requests[1].planned_at = "2026-10-06T00:00:00+00:00"
+    requests[1].refused = (object(),)
+    told = with_requests(
+        summarise(replace(plan, options=options), findings, pictures=True), requests
+    )
+    asks = {ask.what: ask.when for ask in told.asks}
+    (ca,) = (ask for ask in told.asks if ask.who == "Internal CA")
+    assert ca.when == "now: they were due by 2026-03-20"
+    assert ca.what.endswith(
+        "What came for no. 1.2 was refused; the planner says why (lyncnb status)."
+    )
+    assert (
+        asks["Renew no. 1.1, ended on 2026-10-05: request anew, and send that to the CA."] == "now"
+    )
+    assert "Whoever decides" not in {ask.who for ask in told.asks}
+    (ended,) = (fact for fact in told.facts if fact.ends == date(2026, 10, 5))
+    assert (ended.what, ended.needs_a_look) == ("ended: no. 1.1", True)
+    # Nothing is planned any more of what is back.
+    first = [fact.kind for fact in told.facts if fact.about == plan.certificates[0].id]
+    assert first == ["Certificates that are back"]
+
+
+def test_a_block_says_of_which_certificate_something_holds(plan, findings):
+    """Validity and findings of one of several certificates have its number before them."""
+    requests = list(_requests(plan))
+    requests[1].refused = (object(),)
+    block = with_requests(summarise(plan, findings), requests).blocks[0]
+    assert block.validity == (
+        "no. 1.1: 2026-03-20 to 2026-10-05, renew from 2026-07-31",
+        "no. 1.2: what came back was refused",
+    )
+    block = replace(
+        block,
+        members=tuple(
+            replace(one, warnings=("warning: a",) + ("error: b",) * (one.number == "1.2"))
+            for one in block.members
+        ),
+    )
+    assert block.concerns == ("warning: a", "no. 1.2: error: b")
+
+
+def test_a_finding_about_several_is_told_once(plan):
+    """On the page a finding stands once, with all that it was found about."""
+    one = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
+    other = replace(one, about="b")
+    (told,) = told_once((one, other))
+    assert (told.about, told.finding) == (("a", "b"), replace(one, about=""))
+    page = summary.write_plan_table(plan, (one, other), ".html").decode()
+    assert page.count('<span class="warning">') == 1
+
+
+def test_a_day_is_not_divided(plan, findings):
+    """Days on the cover do not break at their hyphens."""
+    options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
+    page = summary.write_plan_table(replace(plan, options=options), findings, ".html").decode()
+    assert 'by <span style="white-space:nowrap">2026-04-01</span>' in page
 
 
 def test_a_summary_goes_to_text_and_back(plan, findings, hostile):

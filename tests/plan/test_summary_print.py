@@ -9,7 +9,16 @@ from types import SimpleNamespace
 
 import pytest
 from lab_driver import CHROMIUM
-from printing import OFFICE, PDF_TOOLS, axe_violations, cut_off, office_pdf, opened, page_count
+from printing import (
+    OFFICE,
+    PDF_TOOLS,
+    axe_violations,
+    cut_off,
+    office_pdf,
+    opened,
+    page_count,
+    words_in,
+)
 from printing import pdf_text as text_of
 
 import lyncnb as ln
@@ -20,6 +29,8 @@ pytestmark = [
     pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
     pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
 ]
+
+LEGIBLE = 36  # points of "Perimeter" in the picture: its small letters have 5.5 then
 
 # Sample, pages of its summary at most. 13 and 49 certificates.
 SAMPLES = (("contoso", 4), ("litwareinc-global", 12))
@@ -50,6 +61,7 @@ def requests_of(plan):
             retired_at="",
             covered=None,
             issued=None,
+            refused=(),
         )
         for number, certificate in enumerate(plan.certificates)
     ]
@@ -77,6 +89,19 @@ def test_page_on_paper(sample, tmp_path, chromium, landscape):
     assert page_count(pdf) <= sample.pages
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
     assert [r.csr_sha256 for r in sample.requests if r.csr_sha256 not in text] == []
+    # The picture is the last, alone or below what is left, turned where it must; and legible.
+    title = words_in(pdf, "Perimeter")[0]
+    assert (title.height > title.width) == landscape
+    assert max(title.height, title.width) > LEGIBLE
+
+
+def test_paper_cuts_no_border(sample, tmp_path, chromium):
+    """Laid out for paper, each table ends half a line before the edge of the page."""
+    with opened(chromium, written(sample, tmp_path, ".html"), scripts=True, width=703) as page:
+        page.emulate_media(media="print")
+        edge = """() => Math.max(...[...document.querySelectorAll('table')]
+            .map(e => e.getBoundingClientRect().right)) - document.documentElement.clientWidth"""
+        assert page.evaluate(edge) <= -0.5
 
 
 @pytest.mark.parametrize("width", [1280, 700])
