@@ -121,7 +121,10 @@ def show(mended: Mended, changes: Changes) -> None:
         for line in change.words:
             write(f"  {line}")
     if changes.by_hand:
-        write("Change these cells by hand; fixes are written into CSV files alone:")
+        write(
+            "Change these cells by hand; fixes are written into CSV files alone, and lyncnb"
+            " convert makes one:"
+        )
         for line in changes.by_hand:
             write(f"  {line}")
     write()

@@ -29,8 +29,8 @@ EXPORTED = "urn:lyncnb:topology-export:1 Export"
 #: The PowerShell that writes EXPORTED.
 EXPORT_SCRIPT = Path(__file__).with_name("export_topology.ps1")
 _WHAT_TO_GIVE = (
-    "give Topology Builder's .tbxml file, what Get-CsTopology -AsXml wrote, or a CSV file with the"
-    " headings server_fqdn, role, sip_domains"
+    "give Topology Builder's .tbxml file, what Get-CsTopology -AsXml wrote, or a table (.csv,"
+    " .xlsx) with the headings server_fqdn, role, sip_domains"
 )
 
 

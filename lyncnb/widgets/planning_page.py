@@ -19,7 +19,9 @@ from .editor import PlanEditor
 from .panel import SHARED_SCRIPTS, Message, Panel, read_scripts
 from .request_panel import RequestPanel
 
-_TABLES = (".csv", ".xlsx", ".ods", ".tbxml", ".xml")
+_TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
+# How the names begin of what Excel and LibreOffice leave beside a workbook that is open.
+_OPEN_ELSEWHERE = ("~$", ".~lock.")
 _LISTED = 200
 
 
@@ -36,7 +38,9 @@ class TablePanel(Panel):
         found = sorted(
             path.as_posix()
             for path in Path().rglob("*")
-            if path.suffix.lower() in _TABLES and not _is_of_a_folder(path)
+            if path.suffix.lower() in _TABLES
+            and not path.name.startswith(_OPEN_ELSEWHERE)
+            and not _is_of_a_folder(path)
         )
         self.send({"type": "start", "files": found[:_LISTED], "folder": "requests"})
 

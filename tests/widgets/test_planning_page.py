@@ -1,0 +1,78 @@
+"""The page that plans a table: which files it offers, what it opens, what it says of others."""
+
+from __future__ import annotations
+
+import pytest
+from panel_kit import Talk
+from topologies import FIVE_SERVERS, TWO_SITES
+from topology_documents import front_end, topology_builder
+from workbooks import rows_of, spreadsheet, xlsx
+
+import lyncnb as ln
+from lyncnb.topology.topology import read_topology
+from lyncnb.widgets.editor import PlanEditor
+from lyncnb.widgets.planning_page import PlanningPage
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A workspace with a table of each kind, and what is none of the planner's."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "five.csv").write_text(FIVE_SERVERS)
+    (tmp_path / "five.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS)))
+    (tmp_path / "five.ods").write_bytes(spreadsheet(rows_of(FIVE_SERVERS)))
+    (tmp_path / "one.tbxml").write_text(topology_builder([front_end("se01.contoso.com")]))
+    (tmp_path / "bad.xlsx").write_bytes(xlsx([["server_fqdn", "role"], ["fe01.contoso.com", "FO"]]))
+    (tmp_path / "~$five.xlsx").write_bytes(b"whoever has it open")
+    (tmp_path / "requests").mkdir()
+    (tmp_path / "requests" / "manifest.json").write_text("{}")
+    (tmp_path / "requests" / "summary.csv").write_text("ID")
+    return tmp_path
+
+
+def test_it_offers_tables_of_every_kind(folder):
+    """Workbooks and documents too; no summary of a request folder, no mark of an open workbook."""
+    told = Talk(PlanningPage()._table).say("ready")
+    assert told["start"]["files"] == ["bad.xlsx", "five.csv", "five.ods", "five.xlsx", "one.tbxml"]
+
+
+@pytest.mark.parametrize("name", ["five.csv", "five.xlsx", "five.ods"])
+def test_what_it_opens_is_the_same_plan(folder, name):
+    """The editor of the page has the topology of the file, whatever its kind."""
+    page = PlanningPage()
+    told = Talk(page._table).say("open", path=name, pasted="", folder="requests")
+    assert told["opened"]["words"] == f"Opened: {name}."
+    assert page.editor.topology == read_topology(FIVE_SERVERS.encode())
+
+
+def test_a_problem_of_a_workbook_has_its_cell(folder):
+    """What is said on the page names sheet and cell; the page stays as it was."""
+    page = PlanningPage()
+    told = Talk(page._table).say("open", path="bad.xlsx", pasted="", folder="requests")
+    assert any('bad.xlsx sheet "Servers" cell B2' in line for line in told["refused"]["lines"])
+    assert page.editor is None
+
+
+def test_an_editor_of_a_workbook_saves_a_table(folder):
+    """Edits of a workbook are written as CSV, which is the editor's topology; the workbook stays."""
+    before = (folder / "five.xlsx").read_bytes()
+    editor = PlanEditor(ln.read_topology("five.xlsx"), ln.load_rules())
+    editor.edit(change=[(["fe01.contoso.com", "fe02.contoso.com"], {"site": "Tainan"})])
+    table, _ = editor.save("saved")
+    assert table.name == "topology.csv"
+    assert read_topology(table) == editor.topology
+    assert [row[3] for row in editor.topology.cells[:2]] == ["Tainan", "Tainan"]
+    assert (folder / "five.xlsx").read_bytes() == before
+
+
+def test_a_workbook_in_a_notebook():
+    """Its table, its plan and its findings are those of the CSV file."""
+    of_book, of_csv = (
+        ln.read_topology(xlsx(rows_of(TWO_SITES))),
+        ln.read_topology(TWO_SITES.encode()),
+    )
+    assert of_book._repr_html_() == of_csv._repr_html_()
+    assert of_book.to_frame().equals(of_csv.to_frame())
+    plans = [ln.plan_certificates(one, ln.load_rules()) for one in (of_book, of_csv)]
+    assert plans[0] == plans[1]
+    assert ln.compare_plans(*plans).is_empty
