@@ -28,6 +28,7 @@ from .sheet import (
     column_number,
     hide,
     plain_number,
+    whole_number,
 )
 from .xml_tree import scan_xml
 
@@ -373,7 +374,12 @@ class _SheetScanner:
             self.cells[self.column] = written
 
     def _shared(self, index: str) -> str:
-        if index.isdigit() and len(index) < 10 and int(index) < len(self.strings):
+        if (
+            index.isascii()
+            and index.isdigit()
+            and len(index) < 10
+            and int(index) < len(self.strings)
+        ):
             return self.strings[int(index)]
         raise self._damaged()
 
@@ -395,9 +401,10 @@ class _SheetScanner:
         return number
 
     def _number(self, text: str, most: int) -> int:
-        if text.isdigit() and len(text) < 10 and 1 <= int(text) <= most:
-            return int(text)
-        raise self._damaged()
+        number = whole_number(text, most)
+        if number is None:
+            raise self._damaged()
+        return number
 
     def _damaged(self) -> TopologyError:
         return TopologyError(

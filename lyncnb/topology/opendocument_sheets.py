@@ -18,6 +18,7 @@ from .sheet import (
     Sheet,
     hide,
     plain_number,
+    whole_number,
 )
 from .xml_tree import scan_xml
 
@@ -203,10 +204,10 @@ class _Scanner:
         return shown or facts.get(f"{_OFFICE} string-value", ""), ""
 
     def _count(self, facts: dict[str, str], name: str, most: int) -> int:
-        text = facts.get(f"{_TABLE} {name}", "1")
-        if text.isdigit() and len(text) < 10 and 1 <= int(text) <= most:
-            return int(text)
-        raise self._damaged()
+        number = whole_number(facts.get(f"{_TABLE} {name}", "1"), most)
+        if number is None:
+            raise self._damaged()
+        return number
 
     def _damaged(self) -> TopologyError:
         return TopologyError(

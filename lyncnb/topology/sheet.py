@@ -146,6 +146,14 @@ def area_of(reference: str) -> Area | None:
     return Area(*start, *end) if start and end else None
 
 
+def whole_number(text: str, most: int) -> int | None:
+    """Read a count from 1 to `most`; None if it is none."""
+    # Only of ASCII is every digit one that int takes.
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        return None
+    return int(text) if 1 <= int(text) <= most else None
+
+
 def plain_number(text: str) -> str:
     """Write a number as a person would: no point behind a whole one, no noise of its bits."""
     if text.isdigit():

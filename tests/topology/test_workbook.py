@@ -488,6 +488,11 @@ BAD = {
             + ods_cell("x") * 4 + "</table:table-row></table:table>")),
         "more cells than any table",
     ),
+    "counts in other digits": (
+        ods('<table:table><table:table-column table:number-columns-repeated="²"/></table:table>'),
+        "counts more rows or columns",
+    ),
+    "a row in other digits": (one_sheet('<row r="²"/>'), "refers to what is not there"),
     "columns beyond number": (
         ods('<table:table><table:table-column table:number-columns-repeated="99999"/></table:table>'),
         "counts more rows or columns",
