@@ -27,6 +27,9 @@ TYPE_CHECKING = False
 
 _MODULES = {
     "AsIs": "authorities.as_is",
+    "Approval": "export.approve_plan",
+    "ApprovalError": "errors",
+    "ApprovalOnRecord": "request_folder.request_record",
     "BundleError": "errors",
     "Certificate": "pki.certificates",
     "CertificatePlan": "plan.model",
@@ -70,8 +73,10 @@ _MODULES = {
     "PlanDifference": "plan.compare",
     "PlanEditor": "widgets.editor",
     "PlanError": "errors",
+    "PlanOnRecord": "request_folder.request_record",
     "PlanOptions": "plan.options",
     "PlanRejected": "errors",
+    "PlanStanding": "authorities.plan_standing",
     "PlannedCertificate": "plan.model",
     "Pool": "topology.model",
     "Problem": "errors",
@@ -106,7 +111,9 @@ _MODULES = {
     "Topology": "topology.topology",
     "TopologyDifference": "topology.compare_topologies",
     "TopologyError": "errors",
+    "approve_plan": "export.approve_plan",
     "ask_passphrase": "pki.passphrase",
+    "check_approval": "export.approve_plan",
     "check_plan": "checks.check_plan",
     "compare_as_is": "authorities.compare_as_is",
     "compare_plans": "plan.compare",
@@ -162,6 +169,7 @@ if TYPE_CHECKING:
     from .authorities.issued import IssuedCertificate as IssuedCertificate
     from .authorities.issued import IssuedCertificates as IssuedCertificates
     from .authorities.match_certificates import match_certificates as match_certificates
+    from .authorities.plan_standing import PlanStanding as PlanStanding
     from .authorities.read_as_is import read_as_is as read_as_is
     from .authorities.read_plan import read_plan as read_plan
     from .authorities.received_requests import ReceivedRequest as ReceivedRequest
@@ -193,6 +201,7 @@ if TYPE_CHECKING:
     from .deploy.step_files import write_steps as write_steps
     from .deploy.steps import deployment_steps as deployment_steps
     from .deploy.write_pfx import write_pfx as write_pfx
+    from .errors import ApprovalError as ApprovalError
     from .errors import BundleError as BundleError
     from .errors import LyncnbError as LyncnbError
     from .errors import NotebookError as NotebookError
@@ -206,6 +215,9 @@ if TYPE_CHECKING:
     from .errors import ReturnedFileError as ReturnedFileError
     from .errors import RulesError as RulesError
     from .errors import TopologyError as TopologyError
+    from .export.approve_plan import Approval as Approval
+    from .export.approve_plan import approve_plan as approve_plan
+    from .export.approve_plan import check_approval as check_approval
     from .export.requests_elsewhere import request_elsewhere as request_elsewhere
     from .export.write import write_requests as write_requests
     from .pki.certificates import Certificate as Certificate
@@ -247,10 +259,12 @@ if TYPE_CHECKING:
     from .request_folder.renewals import Renewals as Renewals
     from .request_folder.renewals import list_renewals as list_renewals
     from .request_folder.renewals import write_renewals as write_renewals
+    from .request_folder.request_record import ApprovalOnRecord as ApprovalOnRecord
     from .request_folder.request_record import CoveringCertificate as CoveringCertificate
     from .request_folder.request_record import IssuedRecord as IssuedRecord
     from .request_folder.request_record import PackageRecord as PackageRecord
     from .request_folder.request_record import PlannedEntry as PlannedEntry
+    from .request_folder.request_record import PlanOnRecord as PlanOnRecord
     from .request_folder.request_record import RequestRecord as RequestRecord
     from .rules.findings import Finding as Finding
     from .rules.findings import Findings as Findings

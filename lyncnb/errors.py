@@ -133,6 +133,13 @@ class PlanAltered(PlanError):
     exit_status = 1
 
 
+class ApprovalError(LyncnbError):
+    """A saved plan is not approved: no signature over it counts, or none can be made."""
+
+    code = "approval"
+    exit_status = 1
+
+
 class BundleError(LyncnbError):
     """The request folder needs attention; nothing was changed."""
 

@@ -47,7 +47,7 @@ TOUCHES = {
     "secrets": {"pki", "deploy.package_passwords", "base.files"},
     "random": set(),
     "uuid": set(),
-    "tempfile": {"base.browser_print"},
+    "tempfile": {"base.browser_print", "pki.ssh_signatures"},
     "bleach": {"jupyter"},
     "ipywidgets": {"widgets.planning_page"},
     "anywidget": {"widgets"},
@@ -63,7 +63,7 @@ TOUCHES = {
     "filelock": {"base.folder_lock"},
     "idna": {"base.idn"},
     "publicsuffixlist": {"base.dns_name"},
-    "subprocess": {"base.workers", "base.browser_print"},
+    "subprocess": {"base.workers", "base.browser_print", "pki.ssh_signatures"},
     # The network: nobody, but a cluster's client when its address is given.
     "distributed": {"export.cluster"},
     "aiohttp": set(),

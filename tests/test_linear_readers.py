@@ -120,6 +120,8 @@ NO_READERS = {
     *("base.outputs.write_output", "base.zip_file.to_zip", "cli.output.write_bytes_out"),
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),
     *("pki.hpke.seal", "pki.hpke.unseal"),
+    # OpenSSH reads what these are given, in a process of its own and at most a minute.
+    *("pki.ssh_signatures.sign", "pki.ssh_signatures.signing_key", "pki.ssh_signatures.verify"),
     # The editor writes into a file that a reader took before.
     *("plan.options_file.edit_plan_toml", "topology.csv_edit.edit_csv"),
     "topology.table_files.table_file",

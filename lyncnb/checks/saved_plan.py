@@ -18,6 +18,7 @@ from typing import Any
 from ..base.outputs import check_output, write_output
 from ..base.tables import Table
 from ..errors import PlanAltered, Problem
+from ..plan.acceptances import reason_for
 from ..plan.model import CertificatePlan
 from ..plan.planner import plan_certificates
 from ..plan.recorded_plan import read_plan_file
@@ -30,7 +31,7 @@ from ..plan.saved_plan_json import (
     saved_document,
     saved_plan_bytes,
 )
-from ..rules.findings import Findings
+from ..rules.findings import Finding, Findings
 from ..rules.rule_files import load_rules
 from .check_plan import check_plan, judging_day
 
@@ -66,6 +67,15 @@ class SavedPlan(Table):
     def judged_on(self) -> date:
         """The day by whose rules it is judged, now and later."""
         return judging_day(self.plan, self.findings.judged_on)
+
+    @property
+    def open_errors(self) -> tuple[Finding, ...]:
+        """Errors that no reason of the options accepts: with them it cannot be requested."""
+        return tuple(
+            one
+            for one in self.findings
+            if one.severity == "error" and not reason_for(one, self.plan.options, on=self.judged_on)
+        )
 
     @property
     def sign_line(self) -> str:

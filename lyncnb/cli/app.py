@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from .approving import COMMANDS as APPROVING_COMMANDS
 from .comparing import COMMANDS as COMPARING_COMMANDS
 from .failures import report
 from .folder import COMMANDS as FOLDER_COMMANDS
@@ -53,6 +54,7 @@ COMMANDS = (
     *PLANNING_COMMANDS,
     *COMPARING_COMMANDS,
     *TABLE_COMMANDS,
+    *APPROVING_COMMANDS,
     *SNIPPET_COMMANDS,
     *_ABOUT_FOLDERS,
 )

@@ -51,6 +51,11 @@ _NEEDS_ATTENTION = 3
     help="Request a saved plan, instead of a table: FILE is planned again, and refused if anything"
     " differs. Give FOLDER alone.",
 )  # fmt: skip
+@click.option(
+    "--approved-by", metavar="SIGNERS",
+    help="With --plan: FILE.sig must be the signature of somebody whom this file of allowed signers"
+    " (ssh-keygen's) lets sign now.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be done and why, touch nothing.")
 @json_option
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads or processes.")
@@ -87,6 +92,7 @@ def request_command(
     options_file: str | None,
     folder: str | None,
     saved_plan: str | None,
+    approved_by: str | None,
     dry_run: bool,
     as_json: bool,
     passphrase_file: str | None,
@@ -95,7 +101,8 @@ def request_command(
     """Write keys, certification requests and the summary of TOPOLOGY's plan into FOLDER.
 
     With --plan FILE and no TOPOLOGY: of a saved plan (lyncnb plan --save). Unsigned, FILE proves
-    that nothing was altered since it was saved, not who approved it.
+    that nothing was altered since it was saved, not who approved it; with --approved-by it must be
+    signed (lyncnb approve). Who signed goes on record in FOLDER, and later runs rest on that.
 
     No key whose request may be with a CA is overwritten or removed. The same plan again changes
     nothing; what changed gets a new key and request, and the old pair moves to archive/.
@@ -103,14 +110,16 @@ def request_command(
     What is left out by --only-missing and --reuse stays left out in later runs, until the plan asks
     for something else there, the certificate that covers it ends, or --renew names it.
 
-    Exit status: 0; 1 if the plan has errors that are not accepted; 2 if something cannot be read;
-    3 if the folder or its passphrase needs attention.
+    Exit status: 0; 1 if the plan has errors that are not accepted, or is not what was saved or
+    approved; 2 if something cannot be read; 3 if the folder or its passphrase needs attention.
     """
     from ..base.outputs import refuse_own_place
     from ..export.write import write_requests
     from ..request_folder.rebuild_manifest import has_secrets
 
     topology, folder = _table_and_folder(topology, folder, options_file, saved_plan)
+    if approved_by is not None and saved_plan is None:
+        raise click.UsageError("--approved-by goes with --plan: only a saved plan is approved")
     if not folder.strip():  # a shell variable that is not set; the present folder is "."
         raise click.UsageError("FOLDER is blank")
     refuse_own_place(folder)
@@ -122,6 +131,7 @@ def request_command(
     if saved_plan is not None:
         asked = _saved_plan(saved_plan, product)
         plan, findings = asked.plan, asked.findings
+        _show_approval(asked, approved_by, folder, choices["accept"])
     else:
         plan, findings = make_plan(topology, product, options_file)
         asked = plan
@@ -129,8 +139,9 @@ def request_command(
     order = {name: choices[name] for name in ("accept", "renew", "reason", "only_missing", "reuse")}
     if dry_run:
         bundle = write_requests(
-            asked, folder, passphrase=None, findings=findings, dry_run=True, **order
-        )
+            asked, folder, passphrase=None, findings=findings, dry_run=True,
+            approved_by=approved_by, **order,
+        )  # fmt: skip
         return _show_changes(bundle, as_json=as_json)
     _look_ahead(plan, folder, findings, order)
     # A folder that waits for requests of other computers has a manifest and no key yet.
@@ -141,7 +152,7 @@ def request_command(
             bundle = write_requests(
                 asked, folder, passphrase=secret, findings=findings, workers=choices["workers"],
                 recovery=choices["recovery"], executor=executor, progress=progress,
-                cancel=cancel, **order,
+                cancel=cancel, approved_by=approved_by, **order,
             )  # fmt: skip
         finally:
             finish()
@@ -173,6 +184,19 @@ def _saved_plan(path: str, product: str | None) -> SavedPlan:
     if product is not None and load_rules(product).product != saved.plan.rules.product:
         raise click.UsageError(f"--product: {path} is a plan for {saved.plan.rules.product}")
     return saved
+
+
+def _show_approval(
+    saved: SavedPlan, approved_by: str | None, folder: str, accept: Mapping[str, str]
+) -> None:
+    """Say who approved the plan, before anybody is asked for a passphrase."""
+    if approved_by is None:
+        return
+    from ..export.approve_plan import check_approval
+
+    for one in check_approval(saved, approved_by, folder=folder, accept=accept):
+        when = f", as on record since {one.verified_at[:10]}" if one.verified_at else ""
+        note(f"approved by {one.signer} with the key {one.key}{when}")
 
 
 @contextmanager

@@ -30,6 +30,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("explain", "say why each name is on each certificate of a server"),
             ("finding", "say what a finding means and what to do"),
             ("compare", "say what one plan has otherwise than another, and why"),
+            ("approve", "sign a saved plan with an SSH key"),
             ("compare-topology", "say where a table and a topology document disagree"),
             ("asis", "hold the certificates that stand today against the plan"),
             ("convert", "write any topology as a table, .csv or .xlsx"),

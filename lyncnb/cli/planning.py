@@ -100,7 +100,8 @@ def plan_command(
 
 def _tell_of_saved(saved: SavedPlan) -> None:
     note(f"saved: {saved.path}, judged on {saved.judged_on}, SHA-256 {saved.sha256}")
-    note(f"who approves it signs it with an SSH key: {saved.sign_line}")
+    note(f"to approve it: lyncnb approve {saved.path} --key KEY; without lyncnb:")
+    note(f"  {saved.sign_line}")
 
 
 @click.command("check")

@@ -22,7 +22,7 @@ from ..base import files, system_calls
 from ..base.folder_lock import OWNER_NAME, lock
 from ..checks.check_plan import check_plan
 from ..checks.saved_plan import SavedPlan
-from ..errors import BundleError, PassphraseError
+from ..errors import ApprovalError, BundleError, PassphraseError
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
@@ -32,9 +32,10 @@ from ..request_folder.files_on_disk import MODES, archive_problems, take_survey
 from ..request_folder.leftovers import carry_out
 from ..request_folder.manifest import Manifest, save_manifest, timestamp
 from ..request_folder.recovery_key import add_recipients, arm, read_recovery_key
-from ..request_folder.request_record import PlanOnRecord
+from ..request_folder.request_record import ApprovalOnRecord, PlanOnRecord
 from ..rules.findings import Finding
 from . import executors
+from .approve_plan import check_approval
 from .changes import Order, covering_day, make_order
 from .covers import find_covers
 from .executors import Making, Progress
@@ -235,6 +236,7 @@ def write_requests(
     recovery: Sequence[str | os.PathLike[str]] = (),
     only_missing: AsIs | str | os.PathLike[str] | None = None,
     reuse: Sequence[str] = (),
+    approved_by: str | os.PathLike[str] | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
     """Write keys, certification requests and the summary of a plan into a request folder.
@@ -275,6 +277,8 @@ def write_requests(
         Ids, or their beginnings, of requests that are left out: what stands covers them on the
         planned issue date, and their key is at hand. The manifest says by which certificate. They
         stay left out until the plan asks for something else, that certificate ends, or `renew`.
+    approved_by : path, optional
+        A list of allowed signers, one of whom must have approved the saved plan.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds; negative waits without end.
 
@@ -287,6 +291,8 @@ def write_requests(
     ------
     PlanRejected
         If the plan has errors that are not accepted.
+    ApprovalError
+        If it is to be approved, and is not.
     PassphraseError, BundleError
         If the folder or the passphrase needs attention; the message says what to do.
 
@@ -300,9 +306,9 @@ def write_requests(
     path = Path(folder)
     now = timestamp(today)
     recovery_keys = tuple(map(read_recovery_key, recovery))
-    saved = None
+    saved = _on_record(plan, path, approved_by, accept or {}, now)
     if isinstance(plan, SavedPlan):
-        saved, findings, plan = _on_record(plan, now), plan.findings, plan.plan
+        findings, plan = plan.findings, plan.plan
     order = make_order(
         plan,
         findings=check_plan(plan) if findings is None else findings,
@@ -333,12 +339,30 @@ def write_requests(
     return bundle_of(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
 
 
-def _on_record(saved: SavedPlan, now: str) -> PlanOnRecord:
+def _on_record(
+    plan: CertificatePlan | SavedPlan,
+    folder: Path,
+    approved_by: str | os.PathLike[str] | None,
+    accept: Mapping[str, str],
+    now: str,
+) -> PlanOnRecord | None:
+    """Give what the manifest is to say of a saved plan; None for any other."""
+    if not isinstance(plan, SavedPlan):
+        if approved_by is not None:
+            raise ApprovalError(
+                "only a saved plan can be approved",
+                hint="save it: lyncnb plan TOPOLOGY --save FILE",
+            )
+        return None
+    approvals: tuple[ApprovalOnRecord, ...] = ()
+    if approved_by is not None:
+        approvals = check_approval(plan, approved_by, folder=folder, accept=accept, now=now)
     return PlanOnRecord(
-        sha256=saved.sha256,
-        plan_sha256=saved.plan.sha256,
-        judged_on=saved.judged_on.isoformat(),
+        sha256=plan.sha256,
+        plan_sha256=plan.plan.sha256,
+        judged_on=plan.judged_on.isoformat(),
         requested_at=now,
+        approvals=approvals,
     )
 
 

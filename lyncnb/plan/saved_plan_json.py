@@ -127,7 +127,7 @@ def _read_me(
     return [
         f"{totals(plan, findings)}{with_reason} Judged by the rules of {judged_on}.",
         _WHAT_IT_PROVES,
-        f"To approve it, sign this file with an SSH key: {SIGN_LINE}",
+        f"To approve it: lyncnb approve FILE --key KEY; without lyncnb: {SIGN_LINE}",
     ]
 
 

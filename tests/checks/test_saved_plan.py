@@ -13,6 +13,7 @@ import pytest
 from big_topology import big_table
 from places import DATA
 from random_plans import PAIRS, random_plan
+from tampering import tampered
 from topologies import TWO_SITES, edge, front_end, plan
 
 import lyncnb as ln
@@ -219,40 +220,6 @@ def test_what_is_no_saved_plan(tmp_path, alter, words):
     """Cut off, of another format, with a key twice, in another form: one clear message."""
     first = saved(plan(front_end()), tmp_path)
     refused(first.path, alter(first.data), words)
-
-
-def places_in(value, path=()):
-    """Every place of a document, each as the keys that lead there."""
-    yield path
-    if isinstance(value, (dict, list)):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            yield from places_in(item, (*path, key))
-
-
-def tampered(chance, data):
-    """Alter one value of a saved plan; the digest is made anew, as who does it on purpose would."""
-    document = json.loads(data)
-    del document["sha256"]
-    path = chance.choice([one for one in places_in(document) if one not in ((), ("table",))])
-    *above, last = path
-    holder = document
-    for key in above:
-        holder = holder[key]
-    value = holder[last]
-    if isinstance(value, bool):
-        holder[last] = not value
-    elif isinstance(value, str):
-        holder[last] = chance.choice([value + "x", "evil.contoso.com", value[1:] if value else "x"])
-    elif isinstance(value, int):
-        holder[last] = value * 2
-    elif value is None:
-        holder[last] = chance.choice(["2027-01-01", 30])
-    elif isinstance(value, list):
-        holder[last] = chance.choice([value[1:], [*value, *value[:1]], value[::-1]])
-    else:
-        holder[last] = dict(chance.choice([[*value.items()][1:], [*value.items()][::-1]]))
-    return path[0], saved_plan_bytes(document)
 
 
 def test_no_tampered_plan_is_taken(tmp_path):

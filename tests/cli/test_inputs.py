@@ -13,6 +13,7 @@ import click
 import pytest
 from folders import PASSPHRASE
 from shell_kit import make_shell
+from ssh_keys import make_key, sign_by_hand
 from standing_certificates import write_all
 from topologies import TWO_FRONT_ENDS
 
@@ -36,6 +37,7 @@ CALLS = {
     "check": ["contoso.csv"],
     "explain": ["contoso.csv", "fe01.contoso.net"],
     "compare": ["contoso.csv", "contoso.csv"],
+    "approve": ["p.json", "--key", "key"],
     "compare-topology": ["contoso.csv", "contoso.csv"],
     "asis": ["standing.pem", "contoso.csv"],
     "convert": ["contoso.csv", "out.csv"],
@@ -54,9 +56,10 @@ READ = {
     *("topology", "options_file", "recovery", "with_recovery", "notebook", "notebooks", "files"),
     *("folder", "requests", "old", "new", "old_options", "new_options", "paths", "saved_plan"),
     "only_missing",
+    "approved_by",
 }
 # They stand in the place of others, and have a call of their own in READERS.
-ALONE = {("request", "saved_plan")}
+ALONE = {("request", "saved_plan"), ("request", "approved_by")}
 # They lay out a folder, or make it.
 LAID_OUT = {("lab", "folder"), ("dash", "folder")}
 
@@ -87,6 +90,16 @@ READERS = readers() | {
     "steps of a topology": ("steps", "FILE", *ON_SERVER),
     "steps options_file": ("steps", "contoso.csv", *ON_SERVER, "--options", "FILE"),
     "request saved_plan": ("request", "--plan", "FILE", "requests", *PASS),
+    "request approved_by": (
+        "request",
+        "--plan",
+        "p.json",
+        "--approved-by",
+        "FILE",
+        "requests",
+        *PASS,
+    ),
+    "approve key": ("approve", "p.json", "--key", "FILE"),
     "receive requests": ("receive", "requests", "--request", "FILE"),
 }
 CONTENTS = {
@@ -114,6 +127,10 @@ def made(tmp_path_factory):
         patch.setattr(FolderCipher.__init__, "__kwdefaults__", {"rounds": 1000})
         patch.chdir(place)
         assert main(["request", "contoso.csv", "requests", *PASS]) == 0
+        assert main(["plan", "contoso.csv", "--save", "p.json"]) == 0
+    if shutil.which("ssh-keygen"):
+        make_key(place / "key")
+        sign_by_hand(place / "key", place / "p.json")
     return place
 
 

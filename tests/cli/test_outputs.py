@@ -46,6 +46,7 @@ READ = {
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
     *("old", "new", "old_options", "new_options", "paths", "saved_plan"),
     "only_missing",
+    "approved_by",
 }
 # It makes two files, never over others: tested with the recovery keys, and below.
 NEVER_OVER = {("recovery", "file")}
@@ -129,12 +130,12 @@ def refused(planner, arguments: list[str], *words: str) -> None:
 
 
 def test_every_output_is_found():
-    """What names a file to be written takes --force too; run writes beside its notebook."""
+    """What names a file to be written takes --force too; run and approve write beside theirs."""
     assert {"plan output", "plan save", "status calendar", "handover out", "share output"} <= set(
         OUTPUTS
     )
     forced = {c.name for c in COMMANDS for p in c.params if p.name == "force"}
-    assert forced == {name.split()[0] for name in OUTPUTS} | {"run"}
+    assert forced == {name.split()[0] for name in OUTPUTS} | {"run", "approve"}
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

@@ -119,8 +119,18 @@ def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> l
     assert_type(read_again.plan, ln.CertificatePlan)
     assert_type(read_again.findings, ln.Findings)
     assert_type(ln.write_requests(read_again, folder, passphrase=passphrase), ln.RequestBundle)
-    refusal: type[ln.LyncnbError] = ln.PlanAltered
-    print(refusal, ln.folder_status(folder).saved_plan)
+    approval = ln.approve_plan("plan.json", key="~/.ssh/id_ed25519")
+    assert_type(approval, ln.Approval)
+    assert_type(approval.plan, ln.SavedPlan)
+    who = ln.check_approval(read_again, "signers", folder=folder)
+    assert_type(who, tuple[ln.ApprovalOnRecord, ...])
+    bundle = ln.write_requests(
+        read_again, folder, passphrase=passphrase, approved_by=Path("signers")
+    )
+    assert_type(bundle.manifest.plans, tuple[ln.PlanOnRecord, ...])
+    assert_type(ln.folder_status(folder).saved_plan, ln.PlanStanding | None)
+    refusals: tuple[type[ln.LyncnbError], ...] = (ln.PlanAltered, ln.ApprovalError)
+    print(refusals)
     return read_again
 
 

@@ -1,0 +1,156 @@
+"""Who approved a saved plan: an SSH signature over its file, made and looked at.
+
+The signature stands beside the plan, in ``FILE.sig``. Whether its signer may sign is asked when the
+plan is requested; from then on the manifest says who approved it, and later runs rest on that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base.outputs import OutputKind, check_output, first_line, write_output
+from ..checks.saved_plan import SavedPlan, read_saved_plan
+from ..errors import ApprovalError, FileOccupied
+from ..pki import ssh_signatures
+from ..plan.saved_plan_json import NAMESPACE
+from ..request_folder.manifest import NAME, read_manifest
+from ..request_folder.request_record import ApprovalOnRecord
+
+#: The signature beside a saved plan.
+SIGNATURE_FILE = OutputKind(
+    what="an approval", is_ours={".sig": first_line(b"-----BEGIN SSH SIGNATURE-----")}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A signature over a saved plan: its file, and the fingerprint of the key that made it."""
+
+    plan: SavedPlan
+    path: Path
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: approved with the key {self.key}"
+
+
+def signature_of(saved: SavedPlan) -> Path:
+    """Give the file in which the approval of a saved plan stands: ``FILE.sig``."""
+    return saved.path.with_name(f"{saved.path.name}.sig")
+
+
+def approve_plan(
+    path: str | os.PathLike[str], *, key: str | os.PathLike[str], force: bool = False
+) -> Approval:
+    """Approve a saved plan: sign its file with an SSH key.
+
+    Parameters
+    ----------
+    path : path
+        The saved plan. It is planned again first, and refused if anything differs.
+    key : path
+        A private SSH key, or the ``.pub`` file of one that an agent holds. ``ssh-keygen`` asks for
+        its passphrase.
+    force : bool, optional
+        Whether the approval by another key may be replaced, or a file that is none.
+
+    Returns
+    -------
+    Approval
+        The signature in ``FILE.sig``; the same as ``ssh-keygen -Y sign -n lyncnb-plan`` makes.
+
+    Raises
+    ------
+    PlanError
+        If the plan cannot be read, or is not what is planned again.
+    ApprovalError
+        If the key does not sign, or there is no ``ssh-keygen``.
+    OutputError
+        If the signature cannot be written.
+    """
+    saved = read_saved_plan(path)
+    target = signature_of(saved)
+    check_output(target, SIGNATURE_FILE, force=force)
+    signature = ssh_signatures.sign(saved.data, key, namespace=NAMESPACE)
+    made_by = ssh_signatures.signing_key(saved.data, signature, namespace=NAMESPACE)
+    if not force:
+        _refuse_other_approval(saved, target, made_by)
+    write_output(target, signature, SIGNATURE_FILE, force=force)
+    return Approval(plan=saved, path=target, key=made_by)
+
+
+def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None:
+    """Leave alone what somebody else signed; a signature over an earlier plan is worth nothing."""
+    if not target.exists():
+        return
+    try:
+        present = ssh_signatures.read_signature(target)
+        before = ssh_signatures.signing_key(saved.data, present, namespace=NAMESPACE)
+    except ApprovalError:
+        return
+    if before != made_by:
+        raise FileOccupied(
+            f"{target} is an approval of this plan by another key, {before}; it was left alone",
+            hint="move it away, or replace it with --force",
+        )
+
+
+def check_approval(
+    saved: SavedPlan,
+    signers: str | os.PathLike[str],
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    accept: Iterable[str] = (),
+    now: str = "",
+) -> tuple[ApprovalOnRecord, ...]:
+    """Look who approved a saved plan, and whether they may, now.
+
+    Parameters
+    ----------
+    saved : SavedPlan
+        With the signature in ``FILE.sig`` beside it.
+    signers : path
+        A list of allowed signers in the form of ssh-keygen(1).
+    folder : path, optional
+        A request folder. Where it has the approval of this very plan on record, that counts: its
+        signer may have left since.
+    accept : iterable of str, optional
+        Codes that are to be accepted beside those of the plan; nobody approved them.
+    now : str, optional
+        The time to record, UTC, ISO 8601.
+
+    Returns
+    -------
+    tuple of ApprovalOnRecord
+        Who approved it.
+
+    Raises
+    ------
+    ApprovalError
+        If nobody did: no signature, one over another text, of a key that is unknown, expired or
+        not for plans; or there is no ``ssh-keygen``.
+    """
+    if codes := ", ".join(accept):
+        raise ApprovalError(
+            f"who approved the plan did not see why {codes} is accepted",
+            hint="write the reason under [accepted] of plan.toml, save and approve it anew",
+        )
+    if folder is not None and (Path(folder) / NAME).is_file():
+        plans = read_manifest(Path(folder)).plans
+        if plans and plans[-1].sha256 == saved.sha256 and plans[-1].approvals:
+            return plans[-1].approvals
+    allowed = ssh_signatures.read_signers(Path(signers))
+    signature = ssh_signatures.read_signature(signature_of(saved))
+    signer = ssh_signatures.verify(saved.data, signature, allowed, namespace=NAMESPACE)
+    return (
+        ApprovalOnRecord(
+            signer=signer.name,
+            key=signer.key,
+            signature_sha256=hashlib.sha256(signature).hexdigest(),
+            verified_at=now,
+        ),
+    )

@@ -1,0 +1,271 @@
+"""Approvals of saved plans, by the real ssh-keygen: made, verified for the moment, on record."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from folders import PASSPHRASE
+from shell_kit import make_shell, process_environment
+from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
+from topologies import TWO_FRONT_ENDS
+
+from lyncnb.plan.saved_plan_json import SIGN_LINE
+
+shell = pytest.fixture(make_shell)
+pytestmark = [
+    pytest.mark.usefixtures("quick_cipher"),
+    pytest.mark.tools,
+    needs_ssh_keygen,
+]
+
+PASS = ("--passphrase-file", "passphrase")
+ALICE = "alice@contoso.com"
+
+
+@pytest.fixture
+def planner(shell):
+    """A saved plan, Alice's key and a list that lets her sign; her fingerprint is kept."""
+    shell.write("t.csv", TWO_FRONT_ENDS)
+    shell.write("passphrase", PASSPHRASE)
+    assert shell("plan", "t.csv", "--save", "p.json").status == 0
+    shell.public = make_key(shell.folder / "alice")
+    shell.write("signers", f"{ALICE} {shell.public}\n")
+    told = subprocess.run(
+        ["ssh-keygen", "-l", "-f", "alice.pub"], cwd=shell.folder, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    shell.fingerprint = told.stdout.split()[1]
+    return shell
+
+
+def request(planner, *more, signers="signers", folder="requests"):
+    return planner("request", "--plan", "p.json", "--approved-by", signers, folder, *more, *PASS)
+
+
+def refused(planner, *words, signers="signers", more=()):
+    """Check that nothing is requested, and why; every refusal has exit status 1."""
+    for arguments in (more, (*more, "--dry-run")):
+        ended = request(planner, *arguments, signers=signers)
+        assert (ended.status, ended.out) == (1, ""), ended
+        for word in words:
+            assert word in ended.err, ended
+        assert not (planner.folder / "requests").exists()
+
+
+def test_what_alice_approves_is_requested(planner):
+    """The command says what is approved; the manifest and status say by whom, and once."""
+    ended = planner("approve", "p.json", "--key", "alice")
+    assert (ended.status, ended.err) == (0, "")
+    assert "3 certificates for 2 servers" in ended.out
+    assert f"p.json.sig: approved with the key {planner.fingerprint}" in ended.out
+    ended = request(planner)
+    assert ended.status == 0, ended
+    assert f"approved by {ALICE} with the key {planner.fingerprint}" in ended.err
+    manifest = (planner.folder / "requests/manifest.json").read_bytes()
+    ((approval,),) = [one["approvals"] for one in json.loads(manifest)["plans"]]
+    assert (approval["signer"], approval["key"]) == (ALICE, planner.fingerprint)
+    assert request(planner).status == 0
+    assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
+    assert (planner.folder / "requests/manifest.json").read_bytes() == manifest
+    assert f"approved by {ALICE} ({planner.fingerprint})" in planner("status", "requests").err
+    told = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
+    assert told["approvals"][0]["signer"] == ALICE
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_the_approver_needs_no_lyncnb(planner, kind):
+    """The line that the plan shows makes an approval that counts, with any kind of key."""
+    public = make_key(planner.folder / "bob", kind=kind)
+    planner.write("signers", f"bob@contoso.com,bob {public}\n{ALICE} {planner.public}\n")
+    text = (planner.folder / "p.json").read_text()
+    assert SIGN_LINE in text
+    line = SIGN_LINE.replace("KEY", "bob").replace("FILE", "p.json").split()
+    subprocess.run(line, cwd=planner.folder, check=True, capture_output=True)
+    ended = request(planner)
+    assert ended.status == 0
+    assert "approved by bob@contoso.com" in ended.err
+
+
+def test_without_a_signature(planner):
+    """No FILE.sig, an empty one or one that is none: nobody approved."""
+    refused(planner, "there is no p.json.sig, so nobody approved p.json")
+    for text in ("", "approved, Alice\n", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"):
+        planner.write("p.json.sig", text)
+        refused(planner, "the signature is not over this plan")
+
+
+def test_a_plan_altered_after_it_was_approved(planner):
+    """Saved anew from another table it is a good plan, and not the one that was signed."""
+    assert planner("approve", "p.json", "--key", "alice").status == 0
+    planner.write("t.csv", TWO_FRONT_ENDS.replace("web.", "www."))
+    assert planner("plan", "t.csv", "--save", "p.json").status == 0
+    refused(planner, "the signature is not over this plan: it was altered after it was signed")
+    path = planner.folder / "p.json"
+    path.write_text(path.read_text().replace("www.", "web."))
+    refused(planner, "altered after it was saved")
+    ended = planner("approve", "p.json", "--key", "alice")
+    assert (ended.status, ended.out) == (1, "")
+
+
+def around(days: int) -> str:
+    """A day as a list of allowed signers writes it."""
+    return f"{datetime.now(UTC) + timedelta(days=days):%Y%m%d}"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (f'valid-before="{around(-2)}"', f"of {ALICE} has expired"),
+        (f'valid-after="{around(2)}"', f"of {ALICE} is not yet valid"),
+        ('namespaces="git"', f"of {ALICE} is not allowed to sign plans"),
+    ],
+)
+def test_who_may_not_sign_now(planner, options, words):
+    """A signer who left, is still to come or signs other things is refused by name."""
+    planner("approve", "p.json", "--key", "alice")
+    planner.write("signers", f"# who may\n{ALICE} {options} {planner.public}\n")
+    refused(planner, words, planner.fingerprint)
+    inside = f'valid-after="{around(-2)}",valid-before="{around(2)}",namespaces="lyncnb-plan"'
+    planner.write("signers", f"{ALICE} {inside} {planner.public}\n")
+    assert request(planner).status == 0
+
+
+def test_who_nobody_knows(planner):
+    """A key that is none of the list's, with its fingerprint; a list that cannot be read."""
+    planner("approve", "p.json", "--key", "alice")
+    planner.write("others", f"bob@contoso.com {make_key(planner.folder / 'bob')}\n")
+    planner.write("empty", "")
+    planner.write("rubbish", bytes(range(256)))
+    for signers in ("others", "empty", "rubbish"):
+        refused(
+            planner, f"the key {planner.fingerprint} is none of the allowed signers",
+            signers=signers,
+        )  # fmt: skip
+    refused(planner, "cannot read", signers="nowhere")
+
+
+def test_a_signature_for_something_else(planner):
+    """What was signed as a file, a commit or a mail is no approval of a plan."""
+    sign_by_hand(planner.folder / "alice", planner.folder / "p.json", namespace="file")
+    refused(planner, "for something else than lyncnb-plan")
+
+
+def test_later_runs_rest_on_the_record(planner):
+    """Once requested, the plan stays approved when its signer's time is over; another does not."""
+    planner("approve", "p.json", "--key", "alice")
+    assert request(planner).status == 0
+    planner.write("signers", f'{ALICE} valid-before="{around(-2)}" {planner.public}\n')
+    ended = request(planner)
+    assert ended.status == 0
+    assert "as on record since" in ended.err
+    planner.write("o.toml", "wildcard = true\n")
+    planner("plan", "t.csv", "--options", "o.toml", "--save", "p.json")
+    planner("approve", "p.json", "--key", "alice")
+    assert request(planner).status == 1
+    assert request(planner, folder="new").status == 1
+
+
+def test_reasons_that_nobody_approved(planner):
+    """--accept beside --approved-by would put into the folder what the approver did not see."""
+    planner("approve", "p.json", "--key", "alice")
+    refused(
+        planner, "did not see why wildcard-in-subject-name is accepted",
+        more=("--accept", "wildcard-in-subject-name=because"),
+    )  # fmt: skip
+    ended = planner("request", "t.csv", "requests", "--approved-by", "signers", *PASS)
+    assert (ended.status, "--plan" in ended.err) == (2, True)
+
+
+def test_another_approval_is_left_alone(planner):
+    """Bob's signature over the plan is not replaced by Alice's; one over an earlier plan is."""
+    make_key(planner.folder / "bob")
+    assert planner("approve", "p.json", "--key", "bob").status == 0
+    before = (planner.folder / "p.json.sig").read_bytes()
+    ended = planner("approve", "p.json", "--key", "alice")
+    assert (ended.status, ended.out) == (2, "")
+    assert "is an approval of this plan by another key" in ended.err
+    assert (planner.folder / "p.json.sig").read_bytes() == before
+    assert planner("approve", "p.json", "--key", "alice", "--force").status == 0
+    planner("plan", "t.csv", "--on", "2027-01-01", "--save", "p.json")
+    assert planner("approve", "p.json", "--key", "bob").status == 0
+    planner.write("p.json.sig", "my own notes\n")
+    assert planner("approve", "p.json", "--key", "bob").status == 2
+
+
+def test_without_ssh_keygen(planner, monkeypatch):
+    """That it is missing is said, with where to get it; nothing is requested."""
+    planner("approve", "p.json", "--key", "alice")
+    monkeypatch.setenv("PATH", str(planner.folder))
+    refused(planner, "there is no ssh-keygen here", "openssh-client")
+    ended = planner("approve", "p.json", "--key", "alice", "--json")
+    assert (ended.status, json.loads(ended.out)["error"]["code"]) == (1, "approval")
+
+
+@pytest.mark.parametrize("key", ["nowhere", "", "p.json", "lone.pub", ".", "passphrase"])
+def test_what_is_no_key(planner, key, monkeypatch):
+    """A missing key, a file that is none, or a public half without an agent does not sign."""
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    planner.write("lone.pub", planner.public)
+    ended = planner("approve", "p.json", "--key", key)
+    assert (ended.status, ended.out) == (1, "")
+    assert "did not sign" in ended.err or "is no key that can be read" in ended.err
+    assert not (planner.folder / "p.json.sig").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+def test_the_keys_passphrase_is_asked_at_the_terminal(planner):
+    """By ssh-keygen itself; it is no argument of anything, and no folder's passphrase is passed on."""
+    import pexpect
+
+    make_key(planner.folder / "locked", passphrase="long enough")
+    for typed, status in (("wrong", 1), ("long enough", 0)):
+        child = pexpect.spawn(
+            sys.executable, ["-m", "lyncnb", "approve", "p.json", "--key", "locked"],
+            cwd=str(planner.folder), env=process_environment(), timeout=60,
+        )  # fmt: skip
+        child.expect("Enter passphrase")
+        child.sendline(typed)
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == status
+    assert request(planner, signers="signers").status == 1
+    planner.write("signers", f"{ALICE} {(planner.folder / 'locked.pub').read_text()}")
+    assert request(planner).status == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a program for POSIX")
+def test_ssh_keygen_gets_no_passphrase_of_a_folder(planner, monkeypatch):
+    """What it inherits, and so what its helpers see, is without LYNCNB_PASSPHRASE."""
+    make_key(planner.folder / "locked", passphrase="long enough")
+    helper = planner.write("helper", '#!/bin/sh\nenv > seen\necho "long enough"\n')
+    helper.chmod(0o700)
+    helper.write_text(helper.read_text().replace("seen", str(planner.folder / "seen")))
+    monkeypatch.setenv("SSH_ASKPASS", str(helper))
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
+    assert planner("approve", "p.json", "--key", "locked").status == 0
+    seen = (planner.folder / "seen").read_text()
+    assert "SSH_ASKPASS" in seen
+    assert PASSPHRASE not in seen
+    assert os.environ["LYNCNB_PASSPHRASE"] == PASSPHRASE  # whom it is for may still read it
+
+
+def test_an_agents_key_signs(planner, monkeypatch):
+    """With the public half alone, where an agent holds the private one."""
+    started = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True)
+    told = dict(
+        part.split("=", 1) for part in started.stdout.replace(";", "\n").split() if "=" in part
+    )
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", told["SSH_AUTH_SOCK"])
+        subprocess.run(["ssh-add", "-q", "alice"], cwd=planner.folder, check=True)
+        (planner.folder / "alice").unlink()
+        assert planner("approve", "p.json", "--key", "alice.pub").status == 0
+        assert request(planner).status == 0
+    finally:
+        os.kill(int(told["SSH_AGENT_PID"]), 15)

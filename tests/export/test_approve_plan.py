@@ -1,0 +1,104 @@
+"""Plans and signatures that somebody tampered with: the real ssh-keygen refuses every one."""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+from datetime import date
+
+import pytest
+from places import DATA
+from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
+from tampering import tampered
+
+import lyncnb as ln
+
+pytestmark = [pytest.mark.tools, needs_ssh_keygen]
+
+# CI alters a tenth of what one by hand may.
+COUNT = int(os.environ.get("LYNCNB_TAMPERED", "100"))
+_BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
+
+
+def armored(blob: bytes) -> bytes:
+    text = base64.b64encode(blob).decode()
+    lines = [text[start : start + 70] for start in range(0, len(text), 70)]
+    return "\n".join([_BEGIN, *lines, _END, ""]).encode()
+
+
+def altered_signature(chance: random.Random, signature: bytes) -> bytes:
+    """Alter a bit, a byte or the length of what a signature holds."""
+    blob = bytearray(base64.b64decode(b"".join(signature.splitlines()[1:-1])))
+    place, kind = chance.randrange(len(blob)), chance.randrange(3)
+    if kind == 0:
+        blob[place] ^= 1 << chance.randrange(8)
+    elif kind == 1:
+        blob[place] = (blob[place] + chance.randrange(1, 256)) % 256
+    else:
+        blob = blob[:place]
+    return armored(bytes(blob))
+
+
+@pytest.fixture
+def approved(tmp_path):
+    """A plan of the sample, approved by a key that may sign plans."""
+    public = make_key(tmp_path / "key")
+    (tmp_path / "signers").write_text(f"alice@contoso.com {public}\n")
+    planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules())
+    findings = ln.check_plan(planned, on=date(2026, 11, 25))
+    saved = ln.save_plan(planned, tmp_path / "p.json", findings=findings)
+    approval = ln.approve_plan(saved.path, key=tmp_path / "key")
+    (told,) = ln.check_approval(saved, tmp_path / "signers")
+    assert (told.signer, told.key) == ("alice@contoso.com", approval.key)
+    return saved
+
+
+def test_no_tampered_plan_or_signature_counts(approved, tmp_path):
+    """Any value of the plan, with a right digest; any bit of the signature; any other signature."""
+    chance, signers = random.Random(int(os.environ.get("LYNCNB_SEED", "21"))), tmp_path / "signers"
+    signature = (tmp_path / "p.json.sig").read_bytes()
+    make_key(tmp_path / "mallory")
+    sign_by_hand(tmp_path / "mallory", approved.path)
+    other_key = (tmp_path / "p.json.sig").read_bytes()
+    sign_by_hand(tmp_path / "key", approved.path, namespace="git")
+    other_use = (tmp_path / "p.json.sig").read_bytes()
+    tried = taken = 0
+    while tried < COUNT:
+        data, sig = approved.data, signature
+        kind = chance.randrange(10)
+        if kind < 5:
+            _, data = tampered(chance, approved.data)
+        elif kind < 8:
+            sig = altered_signature(chance, signature)
+        else:
+            sig = other_key if kind == 8 else other_use
+        if (data, sig) == (approved.data, signature):
+            continue
+        tried += 1
+        approved.path.write_bytes(data)
+        (tmp_path / "p.json.sig").write_bytes(sig)
+        # A plan of its own, in which nothing depends on what was altered, is stopped here alone.
+        try:
+            saved = ln.read_saved_plan(approved.path)
+        except ln.LyncnbError:
+            continue
+        taken += 1
+        with pytest.raises(ln.ApprovalError):
+            ln.check_approval(saved, signers)
+    assert taken >= COUNT // 3
+
+
+def test_a_request_from_python(approved, tmp_path):
+    """The bundle's manifest says who approved; a plan that was not saved cannot be approved."""
+    bundle = ln.write_requests(
+        ln.read_saved_plan(approved.path), tmp_path / "r", passphrase=None, dry_run=True,
+        approved_by=tmp_path / "signers",
+    )  # fmt: skip
+    ((approval,),) = [one.approvals for one in bundle.manifest.plans]
+    assert approval.signer == "alice@contoso.com"
+    with pytest.raises(ln.ApprovalError, match="only a saved plan"):
+        ln.write_requests(
+            approved.plan, tmp_path / "r", passphrase=None, dry_run=True,
+            approved_by=tmp_path / "signers",
+        )  # fmt: skip
