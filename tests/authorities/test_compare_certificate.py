@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
@@ -220,6 +220,24 @@ def test_no_list_of_revoked_certificates(issuer, changes, code):
     assert [one for one, _ in found] == [f"crl-distribution-point-{code}"]
     assert returned_checks()[found[0][0]].severity == {"absent": "error", "spared": "warning"}[code]
     assert ('OCSP responder, "http://ocsp.contoso.net"' in found[0][1]) is ("ocsp" in changes)
+
+
+@pytest.mark.parametrize(
+    ("begins", "days", "code"),
+    [
+        ("2024-03-14", 7, "absent"),  # no certificate was short-lived yet
+        ("2024-03-15", 10, "spared"),
+        ("2026-03-14", 10, "spared"),
+        ("2026-03-15", 10, "absent"),
+        ("2026-03-15", 7, "spared"),
+    ],
+)
+def test_how_short_lived_is_goes_by_the_first_day(begins, days, code):
+    """Ten days were short until 2026-03-14, seven are since then (Baseline Requirements 1.6.1)."""
+    moment = datetime.fromisoformat(begins).replace(tzinfo=UTC)
+    found = compared(made(crl=(), begins=moment, days=days), issuer="public")
+    codes = [one for one, _ in found if one.startswith("crl-")]
+    assert codes == [f"crl-distribution-point-{code}"]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,55 @@ def test_a_limit_of_validity_holds_from_its_day(limit):
     assert not [f for f in check_plan(exact, on=limit.effective) if f.code.startswith("validity")]
 
 
+#: Limits that a check tells, with its code and the words around the number.
+TOLD = [
+    (code, words, limit)
+    for code, words, quantity in (
+        ("domains-validated-again", "counts for {} days", "domain-validation-days"),
+        ("organization-verified-again", "counts for {} days", "subject-validation-days"),
+        ("zones-seen-from-many-places", "from {} remote places", "remote-perspectives"),
+    )
+    for limit in RULES.limits(quantity)
+    if limit.effective
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "limit"), TOLD, ids=[f"{code} {limit.effective}" for code, _, limit in TOLD]
+)
+def test_a_number_is_told_from_its_day_until_its_day(code, words, limit):
+    """On its first and its last day it is told, the day before and the day after another or none."""
+    plan = plan_of(options=PlanOptions(organization="Contoso", locality="Taipei", country="TW"))
+    told = lambda on: [  # noqa: E731
+        words.format(limit.value) in f.message for f in check_plan(plan, on=on) if f.code == code
+    ]
+    day = timedelta(days=1)
+    assert told(limit.effective) == [True]
+    assert True not in told(limit.effective - day)
+    if limit.until:
+        assert told(limit.until - day) == [True]
+        assert True not in told(limit.until)
+
+
+ENDING = [method for method in RULES.methods if method.until]
+
+
+@pytest.mark.parametrize("method", ENDING, ids=[f"{m.source.section}" for m in ENDING])
+def test_a_way_to_show_a_domain_has_ended_from_its_day(method):
+    """The day before it is said to end, from a year before on; on the day it has ended."""
+    plan = plan_of()
+    told = lambda on: [  # noqa: E731
+        f.message for f in check_plan(plan, on=on) if f.code == "validation-methods-end"
+    ]
+    ends = f"{method.title} (on {method.until})"
+    (before,), (since,) = told(method.until - timedelta(days=1)), told(method.until)
+    assert ends in before
+    assert method.title in since.partition("; ends")[0]
+    assert ends not in since
+    assert any(ends in message for message in told(method.until - timedelta(days=366)))
+    assert not any(ends in message for message in told(method.until - timedelta(days=367)))
+
+
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("ca", ["", "Let's Encrypt"])
 def test_public_cas_take_every_key_that_can_be_planned_but_one(key, ca):
