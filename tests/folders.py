@@ -279,9 +279,15 @@ class Answered:
         return Answered(to / "requests", self.root)
 
 
-def answered_by_openssl(table: bytes, place: Path, options: PlanOptions | None = None) -> Answered:
+def answered_by_openssl(
+    table: bytes,
+    place: Path,
+    options: PlanOptions | None = None,
+    product: str | Path = "lync2013",
+) -> Answered:
     """Plan a table, write its requests, have OpenSSL sign them, and receive the answers."""
-    plan = plan_certificates(read_topology(table), load_rules(), options=options or PlanOptions())
+    rules = load_rules(product)  # which may say what the table may hold
+    plan = plan_certificates(read_topology(table), rules, options=options or PlanOptions())
     folder = place / "requests"
     write_requests(plan, folder, passphrase=PASSPHRASE, today=TODAY)
     back = place / "back"

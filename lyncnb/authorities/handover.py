@@ -173,17 +173,18 @@ def hand_over(
             hint=_choices(bundle.requests),
         )
     parts = tuple(_parts(chosen))
-    cover = Cover(sender=sender, needed_by=needed_by, product=_title_of(bundle.manifest.product))
+    cover = _cover(sender, needed_by, bundle.manifest.product)
     _write(Path(out), _package(bundle.folder, parts, template, config, cover), force)
     return Handover(path=Path(out), parts=parts)
 
 
-def _title_of(product: str) -> str:
-    """Give the product's own title; a product that is not at hand goes by the name on record."""
+def _cover(sender: str, needed_by: date | None, product: str) -> Cover:
+    """Name the product by its own title; one that is not at hand by the name on record."""
     try:
-        return load_rules(product).title
+        rules = load_rules(product)
     except RulesError:
-        return product
+        return Cover(sender=sender, needed_by=needed_by, product=product)
+    return Cover(sender=sender, needed_by=needed_by, product=rules.title, said=rules.said)
 
 
 def _fits(record: RequestRecord, *, issuer: str, site: str | None, pool: str) -> bool:

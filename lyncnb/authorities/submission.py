@@ -7,7 +7,7 @@ escaped on its way to a page and neutralised on its way to a spreadsheet.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -131,6 +131,7 @@ class Cover:
     sender: str = ""
     needed_by: date | None = None
     product: str = ""
+    said: Callable[[str], str] = str  # a note in the product's own words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +183,7 @@ def part_page(part: Part, *, template: str, cover: Cover) -> str:
         others=[acme] if words.acme else [],
         back=words.back,
         rows=[_request_line(record, words, filled) for record in part.requests],
-        notes=[_filled(note, filled) for note in words.notes],
+        notes=[cover.said(_filled(note, filled)) for note in words.notes],
         sources=words.sources,
     )
 

@@ -56,7 +56,7 @@ class PlanView:
         self.plan = plan
         self.on = on
         ours = (rule for rule in plan.rules.checks.values() if rule.holds_on(on))
-        self.checks = [*ours, *ca_rules().plan_checks(on)]
+        self.checks = [*ours, *map(plan.rules.own, ca_rules().plan_checks(on))]
         self.certificates = plan.certificates
         self._rules = {rule.id: rule for rule in plan.rules.certificates}
         asked = plan.options.issuer

@@ -350,7 +350,7 @@ STORY = (
     "issue them and what to send back. What comes back is compared with this plan, then packed "
     "with its key into a package (a file ending in .pfx, opened by a password) for its servers. "
     "The steps, a checklist for each server, say how the package is imported and assigned. "
-    "“In use as” names what Lync calls the type of a certificate."
+    "“In use as” names the type of a certificate as the product's commands call it."
 )
 
 #: What every summary begins with, below its title.

@@ -71,7 +71,7 @@ def _block(block: Block) -> Iterator[str]:
     site = f", site {block.site}" if block.site else ""
     facts = [
         ("For", f"{block.title}{site}: {block.sharing}"),
-        ("In use as", ", ".join(block.usages) or "no Lync type; its own software uses it"),
+        ("In use as", ", ".join(block.usages) or "no type; its own software uses it"),
         ("Subject name", block.subject),
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}, {', '.join(block.extended_key_usage)}"),

@@ -146,7 +146,7 @@ def _server(line: ServerLine) -> str:
 def _block(document: Document, block: Block) -> None:
     document.add_heading(block.heading, level=2)
     site = f", site {block.site}" if block.site else ""
-    usages = ", ".join(block.usages) or "no Lync type; its own software uses it"
+    usages = ", ".join(block.usages) or "no type; its own software uses it"
     text = (
         f"{block.title}{site}: {block.sharing}. In use as: {usages}. "
         f"Subject name: {block.subject}. "

@@ -479,7 +479,7 @@ def listed(names: Sequence[str], width: float, size: float) -> str:
 def wrapped(usages: Sequence[str], width: float) -> list[str]:
     """Break a list of types into lines."""
     lines = [""]
-    for usage in usages or ("no type: not a Lync certificate",):
+    for usage in usages or ("no type: its own software uses it",):
         longer = f"{lines[-1]}, {usage}" if lines[-1] else usage
         if text_width(longer, 12) * BOLD > width and lines[-1]:
             lines[-1] += ","

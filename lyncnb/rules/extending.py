@@ -19,9 +19,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..base.toml_records import Placed, TomlReader
+from .model import in_words
 
 #: A table of a TOML document.
 Toml: TypeAlias = Mapping[str, object]
@@ -69,7 +70,8 @@ def extend(base: Toml, base_source: str, document: Toml, reader: TomlReader) -> 
         key: _table(reader, document.get(key, {}), key) for key in ("without", "words", "sources")
     }
     wording = _Wording(tables["words"], tables["sources"], title=str(base.get("title", "")))
-    taken = _taken_over(base, base_source, wording)
+    words = base.get("words", [])
+    taken = _taken_over({k: v for k, v in base.items() if k != "words"}, base_source, wording)
     for kind in ("words", "sources"):
         for unused in sorted(tables[kind].keys() - wording.used):
             reader.problem(f"'{kind}.{unused}' stands nowhere in {base_source}", "is it misspelt?")
@@ -78,13 +80,15 @@ def extend(base: Toml, base_source: str, document: Toml, reader: TomlReader) -> 
     for key, value in document.items():
         if key not in _OWN:
             taken[key] = _changed(taken.get(key), value, key, reader)
+    taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
     return taken
 
 
-def _table(reader: TomlReader, value: object, where: str) -> Toml:
+def _table(reader: TomlReader, value: object, where: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
-        kind = str if where != "without" else tuple[str, ...]
-        return {key: reader.value(kind, one, f"{where}.{key}") or () for key, one in value.items()}
+        kind: Any = str if where != "without" else tuple[str, ...]
+        read = {key: reader.value(kind, one, f"{where}.{key}") for key, one in value.items()}
+        return {key: one for key, one in read.items() if one}
     reader.problem(f"'{where}' is not a table", f"write [{where}] on a line of its own")
     return {}
 
@@ -96,17 +100,15 @@ def _table(reader: TomlReader, value: object, where: str) -> Toml:
 class _Wording:
     """How texts and sources of the other product are said of this one."""
 
-    words: Toml
-    sources: Toml
+    words: Mapping[str, str]
+    sources: Mapping[str, str]
     title: str  # of the other product
     used: set[str] = field(default_factory=set)
 
     def text(self, text: str) -> str:
         """Put the other words into a text."""
-        found = [old for old in sorted(self.words, key=len, reverse=True) if old in text]
-        self.used.update(found)
-        pattern = "|".join(map(re.escape, found))
-        return re.sub(pattern, lambda match: str(self.words[match[0]]), text) if found else text
+        self.used.update(old for old in self.words if old in text)
+        return in_words(text, self.words)
 
     def source(self, text: str) -> str:
         """Name the documents of this product, and mark what only the other one's say."""
@@ -117,7 +119,7 @@ class _Wording:
             before, found, detail = text.partition(old)
             if found:
                 self.used.add(old)
-                title, comma, day = str(self.sources[old]).rpartition(", ")
+                title, comma, day = self.sources[old].rpartition(", ")
                 return f"{before}{title}{re.sub(r', [0-9-]{7,10}$', '', detail)}{comma}{day}"
         if self.title in text and not text.startswith("Inferred: "):
             return f"Inferred: as for {self.title}: {text}"
@@ -159,13 +161,15 @@ def _arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
             yield key, value
 
 
-def _leave_out(document: Toml, without: Toml, reader: TomlReader, source: str) -> None:
+def _leave_out(
+    document: Toml, without: Mapping[str, Iterable[str]], reader: TomlReader, source: str
+) -> None:
     gone: dict[str, set[object]] = {kind: set() for kind in _IDENTITY}
     arrays = dict(_arrays(document))
     reader.among("without", without, _IDENTITY, "kind of record")
     for kind in without.keys() & _IDENTITY.keys():
         known = {record[_IDENTITY[kind]] for record in arrays.get(kind, [])}
-        ids = [str(one) for one in without[kind]]  # type: ignore[attr-defined]
+        ids = without[kind]
         reader.among(f"without.{kind}", ids, [str(one) for one in known], f"{kind} of {source}")
         gone[kind] |= known.intersection(ids)
     before = _names_used(arrays)

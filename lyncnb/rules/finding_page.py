@@ -45,11 +45,11 @@ def finding_page(rules: Rules) -> str:
     """
     cas = ca_rules()
     numbers = {check.code: _numbers(check.limit_of) for check in cas.checks if check.limit_of}
-    of_plans = [cas.rule_of(check) for check in cas.checks if "plan" in check.judges]
+    of_plans = [rules.own(cas.rule_of(c)) for c in cas.checks if "plan" in c.judges]
     sections = (
         (f"Plans, by what {rules.title} asks", list(rules.checks.values())),
         (f"Plans, by what CAs may issue (as of {cas.as_of})", of_plans),
-        ("Certificates that came back", list(returned_checks().values())),
+        ("Certificates that came back", list(map(rules.own, returned_checks().values()))),
     )
     returned = {*returned_checks()}
     return render(

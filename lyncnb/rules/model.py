@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
 
@@ -253,6 +253,13 @@ class CheckRule:
         )
 
 
+def in_words(text: str, words: Mapping[str, str]) -> str:
+    """Put other words into a text, the longest of those that are there first."""
+    found = sorted((old for old in words if old in text), key=len, reverse=True)
+    pattern = "|".join(map(re.escape, found))
+    return re.sub(pattern, lambda match: words[match[0]], text) if found else text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryCommand:
     """How the summary says to import and assign; ``roles`` and ``usages`` narrow for whom."""
@@ -279,6 +286,20 @@ class Rules(Table):
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
     sha256: str = field(default="", compare=False)
+    words: tuple[Mapping[str, str], ...] = ()  # of texts that several products share, in turn
+
+    def said(self, text: str) -> str:
+        """Put the product's own words into a text that was written for another one."""
+        for words in self.words:
+            text = in_words(text, words)
+        return text
+
+    def own(self, check: CheckRule) -> CheckRule:
+        """Give a check that several products share, in the product's own words."""
+        if not self.words:
+            return check
+        title, meaning, hint = map(self.said, (check.title, check.meaning, check.hint))
+        return replace(check, title=title, meaning=meaning, hint=hint)
 
     @property
     def usages(self) -> frozenset[str]:

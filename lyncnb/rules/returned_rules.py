@@ -107,7 +107,10 @@ def every_check(rules: Rules) -> Mapping[str, CheckRule]:
     mapping of str to CheckRule
         By code; one of CA rules whenever it holds.
     """
-    return MappingProxyType({**returned_checks(), **ca_rules().checks_by_code(), **rules.checks})
+    shared = {**returned_checks(), **ca_rules().checks_by_code()}
+    if rules.words:
+        shared = {code: rules.own(check) for code, check in shared.items()}
+    return MappingProxyType({**shared, **rules.checks})
 
 
 def may_be_accepted(code: str) -> bool:

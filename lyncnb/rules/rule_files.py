@@ -203,7 +203,7 @@ def _digest(document: Mapping[str, object]) -> str:
 
 _TABLES = (
     *("product", "title", "role", "name", "certificate", "check", "party", "connection"),
-    *("summary", "pfx", "deploy", "topology"),
+    *("summary", "pfx", "deploy", "topology", "words"),
 )
 
 
@@ -271,9 +271,17 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
             {key: document[key] for key in ("pfx", "deploy") if key in document}
         ),
         summary=_summary(reader, document.get("summary", {})),
+        words=_words(reader, document.get("words", {})),
     )
     _check_settings(reader, rules)
     return rules
+
+
+def _words(reader: TomlReader, words: object) -> tuple[Mapping[str, str], ...]:
+    """Give the words of a product in turn: those of what it extends first."""
+    if isinstance(words, list):
+        return tuple(words)  # read where the two were put together
+    return (reader.value(Mapping[str, str], words, "words") or {},) if words else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,7 +173,7 @@ def test_what_gets_no_row_is_told(form):
         "this is a topology of Lync Server 2013",
         'left out "sql.contoso.com": SQL Servers need no certificate',
         'left out "contoso.com": file stores need no certificate',
-        'left out "gw.contoso.com": a PSTN gateway is no server of Lync',
+        'left out "gw.contoso.com": a PSTN gateway is none of the product',
         'nothing is known here of the service "TeaService" on "new.contoso.com"',
         "the document does not say: which pool do clients sign in to automatically",
         "the document does not say: is a branch an appliance (SBA) or a server (SBS)?",

@@ -1,0 +1,112 @@
+"""Lighthouses, keepers and a harbour: a product that extends nothing goes the whole way.
+
+What works with it is no knowledge of Lync Server: roles, columns, flags, names, usages, findings,
+commands and words all come from ``products/lighthouse.toml``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from folders import PASSPHRASE, answered_by_openssl
+from shell_kit import make_shell
+
+import lyncnb as ln
+from lyncnb.rules import rule_files
+from lyncnb.topology import columns
+
+PRODUCT = Path(__file__).with_name("products") / "lighthouse.toml"
+TABLE = """server,role,pool,sip_domains,beacon,foghorn,ships
+lamp01.contoso.com,lamp,lamps.contoso.com,contoso.com,light.contoso.com,yes,
+lamp02.contoso.com,lamp,lamps.contoso.com,,,,
+keep01.contoso.com,keeper,,,,,
+office.fabrikam.com,harbor,harbour.fabrikam.com,,,,anna.fabrikam.com;berta.fabrikam.com
+"""
+LIGHT = ["light.contoso.com", "lamp01.contoso.com", "horn.light.contoso.com"]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_knows_it(monkeypatch):
+    """Forget the product before and after each test."""
+    monkeypatch.setattr(rule_files, "_own", {})
+    columns._replace_further({})
+    yield
+    columns._replace_further({})
+
+
+@pytest.fixture
+def shell(tmp_path, capsys, monkeypatch):
+    shell = make_shell(tmp_path, capsys, monkeypatch)
+    shell.write("coast.csv", TABLE)
+    monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
+    return shell
+
+
+def test_the_plan_is_what_its_file_says(shell):
+    """Four kinds of certificates, with the names of its own columns and flag, and its own finding."""
+    plan = json.loads(shell("plan", "coast.csv", "--product", PRODUCT, "--json").out)
+    by_role = {c["role"]: c for c in reversed(plan["certificates"])}
+    assert plan["product"] == "lighthouse"
+    assert list(by_role) == ["Coast", "Harbour", "Keeper", "Lamp"]
+    assert by_role["Lamp"]["san"] == LIGHT
+    assert by_role["Coast"]["subject"] == {"CN": "seal.contoso.com"}
+    shell.write("full.csv", TABLE.replace("berta", "berta.fabrikam.com;clara.fabrikam.com;dora"))
+    told = shell("check", "full.csv", "--product", PRODUCT).out
+    assert "The harbour is full" in told
+    assert "the lighthouse board asks for" in told, "its own words in what CAs may issue"
+    assert "Lync Server asks" not in told
+    assert (
+        "Ships look for the lamp"
+        in shell(*("explain", "coast.csv", "lamp01.contoso.com", "--product", PRODUCT)).out
+    )
+
+
+def test_without_it_nobody_knows_its_columns(shell):
+    """The table means nothing to the products of lyncnb."""
+    ended = shell("plan", "coast.csv")
+    assert ended.status == 2
+    assert "lamp" in ended.err
+
+
+def test_plan_toml_names_the_file_beside_it(shell):
+    """``product = "x.toml"`` is found where plan.toml stands."""
+    (shell.folder / "choices").mkdir()
+    (shell.folder / "choices" / "light.toml").write_bytes(PRODUCT.read_bytes())
+    shell.write("choices/plan.toml", 'product = "light.toml"\n')
+    plan = json.loads(shell("plan", "coast.csv", "--options", "choices/plan.toml", "--json").out)
+    assert plan["product"] == "lighthouse"
+
+
+def test_the_whole_way_to_the_servers(shell, monkeypatch, tmp_path):
+    """Requested, signed by OpenSSL, received, packaged, and the steps in its own shell and words."""
+    answered = answered_by_openssl(TABLE.encode(), tmp_path, product=PRODUCT)
+    rule_files._own.clear()  # another day, another process
+    folder = answered.folder
+    ended = shell("pfx", folder)
+    assert ended.status != 0
+    assert "LYNCNB_PRODUCTS" in ended.err, "it says how the product is found"
+    monkeypatch.setenv("LYNCNB_PRODUCTS", str(PRODUCT.parent))
+    assert shell("pfx", folder).status == 0
+    assert shell("steps", folder).status == 0
+    (page,) = (folder / "steps").glob("lamp01*.html")
+    text = page.read_text("utf-8")
+    assert "Light the lamp" in text
+    assert "Lighthouse 7 takes" in text
+    script = next((folder / "steps").glob("lamp01*.ps1")).read_text("utf-8-sig")
+    assert "Wick" in script
+    for path in (*(folder / "steps").glob("*.*"), folder / "summary.md"):
+        said = re.sub(r"(?i)lyncnb", "", path.read_text("utf-8-sig"))
+        assert not re.findall(r".{40}\bLync\b.{20}", said), path.name
+
+
+def test_the_panels_speak_its_language(shell):
+    """The editor offers its roles and columns, and no product without them plans the table."""
+    rules = ln.load_rules(PRODUCT)
+    editor = ln.PlanEditor(ln.read_topology("coast.csv"), rules)
+    assert list(editor.plan.certificates[0].names) == LIGHT
+    with pytest.raises(ln.LyncnbError, match="no plan"):
+        editor.change_options(product="sfbse")
+    assert editor.rules is rules
