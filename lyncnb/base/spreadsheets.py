@@ -57,13 +57,14 @@ class Sheet:
 class Form:
     """What a sheet has that people fill in: its cells are text, whatever is typed.
 
-    ``notes`` stand at the m headings. ``choices`` are those of each column, none where anything
-    may stand; ``open_choices`` are columns (from 0) where something else may be typed, too. Rows
-    whose first cell is ``muted`` are shown in grey.
+    ``notes`` stand at the m headings. ``choices`` are those of each column, or a range of another
+    sheet that lists them (``=Roles!$A$2:$A$9``); none where anything may stand. ``open_choices``
+    are columns (from 0) where something else may be typed, too. Rows whose first cell is ``muted``
+    are shown in grey.
     """
 
     notes: tuple[str, ...]
-    choices: tuple[tuple[str, ...], ...]
+    choices: tuple[tuple[str, ...] | str, ...]
     open_choices: tuple[int, ...] = ()
     muted: str = ""
 
@@ -230,11 +231,13 @@ def _make_form(worksheet: Any, form: Form, grey: Any) -> None:
         lines = len(note) // 30 + note.count("\n") + 2
         worksheet.write_comment(0, place, note, {"x_scale": 2, "y_scale": lines / 4.5})
     for place, choices in enumerate(form.choices):
-        if choices:
+        source = choices if isinstance(choices, str) else list(choices)
+        # Longer lists than this make no drop-down: Microsoft, Excel specifications and limits.
+        if choices and (isinstance(choices, str) or len(",".join(choices)) <= 255):
             is_open = place in form.open_choices
             worksheet.data_validation(
                 1, place, _FORM_ROWS, place,
-                {"validate": "list", "source": list(choices), "show_error": not is_open},
+                {"validate": "list", "source": source, "show_error": not is_open},
             )  # fmt: skip
     worksheet.ignore_errors(
         {"number_stored_as_text": f"A2:{column_letters(columns - 1)}{SHEET_ROWS}"}

@@ -9,12 +9,26 @@ import click
 from .inputs import force_option, tell_of_clean_ups
 from .output import write
 
+_product_option = click.option(
+    "--product", metavar="NAME",
+    help="Product, or FILE.toml, whose own columns and roles the table has.",
+)  # fmt: skip
+
+
+def _know(product: str | None) -> None:
+    """Have tables know what a product adds to their columns and roles."""
+    from ..rules.rule_files import load_rules
+
+    if product:
+        load_rules(product)
+
 
 @click.command("convert")
 @click.argument("topology", metavar="IN")
 @click.argument("output", metavar="OUT")
+@_product_option
 @force_option
-def convert_command(topology: str, output: str, force: bool) -> int:
+def convert_command(topology: str, output: str, product: str | None, force: bool) -> int:
     """Write any topology as a table: IN is a table, workbook or document, OUT .csv or .xlsx.
 
     What OUT holds reads back to the same topology. A file that holds anything else is left alone,
@@ -26,6 +40,7 @@ def convert_command(topology: str, output: str, force: bool) -> int:
     from ..topology.table_files import table_file
     from ..topology.topology import read_topology
 
+    _know(product)
     table = read_topology(topology)
     kind = table_file(lambda suffix: table.to_csv() if suffix == ".csv" else table.to_xlsx())
     check_output(output, kind, force=force, inputs=(topology,))
@@ -38,8 +53,9 @@ def convert_command(topology: str, output: str, force: bool) -> int:
 
 @click.command("template")
 @click.argument("output", metavar="OUT")
+@_product_option
 @force_option
-def template_command(output: str, force: bool) -> int:
+def template_command(output: str, product: str | None, force: bool) -> int:
     """Write an empty table of servers to fill in: OUT is .xlsx, with drop-downs and notes, or .csv.
 
     Its one example is no server to lyncnb, so it may stay.
@@ -49,6 +65,7 @@ def template_command(output: str, force: bool) -> int:
     from ..base.outputs import check_output, write_output
     from ..topology.table_files import table_file, template
 
+    _know(product)
     kind = table_file(template)
     check_output(output, kind, force=force)
     write_output(output, template(Path(output).suffix.lower()), kind, force=force)

@@ -78,7 +78,7 @@ def template(suffix: str) -> bytes:
     of_columns, of_roles = OWN_SHEETS
     return to_xlsx(
         [
-            _servers(columns, rows),
+            _servers(columns, rows, roles=f"={of_roles}!$A$2:$A${len(topology_roles()) + 1}"),
             Sheet(
                 title=of_columns,
                 columns=(
@@ -131,7 +131,8 @@ def table_file(write: Callable[[str], bytes]) -> OutputKind:
 # --- The sheet of servers.
 
 
-def _servers(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Sheet:
+def _servers(headings: Sequence[str], rows: Sequence[Sequence[str]], *, roles: str = "") -> Sheet:
+    """Give the sheet; `roles` is the range that lists them."""
     by_heading = {text: one for one in topology_columns() for text in (one.name, one.title)}
     columns = [by_heading.get(heading) for heading in headings]
     return Sheet(
@@ -141,7 +142,7 @@ def _servers(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Sheet:
         widths=tuple(_width(column, heading) for column, heading in zip(columns, headings)),
         form=Form(
             notes=tuple(_help(column) if column else "" for column in columns),
-            choices=tuple(_choices(column) if column else () for column in columns),
+            choices=tuple(_choices(column, roles) if column else () for column in columns),
             open_choices=tuple(
                 place for place, column in enumerate(columns) if column and column.kind == "issuer"
             ),
@@ -166,7 +167,7 @@ def _help(column: Column) -> str:
     return "\n".join(lines)
 
 
-def _choices(column: Column) -> tuple[str, ...]:
+def _choices(column: Column, roles: str) -> tuple[str, ...] | str:
     if column.kind == "role":
-        return tuple(role.id for role in topology_roles())
+        return roles or tuple(role.id for role in topology_roles())
     return ("true", "false") if column.kind == "bool" else column.choices

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb.base import spreadsheets
-from lyncnb.base.spreadsheets import Sheet, fitting, neutralise, to_csv, to_xlsx
+from lyncnb.base.spreadsheets import Form, Sheet, fitting, neutralise, to_csv, to_xlsx
 
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
@@ -156,3 +156,27 @@ def test_csv_line_is_the_same_whichever_way_it_was_written(rows):
     cells = [[fitting(neutralise(cell)).replace('"', '""') for cell in row] for row in rows]
     expected = "".join('"' + '","'.join(row) + '"\r\n' for row in [["a", "b"], *cells])
     assert expected.encode("utf-8-sig", "replace") == to_csv(("a", "b"), rows)
+
+
+def test_a_form_takes_text_and_offers_choices():
+    """Notes, drop-downs where a list is short enough, cells of text past column Z, a grey row."""
+    columns = tuple(f"c{n}" for n in range(30))
+    form = Form(
+        notes=("", "help", *[""] * 28),
+        choices=((), ("a", "b"), "=Other!$A$1:$A$2", ("x" * 200, "y" * 200), *[()] * 26),
+        open_choices=(1,),
+        muted="an example",
+    )
+    rows = [("an example", *[""] * 28, "007")]
+    sheet = Sheet(title="F", columns=columns, rows=lambda: rows, form=form)
+    made = openpyxl.load_workbook(io.BytesIO(to_xlsx([sheet], title="T")))["F"]
+    assert made["AD2"].value == "007"
+    assert {made["AD2"].number_format, made["A2"].number_format} == {"@"}
+    assert [cell.comment.text if cell.comment else "" for cell in made[1]][:3] == ["", "help", ""]
+    offered = {
+        str(one.sqref): (one.formula1, one.showErrorMessage)
+        for one in made.data_validations.dataValidation
+    }
+    assert offered == {"B2:B5001": ('"a,b"', False), "C2:C5001": ("Other!$A$1:$A$2", True)}
+    (shaded,) = made.conditional_formatting
+    assert (str(shaded.sqref), shaded.rules[0].formula) == ("A2:AD5001", ['$A2="an example"'])

@@ -13,8 +13,9 @@ from shell_kit import make_shell
 from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 from topology_documents import front_end, topology_builder
 
+from lyncnb.base.toml_records import TomlReader
 from lyncnb.errors import TopologyError
-from lyncnb.topology.columns import topology_columns, topology_roles
+from lyncnb.topology.columns import set_further, topology_columns, topology_roles
 from lyncnb.topology.csv_edit import edit_csv
 from lyncnb.topology.table_files import table_xlsx, template
 from lyncnb.topology.topology import read_topology
@@ -162,11 +163,13 @@ def test_help_and_choices_of_the_template():
         column.title for column in topology_columns()
         if column.kind in ("bool", "role", "choice", "issuer")
     }  # fmt: skip
-    assert listed["Role"][0] == [role.id for role in topology_roles()]
+    assert listed["Role"][0] == [f"Roles!$A$2:$A${len(topology_roles()) + 1}"]
+    assert [row[0] for row in book["Roles"].iter_rows(min_row=2, values_only=True)] == [
+        role.id for role in topology_roles()
+    ]
     assert listed["Target OS"][0] == ["2008R2", "2012", "2012R2", "2016", "2019", "2022"]
     assert (listed["Role"][1], listed["Issuer"][1]) == (True, False)  # pairs may be typed, too
     assert book["Columns"].max_row == len(topology_columns()) + 1
-    assert book["Roles"].max_row == len(topology_roles()) + 1
 
 
 # --- Commands.
@@ -181,6 +184,41 @@ def test_convert_and_back(shell):
         assert ("this is a topology of Lync Server 2013" in ended.err) == (old == "contoso.tbxml")
         assert shell("compare-topology", "contoso.tbxml", new).status == 0
     assert (shell.folder / "a.xlsx").read_bytes() == (shell.folder / "c.xlsx").read_bytes()
+
+
+OWN_PRODUCT = """
+extends = "lync2013"
+product = "own"
+title = "With a recorder"
+
+[[topology.role]]
+id = "Recorder"
+title = "Recording server"
+
+[[topology.column]]
+name = "recorder_fqdn"
+title = "Name of the recorder"
+scope = "pool"
+kind = "fqdn"
+roles = ["Recorder"]
+help = "The name that the recorder is called by"
+"""
+
+
+def test_a_product_of_ones_own_has_its_columns_and_roles(shell):
+    """The template asks for them, and what has them is converted."""
+    shell.write("own.toml", OWN_PRODUCT)
+    rows = b"server_fqdn,role,sip_domains,recorder_fqdn\nr1.contoso.com,Recorder,contoso.com,r.contoso.com\n"
+    shell.write("t.csv", rows)
+    try:
+        assert shell("template", "t.xlsx", "--product", "own.toml").status == 0
+        book = openpyxl.load_workbook(shell.folder / "t.xlsx")
+        assert "Name of the recorder" in [cell.value for cell in book["Servers"][1]]
+        assert "Recorder" in [row[0].value for row in book["Roles"]]
+        assert shell("convert", "t.csv", "o.xlsx", "--product", "own.toml").status == 0
+        assert read_topology(shell.folder / "o.xlsx") == read_topology(rows)
+    finally:
+        set_further(TomlReader("own"), "own", (), ())
 
 
 def test_a_filled_in_template_is_never_written_over(shell):
