@@ -21,7 +21,7 @@
 # names in the next cell and run it again. Nothing is written until you press a button for it.
 
 # %% tags=["parameters"]
-topology_file = "../data/contoso.csv"  # your table, one row per server
+topology_file = "../data/contoso.csv"  # your table: .csv, .xlsx, .ods or .tbxml
 request_folder = "requests"  # keys, requests and the summary go here; made if it is not there
 
 # %% [markdown]

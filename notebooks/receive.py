@@ -17,7 +17,7 @@
 # sections 1, 3 and 4 only.
 
 # %% tags=["parameters"]
-topology_file = "../data/contoso.csv"  # your table, one row per server
+topology_file = "../data/contoso.csv"  # your table: .csv, .xlsx, .ods or .tbxml
 request_folder = "sample-requests"  # yours: "requests"; the sample has a folder of its own
 
 # %% [markdown]

@@ -8,7 +8,10 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
+import openpyxl
 import xlsxwriter
+
+from lyncnb.topology.table_files import template
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 RELS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -128,3 +131,27 @@ def ods_table(rows: Iterable[str], name: str = "Servers", more: str = "") -> str
 def spreadsheet(rows: Sequence[Sequence[str]], *, stored: bool = False) -> bytes:
     """Give an OpenDocument spreadsheet of texts."""
     return ods(ods_table("".join(map(ods_cell, row)) for row in rows), stored=stored)
+
+
+#: Two servers as somebody types them into the template.
+FILLED = [
+    {"Server": "fe01.contoso.net", "Role": "FrontEnd", "Pool": "pool.contoso.net",
+     "Site": "Taipei", "SIP domains": "contoso.com", "Meet URLs": "https://meet.contoso.com",
+     "Dial-in URL": "https://dialin.contoso.com", "External web FQDN": "web.contoso.com"},
+    {"Server": "fe02.contoso.net", "Role": "FrontEnd", "Pool": "pool.contoso.net",
+     "Site": "Taipei", "Target OS": 2012, "Automatic sign-in": True},
+]  # fmt: skip
+
+
+def filled_in(rows: list[dict[str, object]], *, over_example: bool = False) -> bytes:
+    """Type servers into the template, below its example or over it."""
+    book, buffer = openpyxl.load_workbook(io.BytesIO(template(".xlsx"))), io.BytesIO()
+    sheet = book["Servers"]
+    places = {cell.value: cell.column for cell in sheet[1]}
+    for at, row in enumerate(rows, start=2 if over_example else 3):
+        for cell in sheet[at]:
+            cell.value = None
+        for heading, value in row.items():
+            sheet.cell(at, places[heading], value)
+    book.save(buffer)
+    return buffer.getvalue()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shell_kit import make_shell
 from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 from topology_documents import front_end, topology_builder
+from workbooks import FILLED, filled_in
 
 from lyncnb.base.toml_records import TomlReader
 from lyncnb.errors import TopologyError
@@ -88,29 +89,6 @@ def test_a_table_that_does_not_fit_into_a_workbook():
 
 
 # --- The template.
-
-
-def filled_in(rows: list[dict[str, object]], *, over_example: bool = False) -> bytes:
-    """Type servers into the template, below its example or over it."""
-    book, buffer = openpyxl.load_workbook(io.BytesIO(template(".xlsx"))), io.BytesIO()
-    sheet = book["Servers"]
-    places = {cell.value: cell.column for cell in sheet[1]}
-    for at, row in enumerate(rows, start=2 if over_example else 3):
-        for cell in sheet[at]:
-            cell.value = None
-        for heading, value in row.items():
-            sheet.cell(at, places[heading], value)
-    book.save(buffer)
-    return buffer.getvalue()
-
-
-FILLED = [
-    {"Server": "fe01.contoso.net", "Role": "FrontEnd", "Pool": "pool.contoso.net",
-     "Site": "Taipei", "SIP domains": "contoso.com", "Meet URLs": "https://meet.contoso.com",
-     "Dial-in URL": "https://dialin.contoso.com", "External web FQDN": "web.contoso.com"},
-    {"Server": "fe02.contoso.net", "Role": "FrontEnd", "Pool": "pool.contoso.net",
-     "Site": "Taipei", "Target OS": 2012, "Automatic sign-in": True},
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("over_example", [False, True])

@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from shell_kit import make_shell
 from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 from workbooks import (
+    FILLED,
     MAIN,
     ODS,
     RELS,
+    filled_in,
     ods,
     ods_cell,
     ods_table,
@@ -629,11 +631,12 @@ def office(tmp_path_factory):
             ["fe04.contoso.net", "FrontEnd", "Hsinchu", ""]]  # fmt: skip
     (place / "traps.xlsx").write_bytes(xlsx(rows, change))
     (place / "plain.csv").write_text(TWO_SITES)
+    (place / "filled.xlsx").write_bytes(filled_in(FILLED))
     own = f"-env:UserInstallation=file://{place}/office"
     for kind in ("xlsx", "ods"):
         subprocess.run(
             ["soffice", own, "--headless", "--convert-to", kind, "--outdir", place / "out",
-             place / "traps.xlsx", place / "plain.csv"],
+             place / "traps.xlsx", place / "plain.csv", place / "filled.xlsx"],
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
     return place / "out"
@@ -643,6 +646,11 @@ def office(tmp_path_factory):
 def test_what_libreoffice_saved(office, kind):
     """A table is the same; traps are read and told as of xlsxwriter's own."""
     assert read_topology(office / f"plain.{kind}") == read_topology(TWO_SITES.encode())
+    filled = read_topology(office / f"filled.{kind}")
+    assert filled == read_topology(filled_in(FILLED))
+    assert [str(note) for note in filled.notes] == [
+        "row 2 is the example of the template, and was left out"
+    ]
     book = (office / f"traps.{kind}").read_bytes()
     assert cells_of(book) == [
         ("fe01.contoso.net", "FrontEnd", "台北", "2026-03-01"),
