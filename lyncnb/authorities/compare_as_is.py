@@ -152,7 +152,7 @@ def _estate(files: Iterable[ReturnedFile]) -> _Estate:
     leaves = tuple(one for one in found if _is_leaf(one))
     return _Estate(
         leaves=leaves,
-        issuers=Issuers([one for one in found if one not in set(leaves)]),
+        issuers=Issuers([one for one in found if not _is_leaf(one)]),
         files={one.sha256: tuple(names) for one, names in found.items()},
         exports=exports,
         places=places,
@@ -206,6 +206,7 @@ class _Judged:
     def __post_init__(self) -> None:
         fictional = is_fictional(self.entries)
         names = {one.sha256: _names(one) for one in self.estate.leaves}
+        wild = {name for name, found in names.items() if any(n.startswith("*.") for n in found)}
         candidates = _candidates(self.entries, self.estate.leaves, names)
         rest: dict[Certificate, list[tuple[int, PlannedEntry]]] = {}
         for entry in self.entries:
@@ -213,7 +214,7 @@ class _Judged:
             for certificate in candidates[entry.id]:
                 present = names[certificate.sha256]
                 apart = len(wanted ^ present)
-                if wanted <= present or any(name.startswith("*.") for name in present):
+                if wanted <= present or certificate.sha256 in wild:
                     pair = self._pair(certificate, entry, apart, fictional)
                     if pair.is_good:
                         self.good.setdefault(entry.id, []).append(pair)

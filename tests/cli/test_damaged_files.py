@@ -30,6 +30,7 @@ from folders import (
 )
 from hostile import archive
 from shell_kit import make_shell
+from standing_certificates import Stored, export_of
 from topologies import TWO_SITES
 from topology_documents import front_end, topology_builder
 from workbooks import rows_of, spreadsheet
@@ -106,6 +107,11 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("rekey", "requests", *ASKED, "--recovery", "{}"),
         ("request", "t.csv", "requests", "--recovery", "{}", *ASKED),
     ),
+    "export.pem": (("asis", "{}", "t.csv"), ("asis", "{}", "t.csv", "--json")),
+    "kept.json": (
+        ("request", "t.csv", "left-out", "--only-missing", "{}", "--reuse", "Edge", "--dry-run"),
+        ("request", "t.csv", "left-out", "--only-missing", "{}", "--dry-run", "--json"),
+    ),
     "one.req": (
         ("receive", "requests", "--request", "{}"),
         ("receive", "requests", "--request", "{}", "--json"),
@@ -161,6 +167,11 @@ def sound(tmp_path_factory):
     bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
     answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])
     returned, leaf = place / "returned", next(iter(answers.values()))
+    stored = [Stored(leaf, ("Default",))]
+    (place / "export.pem").write_bytes(export_of("ee01.contoso.com", stored, above=ca.chain))
+    planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), ln.load_rules())
+    found = ln.compare_as_is(planned, place / "export.pem", on=TODAY)
+    (place / "kept.json").write_bytes(found.to_json())
     returned.mkdir()
     shutil.copy(next((folder / "csr").iterdir()), place / "one.req")
     (returned / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
