@@ -100,6 +100,13 @@ def test_a_table_opens_and_a_wrong_one_is_told(page):
     page.get_by_role("button", name="Open the table").click()
     page.get_by_role("alert").get_by_text("bad name").first.wait_for()
     page.get_by_label("Select edge01.contoso.net").wait_for()
+    papers = []
+    for scheme in ("light", "dark"):  # as the system is
+        page.emulate_media(color_scheme=scheme)
+        papers.append(
+            page.locator(".lc-editor").evaluate("e => getComputedStyle(e).backgroundColor")
+        )
+    assert papers == ["rgb(255, 255, 255)", "rgb(33, 33, 33)"]
 
 
 def test_a_pasted_table_becomes_requests(page, workspace):
