@@ -36,7 +36,7 @@ options = ln.PlanOptions(organization="Contoso", validity_days=730, planned_issu
 topology, rules = ln.read_topology(topology_file), ln.load_rules("lync2013")
 plan = ln.plan_certificates(topology, rules, options=options)
 bundle = ln.write_requests(plan, request_folder, passphrase=ln.ask_passphrase(), today=today)
-bundle.to_frame()[["Role", "Servers", "Type", "Subject name", "State"]]
+bundle.only("Role", "Servers", "Type", "Subject name", "State")
 
 # %% [markdown]
 # One package per CA: the requests, a summary, a page for the CA's people and, for AD CS, the
@@ -82,20 +82,20 @@ ln.demo.answer(bundle, "answers", today=today)
 
 # %%
 issued = ln.match_certificates(bundle, "answers", today=today)
-issued.to_frame()[["Servers", "Type", "Valid until", "Chain", "Findings", "File"]]
+issued.only("Servers", "Type", "Valid until", "Chain", "Findings", "File")
 
 # %% [markdown]
 # Every difference is a finding with its source. An error must not go on a server; a warning is
 # yours to decide; a notice is good to know.
 
 # %%
-issued.findings_frame()[["Severity", "Code", "About", "Finding", "What to do"]]
+issued.findings.only("Severity", "Code", "About", "Finding", "What to do")
 
 # %% [markdown]
 # The requests that still wait for an answer:
 
 # %%
-print(issued.waiting)
+print("\n".join(issued.waiting))
 
 # %% [markdown]
 # Up to here nothing was written. `ln.receive` does the same and keeps the certificates with their
@@ -104,7 +104,7 @@ print(issued.waiting)
 # %%
 issued = ln.receive(request_folder, "answers", today=today)
 status = ln.folder_status(request_folder, today=today)
-status.to_frame()[["State", "Role", "Servers", "Type", "Valid until", "Days left"]]
+status.only("State", "Role", "Servers", "Type", "Valid until", "Days left")
 
 # %% [markdown]
 # ## 4. When to renew
@@ -115,7 +115,7 @@ status.to_frame()[["State", "Role", "Servers", "Type", "Valid until", "Days left
 # %%
 renewals = ln.list_renewals(request_folder, today=today)
 ln.write_renewals(request_folder, "renewals.ics")
-renewals.to_frame()[["Renew from", "Valid until", "Days left", "Servers", "Type"]]
+renewals.only("Renew from", "Valid until", "Days left", "Servers", "Type")
 
 # %% [markdown]
 # The same days as a picture, of all that is in the folder.

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import quote
 
+from ..errors import LyncnbError
 from .documents import linked_parts
 
 if TYPE_CHECKING:
@@ -111,6 +112,27 @@ class Table(ABC):
         """Give it as a DataFrame, a row each, as :func:`to_frame` makes one."""
         return to_frame(self._headings(), self._rows())
 
+    def only(self, *headings: str) -> Table:
+        """Give some of the columns, to be shown in a notebook.
+
+        Parameters
+        ----------
+        *headings : str
+            As the table has them, in the order wanted.
+
+        Raises
+        ------
+        LyncnbError
+            If the table has no such column.
+        """
+        known = list(self._headings())
+        for heading in headings:
+            if heading not in known:
+                raise LyncnbError(
+                    f'the table has no column "{heading}"', hint=f"it has {', '.join(known)}"
+                )
+        return _Columns(self, headings)
+
     def _repr_html_(self) -> str:
         return rows_to_html(
             self._headings(), [*self._rows()], caption=self._summary(), limit=ROWS_SHOWN
@@ -118,6 +140,23 @@ class Table(ABC):
 
     def __repr__(self) -> str:
         return self._summary()
+
+
+class _Columns(Table):
+    """Some columns of a table."""
+
+    def __init__(self, whole: Table, headings: Sequence[str]):
+        self._whole, self._names = whole, headings
+
+    def _headings(self) -> Sequence[str]:
+        return self._names
+
+    def _rows(self) -> Iterable[Sequence[Any]]:
+        at = [list(self._whole._headings()).index(name) for name in self._names]
+        return ([row[place] for place in at] for row in self._whole._rows())
+
+    def _summary(self) -> str:
+        return self._whole._summary()
 
 
 def cell_text(value: Any) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lyncnb.base import tables
 from lyncnb.base.dns_name import DnsName
+from lyncnb.errors import LyncnbError
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' & |"
 
@@ -206,3 +207,24 @@ def test_pandas_waits_until_a_frame_is_asked_for():
         "assert not tables.is_frame(1); sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class Servers(Numbers):
+    """A noun of three columns."""
+
+    def _headings(self):
+        return ("Server", "Role", "State")
+
+    def _rows(self):
+        return [("fe01", "FrontEnd", "issued"), ("edge01", "Edge", "waiting")]
+
+
+def test_some_columns_of_a_table_are_shown_as_the_whole_would_be():
+    """In the order asked for, with the whole's caption; a heading that is not there is told."""
+    some = Servers().only("State", "Server")
+    assert some.to_frame().equals(Servers().to_frame()[["State", "Server"]])
+    assert repr(some) == "Numbers <all>"
+    assert "<caption>Numbers &lt;all&gt;</caption>" in some._repr_html_()
+    assert "Edge" not in some._repr_html_()
+    with pytest.raises(LyncnbError, match='no column "Colour"'):
+        some.only("Colour")
