@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -82,6 +83,8 @@ class PlanView:
         self._asked_about = frozenset(name for rule in self.checks for name in rule.names)
         self._parts: dict[int, _PartsAsked] = {}
         self._asked: dict[_Whom, list[PlannedCertificate]] = {}
+        # Places of certificates that are alike in all that a check may be narrowed by.
+        self._kinds: dict[tuple[str, tuple[str, ...], str, str], list[int]] = {}
         self._domains: dict[_Whom, list[str]] = {}
         self._last: tuple[PlannedCertificate | None, _NamesHere] = (None, _NO_NAMES)
         self._with_trait: dict[str, list[Pool]] = {}
@@ -135,14 +138,13 @@ class PlanView:
         """List the certificates that a check looks at, in the plan's order."""
         whom = _whom(rule)
         if whom not in self._asked:
-            kinds: dict[tuple[str, tuple[str, ...], str, str], bool] = {}
-            found = self._asked[whom] = []
-            for c in self.certificates:
-                kind = (c.role, c.usages, c.issuer, c.ca)
-                if kind not in kinds:
-                    kinds[kind] = self.applies(rule, c)
-                if kinds[kind]:
-                    found.append(c)
+            if not self._kinds:
+                for place, c in enumerate(self.certificates):
+                    self._kinds.setdefault((c.role, c.usages, c.issuer, c.ca), []).append(place)
+            alike = self._kinds.values()
+            applies = (group for group in alike if self.applies(rule, self.certificates[group[0]]))
+            places = sorted(chain.from_iterable(applies))
+            self._asked[whom] = [self.certificates[place] for place in places]
         return self._asked[whom]
 
     # -- names

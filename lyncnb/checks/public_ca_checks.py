@@ -71,8 +71,16 @@ def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.asked_of(rule)
     if certificates:
         wild = any(name.is_wildcard for c in certificates for name in view.names(c))
-        tags = "issue and issuewild" if wild else "issue"
-        yield certificates[0].id, f"{tags} counts in {_listed(view.domains_of(rule))}"
+        tags = "issue and issuewild count" if wild else "issue counts"
+        yield certificates[0].id, f"{tags} in {_listed(view.domains_of(rule))}"
+
+
+def caa_parameters_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
+    """Name the zones in which a CA heeds what a CAA record says of account and proof."""
+    certificates = view.asked_of(rule)
+    if certificates:
+        domains = _listed(view.domains_of(rule))
+        yield certificates[0].id, f"accounturi and validationmethods count in {domains}"
 
 
 def dnssec_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
@@ -140,6 +148,7 @@ PUBLIC_CA_TESTS: dict[str, DeploymentTest] = {
         validation_methods_end,
         names_need_dns_validation,
         caa_of_zones,
+        caa_parameters_of_zones,
         dnssec_of_zones,
         zones_seen_from_many_places,
         names_become_public,
