@@ -7,7 +7,7 @@ stand. Nothing in it depends on the day.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import groupby
@@ -205,7 +205,11 @@ class Block:
     def heading(self) -> str:
         """Tell the block from every other, e.g. ``6 · edgepool01.contoso.net, Internal``."""
         told = f"{self.number} · {self.whom}"
-        return f"{told}, {', '.join(self.usages)}" if self.has_sibling and self.usages else told
+        if not (self.has_sibling and self.usages):
+            return told
+        usages = ", ".join(self.usages)
+        is_outside = any(usage.endswith("External") for usage in self.usages)
+        return f"{told}, outside ({usages})" if is_outside else f"{told}, {usages}"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -414,6 +418,15 @@ def number_runs(members: Iterable[Member], ids: Collection[str]) -> list[str]:
         elif is_one:
             found += numbers
     return found
+
+
+def in_words(runs: Sequence[str], most: int) -> str:
+    """Name certificates by the runs of their numbers, e.g. ``certificates 1.1 to 4 and 6``."""
+    if len(runs) > most:
+        return f"certificates {', '.join(runs[:most])} …"
+    if len(runs) == 1:
+        return f"certificate{'s' if ' ' in runs[0] else ''} {runs[0]}"
+    return f"certificates {', '.join(runs[:-1])} and {runs[-1]}"
 
 
 def by_authority(blocks: Iterable[Block]) -> dict[str, list[Block]]:

@@ -22,6 +22,7 @@ from .summary_content import (
     Summary,
     by_authority,
     code_of,
+    in_words,
     number_runs,
 )
 from .timeline_figure import DatedFact
@@ -239,11 +240,11 @@ def _of_renewals(summary: Summary, there: Iterable[Member]) -> Iterator[Ask]:
     changed = _changed_on(summary)
     every = [member for _, member in summary.members]
     for (_, ends, renew), members in _alike(m for m in there if m.valid_until).items():
-        numbers = ", ".join(number_runs(every, {member.id for member in members}))
+        which = in_words(number_runs(every, {member.id for member in members}), _NUMBERS)
         is_due = renew <= changed
         yield Ask(
             who="Planner",
-            what=f"Renew no. {numbers}, {'ended on' if ends < changed else 'valid until'} {ends}: "
+            what=f"Renew {which}, {'ended on' if ends < changed else 'valid until'} {ends}: "
             "request anew, and send that to the CA.",
             when="now" if is_due else f"from {renew} on",
             where="Days that matter" if summary.picture else "this page",
@@ -291,21 +292,22 @@ def _of_authority(
     missing = {member.id for member in members if not member.certificate_sha256}
     if not missing:
         return
-    numbers = number_runs((member for _, member in summary.members), missing)
-    places = ", ".join(numbers[:_NUMBERS]) + (" …" if len(numbers) > _NUMBERS else "")
+    every = [member for _, member in summary.members]
+    runs = number_runs(every, missing)
+    in_all = f", {len(missing):,} in all," if len(runs) < len(missing) else ""
     covered = sum(bool(member.covered_by) for member in members)
     back = len(members) - len(missing) - covered
     when = f"by {day}" if day else "the planner sets the day"
     if day and back and str(day) < _changed_on(summary):
         when = f"now: they were due by {day}"
-    what = f"Issue {count_of(len(missing), 'certificate')} as requested, with every name: no. "
-    what += f"{places}." + (f" {back:,} of {back + len(missing):,} are back." if back else "")
+    what = f"Issue {in_words(runs, _NUMBERS)}{in_all} as requested, with every name."
+    if back:
+        what += f" {back:,} of {back + len(missing):,} {'is' if back == 1 else 'are'} back."
     if covered:
         what += f" {covered:,} more are covered by certificates that stand."
-    refused = {member.id for member in members if member.is_refused}
-    if refused:
-        few = ", ".join(number_runs((m for _, m in summary.members), refused)[:_NUMBERS])
-        what += f" What came for no. {few} was refused; the planner says why (lyncnb status)."
+    if refused := number_runs(every, {member.id for member in members if member.is_refused}):
+        which = in_words(refused, _NUMBERS)
+        what += f" What came for {which} was refused: issue again; the planner tells why."
     yield Ask(
         who=name,
         what=what,

@@ -332,7 +332,7 @@ def test_each_is_told_what_is_asked_of_them(hostile):
     assert [ask.who for ask in asks] == wanted
     assert asks[0].what.startswith("Settle 1 error")
     assert asks[2].when == "by 2026-04-01"
-    assert "Issue 4 certificates" in asks[2].what
+    assert "4 in all, as requested" in asks[2].what
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx", ".xlsx"])
@@ -525,7 +525,7 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
     whole = summarise(plan, findings)
     some = with_requests(whole, _requests(plan)).asks
     assert [ask.what for ask in some if ask.who == "Internal CA"] == [
-        "Issue 3 certificates as requested, with every name: no. 1.2 to 3. 1 of 4 are back."
+        "Issue certificates 1.2 to 3, 3 in all, as requested, with every name. 1 of 4 is back."
     ]
     requests = list(_requests(plan))
     for one in requests:
@@ -535,7 +535,7 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
         ("Server team", "now: all certificates are back"),
         ("Planner", "from 2026-07-31 on"),
     ]
-    assert every[1].what.startswith("Renew no. 1.1 to 5, valid until 2026-10-05")
+    assert every[1].what.startswith("Renew certificates 1.1 to 5, valid until 2026-10-05")
 
 
 def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
@@ -551,10 +551,11 @@ def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
     (ca,) = (ask for ask in told.asks if ask.who == "Internal CA")
     assert ca.when == "now: they were due by 2026-03-20"
     assert ca.what.endswith(
-        "What came for no. 1.2 was refused; the planner says why (lyncnb status)."
+        "What came for certificate 1.2 was refused: issue again; the planner tells why."
     )
     assert (
-        asks["Renew no. 1.1, ended on 2026-10-05: request anew, and send that to the CA."] == "now"
+        asks["Renew certificate 1.1, ended on 2026-10-05: request anew, and send that to the CA."]
+        == "now"
     )
     assert "Whoever decides" not in {ask.who for ask in told.asks}
     (ended,) = (fact for fact in told.facts if fact.ends == date(2026, 10, 5))
@@ -590,7 +591,7 @@ def test_a_finding_about_several_is_told_once(plan):
     (told,) = told_once((one, other))
     assert (told.about, told.finding) == (("a", "b"), replace(one, about=""))
     page = summary.write_plan_table(plan, (one, other), ".html").decode()
-    assert page.count('<span class="warning">') == 1
+    assert page.count('<span class="warning">2 × warning</span>') == 1
 
 
 def test_a_day_is_not_divided(plan, findings):
