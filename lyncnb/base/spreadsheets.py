@@ -199,7 +199,9 @@ def _frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
         heading = workbook.add_format(
             {"bold": True, "valign": "top", "text_wrap": True, "bottom": 1, "bg_color": "#EEF1F5"}
         )
+        # Lines between columns, too: what fills its cell would run into the next one's text.
         lines = {"valign": "top", "bottom": 1, "bottom_color": "#B9C0CA"}
+        lines |= {"right": 1, "right_color": "#B9C0CA"}
         wrapped = workbook.add_format({**lines, "text_wrap": True})
         text = workbook.add_format({**lines, "num_format": "@"})
         grey = workbook.add_format({"italic": True, "font_color": "#6B7280"})

@@ -7,6 +7,7 @@ stand. Nothing in it depends on the day.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -200,6 +201,11 @@ class Block:
     def whom(self) -> str:
         """Say for whom the block is, e.g. ``eepool01.contoso.net``."""
         return self.pool or "the whole deployment"
+
+    @property
+    def subject_words(self) -> str:
+        """Write the subject name for people: a line may end between its parts."""
+        return re.sub(r"(?<!\\),(?=[A-Z]+=)", ", ", self.subject)
 
     @property
     def heading(self) -> str:

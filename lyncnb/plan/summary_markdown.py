@@ -72,7 +72,7 @@ def _block(block: Block) -> Iterator[str]:
     facts = [
         ("For", f"{block.title}{site}: {block.sharing}"),
         ("In use as", ", ".join(block.usages) or "no type; its own software uses it"),
-        ("Subject name", block.subject),
+        ("Subject name", block.subject_words),
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}, {', '.join(block.extended_key_usage)}"),
         ("Valid", "; ".join(block.validity)),

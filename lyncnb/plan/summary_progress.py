@@ -247,7 +247,7 @@ def _of_renewals(summary: Summary, there: Iterable[Member]) -> Iterator[Ask]:
             what=f"Renew {which}, {'ended on' if ends < changed else 'valid until'} {ends}: "
             "request anew, and send that to the CA.",
             when="now" if is_due else f"from {renew} on",
-            where="Days that matter" if summary.picture else "this page",
+            where="this page",
             anchor="days" if summary.picture else "",
         )
         if not is_due:

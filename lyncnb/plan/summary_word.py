@@ -60,7 +60,7 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
         document.add_heading("What is asked of whom", level=1)
         asks = [(ask.who, ask.what, ask.when, ask.where) for ask in summary.asks]
         columns = ("Who", "What", "By when", "See")
-        _table(document, columns, asks, widths=(26, 82, 36, 36))
+        _table(document, columns, asks, widths=(24, 88, 44, 24))
     _findings(document, summary, rows_shown)
     if summary.spellings:
         document.add_heading(spellings.HEADING, level=1)
@@ -149,7 +149,7 @@ def _block(document: Document, block: Block) -> None:
     usages = ", ".join(block.usages) or "no type; its own software uses it"
     text = (
         f"{block.title}{site}: {block.sharing}. In use as: {usages}. "
-        f"Subject name: {block.subject}. "
+        f"Subject name: {block.subject_words}. "
         f"Issuer: {block.authority}. Key: {block.key}, {block.hash}, "
         f"{', '.join(block.extended_key_usage)}."
     )

@@ -100,9 +100,12 @@ def summary_workbook(summary: Summary) -> bytes:
 
 def _certificates(summary: Summary) -> Iterator[Row]:
     for block, member in summary.members:
+        # Notices of the whole deployment would fill the row of the first that they are about.
+        concerns = tuple(code for code in member.warnings if not code.startswith("notice: "))
         yield (
-            member.number, block.whom, block.title, member.servers, block.usages, block.subject,
-            block.names_of(member), block.authority, block.key, member.csr_file, member.warnings,
+            member.number, block.whom, block.title, member.servers, block.usages,
+            block.subject_words, block.names_of(member), block.authority, block.key,
+            member.csr_file, concerns,
         )  # fmt: skip
 
 
@@ -142,7 +145,7 @@ def _renewals(summary: Summary) -> list[Row]:
     return sorted(
         (
             member.renew_from, member.valid_until, member.valid_from, member.number, block.whom,
-            member.servers, block.subject, block.authority, member.id,
+            member.servers, block.subject_words, block.authority, member.id,
         )
         for block, member in summary.members
         if member.valid_until

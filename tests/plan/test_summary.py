@@ -208,6 +208,29 @@ def test_xlsx_lists_every_name_with_its_reason(plan, findings):
     assert all(row[4] and row[5] and row[6] for row in rows)
 
 
+def test_xlsx_tells_findings_of_a_certificate_and_notices_once(plan):
+    """A notice stands on its own sheet; a warning stands in the row of its certificate, too."""
+    one = Finding(code="x", severity="warning", about="", message="m", hint="h", source="s")
+    about = plan.certificates[0].id
+    told = (replace(one, about=about), replace(one, about=about, code="y", severity="notice"))
+    workbook = _workbook(plan, Findings(told))
+    assert [row[-1] for row in workbook["Certificates"].iter_rows(values_only=True)][1] == (
+        "warning: x"
+    )
+    assert {row[1] for row in workbook["Findings"].iter_rows(min_row=2, values_only=True)} == {
+        *"xy"
+    }
+
+
+def test_a_subject_name_may_break_between_its_parts(hostile):
+    """People read a blank behind each comma between parts; one inside a value is as it was."""
+    organization = PlanOptions(organization="Contoso, Ltd.", country="TW")
+    plan = plan_certificates(hostile[0].topology, hostile[0].rules, options=organization)
+    block = summarise(plan, Findings()).blocks[0]
+    assert block.subject_words.endswith(", O=Contoso\\, Ltd., C=TW")
+    assert block.subject_words.replace(", ", ",") == block.subject.replace(", ", ",")
+
+
 def test_xlsx_prints_one_page_wide(plan, findings):
     """Every sheet is one lying A4 page wide, with a heading that stays and a filter."""
     for sheet in _workbook(plan, findings):
