@@ -237,6 +237,7 @@ def rows_to_html(
     caption: str = "",
     limit: int | None = None,
     ids: Sequence[str] = (),
+    remarks: Sequence[str] = (),
 ) -> str:
     """Write rows as an escaped HTML table, without pandas.
 
@@ -253,6 +254,8 @@ def rows_to_html(
         (default: all of them).
     ids : sequence of str, optional
         n anchors, one for each row, for the chips of another table to lead to.
+    remarks : sequence of str, optional
+        Sentences below the table, plain text.
 
     Returns
     -------
@@ -269,6 +272,7 @@ def rows_to_html(
         lines.append("</details>")
     if len(shown) < len(rows):
         lines.append(f"<p>{_escape(left_out(len(shown), len(rows)))}</p>")
+    lines += [f"<p>{_escape(remark)}</p>" for remark in remarks]
     return "\n".join(lines)
 
 

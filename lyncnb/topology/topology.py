@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
-from ..base.tables import DataFrame, Table
+from ..base.tables import ROWS_SHOWN, DataFrame, Table, rows_to_html
 from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
@@ -22,6 +22,8 @@ from .pools import check_servers, derive_pools, derive_sip_domains, derive_sites
 from .source_table import Note, Texts, make_table
 from .source_table import Table as SourceTable
 from .table_files import table_xlsx
+
+_REMARKS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -225,11 +227,33 @@ class Topology(Table):
         """
         return table_xlsx(self.columns, self.cells)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What there is to say of the file as a whole, e.g. what is hidden in it."""
+        return tuple(note.message for note in self.notes if not note.row)
+
     def _summary(self) -> str:
         return (
             f"{self.source}: {len(self.cells):,} rows, {len(self.pools):,} pools, "
             f"{len(self.sites)} sites, SIP domains {', '.join(self.sip_domains)}"
         )
+
+    def _repr_html_(self) -> str:
+        return rows_to_html(
+            self.columns,
+            self.cells,
+            caption=self._summary(),
+            limit=ROWS_SHOWN,
+            remarks=[f"Note: {remark}" for remark in self._told()],
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join([self._summary(), *(f"  note: {remark}" for remark in self._told())])
+
+    def _told(self) -> list[str]:
+        more = len(self.remarks) - _REMARKS_SHOWN
+        rest = [f"and {more:,} more, in topology.remarks"] if more > 0 else []
+        return [*self.remarks[:_REMARKS_SHOWN], *rest]
 
 
 def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topology:

@@ -51,7 +51,9 @@ class TablePanel(Panel):
                 "there is no table yet", hint="choose a file, or paste rows with their headings"
             )
         self._page.open(pasted.encode() if pasted.strip() else path, str(message["folder"]).strip())
-        self.send({"type": "opened", "words": f"Opened: {path or 'the pasted table'}."})
+        remarks = self._page.editor.topology.remarks if self._page.editor else ()
+        words = [f"Opened: {path or 'the pasted table'}.", *(f"Note: {one}." for one in remarks)]
+        self.send({"type": "opened", "words": " ".join(words)})
 
 
 def _is_of_a_folder(path: Path) -> bool:

@@ -34,6 +34,7 @@ def read() -> ln.Topology:
         assert_type(computer, ln.Computer)
     assert_type(topology.compare(topology), ln.TopologyDifference)
     assert_type(topology.to_csv(), bytes)
+    assert_type(topology.remarks, tuple[str, ...])
     assert_type(topology.to_xlsx(), bytes)
     return topology
 

@@ -65,6 +65,22 @@ def test_an_editor_of_a_workbook_saves_a_table(folder):
     assert (folder / "five.xlsx").read_bytes() == before
 
 
+def hide_a_row(_, sheet):
+    sheet.set_row(2, None, None, {"hidden": True})
+
+
+def test_what_is_hidden_is_said_where_the_table_is_shown(folder):
+    """In a notebook below the table, in its text form, and on the page."""
+    (folder / "hidden.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS), hide_a_row))
+    words = "rows that are hidden, and were read: 3"
+    topology = ln.read_topology("hidden.xlsx")
+    assert topology.remarks == (words,)
+    assert repr(topology).endswith(f"\n  note: {words}")
+    assert f"<p>Note: {words}</p>" in topology._repr_html_()
+    told = Talk(PlanningPage()._table).say("open", path="hidden.xlsx", pasted="", folder="requests")
+    assert told["opened"]["words"] == f"Opened: hidden.xlsx. Note: {words}."
+
+
 def test_a_workbook_in_a_notebook():
     """Its table, its plan and its findings are those of the CSV file."""
     of_book, of_csv = (
