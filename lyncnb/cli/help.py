@@ -65,7 +65,8 @@ def overview() -> str:
     lines = [
         "Usage: lyncnb COMMAND ...",
         "",
-        "Plan the certificates of a Lync Server 2013 deployment before the servers exist.",
+        "Plan the certificates of a Lync Server 2013 or Skype for Business Server deployment",
+        "before the servers exist.",
     ]
     for title, commands in SECTIONS:
         lines += ["", f"{title}:", *(f"  {name:<9} {text}" for name, text in commands)]

@@ -12,10 +12,22 @@ from lyncnb.deploy.fill_steps import fill
 from lyncnb.errors import RulesError
 from lyncnb.rules.procedure import PLACEHOLDER, load_procedure
 from lyncnb.rules.returned_rules import every_check
-from lyncnb.rules.rule_files import load_rules
+from lyncnb.rules.rule_files import load_rules, products
 
 RULES = load_rules("lync2013")
 PROCEDURE = load_procedure(RULES)
+
+
+@pytest.fixture(params=products())
+def rules(request):
+    """Give the rules of each product of the package."""
+    return load_rules(request.param)
+
+
+@pytest.fixture
+def procedure(rules):
+    return load_procedure(rules)
+
 
 # Each step of the changed procedure as Microsoft's pages describe it, and the ids that carry it.
 EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal")
@@ -148,19 +160,19 @@ def test_no_step_is_without_a_place_in_the_documents():
     assert {step.id for step in PROCEDURE.steps} == named
 
 
-def test_every_check_is_asked():
+def test_every_check_is_asked(procedure):
     """A check that no step names is no check."""
-    asked = {name for step in PROCEDURE.steps for name in step.only_if + step.needs + step.holds}
-    assert asked == {check.id for check in PROCEDURE.checks}
+    asked = {name for step in procedure.steps for name in step.only_if + step.needs + step.holds}
+    assert asked == {check.id for check in procedure.checks}
 
 
 # What changes something: everything that is printed but these.
 READS = re.compile(r"(Get|Test|Select|Where|ForEach|Format|Out|New|Import|Read)-[A-Z]|certutil$")
 
 
-def test_checks_change_nothing():
+def test_checks_change_nothing(procedure):
     """A check's commands read: no cmdlet in them sets, removes or starts anything."""
-    for check in PROCEDURE.checks:
+    for check in procedure.checks:
         text = PLACEHOLDER.sub("'x'", f"{check.command}\n{check.shows}\n")
         for command in commands(text):
             assert READS.match(command.name), (check.id, command.name)
@@ -169,42 +181,42 @@ def test_checks_change_nothing():
                 assert set(command.parameters) == {"-store"}
 
 
-def test_removing_is_no_step_of_the_day():
+def test_removing_is_no_step_of_the_day(procedure):
     """No step of the day takes a certificate away; what does waits, or leads back."""
-    for step in PROCEDURE.steps:
+    for step in procedure.steps:
         if any("Remove-Cs" in command for command in step.commands):
             assert step.phase in ("later", "back"), step.id
             assert step.by_hand or step.only_if, step.id
 
 
-def test_what_is_for_the_deployment_says_so():
+def test_what_is_for_the_deployment_says_so(procedure):
     """Every command that changes OAuthTokenIssuer names the global scope."""
-    for step in PROCEDURE.steps:
+    for step in procedure.steps:
         if "OAuthTokenIssuer" in step.usages:
             for command in commands(PLACEHOLDER.sub("'x'", "\n".join(step.commands))):
                 if command.name in ("Set-CsCertificate", "Remove-CsCertificate"):
                     assert command.parameters.get("-Identity") == "global", step.id
 
 
-def test_every_usage_rolls_over_or_does_not():
+def test_every_usage_rolls_over_or_does_not(procedure):
     """A/V Authentication and OAuth roll over, 8 and 24 hours before the old one ends."""
-    hours = {usage: roll.lead_hours for roll in PROCEDURE.rolls for usage in roll.usages}
+    hours = {usage: roll.lead_hours for roll in procedure.rolls for usage in roll.usages}
     assert hours == {"AudioVideoAuthentication": 8, "OAuthTokenIssuer": 24}
-    assert PROCEDURE.roll_of("Default") is None
+    assert procedure.roll_of("Default") is None
 
 
-def test_every_command_and_parameter_is_documented():
+def test_every_command_and_parameter_is_documented(procedure):
     """What steps and checks print is exactly what the table of commands has, with its page."""
     printed: dict[str, set[str]] = {}
-    texts = [command for step in PROCEDURE.steps for command in step.commands]
-    texts += [" ".join((s.commands[-1], *s.options)) for s in PROCEDURE.steps if s.options]
-    for check in PROCEDURE.checks:
+    texts = [command for step in procedure.steps for command in step.commands]
+    texts += [" ".join((s.commands[-1], *s.options)) for s in procedure.steps if s.options]
+    for check in procedure.checks:
         texts += [check.command, check.shows]
     for text in texts:
         assert not parse(PLACEHOLDER.sub("'x'", text)).has_error, text
         for command in commands(PLACEHOLDER.sub("'x'", text)):
             printed.setdefault(command.name, set()).update(command.parameters)
-    documented = {cmdlet.name: set(cmdlet.parameters) for cmdlet in PROCEDURE.cmdlets}
+    documented = {cmdlet.name: set(cmdlet.parameters) for cmdlet in procedure.cmdlets}
     assert printed == documented
 
 
@@ -213,15 +225,15 @@ def test_every_command_and_parameter_is_documented():
 DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|^Inferred:|^lyncnb[:,] ")
 
 
-def test_every_source_is_dated():
+def test_every_source_is_dated(rules, procedure):
     """Every check and every record of the procedure says where it is from, and of when that is."""
     records = [
-        *PROCEDURE.steps,
-        *PROCEDURE.checks,
-        *PROCEDURE.rolls,
-        *PROCEDURE.cmdlets,
-        *PROCEDURE.order,
-        *every_check(RULES).values(),
+        *procedure.steps,
+        *procedure.checks,
+        *procedure.rolls,
+        *procedure.cmdlets,
+        *procedure.order,
+        *every_check(rules).values(),
     ]
     without = [
         (record, part)
@@ -232,12 +244,12 @@ def test_every_source_is_dated():
     assert without == []
 
 
-def test_every_role_with_a_certificate_has_a_place_and_a_shell():
+def test_every_role_with_a_certificate_has_a_place_and_a_shell(rules, procedure):
     """Each role that steps are written for stands in the evening's order and has a shell."""
-    roles = {rule.role for rule in RULES.certificates} - {"", "Deployment"}
-    placed = [role for place in PROCEDURE.order for role in place.roles]
+    roles = {rule.role for rule in rules.certificates} - {"", "Deployment"}
+    placed = [role for place in procedure.order for role in place.roles]
     assert sorted(placed) == sorted(roles)
-    assert {role for shell in PROCEDURE.shells for role in shell.roles} == roles
+    assert {role for shell in procedure.shells for role in shell.roles} == roles
 
 
 def test_values_are_quoted_in_commands_only():

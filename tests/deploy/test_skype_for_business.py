@@ -1,0 +1,56 @@
+"""Skype for Business Server from the table to the servers: its names, shell, commands and words."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from folders import PASSPHRASE, answered_by_openssl
+from shell_kit import make_shell
+
+from lyncnb.request_folder.bundle import open_requests
+
+TABLE = b"""server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,access_edge_fqdn,webconf_edge_fqdn,tenant_sip_domains
+fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com,,,
+edge01.contoso.com,Edge,edge.contoso.com,Taipei,,,,,sip.contoso.com,wc.contoso.com,fabrikam.com
+vis01.contoso.com,VIS,vis.contoso.com,Taipei,,,,,,,
+oos01.contoso.com,OfficeWebApps,,Taipei,,,,,,,
+ex01.contoso.com,ExchangeOWA,,Taipei,,,,,,,
+rp01.contoso.com,ReverseProxy,,Taipei,,,,,,,
+"""
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    return answered_by_openssl(TABLE, tmp_path_factory.mktemp("skype"), product="sfbse")
+
+
+def test_its_names_are_requested(answered):
+    """The Edge pool answers for the tenant's domain; a Video Interop Server has pool and own name."""
+    bundle = open_requests(answered.folder)
+    by_role = {r.plan.role: r.plan.san for r in bundle.requests if r.plan.usages != ("Internal",)}
+    assert "sip.fabrikam.com" in by_role["Edge"]
+    assert list(by_role["VideoInterop"]) == ["vis.contoso.com", "vis01.contoso.com"]
+
+
+def test_its_steps_speak_of_it(answered, tmp_path, capsys, monkeypatch):
+    """Module, shell and settings are its own; Lync Server is named as a source, and once on purpose."""
+    shell = make_shell(tmp_path, capsys, monkeypatch)
+    monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
+    folder = answered.copy(tmp_path).folder
+    assert shell("pfx", folder).status == 0
+    assert shell("steps", folder).status == 0
+    pages = {path.stem: path.read_text("utf-8") for path in (folder / "steps").glob("*.html")}
+    vis = next(text for name, text in pages.items() if name.startswith("vis01"))
+    assert "Skype for Business Server Management Shell" in vis
+    exchange = next(text for name, text in pages.items() if name.startswith("ex01"))
+    assert "New-SettingOverride" in exchange
+    script = next((folder / "steps").glob("fe01*.ps1")).read_text("utf-8-sig")
+    assert "Import-Module SkypeForBusiness" in script or "'SkypeForBusiness'" in script
+    assert "Get-CsUpgradeDomainInfo" in script
+    for name, text in pages.items():
+        said = re.sub(
+            r"(?s)<small>Source: .*?</small>|<td>(Inferred|Microsoft)[^<]*</td>|lyncnb", "", text
+        )
+        said = said.replace("Lync Server 2013 could not use a key", "")
+        assert not re.findall(r".{40}\bLync\b.{20}", said), name
