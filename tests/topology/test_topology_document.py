@@ -356,6 +356,7 @@ ALONE = {
     "PersistentChat": Cluster("one.contoso.com", {"PersistentChat": ""}),
     "OfficeWebApps": Cluster("one.contoso.com", {"WacService": ""}),
     "TrustedApplication": Cluster("one.contoso.com", {"ExternalServer": ""}),
+    "VideoInterop": Cluster("one.contoso.com", {"VideoInteropServer": ""}),
     "SBA": Cluster("one.contoso.com", {"Registrar": "", "MediationServer": ""}, branch="Hualien"),
 }
 
