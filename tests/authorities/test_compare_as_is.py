@@ -98,15 +98,16 @@ def test_what_a_server_uses_and_does_not_have_is_told(tmp_path):
     assert found.counts() == {"none": 2}
 
 
-def test_the_later_export_of_a_server_counts(tmp_path):
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_the_later_export_of_a_server_counts(tmp_path, names):
     """Of two exports of one server the later one says how it stands, in any order."""
     planned = edge_pool()
     inside = next(one for one in planned.certificates if one.usages == ("Internal",))
     stored = [Stored(stand_for(inside), ("Internal",))]
     now, later = "2026-11-24T08:00:00Z", "2026-11-24T09:00:00Z"
     for server in ("edge1.contoso.com", "edge2.contoso.com"):
-        (tmp_path / f"{server}.pem").write_bytes(export_of(server, stored, time=now))
-        (tmp_path / f"a{server}.pem").write_bytes(export_of(server, time=later))
+        (tmp_path / f"{names[0]}{server}").write_bytes(export_of(server, stored, time=now))
+        (tmp_path / f"{names[1]}{server}").write_bytes(export_of(server, time=later))
     found = ln.compare_as_is(planned, tmp_path, on=DAY)
     one = next(one for one in found.planned if one.id == inside.id)
     assert one.state == "elsewhere"

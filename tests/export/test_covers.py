@@ -86,6 +86,37 @@ def test_the_same_again_changes_no_byte(folder, stands):
         assert snapshot(folder) == before
 
 
+def test_said_again_on_another_day_it_keeps_its_time(folder, stands):
+    """When it was left out stays on record, as the time of a request does."""
+    before = (folder / "manifest.json").read_bytes()
+    later = TODAY + timedelta(days=1)
+    write(PLAN, folder, only_missing=stands, reuse=[FIRST], today=later)
+    assert (folder / "manifest.json").read_bytes() == before
+
+
+def test_a_newer_certificate_takes_its_place(folder, tmp_path):
+    """Said with a later answer of asis: the manifest and every summary name the newer one."""
+    newer = kept(tmp_path / "newer", days=150)
+    bundle = write(PLAN, folder, only_missing=newer, reuse=[FIRST])
+    assert bundle.counts() == {"covered": 1, "kept": 2}
+    words = str(bundle.manifest.by_id[FIRST].covered)
+    assert words.endswith("until 2027-04-21")
+    for name in ("summary.csv", "summary.md"):
+        assert words in (folder / name).read_text("utf-8")
+
+
+def test_a_folder_of_what_stands_alone_has_nothing_to_hand_over(tmp_path, stands):
+    """Where everything is covered no request is made, and none is said to be completed."""
+    place = tmp_path / "requests"
+    write(PLAN, place, only_missing=stands, reuse=[FIRST, SECOND, THIRD])
+    assert requested(place) == set()
+    assert ln.folder_status(place, today=TODAY).counts() == {"covered": 3}
+    with pytest.raises(BundleError, match="no request of") as caught:
+        ln.hand_over(place, tmp_path / "out.zip")
+    assert caught.value.hint == "none waits at all: lyncnb status FOLDER says where each one stands"
+    assert write(PLAN, place).counts() == {"kept": 3}
+
+
 def test_what_stands_alone_leaves_nothing_out(tmp_path, stands):
     """Without the planner's word on the key every request is made, and it is told."""
     bundle = write(PLAN, tmp_path / "requests", only_missing=stands)
