@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ..base.garbage_collection import no_collection
 from ..base.outputs import check_output, write_output
 from ..base.tables import Table
 from ..errors import PlanAltered, Problem
@@ -89,6 +90,11 @@ class SavedPlan(Table):
         for one in self.plan.certificates:
             yield (one.id, one.subject.common_name, one.names, one.issuer, str(one.key))
 
+    @property
+    def identity(self) -> str:
+        """File, day and digest, by which people tell it from another."""
+        return f"{self.path}, judged on {self.judged_on}, SHA-256 {self.sha256}"
+
     def _summary(self) -> str:
         return (
             f"{self.path}: {len(self.plan.certificates):,} certificates for "
@@ -99,6 +105,7 @@ class SavedPlan(Table):
         return self._summary()
 
 
+@no_collection()
 def save_plan(
     plan: CertificatePlan,
     path: str | os.PathLike[str],
@@ -147,6 +154,7 @@ def _saved(path: Path, plan: CertificatePlan, findings: Findings, data: bytes) -
     return SavedPlan(path=path, plan=plan, findings=findings, sha256=digest, data=data)
 
 
+@no_collection()
 def read_saved_plan(path: str | os.PathLike[str]) -> SavedPlan:
     """Read a saved plan, plan again from its table and options, and refuse what differs.
 

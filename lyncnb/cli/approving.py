@@ -15,9 +15,12 @@ from .output import note, write, write_json
     help="File of the SSH key to sign with, e.g. ~/.ssh/id_ed25519, or the .pub file of one that an"
     " agent holds. ssh-keygen asks for its passphrase.",
 )  # fmt: skip
+@click.option("--product", metavar="NAME", help="Rules of your own (FILE.toml) of which it is.")
 @force_option
 @json_option
-def approve_command(saved_plan: str, key: str, force: bool, as_json: bool) -> int:
+def approve_command(
+    saved_plan: str, key: str, product: str | None, force: bool, as_json: bool
+) -> int:
     """Approve the saved plan FILE: sign it with an SSH key, into FILE.sig.
 
     FILE is planned again first. Without lyncnb the same is done by: ssh-keygen -Y sign -n
@@ -29,7 +32,10 @@ def approve_command(saved_plan: str, key: str, force: bool, as_json: bool) -> in
     from ..base.tables import count_of
     from ..export.approve_plan import approve_plan
     from ..plan.summary_from_plan import totals
+    from ..rules.rule_files import load_rules
 
+    if product is not None:
+        load_rules(product)  # known from then on
     approved = approve_plan(saved_plan, key=key, force=force)
     saved = approved.plan
     if as_json:
@@ -37,7 +43,7 @@ def approve_command(saved_plan: str, key: str, force: bool, as_json: bool) -> in
         write_json({"format": "lyncnb-approval/1", **document})
         return 0
     write(totals(saved.plan, saved.findings))
-    write(f"judged on {saved.judged_on}, SHA-256 {saved.sha256}")
+    write(saved.identity)
     write(str(approved))
     if saved.open_errors:
         count = count_of(len(saved.open_errors), "error")

@@ -121,8 +121,11 @@ def _plan_of(
     from ..errors import PlanAltered
     from ..plan.recorded_plan import read_plan_file
     from ..plan.saved_plan_json import is_saved_plan
+    from ..rules.rule_files import load_rules
 
     if _is_record(path):
+        if product is not None:
+            load_rules(product)  # a product of one's own is known from then on
         if not Path(path).is_dir() and is_saved_plan(read_plan_file(Path(path))):
             try:
                 saved = read_saved_plan(path)

@@ -183,7 +183,28 @@ def _saved_plan(path: str, product: str | None) -> SavedPlan:
     saved = read_saved_plan(path)
     if product is not None and load_rules(product).product != saved.plan.rules.product:
         raise click.UsageError(f"--product: {path} is a plan for {saved.plan.rules.product}")
+    _tell_of_today(saved)
     return saved
+
+
+def _tell_of_today(saved: SavedPlan) -> None:
+    """Say what would be an error by the rules of today; the plan's own day is what counts."""
+    from ..checks.check_plan import check_plan, judging_day
+
+    today = judging_day(saved.plan)
+    if today == saved.judged_on:
+        return
+    before = {(one.code, one.about) for one in saved.findings if one.severity == "error"}
+    news = {
+        one.code
+        for one in check_plan(saved.plan, on=today)
+        if one.severity == "error" and (one.code, one.about) not in before
+    }
+    if news:
+        note(
+            f"note: {saved.path} is judged by the rules of {saved.judged_on}; by those of {today}"
+            f" there would be new errors: {', '.join(sorted(news))}"
+        )
 
 
 def _show_approval(

@@ -78,13 +78,16 @@ def plan_command(
     if save is not None:
         check_output(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
     plan, findings = make_plan(topology, product, options_file, on=on)
+    saved_as = sign_line = ""
     if save is not None:
-        _tell_of_saved(save_plan(plan, save, findings=findings, force=force, inputs=inputs))
+        saved = save_plan(plan, save, findings=findings, force=force, inputs=inputs)
+        _tell_of_saved(saved)
+        saved_as, sign_line = saved.identity, saved.sign_line
     if output is not None:
         if suffix == ".svg":
             data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
         else:
-            data = write_plan_table(plan, findings, suffix)
+            data = write_plan_table(plan, findings, suffix, saved_as=saved_as, sign_line=sign_line)
         write_output(output, data, kind, force=force, inputs=inputs)
         note(f"written: {output}")
     if as_json:
@@ -99,7 +102,7 @@ def plan_command(
 
 
 def _tell_of_saved(saved: SavedPlan) -> None:
-    note(f"saved: {saved.path}, judged on {saved.judged_on}, SHA-256 {saved.sha256}")
+    note(f"saved: {saved.identity}")
     note(f"to approve it: lyncnb approve {saved.path} --key KEY; without lyncnb:")
     note(f"  {saved.sign_line}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..base.outputs import OutputKind, first_line, is_page, mentions, packs
 from ..errors import PlanError
@@ -37,6 +38,8 @@ def write_plan_table(
     suffix: str,
     *,
     requests: Sequence[Request] | None = None,
+    saved_as: str = "",
+    sign_line: str = "",
 ) -> bytes:
     """Write the summary of a plan in one format.
 
@@ -50,6 +53,9 @@ def write_plan_table(
         One of ``PLAN_SUFFIXES``; ``.json`` gives the plan document.
     requests : sequence of Request, optional
         Requests of the folder; without them the file names are those that they will have.
+
+    saved_as, sign_line : str, optional
+        Where the plan is saved, and what somebody types who approves it; stands on the cover.
 
     Returns
     -------
@@ -66,6 +72,7 @@ def write_plan_table(
     if suffix == ".json":
         return plan_json(plan, findings)
     told = summarise(plan, findings, pictures=suffix == ".html", table_only=suffix == ".csv")
+    told = replace(told, saved_as=saved_as, sign_line=sign_line)
     return write_summary(with_requests(told, requests), suffix)
 
 

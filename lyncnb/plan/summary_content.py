@@ -346,6 +346,8 @@ class Summary:
     validity_days: int = 0  # that are asked for; 0: as many as the CA gives
     folder_changed: str = ""  # YYYY-MM-DD HH:MM UTC, "" without a folder
     asks: tuple[Ask, ...] = ()
+    saved_as: str = ""  # where the plan is saved, and what it is known by there
+    sign_line: str = ""  # what somebody types who approves it
 
     @property
     def members(self) -> Iterator[tuple[Block, Member]]:
@@ -370,6 +372,10 @@ LEAD = (
 )
 
 
+#: What a saved plan is worth without a signature.
+UNSIGNED = "Unsigned, a saved plan proves that nothing was altered, not who approved it."
+
+
 def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield what the cover says of the deployment: a heading and a text each."""
     first, *others = summary.sip_domains or ("none",)
@@ -383,6 +389,9 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
             "To be valid for",
             f"{count_of(summary.validity_days, 'day')}, as far as the CA allows",
         )
+    if summary.saved_as:
+        yield "Saved as", summary.saved_as
+        yield "To approve it", f"{summary.sign_line} (KEY is your SSH key). {UNSIGNED}"
     if summary.folder_changed:
         yield "As of", f"{summary.folder_changed}, the last change of the requests"
 

@@ -47,6 +47,19 @@ def test_it_is_saved_beside_the_rest(planner):
     assert json.loads((planner.folder / "later.json").read_bytes())["judged_on"] == "2027-03-15"
 
 
+@pytest.mark.parametrize("ending", ["html", "md"])
+def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
+    """What is sent to who decides has the digest and the one line; without --save it has neither."""
+    page = planner.folder / f"p.{ending}"
+    planner("plan", "t.csv", "-o", page)
+    assert "ssh-keygen" not in page.read_text()
+    planner("plan", "t.csv", "--save", "p.json", "-o", page)
+    text = re.sub(r"<wbr>|\\", "", page.read_text())
+    assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in text
+    assert json.loads((planner.folder / "p.json").read_bytes())["sha256"] in text
+    assert "not who approved it" in text
+
+
 def test_it_is_requested_and_on_record(planner):
     """The folder of a saved plan is that of its table; the manifest has its digest, and once."""
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
@@ -87,6 +100,35 @@ def test_a_plan_with_errors_is_saved_and_not_requested(planner):
     planner.write("o.toml", f'[issuer]\nall = "public"\n[accepted]\n{reasons}')
     planner("plan", "e.csv", "--options", "o.toml", "--save", "e.json")
     assert planner("request", "--plan", "e.json", "requests", *PASS).status == 0
+
+
+def test_rules_of_ones_own(planner):
+    """A plan by rules of the planner's own is requested and compared where their file is given."""
+    text = 'extends = "lync2013"\nproduct = "mine_saved"\ntitle = "Mine"\n'
+    planner.write("mine.toml", text)
+    for arguments in (
+        ("plan", "t.csv", "--product", "mine.toml", "--save", "m.json"),
+        ("request", "--plan", "m.json", "--product", "mine.toml", "requests", *PASS),
+        ("compare", "m.json", "requests", "--product", "mine.toml"),
+    ):
+        assert planner.process(*arguments).status == 0, arguments
+    ended = planner.process("request", "--plan", "m.json", "requests", *PASS)
+    assert ended.status == 2
+    assert 'no rules for a product "mine_saved"' in ended.err
+    planner.write("mine.toml", text.replace("Mine", "Mine, changed"))
+    ended = planner.process("request", "--plan", "m.json", "--product", "mine.toml", "r", *PASS)
+    assert ended.status == 1
+    assert "the rules products/mine_saved.toml are others here" in ended.err
+
+
+def test_an_old_day_counts_and_is_told(planner):
+    """Judged by its own day it is requested, and what today would call an error is said."""
+    planner.write("c.csv", TWO_FRONT_ENDS)
+    planner.write("o.toml", '[issuer]\nall = "public"\n[subject]\norganizational_unit = "IT"\n')
+    planner("plan", "c.csv", "--options", "o.toml", "--on", "2022-08-31", "--save", "o.json")
+    ended = planner("request", "--plan", "o.json", "requests", "--dry-run")
+    assert "is judged by the rules of 2022-08-31; by those of" in ended.err
+    assert "unit-on-public-certificate" in ended.err.split("new errors: ")[1].splitlines()[0]
 
 
 @pytest.mark.parametrize(
