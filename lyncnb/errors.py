@@ -173,6 +173,12 @@ class NotebookError(LyncnbError):
     exit_status = 1
 
 
+class UnreadableNotebook(NotebookError):
+    """A notebook is missing, or is none."""
+
+    exit_status = 2
+
+
 class OutputError(LyncnbError):
     """A file cannot be written where the planner said: what is there now stays."""
 

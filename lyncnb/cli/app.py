@@ -46,7 +46,7 @@ class _Lyncnb(click.Group):
 
 _group = _Lyncnb("lyncnb", help=overview())
 
-_ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS, *RECOVERY_COMMANDS)
+_ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
 
 #: All of them, in the order of the help page.
 COMMANDS = (
@@ -57,6 +57,7 @@ COMMANDS = (
     *APPROVING_COMMANDS,
     *SNIPPET_COMMANDS,
     *_ABOUT_FOLDERS,
+    *RECOVERY_COMMANDS,
 )
 
 for _command in COMMANDS:

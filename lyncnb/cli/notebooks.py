@@ -42,7 +42,7 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     The executed copy and a static page are left beside it; NOTEBOOK itself is not changed.
     Without NOTEBOOK a workspace is laid out in work/ and its planning notebook runs.
 
-    Exit status: 0; 1 if a cell failed.
+    Exit status: 0; 1 if a cell failed; 2 if NOTEBOOK cannot be read.
     """
     from ..jupyter.run_notebook import run_notebook
     from ..jupyter.workspace import lay_out
@@ -114,7 +114,7 @@ def share_command(
     of widgets, or a path into somebody's home or a temporary folder. With the folder's passphrase
     (--passphrase-file or LYNCNB_PASSPHRASE) that is looked for too, in whatever coding.
 
-    Exit status: 0; 1 if it was refused.
+    Exit status: 0; 1 if it was refused; 2 if NOTEBOOK cannot be read.
     """
     from ..jupyter.shared_page import share_notebook
 
@@ -141,7 +141,7 @@ def clean_command(notebooks: tuple[str, ...]) -> int:
     Refused if a cell or an output holds a private key or a passphrase; the other notebooks are
     cleaned all the same.
 
-    Exit status: 0; 1 if one was refused.
+    Exit status: 0; 1 if one was refused; 2 if one cannot be read.
     """
     from ..errors import NotebookError, Problem
     from ..jupyter.notebook_files import clean_notebook
@@ -157,7 +157,8 @@ def clean_command(notebooks: tuple[str, ...]) -> int:
     if len(refused) == 1:
         raise refused[0]
     if refused:
-        raise NotebookError(
+        worst = max(refused, key=lambda error: error.exit_status)
+        raise type(worst)(
             f"{len(refused)} notebooks were left as they are",
             problems=tuple(
                 problem

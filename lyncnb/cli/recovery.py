@@ -24,7 +24,7 @@ def recovery_command(what: str, file: str, passphrase_file: str | None, as_json:
     FILE opens every request folder that FILE.pub was named for, also when its passphrase is lost.
     It stands under a passphrase of its own; keep it where the folders are not.
 
-    Exit status: 0; 2 or 3 if a file of that name is there or the passphrase will not do.
+    Exit status: 0; 2 if a file of that name is there; 3 if the passphrase will not do.
     """
     from ..base.outputs import refuse_own_place
     from ..request_folder.recovery_key import new_recovery_key

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base import files, outputs
-from ..errors import BundleError, NotebookError
+from ..errors import BundleError, UnreadableNotebook
 from .leak_scan import refuse, scan_notebook, without_paths
 
 #: MIME type under which a live widget stands in a saved output.
@@ -39,7 +39,7 @@ def read_notebook(path: str | Path) -> Notebook:
 
     Raises
     ------
-    NotebookError
+    UnreadableNotebook
         If there is no such file, or it is no notebook.
     """
     import nbformat
@@ -48,7 +48,7 @@ def read_notebook(path: str | Path) -> Notebook:
     text = _text(path)
     values = _json(path, text)
     if not isinstance(values, dict) or not _is_notebook(values):
-        raise NotebookError(
+        raise UnreadableNotebook(
             f'"{path}" is no Jupyter notebook of format 3 or 4',
             hint="give a file that ends in .ipynb, and save an old one anew in JupyterLab",
         )
@@ -58,7 +58,7 @@ def read_notebook(path: str | Path) -> Notebook:
         return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.ValidationError, RecursionError) as error:
         where = "".join(f" {step}" for step in getattr(error, "absolute_path", ()))
-        raise NotebookError(
+        raise UnreadableNotebook(
             f'"{path}" is damaged: {where.strip() or "the whole"} is not as a notebook has it',
             hint="open it in JupyterLab, look at that place and save it",
         ) from error
@@ -78,14 +78,14 @@ def _text(path: Path) -> str:
         with files.open_plain(path) as file:
             data = file.read(_LARGEST + 1)
     except BundleError as error:
-        raise NotebookError(error.message, hint="give a file that ends in .ipynb") from None
+        raise UnreadableNotebook(error.message, hint="give a file that ends in .ipynb") from None
     except (OSError, ValueError) as error:
         told = getattr(error, "strerror", None) or error
-        raise NotebookError(
+        raise UnreadableNotebook(
             f'"{path}" cannot be read: {told}', hint="check the name of the file"
         ) from error
     if len(data) > _LARGEST:
-        raise NotebookError(
+        raise UnreadableNotebook(
             f'"{path}" is larger than {_LARGEST >> 20} MiB', hint="clear outputs in JupyterLab"
         )
     return data.decode("utf-8-sig", "surrogateescape")
@@ -98,7 +98,7 @@ def _json(path: Path, text: str) -> object:
             # Bytes that are no UTF-8, or half of a surrogate pair, cannot be written again.
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise NotebookError(
+        raise UnreadableNotebook(
             f'"{path}" is no Jupyter notebook: it is not JSON text, or nested too deeply',
             hint="give a file that ends in .ipynb",
         ) from error
@@ -153,6 +153,8 @@ def clean_notebook(path: str | Path) -> bool:
     ------
     NotebookError
         If it holds a secret that cannot be taken out without losing a cell's content.
+    UnreadableNotebook
+        If there is no such file, or it is no notebook.
     """
     path = Path(path)
     # Over itself: what was read as a notebook is one.

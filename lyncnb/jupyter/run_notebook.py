@@ -93,6 +93,8 @@ def run_notebook(
     ------
     NotebookError
         If a cell failed: which, and why. Both files are written up to that cell.
+    UnreadableNotebook
+        If there is no such file, or it is no notebook.
     LyncnbError
         What ``passphrase`` raised, if it has none.
     OutputError

@@ -20,7 +20,7 @@ from pathlib import Path
 from ..base import files
 from ..base.folder_lock import lock
 from ..base.outputs import refuse_own_place
-from ..errors import BundleError, PassphraseError
+from ..errors import BundleError, OutputError, PassphraseError
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import DerivedKey, FolderCipher, salt_of
 from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_pair, read_public
@@ -63,8 +63,10 @@ def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> 
 
     Raises
     ------
-    OutputError, PassphraseError, BundleError
-        If a file of one of the names is there, or the passphrase will not do.
+    OutputError
+        If a file of one of the names is there, or the system refuses.
+    PassphraseError
+        If the passphrase will not do.
     """
     secret = as_new_passphrase(passphrase)
     path = Path(file)
@@ -72,10 +74,13 @@ def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> 
     for place in (path, public_path):
         refuse_own_place(place)
         if os.path.lexists(place):
-            raise BundleError(f"{place} is there already", hint="give another name")
+            raise OutputError(f"{place} is there already", hint="give another name")
     pair = RecoveryPair()
-    files.write_new(path, pair.to_pem(FolderCipher(secret)), 0o600)
-    files.write_new(public_path, pair.public.to_pem(), 0o644)
+    try:
+        files.write_new(path, pair.to_pem(FolderCipher(secret)), 0o600)
+        files.write_new(public_path, pair.public.to_pem(), 0o644)
+    except BundleError as error:  # no folder of requests is concerned
+        raise OutputError(error.message, hint=error.hint) from None
     return pair.public
 
 

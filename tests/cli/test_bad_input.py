@@ -515,11 +515,11 @@ def test_odd_file_names(shell, name):
 
 
 def test_program_in_place_of_a_notebook(shell):
-    """What is no notebook is refused by the commands about notebooks, with 1."""
+    """What is no notebook, or is not there, is unreadable to the commands about notebooks: 2."""
     shell.write("text.ipynb", "no notebook")
     shell.write("empty.ipynb", b"")
     for command in ("run", "clean", "share"):
         for name in ("text.ipynb", "empty.ipynb", "nowhere.ipynb"):
             ended = shell(command, name)
-            assert (ended.status, ended.out) == (1, ""), (command, name)
+            assert (ended.status, ended.out) == (2, ""), (command, name)
     assert sorted(path.name for path in shell.folder.iterdir()) == ["empty.ipynb", "text.ipynb"]

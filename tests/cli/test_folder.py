@@ -493,6 +493,11 @@ def test_a_folder_is_opened_with_a_recovery_key(shell, written, passphrase):
     made = shell("recovery", "new", "keep", "--passphrase-file", own, "--json")
     fingerprint = json.loads(made.out)["fingerprint"]
     given = ("--passphrase-file", passphrase)
+    for taken in ("keep", "written-before"):
+        (shell.folder / "written-before.pub").write_text("another's")
+        again = shell("recovery", "new", taken, "--passphrase-file", own)
+        assert (again.status, "is there already" in again.err) == (2, True)
+    assert not (shell.folder / "written-before").exists()
     named = shell("rekey", "requests", "--recovery", "keep.pub", *given)
     assert (named.status, fingerprint in named.out) == (0, True)
     assert fingerprint in shell("status", "requests").err

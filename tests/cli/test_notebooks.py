@@ -100,10 +100,11 @@ def test_of_many_notebooks_each_is_cleaned_or_refused(shell):
     held["metadata"]["widgets"] = state
     shell.write("b.ipynb", json.dumps(held))
     ended = shell("clean", "a.ipynb", "b.ipynb", "c.ipynb", "d.ipynb")
-    assert (ended.status, ended.out) == (1, "b.ipynb: cleaned\n")
+    assert (ended.status, ended.out) == (2, "b.ipynb: cleaned\n")
     assert "a.ipynb cell 1" in ended.err
     assert "c.ipynb cell 1" in ended.err
     assert '"d.ipynb" cannot be read' in ended.err
+    assert shell("clean", "a.ipynb", "c.ipynb").status == 1  # what is refused was read
     assert "widgets" not in (shell.folder / "b.ipynb").read_text()
 
 

@@ -9,6 +9,7 @@ import random
 import shutil
 import subprocess
 from datetime import date
+from pathlib import Path
 
 import pytest
 from failing import failing
@@ -80,8 +81,11 @@ def test_a_recovery_key_is_two_files_that_openssl_reads(pair):
     ):
         done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=True)
         assert "X25519" in done.stdout
-    with pytest.raises(BundleError, match="is there already"):
+    halves = pair, Path(public(pair))
+    before = [half.read_bytes() for half in halves]
+    with pytest.raises(OutputError, match="is there already"):
         new_recovery_key(pair, OWN)
+    assert [half.read_bytes() for half in halves] == before
     with pytest.raises(PassphraseError, match="not the passphrase"):
         open_recovery_key(pair, "another passphrase")
     assert OWN not in repr(opened(pair))
