@@ -10,6 +10,7 @@ import io
 import json
 import warnings
 import zipfile
+from collections.abc import Callable
 from datetime import date
 from functools import partial
 
@@ -212,10 +213,11 @@ def test_a_zip_twice_as_large_takes_at_most_thrice_the_time(tmp_path, make):
     assert faster_than_linear(read, size=65536, most=MAX_FILE_BYTES // 2) is None
 
 
-def alike(count: int, *, serials: int) -> list[Certificate]:
+def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
     """Make certificates of one CA's name, CAs of that name, and answers of ours, all alike.
 
-    What signed them does not matter: they are one certificate with other octets in it.
+    What signed them does not matter: they are one certificate with other octets in it. Each is
+    read once, however many are asked for, and how often.
     """
     serial = 1 << 158  # twenty octets
     signer = {"issuer": CA.issuing.subject, "issuer_key": CA.key, "serial": serial}
@@ -223,13 +225,17 @@ def alike(count: int, *, serials: int) -> list[Certificate]:
     named = [("CN", "Contoso Issuing CA 1"), ("O", "Contoso")]
     ca = bytearray(der(issue(CA.key.public_key(), subject=named, ca=True, **signer)))
     places = [octets.index(serial.to_bytes(20, "big")) + 4 for octets in (leaf, ca)]
-    made = []
-    for number in range(count):
-        for octets, place in zip((leaf, ca), places, strict=True):
-            octets[place : place + 4] = (number % serials).to_bytes(4, "big")
-            octets[-8:-4] = number.to_bytes(4, "big")  # into the signature
-            made.append(read_certificate(bytes(octets)))
-    return made
+    made: list[Certificate] = []
+
+    def first(count: int) -> list[Certificate]:
+        for number in range(len(made) // 2, count):
+            for octets, place in zip((leaf, ca), places, strict=True):
+                octets[place : place + 4] = (number % serials).to_bytes(4, "big")
+                octets[-8:-4] = number.to_bytes(4, "big")  # into the signature
+                made.append(read_certificate(bytes(octets)))
+        return made[: 2 * count]
+
+    return first
 
 
 @pytest.mark.parametrize("serials", [1, 1 << 30])
@@ -240,8 +246,10 @@ def test_many_of_one_name_take_no_square(serials):
         entry=PlannedEntry(id="a", subject={"CN": "sip.contoso.com"}, issuer="internal"),
     )  # fmt: skip
 
+    certificates = alike(serials=serials)
+
     def match(count: int):
-        files = [ReturnedFile(name="x", certificates=tuple(alike(count, serials=serials)))]
+        files = [ReturnedFile(name="x", certificates=tuple(certificates(count)))]
         return lambda: match_answers([asked], files, today=date(2026, 11, 24))
 
     # Below this each is compared with each.
