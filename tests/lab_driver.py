@@ -29,7 +29,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-CHROMIUM = os.environ.get("LYNCNB_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+# The shell draws the same pages for less: it has no windows, and no pages of its own in them.
+CHROMIUM = (
+    os.environ.get("LYNCNB_CHROMIUM")
+    or shutil.which("chromium-headless-shell")
+    or shutil.which("chromium")
+    or "/usr/bin/chromium"
+)
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

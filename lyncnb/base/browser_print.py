@@ -17,7 +17,7 @@ from ..errors import NotebookError
 
 _NAMES = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
-    *("msedge", "microsoft-edge"),
+    *("msedge", "microsoft-edge", "chromium-headless-shell"),
 )
 _PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",

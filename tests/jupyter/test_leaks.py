@@ -51,12 +51,13 @@ def shapes(needle: str) -> Iterator[bytes]:
 def leaks(needles: list[str], *folders: Path) -> list[str]:
     """List each file that holds a needle in any shape."""
     wanted = {shape for needle in needles for shape in shapes(needle)}
-    return [
-        str(path)
+    contents = (
+        (path, path.read_bytes())
         for folder in folders
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and any(shape in path.read_bytes() for shape in wanted)
-    ]
+        if path.is_file()
+    )
+    return [str(path) for path, data in contents if any(shape in data for shape in wanted)]
 
 
 @pytest.mark.parametrize("offset", range(3))

@@ -15,6 +15,7 @@ from shell_kit import make_shell
 from topologies import edge, front_end, plan
 
 import lyncnb as ln
+from lyncnb.base.browser_print import find_chromium
 from lyncnb.base.tables import count_of
 from lyncnb.errors import NotebookError, OutputError
 from lyncnb.jupyter.notebook_files import read_notebook, write_notebook
@@ -248,6 +249,15 @@ def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
     narrow = new_notebook(cells=[new_markdown_cell("# Plan")])
     assert ".lyncnb-figure{page:upright}" in notebook_page(wide, title="Plan")
     assert "upright" not in notebook_page(narrow, title="Plan")
+
+
+@pytest.mark.parametrize("name", ["chromium", "msedge", "chromium-headless-shell"])
+def test_a_chromium_is_found_by_its_name(tmp_path, monkeypatch, name):
+    """Whatever its maker calls it, if it stands where programs are."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
+    (tmp_path / name).touch(0o755)
+    assert find_chromium() == str(tmp_path / name)
 
 
 def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
