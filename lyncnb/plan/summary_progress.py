@@ -299,7 +299,7 @@ def _of_authority(
     back = len(members) - len(missing) - covered
     when = f"by {day}" if day else "the planner sets the day"
     if day and back and str(day) < _changed_on(summary):
-        when = f"now: they were due by {day}"
+        when = f"now: due by {day}"
     what = f"Issue {in_words(runs, _NUMBERS)}{in_all} as requested, with every name."
     if back:
         what += f" {back:,} of {back + len(missing):,} {'is' if back == 1 else 'are'} back."

@@ -18,6 +18,7 @@ COLUMNS = ("Kind", "About", "What", "Begins", "Ends", "Needs a look", "Source")
 
 _WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 24, 310
 _LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
+_BOLD = 1.12  # how much wider bold letters are
 _BIN = 38  # pixels; as wide as the number of what ends within them
 _ROWS_OF_A_KIND = 14  # more are drawn as one row of marks, each with a number
 
@@ -146,7 +147,7 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
         drawing.path([(scale.x(day), 82), (scale.x(day), bottom)], "now")
     y = 96.0
     for kind, lines in kinds.items():
-        drawing.text(_MARGIN, y + 14, fit(kind, _WORDS - 8, 13), "head")
+        drawing.text(_MARGIN, y + 14, fit(kind, (_WORDS - 8) / _BOLD, 13), "head")
         _draw_kind(drawing, scale, y + 22, list(lines.values()))
         y += heights[kind] + 10
     return drawing.to_svg(bottom + _MARGIN, title=title, description=description)
@@ -208,7 +209,8 @@ def _draw_kind(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]
         fact = line.fact
         many = f"{line.count:,} × " if line.count > 1 else ""
         look = "! " if fact.needs_a_look else ""
-        words = fit(f"{look}{many}{fact.what}", _WORDS - 16, 12)
+        room = (_WORDS - 16) / (_BOLD if fact.needs_a_look else 1)
+        words = fit(f"{look}{many}{fact.what}", room, 12)
         drawing.text(_MARGIN + 6, y + 15, words, "warn" if fact.needs_a_look else "")
         _draw_span(drawing, scale, y + 11, fact)
         y += _ROW
@@ -231,7 +233,7 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
         elif left - width - 4 >= _LEFT:
             drawing.text(left - 4, y + 4, label, "small quiet over", anchor="end")
         else:
-            drawing.text(right - 6, y - 6, label, "tiny quiet over", anchor="end")
+            drawing.text(right - 6, y - 6, label, "tiny quiet", anchor="end")
         return
     day = ends or begins
     if day is not None:
@@ -262,6 +264,8 @@ def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_L
     for place, (number, looks) in sorted(bins.items()):
         x = _LEFT + place * _BIN + _BIN / 2
         drawing.disc(x, y + 11, 5, "late" if looks else "mark")
-        drawing.text(x, y + 29, f"{number:,}", "small", anchor="middle")
+        if looks < number:
+            drawing.text(x, y + 29, f"{number:,}", "small", anchor="middle")
         if looks:
-            drawing.text(x, y + 43, f"! {looks:,}", "small warn", anchor="middle")
+            below = 43 if looks < number else 29
+            drawing.text(x, y + below, f"! {looks:,}", "small warn", anchor="middle")

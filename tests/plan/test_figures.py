@@ -18,6 +18,7 @@ from places import DATA, REPOSITORY
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
+from lyncnb.base.svg import text_width
 from lyncnb.errors import PlanError
 from lyncnb.plan import coverage_figure
 from lyncnb.plan.compare import CHANGES
@@ -486,6 +487,37 @@ def test_later_facts_are_rows():
     assert re.search(r"each mark: \d+ days$", counted)
     after = texts(figure)[texts(figure).index(counted) + 1 :]
     assert sum(int(text) for text in after if text.isdecimal()) == 20
+
+
+@pytest.mark.parametrize("needs_a_look", [False, True])
+def test_words_end_where_the_days_begin(needs_a_look):
+    """However long, kind and words are cut before the first day, in bold letters too."""
+    fact = ln.DatedFact(kind="Kind " * 20, about="", what="What " * 20, ends=date(2027, 5, 1),
+                        needs_a_look=needs_a_look)  # fmt: skip
+    root = ET.fromstring(draw_timeline([fact], title="Days", description="of one certificate"))
+    words = [
+        n for n in root.iter(f"{SVG}text") if (n.text or "").strip("! ")[:4] in ("Kind", "What")
+    ]
+    for node, size in zip(words, (13, 12), strict=True):
+        bold = 1.12 if node.get("class") in ("head", "warn") else 1
+        assert float(node.get("x")) + text_width(node.text, size) * bold <= 322
+
+
+def test_of_many_that_need_a_look_each_is_counted_once():
+    """A mark all of whose facts need a look has one number, with an exclamation mark."""
+    facts = [
+        ln.DatedFact(kind="Ends", about=str(n), what=str(n), ends=date(2027, 5, 1 + n // 2),
+                     needs_a_look=n % 2 == 0 or n < 20)
+        for n in range(40)
+    ]  # fmt: skip
+    root = ET.fromstring(draw_timeline(facts, title="Days", description="of certificates"))
+    told = [node.text for node in root.iter(f"{SVG}text") if float(node.get("y", 0)) > 130]
+    alone = [
+        text for before, text in zip(["", *told], told, strict=False)
+        if text.isdecimal() or (text.startswith("! ") and not before.isdecimal())
+    ]  # fmt: skip
+    assert sum(int(text.removeprefix("! ")) for text in alone) == 40
+    assert sum(int(text[2:]) for text in told if text.startswith("! ")) == 30
 
 
 def test_the_day_from_which_all_is_seen_is_a_line():
