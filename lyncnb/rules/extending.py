@@ -170,7 +170,7 @@ def _leave_out(
     for kind in without.keys() & _IDENTITY.keys():
         known = {record[_IDENTITY[kind]] for record in arrays.get(kind, [])}
         ids = without[kind]
-        reader.among(f"without.{kind}", ids, [str(one) for one in known], f"{kind} of {source}")
+        reader.among(f"without.{kind}", ids, sorted(map(str, known)), f"{kind} of {source}")
         gone[kind] |= known.intersection(ids)
     before = _names_used(arrays)
     certificates = arrays.get("certificate", [])

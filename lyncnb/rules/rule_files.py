@@ -249,10 +249,11 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
     connections = reader.records(ConnectionRule, document.get("connection", []), "connection")
     for records in (names, certificates, roles, parties, connections):
         reader.once(records, "id")
-    if not reader.problems:  # what follows trusts that values have the right kind
-        _check_names(reader, names)
-        _check_certificates(reader, certificates, names, roles)
-        _check_connections(reader, connections, parties, roles, names)
+    known = {kind: _ids(document, kind) for kind in ("name", "role", "party")}
+    _check_names(reader, names)
+    _check_certificates(reader, certificates, names, known)
+    _check_connections(reader, connections, known)
+    _check_roles(reader, roles, parties, known)
     check_checks(reader, checks)
     reader.known("", document, _TABLES)
     title, product = (
@@ -373,19 +374,29 @@ def _check_names(reader: TomlReader, names: Mapping[str, NameRule]) -> None:
             reader.among(f"{where}.{condition}", getattr(name, condition), flags, "flag")
 
 
+def _ids(document: Mapping[str, object], kind: str) -> list[str]:
+    """Give the ids of an array's records, also of those that have mistakes of their own."""
+    records = document.get(kind, [])
+    found = (
+        [one.get("id") for one in records if isinstance(one, Mapping)]
+        if isinstance(records, list)
+        else []
+    )
+    return sorted(one for one in found if isinstance(one, str))
+
+
 def _check_certificates(
     reader: TomlReader,
     certificates: Mapping[str, CertificateRule],
     names: Mapping[str, NameRule],
-    roles: Mapping[str, RoleRule],
+    known: Mapping[str, list[str]],
 ) -> None:
-    name_ids = {name.id for name in names.values()}
-    role_ids, flags = {role.id for role in roles.values()}, known_flags()
+    name_ids, role_ids, flags = known["name"], known["role"], known_flags()
     for where, rule in certificates.items():
         shared = rule.issue_per == "deployment"
         used = (rule.subject_name, *rule.subject_alt_name)
         ekus = (*rule.extended_key_usage, *sum(rule.extended_key_usage_if.values(), ()))
-        for key, values, known, what in (
+        for key, values, words, what in (
             ("subject_name", (rule.subject_name,), name_ids, "name"),
             ("subject_alt_name", rule.subject_alt_name, name_ids, "name"),
             ("role", () if shared else (rule.role,), role_ids, "role"),
@@ -398,7 +409,7 @@ def _check_certificates(
             ("profiles", rule.profiles, PROFILES, "profile"),
             ("issue_per", (rule.issue_per,), OUT_OF_SCOPE, "value"),
         ):
-            reader.among(f"{where}.{key}", values, known, what)
+            reader.among(f"{where}.{key}", values, words, what)
         _check_scope(reader, where, rule, [n for n in names.values() if n.id in used])
 
 
@@ -420,21 +431,25 @@ def _check_scope(
 def _check_connections(
     reader: TomlReader,
     connections: Mapping[str, ConnectionRule],
-    parties: Mapping[str, PartyRule],
-    roles: Mapping[str, RoleRule],
-    names: Mapping[str, NameRule],
+    known: Mapping[str, list[str]],
 ) -> None:
-    role_ids = {role.id for role in roles.values()}
-    party_ids = {party.id for party in parties.values()}
-    name_ids, flags = {name.id for name in names.values()}, known_flags()
+    roles, speakers, flags = known["role"], known["role"] + known["party"], known_flags()
     for where, rule in connections.items():
-        reader.among(f"{where}.speakers", rule.speakers, role_ids | party_ids, "role or party")
-        reader.among(f"{where}.listeners", rule.listeners, role_ids, "role")
-        reader.among(f"{where}.names", rule.names, name_ids, "name")
+        reader.among(f"{where}.speakers", rule.speakers, speakers, "role or party")
+        reader.among(f"{where}.listeners", rule.listeners, roles, "role")
+        reader.among(f"{where}.names", rule.names, known["name"], "name")
         reader.among(f"{where}.reach", (rule.reach,), REACHES, "reach")
         reader.among(f"{where}.if_all", rule.if_all, flags, "flag")
+
+
+def _check_roles(
+    reader: TomlReader,
+    roles: Mapping[str, RoleRule],
+    parties: Mapping[str, PartyRule],
+    known: Mapping[str, list[str]],
+) -> None:
     for where, role in roles.items():
-        reader.among(f"{where}.hosted_by", role.hosted_by, {r.id for r in roles.values()}, "role")
+        reader.among(f"{where}.hosted_by", role.hosted_by, known["role"], "role")
     zones = {where: role.zone for where, role in roles.items()}
     zones |= {where: party.zone for where, party in parties.items()}
     for where, zone in zones.items():

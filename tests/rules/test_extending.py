@@ -140,6 +140,7 @@ def test_every_mistake_is_told_with_its_place():
         "Missing required value in 'certificate[0].extended_key_usage'",
         "Missing required value in 'certificate[0].issuer'",
         "Missing required value in 'certificate[0].source'",
+        "Unknown placeholder \"pool.nothing\" in 'name[0].template'",
     ]
     assert mistakes('[[name]]\nid = "pool-name"\ntemplate = "{pool.nothing}"\n') == [
         "Unknown placeholder \"pool.nothing\" in 'name[0].template'"
