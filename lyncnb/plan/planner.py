@@ -19,7 +19,7 @@ from ..errors import OptionsError, PlanError, Problem
 from ..rules.model import Rules
 from ..rules.returned_rules import every_check, may_be_accepted, returned_checks
 from ..rules.rule_files import load_rules, product_titles
-from ..topology.model import Computer, Pool
+from ..topology.model import Computer, Pool, Site
 from ..topology.topology import Topology
 from .certificate_names import PlanContext, ResolvedRule, plan_context, publishing_roles
 from .issuers import settle_issuer, target_ca
@@ -242,8 +242,8 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     Returns
     -------
     CertificatePlan
-        Equal to what :func:`plan_certificates` gives. Only the pools concerned are derived again;
-        all of them if SIP domains or simple URLs changed.
+        Equal to what :func:`plan_certificates` gives. Only the pools concerned are derived again:
+        all of a site if its simple URLs changed, all if SIP domains did.
 
     Raises
     ------
@@ -252,13 +252,15 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     """
     rules, old, by_pool = previous.rules, previous.topology, previous.by_pool
     kept: dict[int, tuple[PlannedCertificate, ...]] = {}
-    if (old.sip_domains, old.sites) == (topology.sip_domains, topology.sites):
-        kept = {id(pool): part for pool, part in zip(old.pools, by_pool, strict=False)}
+    sites = _differing(old.sites, topology.sites)
+    if old.sip_domains == topology.sip_domains:
+        pools = zip(old.pools, by_pool, strict=False)
+        kept = {id(pool): part for pool, part in pools if pool.site not in sites}
     present = set(map(id, topology.pools))
     added = [pool for pool in topology.pools if id(pool) not in kept]
     removed = [pool for pool in old.pools if id(pool) not in present]
     _check_roles(added, rules)
-    if any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
+    if sites or any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
         publishing = publishing_roles(rules)  # their certificates carry names of other pools
         for pool in topology.pools:
             if pool.role in publishing:
@@ -273,8 +275,14 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
             kept[id(pool)] if id(pool) in kept else plan_pool(pool, context)
             for pool in topology.pools
         ]
-    same_servers = kept and _needing(added, rules) == _needing(removed, rules)
+    same_servers = kept and not sites and _needing(added, rules) == _needing(removed, rules)
     return _assembled(topology, context, parts, by_pool[-1] if same_servers else None)
+
+
+def _differing(one: Iterable[Site], other: Iterable[Site]) -> set[str]:
+    """Name the sites that only one has, or that have other simple URLs there."""
+    before, after = ({site.name: site for site in sites} for sites in (one, other))
+    return {name for name in before | after if before.get(name) != after.get(name)}
 
 
 def _assembled(

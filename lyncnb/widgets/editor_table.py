@@ -214,7 +214,14 @@ class Sheet:
         if topology.cells is self._loaded.cells and topology.columns == self._loaded.columns:
             changed = [""] * len(places)
         else:
-            changed = [" ".join(self.changed_columns(place)) for place in places]
+            ids, before = self.ids, self._loaded.cells
+            before = before if topology.columns == self._loaded.columns else ()
+            changed = [
+                ""
+                if ids[place] < len(before) and row is before[ids[place]]
+                else " ".join(self.changed_columns(place))
+                for place, row in zip(places, rows)
+            ]
         return {**shown, CHANGED: changed}
 
     def _lent(
@@ -245,11 +252,12 @@ class Sheet:
         """Give each row the group it shares a column with, and each group its text."""
         whole = range(len(self.topology.cells)) if column.scope != "pool" else places
         names = self._group_names(column.scope)
-        at = _place(self.topology, column.name)
+        at, cells = _place(self.topology, column.name), self.topology.cells
         lenders: dict[str, str] = {}
-        for place in whole:
-            if at is not None and (text := self.topology.cells[place][at]):
-                lenders.setdefault(names[place], text)
+        if at is not None:
+            for place in whole:
+                if text := cells[place][at]:
+                    lenders.setdefault(names[place], text)
         if column.scope == "site" and len(set(lenders.values())) == 1:
             lenders = dict.fromkeys(names, next(iter(lenders.values())))
         return [names[place] for place in places], lenders

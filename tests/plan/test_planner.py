@@ -391,6 +391,21 @@ class TestReplan:
         (proxy,) = [c for c in after.certificates if c.role == "ReverseProxy"]
         assert "new.contoso.com" in proxy.names
 
+    def test_another_site(self):
+        """A site more, or other simple URLs of one, plans its pools and the publishers again."""
+        rows = [row | {"site": "Taipei"} for row in rows_of(POOLS)]
+        before = plan(*rows)
+        more = {"server_fqdn": "med09.contoso.com", "role": "Mediation", "site": "Tainan"}
+        bigger = before.topology.with_rows(add=[more])
+        after = replan(before, bigger)
+        assert after == plan_certificates(bigger, RULES)
+        kept = {id(c) for c in before.certificates}
+        again = {c.role for c in after.certificates if id(c) not in kept}
+        assert again <= {"Mediation", "ReverseProxy", "Deployment"}
+        url = {"meet_urls": "https://meet09.contoso.com"}
+        edited = bigger.with_cells({len(bigger.cells) - 1: url})
+        assert replan(after, edited) == plan_certificates(edited, RULES)
+
     def test_another_sip_domain(self):
         """A new SIP domain plans everything again."""
         before = plan(*rows_of(POOLS))
