@@ -217,7 +217,9 @@ def _place(
     certificate = stand_for(planned, **changes)
     for server in where:
         estate.stores[server].append(Stored(certificate, types, has_key))
-    if fault == "twice":  # the one before it, which nobody took away
+    # The one before it, which nobody took away: also beside one with a fault, where that is in force.
+    beside = fault in ("missing", "extra", "key", "eku") and chance.random() < 0.3
+    if fault == "twice" or beside:
         before = stand_for(planned, begins=TODAY - timedelta(days=380))
         estate.stores[where[0]].append(Stored(before))
         estate.unplanned.add(before.fingerprint(hashes.SHA256()).hex())

@@ -173,7 +173,6 @@ class _Pair:
     """A certificate held against a planned one."""
 
     certificate: Certificate
-    apart: int  # names that only one of the two has
     findings: tuple[Finding, ...]
     is_in_force: bool
 
@@ -193,62 +192,95 @@ class _Pair:
         return next(fitting, "differs")
 
 
+#: A certificate, and how many names only it or the planned one has.
+_Near = tuple[int, Certificate]
+
+# Of one planned certificate: what is foreign must not choose how long it takes.
+_MOST_JUDGED, _MOST_NEAR = 500, 5
+
+
 @dataclass
 class _Judged:
+    """Which certificates are as planned, by id; and, of those that are nobody's, whose they were.
+
+    ``uses`` has by SHA-256 all that a certificate is good for.
+    """
+
     estate: _Estate
     entries: list[PlannedEntry]
     at: datetime
     accepted: Mapping[str, str]
     good: dict[str, list[_Pair]] = field(default_factory=dict)  # by id of the planned one
-    near: dict[str, list[_Pair]] = field(default_factory=dict)
-    uses: dict[str, list[PlannedEntry]] = field(default_factory=dict)  # by SHA-256
+    near: dict[str, list[_Near]] = field(default_factory=dict)
+    uses: dict[str, list[PlannedEntry]] = field(default_factory=dict)
+    fictional: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        fictional = is_fictional(self.entries)
+        self.fictional = is_fictional(self.entries)
         names = {one.sha256: _names(one) for one in self.estate.leaves}
         wild = {name for name, found in names.items() if any(n.startswith("*.") for n in found)}
         candidates = _candidates(self.entries, self.estate.leaves, names)
         rest: dict[Certificate, list[tuple[int, PlannedEntry]]] = {}
         for entry in self.entries:
             wanted = frozenset(name.casefold() for name in (*entry.san, entry.common_name) if name)
+            whole: list[_Near] = []
             for certificate in candidates[entry.id]:
                 present = names[certificate.sha256]
                 apart = len(wanted ^ present)
                 if wanted <= present or certificate.sha256 in wild:
-                    pair = self._pair(certificate, entry, apart, fictional)
-                    if pair.is_good:
-                        self.good.setdefault(entry.id, []).append(pair)
-                        self.uses.setdefault(certificate.sha256, []).append(entry)
+                    whole.append((apart, certificate))
                 rest.setdefault(certificate, []).append((apart, entry))
+            self._find_good(entry, whole)
         for certificate, found in rest.items():
             # What is good for one is no half-good one of another.
             if certificate.sha256 not in self.uses:
-                for entry in self._homes(certificate, found):
-                    apart = next(number for number, one in found if one is entry)
-                    pair = self._pair(certificate, entry, apart, fictional)
-                    self.near.setdefault(entry.id, []).append(pair)
+                for apart, entry in self._homes(certificate, found):
+                    self.near.setdefault(entry.id, []).append((apart, certificate))
 
-    def _pair(
-        self, certificate: Certificate, entry: PlannedEntry, apart: int, fictional: bool
-    ) -> _Pair:
+    def _find_good(self, entry: PlannedEntry, whole: list[_Near]) -> None:
+        whole.sort(key=lambda one: (one[0], -one[1].not_after.timestamp()))
+        for _, certificate in whole[:_MOST_JUDGED]:
+            pair = self.pair(certificate, entry)
+            if pair.is_good:
+                self.good.setdefault(entry.id, []).append(pair)
+                self.uses.setdefault(certificate.sha256, []).append(entry)
+
+    def nearest(self, entry: PlannedEntry) -> _Pair | None:
+        """Choose what stands for a planned certificate that nothing covers: in use, in force."""
+
+        def distance(one: _Near) -> tuple[object, ...]:
+            apart, certificate = one
+            in_use = _in_use(certificate, entry, self.estate)
+            return -in_use, not certificate.is_valid_at(self.at), apart
+
+        near = sorted(
+            self.near.get(entry.id, ()),
+            key=lambda one: (distance(one), -one[1].not_after.timestamp()),
+        )
+        judged = [(distance(one), self.pair(one[1], entry)) for one in near[:_MOST_NEAR]]
+        best = min(judged, key=lambda one: (one[0], len(one[1].errors)), default=None)
+        return best[1] if best else None
+
+    def pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
+        """Judge a certificate as one that came back for a planned one."""
         verdict = judge(
             Evidence(
                 certificate=certificate,
                 entry=entry,
                 issuers=self.estate.issuers,
                 accepted=self.accepted,
-                is_fictional=fictional,
+                is_fictional=self.fictional,
             ),
             at=self.at,
         )
         told = verdict.findings
         if certificate.is_self_issued and is_signed_by(certificate, certificate):
             told = (*findings(entry, [("self-signed", f"serial {certificate.serial:x}")]), *told)
-        return _Pair(certificate, apart, told, certificate.is_valid_at(self.at))
+        return _Pair(certificate, told, certificate.is_valid_at(self.at))
 
     def _homes(
         self, certificate: Certificate, found: list[tuple[int, PlannedEntry]]
-    ) -> list[PlannedEntry]:
+    ) -> list[tuple[int, PlannedEntry]]:
         """Choose whose a certificate is that is nobody's as it stands, by its names."""
         computers = self.estate.places.get(certificate.sha256, {})
         common = {name.casefold() for name in certificate.common_names}
@@ -258,7 +290,7 @@ class _Judged:
             return apart, not is_there, entry.common_name.casefold() not in common
 
         least = min(distance(*one) for one in found)
-        return [entry for apart, entry in found if distance(apart, entry) == least]
+        return [one for one in found if distance(*one) == least]
 
 
 def _names(certificate: Certificate) -> frozenset[str]:
@@ -316,26 +348,28 @@ def _chosen(entry: PlannedEntry, judged: _Judged) -> tuple[str, _Pair | None, tu
         uses = judged.uses[best.certificate.sha256]
         remarks = tuple(_remarks(best.certificate, entry, uses, judged.estate))
         return "covered" if is_placed else "elsewhere", best, remarks
-    near = judged.near.get(entry.id, [])
-    if not near:
+    near = judged.nearest(entry)
+    if near is None:
         return "none", None, ()
-    best = min(
-        near, key=lambda one: (one.apart, len(one.errors), -one.certificate.not_after.timestamp())
-    )
-    return best.state, best, tuple(_remarks(best.certificate, entry, [entry], judged.estate))
+    return near.state, near, tuple(_remarks(near.certificate, entry, [entry], judged.estate))
 
 
 def _worth(pair: _Pair, entry: PlannedEntry, estate: _Estate) -> tuple[object, ...]:
     """Rank what covers a planned certificate: in use first, then what was made for it alone."""
-    computers = estate.places.get(pair.certificate.sha256, {})
-    in_use = sum(
+    in_use = _in_use(pair.certificate, entry, estate)
+    warnings = sum(one.severity == "warning" for one in pair.findings)
+    is_placed = _is_placed(pair.certificate, entry, estate)
+    return is_placed, in_use, -warnings, pair.certificate.not_after
+
+
+def _in_use(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> int:
+    """Count the planned types for which servers of a planned certificate use one."""
+    computers = estate.places.get(certificate.sha256, {})
+    return sum(
         len({*entry.usages} & {*computers[server].types})
         for server in entry.servers
         if server in computers
     )
-    warnings = sum(one.severity == "warning" for one in pair.findings)
-    is_placed = _is_placed(pair.certificate, entry, estate)
-    return is_placed, in_use, -warnings, pair.certificate.not_after
 
 
 def _is_placed(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> bool:
@@ -376,10 +410,12 @@ def _unplanned(planned: Iterable[PlannedAsIs], judged: _Judged) -> Iterator[Unpl
     taken = {one.certificate.sha256: one for one in planned if one.certificate is not None}
     by_id = {one.id: one for one in planned}
     fitting: dict[str, str] = {}
-    for found in (judged.good, judged.near):
-        for identity, pairs in found.items():
-            for pair in pairs:
-                fitting.setdefault(pair.certificate.sha256, identity)
+    for identity, pairs in judged.good.items():
+        for pair in pairs:
+            fitting.setdefault(pair.certificate.sha256, identity)
+    for identity, near in judged.near.items():
+        for _, one in near:
+            fitting.setdefault(one.sha256, identity)
     for certificate in judged.estate.leaves:
         if certificate.sha256 in taken:
             continue
