@@ -31,12 +31,12 @@ def pdf_text(pdf: Path) -> str:
 
 @dataclass(frozen=True)
 class Word:
-    """A word on paper: its page, from 1 on, and the points that it takes."""
+    """A word on paper, its page, from 1 on, and the points that it takes."""
 
+    text: str
     page: int
     width: float
     height: float
-    right: float
 
 
 def words_in(pdf: Path, text: str = "") -> list[Word]:
@@ -49,7 +49,7 @@ def words_in(pdf: Path, text: str = "") -> list[Word]:
         for word in page.iter(f"{space}word"):
             x, y, right, bottom = (float(word.get(k)) for k in ("xMin", "yMin", "xMax", "yMax"))
             if text in ("", word.text):
-                found.append(Word(number, right - x, bottom - y, right))
+                found.append(Word(word.text or "", number, right - x, bottom - y))
     return found
 
 

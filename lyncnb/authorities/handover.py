@@ -37,6 +37,7 @@ from .submission import (
     request_rows,
     submit_script,
 )
+from .summary_files import planned_day
 
 #: What :func:`hand_over` writes.
 PACKAGE = OutputKind(what="a package for a CA", is_ours={".zip": packs("/README.html", is_page())})
@@ -136,7 +137,7 @@ def hand_over(
     sender : str, optional
         Who sends the package, and how they are reached; stands on the page.
     needed_by : date, optional
-        The day by which the certificates are needed.
+        The day by which the certificates are needed; left out, the plan's day of issue.
     force : bool, optional
         Whether another's file of that name is replaced.
 
@@ -173,7 +174,7 @@ def hand_over(
             hint=_choices(bundle.requests),
         )
     parts = tuple(_parts(chosen))
-    cover = _cover(sender, needed_by, bundle.manifest.product)
+    cover = _cover(sender, needed_by or planned_day(bundle.manifest), bundle.manifest.product)
     _write(Path(out), _package(bundle.folder, parts, template, config, cover), force)
     return Handover(path=Path(out), parts=parts)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from ..base import files
@@ -52,6 +53,12 @@ def write_summary_files(
         files.replace(folder / name, data, 0o644)
         told[name] = hashlib.sha256(data).hexdigest()
     return replace(manifest, summary=told)
+
+
+def planned_day(manifest: Manifest) -> date | None:
+    """Give the day on which the CA is to issue, as far as the folder's summary has one."""
+    summary = from_text(manifest.summary.get("kept", ""))
+    return None if summary is None else summary.planned_issue_date
 
 
 def summary_progress(manifest: Manifest) -> str:

@@ -46,7 +46,8 @@ _LINES_SHOWN = 200
     "--needed-by",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
-    help="The day by which the certificates are needed, e.g. 2026-12-01.",
+    help="The day by which the certificates are needed, e.g. 2026-12-01 "
+    "(default: the planned issue date).",
 )
 @force_option
 @json_option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from datetime import date
 
 import pytest
 from cas.python_ca import PythonCa, p7b
@@ -83,6 +84,16 @@ def test_page(folder, tmp_path):
     assert "Litware &lt;Public&gt; CA" in public
     assert "server platform Microsoft, version IIS" in public
     assert "{" not in public.split("</style>")[-1]
+
+
+def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
+    """The CA reads the day that stands on the cover of the folder's summary, too."""
+    make_folder(tmp_path / "requests", make_plan(planned_issue_date=date(2026, 12, 15)))
+    hand_over(tmp_path / "requests", tmp_path / "out.zip")
+    assert "<td>2026-12-15</td>" in contents(tmp_path / "out.zip")["internal/README.html"].decode()
+    hand_over(tmp_path / "requests", tmp_path / "other.zip", needed_by=TODAY)
+    page = contents(tmp_path / "other.zip")["internal/README.html"].decode()
+    assert f"<td>{TODAY}</td>" in page
 
 
 def test_page_says_who_asks_and_until_when(folder, tmp_path):

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from lab_driver import CHROMIUM
 from places import DATA
-from printing import PDF_TOOLS, axe_violations, cut_off, opened, pdf_text
+from printing import PDF_TOOLS, axe_violations, cut_off, opened, pdf_text, words_in
 
 import lyncnb as ln
+from lyncnb.base.html_page import to_page
+from lyncnb.base.tables import rows_to_html
 from lyncnb.plan.compare import compare_plans
 from lyncnb.plan.comparison_report import Comparison, write_comparison
 from lyncnb.plan.find_causes import find_causes
@@ -39,6 +41,22 @@ def page_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "c.html"
     path.write_bytes(write_comparison(compared, ".html"))
     return path
+
+
+def test_no_heading_of_a_table_stands_alone_at_the_end_of_a_sheet(chromium, tmp_path):
+    """Wherever sheets end, caption and headings are on the same one as the first row."""
+    path, pdf = tmp_path / "t.html", tmp_path / "t.pdf"
+    tables = [
+        rows_to_html(("Heading",), [("row\n" * (n * 7 % 9 + 1),), ("row",)], caption="Caption")
+        for n in range(80)
+    ]
+    path.write_text(to_page("Tables", tables), encoding="utf-8")
+    with opened(chromium, path) as page:
+        page.pdf(path=str(pdf), prefer_css_page_size=True)
+    words = [word.text for word in words_in(pdf)]
+    ends = [words[place - 1] for place, word in enumerate(words) if word == "Page"]
+    assert len(ends) > 3
+    assert set(ends) == {"row"}
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
