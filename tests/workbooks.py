@@ -89,9 +89,9 @@ def sheet_xml(rows: str, *, heading: Sequence[str] = (), before: str = "", after
 def one_sheet(rows: str, **more: object) -> bytes:
     """Give a workbook of one sheet with these rows below server_fqdn, role and site."""
     heading = more.pop("heading", ("server_fqdn", "role", "site"))
-    parts = more.pop("parts", {})
+    parts, stored = more.pop("parts", {}), bool(more.pop("stored", False))
     sheet = sheet_xml(rows, heading=heading, **more)
-    return packed(workbook({"xl/worksheets/sheet1.xml": sheet, **parts}))
+    return packed(workbook({"xl/worksheets/sheet1.xml": sheet, **parts}), stored=stored)
 
 
 _ODF = "urn:oasis:names:tc:opendocument:xmlns"

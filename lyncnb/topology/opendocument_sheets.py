@@ -65,7 +65,7 @@ def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
     Source: OpenDocument 1.3 part 3, sections 9 (tables) and 19 (attributes).
     """
     manifest = b"".join(archive.pieces("META-INF/manifest.xml"))
-    if b"encryption-data" in manifest or "encrypted-package" in archive:
+    if b"encryption-data" in manifest:
         raise TopologyError(
             f"{source} is protected with a password",
             hint="open it, choose File, Save As, and take the tick off Save with password",

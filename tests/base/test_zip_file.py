@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import zipfile
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.base.zip_file import from_zip, to_zip
+from lyncnb.base.zip_file import Archive, BadArchive, from_zip, to_zip
 
 NAMES = st.text("abc/._-", min_size=1, max_size=8)
 
@@ -27,3 +28,39 @@ def test_a_package_is_dated_by_nobody():
         (entry,) = archive.infolist()
     assert (entry.date_time, entry.create_system) == ((2000, 1, 1, 0, 0, 0), 3)
     assert entry.external_attr >> 16 == 0o644
+
+
+def test_parts_of_an_archive_are_found_as_workbooks_name_them():
+    """In any letter case, with either slash; a part that is not there is told."""
+    archive = Archive(to_zip({"xl\\Workbook.xml": b"a" * 200_000}))
+    assert archive.names == ("xl/workbook.xml",)
+    assert b"".join(archive.pieces("/xl/workbook.xml")) == b"a" * 200_000
+    with pytest.raises(BadArchive, match="styles.xml is missing"):
+        next(archive.pieces("xl/styles.xml"))
+
+
+def test_what_an_archive_unpacks_to_is_counted():
+    """All parts that are read count together, whatever the list of contents says."""
+    archive = Archive(to_zip({"a": b"a" * 700_000, "b": b"b" * 700_000}), max_unpacked=1_000_000)
+    assert len(b"".join(archive.pieces("a"))) == 700_000
+    with pytest.raises(BadArchive, match="more than anybody would read"):
+        list(archive.pieces("b"))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_odd_ways_to_pack_are_refused(method):
+    """Their unpacking takes memory that nobody counts."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as made:
+        made.writestr("a", b"a")
+    with pytest.raises(BadArchive, match="compressed in an unusual way"):
+        list(Archive(buffer.getvalue()).pieces("a"))
+
+
+def test_a_list_of_contents_that_is_too_long_is_not_read():
+    """Nor one that is cut off."""
+    data = to_zip({str(n): b"" for n in range(11)})
+    with pytest.raises(BadArchive, match="more than 10 entries"):
+        Archive(data, max_entries=10)
+    with pytest.raises(BadArchive, match="cut off"):
+        Archive(data[:-1])

@@ -86,6 +86,8 @@ def test_a_table_that_does_not_fit_into_a_workbook():
     with pytest.raises(TopologyError, match="does not fit into a workbook") as refused:
         table_xlsx(["server_fqdn", "role"], [["a" * 40_000, "FrontEnd"]])
     assert refused.value.hint == "write it as .csv"
+    with pytest.raises(TopologyError, match="does not fit into a workbook"):
+        table_xlsx(["server_fqdn", "role"], [["a", "FrontEnd"]] * 1_048_576)
 
 
 # --- The template.

@@ -169,6 +169,45 @@ def test_numbers_and_dates_of_other_columns(value, code, text):
     assert cells_of(xlsx([HEADING, ONE], formatted(code, value))) == [(*ONE[:3], text)]
 
 
+BUILT_IN = "".join(f'<xf numFmtId="{number}"/>' for number in (0, 1, 2, 14, 22, 31, 49))
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('s="0"><v>46082</v>', "46082"),
+        ('s="1"><v>1.7</v>', "2"),
+        ('s="2"><v>1</v>', "1.00"),
+        ('s="3"><v>46082</v>', "2026-03-01"),
+        ('s="4"><v>46082.5</v>', "2026-03-01 12:00:00"),
+        ('s="5"><v>46082</v>', "2026-03-01"),  # 31: a date where Excel is Chinese or Japanese
+        ('s="6"><v>46082</v>', "46082"),
+        ('t="d"><v>2026-03-01</v>', "2026-03-01"),
+        ('s="3"><v>1e300</v>', "1e300"),
+    ],
+)
+def test_formats_that_have_no_code_in_the_file(cell, text):
+    """The numbers of built-in formats, and dates as strict workbooks write them."""
+    styles = f'<styleSheet xmlns="{MAIN}"><cellStyleXfs><xf numFmtId="14"/></cellStyleXfs>'
+    parts = {"xl/styles.xml": f"{styles}<cellXfs>{BUILT_IN}</cellXfs></styleSheet>"}
+    row = f'<row r="2"><c r="A2" t="str"><v>fe01</v></c><c r="D2" {cell}</c></row>'
+    assert cells_of(one_sheet(row, heading=HEADING, parts=parts)) == [("fe01", "", "", text)]
+    if "t=" in cell:
+        row = row.replace("D2", "C2")
+        assert "holds a date" in str(read_rows(one_sheet(row, parts=parts)).problems[0])
+
+
+def test_days_that_count_from_1904():
+    """As Excel on a Macintosh did."""
+    buffer = io.BytesIO()
+    book = openpyxl.Workbook()
+    book.epoch = openpyxl.utils.datetime.CALENDAR_MAC_1904
+    book.active.append(HEADING)
+    book.active.append([*ONE[:3], date(2026, 3, 1)])
+    book.save(buffer)
+    assert cells_of(buffer.getvalue())[0][3] == "2026-03-01"
+
+
 def test_text_that_looks_like_a_number_stays_text():
     """1.0, 007 and 1e5, typed as text, are kept character by character."""
     for text in ("1.0", "007", "1e5", "+1", "'x", "=A1", "2026-03-01", "_x0041_", "NA"):
@@ -219,6 +258,15 @@ def test_formulas():
     assert not any("server_fqdn is blank" in one for one in problems_of(xlsx(rows, change)))
 
 
+def test_a_blank_result_is_a_result():
+    """As Excel writes what ="" gives; without a place for it nothing was calculated."""
+    row = '<row r="2"><c t="str"><v>fe01</v></c><c t="str"><v>FE</v></c><c t="str"><f>""</f>{}</c></row>'
+    assert read_rows(one_sheet(row.format("<v></v>"))).problems == ()
+    assert cells_of(one_sheet(row.format("<v></v>"), heading=HEADING))[0][2:] == ("", "")
+    (problem,) = read_rows(one_sheet(row.format(""))).problems
+    assert (problem.cell, problem.message[:15]) == ("C2", "holds a formula")
+
+
 def test_openpyxl_calculates_nothing():
     """A formula that openpyxl wrote has no result."""
     book, buffer = openpyxl.Workbook(), io.BytesIO()
@@ -252,6 +300,18 @@ def test_merged_cells():
 
     assert len(cells_of(xlsx([[], HEADING, ONE], title))) == 1
 
+    def headings(_, sheet):
+        sheet.merge_range("D1:D3", "rack")
+
+    assert [row[3] for row in cells_of(xlsx([HEADING, ONE[:3], TWO[:3]], headings))] == ["", ""]
+
+    def broken(_, sheet):
+        sheet.merge_range("C2:C3", "")
+        sheet.write_formula("C2", "=Old!A1", value="#REF!")
+
+    problems = read_rows(xlsx([HEADING, ONE[:2], TWO[:2]], broken)).problems
+    assert [problem.cell for problem in problems] == ["C2", "C3"]
+
 
 def test_hidden_rows_and_columns_are_read_and_told():
     """By hand, by a filter, or of no height."""
@@ -270,6 +330,22 @@ def test_hidden_rows_and_columns_are_read_and_told():
         "rows that are hidden, and were read: 3 to 4",
         "columns that are hidden, and were read: C (site)",
     ]
+
+
+def test_rows_and_columns_of_no_size_are_hidden():
+    """Dragged shut, as some programs write it."""
+    columns = '<cols><col min="2" max="3" width="0"/></cols>'
+    row = '<row r="2" ht="0"><c r="A2" t="str"><v>fe01</v></c></row>'
+    assert told(one_sheet(row, before=columns)) == [
+        "rows that are hidden, and were read: 2",
+        "columns that are hidden, and were read: B (role), C (site)",
+    ]
+
+
+def test_headings_far_down_are_not_looked_for():
+    """A sheet of other things is left after its first rows, however long it is."""
+    rows = [[f"note {n}"] for n in range(60)]
+    assert "there is no column server_fqdn" in problems_of(xlsx([*rows, HEADING, ONE]))[0]
 
 
 def test_headings_below_a_title():
@@ -413,14 +489,34 @@ def test_traps_of_opendocument():
     ]
 
 
+def test_numbers_and_blanks_of_opendocument():
+    """A number that is shown rounded counts as it is; blanks in XML are one each."""
+    number = (
+        '<table:table-cell office:value-type="float" office:value="{}"><text:p>{}</text:p>'
+        "</table:table-cell>"
+    )
+    start = ods_cell("fe01") + ods_cell("FrontEnd")
+    for value, shown, text in (("7.4", "7", "7.4"), ("7", "007", "007"), ("1200", "1,200", "1200")):
+        book = ods(
+            ods_table(["".join(map(ods_cell, HEADING[:3])), start + number.format(value, shown)])
+        )
+        assert cells_of(book)[0][2] == text
+    spaced = start + ods_cell("Tai pei").replace(" pei", "\n \t pei")
+    spaced = spaced.replace("</text:p><text:p>", "\n")
+    book = ods(ods_table(["".join(map(ods_cell, HEADING[:3])), spaced]))
+    assert cells_of(book)[0][2] == "Tai pei"
+
+
 def test_formulas_of_opendocument():
     """No result, an error as LibreOffice writes it, and a result that is blank."""
     formula = 'table:table-cell table:formula="of:=[.A9]"'
     blank = f'{formula} office:value-type="string" office:string-value=""'
+    other = f'xmlns:c="{CALCEXT}" c:value-type="error"'
     rows = [
         f"<{formula}/>",
         f"<{blank}><text:p>#REF!</text:p></table:table-cell>",
         f"<{blank}/>",
+        f"<{blank} {other}><text:p>錯誤:502</text:p></table:table-cell>",
     ]
     rest = ods_cell("FrontEnd") + ods_cell("Taipei")
     book = ods(ods_table(["".join(map(ods_cell, HEADING[:3])), *(row + rest for row in rows)]))
@@ -428,12 +524,14 @@ def test_formulas_of_opendocument():
     assert found == [
         "holds a formula that was never calculated",
         "holds the error #REF!, not a value",
+        "holds the error 錯誤:502, not a value",
     ]
     assert any("cell A4, column server_fqdn: server_fqdn is blank" in p for p in problems_of(book))
 
 
 # --- Files that are none, or harm.
 
+CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504
 ENTITIES = '<!DOCTYPE a [<!ENTITY a0 "ha"><!ENTITY a1 "&a0;&a0;">]>'
 PART = "xl/worksheets/sheet1.xml"
@@ -480,6 +578,24 @@ BAD = {
     "a row beyond the last": (one_sheet(row(1_048_577, "A1048577")), "refers to what is not there"),
     "a column beyond the last": (one_sheet(row(2, "XFE2")), "refers to what is not there"),
     "rows that go back": (one_sheet(row(3, "A3") + row(2, "A2")), "refers to what is not there"),
+    "a sheet from elsewhere": (
+        packed(workbook({}) | {"xl/_rels/workbook.xml.rels": f'<a><Relationship Id="rId1" Type="{RELS}'
+        '/worksheet" Target="http://127.0.0.1:9/sheet.xml" TargetMode="External"/></a>'}),
+        "has no cells",
+    ),
+    "areas beyond number": (
+        one_sheet(row(2, "A2"), after='<mergeCell ref="A3:A4"/>' * 100_001, stored=True),
+        "more cells than any table",
+    ),
+    "errors beyond number": (
+        one_sheet(("<row>" + '<c t="e"><v>#N/A</v></c>' * 10_001 + "</row>") * 10, stored=True),
+        "more cells than any table",
+    ),
+    "columns times rows beyond number": (
+        one_sheet("".join(f'<row r="{n}"><c r="A{n}" t="str"><v>x</v></c></row>' for n in range(3, 700)),
+                  heading=[*HEADING[:3], *(f"h{n}" for n in range(16_381))]),
+        "more cells than any table",
+    ),
     "a text that is not there": (
         one_sheet('<row r="2"><c r="A2" t="s"><v>7</v></c></row>'),
         "refers to what is not there",
