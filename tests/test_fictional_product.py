@@ -32,9 +32,9 @@ LIGHT = ["light.contoso.com", "lamp01.contoso.com", "horn.light.contoso.com"]
 def _nobody_knows_it(monkeypatch):
     """Forget the product before and after each test."""
     monkeypatch.setattr(rule_files, "_own", {})
-    columns._replace_further({})
+    columns.put_back({})
     yield
-    columns._replace_further({})
+    columns.put_back({})
 
 
 @pytest.fixture

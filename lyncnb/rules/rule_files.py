@@ -23,7 +23,7 @@ from ..base.certificate_fields import EXTENDED_KEY_USAGES
 from ..base.files import open_plain
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml, value_words
 from ..errors import LyncnbError, Problem, RulesError
-from ..topology.columns import Column, Role, check_column, set_further
+from ..topology.columns import Column, Role, check_column, further, put_back, set_further
 from .extending import extend
 from .model import (
     ISSUERS,
@@ -146,8 +146,10 @@ def _load_own(path: Path) -> Rules:
         raise RulesError(error.message, hint=error.hint) from None
     if len(data) > _LARGEST:
         raise RulesError(f"{path} has more than {_LARGEST:,} bytes", hint="is it the right file?")
+    known_before = further()
     rules = parse_rules(text, source=path.name)
     if rules.product in products():
+        put_back(known_before)
         raise RulesError(
             f'{path.name} calls its product "{rules.product}", which is one of lyncnb\'s',
             hint="give it a name of its own",
@@ -182,11 +184,12 @@ def parse_rules(text: str, *, source: str) -> Rules:
         document = parse_toml(text)
     except NotToml as error:
         raise RulesError(f"{source}: {error}", hint=error.hint) from None
-    reader = TomlReader(source)
+    reader, known_before = TomlReader(source), further()
     document = _extended(document, reader)
     _take_columns(reader, document)
     rules = _rules(reader, document)
     if reader.problems:
+        put_back(known_before)
         raise RulesError(f"{source} has mistakes", problems=tuple(reader.problems))
     return replace(rules, sha256=_digest(document))
 
@@ -259,6 +262,7 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
     title, product = (
         reader.value(str, document.get(key, ""), key, required=True) for key in ("title", "product")
     )
+    _check_tokens(reader, product or "", roles, certificates)
     rules = Rules(
         product=product,
         title=title,
@@ -372,6 +376,28 @@ def _check_names(reader: TomlReader, names: Mapping[str, NameRule]) -> None:
             reader.among(f"{where}.template", (match[2],), known, "placeholder")
         for condition in ("if_all", "if_any", "unless"):
             reader.among(f"{where}.{condition}", getattr(name, condition), flags, "flag")
+
+
+# What becomes a part of file names and scripts: one word, so that it leads nowhere else.
+_PRODUCT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+
+
+def _check_tokens(
+    reader: TomlReader,
+    product: str,
+    roles: Mapping[str, RoleRule],
+    certificates: Mapping[str, CertificateRule],
+) -> None:
+    if product and not _PRODUCT.fullmatch(product):
+        reader.problem(f"'product' is {value_words(product)}", "letters, digits, '-' and '_'")
+    words = {f"{where}.id": role.id for where, role in roles.items()}
+    for where, rule in certificates.items():
+        words[f"{where}.role"] = rule.role
+        words |= {f"{where}.usages[{n}]": usage for n, usage in enumerate(rule.usages)}
+    for where, word in words.items():
+        if not _WORD.fullmatch(word):
+            reader.problem(f"'{where}' is {value_words(word)}", "one word of letters and digits")
 
 
 def _ids(document: Mapping[str, object], kind: str) -> list[str]:

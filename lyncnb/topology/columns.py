@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.toml_records import NotToml, TomlReader, named, parse_toml
+from ..base.toml_records import NotToml, TomlReader, named, parse_toml, value_words
 from ..errors import RulesError
 
 _DATA = Path(__file__).with_name("column_rules.toml")
@@ -185,6 +185,8 @@ def parse_column_rules(text: str) -> _ColumnRules:
 
 def check_column(reader: TomlReader, where: str, facts: Column) -> None:
     """Refuse a column of a scope or kind that there is not, by its place in a file."""
+    if not re.fullmatch(r"[a-z][a-z_]*", facts.name):  # as a placeholder of the rules
+        reader.problem(f"'{where}.name' is {value_words(facts.name)}", "small letters and '_'")
     reader.among(f"{where}.scope", (facts.scope,), _SCOPES, "scope")
     reader.among(f"{where}.kind", (facts.kind,), _KINDS, "kind")
 
@@ -212,7 +214,7 @@ def set_further(
     kept = {name: rules for name, rules in _further.items() if name != product}
     if not columns and not roles and len(kept) == len(_further):
         return
-    _replace_further(kept)
+    put_back(kept)
     before = len(reader.problems)
     texts: dict[str, set[str]] = {
         "column": {*_column_keys(), *_last_keys()},
@@ -239,10 +241,16 @@ def set_further(
         texts[kind] |= keys
         counts[kind] += 1
     if len(reader.problems) == before:
-        _replace_further({**kept, product: _ColumnRules(columns=columns, roles=roles)})
+        put_back({**kept, product: _ColumnRules(columns=columns, roles=roles)})
 
 
-def _replace_further(further: dict[str, _ColumnRules]) -> None:
+def further() -> dict[str, _ColumnRules]:
+    """Give what products have added so far, for :func:`put_back`."""
+    return dict(_further)
+
+
+def put_back(further: dict[str, _ColumnRules]) -> None:
+    """Have tables know what they knew then, and nothing that a product added since."""
     _further.clear()
     _further.update(further)
     for known in (_columns, _roles, _role_order, role_keys, _column_keys, _last_keys):

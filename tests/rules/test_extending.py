@@ -23,7 +23,7 @@ def _no_product_of_ones_own(monkeypatch):
     """Forget what a test's own file adds to the tables of servers."""
     monkeypatch.setattr(rule_files, "_own", {})
     yield
-    columns._replace_further({})
+    columns.put_back({})
 
 
 def extended(text):
@@ -251,12 +251,22 @@ def test_a_product_of_ones_own_by_name(tmp_path, monkeypatch):
         ('aliases = ["recorder"]', 'aliases = ["edge"]', "'topology.role[0]' is written \"edge\""),
         ('name = "recorder_fqdn"', 'name = "site"', "'topology.column[0]' is written \"site\""),
         ('scope = "pool"', 'scope = "site"', "in 'topology.column[0].scope'"),
+        ('name = "recorder_fqdn"', 'name = "../x"', "'topology.column[0].name' is \"../x\""),
+        ('product = "mine"', 'product = "../mine"', "'product' is \"../mine\""),
+        (
+            'id = "Recorder"\ntitle = "Call recorder"\nsource',
+            'id = "../x"\ntitle = "x"\nsource',
+            "'role[0].id' is \"../x\"",
+        ),
+        ('role = "Recorder"', 'role = "../x"', "'certificate[0].role' is \"../x\""),
+        ('usages = ["Default"]', 'usages = ["a; b"]', "'certificate[0].usages[0]' is \"a; b\""),
         ('kind = "bool"', 'kind = "boolean"', "in 'topology.column[1].kind'"),
         ('roles = ["Recorder"]', 'roles = ["Recorde"]', "in 'topology.column[0].roles'"),
     ],
 )
 def test_a_slip_in_a_products_columns(old, new, told):
-    """A column or role that another has already, or that means nothing, is told with its place."""
+    """What another has already, what means nothing and what leads out of a folder is told."""
+    assert old in OWN
     with pytest.raises(RulesError, match=re.escape(told)):
         parse_rules(OWN.replace(old, new, 1), source="mine.toml")
     assert "Recorder" not in columns.role_order()
