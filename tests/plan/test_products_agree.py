@@ -1,0 +1,31 @@
+"""What Microsoft says alike of several products is planned alike, in whatever deployment."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from random_plans import random_plan
+
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+
+
+def said(certificate) -> tuple[object, ...]:
+    """Give what a CA would see of a certificate, and who has it."""
+    return (
+        *(certificate.role, certificate.usages, certificate.servers, certificate.subject),
+        *(certificate.names, certificate.extended_key_usage, certificate.issuer),
+    )
+
+
+@pytest.mark.parametrize("product", ["sfb2015", "sfb2019", "sfbse"])
+def test_the_tables_repeated_row_by_row_give_the_same_certificates(product):
+    """300 random deployments: subject, names and usages are those of Lync Server 2013."""
+    chance, rules = random.Random(product), load_rules(product)
+    for _ in range(300):
+        plan = random_plan(chance)
+        options = replace(plan.options, product=product)
+        other = plan_certificates(plan.topology, rules, options=options)
+        assert list(map(said, other.certificates)) == list(map(said, plan.certificates))
