@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import compress, count
+from operator import is_not
 
 from ..topology.columns import Column, topology_columns
 from ..topology.topology import Topology
@@ -190,7 +192,7 @@ class Sheet:
         pools = {str(pool.fqdn) for pool in after.pools if id(pool) not in known}
         of_row = self._group_names("pool")
         pools.update(of_row[place] for place in edited)
-        return [place for place, name in enumerate(of_row) if name in pools]
+        return [*compress(count(), map(pools.__contains__, of_row))]
 
     def _scope(self, name: str) -> str:
         return self._known[name].scope if name in self._known else "server"
@@ -276,8 +278,10 @@ def _edited(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
         return list(range(len(after.cells))), set(after.columns)
     places: list[int] = []
     at: set[int] = set()
-    for place, (a, b) in enumerate(zip(before.cells, after.cells)):
-        if a is not b and a != b:
+    old, new = before.cells, after.cells
+    for place in compress(count(), map(is_not, old, new)):
+        a, b = old[place], new[place]
+        if a != b:
             places.append(place)
             at.update(k for k, (x, y) in enumerate(zip(a, b)) if x is not y and x != y)
     return places, {after.columns[k] for k in at}

@@ -42,6 +42,7 @@ class Draft:
         self.past: list[State] = []
         self.future: list[State] = []
         self._next_id = len(topology.cells)
+        self._places: tuple[tuple[int, ...], dict[int, int]] = ((), {})
 
     @property
     def topology(self) -> Topology:
@@ -60,8 +61,15 @@ class Draft:
 
     def places(self, ids: Iterable[int]) -> list[int]:
         """Find rows by their ids; those that are gone are left out."""
-        place = {row_id: n for n, row_id in enumerate(self.state.ids)}
+        place = self._place_of()
         return sorted(place[row_id] for row_id in set(ids) if row_id in place)
+
+    def _place_of(self) -> dict[int, int]:
+        """Give each id its row; most changes leave the ids, so they are looked up once."""
+        ids = self.state.ids
+        if self._places[0] is not ids:
+            self._places = ids, dict(zip(ids, range(len(ids))))
+        return self._places[1]
 
     def _chosen(self, ids: Iterable[int]) -> list[int]:
         places = self.places(ids)
@@ -135,7 +143,7 @@ class Draft:
         said: str,
     ) -> TakenBlock:
         """Put texts into cells, by the ids of their rows, and rows at the end, as one step."""
-        place = {row_id: n for n, row_id in enumerate(self.state.ids)}
+        place = self._place_of()
         texts = [CellText(place[row_id], name, t) for row_id, name, t in cells if row_id in place]
         taken = take_block(self.topology, texts, add)
         if taken.added or taken.topology.cells != self.topology.cells:
