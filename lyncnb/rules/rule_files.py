@@ -65,8 +65,14 @@ def products() -> tuple[str, ...]:
 
 def product_titles() -> Mapping[str, str]:
     """Give the title of each product that the package holds, and of those of one's own in use."""
-    shipped = {product: str(_document(product)["title"]) for product in products()}
+    shipped = {product: _title(product) for product in products()}
     return {**shipped, **{product: rules.title for product, rules in _own.items()}}
+
+
+@cache
+def _title(product: str) -> str:
+    """Read a title from the head of a file: what belongs to no table stands before the first."""
+    return str(parse_toml(_text(product).partition("\n[")[0])["title"])
 
 
 def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
