@@ -88,7 +88,7 @@ def plan_command(
             data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
         else:
             data = write_plan_table(plan, findings, suffix, saved_as=saved_as, sign_line=sign_line)
-        write_output(output, data, kind, force=force, inputs=inputs)
+        write_output(output, data, kind, force=force, inputs=(*inputs, save))
         note(f"written: {output}")
     if as_json:
         write_bytes_out(plan_json(plan, findings))

@@ -47,6 +47,15 @@ def test_it_is_saved_beside_the_rest(planner):
     assert json.loads((planner.folder / "later.json").read_bytes())["judged_on"] == "2027-03-15"
 
 
+def test_one_name_for_two_files(planner):
+    """The plan's other JSON does not go over the saved plan of the same call, by force neither."""
+    before = (planner.folder / "p.json").read_bytes()
+    for force in ((), ("--force",)):
+        ended = planner("plan", "t.csv", "--save", "p.json", "-o", "p.json", *force)
+        assert ended.status == 2
+        assert (planner.folder / "p.json").read_bytes() == before
+
+
 @pytest.mark.parametrize("ending", ["html", "md"])
 def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
     """What is sent to who decides has the digest and the one line; without --save it has neither."""

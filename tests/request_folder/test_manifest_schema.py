@@ -8,7 +8,7 @@ import pytest
 from request_folder.test_manifest import FULL, ID
 
 from lyncnb.errors import Problem
-from lyncnb.request_folder.manifest import manifest_bytes
+from lyncnb.request_folder.manifest import Manifest, manifest_bytes
 from lyncnb.request_folder.manifest_schema import is_inside, read_document, refuse_half_characters
 
 
@@ -86,3 +86,38 @@ def test_half_a_character_is_told(place, where):
 def test_paths_are_kept_inside(path, inside):
     """Only files in the folder's own folders are believed."""
     assert is_inside(path) is inside
+
+
+APPROVAL = {
+    "signer": "alice@contoso.com", "key": "SHA256:abc", "signature_sha256": "2" * 64,
+    "verified_at": "2026-11-25T08:00:00Z",
+}  # fmt: skip
+PLAN = {
+    "sha256": "0" * 64, "plan_sha256": "1" * 64, "judged_on": "2026-11-25",
+    "requested_at": "2026-11-25T08:00:00Z", "approvals": [APPROVAL],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("altered", "message"),
+    [
+        ([PLAN], ""),
+        ([{**PLAN, "others_wrote": 1}], ""),
+        (PLAN, 'plans" is no list'),
+        ([{**PLAN, "sha256": "0" * 63}], 'plans[0]: sha256" is no SHA-256'),
+        ([{**PLAN, "judged_on": "2026-11-31"}], 'plans[0]: judged_on" is no day such as'),
+        ([PLAN, {**PLAN, "requested_at": ""}], 'plans[1]: requested_at" is no time'),
+        ([{**PLAN, "approvals": [{**APPROVAL, "signer": "a\nb"}]}], 'signer" holds a control'),
+        ([{**PLAN, "approvals": [{**APPROVAL, "key": 5}]}], 'approvals[0]: key" is no text'),
+        ([{"sha256": "0" * 64}], "is missing"),
+    ],
+)
+def test_a_saved_plan_on_record(altered, message):
+    """Who approved which plan, and when, is read whole or told; unknown fields are kept."""
+    document = json.loads(manifest_bytes(FULL)) | {"plans": altered}
+    problems: list[Problem] = []
+    values = read_document(document, problems)
+    assert bool(problems) == bool(message)
+    assert all(message in one.message or "is missing" in one.message for one in problems)
+    if not problems:
+        assert json.loads(manifest_bytes(Manifest(**values)))["plans"] == altered
