@@ -18,7 +18,7 @@ from typing import Any
 from ..base.garbage_collection import no_collection
 from ..base.outputs import check_output, write_output
 from ..base.tables import Table
-from ..errors import PlanAltered, Problem
+from ..errors import LyncnbError, PlanAltered, Problem
 from ..plan.acceptances import reason_for
 from ..plan.model import CertificatePlan
 from ..plan.planner import plan_certificates
@@ -178,13 +178,21 @@ def read_saved_plan(path: str | os.PathLike[str]) -> SavedPlan:
     """
     path = Path(path)
     data = read_plan_file(path)
-    said = read_saved_document(data, source=path.name)
+    said = read_saved_document(data, source=path.name, whole=False)
     rules = load_rules(said.options.product)
-    plan = plan_certificates(said.topology, rules, options=said.options)
+    try:
+        plan = plan_certificates(said.topology, rules, options=said.options)
+    except LyncnbError as error:
+        told = error.problems or (Problem(message=error.message, hint=error.hint),)
+        altered = () if said.is_whole else (Problem(message=f"the file {ALTERED}"),)
+        raise PlanAltered(
+            f"{path.name}: cannot be planned again", problems=(*altered, *told), hint=_HINT
+        ) from None
     findings = check_plan(plan, on=said.judged_on)
     again = saved_document(plan, findings, judged_on=said.judged_on)
     written = saved_plan_bytes(again)
     if written != data:
+        said = read_saved_document(data, source=path.name)  # told first: what can be no plan's
         raise PlanAltered(
             f"{path.name}: what is planned again from its table and options is not what it says, "
             "so it is refused",

@@ -266,8 +266,8 @@ class _Document:
 class SavedDocument:
     """A file of the form of a saved plan, as it says; nothing of it was planned again.
 
-    ``values`` are its JSON values without the digest. ``sha256`` is the digest that it names, and
-    ``is_whole`` says whether that is the digest of what stands before it.
+    ``values`` are its JSON values without the digest; ``is_whole`` says whether that is the digest
+    of what stands before it.
     """
 
     source: str
@@ -275,9 +275,8 @@ class SavedDocument:
     judged_on: date
     topology: Topology
     options: PlanOptions
-    sha256: str
     is_whole: bool
-    _said: _Document = field(repr=False)
+    _said: _Document | None = field(repr=False)
 
     def recorded(self) -> RecordedPlan:
         """Give the plan as it stands in the file, without planning again.
@@ -287,6 +286,8 @@ class SavedDocument:
         PlanAltered
             If the file was altered, or an entry is none that a plan can have.
         """
+        if self._said is None:
+            raise ValueError("only part of the file was read")
         if not self.is_whole:
             raise PlanAltered(f"{self.source}: {ALTERED}", hint=_WAS_ALTERED)
         rules = load_rules(self._said.product)
@@ -349,7 +350,7 @@ def is_saved_plan(data: bytes) -> bool:
     return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and FORMAT.encode() in data[:200]
 
 
-def read_saved_document(data: bytes, *, source: str) -> SavedDocument:
+def read_saved_document(data: bytes, *, source: str, whole: bool = True) -> SavedDocument:
     """Read the file of a saved plan, and check that each value is what it must be.
 
     Parameters
@@ -358,6 +359,9 @@ def read_saved_document(data: bytes, *, source: str) -> SavedDocument:
         The file.
     source : str
         Its name, for messages.
+    whole : bool, optional
+        Whether certificates and findings are checked, too. Who plans them again, and finds the same
+        bytes, knows that they are what they must be.
 
     Returns
     -------
@@ -377,7 +381,7 @@ def read_saved_document(data: bytes, *, source: str) -> SavedDocument:
     reader = TomlReader("")
     table, options = plain.get("table"), plain.get("options")
     rest = {key: value for key, value in plain.items() if key not in ("table", "options")}
-    said = reader.record(_Document, rest)
+    said = reader.record(_Document, rest) if whole else None
     if said is not None:
         severities = [one.severity for one in said.findings]
         reader.among("findings: severity", severities, SEVERITIES, "severity")
@@ -388,21 +392,22 @@ def read_saved_document(data: bytes, *, source: str) -> SavedDocument:
         load_rules(chosen.product)  # which may bring columns of its own
     topology = _tried(problems, lambda: _topology(table, source, reader))
     problems = [*reader.problems, *problems]
-    if said is None or day is None or topology is None or chosen is None or problems:
+    if day is None or topology is None or chosen is None or problems or (whole and said is None):
+        if not whole:  # then every problem of the file at once
+            return read_saved_document(data, source=source)
         raise PlanAltered(
             f"{source}: was altered or damaged", problems=tuple(problems), hint=_WAS_ALTERED
         )
     mark = data.rfind(_MARK)
     ends = _END.fullmatch(data, mark) if mark >= 0 else None
-    whole = ends is not None and hashlib.sha256(data[: mark + 1]).hexdigest().encode() == ends[1]
+    is_whole = ends is not None and hashlib.sha256(data[: mark + 1]).hexdigest().encode() == ends[1]
     return SavedDocument(
         source=source,
         values={key: value for key, value in plain.items() if key != "sha256"},
         judged_on=day,
         topology=topology,
         options=chosen,
-        sha256=said.sha256,
-        is_whole=whole,
+        is_whole=is_whole,
         _said=said,
     )
 

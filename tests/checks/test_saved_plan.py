@@ -199,6 +199,17 @@ def test_every_problem_at_once(tmp_path):
     refused(first.path, json.dumps(document).encode(), "no name", "md5")
 
 
+def test_what_cannot_be_planned_again(tmp_path):
+    """A reason for a finding that there is none, or for a role of another product, is told so."""
+    first = saved(plan(front_end()), tmp_path)
+    document = json.loads(first.data)
+    document["options"]["accepted"] = {"no-such-code": "because"}
+    error = refused(first.path, redigested(document), "cannot be planned again", "no-such-code")
+    assert (type(error), len(error.problems)) == (PlanAltered, 1)
+    altered = first.data.replace(b'"accepted": {}', b'"accepted": {"no-such-code": "x"}', 1)
+    refused(first.path, altered, "altered after it was saved", "no-such-code")
+
+
 @pytest.mark.parametrize(
     ("alter", "words"),
     [
