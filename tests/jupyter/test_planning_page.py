@@ -107,6 +107,11 @@ def test_a_table_opens_and_a_wrong_one_is_told(page):
             page.locator(".lc-editor").evaluate("e => getComputedStyle(e).backgroundColor")
         )
     assert papers == ["rgb(255, 255, 255)", "rgb(33, 33, 33)"]
+    page.get_by_role("tab", name="Picture").click()
+    page.get_by_label("Which picture").select_option("topology")
+    page.get_by_role("group", name="who speaks to whom").wait_for()
+    paper = page.locator(".lc-picture svg .paper")
+    assert paper.evaluate("e => getComputedStyle(e).fill") == "rgb(22, 24, 27)"
 
 
 def test_a_pasted_table_becomes_requests(page, workspace):

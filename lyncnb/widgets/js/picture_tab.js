@@ -32,9 +32,8 @@ function makePictureTab({ send }) {
 
   /** @param {string} svg As the kernel drew it; no text of the planner's is markup in it. */
   function draw(svg) {
-    // The notebook's theme counts, not the system's; outside of one there is none.
-    const theme = document.body.dataset.jpThemeLight;
-    const media = { true: "not all", false: "screen" }[theme ?? ""] ?? "screen and (prefers-color-scheme:dark)";
+    // As the panel is, light or dark: the notebook's theme counts, not the system's.
+    const media = getComputedStyle(frame).colorScheme === "dark" ? "screen" : "not all";
     const text = svg.replace("screen and (prefers-color-scheme:dark)", media);
     const picture = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
     // The title would show as a tip wherever the pointer rests; both are said beside the picture.
