@@ -249,7 +249,7 @@ def test_the_layout_survives_a_reload(lab, folder):
     wider = heading.bounding_box()["width"]
     assert wider == pytest.approx(wide + 16, abs=1)
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
-    lab.page.get_by_role("checkbox", name="SIP domains").check()
+    lab.page.get_by_role("checkbox", name="SIP domains", exact=True).check()
     path = lab.save()
     lab.reload()
     lab.page.get_by_role("columnheader", name="SIP domains").wait_for()
@@ -266,7 +266,7 @@ def test_a_list_opens_as_a_line_each(lab, folder):
     """SIP domains stand below each other; Alt+Enter begins a line, Enter keeps them."""
     open_editor(lab, folder)
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
-    lab.page.get_by_role("checkbox", name="SIP domains").check()
+    lab.page.get_by_role("checkbox", name="SIP domains", exact=True).check()
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
     cell_of(lab, "fe01.contoso.com", "SIP domains").dblclick()
     box = lab.page.get_by_label("SIP domains of fe01.contoso.com")
