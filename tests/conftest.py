@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
@@ -29,6 +28,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="make notebooks/*.ipynb anew from notebooks/*.py instead of comparing",
     )
+
+
+MEMORY = Path("/dev/shm")
+
+
+def pytest_configure() -> None:
+    """Have the folders of all tests in memory, where there is room.
+
+    Request folders are synced, file by file: tens of thousands of times in a run, for which a disk
+    takes minutes. What a test sees is the same.
+    """
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2_000_000_000:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
@@ -89,23 +101,6 @@ def repository() -> Path:
 def data() -> Path:
     """Give the folder of the sample topologies."""
     return REPOSITORY / "data"
-
-
-MEMORY = Path("/dev/shm")
-
-
-@pytest.fixture
-def tmp_path(request, tmp_path):
-    """Give a folder of the test's own; a test of faults has it in memory, where there is room.
-
-    It syncs thousands of times, which takes a disk minutes. What the test sees is the same.
-    """
-    asked = request.node.get_closest_marker("fault")
-    if asked is None or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < 500_000_000:
-        yield tmp_path
-    else:
-        with tempfile.TemporaryDirectory(prefix="lyncnb-test-", dir=MEMORY) as place:
-            yield Path(place)
 
 
 @pytest.fixture(scope="module")
