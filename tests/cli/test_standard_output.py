@@ -33,6 +33,7 @@ CALLS = {
     "explain": (("contoso.csv", "fe01.contoso.net"), ("contoso.csv", "nowhere.contoso.net")),
     "compare": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
     "compare-topology": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
+    "approve": (("saved.json", "--key", "signer"), ("nowhere.json", "--key", "signer")),
     "asis": (("standing.pem", "contoso.csv"), ("nowhere.pem", "contoso.csv")),
     "convert": (("contoso.csv", "out.xlsx"), ("nowhere.csv", "out.xlsx")),
     "template": (("out.xlsx",), ("contoso.csv",)),
@@ -72,6 +73,8 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         assert main(["request", "contoso.csv", "requests", *PASS]) == 0
+        assert main(["plan", "contoso.csv", "--save", "saved.json"]) == 0
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "signer"], check=True)
     return place
 
 
