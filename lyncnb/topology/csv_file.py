@@ -192,6 +192,12 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
         return read_document(name, _document_text(name, data))
     notes: tuple[Note, ...] = ()
     text, is_cp950 = decode(name, data)
+    if text[:100].lstrip()[:1] == "{":
+        raise TopologyError(
+            f"{name} is a JSON file, and no table of servers",
+            hint="a saved plan is requested by lyncnb request --plan FILE FOLDER, and compared by "
+            "lyncnb compare",
+        )
     if is_cp950:
         message = "not UTF-8; read as cp950 (Traditional Chinese Windows), check the names"
         notes = (Note(row=0, column="", before="", after="", message=message),)

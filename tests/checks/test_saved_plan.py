@@ -18,7 +18,7 @@ from topologies import TWO_SITES, edge, front_end, plan
 
 import lyncnb as ln
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
-from lyncnb.errors import PlanAltered, PlanError
+from lyncnb.errors import PlanAltered, PlanError, TopologyError
 from lyncnb.plan.saved_plan_json import FORMAT, SIGN_LINE, saved_plan_bytes
 from lyncnb.rules.rule_files import parse_rules
 
@@ -73,6 +73,13 @@ def test_any_plan_comes_back(tmp_path):
         planned = random_plan(chance)
         first = saved(planned, tmp_path)
         assert read_saved_plan(first.path).plan == planned
+
+
+def test_a_saved_plan_is_no_table_of_servers(tmp_path):
+    """Who gives it in a table's place is told what takes it."""
+    with pytest.raises(TopologyError, match="is a JSON file") as error:
+        ln.read_topology(saved(plan(front_end()), tmp_path).path)
+    assert "lyncnb request --plan FILE FOLDER" in error.value.hint
 
 
 def test_it_reads_like_a_document(tmp_path):
