@@ -234,6 +234,11 @@ class Block:
         return f"one certificate, the same on {many}" if len(servers) > 1 else "one certificate"
 
     @property
+    def in_use_as(self) -> str:
+        """List the types that it is assigned to, or say that it has none."""
+        return ", ".join(self.usages) or "no type: it is installed in the software that uses it"
+
+    @property
     def authority(self) -> str:
         """Name the CA, or say of which kind it is to be."""
         return authority_name(self.issuer, self.ca)
@@ -383,12 +388,13 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     sites = f"; {'sites' if len(summary.sites) > 1 else 'site'} {', '.join(summary.sites)}"
     yield "Servers", ", ".join(summary.roles) + (sites if summary.sites else "")
     yield "Certificates", summary.totals
-    yield "To be issued on", str(summary.planned_issue_date or "no day is set yet")
+    days = "as long as the CA gives"
     if summary.validity_days:
-        yield (
-            "To be valid for",
-            f"{count_of(summary.validity_days, 'day')}, as far as the CA allows",
-        )
+        days = f"{count_of(summary.validity_days, 'day')}, as far as the CA allows"
+    yield (
+        "To be issued on",
+        f"{summary.planned_issue_date or 'no day is set yet'}; valid for {days}",
+    )
     if summary.saved_as:
         yield "Saved as", summary.saved_as
         yield "To approve it", f"{summary.sign_line} (KEY is your SSH key). {UNSIGNED}"

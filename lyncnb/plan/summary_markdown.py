@@ -71,10 +71,11 @@ def _block(block: Block) -> Iterator[str]:
     site = f", site {block.site}" if block.site else ""
     facts = [
         ("For", f"{block.title}{site}: {block.sharing}"),
-        ("In use as", ", ".join(block.usages) or "no type; its own software uses it"),
+        ("In use as", block.in_use_as),
         ("Subject name", block.subject_words),
         ("Issuer", block.authority),
-        ("Key", f"{block.key}, {block.hash}, {', '.join(block.extended_key_usage)}"),
+        ("Key", f"{block.key}, {block.hash}"),
+        ("EKU", ", ".join(block.extended_key_usage)),
         ("Valid", "; ".join(block.validity)),
         ("Findings", ", ".join(block.concerns)),
     ]

@@ -126,6 +126,7 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         facts=list(cover_facts(summary)),
         story=STORY,
         spellings=spellings,
+        certificate_numbers={member.id: member.number for member in members},
         findings=told_once(one for one in told if one.severity != "notice"),
         has_more_findings=len(summary.findings) > len(told),
         notices=[one for one in told if one.severity == "notice"],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -201,7 +201,6 @@ def _changed_on(summary: Summary) -> str:
 
 
 def _asks(summary: Summary) -> Iterator[Ask]:
-    day = summary.planned_issue_date
     waiting = {member.id for _, member in summary.members if not member.certificate_sha256}
     there = [member for _, member in summary.members if member.certificate_sha256]
     back = [member for member in there if not member.covered_by]
@@ -210,11 +209,11 @@ def _asks(summary: Summary) -> Iterator[Ask]:
     if waiting and not back:
         yield Ask(
             who="Whoever decides",
-            what="Agree to this plan: the Word document that the planner sends "
-            "(lyncnb plan … -o plan.docx) ends with a page to sign.",
-            when=f"before {day}" if day else "before the requests are sent",
+            what="Agree to this plan: sign the page that the planner sends with it.",
+            when="before the requests are sent",
             where="this page",
         )
+    yield from _of_domain_owners(summary, waiting)
     for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1):
         yield from _of_authority(summary, name, blocks, f"ca{number}")
     served = {server for _, member in summary.members for server in member.servers}
@@ -233,6 +232,27 @@ def _asks(summary: Summary) -> Iterator[Ask]:
             anchor="servers",
         )
     yield from _of_renewals(summary, there)
+
+
+def _of_domain_owners(summary: Summary, waiting: Collection[str]) -> Iterator[Ask]:
+    """Ask for what a public CA looks at before it issues: it is found in notices."""
+    ordered = {
+        member.id
+        for block, member in summary.members
+        if block.issuer == "public" and member.id in waiting
+    }
+    told = {
+        one.code for one in summary.findings if one.severity == "notice" and one.about in ordered
+    }
+    if told:
+        yield Ask(
+            who="Domain owners",
+            what="See to what a public CA asks of your DNS zones and of the proof that the "
+            f"domains are yours: {count_of(len(told), 'notice')}.",
+            when="before a public CA is asked",
+            where="Notices",
+            anchor="notices",
+        )
 
 
 def _of_renewals(summary: Summary, there: Iterable[Member]) -> Iterator[Ask]:

@@ -146,12 +146,11 @@ def _server(line: ServerLine) -> str:
 def _block(document: Document, block: Block) -> None:
     document.add_heading(block.heading, level=2)
     site = f", site {block.site}" if block.site else ""
-    usages = ", ".join(block.usages) or "no type; its own software uses it"
     text = (
-        f"{block.title}{site}: {block.sharing}. In use as: {usages}. "
+        f"{block.title}{site}: {block.sharing}. In use as: {block.in_use_as}. "
         f"Subject name: {block.subject_words}. "
-        f"Issuer: {block.authority}. Key: {block.key}, {block.hash}, "
-        f"{', '.join(block.extended_key_usage)}."
+        f"Issuer: {block.authority}. Key: {block.key}, {block.hash}. "
+        f"EKU: {', '.join(block.extended_key_usage)}."
     )
     if block.validity:
         text += f" Valid: {'; '.join(block.validity)}."

@@ -92,7 +92,7 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     for certificate in plan.certificates:
         public = certificate.issuer == "public"
         over = bool(days and public and limit and days > limit.value)
-        words = f"{days:,} days asked" if days else "issue; no validity asked for"
+        words = f"{days:,} days asked" if days else "issue; the CA says how long"
         if over and limit:
             words += f", {limit.value:,} allowed"
         facts.append(

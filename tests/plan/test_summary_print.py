@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,7 +41,13 @@ SAMPLES = (("contoso", 4), ("litwareinc-global", 12))
 def sample(request, data):
     """A sample's plan, as from a folder whose requests are written."""
     name, pages = request.param
-    plan = ln.plan_certificates(ln.read_topology(data / f"{name}.csv"), ln.load_rules("lync2013"))
+    return folder_of(data / f"{name}.csv", pages)
+
+
+def folder_of(table, pages, **options):
+    name = table.stem
+    options = ln.PlanOptions(**options)
+    plan = ln.plan_certificates(ln.read_topology(table), ln.load_rules("lync2013"), options=options)
     return SimpleNamespace(
         name=name, pages=pages, plan=plan, findings=ln.check_plan(plan), requests=requests_of(plan)
     )
@@ -92,6 +99,20 @@ def test_page_on_paper(sample, tmp_path, chromium, landscape):
     # The picture is the last, alone or below what is left, turned where it must; and legible.
     title = words_in(pdf, "Perimeter")[0]
     assert (title.height > title.width) == landscape
+    assert max(title.height, title.width) > LEGIBLE
+
+
+def test_a_plan_with_its_days_on_paper(data, tmp_path, chromium):
+    """A day of issue brings a picture of days; 13 certificates still have four pages."""
+    days = {"planned_issue_date": date(2026, 12, 15), "validity_days": 200}
+    sample = folder_of(data / "contoso.csv", 4, **days)
+    sample.requests = None  # with the hashes of its requests it has five
+    pdf = tmp_path / "summary.pdf"
+    with opened(chromium, written(sample, tmp_path, ".html")) as page:
+        page.pdf(path=str(pdf), format="A4")
+    assert page_count(pdf) <= sample.pages
+    assert "Daysthatmatter" in text_of(pdf)
+    title = words_in(pdf, "Perimeter")[0]
     assert max(title.height, title.width) > LEGIBLE
 
 
