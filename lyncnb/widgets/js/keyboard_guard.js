@@ -30,6 +30,9 @@ function guardKeys(root) {
   root.addEventListener("focusin", () => window.addEventListener("keydown", mark, true));
   root.addEventListener("focusout", () => window.removeEventListener("keydown", mark, true));
   root.addEventListener("keydown", (event) => { if (!passes(event)) event.stopPropagation(); });
+  // After a key that it was let see, JupyterLab waits for what it puts into a field, and drops a
+  // line end in a cell. The panel comes before the field, on the way down.
+  root.addEventListener("beforeinput", (event) => event.stopPropagation(), true);
   // Nor does the notebook take what is copied here or pasted here.
   for (const kind of ["copy", "cut", "paste"]) {
     root.addEventListener(kind, (event) => event.stopPropagation());
