@@ -178,10 +178,9 @@ def _coverage(plan: CertificatePlan, site: str) -> Figure:
 def _timeline(
     facts: tuple[DatedFact, ...], title: str, plan: CertificatePlan | None = None
 ) -> Figure:
-    description = (
-        f"{len(facts):,} facts, kind by kind, each from its first to its last day. "
-        "What needs a look has an exclamation mark."
-    )
+    description = f"{len(facts):,} facts, kind by kind, each from its first to its last day."
+    if any(fact.needs_a_look for fact in facts):
+        description += " What needs a look has an exclamation mark."
     if plan is not None and plan.options.planned_issue_date is None:
         description += (
             " No planned day of issue is set (planned_issue_date in the plan's options), so no day "

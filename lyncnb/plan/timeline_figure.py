@@ -121,7 +121,7 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
     """Draw dated facts, kind by kind in the order given; an SVG document, 1,000 pixels wide."""
     drawing = Drawing(_WIDTH)
     drawing.text(_MARGIN, 26, fit(title, _WIDTH - 2 * _MARGIN, 17), "title")
-    _draw_legend(drawing)
+    _draw_legend(drawing, needs_a_look=any(fact.needs_a_look for fact in facts))
     days = [day for fact in facts for day in (fact.begins, fact.ends) if day]
     if not days:
         drawing.text(_MARGIN, 84, "No dates are known.", "head")
@@ -169,13 +169,14 @@ def _rows_of(lines: Iterable[_Line]) -> int:
     return number if number <= _ROWS_OF_A_KIND else 2
 
 
-def _draw_legend(drawing: Drawing) -> None:
+def _draw_legend(drawing: Drawing, *, needs_a_look: bool) -> None:
     drawing.rect(_MARGIN, 40, 30, 8, "mark")
     drawing.text(_MARGIN + 38, 48, "from the first to the last day", "small")
     drawing.disc(_MARGIN + 226, 44, 5, "mark")
     drawing.text(_MARGIN + 238, 48, "one day", "small")
-    drawing.rect(_MARGIN + 300, 40, 30, 8, "late")
-    drawing.text(_MARGIN + 338, 48, "! needs a look", "small")
+    if needs_a_look:
+        drawing.rect(_MARGIN + 300, 40, 30, 8, "late")
+        drawing.text(_MARGIN + 338, 48, "! needs a look", "small")
 
 
 def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:

@@ -503,6 +503,16 @@ def test_words_end_where_the_days_begin(needs_a_look):
         assert float(node.get("x")) + text_width(node.text, size) * bold <= 322
 
 
+@pytest.mark.parametrize("needs_a_look", [False, True])
+def test_the_legend_of_days_names_what_is_drawn(needs_a_look):
+    """What needs a look is in the legend where something does."""
+    fact = ln.DatedFact(
+        kind="K", about="", what="w", ends=date(2027, 5, 1), needs_a_look=needs_a_look
+    )
+    drawn = draw_timeline([fact], title="Days", description="of one certificate")
+    assert ("! needs a look" in drawn) == needs_a_look
+
+
 def test_of_many_that_need_a_look_each_is_counted_once():
     """A mark all of whose facts need a look has one number, with an exclamation mark."""
     facts = [
