@@ -23,7 +23,7 @@ from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import open_requests
 from ..request_folder.files_on_disk import csr_sha256
 from ..request_folder.request_record import RequestRecord
-from ..rules.rule_files import load_rules
+from ..rules.rule_files import rules_on_record
 from .submission import (
     COLUMNS,
     Cover,
@@ -182,7 +182,7 @@ def hand_over(
 def _cover(sender: str, needed_by: date | None, product: str) -> Cover:
     """Name the product by its own title; one that is not at hand by the name on record."""
     try:
-        rules = load_rules(product)
+        rules = rules_on_record(product)
     except RulesError:
         return Cover(sender=sender, needed_by=needed_by, product=product)
     return Cover(sender=sender, needed_by=needed_by, product=rules.title, said=rules.said)

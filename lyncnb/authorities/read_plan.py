@@ -22,7 +22,7 @@ from ..plan.recorded_plan import (
 from ..plan.saved_plan_json import is_saved_plan, read_saved_document
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.request_record import PlannedEntry
-from ..rules.rule_files import load_rules
+from ..rules.rule_files import rules_on_record
 
 
 def is_record(path: str | os.PathLike[str]) -> bool:
@@ -78,7 +78,7 @@ def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
     """
     problems: list[Problem] = []
     # Before there was more than one product, none was on record.
-    rules = load_rules(manifest.product or "lync2013")
+    rules = rules_on_record(manifest.product or "lync2013")
     certificates = recorded_certificates(_entries(manifest), rules, problems)
     if problems:
         raise BundleError(

@@ -40,7 +40,7 @@ def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
 def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
     """Tell which ways to show a domain have ended, and which end within a year."""
     certificates = view.asked_of(rule)
-    methods = [m for m in ca_rules().methods if m.until and m.until <= view.on + _AHEAD]
+    methods = [m for m in ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
     ended = [m.title for m in methods if m.until and m.until <= view.on]
     ending = [f"{m.title} (on {m.until})" for m in methods if m.until and m.until > view.on]
     words = [f"ended: {', '.join(ended)}"] if ended else []

@@ -33,7 +33,7 @@ from ..plan.saved_plan_json import (
     saved_plan_bytes,
 )
 from ..rules.findings import Finding, Findings
-from ..rules.rule_files import load_rules
+from ..rules.rule_files import rules_on_record
 from .check_plan import check_plan, judging_day
 
 _COLUMNS = ("Certificate", "Subject name", "Names", "Issuer", "Key")
@@ -81,7 +81,17 @@ class SavedPlan(Table):
     @property
     def sign_line(self) -> str:
         """How somebody approves it without lyncnb; KEY stands for the file of a key."""
-        return SIGN_LINE.replace("FILE", shlex.quote(str(self.path)))
+        return SIGN_LINE.replace("FILE", self._word)
+
+    @property
+    def approve_line(self) -> str:
+        """How somebody approves it with lyncnb."""
+        return f"lyncnb approve {self._word} --key KEY"
+
+    @property
+    def _word(self) -> str:
+        path = str(self.path)  # what begins with a hyphen would be taken for an option
+        return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
     def _headings(self) -> tuple[str, ...]:
         return _COLUMNS
@@ -179,7 +189,7 @@ def read_saved_plan(path: str | os.PathLike[str]) -> SavedPlan:
     path = Path(path)
     data = read_plan_file(path)
     said = read_saved_document(data, source=path.name, whole=False)
-    rules = load_rules(said.options.product)
+    rules = rules_on_record(said.options.product)
     try:
         plan = plan_certificates(said.topology, rules, options=said.options)
     except LyncnbError as error:

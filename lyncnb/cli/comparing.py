@@ -120,7 +120,7 @@ def _plan_of(
     from ..checks.saved_plan import read_saved_plan
     from ..errors import PlanAltered
     from ..plan.recorded_plan import read_plan_file
-    from ..plan.saved_plan_json import is_saved_plan
+    from ..plan.saved_plan_json import is_saved_plan, read_saved_document, rules_document
     from ..rules.rule_files import load_rules
 
     if _is_record(path):
@@ -131,8 +131,14 @@ def _plan_of(
                 saved = read_saved_plan(path)
                 return saved.plan, saved.findings
             except PlanAltered:
-                recorded = read_plan(path)  # refuses what was altered
-                note(f"note: {path} was made by other rules; it is taken as it stands")
+                said = read_saved_document(read_plan_file(Path(path)), source=Path(path).name)
+                recorded = said.recorded()  # refuses what its digest does not fit
+                if said.values["rules"] == rules_document(recorded.rules):
+                    raise  # no other rules are to blame: the digest was made anew, too
+                note(
+                    f"note: {path} names other rules than those here, so it cannot be planned again"
+                    " and is taken as it stands"
+                )
                 return recorded, recorded.findings
         recorded = read_plan(path)
         return recorded, recorded.findings

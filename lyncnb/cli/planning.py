@@ -103,7 +103,7 @@ def plan_command(
 
 def _tell_of_saved(saved: SavedPlan) -> None:
     note(f"saved: {saved.identity}")
-    note(f"to approve it: lyncnb approve {saved.path} --key KEY; without lyncnb:")
+    note(f"to approve it: {saved.approve_line}; without lyncnb:")
     note(f"  {saved.sign_line}")
 
 

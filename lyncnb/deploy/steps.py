@@ -18,7 +18,7 @@ from ..request_folder.request_record import (
 )
 from ..rules.model import Rules
 from ..rules.procedure import load_procedure, package_rules
-from ..rules.rule_files import load_rules
+from ..rules.rule_files import rules_on_record
 from .fill_steps import Filler, issuers_above, requested_name
 from .roll_over_times import Effective, times_said, with_calls
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage
@@ -100,7 +100,7 @@ def deployment_steps(
             packages.append(_server_package(record, record.package, one))
     return procedure_of(
         packages,
-        load_rules(manifest.product),
+        rules_on_record(manifest.product),
         missing=missing,
         covered=covered,
         effective=effective,

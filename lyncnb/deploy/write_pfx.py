@@ -30,7 +30,7 @@ from ..request_folder.manifest import Manifest, read_manifest, save_manifest, ti
 from ..request_folder.recovery_key import arm
 from ..request_folder.request_record import PackageRecord, RequestRecord
 from ..rules.procedure import Encryption, package_rules
-from ..rules.rule_files import load_rules
+from ..rules.rule_files import rules_on_record
 from .package_passwords import LIST, PasswordList, new_password
 from .pfx_packages import Package, Packages, Task, make_packages
 
@@ -179,7 +179,7 @@ def _sort_out(
     without_chain: Collection[str],
 ) -> tuple[list[_Job], list[Package]]:
     """Tell what is to be made from what is there already and what cannot be."""
-    rules = package_rules(load_rules(manifest.product))
+    rules = package_rules(rules_on_record(manifest.product))
     ready, settled = [], []
     for record in manifest.requests:
         if record.state == "retired":
@@ -302,7 +302,7 @@ def _write(
 ) -> tuple[Manifest, list[Package]]:
     """Make some packages, list their passwords, write them, and say so in the manifest."""
     tasks, failed = [], []
-    provider = package_rules(load_rules(manifest.product)).provider
+    provider = package_rules(rules_on_record(manifest.product)).provider
     for job in jobs:
         try:
             tasks.append((job, _task(base, job, cipher, provider)))

@@ -18,7 +18,7 @@ from ..base.toml_records import TomlReader
 from ..errors import BundleError, PlanError, Problem
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
-from ..rules.rule_files import load_rules
+from ..rules.rule_files import rules_on_record
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS
@@ -114,7 +114,7 @@ def recorded_certificates(
     by_use: dict[tuple[str, tuple[str, ...]], str] = {}
     for rule in rules.certificates:
         by_use.setdefault((rule.role, rule.usages), rule.id)  # other profiles' rules come later
-    found = []
+    found, ids = [], set()
     names: dict[str, DnsName] = {}
     for entry in entries:
         try:
@@ -126,6 +126,9 @@ def recorded_certificates(
             problems.append(
                 Problem(message=f"{entry.id}: its role, usages and server give another id")
             )
+        if certificate.id in ids:
+            problems.append(Problem(message=f"{entry.id}: stands twice"))
+        ids.add(certificate.id)
         found.append(certificate)
     return tuple(found)
 
@@ -272,7 +275,7 @@ def read_plan_document(data: bytes, *, source: str) -> RecordedPlan:
         raise PlanError(
             f"{source}: was edited or damaged", problems=tuple(reader.problems), hint=_EDITED
         )
-    rules = load_rules(said.product)
+    rules = rules_on_record(said.product)
     problems: list[Problem] = []
     certificates = recorded_certificates(said.certificates, rules, problems)
     findings = Findings(items=tuple(_finding(item, problems) for item in said.findings))

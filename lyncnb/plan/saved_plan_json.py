@@ -23,7 +23,7 @@ from ..errors import LyncnbError, OptionsError, PlanAltered, PlanError, Problem
 from ..rules.ca_rules import ca_rules_digest
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
-from ..rules.rule_files import load_rules
+from ..rules.rule_files import rules_on_record
 from ..topology.topology import Topology, topology_of_rows
 from .acceptances import reason_for
 from .model import CertificatePlan, certificate_document
@@ -290,7 +290,7 @@ class SavedDocument:
             raise ValueError("only part of the file was read")
         if not self.is_whole:
             raise PlanAltered(f"{self.source}: {ALTERED}", hint=_WAS_ALTERED)
-        rules = load_rules(self._said.product)
+        rules = rules_on_record(self._said.product)
         sources = {one.rule: one.source for one in self._said.reasons}
         problems: list[Problem] = []
         entries = (_entry(one, sources) for one in self._said.certificates)
@@ -389,7 +389,7 @@ def read_saved_document(data: bytes, *, source: str, whole: bool = True) -> Save
     problems: list[Problem] = []
     chosen = _options(options, reader)
     if chosen is not None:
-        load_rules(chosen.product)  # which may bring columns of its own
+        rules_on_record(chosen.product)  # which may bring columns of its own
     topology = _tried(problems, lambda: _topology(table, source, reader))
     problems = [*reader.problems, *problems]
     if day is None or topology is None or chosen is None or problems or (whole and said is None):

@@ -102,12 +102,17 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
                 what=words,
                 begins=issued,
                 # RFC 5280 4.1.2.5: the last second counts; n days end on the n-th day's eve.
-                ends=issued + timedelta(days=days - 1) if days else issued,
+                ends=_days_later(issued, days - 1) if days else issued,
                 needs_a_look=over,
                 source="plan options: planned_issue_date, validity_days",
             )
         )
     return tuple(facts)
+
+
+def _days_later(day: date, days: int) -> date:
+    """Give the day so many days later, or the last that there is."""
+    return day + timedelta(days=min(days, (date.max - day).days))
 
 
 def fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:

@@ -53,6 +53,9 @@ FOLDER = "LYNCNB_PRODUCTS"
 # Of files of one's own, as they were read last: by the product that each is about.
 _own: dict[str, Rules] = {}
 
+# Of a text that is no name, in a message.
+_SHOWN = 100
+
 # A rule file has some 200 kB; what is larger is something else.
 _LARGEST = 5_000_000
 
@@ -115,6 +118,33 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
         hint=f"the products are {', '.join([*products(), *_own])}; one of your own is given as"
         f" FILE.toml, or by name if {FOLDER} names its folder",
     )
+
+
+def rules_on_record(product: str) -> Rules:
+    """Read the rules of a product that a file names, which somebody else may have written.
+
+    Parameters
+    ----------
+    product : str
+        As for :func:`load_rules`, but a name alone: no file decides what else is opened here, and
+        on Windows a path can be on another machine.
+
+    Returns
+    -------
+    Rules
+        Of that product.
+
+    Raises
+    ------
+    RulesError
+        If it is no name, or there is no such product.
+    """
+    if not _PRODUCT.fullmatch(product):
+        raise RulesError(
+            f'"{product[:_SHOWN]}" is no name of a product',
+            hint="was the file altered? A product of one's own is given by --product FILE.toml",
+        )
+    return load_rules(product)
 
 
 @cache

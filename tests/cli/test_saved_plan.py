@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 
 import pytest
 from folders import PASSPHRASE
 from shell_kit import make_shell
-from topologies import TWO_FRONT_ENDS
+from topologies import TWO_FRONT_ENDS, TWO_SITES
 
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -29,6 +30,15 @@ def alter(planner, old, new, name="p.json"):
     path = planner.folder / name
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
+
+
+def alter_with_digest(planner, old, new):
+    """Alter the saved plan as somebody does who knows how its digest is made."""
+    alter(planner, old, new)
+    path = planner.folder / "p.json"
+    head = path.read_text("utf-8").rpartition('"sha256": "')[0]
+    digest = hashlib.sha256(head.encode()).hexdigest()
+    path.write_text(f'{head}"sha256": "{digest}"\n}}\n', "utf-8")
 
 
 def test_it_is_saved_beside_the_rest(planner):
@@ -200,3 +210,71 @@ def test_it_is_compared_with_anything(planner):
     ended = planner("compare", "p.json", "q.json")
     assert ended.status == 1
     assert "altered after it was saved" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            '"san": ["pool',
+            '"san": ["x.contoso.com", "pool',
+            "stands in the file, and is not planned",
+        ),
+        ('"title": "', '"title": "0 of ', "title: 0 of"),
+    ],
+)
+def test_a_new_digest_makes_no_other_rules(planner, old, new, words):
+    """Compare does not put down to other rules what somebody altered, digest and all."""
+    alter_with_digest(planner, old, new)
+    ended = planner("compare", "p.json", "t.csv")
+    assert (ended.status, ended.out) == (1, "")
+    assert words in ended.err
+
+
+def test_by_other_rules_it_is_compared_as_it_stands(planner):
+    """Nothing here can plan it again, and that is said."""
+    data = (planner.folder / "p.json").read_bytes()
+    rules = json.loads(data)["rules"]["cas/*.toml"]
+    alter_with_digest(planner, rules, "0" * 64)
+    ended = planner("compare", "p.json", "t.csv")
+    assert ended.status == 0
+    assert "cannot be planned again" in ended.err
+
+
+def test_an_entry_that_stands_twice_is_refused(planner):
+    """Also where other rules made the plan: no plan has two certificates of one id."""
+    data = (planner.folder / "p.json").read_text("utf-8")
+    line = data[data.index('"certificates": [\n') :].splitlines()[1].removesuffix(",")
+    alter_with_digest(planner, line, f"{line},\n{line}")
+    ended = planner("compare", "p.json", "t.csv")
+    assert ended.status == 1
+    assert "stands twice" in ended.err
+
+
+@pytest.mark.parametrize("product", ["../mine.toml", r"\\\\evil\\share\\mine.toml", "a b"])
+@pytest.mark.parametrize("command", [["compare", "p.json", "t.csv"], ["approve", "p.json"]])
+def test_no_file_names_another_to_be_opened(planner, product, command):
+    """The product of a saved plan is a name: a path may be on an attacker's machine."""
+    planner.write("mine.toml", "wildcard = true\n")
+    alter_with_digest(planner, '"product": "lync2013"', f'"product": "{product}"')
+    more = ["--key", "k"] if command[0] == "approve" else []
+    ended = planner(*command, *more)
+    assert (ended.status, ended.out) == (2, "")
+    assert "is no name of a product" in ended.err
+
+
+def test_a_name_that_begins_with_a_hyphen(planner):
+    """What is to be typed takes it for a file, not for an option."""
+    ended = planner("plan", "t.csv", "--save=-p q.json")
+    assert "lyncnb approve './-p q.json' --key KEY" in ended.err
+    assert "-f KEY './-p q.json'" in ended.err
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "9998-12-31"])
+def test_the_last_days_there_are(planner, day):
+    """No day that a calendar has is too late: not to judge by, not to issue on."""
+    planner.write("t.csv", TWO_SITES)
+    assert planner("plan", "t.csv", "--on", day).status in (0, 1)
+    planner.write("o.toml", f"planned_issue_date = {day}\nvalidity_days = 800\n")
+    ended = planner("plan", "t.csv", "--options", "o.toml", "-o", "t.svg", "--figure", "timeline")
+    assert ended.status in (0, 1), ended.err

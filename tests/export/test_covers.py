@@ -267,6 +267,22 @@ def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
             write(plan, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
 
 
+def test_entries_that_were_edited_are_refused(tmp_path, stands):
+    """An answer with the digest of this plan and entries of another leaves nothing out."""
+    for place, value, words in (
+        ("entry_sha256", "0" * 64, f"something else was planned for {FIRST}"),
+        ("id", "Mediation-x", f"it knows nothing of {FIRST}; it is about Mediation-x"),
+    ):
+        document = json.loads(stands.read_bytes())
+        next(one for one in document["planned"] if one["id"] == FIRST)[place] = value
+        edited = tmp_path / "edited.json"
+        edited.write_text(json.dumps(document), "utf-8")
+        for reuse in (FIRST, SECOND, "Mediation-x"):
+            with pytest.raises(ReturnedFileError, match=f"made for another plan: {words}"):
+                write(PLAN, tmp_path / "requests", only_missing=edited, reuse=[reuse])
+    assert not (tmp_path / "requests").exists()
+
+
 def test_a_request_elsewhere_heeds_what_is_covered(folder):
     """The other route asks for no certificate that is covered either."""
     plan = make_plan()
