@@ -7,14 +7,13 @@ give the plan's own digest, and no certificate that came back for them was refus
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..base.tables import count_of
-from ..errors import BundleError, Problem
+from ..errors import Problem
 from ..request_folder.manifest import NAME, Manifest
 from ..request_folder.request_record import PlanOnRecord
 from .issued import IssuedCertificates
-from .read_plan import plan_of_manifest
+from .read_plan import digest_of_manifest
 
 _HINT = (
     "lyncnb compare PLAN FOLDER names what differs; request the saved plan again (lyncnb request "
@@ -84,9 +83,7 @@ class PlanStanding:
         }
 
 
-def plan_standing(
-    folder: Path, manifest: Manifest, issued: IssuedCertificates
-) -> PlanStanding | None:
+def plan_standing(manifest: Manifest, issued: IssuedCertificates) -> PlanStanding | None:
     """Compare a folder with the saved plan that was last requested into it.
 
     Returns
@@ -99,10 +96,7 @@ def plan_standing(
     plan = manifest.plans[-1]
     follows = manifest.plan_sha256 == plan.plan_sha256
     if follows:  # and each request on record is still the plan's
-        try:
-            follows = plan_of_manifest(folder, manifest).sha256 == plan.plan_sha256
-        except BundleError:
-            follows = False
+        follows = digest_of_manifest(manifest) == plan.plan_sha256
     present = [record for record in manifest.requests if record.state != "retired"]
     covered = sum(record.covered is not None for record in present)
     refused = issued.refusals

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import BundleError, Problem
+from ..plan.model import plan_digest
 from ..plan.recorded_plan import (
     RecordedEntry,
     RecordedKey,
@@ -87,6 +88,20 @@ def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
             hint="plan again into it: lyncnb request TOPOLOGY FOLDER",
         )
     return recorded_plan(certificates, rules, source=str(folder))
+
+
+def digest_of_manifest(manifest: Manifest) -> str:
+    """Give the digest of what the manifest has on record as planned.
+
+    Returns
+    -------
+    str
+        As ``CertificatePlan.sha256``; empty if the manifest does not say what was planned. The
+        product's rules are not asked: those of one's own may be elsewhere.
+    """
+    problems: list[Problem] = []
+    certificates = recorded_certificates(_entries(manifest), None, problems)
+    return "" if problems else plan_digest(manifest.product or "lync2013", certificates)
 
 
 def _entries(manifest: Manifest) -> Iterator[RecordedEntry]:

@@ -224,7 +224,7 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
         # Whoever writes what was received or made names it in the manifest next.
         if manifest != before:
             issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
-    standing = plan_standing(path, manifest, issued)
+    standing = plan_standing(manifest, issued)
     strays = standing.problem if standing else None
     return FolderStatus(
         folder=path,

@@ -183,6 +183,17 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text).strip("-")[:_SLUG_LENGTH].rstrip("-")
 
 
+def plan_digest(product: str, certificates: Iterable[PlannedCertificate]) -> str:
+    """Digest what is to be requested, as :attr:`CertificatePlan.sha256`, by a product's name."""
+    # A list of product and certificates, written part by part: whole it may be 100 MB.
+    encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+    digest = hashlib.sha256(b"[" + encode(product).encode("ascii"))
+    for certificate in certificates:
+        digest.update(b"," + encode(certificate_document(certificate)).encode("ascii"))
+    digest.update(b"]")
+    return digest.hexdigest()
+
+
 def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
     """Write a certificate as plain JSON values, without the reasons for its names.
 
@@ -236,13 +247,7 @@ class CertificatePlan(Table):
         The reasons are left out, so a better explanation does not change it; nor do the order of
         rows, other columns, or saving the table in another program.
         """
-        # A list of product and certificates, written part by part: whole it may be 100 MB.
-        encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-        digest = hashlib.sha256(b"[" + encode(self.rules.product).encode("ascii"))
-        for certificate in self.certificates:
-            digest.update(b"," + encode(certificate_document(certificate)).encode("ascii"))
-        digest.update(b"]")
-        return digest.hexdigest()
+        return plan_digest(self.rules.product, self.certificates)
 
     def explain(self, server: str) -> Explanation:
         """Say why each name is on each certificate of one server.

@@ -92,7 +92,7 @@ class RecordedEntry:
 
 def recorded_certificates(
     entries: Iterable[RecordedEntry],
-    rules: Rules,
+    rules: Rules | None,
     problems: list[Problem],
 ) -> tuple[PlannedCertificate, ...]:
     """Read entries of a record as planned certificates.
@@ -101,8 +101,9 @@ def recorded_certificates(
     ----------
     entries : iterable of RecordedEntry
         n entries.
-    rules : Rules
-        Those of the record's product, by which each certificate is found its rule.
+    rules : Rules or None
+        Those of the record's product, by which each certificate is found its rule; None: of none
+        it is asked.
     problems : list of Problem
         Each entry that can be none of a plan is added.
 
@@ -112,7 +113,7 @@ def recorded_certificates(
         Those that are sound, in the order given.
     """
     by_use: dict[tuple[str, tuple[str, ...]], str] = {}
-    for rule in rules.certificates:
+    for rule in rules.certificates if rules else ():
         by_use.setdefault((rule.role, rule.usages), rule.id)  # other profiles' rules come later
     found, ids = [], set()
     names: dict[str, DnsName] = {}

@@ -131,6 +131,9 @@ def test_rules_of_ones_own(planner):
         ("compare", "m.json", "requests", "--product", "mine.toml"),
     ):
         assert planner.process(*arguments).status == 0, arguments
+    ended = planner.process("status", "requests")  # which needs no rules, so their file neither
+    assert ended.status == 0, ended.err
+    assert "as the saved plan" in ended.err
     ended = planner.process("request", "--plan", "m.json", "requests", *PASS)
     assert ended.status == 2
     assert 'no rules for a product "mine_saved"' in ended.err
