@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,10 @@ def plan_command(
         check_output(output, kind, force=force, inputs=inputs)
     if save is not None:
         check_output(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
+        if output is not None and os.path.realpath(output) == os.path.realpath(save):
+            raise UsageProblem(
+                f"-o and --save both name {save}", hint="give each file a name of its own"
+            )
     plan, findings = make_plan(topology, product, options_file, on=on)
     saved_as = sign_line = ""
     if save is not None:

@@ -297,7 +297,9 @@ class SavedDocument:
         certificates = recorded_certificates(entries, rules, problems)
         if problems:
             raise PlanAltered(
-                f"{self.source}: {ALTERED}", problems=tuple(problems), hint=_WAS_ALTERED
+                f"{self.source}: was altered or damaged",
+                problems=tuple(problems),
+                hint=_WAS_ALTERED,
             )
         return recorded_plan(
             certificates,

@@ -64,6 +64,8 @@ def test_one_name_for_two_files(planner):
         ended = planner("plan", "t.csv", "--save", "p.json", "-o", "p.json", *force)
         assert ended.status == 2
         assert (planner.folder / "p.json").read_bytes() == before
+    assert planner("plan", "t.csv", "--save", "new.json", "-o", "./new.json").status == 2
+    assert not (planner.folder / "new.json").exists()  # told before anything is written
 
 
 @pytest.mark.parametrize("ending", ["html", "md"])
@@ -252,6 +254,7 @@ def test_an_entry_that_stands_twice_is_refused(planner):
     ended = planner("compare", "p.json", "t.csv")
     assert ended.status == 1
     assert "stands twice" in ended.err
+    assert "its digest" not in ended.err  # which is right
 
 
 @pytest.mark.parametrize("product", ["../mine.toml", r"\\\\evil\\share\\mine.toml", "a b"])
