@@ -85,14 +85,15 @@ def compare_as_is(
             hint="give certificates, folders or zip archives of them, or what the PowerShell of"
             " lyncnb snippet certificates writes",
         )
-    today = datetime.now(UTC).date()
-    day = on or max(plan.options.planned_issue_date or today, today)
+    now = datetime.now(UTC)
+    day = on or max(plan.options.planned_issue_date or now.date(), now.date())
     estate = _estate(files)
     entries = [planned_entry(certificate) for certificate in plan.certificates]
     judged = _Judged(
         estate=estate,
         entries=entries,
-        at=moment_of(day),
+        # What was issued an hour ago is in force.
+        at=now if on is None and day == now.date() else moment_of(day),
         accepted=accepted_codes((), plan.options, on=day),
     )
     planned = _planned(plan, judged)

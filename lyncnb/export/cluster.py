@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,6 +53,10 @@ def cluster_executor(address: str, *, seconds: float = _SECONDS) -> Iterator[Exe
             hint="pip install lyncnb[cluster], here and on every worker",
         ) from None
     try:
+        # A client that finds nobody is closed only when it is collected, and if that happens while
+        # another one starts, both wait for ever (distributed 2026.8): so none is made in vain.
+        with ThreadPoolExecutor(1) as beside:  # a notebook's thread has a loop that runs already
+            beside.submit(asyncio.run, _knock(address, seconds)).result()
         client = Client(address, timeout=seconds, set_as_default=False)
     # distributed asserts that its own event loop has begun within ten seconds; on a machine that is
     # busy it may not have.
@@ -68,6 +72,14 @@ def cluster_executor(address: str, *, seconds: float = _SECONDS) -> Iterator[Exe
                 hint=f"start some: dask worker {address} --nthreads 1",
             )
         yield _ClusterExecutor(client)
+
+
+async def _knock(address: str, seconds: float) -> None:
+    """Connect and hang up; raise what Client would if nobody answers."""
+    from distributed.comm.core import connect
+
+    connection = await connect(address, timeout=seconds)
+    await connection.close()
 
 
 class _ClusterExecutor(Executor):

@@ -19,6 +19,7 @@ from standing_certificates import (
     export_of,
     random_estate,
     stand_for,
+    write_all,
     write_estate,
 )
 from topologies import TWO_FRONT_ENDS, plan, row
@@ -30,6 +31,14 @@ DAY = date(2026, 11, 24)
 COUNT = int(os.environ.get("LYNCNB_ESTATES", "20"))
 
 shell = pytest.fixture(make_shell)
+
+
+def test_what_was_issued_an_hour_ago_is_in_force(tmp_path):
+    """Without a day it is now that counts, not this day's noon."""
+    write_all(TWO_FRONT_ENDS, tmp_path / "standing.pem")
+    planned = ln.plan_certificates(ln.read_topology(TWO_FRONT_ENDS.encode()), ln.load_rules())
+    found = ln.compare_as_is(planned, tmp_path / "standing.pem")
+    assert {one.state for one in found.planned} == {"covered"}
 
 
 @pytest.mark.parametrize("number", range(COUNT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -80,9 +81,12 @@ def test_no_cluster_is_told_before_anything_is_written(shell, address):
     """A wrong address ends the command with what to give; no folder is made."""
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
+    clients = sum(isinstance(one, distributed.Client) for one in gc.get_objects())
     with pytest.raises(ClusterError, match="no scheduler answers") as caught:  # noqa: SIM117
         with cluster_executor(address, seconds=0.5):
             pass
+    # One that is left to the collector may stop the next from starting.
+    assert sum(isinstance(one, distributed.Client) for one in gc.get_objects()) == clients
     assert "dask scheduler" in caught.value.hint
     if address == "x://y":
         ended = shell(

@@ -12,9 +12,11 @@ import subprocess
 import time
 from contextlib import suppress
 from datetime import date
+from functools import partial
 
 import openpyxl
 import pytest
+from growth import seconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shell_kit import make_shell
@@ -649,9 +651,9 @@ def test_cells_in_every_corner_cost_no_more_than_themselves():
         sheet.write_string(1_048_575, 0, "stray")
         sheet.write_string(0, 16_383, "Stray")
 
-    start = time.process_time()
-    found = problems_of(xlsx(rows, change))
-    assert time.process_time() - start < 1
+    book = xlsx(rows, change)
+    assert seconds(lambda: problems_of(book)) < 1
+    found = problems_of(book)
     assert 'table sheet "Servers" cell B1048576, column role: role is blank' in found
 
 
@@ -690,9 +692,8 @@ def test_five_thousand_servers_take_two_seconds():
         for n in range(5000)
     ]  # fmt: skip
     for book in (xlsx(rows), spreadsheet(rows)):
-        start = time.process_time()
+        assert seconds(partial(read_topology, book)) < 2
         topology = read_topology(book)
-        assert time.process_time() - start < 2
         assert sum(1 for _ in topology.computers) == 5000
 
 
