@@ -56,28 +56,12 @@ class IssuedFacts(Protocol):
         """From when on it is to be renewed."""
 
 
-class CoverFacts(Protocol):
+class CoverFacts(IssuedFacts, Protocol):
     """What is on record of a certificate that stands for a request; times are UTC, ISO 8601."""
 
     @property
     def thumbprint_sha1(self) -> str:
         """Of the certificate, as Windows shows it."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the certificate, DER."""
-
-    @property
-    def not_before(self) -> str:
-        """When it begins."""
-
-    @property
-    def not_after(self) -> str:
-        """When it ends."""
-
-    @property
-    def renew_from(self) -> datetime:
-        """From when on it is to be renewed."""
 
 
 class Request(Protocol):

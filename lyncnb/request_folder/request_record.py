@@ -151,8 +151,32 @@ class Judgement:
     others: Mapping[str, object] = field(default_factory=_no_others)
 
 
+class _ValidOnRecord:
+    """The days of a certificate on record, as times, UTC."""
+
+    __slots__ = ()
+
+    not_before: str
+    not_after: str
+
+    @property
+    def begins(self) -> datetime:
+        """``not_before`` as a time."""
+        return read_time(self.not_before)
+
+    @property
+    def ends(self) -> datetime:
+        """``not_after`` as a time; the certificate is valid through that second."""
+        return read_time(self.not_after)
+
+    @property
+    def renew_from(self) -> datetime:
+        """From when on the certificate is expiring, so that it is to be renewed."""
+        return self.ends - (self.ends - self.begins) * EXPIRING_SHARE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedRecord:
+class IssuedRecord(_ValidOnRecord):
     """A certificate that came back, on record.
 
     ``file`` and ``chain`` are relative to the folder, ``chain`` empty without one; their hashes
@@ -173,21 +197,6 @@ class IssuedRecord:
     chain_sha256: str = field(default="", metadata=_SINCE_2)
     judgement: Judgement | None = field(default=None, metadata=_SINCE_2)
     others: Mapping[str, object] = field(default_factory=_no_others)
-
-    @property
-    def begins(self) -> datetime:
-        """``not_before`` as a time."""
-        return read_time(self.not_before)
-
-    @property
-    def ends(self) -> datetime:
-        """``not_after`` as a time; the certificate is valid through that second."""
-        return read_time(self.not_after)
-
-    @property
-    def renew_from(self) -> datetime:
-        """From when on the certificate is expiring, so that it is to be renewed."""
-        return self.ends - (self.ends - self.begins) * EXPIRING_SHARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +255,7 @@ class ArchivedGeneration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CoveringCertificate:
+class CoveringCertificate(_ValidOnRecord):
     """A certificate that stands and is as planned, so that none is requested.
 
     Its key is not in the folder: a planner said that it is at hand. ``servers`` are where it stood,
@@ -265,21 +274,6 @@ class CoveringCertificate:
     recorded_at: str
     servers: tuple[str, ...] = ()
     others: Mapping[str, object] = field(default_factory=_no_others)
-
-    @property
-    def begins(self) -> datetime:
-        """``not_before`` as a time."""
-        return read_time(self.not_before)
-
-    @property
-    def ends(self) -> datetime:
-        """``not_after`` as a time; the certificate is valid through that second."""
-        return read_time(self.not_after)
-
-    @property
-    def renew_from(self) -> datetime:
-        """From when on it is to be renewed, by a request."""
-        return self.ends - (self.ends - self.begins) * EXPIRING_SHARE
 
     def is_in_force(self, at: datetime) -> bool:
         """Whether it covers anything at a moment, UTC."""
