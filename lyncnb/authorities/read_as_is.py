@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.toml_records import TomlReader
-from ..errors import BundleError, ReturnedFileError
+from ..errors import ReturnedFileError
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES
 from ..rules.returned_rules import finding, returned_checks
@@ -97,16 +97,7 @@ def read_as_is(path: str | os.PathLike[str]) -> AsIs:
         must be is named.
     """
     name = Path(path).name
-    try:
-        with files.open_plain(path) as file:
-            data = file.read(_LARGEST + 1)
-    except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        raise ReturnedFileError(f'cannot read "{path}": {told}', hint="look at the path") from None
-    except BundleError as error:
-        raise ReturnedFileError(error.message, hint=error.hint) from None
-    if len(data) > _LARGEST:
-        raise ReturnedFileError(f"{path} is larger than an answer of asis can be", hint=_AGAIN)
+    data = files.read_named(path, limit=_LARGEST, error=ReturnedFileError)
     return _of_document(_document(data, name), name)
 
 

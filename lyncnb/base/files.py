@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import BundleError
+from ..errors import BundleError, LyncnbError
 from . import system_calls
 
 TEMP_PREFIX = ".tmp-lyncnb-"
@@ -361,6 +361,36 @@ def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO
         system_calls.close(descriptor)
         raise BundleError(f"{path} is no plain file", hint="name an ordinary file, or move it away")
     return os.fdopen(descriptor, "rb")
+
+
+def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbError]) -> bytes:
+    """Read an ordinary file that a planner named.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    limit : int
+        Bytes that it may have.
+    error : type
+        What is raised.
+
+    Raises
+    ------
+    LyncnbError
+        Of the kind asked for, if it cannot be read, is no ordinary file, or is larger.
+    """
+    try:
+        with open_plain(path) as file:
+            data = file.read(limit + 1)
+    except (OSError, ValueError) as failed:
+        told = failed.strerror if isinstance(failed, OSError) else str(failed)
+        raise error(f'cannot read "{path}": {told}', hint="look at the path") from None
+    except BundleError as refused:
+        raise error(refused.message, hint=refused.hint) from None
+    if len(data) > limit:
+        raise error(f"{path} has more than {limit:,} bytes", hint="is it the right file?")
+    return data
 
 
 def stale_temps(folder: str | os.PathLike[str]) -> tuple[Path, ...]:

@@ -72,7 +72,7 @@ def read_signature(path: Path) -> bytes:
             f"there is no {path}, so nobody approved {path.with_suffix('').name}",
             hint="ask for the signature and put it there",
         )
-    return _read(path, _LARGEST_SIGNATURE)
+    return files.read_named(path, limit=_LARGEST_SIGNATURE, error=ApprovalError)
 
 
 def read_signers(path: Path) -> bytes:
@@ -83,21 +83,7 @@ def read_signers(path: Path) -> bytes:
     ApprovalError
         If it cannot be read.
     """
-    return _read(path, _LARGEST_SIGNERS)
-
-
-def _read(path: Path, limit: int) -> bytes:
-    try:
-        with files.open_plain(path) as file:
-            data = file.read(limit + 1)
-    except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        raise ApprovalError(f'cannot read "{path}": {told}', hint="look at the path") from None
-    except BundleError as error:
-        raise ApprovalError(error.message, hint=error.hint) from None
-    if len(data) > limit:
-        raise ApprovalError(f"{path} has more than {limit:,} bytes", hint="is it the right file?")
-    return data
+    return files.read_named(path, limit=_LARGEST_SIGNERS, error=ApprovalError)
 
 
 def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> bytes:

@@ -15,7 +15,7 @@ from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from ..base.dns_name import DnsName
 from ..base.toml_records import TomlReader
-from ..errors import BundleError, PlanError, Problem
+from ..errors import PlanError, Problem
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
 from ..rules.rule_files import rules_on_record
@@ -203,19 +203,7 @@ def read_plan_file(path: Path) -> bytes:
     PlanError
         If they cannot be read, or are more than a plan can have.
     """
-    try:
-        with files.open_plain(path) as file:
-            data = file.read(_LARGEST + 1)
-    except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        raise PlanError(f'cannot read "{path}": {told}', hint="look at the path") from None
-    except BundleError as error:
-        raise PlanError(error.message, hint=error.hint) from None
-    if len(data) > _LARGEST:
-        raise PlanError(
-            f"{path} is larger than a plan of ours can be", hint="is it the right file?"
-        )
-    return data
+    return files.read_named(path, limit=_LARGEST, error=PlanError)
 
 
 # The plan document: what ``lyncnb plan --json`` writes.
