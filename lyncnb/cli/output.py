@@ -38,7 +38,8 @@ def prepare_streams() -> None:
             try:
                 os.fstat(number)
             except OSError:
-                os.open(os.devnull, os.O_RDWR)
+                # A child has it too, lest the child's own files and sockets get the number.
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def write(text: str = "") -> None:

@@ -104,7 +104,7 @@ def _run(arguments: list[str], state: str, told: Path) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.close(1)
     if state == "full":
-        assert os.open("/dev/full", os.O_WRONLY) == 1
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
     elif state == "cut":
         reading, writing = os.pipe()  # the lowest free number is 1
         os.dup2(writing, 9)
@@ -187,6 +187,22 @@ def test_a_process_of_its_own(place, arguments):
         assert (place / "status").read_text() == "3\n", (state, done.stderr)
         (line,) = done.stderr.splitlines()
         assert words in line
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_stays_taken_in_a_child(tmp_path, closed):
+    """Else a child, as a notebook's kernel, opens a socket there and loses it to its own output."""
+    child = "import os; told = [os.fstat(number) for number in range(3)]"
+    code = (
+        "import subprocess, sys; from lyncnb.cli.output import prepare_streams; prepare_streams();"
+        f"raise SystemExit(subprocess.call([sys.executable, '-c', {child!r}]))"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" -c "$1" {closed}', sys.executable, code],
+        env=process_environment(),
+        check=False,
+    )
+    assert done.returncode == 0
 
 
 def test_nobody_reads_standard_error(place):
