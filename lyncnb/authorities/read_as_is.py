@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from ..base import files
+from ..base.json_text import NotJson, parse_json
 from ..base.toml_records import TomlReader
 from ..errors import ReturnedFileError
 from ..rules.findings import Finding
@@ -103,10 +103,9 @@ def read_as_is(path: str | os.PathLike[str]) -> AsIs:
 
 def _document(data: bytes, name: str) -> dict[str, object]:
     try:
-        document = json.loads(data)
-        json.dumps(document, ensure_ascii=False).encode()  # half a character is none
-    except (ValueError, RecursionError):
-        raise ReturnedFileError(f"{name}: not readable as JSON", hint=_AGAIN) from None
+        document = parse_json(data)
+    except NotJson as error:
+        raise ReturnedFileError(f"{name}: {error}", hint=_AGAIN) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ReturnedFileError(f"{name} is no answer that asis kept ({FORMAT})", hint=_AGAIN)
     planned = document.get("planned")

@@ -106,9 +106,10 @@ def _of_options(mended: Mended, options_file: str) -> Change:
 
 def _read(path: str) -> bytes:
     from ..base import files
+    from ..errors import OutputError
+    from ..topology.csv_file import MAX_BYTES
 
-    with files.open_plain(path) as file:
-        return file.read()
+    return files.read_named(path, limit=MAX_BYTES, error=OutputError)
 
 
 def show(mended: Mended, changes: Changes) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base import files, outputs
-from ..errors import BundleError, UnreadableNotebook
+from ..errors import UnreadableNotebook
 from .leak_scan import refuse, scan_notebook, without_paths
 
 #: MIME type under which a live widget stands in a saved output.
@@ -45,7 +45,8 @@ def read_notebook(path: str | Path) -> Notebook:
     import nbformat
 
     path = Path(path)
-    text = _text(path)
+    data = files.read_named(path, limit=_LARGEST, error=UnreadableNotebook)
+    text = data.decode("utf-8-sig", "surrogateescape")
     values = _json(path, text)
     if not isinstance(values, dict) or not _is_notebook(values):
         raise UnreadableNotebook(
@@ -71,24 +72,6 @@ def _is_notebook(values: dict[str, object]) -> bool:
     numbers = (version, values.get("nbformat_minor", 0))
     known = version in (3, 4) and all(type(number) is int for number in numbers)
     return known and isinstance(cells, list) and all(isinstance(cell, dict) for cell in cells)
-
-
-def _text(path: Path) -> str:
-    try:
-        with files.open_plain(path) as file:
-            data = file.read(_LARGEST + 1)
-    except BundleError as error:
-        raise UnreadableNotebook(error.message, hint="give a file that ends in .ipynb") from None
-    except (OSError, ValueError) as error:
-        told = getattr(error, "strerror", None) or error
-        raise UnreadableNotebook(
-            f'"{path}" cannot be read: {told}', hint="check the name of the file"
-        ) from error
-    if len(data) > _LARGEST:
-        raise UnreadableNotebook(
-            f'"{path}" is larger than {_LARGEST >> 20} MiB', hint="clear outputs in JupyterLab"
-        )
-    return data.decode("utf-8-sig", "surrogateescape")
 
 
 def _json(path: Path, text: str) -> object:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-import stat
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -14,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
@@ -160,13 +160,13 @@ _TITLES = {
 _ALL = "all"  # how the key "" (no usage in particular) is written
 
 
-def read_plan_toml(source: str | Path | bytes) -> dict[str, Any]:
+def read_plan_toml(data: bytes) -> dict[str, Any]:
     """Read the options that a file sets.
 
     Parameters
     ----------
-    source : path or bytes
-        The file, or what is in it.
+    data : bytes
+        What is in the file.
 
     Returns
     -------
@@ -176,38 +176,16 @@ def read_plan_toml(source: str | Path | bytes) -> dict[str, Any]:
     Raises
     ------
     OptionsError
-        If the file cannot be read, is not TOML, or holds unknown keys or values of another kind;
-        all of them at once.
+        If it is not TOML, or holds unknown keys or values of another kind; all of them at once.
     """
     try:
-        data = source if isinstance(source, bytes) else _file_bytes(Path(source))
         document = parse_toml(data)
-    except OSError as error:
-        raise OptionsError(
-            f"it cannot be read: {error.strerror}", hint="look at the path and its rights"
-        ) from None
     except NotToml as error:
         raise OptionsError(str(error), hint=error.hint) from None
     reader = TomlReader("")
     values = options_in(document, reader)
     _raise(reader.problems)
     return values
-
-
-# A plan.toml has a few kB; what is larger, or no ordinary file, is something else.
-_LARGEST = 1_000_000
-
-
-def _file_bytes(path: Path) -> bytes:
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise OptionsError("it is no ordinary file", hint="give the path of a plan.toml")
-    if facts.st_size > _LARGEST:
-        raise OptionsError(
-            f"it has {facts.st_size:,} bytes, and options take a few thousand",
-            hint="is it the right file?",
-        )
-    return path.read_bytes()
 
 
 def _raise(problems: Sequence[Problem]) -> None:
@@ -496,9 +474,12 @@ class PlanOptions(Table):
         OptionsError
             If the file cannot be read, is not TOML, has an unknown key, or a wrong value.
         """
-        name = "plan.toml" if isinstance(source, bytes) else Path(source).name
+        name, data = "plan.toml", source
+        if not isinstance(data, bytes):
+            name = Path(data).name
+            data = files.read_named(data, limit=_LARGEST, error=OptionsError)
         try:
-            return cls(**read_plan_toml(source))
+            return cls(**read_plan_toml(data))
         except OptionsError as error:
             raise OptionsError(
                 f"{name}: {error.message}", hint=error.hint, problems=error.problems
@@ -530,6 +511,9 @@ class PlanOptions(Table):
 
 
 _COLUMNS = ("Option", "Value", "Meaning")
+
+# A plan.toml has a few kB; what is larger is something else.
+_LARGEST = 1_000_000
 
 
 def _refuse(name: str, value: object, allowed: str) -> NoReturn:

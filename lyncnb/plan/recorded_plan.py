@@ -6,7 +6,6 @@ So that a plan can be compared with what was written down earlier: the plan's JS
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from ..base.dns_name import DnsName
+from ..base.json_text import NotJson, parse_json
 from ..base.toml_records import TomlReader
 from ..errors import PlanError, Problem
 from ..rules.findings import Finding, Findings
@@ -88,6 +88,30 @@ class RecordedEntry:
     exportable: bool = True
     reasons: Mapping[str, tuple[RecordedReason, ...]] = field(default_factory=dict)
     unicode: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedFinding:
+    """A finding as the plan document has it; see ``Finding.to_document``."""
+
+    code: str
+    severity: str
+    about: str = ""
+    message: str = ""
+    hint: str = ""
+    source: str = ""
+
+    def finding(self, *, accepted: str = "") -> Finding:
+        """Give it as a finding; ``accepted`` is why it was accepted, if it was."""
+        return Finding(
+            code=self.code,
+            severity=self.severity,
+            about=self.about,
+            message=self.message,
+            hint=self.hint,
+            source=self.source,
+            accepted=accepted,
+        )
 
 
 def recorded_certificates(
@@ -210,22 +234,12 @@ def read_plan_file(path: Path) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _DocumentFinding:
-    code: str
-    severity: str
-    about: str = ""
-    message: str = ""
-    hint: str = ""
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Document:
     format: str
     product: str
     plan_sha256: str
     certificates: tuple[RecordedEntry, ...]
-    findings: tuple[_DocumentFinding, ...] = ()
+    findings: tuple[RecordedFinding, ...] = ()
     judged_on: str = ""
 
 
@@ -252,10 +266,9 @@ def read_plan_document(data: bytes, *, source: str) -> RecordedPlan:
         If its product is not known.
     """
     try:
-        document = json.loads(data)
-        json.dumps(document, ensure_ascii=False).encode()  # half a character is none
-    except (ValueError, RecursionError):
-        raise PlanError(f"{source}: not readable as JSON", hint=_EDITED) from None
+        document = parse_json(data)
+    except NotJson as error:
+        raise PlanError(f"{source}: {error}", hint=_EDITED) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise PlanError(f"{source}: is no plan that lyncnb wrote ({FORMAT})", hint=_EDITED)
     reader = TomlReader(source)
@@ -276,14 +289,7 @@ def read_plan_document(data: bytes, *, source: str) -> RecordedPlan:
     return plan
 
 
-def _finding(said: _DocumentFinding, problems: list[Problem]) -> Finding:
+def _finding(said: RecordedFinding, problems: list[Problem]) -> Finding:
     if said.severity not in SEVERITIES:
         problems.append(Problem(message=f'{said.code}: "{said.severity}" is no severity'))
-    return Finding(
-        code=said.code,
-        severity=said.severity,
-        about=said.about,
-        message=said.message,
-        hint=said.hint,
-        source=said.source,
-    )
+    return said.finding()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from ..base.json_text import NotJson, parse_json
 from ..base.outputs import OutputKind, mentions
 from ..base.tables import count_of
 from ..base.toml_records import TomlReader
@@ -31,6 +32,7 @@ from .options import PlanOptions
 from .options_document import options_document, read_options_document
 from .recorded_plan import (
     RecordedEntry,
+    RecordedFinding,
     RecordedKey,
     RecordedPlan,
     RecordedReason,
@@ -55,8 +57,6 @@ _WHAT_IT_PROVES = (
     "what differs. That proves that nothing was altered, not who approved it."
 )
 
-# What may be half a character; that pairs of them are one is seen when it is looked at closely.
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _MARK = b'\n"sha256": "'
 _END = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
 _SAVE_ANEW = "save it anew: lyncnb plan TOPOLOGY --save FILE"
@@ -237,13 +237,7 @@ class _Reason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Finding:
-    code: str
-    severity: str
-    about: str = ""
-    message: str = ""
-    hint: str = ""
-    source: str = ""
+class _Finding(RecordedFinding):
     accepted: str = ""
 
 
@@ -305,23 +299,14 @@ class SavedDocument:
             certificates,
             rules,
             source=self.source,
-            findings=Findings(tuple(map(_found, self._said.findings)), self.judged_on),
+            findings=Findings(
+                tuple(one.finding(accepted=one.accepted) for one in self._said.findings),
+                self.judged_on,
+            ),
         )
 
 
 ALTERED = "was altered after it was saved: its digest is that of another text"
-
-
-def _found(said: _Finding) -> Finding:
-    return Finding(
-        code=said.code,
-        severity=said.severity,
-        about=said.about,
-        message=said.message,
-        hint=said.hint,
-        source=said.source,
-        accepted=said.accepted,
-    )
 
 
 def _entry(said: _Certificate, sources: Mapping[str, str]) -> RecordedEntry:
@@ -423,28 +408,12 @@ def _tried(problems: list[Problem], read: Any) -> Any:
         return None
 
 
-class _Twice(ValueError):
-    """A key that stands twice: one reader takes the first, another the last."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _Twice
-    return found
-
-
 def _parsed(data: bytes, source: str) -> dict[str, Any]:
     try:
-        plain = json.loads(data, object_pairs_hook=_once)
-        if _HALF.search(data):  # perhaps half a character, which is none
-            json.dumps(plain, ensure_ascii=False).encode()
-    except _Twice:
-        raise PlanError(f"{source}: a key stands twice in it", hint=_SAVE_ANEW) from None
-    except (ValueError, RecursionError):
+        plain = parse_json(data)
+    except NotJson as error:
         raise PlanError(
-            f"{source}: not readable as JSON; it is no saved plan, or not all of it is here",
-            hint=_SAVE_ANEW,
+            f"{source}: {error}; it is no saved plan, or not all of it is here", hint=_SAVE_ANEW
         ) from None
     found = plain.get("format") if isinstance(plain, dict) else None
     if found == FORMAT:

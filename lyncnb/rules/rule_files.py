@@ -20,9 +20,9 @@ from types import MappingProxyType
 from typing import Protocol
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES
-from ..base.files import open_plain
+from ..base.files import read_named
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml, value_words
-from ..errors import LyncnbError, Problem, RulesError
+from ..errors import Problem, RulesError
 from ..topology.columns import Column, Role, check_column, further, put_back, set_further
 from .extending import extend
 from .model import (
@@ -169,19 +169,9 @@ def _document(product: str) -> Mapping[str, object]:
 
 def _load_own(path: Path) -> Rules:
     try:
-        with open_plain(path) as file:
-            data = file.read(_LARGEST + 1)
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise RulesError(
-            f"{path} cannot be read: {error.strerror}", hint="look at the path and its rights"
-        ) from None
+        text = read_named(path, limit=_LARGEST, error=RulesError).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise RulesError(f"{path}: this is not UTF-8 text", hint="save it as UTF-8") from None
-    except LyncnbError as error:
-        raise RulesError(error.message, hint=error.hint) from None
-    if len(data) > _LARGEST:
-        raise RulesError(f"{path} has more than {_LARGEST:,} bytes", hint="is it the right file?")
     known_before = further()
     rules = parse_rules(text, source=path.name)
     if rules.product in products():

@@ -190,7 +190,7 @@ def test_a_file_on_disk(tmp_path):
     path.write_text(FULL.to_toml(), encoding="utf-8")
     assert PlanOptions.from_toml(path) == FULL
     assert PlanOptions.from_toml(str(path)) == FULL
-    with pytest.raises(OptionsError, match=r"missing\.toml: it cannot be read: No such file"):
+    with pytest.raises(OptionsError, match=r"cannot read \".*missing\.toml\": No such file"):
         PlanOptions.from_toml(tmp_path / "missing.toml")
 
 
@@ -212,10 +212,10 @@ def test_what_is_no_ordinary_file_is_not_read(tmp_path):
     """A pipe would be waited for without end, a device read without end."""
     os.mkfifo(tmp_path / "plan.toml")
     for path in (tmp_path / "plan.toml", "/dev/zero", tmp_path):
-        with pytest.raises(OptionsError, match="it is no ordinary file"):
+        with pytest.raises(OptionsError, match="is no plain file"):
             PlanOptions.from_toml(path)
     (tmp_path / "large.toml").write_bytes(b"#" * 2_000_000)
-    with pytest.raises(OptionsError, match="it has 2,000,000 bytes"):
+    with pytest.raises(OptionsError, match="has more than 1,000,000 bytes"):
         PlanOptions.from_toml(tmp_path / "large.toml")
 
 

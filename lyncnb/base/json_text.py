@@ -1,0 +1,41 @@
+"""JSON of a file that somebody hands over: parsed so that every reader sees the same in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+# What may be half a character; that pairs of them are one is seen when it is looked at closely.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+class NotJson(ValueError):
+    """Bytes that are no JSON, or of which two readers would make different values."""
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse a JSON document.
+
+    Raises
+    ------
+    NotJson
+        If it is none, is nested too deeply or has a number too long, holds half a character, which
+        cannot be written again, or a key twice: one reader takes the first, another the last.
+    """
+    try:
+        plain = json.loads(data, object_pairs_hook=_once)
+        if _HALF.search(data):
+            json.dumps(plain, ensure_ascii=False).encode()
+    except NotJson:
+        raise
+    except (ValueError, RecursionError):
+        raise NotJson("not readable as JSON") from None
+    return plain
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NotJson("a key stands twice in it")
+    return found

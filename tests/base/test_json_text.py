@@ -1,0 +1,35 @@
+"""JSON of a file that somebody hands over."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lyncnb.base.json_text import NotJson, parse_json
+
+
+def test_what_json_can_say_is_parsed():
+    """Values come as Python has them, pairs of half characters as the one they are."""
+    values = {"a": [1, 2.5, None, True, "é \U0001f600"], "": {}}
+    assert parse_json(json.dumps(values).encode()) == values
+    assert parse_json(json.dumps(values, ensure_ascii=False).encode()) == values
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "not readable as JSON"),
+        (b'{"a": 1', "not readable as JSON"),  # cut off
+        (b"\xff\xfe{", "not readable as JSON"),
+        (b"[" * 100_000, "not readable as JSON"),
+        (b"1" * 5_000, "not readable as JSON"),
+        (b'["\\ud800"]', "not readable as JSON"),  # half a character
+        (b'{"\\uDC00": 1}', "not readable as JSON"),
+        (b'[{"a": 1, "b": 2, "a": 1}]', "a key stands twice in it"),
+    ],
+)
+def test_what_two_readers_would_read_otherwise_is_refused(data, told):
+    """Text that is no JSON, cannot be written again, or names a key twice."""
+    with pytest.raises(NotJson, match=told):
+        parse_json(data)
