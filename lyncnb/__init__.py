@@ -101,6 +101,11 @@ _MODULES = {
     "RulesError": "errors",
     "SanEntry": "base.certificate_fields",
     "SavedPlan": "checks.saved_plan",
+    "Scenario": "plan.scenarios",
+    "ScenarioComparison": "checks.compare_scenarios",
+    "ScenarioError": "errors",
+    "ScenarioFact": "checks.compare_scenarios",
+    "Scenarios": "plan.scenarios",
     "Secret": "pki.passphrase",
     "ServerPackage": "deploy.server_steps",
     "ServerStep": "deploy.server_steps",
@@ -117,6 +122,7 @@ _MODULES = {
     "check_plan": "checks.check_plan",
     "compare_as_is": "authorities.compare_as_is",
     "compare_plans": "plan.compare",
+    "compare_scenarios": "checks.compare_scenarios",
     "demo": "authorities.demonstration",
     "deployment_steps": "deploy.steps",
     "figure": "plan.figures",
@@ -130,6 +136,7 @@ _MODULES = {
     "new_recovery_key": "request_folder.recovery_key",
     "open_recovery_key": "request_folder.recovery_key",
     "open_requests": "request_folder.bundle",
+    "open_scenario": "plan.scenarios",
     "plan_certificates": "plan.planner",
     "plan_document": "plan.plan_json",
     "purge": "request_folder.purge_keys",
@@ -185,6 +192,9 @@ if TYPE_CHECKING:
     from .base.dns_name import DnsName as DnsName
     from .base.figure import Figure as Figure
     from .checks.check_plan import check_plan as check_plan
+    from .checks.compare_scenarios import ScenarioComparison as ScenarioComparison
+    from .checks.compare_scenarios import ScenarioFact as ScenarioFact
+    from .checks.compare_scenarios import compare_scenarios as compare_scenarios
     from .checks.saved_plan import SavedPlan as SavedPlan
     from .checks.saved_plan import read_saved_plan as read_saved_plan
     from .checks.saved_plan import save_plan as save_plan
@@ -214,6 +224,7 @@ if TYPE_CHECKING:
     from .errors import Problem as Problem
     from .errors import ReturnedFileError as ReturnedFileError
     from .errors import RulesError as RulesError
+    from .errors import ScenarioError as ScenarioError
     from .errors import TopologyError as TopologyError
     from .export.approve_plan import Approval as Approval
     from .export.approve_plan import approve_plan as approve_plan
@@ -241,6 +252,9 @@ if TYPE_CHECKING:
     from .plan.plan_json import plan_document as plan_document
     from .plan.planner import plan_certificates as plan_certificates
     from .plan.recorded_plan import RecordedPlan as RecordedPlan
+    from .plan.scenarios import Scenario as Scenario
+    from .plan.scenarios import Scenarios as Scenarios
+    from .plan.scenarios import open_scenario as open_scenario
     from .plan.timeline_figure import DatedFact as DatedFact
     from .request_folder.bundle import Change as Change
     from .request_folder.bundle import RequestBundle as RequestBundle

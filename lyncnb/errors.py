@@ -113,6 +113,12 @@ class OptionsError(LyncnbError):
     code = "options"
 
 
+class ScenarioError(LyncnbError):
+    """A scenario cannot be read, or cannot be kept under that name; what is there stays."""
+
+    code = "scenario"
+
+
 class PlanError(LyncnbError):
     """No plan can be made of this topology with these rules."""
 

@@ -12,6 +12,8 @@ import sys
 
 from places import DATA, REPOSITORY
 
+import lyncnb as ln
+
 # Refuses every library but these as if it were not installed.
 CORE = """
 import importlib.abc, sys
@@ -52,8 +54,8 @@ def test_nothing_else_can_be_imported():
     assert run(code).split() == list(names)
 
 
-def test_a_plan_is_made_and_checked_anywhere():
-    """A table is read, planned, checked, explained and written as JSON and CSV."""
+def test_a_plan_is_made_and_checked_anywhere(tmp_path):
+    """A table is read, planned, checked, explained, compared, and written as JSON and CSV."""
     code = """
 import json
 import lyncnb as ln
@@ -66,9 +68,14 @@ document = ln.plan_document(plan, findings)
 assert topology.to_csv() and topology._repr_html_() and plan._repr_html_()
 assert findings._repr_html_() and options._repr_html_()
 assert str(plan.explain(plan.certificates[0].servers[0]))
+scenario = ln.open_scenario(sys.argv[2])
+compared = ln.compare_scenarios(scenario, ln.Scenario(name="wild", topology=topology, options=options))
+assert scenario._repr_html_() and compared._repr_html_() and compared.comparisons
 print(json.dumps(document))
 """
-    document = json.loads(run(code, str(DATA / "contoso.csv")))
+    scenario = ln.Scenario(name="as it is", topology=ln.read_topology(DATA / "contoso.csv"))
+    ln.Scenarios(tmp_path).keep(scenario)
+    document = json.loads(run(code, str(DATA / "contoso.csv"), str(tmp_path / "as it is")))
     assert document["format"] == "lyncnb-plan/1"
     assert len(document["certificates"]) > 10
     assert document["judged_on"]

@@ -1,4 +1,4 @@
-"""Names of files that are called after a server: names that Windows can make, too.
+"""Names of files and folders that every system can make, Windows, too.
 
 Windows keeps some names for devices, in any folder, in any letter case and whatever follows the
 first dot. Source: Microsoft, Naming Files, Paths, and Namespaces, section Naming Conventions,
@@ -8,6 +8,7 @@ first dot. Source: Microsoft, Naming Files, Paths, and Namespaces, section Namin
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 
 _DEVICES = frozenset(
     (
@@ -43,3 +44,40 @@ def file_name(name: str, suffix: str) -> str:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         name = f"{name[: _LONGEST - 9]}~{digest}"
     return name + suffix
+
+
+_RESERVED = '<>:"/\\|?*'
+_LONGEST_GIVEN = 100  # characters; at most four bytes each, and a name has some 255
+
+
+def folder_name(text: str) -> str:
+    """Make of a planner's words a name that a folder can have anywhere.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The same where it can be one, but for blanks at its ends and its form (NFC); "" if nothing
+        is left. A slash becomes a hyphen; what Windows or a terminal cannot show is left out; so
+        are dots at the ends, which hide a folder or are dropped.
+    """
+    plain = unicodedata.normalize("NFC", " ".join(text.split()))
+    plain = plain.replace("/", "-").replace("\\", "-")
+    plain = "".join(one for one in plain if one.isprintable() and one not in _RESERVED)
+    plain = " ".join(plain.split())[:_LONGEST_GIVEN].strip(". ")
+    if plain.partition(".")[0].rstrip().casefold() in _DEVICES:
+        plain = f"plan {plain}"
+    return plain
+
+
+def same_name(one: str, other: str) -> bool:
+    """Tell whether some systems take two names for the same."""
+    return _folded(one) == _folded(other)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

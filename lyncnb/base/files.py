@@ -103,7 +103,7 @@ def sync(path: str | os.PathLike[str], flags: int) -> None:
 
 def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
     """Write `data` under a temporary name beside `path`; nothing stays if that fails."""
-    temp = path.with_name(TEMP_PREFIX + secrets.token_hex(8))
+    temp = path.with_name(temp_name())
     try:
         descriptor = system_calls.open(temp, system_calls.NEW, mode)
         try:
@@ -120,6 +120,11 @@ def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
             raise system_calls.trouble(error, path, "write the file") from None
         raise
     return temp
+
+
+def temp_name() -> str:
+    """Give a name that no other file has, by which what was interrupted is found."""
+    return TEMP_PREFIX + secrets.token_hex(8)
 
 
 def discard(temp: Path) -> None:

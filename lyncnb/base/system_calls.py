@@ -13,11 +13,11 @@ from ..errors import BundleError
 
 CALLS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
-    *("unlink", "mkdir", "chmod", "lstat"),
+    *("unlink", "mkdir", "rmdir", "chmod", "lstat"),
 )
 open, write, fsync, close = os.open, os.write, os.fsync, os.close  # noqa: A001
 rename, replace, unlink = os.rename, os.replace, os.unlink
-mkdir, chmod, lstat = os.mkdir, os.chmod, os.lstat
+mkdir, rmdir, chmod, lstat = os.mkdir, os.rmdir, os.chmod, os.lstat
 link = getattr(os, "link", None)
 
 WINDOWS = os.name == "nt"

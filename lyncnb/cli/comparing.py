@@ -57,9 +57,9 @@ def compare_command(
 ) -> int:
     """Say what the plan of NEW has otherwise than that of OLD, and why.
 
-    Each is a table of servers, a saved plan (lyncnb plan --save FILE), a request folder, or a
-    plan's JSON (lyncnb plan -o FILE.json). The last two hold certificates alone, not the table they
-    came from.
+    Each is a table of servers, a scenario's folder, a saved plan (lyncnb plan --save FILE), a
+    request folder, or a plan's JSON (lyncnb plan -o FILE.json). The last two hold certificates
+    alone, not the table they came from.
 
     Exit status: 0 if both ask for the same certificates; 1 if not; 2 if one cannot be read; 3 if
     it is a folder that needs attention.
@@ -121,8 +121,11 @@ def _plan_of(
     from ..errors import PlanAltered
     from ..plan.recorded_plan import read_plan_file
     from ..plan.saved_plan_json import is_saved_plan, read_saved_document, rules_document
+    from ..plan.scenarios import is_scenario
     from ..rules.rule_files import load_rules
 
+    if is_scenario(path):
+        return _plan_of_scenario(path, product, on)
     if _is_record(path):
         if product is not None:
             load_rules(product)  # a product of one's own is known from then on
@@ -143,6 +146,19 @@ def _plan_of(
         recorded = read_plan(path)
         return recorded, recorded.findings
     return make_plan(path, product, options_file, on=on)
+
+
+def _plan_of_scenario(
+    path: str, product: str | None, on: str | None
+) -> tuple[CertificatePlan, Findings]:
+    from ..checks.check_plan import check_plan
+    from ..plan.scenarios import open_scenario
+    from ..rules.rule_files import load_rules
+
+    if product is not None:
+        load_rules(product)  # a product of one's own is known from then on
+    plan = open_scenario(path).plan
+    return plan, check_plan(plan, on=day_of(on))
 
 
 @click.command("compare-topology")

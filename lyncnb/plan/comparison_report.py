@@ -69,7 +69,7 @@ class Comparison:
     def counts(self) -> tuple[CountChange, ...]:
         """What there is of each plan, before and after; what is not known of both is left out."""
         before, after = (
-            _counts(plan, findings)
+            plan_counts(plan, findings)
             for plan, findings in (
                 (self.difference.old, self.old_findings),
                 (self.difference.new, self.new_findings),
@@ -129,7 +129,8 @@ _RENEWAL = "yearly renewal"
 _MAY_BE_UNKNOWN = (_RENEWAL, *SEVERITIES)
 
 
-def _counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
+def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
+    """Count what there is of a plan, by what it is in the singular; what is unknown is left out."""
     certificates = plan.certificates
     names = Counter(dict.fromkeys(("internal", "public"), 0))
     for certificate in certificates:

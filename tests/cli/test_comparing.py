@@ -9,6 +9,8 @@ from folders import make_folder, make_plan
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS, TWO_SITES
 
+import lyncnb as ln
+
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -63,6 +65,27 @@ def test_one_table_with_two_sets_of_choices(planner):
     assert planner("compare", "old.csv", "old.csv", "--options", "w.toml").status == 0
     back = planner("compare", "old.csv", "old.csv", "--old-options", "w.toml")
     assert "name removed: *.contoso.com" in back.out
+
+
+def test_scenarios(planner):
+    """Their folders are compared by table, options and name; a damaged one is told whole."""
+    kept = ln.Scenarios(planner.folder / "scenarios")
+    table = ln.read_topology(planner.folder / "old.csv")
+    kept.keep(ln.Scenario(name="as planned", topology=table))
+    kept.keep(
+        ln.Scenario(name="wild", topology=table, options=ln.PlanOptions(wildcard=True)),
+    )
+    ended = planner("compare", "scenarios/as planned", "scenarios/wild")
+    assert ended.status == 1
+    assert ended.out.splitlines()[0] == "as planned -> wild"
+    assert "cause: option wildcard" in ended.out
+    assert planner("compare", "scenarios/as planned", "old.csv").status == 0
+    refused = planner("compare", "old.csv", "scenarios/wild", "--new-options", "w.toml")
+    assert (refused.status, "takes no options" in refused.err) == (2, True)
+    (planner.folder / "scenarios" / "wild" / "plan.toml").write_text("wildcrad = true\n")
+    damaged = planner("compare", "old.csv", "scenarios/wild")
+    assert damaged.status == 2
+    assert "did you mean wildcard?" in damaged.err
 
 
 @pytest.mark.parametrize("ending", ["html", "csv", "md", "json", "svg"])

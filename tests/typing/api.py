@@ -85,6 +85,25 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
     return difference
 
 
+def scenarios(topology: ln.Topology) -> ln.ScenarioComparison:
+    """Plans under a name, and beside each other."""
+    first = ln.Scenario(name="as planned", topology=topology, note="what we have")
+    kept = ln.Scenarios(Path("scenarios"))
+    assert_type(kept.keep(first, replace=True), ln.Scenario)
+    assert_type(kept.names(), tuple[str, ...])
+    opened = ln.open_scenario("scenarios/as planned")
+    assert_type(opened, ln.Scenario)
+    assert_type(opened.plan, ln.CertificatePlan)
+    found = ln.compare_scenarios(first, opened, on=DAY)
+    assert_type(found, ln.ScenarioComparison)
+    facts: tuple[ln.ScenarioFact, ...] = found.differing()
+    assert_type(facts[0].differs, bool)
+    assert_type(found.differences, tuple[ln.PlanDifference, ...])
+    refused: type[ln.LyncnbError] = ln.ScenarioError
+    print(refused)
+    return found
+
+
 def as_is(planned: ln.CertificatePlan) -> ln.AsIs:
     """What stands today, held against a plan."""
     found = ln.compare_as_is(planned, "certificates", "export.pem", on=DAY)

@@ -1,0 +1,254 @@
+"""A folder of a few files that stand for one thing, all or nothing. Knows no certificates.
+
+Guards that nobody ever reads half of it. A new folder gets its name when all files are on the
+disk. Files that are there are replaced by a folder that is renamed whole to ``NEXT`` beside them:
+from that moment its files count, wherever the program is stopped while it moves them to their
+places, and the next writer moves the rest. Other files in the folder are left alone. No lock: what
+travels in version control should hold nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import BundleError
+from . import files, system_calls
+
+#: Holds the files that replace those beside it, until they are moved.
+NEXT = f"{files.TEMP_PREFIX}next"
+
+_FILE_MODE, _FOLDER_MODE = 0o644, 0o755
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EACCES, errno.EPERM}
+_TRIES = 5
+_STALE = 3600  # seconds; nobody writes a few files for so long
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Make a folder with these files, whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Nothing may have its name; the folder that it is made in is made if it is not there.
+    contents : mapping of str to bytes
+        By name, the whole content.
+
+    Raises
+    ------
+    BundleError
+        If the name is taken, or the system refuses.
+    """
+    _make_parents(folder.parent)
+    _sweep(folder.parent, contents)
+    staged = _stage(folder.parent, contents)
+    try:
+        if os.path.lexists(folder):  # else an empty folder would be replaced
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        system_calls.rename(staged, folder)
+    except BaseException as error:
+        _drop(staged, contents)
+        if not isinstance(error, OSError):
+            raise
+        if os.path.lexists(folder):
+            raise BundleError(
+                f"{folder} is already there and was left alone", hint="take another name"
+            ) from None
+        raise system_calls.trouble(error, folder, "give the folder its name") from None
+    files.sync_folder(folder.parent)
+
+
+def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Put files in place of those that a folder has, all of them or none.
+
+    Raises
+    ------
+    BundleError
+        If the system refuses. Then all count as they were, or, where it refused only to move
+        them, all as they are to be.
+    """
+    _sweep(folder.parent, contents)
+    staged = _stage(folder.parent, contents)
+    try:
+        for _ in range(_TRIES):
+            _finish(folder)  # what another program left
+            try:
+                system_calls.rename(staged, folder / NEXT)
+                break
+            except OSError as error:
+                if error.errno not in _TAKEN:
+                    raise
+        else:
+            raise BundleError(f"{folder} is being written", hint="try again in a moment")
+    except BaseException as error:
+        _drop(staged, contents)
+        if isinstance(error, OSError):
+            raise system_calls.trouble(error, folder, "replace files") from None
+        raise
+    files.sync_folder(folder)
+    _finish(folder)
+
+
+def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str, bytes]:
+    """Read files of a folder as they were at one moment.
+
+    Parameters
+    ----------
+    folder : Path
+        Not through a symbolic link.
+    names : collection of str
+        What to read; what is not there is left out.
+    limit : int
+        Bytes that each may have.
+
+    Raises
+    ------
+    BundleError
+        If the folder is none, or a file is no ordinary one, too large, or cannot be read.
+    """
+    found: dict[str, bytes] = {}
+    for _ in range(_TRIES):
+        before = _moment(folder)
+        found = dict(_read_each(folder, names, limit))
+        if _moment(folder) == before:
+            break
+    return found
+
+
+def _read_each(folder: Path, names: Collection[str], limit: int) -> Iterator[tuple[str, bytes]]:
+    for name in names:
+        for place in (folder / NEXT / name, folder / name):
+            if os.path.lexists(place):
+                with suppress(FileNotFoundError):
+                    yield name, files.read(place, limit=limit)
+                    break
+
+
+def _moment(folder: Path) -> int:
+    """Give when names in a folder changed last."""
+    try:
+        facts = system_calls.lstat(folder)
+    except OSError as error:
+        raise system_calls.trouble(error, folder, "look at the folder") from None
+    if not stat.S_ISDIR(facts.st_mode):
+        raise BundleError(f"{folder} is no folder", hint="give the path of a folder, not of a link")
+    return facts.st_mtime_ns
+
+
+def rename_folder(folder: Path, target: Path) -> None:
+    """Give a folder another name beside it, never that of another one.
+
+    Raises
+    ------
+    BundleError
+        If the name is taken, or the system refuses.
+    """
+    try:
+        # A name in other letters of the same folder is not another folder.
+        if os.path.lexists(target) and not os.path.samefile(folder, target):
+            raise BundleError(f"{target} is already there", hint="take another name")
+        system_calls.rename(folder, target)
+    except OSError as error:
+        raise system_calls.trouble(error, folder, "rename the folder") from None
+    files.sync_folder(folder.parent)
+
+
+def remove_folder(folder: Path, names: Collection[str]) -> None:
+    """Remove a folder that holds nothing but these files, as one step.
+
+    Raises
+    ------
+    BundleError
+        If it holds something else, or the system refuses; then it is there as it was.
+    """
+    _finish(folder)
+    others = sorted(set(_listed(folder)) - {*names})
+    others = [name for name in others if not name.startswith(files.TEMP_PREFIX)]
+    if others:
+        raise BundleError(
+            f"{folder} holds other files, too: {', '.join(others[:5])}",
+            hint="move them away first; nothing was removed",
+        )
+    gone = folder.parent / files.temp_name()
+    try:
+        system_calls.rename(folder, gone)
+    except OSError as error:
+        raise system_calls.trouble(error, folder, "remove the folder") from None
+    files.sync_folder(folder.parent)
+    _drop(gone, names)
+
+
+def _stage(parent: Path, contents: Mapping[str, bytes]) -> Path:
+    """Write the files into a folder of a temporary name."""
+    staged = parent / files.temp_name()
+    try:
+        system_calls.mkdir(staged, _FOLDER_MODE)
+    except OSError as error:
+        raise system_calls.trouble(error, staged, "make the folder") from None
+    try:
+        for name, data in contents.items():
+            temp = files.write_temp(staged / name, data, _FILE_MODE, sync=True)
+            system_calls.rename(temp, staged / name)  # here nobody else has a name
+        files.sync_folder(staged)
+    except BaseException as error:
+        _drop(staged, contents)
+        if isinstance(error, OSError):
+            raise system_calls.trouble(error, staged, "write the files") from None
+        raise
+    return staged
+
+
+def _finish(folder: Path) -> None:
+    """Move what counts already to its place; two programs may do it at once."""
+    for name in _listed(folder / NEXT):
+        try:
+            system_calls.replace(folder / NEXT / name, folder / name)
+        except FileNotFoundError:
+            continue  # the other one has moved it
+        except OSError as error:
+            raise system_calls.trouble(error, folder / name, "replace the file") from None
+    with suppress(OSError):
+        system_calls.rmdir(folder / NEXT)
+        files.sync_folder(folder)
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise system_calls.trouble(error, folder, "list the folder") from None
+
+
+def _drop(staged: Path, names: Collection[str]) -> None:
+    """Remove a folder of a temporary name; what stays is found by its name next time."""
+    for place in (staged / NEXT, staged):
+        for name in names:
+            files.discard(place / name)
+        with suppress(OSError):
+            for temp in files.stale_temps(place):
+                if temp.name != NEXT:
+                    files.discard(temp)
+            system_calls.rmdir(place)
+
+
+def _sweep(parent: Path, names: Collection[str]) -> None:
+    """Remove what stopped programs left, by the disk's own clock."""
+    temps = [path for path in files.stale_temps(parent) if path.name != NEXT]
+    with suppress(OSError):
+        now = max((system_calls.lstat(path).st_mtime for path in (parent, *temps)), default=0.0)
+        for path in temps:
+            if now - system_calls.lstat(path).st_mtime > _STALE:
+                _drop(path, names)
+
+
+def _make_parents(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise system_calls.trouble(error, folder, "make the folder") from None

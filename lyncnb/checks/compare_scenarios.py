@@ -1,0 +1,206 @@
+"""Scenarios beside each other: a matrix of options and counts, and what each has otherwise.
+
+Pure. What differs between two is told by ``compare_plans``, as of any two plans.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from ..base.garbage_collection import no_collection
+from ..base.tables import ROWS_SHOWN, Table, cell_text, count_of, rows_to_html
+from ..errors import ScenarioError
+from ..plan.acceptances import reason_for
+from ..plan.compare import PlanDifference, compare_plans
+from ..plan.comparison_report import Comparison, plan_counts
+from ..plan.find_causes import find_causes
+from ..plan.options import OPTIONS, shown
+from ..plan.scenarios import Scenario
+from ..rules.findings import Findings
+from .check_plan import check_plan, judging_day
+
+#: Stands before each value that is other than the first scenario's.
+MARK = "≠ "
+
+_FIXED = ("Of", "What", "Differs")
+_COUNTS, _TABLE, _OPTIONS = "Counts", "Table", "Options"
+_ACCEPTED = "accepted finding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioFact:
+    """A row of the matrix: one option or count, with the value that each scenario has.
+
+    Parameters
+    ----------
+    of : str
+        ``Counts``, ``Table`` or ``Options``.
+    what : str
+        The option as forms call it, or what is counted.
+    values : tuple of object
+        One for each of the n scenarios; a count, a text, a truth value, several texts, or None
+        where it is not known.
+    """
+
+    of: str
+    what: str
+    values: tuple[object, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether not all scenarios have the same."""
+        return any(value != self.values[0] for value in self.values)
+
+    def marked(self) -> tuple[object, ...]:
+        """Give the values with ``MARK`` before each that is other than the first."""
+        return tuple(
+            value if value == self.values[0] else f"{MARK}{cell_text(value) or 'blank'}"
+            for value in self.values
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ScenarioComparison(Table):
+    """Two or more scenarios beside each other; the others are held against the first.
+
+    ``to_frame`` gives every option and count, a row each, a column for each scenario and whether
+    they differ. In a notebook those that differ come first, each other value behind a mark.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    findings: tuple[Findings, ...]
+    facts: tuple[ScenarioFact, ...]
+    differences: tuple[PlanDifference, ...] = field(compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the scenarios are called here: where two share a name, with a number behind it."""
+        names: list[str] = []
+        for one in self.scenarios:
+            number, name = 1, one.name
+            while name in names or name in _FIXED:
+                number += 1
+                name = f"{one.name} ({number})"
+            names.append(name)
+        return tuple(names)
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Each other scenario against the first, with the cause of each change and findings."""
+        return tuple(
+            Comparison(
+                difference=find_causes(difference),
+                old_findings=self.findings[0],
+                new_findings=found,
+            )
+            for difference, found in zip(self.differences, self.findings[1:], strict=True)
+        )
+
+    def differing(self) -> tuple[ScenarioFact, ...]:
+        """Give the facts in which not all scenarios are alike."""
+        return tuple(fact for fact in self.facts if fact.differs)
+
+    def alike(self) -> tuple[ScenarioFact, ...]:
+        """Give the facts in which they are."""
+        return tuple(fact for fact in self.facts if not fact.differs)
+
+    def _headings(self) -> tuple[str, ...]:
+        return (*_FIXED[:2], *self.names, _FIXED[2])
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        return ((fact.of, fact.what, *fact.values, fact.differs) for fact in self.facts)
+
+    def _summary(self) -> str:
+        first, *others = self.names
+        told = [
+            f"{name}: {count_of(len(one.certificates), 'certificate')} otherwise"
+            for name, one in zip(others, self.differences, strict=True)
+        ]
+        return f"Against {first}. {'; '.join(told)}"
+
+    def _repr_html_(self) -> str:
+        headings = (*_FIXED[:2], *self.names)
+        rows = [(fact.of, fact.what, *fact.marked()) for fact in self.differing()]
+        remarks = [f"{MARK.strip()} stands before what is other than {self.names[0]} has it."]
+        if not rows:
+            remarks = ["They agree in every option and count."]
+        rows += [(fact.of, fact.what, *fact.values) for fact in self.alike()]
+        return rows_to_html(
+            headings, rows, caption=self._summary(), limit=ROWS_SHOWN, remarks=remarks
+        )
+
+
+@no_collection()
+def compare_scenarios(*scenarios: Scenario, on: date | None = None) -> ScenarioComparison:
+    """Put scenarios beside each other, and hold each against the first.
+
+    Parameters
+    ----------
+    *scenarios : Scenario
+        n of them, two at least.
+    on : date, optional
+        The day by whose rules the plans are judged; left out, each by its planned issue date,
+        else today.
+
+    Returns
+    -------
+    ScenarioComparison
+        With n - 1 differences.
+
+    Raises
+    ------
+    ScenarioError
+        If there are fewer than two.
+    LyncnbError
+        If no plan can be made of one.
+    """
+    if len(scenarios) < 2:
+        raise ScenarioError(
+            "a comparison needs two scenarios", hint="name two, or three, e.g. two of their folders"
+        )
+    findings = tuple(check_plan(one.plan, on=on) for one in scenarios)
+    return ScenarioComparison(
+        scenarios=scenarios,
+        findings=findings,
+        facts=tuple(_facts(scenarios, findings)),
+        differences=tuple(compare_plans(scenarios[0].plan, one.plan) for one in scenarios[1:]),
+    )
+
+
+def _facts(scenarios: Sequence[Scenario], findings: Sequence[Findings]) -> Iterator[ScenarioFact]:
+    counts = [_counted(one, found) for one, found in zip(scenarios, findings, strict=True)]
+    for what in dict.fromkeys(what for one in counts for what in one):
+        # What a plan has none of is not counted; without validity_days nobody knows of renewals.
+        absent = None if what == "yearly renewal" else 0
+        values = tuple(one.get(what, absent) for one in counts)
+        if what != _ACCEPTED or any(values):
+            yield ScenarioFact(of=_COUNTS, what=count_of(2, what)[2:], values=values)
+    roles = [Counter(pool.role for pool, _ in one.topology.computers) for one in scenarios]
+    yield ScenarioFact(
+        of=_TABLE,
+        what="SIP domains",
+        values=tuple(tuple(map(str, one.topology.sip_domains)) for one in scenarios),
+    )
+    for role in sorted({role for one in roles for role in one}):
+        servers = tuple(one[role] for one in roles)
+        yield ScenarioFact(of=_TABLE, what=f"{role} servers", values=servers)
+    for name, option in OPTIONS.items():
+        chosen = tuple(_option(one, name) for one in scenarios)
+        yield ScenarioFact(of=_OPTIONS, what=option.label or name, values=chosen)
+
+
+def _counted(scenario: Scenario, findings: Findings) -> dict[str, int]:
+    day = judging_day(scenario.plan, findings.judged_on)
+    options = scenario.plan.options
+    accepted = sum(bool(reason_for(one, options, on=day)) for one in findings)
+    return {**plan_counts(scenario.plan, findings), _ACCEPTED: accepted}
+
+
+def _option(scenario: Scenario, name: str) -> object:
+    value = shown(getattr(scenario.plan.options, name))
+    if value is None or isinstance(value, (bool, int, tuple)):
+        return value
+    return str(value)

@@ -1,0 +1,456 @@
+"""``Scenario``: a table and its options under a name, with a note; as a folder of three files.
+
+``scenarios/NAME/`` holds ``topology.csv``, ``plan.toml`` and ``note.md``, written whole or not at
+all. They are what people read, compare in version control and change by hand, so nothing else is
+kept of a scenario: its plan is made when somebody asks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NoReturn
+
+from ..base import small_folder
+from ..base.file_names import folder_name, same_name
+from ..base.outputs import refuse_own_place
+from ..base.system_calls import trouble
+from ..base.tables import Table, count_of
+from ..errors import BundleError, FileOccupied, LyncnbError, Problem, ScenarioError
+from ..rules.model import Rules
+from ..rules.rule_files import load_rules, rules_on_record
+from ..topology.topology import Topology, read_topology
+from .model import CertificatePlan
+from .options import DEFAULT_OPTIONS, PlanOptions
+from .planner import plan_certificates, settled_options
+
+#: Where an editor keeps its scenarios, beside the notebook.
+DEFAULT_FOLDER = "scenarios"
+
+TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE = "topology.csv", "plan.toml", "note.md"
+_FILES = (TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE)
+_LARGEST = 1 << 28  # bytes; 100,000 servers are some 30 MB
+_LARGEST_NOTE = 1 << 16  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Scenario(Table):
+    """One way in which a deployment may be planned.
+
+    Parameters
+    ----------
+    name : str
+        What it is called, and its folder.
+    topology : Topology
+        n servers.
+    options : PlanOptions, optional
+        The choices beside the table; they name the product.
+    note : str, optional
+        Why somebody looks at it, in plain words or Markdown.
+    """
+
+    name: str
+    topology: Topology
+    options: PlanOptions = DEFAULT_OPTIONS
+    note: str = ""
+    # Never an argument: what is made by ``replace`` with other options has another plan.
+    _plan: CertificatePlan | None = field(default=None, init=False, compare=False)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of the product that the options name."""
+        return load_rules(self.options.product)
+
+    @property
+    def plan(self) -> CertificatePlan:
+        """The plan, made when first asked; its source is called as the scenario is.
+
+        Raises
+        ------
+        LyncnbError
+            If no plan can be made.
+        """
+        if self._plan is None:
+            topology = replace(self.topology, source=self.name)
+            planned = plan_certificates(topology, self.rules, options=self.options)
+            object.__setattr__(self, "_plan", planned)
+        assert self._plan is not None
+        return self._plan
+
+    @classmethod
+    def of_plan(cls, name: str, plan: CertificatePlan, *, note: str = "") -> Scenario:
+        """Make a scenario of a plan that is there already."""
+        made = cls(name=name, topology=plan.topology, options=plan.options, note=note)
+        named = replace(plan, topology=replace(plan.topology, source=name))
+        object.__setattr__(made, "_plan", named)
+        return made
+
+    def is_same(self, other: Scenario) -> bool:
+        """Tell whether another has the same table, cell for cell, and the same options."""
+        ours, others = self.topology, other.topology
+        same = ours is others or (ours.columns, ours.cells) == (others.columns, others.cells)
+        return same and self.options == other.options
+
+    def files(self) -> dict[str, bytes]:
+        """Give the files of its folder, by name."""
+        note = self.note.replace("\r\n", "\n").strip()
+        return {
+            TOPOLOGY_FILE: self.topology.to_csv(),
+            OPTIONS_FILE: self.options.to_toml().encode(),
+            NOTE_FILE: f"{note}\n".encode("utf-8", "replace") if note else b"",
+        }
+
+    def _headings(self) -> tuple[str, ...]:
+        return ("What", "Value")
+
+    def _rows(self) -> list[tuple[str, object]]:
+        plan = self.plan
+        return [
+            ("Note", self.note),
+            ("Servers", len(self.topology.cells)),
+            ("SIP domains", self.topology.sip_domains),
+            ("Product", plan.rules.title),
+            ("Certificates", len(plan.certificates)),
+        ]
+
+    def _summary(self) -> str:
+        note = " ".join(self.note.split())
+        rows = count_of(len(self.topology.cells), "row")
+        return f"Scenario {self.name}: {rows}" + (f". {note}" if note else "")
+
+
+def is_scenario(folder: str | os.PathLike[str]) -> bool:
+    """Tell whether a folder is a scenario's, be it a damaged one."""
+    marks = (TOPOLOGY_FILE, OPTIONS_FILE, small_folder.NEXT)
+    return os.path.isdir(folder) and any(
+        os.path.lexists(os.path.join(folder, mark)) for mark in marks
+    )
+
+
+def open_scenario(folder: str | os.PathLike[str]) -> Scenario:
+    """Read a scenario from its folder.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``topology.csv`` and ``plan.toml``, and may hold ``note.md``; its name is the
+        scenario's.
+
+    Returns
+    -------
+    Scenario
+        As it lies there, also if it was changed by hand.
+
+    Raises
+    ------
+    ScenarioError
+        With every problem of every file.
+    """
+    place = Path(os.path.abspath(folder))
+    try:
+        found = small_folder.read_files(place, _FILES, limit=_LARGEST)
+    except BundleError as error:
+        raise ScenarioError(error.message, hint=error.hint) from None
+    return _of_files(place.name, Path(folder), found)
+
+
+def _of_files(name: str, folder: Path, found: Mapping[str, bytes]) -> Scenario:
+    problems: list[Problem] = []
+    missing = [one for one in (TOPOLOGY_FILE, OPTIONS_FILE) if one not in found]
+    if len(missing) == 2:
+        raise ScenarioError(
+            f"{folder} is no scenario: it has neither {TOPOLOGY_FILE} nor {OPTIONS_FILE}",
+            hint="give the folder of one scenario, e.g. scenarios/NAME",
+        )
+    problems += [
+        Problem(message="the file is missing", file=one, hint="put it back, or keep it anew")
+        for one in missing
+    ]
+    options = topology = rules = None
+    with _noting(problems, OPTIONS_FILE):
+        if OPTIONS_FILE in found:
+            options = PlanOptions.from_toml(found[OPTIONS_FILE])
+            # Before the table: a product of one's own says what tables may hold.
+            rules = rules_on_record(options.product)
+    with _noting(problems, TOPOLOGY_FILE):
+        if TOPOLOGY_FILE in found:
+            topology = read_topology(found[TOPOLOGY_FILE])
+    if topology and rules and options:
+        with _noting(problems, ""):
+            settled_options(topology, rules, options)
+    note = _note(found.get(NOTE_FILE, b""), problems)
+    if problems or options is None or topology is None:
+        raise ScenarioError(
+            f"the scenario {folder} cannot be opened: {count_of(len(problems), 'problem')}",
+            problems=tuple(problems),
+            hint="mend the files, or take them back from version control",
+        )
+    return Scenario(name=name, topology=replace(topology, source=name), options=options, note=note)
+
+
+@contextmanager
+def _noting(problems: list[Problem], file: str) -> Iterator[None]:
+    """Note what is wrong with a file, and go on with the next."""
+    try:
+        yield
+    except LyncnbError as error:
+        told = error.problems or (Problem(message=error.message, hint=error.hint),)
+        problems += [replace(one, file=file) for one in told]
+
+
+def _note(data: bytes, problems: list[Problem]) -> str:
+    if len(data) > _LARGEST_NOTE:
+        words = f"it has {len(data):,} bytes, and a note at most {_LARGEST_NOTE:,}"
+        problems.append(Problem(message=words, file=NOTE_FILE, hint="shorten it"))
+        return ""
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").strip()
+    except UnicodeDecodeError as error:
+        words = f"it is no UTF-8 text at byte {error.start:,}"
+        problems.append(Problem(message=words, file=NOTE_FILE, hint="save it as UTF-8"))
+        return ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Scenarios(Table):
+    """The scenarios of a workspace: a folder with a folder for each.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when the first is kept.
+    """
+
+    folder: Path
+
+    def names(self) -> tuple[str, ...]:
+        """List the scenarios that there are, damaged ones too, in alphabetical order.
+
+        Raises
+        ------
+        ScenarioError
+            If the folder cannot be listed.
+        """
+        try:
+            found = os.listdir(self.folder)
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            told = trouble(error, self.folder, "list the folder")
+            raise ScenarioError(told.message, hint=told.hint) from None
+        names = [n for n in found if not n.startswith(".") and is_scenario(self.folder / n)]
+        return tuple(sorted(names, key=lambda one: (one.casefold(), one)))
+
+    def files(self, name: str) -> dict[str, bytes]:
+        """Read the files of a scenario as they are, by name.
+
+        Raises
+        ------
+        ScenarioError
+            If there is no such scenario, or they cannot be read.
+        """
+        self._known(name)
+        try:
+            return small_folder.read_files(self.folder / name, _FILES, limit=_LARGEST)
+        except BundleError as error:
+            raise ScenarioError(error.message, hint=error.hint) from None
+
+    def open(self, name: str) -> Scenario:
+        """Read a scenario.
+
+        Raises
+        ------
+        ScenarioError
+            If there is none of that name; or with every problem of its files.
+        """
+        self._known(name)
+        return open_scenario(self.folder / name)
+
+    def note(self, name: str) -> str:
+        """Read the note of a scenario, and nothing else; blank where it cannot be read."""
+        with suppress(BundleError):
+            read = small_folder.read_files(self.folder / name, (NOTE_FILE,), limit=_LARGEST_NOTE)
+            return _note(read.get(NOTE_FILE, b""), [])
+        return ""
+
+    def keep(self, scenario: Scenario, *, replace: bool = False) -> Scenario:
+        """Write a scenario into the folder of its name, whole or not at all.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            Where the same is kept already, nothing is written.
+        replace : bool, optional
+            Whether another scenario of this name is replaced.
+
+        Returns
+        -------
+        Scenario
+            As it is kept.
+
+        Raises
+        ------
+        FileOccupied
+            If there is another scenario of this name, and `replace` was not asked for.
+        ScenarioError
+            If no folder can have the name, or something else has it.
+        """
+        place = self.folder / self._free(scenario.name, but=scenario.name)
+        contents = scenario.files()
+        if len(contents[NOTE_FILE]) > _LARGEST_NOTE:
+            raise ScenarioError(
+                f"the note has {len(contents[NOTE_FILE]):,} bytes",
+                hint=f"a note has at most {_LARGEST_NOTE:,}; put the rest into a file of its own",
+            )
+        with _as_scenario():
+            if not os.path.lexists(place):
+                small_folder.write_folder(place, contents)
+                return scenario
+            if self.files(scenario.name) == contents:
+                return scenario
+            if not replace:
+                raise FileOccupied(
+                    f'there is another scenario "{scenario.name}" already',
+                    hint="take another name, or look at it and then replace it",
+                )
+            small_folder.replace_files(place, contents)
+        return scenario
+
+    def duplicate(self, name: str, new: str = "") -> str:
+        """Copy a scenario as it lies there; give the copy's name, a free one if none is given.
+
+        Raises
+        ------
+        ScenarioError
+            As for :meth:`keep`.
+        """
+        contents = self.files(name)
+        copy = new or self._copy(name)
+        with _as_scenario():
+            small_folder.write_folder(self.folder / self._free(copy), contents)
+        return copy
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a scenario another name.
+
+        Raises
+        ------
+        ScenarioError
+            If it has none of these names, or the new one is taken or none that a folder can have.
+        """
+        self._known(name)
+        if new != name:
+            target = self.folder / self._free(new, but=name)
+            with _as_scenario():
+                small_folder.rename_folder(self.folder / name, target)
+
+    def set_note(self, name: str, note: str) -> None:
+        """Write another note beside a scenario, whatever its other files hold.
+
+        Raises
+        ------
+        ScenarioError
+            If there is no such scenario, or it cannot be written.
+        """
+        self._known(name)
+        text = note.replace("\r\n", "\n").strip()
+        data = f"{text}\n".encode("utf-8", "replace") if text else b""
+        if note != self.note(name):
+            with _as_scenario():
+                small_folder.replace_files(self.folder / name, {NOTE_FILE: data})
+
+    def remove(self, name: str) -> dict[str, bytes]:
+        """Remove a scenario's folder, and give what it held.
+
+        Raises
+        ------
+        ScenarioError
+            If there is no such scenario, or other files are in its folder.
+        """
+        held = self.files(name)
+        with _as_scenario():
+            small_folder.remove_folder(self.folder / name, _FILES)
+        return held
+
+    def put_back(self, name: str, held: Mapping[str, bytes]) -> None:
+        """Make the folder again that :meth:`remove` removed.
+
+        Raises
+        ------
+        ScenarioError
+            If something has its name by now.
+        """
+        with _as_scenario():
+            small_folder.write_folder(self.folder / self._free(name), held)
+
+    def _known(self, name: str) -> None:
+        if name in self.names():
+            return
+        known = self.names()
+        hint = f"there are {', '.join(known[:10])}" if known else "keep one first"
+        raise ScenarioError(f'there is no scenario "{name}" in {self.folder}', hint=hint)
+
+    def _free(self, name: str, *, but: str = "") -> str:
+        """Refuse a name that no folder can have, or that is taken by another than `but`."""
+        refuse_own_place(self.folder)
+        plain = folder_name(name)
+        if plain != name or not name:
+            raise ScenarioError(
+                f'no scenario can be called "{name}": it is the name of a folder, on any system'
+                if name.strip()
+                else "the scenario has no name",
+                hint=f'call it "{plain}"' if plain else "call it by what it tries, e.g. Wildcards",
+            )
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for there in os.listdir(self.folder):
+                if there == but or not same_name(there, name):
+                    continue
+                _refuse_taken(there, is_ours=is_scenario(self.folder / there))
+        if (
+            but == name
+            and os.path.lexists(self.folder / name)
+            and not is_scenario(self.folder / name)
+        ):
+            _refuse_taken(name, is_ours=False)
+        return name
+
+    def _copy(self, name: str) -> str:
+        """Find a free name for a copy."""
+        taken = {one.casefold() for one in os.listdir(self.folder)}
+        number = 1
+        while True:
+            end = " copy" if number == 1 else f" copy {number}"
+            new = folder_name(name[: 90 - len(end)] + end)
+            if new.casefold() not in taken:
+                return new
+            number += 1
+
+    def _headings(self) -> tuple[str, ...]:
+        return ("Scenario", "Note")
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        return ((name, self.note(name)) for name in self.names())
+
+    def _summary(self) -> str:
+        return f"{count_of(len(self.names()), 'scenario')} in {self.folder}"
+
+
+def _refuse_taken(name: str, *, is_ours: bool) -> NoReturn:
+    if is_ours:
+        raise ScenarioError(f'there is a scenario "{name}" already', hint="take another name")
+    raise ScenarioError(
+        f'"{name}" is there already and is no scenario, so it was left alone',
+        hint="take another name, or move it out of the folder of scenarios",
+    )
+
+
+@contextmanager
+def _as_scenario() -> Iterator[None]:
+    """Tell what a folder's files refuse as an error of scenarios."""
+    try:
+        yield
+    except BundleError as error:
+        raise ScenarioError(error.message, hint=error.hint) from None

@@ -1,0 +1,112 @@
+"""Scenarios beside each other: every option and count, and what differs marked without colour."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+from places import DATA
+from topologies import FIVE_SERVERS
+
+import lyncnb as ln
+from lyncnb.plan.comparison_report import write_comparison
+
+FIRST = ln.Scenario(name="as planned", topology=ln.read_topology(DATA / "contoso.csv"))
+WILD = replace(FIRST, name="wildcards", options=ln.PlanOptions(wildcard=True))
+DOMAINS = {0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}}
+MORE = replace(FIRST, name="a domain more", topology=FIRST.topology.with_cells(DOMAINS))
+
+
+def facts(found: ln.ScenarioComparison) -> dict[str, tuple[object, ...]]:
+    return {fact.what: fact.values for fact in found.facts}
+
+
+def test_every_option_and_count_stands_in_the_matrix():
+    """What a plan is counted by, servers by role, SIP domains, and each option of plan.toml."""
+    found = ln.compare_scenarios(FIRST, WILD, MORE)
+    told = facts(found)
+    assert told["certificates"] == (13, 13, 13)
+    assert told["public certificates"] == (2, 2, 2)
+    sizes = [sum(len(c.names) for c in one.plan.certificates) for one in (FIRST, WILD, MORE)]
+    assert told["names"] == tuple(sizes)
+    for severity in ("error", "warning", "notice"):
+        by_hand = [
+            sum(f.severity == severity for f in ln.check_plan(one.plan))
+            for one in (FIRST, WILD, MORE)
+        ]
+        assert told[f"{severity}s"] == tuple(by_hand)
+    assert told["Wildcards for simple URLs"] == (False, True, False)
+    assert told["SIP domains"][2] == ("contoso.com", "fabrikam.com", "litwareinc.com")
+    assert told["FrontEnd servers"] == (3, 3, 3)
+    assert sum(fact.of == "Options" for fact in found.facts) == len(fields(ln.PlanOptions))
+
+
+def test_what_differs_is_marked_by_a_sign():
+    """The first has no mark, what is other has, and it comes first; what is blank is said."""
+    found = ln.compare_scenarios(FIRST, replace(WILD, options=ln.PlanOptions(country="TW")))
+    assert [fact.marked() for fact in found.differing()] == [("", "≠ TW")]
+    found = ln.compare_scenarios(replace(FIRST, options=ln.PlanOptions(country="TW")), FIRST)
+    assert [fact.marked() for fact in found.differing()] == [("TW", "≠ blank")]
+    page = ln.compare_scenarios(FIRST, WILD)._repr_html_()
+    assert page.index("≠ yes") < page.index("Rule profile")
+    assert "≠ stands before what is other than as planned has it." in page
+    assert "They agree" in ln.compare_scenarios(FIRST, FIRST)._repr_html_()
+
+
+def test_as_a_frame_it_is_plain():
+    """A column each, and whether they differ; two of one name can be told apart."""
+    frame = ln.compare_scenarios(FIRST, WILD, replace(MORE, name="wildcards")).to_frame()
+    assert list(frame.columns) == [
+        *("Of", "What", "as planned", "wildcards", "wildcards (2)", "Differs"),
+    ]
+    row = frame[frame.What == "Wildcards for simple URLs"].iloc[0]
+    assert (row["as planned"], row["wildcards"], row.Differs) == ("no", "yes", "yes")
+    assert list(ln.compare_scenarios(FIRST, replace(WILD, name="What")).to_frame().columns) == [
+        *("Of", "What", "as planned", "What (2)", "Differs"),
+    ]
+
+
+def test_differences_are_those_of_compare_plans():
+    """No second comparison: each other plan against the first, with causes and as a page."""
+    found = ln.compare_scenarios(FIRST, WILD, MORE)
+    for one, difference in zip((WILD, MORE), found.differences, strict=True):
+        assert difference == ln.compare_plans(FIRST.plan, one.plan)
+    told = found.comparisons[1]
+    assert told.title == "as planned -> a domain more"
+    assert all("sip_domains" in c.cause for c in told.difference.changes)
+    page = write_comparison(told, ".html").decode()
+    assert "as planned -&gt; a domain more" in page
+    assert "wildcards: 5 certificates otherwise" in repr(found)
+    assert ln.figure(found.differences[0]).to_svg()
+
+
+def test_findings_that_are_accepted_are_counted_apart():
+    """Of all that is found, as many as a reason is given for."""
+    broken = FIRST.topology.with_cells(
+        {n: {"access_edge_fqdn": ""} for n in range(len(FIRST.topology.cells))}
+    )
+    first = replace(FIRST, topology=broken)
+    code = next(f.code for f in ln.check_plan(first.plan) if f.severity == "error")
+    accepted = replace(first, options=ln.PlanOptions(accepted={code: "it follows in May"}))
+    told = facts(ln.compare_scenarios(first, accepted))
+    assert told["errors"][0] == told["errors"][1] > 0
+    assert told["accepted findings"][0] == 0 < told["accepted findings"][1]
+    assert told["Accepted finding"] == ((), (f"{code} = it follows in May",))
+
+
+def test_what_is_not_known_is_blank():
+    """Renewals a year are counted only where days of validity are asked for."""
+    yearly = replace(FIRST, options=ln.PlanOptions(validity_days=365))
+    assert facts(ln.compare_scenarios(FIRST, yearly))["yearly renewals"] == (None, 13)
+
+
+def test_two_are_needed():
+    """One alone is refused; what cannot be planned says why."""
+    with pytest.raises(ln.ScenarioError, match="two scenarios"):
+        ln.compare_scenarios(FIRST)
+    chat = FIVE_SERVERS.replace("Mediation", "PersistentChat").encode()
+    other = ln.Scenario(
+        name="2019", topology=ln.read_topology(chat), options=ln.PlanOptions(product="sfb2019")
+    )
+    with pytest.raises(ln.LyncnbError, match="PersistentChat"):
+        ln.compare_scenarios(FIRST, other)

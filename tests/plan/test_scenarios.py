@@ -1,0 +1,259 @@
+"""Scenarios as folders: what is kept comes back, and nothing of anybody's is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from failing import failing
+from places import DATA
+from topologies import FIVE_SERVERS
+
+import lyncnb as ln
+from lyncnb.base.file_names import folder_name
+
+
+def one(name: str = "as planned", **options: object) -> ln.Scenario:
+    return ln.Scenario(
+        name=name,
+        topology=ln.read_topology(FIVE_SERVERS.encode()),
+        options=ln.PlanOptions(**options),
+        note="Why we look at it:\n\n- cheaper?",
+    )
+
+
+@pytest.fixture
+def kept(tmp_path) -> ln.Scenarios:
+    return ln.Scenarios(tmp_path / "scenarios")
+
+
+@pytest.mark.parametrize("table", ["contoso.csv", "contoso-zh-TW.csv", "litwareinc-global.csv"])
+def test_what_is_kept_is_opened(kept, table):
+    """Table with unknown columns, options and note come back, and the same plan."""
+    options = ln.PlanOptions(wildcard=True, accepted={"web-names-equal": "a lab"})
+    topology = ln.read_topology(DATA / table)
+    before = ln.Scenario(name="Größe 大", topology=topology, options=options, note="n")
+    kept.keep(before)
+    assert sorted(os.listdir(kept.folder / "Größe 大")) == ["note.md", "plan.toml", "topology.csv"]
+    after = ln.open_scenario(kept.folder / "Größe 大")
+    assert after.is_same(before)
+    assert (after.name, after.note) == (before.name, before.note)
+    assert after.plan.sha256 == before.plan.sha256
+    assert after.plan.topology.source == "Größe 大"
+
+
+def test_the_same_again_changes_no_byte_and_no_time(kept):
+    """Keeping what is kept writes nothing."""
+    kept.keep(one())
+    before = {path: path.stat().st_mtime_ns for path in kept.folder.rglob("*")}
+    kept.keep(one())
+    assert {path: path.stat().st_mtime_ns for path in kept.folder.rglob("*")} == before
+
+
+def test_another_is_replaced_only_when_asked(kept):
+    """A scenario of the same name stays until somebody says so."""
+    kept.keep(one())
+    with pytest.raises(ln.LyncnbError, match="another scenario") as told:
+        kept.keep(one(wildcard=True))
+    assert told.value.occupied
+    assert not kept.open("as planned").options.wildcard
+    kept.keep(one(wildcard=True), replace=True)
+    assert kept.open("as planned").options.wildcard
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("", "e.g. Wildcards"),
+        ("  ", "e.g. Wildcards"),
+        ("..", "e.g. Wildcards"),
+        (".hidden", '"hidden"'),
+        ("Directors or not?", '"Directors or not"'),
+        ("with/without Edge", '"with-without Edge"'),
+        ("..\\..\\up", '"-..-up"'),
+        ("two\nlines", '"two lines"'),
+        ("ends in a dot.", '"ends in a dot"'),
+        (" blanks ", '"blanks"'),
+        ("con", '"plan con"'),
+        ("NUL.txt", '"plan NUL.txt"'),
+        ("a\u202eb", '"ab"'),
+        ("e\u0301", '"é"'),  # another form of the same letter
+        ("x" * 300, "x" * 100),
+    ],
+)
+def test_names_that_no_folder_can_have(kept, name, instead):
+    """Each is refused with one that will do, and nothing is made."""
+    with pytest.raises(ln.ScenarioError) as told:
+        kept.keep(one(name))
+    assert instead in told.value.hint
+    assert not kept.folder.exists()
+    if '"' in instead:
+        kept.keep(one(instead.strip('"')))
+
+
+@pytest.mark.parametrize("name", ["Wildcards", "wildcards", "Größe", "Über: alles", "a/b", "con"])
+def test_what_is_offered_instead_is_taken(name):
+    """A name made fit stays as it is."""
+    assert folder_name(folder_name(name)) == folder_name(name)
+
+
+def test_names_that_some_systems_take_for_the_same(kept):
+    """Wildcards and WILDCARDS cannot both travel."""
+    kept.keep(one("Wildcards"))
+    with pytest.raises(ln.ScenarioError, match='"Wildcards" already'):
+        kept.keep(one("WILDCARDS"))
+    with pytest.raises(ln.ScenarioError, match='"Wildcards" already'):
+        kept.rename(kept.duplicate("Wildcards"), "wildcards")
+    kept.rename("Wildcards", "wildcards")  # itself, in other letters
+    assert kept.names() == ("wildcards", "Wildcards copy")
+
+
+def test_what_is_not_ours_is_left_alone(kept):
+    """A folder, a file and a link of the name stay, whatever is asked for; they are not listed."""
+    (kept.folder / "notes").mkdir(parents=True)
+    (kept.folder / "notes" / "minutes.txt").write_text("ours")
+    (kept.folder / "file").write_text("ours")
+    (kept.folder / "link").symlink_to("nowhere")
+    for name in ("notes", "file", "link", "NOTES"):
+        with pytest.raises(ln.ScenarioError, match="no scenario, so it was left alone"):
+            kept.keep(one(name), replace=True)
+    assert kept.names() == ()
+    assert (kept.folder / "notes" / "minutes.txt").read_text() == "ours"
+    kept.keep(one())
+    (kept.folder / "as planned" / "sketch.png").write_text("ours")
+    with pytest.raises(ln.ScenarioError, match=r"sketch\.png"):
+        kept.remove("as planned")
+    assert kept.open("as planned").is_same(one())
+
+
+def test_nothing_goes_into_a_request_folder(tmp_path):
+    """The keys of requests are not mixed with scenarios."""
+    (tmp_path / "requests" / "keys").mkdir(parents=True)
+    with pytest.raises(ln.LyncnbError, match="request folder"):
+        ln.Scenarios(tmp_path / "requests" / "keys").keep(one())
+
+
+def test_duplicate_rename_note_remove_and_back(kept):
+    """Each does that and nothing else."""
+    kept.keep(one())
+    assert kept.duplicate("as planned") == "as planned copy"
+    assert kept.duplicate("as planned") == "as planned copy 2"
+    assert kept.files("as planned copy") == kept.files("as planned")
+    kept.rename("as planned copy", "cheaper")
+    kept.set_note("cheaper", "ask the CA\r\nfirst")
+    assert kept.note("cheaper") == "ask the CA\nfirst"
+    held = kept.remove("cheaper")
+    assert kept.names() == ("as planned", "as planned copy 2")
+    with pytest.raises(ln.ScenarioError, match="there is no scenario"):
+        kept.open("cheaper")
+    kept.put_back("cheaper", held)
+    assert kept.open("cheaper").note == "ask the CA\nfirst"
+    assert kept.to_frame().columns.tolist() == ["Scenario", "Note"]
+    assert "3 scenarios" in repr(kept)
+
+
+def test_a_scenario_changed_by_hand_is_as_it_lies_there(kept):
+    """Excel's semicolons, Windows' line ends, another option and a note that is gone."""
+    kept.keep(one())
+    place = kept.folder / "as planned"
+    table = FIVE_SERVERS.replace(";", "|").replace(",", ";").replace("\n", "\r\n")
+    (place / "topology.csv").write_bytes(table.encode("utf-16"))
+    (place / "plan.toml").write_bytes(b"wildcard = true\r\n")
+    (place / "note.md").unlink()
+    opened = kept.open("as planned")
+    assert opened.topology == one().topology
+    assert (opened.options.wildcard, opened.note) == (True, "")
+
+
+def test_a_damaged_scenario_tells_every_problem(kept):
+    """Of all three files at once, each with its file, and what to do."""
+    kept.keep(one())
+    place = kept.folder / "as planned"
+    (place / "topology.csv").write_text(
+        "server_fqdn,role,sip_domains\na b,FE,contoso.com\nx,Foo,\n"
+    )
+    (place / "plan.toml").write_text("wildcrad = true\nlayout = 3\n")
+    (place / "note.md").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ln.ScenarioError) as told:
+        kept.open("as planned")
+    problems = told.value.problems
+    assert [one.file for one in problems] == ["plan.toml"] * 2 + ["topology.csv"] * 3 + ["note.md"]
+    assert {one.row for one in problems if one.file == "topology.csv"} == {2, 3}
+    assert "6 problems" in told.value.message
+    assert kept.names() == ("as planned",)  # to be seen, and mended
+    (place / "plan.toml").unlink()
+    with pytest.raises(ln.ScenarioError, match=r"plan\.toml: the file is missing"):
+        kept.open("as planned")
+    (place / "topology.csv").unlink()
+    with pytest.raises(ln.ScenarioError, match="is no scenario"):
+        ln.open_scenario(place)
+
+
+def test_what_no_plan_can_be_made_of_is_told(kept):
+    """A reason for a finding that there is not, and a role that the product has not."""
+    kept.keep(one())
+    place = kept.folder / "as planned"
+    (place / "plan.toml").write_text('[accepted]\nname-is-internl = "a lab"\n')
+    with pytest.raises(ln.ScenarioError, match="name-is-internl"):
+        kept.open("as planned")
+    (place / "plan.toml").write_text('product = "sfb2019"\n')
+    (place / "topology.csv").write_text(FIVE_SERVERS.replace("Mediation", "PersistentChat"))
+    with pytest.raises(ln.ScenarioError, match="PersistentChat"):
+        kept.open("as planned")
+
+
+def test_a_product_that_is_not_here_is_told(kept):
+    """And a path in place of a product's name opens nothing."""
+    kept.keep(one())
+    path = kept.folder / "as planned" / "plan.toml"
+    for product in ("lync2099", "../../etc/passwd"):
+        path.write_text(f'product = "{product}"\n')
+        with pytest.raises(ln.ScenarioError, match=r"plan\.toml"):
+            kept.open("as planned")
+
+
+def test_other_options_have_another_plan():
+    """A plan that was made is not handed on to what is made of the scenario."""
+    first = one()
+    assert replace(first, options=ln.PlanOptions(wildcard=True)).plan.sha256 != first.plan.sha256
+    plan = ln.plan_certificates(first.topology, ln.load_rules())
+    assert ln.Scenario.of_plan("now", plan).plan.certificates is plan.certificates
+
+
+@pytest.mark.fault
+def test_a_disk_that_fails_is_told_and_the_scenario_stays(kept):
+    """Whatever call fails, the scenario is the one before or the one that was to be kept."""
+    kept.keep(one())
+    other = one(wildcard=True)
+    for number in range(60):
+        full = failing(number, lambda _: OSError(28, "No space left on device"))
+        with full as calls, contextlib.suppress(ln.LyncnbError):
+            kept.keep(other, replace=True)
+        found = kept.open("as planned")
+        assert found.is_same(other) or found.is_same(one())
+        kept.keep(one(), replace=True)
+        if not calls.failed:
+            break
+    assert number > 10
+
+
+def test_a_note_of_any_size_is_no_trouble(kept):
+    """It is refused while nothing is written; a text that is no text is kept as it can be."""
+    with pytest.raises(ln.ScenarioError, match="the note has"):
+        kept.keep(replace(one(), note="x" * 70_000))
+    assert not kept.folder.exists()
+    kept.keep(replace(one(), note="half \ud800"))
+    assert kept.open("as planned").note == "half ?"
+
+
+def test_it_shows_itself(kept):
+    """A scenario and the list of them are tables; a note is text, not markup."""
+    scenario = replace(one(), note="<b>bold</b>")
+    kept.keep(scenario)
+    assert "&lt;b&gt;" in scenario._repr_html_()
+    assert "&lt;b&gt;" in kept._repr_html_()
+    assert repr(scenario) == "Scenario as planned: 5 rows. <b>bold</b>"
+    assert Path(kept.folder).name in kept._repr_html_()
