@@ -44,6 +44,12 @@ class RequestList:
         """Name the CA and say how many requests it gets."""
         return f"{self.title}: {count_of(self.size, 'request')}"
 
+    @property
+    def common(self) -> tuple[tuple[str, str], ...]:
+        """Tell what holds for all of several blocks: on paper it is not said again in each."""
+        first, *others = map(facts_of_all, self.blocks)
+        return tuple(fact for fact in first if others and all(fact in other for other in others))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToldFinding:
@@ -59,6 +65,17 @@ class ServerGroup:
 
     title: str
     lines: tuple[ServerLine, ...]
+
+
+def facts_of_all(block: Block) -> tuple[tuple[str, str], ...]:
+    """Tell what is mostly the same for all requests of a CA: a heading and a text each."""
+    told = (
+        ("Issuer", block.authority),
+        ("Key", f"{block.key}, {block.hash}"),
+        ("EKU", ", ".join(block.extended_key_usage)),
+        ("Valid", "; ".join(block.validity)),
+    )
+    return tuple((name, text) for name, text in told if text)
 
 
 def request_lists(summary: Summary) -> tuple[RequestList, ...]:
@@ -125,6 +142,7 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         lead=LEAD,
         facts=list(cover_facts(summary)),
         story=STORY,
+        facts_of_all=facts_of_all,
         spellings=spellings,
         certificate_numbers={member.id: member.number for member in members},
         findings=told_once(one for one in told if one.severity != "notice"),

@@ -16,7 +16,10 @@ from .model import CertificatePlan
 
 COLUMNS = ("Kind", "About", "What", "Begins", "Ends", "Needs a look", "Source")
 
-_WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 24, 310
+_WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 20, 310
+_KIND, _GAP = 20, 6  # pixels of a kind's heading, and below its last row
+_GATHERED = 48  # pixels of a row of marks with numbers below them
+_AXIS, _TOP = 50, 56  # where the axis begins, below its days, and the first kind
 _LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
 _BOLD = 1.12  # how much wider bold letters are
 _BIN = 38  # pixels; as wide as the number of what ends within them
@@ -125,12 +128,12 @@ def fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:
 def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -> str:
     """Draw dated facts, kind by kind in the order given; an SVG document, 1,000 pixels wide."""
     drawing = Drawing(_WIDTH)
-    drawing.text(_MARGIN, 26, fit(title, _WIDTH - 2 * _MARGIN, 17), "title")
-    _draw_legend(drawing, needs_a_look=any(fact.needs_a_look for fact in facts))
+    legend = _draw_legend(drawing, needs_a_look=any(fact.needs_a_look for fact in facts))
+    drawing.text(_MARGIN, 22, fit(title, (legend - 2 * _MARGIN) / _BOLD, 17), "title")
     days = [day for fact in facts for day in (fact.begins, fact.ends) if day]
     if not days:
-        drawing.text(_MARGIN, 84, "No dates are known.", "head")
-        return drawing.to_svg(110, title=title, description=description)
+        drawing.text(_MARGIN, _TOP, "No dates are known.", "head")
+        return drawing.to_svg(80, title=title, description=description)
     first, last = min(days), max(days)
     room = max(30, (last - first).days // 20)
     # A certificate without an end has the last day that there is (RFC 5280 section 4.1.2.5).
@@ -145,16 +148,16 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
             lines[key].count += 1
         else:
             lines[key] = _Line(fact=fact)
-    heights = {kind: 22 + _rows_of(lines.values()) * _ROW for kind, lines in kinds.items()}
-    bottom = 92 + sum(heights.values()) + 10 * len(kinds)
+    heights = {kind: _KIND + _rows_height(len(lines)) + _GAP for kind, lines in kinds.items()}
+    bottom = float(_TOP + sum(heights.values()))
     _draw_axis(drawing, scale, bottom)
     for day in {fact.begins for fact in facts if fact.is_present and fact.begins}:
-        drawing.path([(scale.x(day), 82), (scale.x(day), bottom)], "now")
-    y = 96.0
+        drawing.path([(scale.x(day), _AXIS), (scale.x(day), bottom)], "now")
+    y = float(_TOP)
     for kind, lines in kinds.items():
         drawing.text(_MARGIN, y + 14, fit(kind, (_WORDS - 8) / _BOLD, 13), "head")
-        _draw_kind(drawing, scale, y + 22, list(lines.values()))
-        y += heights[kind] + 10
+        _draw_kind(drawing, scale, y + _KIND, list(lines.values()))
+        y += heights[kind]
     return drawing.to_svg(bottom + _MARGIN, title=title, description=description)
 
 
@@ -169,27 +172,29 @@ class _Scale:
         return _LEFT + share * (_RIGHT - _LEFT)
 
 
-def _rows_of(lines: Iterable[_Line]) -> int:
-    number = len(list(lines))
-    return number if number <= _ROWS_OF_A_KIND else 2
+def _rows_height(lines: int) -> float:
+    return lines * _ROW if lines <= _ROWS_OF_A_KIND else _GATHERED
 
 
-def _draw_legend(drawing: Drawing, *, needs_a_look: bool) -> None:
-    drawing.rect(_MARGIN, 40, 30, 8, "mark")
-    drawing.text(_MARGIN + 38, 48, "from the first to the last day", "small")
-    drawing.disc(_MARGIN + 226, 44, 5, "mark")
-    drawing.text(_MARGIN + 238, 48, "one day", "small")
+def _draw_legend(drawing: Drawing, *, needs_a_look: bool) -> float:
+    """Draw what the marks mean, at the right of the title; where it begins."""
+    begin = x = _WIDTH - (500 if needs_a_look else 360)
+    drawing.rect(x, 14, 30, 8, "mark")
+    drawing.text(x + 38, 22, "from the first to the last day", "small")
+    drawing.disc(x + 226, 18, 5, "mark")
+    drawing.text(x + 238, 22, "one day", "small")
     if needs_a_look:
-        drawing.rect(_MARGIN + 300, 40, 30, 8, "late")
-        drawing.text(_MARGIN + 338, 48, "! needs a look", "small")
+        drawing.rect(x + 310, 14, 30, 8, "late")
+        drawing.text(x + 348, 22, "! needs a look", "small")
+    return float(begin)
 
 
 def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
     for day in _ticks(scale.first, scale.last):
         x = scale.x(day)
-        drawing.path([(x, 82), (x, bottom)], "rule faint")
+        drawing.path([(x, _AXIS), (x, bottom)], "rule faint")
         words = f"{day.year}" if day.month == 1 else f"{day:%Y-%m}"
-        drawing.text(x, 76, words, "small", anchor="middle")
+        drawing.text(x, _AXIS - 6, words, "small", anchor="middle")
 
 
 def _ticks(first: date, last: date) -> list[date]:
@@ -217,8 +222,8 @@ def _draw_kind(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]
         look = "! " if fact.needs_a_look else ""
         room = (_WORDS - 16) / (_BOLD if fact.needs_a_look else 1)
         words = fit(f"{look}{many}{fact.what}", room, 12)
-        drawing.text(_MARGIN + 6, y + 15, words, "warn" if fact.needs_a_look else "")
-        _draw_span(drawing, scale, y + 11, fact)
+        drawing.text(_MARGIN + 6, y + 13, words, "warn" if fact.needs_a_look else "")
+        _draw_span(drawing, scale, y + 9, fact)
         y += _ROW
 
 

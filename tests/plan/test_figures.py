@@ -521,7 +521,7 @@ def test_of_many_that_need_a_look_each_is_counted_once():
         for n in range(40)
     ]  # fmt: skip
     root = ET.fromstring(draw_timeline(facts, title="Days", description="of certificates"))
-    told = [node.text for node in root.iter(f"{SVG}text") if float(node.get("y", 0)) > 130]
+    told = [node.text for node in root.iter(f"{SVG}text") if float(node.get("y", 0)) > 60]
     alone = [
         text for before, text in zip(["", *told], told, strict=False)
         if text.isdecimal() or (text.startswith("! ") and not before.isdecimal())

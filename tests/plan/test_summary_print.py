@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,23 +37,29 @@ LEGIBLE = 36  # points of "Perimeter" in the picture: its small letters have 5.5
 SAMPLES = (("contoso", 4), ("litwareinc-global", 12))
 
 
+DAYS = {"planned_issue_date": date(2026, 12, 1), "validity_days": 200}
+
+
 @pytest.fixture(scope="module", params=SAMPLES, ids=[name for name, _ in SAMPLES])
 def sample(request, data):
-    """A sample's plan, as from a folder whose requests are written."""
+    """A sample's plan with its day of issue, as from a folder whose requests are written."""
     name, pages = request.param
-    return folder_of(data / f"{name}.csv", pages)
-
-
-def folder_of(table, pages, **options):
-    name = table.stem
-    options = ln.PlanOptions(**options)
-    plan = ln.plan_certificates(ln.read_topology(table), ln.load_rules("lync2013"), options=options)
+    options = ln.PlanOptions(organization="Contoso", locality="Taipei", country="TW", **DAYS)
+    topology = ln.read_topology(data / f"{name}.csv")
+    plan = ln.plan_certificates(topology, ln.load_rules("lync2013"), options=options)
     return SimpleNamespace(
         name=name, pages=pages, plan=plan, findings=ln.check_plan(plan), requests=requests_of(plan)
     )
 
 
-def requests_of(plan):
+def requests_of(plan, *, is_back=lambda number: False):
+    """Give what a folder has on record of its requests, and of those whose certificate is back."""
+    issued = SimpleNamespace(
+        sha256="c" * 64,
+        not_before="2026-12-01T00:00:00+00:00",
+        not_after="2027-06-18T23:59:59+00:00",
+        renew_from=datetime(2027, 4, 18, tzinfo=UTC),
+    )
     return [
         SimpleNamespace(
             id=certificate.id,
@@ -64,21 +70,28 @@ def requests_of(plan):
             spki_sha256=f"{number:x}".rjust(64, "b"),
             planned_at="2026-03-16T09:00:00+00:00",
             written_at="2026-03-17T10:11:12+00:00",
-            issued_at="",
+            issued_at="2026-12-02T09:00:00+00:00" if is_back(number) else "",
             retired_at="",
             covered=None,
-            issued=None,
+            issued=issued if is_back(number) else None,
             refused=(),
         )
         for number, certificate in enumerate(plan.certificates)
     ]
 
 
-def written(sample, folder, suffix):
+#: What a folder holds that is printed.
+STAGES = {
+    "requests": lambda number: False,
+    "some back": lambda number: number % 2 == 0,
+    "all back": lambda number: True,
+}
+
+
+def written(sample, folder, suffix, requests=None):
     path = folder / f"{sample.name}{suffix}"
-    path.write_bytes(
-        write_plan_table(sample.plan, sample.findings, suffix, requests=sample.requests)
-    )
+    requests = requests or sample.requests
+    path.write_bytes(write_plan_table(sample.plan, sample.findings, suffix, requests=requests))
     return path
 
 
@@ -87,32 +100,21 @@ def names_in(plan):
 
 
 @pytest.mark.parametrize("landscape", [False, True], ids=["portrait", "landscape"])
-def test_page_on_paper(sample, tmp_path, chromium, landscape):
+@pytest.mark.parametrize("stage", STAGES)
+def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
     """Printed from a browser the summary has few pages, and no name is lost on the way."""
     pdf = tmp_path / "summary.pdf"
-    with opened(chromium, written(sample, tmp_path, ".html")) as page:
+    requests = requests_of(sample.plan, is_back=STAGES[stage])
+    with opened(chromium, written(sample, tmp_path, ".html", requests)) as page:
         page.pdf(path=str(pdf), format="A4", landscape=landscape)
     text = text_of(pdf)
     assert page_count(pdf) <= sample.pages
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
-    assert [r.csr_sha256 for r in sample.requests if r.csr_sha256 not in text] == []
+    assert [r.csr_sha256 for r in requests if r.csr_sha256 not in text] == []
+    assert "Daysthatmatter" in text
     # The picture is the last, alone or below what is left, turned where it must; and legible.
     title = words_in(pdf, "Perimeter")[0]
     assert (title.height > title.width) == landscape
-    assert max(title.height, title.width) > LEGIBLE
-
-
-def test_a_plan_with_its_days_on_paper(data, tmp_path, chromium):
-    """A day of issue brings a picture of days; 13 certificates still have four pages."""
-    days = {"planned_issue_date": date(2026, 12, 15), "validity_days": 200}
-    sample = folder_of(data / "contoso.csv", 4, **days)
-    sample.requests = None  # with the hashes of its requests it has five
-    pdf = tmp_path / "summary.pdf"
-    with opened(chromium, written(sample, tmp_path, ".html")) as page:
-        page.pdf(path=str(pdf), format="A4")
-    assert page_count(pdf) <= sample.pages
-    assert "Daysthatmatter" in text_of(pdf)
-    title = words_in(pdf, "Perimeter")[0]
     assert max(title.height, title.width) > LEGIBLE
 
 
