@@ -53,8 +53,6 @@ TABLE_STYLE = (
 _BREAK_AFTER = re.compile(r"(?<=[./_@;,-])(?=[^\s./_@;,-])|(?<=[a-z])(?=[A-Z])")
 _LONG = re.compile(r"\S{19,}")  # a shorter word fits anywhere
 
-_LINKED_COLUMN = "Source"
-
 
 @dataclass(frozen=True, slots=True)
 class Chip:
@@ -238,6 +236,7 @@ def rows_to_html(
     limit: int | None = None,
     ids: Sequence[str] = (),
     remarks: Sequence[str] = (),
+    linked: Sequence[str] = ("Source",),
 ) -> str:
     """Write rows as an escaped HTML table, without pandas.
 
@@ -247,8 +246,7 @@ def rows_to_html(
         m headings.
     rows : sequence of sequences
         n rows of m values, see :func:`cell_text`. Line breaks inside a value are kept, several
-        values in one stand side by side as chips, and names may wrap. In a column ``Source``
-        documents that have an address are links.
+        values in one stand side by side as chips, and names may wrap.
     caption, limit
         Heading of the table, plain text; rows written at most, of which a sentence then tells
         (default: all of them).
@@ -256,6 +254,8 @@ def rows_to_html(
         n anchors, one for each row, for the chips of another table to lead to.
     remarks : sequence of str, optional
         Sentences below the table, plain text.
+    linked : sequence of str, optional
+        Headings of columns in which documents that have an address are links.
 
     Returns
     -------
@@ -264,11 +264,11 @@ def rows_to_html(
         ``<p>`` if rows were left out.
     """
     shown = rows if limit is None else rows[:limit]
-    lines = [TABLE_STYLE, *_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption)]
+    lines = [TABLE_STYLE, *_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption, linked)]
     if len(shown) > ROWS_OPEN:
         more = f"{len(shown) - ROWS_OPEN:,} more of {len(rows):,} rows"
         lines.append(f'<details class="lyncnb-more"><summary>{more}</summary>')
-        lines += _table(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "")
+        lines += _table(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "", linked)
         lines.append("</details>")
     if len(shown) < len(rows):
         lines.append(f"<p>{_escape(left_out(len(shown), len(rows)))}</p>")
@@ -277,7 +277,11 @@ def rows_to_html(
 
 
 def _table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], ids: Sequence[str], caption: str
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    ids: Sequence[str],
+    caption: str,
+    linked: Sequence[str],
 ) -> Iterator[str]:
     yield '<table class="lyncnb-table">'
     if caption:
@@ -287,7 +291,7 @@ def _table(
     for place, row in enumerate(rows):
         mark = f' id="{_escape(ids[place])}"' if ids else ""
         cells = (
-            f"<td>{_linked(value) if heading == _LINKED_COLUMN else _cell(value)}</td>"
+            f"<td>{_linked(value) if heading in linked else _cell(value)}</td>"
             for heading, value in zip(columns, row, strict=True)
         )
         yield f"<tr{mark}>{''.join(cells)}</tr>"

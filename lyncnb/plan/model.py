@@ -16,13 +16,16 @@ from typing import NamedTuple
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from ..base.tables import ROWS_SHOWN, Chip, Table, folded, rows_to_html
 from ..errors import PlanError
-from ..rules.model import Rules
+from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology
 from .options import PlanOptions
 
 # Why each name is on a server's certificates, as a table.
 
-EXPLANATION_COLUMNS = ("Certificate", "Type", "Where", "Name", "Rule", "Why", "Source")
+EXPLANATION_COLUMNS = (
+    *("Certificate", "Type", "Where", "Name", "Rule", "Why", "Source"),
+    *("Who needs it", "Without it"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,8 @@ class ExplainedName:
     rule: str  # id of the name rule
     why: str
     source: str
+    clients: Fact | None = None  # who needs it; None: not documented
+    without: Fact | None = None  # what breaks where it is missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -59,12 +64,32 @@ class Explanation(Table):
                 item.rule,
                 item.why,
                 item.source,
+                fact_words(item.clients),
+                fact_words(item.without),
             )
             for item in self.names
         ]
 
     def _summary(self) -> str:
         return f"Names on the certificates of {self.server}"
+
+    def _repr_html_(self) -> str:
+        """Show a table for each certificate; names that are there for one reason are one row."""
+        shown = [] if self.names else [rows_to_html(self._headings(), [], caption=self._summary())]
+        for certificate in dict.fromkeys(item.certificate for item in self.names):
+            items = [item for item in self.names if item.certificate == certificate]
+            alike: dict[tuple[str, str], list[ExplainedName]] = {}
+            for item in items:
+                alike.setdefault((item.place, item.rule), []).append(item)
+            rows = [
+                (tuple(item.name or "(no name)" for item in found), *where, *_told(found[0]))
+                for where, found in alike.items()
+            ]
+            use = ", ".join(items[0].usages) or items[0].role
+            caption = f"{self._summary()}: {use} ({certificate})"
+            headings = ("Name", "Where", "Rule", *_TOLD)
+            shown.append(rows_to_html(headings, rows, caption=caption, linked=_TOLD))
+        return "\n".join(shown)
 
     def __str__(self) -> str:
         if not self.names:
@@ -78,7 +103,25 @@ class Explanation(Table):
                 lines.append(f"  {item.name or '(no name)'} ({item.place})")
             shown = (item.certificate, item.name)
             lines.append(f"    {item.why} [{item.rule}]\n      {item.source}")
+            lines += [
+                f"    {heading}: {fact_words(fact, between=f'{chr(10)}      ')}"
+                for heading, fact in zip(EXPLANATION_COLUMNS[-2:], (item.clients, item.without))
+            ]
         return "\n".join(lines)
+
+
+def fact_words(fact: Fact | None, *, between: str = "\n") -> str:
+    """Write a fact of a name and its source; that no document gives it, where there is none."""
+    return f"{fact.says}{between}{fact.source}" if fact else NOT_DOCUMENTED
+
+
+_TOLD = ("Why", *EXPLANATION_COLUMNS[-2:])
+
+
+def _told(item: ExplainedName | NameRule) -> tuple[str, ...]:
+    """Give why, who needs it and what breaks, each with its source below it."""
+    facts = (Fact(says=item.why, source=item.source), item.clients, item.without)
+    return tuple(map(fact_words, facts))
 
 
 COLUMNS = (
@@ -304,6 +347,8 @@ class CertificatePlan(Table):
                         rule=name_rule.id,
                         why=name_rule.why,
                         source=name_rule.source,
+                        clients=name_rule.clients,
+                        without=name_rule.without,
                     )
                 )
         return rows
@@ -356,9 +401,10 @@ class CertificatePlan(Table):
         )
         known = [self.rules.names[rule] for rule in used if rule in self.rules.names]
         reasons = rows_to_html(
-            ("Rule", "Why", "Source"),
-            [(rule.id, rule.why, rule.source) for rule in known],
+            ("Rule", *_TOLD),
+            [(rule.id, *_told(rule)) for rule in known],
             ids=[mark + rule.id for rule in known],
+            linked=_TOLD,
         )
         return f"{table}\n{folded('Why each name is there', reasons)}" if known else table
 

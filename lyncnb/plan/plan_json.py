@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 
 from ..rules.findings import CellEdit, Finding
 from .model import CertificatePlan, certificate_document
@@ -27,12 +29,14 @@ def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> di
     dict
         ``format``, ``product``, ``plan_sha256``, ``judged_on`` (the day by whose rules the findings
         are, where they say it), ``certificates`` (n, in the plan's order, each name with the rules
-        and sources it comes from; international names also as people write them, in ``unicode``)
-        and ``findings``. Only dicts, lists and texts, numbers and truth values, so ``json.dumps``
-        takes it as it is.
+        and sources it comes from; international names also as people write them, in ``unicode``),
+        ``reasons`` (each rule of those names once, with why it is there, who needs it and what
+        breaks without it: null where no document says so) and ``findings``. Only dicts, lists and
+        texts, numbers, truth values and None, so ``json.dumps`` takes it as it is.
     """
     document = _heading(plan, findings)
     document["certificates"] = list(_certificates(plan))
+    document["reasons"] = list(_reasons(plan))
     document["findings"] = [finding.to_document() for finding in findings]
     return document
 
@@ -66,6 +70,24 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
         if written:
             entry["unicode"] = written
         yield entry
+
+
+def _reasons(plan: CertificatePlan) -> Iterator[dict[str, object]]:
+    subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
+    found: dict[tuple[str, ...], None] = {}
+    for certificate in plan.certificates:
+        # The subject of Edge internal stands among no alternative names.
+        found[subjects[certificate.rule],] = None
+        found.update(dict.fromkeys(san.reasons for san in certificate.subject_alt_name))
+    used = dict.fromkeys(itertools.chain.from_iterable(found))
+    for rule in map(plan.rules.names.__getitem__, used):
+        yield {
+            "rule": rule.id,
+            "why": rule.why,
+            "source": rule.source,
+            "clients": asdict(rule.clients) if rule.clients else None,
+            "without": asdict(rule.without) if rule.without else None,
+        }
 
 
 def _fix(plan: CertificatePlan, finding: Finding) -> dict[str, object]:
@@ -108,7 +130,8 @@ def plan_json(
         certificates concerned, and memory suffices for 100,000 of them.
     """
     lists: dict[str, Iterable[dict[str, object]]] = {
-        "findings": (finding.to_document() for finding in findings)
+        "reasons": _reasons(plan),
+        "findings": (finding.to_document() for finding in findings),
     }
     if fixed is not None:
         lists["fixes"] = (_fix(plan, finding) for finding in fixed)

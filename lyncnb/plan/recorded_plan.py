@@ -234,11 +234,23 @@ def read_plan_file(path: Path) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _DocumentReason:
+    """What a rule says; for people to read, here the rules themselves are asked."""
+
+    rule: str
+    why: str
+    source: str
+    clients: object = None
+    without: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Document:
     format: str
     product: str
     plan_sha256: str
     certificates: tuple[RecordedEntry, ...]
+    reasons: tuple[_DocumentReason, ...] = ()
     findings: tuple[RecordedFinding, ...] = ()
     judged_on: str = ""
 

@@ -90,13 +90,29 @@ OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
 TEMPLATE = re.compile(r"([a-z0-9.*-]*)(?:\{([a-z_.]+)\})?([a-z0-9.-]*)")
 
 
+#: What is told in the place of a fact that no document gives.
+NOT_DOCUMENTED = "not documented"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What a document says; ``source`` begins ``Inferred: `` where it is concluded from one."""
+
+    says: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.says} [{self.source}]"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRule:
     """One kind of name that certificates carry, e.g. ``sip.{sip_domain}``.
 
     ``template`` holds at most one placeholder; one with many values yields one name each.
     The name is there if all flags of ``if_all``, one of ``if_any`` (when given) and none of
-    ``unless`` hold. ``wildcard``: a wildcard of the parent domain may stand for it.
+    ``unless`` hold. ``wildcard``: a wildcard of the parent domain may stand for it. ``clients`` is
+    who needs the name, ``without`` what breaks where it is missing; None: not documented.
     """
 
     id: str
@@ -107,6 +123,8 @@ class NameRule:
     if_any: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
     wildcard: bool = False
+    clients: Fact | None = None
+    without: Fact | None = None
 
     @property
     def parts(self) -> tuple[str, str, str]:

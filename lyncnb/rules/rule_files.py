@@ -220,13 +220,25 @@ def parse_rules(text: str, *, source: str) -> Rules:
     return replace(rules, sha256=_digest(document))
 
 
+# Of a name: who needs it, and what breaks. No plan is other for it, and no approved plan void.
+_TOLD_ONLY = ("clients", "without")
+
+
 def _digest(document: Mapping[str, object]) -> str:
-    """Give the SHA-256 of what rules say: of values, not of comments, order or line ends."""
+    """Give the SHA-256 of what rules say: of values, not of comments, order or line ends.
+
+    What is only told of names, and decides nothing, is left out.
+    """
 
     def plain(value: object) -> object:
         return dict(value) if isinstance(value, Mapping) else str(value)
 
-    whole = json.dumps(document, sort_keys=True, default=plain)
+    names = document.get("name")
+    deciding = [
+        {key: value for key, value in name.items() if key not in _TOLD_ONLY}
+        for name in (names if isinstance(names, list) else ())
+    ]
+    whole = json.dumps({**document, "name": deciding}, sort_keys=True, default=plain)
     return hashlib.sha256(whole.encode("ascii")).hexdigest()
 
 

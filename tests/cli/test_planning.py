@@ -128,6 +128,7 @@ def test_plan_json_is_one_document(shell, topology):
         "plan_sha256",
         "judged_on",
         "certificates",
+        "reasons",
         "findings",
     ]
     assert document["format"] == "lyncnb-plan/1"

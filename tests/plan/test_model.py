@@ -200,7 +200,15 @@ def test_as_text():
     names = plan(edge()).rules.names
 
     def reason(rule):
-        return [f"    {names[rule].why} [{rule}]", f"      {names[rule].source}"]
+        told = names[rule]
+        return [
+            f"    {told.why} [{rule}]",
+            f"      {told.source}",
+            f"    Who needs it: {told.clients.says}",
+            f"      {told.clients.source}",
+            f"    Without it: {told.without.says}",
+            f"      {told.without.source}",
+        ]
 
     assert text.splitlines() == [
         f"{external.id}: AccessEdgeExternal, DataEdgeExternal, AudioVideoAuthentication",
@@ -220,7 +228,20 @@ def test_as_table():
     assert list(frame.columns) == list(EXPLANATION_COLUMNS)
     assert len(frame) == len(explanation.names)
     assert "sip.&lt;SIP domain&gt;" in explanation._repr_html_()
-    assert "Names on the certificates of edge01.contoso.net" in explanation._repr_html_()
+    page = explanation._repr_html_()
+    assert page.count("Names on the certificates of edge01.contoso.net: ") == 2
+    assert page.count("<td>sip-edge</td>") == 2  # the subject, and all other SIP domains in one row
+    assert ">DNS summary - Single consolidated edge" in page
+
+
+def test_what_no_document_says_is_told_to_be_undocumented():
+    """Of a name that the planner asked for nobody wrote down who needs it, or what breaks."""
+    asked = plan(edge(extra_san="www.contoso.com")).explain("edge01.contoso.net")
+    text = str(asked).partition("  www.contoso.com")[2]
+    assert "\n    Who needs it: not documented\n    Without it: not documented\n" in text
+    frame = asked.to_frame()
+    (told,) = {*frame.loc[frame["Rule"] == "extra-san", "Who needs it"]}
+    assert told == "not documented"
 
 
 def test_a_missing_subject_has_a_word_for_it():

@@ -26,7 +26,9 @@ def test_the_whole_document():
     )
     document = plan_document(planned, [FINDING])
     external, internal = document["certificates"]
-    assert list(document) == ["format", "product", "plan_sha256", "certificates", "findings"]
+    assert list(document) == [
+        *("format", "product", "plan_sha256", "certificates", "reasons", "findings")
+    ]
     assert document["format"] == "lyncnb-plan/1"
     assert document["product"] == "lync2013"
     assert document["plan_sha256"] == planned.sha256
@@ -64,6 +66,21 @@ def test_the_whole_document():
             "source": "RFC 1",
         }
     ]
+
+
+def test_each_rule_is_told_once_with_who_needs_it():
+    """Reasons are those of the names, a subject's too; null where nothing is documented."""
+    planned = plan(edge(extra_san="www.contoso.com"), sip_domains="contoso.com")
+    reasons = {one["rule"]: one for one in plan_document(planned)["reasons"]}
+    assert list(reasons) == [
+        *("access-edge", "sip-edge", "webconf-edge", "extra-san", "edge-internal"),
+        "edge-internal-repeated",
+    ]
+    clients = planned.rules.names["access-edge"].clients
+    told = reasons["access-edge"]
+    assert told["clients"] == {"says": clients.says, "source": clients.source}
+    assert told["without"]["source"].startswith("Inferred: ")
+    assert (reasons["extra-san"]["clients"], reasons["extra-san"]["without"]) == (None, None)
 
 
 def test_it_is_plain_json_and_stable():

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
+from places import REPOSITORY
 
 from lyncnb.errors import RulesError
 from lyncnb.plan.certificate_names import resolved_placeholders
-from lyncnb.rules.model import COLUMNS, known_flags, placeholders
+from lyncnb.rules.model import COLUMNS, Fact, known_flags, placeholders
 from lyncnb.rules.procedure import package_rules
 from lyncnb.rules.rule_files import load_rules, parse_rules, products
+
+UNDOCUMENTED = REPOSITORY / "tests" / "golden" / "undocumented_names.yaml"
 
 SMALL = """
 product = "small"
@@ -135,6 +139,11 @@ def test_a_file_becomes_rules():
         ('issuer = "internal"\n', "", "Missing required value in 'certificate[0].issuer'"),
         ('why = "its own"', 'why = ""', "Missing required value in 'name[0].why'"),
         ('why = "its own"', "why = 3", "'name[0].why' must be text, not 3"),
+        ("[[certificate]]", '[name.clients]\nsays = "c"\n[[certificate]]', "Missing required value in 'name[0].clients.source'"),
+        ("[[certificate]]", '[name.without]\nsays = ""\nsource = "RFC 1"\n[[certificate]]', "Missing required value in 'name[0].without.says'"),
+        ("[[certificate]]", '[name.clients]\nsays = "c"\nsourse = "RFC 1"\n[[certificate]]', "Unknown key in 'name[0].clients.sourse'"),
+        ("[[certificate]]", '[name.witout]\nsays = "c"\nsource = "RFC 1"\n[[certificate]]', "Unknown key in 'name[0].witout'"),
+        ('why = "its own"', 'why = "its own"\nclients = "c"', "'name[0].clients' is not a table"),
         ('usages = ["Default"]', 'usages = "Default"', "'certificate[0].usages' must be a list"),
         ("issuer =", "isuer =", "Unknown key in 'certificate[0].isuer'"),
         ("{computer.fqdn}", "{computer}", "Unknown placeholder \"computer\" in 'name[0].template'"),
@@ -235,6 +244,18 @@ class TestEveryProduct:
         used = {n for c in rules.certificates for n in (c.subject_name, *c.subject_alt_name)}
         assert used == rules.names.keys()
 
+    def test_who_needs_a_name_and_what_breaks_without_it(self, product):
+        """Each name has both with a source, or stands in the list of what is not documented."""
+        names = load_rules(product).names.values()
+        golden = yaml.safe_load(UNDOCUMENTED.read_text(encoding="utf-8"))
+        for key in ("clients", "without"):
+            facts = {name.id: getattr(name, key) for name in names}
+            assert sorted(name for name, fact in facts.items() if not fact) == golden[product][key]
+            for name, fact in facts.items():
+                assert fact is None or fact.source.startswith(("Microsoft, ", "Inferred: ")), name
+                assert fact is None or re.search(r"\d{4}-\d\d-\d\d", fact.source), name
+                assert fact is None or fact.says.endswith("."), name
+
     def test_subject_comes_first_among_the_names(self, product):
         """In the default profile the subject is repeated, first, except on Edge internal."""
         for rule in load_rules(product).certificates:
@@ -248,6 +269,18 @@ class TestEveryProduct:
             subject = rules.names[rule.subject_name]
             assert not subject.wildcard
             assert "*" not in subject.template
+
+
+def test_what_is_only_told_alters_no_digest():
+    """Who needs a name decides nothing: a plan that was approved without it stays as it was."""
+    told = '[name.clients]\nsays = "c"\nsource = "RFC 1"\n[[certificate]]'
+    before, after = (
+        parse_rules(text, source="small.toml")
+        for text in (SMALL, SMALL.replace("[[certificate]]", told, 1))
+    )
+    assert after.names["own"].clients == Fact(says="c", source="RFC 1")
+    assert (before.names["own"].clients, after.names["own"].without) == (None, None)
+    assert before.sha256 == after.sha256
 
 
 def test_lync2013_usages_are_spelled_as_the_cmdlets_spell_them():
