@@ -138,7 +138,7 @@ def _name_forms(certificate: Certificate) -> Iterator[Difference]:
             yield "name-malformed", f"{shown(name)} is longer than a host name can be"
             continue
         parent = DnsName(name.casefold().removeprefix("*."))
-        if name.startswith("*.") and parent.is_public_suffix:
+        if name.startswith("*.") and parent.is_registry:
             yield "wildcard-on-public-suffix", f"{name} covers everybody's names below {parent}"
             continue
         try:

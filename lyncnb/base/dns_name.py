@@ -84,8 +84,19 @@ class DnsName(str):
 
     @property
     def is_public_suffix(self) -> bool:
-        """Whether names are registered directly below it (Public Suffix List)."""
+        """Whether somebody gives names directly below it to others (Public Suffix List)."""
         return str(_public_suffixes().publicsuffix(self)) == self
+
+    @property
+    def is_registry(self) -> bool:
+        """Whether that is a registry, not the owner of a domain (``com.tw``, not ``github.io``).
+
+        Notes
+        -----
+        Source: CA/Browser Forum, Baseline Requirements 2.2.6, section 3.2.2.6, 2026-03-31: of the
+        Public Suffix List the section "ICANN DOMAINS" counts, not "PRIVATE DOMAINS".
+        """
+        return self.is_public_suffix and str(_registries().publicsuffix(self)) == self
 
     @property
     def registrable(self) -> DnsName | None:
@@ -166,12 +177,12 @@ def parse_name(
     _refuse_address(name, bare)
     rest = _without_wildcard(name, bare, allowed=allow_wildcard)
     labels = [_a_label(label, bare) for label in rest.split(".")]
-    # What follows an asterisk is judged as a suffix.
+    # What follows an asterisk is judged as a registry.
     single = allow_single_label or rest != name
     _refuse_number_or_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)
     if rest != name:
-        _refuse_public_suffix(DnsName(final), bare)
+        _refuse_registry(DnsName(final), bare)
         final = f"*.{final}"
     if len(final) > 253:
         raise BadName(
@@ -188,6 +199,13 @@ def _public_suffixes() -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList  # 30 ms, and most runs need none of it
 
     return PublicSuffixList(accept_unknown=False)
+
+
+@functools.cache
+def _registries() -> PublicSuffixList:
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
 def _refuse_other_things(text: str) -> None:
@@ -249,8 +267,8 @@ def _without_wildcard(name: str, written: str, *, allowed: bool) -> str:
     return rest
 
 
-def _refuse_public_suffix(parent: DnsName, written: str) -> None:
-    if "." not in parent or parent.is_public_suffix:
+def _refuse_registry(parent: DnsName, written: str) -> None:
+    if "." not in parent or parent.is_registry:
         raise BadName(
             f"{shown(written)} would cover everybody's names below {parent}",
             "put the asterisk below a domain of your own, e.g. *.contoso.com",

@@ -311,9 +311,18 @@ def single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
 
 
 def registry_wildcard_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a wildcard of a public suffix."""
-    if name.is_wildcard and name.parent.is_public_suffix:
+    """Find a wildcard of a registry."""
+    if name.is_wildcard and name.parent.is_registry:
         return f'"{name}" stands for every domain below {name.parent}'
+    return ""
+
+
+def shared_domain_wildcard_on_public_certificate(
+    name: DnsName, view: PlanView, rule: CheckRule
+) -> str:
+    """Find a wildcard of a domain whose owner gives names below it to others."""
+    if name.is_wildcard and name.parent.is_public_suffix and not name.parent.is_registry:
+        return f'"{name}" stands for everybody\'s names below {name.parent}'
     return ""
 
 
@@ -364,4 +373,5 @@ NAME_TESTS = _named(
     single_label_name,
     name_in_zone,
     registry_wildcard_on_public_certificate,
+    shared_domain_wildcard_on_public_certificate,
 )

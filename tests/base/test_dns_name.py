@@ -44,8 +44,6 @@ names = st.builds(
         ("www.*.contoso.com", "is no wildcard", "the whole first label"),
         ("*.com", "would cover everybody's names below com", "a domain of your own"),
         ("*.com.tw", "everybody's names below com.tw", "e.g. *.contoso.com"),
-        ("*.github.io", "everybody's names below github.io", "a domain of your own"),
-        ("*.s3.amazonaws.com", "everybody's names below s3.amazonaws.com", "a domain of your own"),
         # In Unicode as in ASCII.
         ("*.公司.cn", "everybody's names below xn--55qx5d.cn", "a domain of your own"),
         ("*.local", "everybody's names below local", "a domain of your own"),
@@ -211,6 +209,7 @@ def test_the_fast_scan_passes_ordinary_names():
         ("a.b.contoso.com.tw", False, False, False, "contoso.com.tw", False),
         ("*.contoso.com", False, False, False, "contoso.com", False),
         ("com.tw", False, False, False, None, True),
+        ("github.io", False, False, False, None, True),
         ("xn--55qx5d.cn", True, False, False, None, True),
         ("www.xn--55q8nz3c.tw", True, False, False, "xn--55q8nz3c.tw", False),
         ("a_b.contoso.local", False, True, True, None, False),
@@ -226,6 +225,31 @@ def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, s
     assert read.is_internal is internal
     assert read.registrable == registrable
     assert read.is_public_suffix is suffix
+
+
+@pytest.mark.parametrize(
+    ("parent", "registry", "suffix"),
+    [
+        ("tw", True, True),
+        ("com.tw", True, True),
+        ("xn--55qx5d.cn", True, True),
+        # The private section of the list: the owner of the domain may have a wildcard of it.
+        ("github.io", False, True),
+        ("s3.amazonaws.com", False, True),
+        ("cloudapp.net", False, True),
+        ("contoso.cloudapp.net", False, False),
+        ("contoso.com", False, False),
+    ],
+)
+def test_registries_are_told_from_owners_of_domains(parent, registry, suffix):
+    """Baseline Requirements 3.2.2.6: a wildcard of a registry alone is refused."""
+    name = DnsName.parse(parent, allow_single_label=True)
+    assert (name.is_registry, name.is_public_suffix) == (registry, suffix)
+    if registry:
+        with pytest.raises(BadName, match="would cover everybody's names"):
+            DnsName.parse(f"*.{parent}", allow_wildcard=True)
+    else:
+        assert DnsName.parse(f"*.{parent}", allow_wildcard=True).parent == parent
 
 
 @pytest.mark.parametrize(

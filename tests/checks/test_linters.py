@@ -68,6 +68,7 @@ SAME = {
 OURS_ALONE = {
     "special-use-name-on-public-certificate",
     "registry-wildcard-on-public-certificate",
+    "shared-domain-wildcard-on-public-certificate",
     "many-names-on-public-certificate",
     "client-authentication-ends-soon",
     "client-authentication-ended",
