@@ -19,7 +19,7 @@ from ..errors import BundleError
 from ..pki.certificates import Certificate, to_pem
 from ..pki.chain import Path as ChainPath
 from ..request_folder.bundle import RequestBundle, open_requests
-from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.manifest import FORMAT, Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.request_record import (
     ArchivedGeneration,
     IssuedRecord,
@@ -28,7 +28,7 @@ from ..request_folder.request_record import (
     PlannedEntry,
     RequestRecord,
 )
-from .certificates_on_record import FOLDER
+from .certificates_on_record import FOLDER, known_certificates
 from .decoding import decode
 from .issued import DISPLACED, IssuedCertificate, IssuedCertificates, serial_text, time_text
 from .judging import to_record
@@ -126,7 +126,8 @@ def store_returned(
     Returns
     -------
     RequestBundle
-        With the manifest as it is afterwards. The same certificates again change no byte.
+        With the manifest as it is afterwards. The same certificates again change no byte, and
+        none of a folder of the first format if what is found of them is what is on record.
 
     Raises
     ------
@@ -140,13 +141,18 @@ def store_returned(
     now = timestamp(today)
     with lock(folder, wait=lock_seconds):
         before = manifest = read_manifest(folder)
-        manifest = _keep_issuers(folder, manifest, _issuers_of(everyone, issued.issuers), now)
         current = (*issued.certificates, *issued.refused)
         placements = [
             *(_placement(one, manifest, is_current=True) for one in current),
             *(_placement(one, manifest, is_current=False) for one in issued.superseded),
         ]
-        wanted = [one for one in placements if _is_news(folder, manifest, one)]
+        if manifest.format != FORMAT:
+            wanted = _news(folder, manifest, placements, manifest.format)
+            if not (wanted or issued.passed_over or _has_new_issuers(bundle, issued)):
+                return replace(bundle, manifest=manifest)
+        # What is written anyway gets the evidence that the first format had no room for.
+        wanted = _news(folder, manifest, placements, FORMAT)
+        manifest = _keep_issuers(folder, manifest, _issuers_of(everyone, issued.issuers), now)
         if wanted:
             for place, mode in ((FOLDER, 0o755), (REFUSED, 0o755), ("archive", 0o700)):
                 if place != REFUSED or any(one.is_refused for one in wanted):
@@ -159,6 +165,12 @@ def store_returned(
         manifest = refresh_summary_files(folder, manifest)
         save_manifest(folder, manifest)
     return replace(bundle, manifest=manifest)
+
+
+def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
+    """Tell whether a CA certificate came that none of the folder's chains has."""
+    known = {one.sha256 for one in known_certificates(bundle)[0]}
+    return any(one.sha256 not in known for one in issued.issuers)
 
 
 def _issuers_of(
@@ -260,8 +272,14 @@ def _part(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGenera
     )
 
 
-def _is_news(folder: Path, manifest: Manifest, one: _Placement) -> bool:
-    """Tell whether the folder lacks anything of this certificate, or judged it otherwise."""
+def _news(
+    folder: Path, manifest: Manifest, placements: list[_Placement], form: str
+) -> list[_Placement]:
+    return [one for one in placements if _is_news(folder, manifest, one, form)]
+
+
+def _is_news(folder: Path, manifest: Manifest, one: _Placement, form: str) -> bool:
+    """Tell whether a folder of that format lacks anything of it, or judged it otherwise."""
     part = _part(manifest, one)
     recorded = part.issued
     if one.is_refused:
@@ -270,7 +288,7 @@ def _is_news(folder: Path, manifest: Manifest, one: _Placement) -> bool:
         return True
     if not _is_intact(folder, recorded.file, recorded.file_sha256):
         return True
-    if one.is_current and _has_changed(recorded, _judgement(one, part, "")):
+    if one.is_current and _has_changed(recorded, _judgement(one, part, ""), form):
         return True
     return not one.is_refused and _is_better(one, _existing(folder, recorded.chain))
 
@@ -280,9 +298,15 @@ def _is_intact(folder: Path, name: str, digest: str) -> bool:
     return bool(data) and (not digest or hashlib.sha256(data).hexdigest() == digest)
 
 
-def _has_changed(recorded: IssuedRecord, now: Judgement) -> bool:
+def _has_changed(recorded: IssuedRecord, now: Judgement, form: str) -> bool:
     before = recorded.judgement
-    return before is None or replace(before, judged_at="", others=now.others) != now
+    if before is not None:
+        return replace(before, judged_at="", others=now.others) != now
+    # The first format has the codes alone. All else is found again in its files, but not an issuer
+    # that did not sign.
+    codes = set(recorded.findings) - set(_TOLD_ONCE)
+    found = {finding.code for finding in now.findings}
+    return form == FORMAT or bool(now.rejected or now.accepted) or found != codes
 
 
 def _judgement(one: _Placement, part: RequestRecord | ArchivedGeneration, at: str) -> Judgement:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cas.python_ca import PythonCa, pem
 from first_format import digest, first_manifest, write_first_folder
-from folders import PASSPHRASE, ROUNDS, TODAY, make_folder, make_plan
+from folders import PASSPHRASE, ROUNDS, TODAY, answer_all, make_folder, make_plan
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
@@ -24,6 +25,7 @@ from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
+from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.recovery_key import new_recovery_key
@@ -52,23 +54,50 @@ def folder(original, tmp_path):
 
 
 def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
-    """The same plan leaves every file and time; a judgement once recorded is recorded no more."""
+    """The same plan and the same certificates leave every file and time as they are."""
     before = digest(folder)
     assert [len(record.archived) for record in open_requests(folder).requests].count(1) == 1
     assert folder_status(folder, today=TODAY).problems == ()
     assert set(make_folder(folder, make_plan()).counts()) == {"kept"}
-    assert digest(folder) == before
-    assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/1"
-    # What came back is judged with its evidence on record, which the first format had no room for.
-    assert receive(folder, folder.parent / "returned", today=TODAY).exit_status == 0
-    judged = digest(folder)
-    assert {name for name in before if before[name] != judged[name]} <= {"manifest.json"}
     assert receive(folder, folder.parent / "returned", today=TODAY).exit_status == 0
     packages = write_pfx(
         match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE
     )
     assert {one.action for one in packages.packages} == {"kept", "refused"}
-    assert digest(folder) == judged
+    assert digest(folder) == before
+    assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/1"
+
+
+def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
+    """One more answer: what the first format had no room for is recorded for all, and once."""
+    before = digest(folder)
+    bundle, ca = open_requests(folder), PythonCa("Fabrikam")
+    answered = [record.id for record in bundle.requests if record.issued]
+    answers = answer_all(bundle, ca, skip=answered)
+    (tmp_path / "answer.pem").write_bytes(pem(*answers.values(), *ca.chain))
+    came = (folder.parent / "returned", tmp_path / "answer.pem")
+    assert receive(folder, *came, today=TODAY).exit_status == 0
+    manifest = read_manifest(folder)
+    assert manifest.format == "lyncnb-requests/2"
+    assert len(answered) < len(manifest.requests)
+    for record in manifest.requests:
+        assert record.issued.judgement.chain_complete
+        assert record.issued.file_sha256
+        assert record.issued.chain_sha256
+    assert len(manifest.issuers) == 4  # root and issuing CA of both
+    written = digest(folder)
+    changed = {name for name in before if before[name] != written[name]}
+    assert changed == {"manifest.json", *SUMMARY_NAMES}
+    assert receive(folder, *came, today=TODAY).exit_status == 0
+    assert digest(folder) == written
+
+
+def test_an_issuer_that_did_not_sign_is_evidence_that_is_kept(folder, tmp_path):
+    """A CA of the issuer's name with another key: nothing but the record would know of it later."""
+    (tmp_path / "ca.pem").write_bytes(pem(*PythonCa("Contoso").chain))
+    receive(folder, folder.parent / "returned", tmp_path / "ca.pem", today=TODAY)
+    record = next(one for one in read_manifest(folder).requests if one.issued)
+    assert len(record.issued.judgement.rejected) == 2  # root and issuing CA
 
 
 def test_it_goes_on_with_what_is_written_next(folder):
