@@ -6,7 +6,6 @@ from datetime import date, timedelta
 
 import pytest
 from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, resigned
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from lyncnb.pki.certificates import read_certificate
@@ -112,20 +111,6 @@ def test_path_length(ca):
     path = path_of(leaf(below, key), below, *strict.chain)
     assert codes(path) == ["chain-issuer-not-ca"]
     assert path.objections[0].detail.endswith("allows 0 CA certificates below it")
-
-
-def test_name_constraints():
-    """A name outside of what the CA may name is told."""
-    limits = x509.NameConstraints([x509.DNSName("contoso.com")], [x509.DNSName("x.contoso.com")])
-    ca = PythonCa(constraints=limits)
-    inside = path_of(leaf(ca.issuing, ca.key, san=["contoso.com", "a.Contoso.com"]), *ca.chain)
-    outside = path_of(leaf(ca.issuing, ca.key, san=["a.x.contoso.com", "xcontoso.com"]), *ca.chain)
-    assert inside.objections == ()
-    who = '"CN=Contoso Issuing CA 1, O=Contoso"'
-    assert [objection.detail for objection in outside.objections] == [
-        f"{who} excludes a.x.contoso.com",
-        f"{who} may not name xcontoso.com; it is limited to contoso.com",
-    ]
 
 
 def test_outlives_issuer(ca):

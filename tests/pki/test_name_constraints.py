@@ -1,0 +1,95 @@
+"""Name constraints of a CA, held against what is below it."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from cas.python_ca import PythonCa, der, issue, name
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.name_constraints import constraint_violations
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+WHO = '"CN=Contoso Issuing CA 1, O=Contoso"'
+
+DNS, EMAIL, URI = x509.DNSName, x509.RFC822Name, x509.UniformResourceIdentifier
+CONTOSO = x509.DirectoryName(name([("O", "Contoso")]))
+
+
+def address(text: str) -> x509.IPAddress:
+    """Give an address, or a network as constraints have it."""
+    read = ipaddress.ip_network if "/" in text else ipaddress.ip_address
+    return x509.IPAddress(read(text))
+
+
+def said(permitted, excluded, *names, subject=(("CN", "pool"), ("O", "Contoso"))) -> list[str]:
+    """Say what a CA with these constraints may not have issued."""
+    ca = PythonCa(constraints=x509.NameConstraints(permitted or None, excluded or None))
+    leaf = issue(
+        KEY.public_key(), ca.issuing.subject, ca.key, subject=subject, other_names=names
+    )  # fmt: skip
+    below, issuer = (read_certificate(der(one)) for one in (leaf, ca.issuing))
+    return list(constraint_violations([below], issuer))
+
+
+def test_names_inside_and_outside():
+    """A name outside of what the CA may name is told, and one that it must not name."""
+    limits = [DNS("contoso.com")], [DNS("x.contoso.com")]
+    assert said(*limits, DNS("contoso.com"), DNS("a.Contoso.com")) == []
+    assert said(*limits, DNS("a.x.contoso.com"), DNS("xcontoso.com")) == [
+        f"{WHO} excludes a.x.contoso.com",
+        f"{WHO} may not name xcontoso.com; it is limited to contoso.com",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "inside", "outside"),
+    [
+        (DNS("contoso.com"), DNS("*.contoso.com"), DNS("contoso.com.tw")),
+        (EMAIL("contoso.com"), EMAIL("a@contoso.com"), EMAIL("a@b.contoso.com")),
+        (EMAIL(".contoso.com"), EMAIL("a@b.contoso.com"), EMAIL("a@contoso.com")),
+        (EMAIL("a@contoso.com"), EMAIL("A@contoso.com"), EMAIL("b@contoso.com")),
+        (URI(".contoso.com"), URI("sip://a.contoso.com:5061/x"), URI("sip://contoso.com")),
+        (address("10.1.0.0/16"), address("10.1.2.3"), address("10.2.0.1")),
+        (address("2001:db8::/32"), address("2001:db8::1"), address("10.1.2.3")),
+    ],
+)  # fmt: skip
+def test_each_kind_of_name(base, inside, outside):
+    """What a base permits it permits alone, and what it excludes it excludes alone."""
+    assert said([base], [], inside) == []
+    assert len(said([base], [], outside)) == 1
+    assert len(said([], [base], inside)) == 1
+    assert said([], [base], outside) == []
+
+
+def test_what_a_prohibition_may_be_meant_for():
+    """Of two readings of an excluded name the stricter counts, RFC 5280 section 4.2.1.10."""
+    assert said([], [DNS("x.contoso.com")], DNS("*.contoso.com")) == [
+        f"{WHO} excludes *.contoso.com"
+    ]
+    assert said([], [DNS(".contoso.com")], DNS("contoso.com")) == [f"{WHO} excludes contoso.com"]
+
+
+def test_subjects_are_directory_names():
+    """A subject below the permitted name is inside, whatever its letters' case; another is not."""
+    assert said([CONTOSO], [], subject=[("O", "CONTOSO"), ("CN", "pool")]) == []
+    assert said([CONTOSO], [], subject=[("O", "Fabrikam"), ("CN", "pool")]) == [
+        f"{WHO} may not name fabrikam, pool; it is limited to contoso"
+    ]
+
+
+def test_a_ca_that_only_renews_its_key_is_no_name_below():
+    """Self-issued certificates between are left out, RFC 5280 section 6.1.3 (b)."""
+    ca = PythonCa(constraints=x509.NameConstraints([CONTOSO], None))
+    issuer = read_certificate(der(ca.issuing))
+    own = issue(KEY.public_key(), ca.issuing.subject, ca.key, subject=[("O", "Fabrikam")])
+    renewed = issue(
+        KEY.public_key(), name([("CN", "Fabrikam CA")]), ca.key, subject=[("CN", "Fabrikam CA")]
+    )  # fmt: skip
+    leaf, between = (read_certificate(der(one)) for one in (own, renewed))
+    assert between.is_self_issued
+    assert len(list(constraint_violations([leaf, between], issuer))) == 1
+    assert len(list(constraint_violations([between], issuer))) == 1  # as an end-entity certificate
