@@ -31,6 +31,7 @@ _MODULES = {
     "ApprovalError": "errors",
     "ApprovalOnRecord": "request_folder.request_record",
     "BundleError": "errors",
+    "CaCertificate": "plan.trust_tables",
     "Certificate": "pki.certificates",
     "CertificatePlan": "plan.model",
     "CertificateRule": "rules.model",
@@ -79,6 +80,7 @@ _MODULES = {
     "PlanStanding": "authorities.plan_standing",
     "PlannedCertificate": "plan.model",
     "Pool": "topology.model",
+    "Presentation": "plan.trust_tables",
     "Problem": "errors",
     "PurgeItem": "request_folder.purge_keys",
     "PurgeList": "request_folder.purge_keys",
@@ -88,6 +90,7 @@ _MODULES = {
     "Rekeyed": "request_folder.change_passphrase",
     "Renewal": "request_folder.renewals",
     "Renewals": "request_folder.renewals",
+    "RequiredCa": "plan.trust_tables",
     "RequestBundle": "request_folder.bundle",
     "RequestPanel": "widgets.request_panel",
     "PlannedEntry": "request_folder.request_record",
@@ -116,6 +119,7 @@ _MODULES = {
     "Topology": "topology.topology",
     "TopologyDifference": "topology.compare_topologies",
     "TopologyError": "errors",
+    "TrustPlan": "plan.trust_tables",
     "approve_plan": "export.approve_plan",
     "ask_passphrase": "pki.passphrase",
     "check_approval": "export.approve_plan",
@@ -153,6 +157,7 @@ _MODULES = {
     "rekey": "request_folder.change_passphrase",
     "save_plan": "checks.saved_plan",
     "show_password": "deploy.package_passwords",
+    "trust": "plan.trust_plan",
     "write_pfx": "deploy.write_pfx",
     "write_renewals": "request_folder.renewals",
     "write_requests": "export.write",
@@ -256,6 +261,11 @@ if TYPE_CHECKING:
     from .plan.scenarios import Scenarios as Scenarios
     from .plan.scenarios import open_scenario as open_scenario
     from .plan.timeline_figure import DatedFact as DatedFact
+    from .plan.trust_plan import trust as trust
+    from .plan.trust_tables import CaCertificate as CaCertificate
+    from .plan.trust_tables import Presentation as Presentation
+    from .plan.trust_tables import RequiredCa as RequiredCa
+    from .plan.trust_tables import TrustPlan as TrustPlan
     from .request_folder.bundle import Change as Change
     from .request_folder.bundle import RequestBundle as RequestBundle
     from .request_folder.bundle import open_requests as open_requests

@@ -202,6 +202,11 @@ class IssuedCertificates(Table):
         return {issued.request_id: issued for issued in self.certificates}
 
     @property
+    def chains(self) -> Mapping[str, tuple[Certificate, ...]]:
+        """The certificates above each, the issuer first, by request id; as ``trust`` takes them."""
+        return {one.request_id: one.path for one in self.certificates if not one.has_errors}
+
+    @property
     def waiting(self) -> tuple[str, ...]:
         """Ids of the requests that no certificate, now or earlier, answers."""
         return tuple(

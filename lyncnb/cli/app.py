@@ -20,6 +20,7 @@ from .planning import COMMANDS as PLANNING_COMMANDS
 from .recovery import COMMANDS as RECOVERY_COMMANDS
 from .snippets import COMMANDS as SNIPPET_COMMANDS
 from .tables import COMMANDS as TABLE_COMMANDS
+from .trusting import COMMANDS as TRUSTING_COMMANDS
 
 
 def _show_help(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -53,6 +54,7 @@ COMMANDS = (
     *NOTEBOOK_COMMANDS,
     *PLANNING_COMMANDS,
     *COMPARING_COMMANDS,
+    *TRUSTING_COMMANDS,
     *TABLE_COMMANDS,
     *APPROVING_COMMANDS,
     *SNIPPET_COMMANDS,

@@ -6,7 +6,7 @@ Pure. What a planner or a CA wrote goes into a command as a PowerShell literal a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ..pki.certificates import Certificate, name_text
@@ -16,15 +16,10 @@ from ..rules.model import Rules
 from ..rules.procedure import BEFORE, PLACEHOLDER, Procedure, Step
 from .powershell import quote
 from .server_steps import Call, FilledCheck, ServerPackage, ServerStep, ServerSteps
+from .trusted_cas import TrustOfPackages, issuers_above
 
 #: How the page and script end that finish a request where its key is.
 FINISH = "-finish"
-
-
-def issuers_above(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
-    """Give the CA certificates above packages, each once, the roots first."""
-    found = {issuer.sha256: issuer for package in packages for issuer in package.path}
-    return tuple(sorted(found.values(), key=lambda one: not one.is_self_issued))
 
 
 def requested_name(
@@ -84,13 +79,13 @@ class Filler:
         rules: Rules,
         procedure: Procedure,
         provider: str,
-        inside: tuple[Certificate, ...],
+        trusted: TrustOfPackages,
         hosts: Mapping[str, tuple[str, str]],
     ):
         self.hosts = hosts
         self.rules = rules
         self.procedure = procedure
-        self.inside = inside
+        self.trusted = trusted
         self.by_id = {check.id: check for check in procedure.checks}
         self.common: dict[str, str | int | tuple[str, ...]] = {
             "product": rules.title,
@@ -139,7 +134,7 @@ class Filler:
                 continue
             if step.scope == "issuer":
                 steps += [
-                    self.filled(step, values | self._of_issuer(one))
+                    self.filled(step, values | self._of_issuer(one, ("the chain in the package",)))
                     for one in issuers_above([package])
                 ]
             else:
@@ -177,19 +172,16 @@ class Filler:
             "packages": tuple(package.file for package in packages),
             "note_path": self.path(f"before-{server}.csv"),
         }
-        issuers = {"issuer": issuers_above(packages), "internal-issuer": self.inside}
         for step in self.procedure.steps:
             if step.phase in BEFORE:
                 continue
             if step.scope == "server":
                 if step.applies(own.role, own.usages):
                     yield self.filled(step, common)
-            elif step.scope in issuers:
+            elif step.scope == "issuer":
                 if step.applies(own.role, own.usages):
-                    for issuer in issuers[step.scope]:
-                        if step.scope == "internal-issuer" and issuer in issuers["issuer"]:
-                            continue  # its own chain has it already
-                        yield self.filled(step, common | self._of_issuer(issuer))
+                    for issuer, reasons in self.trusted.on_server(server):
+                        yield self.filled(step, common | self._of_issuer(issuer, reasons))
             else:
                 for package in packages:
                     yield from self._of_package(step, package, common)
@@ -248,13 +240,16 @@ class Filler:
             "old_end": f"{end:%Y-%m-%d %H:%M} UTC" if end else "its NotAfter says when",
         }
 
-    def _of_issuer(self, issuer: Certificate) -> dict[str, str | int | tuple[str, ...]]:
+    def _of_issuer(
+        self, issuer: Certificate, reasons: tuple[str, ...]
+    ) -> dict[str, str | int | tuple[str, ...]]:
         store = store_of(issuer)
         return {
             "subject": name_text(issuer.subject),
             "store": store,
             "chain_path": self.path("chain", f"{issuer.thumbprint}.cer"),
             "issuer_path": f"Cert:\\LocalMachine\\{store}\\{issuer.thumbprint}",
+            "needed_for": "; ".join(reasons),
         }
 
     def filled(

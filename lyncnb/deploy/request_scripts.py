@@ -20,6 +20,7 @@ from .checklist import script_of, to_html
 from .fill_steps import Filler, Values, requested_name
 from .server_steps import DeploymentSteps, MissingPackage, ServerSteps
 from .step_files import FOLDER, import_script
+from .trusted_cas import TrustOfPackages
 
 _PAGE = "requests.html"
 _TITLE = ": requests on a server"
@@ -76,7 +77,7 @@ def request_scripts(
     if template:
         check_template(template)
     procedure = load_procedure(plan.rules)
-    filler = Filler(plan.rules, procedure, "", (), {})
+    filler = Filler(plan.rules, procedure, "", TrustOfPackages((), plan.rules), {})
     steps = [step for step in procedure.steps if step.phase == "request"]
     records = bundle.manifest.by_id if bundle else {}
     requests, others = [], []

@@ -77,6 +77,7 @@ class ServerPackage:
     in_use_until: datetime | None = None
     calls: tuple[Call, ...] = ()
     key_holder: str = ""
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,10 @@ from ..request_folder.request_record import (
 from ..rules.model import Rules
 from ..rules.procedure import load_procedure, package_rules
 from ..rules.rule_files import rules_on_record
-from .fill_steps import Filler, issuers_above, requested_name
+from .fill_steps import Filler, requested_name
 from .roll_over_times import Effective, times_said, with_calls
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage
+from .trusted_cas import TrustOfPackages
 
 
 def deployment_steps(
@@ -138,6 +139,7 @@ def _server_package(
         id=record.id,
         role=plan.role,
         pool=plan.pool,
+        site=plan.site,
         servers=plan.servers,
         usages=plan.usages,
         shared_by=plan.shared_by,
@@ -200,8 +202,8 @@ def procedure_of(
     for package in packed:
         for server in _hosts(package):
             by_server[server].append(package)
-    inside = issuers_above(package for package in packed if package.issuer == "internal")
-    filler = Filler(rules, procedure, package_rules(rules).provider, inside, hosts or {})
+    trusted = TrustOfPackages(packed, rules)
+    filler = Filler(rules, procedure, package_rules(rules).provider, trusted, hosts or {})
     return DeploymentSteps(
         product=rules.product,
         title=rules.title,

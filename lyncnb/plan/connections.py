@@ -120,7 +120,8 @@ def names_for(rule: ConnectionRule, certificates: Iterable[PlannedCertificate]) 
     for certificate in certificates:
         if rule.usage in certificate.usages or not (rule.usage or certificate.usages):
             for entry in certificate.subject_alt_name:
-                if not wanted.isdisjoint(entry.reasons):
+                # A plan on record may not keep why a name is there: then each may be meant.
+                if not entry.reasons or not wanted.isdisjoint(entry.reasons):
                     found[str(entry.name)] = None
             if not certificate.subject_alt_name and certificate.subject.common_name:
                 found[certificate.subject.common_name] = None

@@ -117,7 +117,7 @@ def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | Non
             hint="plan the table that it came from",
         )
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
-    connections = list_connections(plan)
+    connections = [one for one in list_connections(plan) if one.rule.drawn]
     title = f"{plan.rules.title}, {plan.topology.source}: who speaks to whom"
     description = (
         f"{certificates:,} certificates for {pools:,} pools, from outside through the perimeter to "

@@ -29,7 +29,7 @@ Toml: TypeAlias = Mapping[str, object]
 
 # By what a record of each array is known.
 _IDENTITY = {
-    **dict.fromkeys(("role", "name", "certificate", "party", "connection"), "id"),
+    **dict.fromkeys(("role", "name", "certificate", "party", "connection", "trust"), "id"),
     **dict.fromkeys(("pfx.encryption", "deploy.step", "deploy.check"), "id"),
     "check": "code",
     "deploy.cmdlet": "name",
@@ -41,8 +41,9 @@ _LISTS = {
     **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
     **dict.fromkeys(("names", "subject_alt_name"), ("name",)),
     **dict.fromkeys(("only_if", "needs", "holds"), ("deploy.check",)),
+    "connections": ("connection",),
 }
-_WHOLE = ("roles", "speakers", "listeners", "names", "needed_by")
+_WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections")
 _SAID_ALIKE = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")
 
@@ -176,13 +177,17 @@ def _leave_out(
     certificates = arrays.get("certificate", [])
     certificates[:] = [c for c in certificates if c["role"] not in gone["role"]]
     gone["name"] |= before - _names_used(arrays)
-    for kind, records in arrays.items():
+    # Connections first: what is said of those that nobody opens any more goes as well.
+    for kind, records in sorted(arrays.items(), key=lambda item: item[0] != "connection"):
         key = _IDENTITY.get(kind, "")
-        records[:] = [
+        left = [
             record
             for record in records
             if record.get(key) not in gone.get(kind, ()) and _is_left(record, gone)
         ]
+        if kind == "connection":
+            gone[kind] |= {record[key] for record in records} - {record[key] for record in left}
+        records[:] = left
 
 
 def _names_used(arrays: Mapping[str, list[Placed]]) -> set[object]:

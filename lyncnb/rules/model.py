@@ -177,12 +177,16 @@ class RoleRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyRule:
-    """Somebody who speaks to the servers and is none of them, e.g. clients outside."""
+    """Somebody who speaks to the servers and is none of them, e.g. clients outside.
+
+    ``root`` says in words which root is above its certificate; blank: it shows none.
+    """
 
     id: str
     title: str
     zone: str  # one of ZONES
     source: str
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +195,9 @@ class ConnectionRule:
 
     ``speakers`` are ids of roles or parties, ``listeners`` of roles. The listener shows its
     certificate for ``usage`` ("" for roles whose certificates have none); the speaker knows it by
-    the names that came from the name rules ``names``. ``reach`` is one of ``REACHES``.
+    the names that came from the name rules ``names``. ``reach`` is one of ``REACHES``. Where the
+    speaker shows a certificate as well, it is the one for ``speaker_usage``. ``when`` says in words
+    when there is such a connection, where the table does not tell. ``drawn``: pictures show it.
     """
 
     id: str
@@ -205,6 +211,30 @@ class ConnectionRule:
     usage: str = ""
     reach: str = "nearest"
     if_all: tuple[str, ...] = ()
+    speaker_usage: str = ""
+    when: str = ""
+    drawn: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustRule:
+    """What is said of the trust that some connections need, or servers of some roles.
+
+    Of ``connections``: who listens shows a certificate, and who speaks needs its root. With
+    ``speaker_eku`` the speaker shows one as well, with ``listener_eku`` the listener opens such
+    connections, too, and shows its own: the extended key usages that the other side then asks of
+    it. ``only_if_planned``: that is so only where the certificate is planned with these usages.
+    Of ``roles``: such a server needs the chain of its own certificates.
+    """
+
+    id: str
+    why: str
+    source: str
+    connections: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    speaker_eku: tuple[str, ...] = ()
+    listener_eku: tuple[str, ...] = ()
+    only_if_planned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +333,7 @@ class Rules(Table):
     summary: tuple[SummaryCommand, ...] = ()
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
+    trusts: tuple[TrustRule, ...] = ()
     sha256: str = field(default="", compare=False)
     words: tuple[Mapping[str, str], ...] = ()  # of texts that several products share, in turn
 

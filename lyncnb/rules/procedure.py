@@ -16,9 +16,9 @@ from ..errors import PackageError, RulesError
 from .model import Rules
 
 #: What a step is taken once for: each server, each certificate there, each call that assigns some
-#: of its usages, each usage, each CA certificate above the server's own, above all internal
-#: ones of the deployment, and each certificate that is to be requested.
-SCOPES = ("server", "certificate", "call", "usage", "issuer", "internal-issuer", "request")
+#: of its usages, each usage, each CA certificate that the trust plan puts there, and each
+#: certificate that is to be requested.
+SCOPES = ("server", "certificate", "call", "usage", "issuer", "request")
 
 #: When: on the day, once the old certificate has ended, to undo; and before the day, where keys are
 #: born on a computer with the administrative tools: the request, and once the CA has answered.
@@ -42,14 +42,13 @@ _CERTIFICATE = (
     *("package", "package_path", "thumbprint", "certificate_path", "friendly_name", "name"),
     *("types", "count", "servers", "key_holder", "answer", "answer_path"),
 )
-_ISSUER = (*_SERVER, "subject", "store", "chain_path", "issuer_path")
+_ISSUER = (*_SERVER, "subject", "store", "chain_path", "issuer_path", "needed_for")
 _GIVEN = {
     "server": _SERVER,
     "certificate": _CERTIFICATE,
     "call": (*_CERTIFICATE, "lead_hours", "effective", "effective_words", "old_end"),
     "usage": (*_CERTIFICATE, "type"),
     "issuer": _ISSUER,
-    "internal-issuer": _ISSUER,
     "request": (
         *("server", "servers", "pool", "product", "folder", "types", "friendly_name", "name"),
         *("names", "san", "hash", "issuer", "key_bits", "key_algorithm", "client_eku", "request"),

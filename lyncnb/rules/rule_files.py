@@ -42,6 +42,7 @@ from .model import (
     RoleRule,
     Rules,
     SummaryCommand,
+    TrustRule,
     known_flags,
     placeholders,
 )
@@ -244,7 +245,7 @@ def _digest(document: Mapping[str, object]) -> str:
 
 _TABLES = (
     *("product", "title", "role", "name", "certificate", "check", "party", "connection"),
-    *("summary", "pfx", "deploy", "topology", "words"),
+    *("trust", "summary", "pfx", "deploy", "topology", "words"),
 )
 
 
@@ -288,12 +289,14 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
     checks = reader.records(CheckRule, document.get("check", []), "check")
     parties = reader.records(PartyRule, document.get("party", []), "party")
     connections = reader.records(ConnectionRule, document.get("connection", []), "connection")
-    for records in (names, certificates, roles, parties, connections):
+    trusts = reader.records(TrustRule, document.get("trust", []), "trust")
+    for records in (names, certificates, roles, parties, connections, trusts):
         reader.once(records, "id")
-    known = {kind: _ids(document, kind) for kind in ("name", "role", "party")}
+    known = {kind: _ids(document, kind) for kind in ("name", "role", "party", "connection")}
     _check_names(reader, names)
     _check_certificates(reader, certificates, names, known)
     _check_connections(reader, connections, known)
+    _check_trusts(reader, trusts, known)
     _check_roles(reader, roles, parties, known)
     check_checks(reader, checks)
     reader.known("", document, _TABLES)
@@ -310,6 +313,7 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
         checks=MappingProxyType({check.code: check for check in checks.values()}),
         parties=MappingProxyType({party.id: party for party in parties.values()}),
         connections=tuple(connections.values()),
+        trusts=tuple(trusts.values()),
         settings=MappingProxyType(
             {key: document[key] for key in ("pfx", "deploy") if key in document}
         ),
@@ -504,6 +508,18 @@ def _check_connections(
         reader.among(f"{where}.names", rule.names, known["name"], "name")
         reader.among(f"{where}.reach", (rule.reach,), REACHES, "reach")
         reader.among(f"{where}.if_all", rule.if_all, flags, "flag")
+
+
+def _check_trusts(
+    reader: TomlReader, trusts: Mapping[str, TrustRule], known: Mapping[str, list[str]]
+) -> None:
+    for where, rule in trusts.items():
+        reader.among(f"{where}.connections", rule.connections, known["connection"], "connection")
+        reader.among(f"{where}.roles", rule.roles, known["role"], "role")
+        if bool(rule.connections) == bool(rule.roles):
+            reader.problem(f"'{where}' is about connections or about roles", "name one of the two")
+        for key in ("speaker_eku", "listener_eku"):
+            reader.among(f"{where}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage")
 
 
 def _check_roles(

@@ -35,6 +35,7 @@ CALLS = {
     "compare-topology": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
     "approve": (("saved.json", "--key", "signer"), ("nowhere.json", "--key", "signer")),
     "asis": (("standing.pem", "contoso.csv"), ("nowhere.pem", "contoso.csv")),
+    "trust": (("contoso.csv",), ("nowhere.csv",)),
     "convert": (("contoso.csv", "out.xlsx"), ("nowhere.csv", "out.xlsx")),
     "template": (("out.xlsx",), ("contoso.csv",)),
     "snippet": (("topology",), ("nothing",)),

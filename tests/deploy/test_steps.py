@@ -122,14 +122,26 @@ def test_chain_goes_into_the_right_stores(steps):
 
 def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
     """The reverse proxy gets its own chain, and the one of the servers inside if it is another."""
-    server = of(steps, "rp01.contoso.net")
-    assert "chain-reverse-proxy" not in {s.step.id for s in server.steps}  # one root for all here
-    (package,) = server.packages
-    other = next(p for s in steps.servers for p in s.packages if p.issuer == "internal")
-    alone = [replace(package, path=()), other]
-    rules = load_rules()
-    ids = {s.step.id for s in of(procedure_of(alone, rules, now=NOON), server.server).steps}
-    assert "chain-reverse-proxy" in ids
+
+    def chains(steps):
+        found = [
+            s for s in of(steps, "rp01.contoso.net").steps if s.step.id == "chain-reverse-proxy"
+        ]
+        return {s.about: s.text for s in found}
+
+    ((root, text),) = chains(steps).items()  # one root for all here
+    assert "its own certificate (" in text
+    assert "; verify FrontEnd eepool01.contoso.net (HTTPS 4443)" in text
+    (package,) = of(steps, "rp01.contoso.net").packages
+    other = next(p for s in steps.servers for p in s.packages if p.role == "FrontEnd")
+    mediation = next(p for s in steps.servers for p in s.packages if p.role == "Mediation")
+    alone = procedure_of([replace(package, path=()), other], load_rules(), now=NOON)
+    ((found, text),) = chains(alone).items()
+    assert found == root
+    assert "needed for: verify FrontEnd eepool01.contoso.net (HTTPS 4443)." in text
+    # It speaks to no Mediation Server, so it needs no root of theirs.
+    strange = procedure_of([replace(package, path=()), mediation], load_rules(), now=NOON)
+    assert chains(strange) == {}
 
 
 EDGE = "edge01.contoso.net"

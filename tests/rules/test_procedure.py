@@ -63,7 +63,7 @@ PAGES = [
         "reverse proxy: both chains",
         "ReverseProxy",
         (),
-        {"import-other", "bind-reverse-proxy", "chain", "chain-reverse-proxy"},
+        {"import-other", "bind-reverse-proxy", "chain-reverse-proxy"},
     ),
     ("reverse proxy, back", "ReverseProxy", (), {"back-reverse-proxy"}),
     (

@@ -18,6 +18,22 @@ from lyncnb import PlanOptions, read_topology
 DAY = date(2026, 11, 24)
 
 
+def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.TrustPlan:
+    """Which roots each server needs, and who shows which certificate to whom."""
+    found = ln.trust(planned, chains=issued.chains)
+    assert_type(found, ln.TrustPlan)
+    for shown in found.presentations:
+        assert_type(shown, ln.Presentation)
+        assert_type(shown.root, ln.CaCertificate)
+        assert_type(shown.client_auth_ends, date | None)
+    for required in found.on_server("edge01.contoso.net"):
+        assert_type(required, ln.RequiredCa)
+        assert_type(required.ca.store, str)
+    found.to_frame()
+    found.shown().to_frame()
+    return ln.trust(planned)
+
+
 def read() -> ln.Topology:
     """From a table to a topology and its parts."""
     topology = ln.read_topology("contoso.csv")

@@ -1,0 +1,93 @@
+"""The command that plans trust: who shows which certificate to whom, and the roots for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .inputs import force_option, json_option, make_plan, plan_arguments
+from .output import note, write, write_bytes_out
+
+if TYPE_CHECKING:
+    from ..plan.trust_tables import TrustPlan
+
+
+@click.command("trust")
+@plan_arguments
+@click.option(
+    "--folder", metavar="FOLDER",
+    help="Request folder: where it has the CA certificates above what came back, roots are named "
+    "by their subjects and thumbprints.",
+)  # fmt: skip
+@json_option
+@click.option("-o", "output", metavar="FILE", help="Write .csv, .xlsx, .html, .md or .json.")
+@force_option
+def trust_command(
+    topology: str,
+    product: str | None,
+    options_file: str | None,
+    folder: str | None,
+    as_json: bool,
+    output: str | None,
+    force: bool,
+) -> int:
+    """Say which roots each server needs, and who shows which certificate to whom.
+
+    TOPOLOGY is a table of servers, or a request folder: then what its last plan asks for counts,
+    and connections that the table would switch off are there as well. Each line has its source, or
+    is marked as inferred. Other people's servers and clients are named as far as they need a root
+    of yours, or you one of theirs.
+
+    Exit status: 0; 2 if it cannot be read; 3 if a folder needs attention.
+    """
+    from ..base.outputs import check_output, write_output
+    from ..plan.trust_report import TRUST_FILE, trust_json, trust_lines, write_trust
+
+    inputs = (topology, options_file)
+    if output is not None:
+        check_output(output, TRUST_FILE, force=force, inputs=inputs)
+    planned = _trust_of(topology, product, options_file, folder)
+    if output is not None:
+        data = write_trust(planned, Path(output).suffix.lower())
+        write_output(output, data, TRUST_FILE, force=force, inputs=inputs)
+        note(f"written: {output}")
+    if as_json:
+        write_bytes_out(trust_json(planned))
+    elif output is None:
+        for line in trust_lines(planned):
+            write(line)
+        write()
+        write(repr(planned))
+    else:
+        write(repr(planned))
+    return 0
+
+
+def _trust_of(
+    topology: str, product: str | None, options_file: str | None, folder: str | None
+) -> TrustPlan:
+    from ..authorities.certificates_on_record import load_issued
+    from ..authorities.read_plan import read_plan
+    from ..errors import UsageProblem
+    from ..plan.trust_plan import trust
+    from ..request_folder.bundle import open_requests
+    from ..rules.rule_files import load_rules
+
+    if Path(topology).is_dir():
+        if folder or options_file:
+            raise UsageProblem(
+                f"{topology} is planned already: it takes no options and no other folder",
+                hint="leave them out",
+            )
+        if product:
+            load_rules(product)  # a product of one's own is known from then on
+        issued = load_issued(open_requests(topology))
+        return trust(read_plan(topology), chains=issued.chains)
+    plan, _ = make_plan(topology, product, options_file)
+    chains = load_issued(open_requests(folder)).chains if folder else None
+    return trust(plan, chains=chains)
+
+
+COMMANDS = (trust_command,)

@@ -1,0 +1,106 @@
+"""Which of the known CA certificates each server is to trust: the trust plan of packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from ..base.certificate_fields import DistinguishedName, KeyParameters
+from ..pki.certificates import Certificate
+from ..plan.model import PlannedCertificate
+from ..plan.recorded_plan import recorded_plan
+from ..plan.trust_plan import trust
+from ..plan.trust_tables import RequiredCa, TrustPlan
+from ..rules.model import Rules
+from .server_steps import ServerPackage
+
+# Of a certificate that is there; trust asks neither for its key nor for its hash.
+_KEY = KeyParameters(algorithm="RSA", bits=2048)
+
+
+def issuers_above(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
+    """Give the CA certificates above packages, each once, the roots first."""
+    found = {issuer.sha256: issuer for package in packages for issuer in package.path}
+    return tuple(sorted(found.values(), key=lambda one: not one.is_self_issued))
+
+
+class TrustOfPackages:
+    """The trust plan of packages, with the CA certificates that are above them.
+
+    Parameters
+    ----------
+    packages : iterable of ServerPackage
+        n of them.
+    rules : Rules
+        Of the product.
+    """
+
+    def __init__(self, packages: Iterable[ServerPackage], rules: Rules):
+        self.packages = tuple(packages)
+        self.rules = rules
+
+    @cached_property
+    def by_sha256(self) -> Mapping[str, Certificate]:
+        """Every CA certificate above a package, by its hash."""
+        return {one.sha256: one for one in issuers_above(self.packages)}
+
+    @cached_property
+    def plan(self) -> TrustPlan:
+        """The trust plan of all packages."""
+        planned = {_planned(package, self.rules): package.path for package in self.packages}
+        plan = recorded_plan([*planned], self.rules, source="")
+        return trust(plan, chains={one.id: path for one, path in planned.items()})
+
+    def on_server(self, server: str) -> tuple[tuple[Certificate, tuple[str, ...]], ...]:
+        """Give each CA certificate that a server is to trust, the roots first, and what for."""
+        found: dict[str, dict[str, None]] = {}
+        for one in self._required.get(server, ()):
+            if one.ca.sha256:
+                found.setdefault(one.ca.sha256, {}).update(dict.fromkeys(one.told))
+        # The deployment's certificate stands on one server, whatever its role.
+        for package in self._shared.get(server, ()):
+            for issuer in package.path:
+                found.setdefault(issuer.sha256, {"its own certificate": None})
+        known = [(self.by_sha256[sha256], tuple(why)) for sha256, why in found.items()]
+        return tuple(sorted(known, key=lambda pair: not pair[0].is_self_issued))
+
+    @cached_property
+    def _required(self) -> Mapping[str, list[RequiredCa]]:
+        found: dict[str, list[RequiredCa]] = {}
+        for one in self.plan.required:
+            for server in one.servers:
+                found.setdefault(server, []).append(one)
+        return found
+
+    @cached_property
+    def _shared(self) -> Mapping[str, list[ServerPackage]]:
+        found: dict[str, list[ServerPackage]] = {}
+        for package in self.packages:
+            if package.shared_by == "deployment" and package.servers:
+                found.setdefault(min(package.servers), []).append(package)
+        return found
+
+
+def _planned(package: ServerPackage, rules: Rules) -> PlannedCertificate:
+    """Give the planned certificate that a package answers, as far as trust asks for it."""
+    rule = next(
+        (r for r in rules.certificates if (r.role, r.usages) == (package.role, package.usages)),
+        None,
+    )
+    return PlannedCertificate(
+        role=package.role,
+        site=package.site,
+        pool=package.pool,
+        usages=package.usages,
+        extended_key_usage=rule.extended_key_usage if rule else (),
+        key=_KEY,
+        hash="",
+        shared_by=package.shared_by,
+        rule=rule.id if rule else "",
+        servers=package.servers,
+        subject=DistinguishedName(common_name=package.name),
+        subject_alt_name=(),
+        issuer=package.issuer,
+        ca="",
+        target_os="",
+    )
