@@ -80,7 +80,7 @@ def test_without_federation_no_partner_is_trusted():
 
 
 def test_servers_trust_one_another():
-    """All server-to-server traffic is mutual TLS: both sides show and verify. (Encryption, TLS)"""
+    """Encryption: all traffic between servers is mutual TLS, so both sides show and verify."""
     planned = trust(plan(front_end(), edge(), row("med.contoso.net", "Mediation")))
     assert shown(planned, "edge-to-inside") == [
         ("FrontEnd", "server", "Edge", INTERNAL),
