@@ -86,7 +86,7 @@ def compare_command(
             raise UsageProblem(
                 f"{path} is planned already: it takes no options", hint="leave its options out"
             )
-        plans.append(_plan_of(path, product, own or options_file, on))
+        plans.append(plan_of(path, product, own or options_file, on))
     (before, old_findings), (after, new_findings) = plans
     compared = Comparison(
         difference=find_causes(compare_plans(before, after)),
@@ -113,9 +113,16 @@ def _is_record(path: str) -> bool:
     return is_record(path)
 
 
-def _plan_of(
-    path: str, product: str | None, options_file: str | None, on: str | None
+def plan_of(
+    path: str, product: str | None, options_file: str | None, on: str | None = None
 ) -> tuple[CertificatePlan, Findings | None]:
+    """Give the plan of a table, a saved plan, a request folder or a plan's JSON, and its findings.
+
+    Raises
+    ------
+    LyncnbError
+        If it can be read as none of them.
+    """
     from ..authorities.read_plan import read_plan
     from ..checks.saved_plan import read_saved_plan
     from ..errors import PlanAltered

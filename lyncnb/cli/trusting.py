@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import force_option, json_option, make_plan, plan_arguments
+from .comparing import plan_of
+from .inputs import force_option, json_option, plan_arguments
 from .output import note, write, write_bytes_out
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def trust_command(
 ) -> int:
     """Say which roots each server needs, and who shows which certificate to whom.
 
-    TOPOLOGY is a table of servers, or a request folder: then what its last plan asks for counts,
-    and connections that the table would switch off are there as well. Each line has its source, or
+    TOPOLOGY is a table of servers, a saved plan, a request folder or a plan's JSON. The last two
+    keep no table: connections that it would switch off are there as well. Each line has its source, or
     is marked as inferred. Other people's servers and clients are named as far as they need a root
     of yours, or you one of theirs.
 
@@ -69,25 +70,19 @@ def _trust_of(
     topology: str, product: str | None, options_file: str | None, folder: str | None
 ) -> TrustPlan:
     from ..authorities.certificates_on_record import load_issued
-    from ..authorities.read_plan import read_plan
+    from ..authorities.read_plan import is_record
     from ..errors import UsageProblem
     from ..plan.trust_plan import trust
     from ..request_folder.bundle import open_requests
-    from ..rules.rule_files import load_rules
 
-    if Path(topology).is_dir():
-        if folder or options_file:
-            raise UsageProblem(
-                f"{topology} is planned already: it takes no options and no other folder",
-                hint="leave them out",
-            )
-        if product:
-            load_rules(product)  # a product of one's own is known from then on
-        issued = load_issued(open_requests(topology))
-        return trust(read_plan(topology), chains=issued.chains)
-    plan, _ = make_plan(topology, product, options_file)
-    chains = load_issued(open_requests(folder)).chains if folder else None
-    return trust(plan, chains=chains)
+    if is_record(topology) and options_file:
+        raise UsageProblem(
+            f"{topology} is planned already: it takes no options", hint="leave its options out"
+        )
+    plan, _ = plan_of(topology, product, options_file)
+    if folder is None and Path(topology).is_dir():
+        folder = topology
+    return trust(plan, chains=load_issued(open_requests(folder)).chains if folder else None)
 
 
 COMMANDS = (trust_command,)

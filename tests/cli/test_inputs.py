@@ -40,6 +40,7 @@ CALLS = {
     "approve": ["p.json", "--key", "key"],
     "compare-topology": ["contoso.csv", "contoso.csv"],
     "asis": ["standing.pem", "contoso.csv"],
+    "trust": ["contoso.csv"],
     "convert": ["contoso.csv", "out.csv"],
     "request": ["contoso.csv", "requests"],
     "status": ["requests"],

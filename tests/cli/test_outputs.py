@@ -27,6 +27,7 @@ CALLS = {
     "plan": ["plan", "contoso.csv"],
     "compare": ["compare", "contoso.csv", "contoso.csv"],
     "asis": ["asis", "standing.pem", "contoso.csv"],
+    "trust": ["trust", "contoso.csv"],
     "status": ["status", "requests"],
     "handover": ["handover", "requests"],
     "steps": ["steps", "requests"],
