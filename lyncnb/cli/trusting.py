@@ -37,9 +37,9 @@ def trust_command(
     """Say which roots each server needs, and who shows which certificate to whom.
 
     TOPOLOGY is a table of servers, a saved plan, a request folder or a plan's JSON. The last two
-    keep no table: connections that it would switch off are there as well. Each line has its source, or
-    is marked as inferred. Other people's servers and clients are named as far as they need a root
-    of yours, or you one of theirs.
+    keep no table: connections that it would switch off are there as well. Each line has its
+    source, or is marked as inferred. Other people's servers and clients are named as far as they
+    need a root of yours, or you one of theirs.
 
     Exit status: 0; 2 if it cannot be read; 3 if a folder needs attention.
     """
