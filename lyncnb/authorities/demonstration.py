@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base import files
-from ..base.tables import paragraph
+from ..base.tables import count_of, paragraph
 from ..errors import BundleError
 from ..pki.csr import parse_request
 from ..pki.demonstration_ca import DEMONSTRATION_NAME, DemonstrationCa
@@ -46,7 +46,9 @@ class DemonstrationAnswers:
     mistakes: tuple[str, ...]
 
     def __repr__(self) -> str:
-        lines = [f"{self.files} files in {self.folder}, signed by the {DEMONSTRATION_NAME}."]
+        lines = [
+            f"{count_of(self.files, 'file')} in {self.folder}, signed by the {DEMONSTRATION_NAME}."
+        ]
         return "\n".join([*lines, *self.mistakes])
 
     def _repr_html_(self) -> str:

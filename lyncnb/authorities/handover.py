@@ -16,7 +16,7 @@ from pathlib import Path
 from ..base.files import read
 from ..base.outputs import OutputKind, check_output, is_page, packs, write_output
 from ..base.spreadsheets import to_csv
-from ..base.tables import Table
+from ..base.tables import Table, count_of
 from ..base.zip_file import to_zip
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
@@ -74,7 +74,7 @@ class Handover(Table):
         told = "; ".join(
             f"{len(part.requests):,} for {part.ca or part.issuer}" for part in self.parts
         )
-        return f"{len(self.requests):,} requests in {self.path.name}: {told}; no key"
+        return f"{count_of(len(self.requests), 'request')} in {self.path.name}: {told}; no key"
 
     def to_text(self) -> str:
         """Write what was packed as plain lines, for a terminal."""

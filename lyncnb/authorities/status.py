@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base.folder_lock import OWNER_NAME
-from ..base.tables import Table
+from ..base.tables import Table, count_of
 from ..errors import Problem
 from ..pki.certificates import moment_of
 from ..plan.timeline_figure import DatedFact
@@ -155,7 +155,9 @@ class FolderStatus(Table):
 
     def _summary(self) -> str:
         counted = ", ".join(f"{number:,} {state}" for state, number in self.counts().items())
-        wrong = f"; {len(self.problems):,} files need attention" if self.problems else ""
+        wrong = (
+            f"; needs attention: {count_of(len(self.problems), 'file')}" if self.problems else ""
+        )
         return f"{self.folder} on {self.today}: {counted or 'no requests'}{wrong}"
 
     def to_document(self) -> dict[str, object]:
@@ -286,21 +288,21 @@ def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
     ]
     if unfinished:
         yield (
-            f"an interrupted run left files of {len(unfinished):,} requests; "
+            f"an interrupted run left files of {count_of(len(unfinished), 'request')}; "
             "the next run completes them"
         )
     gone = [r.package.file for r in manifest.requests if r.package and r.active_state == "packaged"]
     gone = [path for path in gone if not os.path.lexists(survey.folder / path)]
     if gone:
         yield (
-            f"{len(gone):,} packages are no longer in the folder, e.g. {gone[0]}; lyncnb pfx makes "
-            "them again, lyncnb purge --deployed ID notes that they are on their servers"
+            f"no longer in the folder: {count_of(len(gone), 'package')}, e.g. {gone[0]}; lyncnb "
+            "pfx makes them again, lyncnb purge --deployed ID notes that they are on their servers"
         )
     yield from _elsewhere(manifest)
     yield from _covered(manifest, at)
     deployed = sum(bool(record.deployed_at) for record in manifest.requests)
     if deployed:
-        yield f"{deployed:,} requests are deployed: nothing secret of them is here any more"
+        yield f"deployed: {count_of(deployed, 'request')}; nothing secret of them is here any more"
     for key in manifest.recovery:
         yield (
             f"the recovery key {key.fingerprint} opens this folder beside its passphrase "
@@ -320,7 +322,7 @@ def _elsewhere(manifest: Manifest) -> Iterator[str]:
         made = sum(record.is_written for record in records)
         left = len(records) - made
         if made:
-            yield f"{made:,} requests have their key on {holder}; it is never here"
+            yield f"{count_of(made, 'request')} with the key on {holder}; it is never here"
         if left:
             yield (
                 f"{left:,} are still to be requested on {holder}, by the scripts in steps/; give "

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..base.garbage_collection import no_collection
 from ..base.outputs import check_output, write_output
-from ..base.tables import Table
+from ..base.tables import Table, count_of
 from ..errors import LyncnbError, PlanAltered, Problem
 from ..plan.acceptances import reason_for
 from ..plan.model import CertificatePlan
@@ -107,7 +107,7 @@ class SavedPlan(Table):
 
     def _summary(self) -> str:
         return (
-            f"{self.path}: {len(self.plan.certificates):,} certificates for "
+            f"{self.path}: {count_of(len(self.plan.certificates), 'certificate')} for "
             f"{self.plan.rules.title}, judged on {self.judged_on}, SHA-256 {self.sha256}"
         )
 

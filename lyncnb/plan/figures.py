@@ -120,10 +120,10 @@ def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | Non
     connections = [one for one in list_connections(plan) if one.rule.drawn]
     title = f"{plan.rules.title}, {plan.topology.source}: who speaks to whom"
     description = (
-        f"{certificates:,} certificates for {pools:,} pools, from outside through the perimeter to "
-        "the inside. Under each certificate stands who connects to it, by which protocol and "
-        "under which of its names. Drawn are connections for which the plan has a name; which "
-        "pool uses which is taken from their sites, the topology does not say it."
+        f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, from outside "
+        "through the perimeter to the inside. Under each certificate stands who connects to it, by "
+        "which protocol and under which of its names. Drawn are connections for which the plan has "
+        "a name; which pool uses which is taken from their sites, the topology does not say it."
     )
     if site:
         description += (
@@ -178,7 +178,9 @@ def _coverage(plan: CertificatePlan, site: str) -> Figure:
 def _timeline(
     facts: tuple[DatedFact, ...], title: str, plan: CertificatePlan | None = None
 ) -> Figure:
-    description = f"{len(facts):,} facts, kind by kind, each from its first to its last day."
+    description = (
+        f"{count_of(len(facts), 'fact')}, kind by kind, each from its first to its last day."
+    )
     if any(fact.needs_a_look for fact in facts):
         description += " What needs a look has an exclamation mark."
     if plan is not None and plan.options.planned_issue_date is None:

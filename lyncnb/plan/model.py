@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
-from ..base.tables import ROWS_SHOWN, Chip, Table, folded, rows_to_html
+from ..base.tables import ROWS_SHOWN, Chip, Table, count_of, folded, rows_to_html
 from ..errors import PlanError
 from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology
 from .options import PlanOptions
+
+#: What a certificate without a type is in use as: the product's commands do not assign it.
+NO_TYPE = "no type: set in its own software"
 
 # Why each name is on a server's certificates, as a table.
 
@@ -281,7 +284,7 @@ class CertificatePlan(Table):
         return f"{self._summary()}, of {self.topology.source}"
 
     def _summary(self) -> str:
-        return f"{len(self.certificates):,} certificates for {self.rules.title}"
+        return f"{count_of(len(self.certificates), 'certificate')} for {self.rules.title}"
 
     @property
     def sha256(self) -> str:
@@ -396,7 +399,7 @@ class CertificatePlan(Table):
         table = rows_to_html(
             _SHOWN_COLUMNS,
             rows,
-            caption=f"{len(self.certificates):,} certificates for {self.rules.title}",
+            caption=f"{count_of(len(self.certificates), 'certificate')} for {self.rules.title}",
             limit=ROWS_SHOWN,
         )
         known = [self.rules.names[rule] for rule in used if rule in self.rules.names]

@@ -8,6 +8,7 @@ stand. Nothing in it depends on the day.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -17,6 +18,7 @@ from typing import Protocol
 from ..base.tables import count_of
 from ..rules.findings import Finding
 from ..rules.model import SummaryCommand
+from .model import NO_TYPE
 from .spellings import Spelling
 from .timeline_figure import DatedFact
 
@@ -220,7 +222,7 @@ class Block:
     @property
     def in_use_as(self) -> str:
         """List the types that it is assigned to, or say that it has none."""
-        return ", ".join(self.usages) or "no type: it is installed in the software that uses it"
+        return ", ".join(self.usages) or NO_TYPE
 
     @property
     def authority(self) -> str:
@@ -370,7 +372,7 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     first, *others = summary.sip_domains or ("none",)
     yield "SIP domains", ", ".join([f"{first} (the default)" if others else first, *others])
     sites = f"; {'sites' if len(summary.sites) > 1 else 'site'} {', '.join(summary.sites)}"
-    yield "Servers", ", ".join(summary.roles) + (sites if summary.sites else "")
+    yield "Servers", _counted_servers(summary) + (sites if summary.sites else "")
     yield "Certificates", summary.totals
     days = "as long as the CA gives"
     if summary.validity_days:
@@ -384,6 +386,17 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "To approve it", f"{summary.sign_line} (KEY is your SSH key). {UNSIGNED}"
     if summary.folder_changed:
         yield "As of", f"{summary.folder_changed}, the last change of the requests"
+
+
+def _counted_servers(summary: Summary) -> str:
+    """Say how many servers there are, and of which role; one in two roles is counted once."""
+    roles = ", ".join(summary.roles)
+    counted = Counter(line.server for line in summary.servers)
+    if not counted:
+        return roles
+    several = sum(number > 1 for number in counted.values())
+    how = f", {several:,} of them in more than one role" if several else ""
+    return f"{len(counted):,}{how}: {roles}"
 
 
 def shortened(summary: Summary, most: int) -> Summary:

@@ -16,7 +16,7 @@ from ..rules.model import ZONES, PartyRule, Rules
 from ..topology.model import Pool
 from .compare import CHANGES, PlanDifference
 from .connections import Connection, certificates_by_pool
-from .model import CertificatePlan, PlannedCertificate
+from .model import NO_TYPE, CertificatePlan, PlannedCertificate
 
 SHEET = 1235  # pixels of height that a sheet of A4 has for a picture below its heading
 PAD, LINE = 8, 15  # pixels inside a box
@@ -479,7 +479,7 @@ def listed(names: Sequence[str], width: float, size: float) -> str:
 def wrapped(usages: Sequence[str], width: float) -> list[str]:
     """Break a list of types into lines."""
     lines = [""]
-    for usage in usages or ("no type: its own software uses it",):
+    for usage in usages or (NO_TYPE,):
         longer = f"{lines[-1]}, {usage}" if lines[-1] else usage
         if text_width(longer, 12) * BOLD > width and lines[-1]:
             lines[-1] += ","

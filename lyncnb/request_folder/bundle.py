@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.tables import Table
+from ..base.tables import Table, count_of
 from .manifest import Manifest, read_manifest
 from .request_record import RequestRecord
 
@@ -92,7 +92,7 @@ class RequestBundle(Table):
 
     def _summary(self) -> str:
         counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())
-        words = f"{len(self.requests):,} requests in {self.folder}"
+        words = f"{count_of(len(self.requests), 'request')} in {self.folder}"
         words += f": {counted}" if counted else ""
         words += " (dry run: nothing was touched)" if self.dry_run else ""
         return words + (" (cancelled: run again to complete)" if self.cancelled else "")

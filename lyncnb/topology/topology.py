@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
-from ..base.tables import ROWS_SHOWN, DataFrame, Table, rows_to_html
+from ..base.tables import ROWS_SHOWN, DataFrame, Table, count_of, rows_to_html
 from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
@@ -234,8 +234,9 @@ class Topology(Table):
 
     def _summary(self) -> str:
         return (
-            f"{self.source}: {len(self.cells):,} rows, {len(self.pools):,} pools, "
-            f"{len(self.sites)} sites, SIP domains {', '.join(self.sip_domains)}"
+            f"{self.source}: {count_of(len(self.cells), 'row')}, "
+            f"{count_of(len(self.pools), 'pool')}, {count_of(len(self.sites), 'site')}, "
+            f"SIP domains {', '.join(self.sip_domains)}"
         )
 
     def _repr_html_(self) -> str:

@@ -460,8 +460,9 @@ class PlanEditing:
 
     def __repr__(self) -> str:
         return (
-            f"{type(self).__name__}({self.topology.source!r}, {len(self.topology.cells)} rows, "
-            f"{len(self.plan.certificates)} certificates)"
+            f"{type(self).__name__}({self.topology.source!r}, "
+            f"{count_of(len(self.topology.cells), 'row')}, "
+            f"{count_of(len(self.plan.certificates), 'certificate')})"
         )
 
 

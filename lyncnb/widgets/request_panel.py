@@ -12,6 +12,7 @@ from typing import Any
 from IPython.display import DisplayHandle, display
 
 from ..base import tables
+from ..base.tables import count_of
 from ..checks.check_plan import check_plan, judging_day
 from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
 from ..export.executors import Progress
@@ -314,8 +315,9 @@ class RequestRun:
         return f"<p>Open: {' · '.join(found)}</p>" if found else ""
 
     def __repr__(self) -> str:
-        name, count = type(self).__name__, len(self.plan.certificates)
-        return f"{name}({count} certificates, {str(self.folder)!r})"
+        name = type(self).__name__
+        count = count_of(len(self.plan.certificates), "certificate")
+        return f"{name}({count}, {str(self.folder)!r})"
 
 
 # The widget of a request panel: asks, shows how far it is, and keeps no passphrase.
@@ -462,11 +464,12 @@ def _foreseen(bundle: RequestBundle) -> dict[str, Any]:
     """Give what a dry run says, requests that stay as they are left out of the list."""
     changes = [change for change in bundle.changes if change.action != "kept"]
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
+    planned = count_of(len(bundle.requests), "request")
     return {
         "ready": True,
-        "words": f"{len(bundle.requests):,} requests after the run: {counts or 'none'}."
+        "words": f"{planned} after the run: {counts or 'none'}."
         if changes
-        else f"The folder is as planned: {len(bundle.requests):,} requests, nothing to do.",
+        else f"The folder is as planned: {planned}, nothing to do.",
         "rows": [[c.action, c.id, "; ".join(c.reasons)] for c in changes[:_ROWS_LISTED]],
         "notes": [*bundle.notes, *_left_out(len(changes))],
         "quiet": not changes,

@@ -106,7 +106,7 @@ def test_what_is_wrong_is_listed(folder):
         (f"keys/{names[2]}.key", "can be read by others"),
     ]
     assert status.needs_attention
-    assert "3 files need attention" in repr(status)
+    assert "needs attention: 3 files" in repr(status)
 
 
 def test_a_missing_archived_key_is_listed(folder):
@@ -129,7 +129,7 @@ def test_what_else_is_there_is_noted(folder):
         status = folder_status(folder)
     assert status.notes == (
         "a run is writing the folder, or was interrupted",
-        "an interrupted run left files of 1 requests; the next run completes them",
+        "an interrupted run left files of 1 request; the next run completes them",
         "keys/Thumbs.db is not lyncnb's; it was left alone",
     )
     assert status.requests[6].state == "planned"

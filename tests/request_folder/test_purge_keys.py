@@ -202,7 +202,7 @@ def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
     assert problems(folder, today=status.today) == ()
     states = {item.id: (item.state, item.deployed_at[:10]) for item in status.requests[:5]}
     assert states[NAMES[3]] == ("issued", "2026-12-05")
-    assert "2 requests are deployed: nothing secret of them is here any more" in status.notes
+    assert "deployed: 2 requests; nothing secret of them is here any more" in status.notes
     write(numbered(5), folder)
     before = snapshot(folder)
     assert write(numbered(5), folder).counts() == {"kept": 5}

@@ -332,11 +332,11 @@ def test_a_topology_shows_itself_as_an_escaped_table():
     read = read_topology(
         b"fqdn,role,site,sip_domains,owner\na.contoso.net,SE,<b>,contoso.com,<script>\n"
     )
-    assert repr(read) == "table: 1 rows, 1 pools, 1 sites, SIP domains contoso.com"
+    assert repr(read) == "table: 1 row, 1 pool, 1 site, SIP domains contoso.com"
     page = read._repr_html_()
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
-    assert "table: 1 rows, 1 pools, 1 sites, SIP domains contoso.com" in page
+    assert "table: 1 row, 1 pool, 1 site, SIP domains contoso.com" in page
 
 
 @pytest.mark.parametrize("column", ["server_fqdn", "site", "notes"])
