@@ -26,6 +26,7 @@ from importlib import import_module as _import_module
 TYPE_CHECKING = False
 
 _MODULES = {
+    "AnswersError": "errors",
     "AsIs": "authorities.as_is",
     "Approval": "export.approve_plan",
     "ApprovalError": "errors",
@@ -52,7 +53,9 @@ _MODULES = {
     "Figure": "base.figure",
     "Finding": "rules.findings",
     "Findings": "rules.findings",
+    "FirstPlan": "guide.first_plan",
     "FolderStatus": "authorities.status",
+    "GuideAnswers": "guide.answers",
     "Handover": "authorities.handover",
     "IssuedCertificate": "authorities.issued",
     "IssuedCertificates": "authorities.issued",
@@ -132,6 +135,8 @@ _MODULES = {
     "figure": "plan.figures",
     "find_causes": "plan.find_causes",
     "folder_status": "authorities.status",
+    "guided_plan": "guide.first_plan",
+    "guided_topology": "guide.lay_out",
     "hand_over": "authorities.handover",
     "list_renewals": "request_folder.renewals",
     "load_rules": "rules.rule_files",
@@ -158,6 +163,7 @@ _MODULES = {
     "save_plan": "checks.saved_plan",
     "show_password": "deploy.package_passwords",
     "trust": "plan.trust_plan",
+    "write_first_plan": "guide.first_plan",
     "write_pfx": "deploy.write_pfx",
     "write_renewals": "request_folder.renewals",
     "write_requests": "export.write",
@@ -216,6 +222,7 @@ if TYPE_CHECKING:
     from .deploy.step_files import write_steps as write_steps
     from .deploy.steps import deployment_steps as deployment_steps
     from .deploy.write_pfx import write_pfx as write_pfx
+    from .errors import AnswersError as AnswersError
     from .errors import ApprovalError as ApprovalError
     from .errors import BundleError as BundleError
     from .errors import LyncnbError as LyncnbError
@@ -236,6 +243,11 @@ if TYPE_CHECKING:
     from .export.approve_plan import check_approval as check_approval
     from .export.requests_elsewhere import request_elsewhere as request_elsewhere
     from .export.write import write_requests as write_requests
+    from .guide.answers import GuideAnswers as GuideAnswers
+    from .guide.first_plan import FirstPlan as FirstPlan
+    from .guide.first_plan import guided_plan as guided_plan
+    from .guide.first_plan import write_first_plan as write_first_plan
+    from .guide.lay_out import guided_topology as guided_topology
     from .pki.certificates import Certificate as Certificate
     from .pki.passphrase import Secret as Secret
     from .pki.passphrase import ask_passphrase as ask_passphrase

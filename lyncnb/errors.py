@@ -119,6 +119,12 @@ class ScenarioError(LyncnbError):
     code = "scenario"
 
 
+class AnswersError(LyncnbError):
+    """Answers of a guided plan cannot be read, or cannot all be true."""
+
+    code = "answers"
+
+
 class PlanError(LyncnbError):
     """No plan can be made of this topology with these rules."""
 

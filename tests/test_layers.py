@@ -25,7 +25,7 @@ LAYERS = (
     {"rules"},
     {"plan", "request_folder", "jupyter"},
     {"checks", "authorities"},
-    {"export", "deploy"},
+    {"export", "deploy", "guide"},
     {"widgets", "cli"},
     {"__init__", "__main__"},
 )
@@ -36,7 +36,7 @@ TOUCHES = {
     "csv": {"topology.csv_edit", "topology.csv_file"},
     "xml": {"topology.xml_tree"},
     "tomllib": {"base.toml_records"},
-    "tomli_w": {"plan.options"},
+    "tomli_w": {"plan.options", "guide.answers"},
     "xlsxwriter": {"base.spreadsheets"},
     "docx": {"plan.summary_word"},
     "jinja2": {"base.html_page"},

@@ -13,6 +13,7 @@ from places import REPOSITORY
 
 from lyncnb.base.tables import to_markdown
 from lyncnb.cli.app import COMMANDS
+from lyncnb.guide.questions import interview
 from lyncnb.topology.columns import topology_columns
 
 _README = REPOSITORY / "README.md"
@@ -106,12 +107,27 @@ def test_story_of_the_readme_runs(tmp_path):
 def test_python_of_the_commands_page_runs(monkeypatch):
     """What docs/commands.md shows in Python finds a difference and draws it."""
     page = (REPOSITORY / "docs" / "commands.md").read_text("utf-8")
-    (block,) = re.findall(r"^```python\n(.+?)^```", page, re.M | re.S)
+    block, guide = re.findall(r"^```python\n(.+?)^```", page, re.M | re.S)
     monkeypatch.chdir(REPOSITORY)
     names: dict[str, object] = {}
     exec(block.replace("ln.figure(", "drawn = ln.figure("), names)
     assert not names["difference"].is_empty
     assert "<svg" in names["drawn"].svg
+    exec(guide, names)
+    assert len(names["first"].plan.certificates) == 7
+
+
+def test_what_the_planning_tool_asked_stands_in_the_page_of_commands(request):
+    """docs/commands.md lists what the guide leaves out, with source; --refresh writes the list."""
+    rows = [(one.what, one.instead, one.source) for one in interview().left_out]
+    table = to_markdown(("Planning Tool", "Here", "Source"), rows)
+    page = REPOSITORY / "docs" / "commands.md"
+    before, mark, rest = page.read_text("utf-8").partition("<!-- planning tool -->\n")
+    written, end, after = rest.partition("<!-- end of planning tool -->")
+    if request.config.getoption("--refresh"):
+        page.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
+    else:
+        assert written == table
 
 
 def test_every_column_stands_in_the_page_of_the_table(request):

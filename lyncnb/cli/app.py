@@ -12,6 +12,7 @@ from .approving import COMMANDS as APPROVING_COMMANDS
 from .comparing import COMMANDS as COMPARING_COMMANDS
 from .failures import report
 from .folder import COMMANDS as FOLDER_COMMANDS
+from .guiding import COMMANDS as GUIDING_COMMANDS
 from .help import overview, summary_of
 from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
@@ -52,6 +53,7 @@ _ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
 #: All of them, in the order of the help page.
 COMMANDS = (
     *NOTEBOOK_COMMANDS,
+    *GUIDING_COMMANDS,
     *PLANNING_COMMANDS,
     *COMPARING_COMMANDS,
     *TRUSTING_COMMANDS,

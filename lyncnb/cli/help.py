@@ -25,6 +25,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Planning",
         (
+            ("guide", "ask what you know of a deployment, lay out a first table and plan"),
             ("plan", "list every certificate that a topology needs"),
             ("check", "list the findings alone"),
             ("explain", "say why each name is on each certificate of a server"),

@@ -28,6 +28,7 @@ CALLS = {
     "run": (("n.ipynb",), ("nowhere.ipynb",)),
     "share": (("n.ipynb",), ("nowhere.ipynb",)),
     "clean": (("n.ipynb",), ("nowhere.ipynb",)),
+    "guide": (("first", "--answers", "answers.toml"), ("first", "--answers", "nowhere.toml")),
     "plan": (("contoso.csv",), ("nowhere.csv",)),
     "check": (("contoso.csv",), ("nowhere.csv",)),
     "explain": (("contoso.csv", "fe01.contoso.net"), ("contoso.csv", "nowhere.contoso.net")),
@@ -68,6 +69,7 @@ def made(tmp_path_factory):
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
+    (place / "answers.toml").write_text('sip_domains = "contoso.com"')
     (place / "passphrase").write_text(PASSPHRASE)
     (place / "new").write_text(PASSPHRASE + "!")
     nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")

@@ -260,6 +260,22 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
     print(one)
 
 
+def guide() -> ln.Topology:
+    """From answers to a first table and plan."""
+    answers = ln.GuideAnswers.of({"sip_domains": ["contoso.com"]})
+    assert_type(ln.GuideAnswers.from_toml("guide.toml"), ln.GuideAnswers)
+    assert_type(answers.sites, tuple[str, ...])
+    assert_type(answers.options, ln.PlanOptions)
+    first = ln.guided_plan(answers)
+    assert_type(first, ln.FirstPlan)
+    assert_type(first.plan, ln.CertificatePlan)
+    assert_type(first.findings, ln.Findings)
+    assert_type(first.remarks, tuple[str, ...])
+    assert_type(first.python, str)
+    assert_type(ln.write_first_plan(first, "folder"), tuple[Path, ...])
+    return ln.guided_topology(answers)
+
+
 def panels() -> None:
     """The panels take and give the same values."""
     editor = ln.PlanEditor(read(), rules())
@@ -279,6 +295,8 @@ def failures() -> None:
         assert_type(error.hint, str)
     except (ln.ReturnedFileError, ln.PackageError, ln.NotebookError) as error:
         assert_type(error.message, str)
+    except ln.AnswersError as error:
+        assert_type(error.hint, str)
     except ln.LyncnbError as error:
         assert_type(error.exit_status, int)
 

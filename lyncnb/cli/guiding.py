@@ -1,0 +1,204 @@
+"""The command that asks: guide."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .inputs import json_option
+from .output import indented, note, write, write_json, write_table
+
+if TYPE_CHECKING:
+    from ..guide.answers import Asked, GuideAnswers
+    from ..guide.first_plan import FirstPlan
+
+_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
+_TITLES = ("Server", "Role", "Pool", "Site")
+_ROWS_SHOWN = 60
+_HELP, _BACK = "?", "<"
+
+
+@click.command("guide")
+@click.argument("folder", metavar="[FOLDER]", required=False)
+@click.option(
+    "--answers", "answers_file", metavar="FILE.toml",
+    help="Answers, as guide.toml has them; nobody is asked then.",
+)  # fmt: skip
+@json_option
+@click.option(
+    "--force", is_flag=True,
+    help="Replace a topology.csv, plan.toml or guide.toml that is there already.",
+)  # fmt: skip
+def guide_command(folder: str | None, answers_file: str | None, as_json: bool, force: bool) -> int:
+    """Ask what you know of a deployment, and lay out a first table and plan in FOLDER.
+
+    Enter takes what stands in brackets, ? says more about a question, < goes back to the one
+    before. FOLDER (default: here) gets topology.csv, the table of servers to be tuned; plan.toml,
+    the options; and guide.toml, the answers, from which --answers lays out the same again. Nothing
+    is written before the last answer, and nothing over a file that is there.
+
+    Exit status: 0; 1 if the plan has error findings; 2 if the answers are wrong, or there is
+    nobody to ask.
+    """
+    from ..errors import UsageProblem
+    from ..guide.answers import GuideAnswers
+    from ..guide.first_plan import check_folder_for, guided_plan, write_first_plan
+
+    place = folder or "."
+    if answers_file is not None:
+        answers = GuideAnswers.from_toml(Path(answers_file))
+    elif sys.stdin is None or not sys.stdin.isatty():
+        raise UsageProblem(
+            "guide asks questions, and this is no terminal",
+            hint="run it in a terminal, or give the answers in a file: --answers FILE.toml",
+        )
+    else:
+        check_folder_for(place, force=force)
+        answers = _ask_all()
+    first = guided_plan(answers)
+    written = write_first_plan(first, place, force=force, answers_file=answers_file)
+    if as_json:
+        write_json(_document(first, written))
+    else:
+        _show(first, written, Path(place))
+    return 1 if first.findings.has_errors else 0
+
+
+def _ask_all() -> GuideAnswers:
+    """Ask until every question has an answer, and all of them fit together."""
+    from ..guide.answers import GuideAnswers, walk
+    from ..guide.lay_out import lay_out
+
+    note("Enter takes the answer in [brackets], ? says more, < goes back, Ctrl-C ends it.")
+    texts: dict[tuple[str, str], str] = {}
+    order: list[tuple[str, str]] = []
+    heading = ""
+    try:
+        while True:
+            walked = walk(texts, only_given=True)
+            wrong = next((one for one in walked if one.problem and one.place in texts), None)
+            asked = wrong or next((one for one in walked if one.place not in texts), None)
+            if wrong is not None:
+                _tell(wrong.problem, wrong.hint)
+                texts.pop(wrong.place)
+                order.remove(wrong.place)
+            if asked is None:
+                problems = lay_out(GuideAnswers(asked=walked)).problems
+                if not problems:
+                    return GuideAnswers(asked=walked)
+                _tell(problems[0].message, problems[0].hint)
+                place = (problems[0].site, problems[0].key)
+                asked = next(one for one in walked if one.place == place)
+            title = f"Site {asked.site}" if asked.site else asked.question.group
+            if title != heading:
+                heading = title
+                note(f"\n{title}")
+            answer = _ask(asked)
+            if answer is None:
+                if order:
+                    texts.pop(order.pop(), None)
+                continue
+            texts[asked.place] = answer
+            if asked.place in order:
+                order.remove(asked.place)
+            order.append(asked.place)
+    except click.Abort:
+        note("\nnothing was written")
+        raise
+
+
+def _tell(problem: str, hint: str) -> None:
+    note(f"  {problem}")
+    note(f"  hint: {hint}")
+
+
+def _ask(asked: Asked) -> str | None:
+    """Ask one question, until there is an answer; None is to go back."""
+    question = asked.question
+    for number, (word, meaning) in enumerate(question.choices.items(), 1):
+        note(f"  {number} {word}: {meaning}")
+    offered = asked.default if asked.problem else asked.text or asked.default
+    default = f" [{offered}]" if offered else ""
+    while True:
+        # On standard error: standard output takes the result, which may go into a file.
+        text = click.prompt(
+            f"{question.words}{default}", default="", show_default=False, err=True,
+            prompt_suffix="\n> ",
+        ).strip()  # fmt: skip
+        if text == _HELP:
+            note(f"  {question.help}")
+            note(f"  source: {question.source}")
+            continue
+        if text == _BACK:
+            return None
+        return text or ("" if asked.problem else asked.text)
+
+
+def _show(first: FirstPlan, written: tuple[Path, ...], place: Path) -> None:
+    topology = first.topology
+    columns = [topology.columns.index(name) for name in _SHOWN if name in topology.columns]
+    titles = [title for name, title in zip(_SHOWN, _TITLES) if name in topology.columns]
+    rows = [[row[column] for column in columns] for row in topology.cells]
+    write_table(titles, rows[:_ROWS_SHOWN])
+    if len(rows) > _ROWS_SHOWN:
+        write(f"… and {len(rows) - _ROWS_SHOWN:,} more, in the file")
+    write()
+    for remark in first.remarks:
+        write(indented(remark, ""))
+    for finding in first.findings:
+        if finding.severity != "notice":
+            write(indented(f"{finding.severity}: {finding.words} [{finding.code}]", ""))
+    write(indented(f"{first.totals} {first.names:,} different names stand on them.", ""))
+    write()
+    write("The same in Python:")
+    write(textwrap.indent(first.python, "  "))  # not wrapped: it is to be copied
+    for path in written:
+        write(f"written: {path}")
+    write("Next:")
+    for line in _next_commands(place):
+        write(f"  {line}")
+    write()
+    write("What Microsoft's Planning Tool asked or gave, and this does not:")
+    for one in first.left_out:
+        write(indented(f"{one.what}. {one.instead}"))
+
+
+def _next_commands(place: Path) -> tuple[str, str]:
+    from ..guide.first_plan import OPTIONS_FILE, TOPOLOGY_FILE
+
+    table, options = (
+        shlex.quote((place / name).as_posix()) for name in (TOPOLOGY_FILE, OPTIONS_FILE)
+    )
+    requests = shlex.quote((place / "requests").as_posix())
+    return (
+        f"lyncnb plan {table} --options {options}",
+        f"lyncnb request {table} {requests} --options {options}",
+    )
+
+
+def _document(first: FirstPlan, written: tuple[Path, ...]) -> dict[str, Any]:
+    from ..plan.plan_json import plan_document
+
+    return {
+        "format": "lyncnb-guide/1",
+        "written": [path.as_posix() for path in written],
+        "answers": first.answers.to_document(),
+        "columns": list(first.topology.columns),
+        "servers": [list(row) for row in first.topology.cells],
+        "remarks": list(first.remarks),
+        "names": first.names,
+        "python": first.python,
+        "plan": plan_document(first.plan, first.findings),
+        "left_out": [
+            {"what": one.what, "instead": one.instead, "source": one.source}
+            for one in first.left_out
+        ],
+    }
+
+
+COMMANDS = (guide_command,)

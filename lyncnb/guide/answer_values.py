@@ -1,0 +1,246 @@
+"""One answer: from the text that somebody gave to what it means, or what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from ..base.dns_name import DnsName
+from ..base.pasted_text import BadName, clean_text, shown
+from ..errors import LyncnbError
+from ..rules.rule_files import load_rules, products
+from ..topology.columns import column
+from .name_patterns import LABEL, BadPattern, read_pattern
+from .questions import Question, interview
+
+#: What an answer can be once it is understood.
+Value = str | bool | int | tuple[str, ...] | tuple[int, ...]
+
+#: A subject name has no more characters (RFC 5280, ub-common-name).
+LONGEST_NAME = 64
+
+_MOST = 99
+_YES = ("yes", "y", "true", "1", "是")
+_NO = ("no", "n", "false", "0", "否")
+_DOMAIN_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
+_NAME_SEPARATOR = re.compile(r"[;,|\n；，｜、]+")
+_LONGEST_TEXT = 10_000
+
+
+class BadAnswer(ValueError):
+    """An answer that is none; ``hint`` says what would be one."""
+
+    def __init__(self, message: str, hint: str):
+        super().__init__(message)
+        self.hint = hint
+
+
+def read_answer(question: Question, text: str, *, is_public: bool = False) -> Value:
+    """Understand an answer.
+
+    Parameters
+    ----------
+    question : Question
+        What was asked.
+    text : str
+        The answer, not blank unless the question allows it.
+    is_public : bool, optional
+        Whether a public CA must be able to certify below its domains.
+
+    Returns
+    -------
+    str, bool, int or tuple
+        By the question's kind.
+
+    Raises
+    ------
+    BadAnswer
+        With the value and a hint.
+    """
+    if len(text) > _LONGEST_TEXT:
+        raise BadAnswer(f"the answer has {len(text):,} characters", "shorter, please")
+    try:
+        text = clean_text(text)[0] if question.kind != "names" else text.strip()
+        if not text and not question.may_be_blank:
+            raise BadAnswer("there is no answer", question.help)
+        return _READERS[question.kind](question, text, is_public)
+    except BadName as error:
+        raise BadAnswer(str(error), error.hint or question.help) from None
+
+
+def _choice(question: Question, text: str, is_public: bool) -> str:
+    return _one_of(text, question.choices)
+
+
+def _one_of(text: str, choices: Mapping[str, str]) -> str:
+    """Find a choice by its word, its number as listed, or how it begins."""
+    folded = text.casefold()
+    if folded.isascii() and folded.isdecimal() and 1 <= int(folded) <= len(choices):
+        return list(choices)[int(folded) - 1]
+    found = [one for one in choices if one.casefold() == folded]
+    found = found or [one for one in choices if one.casefold().startswith(folded)]
+    if len(found) != 1:
+        raise BadAnswer(f"{shown(text)} is none of them", f"answer {' or '.join(choices)}")
+    return found[0]
+
+
+def _product(question: Question, text: str, is_public: bool) -> str:
+    if not text.endswith(".toml") and text not in products():
+        try:
+            return _one_of(text, dict.fromkeys(products(), ""))
+        except BadAnswer:
+            pass  # a product of one's own may be known by its name
+    try:
+        return load_rules(text).product if not text.endswith(".toml") else _own(text)
+    except LyncnbError as error:
+        raise BadAnswer(error.message, error.hint) from None
+
+
+def _own(path: str) -> str:
+    load_rules(path)
+    return path
+
+
+def _target_os(question: Question, text: str, is_public: bool) -> str:
+    known = column("target_os").choices
+    wanted = text.casefold().replace("windows server", "").replace(" ", "")
+    for one in known:
+        if one.casefold() == wanted:
+            return one
+    raise BadAnswer(f"{shown(text)} is none of them", f"answer {', '.join(known)}")
+
+
+def _yes_no(question: Question, text: str, is_public: bool) -> bool:
+    if text.casefold() in (*_YES, *_NO):
+        return text.casefold() in _YES
+    raise BadAnswer(f"{shown(text)} is neither yes nor no", "answer yes or no")
+
+
+def _number(question: Question, text: str, is_public: bool) -> int:
+    return _count(question, text)
+
+
+def _count(question: Question, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6):
+        raise BadAnswer(f"{shown(text)} is no number", f"a whole number, {question.least} or more")
+    if not question.least <= int(text) <= _MOST:
+        raise BadAnswer(
+            f"{int(text):,} is not between {question.least} and {_MOST}",
+            "more can be added to the table afterwards" if int(text) > _MOST else question.help,
+        )
+    return int(text)
+
+
+def _sizes(question: Question, text: str, is_public: bool) -> tuple[int, ...]:
+    parts = [part for part in _DOMAIN_SEPARATOR.split(text) if part]
+    if not parts:
+        raise BadAnswer(f"{shown(text)} has no number", question.help)
+    if len(parts) > _MOST:
+        raise BadAnswer(f"there are {len(parts):,} pools", "add more to the table afterwards")
+    return tuple(_count(question, part) for part in parts)
+
+
+def _domain(question: Question, text: str, is_public: bool) -> str:
+    name = DnsName.parse(text)
+    if name.has_underscore:
+        raise BadAnswer(f"{shown(text)} has an underscore", "CAs and Lync refuse such names")
+    if len(name) > LONGEST_NAME:
+        raise BadAnswer(
+            f"{shown(text)} has {len(name)} characters",
+            f"names on certificates have {LONGEST_NAME} at most, and something stands before it",
+        )
+    if is_public and question.public and name.registrable is None:
+        raise BadAnswer(
+            f"{shown(text)} is no domain that somebody can have registered",
+            "people outside need certificates of a public CA, which certifies nothing below it; "
+            "give the public domain, or answer no to what is asked about outside",
+        )
+    if name == "onmicrosoft.com" or name.endswith(".onmicrosoft.com"):
+        raise BadAnswer(
+            f"{shown(text)} lies in onmicrosoft.com",
+            "no CA certifies such a name for you; leave it out",
+        )
+    return str(name)
+
+
+def _domains(question: Question, text: str, is_public: bool) -> tuple[str, ...]:
+    parts = [part for part in _DOMAIN_SEPARATOR.split(text) if part]
+    names = tuple(dict.fromkeys(_domain(question, part, is_public) for part in parts))
+    if not names:
+        raise BadAnswer("there is no domain", "e.g. contoso.com;fabrikam.com")
+    return names
+
+
+def _names(question: Question, text: str, is_public: bool) -> tuple[str, ...]:
+    found: dict[str, str] = {}
+    for part in _NAME_SEPARATOR.split(text):
+        name = " ".join(clean_text(part)[0].split())
+        if not name:
+            continue
+        if not (name.isprintable() and name[0].isalnum() and len(name) <= LONGEST_NAME):
+            raise BadAnswer(f"{shown(name)} is no name", "a short name, such as Taipei")
+        if found.setdefault(name.casefold(), name) != name:
+            raise BadAnswer(
+                f"{shown(name)} and {shown(found[name.casefold()])} differ in letter case alone",
+                "give each site a name of its own",
+            )
+    if not found and not question.may_be_blank:
+        raise BadAnswer("there is no name", question.help)
+    return tuple(found.values())
+
+
+def _label(question: Question, text: str, is_public: bool) -> str:
+    label = text.lower()
+    if not LABEL.match(label):
+        raise BadAnswer(
+            f"{shown(text)} cannot stand in a host name",
+            "letters a to z, digits and hyphens, not first or last",
+        )
+    return label
+
+
+def _pattern(question: Question, text: str, is_public: bool) -> str:
+    try:
+        read_pattern(text, knows=question.knows, kinds=kinds_of(question), default="")
+    except BadPattern as error:
+        raise BadAnswer(str(error), error.hint) from None
+    return text
+
+
+def kinds_of(question: Question) -> tuple[str, ...]:
+    """List the kinds that may have their own pattern: of servers, or of services."""
+    parts = interview().part
+    if "service" not in question.knows:
+        return tuple(part.word for part in parts)
+    return tuple(
+        word for part in parts for word in (*part.service.values(), *part.internal_service.values())
+    )
+
+
+_READERS: Mapping[str, Callable[[Question, str, bool], Value]] = {
+    "choice": _choice,
+    "product": _product,
+    "target_os": _target_os,
+    "yes_no": _yes_no,
+    "number": _number,
+    "sizes": _sizes,
+    "domain": _domain,
+    "domains": _domains,
+    "names": _names,
+    "label": _label,
+    "pattern": _pattern,
+}
+
+
+def answer_text(value: Value) -> str:
+    """Write an answer as one would type it; :func:`read_answer` understands it as the same."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ";".join(map(str, value))
+    return str(value)
+
+
+def is_yes(value: Value | None) -> bool:
+    """Tell whether an answer is yes, more than 0, or names something."""
+    return value is not None and value not in (False, 0, (), "")

@@ -1,0 +1,465 @@
+"""``GuideAnswers``: what a planner answered, from a file, a form or a terminal; and as a file.
+
+Blank answers are the questions' defaults, which may hang on other answers. So an interview is
+walked through from its start each time: what is asked, what counts as answered, what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ..base.files import read_named
+from ..base.tables import Table
+from ..base.toml_records import NotToml, parse_toml, value_words
+from ..errors import AnswersError, LyncnbError, Problem
+from ..plan.options import PlanOptions
+from ..rules.model import Rules
+from ..rules.rule_files import load_rules
+from .answer_values import BadAnswer, Value, answer_text, is_yes, read_answer
+from .questions import Question, interview
+
+#: How answers are kept while somebody is asked: by site ("" = the deployment) and key.
+Texts = Mapping[tuple[str, str], str]
+
+_LARGEST = 1_000_000
+_CODE = 3  # letters of a site's short name, more where two sites begin alike
+_SITES = "site"  # the tables of sites in a file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question as it is asked once: of the deployment, or of one site.
+
+    Parameters
+    ----------
+    question : Question
+        Which one.
+    site : str
+        The site's name, "" for the deployment.
+    default : str
+        What a blank answer means, as one would type it.
+    text : str
+        What was answered; "" if nothing.
+    value : Value or None
+        What that, or the default, means; None if it is wrong or there is none.
+    problem, hint : str
+        What is wrong with it, and what to do.
+    """
+
+    question: Question
+    site: str
+    default: str
+    text: str = ""
+    value: Value | None = None
+    problem: str = ""
+    hint: str = ""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """By what the answer is kept."""
+        return self.site, self.question.key
+
+    @property
+    def where(self) -> str:
+        """The place in words, as messages have it."""
+        return f"site {self.site}, {self.question.key}" if self.site else self.question.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class GuideAnswers(Table):
+    """What is known of a deployment that is to be laid out; make it by a classmethod.
+
+    Parameters
+    ----------
+    asked : tuple of Asked
+        Every question that was asked, in order, each with its value.
+    """
+
+    asked: tuple[Asked, ...] = field(compare=False)
+    _values: Mapping[tuple[str, str], Value] = field(init=False, hash=False)
+
+    def __post_init__(self) -> None:
+        values = {one.place: one.value for one in self.asked if one.value is not None}
+        object.__setattr__(self, "_values", values)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], *, source: str = "the answers") -> GuideAnswers:
+        """Take answers as a file has them.
+
+        Parameters
+        ----------
+        document : mapping
+            Answers by key; under ``site`` a list of mappings, each with a ``name``.
+        source : str, optional
+            Their name in messages.
+
+        Raises
+        ------
+        AnswersError
+            With every answer that is wrong: its place, value and hint.
+        """
+        problems: list[Problem] = []
+        texts = _texts_of(document, source, problems)
+        walked = walk(texts)
+        problems += [_problem(one, source) for one in walked if one.problem]
+        places = {one.place for one in walked}
+        problems += [
+            Problem(
+                file=source,
+                message=f"{_where(site, key)}: it is not asked with these answers",
+                hint="take it out, or change the answer that it hangs on",
+            )
+            for site, key in texts
+            if (site, key) not in places and not problems
+        ]
+        _raise(problems, source)
+        return cls(asked=walked)
+
+    @classmethod
+    def from_toml(cls, source: str | os.PathLike[str] | bytes) -> GuideAnswers:
+        """Read answers from a file such as ``guide.toml``.
+
+        Raises
+        ------
+        AnswersError
+            If it cannot be read, is no TOML, or holds wrong answers; all of them at once.
+        """
+        if isinstance(source, bytes):
+            name, data = "the answers", source
+        else:
+            name = Path(source).name
+            data = read_named(source, limit=_LARGEST, error=AnswersError)
+        try:
+            document = parse_toml(data)
+        except NotToml as error:
+            raise AnswersError(f"{name}: {error}", hint=error.hint) from None
+        return cls.of(document, source=name)
+
+    def to_document(self, *, in_full: bool = True) -> dict[str, Any]:
+        """Give the answers as :meth:`of` takes them; `in_full` with those that are defaults."""
+        document: dict[str, Any] = {}
+        sites: dict[str, dict[str, Any]] = {name: {"name": name} for name in self.sites}
+        for one in self.asked:
+            if one.question.key == "sites" or one.value is None:
+                continue
+            if in_full or answer_text(one.value) != one.default:
+                value = list(one.value) if isinstance(one.value, tuple) else one.value
+                (sites[one.site] if one.site else document)[one.question.key] = value
+        return {**document, _SITES: list(sites.values())}
+
+    def to_toml(self) -> str:
+        """Write ``guide.toml``: every answer under its question. Same answers, same text."""
+        return _toml(self.asked, self.sites)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The central sites, by name."""
+        value = self._values["", "sites"]
+        return tuple(map(str, value)) if isinstance(value, tuple) else ()
+
+    def value(self, key: str, site: str = "") -> Value | None:
+        """Give an answer; None if that is not asked with these answers."""
+        return self._values.get((site, key))
+
+    def text(self, key: str, site: str = "") -> str:
+        """Give an answer as one would type it; "" if that is not asked."""
+        value = self.value(key, site)
+        return "" if value is None else answer_text(value)
+
+    def is_yes(self, key: str) -> bool:
+        """Tell whether an answer is yes, more than 0 or not empty, for any site."""
+        return any(is_yes(self._values.get((site, key))) for site in ("", *self.sites))
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of the product."""
+        return load_rules(self.text("product"))
+
+    @property
+    def options(self) -> PlanOptions:
+        """The options that ``plan.toml`` gets."""
+        return PlanOptions(product=self.text("product"))
+
+    def _headings(self) -> Sequence[str]:
+        return ("Site", "Question", "Answer")
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        for one in self.asked:
+            yield one.site, one.question.words, "" if one.value is None else answer_text(one.value)
+
+    def _summary(self) -> str:
+        return (
+            f"answers: {self.text('product')}, SIP domains {self.text('sip_domains')}, "
+            f"sites {self.text('sites')}"
+        )
+
+
+def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
+    """Walk through the interview.
+
+    Parameters
+    ----------
+    texts : mapping
+        Answers so far, by site and key; blank or missing ones are defaults.
+    only_given : bool, optional
+        Whether what was not answered yet makes no other answer wrong.
+
+    Returns
+    -------
+    tuple of Asked
+        Every question that these answers lead to, in order.
+    """
+    walked: list[Asked] = []
+    values: dict[tuple[str, str], Value] = {}
+    table = interview()
+    sites: tuple[str, ...] = ()
+    unknown: frozenset[str] = frozenset()
+    outside = _is_outside(texts, only_given=only_given)
+    questions = list(table.question)
+    of_sites = [one for one in questions if one.is_of_site]
+    for question in questions:
+        if question.is_of_site and question is not of_sites[0]:
+            continue
+        block = (
+            [(site, one) for site in sites for one in of_sites]
+            if question.is_of_site
+            else [("", question)]
+        )
+        for site, one in block:
+            if one.key in unknown or not _is_asked(one, site, values):
+                continue
+            asked = _ask(one, site, texts, values, sites, is_public=outside)
+            walked.append(asked)
+            if asked.value is not None:
+                values[asked.place] = asked.value
+        if question.key == "product":
+            unknown = _without(values.get(("", "product")))
+        if question.key == "sites":
+            value = values.get(("", "sites"), ())
+            sites = tuple(map(str, value)) if isinstance(value, tuple) else ()
+    return tuple(walked)
+
+
+def _is_outside(texts: Texts, *, only_given: bool) -> bool:
+    for key in interview().outside:
+        question = interview().find(key)
+        is_given = ("", key) in texts or not only_given
+        text = texts.get(("", key), "").strip() or (question.default if is_given else "")
+        try:
+            if text and is_yes(read_answer(question, text)):
+                return True
+        except BadAnswer:
+            continue
+    return False
+
+
+def _ask(
+    question: Question,
+    site: str,
+    texts: Texts,
+    values: Mapping[tuple[str, str], Value],
+    sites: tuple[str, ...],
+    *,
+    is_public: bool,
+) -> Asked:
+    default = _default(question, site, values, sites)
+    text = texts.get((site, question.key), "").strip()
+    asked = Asked(question=question, site=site, default=default, text=text)
+    if not text and not default and "{" in question.default:
+        return asked  # what its default hangs on is wrong, and told
+    if not text and not default and not question.may_be_blank:
+        return replace(asked, problem="there is no answer", hint=question.help)
+    try:
+        return replace(asked, value=read_answer(question, text or default, is_public=is_public))
+    except BadAnswer as error:
+        return replace(asked, problem=str(error), hint=error.hint)
+
+
+def _is_asked(question: Question, site: str, values: Mapping[tuple[str, str], Value]) -> bool:
+    return not question.if_any or any(
+        _holds(condition, site, values) for condition in question.if_any
+    )
+
+
+def _holds(condition: str, site: str, values: Mapping[tuple[str, str], Value]) -> bool:
+    key, sign, wanted = condition.partition("=")
+    value = values.get((site, key), values.get(("", key)))
+    return str(value) == wanted if sign else is_yes(value)
+
+
+def _without(product: Value | None) -> frozenset[str]:
+    """List the questions about parts and columns that a product does not have."""
+    try:
+        rules = load_rules(str(product)) if product is not None else load_rules()
+    except LyncnbError:
+        return frozenset()
+    table = interview()
+    parts = {part.count for part in table.part if part.role not in rules.roles}
+    columns = rules.pool_columns
+    return frozenset(
+        one.key
+        for one in table.question
+        if one.key in parts or (one.column and one.column not in columns)
+    )
+
+
+def _default(
+    question: Question,
+    site: str,
+    values: Mapping[tuple[str, str], Value],
+    sites: tuple[str, ...],
+) -> str:
+    default = question.default
+    if question.default_several is not None and (len(sites) > 1 or _has_branch(sites, values)):
+        default = question.default_several
+    if question.default_elsewhere is not None and sites and site != sites[0]:
+        default = question.default_elsewhere
+    default = question.default_by.get(str(values.get(("", "product"))), default)
+    if question.kind == "pattern" or "{" not in default:
+        return default
+    domains = values.get(("", "sip_domains"), ())
+    texts = [str(one) for one in domains] if isinstance(domains, tuple) else []
+    return (
+        default.replace("{sip_domains}", ";".join(texts))
+        .replace("{sip_domain}", texts[0] if texts else "")
+        .replace("{code}", short_names(sites).get(site, ""))
+    )
+
+
+def _has_branch(sites: Sequence[str], values: Mapping[tuple[str, str], Value]) -> bool:
+    keys = [one.key for one in interview().question if one.is_of_site and one.kind == "names"]
+    return any(is_yes(values.get((site, key))) for site in sites for key in keys)
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Make a short name of each: its first letters, more where two begin alike.
+
+    Parameters
+    ----------
+    names : sequence of str
+        n distinct names.
+
+    Returns
+    -------
+    dict of str to str
+        n distinct labels by name; ``site1`` and so on where a name has no letter of a to z.
+    """
+    found: dict[str, str] = {}
+    for number, name in enumerate(names, 1):
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+        whole = re.sub(r"[^a-z0-9]+", "", plain)[:12]
+        short = _CODE if len(whole) > _CODE + 1 else len(whole)
+        tries = [whole[:length] for length in range(short, len(whole) + 1)]
+        tries += [
+            f"{whole[:_CODE] or 'site'}{count}" for count in range(number, number + len(names))
+        ]
+        found[name] = next(one for one in tries if one and one not in found.values())
+    return found
+
+
+def _texts_of(
+    document: Mapping[str, Any], source: str, problems: list[Problem]
+) -> dict[tuple[str, str], str]:
+    """Take a document apart; what has no place in one is a problem."""
+    table = interview()
+    of_site = [one.key for one in table.question if one.is_of_site]
+    of_all = [one.key for one in table.question if not one.is_of_site and one.key != "sites"]
+    texts: dict[tuple[str, str], str] = {}
+    names: list[str] = []
+
+    def take(site: str, key: str, value: object, where: str, known: Sequence[str]) -> None:
+        if key not in known:
+            close = get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the answers are {', '.join(known)}"
+            problems.append(Problem(file=source, message=f"Unknown key in '{where}'", hint=hint))
+            return
+        text = _as_text(value)
+        if text is None:
+            problems.append(
+                Problem(
+                    file=source,
+                    message=f"'{where}' is {value_words(value)}, which is no answer",
+                    hint=table.find(key).help,
+                )
+            )
+        else:
+            texts[site, key] = text
+
+    for key, value in document.items():
+        if key != _SITES:
+            take("", key, value, key, of_all)
+            continue
+        if not (isinstance(value, (list, tuple)) and all(isinstance(v, Mapping) for v in value)):
+            problems.append(
+                Problem(file=source, message="'site' is no array of tables", hint="write [[site]]")
+            )
+            continue
+        for number, one in enumerate(value):
+            where = f"{_SITES}[{number}]"
+            name = one.get("name")
+            if not isinstance(name, str) or not name.strip() or name.strip() in names:
+                problems.append(
+                    Problem(
+                        file=source,
+                        message=f"'{where}.name' is {value_words(name) if name else 'missing'}",
+                        hint='give each site a name of its own: name = "Taipei"',
+                    )
+                )
+                continue
+            names.append(" ".join(name.split()))
+            for inner, item in one.items():
+                if inner != "name":
+                    take(names[-1], inner, item, f"{where}.{inner}", of_site)
+    if names:
+        texts["", "sites"] = ";".join(names)
+    return texts
+
+
+def _as_text(value: object) -> str | None:
+    if isinstance(value, (str, bool)) or type(value) is int:
+        return answer_text(value)
+    if isinstance(value, (list, tuple)) and all(
+        isinstance(v, str) or type(v) is int for v in value
+    ):
+        return ";".join(map(str, value))
+    return None
+
+
+def _where(site: str, key: str) -> str:
+    return f"site {site}, {key}" if site else key
+
+
+def _problem(one: Asked, source: str) -> Problem:
+    message = f"{one.where}: {one.problem}"
+    return Problem(file=source, message=message, value=one.text, hint=one.hint)
+
+
+def _raise(problems: Sequence[Problem], source: str) -> None:
+    if problems:
+        count = "an answer is" if len(problems) == 1 else f"{len(problems)} answers are"
+        raise AnswersError(f"{source}: {count} wrong", problems=tuple(problems))
+
+
+def _toml(asked: Sequence[Asked], sites: Sequence[str]) -> str:
+    import tomli_w  # only who writes needs it
+
+    lines = ["# Answers for lyncnb guide --answers; a line that is taken out is its default."]
+    for site in ("", *sites):
+        if site:
+            lines += ["", f"[[{_SITES}]]", tomli_w.dumps({"name": site}).strip()]
+        for one in asked:
+            if one.site != site or one.question.key == "sites" or one.value is None:
+                continue
+            values = one.value if isinstance(one.value, tuple) else (one.value,)
+            written = [tomli_w.dumps({"v": value})[len("v = ") :].rstrip() for value in values]
+            text = f"[{', '.join(written)}]" if isinstance(one.value, tuple) else written[0]
+            lines += ["", f"# {one.question.words}"] if not site else [f"# {one.question.words}"]
+            lines.append(f"{one.question.key} = {text}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,357 @@
+"""Answers to a table of servers: which there are, their names, what stands in which column.
+
+What is laid out is data (``[[part]]`` of ``questions.toml``); here it is counted and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import AnswersError, Problem
+from ..topology.columns import topology_columns
+from ..topology.topology import Topology, topology_of_rows
+from .answer_values import LONGEST_NAME, Value, answer_text, is_yes, kinds_of
+from .answers import GuideAnswers, short_names
+from .name_patterns import LABEL, NamePattern, read_pattern
+from .questions import Part, interview
+
+#: Where a table that was laid out is said to come from.
+SOURCE = "guide"
+
+# Windows' limit for a computer's NetBIOS name.
+_NETBIOS = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutProblem:
+    """What cannot be laid out: the answer to be changed, what is wrong, what to do."""
+
+    site: str
+    key: str
+    message: str
+    hint: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Layout:
+    """The rows as they grow: by column; who has which name; what is to be told."""
+
+    answers: GuideAnswers
+    rows: list[dict[str, str]] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    problems: list[LayoutProblem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pool:
+    """A pool that is to be laid out: its part, site (as answered, and in the table) and servers."""
+
+    part: Part
+    site: str
+    table_site: str
+    code: str
+    numbers: Sequence[int]
+    k: int | str
+    is_named: bool
+
+
+def guided_topology(answers: GuideAnswers) -> Topology:
+    """Lay out a topology that answers describe.
+
+    Parameters
+    ----------
+    answers : GuideAnswers
+        What is known of the deployment.
+
+    Returns
+    -------
+    Topology
+        To be tuned; the same answers give the same table.
+
+    Raises
+    ------
+    AnswersError
+        If the answers do not fit together: two servers of one name, or nobody to serve people
+        outside; all problems at once.
+    """
+    layout = lay_out(answers)
+    if layout.problems:
+        raise AnswersError(
+            "the answers do not fit together",
+            problems=tuple(
+                Problem(
+                    message=f"{f'site {one.site}, ' if one.site else ''}{one.key}: {one.message}",
+                    value=answers.text(one.key, one.site),
+                    hint=one.hint,
+                )
+                for one in layout.problems
+            ),
+        )
+    used = {name for row in layout.rows for name, text in row.items() if text}
+    columns = [one.name for one in topology_columns() if one.name in used]
+    cells = [[row.get(name, "") for name in columns] for row in layout.rows]
+    return topology_of_rows(columns, cells, source=SOURCE)
+
+
+def lay_out(answers: GuideAnswers) -> Layout:
+    """Lay out rows, and keep what does not fit and what was decided."""
+    layout = Layout(answers=answers)
+    urls = _simple_urls(answers)
+    _reserve(layout, urls)
+    _check_outside(layout)
+    signing_in = _signing_in(layout)
+    first: set[str] = set()
+    for pool in _pools(layout):
+        rows = _rows_of(pool, layout)
+        _cells_of(pool, layout, rows[0], is_first=pool.part.word not in first)
+        first.add(pool.part.word)
+        if pool == signing_in:
+            rows[0]["autologon"] = "true"
+            name = rows[0].get("pool_fqdn") or rows[0]["server_fqdn"]
+            layout.remarks.append(f"Clients sign in automatically at {name}.")
+        layout.rows += rows
+    if layout.rows:
+        layout.rows[0].update(urls, sip_domains=answers.text("sip_domains"))
+    _tell_of_long_names(layout)
+    return layout
+
+
+def _simple_urls(answers: GuideAnswers) -> dict[str, str]:
+    domains = _texts(answers.value("sip_domains"))
+    first = domains[0]
+    if answers.value("simple_urls") == "hosts":
+        return {
+            "meet_urls": ";".join(f"https://meet.{domain}" for domain in domains),
+            "dialin_url": f"https://dialin.{first}",
+            "admin_url": f"https://admin.{first}",
+        }
+    host = f"https://{answers.text('simple_url_host')}.{first}"
+    return {
+        "meet_urls": ";".join(f"{host}/{domain}/meet" for domain in domains),
+        "dialin_url": f"{host}/dialin",
+        "admin_url": f"{host}/admin",
+    }
+
+
+def _reserve(layout: Layout, urls: Mapping[str, str]) -> None:
+    """Keep the names that clients make themselves, and those of simple URLs."""
+    for domain in _texts(layout.answers.value("sip_domains")):
+        layout.names[f"lyncdiscover.{domain}"] = "what clients look for"
+        layout.names[f"lyncdiscoverinternal.{domain}"] = "what clients look for"
+        layout.names[domain] = "a SIP domain"
+    for text in urls.values():
+        for url in text.split(";"):
+            layout.names[url.removeprefix("https://").partition("/")[0]] = "a simple URL's host"
+
+
+def _check_outside(layout: Layout) -> None:
+    answers = layout.answers
+    asked = [one for one in answers.asked if one.question.key == "edge_servers"]
+    if asked and not answers.is_yes("edge_servers"):
+        why = next(key for key in interview().outside if answers.is_yes(key))
+        layout.problems.append(
+            LayoutProblem(
+                site=asked[0].site,
+                key="edge_servers",
+                message=f"no site has an Edge Server, and {why} is yes",
+                hint="give one site an Edge Server, or answer no to what is asked about outside",
+            )
+        )
+
+
+def _sites_with_pools(layout: Layout) -> Iterator[tuple[str, Part, Value]]:
+    for site in layout.answers.sites:
+        for part in interview().part:
+            value = layout.answers.value(part.count, site)
+            if value is not None and is_yes(value):
+                yield site, part, value
+
+
+def _pools(layout: Layout) -> Iterator[_Pool]:
+    answers = layout.answers
+    branches = [
+        str(name)
+        for _, _, value in _sites_with_pools(layout)
+        if isinstance(value, tuple)
+        for name in value
+        if isinstance(name, str)
+    ]
+    _check_branches(layout, branches)
+    codes = short_names(list(dict.fromkeys([*answers.sites, *branches])))
+    for site, part, value in _sites_with_pools(layout):
+        code = answers.text("code", site)
+        if isinstance(value, tuple) and isinstance(value[0], str):
+            for name in map(str, value):
+                yield _Pool(
+                    part=part, site=site, table_site=name, code=codes[name],
+                    numbers=(1,), k="", is_named=False,
+                )  # fmt: skip
+            continue
+        sizes = [int(one) for one in (value if isinstance(value, tuple) else (value,))]
+        if part.pool == "never":
+            sizes = [1] * sizes[0]
+        at = 1
+        for number, size in enumerate(sizes, 1):
+            yield _Pool(
+                part=part,
+                site=site,
+                table_site=_table_site(part, site, layout),
+                code=code,
+                numbers=range(at, at + size),
+                k=number if len(sizes) > 1 else "",
+                is_named=part.pool == "always" or (part.pool == "several" and size > 1),
+            )
+            at += size
+
+
+def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
+    """Refuse a branch site of the name of another site."""
+    seen = {site.casefold() for site in layout.answers.sites}
+    for name in branches:
+        if name.casefold() in seen:
+            site, key = next(
+                (site, part.count)
+                for site, part, value in reversed(list(_sites_with_pools(layout)))
+                if isinstance(value, tuple) and name in value
+            )
+            layout.problems.append(
+                LayoutProblem(
+                    site=site,
+                    key=key,
+                    message=f'there are two sites "{name}"',
+                    hint="give each branch site a name of its own",
+                )
+            )
+        seen.add(name.casefold())
+
+
+def _table_site(part: Part, site: str, layout: Layout) -> str:
+    """Give the site that a row has: none, where it is to serve those that have no such server."""
+    counts = [layout.answers.value(part.count, one) for one in layout.answers.sites]
+    having = [one for one, count in zip(layout.answers.sites, counts) if is_yes(count)]
+    serves_all = part.all_sites and len(having) < len(counts) and site == having[0]
+    return "" if serves_all else site
+
+
+def _signing_in(layout: Layout) -> _Pool | None:
+    pools = [pool for pool in _pools(Layout(answers=layout.answers)) if pool.part.signs_in]
+    return min(pools, key=lambda pool: pool.part.signs_in, default=None)
+
+
+def _rows_of(pool: _Pool, layout: Layout) -> list[dict[str, str]]:
+    answers = layout.answers
+    part = pool.part
+    site = pool.table_site or pool.site
+    values: dict[str, object] = {"site": pool.code, "role": part.word, "k": pool.k}
+    rows = []
+    for number in pool.numbers:
+        server = _name(
+            layout, "server_names", part.word, {**values, "n": number},
+            domain=answers.text("internal_domain"), what=f"{part.word} {number} in {site}",
+        )  # fmt: skip
+        rows.append({"server_fqdn": server, "role": part.role, "site": pool.table_site})
+        rows[-1]["target_os"] = answers.text("target_os")
+    if pool.is_named:
+        name = _name(
+            layout, "pool_names", part.word, values,
+            domain=answers.text("internal_domain"), what=f"the {part.word} pool in {site}",
+        )  # fmt: skip
+        for row in rows:
+            row["pool_fqdn"] = name
+    return rows
+
+
+def _cells_of(pool: _Pool, layout: Layout, row: dict[str, str], *, is_first: bool) -> None:
+    answers, part = layout.answers, pool.part
+    values: dict[str, object] = {"site": pool.code, "k": pool.k}
+    names = [(column, word, "external_domain") for column, word in part.service.items()]
+    if len(pool.numbers) > 1:
+        names += [
+            (column, word, "internal_domain") for column, word in part.internal_service.items()
+        ]
+    for column, word, domain in names:
+        if column in part.service_if and not answers.is_yes(part.service_if[column]):
+            continue
+        row[column] = _name(
+            layout, "service_names", word, {**values, "service": word},
+            domain=answers.text(domain), what=f"{word} of {part.word} in {pool.site}",
+        )  # fmt: skip
+    known = answers.rules.pool_columns
+    for cell in part.cell:
+        if cell.column not in known or (cell.if_any and not any(map(answers.is_yes, cell.if_any))):
+            continue
+        if cell.true_if:
+            is_true = any(map(answers.is_yes, cell.true_if)) and (is_first or not cell.first_only)
+            row[cell.column] = "true" if is_true else "false"
+        elif is_first or not cell.first_only:
+            row[cell.column] = answer_text(answers.value(cell.answer) or "")
+
+
+def _name(
+    layout: Layout,
+    key: str,
+    kind: str,
+    values: Mapping[str, object],
+    *,
+    domain: str,
+    what: str,
+) -> str:
+    """Make a name by the planner's pattern; one that cannot be, or is taken, is a problem."""
+    pattern = _pattern(layout.answers, key)
+    label = pattern.name(kind, values)
+    name = f"{label}.{domain}"
+    taken = layout.names.get(name)
+    if not LABEL.match(label):
+        message, hint = (
+            f'"{label}" cannot stand in a host name',
+            "letters, digits, hyphens inside; 63",
+        )
+    elif len(name) > LONGEST_NAME:
+        message = f"{name} has {len(name)} characters"
+        hint = f"a subject name has {LONGEST_NAME} at most: a shorter pattern, or short names"
+    elif taken is not None:
+        message = f"{name} would be both {taken} and {what}"
+        hint = "tell them apart by {site}, {role} or {service}, {n} and {k}, or give one kind a"
+        hint += f" pattern of its own: {kind}=…;{layout.answers.text(key)}"
+    elif (
+        key != "service_names"
+        and label == "sip"
+        and domain in _texts(layout.answers.value("sip_domains"))
+    ):
+        message, hint = f"{name} is what clients sign in to", "name the server otherwise"
+    else:
+        layout.names[name] = what
+        return name
+    if not any(one.key == key for one in layout.problems):  # the first says it
+        layout.problems.append(LayoutProblem(site="", key=key, message=message, hint=hint))
+    return name
+
+
+def _pattern(answers: GuideAnswers, key: str) -> NamePattern:
+    asked = next(one for one in answers.asked if one.question.key == key)
+    question = asked.question
+    return read_pattern(
+        answers.text(key), knows=question.knows, kinds=kinds_of(question), default=asked.default
+    )
+
+
+def _tell_of_long_names(layout: Layout) -> None:
+    long = [
+        row["server_fqdn"]
+        for row in layout.rows
+        if len(row["server_fqdn"].partition(".")[0]) > _NETBIOS
+    ]
+    if long:
+        layout.remarks.append(
+            f"{long[0]} and {len(long) - 1:,} more have" if len(long) > 1 else f"{long[0]} has"
+        )
+        layout.remarks[-1] += (
+            f" more than {_NETBIOS} characters before the first dot: Windows cuts the computer's "
+            "NetBIOS name there."
+        )
+
+
+def _texts(value: Value | None) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, tuple) else ()

@@ -1,0 +1,122 @@
+"""A planner's pattern for names: ``{site}-{role}{n:02}``, and what each kind has of its own."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from ..base.pasted_text import shown
+
+_LITERAL = re.compile(r"[A-Za-z0-9-]*\Z")
+_KEY = re.compile(r"\s*([a-z][a-z0-9-]*)\s*=")
+_NUMBERS = ("n", "k")
+_BLANK = "\0"
+_AROUND_BLANK = re.compile(r"(-)\0-|^\0-|-\0$|\0")
+
+#: A label of a host name: RFC 1035 section 2.3.4, and no underscore, which CAs refuse.
+LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+_MEANINGS = {
+    "site": "the short name of the site",
+    "role": "the kind of server, such as fe or edge",
+    "service": "the kind of service, such as access or web",
+    "n": "the number of the server in its site ({n:02} writes 01)",
+    "k": "the number of the pool in its site, blank where there is one",
+}
+
+
+class BadPattern(ValueError):
+    """Text that is no pattern; ``hint`` says what one knows."""
+
+    def __init__(self, message: str, hint: str):
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamePattern:
+    """What a name is made of: by kind (``fe``, ``access`` …), "" for every other kind."""
+
+    by_kind: Mapping[str, str]
+
+    def name(self, kind: str, values: Mapping[str, object]) -> str:
+        """Fill the pattern in: one label, lower case; whether it is a good one is not said."""
+        pattern = self.by_kind.get(kind, self.by_kind[""])
+        parts = []
+        for literal, key, form, _ in string.Formatter().parse(pattern):
+            parts.append(literal)
+            if key is not None:
+                value = values[key]
+                text = format(value, form or "") if isinstance(value, int) else str(value)
+                parts.append(text or _BLANK)
+        # A blank number takes a hyphen beside it along: fe-pool-{k} is fe-pool.
+        return _AROUND_BLANK.sub(r"\1", "".join(parts)).lower()
+
+
+def read_pattern(
+    text: str, *, knows: Collection[str], kinds: Collection[str], default: str
+) -> NamePattern:
+    """Read a pattern, or several for kinds of their own.
+
+    Parameters
+    ----------
+    text : str
+        ``PATTERN`` for all, or ``KIND=PATTERN;…;PATTERN``.
+    knows : collection of str
+        Placeholders that may stand in it.
+    kinds : collection of str
+        Kinds that may have their own.
+    default : str
+        For every other kind, if `text` has none for all.
+
+    Raises
+    ------
+    BadPattern
+        If a placeholder or kind is unknown, or a character can stand in no host name.
+    """
+    by_kind: dict[str, str] = {}
+    for part in filter(None, (one.strip() for one in text.split(";"))):
+        found = _KEY.match(part)
+        kind = found[1] if found else ""
+        if kind and kind not in kinds:
+            raise BadPattern(
+                f'there is no kind "{kind}"',
+                f"kinds with patterns of their own: {', '.join(kinds)}",
+            )
+        if kind in by_kind:
+            raise BadPattern(
+                f'there are two patterns for "{kind}"'
+                if kind
+                else "there are two patterns for all",
+                "give one alone, or write KIND=PATTERN before it",
+            )
+        pattern = part[found.end() :].strip() if found else part
+        by_kind[kind] = _checked(pattern, knows, for_all=not kind)
+    return NamePattern(by_kind={"": default, **by_kind})
+
+
+def _checked(pattern: str, knows: Collection[str], *, for_all: bool) -> str:
+    hint = "a pattern knows " + "; ".join(f"{{{one}}}, {_MEANINGS[one]}" for one in knows)
+    try:
+        parts = list(string.Formatter().parse(pattern))
+    except ValueError:
+        raise BadPattern(f"a brace of {shown(pattern)} is not closed or not opened", hint) from None
+    if for_all and not any(key for _, key, _, _ in parts):
+        raise BadPattern(f"{shown(pattern)} gives everything the same name", hint)
+    for literal, key, form, conversion in parts:
+        if not _LITERAL.match(literal):
+            raise BadPattern(
+                f"{shown(literal)} has a character that a host name's first label cannot have",
+                f"letters a to z, digits and hyphens; {hint}",
+            )
+        if key is None:
+            continue
+        if key not in knows:
+            raise BadPattern(f"there is no {{{key}}}", hint)
+        if conversion or (form and not (key in _NUMBERS and re.fullmatch(r"0[1-9]", form))):
+            raise BadPattern(
+                f"{{{key}}} cannot be written so", f"write {{n:02}} for two digits; {hint}"
+            )
+    return pattern

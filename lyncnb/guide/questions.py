@@ -1,0 +1,160 @@
+"""The questions of the interview, and what is laid out of the answers: ``questions.toml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files as package_files
+
+from ..base.toml_records import TomlReader, parse_toml
+from ..errors import RulesError
+
+_FILE = "questions.toml"
+_KINDS = (
+    *("choice", "product", "target_os", "yes_no", "number", "sizes", "domain", "domains", "names"),
+    *("label", "pattern"),
+)
+_POOLS = ("always", "several", "never")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question, with the meaning of its fields as the head of ``questions.toml`` says."""
+
+    key: str
+    group: str
+    words: str
+    help: str
+    kind: str
+    source: str
+    scope: str = "deployment"
+    default: str = ""
+    default_elsewhere: str | None = None
+    default_several: str | None = None
+    default_by: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
+    least: int = 0
+    public: bool = False
+    column: str = ""
+    if_any: tuple[str, ...] = ()
+    knows: tuple[str, ...] = ()
+
+    @property
+    def is_of_site(self) -> bool:
+        """Whether it is asked for each site."""
+        return self.scope == "site"
+
+    @property
+    def may_be_blank(self) -> bool:
+        """Whether no answer is an answer."""
+        return self.kind == "names" and not self.default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What answers put into a column of a part's pools."""
+
+    column: str
+    answer: str = ""
+    true_if: tuple[str, ...] = ()
+    if_any: tuple[str, ...] = ()
+    first_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A kind of server that is laid out in each site."""
+
+    role: str
+    word: str
+    count: str
+    pool: str
+    all_sites: bool = False
+    signs_in: int = 0
+    service: Mapping[str, str] = field(default_factory=dict)
+    internal_service: Mapping[str, str] = field(default_factory=dict)
+    service_if: Mapping[str, str] = field(default_factory=dict)
+    cell: tuple[Cell, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What Microsoft's Planning Tool has and the interview has not, and what stands for it."""
+
+    what: str
+    instead: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interview:
+    """What ``questions.toml`` holds; `outside` lists the answers by which somebody is outside."""
+
+    outside: tuple[str, ...]
+    question: tuple[Question, ...]
+    part: tuple[Part, ...]
+    left_out: tuple[LeftOut, ...]
+
+    def find(self, key: str) -> Question:
+        """Find a question by its key."""
+        return next(one for one in self.question if one.key == key)
+
+
+@cache
+def interview() -> Interview:
+    """Read the questions.
+
+    Raises
+    ------
+    RulesError
+        With every mistake of the file.
+    """
+    text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
+    return parse_interview(text)
+
+
+def parse_interview(text: str) -> Interview:
+    """Read the text of ``questions.toml``; a word that nothing knows is refused.
+
+    Raises
+    ------
+    RulesError
+        With every mistake of the file.
+    """
+    reader = TomlReader(_FILE)
+    found = reader.record(Interview, parse_toml(text))
+    if found is not None:
+        _check(found, reader)
+    if found is None or reader.problems:
+        raise RulesError(f"{_FILE} has mistakes", problems=tuple(reader.problems))
+    return found
+
+
+def _check(found: Interview, reader: TomlReader) -> None:
+    known = [one.key for one in found.question]
+    reader.once({f"question[{n}]": one for n, one in enumerate(found.question)}, "key")
+    reader.among("outside", found.outside, known, "question")
+    for question in found.question:
+        where = f"question {question.key}"
+        reader.among(f"{where}.kind", [question.kind], _KINDS, "kind")
+        reader.among(f"{where}.scope", [question.scope], ("deployment", "site"), "scope")
+        before = known[: known.index(question.key)]
+        reader.among(
+            f"{where}.if_any", (c.partition("=")[0] for c in question.if_any), before, "question"
+        )
+        filled = re.findall(r"\{(\w+)\}", question.default) if question.kind != "pattern" else ()
+        reader.among(
+            f"{where}.default", filled, ("sip_domain", "sip_domains", "code"), "placeholder"
+        )
+    words = [part.word for part in found.part]
+    for part in found.part:
+        where = f"part {part.word}"
+        reader.among(f"{where}.pool", [part.pool], _POOLS, "word")
+        asked = [part.count, *part.service_if.values()]
+        for cell in part.cell:
+            asked += [*cell.true_if, *cell.if_any, *([cell.answer] if cell.answer else [])]
+        reader.among(where, asked, known, "question")
+        if words.count(part.word) > 1:
+            reader.problem(f"'{where}' is there twice")

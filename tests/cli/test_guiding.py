@@ -1,0 +1,171 @@
+"""``lyncnb guide``: asked in a terminal, or answered by a file; written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from shell_kit import make_shell, process_environment
+
+import lyncnb as ln
+
+shell = pytest.fixture(make_shell)
+
+ANSWERS = 'sip_domains = ["contoso.com"]\nfederation = true\n\n[[site]]\nname = "Taipei"\n'
+FILES = {"topology.csv", "plan.toml", "guide.toml"}
+
+
+def files(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_file_of_answers_is_laid_out(shell):
+    """The table, the sum, the Python and the two commands to go on, which work as printed."""
+    shell.write("given.toml", ANSWERS)
+    done = shell("guide", "first plan", "--answers", "given.toml")
+    assert (done.status, done.err) == (0, "")
+    assert files(shell.folder / "first plan") == FILES
+    assert "fe03.contoso.com    FrontEnd      fepool.contoso.com  Taipei\n" in done.out
+    assert "7 certificates for 5 servers; findings: 0 errors, 0 warnings" in done.out
+    assert "15 different names stand on them." in done.out
+    assert "Microsoft's Planning Tool asked or gave" in done.out
+    plan, request = [line for line in done.out.splitlines() if line.startswith("  lyncnb ")]
+    table, options = "'first plan/topology.csv'", "'first plan/plan.toml'"
+    assert plan == f"  lyncnb plan {table} --options {options}"
+    assert request == f"  lyncnb request {table} 'first plan/requests' --options {options}"
+    again = shell("plan", "first plan/topology.csv", "--options", "first plan/plan.toml")
+    assert (again.status, "7 certificates" in again.out) == (0, True)
+    python = done.out.partition("The same in Python:\n")[2].partition("\nwritten:")[0]
+    made = {}
+    exec("\n".join(line[2:] for line in python.splitlines()), made)
+    assert made["topology"] == ln.read_topology(shell.folder / "first plan" / "topology.csv")
+
+
+def test_the_answers_that_were_kept_give_the_same(shell):
+    """guide.toml, changed by hand, lays out anew and is left as it is; --force is asked for."""
+    shell.write("given.toml", ANSWERS)
+    assert shell("guide", "--answers", "given.toml").status == 0
+    kept = (shell.folder / "guide.toml").read_text("utf-8")
+    assert shell("guide", "--answers", "guide.toml").status == 0
+    changed = "# by hand\n" + kept.replace("front_end_pools = [3]", "front_end_pools = [2]")
+    shell.write("guide.toml", changed)
+    refused = shell("guide", "--answers", "guide.toml")
+    assert refused.status == 2
+    assert "topology.csv is already there and was left alone" in refused.err
+    assert shell("guide", "--answers", "guide.toml", "--force").status == 0
+    assert len(ln.read_topology(shell.folder / "topology.csv").cells) == 4
+    assert (shell.folder / "guide.toml").read_text("utf-8") == changed
+
+
+def test_as_json(shell):
+    """One document: files, answers, table, Python, plan and what is left out."""
+    shell.write("given.toml", ANSWERS)
+    done = shell("guide", "--answers", "given.toml", "--json")
+    document = json.loads(done.out)
+    assert document["format"] == "lyncnb-guide/1"
+    assert document["written"] == ["topology.csv", "plan.toml", "guide.toml"]
+    assert ln.GuideAnswers.of(document["answers"]) == ln.GuideAnswers.from_toml(ANSWERS.encode())
+    assert (len(document["servers"]), len(document["plan"]["certificates"])) == (5, 7)
+    assert all(one["source"] for one in document["left_out"])
+
+
+def test_what_is_wrong_leaves_nothing(shell):
+    """Wrong answers, none, and nobody to ask: exit status 2, and an empty folder stays empty."""
+    shell.write("given.toml", ANSWERS.replace("true", '"perhaps"') + "directors = 1\nx = 1\n")
+    wrong = shell("guide", "new", "--answers", "given.toml")
+    assert wrong.status == 2
+    assert 'federation: "perhaps" is neither yes nor no\n    hint: answer yes or no' in wrong.err
+    assert "Unknown key in 'site[0].x'" in wrong.err
+    assert shell("guide", "new", "--answers", "nowhere.toml").status == 2
+    nobody = shell.process("guide", "new")
+    assert nobody.status == 2
+    assert "this is no terminal" in nobody.err
+    assert "--answers FILE.toml" in nobody.err
+    assert files(shell.folder) == {"given.toml"}
+
+
+class Terminal:
+    """A planner at a terminal of 100 columns."""
+
+    def __init__(self, shell, *arguments):
+        pexpect = pytest.importorskip("pexpect")
+        self.eof, self.told = pexpect.EOF, ""
+        self.child = pexpect.spawn(
+            sys.executable, ["-m", "lyncnb", "guide", *arguments], encoding="utf-8",
+            cwd=str(shell.folder), env=process_environment(), timeout=60, dimensions=(40, 100),
+        )  # fmt: skip
+
+    def answer(self, question, *texts):
+        """Give these answers to a question, one after the other; Enter to those before it."""
+        for text in texts:
+            while True:
+                self.child.expect_exact("\n> ")
+                asked = self.child.before.rpartition("\n")[2]
+                self.told += self.child.before
+                self.child.sendline(text if question in asked else "")
+                if question in asked:
+                    break
+
+    def rest(self):
+        """Press Enter until the command ends; give what it wrote."""
+        written = ""
+        while self.child.expect_exact(["\n> ", self.eof]) == 0:
+            written += self.child.before
+            self.child.sendline("")
+        self.child.close()
+        return written + self.child.before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+def test_asked_in_a_terminal(shell):
+    """Wrong answers are told and asked again, ? helps, < goes back, Enter takes the default."""
+    terminal = Terminal(shell)
+    terminal.answer("Which product", "sfb2020", "")
+    terminal.answer("SIP domains", "con toso", "?", "contoso.local")
+    terminal.answer("[contoso.local]", "contoso.net")
+    terminal.answer("Central sites", "Taipei")
+    terminal.answer("Which Windows", "<")
+    terminal.answer("Central sites", "Taipei;Tainan")
+    terminal.answer("Which Windows", "")
+    terminal.answer("work from outside", "")
+    terminal.answer("SIP domains", "contoso.com")
+    assert "no domain that somebody can have registered" in terminal.told
+    terminal.answer("Federation with other", "y")
+    terminal.answer("for the names of its servers [tai]", "tp")
+    terminal.answer("names of servers [{site}-{role}{n:02}]", "{site}-fe{n:02}")
+    terminal.answer("names of servers [{site}-fe{n:02}]", "{site}-{role}{n}")
+    assert "tp-fe01.contoso.net would be both fe 1 in Taipei and edge 1" in terminal.told
+    told = terminal.rest()
+    assert terminal.child.exitstatus == 0, told
+    assert files(shell.folder) == FILES
+    given = ln.GuideAnswers.from_toml(shell.folder / "guide.toml")
+    assert given.sites == ("Taipei", "Tainan")
+    assert given.value("federation") is True
+    assert "tp-fe1.contoso.net" in told
+    assert '    "sip_domains": ["contoso.com"],\r\n' in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+@pytest.mark.parametrize("end", ["c", "d"])
+def test_an_interview_that_ends_early(shell, end):
+    """Ctrl-C, and the end of input, leave nothing; the exit status is that of an interruption."""
+    terminal = Terminal(shell, "new")
+    terminal.answer("Which product", "")
+    terminal.child.expect_exact("SIP domains")
+    terminal.child.expect_exact("> ")
+    terminal.child.sendcontrol(end)
+    told = terminal.rest()
+    assert (terminal.child.exitstatus, files(shell.folder)) == (130, set())
+    assert "nothing was written" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+def test_nobody_is_asked_in_vain(shell):
+    """Where a table stands, it is told before the first question."""
+    shell.write("topology.csv", "mine")
+    told = Terminal(shell).rest()
+    assert "topology.csv is already there and was left alone" in told
+    assert "Which product" not in told
+    assert (shell.folder / "topology.csv").read_text() == "mine"

@@ -1,0 +1,341 @@
+"""Interviews to tables: the golden ones, any at all, and what cannot be laid out."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import tomllib
+from pathlib import Path
+
+import pytest
+from places import REPOSITORY
+
+import lyncnb as ln
+from lyncnb.guide.answer_values import read_answer
+from lyncnb.guide.answers import short_names, walk
+from lyncnb.guide.lay_out import lay_out
+from lyncnb.guide.questions import interview, parse_interview
+from lyncnb.rules.rule_files import products
+
+INTERVIEWS = sorted((Path(__file__).parent / "interviews").glob("*.toml"))
+
+# CI tries a tenth; by hand LYNCNB_INTERVIEWS=1000.
+RANDOM = int(os.environ.get("LYNCNB_INTERVIEWS", "100"))
+
+SMALL = {"sip_domains": "contoso.com", "site": [{"name": "Taipei"}]}
+
+
+def answers(**more):
+    """The answers of a small deployment, with some otherwise."""
+    site = {"name": "Taipei"} | more.pop("of_site", {})
+    return ln.GuideAnswers.of({"sip_domains": "contoso.com"} | more | {"site": [site]})
+
+
+@pytest.mark.parametrize("path", INTERVIEWS, ids=lambda path: path.stem)
+def test_an_interview_gives_its_table(path, request):
+    """Golden: the table beside the answers; ``--refresh`` writes it anew, to be read through."""
+    first = ln.guided_plan(ln.GuideAnswers.from_toml(path))
+    table, golden = first.topology.to_csv(), path.with_suffix(".csv")
+    if request.config.getoption("--refresh"):
+        golden.write_bytes(table)
+    assert table == golden.read_bytes()
+    assert not [one for one in first.findings if one.severity != "notice"]
+
+
+def test_answers_are_read_as_they_are_written():
+    """What guide.toml says gives the same answers, table and text; so does the Python."""
+    for path in INTERVIEWS:
+        given = ln.GuideAnswers.from_toml(path)
+        again = ln.GuideAnswers.from_toml(given.to_toml().encode())
+        assert (again, again.to_toml()) == (given, given.to_toml())
+        made = {}
+        exec(ln.guided_plan(given).python, made)
+        assert made["topology"] == ln.guided_topology(given)
+        assert made["answers"] == given
+
+
+def random_text(question, chance, site):
+    """Any good answer; blank is the default."""
+    domains = ["contoso.com", "fabrikam.com", "litwareinc.com", "asia.contoso.com"]
+    patterns = {
+        "server_names": ["srv-{site}-{role}-{n:03}", "fe={site}lync{n};{site}{role}x{n}x{k}"],
+        "pool_names": ["p{k}{role}{site}", "{site}-{role}-pool-{k:02}"],
+        "service_names": ["{site}{service}{k}", "access=sip{k}-{site};x-{service}{k}-{site}"],
+    }
+    names = {"sites": ["Taipei", "Tainan", "London", "台北", "New York"]}
+    made = {
+        "choice": lambda: chance.choice([*question.choices]),
+        "product": lambda: chance.choice(products()),
+        "target_os": lambda: chance.choice(["2012R2", "2016", "2019", "2022"]),
+        "yes_no": lambda: chance.choice(["yes", "no"]),
+        "number": lambda: str(question.least + chance.choice([0, 0, 1, 2, 3])),
+        "sizes": lambda: ";".join(str(chance.randint(1, 4)) for _ in range(chance.randint(1, 3))),
+        "domain": lambda: chance.choice(
+            [*domains, *([] if question.public else ["contoso.local"])]
+        ),
+        "domains": lambda: ";".join(chance.sample(domains, chance.randint(1, 4))),
+        "names": lambda: ";".join(
+            chance.sample(names["sites"], chance.randint(1, 4))
+            if question.key == "sites"
+            else [f"{n} {site} {question.key}" for n in ("Shop", "Plant")[: chance.randint(0, 2)]]
+        ),
+        "label": lambda: "",
+        "pattern": lambda: chance.choice(["", *patterns.get(question.key, [])]),
+    }
+    return made[question.kind]()
+
+
+def random_interview(chance):
+    """Answer every question that is asked, anyhow."""
+    texts = {}
+    while True:
+        walked = walk(texts)
+        left = [one for one in walked if one.place not in texts]
+        if not left:
+            assert not [one for one in walked if one.problem]
+            return ln.GuideAnswers(asked=walked)
+        for one in left:
+            is_any = chance.random() < 0.6 or not one.question.default
+            texts[one.place] = random_text(one.question, chance, one.site) if is_any else ""
+
+
+def test_any_interview_plans_without_errors():
+    """Whatever is answered, the table plans without an error or warning, and reads back."""
+    laid_out = 0
+    for seed in range(RANDOM):
+        given = random_interview(random.Random(seed))
+        problems = lay_out(given).problems
+        if problems:  # the one thing that answers, each of them good, can get wrong
+            assert "no site has an Edge Server" in problems[0].message, (seed, problems)
+            continue
+        first = ln.guided_plan(given)
+        wrong = [str(one) for one in first.findings if one.severity != "notice"]
+        assert not wrong, (seed, wrong)
+        assert ln.read_topology(first.topology.to_csv()) == first.topology, seed
+        laid_out += 1
+    assert laid_out > RANDOM * 0.7
+
+
+def test_every_answer_is_used():
+    """Each question changes the table, or the rules it is planned by, when answered otherwise."""
+    chance = random.Random(1)
+    unused = {one.key for one in interview().question}
+    base = {"sip_domains": "contoso.com;fabrikam.com", "product": "sfb2015", "xmpp": "yes"}
+    for more in ({}, {"hybrid": "yes"}, {"simple_urls": "one-host"}, {"product": "lync2013"}):
+        texts = {("", key): text for key, text in (base | more).items()} | {("", "sites"): "Main"}
+        texts |= {("Main", "edition"): "both", ("Main", "directors"): "1"}
+        was = ln.GuideAnswers(asked=walk(texts))
+        for one in was.asked:
+            for _ in range(6 if one.question.key in unused else 0):
+                text = random_text(one.question, chance, one.site) or "other"
+                now = ln.GuideAnswers(asked=walk(texts | {one.place: text}))
+                if any(asked.problem for asked in now.asked) or lay_out(now).problems:
+                    continue
+                changed = lay_out(now).rows != lay_out(was).rows or now.options != was.options
+                unused -= {one.question.key} if changed else set()
+    assert unused == {"code"}  # of one site alone: in no pattern by default
+    codes = [lay_out(answers(of_site={"code": c}, server_names="{site}{role}{n}")) for c in "ab"]
+    assert codes[0].rows != codes[1].rows
+
+
+def test_one_proxy_serves_all_sites():
+    """Where only some sites have a reverse proxy, the first publishes for all: site is blank."""
+    table = ln.guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
+    proxies = [pool.site for pool in table.pools if pool.role == "ReverseProxy"]
+    assert INTERVIEWS[2].stem == "several-sites"
+    assert proxies == [""]
+
+
+def test_clients_sign_in_at_one_pool():
+    """At the Directors of whatever site; without any, at the first site's pool."""
+    by_directors = ln.guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
+    assert [p.role for p in by_directors.pools if "autologon" in p.flags] == ["Director"]
+    assert [p.fqdn for p in ln.guided_topology(answers()).pools if "autologon" in p.flags] == [
+        "fepool.contoso.com"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "message", "hint"),
+    [
+        ({"server_names": "server"}, 'server_names: "server" gives everything', "{role}, the kind"),
+        ({"server_names": "{rolle}{n}"}, "server_names: there is no {rolle}", "a pattern knows"),
+        ({"server_names": "{role}_{n}"}, 'server_names: "_" has a character', "letters a to z"),
+        ({"server_names": "{role}{n:>4}"}, "{n} cannot be written so", "{n:02}"),
+        ({"server_names": "{role"}, "a brace", "a pattern knows"),
+        ({"server_names": "{n.__class__}"}, "there is no {n.__class__}", "a pattern knows"),
+        ({"server_names": "{role!r}{n}"}, "{role} cannot be written so", "{n:02}"),
+        ({"server_names": "se1=a;b{n}"}, 'there is no kind "se1"', "fe, se, dir"),
+        ({"server_names": "a{n};b{n}"}, "two patterns for all", "KIND=PATTERN"),
+        ({"pool_names": "{role}{n}"}, "pool_names: there is no {n}", "{k}, the number"),
+        ({"sip_domains": "con toso"}, '"con" is not a fully', "write the whole name"),
+        ({"sip_domains": "contoso.local"}, "no domain that somebody can have", "public domain"),
+        ({"sip_domains": "c_o.com"}, "has an underscore", "refuse"),
+        ({"sip_domains": "x.onmicrosoft.com"}, "lies in onmicrosoft.com", "leave it out"),
+        ({"sip_domains": f"{'a' * 60}.example.com"}, "has 72 characters", "64 at most"),
+        ({"sip_domains": ""}, "there is no answer", "semicolon"),
+        ({"federation": "perhaps"}, "neither yes nor no", "yes or no"),
+        ({"federation": 3.5}, "'federation' is 3.5, which is no answer", "Partners"),
+        ({"product": "lync2010"}, 'no rules for a product "lync2010"', "lync2013"),
+        ({"target_os": "2025"}, '"2025" is none of them', "2012R2"),
+        ({"simple_urls": "none"}, '"none" is none of them', "hosts or one-host"),
+        ({"federations": True}, "Unknown key in 'federations'", "did you mean federation"),
+        ({"tenant_sip_domains": "contoso.com"}, "not asked with these answers", "take it out"),
+        ({"of_site": {"directors": -1}}, '"-1" is no number', "0 or more"),
+        ({"of_site": {"directors": 100}}, "100 is not between 0 and 99", "afterwards"),
+        ({"of_site": {"front_end_pools": [3, 0]}}, "0 is not between 1 and 99", "A number for"),
+        ({"of_site": {"code": "台"}}, "cannot stand in a host name", "letters a to z"),
+        ({"of_site": {"drectors": 1}}, "Unknown key in 'site[0].drectors'", "mean directors"),
+        ({"of_site": {"branch_servers": ["A", "a"]}}, "differ in letter case", "of its own"),
+        ({"of_site": {"branch_servers": ["=A"]}}, '"=A" is no name', "Taipei"),
+        ({"of_site": {"name": ""}}, "'site[0].name' is missing", 'name = "Taipei"'),
+        ({"of_site": {"video_interop_servers": 1}}, "not asked with these answers", "take it out"),
+    ],
+)
+def test_a_wrong_answer_is_told_with_place_and_hint(more, message, hint):
+    """Each is refused before anything is laid out."""
+    with pytest.raises(ln.AnswersError) as caught:
+        answers(**more)
+    told = [(str(one), one.hint) for one in caught.value.problems]
+    assert [one for one in told if message in one[0] and hint in one[1]], told
+
+
+@pytest.mark.parametrize(
+    ("more", "message", "hint"),
+    [
+        ({"of_site": {"edge_servers": 0}}, "no site has an Edge Server, and remote", "answer no"),
+        ({"server_names": "{site}-fe{n:02}"},
+         "tai-fe01.contoso.com would be both fe 1 in Taipei and edge 1 in Taipei", "edge=…;"),
+        ({"pool_names": "{role}01"}, "fe01.contoso.com would be both fe 1 in", "{k}"),
+        ({"service_names": "access=web;{service}"}, "web.contoso.com would be both web", "web"),
+        ({"service_names": "web=meet;{service}"}, "both a simple URL's host and web of", "web="),
+        ({"service_names": "web=lyncdiscover;{service}"}, "both what clients look for and", "web="),
+        ({"server_names": "fe=sip;{role}{n}", "of_site": {"front_end_pools": [1]}},
+         "sip.contoso.com is what clients sign in to", "otherwise"),
+        ({"server_names": "-{role}{n}"}, '"-fe1" cannot stand in a host name', "digits"),
+        ({"server_names": "{role}{n}-" + "x" * 60}, "cannot stand in a host name", "63"),
+        ({"server_names": "{role}{n}-" + "x" * 50}, "fe1-", "64 at most"),
+        ({"of_site": {"branch_servers": ["Taipei"]}}, 'two sites "Taipei"', "of its own"),
+    ],
+)  # fmt: skip
+def test_answers_that_do_not_fit_together(more, message, hint):
+    """Good answers, each by itself, of which no table can be made: told with the place."""
+    given = answers(**more)
+    with pytest.raises(ln.AnswersError, match="do not fit together") as caught:
+        ln.guided_topology(given)
+    told = [(one.message, one.hint) for one in caught.value.problems]
+    assert [one for one in told if message in one[0] and hint in one[1]], told
+
+
+def test_all_wrong_answers_are_told_at_once():
+    """Four mistakes in a file are four problems, with the file's name."""
+    with pytest.raises(ln.AnswersError, match="the answers: 4 answers are wrong") as caught:
+        ln.GuideAnswers.from_toml(
+            b'sip_domains = ["a b"]\nproduct = "x"\ncolour = 1\n[[site]]\nname = "A"\ncode = "-"\n'
+        )
+    assert {one.file for one in caught.value.problems} == {"the answers"}
+
+
+def test_what_a_product_does_not_have_is_not_asked():
+    """Persistent Chat and XMPP ended with 2019; video interop and the tenant's domains began later."""
+    of = {
+        product: {one.question.key for one in answers(product=product, hybrid=True).asked}
+        for product in products()
+    }
+    assert of["lync2013"] ^ of["sfb2015"] == {"video_interop_servers", "tenant_sip_domains"}
+    assert of["sfb2015"] - of["sfb2019"] == {"persistent_chat_servers", "xmpp"}
+    assert of["sfb2019"] == of["sfbse"]
+
+
+def test_short_names():
+    """Three letters, more where two begin alike, a number where there are none."""
+    made = short_names(["Taipei", "Tainan", "Main", "台北", "Zürich", "New York", "Tai", "東京"])
+    assert made == {
+        "Taipei": "tai", "Tainan": "tain", "Main": "main", "台北": "site4", "Zürich": "zur",
+        "New York": "new", "Tai": "tai7", "東京": "site8",
+    }  # fmt: skip
+
+
+def test_the_questions_are_whole():
+    """Every question has words, help and a source; every part a role that tables know."""
+    table = interview()
+    from lyncnb.topology.columns import topology_columns, topology_roles
+
+    roles = {role.id for role in topology_roles()}
+    columns = {column.name for column in topology_columns()}
+    for question in table.question:
+        assert question.words
+        assert question.help.endswith((".", "}")), question.key
+        assert question.source.startswith(("Microsoft, ", "Inferred: ")), question.key
+        if question.default and "{" not in question.default:
+            read_answer(question, question.default)
+    for part in table.part:
+        assert part.role in roles
+        assert {*part.service, *part.internal_service} <= columns
+        assert {cell.column for cell in part.cell} <= columns
+    for one in table.left_out:
+        assert one.source.startswith("Microsoft, ")
+
+
+def test_a_mistake_in_the_questions_is_refused():
+    """A word that nothing knows has its place told."""
+    text = (REPOSITORY / "lyncnb" / "guide" / "questions.toml").read_text("utf-8")
+    for old, new, message in (
+        ('kind = "sizes"', 'kind = "size"', "Unknown kind"),
+        ('if_any = ["hybrid"]', 'if_any = ["hybird"]', "Unknown question"),
+        ('count = "directors"', 'count = "director"', "Unknown question"),
+        ('pool = "always"', 'pool = "ever"', "Unknown word"),
+        ('key = "xmpp"', 'key = "hybrid"', "repeats"),
+        ('word = "dir"', 'word = "fe"', "is there twice"),
+    ):
+        with pytest.raises(ln.RulesError, match="has mistakes") as caught:
+            parse_interview(text.replace(old, new, 1))
+        assert message in str(caught.value), old
+    assert tomllib.loads(text)["outside"]
+
+
+def test_a_first_plan_is_written_whole_or_not_at_all(tmp_path):
+    """Nothing over what stands; the same again is no trouble; a failure leaves nothing new."""
+    first = ln.guided_plan(answers())
+    folder = tmp_path / "new" / "plan"
+    names = ["topology.csv", "plan.toml", "guide.toml"]
+    assert [p.name for p in ln.write_first_plan(first, folder)] == names
+    assert ln.read_topology(folder / "topology.csv") == first.topology
+    assert ln.PlanOptions.from_toml(folder / "plan.toml") == first.plan.options
+    ln.write_first_plan(first, folder)
+    (folder / "topology.csv").write_text("tuned")
+    with pytest.raises(ln.LyncnbError, match=r"topology\.csv is already there and was left alone"):
+        ln.write_first_plan(first, folder)
+    assert (folder / "topology.csv").read_text() == "tuned"
+    ln.write_first_plan(first, folder, force=True)
+    assert ln.read_topology(folder / "topology.csv") == first.topology
+
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "guide.toml").mkdir()
+    with pytest.raises(ln.LyncnbError, match="is a folder"):
+        ln.write_first_plan(first, broken, force=True)
+    assert [p.name for p in broken.iterdir()] == ["guide.toml"]
+
+
+def test_what_was_begun_is_taken_back(tmp_path):
+    """Where the last file does not fit, the first two are gone, or are what they were."""
+    first, folder = ln.guided_plan(answers()), tmp_path / "plan"
+    sizes = {name: len(data) for name, data in first.files().items()}
+    assert max(sizes, key=sizes.__getitem__) == "guide.toml"
+    folder.mkdir()
+    (folder / "plan.toml").write_bytes(b"mine")
+    (folder / "guide.toml").write_bytes(b"mine")
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (sizes["guide.toml"] - 1, old[1]))
+    try:
+        with pytest.raises(ln.LyncnbError):
+            ln.write_first_plan(first, folder, force=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, ignored)
+    left = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert left == {"plan.toml": b"mine", "guide.toml": b"mine"}
