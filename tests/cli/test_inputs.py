@@ -33,6 +33,7 @@ CALLS = {
     "run": ["n.ipynb"],
     "share": ["n.ipynb"],
     "clean": ["n.ipynb"],
+    "guide": [],
     "plan": ["contoso.csv"],
     "check": ["contoso.csv"],
     "explain": ["contoso.csv", "fe01.contoso.net"],
@@ -58,11 +59,12 @@ READ = {
     *("folder", "requests", "old", "new", "old_options", "new_options", "paths", "saved_plan"),
     "only_missing",
     "approved_by",
+    "answers_file",
 }
 # They stand in the place of others, and have a call of their own in READERS.
 ALONE = {("request", "saved_plan"), ("request", "approved_by")}
 # They lay out a folder, or make it.
-LAID_OUT = {("lab", "folder"), ("dash", "folder")}
+LAID_OUT = {("lab", "folder"), ("dash", "folder"), ("guide", "folder")}
 
 
 def readers() -> dict[str, tuple[str, ...]]:

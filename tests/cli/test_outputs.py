@@ -48,6 +48,7 @@ READ = {
     *("old", "new", "old_options", "new_options", "paths", "saved_plan"),
     "only_missing",
     "approved_by",
+    "answers_file",
 }
 # It makes two files, never over others: tested with the recovery keys, and below.
 NEVER_OVER = {("recovery", "file")}
