@@ -29,6 +29,7 @@ from .saved_choices import (
     change_rows,
     edits_between,
     option_changes,
+    same_rows,
     save_plan,
     saved_files,
     server_keys,
@@ -333,6 +334,45 @@ class PlanEditing:
     def reset(self) -> None:
         """Go back to the loaded file. This can be undone as well."""
         self._changing(self.draft.reset)
+
+    def switch(self, topology: Topology, options: PlanOptions, *, scenario: str) -> None:
+        """Take over another table and other options, as one step; rows of a server stay its rows.
+
+        Parameters
+        ----------
+        topology : Topology
+            It is called as the one before, which is where the editor began.
+        options : PlanOptions
+            They may name another product.
+        scenario : str
+            What both are kept as.
+
+        Raises
+        ------
+        LyncnbError
+            If no plan can be made of them; then nothing is changed.
+        """
+        draft = self.draft
+        named = replace(topology, source=draft.topology.source)
+        ids = same_rows(topology, (draft.state, draft.loaded), draft.new_ids(len(topology.cells)))
+        state = State(
+            topology=named,
+            ids=ids,
+            options=options,
+            said=f"opened scenario {scenario}",
+            scenario=scenario,
+        )
+        self._changing(lambda: draft.switch(state))
+
+    def name_scenario(self, name: str) -> None:
+        """Note as which scenario the state is kept."""
+        self.draft.name_scenario(name)
+        self._tell(f"Kept as scenario {name}")
+
+    def rename_scenario(self, name: str, new: str) -> None:
+        """Note that a scenario is called otherwise; "" if it is no more."""
+        self.draft.rename_scenario(name, new)
+        self._tell(f"Scenario {name} is called {new}" if new else f"Scenario {name} is removed")
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> tuple[Path, Path]:
         """Write ``topology.csv`` and ``plan.toml`` into a folder.

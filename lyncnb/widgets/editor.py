@@ -16,7 +16,11 @@ from ..base.tables import count_of
 from ..errors import LyncnbError, Problem, TopologyError
 from ..plan.compare import CountChange, plan_sizes
 from ..plan.model import CertificatePlan
+from ..plan.options import DEFAULT_OPTIONS, PlanOptions
+from ..plan.scenarios import DEFAULT_FOLDER
+from ..rules.model import Rules
 from ..topology.columns import topology_columns
+from ..topology.topology import Topology
 from . import explanations, plan_picture, plan_views
 from .earlier_edits import restore
 from .editing import PlanEditing
@@ -40,6 +44,8 @@ from .panel import (
     read_scripts,
 )
 from .saved_choices import loading_code, option_changes, plain, saved_files
+from .scenarios import EditorScenarios
+from .scenarios_tab import ScenariosTab
 from .table_edits import TakenBlock
 from .undo_history import State, title
 
@@ -73,13 +79,15 @@ class EditorView(Panel):
         "picture_tab.js",
         "findings_list.js",
         "changes_tab.js",
+        "scenarios_tab.js",
         "save_tab.js",
         "older_outputs.js",
         "plan_editor.js",
     )
 
-    def __init__(self, editor: PlanEditing):
+    def __init__(self, editor: PlanEditing, scenarios: EditorScenarios):
         self.editor = editor
+        self._scenarios = ScenariosTab(self, scenarios)
         self._sheet = Sheet(editor.draft.loaded.topology)
         self._is_told = False  # nobody has asked for rows yet
         self._ahead: tuple[dict[str, object], list[bytes]] | None = None  # all rows, to be sent
@@ -120,6 +128,7 @@ class EditorView(Panel):
             "changes": lambda _: self.send(explanations.changes(editor)),
             "code": lambda _: self.send({"type": "code", "code": editor.code()}),
             "save": self._save,
+            **self._scenarios.wishes(),
         }
         super().__init__(wishes, f"Plan editor of {editor.topology.source}, as it stands:")
         editor.follow(self.changed)
@@ -276,6 +285,8 @@ class EditorView(Panel):
         editor, draft = self.editor, self.editor.draft
         changes = self._sheet.changes + len(option_changes(draft.loaded.options, draft.options))
         words = "as loaded" if not changes else count_of(changes, "change")
+        scenario = self._scenarios.words()
+        words += "" if editor.is_saved or self._scenarios.is_kept else ", not saved"
         self.send(
             {
                 "type": "state",
@@ -286,7 +297,7 @@ class EditorView(Panel):
                 "undo": draft.state.said if draft.past else "",
                 "redo": draft.future[-1].said if draft.future else "",
                 "changes": changes,
-                "saved_words": words + ("" if editor.is_saved else ", not saved"),
+                "saved_words": f"{scenario}; {words}" if scenario else words,
             }
         )
 
@@ -448,6 +459,8 @@ class PlanEditor(PlanEditing):
         What one product version asks of each role.
     options : PlanOptions, optional
         Choices to start from, e.g. ``ln.PlanOptions.from_toml("plan.toml")``.
+    folder : path, optional
+        Where ``editor.scenarios`` are kept; made when the first is.
 
     Raises
     ------
@@ -459,10 +472,22 @@ class PlanEditor(PlanEditing):
     Show it as the last line of a cell. Every change there and every call here can be undone.
     """
 
+    def __init__(
+        self,
+        topology: Topology,
+        rules: Rules,
+        *,
+        options: PlanOptions = DEFAULT_OPTIONS,
+        folder: str | Path = DEFAULT_FOLDER,
+    ):
+        super().__init__(topology, rules, options=options)
+        #: What is kept under names of its own: ``editor.scenarios.keep("Wildcards")``.
+        self.scenarios = EditorScenarios(self, Path(folder))
+
     @cached_property
     def view(self) -> EditorView:
         """The panel of this editor; there is one, however often it is shown."""
-        return EditorView(self)
+        return EditorView(self, self.scenarios)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return self.view.whole_bundle()

@@ -272,13 +272,17 @@ def changes(editing: PlanEditing) -> Message:
         "headings": list(CHANGE_COLUMNS),
         "rows": shown,
         "note": "" if len(rows) <= _ROWS_LISTED else tables.left_out(len(shown), len(rows)),
-        "effects": _effects(editing.effects()),
+        "effects": effects(editing.effects()),
     }
 
 
-def _effects(difference: PlanDifference) -> Message:
-    """Tell certificates and names added, removed and to be requested anew, each with the reason."""
+def effects(difference: PlanDifference) -> Message:
+    """Tell certificates and names added, removed and to be requested anew, each with the reason.
+
+    Where somebody looked for it, also which cell, row or option it comes from.
+    """
     groups = difference.groups()
+    has_causes = any(group.cause for group in groups)
     rows = [
         (
             group.change if group.change != "changed" else f"{group.what} changed",
@@ -286,6 +290,7 @@ def _effects(difference: PlanDifference) -> Message:
             group.usages,
             group.names if group.change == "certificate removed" else group.before,
             group.names if group.change == "certificate added" else group.after,
+            *((group.cause,) if has_causes else ()),
             group.why,
         )
         for group in groups[: tables.ROWS_SHOWN]
@@ -297,7 +302,7 @@ def _effects(difference: PlanDifference) -> Message:
     return {
         "words": words,
         "title": "What that does to certificates and names",
-        "headings": list(_EFFECTS),
+        "headings": [*_EFFECTS[:-1], *(("Cause",) if has_causes else ()), _EFFECTS[-1]],
         "rows": [[tables.cell_text(cell) for cell in row] for row in rows],
         "note": "" if len(groups) == len(rows) else tables.left_out(len(rows), len(groups)),
     }

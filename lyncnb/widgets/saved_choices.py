@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -44,6 +44,18 @@ def server_keys(topology: Topology) -> list[Server]:
         str(row[server]) if seen[row[server]] == 1 else (str(row[server]), row[role])
         for row in topology.cells
     ]
+
+
+def same_rows(topology: Topology, states: Iterable[State], new: Iterable[int]) -> tuple[int, ...]:
+    """Give each row the id that its server has in a state, the first of them before the others."""
+    keys = server_keys(topology)
+    ids: dict[Server, int] = {}
+    for state in states:
+        used, wanted = {*ids.values()}, {*keys}.difference(ids)
+        pairs = zip(server_keys(state.topology), state.ids)
+        ids |= {key: row_id for key, row_id in pairs if key in wanted and row_id not in used}
+    fresh = iter(new)
+    return tuple(ids[key] if key in ids else next(fresh) for key in keys)
 
 
 def edits_between(loaded: State, now: State) -> Edits:

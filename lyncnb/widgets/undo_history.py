@@ -23,12 +23,16 @@ STEPS_KEPT = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What the planner has at one moment; ``said`` is what led there."""
+    """What the planner has at one moment; ``said`` is what led there.
+
+    ``scenario`` names the one that was opened or kept last, on the way there.
+    """
 
     topology: Topology
     ids: tuple[int, ...]  # names of the rows for good: 0 … n-1 are those of the loaded file
     options: PlanOptions
     said: str = ""
+    scenario: str = ""
 
 
 class Draft:
@@ -254,6 +258,24 @@ class Draft:
         """Take over a table of the same rows and options, as one step."""
         self._enter(replace(self.state, topology=topology, options=options, said=said))
 
+    def switch(self, state: State) -> None:
+        """Take over another table and other options, as one step."""
+        self._next_id = max(self._next_id, max(state.ids, default=-1) + 1)
+        self._enter(state)
+
+    def name_scenario(self, name: str) -> None:
+        """Note under which name the state is kept; that is no step."""
+        self.state = replace(self.state, scenario=name)
+
+    def rename_scenario(self, name: str, new: str) -> None:
+        """Call a scenario otherwise, in every state of the way back and forth."""
+
+        def renamed(state: State) -> State:
+            return replace(state, scenario=new) if state.scenario == name else state
+
+        self.state = renamed(self.state)
+        self.past, self.future = [*map(renamed, self.past)], [*map(renamed, self.future)]
+
     def adopt(self, other: Draft) -> None:
         """Take over the state of another draft of the same table, with its way back."""
         self.state, self.past, self.future = other.state, list(other.past), list(other.future)
@@ -285,7 +307,7 @@ class Draft:
         """Go back to the loaded file, as a step that can be undone."""
         now, first = self.state, self.loaded
         if now.topology is not first.topology or now.options != first.options:
-            self._enter(replace(first, said="back to the file as loaded"))
+            self._enter(replace(first, said="back to the file as loaded", scenario=""))
 
     def _enter(self, state: State) -> None:
         self.past.append(self.state)

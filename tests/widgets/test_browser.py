@@ -37,7 +37,7 @@ pytestmark = [
 
 TABS = (
     *("Servers", "Deployment", "Certificates", "By name", "Picture", "Findings", "Changes"),
-    "Save",
+    *("Scenarios", "Save"),
 )
 
 # -- the plan editor
@@ -131,7 +131,7 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
     """Type d d, b, x, a, m, 1, Enter with Shift or Ctrl on every control: no cell comes or goes."""
     others = REQUESTS.format(table="small.csv", folder="guarded"), STATUS.format(folder=answered)
     open_editor(lab, folder, *others)
-    for name in ("Servers", "Deployment", "Findings", "Changes", "Save"):
+    for name in ("Servers", "Deployment", "Findings", "Changes", "Scenarios", "Save"):
         lab.tab(name).click()
         controls = lab.page.locator(
             ".lyncnb button:visible, .lyncnb select:visible, .lyncnb input:visible,"

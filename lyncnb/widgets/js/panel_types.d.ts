@@ -74,6 +74,8 @@ interface Refused {
   cell?: CellName;
   occupied?: boolean;
   offer?: string;
+  /** a name in place of the one that was refused */
+  instead?: string;
 }
 
 interface FindingItem {

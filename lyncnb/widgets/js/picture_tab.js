@@ -32,15 +32,7 @@ function makePictureTab({ send }) {
 
   /** @param {string} svg As the kernel drew it; no text of the planner's is markup in it. */
   function draw(svg) {
-    // As the panel is, light or dark: the notebook's theme counts, not the system's.
-    const media = getComputedStyle(frame).colorScheme === "dark" ? "screen" : "not all";
-    const text = svg.replace("screen and (prefers-color-scheme:dark)", media);
-    const picture = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
-    // The title would show as a tip wherever the pointer rests; both are said beside the picture.
-    for (const words of picture.querySelectorAll("title,desc")) words.remove();
-    picture.setAttribute("role", "group");
-    picture.removeAttribute("aria-labelledby");
-    picture.setAttribute("style", "max-width:100%;height:auto");
+    const picture = pictureOf(frame, svg);
     inside.replaceChildren(style(), picture);
     const pools = [...picture.querySelectorAll("[data-pools]")].filter((one) => one instanceof SVGElement);
     pools.forEach((pool, n) => makePool(pool, n, pools));
@@ -91,4 +83,20 @@ function makePictureTab({ send }) {
       }
     },
   };
+}
+
+/**
+ * A picture as the panel is, light or dark: the notebook's theme counts, not the system's.
+ * @param {HTMLElement} frame where it will be @param {string} svg
+ */
+function pictureOf(frame, svg) {
+  const media = getComputedStyle(frame).colorScheme === "dark" ? "screen" : "not all";
+  const text = svg.replace("screen and (prefers-color-scheme:dark)", media);
+  const picture = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+  // The title would show as a tip wherever the pointer rests; both are said beside the picture.
+  for (const words of picture.querySelectorAll("title,desc")) words.remove();
+  picture.setAttribute("role", "group");
+  picture.removeAttribute("aria-labelledby");
+  picture.setAttribute("style", "max-width:100%;height:auto");
+  return picture;
 }

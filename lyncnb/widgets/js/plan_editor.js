@@ -34,6 +34,8 @@ export default {
     } });
     const changes = makeChanges(send);
     const keep = makeSaveTab(send);
+    const scenarios = makeScenariosTab({ send,
+      retitle: (words) => tabs.retitle("scenarios", words) });
     /** @param {number} row */
     const goTo = (row) => {
       tabs.show("servers");
@@ -50,6 +52,7 @@ export default {
       { name: "picture", title: "Picture", panel: picture.panel },
       { name: "findings", title: "Findings", panel: findings.panel },
       { name: "changes", title: "Changes", panel: changes.panel },
+      { name: "scenarios", title: "Scenarios", panel: scenarios.panel },
       { name: "code", title: "Save", panel: keep.panel },
     ], look);
 
@@ -67,7 +70,7 @@ export default {
         counts),
       kernel.line, restored, said, speaker.box, tabs.list,
       servers.panel, form.panel, certificates.panel, names.panel, picture.panel,
-      findings.panel, changes.panel, keep.panel);
+      findings.panel, changes.panel, scenarios.panel, keep.panel);
     guardKeys(root);
     root.addEventListener("keydown", (event) => {
       const key = event.key.toLowerCase();
@@ -168,6 +171,14 @@ export default {
       },
       /** @param {{cells: {cell: CellName, text: string, lines: string[]}[], lines: string[]}} message */
       refused_cells: (message) => servers.refusedCells(message),
+      /** @param {ScenarioList} message */
+      scenarios: (message) => scenarios.list(message),
+      /** @param {{about: string, said: string}} message */
+      scenario_done: (message) => scenarios.done(message),
+      /** @param {ComparedScenarios} message */
+      compared: (message) => scenarios.compared(message),
+      /** @param {{place: number, title: string, words: string, svg: string}} message */
+      picture_of_scenario: (message) => scenarios.picture(message),
       /** @param {{code: string}} message */
       code: (message) => keep.show(message),
       /** @param {{ids: number[]}} message */
@@ -183,7 +194,8 @@ export default {
       older: (message) => notebook.mark(message.cells),
       /** @param {Refused} message */
       refused(message) {
-        if (!servers.refused(message)) speaker.refuse(message.lines);
+        const instead = scenarios.refused(message);
+        if (!servers.refused(message)) speaker.refuse(message.lines, message.offer, instead);
         keep.refused(message);
       },
       done() {

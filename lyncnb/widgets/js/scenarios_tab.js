@@ -1,0 +1,249 @@
+// @ts-check
+// Scenarios: what the editor holds under a name, switched, and two or three beside each other.
+
+/** @typedef {{name: string, note: string}} KeptScenario */
+/** @typedef {{folder: string, now: string, current: string, changed: boolean, rows: KeptScenario[],
+ *    removed: string, most: number, old: boolean}} ScenarioList */
+/** @typedef {ListMessage & {words: string, heading: string}} ScenarioDifference */
+/** @typedef {{title: string, headings: string[], differing: string[][], alike: string[][],
+ *    differences: ScenarioDifference[]}} ComparedScenarios */
+
+const NEVER_KEPT = "Nothing is kept yet. Give what the editor holds a name; change something and "
+  + "keep that, too; then compare them here.";
+
+/** @param {{send: Send, retitle: (words: string) => void}} wishes */
+function makeScenariosTab({ send, retitle }) {
+  /** @type {string[]} ticked, the first first; "" is what the editor holds */
+  let ticked = [];
+  /** @type {{name: string, value: string, note: string} | null} the row that is being changed */
+  let changing = null;
+  /** @type {ScenarioList | null} */
+  let list = null;
+  let asked = ""; // the scenario that is to be kept
+
+  const name = h("input", { type: "text", class: "lc-control", autocomplete: "off",
+    placeholder: "e.g. With Directors" });
+  const note = h("textarea", { class: "lc-control lc-scenario-note", rows: 2 });
+  const over = h("input", { type: "checkbox" });
+  const overLine = h("label", { class: "lc-check", hidden: true }, over,
+    " Replace what is there; I have looked at it");
+  const keep = button("Keep", () => keepAs(name.value.trim(), note.value.trim()),
+    { class: "lc-button lc-primary" });
+  name.onkeydown = (event) => { if (event.key === "Enter") keep.click(); };
+  name.oninput = () => { overLine.hidden = true; over.checked = false; };
+  const again = button("", () => keepAs(list?.current ?? ""), { hidden: true });
+  const said = h("p", { role: "status", class: "lc-result lc-next" });
+  const rows = h("div", { class: "lc-stacks lc-scenarios" });
+  const back = button("", () => send({ type: "put_scenario_back" }), { hidden: true });
+  const compare = button("Compare", () => {
+    send({ type: "compare_scenarios", names: ticked });
+  }, { class: "lc-button lc-primary" });
+  const hint = h("span", { class: "lc-hint" });
+  const old = h("p", { role: "status", class: "lc-changed-plan" });
+  const compared = h("div", { class: "lc-tall lc-stacks" });
+  const panel = h("div", { class: "lc-panel" },
+    h("h3", { class: "lc-title" }, "Keep what the editor holds"),
+    h("div", { class: "lc-bar lc-end" }, labelled("Name", name), labelled("Note, why", note), keep,
+      again, overLine),
+    said,
+    h("h3", { class: "lc-title" }, "Scenarios"), rows,
+    h("div", { class: "lc-bar" }, compare, back, hint), old, compared);
+
+  /** @param {string} as @param {string} [why] left out, the note that is there stays */
+  function keepAs(as, why) {
+    asked = as;
+    const message = { type: "keep_scenario", name: as, replace: over.checked };
+    send(why === undefined ? message : { ...message, note: why });
+  }
+
+  /** @param {string} which @param {boolean} on */
+  function tick(which, on) {
+    ticked = ticked.filter((one) => one !== which);
+    if (on) ticked.push(which);
+    showTicked();
+  }
+
+  function showTicked() {
+    const most = list?.most ?? 3;
+    const fits = ticked.length > 1 && ticked.length <= most;
+    compare.disabled = !fits;
+    compare.textContent = ticked.length > 1 ? `Compare ${ticked.length}` : "Compare";
+    const first = ticked[0] === "" ? list?.now : ticked[0];
+    hint.textContent = !list?.rows.length ? "" : fits ? `The others are held against “${first}”.`
+      : ticked.length > most ? `Tick ${most} at most.`
+        : "Tick two or three; the others are held against the one that you tick first.";
+  }
+
+  /** @param {string} which @param {string} label */
+  function ticker(which, label) {
+    return h("input", { type: "checkbox", checked: ticked.includes(which), "data-key": `tick ${which}`,
+      "aria-label": `Compare ${label}`,
+      onchange: (event) => tick(which, /** @type {HTMLInputElement} */ (event.target).checked) });
+  }
+
+  /** @param {string} label @param {string} which @param {() => unknown} act */
+  function does(label, which, act) {
+    return button(label, act, { "aria-label": `${label} ${which}`, "data-key": `${label} ${which}` });
+  }
+
+  /** @param {KeptScenario} one @param {ScenarioList} all @returns {Kid[]} */
+  function row(one, all) {
+    if (changing?.name === one.name) return changingRow(changing);
+    const here = one.name === all.current;
+    const words = here ? h("div", { class: "lc-hint" }, all.changed
+      ? "◆ opened in the editor, changed since" : "◆ in the editor") : null;
+    return [ticker(one.name, one.name),
+      h("div", {}, h("strong", {}, one.name), words),
+      h("div", { class: "lc-scenario-words" }, one.note),
+      h("div", { class: "lc-bar" },
+        does("Open", one.name, () => send({ type: "open_scenario", name: one.name })),
+        does("Duplicate", one.name, () => send({ type: "copy_scenario", name: one.name })),
+        does("Change", one.name, () => {
+          changing = { name: one.name, value: one.name, note: one.note };
+          draw();
+          focusKey("new name");
+        }),
+        does("Remove", one.name, () => send({ type: "remove_scenario", name: one.name })))];
+  }
+
+  /** @param {{name: string, value: string, note: string}} it @returns {Kid[]} */
+  function changingRow(it) {
+    const called = h("input", { type: "text", class: "lc-control", value: it.value,
+      "data-key": "new name", "aria-label": `Name of ${it.name}`,
+      oninput: () => { it.value = called.value; } });
+    const why = h("textarea", { class: "lc-control lc-scenario-note", rows: 2, value: it.note,
+      "data-key": "new note", "aria-label": `Note of ${it.name}`,
+      oninput: () => { it.note = why.value; } });
+    const save = button("Save", () => send({ type: "change_scenario", name: it.name,
+      new: it.value.trim(), note: it.note }), { class: "lc-button lc-primary" });
+    const leave = () => {
+      changing = null;
+      draw();
+      focusKey(`Change ${it.name}`);
+    };
+    called.onkeydown = (event) => {
+      if (event.key === "Enter") save.click();
+      else if (event.key === "Escape") leave();
+    };
+    return ["", called, why, h("div", { class: "lc-bar" }, save, button("Cancel", leave))];
+  }
+
+  /** @param {string} key */
+  function focusKey(key) {
+    for (const one of rows.querySelectorAll("[data-key]")) {
+      if (one instanceof HTMLElement && one.dataset.key === key) one.focus();
+    }
+  }
+
+  function draw() {
+    if (!list) return;
+    const all = list;
+    const focused = document.activeElement;
+    const key = focused instanceof HTMLElement && rows.contains(focused) ? focused.dataset.key : "";
+    again.hidden = !all.current || !all.changed;
+    again.textContent = `Keep the changes in “${all.current}”`;
+    back.hidden = !all.removed;
+    back.textContent = `Put “${all.removed}” back`;
+    const held = !all.current ? "not kept under a name"
+      : all.changed ? `“${all.current}”, changed since it was kept` : `the same as “${all.current}”`;
+    const first = [ticker("", all.now), h("em", {}, all.now), h("div", { class: "lc-hint" }, held), ""];
+    rows.replaceChildren(all.rows.length
+      ? table(`Kept in the folder ${all.folder}`, ["Compare", "Name", "Note", "What to do"],
+        [first, ...all.rows.map((one) => row(one, all))])
+      : h("p", { class: "lc-hint" }, NEVER_KEPT));
+    compare.hidden = !all.rows.length;
+    old.textContent = all.old ? "One of them has changed since they were compared." : "";
+    if (key) focusKey(key);
+    showTicked();
+  }
+
+  /** @param {string[][]} cells @param {string[]} headings @param {string} title */
+  function matrix(cells, headings, title) {
+    return table(title, headings, cells.map((cellsOfRow) => cellsOfRow.map((text, n) =>
+      n > 1 && text.startsWith("≠") ? h("span", { class: "lc-differs" }, text) : text)));
+  }
+
+  /** @param {ScenarioDifference} one @param {number} place */
+  function difference(one, place) {
+    const frame = h("div", { class: "lc-picture", "data-place": place });
+    frame.attachShadow({ mode: "open" });
+    const about = h("p", { class: "lc-hint" });
+    const picture = h("details", {}, h("summary", {}, "As a picture"), about, frame);
+    picture.ontoggle = () => {
+      if (picture.open && !about.textContent) send({ type: "picture_scenario", place });
+    };
+    return h("section", { class: "lc-block" },
+      h("h3", { class: "lc-title" }, one.heading), h("p", { class: "lc-next" }, one.words),
+      one.rows.length ? table(one.title, one.headings, one.rows) : null,
+      one.note ? h("p", { class: "lc-hint" }, one.note) : null,
+      one.rows.length ? picture : null);
+  }
+
+  return {
+    panel,
+    ask() { send({ type: "scenarios" }); },
+    /** @param {ScenarioList} message */
+    list(message) {
+      list = message;
+      const known = new Set(["", ...message.rows.map((one) => one.name)]);
+      ticked = ticked.filter((one) => known.has(one));
+      if (changing && !known.has(changing.name)) changing = null;
+      retitle(message.rows.length ? `Scenarios (${message.rows.length})` : "Scenarios");
+      draw();
+    },
+    /** @param {{about: string, said: string}} message */
+    done(message) {
+      said.textContent = message.said;
+      overLine.hidden = true;
+      over.checked = false;
+      if (message.about === "change_scenario") changing = null;
+      if (message.about === "keep_scenario") {
+        if (asked === name.value.trim()) {
+          name.value = "";
+          note.value = "";
+        }
+        // Who keeps a second one wants to see what it has otherwise.
+        if (!ticked.includes(asked) && ticked.length < (list?.most ?? 3)) ticked.push(asked);
+      }
+      draw();
+    },
+    /** @param {ComparedScenarios} message */
+    compared(message) {
+      const { title, headings, differing, alike } = message;
+      old.textContent = "";
+      compared.replaceChildren(
+        differing.length ? matrix(differing, headings, title)
+          : h("p", { class: "lc-next" }, "They agree in every option and count."),
+        h("details", {}, h("summary", {}, `${alike.length} options and counts are alike`),
+          matrix(alike, headings, "Alike in all of them")),
+        ...message.differences.map(difference));
+      compared.scrollIntoView({ block: "nearest" });
+    },
+    /** @param {{place: number, title: string, words: string, svg: string}} message */
+    picture(message) {
+      const frame = compared.querySelectorAll(".lc-picture")[message.place];
+      if (!(frame instanceof HTMLElement) || !frame.shadowRoot) return;
+      const about = frame.previousElementSibling;
+      if (about) about.textContent = message.words;
+      frame.setAttribute("role", "group");
+      frame.setAttribute("aria-label", message.title);
+      frame.shadowRoot.replaceChildren(pictureOf(frame, message.svg));
+    },
+    /**
+     * What can be done in place of what was refused.
+     * @param {Refused} message
+     */
+    refused(message) {
+      if (!message.about.endsWith("_scenario")) return undefined;
+      said.textContent = "";
+      if (message.about !== "keep_scenario") return undefined;
+      overLine.hidden = !message.occupied;
+      const fit = message.instead;
+      if (!fit) return undefined;
+      return () => {
+        name.value = fit;
+        keep.click();
+      };
+    },
+  };
+}

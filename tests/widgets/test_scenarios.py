@@ -1,0 +1,232 @@
+"""``editor.scenarios``: keep, switch and compare, by calls and by the panel's messages."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from panel_kit import Talk
+from topologies import FIVE_SERVERS
+
+import lyncnb as ln
+from lyncnb.widgets.undo_history import State
+
+
+def contents(state: State) -> tuple[object, ...]:
+    return state.topology.columns, state.topology.cells, state.options
+
+
+@pytest.fixture
+def editor(tmp_path) -> ln.PlanEditor:
+    table = ln.read_topology(FIVE_SERVERS.encode())
+    return ln.PlanEditor(table, ln.load_rules(), folder=tmp_path / "scenarios")
+
+
+def test_keep_switch_and_compare(editor):
+    """From one plan to two beside each other; what is kept is what ``open_scenario`` reads."""
+    kept = editor.scenarios
+    assert not kept.folder.exists()
+    kept.keep("as planned", "what we have")
+    editor.change_options(wildcard=True)
+    assert (kept.current, kept.has_changes) == ("as planned", True)
+    kept.keep("wildcards")
+    assert (kept.current, kept.has_changes) == ("wildcards", False)
+    assert ln.open_scenario(kept.folder / "wildcards").options.wildcard
+    kept.open("as planned")
+    assert not editor.options.wildcard
+    assert editor.plan.sha256 == ln.open_scenario(kept.folder / "as planned").plan.sha256
+    found = kept.compare("as planned", "wildcards")
+    assert found.names == ("as planned", "wildcards")
+    assert found.differences[0].new.options.wildcard
+    assert kept.compare("wildcards").names == ("wildcards", "in the editor now")
+    editor.change_options(country="TW")
+    assert kept.compare().names == ("as loaded", "in the editor now")
+    assert list(kept.to_frame()["In the editor"]) == ["changed since", ""]
+
+
+def test_nothing_is_lost_by_a_switch(editor):
+    """What was in the editor comes back with Undo, with its name; and the other with Redo."""
+    kept = editor.scenarios
+    kept.keep("first")
+    editor.change_options(wildcard=True)
+    kept.keep("second")
+    editor.set_cells([2], "site", "Kaohsiung")
+    unsaved = contents(editor.draft.state)
+    kept.open("first")
+    assert kept.current == "first"
+    assert editor.undo() == "opened scenario first"
+    assert contents(editor.draft.state) == unsaved
+    assert (kept.current, kept.has_changes) == ("second", True)
+    editor.redo()
+    assert (kept.current, kept.has_changes) == ("first", False)
+    assert contents(editor.draft.state) == contents(editor.draft.loaded)
+    editor.reset()
+    editor.undo()
+
+
+def test_rows_of_a_server_stay_its_rows(editor):
+    """Changes are told by server, whatever the order of rows or who came and went."""
+    kept = editor.scenarios
+    editor.remove_rows([2])
+    editor.add_server({"server_fqdn": "med09.contoso.com", "role": "Mediation", "site": "Hsinchu"})
+    kept.keep("other")
+    path = kept.folder / "other" / "topology.csv"
+    head, *rows = path.read_text("utf-8-sig").splitlines()
+    path.write_text("\n".join([head, *reversed(rows)]) + "\n")
+    editor.reset()
+    kept.open("other")
+    ids = editor.draft.state.ids
+    assert len(set(ids)) == len(ids) == 5
+    told = editor.changes()
+    assert sorted(told.Server) == ["dir01.contoso.com", "med09.contoso.com"]
+    editor.set_cells([ids[0]], "site", "Tainan")
+    assert editor.topology.cells[0][3] == "Tainan"
+
+
+def test_two_rows_never_get_one_id(editor):
+    """A server that was renamed, beside another that has its old name."""
+    editor.scenarios.keep("both")
+    editor.edit(change=[("med02.contoso.com", {"server_fqdn": "med03.contoso.com"})])
+    path = editor.scenarios.folder / "both" / "topology.csv"
+    table = path.read_text("utf-8-sig") + '"med03.contoso.com","Mediation"' + "," * 8 + "\n"
+    path.write_text(table)
+    editor.scenarios.open("both")
+    assert len(set(editor.draft.state.ids)) == 6
+
+
+def test_a_damaged_scenario_leaves_the_editor_as_it_is(editor):
+    """One message with every problem; nothing is changed and nothing is to be undone."""
+    kept = editor.scenarios
+    kept.keep("first")
+    editor.change_options(wildcard=True)
+    before = editor.draft.state
+    (kept.folder / "first" / "topology.csv").write_text("server_fqdn,role\na b,FE\n")
+    (kept.folder / "first" / "plan.toml").write_text("wildcrad = true\n")
+    talk = Talk(editor.view)
+    talk.say("ready")
+    refused = talk.say("open_scenario", name="first")["refused"]
+    told = "\n".join(refused["lines"])
+    for words in ("3 problems", "did you mean wildcard", "white space inside", "SIP domains"):
+        assert words in told
+    assert editor.draft.state is before
+    assert kept.current == "first"
+    with pytest.raises(ln.ScenarioError):
+        kept.compare("first")
+
+
+def test_what_somebody_else_changed_is_not_written_over(editor):
+    """Files that changed since the editor read them are replaced only when that is asked for."""
+    kept = editor.scenarios
+    kept.keep("first")
+    path = kept.folder / "first" / "plan.toml"
+    path.write_text(path.read_text().replace('country = ""', 'country = "TW"'))
+    editor.change_options(wildcard=True)
+    with pytest.raises(ln.LyncnbError, match="changed by somebody else") as told:
+        kept.keep()
+    assert told.value.occupied
+    assert ln.open_scenario(kept.folder / "first").options.country == "TW"
+    kept.open("first")
+    assert editor.options.country == "TW"
+    editor.change_options(wildcard=True)
+    kept.keep()
+    found = ln.open_scenario(kept.folder / "first").options
+    assert (found.country, found.wildcard) == ("TW", True)
+    kept.keep("second")
+    editor.change_options(locality="Taipei")
+    with pytest.raises(ln.LyncnbError, match="another scenario"):
+        kept.keep("first")
+
+
+def test_the_note_stays_unless_another_is_given(editor):
+    """Keeping the changes of a scenario is no reason to lose why it is there."""
+    kept = editor.scenarios
+    kept.keep("first", "why")
+    editor.change_options(wildcard=True)
+    kept.keep()
+    assert kept.kept.note("first") == "why"
+    kept.keep(note="because")
+    assert kept.kept.note("first") == "because"
+
+
+def test_the_cell_run_again_knows_its_scenario(editor):
+    """An editor made anew takes over under which name its plan is kept, and whether it is."""
+    editor.scenarios.keep("first")
+    editor.change_options(wildcard=True)
+    editor.scenarios.keep("second")
+    again = ln.PlanEditor(
+        editor.draft.loaded.topology, ln.load_rules(), folder=editor.scenarios.folder
+    )
+    again.take_over(editor)
+    assert (again.scenarios.current, again.scenarios.has_changes) == ("second", False)
+    again.change_options(country="TW")
+    assert again.scenarios.has_changes
+    again.scenarios.keep()  # nobody else changed it
+
+
+def test_another_product_is_switched_to_and_back(editor):
+    """The rules follow the options of the scenario."""
+    kept = editor.scenarios
+    kept.keep("2013")
+    editor.change_options(product="sfb2019")
+    kept.keep("2019")
+    kept.open("2013")
+    assert editor.rules.product == "lync2013"
+    kept.open("2019")
+    assert editor.rules.product == "sfb2019"
+    assert kept.compare("2013", "2019").facts
+
+
+def test_by_messages(editor):
+    """All that the tab does, and what it is told."""
+    talk = Talk(editor.view)
+    talk.say("ready")
+    answer = talk.say("keep_scenario", name="As planned", note="what we have")
+    assert answer["scenario_done"]["said"].startswith("Kept as “As planned”")
+    assert answer["state"]["saved_words"] == "scenario As planned, as it is kept; as loaded"
+    assert answer["scenarios"]["rows"] == [{"name": "As planned", "note": "what we have"}]
+    answer = talk.say("option", name="wildcard", value=True)
+    words = "scenario As planned, changed since it was kept; 1 change, not saved"
+    assert answer["state"]["saved_words"] == words
+    answer = talk.say("keep_scenario", name="Wildcards?", note="")["refused"]
+    assert (answer["instead"], answer["offer"]) == ("Wildcards", "Keep as “Wildcards”")
+    assert talk.say("keep_scenario", name="Wildcards", note="")["state"]["saved_words"] == (
+        "scenario Wildcards, as it is kept; 1 change"
+    )
+    assert talk.say("keep_scenario", name="As planned", note="")["refused"]["occupied"]
+    compared = talk.say("compare_scenarios", names=["As planned", "Wildcards", ""])["compared"]
+    assert compared["headings"] == ["Of", "What", "As planned", "Wildcards", "in the editor now"]
+    assert ["Options", "Wildcards for simple URLs", "no", "≠ yes", "≠ yes"] in compared["differing"]
+    assert [one["heading"] for one in compared["differences"]] == [
+        "“Wildcards” against “As planned”",
+        "“in the editor now” against “As planned”",
+    ]
+    assert "Cause" in compared["differences"][0]["headings"]
+    assert "<svg" in talk.say("picture_scenario", place=0)["picture_of_scenario"]["svg"]
+    assert talk.say("picture_scenario", place=7)["refused"]["lines"]
+    assert not talk.say("scenarios")["scenarios"]["old"]
+    talk.say("undo")
+    assert talk.say("scenarios")["scenarios"]["old"]
+    assert talk.say("open_scenario", name="Wildcards")["scenario_done"]["said"].endswith(
+        "Undo brings back what was there before."
+    )
+    talk.say("copy_scenario", name="Wildcards")
+    talk.say("change_scenario", name="Wildcards", new="Cheap", note="by the year")
+    listed = talk.say("scenarios")["scenarios"]
+    assert [one["name"] for one in listed["rows"]] == ["As planned", "Cheap", "Wildcards copy"]
+    assert listed["current"] == "Cheap"
+    answer = talk.say("remove_scenario", name="Cheap")["scenarios"]
+    assert (answer["removed"], answer["current"]) == ("Cheap", "")
+    answer = talk.say("put_scenario_back")["scenarios"]
+    assert {"name": "Cheap", "note": "by the year"} in answer["rows"]
+    assert answer["removed"] == ""
+
+
+def test_a_folder_that_is_gone_is_told(editor):
+    """Nobody is told that a plan is kept when it is not."""
+    editor.scenarios.keep("first")
+    shutil.rmtree(editor.scenarios.folder)
+    talk = Talk(editor.view)
+    talk.say("ready")
+    assert "there is no scenario" in talk.say("open_scenario", name="first")["refused"]["lines"][0]
+    assert talk.say("scenarios")["scenarios"]["rows"] == []
+    assert talk.say("keep_scenario", name="first", note="")["scenario_done"]

@@ -1,0 +1,144 @@
+"""Scenarios in a real JupyterLab, by mouse and keyboard: from an empty folder to a compared pair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM
+from lab_panels import kernel, open_editor, set_cell, wait_kernel
+
+import lyncnb as ln
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+
+@pytest.fixture
+def place(folder) -> Path:
+    """The folder in which the notebook's editor keeps its scenarios, without any yet."""
+    found = folder / "scenarios"
+    if found.is_dir():
+        for path in found.rglob("*.*"):
+            path.unlink()
+        for path in found.iterdir():
+            path.rmdir()
+    return found
+
+
+def keep(lab, name: str, note: str = "") -> None:
+    lab.tab("Scenarios").click()
+    lab.field("Name").fill(name)
+    lab.field("Note, why").fill(note)
+    lab.button("Keep").click()
+    lab.page.get_by_text(f"Kept as “{name}”").wait_for()
+
+
+def test_from_nothing_to_a_compared_pair(lab, folder, place):
+    """What a new user does: keep, change, keep, compare; each with what the panel says next."""
+    open_editor(lab, folder)
+    lab.tab("Scenarios").click()
+    lab.page.get_by_text("Nothing is kept yet. Give what the editor holds a name").wait_for()
+    assert not place.exists()
+    keep(lab, "As planned", "what we have")
+    lab.page.get_by_text("scenario As planned, as it is kept").wait_for()
+    set_before = kernel(lab, "editor.plan.sha256")
+    lab.tab("Deployment").click()
+    lab.field("Wildcards for simple URLs").check()
+    lab.page.get_by_text("scenario As planned, changed since it was kept").wait_for()
+    lab.tab("Scenarios").click()
+    lab.field("Name").fill("Wildcards?")
+    lab.page.keyboard.press("Enter")
+    lab.button("Keep as “Wildcards”").click()
+    lab.page.get_by_role("tab", name="Scenarios (2)").wait_for()
+    assert lab.page.get_by_role("alert").count() == 0
+    lab.button("Compare 2").click()
+    cell = lab.page.get_by_role("row", name="Options Wildcards for simple URLs no ≠ yes")
+    cell.wait_for()
+    lab.page.get_by_role("heading", name="“Wildcards” against “As planned”").wait_for()
+    assert lab.page.get_by_text("option wildcard: false -> true").first.is_visible()
+    lab.page.locator("summary", has_text="As a picture").click()
+    lab.page.locator(".lc-block .lc-picture svg").wait_for()
+    assert ln.open_scenario(place / "As planned").plan.sha256 == set_before
+    assert ln.open_scenario(place / "As planned").note == "what we have"
+    assert ln.open_scenario(place / "Wildcards").options.wildcard
+    lab.button("Open As planned").click()
+    wait_kernel(lab, "editor.options.wildcard", "False")
+    lab.page.get_by_text("Undo brings back what was there before").wait_for()
+    lab.button("Undo").click()
+    wait_kernel(lab, "editor.options.wildcard", "True")
+
+
+def test_change_duplicate_remove_and_back(lab, folder, place):
+    """Rows are changed in place by keyboard, and what was removed can be put back."""
+    open_editor(lab, folder)
+    keep(lab, "First")
+    lab.button("Duplicate First").click()
+    lab.button("Change First copy").click()
+    field = lab.field("Name of First copy")
+    assert lab.page.evaluate("document.activeElement.getAttribute('aria-label')") == (
+        "Name of First copy"
+    )
+    field.fill("Second")
+    lab.field("Note of First copy").fill("two\nlines")
+    field.press("Enter")
+    lab.button("Change Second").wait_for()
+    assert ln.open_scenario(place / "Second").note == "two\nlines"
+    lab.button("Remove Second").click()
+    lab.button("Put “Second” back").click()
+    lab.button("Open Second").wait_for()
+    set_cell_in_servers(lab)
+    lab.tab("Scenarios").click()
+    lab.button("Keep the changes in “First”").click()
+    lab.page.get_by_text("scenario First, as it is kept").wait_for()
+    assert "Kaohsiung" in (place / "First" / "topology.csv").read_text("utf-8-sig")
+
+
+def set_cell_in_servers(lab) -> None:
+    lab.tab("Servers").click()
+    set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
+    lab.page.get_by_text("1 change, not saved").wait_for()
+
+
+def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
+    """Every problem of a damaged scenario is told at once; another is replaced when it is looked at."""
+    open_editor(lab, folder)
+    keep(lab, "First")
+    (place / "First" / "plan.toml").write_text("wildcrad = true\nlayout = 3\n")
+    lab.button("Open First").click()
+    alert = lab.page.get_by_role("alert")
+    alert.get_by_text("cannot be opened: 2 problems").wait_for()
+    assert "did you mean wildcard?" in alert.inner_text()
+    assert "layout" in alert.inner_text()
+    assert kernel(lab, "editor.has_changes") == "False"
+    lab.field("Name").fill("First")
+    lab.button("Keep", exact=True).click()
+    panel = lab.page.get_by_role("tabpanel", name="Scenarios")
+    panel.get_by_text("Replace what is there; I have looked at it").click()
+    lab.button("Keep", exact=True).click()
+    lab.page.get_by_text("Kept as “First”").wait_for()
+    assert ln.open_scenario(place / "First").options == ln.PlanOptions()
+
+
+def test_axe_finds_nothing(lab, folder, place):
+    """Nor in the tab when one is changed and two are compared, in either theme."""
+    axe_module = pytest.importorskip("axe_playwright_python")
+    script = (Path(axe_module.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    open_editor(lab, folder)
+    keep(lab, "First", "why")
+    kernel(lab, "editor.change_options(wildcard=True)")
+    keep(lab, "Second")
+    lab.button("Compare 2").click()
+    lab.page.locator(".lc-differs").first.wait_for()
+    lab.button("Change First").click()
+    lab.page.evaluate(script)
+    found = []
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        lab.command("apputils:change-theme", theme=theme)
+        is_light = str(theme.endswith("Light")).lower()
+        lab.page.wait_for_selector(f"[data-jp-theme-light={is_light}]", state="attached")
+        answer = lab.page.evaluate("() => axe.run('.lyncnb', {resultTypes: ['violations']})")
+        found += [(theme, one["id"], one["nodes"][0]["html"]) for one in answer["violations"]]
+    assert found == []
