@@ -56,6 +56,12 @@ _MODULES = {
     "FirstPlan": "guide.first_plan",
     "FolderStatus": "authorities.status",
     "GuideAnswers": "guide.answers",
+    "BrokenRule": "forecasts.model",
+    "Forecast": "forecasts.model",
+    "ForecastComparison": "forecasts.compare_forecasts",
+    "ForecastEntry": "forecasts.model",
+    "ForecastProblem": "forecasts.model",
+    "MonthWork": "forecasts.model",
     "Handover": "authorities.handover",
     "IssuedCertificate": "authorities.issued",
     "IssuedCertificates": "authorities.issued",
@@ -128,6 +134,7 @@ _MODULES = {
     "check_approval": "export.approve_plan",
     "check_plan": "checks.check_plan",
     "compare_as_is": "authorities.compare_as_is",
+    "compare_forecasts": "forecasts.compare_forecasts",
     "compare_plans": "plan.compare",
     "compare_scenarios": "checks.compare_scenarios",
     "demo": "authorities.demonstration",
@@ -137,6 +144,7 @@ _MODULES = {
     "folder_status": "authorities.status",
     "guided_plan": "guide.first_plan",
     "guided_topology": "guide.lay_out",
+    "forecast": "forecasts.make_forecast",
     "hand_over": "authorities.handover",
     "list_renewals": "request_folder.renewals",
     "load_rules": "rules.rule_files",
@@ -248,6 +256,14 @@ if TYPE_CHECKING:
     from .guide.first_plan import guided_plan as guided_plan
     from .guide.first_plan import write_first_plan as write_first_plan
     from .guide.lay_out import guided_topology as guided_topology
+    from .forecasts.compare_forecasts import ForecastComparison as ForecastComparison
+    from .forecasts.compare_forecasts import compare_forecasts as compare_forecasts
+    from .forecasts.make_forecast import forecast as forecast
+    from .forecasts.model import BrokenRule as BrokenRule
+    from .forecasts.model import Forecast as Forecast
+    from .forecasts.model import ForecastEntry as ForecastEntry
+    from .forecasts.model import ForecastProblem as ForecastProblem
+    from .forecasts.model import MonthWork as MonthWork
     from .pki.certificates import Certificate as Certificate
     from .pki.passphrase import Secret as Secret
     from .pki.passphrase import ask_passphrase as ask_passphrase

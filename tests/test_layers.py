@@ -25,7 +25,7 @@ LAYERS = (
     {"rules"},
     {"plan", "request_folder", "jupyter"},
     {"checks", "authorities"},
-    {"export", "deploy", "guide"},
+    {"export", "deploy", "forecasts", "guide"},
     {"widgets", "cli"},
     {"__init__", "__main__"},
 )
@@ -43,7 +43,7 @@ TOUCHES = {
     "markupsafe": {"base.html_page"},
     "cryptography": {"pki"},
     "asn1crypto": set(),
-    "icalendar": {"request_folder.renewals"},
+    "icalendar": {"forecasts.calendar_file", "request_folder.renewals"},
     "secrets": {"pki", "deploy.package_passwords", "base.files"},
     "random": set(),
     "uuid": set(),

@@ -103,6 +103,11 @@ class FolderStatus(Table):
         found = [request.state for request in self.requests]
         return {state: found.count(state) for state in STATES if state in found}
 
+    @property
+    def figure_title(self) -> str:
+        """What stands above its picture."""
+        return "Certificates by their end"
+
     def dated_facts(self) -> tuple[DatedFact, ...]:
         """List the ends of the certificates on record, for ``ln.figure(status)``.
 

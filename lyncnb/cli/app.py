@@ -13,6 +13,7 @@ from .comparing import COMMANDS as COMPARING_COMMANDS
 from .failures import report
 from .folder import COMMANDS as FOLDER_COMMANDS
 from .guiding import COMMANDS as GUIDING_COMMANDS
+from .forecasting import COMMANDS as FORECASTING_COMMANDS
 from .help import overview, summary_of
 from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
@@ -57,6 +58,7 @@ COMMANDS = (
     *PLANNING_COMMANDS,
     *COMPARING_COMMANDS,
     *TRUSTING_COMMANDS,
+    *FORECASTING_COMMANDS,
     *TABLE_COMMANDS,
     *APPROVING_COMMANDS,
     *SNIPPET_COMMANDS,

@@ -35,6 +35,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("compare-topology", "say where a table and a topology document disagree"),
             ("asis", "hold the certificates that stand today against the plan"),
             ("trust", "say which roots each server needs, and who shows what to whom"),
+            ("forecast", "say when certificates come back in the years ahead"),
             ("convert", "write any topology as a table, .csv or .xlsx"),
             ("template", "write an empty table to fill in, with drop-downs and notes"),
             ("snippet", "print PowerShell that exports topology or certificates of a server"),

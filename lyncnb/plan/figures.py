@@ -28,7 +28,15 @@ FIGURE_FILE = OutputKind(what="a picture", is_ours={".svg": mentions(*Figure.MAR
 
 @runtime_checkable
 class Dated(Protocol):
-    """What has dated facts to tell, e.g. the status of a request folder."""
+    """What has dated facts to tell: the status of a request folder, a forecast.
+
+    ``figure_title`` is what stands above them.
+    """
+
+    @property
+    def figure_title(self) -> str:
+        """What the picture shows."""
+        ...
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
         """Give its facts, in the order in which they are drawn."""
@@ -46,9 +54,9 @@ def figure(
 
     Parameters
     ----------
-    of : CertificatePlan, PlanDifference or FolderStatus
+    of : CertificatePlan, PlanDifference, FolderStatus or Forecast
         What is shown. Of a difference there is the new plan's topology alone, in which is marked
-        what changed; of a folder there is a timeline alone.
+        what changed; of a folder and of a forecast there is a timeline alone.
     kind : str, optional
         ``topology`` (default of a plan): who stands outside, in the perimeter, inside, and who
         speaks to whom by which name. ``coverage``: which name stands on whose certificate.
@@ -74,10 +82,10 @@ def figure(
     if not isinstance(of, CertificatePlan):
         if kind not in ("", "timeline"):
             raise PlanError(
-                f'of a request folder there is no picture "{kind}"',
+                f'of this there is no picture "{kind}"',
                 hint="ask for timeline, or draw the plan itself",
             )
-        return _timeline((*of.dated_facts(), *facts), "Certificates by their end")
+        return _timeline((*of.dated_facts(), *facts), of.figure_title)
     kind = kind or DEFAULT
     check_kind(kind)
     _check_site(of, site)

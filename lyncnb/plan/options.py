@@ -22,6 +22,7 @@ from ..base.toml_records import NotToml, TomlReader, parse_toml, value_words
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
 from ..topology.columns import column
+from .work_days import read_work_days
 
 # Every option, described once: where it stands in ``plan.toml``, and how it is asked for.
 
@@ -136,6 +137,19 @@ OPTIONS: Mapping[str, Option] = {
     "ca": Option(
         "ca", "", "name of the CA, by usage, role, internal or public; all = the rest", "Target CA"
     ),
+    "lead_days": Option(
+        "lead_days", "", "days from the order to the certificate: internal, public; all = both",
+        "Days from order to certificate",
+    ),
+    "freezes": Option(
+        "freezes", "",
+        "name = days without work: 2026-12-18 to 2027-01-08, or each year 12-18 to 01-08",
+        "Freeze",
+    ),
+    "windows": Option(
+        "windows", "", "name = days: saturday, second saturday, last sunday, or as a freeze",
+        "Maintenance window",
+    ),
     "accepted": Option(
         "accepted", "", "code of a finding = why it is accepted", "Accepted finding"
     ),
@@ -153,6 +167,9 @@ _TITLES = {
     "subject": "Fields of the subject beside the name; blank ones are left out.",
     "issuer": "Who issues. This beats the table's column issuer, which beats the rules.",
     "ca": "Which CA issues, for summary and submission.",
+    "lead_days": "How long a CA takes; for the forecast, changes no certificate.",
+    "freezes": "When no work is done; for the forecast, changes no certificate.",
+    "windows": "When servers may be changed (none: on any day); for the forecast alone.",
     "accepted_until": "How long a reason of [accepted] counts; by the day that judges the plan.",
     "accepted_for": "For what alone a reason of [accepted] counts; left out, for all.",
     "accepted": "Findings that do not stop the requests, or the certificates when they come.",
@@ -352,6 +369,10 @@ class PlanOptions(Table):
         Days of validity to ask for.
     target_os : str
         Windows version of all servers; "" leaves each row's own.
+    lead_days : mapping of str to int
+        ``internal``, ``public``, or "" for both: days from the order to the certificate.
+    freezes, windows : mapping of str to str
+        By a name: days without any work; days on which alone servers are changed.
     accepted : mapping of str to str
         Code of an accepted finding: why.
     accepted_until : mapping of str to date
@@ -387,6 +408,9 @@ class PlanOptions(Table):
     planned_issue_date: date | None = None
     validity_days: int | None = None
     target_os: str = ""
+    lead_days: Mapping[str, int] = field(default_factory=dict)
+    freezes: Mapping[str, str] = field(default_factory=dict)
+    windows: Mapping[str, str] = field(default_factory=dict)
     accepted: Mapping[str, str] = field(default_factory=dict)
     accepted_until: Mapping[str, date] = field(default_factory=dict)
     accepted_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -415,8 +439,10 @@ class PlanOptions(Table):
         yield partial(_day, self.planned_issue_date)
         yield partial(_days, self.validity_days)
         yield self._keep_domains
-        for name in ("issuer", "ca", "accepted"):
+        for name in ("issuer", "ca", "freezes", "windows", "accepted"):
             yield partial(self._keep_texts, name)
+        yield self._keep_lead_days
+        yield self._read_work_days
         yield self._keep_limits
 
     def _keep_domains(self) -> None:
@@ -431,6 +457,21 @@ class PlanOptions(Table):
                 _choice(f"issuer.{key or _ALL}", text, ISSUERS)
             elif name == "accepted" and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
                 _refuse("accepted", key, "the code of a finding, e.g. name-is-internal")
+
+    def _read_work_days(self) -> None:
+        read_work_days(self.freezes, self.windows)
+
+    def _keep_lead_days(self) -> None:
+        days = self.lead_days
+        if not isinstance(days, Mapping):
+            _refuse("lead_days", days, "a section of days by issuer")
+        kept = {"" if key == _ALL else key: days[key] for key in sorted(days)}
+        for key, number in kept.items():
+            if key not in ("", *ISSUERS):
+                _refuse("lead_days", key, "for internal, public or all")
+            if type(number) is not int or not 0 <= number <= 366:
+                _refuse(f"lead_days.{key or _ALL}", number, "a whole number of days, at most 366")
+        self._keep("lead_days", kept)
 
     def _keep_limits(self) -> None:
         for name in ("accepted_until", "accepted_for"):

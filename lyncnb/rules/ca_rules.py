@@ -26,6 +26,7 @@ from .rule_files import check_codes, check_periods
 #: What a limit may be on, and how it is counted.
 QUANTITIES: Mapping[str, str] = {
     "validity-days": "days from the first to the last second of a certificate",
+    "usual-validity-days": "days for which a CA issues where nothing else is known",
     "domain-validation-days": "days for which a CA may reuse a validation of a domain",
     "subject-validation-days": "days for which a CA may reuse what it verified of an organization",
     "short-lived-days": "days up to which a certificate counts as short-lived",

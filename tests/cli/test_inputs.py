@@ -42,6 +42,7 @@ CALLS = {
     "compare-topology": ["contoso.csv", "contoso.csv"],
     "asis": ["standing.pem", "contoso.csv"],
     "trust": ["contoso.csv"],
+    "forecast": ["contoso.csv", "contoso.csv", "--on", "2026-11-25"],
     "convert": ["contoso.csv", "out.csv"],
     "request": ["contoso.csv", "requests"],
     "status": ["requests"],
@@ -57,7 +58,7 @@ CALLS = {
 READ = {
     *("topology", "options_file", "recovery", "with_recovery", "notebook", "notebooks", "files"),
     *("folder", "requests", "old", "new", "old_options", "new_options", "paths", "saved_plan"),
-    "only_missing",
+    *("only_missing", "other", "other_options"),
     "approved_by",
     "answers_file",
 }

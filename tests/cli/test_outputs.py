@@ -28,6 +28,7 @@ CALLS = {
     "compare": ["compare", "contoso.csv", "contoso.csv"],
     "asis": ["asis", "standing.pem", "contoso.csv"],
     "trust": ["trust", "contoso.csv"],
+    "forecast": ["forecast", "contoso.csv", "--on", "2026-11-25"],
     "status": ["status", "requests"],
     "handover": ["handover", "requests"],
     "steps": ["steps", "requests"],
@@ -46,7 +47,7 @@ READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
     *("old", "new", "old_options", "new_options", "paths", "saved_plan"),
-    "only_missing",
+    *("only_missing", "other", "other_options"),
     "approved_by",
     "answers_file",
 }

@@ -37,6 +37,7 @@ CALLS = {
     "approve": (("saved.json", "--key", "signer"), ("nowhere.json", "--key", "signer")),
     "asis": (("standing.pem", "contoso.csv"), ("nowhere.pem", "contoso.csv")),
     "trust": (("contoso.csv",), ("nowhere.csv",)),
+    "forecast": (("contoso.csv", "--on", "2026-11-25"), ("nowhere.csv", "--on", "2026-11-25")),
     "convert": (("contoso.csv", "out.xlsx"), ("nowhere.csv", "out.xlsx")),
     "template": (("out.xlsx",), ("contoso.csv",)),
     "snippet": (("topology",), ("nothing",)),

@@ -170,6 +170,21 @@ def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> l
     return read_again
 
 
+def ahead(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
+    """The years ahead, of a plan and of a folder."""
+    made = ln.forecast(planned, until=date(2030, 12, 31), start=DAY)
+    assert_type(made, ln.Forecast)
+    assert_type(made.entries, tuple[ln.ForecastEntry, ...])
+    assert_type(made.months, tuple[ln.MonthWork, ...])
+    assert_type(made.problems, tuple[ln.ForecastProblem, ...])
+    assert_type(made.problems[0].rules, tuple[ln.BrokenRule, ...])
+    assert_type(ln.figure(made), ln.Figure)
+    print(made.works, made.to_frame())
+    of_folder = ln.forecast(folder, options=planned.options)
+    assert_type(ln.compare_forecasts(made, of_folder), ln.ForecastComparison)
+    return of_folder
+
+
 def pictures(planned: ln.CertificatePlan, facts: tuple[ln.DatedFact, ...]) -> ln.Figure:
     """A plan and a folder as pictures."""
     assert_type(ln.figure(planned, "timeline", facts=facts), ln.Figure)

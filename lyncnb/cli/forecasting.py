@@ -1,0 +1,116 @@
+"""The command that looks ahead: forecast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .inputs import day_of, force_option, json_option, make_plan, plan_arguments
+from .output import note, write, write_bytes_out
+
+if TYPE_CHECKING:
+    from ..forecasts.model import Forecast
+
+_SHOWN = 40
+
+
+@click.command("forecast")
+@plan_arguments
+@click.argument("other", metavar="[OTHER]", required=False)
+@click.option("--other-options", metavar="plan.toml", help="Choices for OTHER alone; without OTHER "
+              "for the same TOPOLOGY.")  # fmt: skip
+@click.option("--until", metavar="DATE", help="The last day (default: 2030-12-31).")
+@click.option(
+    "--on", metavar="DATE",
+    help="Nothing is ordered before this day (default: the order for the planned issue date; of a "
+    "request folder, the last day on record).",
+)  # fmt: skip
+@json_option
+@click.option("-o", "output", metavar="FILE",
+              help="Write .csv, .xlsx, .md, .html, .svg, .ics or .json.")  # fmt: skip
+@force_option
+def forecast_command(
+    topology: str,
+    other: str | None,
+    product: str | None,
+    options_file: str | None,
+    other_options: str | None,
+    until: str | None,
+    on: str | None,
+    as_json: bool,
+    output: str | None,
+    force: bool,
+) -> int:
+    """Say when each certificate is to be ordered, renewed and rolled over in the years ahead.
+
+    TOPOLOGY is a table of servers, a saved plan, or a request folder, whose certificates on record
+    then count. Lead times, freezes and maintenance windows stand in plan.toml. With OTHER, or
+    --other-options, two forecasts stand beside each other.
+
+    Exit status: 0 if it can work; 1 if not, with each rule that it breaks; 2 if something cannot be
+    read.
+    """
+    from ..base.outputs import check_output, write_output
+    from ..forecasts.compare_forecasts import (
+        FORECASTS_FILE,
+        compare_forecasts,
+        comparison_json,
+        comparison_lines,
+        write_forecasts,
+    )
+    from ..forecasts.forecast_files import (
+        FORECAST_FILE,
+        forecast_json,
+        forecast_lines,
+        write_forecast,
+    )
+
+    inputs = (topology, other, options_file, other_options)
+    is_pair = bool(other or other_options)
+    kind = FORECASTS_FILE if is_pair else FORECAST_FILE
+    if output is not None:
+        check_output(output, kind, force=force, inputs=inputs)
+    made = _forecast(topology, product, options_file, until, on)
+    suffix = Path(output).suffix.lower() if output else ""
+    if is_pair:
+        second = _forecast(other or topology, product, other_options or options_file, until, on)
+        pair = compare_forecasts(made, second)
+        data = write_forecasts(pair, suffix) if output else b""
+        document, lines = comparison_json(pair), list(comparison_lines(pair))
+        works = made.works and second.works
+    else:
+        data = write_forecast(made, suffix) if output else b""
+        document, lines = forecast_json(made), list(forecast_lines(made, limit=_SHOWN))
+        works = made.works
+    if output is not None:
+        write_output(output, data, kind, force=force, inputs=inputs)
+        note(f"written: {output}")
+    if as_json:
+        write_bytes_out(document)
+    else:
+        for line in lines if output is None else lines[:1]:
+            write(line)
+    return 0 if works else 1
+
+
+def _forecast(
+    path: str, product: str | None, options_file: str | None, until: str | None, on: str | None
+) -> Forecast:
+    from ..authorities.read_plan import is_record
+    from ..forecasts.make_forecast import DEFAULT_UNTIL, forecast
+    from ..plan.options import PlanOptions
+    from ..rules.rule_files import load_rules
+
+    last, start = day_of(until) or DEFAULT_UNTIL, day_of(on)
+    if not is_record(path):
+        plan, _ = make_plan(path, product, options_file)
+        return forecast(plan, until=last, start=start)
+    if product is not None:
+        load_rules(product)  # a product of one's own is known from then on
+    options = PlanOptions.from_toml(Path(options_file)) if options_file else None
+    return forecast(path, until=last, start=start, options=options)
+
+
+COMMANDS = (forecast_command,)

@@ -1,0 +1,1 @@
+"""The years ahead: when each certificate comes back, and what cannot work."""

@@ -1,0 +1,199 @@
+"""Which rules stand in the way where no certificate can follow another in time.
+
+Pure. Every day on which the next one could be issued is asked which rules forbid it, or why it
+would not help; each rule is named once, with its days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+
+from ..plan.work_days import Period
+from .model import BrokenRule
+from .timetable import Days, Hold, Terms, Timetable, step_on
+
+_PLAN = "plan options"
+
+
+@dataclass(slots=True)
+class _Days:
+    """The days of each rule that stands in the way."""
+
+    found: dict[tuple[object, ...], list[int]] = field(default_factory=dict)
+
+    def add(self, *rule: object, day: int) -> None:
+        self.found.setdefault(rule, []).append(day)
+
+
+def rules_between(
+    timetable: Timetable, hold: Hold, *, until: int, lead_source: str
+) -> tuple[BrokenRule, ...]:
+    """Name what keeps a certificate from being followed in time.
+
+    Parameters
+    ----------
+    timetable : Timetable
+        Its terms and days.
+    hold : Hold
+        What is in use.
+    until : int
+        The last day on which the next one could have come to the servers.
+    lead_source : str
+        Who says how long tokens live.
+
+    Returns
+    -------
+    tuple of BrokenRule
+        The end of what is in use first, then each rule that forbids a day.
+    """
+    terms, days = timetable.terms, timetable.days
+    blocked = _Days()
+    last = min(until, days.count - 1)
+    for issue in range(max(hold.issued + 1, 0), last + 1):
+        _ask(timetable, issue, last, blocked)
+    rules = [_end(timetable, hold)]
+    if terms.lead_hours:
+        rules.append(_lead(terms, days, hold, lead_source))
+    rules += _named(blocked, timetable)
+    return tuple(rules)
+
+
+def rules_at_first(timetable: Timetable, issue: int) -> tuple[BrokenRule, ...]:
+    """Name what is wrong with the day on which the first certificate is planned to be issued."""
+    blocked = _Days()
+    _ask_order(timetable, issue, blocked)
+    change = timetable.days.next_change[issue]
+    end = min(change, timetable.days.count) - 1
+    if change > min(timetable.lasts[issue], timetable.days.count - 1):
+        blocked.add("validity", step_on(timetable.terms.validity, timetable.days.date(issue)),
+                    day=issue)  # fmt: skip
+        _ask_servers(timetable.days, issue, min(end, timetable.lasts[issue]), blocked)
+    return tuple(_named(blocked, timetable))
+
+
+def _ask(timetable: Timetable, issue: int, last: int, blocked: _Days) -> None:
+    days = timetable.days
+    is_free = _ask_order(timetable, issue, blocked)
+    if days.next_change[issue] > last:
+        _ask_servers(days, issue, last, blocked)
+    elif is_free:
+        # It could come in time, and would end no later than what leads nowhere.
+        step = step_on(timetable.terms.validity, days.date(issue))
+        blocked.add("validity", step, day=issue)
+
+
+def _ask_order(timetable: Timetable, issue: int, blocked: _Days) -> bool:
+    days, terms = timetable.days, timetable.terms
+    order = issue - terms.order_days
+    if order < 0 or days.date(order) < terms.earliest:
+        blocked.add("earliest order", day=issue)
+        return False
+    if days.frozen[order]:
+        for freeze in _freezes(days, order):
+            blocked.add("freeze", freeze, "no orders", day=order)
+        if terms.order_days:
+            blocked.add("lead time", day=issue)
+        return False
+    if timetable.validate[issue] > issue:
+        step = step_on(terms.reuse, days.date(issue))
+        blocked.add("validation", step, day=issue)
+        for day in range(max(0, issue - step.days), issue + 1):
+            for freeze in _freezes(days, day):
+                blocked.add("freeze", freeze, "no validations", day=day)
+        return False
+    return True
+
+
+def _ask_servers(days: Days, first: int, last: int, blocked: _Days) -> None:
+    for day in range(first, last + 1):
+        if days.frozen[day]:
+            for freeze in _freezes(days, day):
+                blocked.add("freeze", freeze, "no server changes", day=day)
+        if not days.windowed[day]:
+            blocked.add("window", day=day)
+
+
+def _freezes(days: Days, day: int) -> Iterator[Period]:
+    when = days.date(day)
+    return (freeze for freeze in days.freezes if freeze.begins <= when <= freeze.ends)
+
+
+def _end(timetable: Timetable, hold: Hold) -> BrokenRule:
+    days = timetable.days
+    ends, begins = days.date(hold.last), _date(days, hold.issued)
+    if 0 <= hold.issued:
+        step = step_on(timetable.terms.validity, begins)
+        says = f"what is issued on {begins} ends on {ends}: {step.rule}"
+        return BrokenRule(rule="validity", says=says, begins=begins, ends=ends, source=step.source)
+    return BrokenRule(
+        rule="validity", says=f"the certificate on record ends on {ends}", begins=begins,
+        ends=ends, source="the certificate itself, notAfter",
+    )  # fmt: skip
+
+
+def _date(days: Days, number: int) -> date:
+    return date.fromordinal(max(1, days.begin.toordinal() + number))
+
+
+def _lead(terms: Terms, days: Days, hold: Hold, source: str) -> BrokenRule:
+    by = _date(days, hold.deadline)
+    return BrokenRule(
+        rule="roll-over",
+        says=f"tokens live {terms.lead_hours} hours: the next one has to be on its servers by {by}",
+        begins=by, ends=_date(days, hold.last), source=source,
+    )  # fmt: skip
+
+
+def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
+    days, terms = timetable.days, timetable.terms
+    freezes: dict[Period, tuple[list[str], list[int]]] = {}
+    for rule, found in blocked.found.items():
+        first, last = days.date(min(found)), days.date(max(found))
+        match rule:
+            case ("freeze", Period() as freeze, str() as words):
+                told, numbers = freezes.setdefault(freeze, ([], []))
+                told.append(words)
+                numbers += found
+            case ("window",):
+                yield BrokenRule(
+                    rule="window", begins=first, ends=last, source=f"{_PLAN}: windows",
+                    says=f"no maintenance window holds {len(set(found)):,} of the days from "
+                    f"{first} to {last}",
+                )  # fmt: skip
+            case ("lead time",):
+                yield BrokenRule(
+                    rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
+                    says=f"the CA takes {terms.order_days} days, so what is to be there from "
+                    f"{first} to {last} would be ordered from {_back(first, terms)} to "
+                    f"{_back(last, terms)}",
+                )  # fmt: skip
+            case ("earliest order",):
+                yield BrokenRule(
+                    rule="earliest order", begins=first, ends=last,
+                    source=f"the forecast's start; {_PLAN}: lead_days",
+                    says=f"to be issued on {last} it would have to be ordered by "
+                    f"{_back(last, terms)}, and nothing is ordered before {terms.earliest}",
+                )  # fmt: skip
+            case ("validation", reuse):
+                yield BrokenRule(
+                    rule="validation", begins=first, ends=last, source=reuse.source,  # type: ignore[attr-defined]
+                    says=f"what is issued from {first} to {last} needs a validation that is at "
+                    f"most {reuse.days} days old",  # type: ignore[attr-defined]
+                )  # fmt: skip
+            case ("validity", step):
+                yield BrokenRule(
+                    rule="validity", begins=first, ends=last, source=step.source,  # type: ignore[attr-defined]
+                    says=f"what is issued from {first} to {last} ends before the next can follow: "
+                    f"{step.rule}",  # type: ignore[attr-defined]
+                )  # fmt: skip
+    for freeze, (told, _) in freezes.items():
+        yield BrokenRule(
+            rule="freeze", says=f"{freeze}: {', '.join(dict.fromkeys(told))}",
+            begins=freeze.begins, ends=freeze.ends, source=f"{_PLAN}: freezes",
+        )  # fmt: skip
+
+
+def _back(day: date, terms: Terms) -> date:
+    return date.fromordinal(max(1, day.toordinal() - terms.order_days))

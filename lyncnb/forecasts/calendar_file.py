@@ -1,0 +1,105 @@
+"""A forecast as a calendar that Outlook opens: short entries, each with an alarm before it is late.
+
+One entry of a day for all that is ordered, and one for all that comes to servers; none goes on for
+the months in which a certificate counts as expiring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from ..base.tables import count_of
+from .model import DayWork, Forecast, ForecastEntry
+
+PRODUCT = "-//lyncnb//certificate forecast//EN"
+
+_DAY = timedelta(days=1)
+_MORNING = time(8, tzinfo=UTC)
+_LISTED = 50  # certificates that an entry lists; a calendar is no table
+
+if TYPE_CHECKING:
+    from icalendar import Event
+
+
+def to_calendar(forecast: Forecast) -> bytes:
+    """Write a forecast as an iCalendar file.
+
+    Returns
+    -------
+    bytes
+        RFC 5545. All-day entries of one day: orders, with the domains to be validated, and server
+        changes. Each reminds on the morning before, and again on the morning of the day before
+        the last on which it still works, where that is later. The same forecast gives the same
+        bytes; an entry of the same day and kind keeps its UID.
+    """
+    from icalendar import Calendar
+
+    calendar = Calendar()
+    calendar.add("prodid", PRODUCT)
+    calendar.add("version", "2.0")
+    calendar.add("method", "PUBLISH")
+    for work in forecast.days():
+        if work.what != "validate":  # stands in the order's entry, or has one of its own
+            calendar.add_component(_event(work, forecast))
+        elif validated := tuple(one for one in work.entries if one.validate_on != one.order_on):
+            calendar.add_component(_event(work._replace(entries=validated), forecast))
+    data: bytes = calendar.to_ical()
+    return data
+
+
+def _event(work: DayWork, forecast: Forecast) -> Event:
+    from icalendar import Alarm, Event
+
+    event, number = Event(), count_of(len(work.entries), "certificate")
+    last = _last_day(work)
+    summary = {
+        "order": f"Order {number}",
+        "validate": f"Validate domains for {number}",
+        "change": f"Put {number} on {_servers(work.entries)}",
+    }[work.what]
+    summary += f" (until {last} at the latest)" if last and last > work.day else ""
+    event.add("uid", f"{work.what}-{work.day}-{forecast.source}@lyncnb")
+    event.add("dtstamp", datetime.combine(forecast.start, time(), tzinfo=UTC))
+    event.add("dtstart", work.day)
+    # The end of an all-day event is the first day after it, RFC 5545 section 3.6.1.
+    event.add("dtend", work.day + _DAY)
+    event.add("summary", summary)
+    event.add("description", "\n".join(_description(work)))
+    event.add("transp", "TRANSPARENT")
+    mornings = [work.day - _DAY]
+    if last and last - _DAY > work.day:
+        mornings.append(last - _DAY)
+    for morning in mornings:
+        alarm = Alarm()
+        alarm.add("action", "DISPLAY")
+        alarm.add("description", summary)
+        alarm.add("trigger", datetime.combine(morning, _MORNING), parameters={"value": "DATE-TIME"})
+        event.add_component(alarm)
+    return event
+
+
+def _last_day(work: DayWork) -> date | None:
+    days = [one.order_by if work.what == "order" else one.change_by for one in work.entries]
+    return min((day for day in days if day), default=None) if work.what != "validate" else None
+
+
+def _servers(entries: Iterable[ForecastEntry]) -> str:
+    return count_of(len({server for one in entries for server in one.servers}), "server")
+
+
+def _description(work: DayWork) -> Iterator[str]:
+    domains = dict.fromkeys(domain for one in work.entries for domain in one.domains
+                            if work.what == "validate" or one.validate_on == work.day)  # fmt: skip
+    if domains and work.what != "change":
+        yield f"Validate: {', '.join(domains)}"
+    for one in work.entries[:_LISTED]:
+        usages = f" ({', '.join(one.usages)})" if one.usages else ""
+        by = one.order_by if work.what == "order" else one.change_by
+        yield f"{one.owner}{usages}, {one.issuer} CA" + (f", by {by}" if by else "")
+        if work.what == "change":
+            for usage, moment in one.takes_effect:
+                yield f"  roll {usage} over at {moment:%Y-%m-%d %H:%M} UTC"
+    if len(work.entries) > _LISTED:
+        yield f"and {len(work.entries) - _LISTED:,} more"

@@ -1,0 +1,451 @@
+"""``forecast``: a plan, or a request folder, to the work of the years ahead.
+
+Pure but for reading a folder. Nothing is of today: what is counted from stands in the plan, in the
+folder, or is given.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+from ..authorities.read_plan import plan_of_manifest, read_plan
+from ..checks.saved_plan import read_saved_plan
+from ..errors import PlanError
+from ..plan.model import CertificatePlan, PlannedCertificate
+from ..plan.options import PlanOptions
+from ..plan.recorded_plan import read_plan_file
+from ..plan.saved_plan_json import is_saved_plan
+from ..plan.timeline_figure import DatedFact, plan_facts
+from ..plan.work_days import read_work_days
+from ..request_folder.bundle import RequestBundle
+from ..request_folder.manifest import Manifest, read_manifest
+from ..request_folder.request_record import CoveringCertificate, IssuedRecord, RequestRecord
+from ..rules.ca_rules import CaLimit, ca_rules
+from ..rules.procedure import RollOver, load_procedure
+from .broken_rules import rules_at_first, rules_between
+from .model import BrokenRule, Forecast, ForecastEntry, ForecastProblem
+from .timetable import Days, Hold, Step, Terms, Timetable, Turn, step_on
+
+DEFAULT_UNTIL = date(2030, 12, 31)
+
+_DAY = timedelta(days=1)
+_LONGEST = 100 * 366 * _DAY  # no plan is for more than a century
+_ASKED = "plan options: validity_days"
+
+
+def forecast(
+    plan: CertificatePlan | RequestBundle | str | os.PathLike[str],
+    *,
+    until: date = DEFAULT_UNTIL,
+    start: date | None = None,
+    options: PlanOptions | None = None,
+) -> Forecast:
+    """Say when each certificate is to be ordered, renewed and rolled over, until a day.
+
+    Parameters
+    ----------
+    plan : CertificatePlan, RequestBundle or path
+        What is planned; a path is a request folder, a saved plan or a plan's JSON. Of a folder the
+        certificates on record count.
+    until : date, optional
+        The last day.
+    start : date, optional
+        Before this day nothing is ordered. Left out, it is the day on which what is issued on the
+        planned issue date is ordered; of a folder, the last day on record.
+    options : PlanOptions, optional
+        Lead times, freezes, windows, validity and planned issue date, if not the plan's own: a
+        folder keeps none.
+
+    Returns
+    -------
+    Forecast
+        One row per certificate, and what cannot work with each rule that it breaks. The same
+        arguments give the same forecast.
+
+    Raises
+    ------
+    PlanError
+        If no day is known to begin with, or the last day is before it.
+
+    Notes
+    -----
+    Days are whole and UTC. A certificate of n days ends with the n-th (RFC 5280 section
+    4.1.2.5), and what is done on a day is done when it ends. It is renewed in the last third of
+    its life, on the first day on which its servers may be changed. Its validity is that which is
+    asked for, and no more than the CA may give on that day.
+    """
+    read = _read(plan)
+    told = options or read.plan.options
+    issue = told.planned_issue_date
+    begin = _begin(read, told, start)
+    if until < begin or until - begin > _LONGEST:
+        raise PlanError(
+            f"the forecast would go from {begin} to {until}",
+            hint="choose a last day after the first, and within a century of it",
+        )
+    work = read_work_days(told.freezes, told.windows)
+    first = min([begin, issue or begin, *(held.begins.date() for held in read.held.values())])
+    days = Days(max(first - 400 * _DAY, date.min + _DAY), until, work)
+    schedules = _Schedules(read, told, days, begin)
+    entries, problems = schedules.all()
+    return Forecast(
+        source=read.plan.topology.source,
+        product=read.plan.rules.product,
+        start=begin,
+        until=until,
+        entries=tuple(_validated(entries, days, schedules)),
+        problems=problems,
+        freezes=work.freezes_between(begin, until),
+        limits=_limits(read.plan, told, begin, until),
+        notes=tuple(_notes(read, told, entries, begin, is_given=start is not None)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """A plan, and the certificates on record by the id of their request."""
+
+    plan: CertificatePlan
+    records: Mapping[str, RequestRecord]
+    held: Mapping[str, IssuedRecord | CoveringCertificate]
+    seen: date | None = None  # the last day on record
+
+
+def _read(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _Read:
+    if isinstance(plan, CertificatePlan):
+        return _Read(plan=plan, records={}, held={})
+    if isinstance(plan, RequestBundle):
+        return _read_folder(plan.folder, plan.manifest)
+    path = Path(plan)
+    if path.is_dir():
+        return _read_folder(path, read_manifest(path))
+    if is_saved_plan(read_plan_file(path)):
+        return _Read(plan=read_saved_plan(path).plan, records={}, held={})
+    return _Read(plan=read_plan(path), records={}, held={})
+
+
+def _read_folder(folder: Path, manifest: Manifest) -> _Read:
+    records = {one.id: one for one in manifest.requests if one.state != "retired"}
+    held = {name: found for name, one in records.items() if (found := one.issued or one.covered)}
+    times = [time for one in records.values() for time in (one.planned_at, one.written_at)]
+    times += [
+        one.received_at if isinstance(one, IssuedRecord) else one.recorded_at
+        for one in held.values()
+    ]
+    seen = max((date.fromisoformat(text[:10]) for text in times if text), default=None)
+    return _Read(plan=plan_of_manifest(folder, manifest), records=records, held=held, seen=seen)
+
+
+def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
+    if start is not None:
+        return start
+    if read.seen is not None:
+        return read.seen
+    issue = options.planned_issue_date
+    if issue is None:
+        raise PlanError(
+            "no day is known from which to count",
+            hint="set planned_issue_date in plan.toml, or give the day (--on 2027-01-15)",
+        )
+    lead = max(_lead_days(options, issuer) for issuer in ("internal", "public"))
+    return max(issue - lead * _DAY, date.min + _DAY)
+
+
+def _lead_days(options: PlanOptions, issuer: str) -> int:
+    return options.lead_days.get(issuer, options.lead_days.get("", 0))
+
+
+class _Schedules:
+    """The schedules of all certificates of a plan; those of one kind share a timetable."""
+
+    def __init__(self, read: _Read, options: PlanOptions, days: Days, begin: date) -> None:
+        self.read, self.options, self.days, self.begin = read, options, days, begin
+        self.procedure = load_procedure(read.plan.rules)
+        self._timetables: dict[Terms, Timetable] = {}
+        self._validity: dict[tuple[str, str, int | None], tuple[Step, ...]] = {}
+        self._reuse: dict[str, tuple[Step, ...]] = {}
+        self._restarts: dict[tuple[str, tuple[str, ...]], bool] = {}
+
+    def all(self) -> tuple[list[ForecastEntry], tuple[ForecastProblem, ...]]:
+        """Give every entry, certificate by certificate, and the problems of all together."""
+        entries: list[ForecastEntry] = []
+        found: dict[ForecastProblem, list[str]] = {}
+        for certificate in self.read.plan.certificates:
+            name = certificate.id
+            told, problems = _Schedule(self, certificate, name).make()
+            entries += told
+            for problem in problems:
+                found.setdefault(problem, []).append(name)
+        problems = [replace(problem, certificates=tuple(names)) for problem, names in found.items()]
+        problems.sort(key=lambda one: (one.begins, one.ends, one.certificates))
+        return entries, tuple(problems)
+
+    def timetable(self, certificate: PlannedCertificate, name: str) -> Timetable:
+        """Give the timetable of a certificate."""
+        rolls = self.rolls(certificate)
+        record = self.read.records.get(name)
+        ca = (record.ca if record else "") or certificate.ca
+        asked = self.options.validity_days or (record and record.validity_days) or None
+        public = certificate.issuer == "public"
+        terms = Terms(
+            validity=self.validity(certificate.issuer, ca, asked),
+            reuse=self.reuse(ca) if public else (),
+            order_days=_lead_days(self.options, certificate.issuer),
+            lead_hours=max((roll.lead_hours for roll in rolls.values()), default=0),
+            earliest=self.begin,
+        )
+        if terms not in self._timetables:
+            self._timetables[terms] = Timetable(terms, self.days)
+        return self._timetables[terms]
+
+    def rolls(self, certificate: PlannedCertificate) -> dict[str, RollOver]:
+        """Give how the certificate's usages roll over, those that can."""
+        found = ((usage, self.procedure.roll_of(usage)) for usage in certificate.usages)
+        return {usage: roll for usage, roll in found if roll is not None}
+
+    def validity(self, issuer: str, ca: str, asked: int | None) -> tuple[Step, ...]:
+        """Give for how many days a CA issues, by day."""
+        key = (issuer, ca, asked)
+        if key not in self._validity:
+            limits = ca_rules().limits("validity-days", issuer=issuer, ca=ca)
+            usual = ca_rules().limits("usual-validity-days", issuer=issuer, ca=ca)
+            self._validity[key] = _steps(limits if asked or limits else usual, asked)
+        return self._validity[key]
+
+    def reuse(self, ca: str) -> tuple[Step, ...]:
+        """Give for how many days a public CA may reuse a validation of a domain, by day."""
+        if ca not in self._reuse:
+            self._reuse[ca] = _steps(ca_rules().limits("domain-validation-days", ca=ca), None)
+        return self._reuse[ca]
+
+    def restarts(self, certificate: PlannedCertificate) -> bool:
+        """Say whether services restart for it: by a step that drains or restarts them."""
+        key = (certificate.role, certificate.usages)
+        if key not in self._restarts:
+            self._restarts[key] = any(
+                step.applies(*key)
+                and step.phase == "day"
+                and step.call != "roll"
+                and (
+                    step.when_asked == "DrainServices"
+                    or any(command.startswith("Restart-") for command in step.commands)
+                )
+                for step in self.procedure.steps
+            )
+        return self._restarts[key]
+
+
+def _steps(limits: tuple[CaLimit, ...], asked: int | None) -> tuple[Step, ...]:
+    """Say from which day on which number counts: the least of all that hold."""
+    days = {date.min}
+    days.update(day for limit in limits for day in (limit.effective, limit.until) if day)
+    steps = []
+    for day in sorted(days):
+        holding = [limit for limit in limits if limit.holds_on(day)]
+        least = min(holding, key=lambda limit: limit.value, default=None)
+        if least is None or (asked is not None and asked <= least.value):
+            number = asked if asked is not None else _UNLIMITED
+            steps.append(Step(day, number, f"{number:,} days are asked for", _ASKED))
+        else:
+            since = f", by what holds since {least.effective}" if least.effective else ""
+            steps.append(Step(day, least.value, f"{least.value:,} days{since}", str(least.source)))
+    return tuple(steps)
+
+
+# Before 2015 no limit is on record for public CAs.
+_UNLIMITED = 36_500
+
+
+class _Schedule:
+    """The schedule of one certificate."""
+
+    def __init__(self, of: _Schedules, certificate: PlannedCertificate, name: str) -> None:
+        self.of, self.certificate, self.name = of, certificate, name
+        self.timetable = of.timetable(certificate, name)
+        self.rolls = of.rolls(certificate)
+        self.days = of.days
+        self.ends = datetime.min.replace(tzinfo=UTC)  # of what is in use
+        self.restarts = of.restarts(certificate)
+        certificate_ca = of.read.records.get(name)
+        self.ca = (certificate_ca.ca if certificate_ca else "") or certificate.ca
+
+    def make(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
+        """Give its entries and problems."""
+        entries: list[ForecastEntry] = []
+        problems: list[ForecastProblem] = []
+        held = self.of.read.held.get(self.name)
+        hold, first = None, None
+        if held is not None:
+            hold, self.ends = self._on_record(held), held.ends
+            entries.append(self._entry(0, hold))
+        elif self.of.options.planned_issue_date and not self.of.read.records:
+            first = self.days.number(self.of.options.planned_issue_date)
+            problems += self._first_problem(first)
+        for number, turn in enumerate(self.timetable.turns(hold, first), 1):
+            if turn.late_from is not None and hold is not None:
+                problems.append(self._problem(number, hold, turn.late_from, turn.change - 1))
+            entries.append(self._turn(number, turn, is_first=hold is None))
+            hold = turn.hold
+            last = self.days.date(hold.last + 1)
+            self.ends = datetime.combine(last, time(), tzinfo=UTC)
+        if hold is None:
+            problems.append(self._never())
+        elif hold.last < self.days.count - 1:
+            problems.append(
+                self._problem(len(entries), hold, hold.deadline + 1, self.days.count - 1)
+            )
+        return entries, problems
+
+    def _on_record(self, held: IssuedRecord | CoveringCertificate) -> Hold:
+        lead = timedelta(hours=self.timetable.terms.lead_hours)
+        number = self.days.number
+        # A day counts when all of it is before the moment; notAfter itself is a second of it.
+        last, deadline = (
+            number((moment + timedelta(seconds=1)).date()) - 1
+            for moment in (held.ends, held.ends - lead)
+        )
+        return Hold(number(held.begins.date()), last, deadline, number(held.renew_from.date()))
+
+    def _entry(self, number: int, hold: Hold) -> ForecastEntry:
+        certificate = self.certificate
+        return ForecastEntry(
+            id=self.name,
+            owner=certificate.owner,
+            role=certificate.role,
+            servers=certificate.servers,
+            usages=certificate.usages,
+            issuer=certificate.issuer,
+            ca=self.ca,
+            number=number,
+            valid_until=self.days.date(hold.last),
+            renew_from=self.days.date(hold.renew),
+        )
+
+    def _turn(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:
+        day, certificate = self.days.date, self.certificate
+        change = day(turn.change) if turn.change < self.days.count else None
+        done = change and datetime.combine(change + _DAY, time(), tzinfo=UTC)
+        effect = []
+        for usage, roll in self.rolls.items() if done and not is_first else ():
+            moment = self.ends - timedelta(hours=roll.lead_hours)
+            if done and done <= moment:
+                effect.append((usage, moment))
+        shared = certificate.shared_by == "deployment"
+        return self._entry(number, turn.hold)._replace(
+            order_on=day(turn.order),
+            order_by=None if turn.order_by is None else day(turn.order_by),
+            validate_on=day(turn.validate) if self.timetable.terms.reuse else None,
+            issued_on=day(turn.issue),
+            change_on=change,
+            change_by=None if turn.change_by is None else day(turn.change_by),
+            takes_effect=tuple(effect),
+            late_from=None if turn.late_from is None else day(turn.late_from),
+            changes=0 if change is None else 1 if shared else len(certificate.servers),
+            restarts=self.restarts and not is_first,
+        )
+
+    def _first_problem(self, first: int) -> Iterator[ForecastProblem]:
+        rules = rules_at_first(self.timetable, first)
+        if rules:
+            day = self.days.date(first)
+            yield ForecastProblem(
+                certificates=(), number=1, begins=day, ends=day, rules=rules,
+                what=f"the first one cannot be issued on {day} and used, as planned",
+            )  # fmt: skip
+
+    def _problem(self, number: int, hold: Hold, first: int, last: int) -> ForecastProblem:
+        begins, ends = self.days.date(first), self.days.date(max(first, last))
+        source = "; ".join(dict.fromkeys(roll.source for roll in self.rolls.values()))
+        return ForecastProblem(
+            certificates=(), number=number, begins=begins, ends=ends,
+            what=f"no. {number} is missing on its servers from {begins} to {ends}",
+            rules=rules_between(
+                self.timetable, hold, until=first - 1, lead_source=source
+            ),
+        )  # fmt: skip
+
+    def _never(self) -> ForecastProblem:
+        begin, end = self.of.begin, self.days.end
+        rule = BrokenRule(
+            rule="earliest order", says=f"no order from {begin} on comes to a server by {end}",
+            begins=begin, ends=end, source="plan options: freezes, windows, lead_days",
+        )  # fmt: skip
+        return ForecastProblem(
+            certificates=(), number=1, begins=begin, ends=end, rules=(rule,),
+            what=f"it comes to no server until {end}",
+        )  # fmt: skip
+
+
+def _validated(
+    entries: list[ForecastEntry], days: Days, schedules: _Schedules
+) -> Iterator[ForecastEntry]:
+    """Say for which certificates domains are validated: where no proof that is there counts."""
+    domains = {
+        one.id: _domains(one) for one in schedules.read.plan.certificates if one.issuer == "public"
+    }
+    proofs: dict[tuple[str, str], date] = {}
+    needed: dict[int, tuple[str, ...]] = {}
+    order = sorted(
+        (place for place, one in enumerate(entries) if one.issuer == "public"),
+        key=lambda place: (_issued(entries[place], schedules), place),
+    )
+    for place in order:
+        one = entries[place]
+        issued, day = _issued(one, schedules), one.validate_on
+        reuse = step_on(schedules.reuse(one.ca), issued).days
+        found = []
+        for domain in domains[one.id]:
+            proof = proofs.get((one.ca, domain))
+            if proof is None or (issued - proof).days > reuse:
+                proofs[one.ca, domain] = day or issued
+                found.append(domain)
+        needed[place] = tuple(found) if day else ()
+    for place, one in enumerate(entries):
+        if domains_now := needed.get(place):
+            yield one._replace(domains=domains_now)
+        else:
+            yield one._replace(validate_on=None) if one.validate_on else one
+
+
+def _issued(one: ForecastEntry, schedules: _Schedules) -> date:
+    """Give the day of issue; of what is on record the first day of validity."""
+    return one.issued_on or schedules.read.held[one.id].begins.date()
+
+
+def _domains(certificate: PlannedCertificate) -> tuple[str, ...]:
+    """Give the domains to be validated: one proof of each counts for all names below it."""
+    names = (name.registrable or name for entry in certificate.subject_alt_name
+             for name in (entry.name,))  # fmt: skip
+    return tuple(sorted({str(name) for name in names}))
+
+
+def _limits(
+    plan: CertificatePlan, options: PlanOptions, begin: date, until: date
+) -> tuple[DatedFact, ...]:
+    """Give the limits of public CAs that hold in these days, as a plan's picture has them."""
+    empty = replace(plan, certificates=(), options=replace(options, planned_issue_date=begin))
+    return tuple(fact for fact in plan_facts(empty) if fact.begins is None or fact.begins <= until)
+
+
+def _notes(
+    read: _Read, options: PlanOptions, entries: list[ForecastEntry], begin: date, *, is_given: bool
+) -> Iterator[str]:
+    if read.seen is not None and not is_given:
+        yield f"seen from {begin}, the last day on record in the folder"
+    internal = any(one.issuer == "internal" for one in entries)
+    for limit in ca_rules().limits("usual-validity-days", issuer="internal"):
+        asked = options.validity_days or any(one.validity_days for one in read.records.values())
+        if internal and not asked:
+            yield (
+                f"an internal CA is taken to issue for {limit.value} days, since no validity_days "
+                f"is given; {limit.source}"
+            )
+    if any(one.issuer == "public" for one in entries):
+        yield (
+            "domains are taken to be validated by DNS, once for a registrable domain and CA, and "
+            "for what is on record on the first day of its validity"
+        )

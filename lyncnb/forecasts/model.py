@@ -1,0 +1,361 @@
+"""``Forecast``: when certificates come back, month by month, and what does not work.
+
+Values alone; ``make_forecast.py`` finds them, ``forecast_files.py`` writes them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import NamedTuple
+
+from ..base.tables import Table, count_of
+from ..plan.timeline_figure import DatedFact
+from ..plan.work_days import Period
+
+FORMAT = "lyncnb-forecast/1"
+TITLE = "Certificates in the years ahead"
+
+COLUMNS = (
+    *("Certificate", "Servers", "Type", "Issuer", "No.", "Order", "Order by", "Validate"),
+    *("Domains", "Issued", "On servers", "On servers by", "Takes effect", "Valid until"),
+    *("Renew from", "Late from"),
+)
+MONTH_COLUMNS = ("Month", "Orders", "Validations", "Server changes", "Restarts")
+PROBLEM_COLUMNS = ("Certificates", "No.", "From", "To", "What", "Rule", "Says", "Begins", "Ends",
+                   "Source")  # fmt: skip
+
+
+class ForecastEntry(NamedTuple):
+    """One certificate and its work. Make it with keywords; days are those of the planner.
+
+    Attributes
+    ----------
+    id, owner, role, servers, usages, issuer, ca
+        Of the planned certificate that it is one of.
+    number : int
+        1, 2, …; 0 for the one that is on record.
+    order_on, validate_on, issued_on, change_on : date or None
+        When it is ordered, domains are validated for it (None: the proofs that there are count),
+        the CA issues it, and it comes to its servers. None for what is on record.
+    domains : tuple of str
+        What is validated for it.
+    order_by, change_by : date or None
+        The last days on which all of it still works; None where nothing in use sets a day.
+    takes_effect : tuple of (str, datetime)
+        Usages that roll over, each with the moment (UTC) that the old certificate's end allows.
+    valid_until : date
+        The last day on all of which it is valid.
+    renew_from : date
+        The first day of the last third of its life.
+    late_from : date or None
+        The day from which on a certificate that works is missing until ``change_on``.
+    changes, restarts : int
+        Calls that put it on servers, and servers whose services restart for it.
+
+    Notes
+    -----
+    A tuple, not a dataclass: a thousand certificates have thirty thousand.
+    """
+
+    id: str
+    owner: str
+    role: str
+    servers: tuple[str, ...]
+    usages: tuple[str, ...]
+    issuer: str
+    ca: str
+    number: int
+    valid_until: date
+    renew_from: date
+    order_on: date | None = None
+    order_by: date | None = None
+    validate_on: date | None = None
+    domains: tuple[str, ...] = ()
+    issued_on: date | None = None
+    change_on: date | None = None
+    change_by: date | None = None
+    takes_effect: tuple[tuple[str, datetime], ...] = ()
+    late_from: date | None = None
+    changes: int = 0
+    restarts: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenRule:
+    """One rule that stands in the way, on which days, and who says so.
+
+    ``rule`` is one of ``validity``, ``roll-over``, ``freeze``, ``window``, ``lead time``,
+    ``validation``, ``earliest order``.
+    """
+
+    rule: str
+    says: str
+    begins: date
+    ends: date
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastProblem:
+    """What cannot work: ``begins`` to ``ends`` a certificate is missing, by all of these rules."""
+
+    certificates: tuple[str, ...]
+    number: int
+    begins: date
+    ends: date
+    what: str
+    rules: tuple[BrokenRule, ...]
+
+    def lines(self) -> Iterator[str]:
+        """Yield it in lines of text."""
+        shown = ", ".join(self.certificates[:3])
+        more = len(self.certificates) - 3
+        yield f"cannot work: {shown}{f' and {more:,} more' if more > 0 else ''}: {self.what}"
+        for rule in self.rules:
+            yield f"  {rule.rule}: {rule.says}"
+            yield f"    {rule.source}"
+
+
+class MonthWork(NamedTuple):
+    """The work of one month, ``2027-03``."""
+
+    month: str
+    orders: int
+    validations: int
+    changes: int
+    restarts: int
+
+
+class DayWork(NamedTuple):
+    """What is done on one day: ``what`` is order, validate or change."""
+
+    day: date
+    what: str
+    entries: tuple[ForecastEntry, ...]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Forecast(Table):
+    """Every certificate until a day, its work by month, and what cannot work.
+
+    Attributes
+    ----------
+    source, product : str
+        What it is of.
+    start, until : date
+        The first day on which something may be ordered, and the last that is looked at.
+    entries : tuple of ForecastEntry
+        Certificate by certificate as the plan has them, each in the order of time.
+    problems : tuple of ForecastProblem
+        By their first day; none: the schedule works.
+    freezes : tuple of Period
+        Those that touch these days.
+    limits : tuple of DatedFact
+        The limits that count then.
+    notes : tuple of str
+        What was taken for granted.
+    """
+
+    source: str
+    product: str
+    start: date
+    until: date
+    entries: tuple[ForecastEntry, ...]
+    problems: tuple[ForecastProblem, ...] = ()
+    freezes: tuple[Period, ...] = ()
+    limits: tuple[DatedFact, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def works(self) -> bool:
+        """Whether every certificate can be renewed in time until the end."""
+        return not self.problems
+
+    @cached_property
+    def months(self) -> tuple[MonthWork, ...]:
+        """The work of each month that there is, from the first to the last; idle ones are 0."""
+        counts: dict[str, Counter[str]] = {}
+        restarts: set[tuple[str, date]] = set()
+        for one in self.entries:
+            if one.order_on and one.change_on:
+                _month(counts, one.order_on)["orders"] += 1
+                _month(counts, one.change_on)["changes"] += one.changes
+                if one.restarts:
+                    restarts.update((server, one.change_on) for server in one.servers)
+            if one.validate_on:
+                _month(counts, one.validate_on)["validations"] += len(one.domains)
+        for _, day in restarts:
+            _month(counts, day)["restarts"] += 1
+        kinds = MonthWork._fields[1:]
+        return tuple(
+            MonthWork(month, *(counts.get(month, Counter())[kind] for kind in kinds))
+            for month in _months(counts)
+        )
+
+    def days(self) -> tuple[DayWork, ...]:
+        """Give the work day by day: what is ordered, validated and put on servers together."""
+        found: dict[tuple[date, str], list[ForecastEntry]] = {}
+        for one in self.entries:
+            told = (one.order_on, "order"), (one.validate_on, "validate"), (one.change_on, "change")
+            for day, what in told:
+                if day is not None:
+                    found.setdefault((day, what), []).append(one)
+        order = ("order", "validate", "change")
+        keys = sorted(found, key=lambda key: (key[0], order.index(key[1])))
+        return tuple(DayWork(day, what, tuple(found[day, what])) for day, what in keys)
+
+    @property
+    def figure_title(self) -> str:
+        """What stands above its picture."""
+        return f"{TITLE}: {self.source}"
+
+    def dated_facts(self) -> tuple[DatedFact, ...]:
+        """List what has days, for ``ln.figure(forecast)``.
+
+        Returns
+        -------
+        tuple of DatedFact
+            Limits and freezes, what cannot work, then each day on which a certificate comes to
+            its servers, by issuer.
+        """
+        facts = [*self.limits]
+        facts += [
+            DatedFact(kind="Freezes", about=one.name, what=one.name, begins=one.begins,
+                      ends=one.ends, source="plan options: freezes")
+            for one in self.freezes
+        ]  # fmt: skip
+        facts += [
+            DatedFact(
+                kind="Cannot work", about="; ".join(one.certificates),
+                what=f"{count_of(len(one.certificates), 'certificate')} missing",
+                begins=one.begins, ends=one.ends, needs_a_look=True,
+                source="; ".join(rule.source for rule in one.rules),
+            )
+            for one in self.problems
+        ]  # fmt: skip
+        for issuer in ("public", "internal"):
+            facts += [
+                DatedFact(
+                    kind=f"On servers, from {_a(issuer)} CA", about=one.id,
+                    what=f"until {one.valid_until}", begins=one.change_on, ends=one.change_on,
+                    needs_a_look=one.late_from is not None,
+                )
+                for one in self.entries
+                if one.issuer == issuer and one.change_on
+            ]  # fmt: skip
+        return tuple(facts)
+
+    def _headings(self) -> Sequence[str]:
+        return COLUMNS
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        for one in self.entries:
+            effect = tuple(f"{usage} {moment:%Y-%m-%d %H:%M} UTC" for usage, moment in
+                           one.takes_effect)  # fmt: skip
+            yield (
+                *(one.id, one.servers, one.usages, one.issuer, one.number, one.order_on),
+                *(one.order_by, one.validate_on, one.domains, one.issued_on, one.change_on),
+                *(one.change_by, effect, one.valid_until, one.renew_from, one.late_from),
+            )
+
+    def month_rows(self) -> tuple[MonthWork, ...]:
+        """Give the rows of the table of months, under ``MONTH_COLUMNS``."""
+        return self.months
+
+    def year_rows(self) -> Iterator[tuple[object, ...]]:
+        """Yield the work of each year, as the rows of months."""
+        years: dict[str, list[MonthWork]] = {}
+        for month in self.months:
+            years.setdefault(month.month[:4], []).append(month)
+        for year, months in years.items():
+            yield (year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
+
+    def problem_rows(self) -> Iterator[tuple[object, ...]]:
+        """Yield what cannot work, a row for each rule, under ``PROBLEM_COLUMNS``."""
+        for one in self.problems:
+            for rule in one.rules:
+                yield (
+                    *(one.certificates, one.number, one.begins, one.ends, one.what),
+                    *(rule.rule, rule.says, rule.begins, rule.ends, rule.source),
+                )
+
+    def summary(self) -> str:
+        """Say in a sentence what there is to do."""
+        sums = [sum(column) for column in list(zip(*self.months, strict=True))[1:]] or [0] * 4
+        nouns = ("order", "validation", "server change", "restart")
+        work = ", ".join(count_of(*pair) for pair in zip(sums, nouns, strict=True))
+        certificates = len({one.id for one in self.entries})
+        told = f"{count_of(certificates, 'certificate')} from {self.start} to {self.until}: {work}"
+        if self.problems:
+            told += f"; {count_of(len(self.problems), 'problem')}: it cannot work as planned"
+        return told
+
+    def _summary(self) -> str:
+        return self.summary()
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values: what ``lyncnb forecast --json`` prints."""
+        return {
+            "format": FORMAT,
+            "source": self.source,
+            "product": self.product,
+            "start": self.start.isoformat(),
+            "until": self.until.isoformat(),
+            "works": self.works,
+            "summary": self.summary(),
+            "notes": list(self.notes),
+            "problems": [_problem(one) for one in self.problems],
+            "months": [one._asdict() for one in self.months],
+            "certificates": [_entry(one) for one in self.entries],
+        }
+
+
+def _a(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def _month(counts: dict[str, Counter[str]], day: date) -> Counter[str]:
+    return counts.setdefault(f"{day:%Y-%m}", Counter())
+
+
+def _months(counts: dict[str, Counter[str]]) -> Iterator[str]:
+    if not counts:
+        return
+    (first_year, first), (last_year, last) = (
+        map(int, month.split("-")) for month in (min(counts), max(counts))
+    )
+    for number in range(first_year * 12 + first - 1, last_year * 12 + last):
+        yield f"{number // 12:04}-{number % 12 + 1:02}"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _entry(one: ForecastEntry) -> dict[str, object]:
+    told = {name: _plain(value) for name, value in one._asdict().items()}
+    told["takes_effect"] = {usage: _plain(moment) for usage, moment in one.takes_effect}
+    return told
+
+
+def _problem(one: ForecastProblem) -> dict[str, object]:
+    return {
+        "certificates": list(one.certificates),
+        "number": one.number,
+        "begins": one.begins.isoformat(),
+        "ends": one.ends.isoformat(),
+        "what": one.what,
+        "rules": [
+            {name: _plain(getattr(rule, name))
+             for name in ("rule", "says", "begins", "ends", "source")}
+            for rule in one.rules
+        ],
+    }  # fmt: skip

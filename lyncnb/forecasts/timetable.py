@@ -1,0 +1,312 @@
+"""When a certificate is renewed again and again: days as numbers, without a name in them.
+
+Pure. A day is the number of days since the first of :class:`Days`. One certificate follows another
+if it is ordered on a day without a freeze, and on its servers, on a day on which they may be
+changed, before the other no longer serves. How long a certificate issued on a day is valid depends
+on that day alone; so from which days on a way leads to the end is found backwards, once for all
+certificates under the same terms.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from typing import NamedTuple
+
+from ..plan.work_days import Period, WorkDays
+
+#: Of a certificate's life, from when on it is renewed; as a request folder calls it expiring.
+RENEWED_AFTER = (2, 3)
+
+_DAY = timedelta(days=1)
+
+
+class Step(NamedTuple):
+    """A number of days that counts for what is issued from one day on; ``rule`` says by what."""
+
+    begins: date
+    days: int
+    rule: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What decides when a certificate can follow another.
+
+    Attributes
+    ----------
+    validity, reuse : tuple of Step
+        By day of issue: days of validity; days for which a validation may be reused (none: no
+        domain is validated).
+    order_days : int
+        From the order to the certificate.
+    lead_hours : int
+        How long before the end of a certificate the next takes effect.
+    earliest : date
+        The first day on which something may be ordered.
+    """
+
+    validity: tuple[Step, ...]
+    reuse: tuple[Step, ...] = ()
+    order_days: int = 0
+    lead_hours: int = 0
+    earliest: date = date.min
+
+
+def step_on(steps: Sequence[Step], day: date) -> Step:
+    """Give the number that counts for what is issued on a day."""
+    return steps[max(0, bisect_right(steps, day, key=lambda step: step.begins) - 1)]
+
+
+class Days:
+    """The days of a forecast, and what a planner lets be done on each."""
+
+    def __init__(self, begin: date, end: date, work: WorkDays) -> None:
+        self.begin, self.end = begin, end
+        self.count = (end - begin).days + 1
+        self.freezes: tuple[Period, ...] = work.freezes_between(begin, end)
+        self.frozen = bytearray(self.count)
+        for freeze in self.freezes:
+            for day in range(max(0, self.number(freeze.begins)),
+                             min(self.count, self.number(freeze.ends) + 1)):  # fmt: skip
+                self.frozen[day] = 1
+        window = work.window_days(begin, end)
+        self.windowed = bytearray(
+            1 if window is None else begin + number * _DAY in window for number in range(self.count)
+        )
+        self.may_change = bytearray(
+            is_in and not is_frozen
+            for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
+        )
+        #: By day: the first on or after it, and the last on or before it, to change a server.
+        self.next_change = _next(self.may_change)
+        self.last_change = _last(self.may_change)
+        unfrozen = bytearray(not day for day in self.frozen)
+        self.next_unfrozen = _next(unfrozen)
+
+    def number(self, day: date) -> int:
+        """Give the number of a day."""
+        return (day - self.begin).days
+
+    def date(self, number: int) -> date:
+        """Give the day of a number; the last that there is for what is later."""
+        return date.fromordinal(min(self.begin.toordinal() + number, date.max.toordinal()))
+
+
+def _next(flags: Sequence[int]) -> list[int]:
+    """Give, by day, the first day on or after it with a flag; one past the end for none."""
+    found = [len(flags)] * (len(flags) + 1)
+    for day in range(len(flags) - 1, -1, -1):
+        found[day] = day if flags[day] else found[day + 1]
+    return found
+
+
+def _last(flags: Sequence[int]) -> list[int]:
+    """Give, by day, the last day on or before it with a flag; -1 for none."""
+    found, last = [], -1
+    for day, flag in enumerate(flags):
+        last = day if flag else last
+        found.append(last)
+    return found
+
+
+class Hold(NamedTuple):
+    """A certificate in use, as days: what the next one has to follow."""
+
+    issued: int
+    last: int  # the last day on all of which it is valid
+    deadline: int  # the last day on which the next one may come to the servers
+    renew: int  # the day from which on it is renewed
+
+
+class Turn(NamedTuple):
+    """One certificate of a schedule, as days; None where nothing in use sets a day.
+
+    ``late_from`` is the first day on which a server that must have had the certificate has not.
+    """
+
+    hold: Hold
+    order: int
+    validate: int
+    issue: int
+    change: int
+    order_by: int | None
+    change_by: int | None
+    late_from: int | None
+
+
+class _Ways(NamedTuple):
+    """From which days of issue on a way leads on: by day, the next one and the last one."""
+
+    next: list[int]
+    last: list[int]
+
+
+class Timetable:
+    """All schedules under the same terms."""
+
+    def __init__(self, terms: Terms, days: Days) -> None:
+        self.terms, self.days = terms, days
+        count = days.count
+        self.lasts = self._lasts()
+        # Work done on a day is done when it ends; so the next day begins before the lead does.
+        lead = -(-terms.lead_hours // 24)
+        self.deadlines = [last - lead for last in self.lasts]
+        self.validate = [self._validated(issue) for issue in range(count)]
+        earliest = days.number(terms.earliest) + terms.order_days
+        change = days.next_change
+        self.usable = bytearray(
+            issue >= max(earliest, terms.order_days)
+            and not days.frozen[issue - terms.order_days]
+            and self.validate[issue] <= issue
+            and change[issue] < count
+            and change[issue] <= self.lasts[issue]
+            for issue in range(count)
+        )
+        self._toward: dict[int, _Ways] = {}
+
+    def _lasts(self) -> list[int]:
+        days, found = self.days, []
+        for number in range(days.count):
+            found.append(number + step_on(self.terms.validity, days.date(number)).days - 1)
+        return found
+
+    def _validated(self, issue: int) -> int:
+        """Give the day of validation for an issue: the first without a freeze from the order on."""
+        first = issue - self.terms.order_days
+        if self.terms.reuse:
+            reuse = step_on(self.terms.reuse, self.days.date(issue)).days
+            first = max(first, issue - reuse)
+        return self.days.next_unfrozen[first] if first >= 0 else issue
+
+    def hold(self, issue: int) -> Hold:
+        """Give a certificate that is issued on a day."""
+        share, whole = RENEWED_AFTER
+        length = self.lasts[issue] - issue + 1
+        renew = issue + length * share // whole
+        return Hold(issue, self.lasts[issue], self.deadlines[issue], renew)
+
+    def up_to(self, deadline: int) -> int:
+        """Give the last day of issue of which a certificate is on its servers by a day; or -1."""
+        return self.days.last_change[min(deadline, self.days.count - 1)] if deadline >= 0 else -1
+
+    @cached_property
+    def to_the_end(self) -> _Ways:
+        """The ways on which a certificate is in use on every day to the last."""
+        good = bytearray(self.days.count)
+        following = self.days.count
+        for issue in range(self.days.count - 1, -1, -1):
+            ends_later = self.lasts[issue] >= self.days.count - 1
+            if self.usable[issue] and (
+                ends_later or following <= self.up_to(self.deadlines[issue])
+            ):
+                good[issue] = 1
+                following = issue
+        return _Ways(_next(good), _last(good))
+
+    def _ways_to(self, target: int) -> _Ways:
+        if target not in self._toward:
+            good = bytearray(self.days.count)
+            good[target], following = 1, target
+            for issue in range(target - 1, -1, -1):
+                if self.usable[issue] and following <= self.up_to(self.deadlines[issue]):
+                    good[issue], following = 1, issue
+            self._toward[target] = _Ways(_next(good), _last(good))
+        return self._toward[target]
+
+    def _furthest(self, hold: Hold) -> int | None:
+        """Give the day of issue that is reached from a certificate and serves longest."""
+        target, best, reach = None, hold.deadline, self.up_to(hold.deadline)
+        issue = max(hold.issued + 1, 0)
+        while issue <= reach:
+            if self.usable[issue]:
+                if self.deadlines[issue] > best:
+                    target, best = issue, self.deadlines[issue]
+                reach = max(reach, self.up_to(self.deadlines[issue]))
+            issue += 1
+        return target
+
+    def turns(self, hold: Hold | None, first: int | None = None) -> Iterator[Turn]:
+        """Yield the certificates of a schedule, until the last day is served.
+
+        Parameters
+        ----------
+        hold : Hold or None
+            What is in use.
+        first : int or None
+            Without it: the day of issue of the first; None: the first that can be.
+
+        Notes
+        -----
+        Each is on its servers on the first day on which that may be done, from when on the one
+        before is to be renewed, and is issued as late as that allows. Where there is no such day,
+        or no way leads on from it, it is the last day before. Where no day serves, what is in use
+        is followed as late as it can be, and the next one begins as early as it can.
+        """
+        if hold is None:
+            issue = first if first is not None else _Ways(_next(self.usable), []).next[0]
+            if issue >= self.days.count:
+                return
+            hold = self.hold(issue)
+            yield self._turn(issue, hold, None, self.to_the_end)
+        end = self.days.count - 1
+        while True:
+            ways, target, is_safe = self.to_the_end, None, hold.last >= end
+            low, high = max(hold.issued + 1, 0), self.up_to(hold.deadline)
+            leads_on = is_safe or (high >= 0 and ways.last[high] >= low)
+            if not leads_on:
+                target = self._furthest(hold)
+                ways = ways if target is None else self._ways_to(target)
+            is_late = not leads_on and target is None
+            if is_late:
+                found = self._after(hold)
+            else:
+                found = self._choose(hold, ways, low, high, is_safe=is_safe)
+            if found is None:
+                return
+            before, hold = hold, self.hold(found)
+            yield self._turn(found, hold, before, ways, is_late=is_late)
+
+    def _choose(self, hold: Hold, ways: _Ways, low: int, high: int, *, is_safe: bool) -> int | None:
+        days = self.days
+        if high < low:
+            return None
+        # What is issued after the last day to change a server before `renew` comes there later.
+        renew = min(hold.renew, days.count)
+        wanted = max(low, days.last_change[renew - 1] + 1 if renew > 0 else 0)
+        found = ways.next[wanted] if wanted < days.count else days.count
+        if found <= high:
+            return ways.last[min(days.next_change[found], high)]
+        if is_safe:
+            return None
+        return ways.last[high] if ways.last[high] >= low else None
+
+    def _after(self, hold: Hold) -> int | None:
+        """Give the day of issue of what comes first to the servers after it was due."""
+        first = max(hold.issued, self.up_to(hold.deadline), -1) + 1
+        for issue in range(first, self.days.count):
+            if self.usable[issue]:
+                change = self.days.next_change[issue]
+                return max(day for day in range(issue, change + 1) if self.usable[day])
+        return None
+
+    def _turn(
+        self, issue: int, hold: Hold, before: Hold | None, ways: _Ways, *, is_late: bool = False
+    ) -> Turn:
+        high = self.up_to(before.deadline) if before else -1
+        is_due = before is not None and not is_late and high >= 0
+        order_days = self.terms.order_days
+        return Turn(
+            hold=hold,
+            order=issue - order_days,
+            validate=self.validate[issue],
+            issue=issue,
+            change=self.days.next_change[issue],
+            order_by=ways.last[high] - order_days if is_due else None,
+            change_by=high if is_due else before and before.deadline,
+            late_from=before.deadline + 1 if before and is_late else None,
+        )

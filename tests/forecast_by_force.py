@@ -1,0 +1,188 @@
+"""A second statement of the forecast's rules: every day and every hour is tried, nothing is clever.
+
+It shares no code with ``lyncnb.forecasts``: limits, lead times and validity stand here again.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+# CA/Browser Forum, Baseline Requirements 2.2.6, sections 6.3.2 and 4.2.1.
+VALIDITY = ((date(2026, 3, 15), 200), (date(2027, 3, 15), 100), (date(2029, 3, 15), 47))
+REUSE = ((date(2026, 3, 15), 200), (date(2027, 3, 15), 100), (date(2029, 3, 15), 10))
+LEAD_HOURS = {"AudioVideoAuthentication": 8, "OAuthTokenIssuer": 24}
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def on_day(table, day: date) -> int:
+    return [number for begins, number in table if begins <= day][-1]
+
+
+@dataclass
+class Case:
+    """One small case: what a planner says, as days; ``options`` is the same as text."""
+
+    issue: date
+    until: date
+    start: date
+    asked: int
+    lead: dict[str, int]
+    freezes: list[tuple[date, date]]
+    windows: list[tuple[date, date]]
+    weekdays: set[int]
+    frozen: set[date] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for first, last in self.freezes:
+            self.frozen |= {first + number * DAY for number in range((last - first).days + 1)}
+
+    def may_change(self, day: date) -> bool:
+        """Whether a server may be changed."""
+        in_window = day.weekday() in self.weekdays or any(a <= day <= b for a, b in self.windows)
+        return day not in self.frozen and (in_window or not (self.weekdays or self.windows))
+
+    def options(self) -> dict[str, object]:
+        """Give it as plan options."""
+        windows = {f"w{n}": f"{a} to {b}" for n, (a, b) in enumerate(self.windows)}
+        if self.weekdays:
+            windows["weekly"] = ", ".join(WEEKDAYS[day] for day in sorted(self.weekdays))
+        return {
+            "planned_issue_date": self.issue,
+            "validity_days": self.asked,
+            "lead_days": self.lead,
+            "freezes": {f"f{n}": f"{a} to {b}" for n, (a, b) in enumerate(self.freezes)},
+            "windows": windows,
+        }
+
+
+def random_case(seed: int) -> Case:
+    """Make a case around a day on which limits change, or far from one."""
+    chance = random.Random(seed)
+    corner = chance.choice([date(2027, 3, 15), date(2029, 3, 15), date(2028, 2, 20)])
+    issue = corner + chance.randint(-40, 20) * DAY
+    until = issue + chance.randint(10, 110) * DAY
+    if chance.random() < 0.1:
+        asked, until = chance.choice([47, 60, 150, 365]), issue + chance.randint(150, 320) * DAY
+    else:
+        asked = chance.randint(2, 40)
+
+    def span(longest: int) -> tuple[date, date]:
+        first = issue + chance.randint(-5, (until - issue).days) * DAY
+        return first, first + chance.randint(0, longest) * DAY
+
+    # An order may be so early that the proof of a domain has to be newer, and a freeze forbids it.
+    is_proof_late = chance.random() < 0.15
+    if is_proof_late:
+        corner, asked = date(2029, 3, 15), chance.randint(25, 45)
+        issue = corner + chance.randint(-10, 20) * DAY
+        until = issue + chance.randint(30, 110) * DAY
+    weekdays = set(chance.sample(range(7), chance.choice([0, 0, 0, 1, 1, 2])))
+    return Case(
+        issue=issue,
+        until=until,
+        start=issue - chance.choice([0, 0, 5, 20]) * DAY,
+        asked=asked,
+        lead={
+            "public": 12 if is_proof_late else chance.choice([0, 0, 1, 3, 12]),
+            "internal": chance.choice([0, 0, 1, 2]),
+        },
+        freezes=[span(chance.choice([3, 15, 45])) for _ in range(chance.choice([0, 1, 1, 2, 3]))]
+        + [(issue + 20 * DAY, issue + chance.randint(29, 33) * DAY)] * is_proof_late,
+        windows=[span(2) for _ in range(chance.choice([0, 0, 0, 3, 8]))],
+        weekdays=weekdays,
+    )
+
+
+class Search:
+    """All ways in which one certificate can follow another, by trying every day."""
+
+    def __init__(self, case: Case, *, usages, issuer: str) -> None:
+        self.case, self.issuer = case, issuer
+        self.lead = max((LEAD_HOURS.get(usage, 0) for usage in usages), default=0)
+        self.days = [
+            case.issue + number * DAY for number in range((case.until - case.issue).days + 1)
+        ]
+
+    def length(self, issue: date) -> int:
+        """For how many days the CA issues."""
+        return min(self.case.asked, on_day(VALIDITY, issue)) if self.is_public else self.case.asked
+
+    @property
+    def is_public(self) -> bool:
+        """Whether a public CA issues."""
+        return self.issuer == "public"
+
+    def end(self, issue: date) -> datetime:
+        """The moment at which a certificate ends."""
+        return datetime.combine(issue, time()) + self.length(issue) * DAY
+
+    def can_be_issued(self, issue: date) -> bool:
+        """Whether it can be ordered and its domains validated, so that it is issued then."""
+        case = self.case
+        order = issue - case.lead[self.issuer] * DAY
+        if order < case.start or order in case.frozen:
+            return False
+        if not self.is_public:
+            return True
+        return any(
+            issue - age * DAY not in case.frozen and issue - age * DAY >= order
+            for age in range(on_day(REUSE, issue) + 1)
+        )
+
+    def changes(self, issue: date) -> list[date]:
+        """Every day of its life on which it may come to its servers."""
+        days = (issue + number * DAY for number in range(self.length(issue)))
+        return [day for day in days if day <= self.case.until and self.case.may_change(day)]
+
+    def is_in_time(self, change: date, old: date) -> bool:
+        """Whether what is done on a day is done, at its end, before the old one no longer serves."""
+        return datetime.combine(change, time()) + 24 * HOUR <= self.end(old) - self.lead * HOUR
+
+    @cached_property
+    def following(self) -> dict[date, list[date]]:
+        """By day of issue: the days of issue that can follow."""
+        done = {
+            day: datetime.combine(min(changes), time()) + 24 * HOUR
+            for day in self.days
+            if self.can_be_issued(day) and (changes := self.changes(day))
+        }
+        limits = {day: self.end(day) - self.lead * HOUR for day in self.days}
+        return {
+            old: [new for new, moment in done.items() if new > old and moment <= limits[old]]
+            for old in self.days
+        }
+
+    def serves_to_the_end(self, issue: date) -> bool:
+        """Whether it is valid until the last day has ended."""
+        return self.end(issue) >= datetime.combine(self.case.until, time()) + 24 * HOUR
+
+    @cached_property
+    def good(self) -> set[date]:
+        """The days of issue from which on some way leads to the end."""
+        found: set[date] = set()
+        for day in reversed(self.days):
+            if self.serves_to_the_end(day) or any(new in found for new in self.following[day]):
+                found.add(day)
+        return found
+
+    def reached(self, first: date) -> set[date]:
+        """Every day of issue that a way from the first leads to."""
+        found, waiting = set(), [first]
+        while waiting:
+            day = waiting.pop()
+            if day not in found:
+                found.add(day)
+                waiting += self.following[day]
+        return found
+
+    def served_until(self, issue: date) -> date:
+        """The last day that ends before the next one would be too late."""
+        day = issue - 2 * DAY
+        while datetime.combine(day, time()) + 48 * HOUR <= self.end(issue) - self.lead * HOUR:
+            day += DAY
+        return day
