@@ -251,11 +251,6 @@ if TYPE_CHECKING:
     from .export.approve_plan import check_approval as check_approval
     from .export.requests_elsewhere import request_elsewhere as request_elsewhere
     from .export.write import write_requests as write_requests
-    from .guide.answers import GuideAnswers as GuideAnswers
-    from .guide.first_plan import FirstPlan as FirstPlan
-    from .guide.first_plan import guided_plan as guided_plan
-    from .guide.first_plan import write_first_plan as write_first_plan
-    from .guide.lay_out import guided_topology as guided_topology
     from .forecasts.compare_forecasts import ForecastComparison as ForecastComparison
     from .forecasts.compare_forecasts import compare_forecasts as compare_forecasts
     from .forecasts.make_forecast import forecast as forecast
@@ -264,6 +259,11 @@ if TYPE_CHECKING:
     from .forecasts.model import ForecastEntry as ForecastEntry
     from .forecasts.model import ForecastProblem as ForecastProblem
     from .forecasts.model import MonthWork as MonthWork
+    from .guide.answers import GuideAnswers as GuideAnswers
+    from .guide.first_plan import FirstPlan as FirstPlan
+    from .guide.first_plan import guided_plan as guided_plan
+    from .guide.first_plan import write_first_plan as write_first_plan
+    from .guide.lay_out import guided_topology as guided_topology
     from .pki.certificates import Certificate as Certificate
     from .pki.passphrase import Secret as Secret
     from .pki.passphrase import ask_passphrase as ask_passphrase

@@ -12,8 +12,8 @@ from .approving import COMMANDS as APPROVING_COMMANDS
 from .comparing import COMMANDS as COMPARING_COMMANDS
 from .failures import report
 from .folder import COMMANDS as FOLDER_COMMANDS
-from .guiding import COMMANDS as GUIDING_COMMANDS
 from .forecasting import COMMANDS as FORECASTING_COMMANDS
+from .guiding import COMMANDS as GUIDING_COMMANDS
 from .help import overview, summary_of
 from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS

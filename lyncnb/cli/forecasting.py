@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import day_of, force_option, json_option, make_plan, plan_arguments
+from .comparing import plan_of
+from .inputs import day_of, force_option, json_option, plan_arguments
 from .output import note, write, write_bytes_out
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def forecast_command(
 ) -> int:
     """Say when each certificate is to be ordered, renewed and rolled over in the years ahead.
 
-    TOPOLOGY is a table of servers, a saved plan, or a request folder, whose certificates on record
-    then count. Lead times, freezes and maintenance windows stand in plan.toml. With OTHER, or
-    --other-options, two forecasts stand beside each other.
+    TOPOLOGY is a table of servers, the folder of a scenario, a saved plan, or a request folder,
+    whose certificates on record then count. Lead times, freezes and maintenance windows stand in
+    plan.toml. With OTHER, or --other-options, two forecasts stand beside each other.
 
     Exit status: 0 if it can work; 1 if not, with each rule that it breaks; 2 if something cannot be
     read.
@@ -101,11 +102,12 @@ def _forecast(
     from ..authorities.read_plan import is_record
     from ..forecasts.make_forecast import DEFAULT_UNTIL, forecast
     from ..plan.options import PlanOptions
+    from ..plan.scenarios import is_scenario
     from ..rules.rule_files import load_rules
 
     last, start = day_of(until) or DEFAULT_UNTIL, day_of(on)
-    if not is_record(path):
-        plan, _ = make_plan(path, product, options_file)
+    if is_scenario(path) or not is_record(path):
+        plan, _ = plan_of(path, product, options_file)
         return forecast(plan, until=last, start=start)
     if product is not None:
         load_rules(product)  # a product of one's own is known from then on
