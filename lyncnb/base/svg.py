@@ -112,12 +112,22 @@ class Drawing:
             f'height="{_number(height)}"{corner} class="{kind}"/>'
         )
 
-    def text(self, x: float, y: float, text: str, kind: str = "", *, anchor: str = "start") -> None:
-        """Write a line of text; ``y`` is its base line."""
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        kind: str = "",
+        *,
+        anchor: str = "start",
+        name: str = "",
+    ) -> None:
+        """Write a line of text; ``y`` is its base line, ``name`` what a click on it asks about."""
         cls = f' class="{kind}"' if kind else ""
         at = "" if anchor == "start" else f' text-anchor="{anchor}"'
+        about = f' data-name="{_escape(name)}"' if name else ""
         self._shapes.append(
-            f'<text x="{_number(x)}" y="{_number(y)}"{at}{cls}>{_escape(text)}</text>'
+            f'<text x="{_number(x)}" y="{_number(y)}"{at}{cls}{about}>{_escape(text)}</text>'
         )
 
     def slanted(self, x: float, y: float, text: str, kind: str = "") -> None:

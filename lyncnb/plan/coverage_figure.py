@@ -200,7 +200,8 @@ def _draw_frame(
         y = _top() + place * _ROW
         if place % 2 == 0:
             drawing.rect(_MARGIN, y, _WIDTH - 2 * _MARGIN, _ROW, "zone")
-        drawing.text(_MARGIN + 6, y + 14, fit(name, _NAMES_WIDTH - 12, 12))
+        shown = fit(name, _NAMES_WIDTH - 12, 12)
+        drawing.text(_MARGIN + 6, y + 14, shown, name="" if by_rule else name)
     step = _step(across)
     for place, (name, types) in enumerate(across):
         x = _MARGIN + _NAMES_WIDTH + place * step + 14

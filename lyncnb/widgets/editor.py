@@ -21,7 +21,7 @@ from ..plan.scenarios import DEFAULT_FOLDER
 from ..rules.model import Rules
 from ..topology.columns import topology_columns
 from ..topology.topology import Topology
-from . import explanations, plan_picture, plan_views
+from . import explanations, name_reasons, plan_picture, plan_views
 from .earlier_edits import restore
 from .editing import PlanEditing
 from .editor_table import FINDINGS, Sheet, encode_rows
@@ -121,6 +121,7 @@ class EditorView(Panel):
             "findings": lambda _: self.send(explanations.findings(editor)),
             "names": lambda asked: self.send(plan_views.by_name(editor, str(asked["search"]))),
             "certificates": lambda _: self.send(plan_views.certificates(editor)),
+            "why": lambda asked: self.send(name_reasons.of_name(editor.plan, str(asked["name"]))),
             "picture": lambda asked: self.send(
                 plan_picture.picture(editor, str(asked["shows"]), str(asked["site"]))
             ),

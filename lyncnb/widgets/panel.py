@@ -27,7 +27,7 @@ _REST = 0.6  # seconds
 
 
 #: What every panel's script needs before it; what the table of rows needs after those.
-SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js")
+SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js", "name_reasons.js")
 GRID_SCRIPTS = (
     "row_store.js",
     "filter_words.js",

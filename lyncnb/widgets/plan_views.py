@@ -76,13 +76,14 @@ def _uses(
         told.setdefault(key, use)
         owners.setdefault(key, []).append(one.owner)
     listed = list(told)[:_USES_LISTED]
-    uses = [{**told[key], "owner": _few(folded_names(owners[key]))} for key in listed]
+    uses = [{**told[key], "owner": few(folded_names(owners[key]))} for key in listed]
     return uses, sum(len(owners[key]) for key in listed)
 
 
-def _few(words: list[str]) -> str:
-    more = len(words) - _OWNERS_NAMED
-    return ", ".join(words[:_OWNERS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+def few(words: list[str], most: int = _OWNERS_NAMED) -> str:
+    """Write the first words in a row, and how many more there are."""
+    more = len(words) - most
+    return ", ".join(words[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _use(
@@ -101,7 +102,7 @@ def _use(
         of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
         reasons = [rules.names[of_rule.subject_name]] if of_rule.subject_name in rules.names else []
     return {
-        "certificate": _title(certificate),
+        "certificate": title_of(certificate),
         "owner": certificate.owner,
         "issuer": certificate.issuer,
         "place": place,
@@ -154,7 +155,7 @@ def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Messag
     ca = f" ({first.ca})" if first.ca else ""
     is_folded = len(members) > 1
     return {
-        "title": _title(first),
+        "title": title_of(first),
         "owner": first.owner,
         "issuer": f"{first.issuer}{ca}",
         "key": f"{first.key}, {first.hash}",
@@ -167,7 +168,8 @@ def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Messag
     }
 
 
-def _title(certificate: PlannedCertificate) -> str:
+def title_of(certificate: PlannedCertificate) -> str:
+    """Name a certificate by what it is used for."""
     return ", ".join(certificate.usages) or certificate.role
 
 

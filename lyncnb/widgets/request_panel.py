@@ -29,6 +29,7 @@ from ..rules.findings import Findings
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
 from .editing import PlanEditing
 from .explanations import finding_groups
+from .name_reasons import of_request
 from .panel import SHARED_SCRIPTS, Panel, read_scripts
 
 # From a plan to keys, requests and the summary table, in the background; without a browser.
@@ -340,6 +341,7 @@ class RequestView(Panel):
             "option": self._accept,
             "write": self._write,
             "recovery": self._name_recovery_key,
+            "why": lambda asked: self.send(of_request(panel.plan, str(asked["name"]))),
             "cancel": lambda _: panel.cancel(),
         }
         self._looked_at: CertificatePlan | None = None

@@ -26,11 +26,15 @@ from ..deploy.write_pfx import write_pfx
 from ..errors import LyncnbError, PlanRejected
 from ..export.executors import Progress
 from ..pki.passphrase import Secret, as_passphrase
+from ..plan.summary_on_record import from_text
 from ..request_folder.bundle import open_requests
+from ..request_folder.manifest import read_manifest
+from ..rules.rule_files import rules_on_record
 from ..topology.columns import column
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
 from .editing import PlanEditing
 from .editor_table import encode_rows
+from .name_reasons import of_record
 from .panel import GRID_SCRIPTS, SHARED_SCRIPTS, Panel, read_scripts
 from .request_panel import RequestRun, folder_path
 
@@ -218,6 +222,7 @@ class StatusView(Panel):
             "package": self._package,
             "password": self._password,
             "steps": self._steps,
+            "why": self._tell_names,
         }
         super().__init__(answers, f"Request folder {work.folder}, as it stands:")
         work.on_change = self.job_changed
@@ -285,6 +290,15 @@ class StatusView(Panel):
             self.update_static()
 
     # -- wishes
+    def _tell_names(self, message: dict[str, Any]) -> None:
+        manifest = read_manifest(self.work.folder)
+        request_id = str(message["name"]).partition(" ")[0]  # a generation stands behind it
+        record = manifest.by_id.get(request_id)
+        others = record.plan.san if record and record.plan else ()
+        summary = from_text(manifest.summary.get("kept", ""))
+        names = rules_on_record(manifest.product).names if summary else {}
+        self.send(of_record(summary, names, request_id, others))
+
     def _hand_over(self, message: dict[str, Any]) -> None:
         out = message["out"].strip()
         if not out:

@@ -262,6 +262,64 @@ def test_what_has_one_safe_answer_is_mended_by_a_press(lab, folder):
     block.wait_for()
 
 
+def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
+    """Chip, list, explanation and picture lead to rule, sources, servers and use; Escape goes back."""
+    open_editor(lab, folder)
+    page, dialog = lab.page, lab.page.locator("dialog.lc-why")
+    rules = ln.load_rules().names
+
+    def opened(opener, rule, *, key=""):
+        opener.press(key) if key else opener.click()
+        dialog.wait_for()
+        told = dialog.inner_text()
+        wanted = rules[rule]
+        facts = (wanted.clients, wanted.without)
+        for text in (wanted.why, wanted.source, *(t for f in facts for t in (f.says, f.source))):
+            assert " ".join(text.split()) in " ".join(told.split())
+        assert "Servers\nfe01" in told
+        page.keyboard.press("Escape")
+        dialog.wait_for(state="hidden")
+
+    lab.tab("Certificates").click()
+    chip = page.locator(".lc-name-chip", has_text="meet.contoso.com").first.get_by_role("button")
+    opened(chip, "meet")
+    assert chip.evaluate("one => one === document.activeElement")  # one goes on where one was
+    lab.tab("By name").click()
+    lab.field("Find names").fill("lyncdiscover.contoso.com")
+    found = page.locator(".lc-table").get_by_role("button", name="lyncdiscover.contoso.com")
+    opened(found.first, "lyncdiscover", key="Enter")
+    lab.tab("Picture").click()
+    lab.field("Which picture").select_option("coverage")
+    name = page.locator('[data-name="dialin.contoso.com"]')
+    name.wait_for()
+    opened(name, "dialin", key="Enter")
+    page.get_by_text("The same data as a table").click()
+    opened(page.locator(".lc-panel:visible .lc-table button", has_text="fe01.contoso.com").first,
+           "server-name")  # fmt: skip
+    lab.tab("Servers").click()
+    cell_of(lab, "fe01.contoso.com", "Role").click()
+    lab.page.get_by_text("What fe01.contoso.com gets").wait_for()
+    opened(page.locator(".lc-detail").get_by_role("button", name="web.contoso.com"), "web-external")
+
+
+def test_the_names_of_a_request_are_a_press_away(lab, folder, answered):
+    """In the request panel by its id, in the status panel by the row that one stands on."""
+    cells = [REQUESTS.format(table="small.csv", folder="why"), STATUS.format(folder=answered)]
+    open_panel(lab, folder, *cells)
+    dialog = lab.page.locator("dialog.lc-why:visible")
+    lab.page.locator(".lc-request summary", has_text="Request by request").click()
+    lab.page.locator(".lc-request .lc-table button", has_text="FrontEnd-fe01").click()
+    dialog.get_by_text("Whoever joins a meeting by its link.").wait_for()
+    assert "Names of FrontEnd-fe01-contoso-com" in dialog.inner_text()
+    dialog.get_by_role("button", name="Close").click()
+    row = lab.page.locator(".lc-follow .lc-row", has_text="StandardEdition").first
+    row.locator(".lc-cell").nth(1).dblclick()
+    dialog.get_by_text("Whoever joins a meeting by its link.").wait_for()
+    lab.page.keyboard.press("Escape")
+    lab.button("Names and why").click()
+    dialog.get_by_text("Names of StandardEdition").wait_for()
+
+
 def test_add_and_remove_a_server(lab, folder):
     """A new row is shown and chosen; removing can be undone; a wrong name is refused."""
     open_editor(lab, folder)
@@ -434,6 +492,14 @@ def test_axe_finds_nothing(lab, folder, answered, dark):
             (name, one["id"], one["help"], one["nodes"][0]["html"][:120])
             for one in answer["violations"]
         ]
+    lab.tab("Certificates").click()
+    lab.page.locator(".lc-name-chip").first.get_by_role("button").click()
+    lab.page.locator("dialog.lc-why:visible").wait_for()
+    answer = lab.page.evaluate(
+        "() => axe.run('dialog.lc-why[open]', {resultTypes: ['violations']})"
+    )
+    found += [("reasons", one["id"], one["help"]) for one in answer["violations"]]
+    lab.page.keyboard.press("Escape")
     if dark:
         lab.command("apputils:change-theme", theme="JupyterLab Light")
     assert found == []

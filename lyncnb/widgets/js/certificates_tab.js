@@ -6,8 +6,8 @@
  *    names: string[], own: string[], servers: string[], rows: number[], count: number}} PlannedGroup
  *    `own` are the names that differ from one server of the group to the next, `count` its certificates */
 
-/** @param {{send: Send, goTo: (row: number) => void}} wishes */
-function makeCertificatesTab({ send, goTo }) {
+/** @param {{send: Send, goTo: (row: number) => void, reasons: NameReasons}} wishes */
+function makeCertificatesTab({ send, goTo, reasons }) {
   const body = h("div", {});
 
   /** @param {PlannedGroup} group */
@@ -20,7 +20,7 @@ function makeCertificatesTab({ send, goTo }) {
       h("h3", { class: "lc-title" }, heading, h("span", { class: "lc-source" }, ` ${group.title}`)),
       h("p", { class: "lc-facts" }, [group.subject, group.key, `${group.issuer} CA`].filter(Boolean).join(" · ")),
       h("ul", { class: "lc-names", "aria-label": `Names on the certificate of ${group.owner}` },
-        ...group.names.map((name) => h("li", { class: `lc-name-chip${own.has(name) ? " lc-own" : ""}` }, name))),
+        ...group.names.map((name) => h("li", { class: `lc-name-chip${own.has(name) ? " lc-own" : ""}` }, reasons.link(name)))),
       group.servers.length ? h("p", { class: "lc-folded" },
         `${group.servers.join(", ")}: as above, ${group.count === 2 ? "with its" : "each with its"} own name.`)
         : null);

@@ -402,7 +402,11 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
    */
   function start(n, k, typed = "") {
     const column = columns[k];
-    if (!column?.editable || n >= view.length) return;
+    if (!column || n >= view.length) return;
+    if (!column.editable) {
+      if (!typed) wishes.open?.(store.id(view[n]));
+      return;
+    }
     stop(true);
     // In a range that begins here the range stays: Ctrl+Enter fills it.
     if (active.row !== n || active.column !== k) move(n, k);

@@ -6,8 +6,8 @@
 /** @typedef {{search: string, total: number, found: number, names: {name: string, uses: NameUse[],
  *    more: number}[]}} NamesMessage */
 
-/** @param {{send: Send, goTo: (row: number) => void}} wishes */
-function makeNamesTab({ send, goTo }) {
+/** @param {{send: Send, goTo: (row: number) => void, reasons: NameReasons}} wishes */
+function makeNamesTab({ send, goTo, reasons }) {
   let timer = 0;
   const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
     "aria-label": "Find names", placeholder: "A name or a part of it, e.g. lyncdiscover" });
@@ -48,7 +48,7 @@ function makeNamesTab({ send, goTo }) {
         : plural(message.total, "different name");
       /** @type {Kid[][]} */
       const rows = message.names.flatMap(({ name, uses, more }) => uses.map((use, n) => /** @type {Kid[]} */ ([
-        n ? h("span", { class: "lc-hidden" }, name) : h("code", {}, ...atDots(name)), owner(use),
+        n ? h("span", { class: "lc-hidden" }, name) : h("code", {}, reasons.link(name, atDots(name))), owner(use),
         h("span", {}, h("strong", {}, use.place), `: ${use.why}`, h("div", { class: "lc-source" }, use.source)),
       ])).concat(more ? [["", `and on ${plural(more, "more certificate")}`, ""]] : []));
       body.replaceChildren(rows.length

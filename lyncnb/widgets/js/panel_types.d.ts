@@ -200,6 +200,8 @@ interface GridWishes {
   offer?: (offer: string, cell: CellName, text: string) => void;
   moved?: () => void;
   ticked: () => void;
+  /** a cell that cannot be changed is pressed again, or Enter in it */
+  open?: (id: number) => void;
   sort: (sorts: SortKey[]) => void;
   resized?: () => void;
   say?: (words: string) => void;

@@ -1,19 +1,21 @@
 // @ts-check
-// The plan as a picture: drawn by the kernel when it is looked at; a pool in it leads to its rows.
+// The plan as a picture: drawn by the kernel when it is looked at; a pool in it leads to its rows, a
+// name to its reasons.
 
 /** @typedef {{kind: string, site: string, kinds: string[][], sites: string[], title: string,
  *    words: string, svg: string, headings: string[], rows: string[][], total: number}} PictureMessage */
 
-/** @param {{send: Send}} wishes */
-function makePictureTab({ send }) {
+const NAME_COLUMNS = new Set(["Name", "By name"]); // of the table of the same data
+
+/** @param {{send: Send, reasons: NameReasons}} wishes */
+function makePictureTab({ send, reasons }) {
   const kinds = choose([], "", { class: "lc-control", "aria-label": "Which picture", onchange: ask });
   const sites = choose([], "", { class: "lc-control", "aria-label": "Which site", onchange: ask });
   const frame = h("div", { class: "lc-picture" });
   // The picture brings styles of its own, which must not reach the notebook.
   const inside = frame.attachShadow({ mode: "open" });
   const words = h("p", { class: "lc-hint" });
-  const hint = h("p", { class: "lc-hint" }, "Click a pool to select its servers in the first tab; "
-    + "arrow keys go from one to the next, Enter chooses.");
+  const hint = h("p", { class: "lc-hint" });
   const rows = h("div", {});
   const data = h("details", {}, h("summary", {}, "The same data as a table"), rows);
   const panel = h("div", { class: "lc-panel" },
@@ -34,37 +36,52 @@ function makePictureTab({ send }) {
   function draw(svg) {
     const picture = pictureOf(frame, svg);
     inside.replaceChildren(style(), picture);
-    const pools = [...picture.querySelectorAll("[data-pools]")].filter((one) => one instanceof SVGElement);
-    pools.forEach((pool, n) => makePool(pool, n, pools));
-    hint.hidden = !pools.length;
+    const parts = [...picture.querySelectorAll("[data-pools],[data-name]")].filter((one) => one instanceof SVGElement);
+    parts.forEach((part, n) => makePart(part, n, parts));
+    hint.hidden = !parts.length;
+    if (parts.length) {
+      hint.textContent = (parts[0].dataset.name ? "Click a name to see why it is there and who needs it; "
+        : "Click a pool to select its servers in the first tab; ")
+        + "arrow keys go from one to the next, Enter chooses.";
+    }
   }
 
-  const style = () => h("style", {}, "[data-pools]{cursor:pointer}[data-pools]:hover .box,"
-    + "[data-pools]:focus .box{stroke:var(--mark);stroke-width:2.5}[data-pools]:focus{outline:none}");
+  const style = () => h("style", {}, "[data-pools],[data-name]{cursor:pointer}[data-pools]:hover .box,"
+    + "[data-pools]:focus .box{stroke:var(--mark);stroke-width:2.5}[data-pools]:focus,"
+    + "[data-name]:focus{outline:none}[data-name]:hover,[data-name]:focus{text-decoration:underline}"
+    + "[data-name]:focus{font-weight:bold}");
 
-  /** @param {SVGElement} pool @param {number} n @param {SVGElement[]} pools */
-  function makePool(pool, n, pools) {
-    const named = (pool.dataset.pools ?? "").split(" ");
+  /**
+   * What can be chosen in the picture: a pool, or a name.
+   * @param {SVGElement} part @param {number} n @param {SVGElement[]} parts
+   */
+  function makePart(part, n, parts) {
+    const { name, label, pools = "" } = part.dataset;
+    const named = pools.split(" ");
     const what = named.length === 1 ? named[0].split("/")[1] : plural(named.length, "pool");
-    pool.setAttribute("role", "button");
-    pool.setAttribute("tabindex", n ? "-1" : "0");
-    pool.setAttribute("aria-label", `${pool.dataset.label}, ${what}: select its servers`);
-    const go = () => send({ type: "pools", pools: named });
-    pool.onclick = go;
-    pool.onkeydown = (event) => {
+    part.setAttribute("role", "button");
+    part.setAttribute("tabindex", n ? "-1" : "0");
+    part.setAttribute("aria-label", name ? `${name}: why it is there` : `${label}, ${what}: select its servers`);
+    const go = () => send(name ? { type: "why", name } : { type: "pools", pools: named });
+    part.onclick = go;
+    part.onkeydown = (event) => {
       const to = { ArrowDown: n + 1, ArrowRight: n + 1, ArrowUp: n - 1, ArrowLeft: n - 1,
-        Home: 0, End: pools.length - 1 }[event.key];
+        Home: 0, End: parts.length - 1 }[event.key];
       if (event.key === "Enter" || event.key === " ") go();
       else if (to === undefined) return;
       else {
-        const next = pools[(to + pools.length) % pools.length];
-        pool.setAttribute("tabindex", "-1");
+        const next = parts[(to + parts.length) % parts.length];
+        part.setAttribute("tabindex", "-1");
         next.setAttribute("tabindex", "0");
         next.focus();
       }
       event.preventDefault();
     };
   }
+
+  /** @param {string} cell */
+  const names = (cell) => h("span", {}, ...cell.split("; ").flatMap((name, n) =>
+    [n ? "; " : "", /\./.test(name) ? reasons.link(name) : name]));
 
   return {
     panel, ask,
@@ -76,7 +93,8 @@ function makePictureTab({ send }) {
       frame.setAttribute("aria-label", message.title);
       frame.setAttribute("role", "group");
       draw(message.svg);
-      rows.replaceChildren(table(message.title, message.headings, message.rows));
+      rows.replaceChildren(table(message.title, message.headings, message.rows.map((row) =>
+        row.map((cell, k) => (NAME_COLUMNS.has(message.headings[k]) ? names(cell) : cell)))));
       if (message.total > message.rows.length) {
         rows.append(h("p", { class: "lc-hint" },
           `The first ${message.rows.length} of ${plural(message.total, "row")}.`));

@@ -26,7 +26,8 @@ export default {
     }), button("Close", () => { restored.hidden = true; },
       { "aria-label": "Close the note about what was restored", class: "lc-button lc-quiet" }));
 
-    const servers = makeServers({ send, say: (text) => { said.textContent = text; } });
+    const reasons = makeNameReasons(send);
+    const servers = makeServers({ send, reasons, say: (text) => { said.textContent = text; } });
     const form = makeForm(send);
     const findings = makeFindings({ send, goTo: (id, column) => {
       tabs.show("servers");
@@ -41,9 +42,9 @@ export default {
       tabs.show("servers");
       servers.go([row], "");
     };
-    const certificates = makeCertificatesTab({ send, goTo });
-    const names = makeNamesTab({ send, goTo });
-    const picture = makePictureTab({ send });
+    const certificates = makeCertificatesTab({ send, goTo, reasons });
+    const names = makeNamesTab({ send, goTo, reasons });
+    const picture = makePictureTab({ send, reasons });
     const tabs = makeTabs("Parts of the plan editor", [
       { name: "servers", title: "Servers", panel: servers.panel },
       { name: "options", title: "Deployment", panel: form.panel },
@@ -70,7 +71,7 @@ export default {
         counts),
       kernel.line, restored, said, speaker.box, tabs.list,
       servers.panel, form.panel, certificates.panel, names.panel, picture.panel,
-      findings.panel, changes.panel, scenarios.panel, keep.panel);
+      findings.panel, changes.panel, scenarios.panel, keep.panel, reasons.dialog);
     guardKeys(root);
     root.addEventListener("keydown", (event) => {
       const key = event.key.toLowerCase();
@@ -162,6 +163,8 @@ export default {
       names: (message) => names.show(message),
       /** @param {{groups: PlannedGroup[], total: number, shown: number}} message */
       certificates: (message) => certificates.show(message),
+      /** @param {ReasonsMessage} message */
+      reasons: (message) => reasons.show(message),
       /** @param {PictureMessage} message */
       picture: (message) => picture.show(message),
       /** @param {{ids: number[]}} message */

@@ -25,6 +25,7 @@ export default {
     const kernel = connect(model, answers);
     const { send } = kernel;
     const speaker = makeSpeaker();
+    const reasons = makeNameReasons(send);
     let ready = false; // to write: a look has been taken, and nothing stands in the way
     let busy = false;
     let lookTimer = 0;
@@ -67,7 +68,7 @@ export default {
       step("1", "Look: nothing is touched yet", h("div", { class: "lc-bar" }, foreseen, again), rows),
       places.option = step("2", "Findings", found),
       places.write = step("3", "Write", passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
-        h("div", { class: "lc-bar" }, bar, words), result));
+        h("div", { class: "lc-bar" }, bar, words), result), reasons.dialog);
     places.recovery = recovery;
     guardKeys(root);
 
@@ -122,11 +123,14 @@ export default {
         foreseen.textContent = message.words;
         rows.replaceChildren(
           message.rows.length ? h("details", {}, h("summary", {}, "Request by request"),
-            table("What a run would do", ["What", "Request", "Why"], message.rows)) : "",
+            table("What a run would do", ["What", "Request", "Why"], message.rows.map(
+              ([what, id, ...why]) => [what, id && !id.includes(" ") ? reasons.link(id) : id, ...why]))) : "",
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)));
         passphrase.ask(message.is_new);
         refresh();
       },
+      /** @param {ReasonsMessage} message */
+      reasons: (message) => reasons.show(message),
       /** @param {{fingerprints: string[]}} message */
       recovery({ fingerprints }) {
         keyNamed.textContent = fingerprints.length

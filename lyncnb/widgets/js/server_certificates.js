@@ -1,7 +1,8 @@
 // @ts-check
 // What the chosen servers get: each certificate, each name on it, and why it is there.
 
-function makeDetail() {
+/** @param {NameReasons} reasons */
+function makeDetail(reasons) {
   const title = h("h3", { class: "lc-title" }, "What the server gets");
   const body = h("div", { class: "lc-detail-body lc-stacks" });
   const panel = h("section", { class: "lc-detail", "aria-label": "What the chosen servers get" },
@@ -12,7 +13,7 @@ function makeDetail() {
     const facts = [found.subject, found.key, `${found.issuer} CA`, found.shared]
       .filter(Boolean).join(" · ");
     const rows = found.names.map((entry) => [
-      h("code", {}, entry.name || "(no name)"), entry.place, entry.why,
+      h("code", {}, entry.name ? reasons.link(entry.name) : "(no name)"), entry.place, entry.why,
       h("span", { class: "lc-source" }, entry.source),
     ]);
     return h("details", { class: "lc-certificate", open },

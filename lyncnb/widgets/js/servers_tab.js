@@ -1,8 +1,8 @@
 // @ts-check
 // The first tab: find servers, select them, change one or many, see what each one gets and why.
 
-/** @param {{send: Send, say: (words: string) => void}} parts */
-function makeServers({ send, say }) {
+/** @param {{send: Send, say: (words: string) => void, reasons: NameReasons}} parts */
+function makeServers({ send, say, reasons }) {
   const store = makeStore();
   /** @type {Set<number>} */
   const selected = new Set();
@@ -244,7 +244,7 @@ function makeServers({ send, say }) {
   }
 
   // -- what the servers get: asked for when the planner rests
-  const detail = makeDetail();
+  const detail = makeDetail(reasons);
   function ask() {
     clearTimeout(askTimer);
     askTimer = setTimeout(() => {

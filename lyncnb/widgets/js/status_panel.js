@@ -11,6 +11,7 @@ export default {
     const { send } = kernel;
     const speaker = makeSpeaker();
     const store = makeStore();
+    const reasons = makeNameReasons(send);
     /** @type {Set<number>} */
     const selected = new Set();
     /** @type {ColumnFacts[]} */
@@ -34,6 +35,7 @@ export default {
       nameOf: (at) => store.text(at, "id"),
       wishes: {
         ticked: refreshWords,
+        open: tellNames,
         resized() {},
         sort(wanted) {
           sorts = wanted;
@@ -42,6 +44,13 @@ export default {
       },
     });
     find.oninput = refresh;
+    const names = button("Names and why", () => tellNames(grid.activeId), { "aria-haspopup": "dialog",
+      title: "The names of the request that the table stands on, why each is there and who needs it" });
+    /** @param {number | undefined} id */
+    function tellNames(id) {
+      const at = id === undefined ? undefined : store.at(id);
+      if (at !== undefined) send({ type: "why", name: store.text(at, "id") });
+    }
 
     function refresh() {
       grid.sayEmpty(store.size ? "No request matches." : "The folder has no requests.");
@@ -130,7 +139,7 @@ export default {
     const root = h("div", { class: "lyncnb lc-follow lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), look),
       h("div", { role: "status", class: "lc-live" }, counts), kernel.line, behind, next, odd,
-      line(find, count), grid.element,
+      line(find, count, h("span", { class: "lc-grow" }), names), grid.element,
       working,
       step("1", "Hand over to the CA", fields(out.field, issuer.field), line(pack)),
       step("2", "Take the CA's answer", fields(labelled("Returned files, folders or zip archives",
@@ -141,7 +150,7 @@ export default {
       line(make),
       h("details", {}, h("summary", {}, "Password of one package"),
         fields(labelled("Package", which), opening.field), line(reveal, shown, hide))),
-      step("4", "Import and assign", fields(effective.field), line(steps)));
+      step("4", "Import and assign", fields(effective.field), line(steps)), reasons.dialog);
     guardKeys(root);
 
     Object.assign(answers, {
@@ -200,6 +209,8 @@ export default {
         result.replaceChildren(h("strong", {}, message.words),
           message.rows.length ? table("What to look at", message.headings, message.rows) : "");
       },
+      /** @param {ReasonsMessage} message */
+      reasons: (message) => reasons.show(message),
       /** @param {{text: string, file: string}} message */
       password(message) {
         if (!pad) return;

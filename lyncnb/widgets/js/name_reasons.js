@@ -1,0 +1,60 @@
+// @ts-check
+// Why a name is there and what for: a click on a name, in whatever tab or panel, opens it above the
+// page, and the kernel says what stands in it.
+
+/** @typedef {{heading: string, says: string, source: string}} ReasonFact `source` is "" where
+ *    nothing is documented */
+/** @typedef {{rule: string, names: string[], facts: ReasonFact[], places: string[],
+ *    servers: string}} RuleReason `places` are certificates that carry the names */
+/** @typedef {{title: string, note: string, reasons: RuleReason[]}} ReasonsMessage */
+
+/** @param {Send} send */
+function makeNameReasons(send) {
+  const title = h("h3", { class: "lc-title", id: unique("why") });
+  const body = h("div", { class: "lc-reasons" });
+  const close = button("Close", () => dialog.close());
+  const dialog = h("dialog", { class: "lc-why", "aria-labelledby": title.id },
+    h("div", { class: "lc-bar" }, title, h("span", { class: "lc-grow" }), close), body);
+  dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); }; // beside it
+  // JupyterLab would leave the panel for the cell.
+  dialog.onkeydown = (event) => { if (event.key === "Escape") event.stopPropagation(); };
+
+  /** @param {string} heading @param {...Kid} told */
+  const line = (heading, ...told) => (told.length
+    ? [h("dt", {}, heading), h("dd", {}, ...told)] : []);
+
+  /** @param {RuleReason} reason @param {boolean} withNames */
+  function block(reason, withNames) {
+    const facts = reason.facts.flatMap(({ heading, says, source }) => line(heading,
+      source ? says : h("em", {}, says), source ? h("div", { class: "lc-source" }, source) : null));
+    return h("section", { class: "lc-block" },
+      withNames ? h("ul", { class: "lc-names", "aria-label": "Names" },
+        ...reason.names.map((name) => h("li", { class: "lc-name-chip" }, name))) : null,
+      h("dl", { class: "lc-told" }, ...facts,
+        ...line("Certificates of", ...reason.places.map((place) => h("div", {}, place))),
+        ...line("Servers", ...(reason.servers ? [reason.servers] : [])),
+        ...line("Rule", h("code", {}, reason.rule))));
+  }
+
+  return {
+    dialog,
+    /**
+     * A name, or the id of a request, that leads to the reasons.
+     * @param {string} name @param {Kid[]} [shown] how it is written, where not as it is
+     */
+    link: (name, shown = [name]) => h("button", { type: "button", class: "lc-link lc-needed",
+      "aria-haspopup": "dialog", title: "Why it is there, and who needs it",
+      onclick: () => send({ type: "why", name }) }, ...shown),
+    /** @param {ReasonsMessage} message */
+    show(message) {
+      title.textContent = message.title;
+      const withNames = message.reasons.some(({ names }) => names.join() !== message.title);
+      body.replaceChildren(message.note ? h("p", { class: "lc-hint" }, message.note) : "",
+        ...message.reasons.map((reason) => block(reason, withNames)));
+      if (!dialog.open) dialog.showModal();
+      body.scrollTop = 0;
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof makeNameReasons>} NameReasons */

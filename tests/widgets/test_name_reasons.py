@@ -1,0 +1,99 @@
+"""Why a name is there and what for, as a click on it is answered by each panel."""
+
+from __future__ import annotations
+
+import pytest
+from folders import PASSPHRASE
+from panel_kit import Talk
+from topologies import FIVE_SERVERS, STANDARD_EDITION
+
+from lyncnb.export.write import write_requests
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+from lyncnb.widgets.editor import PlanEditor
+from lyncnb.widgets.request_panel import RequestPanel
+from lyncnb.widgets.status_panel import StatusPanel
+
+
+@pytest.fixture
+def editor() -> PlanEditor:
+    return PlanEditor(read_topology(FIVE_SERVERS.encode()), load_rules())
+
+
+def ask(panel, name: str) -> dict:
+    return Talk(panel.view).say("why", name=name)["reasons"]
+
+
+def test_a_name_has_its_rule_sources_servers_and_use(editor):
+    """Every rule of the name is told with why, who needs it and what breaks, and where it stands."""
+    told = ask(editor, "meet.contoso.com")
+    assert (told["title"], told["note"]) == ("meet.contoso.com", "")
+    (reason,) = told["reasons"]
+    rule = editor.rules.names["meet"]
+    assert (reason["rule"], reason["names"]) == ("meet", ["meet.contoso.com"])
+    assert [(fact["heading"], fact["says"], fact["source"]) for fact in reason["facts"]] == [
+        ("Why", rule.why, rule.source),
+        ("Who needs it", rule.clients.says, rule.clients.source),
+        ("Without it", rule.without.says, rule.without.source),
+    ]
+    carrying = [c for c in editor.plan.certificates if "meet.contoso.com" in c.names]
+    servers = {str(server) for one in carrying for server in one.servers}
+    assert servers == {"fe01.contoso.com", "fe02.contoso.com", "dir01.contoso.com"}
+    assert reason["servers"] == "fe01–fe02.contoso.com, dir01.contoso.com"
+    combined = "Default, WebServicesInternal, WebServicesExternal"
+    assert reason["places"] == [
+        f"fe01–fe02.contoso.com ({combined}, internal CA)",
+        f"dir01.contoso.com ({combined}, internal CA)",
+    ]
+
+
+def test_a_subject_alone_has_its_rule_and_what_is_not_there_says_so(editor):
+    """A subject that no alternative name repeats is explained; a name of no certificate is not."""
+    editor.edit(add=[{"server_fqdn": "edge01.contoso.net", "role": "Edge"}])
+    (internal,) = [c for c in editor.plan.certificates if c.usages == ("Internal",)]
+    assert internal.names == ()
+    (reason,) = ask(editor, "edge01.contoso.net")["reasons"]
+    assert reason["rule"] == "edge-internal"
+    told = ask(editor, "nowhere.contoso.com")
+    assert (told["reasons"], told["note"]) == ([], "It stands on no certificate of the plan.")
+
+
+def test_what_no_document_says_is_told_so(editor):
+    """Nothing is made up for a name that the planner asked for."""
+    editor.edit(change=[(["fe01.contoso.com"], {"extra_san": "www.contoso.com"})])
+    (reason,) = ask(editor, "www.contoso.com")["reasons"]
+    assert [(fact["says"], fact["source"]) for fact in reason["facts"][1:]] == [
+        ("not documented", ""),
+        ("not documented", ""),
+    ]
+
+
+def test_a_request_has_all_its_names(editor, tmp_path):
+    """In the request panel the id of a request leads to its names, those of one rule together."""
+    certificate = editor.plan.certificates[0]
+    panel = RequestPanel(editor, tmp_path / "requests")
+    told = ask(panel, certificate.id)
+    assert told["title"] == f"Names of {certificate.id}"
+    listed = {name for reason in told["reasons"] for name in reason["names"]}
+    assert listed == {str(name) for name in certificate.names}
+    assert ask(panel, "gone")["note"] == "It is not in the plan any more."
+
+
+def test_a_folder_tells_what_its_summary_keeps(tmp_path):
+    """The status panel has no plan: the folder's own record says which rule gave which name."""
+    folder, rules = tmp_path / "requests", load_rules()
+    plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), rules)
+    write_requests(plan, folder, passphrase=PASSPHRASE)
+    panel, names = StatusPanel(folder), rules.names
+    for one in panel.status.requests:
+        told = ask(panel, f"{one.id} (1)")
+        reasons = {reason["rule"]: reason for reason in told["reasons"]}
+        assert one.subject in {name for reason in told["reasons"] for name in reason["names"]}
+        assert all(reasons[rule]["facts"][0]["says"] == names[rule].why for rule in reasons)
+    record = (folder / "manifest.json").read_text("utf-8")
+    assert '"kept": "' in record
+    (folder / "manifest.json").write_text(record.replace('"kept": "', '"kept": "-'), "utf-8")
+    told = ask(panel, panel.status.requests[0].id)
+    assert told["reasons"] == []
+    assert panel.status.requests[0].subject in told["note"]
