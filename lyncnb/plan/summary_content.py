@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ..base.tables import count_of
 from ..rules.findings import Finding
-from ..rules.model import SummaryCommand
+from ..rules.model import NameRule, SummaryCommand
 from .model import NO_TYPE
 from .spellings import Spelling
 from .timeline_figure import DatedFact
@@ -314,7 +314,8 @@ class Summary:
 
     ``asks``, ``folder_changed`` and what the members say of their certificates come from the
     requests of a folder; the rest from the plan. ``facts`` are the days of the plan. ``left_out``
-    counts the certificates that are in the plan and not in ``blocks``.
+    counts the certificates that are in the plan and not in ``blocks``. ``reasons`` are the rules
+    that gave the names of the blocks.
     """
 
     title: str
@@ -339,6 +340,7 @@ class Summary:
     asks: tuple[Ask, ...] = ()
     saved_as: str = ""  # where the plan is saved, and what it is known by there
     sign_line: str = ""  # what somebody types who approves it
+    reasons: tuple[NameRule, ...] = ()
 
     @property
     def members(self) -> Iterator[tuple[Block, Member]]:

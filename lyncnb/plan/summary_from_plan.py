@@ -11,7 +11,7 @@ from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..base.tables import count_of
 from ..rules.findings import Finding
-from ..rules.model import SEVERITIES, Rules
+from ..rules.model import SEVERITIES, NameRule, Rules
 from .figures import figure
 from .model import CertificatePlan, PlannedCertificate
 from .spellings import spellings
@@ -79,7 +79,13 @@ def summarise(
         spellings=() if table_only else spellings(plan),
         picture=_picture(plan) if wanted and plan.certificates else None,
         facts=plan_facts(plan) if wanted else (),
+        reasons=() if table_only else tuple(_reasons(plan.rules, blocks)),
     )
+
+
+def _reasons(rules: Rules, blocks: Iterable[Block]) -> Iterator[NameRule]:
+    used = dict.fromkeys(rule for one in blocks for names in one.names for rule in names.rules)
+    return (rules.names[rule] for rule in used if rule in rules.names)
 
 
 def _roles(plan: CertificatePlan) -> Iterator[str]:

@@ -10,6 +10,7 @@ from ..base.figure import picture_html
 from ..base.html_page import render
 from ..base.tables import count_of, left_out
 from ..rules.findings import Finding
+from ..rules.model import NOT_DOCUMENTED
 from . import spellings
 from .summary_content import (
     LEAD,
@@ -132,6 +133,9 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
     sources = dict.fromkeys(
         source for block in summary.blocks for names in block.names for source in names.sources
     )
+    # Those of what is only told on a screen come last, so that paper leaves none out between.
+    told_of = (one for rule in summary.reasons for one in (rule, rule.clients, rule.without) if one)
+    numbered = dict.fromkeys([*sources, *(one.source for one in told_of)])
     members = [member for _, member in summary.members]
     told = summary.findings[:rows_shown]
     days = days_picture(summary) if summary.picture else None
@@ -150,7 +154,10 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         notices=[one for one in told if one.severity == "notice"],
         findings_note=left_out(rows_shown, len(summary.findings)),
         note=what_is_left_out(summary),
-        number={source: place for place, source in enumerate(sources, start=1)},
+        number={source: place for place, source in enumerate(numbered, start=1)},
+        on_paper=len(sources),
+        undocumented=NOT_DOCUMENTED,
+        anchors={rule.id for rule in summary.reasons},
         lists=request_lists(summary),
         groups=server_groups(summary.servers[:rows_shown]),
         servers_note=left_out(rows_shown, len(summary.servers)),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
+import re
 import sys
 import zipfile
 from dataclasses import replace
@@ -431,6 +433,26 @@ def test_page_stands_alone(plan, findings):
     assert "<script" not in text
     assert text.count("src=") == text.count('src="data:image/svg+xml;base64,') == 1
     assert "6 certificates for 4 servers" in text
+
+
+def test_each_name_leads_to_what_it_is_for(plan, findings):
+    """A name's link ends at its rule: who needs it and what breaks, each with a source of the list."""
+    page = summary.write_summary(summarise(plan, findings), ".html").decode()
+    meet = plan.rules.names["meet"]
+    assert '<a class="name" href="#why-meet">' in page
+    row = page.partition('<tr id="why-meet">')[2].partition("</tr>")[0]
+    numbers = re.findall(r'href="#s(\d+)"', row)
+    told = [
+        (meet.why, meet.source),
+        *((one.says, one.source) for one in (meet.clients, meet.without)),
+    ]
+    for number, (says, source) in zip(numbers, told, strict=True):
+        assert html.escape(says, quote=True).replace("&#x27;", "&#39;") in row
+        entry = page.partition(f'<li id="s{number}"')[2].partition("</li>")[0]
+        assert re.sub(r"^[^>]*>|<[^>]+>", "", entry) == source
+    targets = set(re.findall(r'href="#(why-[^"]+)"', page))
+    assert targets == set(re.findall(r'id="(why-[^"]+)"', page))  # of two reasons both
+    assert ">not documented<" in page.partition('<tr id="why-oauth-sip-domain">')[2]
 
 
 def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
