@@ -571,7 +571,9 @@ def test_many_rows_are_seen_before_they_are_planned(rules):
     async def start():
         talk.say("ready")
         first = list(talk.rows())
-        await asyncio.sleep(0.5)
+        end = time.monotonic() + 60
+        while "checked" not in talk.types() and time.monotonic() < end:
+            await asyncio.sleep(0.01)
         return first
 
     assert asyncio.run(start()) == list(range(200))

@@ -168,12 +168,12 @@ def test_the_request_panel_follows_the_editor(lab, folder):
 
 def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
     """While cells still run the panel tells why it is empty, and fills as soon as they end."""
-    write_notebook(
-        folder / "busy.ipynb", EDITOR.format(table="small.csv"), "import time\ntime.sleep(5)"
-    )
+    busy = "import pathlib, time\nwhile not pathlib.Path('enough').exists(): time.sleep(0.05)"
+    write_notebook(folder / "busy.ipynb", EDITOR.format(table="small.csv"), busy)
     lab.open_notebook("busy.ipynb")
     lab.run_all(wait=False)
     lab.page.get_by_text("The kernel is busy with a cell.").wait_for()
     assert not lab.button("Set").is_visible()  # nothing can be pressed before there is something
+    (folder / "enough").touch()
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
     assert lab.page.get_by_text("The kernel is busy with a cell.").count() == 0
