@@ -98,7 +98,8 @@ def do(job: dict) -> None:
 
 def _import_all() -> None:
     """Do everything once: what is imported only then is not imported again in every writer."""
-    with tempfile.TemporaryDirectory() as place:
+    # Where pytest has its folders, which may be in memory: what is written here is synced, too.
+    with tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as place:
         folder, returned = Path(place) / "requests", Path(place) / "returned.pem"
         ca, bundle = PythonCa(), kit.write(kit.numbered(1), folder)
         returned.write_bytes(pem(*kit.answer_all(bundle, ca).values(), *ca.chain))

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,9 @@ def error_of(number: int | None):
 class FolderMachine(RuleBasedStateMachine):
     """One request folder, and what must be true of it whatever happens."""
 
-    def __init__(self):
+    def __init__(self, base: Path):
         super().__init__()
-        self.place = Path(tempfile.mkdtemp(prefix="lyncnb-machine-"))
+        self.place = Path(tempfile.mkdtemp(dir=base))
         self.folder = self.place / "requests"
         self.passphrase, self.other = PASSPHRASE, ""
         self.servers: dict[int, tuple] = {}
@@ -259,13 +260,14 @@ def assert_complete_under(machine: FolderMachine) -> None:
 
 
 @pytest.mark.fault
-def test_no_key_is_ever_lost():
+def test_no_key_is_ever_lost(tmp_path):
     """Hundreds of steps in any order keep the promise."""
     before = dict(FolderCipher.__init__.__kwdefaults__)
     lower_rounds()
     try:
         run_state_machine_as_test(
-            FolderMachine, settings=settings(max_examples=40, stateful_step_count=20)
+            partial(FolderMachine, tmp_path),
+            settings=settings(max_examples=40, stateful_step_count=20),
         )
     finally:
         FolderCipher.__init__.__kwdefaults__.update(before)
