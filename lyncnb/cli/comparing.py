@@ -17,7 +17,7 @@ from .inputs import (
     pfx_password,
     plan_arguments,
 )
-from .output import indented, note, write, write_bytes_out, write_json
+from .output import indented, note, write, write_bytes_out, write_json, write_lines
 
 if TYPE_CHECKING:
     from ..authorities.as_is import AsIs
@@ -100,10 +100,9 @@ def compare_command(
     if as_json:
         write_bytes_out(comparison_json(compared))
     elif output is None:
-        for line in comparison_lines(compared, limit=_CHANGES_SHOWN):
-            write(line)
+        write_lines(comparison_lines(compared, limit=_CHANGES_SHOWN))
     else:
-        write(compared.summary)
+        write_lines([compared.summary])
     return 0 if compared.difference.is_empty else 1
 
 
@@ -187,11 +186,11 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
         write_json(found.to_document())
     else:
         for one in found.differences[:_DIFFERENCES_SHOWN]:
-            write(str(one))
+            write_lines([str(one)])
         if found.differences[_DIFFERENCES_SHOWN:]:
             left = len(found.differences) - _DIFFERENCES_SHOWN
             write(f"… and {left:,} more; with --json all are listed")
-        write(found.summary())
+        write_lines([found.summary()])
     return 0 if found.is_empty else 1
 
 
@@ -254,20 +253,19 @@ def asis_command(
 
 def _show_as_is(found: AsIs, *, in_full: bool) -> None:
     for one in found.planned[:_CERTIFICATES_SHOWN] if in_full else ():
-        write(str(one))
+        write_lines([str(one)])
         for line in one.told():
             write(indented(line))
     for other in found.unplanned[:_CERTIFICATES_SHOWN] if in_full else ():
-        write(str(other))
+        write_lines([str(other)])
         write(indented(other.why))
     left = len(found.planned[_CERTIFICATES_SHOWN:]) + len(found.unplanned[_CERTIFICATES_SHOWN:])
     if in_full and left:
         write(f"… and {left:,} more; with --json or -o all are listed")
-    for text in found.notes:
-        write(text)
+    write_lines(found.notes)
     for told in found.files[:_CERTIFICATES_SHOWN]:
         note(f"{told.severity}: {told.about}: {told.message} [{told.code}]")
-    write(found.summary())
+    write_lines([found.summary()])
 
 
 COMMANDS = (compare_command, compare_topology_command, asis_command)

@@ -311,6 +311,18 @@ def indented(text: str, prefix: str = "  ") -> str:
     return "\n".join(lines)
 
 
+def write_lines(lines: Iterable[str]) -> None:
+    """Write lines that are indented by what they belong to; on a terminal wrapped below it."""
+    width = terminal_width(sys.stdout)
+    for line in lines:
+        words = line.lstrip(" ")
+        indent = " " * (len(line) - len(words))
+        first, *rest = [words] if width is None else wrap(words, max(width - len(indent) - 2, 20))
+        write(indent + first)
+        for more in rest:
+            write(f"{indent}  {more}")
+
+
 def progress_bar(what: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:
     """Make a progress callback that draws a bar, if standard error is a terminal.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .inputs import force_option, json_option, make_plan, on_option, plan_arguments
-from .output import indented, note, write, write_bytes_out, write_table
+from .output import indented, note, write, write_bytes_out, write_lines, write_table
 
 if TYPE_CHECKING:
     from ..checks.saved_plan import SavedPlan
@@ -199,7 +199,7 @@ def explain_command(
     Exit status: 0; 2 if TOPOLOGY cannot be read or has no such server.
     """
     plan, _ = make_plan(topology, product, options_file)
-    write(str(plan.explain(server)))
+    write_lines(str(plan.explain(server)).split("\n"))
     return 0
 
 

@@ -9,7 +9,7 @@ import click
 
 from .comparing import plan_of
 from .inputs import force_option, json_option, plan_arguments
-from .output import note, write, write_bytes_out
+from .output import note, write, write_bytes_out, write_lines
 
 if TYPE_CHECKING:
     from ..plan.trust_tables import TrustPlan
@@ -57,12 +57,11 @@ def trust_command(
     if as_json:
         write_bytes_out(trust_json(planned))
     elif output is None:
-        for line in trust_lines(planned):
-            write(line)
+        write_lines(trust_lines(planned))
         write()
-        write(repr(planned))
+        write_lines([repr(planned)])
     else:
-        write(repr(planned))
+        write_lines([repr(planned)])
     return 0
 
 

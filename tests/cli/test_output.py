@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -45,6 +46,17 @@ def test_plan_fits_the_terminal(shell, topology, columns):
     assert "lyncdiscoverinternal.contoso.com" in table
     start = {40: "Role\n  FrontEnd\n", 80: "Role          FrontEnd\n", 200: "Role        Servers "}
     assert table.startswith(start[columns])
+
+
+@pytest.mark.parametrize("command", ["explain", "compare", "compare-topology", "trust"])
+def test_words_fit_the_terminal(shell, topology, command):
+    """What is told in lines is wrapped below its own indentation, and names stay whole."""
+    other = shell.write("other.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))
+    second = {"explain": ["fe01.contoso.net"], "trust": []}.get(command, [other])
+    status, text = _terminal([command, topology, *second], columns=70, folder=shell.folder)
+    assert status == (1 if other in second else 0)
+    assert max(map(len, text.splitlines())) <= 70
+    assert re.search(r"\bfe0[123]\.contoso\.net\b", text)
 
 
 def test_control_characters_do_not_reach_a_terminal(capsys):
