@@ -185,7 +185,13 @@ def _cover(sender: str, needed_by: date | None, product: str) -> Cover:
         rules = rules_on_record(product)
     except RulesError:
         return Cover(sender=sender, needed_by=needed_by, product=product)
-    return Cover(sender=sender, needed_by=needed_by, product=rules.title, said=rules.said)
+    return Cover(
+        sender=sender,
+        needed_by=needed_by,
+        product=rules.title,
+        said=rules.said,
+        source=rules.source,
+    )
 
 
 def _fits(record: RequestRecord, *, issuer: str, site: str | None, pool: str) -> bool:

@@ -132,6 +132,7 @@ class Cover:
     needed_by: date | None = None
     product: str = ""
     said: Callable[[str], str] = str  # a note in the product's own words
+    source: Callable[[str], str] = str  # a source, by the product's own document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +185,7 @@ def part_page(part: Part, *, template: str, cover: Cover) -> str:
         back=words.back,
         rows=[_request_line(record, words, filled) for record in part.requests],
         notes=[cover.said(_filled(note, filled)) for note in words.notes],
-        sources=words.sources,
+        sources=list(dict.fromkeys(map(cover.source, words.sources))),
     )
 
 

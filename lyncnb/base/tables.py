@@ -51,7 +51,10 @@ TABLE_STYLE = (
 
 # A name may go on in the next line after these, and a word of Lync's where a capital begins.
 _BREAK_AFTER = re.compile(r"(?<=[./_@;,-])(?=[^\s./_@;,-])|(?<=[a-z])(?=[A-Z])")
-_LONG = re.compile(r"\S{19,}")  # a shorter word fits anywhere
+_LONG = re.compile(r"\S{19,}")  # a shorter word fits anywhere …
+_MANY_COLUMNS = 13
+_LONG_AMONG_MANY = re.compile(r"\S{9,}")  # … but in a table of so many columns
+_LONGEST_PART = 20  # letters; where no label may hold its column open
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,48 +289,52 @@ def _table(
     yield '<table class="lyncnb-table">'
     if caption:
         yield f"<caption>{_escape(caption)}</caption>"
-    headings = "".join(f'<th scope="col">{_escape(heading)}</th>' for heading in columns)
+    long = _LONG_AMONG_MANY if len(columns) >= _MANY_COLUMNS else _LONG
+    headings = "".join(f'<th scope="col">{_breakable(name, long)}</th>' for name in columns)
     yield f"<thead><tr>{headings}</tr></thead>\n<tbody>"
     for place, row in enumerate(rows):
         mark = f' id="{_escape(ids[place])}"' if ids else ""
         cells = (
-            f"<td>{_linked(value) if heading in linked else _cell(value)}</td>"
+            f"<td>{_linked(value) if heading in linked else _cell(value, long)}</td>"
             for heading, value in zip(columns, row, strict=True)
         )
         yield f"<tr{mark}>{''.join(cells)}</tr>"
     yield "</tbody></table>"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, long: re.Pattern[str]) -> str:
     if not isinstance(value, (tuple, list)):
-        return _breakable(cell_text(value))
+        return _breakable(cell_text(value), long)
     if len(value) == 1 and not isinstance(value[0], Chip):
-        return _breakable(str(value[0]))
-    chips = [_chip(item if isinstance(item, Chip) else Chip(str(item))) for item in value]
+        return _breakable(str(value[0]), long)
+    chips = [_chip(item if isinstance(item, Chip) else Chip(str(item)), long) for item in value]
     if len(chips) <= _CHIPS_OPEN + 2:
         return " ".join(chips)
     rest = len(chips) - _CHIPS_OPEN
     return " ".join(chips[:_CHIPS_OPEN]) + folded(f"{rest} more", " ".join(chips[_CHIPS_OPEN:]))
 
 
-def _chip(chip: Chip) -> str:
+def _chip(chip: Chip, long: re.Pattern[str]) -> str:
     title = f' title="{_escape(chip.title)}"' if chip.title else ""
-    text = _breakable(chip.text)
+    text = _breakable(chip.text, long)
     if not chip.target:
         return f'<span class="lyncnb-chip"{title}>{text}</span>'
     return f'<a class="lyncnb-chip" href="#{_escape(quote(chip.target))}"{title}>{text}</a>'
 
 
-def _breakable(text: str) -> str:
+def _breakable(text: str, long: re.Pattern[str]) -> str:
     parts, place = [], 0
-    for word in _LONG.finditer(text):
-        parts += [_escape(text[place : word.start()]), "<wbr>".join(_pieces(word[0]))]
+    for word in long.finditer(text):
+        most = _LONGEST_PART if long is _LONG_AMONG_MANY else len(word[0])
+        pieces = "<wbr>".join(_pieces(word[0], most))
+        parts += [_escape(text[place : word.start()]), pieces]
         place = word.end()
     return "".join(parts) + _escape(text[place:])
 
 
-def _pieces(word: str) -> Iterator[str]:
-    return map(_escape, _BREAK_AFTER.split(word))
+def _pieces(word: str, most: int) -> Iterator[str]:
+    for piece in _BREAK_AFTER.split(word):
+        yield from (_escape(piece[at : at + most]) for at in range(0, len(piece), most))
 
 
 def _linked(value: Any) -> str:

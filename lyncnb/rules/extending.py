@@ -16,13 +16,12 @@ page about one product for a page about the next.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ..base.toml_records import Placed, TomlReader
-from .model import in_words
+from .model import cited, in_words
 
 #: A table of a TOML document.
 Toml: TypeAlias = Mapping[str, object]
@@ -71,8 +70,9 @@ def extend(base: Toml, base_source: str, document: Toml, reader: TomlReader) -> 
         key: _table(reader, document.get(key, {}), key) for key in ("without", "words", "sources")
     }
     wording = _Wording(tables["words"], tables["sources"], title=str(base.get("title", "")))
-    words = base.get("words", [])
-    taken = _taken_over({k: v for k, v in base.items() if k != "words"}, base_source, wording)
+    words, earlier = base.get("words", []), base.get("cited")
+    told = {key: value for key, value in base.items() if key not in ("words", "cited")}
+    taken = _taken_over(told, base_source, wording)
     for kind in ("words", "sources"):
         for unused in sorted(tables[kind].keys() - wording.used):
             reader.problem(f"'{kind}.{unused}' stands nowhere in {base_source}", "is it misspelt?")
@@ -82,6 +82,9 @@ def extend(base: Toml, base_source: str, document: Toml, reader: TomlReader) -> 
         if key not in _OWN:
             taken[key] = _changed(taken.get(key), value, key, reader)
     taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
+    # A tuple: no file can say it.
+    this = (wording.title, tables["sources"])
+    taken.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
     return taken
 
 
@@ -116,15 +119,10 @@ class _Wording:
         return "; ".join(map(self._document, text.split("; ")))
 
     def _document(self, text: str) -> str:
-        for old in sorted(self.sources, key=len, reverse=True):
-            before, found, detail = text.partition(old)
-            if found:
-                self.used.add(old)
-                title, comma, day = self.sources[old].rpartition(", ")
-                return f"{before}{title}{re.sub(r', [0-9-]{7,10}$', '', detail)}{comma}{day}"
-        if self.title in text and not text.startswith("Inferred: "):
-            return f"Inferred: as for {self.title}: {text}"
-        return text
+        told, found = cited(text, self.sources, self.title)
+        if found:
+            self.used.add(found)
+        return told
 
 
 def _taken_over(base: Toml, source: str, wording: _Wording) -> dict[str, object]:

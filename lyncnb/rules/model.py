@@ -308,6 +308,34 @@ def in_words(text: str, words: Mapping[str, str]) -> str:
     return re.sub(pattern, lambda match: words[match[0]], text) if found else text
 
 
+def cited(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str]:
+    """Name the document of a product that says what a document of another one says.
+
+    Parameters
+    ----------
+    text : str
+        A source that may name a document of the other product.
+    documents : mapping
+        The other's documents to this product's, with their day.
+    title : str
+        The other product's.
+
+    Returns
+    -------
+    tuple of str
+        The source, marked as inferred if only the other product's document says it; and which
+        of ``documents`` it was, "" if none.
+    """
+    for old in sorted(documents, key=len, reverse=True):
+        before, found, detail = text.partition(old)
+        if found:
+            name, comma, day = documents[old].rpartition(", ")
+            return f"{before}{name}{re.sub(r', [0-9-]{7,10}$', '', detail)}{comma}{day}", old
+    if title in text and not text.startswith("Inferred: "):
+        return f"Inferred: as for {title}: {text}", ""
+    return text, ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryCommand:
     """How the summary says to import and assign; ``roles`` and ``usages`` narrow for whom."""
@@ -336,11 +364,19 @@ class Rules(Table):
     trusts: tuple[TrustRule, ...] = ()
     sha256: str = field(default="", compare=False)
     words: tuple[Mapping[str, str], ...] = ()  # of texts that several products share, in turn
+    #: Of sources of such texts, likewise: another product's title, its documents to one's own.
+    cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def said(self, text: str) -> str:
         """Put the product's own words into a text that was written for another one."""
         for words in self.words:
             text = in_words(text, words)
+        return text
+
+    def source(self, text: str) -> str:
+        """Name the product's own document in a source that was written for another one."""
+        for title, documents in self.cited:
+            text, _ = cited(text, documents, title)
         return text
 
     def own(self, check: CheckRule) -> CheckRule:

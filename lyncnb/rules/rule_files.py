@@ -221,8 +221,9 @@ def parse_rules(text: str, *, source: str) -> Rules:
     return replace(rules, sha256=_digest(document))
 
 
-# Of a name: who needs it, and what breaks. No plan is other for it, and no approved plan void.
-_TOLD_ONLY = ("clients", "without")
+# Of a name: who needs it, and what breaks; of a file, which documents it cites. No plan is other
+# for it, and no approved plan void.
+_TOLD_ONLY = ("clients", "without", "cited")
 
 
 def _digest(document: Mapping[str, object]) -> str:
@@ -239,7 +240,8 @@ def _digest(document: Mapping[str, object]) -> str:
         {key: value for key, value in name.items() if key not in _TOLD_ONLY}
         for name in (names if isinstance(names, list) else ())
     ]
-    whole = json.dumps({**document, "name": deciding}, sort_keys=True, default=plain)
+    rest = {key: value for key, value in document.items() if key not in _TOLD_ONLY}
+    whole = json.dumps({**rest, "name": deciding}, sort_keys=True, default=plain)
     return hashlib.sha256(whole.encode("ascii")).hexdigest()
 
 
@@ -299,7 +301,9 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
     _check_trusts(reader, trusts, known)
     _check_roles(reader, roles, parties, known)
     check_checks(reader, checks)
-    reader.known("", document, _TABLES)
+    cited = document.get("cited")
+    is_ours = isinstance(cited, tuple)  # made where the two were put together
+    reader.known("", document, (*_TABLES, "cited") if is_ours else _TABLES)
     title, product = (
         reader.value(str, document.get(key, ""), key, required=True) for key in ("title", "product")
     )
@@ -319,6 +323,7 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
         ),
         summary=_summary(reader, document.get("summary", {})),
         words=_words(reader, document.get("words", {})),
+        cited=cited if isinstance(cited, tuple) else (),
     )
     _check_settings(reader, rules)
     return rules

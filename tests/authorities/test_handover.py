@@ -14,7 +14,9 @@ from folders import TODAY, answer_all, find_id, make_folder, make_plan
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.receiving import receive
 from lyncnb.errors import BundleError, OptionsError, OutputError
+from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
+from lyncnb.rules.rule_files import load_rules
 
 CAS = {"internal": r"ca01.contoso.com\Contoso Issuing CA 1", "public": "Litware <Public> CA"}
 
@@ -109,6 +111,17 @@ def test_page_says_who_asks_and_until_when(folder, tmp_path):
     assert "Lync Server 2013, sites " in page
     assert "What to send back" in page
     assert "certutil -ca.chain" in page
+
+
+def test_page_cites_the_products_own_documents(tmp_path):
+    """For another product no page of Lync Server is cited, and none is said twice."""
+    plan = plan_certificates(make_plan().topology, load_rules("sfb2019"))
+    made = make_folder(tmp_path / "requests", plan).folder
+    hand_over(made, tmp_path / "out.zip")
+    pages = [data.decode() for name, data in contents(tmp_path / "out.zip").items()
+             if name.endswith("README.html")]  # fmt: skip
+    assert all("Lync" not in page for page in pages)
+    assert any("System requirements for Skype for Business Server 2019" in page for page in pages)
 
 
 def test_page_tells_how_each_request_is_issued(folder, tmp_path):

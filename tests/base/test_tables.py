@@ -183,6 +183,17 @@ def test_html_lets_only_long_words_wrap(name):
     assert "RSA 2048" in text
 
 
+def test_html_breaks_names_at_dots_where_there_are_many_columns():
+    """In a table of many columns each name and heading has places where it may go on."""
+    headings = [f"column_{number:02}" for number in range(13)]
+    row = ["fe01.contoso.net", "a" * 30, "RSA 2048", *[""] * 10]
+    text = tables.rows_to_html(headings, [row])
+    assert "fe01.<wbr>contoso.<wbr>net" in text
+    assert f"{'a' * 20}<wbr>{'a' * 10}<" in text
+    assert "column_<wbr>00" in text
+    assert "fe01.contoso.net" in tables.rows_to_html(headings[:12], [row[:12]])
+
+
 def test_markdown_keeps_each_value_in_its_cell():
     """Pipes, line breaks, HTML and Markdown marks cannot leave their cell."""
     assert tables.to_markdown(("A|B", "C"), [("x|y\r\nz", "<b>`*_[l](u)$")]) == (
