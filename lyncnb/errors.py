@@ -152,6 +152,12 @@ class ApprovalError(LyncnbError):
     exit_status = 1
 
 
+class SignersUnreadable(ApprovalError):
+    """A list of allowed signers is missing, or cannot be read."""
+
+    exit_status = 2
+
+
 class BundleError(LyncnbError):
     """The request folder needs attention; nothing was changed."""
 

@@ -46,6 +46,33 @@ class _Lyncnb(click.Group):
     def get_help(self, ctx: click.Context) -> str:
         return overview().rstrip("\n")
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            _refuse_repeated(command, click.Context(command, parent=ctx, info_name=name), rest)
+        return name, command, rest
+
+
+def _refuse_repeated(command: click.Command, context: click.Context, rest: list[str]) -> None:
+    """Refuse an option that is given twice and takes one value: click would take the last."""
+    try:
+        _, _, given = command.make_parser(context).parse_args([*rest])
+    except click.UsageError:
+        return  # told, with its usage, by the command itself
+    options = [one for one in given if isinstance(one, click.Option)]
+    if any(one.is_eager for one in options):
+        return  # help is asked for
+    for option in dict.fromkeys(options):
+        may_be = option.multiple or option.is_flag or option.count
+        if options.count(option) > 1 and not may_be:
+            raise click.UsageError(
+                f"{max(option.opts, key=len)} is given {options.count(option)} times, and takes one"
+                " value",
+                ctx=context,
+            )
+
 
 _group = _Lyncnb("lyncnb", help=overview())
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base import files
-from ..errors import ApprovalError, BundleError
+from ..errors import ApprovalError, BundleError, SignersUnreadable
 from .passphrase import VARIABLE
 
 _PROGRAM = "ssh-keygen"
@@ -80,10 +80,10 @@ def read_signers(path: Path) -> bytes:
 
     Raises
     ------
-    ApprovalError
+    SignersUnreadable
         If it cannot be read.
     """
-    return files.read_named(path, limit=_LARGEST_SIGNERS, error=ApprovalError)
+    return files.read_named(path, limit=_LARGEST_SIGNERS, error=SignersUnreadable)
 
 
 def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> bytes:

@@ -13,6 +13,7 @@ from ..base import tables
 from ..checks.check_plan import judging_day
 from ..plan.acceptances import is_over, limits_of
 from ..plan.compare import CHANGES, PlanDifference
+from ..plan.find_causes import find_causes
 from ..plan.model import PlannedCertificate
 from ..rules.findings import Finding
 from ..rules.model import Rules
@@ -255,15 +256,19 @@ def _places(editing: PlanEditing) -> dict[str, Place]:
     return places
 
 
+_MOST_WITH_CAUSES = 20_000
 _EFFECTS = ("Change", "Of", "Type", "Before", "After", "Why")
 
 
 def changes(editing: PlanEditing) -> Message:
     """Tell what changed against the loaded file: in certificates and names, then cell by cell.
 
-    At most 200 kinds of effects and 500 cells.
+    At most 200 kinds of effects and 500 cells; which cell or option an effect comes from, where
+    the plan has 20,000 certificates at most.
     """
-    draft = editing.draft
+    draft, difference = editing.draft, editing.effects()
+    if len(editing.plan.certificates) <= _MOST_WITH_CAUSES:  # 0.05 s for 1,000 and an option
+        difference = find_causes(difference)
     rows = change_rows(draft.loaded, draft.state)
     shown = [list(map(tables.cell_text, row)) for row in rows[:_ROWS_LISTED]]
     return {
@@ -272,7 +277,7 @@ def changes(editing: PlanEditing) -> Message:
         "headings": list(CHANGE_COLUMNS),
         "rows": shown,
         "note": "" if len(rows) <= _ROWS_LISTED else tables.left_out(len(shown), len(rows)),
-        "effects": effects(editing.effects()),
+        "effects": effects(difference),
     }
 
 

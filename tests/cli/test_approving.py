@@ -47,11 +47,11 @@ def request(planner, *more, signers="signers", folder="requests"):
     return planner("request", "--plan", "p.json", "--approved-by", signers, folder, *more, *PASS)
 
 
-def refused(planner, *words, signers="signers", more=()):
-    """Check that nothing is requested, and why; every refusal has exit status 1."""
+def refused(planner, *words, signers="signers", more=(), status=1):
+    """Check that nothing is requested, and why."""
     for arguments in (more, (*more, "--dry-run")):
         ended = request(planner, *arguments, signers=signers)
-        assert (ended.status, ended.out) == (1, ""), ended
+        assert (ended.status, ended.out) == (status, ""), ended
         for word in words:
             assert word in ended.err, ended
         assert not (planner.folder / "requests").exists()
@@ -146,7 +146,8 @@ def test_who_nobody_knows(planner):
             planner, f"the key {planner.fingerprint} is none of the allowed signers",
             signers=signers,
         )  # fmt: skip
-    refused(planner, "cannot read", signers="nowhere")
+    refused(planner, "cannot read", signers="nowhere", status=2)
+    refused(planner, "is no plain file", signers=".", status=2)
 
 
 def test_a_signature_for_something_else(planner):

@@ -13,10 +13,13 @@ import os
 import sys
 import zipfile
 
+import click
 import pytest
 from folders import PASSPHRASE
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS
+
+from lyncnb.cli.app import COMMANDS
 
 shell = pytest.fixture(make_shell)
 
@@ -523,3 +526,26 @@ def test_program_in_place_of_a_notebook(shell):
             ended = shell(command, name)
             assert (ended.status, ended.out) == (2, ""), (command, name)
     assert sorted(path.name for path in shell.folder.iterdir()) == ["empty.ipynb", "text.ipynb"]
+
+
+def test_an_option_that_takes_one_value_is_refused_twice(shell):
+    """Of no command the last value counts in silence; what may be repeated, and flags, may be."""
+    refused = 0
+    for command in COMMANDS:
+        for option in command.params:
+            if not isinstance(option, click.Option) or option.is_flag or option.multiple:
+                continue
+            name = max(option.opts, key=len)
+            ended = shell(
+                command.name, name, "one", f"{name}=two" if "--" in name else f"{name}two"
+            )
+            assert (ended.status, ended.out) == (2, ""), (command.name, name)
+            told = f"lyncnb: {command.name}: {name} is given 2 times, and takes one value\n"
+            assert ended.err.startswith(told), ended.err
+            refused += 1
+    assert refused > 50
+    shell.write("t.csv", TWO_FRONT_ENDS)
+    ended = shell(
+        "request", "t.csv", "r", "--accept", "a=b", "--accept", "c=d", "--dry-run", "--dry-run"
+    )
+    assert "takes one value" not in ended.err

@@ -357,6 +357,19 @@ def test_many_rows_change_at_once(talk, editor):
     assert talk.say("undo")["state"]["changes"] == 0
 
 
+def test_changes_say_which_cell_or_option_they_come_from(talk, editor):
+    """Beside each change of certificates and names stands its cause, and what it was before."""
+    talk.say("edit", ids=[0], column="dialin_url", value="https://call.contoso.com")
+    editor.change_options(autodiscover_internal_extra_domains=("contoso.net",))
+    told = talk.say("changes")["changes"]["effects"]
+    rows = [dict(zip(told["headings"], row, strict=True)) for row in told["rows"]]
+    causes = {(row["Change"], row["Before"] or row["After"]): row["Cause"] for row in rows}
+    assert "dialin_url" in causes["name added", "call.contoso.com"]
+    assert "dialin_url" in causes["name removed", "dialin.contoso.com"]
+    added = causes["name added", "lyncdiscoverinternal.contoso.net"]
+    assert added.startswith("option autodiscover_internal_extra_domains")
+
+
 def test_a_bulk_edit_is_all_or_nothing(talk, editor):
     """One row that cannot be changed refuses the edit for all."""
     answers = talk.say("edit", ids=[0, 2], column="role", value="Edge")

@@ -2,8 +2,8 @@
 // What the plan is against the loaded file: first what it does to certificates and names, then the
 // cells that were changed.
 
-/** @param {Send} send */
-function makeChanges(send) {
+/** @param {Send} send @param {NameReasons} reasons */
+function makeChanges(send, reasons) {
   const effects = h("div", { class: "lc-tall lc-stacks lc-stacks-early" });
   const cells = h("div", { class: "lc-stacks" });
   const back = button("Back to the file as loaded", () => send({ type: "reset" }));
@@ -21,7 +21,8 @@ function makeChanges(send) {
       if (message.note) cells.append(h("p", { class: "lc-hint" }, message.note));
       const { words, title, headings, rows, note } = message.effects;
       effects.replaceChildren(message.rows.length ? h("p", { class: "lc-next" }, words) : "",
-        rows.length ? table(title, headings, rows) : "");
+        rows.length ? table(title, headings, rows.map((row) => row.map((cell, k) =>
+          (headings[k] === "After" && row[0].endsWith("added") ? reasons.links(cell) : cell)))) : "");
       if (note) effects.append(h("p", { class: "lc-hint" }, note));
     },
   };

@@ -36,15 +36,24 @@ function makeNameReasons(send) {
         ...line("Rule", h("code", {}, reason.rule))));
   }
 
+  /** @param {string} name @param {Kid[]} [shown] */
+  const link = (name, shown = [name]) => h("button", { type: "button", class: "lc-link lc-needed",
+    "aria-haspopup": "dialog", title: "Why it is there, and who needs it",
+    onclick: () => send({ type: "why", name }) }, ...shown);
+
   return {
     dialog,
     /**
      * A name, or the id of a request, that leads to the reasons.
      * @param {string} name @param {Kid[]} [shown] how it is written, where not as it is
      */
-    link: (name, shown = [name]) => h("button", { type: "button", class: "lc-link lc-needed",
-      "aria-haspopup": "dialog", title: "Why it is there, and who needs it",
-      onclick: () => send({ type: "why", name }) }, ...shown),
+    link,
+    /**
+     * Names of a cell, each of which leads to its reasons; words are no names.
+     * @param {string} cell
+     */
+    links: (cell) => h("span", {}, ...cell.split("; ").flatMap((name, n) =>
+      [n ? "; " : "", /^[^ ]+\.[^ ]+$/.test(name) ? link(name) : name])),
     /** @param {ReasonsMessage} message */
     show(message) {
       title.textContent = message.title;

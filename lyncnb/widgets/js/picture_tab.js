@@ -79,10 +79,6 @@ function makePictureTab({ send, reasons }) {
     };
   }
 
-  /** @param {string} cell */
-  const names = (cell) => h("span", {}, ...cell.split("; ").flatMap((name, n) =>
-    [n ? "; " : "", /\./.test(name) ? reasons.link(name) : name]));
-
   return {
     panel, ask,
     /** @param {PictureMessage} message */
@@ -94,7 +90,7 @@ function makePictureTab({ send, reasons }) {
       frame.setAttribute("role", "group");
       draw(message.svg);
       rows.replaceChildren(table(message.title, message.headings, message.rows.map((row) =>
-        row.map((cell, k) => (NAME_COLUMNS.has(message.headings[k]) ? names(cell) : cell)))));
+        row.map((cell, k) => (NAME_COLUMNS.has(message.headings[k]) ? reasons.links(cell) : cell)))));
       if (message.total > message.rows.length) {
         rows.append(h("p", { class: "lc-hint" },
           `The first ${message.rows.length} of ${plural(message.total, "row")}.`));

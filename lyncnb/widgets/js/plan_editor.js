@@ -33,7 +33,7 @@ export default {
       tabs.show("servers");
       servers.go([id], column);
     } });
-    const changes = makeChanges(send);
+    const changes = makeChanges(send, reasons);
     const keep = makeSaveTab(send);
     const scenarios = makeScenariosTab({ send,
       retitle: (words) => tabs.retitle("scenarios", words) });
