@@ -129,6 +129,7 @@ _MODULES = {
     "TopologyDifference": "topology.compare_topologies",
     "TopologyError": "errors",
     "TrustPlan": "plan.trust_tables",
+    "TrustSide": "plan.trust_tables",
     "approve_plan": "export.approve_plan",
     "ask_passphrase": "pki.passphrase",
     "check_approval": "export.approve_plan",
@@ -294,6 +295,7 @@ if TYPE_CHECKING:
     from .plan.trust_tables import Presentation as Presentation
     from .plan.trust_tables import RequiredCa as RequiredCa
     from .plan.trust_tables import TrustPlan as TrustPlan
+    from .plan.trust_tables import TrustSide as TrustSide
     from .request_folder.bundle import Change as Change
     from .request_folder.bundle import RequestBundle as RequestBundle
     from .request_folder.bundle import open_requests as open_requests

@@ -24,6 +24,7 @@ from .trust_tables import (
     Presentation,
     RequiredCa,
     TrustPlan,
+    TrustSide,
 )
 
 #: Chains above returned certificates by the id of what was planned: the issuer first.
@@ -68,7 +69,7 @@ def _with_pools(plan: CertificatePlan) -> CertificatePlan:
     by_rule = {rule.id: rule for rule in plan.rules.certificates}
     pools = []
     for (name, role), certificates in certificates_by_pool(plan).items():
-        if not name:
+        if not name or role not in plan.rules.roles:
             continue
         # What a flag adds to a certificate tells whether it was set.
         unset = {
@@ -201,6 +202,12 @@ class _Planner:
             return None
         return self._by_root(self.pools.get((role, site), ()), usage, (role, site, None, usage))
 
+    def _held(self, pool: Pool) -> tuple[PlannedCertificate, ...]:
+        """Give the certificates of a pool; a role that another one hosts uses that one's."""
+        hosts = self.rules.roles[pool.role].hosted_by
+        places = ((pool.fqdn, role) for role in (pool.role, *hosts))
+        return next((self.by_pool[place] for place in places if place in self.by_pool), ())
+
     def _by_root(
         self, pools: Sequence[Pool], usage: str, key: tuple[str, str | None, str | None, str]
     ) -> _Shown:
@@ -208,7 +215,7 @@ class _Planner:
         if key not in self.shown:
             found: dict[CaCertificate, list[PlannedCertificate]] = {}
             for pool in pools:
-                for one in self.by_pool.get((pool.fqdn, pool.role), ()):
+                for one in self._held(pool):
                     if usage in one.usages or not (usage or one.usages):
                         found.setdefault(self._root(one), []).append(one)
             self.shown[key] = tuple(
@@ -230,8 +237,8 @@ class _Planner:
         rule = connection.rule
         common = {
             "connection": rule.id,
-            "presenter": self._words(by),
-            "verifier": self._words(to),
+            "presenter": self._side(by),
+            "verifier": self._side(to),
             "shown_as": shown_as or "server",
             "asked": asked,
             "protocol": rule.protocol,
@@ -264,6 +271,10 @@ class _Planner:
                 ending=ending.code if ending else "",
                 ending_source=ending.source if ending else "",
             )
+
+    def _side(self, who: _Who) -> TrustSide:
+        role, site, pool = who
+        return TrustSide(role=role, site=site, pool=pool or "", words=self._words(who))
 
     def _words(self, who: _Who) -> str:
         kind, site, pool = who
@@ -334,9 +345,9 @@ class _Planner:
         shared = self._shared_by_roles()
         for pool in self.plan.topology.pools:
             found: dict[CaCertificate, _Need] = {}
-            certificates = (*self.by_pool.get((pool.fqdn, pool.role), ()), *shared(pool.role))
+            certificates = (*self._held(pool), *shared(pool.role))
             if not certificates:
-                continue
+                continue  # its servers take no part in TLS here
             said = own.get(pool.role) or _unsaid_chain(pool.role)
             self.said[said.id] = said
             for certificate in certificates:

@@ -129,9 +129,9 @@ def _page(trust: TrustPlan) -> str:
     ]
     shown = [
         (
-            one.presenter,
+            str(one.presenter),
             f"{one.subject}\nas a {one.shown_as}".lstrip(),
-            one.verifier,
+            str(one.verifier),
             f"{one.protocol} {one.port}" + (f", {one.when}" if one.when else ""),
             one.names,
             str(one.root),

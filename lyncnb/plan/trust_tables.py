@@ -71,6 +71,27 @@ def is_inferred(source: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSide:
+    """Who shows a certificate or is shown one: servers of a role, or a party.
+
+    ``role`` is the id of either. Of servers, ``pool`` names the one pool; left blank, they are all
+    of the role at ``site``, or at every site (None). ``words`` say it.
+    """
+
+    role: str
+    words: str
+    pool: str = ""
+    site: str | None = None
+
+    def __str__(self) -> str:
+        return self.words
+
+    def to_document(self) -> dict[str, object]:
+        """Return plain JSON values."""
+        return {"role": self.role, "pool": self.pool, "site": self.site, "words": self.words}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
     """A certificate that one side of a connection shows to the other.
 
@@ -83,8 +104,8 @@ class Presentation:
     """
 
     connection: str
-    presenter: str
-    verifier: str
+    presenter: TrustSide
+    verifier: TrustSide
     shown_as: str
     root: CaCertificate
     asked: tuple[str, ...]
@@ -140,8 +161,8 @@ class Presentation:
         """Return plain JSON values."""
         return {
             "connection": self.connection,
-            "presenter": self.presenter,
-            "verifier": self.verifier,
+            "presenter": self.presenter.to_document(),
+            "verifier": self.verifier.to_document(),
             "shown_as": self.shown_as,
             "protocol": self.protocol,
             "port": self.port,
@@ -228,10 +249,10 @@ class Presentations(Table):
         for one in self.rows:
             condition = f", {one.when}" if one.when else ""
             yield (
-                one.presenter,
+                str(one.presenter),
                 one.subject,
                 one.shown_as,
-                one.verifier,
+                str(one.verifier),
                 f"{one.protocol} {one.port}{condition}",
                 one.names,
                 str(one.root),

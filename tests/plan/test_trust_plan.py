@@ -35,9 +35,22 @@ def roots(planned: ln.TrustPlan, who: str) -> set[str]:
 def shown(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, str]]:
     """Give who shows a certificate to whom in a connection, as what, and the root needed."""
     return [
-        (one.presenter.split()[0], one.shown_as, one.verifier.split()[0], one.root.title)
+        (one.presenter.role, one.shown_as, one.verifier.role, one.root.title)
         for one in planned.presentations
         if one.connection == connection
+    ]
+
+
+def verifiers(planned: ln.CertificatePlan, who: ln.TrustSide) -> list[str]:
+    """Name the pools that are meant; "" of a party."""
+    if who.role in planned.rules.parties:
+        return [""]
+    return [
+        pool.fqdn
+        for pool in planned.topology.pools
+        if pool.role == who.role
+        and (who.pool in ("", pool.fqdn))
+        and (who.pool or who.site in (None, pool.site))
     ]
 
 
@@ -134,7 +147,7 @@ def test_gateways_over_tls_are_mutual():
     called = [
         one
         for one in planned.presentations
-        if one.statement == "gateways-called" and one.presenter.startswith("Mediation")
+        if one.statement == "gateways-called" and one.presenter.role == "Mediation"
     ]
     (one,) = called
     assert (one.is_served, one.is_inferred) == (False, True)
@@ -210,14 +223,13 @@ def test_every_certificate_shown_is_one_whose_root_is_installed(sample):
     planned = ln.plan_certificates(ln.read_topology(DATA / f"{sample}.csv"), ln.load_rules())
     found = trust(planned)
     for one in found.presentations:
-        verifier = one.verifier
-        has = {
-            need.ca
-            for need in found.required
-            if verifier.endswith(f" {need.pool}") or verifier == need.title
-            or verifier.startswith(f"{need.role}, ")
-        }  # fmt: skip
-        assert one.root in has, one
+        who = one.verifier
+        has = [
+            {need.ca for need in found.required if (need.role, need.pool) == (who.role, pool)}
+            for pool in verifiers(planned, who)
+        ]
+        assert has
+        assert all(one.root in cas for cas in has), one
     by_id = {one.id: one for one in planned.certificates}
     for one in found.presentations:
         assert {by_id[name].issuer for name in one.certificates} <= {one.issuer}

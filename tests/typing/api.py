@@ -24,6 +24,7 @@ def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.Trus
     assert_type(found, ln.TrustPlan)
     for shown in found.presentations:
         assert_type(shown, ln.Presentation)
+        assert_type(shown.verifier, ln.TrustSide)
         assert_type(shown.root, ln.CaCertificate)
         assert_type(shown.client_auth_ends, date | None)
     for required in found.on_server("edge01.contoso.net"):
