@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ..base.html_page import to_page
 from ..base.outputs import OutputKind, first_line, is_page, mentions, packs
 from ..base.spreadsheets import Sheet, to_csv, to_xlsx
 from ..base.tables import Chip, paragraph, rows_to_html, to_markdown
-from .trust_tables import FORMAT, PRESENTATION_COLUMNS, ROOT_COLUMNS, TrustPlan, is_inferred
+from .trust_tables import (
+    FORMAT,
+    PRESENTATION_COLUMNS,
+    ROOT_COLUMNS,
+    Presentation,
+    TrustPlan,
+    is_inferred,
+)
 
 TITLE = "Trust plan"
 
@@ -109,43 +116,38 @@ def _statements(trust: TrustPlan) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _chips(statements: Iterable[str], said: dict[str, str]) -> tuple[Chip, ...]:
-    return tuple(Chip(one, target=one, title=said[one]) for one in statements)
-
-
 def _page(trust: TrustPlan) -> str:
     statements = _statements(trust)
-    said = {name: why for name, why, _, _ in statements}
+    chips = {
+        name: Chip(name if basis == "documented" else f"{name} ({basis})", target=name, title=why)
+        for name, why, basis, _ in statements
+    }
     install = [
         (
             f"{one.title}\n{one.pool}".rstrip(),
             one.servers,
             str(one.ca),
-            one.store,
+            ("Root" if one.ca.is_root else "CA") if one.pool else "its own",
             "\n".join(one.told),
-            _chips(one.statements, said),
+            tuple(chips[name] for name in one.statements),
         )
         for one in trust.required
     ]
     shown = [
         (
             str(one.presenter),
-            f"{one.subject}\nas a {one.shown_as}".lstrip(),
+            "\n".join(filter(None, (one.subject, f"as a {one.shown_as}"))),
+            one.names,
             str(one.verifier),
             f"{one.protocol} {one.port}" + (f", {one.when}" if one.when else ""),
-            one.names,
-            str(one.root),
-            one.client_authentication,
-            _chips((one.statement,), said),
+            f"{one.root}{_authentication(one)}",
+            (chips[one.statement],),
         )
         for one in trust.presentations
     ]
     parts = [
         paragraph(trust._summary()),
-        paragraph(
-            "Only self-signed roots go into Trusted Root Certification Authorities; stores are "
-            "those of the computer, not of a user."
-        ),
+        paragraph(_STORES_SAID),
         rows_to_html(_INSTALL, install, caption="Install these"),
         rows_to_html(_SHOWN, shown, caption="Who shows which certificate to whom"),
         rows_to_html(
@@ -158,11 +160,20 @@ def _page(trust: TrustPlan) -> str:
     return to_page(f"{TITLE}: {trust.source}", parts)
 
 
+_STORES_SAID = (
+    "Root: the computer's store Trusted Root Certification Authorities, for self-signed ones only. "
+    "CA: its store Intermediate Certification Authorities."
+)
 _INSTALL = ("Who", "Servers", "Install", "Store", "Needed for", "Statement")
 _SHOWN = (
-    *("Who shows", "Certificate", "To whom", "Connection", "Names", "Root needed"),
-    *("Client authentication", "Statement"),
+    *("Who shows", "Certificate", "Known by", "To whom", "Connection"),
+    *("Root needed, client authentication", "Statement"),
 )
+
+
+def _authentication(shown: Presentation) -> str:
+    told = shown.client_authentication
+    return f"\nclient authentication: {told}" if told else ""
 
 
 def _markdown(trust: TrustPlan) -> str:

@@ -142,7 +142,7 @@ class Presentation:
             return ""
         ends = self._ends
         if "clientAuth" not in self.asked:
-            return f"not asked for: server authentication serves here{ends}"
+            return f"not asked for{ends}"
         if not self.certificates:
             return "its certificate needs it"
         if not self.is_served:
