@@ -110,6 +110,13 @@ ln.figure(plan, "coverage")
 plan.explain("edge01.contoso.net")
 
 # %% [markdown]
+# A certificate helps only where the root above it is trusted: which roots each server, partner and
+# client needs, and what for. `ln.trust(plan).shown()` says who shows which certificate to whom.
+
+# %%
+ln.trust(plan).only("Server", "Role", "Install", "Needed for", "Source")
+
+# %% [markdown]
 # ## 5. What may go wrong
 #
 # An **error** stops the export, until you mend it or accept it with a reason. A **warning** has

@@ -110,3 +110,16 @@ def test_the_panels_speak_its_language(shell):
     with pytest.raises(ln.LyncnbError, match="no plan"):
         editor.change_options(product="sfbse")
     assert editor.rules is rules
+
+
+def test_trust_of_a_product_that_says_nothing_of_it(shell):
+    """Whoever connects needs the root, every server its chain: both marked as inferred."""
+    told = json.loads(shell("trust", "coast.csv", "--product", PRODUCT, "--json").out)
+    (light,) = told["presentations"]
+    assert (light["presenter"]["pool"], light["verifier"]["words"]) == (
+        "lamps.contoso.com",
+        "Ships",
+    )
+    assert (light["shown_as"], light["asked"]) == ("server", ["serverAuth"])
+    assert all(one["inferred"] for one in (light, *told["required"]))
+    assert {one["role"] for one in told["required"]} == {"Lamp", "Keeper", "Harbour", "ships"}

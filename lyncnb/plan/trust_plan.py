@@ -423,7 +423,7 @@ def _unsaid(rule: ConnectionRule) -> TrustRule:
     return TrustRule(
         id=rule.id,
         why="Whoever connects by TLS needs the root above the certificate that it is shown.",
-        source="Inferred: RFC 5280 section 6; " + rule.source,
+        source=f"Inferred: RFC 5280 section 6, and {rule.source.replace('; ', ', ')}",
         connections=(rule.id,),
     )
 

@@ -1,0 +1,106 @@
+"""The CA certificates of real folders: named in the trust plan, and installed by the steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from folders import PASSPHRASE, TODAY, answered_by_openssl
+from shell_kit import make_shell
+from topologies import TWO_SITES
+
+import lyncnb as ln
+from lyncnb.deploy.steps import deployment_steps, procedure_of
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.pki.certificates import name_text
+from lyncnb.rules.rule_files import load_rules
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+CHAIN = ("chain", "chain-edge", "chain-reverse-proxy")
+shell = pytest.fixture(make_shell)
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory):
+    """Give a deployment of two sites, requested, answered and packaged."""
+    found = answered_by_openssl(TWO_SITES.encode(), tmp_path_factory.mktemp("deploy"))
+    write_pfx(found.matched(), passphrase=PASSPHRASE, today=TODAY)
+    return found.matched()
+
+
+@pytest.fixture(scope="module")
+def planned():
+    """Give its plan."""
+    return ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), ln.load_rules())
+
+
+def installed(steps):
+    """Give what each server's steps install: subjects by server."""
+    return {
+        one.server: {step.about for step in one.steps if step.step.id in CHAIN}
+        for one in steps.servers
+    }
+
+
+def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
+    """With the folder's chains no root of yours is left in general words."""
+    root = issued.certificates[0].path[-1]
+    assert root.is_self_issued
+    found = ln.trust(planned, chains=issued.chains)
+    own = {one.ca for one in found.required if one.ca.issuer != "party"}
+    for ca in own:
+        (known,) = [c for one in issued.certificates for c in one.path if c.sha256 == ca.sha256][:1]
+        assert (ca.title, ca.thumbprint) == (name_text(known.subject), known.thumbprint)
+        assert ca.is_root == known.is_self_issued
+    assert root.sha256 in {ca.sha256 for ca in own}
+    assert str(next(iter(own))).endswith(next(iter(own)).thumbprint)
+
+
+def test_steps_install_what_the_trust_plan_says(issued, planned):
+    """Server by server: what the folder's plan on record says, and what the table's plan says."""
+    steps = deployment_steps(issued, today=TODAY)
+    for found in (
+        ln.trust(planned, chains=issued.chains),
+        ln.trust(ln.read_plan(issued.bundle.folder), chains=issued.chains),
+    ):
+        assert installed(steps) == {
+            server: {one.ca.title for one in found.on_server(server) if one.ca.sha256}
+            for server in installed(steps)
+        }
+    assert all(installed(steps).values())
+
+
+def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
+    """Where the Edge Servers' internal certificate is of another CA, those that call them get it."""
+    steps = deployment_steps(issued, today=TODAY)
+    packages = {p.id: p for one in steps.servers for p in one.packages}
+    edge = next(p for p in packages.values() if p.usages == ("Internal",))
+    front = next(p for p in packages.values() if p.role == "FrontEnd")
+    other = [edge, replace(front, path=())]
+    found = procedure_of(other, load_rules(), now=NOON)
+    by_server = {
+        one.server: [s.text for s in one.steps if s.step.id in CHAIN] for one in found.servers
+    }
+    for server in front.servers:
+        (*_, text) = by_server[server]
+        assert (
+            "verify Edge edgepool.contoso.com (SIP 5061, SIP 5062, PSOM 8057, HTTPS 4443)" in text
+        )
+    # The Mediation Server speaks to no Edge Server here, and gets nothing of it.
+    mediation = next(p for p in packages.values() if p.role == "Mediation")
+    found = procedure_of([edge, replace(mediation, path=())], load_rules(), now=NOON)
+    assert installed(found)[mediation.servers[0]] == set()
+
+
+def test_the_command_names_them(shell, issued):
+    """From a table with its folder, and from the folder alone."""
+    (shell.folder / "two.csv").write_text(TWO_SITES)
+    folder = str(issued.bundle.folder)
+    root = issued.certificates[0].path[-1]
+    for arguments in (("two.csv", "--folder", folder), (folder,)):
+        result = shell("trust", *arguments)
+        assert result.status == 0, result.err
+        assert f"{name_text(root.subject)}, thumbprint {root.thumbprint} -> Trusted" in result.out
+        assert "root of your internal CA" not in result.out
+    assert shell("trust", folder, "--options", "plan.toml").status == 2
