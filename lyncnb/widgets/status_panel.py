@@ -36,7 +36,7 @@ from .editing import PlanEditing
 from .editor_table import encode_rows
 from .name_reasons import of_record
 from .panel import GRID_SCRIPTS, SHARED_SCRIPTS, Panel, read_scripts
-from .request_panel import RequestRun, folder_path
+from .request_run import RequestRun, folder_path
 
 # A request folder from the CA's answer to the server, in the background; without a browser.
 #

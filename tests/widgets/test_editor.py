@@ -11,7 +11,6 @@ from datetime import date
 import hypothesis
 import hypothesis.strategies as st
 import pytest
-from folders import PASSPHRASE
 from panel_kit import INHERITED, Talk
 
 import lyncnb as ln
@@ -21,12 +20,8 @@ from lyncnb.errors import (
     LyncnbError,
     OptionsError,
     OutputError,
-    PassphraseError,
-    PlanRejected,
     TopologyError,
 )
-from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.recovery_key import new_recovery_key
 from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.request_panel import RequestPanel
 
@@ -740,156 +735,3 @@ def test_the_static_form_is_the_table_as_it_stands(editor):
     assert "<b>x</b>" not in data["text/html"]
     assert "fe02.contoso.com" in data["text/html"]
     assert "<caption>1 change against table</caption>" in data["text/html"]
-
-
-# -- requests
-
-
-@pytest.fixture
-def small(rules):
-    """A plan of one quick request."""
-    text = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
-    options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
-    return ln.plan_certificates(ln.read_topology(text.encode()), rules, options=options)
-
-
-def _until(talk: Talk, *states: str) -> dict:
-    """Wait until the job is in one of these states and everything is told."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        told = [message for message, _ in talk.heard if message["type"] == "job"]
-        if told and told[-1]["state"] in states and talk.types()[-1] == "look":
-            return told[-1]
-        time.sleep(0.02)
-    raise AssertionError(talk.heard)
-
-
-def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):
-    """Dry run, passphrase twice, result; the second time there is nothing to do."""
-    panel = RequestPanel(small, tmp_path / "requests")
-    talk = Talk(panel.view)
-    answers = talk.say("ready")
-    assert answers["look"]["ready"]
-    assert answers["look"]["is_new"]
-    assert not (tmp_path / "requests").exists()
-    talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
-    assert _until(talk, "finished")["done"] == 1
-    result = next(message for message, _ in talk.heard if message["type"] == "result")
-    assert result["words"] == f"{tmp_path / 'requests'}: 1 created."
-    assert panel.bundle.counts() == {"created": 1}
-    assert "summary.html" in panel._repr_html_()
-    answers = talk.say("look")
-    assert not answers["look"]["is_new"]
-    assert "nothing to do" in answers["look"]["words"]
-
-
-@pytest.mark.parametrize(
-    ("first", "again", "words"),
-    [
-        ("", "", "no passphrase was typed"),
-        ("short", "short", "at least 12"),
-        (PASSPHRASE, "correct horse batterx", "differ"),
-    ],
-)
-def test_a_passphrase_that_will_not_do_is_told_and_not_shown(small, tmp_path, first, again, words):
-    """Nothing is written, and no answer holds what was typed."""
-    talk = Talk(RequestPanel(small, tmp_path / "requests").view)
-    talk.say("ready")
-    answers = talk.say("write", passphrase=first, again=again)
-    assert words in " ".join(answers["refused"]["lines"])
-    if first:
-        assert first not in json.dumps([message for message, _ in talk.heard])
-    assert not (tmp_path / "requests").exists()
-
-
-def test_a_request_panel_names_a_recovery_key(small, tmp_path):
-    """By the file that was handed out; another file is refused; the run names it."""
-    public = new_recovery_key(tmp_path / "pair", PASSPHRASE)
-    panel = RequestPanel(small, tmp_path / "requests")
-    talk = Talk(panel.view)
-    assert talk.say("ready")["recovery"] == {"type": "recovery", "fingerprints": []}
-    for file in ("", str(tmp_path / "pair"), str(tmp_path / "nowhere.pub"), "/dev/zero"):
-        assert "refused" in talk.say("recovery", file=file), file
-    assert panel.recovery == ()
-    answers = talk.say("recovery", file=f"{tmp_path / 'pair'}.pub")
-    assert answers["recovery"]["fingerprints"] == [public.fingerprint]
-    panel.start(PASSPHRASE)
-    assert panel.wait(60).counts() == {"created": 1}
-    named = read_manifest(tmp_path / "requests").recovery
-    assert [key.fingerprint for key in named] == [public.fingerprint]
-
-
-def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
-    """The folder's own passphrase is asked for once, and a wrong one touches nothing."""
-    panel = RequestPanel(small, tmp_path / "requests")
-    panel.start(PASSPHRASE)
-    assert panel.wait(60).counts() == {"created": 1}
-    again = RequestPanel(small, tmp_path / "requests")
-    talk = Talk(again.view)
-    talk.say("ready")
-    talk.say("write", passphrase="another horse battery", again="")
-    _until(talk, "failed")
-    refused = [message for message, _ in talk.heard if message["type"] == "refused"]
-    assert "passphrase" in " ".join(refused[0]["lines"])
-    assert again.job.result is None
-    assert again.bundle.counts() == {}  # the folder as it was found
-
-
-def test_errors_stand_in_the_way_until_they_are_accepted(rules, tmp_path):
-    """The look says which codes; each needs a reason, and the manifest gets it."""
-    text = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
-    text += "fe01.contoso.com,FrontEnd,contoso.com\n"
-    options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
-    plan = ln.plan_certificates(ln.read_topology(text.encode()), rules, options=options)
-    panel = RequestPanel(plan, tmp_path / "requests")
-    talk = Talk(panel.view)
-    answers = talk.say("ready")
-    codes = answers["findings"]["open"]
-    assert codes
-    assert not answers["look"]["ready"]
-    assert codes[0] in answers["look"]["words"]
-    with pytest.raises(PlanRejected):
-        panel.look()
-    for code in codes:
-        answers = talk.say("option", name="accepted", key=code, value="settled by phone")
-    assert answers["look"]["ready"]
-    panel.start(PASSPHRASE)
-    accepted = panel.wait(60).manifest.accepted
-    assert {item.code: item.reason for item in accepted} == dict.fromkeys(codes, "settled by phone")
-    with pytest.raises(PlanRejected, match="no finding"):
-        panel.accept("no-such-code", "x")
-
-
-def test_cancel_keeps_what_is_finished_and_a_second_run_completes(rules, tmp_path):
-    """Stopped in the middle, the folder holds whole pairs; writing again makes the rest."""
-    rows = "".join(f"m{n}.contoso.com,Mediation,contoso.com\n" for n in range(60))
-    topology = ln.read_topology(f"server_fqdn,role,sip_domains\n{rows}".encode())
-    panel = RequestPanel(ln.plan_certificates(topology, rules), tmp_path / "requests", workers=1)
-    talk = Talk(panel.view)
-    talk.say("ready")
-    talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
-    end = time.monotonic() + 60
-    while panel.job.state.progress.done < 3 and time.monotonic() < end:
-        time.sleep(0.01)
-    assert talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)["refused"]["lines"] == [
-        "Not done: it is running already",
-        "What to do: wait for its end, or cancel it",
-    ]
-    talk.say("cancel")
-    told = _until(talk, "cancelled")
-    assert 3 <= told["done"] < 60
-    assert panel.bundle.cancelled
-    keys = len(list((tmp_path / "requests" / "keys").glob("*.key")))
-    assert keys == len(list((tmp_path / "requests" / "csr").glob("*.csr"))) >= 3
-    panel.start(PASSPHRASE)
-    assert len(panel.wait(120).requests) == 60
-    assert not panel.bundle.cancelled
-    assert len(list((tmp_path / "requests" / "csr").glob("*.csr"))) == 60
-
-
-def test_start_compares_two_passphrases(small, tmp_path):
-    """By call as in the panel, a mistype is told before anything is begun."""
-    panel = RequestPanel(small, tmp_path / "requests")
-    with pytest.raises(PassphraseError, match="differ"):
-        panel.start(PASSPHRASE, PASSPHRASE + "x")
-    assert panel.job.state.name == "ready"

@@ -17,7 +17,6 @@ from lyncnb.errors import BundleError, LyncnbError
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 from lyncnb.widgets.editor import PlanEditor
-from lyncnb.widgets.request_panel import RequestPanel
 from lyncnb.widgets.status_panel import FolderWork, StatusPanel
 
 
@@ -164,13 +163,3 @@ def test_a_wrong_thing_is_told_when_the_panel_is_made(arguments, words):
     """What is neither a folder nor an editor is named, with what to write."""
     with pytest.raises(LyncnbError, match=words):
         StatusPanel(*arguments)
-
-
-def test_a_request_panel_takes_an_editor_or_a_plan(tmp_path):
-    """A topology or two swapped arguments are told with what to write instead."""
-    topology = read_topology(STANDARD_EDITION.encode())
-    with pytest.raises(LyncnbError, match="not a Topology") as told:
-        RequestPanel(topology, tmp_path)
-    assert "ln.RequestPanel(editor, request_folder)" in told.value.hint
-    with pytest.raises(LyncnbError, match="no path"):
-        RequestPanel(PlanEditor(topology, load_rules()), topology)

@@ -1,0 +1,334 @@
+"""``RequestRun``: the requests of a plan, looked at and written in the background; no browser.
+
+Everything that decides or writes is in ``write_requests``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from IPython.display import DisplayHandle, display
+
+from ..base import tables
+from ..base.tables import count_of
+from ..checks.check_plan import check_plan, judging_day
+from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
+from ..export.executors import Progress
+from ..export.write import write_requests
+from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
+from ..plan.acceptances import accepted_codes, limits_of
+from ..plan.model import CertificatePlan
+from ..plan.summary_from_plan import totals
+from ..request_folder.bundle import RequestBundle, open_requests
+from ..request_folder.files_on_disk import SUMMARY_NAMES
+from ..request_folder.recovery_key import read_recovery_key
+from ..rules.findings import Findings
+from .background_job import Job, JobState
+from .editing import PlanEditing
+
+
+class NothingWritten:
+    """Stands for the request folder until there is one; shown, it becomes the folder's table."""
+
+    def __init__(self, folder: Path):
+        self._words = f"Nothing is written into {folder} yet: press Write in the panel above."
+        self._handles: list[DisplayHandle] = []
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return self._words
+
+    def _repr_html_(self) -> str:
+        # The page knows by the class that no plan is shown here, an older one least of all.
+        return f'<div class="lyncnb-unwritten">{tables.paragraph(self._words)}</div>'
+
+    def _ipython_display_(self) -> None:
+        bundle = {"text/html": self._repr_html_(), "text/plain": repr(self)}
+        handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        if handle is not None:
+            self._handles.append(handle)
+
+    def becomes(self, bundle: RequestBundle) -> None:
+        """Put the table of what was written wherever this was shown."""
+        for handle in self._handles:
+            data = {"text/html": bundle._repr_html_(), "text/plain": repr(bundle)}
+            handle.update(data, raw=True)  # type: ignore[no-untyped-call]
+
+
+class RequestRun:
+    """The requests of a plan, looked at and written in the background, accepted findings kept.
+
+    ``on_change`` is called with the state of the job, in its thread too.
+    """
+
+    def __init__(
+        self,
+        source: PlanEditing | CertificatePlan,
+        folder: str | os.PathLike[str],
+        *,
+        accept: Mapping[str, str] | None = None,
+        workers: int | None = None,
+        recovery: Sequence[str | os.PathLike[str]] = (),
+    ):
+        self.editor = source if isinstance(source, PlanEditing) else None
+        self._plan = source if isinstance(source, CertificatePlan) else None
+        if self.editor is None and self._plan is None:
+            raise LyncnbError(
+                f"a {type(self).__name__} takes an editor or a plan, not {_named(source)}",
+                hint=f"write ln.{type(self).__name__}(editor, request_folder)",
+            )
+        self.folder = folder_path(folder, type(self).__name__)
+        self._accepted_here = dict(accept or {})
+        self._checked: tuple[CertificatePlan, Findings] | None = None
+        self.workers = workers
+        self._recovery: dict[str, Path] = {}
+        for file in recovery:
+            self.name_recovery_key(file)
+        self.on_change: Callable[[JobState], object] = lambda state: None
+        self.job: Job[RequestBundle] = Job(lambda state: self.on_change(state))
+        self._nothing = NothingWritten(self.folder)
+
+    @property
+    def plan(self) -> CertificatePlan:
+        """The plan that a run would write: the editor's as it is now, or the one given."""
+        if self.editor is not None:
+            return self.editor.plan
+        assert self._plan is not None  # __init__ refuses to have neither
+        return self._plan
+
+    @property
+    def findings(self) -> Findings:
+        """What the checks say of that plan."""
+        if self.editor is not None:
+            return self.editor.findings
+        if self._checked is None:
+            self._checked = self.plan, check_plan(self.plan)
+        return self._checked[1]
+
+    @property
+    def accepted(self) -> dict[str, str]:
+        """By code, why error findings are accepted: by the plan's options, and here."""
+        findings, options = self.findings, self.plan.options
+        day = judging_day(self.plan, findings.judged_on)
+        together = {**accepted_codes(findings, options, on=day), **self._accepted_here}
+        return {code: reason for code, reason in together.items() if reason}
+
+    @property
+    def acceptance_limits(self) -> dict[str, str]:
+        """By code, until when and for what the plan's options accept it, in words."""
+        options = self.plan.options
+        codes = options.accepted.keys() - {code for code, why in self._accepted_here.items() if why}
+        return {code: limits_of(code, options) for code in codes}
+
+    @property
+    def recovery(self) -> tuple[str, ...]:
+        """Fingerprints of the recovery keys that the next run names for the folder."""
+        return tuple(self._recovery)
+
+    def name_recovery_key(self, file: str | os.PathLike[str]) -> str:
+        """Have a recovery key open the folder too, from the next run on.
+
+        Parameters
+        ----------
+        file : path
+            The half that was handed out, ``FILE.pub``.
+
+        Returns
+        -------
+        str
+            Its fingerprint, to be compared with that of whoever keeps the other half.
+
+        Raises
+        ------
+        BundleError
+            If it is no public half of a recovery key.
+        """
+        key = read_recovery_key(file)
+        self._recovery[key.fingerprint] = Path(file)
+        return key.fingerprint
+
+    @property
+    def bundle(self) -> RequestBundle | NothingWritten:
+        """The request folder as the last run left it, or as it was found.
+
+        Something false, which shows itself as a sentence, while nothing is written.
+        """
+        if self.job.result is not None:
+            return self.job.result
+        try:
+            return open_requests(self.folder)
+        except BundleError:
+            return self._nothing
+
+    @property
+    def unaccepted(self) -> tuple[str, ...]:
+        """Codes of error findings that nobody accepted."""
+        errors = {finding.code for finding in self.findings if finding.severity == "error"}
+        return tuple(sorted(errors - self.accepted.keys()))
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the folder has no key yet, so that the passphrase is asked for twice."""
+        try:
+            records = open_requests(self.folder).requests
+        except BundleError:
+            return True
+        return not any(record.is_written for record in records)
+
+    def accept(self, code: str, reason: str) -> None:
+        """Accept the error findings of a code, or no longer if the reason is blank.
+
+        Raises
+        ------
+        PlanRejected
+            If the plan has no finding of that code.
+        """
+        if code not in {finding.code for finding in self.findings}:
+            raise PlanRejected(
+                f'the plan has no finding "{code}"', hint="accept one that the list shows"
+            )
+        if self.editor is not None:  # one truth: it is saved with the editor's choices
+            self.editor.accept(code, reason)
+        else:
+            self._accepted_here[code] = reason.strip()
+
+    def look(self) -> RequestBundle:
+        """Say what a run would do with the folder, and touch nothing.
+
+        Raises
+        ------
+        PlanRejected
+            If errors are not accepted.
+        BundleError
+            If the folder needs attention.
+        """
+        return write_requests(
+            self.plan,
+            self.folder,
+            passphrase=None,
+            accept=self.accepted,
+            findings=self.findings,
+            dry_run=True,
+        )
+
+    def start(self, passphrase: Secret | str, again: Secret | str | None = None) -> None:
+        """Begin to write in the background.
+
+        Parameters
+        ----------
+        passphrase : Secret or str
+            Of the folder; at least 12 characters.
+        again : Secret or str, optional
+            The same again, if somebody typed it.
+
+        Raises
+        ------
+        PassphraseError
+            If the two differ or it will not do.
+        LyncnbError
+            If a run is going on.
+        """
+        secret = as_passphrase(passphrase)
+        if again is not None and as_passphrase(again) != secret:
+            raise PassphraseError("the two passphrases differ", hint="type both again")
+        # As they are now: the editor may go on changing while they are written.
+        plan, findings, accepted = self.plan, self.findings, self.accepted
+        recovery = tuple(self._recovery.values())
+
+        def work(progress: Callable[[Progress], None], stop: threading.Event) -> RequestBundle:
+            written = write_requests(
+                plan,
+                self.folder,
+                passphrase=secret,
+                accept=accepted,
+                findings=findings,
+                workers=self.workers,
+                recovery=recovery,
+                progress=progress,
+                cancel=stop,
+            )
+            self._nothing.becomes(written)
+            return written
+
+        self.job.start(work)
+
+    def write_unattended(self) -> None:
+        """Write at once, in a kernel where nobody can press the button.
+
+        Raises
+        ------
+        PlanRejected, PassphraseError, BundleError
+            As ``write_requests`` does; the cell fails.
+        """
+        self.look()  # what stands in the way is told before anybody is asked
+        secret = ask_passphrase(confirm=self.is_new)
+        self.job.result = write_requests(
+            self.plan,
+            self.folder,
+            passphrase=secret,
+            accept=self.accepted,
+            findings=self.findings,
+            workers=self.workers,
+            recovery=tuple(self._recovery.values()),
+        )
+
+    def cancel(self) -> None:
+        """Stop the run; what is finished is kept, and the next run completes it."""
+        self.job.cancel()
+
+    def wait(self, seconds: float | None = None) -> RequestBundle | None:
+        """Wait for the end of the run and give the request folder."""
+        self.job.wait(seconds)
+        return self.job.result
+
+    # -- showing
+    def to_frame(self) -> tables.DataFrame:
+        """Give the requests of the last run, or the plan before the first."""
+        found = self.bundle
+        return (self.plan if isinstance(found, NothingWritten) else found).to_frame()
+
+    def _repr_html_(self) -> str:
+        if self.job.result is None:
+            words = f"To be written into {self.folder}: {totals(self.plan, self.findings)}"
+            return tables.paragraph(words)
+        return self.links() + tables.paragraph(repr(self.job.result))
+
+    def links(self) -> str:
+        """Give links to the summary as HTML; a notebook opens them beside itself."""
+        here = Path.cwd()
+        found = [
+            tables.link(name, os.path.relpath(self.folder / name, here))
+            for name in SUMMARY_NAMES
+            if (self.folder / name).is_file()
+        ]
+        return f"<p>Open: {' · '.join(found)}</p>" if found else ""
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        count = count_of(len(self.plan.certificates), "certificate")
+        return f"{name}({count}, {str(self.folder)!r})"
+
+
+def folder_path(folder: object, panel: str) -> Path:
+    """Take the folder that a panel was given.
+
+    Raises
+    ------
+    LyncnbError
+        If it is no path.
+    """
+    if not isinstance(folder, (str, os.PathLike)) or not str(folder).strip():
+        raise LyncnbError(
+            f"the folder of a {panel} is {_named(folder)}, which is no path",
+            hint='write its name in quotation marks, e.g. "requests"',
+        )
+    return Path(folder)
+
+
+def _named(thing: object) -> str:
+    return f'"{thing}"' if isinstance(thing, str) else f"a {type(thing).__name__}"
