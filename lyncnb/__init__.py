@@ -56,6 +56,7 @@ _MODULES = {
     "FirstPlan": "guide.first_plan",
     "FolderStatus": "authorities.status",
     "GuideAnswers": "guide.answers",
+    "GuidePanel": "widgets.guide_panel",
     "BrokenRule": "forecasts.model",
     "Forecast": "forecasts.model",
     "ForecastComparison": "forecasts.compare_forecasts",
@@ -335,6 +336,7 @@ if TYPE_CHECKING:
     from .topology.topology import Topology as Topology
     from .topology.topology import read_topology as read_topology
     from .widgets.editor import PlanEditor as PlanEditor
+    from .widgets.guide_panel import GuidePanel as GuidePanel
     from .widgets.request_panel import RequestPanel as RequestPanel
     from .widgets.status_panel import StatusPanel as StatusPanel
 

@@ -18,7 +18,9 @@
 # *Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013.*
 #
 # Press **Run > Run All Cells** to see it with the sample. For your own deployment, change the two
-# names in the next cell and run it again. Nothing is written until you press a button for it.
+# names in the next cell and run it again. No table yet? `ln.GuidePanel()` in a cell of its own, or
+# `lyncnb guide` in a shell, asks what you know and lays one out. Nothing is written until you press a
+# button for it.
 
 # %% tags=["parameters"]
 topology_file = "../data/contoso.csv"  # your table: .csv, .xlsx, .ods or .tbxml

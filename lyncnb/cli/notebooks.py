@@ -7,7 +7,7 @@ import os
 import click
 
 from .inputs import force_option, get_passphrase, passphrase_option
-from .output import progress_bar, write
+from .output import note, progress_bar, write
 
 _no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
 _port = click.option(
@@ -28,7 +28,10 @@ def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
     """
     from ..jupyter.workspace import DEFAULT_FOLDER, open_lab
 
-    open_lab(folder or DEFAULT_FOLDER, browser=not no_browser, port=port)
+    place = folder or DEFAULT_FOLDER
+    if not os.path.exists(place):
+        note(f"no table of your own yet? lyncnb guide {place} asks what you know and lays one out")
+    open_lab(place, browser=not no_browser, port=port)
     return 0
 
 

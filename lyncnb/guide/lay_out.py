@@ -107,6 +107,9 @@ def lay_out(answers: GuideAnswers) -> Layout:
         rows = _rows_of(pool, layout)
         _cells_of(pool, layout, rows[0], is_first=pool.part.word not in first)
         first.add(pool.part.word)
+        if pool.part.all_sites and not pool.table_site:
+            name = rows[0].get("pool_fqdn") or rows[0]["server_fqdn"]
+            layout.remarks.append(f"{name} serves all sites: its cell site is blank.")
         if pool == signing_in:
             rows[0]["autologon"] = "true"
             name = rows[0].get("pool_fqdn") or rows[0]["server_fqdn"]

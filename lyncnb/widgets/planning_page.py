@@ -16,6 +16,7 @@ from ..errors import TopologyError
 from ..rules.rule_files import load_rules
 from ..topology.topology import read_topology
 from .editor import PlanEditor
+from .guide_panel import GuidePanel
 from .panel import SHARED_SCRIPTS, Message, Panel, read_scripts
 from .request_panel import RequestPanel
 
@@ -32,7 +33,8 @@ class TablePanel(Panel):
 
     def __init__(self, page: PlanningPage):
         self._page = page
-        super().__init__({"ready": self._start, "open": self._open}, "Open a table to plan it.")
+        answers = {"ready": self._start, "open": self._open, "ask": self._ask}
+        super().__init__(answers, "Open a table to plan it.")
 
     def _start(self, _: Message) -> None:
         found = sorted(
@@ -54,6 +56,10 @@ class TablePanel(Panel):
         remarks = self._page.editor.topology.remarks if self._page.editor else ()
         words = [f"Opened: {path or 'the pasted table'}.", *(f"Note: {one}." for one in remarks)]
         self.send({"type": "opened", "words": " ".join(words)})
+
+    def _ask(self, message: Message) -> None:
+        self._page.ask(str(message["folder"]).strip())
+        self.send({"type": "opened", "words": "The questions are below."})
 
 
 def _is_of_a_folder(path: Path) -> bool:
@@ -95,6 +101,26 @@ class PlanningPage:
         request = RequestPanel(editor, folder)
         self.editor, self.request = editor, request
         self.box.children = (self._table, editor.view, request.view)
+
+    def ask(self, folder: str) -> None:
+        """Show the questions for a first plan; when its files are written, its panels as well.
+
+        Parameters
+        ----------
+        folder : str
+            The request folder to write into.
+        """
+        guide = GuidePanel("first-plan")
+
+        def planned(_: Path) -> None:
+            first = guide.first
+            editor = PlanEditor(first.topology, first.plan.rules, options=first.plan.options)
+            request = RequestPanel(editor, folder or "requests")
+            self.editor, self.request = editor, request
+            self.box.children = (self._table, guide.view, editor.view, request.view)
+
+        guide.on_written = planned
+        self.box.children = (self._table, guide.view)
 
     def _ipython_display_(self) -> None:
         show: Any = display  # IPython says nothing about its type

@@ -125,3 +125,15 @@ def test_a_pasted_table_becomes_requests(page, workspace):
     page.get_by_role("button", name="Write 1 request").click()
     page.get_by_text("Finished.").wait_for()
     assert len(list((workspace / "w" / "requests" / "csr").glob("*.csr"))) == 1
+
+
+def test_without_a_table_one_answers_questions(page, workspace):
+    """From the button to the table's files and the editor of what was laid out, on one page."""
+    page.get_by_role("button", name="No table yet").click()
+    domains = page.get_by_label("SIP domains").first
+    domains.fill("contoso.com")
+    domains.press("Tab")
+    page.get_by_text("7 certificates for 5 servers").wait_for()
+    page.get_by_role("button", name="Write table, options and answers").click()
+    page.get_by_label("Select edge01.contoso.com").wait_for()
+    assert (workspace / "w" / "first-plan" / "topology.csv").is_file()

@@ -299,6 +299,8 @@ def panels() -> None:
     assert_type(editor.options, ln.PlanOptions)
     ln.RequestPanel(plan()[0], "requests")
     ln.StatusPanel("requests")
+    assert_type(ln.GuidePanel("folder").first, ln.FirstPlan)
+    assert_type(ln.GuidePanel("folder").answers, ln.GuideAnswers)
 
 
 def failures() -> None:

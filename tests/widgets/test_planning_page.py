@@ -92,3 +92,19 @@ def test_a_workbook_in_a_notebook():
     plans = [ln.plan_certificates(one, ln.load_rules()) for one in (of_book, of_csv)]
     assert plans[0] == plans[1]
     assert ln.compare_plans(*plans).is_empty
+
+
+def test_without_a_table_questions_lead_to_the_same_panels(folder):
+    """The page's button asks; what is written is planned with its product's rules below."""
+    page = PlanningPage()
+    told = Talk(page._table).say("ask", folder="requests")
+    assert told["opened"]["words"] == "The questions are below."
+    guide = page.box.children[1].guide
+    guide.answer("product", "sfbse")
+    guide.answer("sip_domains", "contoso.com")
+    assert page.editor is None
+    told = Talk(guide.view).say("write", folder="mine", force=False)
+    assert told["written"]["words"].startswith("Written: mine/topology.csv")
+    assert page.editor.rules.product == "sfbse"
+    assert page.editor.topology == read_topology(folder / "mine" / "topology.csv")
+    assert len(page.box.children) == 4

@@ -172,6 +172,32 @@ interface ListMessage {
   note: string;
 }
 
+interface GuideField {
+  site: string;
+  key: string;
+  group: string;
+  label: string;
+  help: string;
+  kind: string;
+  choices: string[][];
+  default: string;
+  text: string;
+  least: number;
+  problem: string;
+  hint: string;
+}
+
+interface GuideMessage {
+  fields: GuideField[];
+  problems: string[];
+  words: string;
+  lines: string[];
+  headings: string[];
+  rows: string[][];
+  count: number;
+  python: string;
+}
+
 // -- between the scripts
 
 interface SortKey {

@@ -18,6 +18,10 @@ export default {
       speaker.clear();
       kernel.send({ type: "open", path: path.value, pasted: pasted.value, folder: folder.value });
     }, { class: "lc-button lc-primary" });
+    const ask = button("No table yet: answer questions", () => {
+      speaker.clear();
+      kernel.send({ type: "ask", folder: folder.value });
+    });
     path.onkeydown = (event) => { if (event.key === "Enter") open.click(); };
 
     const root = h("div", { class: "lyncnb lc-table-source", role: "group", "aria-label": "The table to plan" },
@@ -27,7 +31,7 @@ export default {
         labelled("Table in the workspace", path, "CSV, XLSX, ODS, or a Topology Builder document"),
         labelled("Or paste rows", pasted, "with their headings, as copied from a spreadsheet"),
         labelled("Request folder", folder, "nothing is written until you press Write below")),
-      h("div", { class: "lc-bar" }, open, speaker.status), files);
+      h("div", { class: "lc-bar" }, open, ask, speaker.status), files);
     guardKeys(root);
 
     Object.assign(answers, {

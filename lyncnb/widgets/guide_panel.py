@@ -1,0 +1,263 @@
+"""``GuidePanel``: the questions for a first plan in a notebook, with what comes of the answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..base import tables
+from ..errors import AnswersError, LyncnbError
+from ..guide.answers import Asked, GuideAnswers, Texts, walk
+from ..guide.first_plan import OPTIONS_FILE, TOPOLOGY_FILE, FirstPlan, guided_plan, write_first_plan
+from ..guide.lay_out import lay_out
+from ..guide.questions import interview
+from ..rules.rule_files import product_titles
+from ..topology.columns import column
+from ..topology.topology import Topology
+from .panel import SHARED_SCRIPTS, Message, Panel, read_scripts
+
+_ROWS_SHOWN = 60
+_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
+
+
+class GuideView(Panel):
+    """The widget: every answer is a message, and so is what comes of all of them."""
+
+    _esm = read_scripts(*SHARED_SCRIPTS, "guide.js")
+
+    def __init__(self, guide: GuidePanel):
+        self.guide = guide
+        answers = {"ready": self._start, "answer": self._answer, "write": self._write}
+        super().__init__(answers, "Questions for a first plan:")
+
+    def static_form(self) -> tuple[str, str, bool]:
+        """Give HTML and text for whoever has no kernel; the live panel hides it."""
+        return self.guide._repr_html_(), repr(self.guide), False
+
+    def _start(self, _: Message) -> None:
+        left_out = [[one.what, one.instead, one.source] for one in interview().left_out]
+        self.send({"type": "start", "folder": str(self.guide.folder), "left_out": left_out})
+        self._tell()
+
+    def _answer(self, message: Message) -> None:
+        self.guide.answer(str(message["key"]), str(message["text"]), site=str(message["site"]))
+        self._tell()
+        self.update_static()
+
+    def _write(self, message: Message) -> None:
+        folder = str(message["folder"]).strip()
+        if not folder:
+            raise LyncnbError("the folder has no name", hint="write one, or . for this one")
+        written = self.guide.write(folder, force=bool(message["force"]))
+        table, options = (Path(folder, name).as_posix() for name in (TOPOLOGY_FILE, OPTIONS_FILE))
+        go_on = [
+            f'topology = ln.read_topology("{table}")',
+            f'options = ln.PlanOptions.from_toml("{options}")',
+            "rules = ln.load_rules(options.product)",
+            "ln.PlanEditor(topology, rules, options=options)",
+        ]
+        self.send(
+            {
+                "type": "written",
+                "words": f"Written: {', '.join(path.as_posix() for path in written)}."
+                if written
+                else "The files hold this already.",
+                "python": "\n".join(go_on),
+            }
+        )
+
+    def _tell(self) -> None:
+        guide = self.guide
+        asked = guide.asked
+        fields = [_field(one) for one in asked]
+        problems = [_problem(one.question.words, one.site, one.problem) for one in guide.wrong]
+        lines: list[str] = []
+        rows: list[list[str]] = []
+        first = None
+        if not problems:
+            layout = lay_out(GuideAnswers(asked=asked))
+            for one in layout.problems:
+                facts = next(f for f in fields if (f["site"], f["key"]) == (one.site, one.key))
+                facts.update(problem=one.message, hint=one.hint)
+                problems.append(_problem(str(facts["label"]), one.site, one.message))
+            first = None if problems else guide.first
+        if first is not None:
+            shown = [(n, c) for n, c in enumerate(first.topology.columns) if c in _SHOWN]
+            rows = [[row[n] for n, _ in shown] for row in first.topology.cells[:_ROWS_SHOWN]]
+            headings = [column(name).title for _, name in shown]
+            lines = [*first.remarks, *_findings(first)]
+        # What is not answered yet is no mistake of anybody's.
+        waiting = [one for one in guide.wrong if not one.text]
+        self.send(
+            {
+                "type": "asked",
+                "fields": fields,
+                "problems": problems,
+                "words": _words(first, waiting, problems),
+                "lines": lines,
+                "headings": headings if first is not None else [],
+                "rows": rows,
+                "count": len(first.topology.cells) if first is not None else 0,
+                "python": first.python if first is not None else "",
+            }
+        )
+
+
+def _words(first: FirstPlan | None, waiting: list[Asked], problems: list[str]) -> str:
+    if first is not None:
+        return f"{first.totals} {first.names:,} different names stand on them."
+    if waiting and len(waiting) == len(problems):
+        return f"Still to be answered: {'; '.join(one.question.words for one in waiting)}."
+    return "These answers lay out no plan yet."
+
+
+def _findings(first: FirstPlan) -> list[str]:
+    return [f"{one.severity}: {one.words}" for one in first.findings if one.severity != "notice"]
+
+
+def _problem(words: str, site: str, problem: str) -> str:
+    return f"{words}{f' (site {site})' if site else ''}: {problem}."
+
+
+def _field(asked: Asked) -> dict[str, Any]:
+    question = asked.question
+    choices: list[list[str]] = [[key, words] for key, words in question.choices.items()]
+    if question.kind == "product":
+        choices = [[product, title] for product, title in product_titles().items()]
+    if question.kind == "target_os":
+        choices = [[one, f"Windows Server {one}"] for one in column("target_os").choices]
+    if choices and asked.text and asked.text not in dict(choices):
+        choices.append([asked.text, asked.text])
+    is_missing = bool(asked.problem) and not asked.text
+    return {
+        "site": asked.site,
+        "key": question.key,
+        "group": f"Site {asked.site}" if asked.site else question.group,
+        "label": question.words,
+        "help": question.help,
+        "kind": question.kind,
+        "choices": choices,
+        "default": asked.default,
+        "text": asked.text,
+        "least": question.least,
+        "problem": "" if is_missing else asked.problem,
+        "hint": "" if is_missing else asked.hint,
+    }
+
+
+class GuidePanel:
+    """Ask what a planner knows, and lay out a first plan while it is answered.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where the files are to be written; it can be changed in the panel.
+    answers : GuideAnswers, optional
+        What is answered already.
+
+    Notes
+    -----
+    Show it as the last line of a cell. ``topology``, ``first`` and ``answers`` give what comes of
+    the answers so far; nothing is written until the button is pressed, or ``write`` is called.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str] = ".", *, answers: GuideAnswers | None = None
+    ):
+        self.folder = Path(folder)
+        self._texts: dict[tuple[str, str], str] = {}
+        self._first: tuple[Texts, FirstPlan] | None = None
+        #: Called with the folder's files when they are written.
+        self.on_written: Callable[[Path], object] = lambda folder: None
+        for one in answers.asked if answers is not None else ():
+            text = answers.text(one.question.key, one.site) if answers is not None else ""
+            self._texts[one.place] = "" if text == one.default else text
+
+    def answer(self, key: str, text: str, *, site: str = "") -> None:
+        """Answer a question, as one would type it; blank is its default.
+
+        Raises
+        ------
+        AnswersError
+            If there is no such question.
+        """
+        if key not in {one.key for one in interview().question}:
+            raise AnswersError(f'there is no question "{key}"', hint="see GuideAnswers")
+        self._texts[site, key] = text
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """Every question that these answers lead to, in order."""
+        return walk(self._texts)
+
+    @property
+    def wrong(self) -> tuple[Asked, ...]:
+        """The questions whose answer is wrong or missing."""
+        return tuple(one for one in self.asked if one.problem)
+
+    @property
+    def answers(self) -> GuideAnswers:
+        """The answers.
+
+        Raises
+        ------
+        AnswersError
+            If one is wrong or missing; then with all of them.
+        """
+        if self.wrong:
+            texts = [f"{one.where}: {one.problem}" for one in self.wrong]
+            raise AnswersError("; ".join(texts), hint=self.wrong[0].hint)
+        return GuideAnswers(asked=self.asked)
+
+    @property
+    def first(self) -> FirstPlan:
+        """The first plan of the answers; AnswersError where they lay out none."""
+        answers = self.answers
+        if self._first is None or self._first[0] != self._texts:
+            self._first = (dict(self._texts), guided_plan(answers))
+        return self._first[1]
+
+    @property
+    def topology(self) -> Topology:
+        """The table of the answers; AnswersError where they lay out none."""
+        return self.first.topology
+
+    def write(
+        self, folder: str | os.PathLike[str] | None = None, *, force: bool = False
+    ) -> tuple[Path, ...]:
+        """Write topology.csv, plan.toml and guide.toml.
+
+        Raises
+        ------
+        LyncnbError
+            If the answers lay out no plan, or files of other content stand there.
+        """
+        place = self.folder if folder is None else Path(folder)
+        written = write_first_plan(self.first, place, force=force)
+        self.on_written(place)
+        return written
+
+    @cached_property
+    def view(self) -> GuideView:
+        """The widget; there is one, however often it is shown."""
+        return GuideView(self)
+
+    def to_frame(self) -> tables.DataFrame:
+        """Give the questions with their answers, a row each."""
+        return GuideAnswers(asked=self.asked).to_frame()
+
+    def _repr_html_(self) -> str:
+        return self.first._repr_html_() if not self.wrong else tables.paragraph(repr(self))
+
+    def __repr__(self) -> str:
+        left = len(self.wrong)
+        return "GuidePanel: " + (f"{left} answers are missing or wrong" if left else "answered")
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.view.whole_bundle()
+
+    def _ipython_display_(self) -> None:
+        self.view.show()

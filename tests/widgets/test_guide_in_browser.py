@@ -1,0 +1,90 @@
+"""The questions for a first plan as a planner sees them: answered, corrected, written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM
+from lab_panels import kernel, open_panel
+from printing import axe_violations
+
+import lyncnb as ln
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+GUIDE = 'import lyncnb as ln\nguide = ln.GuidePanel("{folder}")\nguide'
+
+
+def answer(panel, label, text):
+    """Fill a field in and leave it."""
+    field = panel.get_by_label(label).first
+    field.fill(text)
+    field.press("Tab")
+
+
+def test_from_an_empty_form_to_an_editor(lab, folder):
+    """One answer lays out a plan; a wrong one is told at its field; the files are written once."""
+    open_panel(lab, folder, GUIDE.format(folder="first"))
+    panel = lab.page.get_by_role("group", name="Questions for a first plan")
+    panel.get_by_text("Still to be answered: SIP domains").wait_for()
+    write = panel.get_by_role("button", name="Write table, options and answers")
+    assert write.is_disabled()
+    answer(panel, "SIP domains", "con toso")
+    panel.get_by_text(
+        '"con" is not a fully qualified domain name. What to do: write'
+    ).first.wait_for()
+    answer(panel, "SIP domains", "contoso.com;fabrikam.com")
+    panel.get_by_text("7 certificates for 5 servers; findings: 0 errors").wait_for()
+    assert panel.get_by_label("DNS domain of the servers").get_attribute("placeholder") == (
+        "contoso.com"
+    )
+    # A question that hangs on an answer comes and goes; another site brings its own.
+    assert panel.get_by_label("First label of that host name").count() == 0
+    panel.get_by_label("How are the addresses").select_option("one-host")
+    panel.get_by_label("First label of that host name").wait_for()
+    answer(panel, "Central sites", "Taipei;Tainan")
+    tainan = panel.get_by_role("group", name="Site Tainan")
+    answer(tainan, "Directors", "2")
+    panel.get_by_text("Clients sign in automatically at tain-dirpool.contoso.com.").wait_for()
+    answer(panel, "Pattern for the names of servers", "{site}-fe{n:02}")
+    panel.get_by_text("would be both fe 1 in Taipei and edge 1").first.wait_for()
+    assert write.is_disabled()
+    answer(panel, "Pattern for the names of servers", "")
+    panel.get_by_text("tain-dir02.contoso.com").first.wait_for()
+    write.click()
+    panel.get_by_text("Written: first/topology.csv, first/plan.toml, first/guide.toml.").wait_for()
+    table = ln.read_topology(folder / "first" / "topology.csv")
+    assert kernel(lab, "len(guide.topology.cells)") == str(len(table.cells)) == "10"
+    # What was tuned meanwhile is not written over, but when asked.
+    (folder / "first" / "topology.csv").write_text("tuned")
+    write.click()
+    panel.get_by_role("alert").get_by_text("is already there and was left alone").wait_for()
+    panel.get_by_role("button", name="Replace the files").click()
+    panel.get_by_role("alert").wait_for(state="hidden")
+    panel.get_by_text("Written: ").wait_for()
+    assert ln.read_topology(folder / "first" / "topology.csv") == table
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing(lab, folder, dark):
+    """With a message at a field, a plan, and everything unfolded."""
+    open_panel(lab, folder, GUIDE.format(folder="axe"), name="axe.ipynb")
+    if dark:
+        lab.command("apputils:change-theme", theme="JupyterLab Dark")
+        lab.page.wait_for_selector("[data-jp-theme-light=false]", state="attached")
+    panel = lab.page.get_by_role("group", name="Questions for a first plan")
+    answer(panel, "SIP domains", "contoso.com")
+    panel.get_by_text("7 certificates for 5 servers").wait_for()
+    for summary in panel.locator("summary").all():
+        summary.click()
+    found = axe_violations(lab.page, inside=".lyncnb")
+    answer(panel, "Directors", "-1")
+    panel.get_by_text("What to do: a whole number").first.wait_for()
+    found += axe_violations(lab.page, inside=".lyncnb")
+    if dark:
+        lab.command("apputils:change-theme", theme="JupyterLab Light")
+    assert found == []

@@ -1,0 +1,89 @@
+"""The panel that asks: what it sends, what it keeps, what it writes."""
+
+from __future__ import annotations
+
+import pytest
+from panel_kit import Talk
+
+import lyncnb as ln
+
+
+@pytest.fixture
+def talk(tmp_path, monkeypatch):
+    """A new panel in an empty folder, spoken to as by its page."""
+    monkeypatch.chdir(tmp_path)
+    return Talk(ln.GuidePanel("plan").view)
+
+
+def fields(told):
+    return {(one["site"], one["key"]): one for one in told["asked"]["fields"]}
+
+
+def test_it_begins_with_what_must_be_answered(talk):
+    """Nothing is called wrong before anybody answered; there is no plan yet."""
+    told = talk.say("ready")
+    assert told["start"]["folder"] == "plan"
+    assert all(source.startswith("Microsoft") for *_, source in told["start"]["left_out"])
+    assert told["asked"]["words"].startswith("Still to be answered: SIP domains")
+    assert told["asked"]["python"] == ""
+    assert not [one for one in told["asked"]["fields"] if one["problem"]]
+    with pytest.raises(ln.AnswersError, match="sip_domains: there is no answer"):
+        _ = talk.panel.guide.topology
+
+
+def test_answers_lay_out_a_plan(talk):
+    """A site more brings its questions; what is taken back brings the plan of before."""
+    first = talk.say("answer", site="", key="sip_domains", text="contoso.com")
+    assert first["asked"]["words"].startswith("7 certificates for 5 servers")
+    two = talk.say("answer", site="", key="sites", text="Taipei;台中")
+    assert ("台中", "directors") in fields(two)
+    assert (two["asked"]["count"], fields(two)["", "server_names"]["default"]) == (
+        8,
+        "{site}-{role}{n:02}",
+    )
+    again = talk.say("answer", site="", key="sites", text="")
+    assert again["asked"] == first["asked"]
+    made = {}
+    exec(again["asked"]["python"], made)
+    assert made["topology"] == talk.panel.guide.topology
+
+
+def test_what_is_wrong_stands_at_its_field(talk):
+    """A wrong answer, and answers that do not fit together."""
+    talk.say("answer", site="", key="sip_domains", text="contoso.com")
+    told = talk.say("answer", site="Main", key="edge_servers", text="0")
+    assert "no site has an Edge Server" in fields(told)["Main", "edge_servers"]["problem"]
+    assert told["asked"]["problems"][0].startswith("Edge Servers: how many? (0 = none here) (site")
+    told = talk.say("answer", site="Main", key="edge_servers", text="many")
+    assert fields(told)["Main", "edge_servers"]["hint"] == "a whole number, 0 or more"
+    refused = talk.say("write", folder="plan", force=False)["refused"]
+    assert "edge_servers" in refused["lines"][0]
+    assert "no question" in talk.say("answer", site="", key="x", text="")["refused"]["lines"][0]
+
+
+def test_it_writes_when_asked(talk, tmp_path):
+    """Into the folder named in the panel; what stands there is replaced only on a second press."""
+    talk.say("answer", site="", key="sip_domains", text="contoso.com")
+    assert [*tmp_path.iterdir()] == []
+    assert talk.say("write", folder=" ", force=False)["refused"]["lines"][0].endswith("no name")
+    told = talk.say("write", folder="mine", force=False)["written"]
+    assert told["words"] == "Written: mine/topology.csv, mine/plan.toml, mine/guide.toml."
+    made = {"ln": ln}
+    exec(told["python"].rpartition("\n")[0], made)
+    assert made["topology"] == talk.panel.guide.topology
+    (tmp_path / "mine" / "plan.toml").write_text("mine")
+    assert talk.say("write", folder="mine", force=False)["refused"]["occupied"]
+    assert "written" in talk.say("write", folder="mine", force=True)
+
+
+def test_answers_that_were_kept_are_shown_again(tmp_path):
+    """A panel of answers has their texts, and blank fields where they are defaults."""
+    kept = ln.GuideAnswers.of(
+        {"sip_domains": "contoso.com", "site": [{"name": "A", "directors": 2}]}
+    )
+    panel = ln.GuidePanel(tmp_path, answers=kept)
+    assert panel.answers == kept
+    told = fields(Talk(panel.view).say("ready"))
+    assert (told["A", "directors"]["text"], told["A", "edge_servers"]["text"]) == ("2", "")
+    assert len(panel.to_frame()) == len(kept.asked)
+    assert "lyncnb-table" in panel._repr_html_()
