@@ -103,6 +103,19 @@ ln.figure(plan)
 ln.figure(plan, "coverage")
 
 # %% [markdown]
+# What if? Here the plan stands beside one with wildcards; `≠` marks what is other. In the editor the
+# tab *Scenarios* keeps what you try under a name, as a folder of three files, and puts two or three
+# beside each other. `compared.differences` says what that does to each certificate.
+
+# %%
+from dataclasses import replace
+
+planned = ln.Scenario(name="as planned", topology=editor.topology, options=editor.options)
+wild = replace(planned, name="wildcards", options=replace(editor.options, wildcard=True))
+compared = ln.compare_scenarios(planned, wild)
+compared
+
+# %% [markdown]
 # ## 4. Why each name is there
 #
 # Ask about any server: every name on each of its certificates, with the rule that put it there and

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from ..base.garbage_collection import no_collection
-from ..base.tables import ROWS_SHOWN, Table, cell_text, count_of, rows_to_html
+from ..base.tables import Table, cell_text, count_of, folded, rows_to_html
 from ..errors import ScenarioError
 from ..plan.acceptances import reason_for
 from ..plan.compare import PlanDifference, compare_plans
@@ -123,18 +123,23 @@ class ScenarioComparison(Table):
 
     def _repr_html_(self) -> str:
         headings = (*_FIXED[:2], *self.names)
-        rows = [(fact.of, fact.what, *fact.marked()) for fact in self.differing()]
-        remarks = [f"{MARK.strip()} stands before what is other than {self.names[0]} has it."]
-        if not rows:
-            remarks = ["They agree in every option and count."]
-        rows += [(fact.of, fact.what, *fact.values) for fact in self.alike()]
-        return rows_to_html(
-            headings, rows, caption=self._summary(), limit=ROWS_SHOWN, remarks=remarks
-        )
+        other, alike = self.differing(), self.alike()
+        rows = [(fact.of, fact.what, *fact.marked()) for fact in other]
+        words = f"{MARK.strip()} stands before what is other than “{self.names[0]}”."
+        if not other:
+            words = "They agree in every option and count."
+        parts = [rows_to_html(headings, rows, caption=self._summary(), remarks=[words])]
+        if alike:
+            same = [(fact.of, fact.what, *fact.values) for fact in alike]
+            told = f"{len(alike)} options and counts are alike"
+            parts.append(folded(told, rows_to_html(headings, same)))
+        return "\n".join(parts)
 
 
 @no_collection()
-def compare_scenarios(*scenarios: Scenario, on: date | None = None) -> ScenarioComparison:
+def compare_scenarios(
+    *scenarios: Scenario, on: date | None = None, findings: Sequence[Findings | None] = ()
+) -> ScenarioComparison:
     """Put scenarios beside each other, and hold each against the first.
 
     Parameters
@@ -144,6 +149,8 @@ def compare_scenarios(*scenarios: Scenario, on: date | None = None) -> ScenarioC
     on : date, optional
         The day by whose rules the plans are judged; left out, each by its planned issue date,
         else today.
+    findings : sequence of Findings or None, optional
+        Of each of the n plans, where ``check_plan`` was asked already; None where it was not.
 
     Returns
     -------
@@ -161,11 +168,15 @@ def compare_scenarios(*scenarios: Scenario, on: date | None = None) -> ScenarioC
         raise ScenarioError(
             "a comparison needs two scenarios", hint="name two, or three, e.g. two of their folders"
         )
-    findings = tuple(check_plan(one.plan, on=on) for one in scenarios)
+    known = findings or [None] * len(scenarios)
+    found = tuple(
+        check_plan(one.plan, on=on) if told is None else told
+        for one, told in zip(scenarios, known, strict=True)
+    )
     return ScenarioComparison(
         scenarios=scenarios,
-        findings=findings,
-        facts=tuple(_facts(scenarios, findings)),
+        findings=found,
+        facts=tuple(_facts(scenarios, found)),
         differences=tuple(compare_plans(scenarios[0].plan, one.plan) for one in scenarios[1:]),
     )
 

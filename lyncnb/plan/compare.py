@@ -335,6 +335,8 @@ class _Comparison:
 
     def __init__(self, old: CertificatePlan, new: CertificatePlan):
         self.old, self.new = old, new
+        # By a name's rules, and whether it is added: then those of the new plan.
+        self._told: dict[tuple[tuple[str, ...], bool], tuple[str, str]] = {}
         is_known = not any(isinstance(plan, RecordedPlan) for plan in (old, new))
         self._fields_known = {
             name: facts for name, facts in _FIELDS.items() if is_known or name not in NOT_RECORDED
@@ -381,7 +383,9 @@ class _Comparison:
             why=why,
             source=_rule_source(rules, certificate),
         )
-        names = [_of_name(change, entry, rules, is_added) for entry in certificate.subject_alt_name]
+        names = [
+            self._of_name(change, entry, rules, is_added) for entry in certificate.subject_alt_name
+        ]
         return ChangedCertificate(
             id=key,
             change="added" if is_added else "removed",
@@ -399,10 +403,10 @@ class _Comparison:
         before, after = frozenset(old.names), frozenset(new.names)
         for entry in new.subject_alt_name:
             if entry.name not in before:
-                yield _of_name(blank, entry, self.new.rules, True)
+                yield self._of_name(blank, entry, self.new.rules, True)
         for entry in old.subject_alt_name:
             if entry.name not in after:
-                yield _of_name(blank, entry, self.old.rules, False)
+                yield self._of_name(blank, entry, self.old.rules, False)
         stayed = [name for name in old.names if name in after]
         if stayed != [name for name in new.names if name in before]:
             names = cell_text(old.names), cell_text(new.names)
@@ -427,6 +431,31 @@ class _Comparison:
             why=facts.why,
             source=_rule_source(self.new.rules, new),
         )
+
+    def _of_name(
+        self, blank: PlanChange, entry: SanEntry, rules: Rules, is_added: bool
+    ) -> PlanChange:
+        why, source = self._why(entry.reasons, rules, is_added)
+        return blank._replace(
+            change=_NAME_ADDED if is_added else _NAME_REMOVED,
+            what="Name",
+            before="" if is_added else str(entry.name),
+            after=str(entry.name) if is_added else "",
+            why=why,
+            source=source,
+        )
+
+    def _why(self, reasons: tuple[str, ...], rules: Rules, is_added: bool) -> tuple[str, str]:
+        """Say why a name is on a certificate; 10,000 servers have few kinds of names."""
+        found = self._told.get((reasons, is_added))
+        if found is None:
+            known = [rules.names[rule] for rule in reasons if rule in rules.names]
+            found = (
+                "; ".join(dict.fromkeys(rule.why for rule in known)) or _NO_REASON,
+                "; ".join(dict.fromkeys(rule.source for rule in known)),
+            )
+            self._told[reasons, is_added] = found
+        return found
 
     @cached_property
     def _places_before(self) -> Mapping[str, set[tuple[str, str]]]:
@@ -481,18 +510,6 @@ def _blank(key: str, certificate: PlannedCertificate) -> PlanChange:
 
 
 _NO_REASON = "why the name is on it is not on record"
-
-
-def _of_name(blank: PlanChange, entry: SanEntry, rules: Rules, is_added: bool) -> PlanChange:
-    known = [rules.names[rule] for rule in entry.reasons if rule in rules.names]
-    return blank._replace(
-        change=_NAME_ADDED if is_added else _NAME_REMOVED,
-        what="Name",
-        before="" if is_added else str(entry.name),
-        after=str(entry.name) if is_added else "",
-        why="; ".join(dict.fromkeys(rule.why for rule in known)) or _NO_REASON,
-        source="; ".join(dict.fromkeys(rule.source for rule in known)),
-    )
 
 
 def _rule_source(rules: Rules, certificate: PlannedCertificate) -> str:

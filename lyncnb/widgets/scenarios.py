@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..base.tables import Table, count_of
+from ..checks.check_plan import check_plan
 from ..checks.compare_scenarios import ScenarioComparison, compare_scenarios
 from ..errors import FileOccupied, ScenarioError
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, Scenario, Scenarios
+from ..rules.findings import Findings
 from .editing import PlanEditing
 
 #: What the editor holds is called so beside scenarios that are kept.
 NOW = "in the editor now"
 
 _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
+
+
+@dataclass(slots=True)
+class _Read:
+    """A scenario as it was read or written last; its plan and findings are made once."""
+
+    held: dict[str, bytes]  # its files, so that a change by somebody else is noticed
+    scenario: Scenario
+    findings: Findings | None = None
 
 
 class EditorScenarios(Table):
@@ -33,9 +44,7 @@ class EditorScenarios(Table):
     def __init__(self, editing: PlanEditing, folder: Path):
         self.kept = Scenarios(folder)
         self._editing = editing
-        # What was read or written last, so that a plan is made once, and a change by somebody else
-        # is noticed before it is written over.
-        self._read: dict[str, tuple[dict[str, bytes], Scenario]] = {}
+        self._read: dict[str, _Read] = {}
 
     @property
     def folder(self) -> Path:
@@ -59,7 +68,7 @@ class EditorScenarios(Table):
             with suppress(ScenarioError):
                 self.read(name)
         return bool(name) and (
-            name not in self._read or not self._read[name][1].is_same(self._held())
+            name not in self._read or not self._read[name].scenario.is_same(self._held())
         )
 
     @property
@@ -75,7 +84,7 @@ class EditorScenarios(Table):
         if scenario.name == NOW:
             return scenario.is_same(self._held())
         known = self._read.get(scenario.name)
-        return known is None or known[1].is_same(scenario)
+        return known is None or known.scenario.is_same(scenario)
 
     def keep(self, name: str = "", note: str | None = None, *, replace: bool = False) -> Scenario:
         """Keep what the editor holds.
@@ -109,7 +118,7 @@ class EditorScenarios(Table):
         plan = self._editing.plan
         made = Scenario.of_plan(name, plan, note=note)
         if there and name == self.current and not replace:
-            known = self._read[name][0] if name in self._read else {}
+            known = self._read[name].held if name in self._read else {}
             replace = _plan_files(known) == _plan_files(there)
             if not replace and _plan_files(made.files()) != _plan_files(there):
                 raise FileOccupied(
@@ -117,7 +126,9 @@ class EditorScenarios(Table):
                     hint="keep yours under another name and compare, or replace what is there",
                 )
         self.kept.keep(made, replace=replace)
-        self._read[name] = self.kept.files(name), made
+        live = self._editing.live
+        findings = None if live.unchecked() else live.findings
+        self._read[name] = _Read(self.kept.files(name), made, findings)
         self._editing.name_scenario(name)
         return made
 
@@ -145,9 +156,13 @@ class EditorScenarios(Table):
         """
         held = self.kept.files(name)
         known = self._read.get(name)
-        if known is None or known[0] != held:
-            self._read[name] = known = held, self.kept.open(name)
-        return known[1]
+        if known is None or _plan_files(known.held) != _plan_files(held):
+            self._read[name] = known = _Read(held, self.kept.open(name))
+        elif known.held != held:  # the note alone
+            note = self.kept.note(name)
+            known.held = held
+            known.scenario = Scenario.of_plan(name, known.scenario.plan, note=note)
+        return known.scenario
 
     def duplicate(self, name: str, new: str = "") -> str:
         """Copy a scenario as it is kept, and give the copy's name.
@@ -169,8 +184,9 @@ class EditorScenarios(Table):
         """
         self.kept.rename(name, new)
         if name in self._read:
-            held, scenario = self._read.pop(name)
-            self._read[new] = held, replace(scenario, name=new)
+            known = self._read.pop(name)
+            known.scenario = replace(known.scenario, name=new)
+            self._read[new] = known
         self._editing.rename_scenario(name, new)
 
     def set_note(self, name: str, note: str) -> None:
@@ -222,12 +238,20 @@ class EditorScenarios(Table):
         chosen: list[str | Scenario] = [*names]
         if len(chosen) < 2:
             chosen = [*(chosen or [Scenario.of_plan("as loaded", self._editing.loaded_plan)]), ""]
-        return compare_scenarios(*map(self._scenario, chosen))
+        found = [*map(self._scenario, chosen)]
+        return compare_scenarios(
+            *(scenario for scenario, _ in found), findings=[told for _, told in found]
+        )
 
-    def _scenario(self, name: str | Scenario) -> Scenario:
+    def _scenario(self, name: str | Scenario) -> tuple[Scenario, Findings | None]:
         if isinstance(name, Scenario):
-            return name
-        return self.read(name) if name else self.now
+            return name, None
+        if not name:
+            return self.now, self._editing.findings
+        scenario, known = self.read(name), self._read[name]
+        if known.findings is None:
+            known.findings = check_plan(scenario.plan)
+        return scenario, known.findings
 
     def _headings(self) -> tuple[str, ...]:
         return ("Scenario", "Note", "In the editor")

@@ -49,7 +49,7 @@ def test_what_differs_is_marked_by_a_sign():
     assert [fact.marked() for fact in found.differing()] == [("TW", "≠ blank")]
     page = ln.compare_scenarios(FIRST, WILD)._repr_html_()
     assert page.index("≠ yes") < page.index("Rule profile")
-    assert "≠ stands before what is other than as planned has it." in page
+    assert "≠ stands before what is other than “as planned”." in page
     assert "They agree" in ln.compare_scenarios(FIRST, FIRST)._repr_html_()
 
 

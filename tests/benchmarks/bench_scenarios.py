@@ -1,0 +1,81 @@
+"""How long scenarios take to keep, open and compare. Run by hand.
+
+    PYTHONPATH=tests python tests/benchmarks/bench_scenarios.py --servers 10000 --rounds 5
+
+CPU seconds of one process, the best and the median of the rounds. Three scenarios: as planned, with
+wildcards, and one SIP domain more, so that nearly every certificate has other names. Compared with
+their plans and findings at hand: what differs, alone and with the matrix and its page; with the
+plans at hand, which are then checked; and from their folders, which are read, planned and checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from big_topology import big_table
+
+import lyncnb as ln
+from lyncnb.checks.compare_scenarios import compare_scenarios
+from lyncnb.widgets import explanations
+
+
+def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
+    """Print what a call takes."""
+    times = []
+    for _ in range(rounds):
+        gc.collect()
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    print(f"{what}: best {min(times):.3f} s, median {statistics.median(times):.3f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--servers", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    topology = ln.read_topology(big_table(given.servers))
+    domains = {0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}}
+    first = ln.Scenario(name="as planned", topology=topology)
+    wild = replace(first, name="wildcards", options=ln.PlanOptions(wildcard=True))
+    more = replace(first, name="a domain more", topology=topology.with_cells(domains))
+    for one in (first, wild, more):
+        print(f"{one.name}: {one.plan}")
+    with tempfile.TemporaryDirectory() as folder:
+        kept = ln.Scenarios(Path(folder))
+        timed("kept", 1, lambda: [kept.keep(one) for one in (first, wild, more)])
+        timed("kept again", given.rounds, lambda: kept.keep(first))
+        timed("opened", given.rounds, lambda: kept.open("as planned"))
+        for other in (wild, more):
+            measure(kept, first, other, given.rounds)
+
+
+def measure(kept: ln.Scenarios, first: ln.Scenario, other: ln.Scenario, rounds: int) -> None:
+    """Print what it takes to compare two, of which as much is at hand as each line says."""
+    found = compare_scenarios(first, other)
+    plans, names = (first.plan, other.plan), (first.name, other.name)
+    difference = found.comparisons[0].difference
+    print(" and ".join(names))
+    timed("  plans compared", rounds, lambda: ln.compare_plans(*plans))
+    timed(
+        "  plans and findings at hand",
+        rounds,
+        lambda: compare_scenarios(first, other, findings=found.findings),
+    )
+    timed("  plans at hand", rounds, lambda: compare_scenarios(first, other))
+    timed("  from folders", rounds, lambda: compare_scenarios(*map(kept.open, names)))
+    timed("  causes", rounds, lambda: found.comparisons)
+    timed("  as the panel tells it", rounds, lambda: explanations.effects(difference))
+    timed("  a page", rounds, found._repr_html_)
+
+
+if __name__ == "__main__":
+    main()
