@@ -104,9 +104,9 @@ class Search:
     def __init__(self, case: Case, *, usages, issuer: str) -> None:
         self.case, self.issuer = case, issuer
         self.lead = max((LEAD_HOURS.get(usage, 0) for usage in usages), default=0)
-        self.days = [
-            case.issue + number * DAY for number in range((case.until - case.issue).days + 1)
-        ]
+        # And those after the end, up to which what is in use then lives.
+        count = (case.until - case.issue).days + 1 + min(case.asked, 200) + 14
+        self.days = [case.issue + number * DAY for number in range(count)]
 
     def length(self, issue: date) -> int:
         """For how many days the CA issues."""
@@ -137,7 +137,7 @@ class Search:
     def changes(self, issue: date) -> list[date]:
         """Every day of its life on which it may come to its servers."""
         days = (issue + number * DAY for number in range(self.length(issue)))
-        return [day for day in days if day <= self.case.until and self.case.may_change(day)]
+        return [day for day in days if self.case.may_change(day)]
 
     def is_in_time(self, change: date, old: date) -> bool:
         """Whether what is done on a day is done, at its end, before the old one no longer serves."""

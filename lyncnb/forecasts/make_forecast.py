@@ -285,19 +285,22 @@ class _Schedule:
         elif self.of.options.planned_issue_date and not self.of.read.records:
             first = self.days.number(self.of.options.planned_issue_date)
             problems += self._first_problem(first)
+        origin = hold
         for number, turn in enumerate(self.timetable.turns(hold, first), 1):
-            if turn.late_from is not None and hold is not None:
-                problems.append(self._problem(number, hold, turn.late_from, turn.change - 1))
+            if turn.late_from is not None and hold is not None and origin is not None:
+                gap = hold.deadline + 1, turn.change - 1
+                problems.append(self._problem(number, origin, hold, gap))
+                origin = turn.hold
             entries.append(self._turn(number, turn, is_first=hold is None))
             hold = turn.hold
+            origin = origin or hold
             last = self.days.date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
-        if hold is None:
+        if hold is None or origin is None:
             problems.append(self._never())
-        elif hold.last < self.days.count - 1:
-            problems.append(
-                self._problem(len(entries), hold, hold.deadline + 1, self.days.count - 1)
-            )
+        elif hold.last < self.days.goal:
+            gap = hold.deadline + 1, self.days.goal
+            problems.append(self._problem(entries[-1].number + 1, origin, hold, gap))
         return entries, problems
 
     def _on_record(self, held: IssuedRecord | CoveringCertificate) -> Hold:
@@ -308,7 +311,8 @@ class _Schedule:
             number((moment + timedelta(seconds=1)).date()) - 1
             for moment in (held.ends, held.ends - lead)
         )
-        return Hold(number(held.begins.date()), last, deadline, number(held.renew_from.date()))
+        begins, renew = number(held.begins.date()), number(held.renew_from.date())
+        return Hold(begins, last, deadline, renew, is_planned=False)
 
     def _entry(self, number: int, hold: Hold) -> ForecastEntry:
         certificate = self.certificate
@@ -357,19 +361,21 @@ class _Schedule:
                 what=f"the first one cannot be issued on {day} and used, as planned",
             )  # fmt: skip
 
-    def _problem(self, number: int, hold: Hold, first: int, last: int) -> ForecastProblem:
-        begins, ends = self.days.date(first), self.days.date(max(first, last))
+    def _problem(
+        self, number: int, origin: Hold, hold: Hold, gap: tuple[int, int]
+    ) -> ForecastProblem:
+        begins, ends = self.days.date(gap[0]), self.days.date(max(gap))
         source = "; ".join(dict.fromkeys(roll.source for roll in self.rolls.values()))
+        rules = rules_between(
+            self.timetable, origin, hold, gap=(gap[0], max(gap)), lead_source=source
+        )
+        what = f"no. {number} is missing on its servers from {begins} to {ends}"
         return ForecastProblem(
-            certificates=(), number=number, begins=begins, ends=ends,
-            what=f"no. {number} is missing on its servers from {begins} to {ends}",
-            rules=rules_between(
-                self.timetable, hold, until=first - 1, lead_source=source
-            ),
-        )  # fmt: skip
+            certificates=(), number=number, begins=begins, ends=ends, what=what, rules=rules
+        )
 
     def _never(self) -> ForecastProblem:
-        begin, end = self.of.begin, self.days.end
+        begin, end = self.of.begin, self.days.until
         rule = BrokenRule(
             rule="earliest order", says=f"no order from {begin} on comes to a server by {end}",
             begins=begin, ends=end, source="plan options: freezes, windows, lead_days",

@@ -89,7 +89,7 @@ class BrokenRule:
     """One rule that stands in the way, on which days, and who says so.
 
     ``rule`` is one of ``validity``, ``roll-over``, ``freeze``, ``window``, ``lead time``,
-    ``validation``, ``earliest order``.
+    ``validation``, ``earliest order``. ``alone``: without this one alone it would work.
     """
 
     rule: str
@@ -97,6 +97,7 @@ class BrokenRule:
     begins: date
     ends: date
     source: str
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,8 @@ class ForecastProblem:
         more = len(self.certificates) - 3
         yield f"cannot work: {shown}{f' and {more:,} more' if more > 0 else ''}: {self.what}"
         for rule in self.rules:
-            yield f"  {rule.rule}: {rule.says}"
+            alone = " (without this alone it would work)" if rule.alone else ""
+            yield f"  {rule.rule}: {rule.says}{alone}"
             yield f"    {rule.source}"
 
 
@@ -355,7 +357,7 @@ def _problem(one: ForecastProblem) -> dict[str, object]:
         "what": one.what,
         "rules": [
             {name: _plain(getattr(rule, name))
-             for name in ("rule", "says", "begins", "ends", "source")}
+             for name in ("rule", "says", "begins", "ends", "source", "alone")}
             for rule in one.rules
         ],
     }  # fmt: skip

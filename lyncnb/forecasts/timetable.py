@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from ..plan.work_days import Period, WorkDays
 RENEWED_AFTER = (2, 3)
 
 _DAY = timedelta(days=1)
+_AFTER = 400  # days that are known after the last one: what is due then is renewed before
 
 
 class Step(NamedTuple):
@@ -65,19 +67,28 @@ def step_on(steps: Sequence[Step], day: date) -> Step:
 class Days:
     """The days of a forecast, and what a planner lets be done on each."""
 
-    def __init__(self, begin: date, end: date, work: WorkDays) -> None:
-        self.begin, self.end = begin, end
+    def __init__(self, begin: date, until: date, work: WorkDays) -> None:
+        self.begin, self.until = begin, until
+        #: The number of the last day that is to be served; beyond it, days are known for a year.
+        self.goal = (until - begin).days
+        end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
-        self.freezes: tuple[Period, ...] = work.freezes_between(begin, end)
-        self.frozen = bytearray(self.count)
-        for freeze in self.freezes:
-            for day in range(max(0, self.number(freeze.begins)),
-                             min(self.count, self.number(freeze.ends) + 1)):  # fmt: skip
-                self.frozen[day] = 1
+        self._freeze(work.freezes_between(begin, end))
         window = work.window_days(begin, end)
         self.windowed = bytearray(
             1 if window is None else begin + number * _DAY in window for number in range(self.count)
         )
+        self._index()
+
+    def _freeze(self, freezes: tuple[Period, ...]) -> None:
+        self.freezes = freezes
+        self.frozen = bytearray(self.count)
+        for freeze in freezes:
+            first, last = self.number(freeze.begins), self.number(freeze.ends)
+            for day in range(max(0, first), min(self.count, last + 1)):
+                self.frozen[day] = 1
+
+    def _index(self) -> None:
         self.may_change = bytearray(
             is_in and not is_frozen
             for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
@@ -85,8 +96,17 @@ class Days:
         #: By day: the first on or after it, and the last on or before it, to change a server.
         self.next_change = _next(self.may_change)
         self.last_change = _last(self.may_change)
-        unfrozen = bytearray(not day for day in self.frozen)
-        self.next_unfrozen = _next(unfrozen)
+        self.next_unfrozen = _next(bytearray(not day for day in self.frozen))
+
+    def without(self, freeze: Period | None) -> Days:
+        """Give the same days without a freeze; None: without windows."""
+        found = copy(self)
+        if freeze is None:
+            found.windowed = bytearray(b"\1" * self.count)
+        else:
+            found._freeze(tuple(one for one in self.freezes if one != freeze))
+        found._index()
+        return found
 
     def number(self, day: date) -> int:
         """Give the number of a day."""
@@ -121,6 +141,7 @@ class Hold(NamedTuple):
     last: int  # the last day on all of which it is valid
     deadline: int  # the last day on which the next one may come to the servers
     renew: int  # the day from which on it is renewed
+    is_planned: bool = True  # not on record
 
 
 class Turn(NamedTuple):
@@ -168,6 +189,7 @@ class Timetable:
             for issue in range(count)
         )
         self._toward: dict[int, _Ways] = {}
+        self._relaxed: dict[tuple[str, Period | None], Timetable] = {}
 
     def _lasts(self) -> list[int]:
         days, found = self.days, []
@@ -200,7 +222,7 @@ class Timetable:
         good = bytearray(self.days.count)
         following = self.days.count
         for issue in range(self.days.count - 1, -1, -1):
-            ends_later = self.lasts[issue] >= self.days.count - 1
+            ends_later = self.lasts[issue] >= self.days.goal
             if self.usable[issue] and (
                 ends_later or following <= self.up_to(self.deadlines[issue])
             ):
@@ -230,6 +252,25 @@ class Timetable:
             issue += 1
         return target
 
+    def reached(self, hold: Hold) -> int:
+        """Give the last day that is served from a certificate on, however it is followed."""
+        target = self._furthest(hold)
+        return hold.deadline if target is None else self.deadlines[target]
+
+    def relaxed(self, rule: str, freeze: Period | None = None) -> Timetable:
+        """Give the timetable that there would be without one rule; see ``BrokenRule.rule``."""
+        key = (rule, freeze)
+        if key not in self._relaxed:
+            changes: dict[str, Terms] = {
+                "roll-over": replace(self.terms, lead_hours=0),
+                "lead time": replace(self.terms, order_days=0),
+                "validation": replace(self.terms, reuse=()),
+                "earliest order": replace(self.terms, earliest=date.min),
+            }
+            days = self.days if rule in changes else self.days.without(freeze)
+            self._relaxed[key] = Timetable(changes.get(rule, self.terms), days)
+        return self._relaxed[key]
+
     def turns(self, hold: Hold | None, first: int | None = None) -> Iterator[Turn]:
         """Yield the certificates of a schedule, until the last day is served.
 
@@ -253,25 +294,22 @@ class Timetable:
                 return
             hold = self.hold(issue)
             yield self._turn(issue, hold, None, self.to_the_end)
-        end = self.days.count - 1
+        goal = self.days.goal
         while True:
-            ways, target, is_safe = self.to_the_end, None, hold.last >= end
+            ways, target = self.to_the_end, None
             low, high = max(hold.issued + 1, 0), self.up_to(hold.deadline)
-            leads_on = is_safe or (high >= 0 and ways.last[high] >= low)
+            leads_on = hold.last >= goal or (high >= 0 and ways.last[high] >= low)
             if not leads_on:
                 target = self._furthest(hold)
                 ways = ways if target is None else self._ways_to(target)
             is_late = not leads_on and target is None
-            if is_late:
-                found = self._after(hold)
-            else:
-                found = self._choose(hold, ways, low, high, is_safe=is_safe)
-            if found is None:
+            found = self._after(hold) if is_late else self._choose(hold, ways, low, high)
+            if found is None or self.days.next_change[found] > goal:
                 return
             before, hold = hold, self.hold(found)
             yield self._turn(found, hold, before, ways, is_late=is_late)
 
-    def _choose(self, hold: Hold, ways: _Ways, low: int, high: int, *, is_safe: bool) -> int | None:
+    def _choose(self, hold: Hold, ways: _Ways, low: int, high: int) -> int | None:
         days = self.days
         if high < low:
             return None
@@ -281,8 +319,8 @@ class Timetable:
         found = ways.next[wanted] if wanted < days.count else days.count
         if found <= high:
             return ways.last[min(days.next_change[found], high)]
-        if is_safe:
-            return None
+        if hold.deadline >= days.count:
+            return None  # it is renewed on a day that is not known
         return ways.last[high] if ways.last[high] >= low else None
 
     def _after(self, hold: Hold) -> int | None:
@@ -298,7 +336,8 @@ class Timetable:
         self, issue: int, hold: Hold, before: Hold | None, ways: _Ways, *, is_late: bool = False
     ) -> Turn:
         high = self.up_to(before.deadline) if before else -1
-        is_due = before is not None and not is_late and high >= 0
+        is_known = before is not None and before.deadline < self.days.count
+        is_due = is_known and not is_late and high >= 0
         order_days = self.terms.order_days
         return Turn(
             hold=hold,

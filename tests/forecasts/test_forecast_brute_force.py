@@ -64,6 +64,8 @@ def check(case, search, entries, problems, where) -> bool:
         furthest = max(map(search.served_until, search.reached(first)))
         assert min(one.begins for one in problems) == furthest + DAY, where
         assert all(one.rules and one.begins <= one.ends for one in problems), where
+        if where.split(",")[0].endswith(("0", "5")):
+            first_gap_is_named(case, search, min(problems, key=lambda one: one.begins), where)
         entries = [*takewhile(lambda one: one.late_from is None, entries)]
     assert entries[0].issued_on == first, where
     for one in entries:
@@ -80,6 +82,39 @@ def check(case, search, entries, problems, where) -> bool:
     if feasible:
         hour_by_hour(case, search, entries, where)
     return feasible
+
+
+def first_gap_is_named(case, search, problem, where) -> None:
+    """The rules that are named are those without which alone it would work, if there are any."""
+    told = {name_of(rule) for rule in problem.rules[1:]}
+    alone = {name_of(rule) for rule in problem.rules[1:] if rule.alone}
+    assert problem.rules[0].rule == "validity", where
+    assert alone in (set(), told), where
+    for name, other in without_each(case, search):
+        days = map(other.served_until, other.reached(case.issue))
+        works = max(days) >= min(problem.ends, case.until)
+        assert works == (name in alone), (where, name)
+
+
+def name_of(rule) -> tuple[str, ...]:
+    return (rule.rule, *((rule.says.split('"')[1],) if rule.rule == "freeze" else ()))
+
+
+def without_each(case, search):
+    """Each rule of a case, and the search that there would be without it."""
+
+    def searching(hours=search.lead, **changes) -> Search:
+        found = Search(replace(case, frozen=set(), **changes), usages=(), issuer=search.issuer)
+        found.lead = hours
+        return found
+
+    for number, freeze in enumerate(case.freezes):
+        left = case.freezes[:number] + case.freezes[number + 1 :]
+        if freeze not in left:
+            yield ("freeze", f"f{number}"), searching(freezes=left)
+    yield ("window",), searching(windows=[], weekdays=set())
+    yield ("lead time",), searching(lead={"public": 0, "internal": 0})
+    yield ("roll-over",), searching(hours=0)
 
 
 def chosen(search, old, new, where) -> None:
