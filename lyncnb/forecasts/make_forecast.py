@@ -294,6 +294,8 @@ class _Schedule:
             entries.append(self._turn(number, turn, is_first=hold is None))
             hold = turn.hold
             origin = origin or hold
+            if turn.change >= self.days.count:
+                return entries, problems  # it never comes to a server, as was said
             last = self.days.date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
         if hold is None or origin is None:
@@ -355,10 +357,11 @@ class _Schedule:
     def _first_problem(self, first: int) -> Iterator[ForecastProblem]:
         rules = rules_at_first(self.timetable, first)
         if rules:
-            day = self.days.date(first)
+            day, change = self.days.date(first), self.days.next_change[first]
+            last = self.days.date(min(change - 1, self.days.goal))
             yield ForecastProblem(
-                certificates=(), number=1, begins=day, ends=day, rules=rules,
-                what=f"the first one cannot be issued on {day} and used, as planned",
+                certificates=(), number=1, begins=day, ends=max(day, last), rules=rules,
+                what=f"the first one cannot be issued on {day} and come to its servers as planned",
             )  # fmt: skip
 
     def _problem(

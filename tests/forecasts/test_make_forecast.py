@@ -1,0 +1,224 @@
+"""The forecast of a plan and of a folder: days worked out by hand, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from places import REPOSITORY
+from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
+
+import lyncnb as ln
+
+RULES = ln.load_rules("lync2013")
+ISSUE = date(2026, 11, 25)
+
+
+def planned(table: str = TWO_SITES, **options: object) -> ln.CertificatePlan:
+    topology = ln.read_topology(table.encode())
+    return ln.plan_certificates(topology, RULES, options=ln.PlanOptions(**options))
+
+
+def with_options(plan: ln.CertificatePlan, **options: object) -> ln.CertificatePlan:
+    return replace(plan, options=replace(plan.options, planned_issue_date=ISSUE, **options))
+
+
+def of(made: ln.Forecast, usage: str) -> list[ln.ForecastEntry]:
+    return [one for one in made.entries if usage in one.usages]
+
+
+def days(entries: list[ln.ForecastEntry], field: str) -> list[str]:
+    return [str(getattr(one, field)) for one in entries]
+
+
+def test_golden_case():
+    """The papers' case: issued on 2026-11-25; 200 days, from 2027-03-15 100, from 2029-03-15 47.
+
+    By hand. 200 days from 2026-11-25 end with 2027-06-12; two thirds (133 days) have gone by on
+    2027-04-07, when 100 days are allowed: until 2027-07-15, and 66 days later it is 2027-06-12.
+    Each 66 days on, the twelfth is the first under 47 days, of which two thirds are 31.
+    """
+    edge = of(ln.forecast(with_options(planned())), "AudioVideoAuthentication")
+    assert days(edge[:14], "issued_on") == [
+        *("2026-11-25", "2027-04-07", "2027-06-12", "2027-08-17", "2027-10-22", "2027-12-27"),
+        *("2028-03-02", "2028-05-07", "2028-07-12", "2028-09-16", "2028-11-21", "2029-01-26"),
+        *("2029-04-02", "2029-05-03"),
+    ]
+    assert days([edge[0], edge[1], edge[11], edge[12]], "valid_until") == [
+        *("2027-06-12", "2027-07-15", "2029-05-05", "2029-05-18"),
+    ]
+    # The A/V tokens live 8 hours: the old one ends at midnight after 2027-06-12.
+    assert edge[0].takes_effect == ()
+    assert [(usage, f"{moment}") for usage, moment in edge[1].takes_effect] == [
+        ("AudioVideoAuthentication", "2027-06-12 16:00:00+00:00")
+    ]
+    assert (edge[1].order_by, edge[1].change_by) == (date(2027, 6, 11), date(2027, 6, 11))
+    # 133 days after the first proof 100 count; 66 days after that one it counts, after 132 not.
+    assert days(edge[:5], "validate_on") == [
+        *("2026-11-25", "2027-04-07", "None", "2027-08-17", "None"),
+    ]
+    # From 2029-03-15 a proof counts for 10 days: each time again.
+    assert all(one.validate_on == one.order_on for one in edge[12:])
+
+
+def test_oauth_takes_effect_a_day_before():
+    """Its tokens live 24 hours; it is put in place once for the deployment and restarts nothing."""
+    first, second = of(ln.forecast(with_options(planned())), "OAuthTokenIssuer")[:2]
+    assert first.valid_until == date(2027, 11, 24)
+    assert [f"{moment}" for _, moment in second.takes_effect] == ["2027-11-24 00:00:00+00:00"]
+    assert second.change_by == date(2027, 11, 23)
+    assert (second.changes, second.restarts) == (1, False)
+
+
+def test_work_by_month():
+    """Orders, validations, server changes and restarts add up to what the entries say."""
+    made = ln.forecast(with_options(planned(), lead_days={"public": 3}))
+    months = {one.month: one for one in made.months}
+    assert list(months) == sorted(months)
+    assert len(months) == 4 * 12 + 2  # 2026-11 to 2030-12, none left out
+    first = months["2026-11"]
+    certificates = planned().certificates
+    assert first.orders == len(certificates)
+    assert (first.validations, first.restarts) == (1, 0)  # contoso.com, for both; nothing runs yet
+    assert first.changes == sum(
+        1 if one.shared_by == "deployment" else len(one.servers) for one in certificates
+    )
+    assert sum(one.orders for one in made.months) == len(made.entries)
+    # Both certificates of the Edge pool on one day are one restart of each of its servers.
+    by_day = {}
+    for one in made.entries:
+        if one.restarts:
+            by_day.setdefault(one.change_on, set()).update(one.servers)
+    assert sum(one.restarts for one in made.months) == sum(map(len, by_day.values()))
+
+
+def test_a_freeze_that_is_too_long_names_its_rules():
+    """A freeze of 60 days under 47: which certificate is missing when, and the two rules."""
+    made = ln.forecast(with_options(planned(), freezes={"merger": "2029-06-01 to 2029-07-30"}))
+    problem = next(one for one in made.problems if "access" in str(one) or "Edge" in str(one))
+    assert not made.works
+    # Issued on the last day before, 2029-05-31, it ends on 2029-07-16; A/V wants 8 hours more.
+    assert f"{problem.begins} {problem.ends}" == "2029-07-16 2029-07-30"
+    assert [one.rule for one in problem.rules] == ["validity", "freeze"]
+    validity, freeze = problem.rules
+    assert f"{validity.begins} {validity.ends}" == "2029-05-31 2029-07-16"
+    assert "47 days" in validity.says
+    assert "6.3.2" in validity.source
+    assert freeze.alone
+    assert freeze.says == '"merger", 2029-06-01 to 2029-07-30: no orders, no server changes'
+    after = [one for one in made.entries if one.id in problem.certificates and one.late_from]
+    assert days(after, "issued_on") == ["2029-07-31"]
+
+
+def test_lead_time_before_the_first_issue():
+    """An order that would have been due before the start is told with both days."""
+    made = ln.forecast(with_options(planned(), lead_days={"public": 5}), start=date(2026, 11, 24))
+    rules = {rule.rule: rule for one in made.problems for rule in one.rules}
+    assert list(rules) == ["earliest order"]
+    says = rules["earliest order"].says
+    assert "ordered by 2026-11-20" in says
+    assert "before 2026-11-24" in says
+
+
+def test_windows_that_never_come():
+    """Where no server may ever be changed, no certificate comes to one, and that is said."""
+    made = ln.forecast(with_options(planned(), windows={"past": "2020-01-01"}))
+    told = [name for one in made.problems for name in one.certificates]
+    assert sorted(told) == sorted(one.id for one in planned().certificates)
+    for one in made.problems:
+        assert {rule.rule for rule in one.rules} == {"validity", "window"}
+        assert f"{one.begins} {one.ends}" == "2026-11-25 2030-12-31"
+
+
+def test_nothing_is_of_today():
+    """Without a day to begin with there is none: it is asked for."""
+    with pytest.raises(ln.PlanError, match="no day is known") as raised:
+        ln.forecast(planned())
+    assert "planned_issue_date" in raised.value.hint
+    made = ln.forecast(planned(), start=date(2027, 1, 1))
+    assert {one.issued_on for one in made.entries if one.number == 1} == {date(2027, 1, 1)}
+    for until in (date(2026, 11, 24), date(2190, 1, 1)):
+        with pytest.raises(ln.PlanError, match="would go from 2026-11-25 to"):
+            ln.forecast(with_options(planned()), until=until)
+
+
+def test_the_same_whatever_the_order_of_rows():
+    """The same plan gives the same forecast; another order of rows only another order of it."""
+    head, first, *rest = FIVE_SERVERS.splitlines(keepends=True)
+    made, again, turned = (
+        ln.forecast(with_options(planned(table)))
+        for table in (FIVE_SERVERS, FIVE_SERVERS, "".join((head, first, *reversed(rest))))
+    )
+    assert made.to_document() == again.to_document()
+    assert made.months == turned.months
+    assert set(made.entries) == set(turned.entries)
+
+
+def test_ca_of_its_own_limits():
+    """The Edge pool with another CA: its own limits count, by the day of issue."""
+    other = planned(ca={"public": "Let's Encrypt"})
+    pair = ln.compare_forecasts(
+        ln.forecast(with_options(planned())),
+        ln.forecast(with_options(other, ca={"public": "Let's Encrypt"})),
+    )
+    edge = of(pair.second, "AudioVideoAuthentication")
+    assert edge[0].valid_until == date(2027, 2, 22)  # 90 days
+    assert edge[1].issued_on == date(2027, 1, 24)  # after 60
+    assert edge[1].valid_until == date(2027, 4, 23)
+    assert edge[2].issued_on == date(2027, 3, 25)  # 64 days from 2027-02-10 on
+    assert edge[2].valid_until == date(2027, 5, 27)
+    rows = {(row[0], row[1]): row[2:] for row in pair._rows()}
+    before, after, more = rows["all", "Orders"]
+    assert more == after - before > 0
+
+
+def test_without_directors():
+    """Two tables beside each other: what the Directors cost in work."""
+    lines = [line for line in FIVE_SERVERS.splitlines() if "Director" not in line]
+    pair = ln.compare_forecasts(
+        ln.forecast(with_options(planned(FIVE_SERVERS))),
+        ln.forecast(with_options(planned("\n".join(lines) + "\n"))),
+    )
+    yearly = {row[1]: row[4] for row in pair._rows() if row[0] == "2028"}
+    assert yearly == {"Orders": -2, "Validations": 0, "Server changes": -2, "Restarts": -2}
+    assert "first" in str(pair.to_document().keys())
+
+
+def test_a_folder_counts_what_is_on_record(tmp_path):
+    """Certificates on record are followed from their own end, to the hour; the rest is ordered."""
+    plan = planned(TWO_FRONT_ENDS)
+    bundle = ln.write_requests(plan, tmp_path / "r", passphrase="only for the sample")
+    ln.demo.answer(bundle, tmp_path / "answers", today=date(2026, 11, 25))
+    answers = sorted((tmp_path / "answers").iterdir())
+    ln.receive(tmp_path / "r", *answers, today=date(2026, 11, 25))
+    opened = ln.open_requests(tmp_path / "r")
+    made = ln.forecast(tmp_path / "r", start=date(2026, 12, 1))
+    renewals = {one.request_id: one for one in ln.list_renewals(opened, today=ISSUE)}
+    on_record = [one for one in made.entries if one.number == 0]
+    assert {one.id for one in on_record} == renewals.keys()
+    for one in on_record:
+        assert one.order_on is None
+        assert one.renew_from == renewals[one.id].renew_from.date()
+    following = [one for one in made.entries if one.number == 1]
+    for one in following:
+        held = renewals[one.id]
+        assert one.issued_on >= held.renew_from.date()
+        for _, moment in one.takes_effect:
+            assert (held.not_after - moment).total_seconds() == 24 * 3600
+    assert made.to_document() == ln.forecast(opened, start=date(2026, 12, 1)).to_document()
+    assert ln.forecast(opened).start >= date(2026, 11, 25)
+    assert "the last day on record" in ln.forecast(opened).notes[0]
+
+
+def test_the_docs_say_what_is_so():
+    """The options in docs/commands.md are read, and the sample can be forecast with them."""
+    text = (REPOSITORY / "docs/commands.md").read_text("utf-8")
+    block = text.partition("## The years ahead")[2].partition("```toml\n")[2].partition("```")[0]
+    options = ln.PlanOptions.from_toml(block.encode())
+    plan = ln.plan_certificates(
+        ln.read_topology(REPOSITORY / "data/contoso.csv"), RULES, options=options
+    )
+    made = ln.forecast(plan)
+    assert made.works
+    assert made.start == date(2026, 11, 22)

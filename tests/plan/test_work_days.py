@@ -1,0 +1,105 @@
+"""Freezes and maintenance windows: what a planner may write, and which days that is."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from lyncnb.errors import OptionsError
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.work_days import read_work_days
+
+BEGIN, END = date(2026, 12, 1), date(2028, 3, 31)
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("2026-12-18 to 2027-01-08", [("2026-12-18", "2027-01-08")]),
+        ("2026-12-24", [("2026-12-24", "2026-12-24")]),
+        ("2026-12-24, 2027-05-01 to 2027-05-02",
+         [("2026-12-24", "2026-12-24"), ("2027-05-01", "2027-05-02")]),
+        # each year, over its end
+        ("12-18 to 01-08", [("2026-12-18", "2027-01-08"), ("2027-12-18", "2028-01-08")]),
+        # begun in the year before the first day
+        ("11-20 to 12-02", [("2026-11-20", "2026-12-02"), ("2027-11-20", "2027-12-02")]),
+        ("05-01", [("2027-05-01", "2027-05-01")]),
+        ("2025-01-01 to 2025-12-31", []),
+    ],
+)  # fmt: skip
+def test_freezes(text, days):
+    """A freeze is days of one year or of each, first and last included."""
+    found = read_work_days({"f": text}, {}).freezes_between(BEGIN, END)
+    assert [(f"{one.begins}", f"{one.ends}") for one in found] == days
+    assert all(one.name == "f" for one in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("saturday", ["2026-12-05", "2026-12-12", "2026-12-19", "2026-12-26"]),
+        ("Second  Saturday", ["2026-12-12"]),
+        ("last sunday", ["2026-12-27"]),
+        ("first tuesday, last friday", ["2026-12-01", "2026-12-25"]),
+        ("fourth thursday", ["2026-12-24"]),
+        ("2026-12-30 to 2027-01-02", ["2026-12-30", "2026-12-31"]),
+        ("12-31", ["2026-12-31"]),
+    ],
+)
+def test_windows(text, days):
+    """A window is a day of the week, of each month, or days as in a freeze."""
+    found = read_work_days({}, {"w": text}).window_days(BEGIN, date(2026, 12, 31))
+    assert sorted(map(str, found)) == days
+
+
+def test_every_day_is_in_one_week_of_its_month():
+    """First to fourth and last name each weekday of a month, the fifth only as the last."""
+    for which, first in (("first", 1), ("second", 8), ("third", 15), ("fourth", 22)):
+        found = read_work_days({}, {"w": f"{which} monday"}).window_days(BEGIN, END)
+        assert {day.day for day in found} <= set(range(first, first + 7))
+    last = read_work_days({}, {"w": "last monday"}).window_days(BEGIN, END)
+    assert len(last) == 16
+    assert all((day + timedelta(days=7)).month != day.month for day in last)
+
+
+def test_without_windows_there_are_none():
+    """Without a window every day will do, which is said apart from no day at all."""
+    assert read_work_days({}, {}).window_days(BEGIN, END) is None
+    assert read_work_days({}, {"w": "2020-01-01"}).window_days(BEGIN, END) == set()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"freezes": {"f": "christmas"}}, r'freezes\.f is "christmas"'),
+        ({"freezes": {"f": "saturday"}}, r'freezes\.f is "saturday"'),
+        ({"freezes": {"f": "2027-02-30"}}, r"freezes\.f"),
+        ({"freezes": {"f": "02-29"}}, r"freezes\.f"),  # not a day of every year
+        ({"freezes": {"f": "2026-12-18 to 01-08"}}, r"freezes\.f"),
+        ({"freezes": {"f": "2026-12-18 to 2026-12-01"}}, "ends before it begins"),
+        ({"windows": {"w": "fifth monday"}}, r'windows\.w is "fifth monday"'),
+        ({"windows": {"w": "sat"}}, r"windows\.w"),
+        ({"windows": {"w": "saturday,"}}, r"windows\.w"),
+        ({"lead_days": {"public": -1}}, r"lead_days\.public"),
+        ({"lead_days": {"Edge": 1}}, r'lead_days is "Edge"'),
+        ({"lead_days": {"public": True}}, r"lead_days\.public"),
+    ],
+)
+def test_what_is_none(options, message):
+    """What names no days is refused with what may be written."""
+    with pytest.raises(OptionsError, match=message) as raised:
+        PlanOptions(**options)
+    assert raised.value.hint
+
+
+def test_as_a_file():
+    """``plan.toml`` and the document of a saved plan give the same options back."""
+    options = PlanOptions(
+        lead_days={"all": 2, "public": 3},
+        freezes={"year end": "12-18 to 01-08"},
+        windows={"weekends": "saturday, sunday"},
+    )
+    assert PlanOptions.from_toml(options.to_toml().encode()) == options
+    assert options.lead_days == {"": 2, "public": 3}
+    assert '"year end" = "12-18 to 01-08"' in options.to_toml()
