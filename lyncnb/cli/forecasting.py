@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,8 @@ def forecast_command(
     suffix = Path(output).suffix.lower() if output else ""
     if is_pair:
         second = _forecast(other or topology, product, other_options or options_file, until, on)
+        if other is None or other == topology:  # then only their options tell them apart
+            made, second = _named(made, options_file), _named(second, other_options)
         pair = compare_forecasts(made, second)
         data = write_forecasts(pair, suffix) if output else b""
         document, lines = comparison_json(pair), list(comparison_lines(pair))
@@ -94,6 +97,10 @@ def forecast_command(
         for line in lines if output is None else lines[:1]:
             write(line)
     return 0 if works else 1
+
+
+def _named(made: Forecast, options_file: str | None) -> Forecast:
+    return replace(made, source=f"{made.source} with {options_file or 'the defaults'}")
 
 
 def _forecast(

@@ -17,6 +17,7 @@ from .model import MONTH_COLUMNS, Forecast, ForecastProblem
 FORMAT = "lyncnb-forecasts/1"
 TITLE = "Two forecasts beside each other"
 
+YEAR_COLUMNS = ("Year", *MONTH_COLUMNS[1:])
 COLUMNS = ("When", "Work", "First", "Second", "Difference")
 
 #: What two forecasts are written as under a name of the planner's own.
@@ -46,7 +47,7 @@ class ForecastComparison(Table):
     def _rows(self) -> Iterator[tuple[object, ...]]:
         return self.rows(by="year")
 
-    def rows(self, *, by: str) -> Iterator[tuple[object, ...]]:
+    def rows(self, *, by: str) -> Iterator[tuple[str, str, int, int, int]]:
         """Yield the work of both, under ``COLUMNS``.
 
         Parameters
@@ -65,6 +66,15 @@ class ForecastComparison(Table):
             pairs = zip(*(side.get(when, [0] * 4) for side in sides), strict=True)
             for work, (before, after) in zip(MONTH_COLUMNS[1:], pairs, strict=True):
                 yield (when, work, before, after, after - before)
+
+    def year_rows(self) -> Iterator[tuple[str, ...]]:
+        """Yield a row for each year, and for all, under ``YEAR_COLUMNS``: ``4 -> 6 (+2)``."""
+        found: dict[str, list[str]] = {}
+        for when, _, before, after, more in self.rows(by="year"):
+            told = f"{before:,}" if before == after else f"{before:,} -> {after:,} ({more:+,})"
+            found.setdefault(str(when), []).append(told)
+        for when, cells in found.items():
+            yield (when, *cells)
 
     def _summary(self) -> str:
         return self.summary()
@@ -90,8 +100,8 @@ class ForecastComparison(Table):
             "first": self.first.to_document(),
             "second": self.second.to_document(),
             "work": [
-                {"when": row[0], "work": row[1], "first": row[2], "second": row[3]}
-                for row in self.rows(by="month")
+                {"when": when, "work": work, "first": first, "second": second}
+                for when, work, first, second, _ in self.rows(by="month")
             ],
         }
 
@@ -124,9 +134,10 @@ def comparison_lines(pair: ForecastComparison) -> Iterator[str]:
     yield f"first: {pair.first.source}: {pair.first.summary()}"
     yield f"second: {pair.second.source}: {pair.second.summary()}"
     yield ""
-    yield f"{'When':<6}{'Work':<16}{'First':>8}{'Second':>8}{'Difference':>12}"
-    for when, work, before, after, more in pair.rows(by="year"):
-        yield f"{when:<6}{work:<16}{before:>8,}{after:>8,}{more:>+12,}"
+    rows = [YEAR_COLUMNS, *pair.year_rows()]
+    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(str(cell).ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
     for of, problem in pair.problems():
         yield ""
         yield f"in {of}:"
@@ -149,7 +160,7 @@ def write_forecasts(pair: ForecastComparison, suffix: str) -> bytes:
         return comparison_json(pair)
     if suffix == ".md":
         parts = [f"# {TITLE}\n", *(f"{line}\n" for line in [*comparison_lines(pair)][:2])]
-        parts.append(to_markdown(COLUMNS, pair.rows(by="year")))
+        parts.append(to_markdown(YEAR_COLUMNS, pair.year_rows()))
         if rows := [*_problem_rows(pair)]:
             parts += ["## What cannot work\n", to_markdown(_PROBLEMS, rows)]
         return "\n".join(parts).encode("utf-8", "replace")
@@ -164,7 +175,7 @@ def _problem_rows(pair: ForecastComparison) -> Iterator[tuple[object, ...]]:
 
 def _page(pair: ForecastComparison) -> str:
     parts = [*map(paragraph, [*comparison_lines(pair)][:2])]
-    parts.append(rows_to_html(COLUMNS, [*pair.rows(by="year")], caption="Work by year"))
+    parts.append(rows_to_html(YEAR_COLUMNS, [*pair.year_rows()], caption="Work by year"))
     if rows := [*_problem_rows(pair)]:
         parts.append(rows_to_html(_PROBLEMS, rows, caption="What cannot work, by which rules"))
     for name, one in (("First", pair.first), ("Second", pair.second)):

@@ -111,6 +111,12 @@ class ForecastProblem:
     what: str
     rules: tuple[BrokenRule, ...]
 
+    @property
+    def missing(self) -> str:
+        """What is missing, in a few words."""
+        number = len(self.certificates)
+        return f"{number:,} certificates" if number > 1 else self.certificates[0]
+
     def lines(self) -> Iterator[str]:
         """Yield it in lines of text."""
         shown = ", ".join(self.certificates[:3])
@@ -233,7 +239,7 @@ class Forecast(Table):
         facts += [
             DatedFact(
                 kind="Cannot work", about="; ".join(one.certificates),
-                what=f"{count_of(len(one.certificates), 'certificate')} missing",
+                what=one.missing,
                 begins=one.begins, ends=one.ends, needs_a_look=True,
                 source="; ".join(rule.source for rule in one.rules),
             )

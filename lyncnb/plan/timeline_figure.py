@@ -258,12 +258,13 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
 
 
 def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
-    """Draw many facts as one row of marks by their ends, with a number where several fall."""
+    """Draw many facts as a row of marks by their ends, or only days, and how many there are."""
     total = sum(line.count for line in lines)
     days = max(1, round(_BIN * (scale.last - scale.first).days / (_RIGHT - _LEFT)))
     each = f"each mark: {days:,} days" if days > 1 else "each mark: a day"
+    by = "day" if all(line.fact.begins == line.fact.ends for line in lines) else "end"
     drawing.text(
-        _MARGIN + 6, y + 15, fit(f"{total:,} in all, by their end; {each}", _WORDS - 8, 12)
+        _MARGIN + 6, y + 15, fit(f"{total:,} in all, by their {by}; {each}", _WORDS - 8, 12)
     )
     bins: dict[int, tuple[int, int]] = {}
     for line in lines:

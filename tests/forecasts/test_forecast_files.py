@@ -1,0 +1,142 @@
+"""A forecast as files: calendar, table, workbook, page, text, picture, JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import icalendar
+import openpyxl
+import pytest
+from topologies import TWO_SITES
+
+import lyncnb as ln
+from lyncnb.base.outputs import OutputKind
+from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, write_forecasts
+from lyncnb.forecasts.forecast_files import FORECAST_FILE, write_forecast
+
+RULES = ln.load_rules("lync2013")
+
+
+def forecast(**options: object) -> ln.Forecast:
+    made = ln.PlanOptions(planned_issue_date=date(2026, 11, 25), **options)
+    topology = ln.read_topology(TWO_SITES.encode())
+    return ln.forecast(ln.plan_certificates(topology, RULES, options=made))
+
+
+@pytest.fixture(scope="module")
+def made() -> ln.Forecast:
+    """A forecast in which everything occurs: lead times, windows, a freeze that is too long."""
+    return forecast(
+        lead_days={"public": 3},
+        windows={"weekends": "saturday, sunday"},
+        freezes={"=merger": "2029-06-01 to 2029-08-05"},
+    )
+
+
+def events(made: ln.Forecast) -> list[icalendar.Event]:
+    calendar = icalendar.Calendar.from_ical(write_forecast(made, ".ics"))
+    return calendar.walk("VEVENT")
+
+
+def test_calendar(made):
+    """Entries are of one day, each with an alarm before it, and one before it is too late."""
+    found = events(made)
+    assert found
+    for event in found:
+        day = event.decoded("dtstart")
+        assert type(day) is date
+        assert event.decoded("dtend") - day == timedelta(days=1)
+        alarms = [alarm.decoded("trigger") for alarm in event.walk("VALARM")]
+        eve = datetime(day.year, day.month, day.day, 8, tzinfo=UTC) - timedelta(days=1)
+        assert alarms[0] == eve
+        assert len(alarms) in (1, 2)
+        assert all(alarm > eve for alarm in alarms[1:])
+    assert len({str(event["uid"]) for event in found}) == len(found)
+
+
+def test_calendar_says_all_that_is_to_be_done(made):
+    """Each day of orders and of server changes is there, with the moment of a roll-over."""
+    found = {(str(one["uid"]).split("-")[0], one.decoded("dtstart")): one for one in events(made)}
+    for one in made.entries:
+        order, change = found["order", one.order_on], found["change", one.change_on]
+        assert one.owner in str(order["description"])
+        for usage, moment in one.takes_effect:
+            words = f"roll {usage} over at {moment:%Y-%m-%d %H:%M} UTC"
+            assert words in str(change["description"])
+        for domain in one.domains:
+            assert domain in str(order["description"])
+        if one.change_by:
+            last = max(alarm.decoded("trigger").date() for alarm in change.walk("VALARM"))
+            assert last < one.change_by or last < one.change_on
+
+
+def test_the_same_bytes(made):
+    """The same forecast gives the same files, workbooks too."""
+    for ending in FORECAST_FILE.is_ours:
+        assert write_forecast(made, ending) == write_forecast(made, ending), ending
+
+
+@pytest.mark.parametrize("kind", [FORECAST_FILE, FORECASTS_FILE])
+def test_files_are_known_again(made, kind: OutputKind):
+    """Each file is known as lyncnb's by the test that lets it be replaced."""
+    for ending, is_ours in kind.is_ours.items():
+        if kind is FORECAST_FILE:
+            data = write_forecast(made, ending)
+        else:
+            data = write_forecasts(ln.compare_forecasts(made, made), ending)
+        assert is_ours(io.BytesIO(data)), ending
+
+
+def test_tables_agree(made):
+    """CSV, workbook, DataFrame and JSON hold the same certificates."""
+    frame = made.to_frame()
+    rows = list(csv.reader(io.StringIO(write_forecast(made, ".csv").decode("utf-8-sig"))))
+    assert rows[0] == list(frame.columns)
+    assert len(rows) - 1 == len(frame) == len(made.entries)
+    book = openpyxl.load_workbook(io.BytesIO(write_forecast(made, ".xlsx")))
+    assert book.sheetnames == ["Certificates", "Work by month", "Problems"]
+    assert [book[name].max_row - 1 for name in book.sheetnames] == [
+        *(len(made.entries), len(made.months), sum(len(one.rules) for one in made.problems)),
+    ]
+    document = json.loads(write_forecast(made, ".json"))
+    assert document["works"] is made.works is False
+    assert [one["issued_on"] for one in document["certificates"]] == list(frame["Issued"])
+    assert document["problems"][0]["rules"][1]["rule"] == "freeze"
+
+
+def test_page_and_text_escape(made):
+    """What a planner called a freeze is text on every page, and no formula in a table."""
+    bad = forecast(freezes={"<b>|=1": "2029-06-01 to 2029-08-05"})
+    for ending in (".html", ".svg"):
+        assert b"<b>|" not in write_forecast(bad, ending), ending
+    assert "\\|" in write_forecast(bad, ".md").decode()
+    page = write_forecast(made, ".html").decode()
+    assert all(f"<caption>{name}" in page for name in ("What cannot work", "Work by", "What to do"))
+
+
+def test_picture(made):
+    """Freezes, limits, what cannot work and the days of work stand in the picture and its table."""
+    figure = ln.figure(made)
+    kinds = dict.fromkeys(row[0] for row in figure.rows)
+    assert list(kinds) == [
+        *("Limits of public CAs", "Freezes", "Cannot work", "On servers, from a public CA"),
+        "On servers, from an internal CA",
+    ]
+    assert "by their day" in figure.svg
+    with pytest.raises(ln.PlanError, match="there is no picture"):
+        ln.figure(made, "topology")
+
+
+def test_nothing_to_do():
+    """A plan without certificates gives an empty forecast, in every format."""
+    made = forecast()
+    empty = replace(made, entries=(), problems=(), limits=())
+    assert empty.works
+    assert empty.months == ()
+    assert "0 certificates" in repr(empty)
+    for ending in FORECAST_FILE.is_ours:
+        assert write_forecast(empty, ending)
