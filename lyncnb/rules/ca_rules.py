@@ -21,7 +21,7 @@ from ..base.certificate_fields import KEYS
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml
 from ..errors import RulesError
 from .model import ISSUERS, Case, CheckRule
-from .rule_files import check_codes, check_periods
+from .rule_mistakes import check_codes, check_periods
 
 #: What a limit may be on, and how it is counted.
 QUANTITIES: Mapping[str, str] = {

@@ -15,7 +15,7 @@ from ..errors import RulesError
 from .ca_rules import ca_rules, ca_rules_digest
 from .findings import Finding, finding_of
 from .model import CheckRule, Rules
-from .rule_files import check_checks
+from .rule_mistakes import check_checks
 
 Difference = tuple[str, str]  # code, message
 

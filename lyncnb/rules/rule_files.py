@@ -1,7 +1,7 @@
 """``products/*.toml`` to ``Rules``: nothing but what the vocabulary knows gets in.
 
-What a product asks of each role is data. This file refuses whatever does not fit its form and
-says where: a typo must not become a name on a certificate.
+What a product asks of each role is data. Whatever does not fit its form, or says what no rule can
+(``rule_mistakes``), is refused with its place: a typo must not become a name on a certificate.
 """
 
 from __future__ import annotations
@@ -12,28 +12,17 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
 
-from ..base.certificate_fields import EXTENDED_KEY_USAGES
 from ..base.files import read_named
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml, value_words
 from ..errors import Problem, RulesError
 from ..topology.columns import Column, Role, check_column, further, put_back, set_further
 from .extending import extend
 from .model import (
-    ISSUERS,
-    LAYOUTS,
-    OUT_OF_SCOPE,
-    PROFILES,
-    REACHES,
-    SEVERITIES,
-    TEMPLATE,
-    ZONES,
     CertificateRule,
     CheckRule,
     ConnectionRule,
@@ -43,10 +32,19 @@ from .model import (
     Rules,
     SummaryCommand,
     TrustRule,
-    known_flags,
-    placeholders,
 )
 from .procedure import load_procedure, package_rules
+from .rule_mistakes import (
+    PRODUCT_NAME,
+    check_certificates,
+    check_checks,
+    check_connections,
+    check_names,
+    check_roles,
+    check_trusts,
+    check_words,
+    ids_in,
+)
 
 #: Names the folder in which products of one's own are looked for by their names.
 FOLDER = "LYNCNB_PRODUCTS"
@@ -140,7 +138,7 @@ def rules_on_record(product: str) -> Rules:
     RulesError
         If it is no name, or there is no such product.
     """
-    if not _PRODUCT.fullmatch(product):
+    if not PRODUCT_NAME.fullmatch(product):
         raise RulesError(
             f'"{product[:_SHOWN]}" is no name of a product',
             hint="was the file altered? A product of one's own is given by --product FILE.toml",
@@ -294,12 +292,12 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
     trusts = reader.records(TrustRule, document.get("trust", []), "trust")
     for records in (names, certificates, roles, parties, connections, trusts):
         reader.once(records, "id")
-    known = {kind: _ids(document, kind) for kind in ("name", "role", "party", "connection")}
-    _check_names(reader, names)
-    _check_certificates(reader, certificates, names, known)
-    _check_connections(reader, connections, known)
-    _check_trusts(reader, trusts, known)
-    _check_roles(reader, roles, parties, known)
+    known = {kind: ids_in(document, kind) for kind in ("name", "role", "party", "connection")}
+    check_names(reader, names)
+    check_certificates(reader, certificates, names, known)
+    check_connections(reader, connections, known)
+    check_trusts(reader, trusts, known)
+    check_roles(reader, roles, parties, known)
     check_checks(reader, checks)
     cited = document.get("cited")
     is_ours = isinstance(cited, tuple)  # made where the two were put together
@@ -307,7 +305,7 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
     title, product = (
         reader.value(str, document.get(key, ""), key, required=True) for key in ("title", "product")
     )
-    _check_tokens(reader, product or "", roles, certificates)
+    check_words(reader, product or "", roles, certificates)
     rules = Rules(
         product=product,
         title=title,
@@ -358,184 +356,3 @@ def _check_settings(reader: TomlReader, rules: Rules) -> None:
         except RulesError as error:
             told = Problem(message=error.message, file=reader.source, hint=error.hint)
             reader.problems.extend(error.problems or (told,))
-
-
-class _Coded(Protocol):
-    """What every kind of check says of itself."""
-
-    @property
-    def code(self) -> str:
-        """Its code."""
-
-    @property
-    def severity(self) -> str:
-        """Error, warning or notice."""
-
-
-class _Dated(Protocol):
-    """What holds for a time."""
-
-    @property
-    def effective(self) -> date | None:
-        """The first day on which it holds; None: always did."""
-
-    @property
-    def until(self) -> date | None:
-        """The first day on which it holds no more; None: without end."""
-
-
-def check_checks(reader: TomlReader, checks: Mapping[str, CheckRule]) -> None:
-    """Refuse checks that say what no check can say, by their place in the file."""
-    check_codes(reader, checks)
-    check_periods(reader, checks)
-    for where, check in checks.items():
-        reader.among(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
-
-
-def check_codes(reader: TomlReader, checks: Mapping[str, _Coded]) -> None:
-    """Refuse codes that are there twice or misspelt, severities and periods that there are not."""
-    reader.once(checks, "code")
-    for where, check in checks.items():
-        reader.among(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.code):
-            reader.problem(
-                f"'{where}.code' is \"{check.code}\"", hint="write it as words-with-hyphens"
-            )
-
-
-def check_periods(reader: TomlReader, rules: Mapping[str, _Dated]) -> None:
-    """Refuse rules that end before they begin, by their place in the file."""
-    for where, rule in rules.items():
-        if rule.effective and rule.until and rule.effective >= rule.until:
-            reader.problem(f"'{where}.until' is not after 'effective'", "leave one of them out")
-
-
-def _check_names(reader: TomlReader, names: Mapping[str, NameRule]) -> None:
-    known, flags = placeholders(), known_flags()
-    for where, name in names.items():
-        match = TEMPLATE.fullmatch(name.template)
-        if match is None:
-            reader.problem(
-                f"'{where}.template' is \"{name.template}\"",
-                hint="lower case letters, digits, '-', '.', and at most one {placeholder}",
-            )
-        elif match[2]:
-            reader.among(f"{where}.template", (match[2],), known, "placeholder")
-        for condition in ("if_all", "if_any", "unless"):
-            reader.among(f"{where}.{condition}", getattr(name, condition), flags, "flag")
-
-
-# What becomes a part of file names and scripts: one word, so that it leads nowhere else.
-_PRODUCT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
-
-
-def _check_tokens(
-    reader: TomlReader,
-    product: str,
-    roles: Mapping[str, RoleRule],
-    certificates: Mapping[str, CertificateRule],
-) -> None:
-    if product and not _PRODUCT.fullmatch(product):
-        reader.problem(f"'product' is {value_words(product)}", "letters, digits, '-' and '_'")
-    words = {f"{where}.id": role.id for where, role in roles.items()}
-    for where, rule in certificates.items():
-        words[f"{where}.role"] = rule.role
-        words |= {f"{where}.usages[{n}]": usage for n, usage in enumerate(rule.usages)}
-    for where, word in words.items():
-        if not _WORD.fullmatch(word):
-            reader.problem(f"'{where}' is {value_words(word)}", "one word of letters and digits")
-
-
-def _ids(document: Mapping[str, object], kind: str) -> list[str]:
-    """Give the ids of an array's records, also of those that have mistakes of their own."""
-    records = document.get(kind, [])
-    found = (
-        [one.get("id") for one in records if isinstance(one, Mapping)]
-        if isinstance(records, list)
-        else []
-    )
-    return sorted(one for one in found if isinstance(one, str))
-
-
-def _check_certificates(
-    reader: TomlReader,
-    certificates: Mapping[str, CertificateRule],
-    names: Mapping[str, NameRule],
-    known: Mapping[str, list[str]],
-) -> None:
-    name_ids, role_ids, flags = known["name"], known["role"], known_flags()
-    for where, rule in certificates.items():
-        shared = rule.issue_per == "deployment"
-        used = (rule.subject_name, *rule.subject_alt_name)
-        ekus = (*rule.extended_key_usage, *sum(rule.extended_key_usage_if.values(), ()))
-        for key, values, words, what in (
-            ("subject_name", (rule.subject_name,), name_ids, "name"),
-            ("subject_alt_name", rule.subject_alt_name, name_ids, "name"),
-            ("role", () if shared else (rule.role,), role_ids, "role"),
-            ("needed_by", rule.needed_by, role_ids, "role"),
-            ("if_all", rule.if_all, flags, "flag"),
-            ("extended_key_usage_if", tuple(rule.extended_key_usage_if), flags, "flag"),
-            ("extended_key_usage", ekus, EXTENDED_KEY_USAGES, "key usage"),
-            ("issuer", (rule.issuer,), ISSUERS, "issuer"),
-            ("layout", (rule.layout,), ("", *LAYOUTS), "layout"),
-            ("profiles", rule.profiles, PROFILES, "profile"),
-            ("issue_per", (rule.issue_per,), OUT_OF_SCOPE, "value"),
-        ):
-            reader.among(f"{where}.{key}", values, words, what)
-        _check_scope(reader, where, rule, [n for n in names.values() if n.id in used])
-
-
-def _check_scope(
-    reader: TomlReader, where: str, rule: CertificateRule, names: list[NameRule]
-) -> None:
-    """Refuse names that a certificate for many cannot have, e.g. the one server's."""
-    for name in names:
-        placeholder = name.parts[1]
-        if placeholder.startswith(OUT_OF_SCOPE.get(rule.issue_per, ())):
-            reader.problem(
-                f"'{where}' is issued per {rule.issue_per} and cannot use the name "
-                f'"{name.id}" with {{{placeholder}}}'
-            )
-    if (rule.issue_per == "deployment") != bool(rule.needed_by):
-        reader.problem(f"'{where}.needed_by' goes with issue_per = \"deployment\" and only there")
-
-
-def _check_connections(
-    reader: TomlReader,
-    connections: Mapping[str, ConnectionRule],
-    known: Mapping[str, list[str]],
-) -> None:
-    roles, speakers, flags = known["role"], known["role"] + known["party"], known_flags()
-    for where, rule in connections.items():
-        reader.among(f"{where}.speakers", rule.speakers, speakers, "role or party")
-        reader.among(f"{where}.listeners", rule.listeners, roles, "role")
-        reader.among(f"{where}.names", rule.names, known["name"], "name")
-        reader.among(f"{where}.reach", (rule.reach,), REACHES, "reach")
-        reader.among(f"{where}.if_all", rule.if_all, flags, "flag")
-
-
-def _check_trusts(
-    reader: TomlReader, trusts: Mapping[str, TrustRule], known: Mapping[str, list[str]]
-) -> None:
-    for where, rule in trusts.items():
-        reader.among(f"{where}.connections", rule.connections, known["connection"], "connection")
-        reader.among(f"{where}.roles", rule.roles, known["role"], "role")
-        if bool(rule.connections) == bool(rule.roles):
-            reader.problem(f"'{where}' is about connections or about roles", "name one of the two")
-        for key in ("speaker_eku", "listener_eku"):
-            reader.among(f"{where}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage")
-
-
-def _check_roles(
-    reader: TomlReader,
-    roles: Mapping[str, RoleRule],
-    parties: Mapping[str, PartyRule],
-    known: Mapping[str, list[str]],
-) -> None:
-    for where, role in roles.items():
-        reader.among(f"{where}.hosted_by", role.hosted_by, known["role"], "role")
-    zones = {where: role.zone for where, role in roles.items()}
-    zones |= {where: party.zone for where, party in parties.items()}
-    for where, zone in zones.items():
-        reader.among(f"{where}.zone", (zone,), ZONES, "zone")

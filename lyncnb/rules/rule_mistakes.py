@@ -1,0 +1,221 @@
+"""What no rule can say: a name, role, flag or placeholder that there is not, an end before a begin.
+
+Asked by every reader of rules: of products, of CAs and of returned certificates. Each mistake is
+told with its place in the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Protocol
+
+from ..base.certificate_fields import EXTENDED_KEY_USAGES
+from ..base.toml_records import TomlReader, value_words
+from .model import (
+    ISSUERS,
+    LAYOUTS,
+    OUT_OF_SCOPE,
+    PROFILES,
+    REACHES,
+    SEVERITIES,
+    TEMPLATE,
+    ZONES,
+    CertificateRule,
+    CheckRule,
+    ConnectionRule,
+    NameRule,
+    PartyRule,
+    RoleRule,
+    TrustRule,
+    known_flags,
+    placeholders,
+)
+
+
+class _Coded(Protocol):
+    """What every kind of check says of itself."""
+
+    @property
+    def code(self) -> str:
+        """Its code."""
+
+    @property
+    def severity(self) -> str:
+        """Error, warning or notice."""
+
+
+class _Dated(Protocol):
+    """What holds for a time."""
+
+    @property
+    def effective(self) -> date | None:
+        """The first day on which it holds; None: always did."""
+
+    @property
+    def until(self) -> date | None:
+        """The first day on which it holds no more; None: without end."""
+
+
+def check_checks(reader: TomlReader, checks: Mapping[str, CheckRule]) -> None:
+    """Refuse checks that say what no check can say, by their place in the file."""
+    check_codes(reader, checks)
+    check_periods(reader, checks)
+    for where, check in checks.items():
+        reader.among(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
+
+
+def check_codes(reader: TomlReader, checks: Mapping[str, _Coded]) -> None:
+    """Refuse codes that are there twice or misspelt, and severities that there are not."""
+    reader.once(checks, "code")
+    for where, check in checks.items():
+        reader.among(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.code):
+            reader.problem(
+                f"'{where}.code' is \"{check.code}\"", hint="write it as words-with-hyphens"
+            )
+
+
+def check_periods(reader: TomlReader, rules: Mapping[str, _Dated]) -> None:
+    """Refuse rules that end before they begin, by their place in the file."""
+    for where, rule in rules.items():
+        if rule.effective and rule.until and rule.effective >= rule.until:
+            reader.problem(f"'{where}.until' is not after 'effective'", "leave one of them out")
+
+
+def check_names(reader: TomlReader, names: Mapping[str, NameRule]) -> None:
+    """Refuse templates with placeholders, and conditions with flags, that there are not."""
+    known, flags = placeholders(), known_flags()
+    for where, name in names.items():
+        match = TEMPLATE.fullmatch(name.template)
+        if match is None:
+            reader.problem(
+                f"'{where}.template' is \"{name.template}\"",
+                hint="lower case letters, digits, '-', '.', and at most one {placeholder}",
+            )
+        elif match[2]:
+            reader.among(f"{where}.template", (match[2],), known, "placeholder")
+        for condition in ("if_all", "if_any", "unless"):
+            reader.among(f"{where}.{condition}", getattr(name, condition), flags, "flag")
+
+
+# What becomes a part of file names and scripts: one word, so that it leads nowhere else.
+PRODUCT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+
+
+def check_words(
+    reader: TomlReader,
+    product: str,
+    roles: Mapping[str, RoleRule],
+    certificates: Mapping[str, CertificateRule],
+) -> None:
+    """Refuse a product, role or usage that is not one word."""
+    if product and not PRODUCT_NAME.fullmatch(product):
+        reader.problem(f"'product' is {value_words(product)}", "letters, digits, '-' and '_'")
+    words = {f"{where}.id": role.id for where, role in roles.items()}
+    for where, rule in certificates.items():
+        words[f"{where}.role"] = rule.role
+        words |= {f"{where}.usages[{n}]": usage for n, usage in enumerate(rule.usages)}
+    for where, word in words.items():
+        if not _WORD.fullmatch(word):
+            reader.problem(f"'{where}' is {value_words(word)}", "one word of letters and digits")
+
+
+def ids_in(document: Mapping[str, object], kind: str) -> list[str]:
+    """Give the ids of an array's records, also of those that have mistakes of their own."""
+    records = document.get(kind, [])
+    found = (
+        [one.get("id") for one in records if isinstance(one, Mapping)]
+        if isinstance(records, list)
+        else []
+    )
+    return sorted(one for one in found if isinstance(one, str))
+
+
+def check_certificates(
+    reader: TomlReader,
+    certificates: Mapping[str, CertificateRule],
+    names: Mapping[str, NameRule],
+    known: Mapping[str, list[str]],
+) -> None:
+    """Refuse certificates that ask for names, roles, flags or usages that there are not."""
+    name_ids, role_ids, flags = known["name"], known["role"], known_flags()
+    for where, rule in certificates.items():
+        shared = rule.issue_per == "deployment"
+        used = (rule.subject_name, *rule.subject_alt_name)
+        ekus = (*rule.extended_key_usage, *sum(rule.extended_key_usage_if.values(), ()))
+        for key, values, words, what in (
+            ("subject_name", (rule.subject_name,), name_ids, "name"),
+            ("subject_alt_name", rule.subject_alt_name, name_ids, "name"),
+            ("role", () if shared else (rule.role,), role_ids, "role"),
+            ("needed_by", rule.needed_by, role_ids, "role"),
+            ("if_all", rule.if_all, flags, "flag"),
+            ("extended_key_usage_if", tuple(rule.extended_key_usage_if), flags, "flag"),
+            ("extended_key_usage", ekus, EXTENDED_KEY_USAGES, "key usage"),
+            ("issuer", (rule.issuer,), ISSUERS, "issuer"),
+            ("layout", (rule.layout,), ("", *LAYOUTS), "layout"),
+            ("profiles", rule.profiles, PROFILES, "profile"),
+            ("issue_per", (rule.issue_per,), OUT_OF_SCOPE, "value"),
+        ):
+            reader.among(f"{where}.{key}", values, words, what)
+        _check_scope(reader, where, rule, [n for n in names.values() if n.id in used])
+
+
+def _check_scope(
+    reader: TomlReader, where: str, rule: CertificateRule, names: list[NameRule]
+) -> None:
+    """Refuse names that a certificate for many cannot have, e.g. the one server's."""
+    for name in names:
+        placeholder = name.parts[1]
+        if placeholder.startswith(OUT_OF_SCOPE.get(rule.issue_per, ())):
+            reader.problem(
+                f"'{where}' is issued per {rule.issue_per} and cannot use the name "
+                f'"{name.id}" with {{{placeholder}}}'
+            )
+    if (rule.issue_per == "deployment") != bool(rule.needed_by):
+        reader.problem(f"'{where}.needed_by' goes with issue_per = \"deployment\" and only there")
+
+
+def check_connections(
+    reader: TomlReader,
+    connections: Mapping[str, ConnectionRule],
+    known: Mapping[str, list[str]],
+) -> None:
+    """Refuse connections of roles, parties and names that there are not."""
+    roles, speakers, flags = known["role"], known["role"] + known["party"], known_flags()
+    for where, rule in connections.items():
+        reader.among(f"{where}.speakers", rule.speakers, speakers, "role or party")
+        reader.among(f"{where}.listeners", rule.listeners, roles, "role")
+        reader.among(f"{where}.names", rule.names, known["name"], "name")
+        reader.among(f"{where}.reach", (rule.reach,), REACHES, "reach")
+        reader.among(f"{where}.if_all", rule.if_all, flags, "flag")
+
+
+def check_trusts(
+    reader: TomlReader, trusts: Mapping[str, TrustRule], known: Mapping[str, list[str]]
+) -> None:
+    """Refuse trusts in what there is not, or in both kinds at once."""
+    for where, rule in trusts.items():
+        reader.among(f"{where}.connections", rule.connections, known["connection"], "connection")
+        reader.among(f"{where}.roles", rule.roles, known["role"], "role")
+        if bool(rule.connections) == bool(rule.roles):
+            reader.problem(f"'{where}' is about connections or about roles", "name one of the two")
+        for key in ("speaker_eku", "listener_eku"):
+            reader.among(f"{where}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage")
+
+
+def check_roles(
+    reader: TomlReader,
+    roles: Mapping[str, RoleRule],
+    parties: Mapping[str, PartyRule],
+    known: Mapping[str, list[str]],
+) -> None:
+    """Refuse hosts and zones that there are not."""
+    for where, role in roles.items():
+        reader.among(f"{where}.hosted_by", role.hosted_by, known["role"], "role")
+    zones = {where: role.zone for where, role in roles.items()}
+    zones |= {where: party.zone for where, party in parties.items()}
+    for where, zone in zones.items():
+        reader.among(f"{where}.zone", (zone,), ZONES, "zone")
