@@ -140,6 +140,9 @@ class GuideAnswers(Table):
             document = parse_toml(data)
         except NotToml as error:
             raise AnswersError(f"{name}: {error}", hint=error.hint) from None
+        product = document.get("product")
+        if isinstance(product, str) and product.endswith(".toml") and not isinstance(source, bytes):
+            document["product"] = str(Path(source).parent / product)  # as in a plan.toml
         return cls.of(document, source=name)
 
     def to_document(self, *, in_full: bool = True) -> dict[str, Any]:
@@ -154,9 +157,22 @@ class GuideAnswers(Table):
                 (sites[one.site] if one.site else document)[one.question.key] = value
         return {**document, _SITES: list(sites.values())}
 
-    def to_toml(self) -> str:
-        """Write ``guide.toml``: every answer under its question. Same answers, same text."""
-        return _toml(self.asked, self.sites)
+    def product_from(self, folder: str | os.PathLike[str]) -> str:
+        """Name the product as a file in a folder does: a file of one's own from there."""
+        product = self.text("product")
+        if not product.endswith(".toml"):
+            return product
+        return Path(os.path.relpath(product, folder)).as_posix()
+
+    def to_toml(self, *, folder: str | os.PathLike[str] = ".") -> str:
+        """Write ``guide.toml``: every answer under its question. Same answers, same text.
+
+        Parameters
+        ----------
+        folder : path, optional
+            Where it will stand; from there a product of one's own is named.
+        """
+        return _toml(self.asked, self.sites, product=self.product_from(folder))
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -185,7 +201,7 @@ class GuideAnswers(Table):
     @property
     def options(self) -> PlanOptions:
         """The options that ``plan.toml`` gets."""
-        return PlanOptions(product=self.text("product"))
+        return PlanOptions(product=self.rules.product)
 
     def _headings(self) -> Sequence[str]:
         return ("Site", "Question", "Answer")
@@ -447,7 +463,7 @@ def _raise(problems: Sequence[Problem], source: str) -> None:
         raise AnswersError(f"{source}: {count} wrong", problems=tuple(problems))
 
 
-def _toml(asked: Sequence[Asked], sites: Sequence[str]) -> str:
+def _toml(asked: Sequence[Asked], sites: Sequence[str], *, product: str) -> str:
     import tomli_w  # only who writes needs it
 
     lines = ["# Answers for lyncnb guide --answers; a line that is taken out is its default."]
@@ -457,9 +473,10 @@ def _toml(asked: Sequence[Asked], sites: Sequence[str]) -> str:
         for one in asked:
             if one.site != site or one.question.key == "sites" or one.value is None:
                 continue
-            values = one.value if isinstance(one.value, tuple) else (one.value,)
-            written = [tomli_w.dumps({"v": value})[len("v = ") :].rstrip() for value in values]
-            text = f"[{', '.join(written)}]" if isinstance(one.value, tuple) else written[0]
+            value = product if one.question.key == "product" else one.value
+            values = value if isinstance(value, tuple) else (value,)
+            written = [tomli_w.dumps({"v": item})[len("v = ") :].rstrip() for item in values]
+            text = f"[{', '.join(written)}]" if isinstance(value, tuple) else written[0]
             lines += ["", f"# {one.question.words}"] if not site else [f"# {one.question.words}"]
             lines.append(f"{one.question.key} = {text}")
     return "\n".join(lines) + "\n"

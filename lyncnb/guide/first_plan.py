@@ -79,13 +79,11 @@ class FirstPlan(Table):
 
     def files(self, folder: str | os.PathLike[str] = ".") -> Mapping[str, bytes]:
         """Give the content of each file, by its name, as it stands in a folder."""
-        product = self.plan.options.product
-        if product.endswith(".toml"):  # options name a product of one's own from where they stand
-            product = Path(os.path.relpath(product, folder)).as_posix()
+        options = replace(self.plan.options, product=self.answers.product_from(folder))
         return {
             TOPOLOGY_FILE: self.topology.to_csv(),
-            OPTIONS_FILE: replace(self.plan.options, product=product).to_toml().encode(),
-            ANSWERS_FILE: self.answers.to_toml().encode(),
+            OPTIONS_FILE: options.to_toml().encode(),
+            ANSWERS_FILE: self.answers.to_toml(folder=folder).encode(),
         }
 
     def _headings(self) -> Sequence[str]:

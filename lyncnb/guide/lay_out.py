@@ -117,6 +117,15 @@ def lay_out(answers: GuideAnswers) -> Layout:
         layout.rows += rows
     if layout.rows:
         layout.rows[0].update(urls, sip_domains=answers.text("sip_domains"))
+    else:
+        layout.problems.append(
+            LayoutProblem(
+                site="",
+                key="product",
+                message=f"of {answers.rules.title} the guide knows no kind of server",
+                hint="write its table by hand: lyncnb template",
+            )
+        )
     _tell_of_long_names(layout)
     return layout
 

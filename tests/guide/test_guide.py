@@ -322,7 +322,9 @@ def test_a_first_plan_is_written_whole_or_not_at_all(tmp_path):
 
 def test_what_was_begun_is_taken_back(tmp_path):
     """Where the last file does not fit, the first two are gone, or are what they were."""
-    first, folder = ln.guided_plan(answers()), tmp_path / "plan"
+    sites = [{"name": f"Site {n}"} for n in range(6)]
+    given = ln.GuideAnswers.of({"sip_domains": "contoso.com", "site": sites})
+    first, folder = ln.guided_plan(given), tmp_path / "plan"
     sizes = {name: len(data) for name, data in first.files().items()}
     assert max(sizes, key=sizes.__getitem__) == "guide.toml"
     folder.mkdir()
@@ -339,3 +341,39 @@ def test_what_was_begun_is_taken_back(tmp_path):
         signal.signal(signal.SIGXFSZ, ignored)
     left = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert left == {"plan.toml": b"mine", "guide.toml": b"mine"}
+
+
+def test_a_product_of_ones_own(tmp_path, monkeypatch):
+    """Found from where the answers stand, named from where the files stand; else it is told."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "own.toml").write_text(
+        'product = "mine"\ntitle = "Mine 1"\nextends = "sfb2019"\n'
+    )
+    (tmp_path / "mine" / "given.toml").write_text(
+        'product = "own.toml"\nsip_domains = "contoso.com"\n'
+    )
+    first = ln.guided_plan(ln.GuideAnswers.from_toml("mine/given.toml"))
+    assert first.plan.rules.title == "Mine 1"
+    ln.write_first_plan(first, "there/now")
+    again = ln.GuideAnswers.from_toml("there/now/guide.toml")
+    assert 'product = "../../mine/own.toml"' in Path("there/now/guide.toml").read_text()
+    assert 'product = "../../mine/own.toml"' in Path("there/now/plan.toml").read_text()
+    assert ln.guided_topology(again) == first.topology
+    beside = REPOSITORY / "tests" / "products" / "lighthouse.toml"
+    with pytest.raises(ln.AnswersError) as caught:
+        ln.guided_topology(answers(product=str(beside), remote_users="no"))
+    assert "of Lighthouse 7 the guide knows no kind of server" in str(caught.value)
+
+
+def test_what_was_decided_unasked_is_said():
+    """Where clients sign in, which proxy serves all, and names that Windows cuts."""
+    of_sites = ln.guided_plan(ln.GuideAnswers.from_toml(INTERVIEWS[2])).remarks
+    assert of_sites == (
+        "Clients sign in automatically at tai-dirpool.contoso.net.",
+        "tai-rp01.contoso.net serves all sites: its cell site is blank.",
+    )
+    long = ln.guided_plan(answers(server_names="{role}-of-contoso{n:03}")).remarks
+    assert long[-1].startswith(
+        "fe-of-contoso001.contoso.com and 4 more have more than 15 characters before"
+    )
