@@ -113,14 +113,16 @@ def _ask_all() -> GuideAnswers:
 
 
 def _tell(problem: str, hint: str) -> None:
-    note(f"  {problem}")
-    note(f"  hint: {hint}")
+    note(indented(problem))
+    note(indented(f"hint: {hint}"))
 
 
 def _ask(asked: Asked) -> str | None:
     """Ask one question, until there is an answer; None is to go back."""
+    from ..guide.answer_values import choices_of
+
     question = asked.question
-    for number, (word, meaning) in enumerate(question.choices.items(), 1):
+    for number, (word, meaning) in enumerate(choices_of(question).items(), 1):
         note(f"  {number} {word}: {meaning}")
     offered = asked.default if asked.problem else asked.text or asked.default
     default = f" [{offered}]" if offered else ""
@@ -131,8 +133,8 @@ def _ask(asked: Asked) -> str | None:
             prompt_suffix="\n> ",
         ).strip()  # fmt: skip
         if text == _HELP:
-            note(f"  {question.help}")
-            note(f"  source: {question.source}")
+            note(indented(question.help))
+            note(indented(f"source: {question.source}"))
             continue
         if text == _BACK:
             return None
@@ -157,15 +159,15 @@ def _show(first: FirstPlan, written: tuple[Path, ...], place: Path) -> None:
     write()
     write("The same in Python:")
     write(textwrap.indent(first.python, "  "))  # not wrapped: it is to be copied
+    write("What Microsoft's Planning Tool asked or gave, and this does not:")
+    for one in first.left_out:
+        write(indented(f"{one.what}. {one.instead}"))
+    write()
     for path in written:
         write(f"written: {path}")
     write("Next:")
     for line in _next_commands(place):
         write(f"  {line}")
-    write()
-    write("What Microsoft's Planning Tool asked or gave, and this does not:")
-    for one in first.left_out:
-        write(indented(f"{one.what}. {one.instead}"))
 
 
 def _next_commands(place: Path) -> tuple[str, str]:

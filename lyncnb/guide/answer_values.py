@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName, clean_text, shown
 from ..errors import LyncnbError
-from ..rules.rule_files import load_rules, products
+from ..rules.rule_files import load_rules, product_titles
 from ..topology.columns import column
 from .name_patterns import LABEL, BadPattern, read_pattern
 from .questions import Question, interview
@@ -68,6 +68,15 @@ def read_answer(question: Question, text: str, *, is_public: bool = False) -> Va
         raise BadAnswer(str(error), error.hint or question.help) from None
 
 
+def choices_of(question: Question) -> Mapping[str, str]:
+    """List what may be chosen, each in words; nothing where an answer is free."""
+    if question.kind == "product":
+        return product_titles()
+    if question.kind == "target_os":
+        return {one: f"Windows Server {one}" for one in column("target_os").choices}
+    return question.choices
+
+
 def _choice(question: Question, text: str, is_public: bool) -> str:
     return _one_of(text, question.choices)
 
@@ -80,34 +89,30 @@ def _one_of(text: str, choices: Mapping[str, str]) -> str:
     found = [one for one in choices if one.casefold() == folded]
     found = found or [one for one in choices if one.casefold().startswith(folded)]
     if len(found) != 1:
-        raise BadAnswer(f"{shown(text)} is none of them", f"answer {' or '.join(choices)}")
+        raise BadAnswer(f"{shown(text)} is none of them", f"answer {', '.join(choices)}")
     return found[0]
 
 
 def _product(question: Question, text: str, is_public: bool) -> str:
-    if not text.endswith(".toml") and text not in products():
-        try:
-            return _one_of(text, dict.fromkeys(products(), ""))
-        except BadAnswer:
-            pass  # a product of one's own may be known by its name
     try:
-        return load_rules(text).product if not text.endswith(".toml") else _own(text)
+        if text.endswith(".toml"):
+            load_rules(text)
+            return text
+        known = choices_of(question)
+        titles = {title.casefold(): product for product, title in known.items()}
+        if text.casefold() in titles:
+            return titles[text.casefold()]
+        if text in known or (text.isascii() and text.isdecimal()):
+            return _one_of(text, known)
+        return load_rules(text).product  # of one's own, by its name
     except LyncnbError as error:
         raise BadAnswer(error.message, error.hint) from None
 
 
-def _own(path: str) -> str:
-    load_rules(path)
-    return path
-
-
 def _target_os(question: Question, text: str, is_public: bool) -> str:
-    known = column("target_os").choices
+    known = choices_of(question)
     wanted = text.casefold().replace("windows server", "").replace(" ", "")
-    for one in known:
-        if one.casefold() == wanted:
-            return one
-    raise BadAnswer(f"{shown(text)} is none of them", f"answer {', '.join(known)}")
+    return next((one for one in known if one.casefold() == wanted), "") or _one_of(text, known)
 
 
 def _yes_no(question: Question, text: str, is_public: bool) -> bool:

@@ -16,7 +16,13 @@ from typing import IO
 
 from ..base import files
 from ..base.garbage_collection import no_collection
-from ..base.outputs import OutputKind, check_output, refuse_own_place, write_output
+from ..base.outputs import (
+    OutputKind,
+    check_output,
+    is_request_folder,
+    refuse_own_place,
+    write_output,
+)
 from ..base.tables import Table
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, FileOccupied, OutputError
@@ -239,6 +245,8 @@ def _check(
     place = Path(folder)
     if os.path.lexists(place) and not place.is_dir():
         raise OutputError(f"{place} is no folder", hint="name a folder")
+    if is_request_folder(place):
+        raise OutputError(f"{place} is a request folder", hint="name a folder beside it")
     for name, data in contents.items():
         try:
             check_output(place / name, _kind(data), force=force)

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..base import tables
 from ..errors import AnswersError, LyncnbError
+from ..guide.answer_values import choices_of
 from ..guide.answers import Asked, GuideAnswers, Texts, walk
 from ..guide.first_plan import OPTIONS_FILE, TOPOLOGY_FILE, FirstPlan, guided_plan, write_first_plan
 from ..guide.lay_out import lay_out
 from ..guide.questions import interview
-from ..rules.rule_files import product_titles
 from ..topology.columns import column
 from ..topology.topology import Topology
 from .panel import SHARED_SCRIPTS, Message, Panel, read_scripts
@@ -124,11 +124,7 @@ def _problem(words: str, site: str, problem: str) -> str:
 
 def _field(asked: Asked) -> dict[str, Any]:
     question = asked.question
-    choices: list[list[str]] = [[key, words] for key, words in question.choices.items()]
-    if question.kind == "product":
-        choices = [[product, title] for product, title in product_titles().items()]
-    if question.kind == "target_os":
-        choices = [[one, f"Windows Server {one}"] for one in column("target_os").choices]
+    choices = [[key, words] for key, words in choices_of(question).items()]
     if choices and asked.text and asked.text not in dict(choices):
         choices.append([asked.text, asked.text])
     is_missing = bool(asked.problem) and not asked.text

@@ -36,7 +36,7 @@ def test_a_file_of_answers_is_laid_out(shell):
     assert request == f"  lyncnb request {table} 'first plan/requests' --options {options}"
     again = shell("plan", "first plan/topology.csv", "--options", "first plan/plan.toml")
     assert (again.status, "7 certificates" in again.out) == (0, True)
-    python = done.out.partition("The same in Python:\n")[2].partition("\nwritten:")[0]
+    python = done.out.partition("The same in Python:\n")[2].partition("\nWhat Microsoft")[0]
     made = {}
     exec("\n".join(line[2:] for line in python.splitlines()), made)
     assert made["topology"] == ln.read_topology(shell.folder / "first plan" / "topology.csv")

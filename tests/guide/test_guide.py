@@ -180,7 +180,7 @@ def test_clients_sign_in_at_one_pool():
         ({"federation": 3.5}, "'federation' is 3.5, which is no answer", "Partners"),
         ({"product": "lync2010"}, 'no rules for a product "lync2010"', "lync2013"),
         ({"target_os": "2025"}, '"2025" is none of them', "2012R2"),
-        ({"simple_urls": "none"}, '"none" is none of them', "hosts or one-host"),
+        ({"simple_urls": "none"}, '"none" is none of them', "hosts, one-host"),
         ({"federations": True}, "Unknown key in 'federations'", "did you mean federation"),
         ({"tenant_sip_domains": "contoso.com"}, "not asked with these answers", "take it out"),
         ({"of_site": {"directors": -1}}, '"-1" is no number', "0 or more"),
@@ -311,6 +311,13 @@ def test_a_first_plan_is_written_whole_or_not_at_all(tmp_path):
     assert (folder / "topology.csv").read_text() == "tuned"
     ln.write_first_plan(first, folder, force=True)
     assert ln.read_topology(folder / "topology.csv") == first.topology
+
+    (tmp_path / "requests" / "keys").mkdir(parents=True)
+    for place, message in (("requests", "is a request folder"), ("requests/keys", "keeps for")):
+        with pytest.raises(ln.LyncnbError, match=message):
+            ln.write_first_plan(first, tmp_path / place, force=True)
+    with pytest.raises(ln.LyncnbError, match=r"topology\.csv is no folder"):
+        ln.write_first_plan(first, folder / "topology.csv")
 
     broken = tmp_path / "broken"
     broken.mkdir()
