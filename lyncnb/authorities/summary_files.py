@@ -8,6 +8,7 @@ that has the folder and no plan can write them again; the rest are the SHA-256 o
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -47,6 +48,7 @@ def write_summary_files(
     told = {"shows": shows, "requests": summary_progress(manifest)}
     if sum(len(block.members) for block in summary.blocks) <= MOST_KEPT:
         told["kept"] = to_text(summary)
+    summary = replace(summary, approval=tuple(_approval(manifest)))
     whole = with_requests(summary, manifest.requests, accepted_on_record(manifest.requests))
     for name in SUMMARY_NAMES:  # one file in memory at a time
         data = write_summary(whole, "." + name.rpartition(".")[2])
@@ -63,7 +65,29 @@ def planned_day(manifest: Manifest) -> date | None:
 
 def summary_progress(manifest: Manifest) -> str:
     """Give a digest of what the summary files tell of the requests on record."""
-    return progress_digest(manifest.requests, accepted_on_record(manifest.requests))
+    told = progress_digest(manifest.requests, accepted_on_record(manifest.requests))
+    approval = tuple(_approval(manifest))
+    if not approval:
+        return told
+    return hashlib.sha256(f"{told} {approval}".encode("utf-8", "replace")).hexdigest()
+
+
+def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Say which saved plan was requested last, and who approved it."""
+    if not manifest.plans:
+        return
+    last = manifest.plans[-1]
+    plan = (
+        f"SHA-256 {last.sha256}, judged on {last.judged_on}, requested on {last.requested_at[:10]}"
+    )
+    if last.plan_sha256 != manifest.plan_sha256:
+        plan += "; what is requested now is another plan, which nobody approved"
+    yield "Saved plan", plan
+    approvals = (
+        f"{one.signer}, with the key {one.key}, verified on {one.verified_at[:10]}"
+        for one in last.approvals
+    )
+    yield "Approved by", "; ".join(approvals) or "nobody: it was requested without a signature"
 
 
 def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:

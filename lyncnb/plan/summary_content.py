@@ -315,7 +315,8 @@ class Summary:
     ``asks``, ``folder_changed`` and what the members say of their certificates come from the
     requests of a folder; the rest from the plan. ``facts`` are the days of the plan. ``left_out``
     counts the certificates that are in the plan and not in ``blocks``. ``reasons`` are the rules
-    that gave the names of the blocks.
+    that gave the names of the blocks. ``approval`` says of a folder which saved plan was requested
+    into it and who approved that, a heading and a text each.
     """
 
     title: str
@@ -341,6 +342,7 @@ class Summary:
     saved_as: str = ""  # where the plan is saved, and what it is known by there
     sign_line: str = ""  # what somebody types who approves it
     reasons: tuple[NameRule, ...] = ()
+    approval: tuple[tuple[str, str], ...] = ()
 
     @property
     def members(self) -> Iterator[tuple[Block, Member]]:
@@ -386,6 +388,7 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.saved_as:
         yield "Saved as", summary.saved_as
         yield "To approve it", f"{summary.sign_line} (KEY is your SSH key). {UNSIGNED}"
+    yield from summary.approval
     if summary.folder_changed:
         yield "As of", f"{summary.folder_changed}, the last change of the requests"
 

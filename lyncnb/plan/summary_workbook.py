@@ -22,6 +22,7 @@ RENEWALS = (
     *("Renew from", "Valid until", "Valid from", "No.", "For", "Servers", "Subject name"),
     *("Issuer", "ID"),
 )
+APPROVAL = ("What", "On record")
 FILES = (
     "No.", "ID", "CSR file", "SHA-256 of the CSR", "Key file", "SHA-256 of the public key",
     "Import", "Assign", "Rule",
@@ -86,6 +87,12 @@ def summary_workbook(summary: Summary) -> bytes:
             columns=RENEWALS,
             rows=lambda: _renewals(summary),
             widths=(12, 12, 12, 6, 26, 28, 32, 24, 44),
+        ),
+        Sheet(
+            title="Approval",
+            columns=APPROVAL,
+            rows=lambda: iter(summary.approval),
+            widths=(20, 120),
         ),
         Sheet(
             title="Files",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import openpyxl
 import pytest
 from folders import PASSPHRASE
 from shell_kit import make_shell, process_environment
@@ -75,6 +77,36 @@ def test_what_alice_approves_is_requested(planner):
     assert f"approved by {ALICE} ({planner.fingerprint})" in planner("status", "requests").err
     told = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
     assert told["approvals"][0]["signer"] == ALICE
+
+
+def test_the_summary_says_who_approved_what(planner):
+    """Page, Markdown and workbook name the saved plan and its approver, and a later table by itself."""
+    folder, digest = (
+        planner.folder / "requests",
+        json.loads((planner.folder / "p.json").read_text()),
+    )
+
+    def told() -> list[str]:
+        sheet = openpyxl.load_workbook(folder / "summary.xlsx")["Approval"]
+        cells = " ".join(str(cell) for row in sheet.iter_rows(values_only=True) for cell in row)
+        page = re.sub(r"<wbr>|<[^>]+>", "", (folder / "summary.html").read_text("utf-8"))
+        plain = (folder / "summary.md").read_text("utf-8").replace("\\", "")
+        return [cells, page, plain]
+
+    assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
+    for text in told():
+        assert f"SHA-256 {digest['sha256']}, judged on {digest['judged_on']}" in text
+        assert "nobody: it was requested without a signature" in text
+    assert planner("approve", "p.json", "--key", "alice").status == 0
+    assert request(planner).status == 0
+    by_alice = f"{ALICE}, with the key {planner.fingerprint}, verified on "
+    assert [by_alice in text for text in told()] == [True] * 3
+    before = (folder / "summary.xlsx").read_bytes()
+    assert request(planner).status == 0
+    assert (folder / "summary.xlsx").read_bytes() == before
+    planner.write("t.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))
+    assert planner("request", "t.csv", "requests", *PASS).status == 0
+    assert ["another plan, which nobody approved" in text for text in told()] == [True] * 3
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
