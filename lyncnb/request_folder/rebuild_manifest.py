@@ -25,6 +25,7 @@ from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
 from .files_on_disk import MODES, Survey, file_problems, key_sha256, refuse, take_survey
 from .leftovers import Move, carry_out
+from .lost_records import loss_notes, salvaged
 from .manifest import NAME, Manifest, read_manifest, save_manifest, timestamp
 from .recovery_key import LIST, recipients_of
 from .request_record import (
@@ -184,8 +185,10 @@ def rebuild_manifest(
     Returns
     -------
     RequestBundle
-        ``changes`` names what is on record only now, ``notes`` what could not be used. The next
-        run with the plan fills in servers and sites; it renews nothing that is as planned.
+        ``changes`` names what is on record only now, ``notes`` what could not be used, and what
+        a damaged or missing manifest alone knew: which saved plan was requested, who approved it,
+        what was left out for a certificate that stands. The next run with the plan fills in servers
+        and sites; it renews nothing that is as planned.
 
     Raises
     ------
@@ -209,7 +212,8 @@ def rebuild_manifest(
             )
         inventory = take_inventory(survey, cipher)
         now = timestamp(today)
-        manifest, moves, changes = _rebuilt(before or Manifest(), inventory, now)
+        kept = salvaged(damaged) if before is None else before
+        manifest, moves, changes = _rebuilt(kept, inventory, now)
         manifest = _with_lists(path, manifest, cipher)
         for stale in {temp.parent for temp in survey.stale}:
             files.remove_stale(stale)
@@ -222,7 +226,8 @@ def rebuild_manifest(
         if manifest != before:
             manifest = manifest.with_event("rebuilt", f"{len(changes)} changes", at=now)
         save_manifest(path, manifest)
-    notes = inventory.notes + ([_AGAIN] if _has_returned(path) and changes else [])
+    lost = [] if before is not None else [*loss_notes(path, kept)]
+    notes = lost + inventory.notes + ([_AGAIN] if _has_returned(path) and changes else [])
     return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
 
 

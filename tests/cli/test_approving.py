@@ -302,3 +302,26 @@ def test_an_agents_key_signs(planner, monkeypatch):
         assert request(planner).status == 0
     finally:
         os.kill(int(told["SSH_AGENT_PID"]), 15)
+
+
+def test_a_rebuilt_manifest_says_who_had_approved(planner):
+    """Kept of a damaged one; of a missing one told from the summary, and had by asking again."""
+    assert planner("approve", "p.json", "--key", "alice").status == 0
+    assert request(planner).status == 0
+    path = planner.folder / "requests/manifest.json"
+    text = path.read_text("utf-8")
+    (plan,) = json.loads(text)["plans"]
+    path.write_text(text[:-30], "utf-8")
+    ended = planner("status", "requests", "--rebuild", *PASS)
+    assert f"kept of the damaged manifest: the saved plan {plan['sha256'][:12]}" in ended.err
+    assert f"approved by {ALICE}" in ended.err
+    assert json.loads(path.read_text("utf-8"))["plans"] == [plan]
+    path.unlink()
+    ended = planner("status", "requests", "--rebuild", *PASS)
+    assert "lost: the record of the saved plan and of who approved it." in ended.err
+    assert f"SHA-256 {plan['sha256']}" in ended.err
+    assert f"Approved by: {ALICE}, with the key {planner.fingerprint}" in ended.err
+    assert json.loads(path.read_text("utf-8")).get("plans", []) == []
+    assert request(planner).status == 0
+    (again,) = json.loads(path.read_text("utf-8"))["plans"]
+    assert (again["sha256"], again["approvals"][0]["signer"]) == (plan["sha256"], ALICE)

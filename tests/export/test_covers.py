@@ -399,3 +399,26 @@ def test_the_command_does_the_same(shell, monkeypatch):
         assert words in ended.err
         assert ended.err.count("lyncnb: ") == 1
     assert not (shell.folder / "requests").exists()
+
+
+@pytest.mark.parametrize("damage", [None, lambda text: text[:-40], lambda text: "{" + text])
+def test_a_rebuilt_manifest_says_what_was_left_out(folder, damage):
+    """Of a damaged one the cover is kept; of a missing one the summary says what is lost."""
+    path = folder / "manifest.json"
+    before, text = ln.open_requests(folder).manifest.by_id, path.read_text("utf-8")
+    path.unlink()
+    if damage is not None:
+        path.write_text(damage(text), "utf-8")
+    rebuilt = ln.rebuild_manifest(folder, PASSPHRASE)
+    if damage is None:
+        assert FIRST not in rebuilt.manifest.by_id
+        (note,) = rebuilt.notes
+        assert note.startswith(f"lost: by which certificate {FIRST} is covered. ")
+        assert "--only-missing FILE.json and --reuse ID again" in note
+        return
+    assert rebuilt.manifest.by_id[FIRST].covered == before[FIRST].covered
+    assert rebuilt.notes == (
+        f"kept of the damaged manifest: no request for {FIRST}, since a certificate stands",
+    )
+    assert write(PLAN, folder).counts() == {"kept": 3}
+    assert requested(folder) == {SECOND, THIRD}

@@ -1,0 +1,124 @@
+"""What a manifest alone knew, when it is damaged or missing: what of it can be had again, and not.
+
+Keys and CSRs do not say which saved plan was requested, who approved it, or which requests were
+left out because a certificate stands. A damaged manifest may still hold that, line by line; the
+summary files say it for people, who then know what to give again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ..base import files
+from ..errors import LyncnbError, Problem
+from . import manifest_schema
+from .manifest import FORMAT, Manifest
+from .request_record import RequestRecord
+
+_LARGEST = 1 << 26  # bytes of a summary file that is looked at
+_IDS_TOLD = 5
+_FACT = re.compile(r"^- (Saved plan|Approved by): (.+)$", re.MULTILINE)
+_COVERED = re.compile(r'^\ufeff?"([A-Za-z0-9-]+)",.*"no request: covered by ', re.MULTILINE)
+_BLANK = {"product": "", "plan_sha256": "", "accepted": [], "summary": {}, "encrypted": []}
+_HEAD = re.compile(rb'^"(plans|accepted)": (\[.*\]),?$', re.MULTILINE)
+_COVER = re.compile(rb'^(\{"id": .*"covered": \{.*\}),?$', re.MULTILINE)
+
+
+def salvaged(damaged: bytes) -> Manifest:
+    """Give what can be read of a damaged manifest and is nowhere else.
+
+    Parameters
+    ----------
+    damaged : bytes
+        The file, of which not even the end may be there.
+
+    Returns
+    -------
+    Manifest
+        With saved plans and their approvals, accepted findings and requests that were left out for
+        what stands, as far as each is whole; else as of an empty folder.
+    """
+    kept = Manifest()
+    for name, text in _HEAD.findall(damaged):
+        if (found := _read({name.decode("ascii"): _json(text)})) is not None:
+            kept = replace(kept, **{name.decode("ascii"): getattr(found, name.decode("ascii"))})
+    covered: dict[str, RequestRecord] = {}
+    for text in _COVER.findall(damaged):
+        found = _read({"requests": [_json(text)]})
+        if found is not None and found.requests[0].covered is not None:
+            covered[found.requests[0].id] = found.requests[0]
+    return replace(kept, requests=tuple(covered.values()))
+
+
+def _json(text: bytes) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read(part: dict[str, object]) -> Manifest | None:
+    """Read one part of a manifest as strictly as a whole one."""
+    document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **part}
+    problems: list[Problem] = []
+    manifest_schema.refuse_half_characters(document, problems)
+    values = manifest_schema.read_document(document, problems)
+    return None if problems else Manifest(**values)
+
+
+def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
+    """Say what the new manifest does not know, and what to do about it.
+
+    Parameters
+    ----------
+    folder : Path
+        The request folder, with the summary files of an earlier run.
+    kept : Manifest
+        What was had of the damaged manifest; of a missing one nothing.
+    """
+    facts = dict(_FACT.findall(_text(folder / "summary.md")))
+    if kept.plans:
+        names = ", ".join(one.signer for one in kept.plans[-1].approvals) or "nobody"
+        yield (
+            f"kept of the damaged manifest: the saved plan {kept.plans[-1].sha256[:12]}…, approved"
+            f" by {names}"
+        )
+    elif facts:
+        told = "; ".join(f"{name}: {text}" for name, text in facts.items()).replace("\\", "")
+        yield (
+            "lost: the record of the saved plan and of who approved it. summary.md says: "
+            f"{told}. Request it again: lyncnb request --plan FILE --approved-by SIGNERS FOLDER"
+        )
+    covered = dict.fromkeys(_COVERED.findall(_text(folder / "summary.csv")))
+    if kept.requests:
+        yield (
+            "kept of the damaged manifest: no request for "
+            f"{_few([one.id for one in kept.requests])}, since a certificate stands"
+        )
+    if left := [one for one in covered if one not in kept.by_id]:
+        yield (
+            f"lost: by which certificate {_few(left)} {'is' if len(left) == 1 else 'are'} covered."
+            " The next run would request it; give --only-missing FILE.json and --reuse ID again"
+        )
+    if not (kept.plans or facts or kept.requests or covered):
+        yield (
+            "lost, where the manifest had any: saved plans and who approved them, requests left"
+            " out for a certificate that stands, reasons for accepted findings. The next request"
+            " takes them again: --plan, --approved-by, --only-missing, --accept"
+        )
+
+
+def _few(ids: list[str]) -> str:
+    more = len(ids) - _IDS_TOLD
+    return ", ".join(ids[:_IDS_TOLD]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _text(path: Path) -> str:
+    try:
+        return files.read(path, limit=_LARGEST).decode("utf-8", "replace").replace("\r", "")
+    except (OSError, LyncnbError):
+        return ""
