@@ -8,6 +8,7 @@ what they are: "root of your internal CA".
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -110,17 +111,20 @@ class _Need:
         self.said[said.id] = said
         self.whens.add(when)
 
+    def pack(self) -> None:
+        """Put many pools of one role into one line."""
+        kinds = Counter(kind for kind, _ in self.reasons)
+        for kind, number in kinds.items():
+            if number > _POOLS_TOLD:
+                several = [key for key in self.reasons if key[0] == kind]
+                by = dict.fromkeys(name for key in several for name in self.reasons.pop(key))
+                self.reasons[kind, f"{kind}, {number:,} pools"] = by
+
     def told(self) -> Iterator[str]:
-        """Say what it is needed for; many pools of one role in one line."""
-        by_kind: dict[str, list[tuple[str, dict[str, None]]]] = {}
-        for (kind, words), by in self.reasons.items():
-            by_kind.setdefault(kind, []).append((words, by))
-        for kind, several in by_kind.items():
-            if len(several) > _POOLS_TOLD:
-                by = dict.fromkeys(name for _, names in several for name in names)
-                several = [(f"{kind}, {len(several):,} pools", by)]
-            for words, by in several:
-                yield f"{words if (kind, words) == _OWN else f'verify {words}'} ({', '.join(by)})"
+        """Say what it is needed for."""
+        for reason, by in self.reasons.items():
+            words = reason[1] if reason == _OWN else f"verify {reason[1]}"
+            yield f"{words} ({', '.join(by)})"
 
     def join(self, other: _Need) -> None:
         for reason, by in other.reasons.items():
@@ -163,6 +167,9 @@ class _Planner:
             for connection in list_connections(self.plan)
             for one in self._shown(connection, trusts.get(connection.rule.id, []))
         ]
+        for needs in self.needs.values():
+            for need in needs.values():
+                need.pack()
         required = (*self._of_pools(), *self._of_parties())
         return TrustPlan(
             product=self.rules.product,
@@ -182,7 +189,8 @@ class _Planner:
         listening = (listener.role, listener.site, str(listener.fqdn))
         first = said[0] if said else _unsaid(rule)
         own = self._of_pool(listener, rule.usage)
-        yield from self._presented(connection, first, own, listening, speaker, (_SERVER_AUTH,), "")
+        asked: tuple[str, ...] = (_SERVER_AUTH,)
+        yield from self._presented(connection, first, own, listening, speaker, asked, "server")
         for trusted in said:
             if trusted.speaker_eku:
                 theirs = self._of_speaker(connection)
@@ -211,15 +219,17 @@ class _Planner:
     def _by_root(
         self, pools: Sequence[Pool], usage: str, key: tuple[str, str | None, str | None, str]
     ) -> _Shown:
-        """Gather the certificates for a usage by the root above them; once for each who."""
+        """Gather the certificates for a usage by their roots and key usages; once for each who."""
         if key not in self.shown:
-            found: dict[CaCertificate, list[PlannedCertificate]] = {}
+            found: dict[tuple[CaCertificate, tuple[str, ...]], list[PlannedCertificate]] = {}
             for pool in pools:
                 for one in self._held(pool):
                     if usage in one.usages or not (usage or one.usages):
-                        found.setdefault(self._root(one), []).append(one)
+                        key_of = (self._root(one), one.extended_key_usage)
+                        found.setdefault(key_of, []).append(one)
             self.shown[key] = tuple(
-                (root, group[0], tuple(one.id for one in group)) for root, group in found.items()
+                (root, group[0], tuple(one.id for one in group))
+                for (root, _), group in found.items()
             )
         return self.shown[key]
 
@@ -239,7 +249,7 @@ class _Planner:
             "connection": rule.id,
             "presenter": self._side(by),
             "verifier": self._side(to),
-            "shown_as": shown_as or "server",
+            "shown_as": shown_as,
             "asked": asked,
             "protocol": rule.protocol,
             "port": rule.port,
@@ -264,12 +274,13 @@ class _Planner:
                 certificates=ids,
                 subject=one.subject.common_name,
                 usages=one.usages,
-                names=connection.names if not shown_as else (),
+                names=connection.names if shown_as == "server" else (),
                 planned=one.extended_key_usage,
                 issuer=one.issuer,
                 client_auth_ends=ending.effective if ending else None,
                 ending=ending.code if ending else "",
                 ending_source=ending.source if ending else "",
+                ending_disputed=ending.disagreement if ending and ending.cas else "",
             )
 
     def _side(self, who: _Who) -> TrustSide:
@@ -398,7 +409,7 @@ def known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCertificate:
 
 def _title(issuer: str, ca: str) -> str:
     what = "root of the public CA" if issuer == "public" else "root of your internal CA"
-    return f"{what} {ca}" if ca else what
+    return f"{what} ({ca})" if ca else what
 
 
 def _required(

@@ -99,8 +99,8 @@ class Presentation:
     for a certificate as well (mutual TLS). ``certificates`` are ids of planned ones, empty where
     the presenter is nobody's server here. ``asked`` are the extended key usages that the verifier
     asks of it, ``planned`` those it is planned with. ``client_auth_ends`` is the first day on which
-    its CA no longer issues client authentication, by the finding ``ending``. ``statement`` is the
-    id of the rule that says it, ``why`` its words.
+    its CA no longer issues client authentication, by the finding ``ending``; ``ending_disputed``
+    says who says otherwise. ``statement`` is the id of the rule that says it, ``why`` its words.
     """
 
     connection: str
@@ -124,6 +124,7 @@ class Presentation:
     client_auth_ends: date | None = None
     ending: str = ""
     ending_source: str = ""
+    ending_disputed: str = ""
 
     @property
     def is_inferred(self) -> bool:
@@ -155,7 +156,8 @@ class Presentation:
     def _ends(self) -> str:
         if self.client_auth_ends is None:
             return ""
-        return f"; its CA issues none from {self.client_auth_ends} on [{self.ending}]"
+        disputed = ", or sooner: sources disagree" if self.ending_disputed else ""
+        return f"; its CA issues none from {self.client_auth_ends} on{disputed} [{self.ending}]"
 
     def to_document(self) -> dict[str, object]:
         """Return plain JSON values."""
@@ -179,6 +181,7 @@ class Presentation:
             "client_auth_ends": self.client_auth_ends and self.client_auth_ends.isoformat(),
             "ending": self.ending,
             "ending_source": self.ending_source,
+            "ending_disputed": self.ending_disputed,
             "statement": self.statement,
             "why": self.why,
             "inferred": self.is_inferred,
