@@ -33,7 +33,8 @@ DEFAULT_FOLDER = "scenarios"
 TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE = "topology.csv", "plan.toml", "note.md"
 _FILES = (TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE)
 _LARGEST = 1 << 28  # bytes; 100,000 servers are some 30 MB
-_LARGEST_NOTE = 1 << 16  # bytes
+# Bytes of the others: options take a few thousand, and a note is no document.
+_MOST = {OPTIONS_FILE: 1_000_000, NOTE_FILE: 1 << 16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -95,12 +96,17 @@ class Scenario(Table):
         return same and self.options == other.options
 
     def files(self) -> dict[str, bytes]:
-        """Give the files of its folder, by name."""
-        note = self.note.replace("\r\n", "\n").strip()
+        """Give the files of its folder, by name.
+
+        Raises
+        ------
+        ScenarioError
+            If the note is too long.
+        """
         return {
             TOPOLOGY_FILE: self.topology.to_csv(),
             OPTIONS_FILE: self.options.to_toml().encode(),
-            NOTE_FILE: f"{note}\n".encode("utf-8", "replace") if note else b"",
+            NOTE_FILE: _note_data(self.note),
         }
 
     def _headings(self) -> tuple[str, ...]:
@@ -172,6 +178,7 @@ def _of_files(name: str, folder: Path, found: Mapping[str, bytes]) -> Scenario:
     options = topology = rules = None
     with _noting(problems, OPTIONS_FILE):
         if OPTIONS_FILE in found:
+            _refuse_size(OPTIONS_FILE, found[OPTIONS_FILE])
             options = PlanOptions.from_toml(found[OPTIONS_FILE])
             # Before the table: a product of one's own says what tables may hold.
             rules = rules_on_record(options.product)
@@ -181,7 +188,9 @@ def _of_files(name: str, folder: Path, found: Mapping[str, bytes]) -> Scenario:
     if topology and rules and options:
         with _noting(problems, ""):
             settled_options(topology, rules, options)
-    note = _note(found.get(NOTE_FILE, b""), problems)
+    note = ""
+    with _noting(problems, NOTE_FILE):
+        note = _note(found.get(NOTE_FILE, b""))
     if problems or options is None or topology is None:
         raise ScenarioError(
             f"the scenario {folder} cannot be opened: {count_of(len(problems), 'problem')}",
@@ -201,17 +210,33 @@ def _noting(problems: list[Problem], file: str) -> Iterator[None]:
         problems += [replace(one, file=file) for one in told]
 
 
-def _note(data: bytes, problems: list[Problem]) -> str:
-    if len(data) > _LARGEST_NOTE:
-        words = f"it has {len(data):,} bytes, and a note at most {_LARGEST_NOTE:,}"
-        problems.append(Problem(message=words, file=NOTE_FILE, hint="shorten it"))
-        return ""
+def _note(data: bytes) -> str:
+    _refuse_size(NOTE_FILE, data)
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").strip()
     except UnicodeDecodeError as error:
-        words = f"it is no UTF-8 text at byte {error.start:,}"
-        problems.append(Problem(message=words, file=NOTE_FILE, hint="save it as UTF-8"))
-        return ""
+        raise ScenarioError(
+            f"it is no UTF-8 text at byte {error.start:,}", hint="save it as UTF-8"
+        ) from None
+
+
+def _note_data(note: str) -> bytes:
+    text = note.replace("\r\n", "\n").strip()
+    data = f"{text}\n".encode("utf-8", "replace") if text else b""
+    if len(data) > _MOST[NOTE_FILE]:
+        raise ScenarioError(
+            f"the note has {len(data):,} bytes, and may have {_MOST[NOTE_FILE]:,}",
+            hint="put what is more into another file",
+        )
+    return data
+
+
+def _refuse_size(name: str, data: bytes) -> None:
+    if len(data) > _MOST[name]:
+        raise ScenarioError(
+            f"it has {len(data):,} bytes, and may have {_MOST[name]:,}",
+            hint="put what is more into a file of its own",
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -271,9 +296,9 @@ class Scenarios(Table):
 
     def note(self, name: str) -> str:
         """Read the note of a scenario, and nothing else; blank where it cannot be read."""
-        with suppress(BundleError):
-            read = small_folder.read_files(self.folder / name, (NOTE_FILE,), limit=_LARGEST_NOTE)
-            return _note(read.get(NOTE_FILE, b""), [])
+        with suppress(BundleError, ScenarioError):
+            read = small_folder.read_files(self.folder / name, (NOTE_FILE,), limit=_MOST[NOTE_FILE])
+            return _note(read.get(NOTE_FILE, b""))
         return ""
 
     def keep(self, scenario: Scenario, *, replace: bool = False) -> Scenario:
@@ -300,11 +325,6 @@ class Scenarios(Table):
         """
         place = self.folder / self._free(scenario.name, but=scenario.name)
         contents = scenario.files()
-        if len(contents[NOTE_FILE]) > _LARGEST_NOTE:
-            raise ScenarioError(
-                f"the note has {len(contents[NOTE_FILE]):,} bytes",
-                hint=f"a note has at most {_LARGEST_NOTE:,}; put the rest into a file of its own",
-            )
         with _as_scenario():
             if not os.path.lexists(place):
                 small_folder.write_folder(place, contents)
@@ -356,9 +376,8 @@ class Scenarios(Table):
             If there is no such scenario, or it cannot be written.
         """
         self._known(name)
-        text = note.replace("\r\n", "\n").strip()
-        data = f"{text}\n".encode("utf-8", "replace") if text else b""
-        if note != self.note(name):
+        data = _note_data(note)
+        if data != _note_data(self.note(name)):
             with _as_scenario():
                 small_folder.replace_files(self.folder / name, {NOTE_FILE: data})
 

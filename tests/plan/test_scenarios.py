@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from failing import failing
 from places import DATA
+from random_plans import random_plan
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
@@ -43,6 +45,44 @@ def test_what_is_kept_is_opened(kept, table):
     assert (after.name, after.note) == (before.name, before.note)
     assert after.plan.sha256 == before.plan.sha256
     assert after.plan.topology.source == "Größe 大"
+
+
+def test_any_plan_is_kept_over_any_other(kept):
+    """Each comes back whole; what was there before leaves nothing behind."""
+    chance = random.Random(20)
+    for number in range(40):
+        plan = random_plan(chance)
+        before = ln.Scenario.of_plan("one", plan, note="x" * number)
+        kept.keep(before, replace=True)
+        after = kept.open("one")
+        assert after.is_same(before)
+        assert (after.note, after.plan.sha256) == (before.note, plan.sha256)
+    assert sorted(os.listdir(kept.folder)) == ["one"]
+
+
+def test_whatever_happens_to_the_files_is_told(kept):
+    """Bytes changed, cut or put in anywhere: it opens, or every problem has its words."""
+    chance = random.Random(20)
+    kept.keep(one())
+    place = kept.folder / "as planned"
+    whole = {path: path.read_bytes() for path in place.iterdir()}
+    refused = 0
+    for _ in range(300):
+        path = chance.choice([*whole])
+        data = bytearray(whole[path])
+        at = chance.randrange(len(data))
+        cut = at + chance.choice([0, 1, 1, 40])
+        data[at:cut] = chance.choice([b"", b"\0", b"\xff", b'"', b",", b"\n", b"[[", b"=", b"a"])
+        path.write_bytes(data)
+        try:
+            kept.open("as planned")
+        except ln.ScenarioError as error:
+            refused += 1
+            told = error.problems
+            if not told or not all(problem.message for problem in told):
+                pytest.fail(str(error))
+        path.write_bytes(whole[path])
+    assert 100 < refused < 300
 
 
 def test_the_same_again_changes_no_byte_and_no_time(kept):
@@ -184,6 +224,9 @@ def test_a_damaged_scenario_tells_every_problem(kept):
     assert {one.row for one in problems if one.file == "topology.csv"} == {2, 3}
     assert "6 problems" in told.value.message
     assert kept.names() == ("as planned",)  # to be seen, and mended
+    (place / "plan.toml").write_text("#" * 1_000_001)
+    with pytest.raises(ln.ScenarioError, match=r"1,000,001 bytes"):
+        kept.open("as planned")
     (place / "plan.toml").unlink()
     with pytest.raises(ln.ScenarioError, match=r"plan\.toml: the file is missing"):
         kept.open("as planned")
@@ -245,7 +288,10 @@ def test_a_note_of_any_size_is_no_trouble(kept):
     with pytest.raises(ln.ScenarioError, match="the note has"):
         kept.keep(replace(one(), note="x" * 70_000))
     assert not kept.folder.exists()
-    kept.keep(replace(one(), note="half \ud800"))
+    kept.keep(one())
+    with pytest.raises(ln.ScenarioError, match="the note has"):
+        kept.set_note("as planned", "x" * 70_000)
+    kept.keep(replace(one(), note="half \ud800"), replace=True)
     assert kept.open("as planned").note == "half ?"
 
 
