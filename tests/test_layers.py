@@ -36,7 +36,7 @@ TOUCHES = {
     "csv": {"topology.csv_edit", "topology.csv_file"},
     "xml": {"topology.xml_tree"},
     "tomllib": {"base.toml_records"},
-    "tomli_w": {"plan.options", "guide.answers"},
+    "tomli_w": {"plan.plan_toml", "guide.answers"},
     "xlsxwriter": {"base.spreadsheets"},
     "docx": {"plan.summary_word"},
     "jinja2": {"base.html_page"},

@@ -39,7 +39,7 @@ from lyncnb.pki.keys import read_pkcs8
 from lyncnb.pki.pkcs8 import salt_of
 from lyncnb.pki.pkcs12 import PfxNotOpened, open_pfx
 from lyncnb.pki.recovery_pair import read_pair, read_public
-from lyncnb.plan.options import read_plan_toml
+from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.recorded_plan import read_plan_document
 from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_document
 from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
@@ -95,7 +95,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "pki.pkcs8.salt_of": lambda data, _: salt_of(data, name="a"),
     "pki.recovery_pair.read_pair": lambda data, _: read_pair(data, "a", name="a"),
     "pki.recovery_pair.read_public": lambda data, _: read_public(data, name="a"),
-    "plan.options.read_plan_toml": lambda data, _: read_plan_toml(data),
+    "plan.plan_toml.read_plan_toml": lambda data, _: PlanOptions.from_toml(data),
     "plan.recorded_plan.read_plan_document": lambda data, _: read_plan_document(data, source="a"),
     "plan.saved_plan_json.is_saved_plan": lambda data, _: is_saved_plan(data),
     "plan.saved_plan_json.read_saved_document": lambda data, _: read_saved_document(
@@ -118,6 +118,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
 #: They write bytes, compare bytes of our own, or are given what another reader has opened.
 NO_READERS = {
     *("base.files.write_temp", "base.files.write_new", "base.files.replace"),
+    *("base.small_folder.write_folder", "base.small_folder.replace_files"),
     *("base.outputs.first_line", "base.outputs.mentions", "base.outputs.is_page"),
     *("base.outputs.write_output", "base.zip_file.to_zip", "cli.output.write_bytes_out"),
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),
@@ -125,7 +126,7 @@ NO_READERS = {
     # OpenSSH reads what these are given, in a process of its own and at most a minute.
     *("pki.ssh_signatures.sign", "pki.ssh_signatures.signing_key", "pki.ssh_signatures.verify"),
     # The editor writes into a file that a reader took before.
-    *("plan.options_file.edit_plan_toml", "topology.csv_edit.edit_csv"),
+    *("plan.plan_toml_edit.edit_plan_toml", "topology.csv_edit.edit_csv"),
     "topology.table_files.table_file",
 }
 

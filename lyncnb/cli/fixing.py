@@ -90,7 +90,7 @@ def _cells_in_words(plan: CertificatePlan, mended: Mended) -> Iterator[str]:
 def _of_options(mended: Mended, options_file: str) -> Change:
     import difflib
 
-    from ..plan.options_file import edit_plan_toml
+    from ..plan.plan_toml_edit import edit_plan_toml
 
     path, data = Path(options_file), _read(options_file)
     after = edit_plan_toml(data, mended.options, expected=mended.plan.options)

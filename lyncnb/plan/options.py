@@ -1,67 +1,35 @@
-"""``PlanOptions``: every choice that the topology table does not hold, and ``plan.toml``."""
+"""``PlanOptions``: every choice that the topology table does not hold, and what it may be."""
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
 from ..base.tables import Table
-from ..base.toml_records import NotToml, TomlReader, parse_toml, value_words
+from ..base.toml_records import TomlReader, value_words
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
 from ..topology.columns import column
+from .plan_toml import ALL, Option, raise_problems, read_plan_toml, values_in, write_plan_toml
 from .work_days import read_work_days
-
-# Every option, described once: where it stands in ``plan.toml``, and how it is asked for.
-
-
-class Option(NamedTuple):
-    """One option: its place in the file, what a planner reads beside it, and its field on a form.
-
-    Parameters
-    ----------
-    section, key : str
-        Where it stands in ``plan.toml``; without a key the option is the whole section.
-    comment : str
-        What it means, in a line of the file and as help.
-    label : str, optional
-        What stands beside its field.
-    form : str, optional
-        How it is asked for: choice, flag, text, list, date or number; "" for what is asked for by
-        usage, or not at all.
-    group : str, optional
-        Heading under which a form asks for it.
-    choices : tuple of str, optional
-        What a choice may be.
-    """
-
-    section: str
-    key: str
-    comment: str
-    label: str = ""
-    form: str = ""
-    group: str = ""
-    choices: tuple[str, ...] = ()
-
 
 HASHES = ("sha256", "sha384", "sha512")
 _KEY_CHOICES = ("RSA 2048", "RSA 3072", "RSA 4096", "ECDSA 256", "ECDSA 384", "ECDSA 521")
 _CERTIFICATES, _KEY_GROUP = "Certificates", "Key and hash"
 _SUBJECT_GROUP, _DATES = "Subject fields", "Dates and Windows"
 
-#: Every option, in the order in which the file has them; forms sort them by group.
+#: Every option, described once, in the order in which the file has them; forms sort them by group.
 OPTIONS: Mapping[str, Option] = {
     # Which there are, who has the rules says.
     "product": Option(
@@ -174,169 +142,24 @@ _TITLES = {
     "accepted_for": "For what alone a reason of [accepted] counts; left out, for all.",
     "accepted": "Findings that do not stop the requests, or the certificates when they come.",
 }
-_ALL = "all"  # how the key "" (no usage in particular) is written
-
-
-def read_plan_toml(data: bytes) -> dict[str, Any]:
-    """Read the options that a file sets.
-
-    Parameters
-    ----------
-    data : bytes
-        What is in the file.
-
-    Returns
-    -------
-    dict
-        Values by option, of the kinds that :class:`PlanOptions` takes.
-
-    Raises
-    ------
-    OptionsError
-        If it is not TOML, or holds unknown keys or values of another kind; all of them at once.
-    """
-    try:
-        document = parse_toml(data)
-    except NotToml as error:
-        raise OptionsError(str(error), hint=error.hint) from None
-    reader = TomlReader("")
-    values = options_in(document, reader)
-    _raise(reader.problems)
-    return values
-
-
-def _raise(problems: Sequence[Problem]) -> None:
-    """Raise what is wrong with some options: one as it is, several as problems."""
-    if len(problems) == 1:
-        raise OptionsError(problems[0].message, hint=problems[0].hint)
-    if problems:
-        raise OptionsError(f"{len(problems)} options are wrong", problems=tuple(problems))
-
-
-def write_plan_toml(values: Mapping[str, Any]) -> str:
-    """Write options, every one in its place with a comment.
-
-    Parameters
-    ----------
-    values : mapping
-        Values by option, as :func:`read` gives them; None is written as a comment.
-
-    Returns
-    -------
-    str
-        The same values give the same text.
-    """
-    lines = ["# Choices for a certificate plan that the topology table does not hold.", ""]
-    section = ""
-    for name, place in OPTIONS.items():
-        value = values[name]
-        if place.section != section:
-            section = place.section
-            lines += ["", f"# {_TITLES[section]}"]
-            lines += [f"# {place.comment}"] if not place.key else []
-            lines.append(f"[{section}]")
-        if not place.key:
-            lines += [_toml_line(key or _ALL, item) for key, item in value.items()]
-        elif value is None:
-            lines.append(f"# {place.key} =  # {place.comment}")
-        else:
-            lines.append(f"{_toml_line(place.key, value)}  # {place.comment}")
-    return "\n".join(lines) + "\n"
 
 
 def shown(value: object) -> object:
     """Give a value as a table shows it: a section as ``key = value`` pairs."""
     if not isinstance(value, Mapping):
         return value
-    return tuple(f"{key or _ALL} = {item}" for key, item in value.items())
+    return tuple(f"{key or ALL} = {item}" for key, item in value.items())
 
 
 def options_in(document: Mapping[str, object], reader: TomlReader) -> dict[str, Any]:
     """Read the options of a document that is parsed; the reader gets every problem."""
-    by_place = {(place.section, place.key): name for name, place in OPTIONS.items()}
-    sections = {place.section for place in OPTIONS.values() if place.section}
-    values: dict[str, Any] = {}
-    for top, value in document.items():
-        if top in sections and not isinstance(value, Mapping):
-            reader.problem(f"{top} is {value_words(value)}", f"write [{top}] on a line of its own")
-        elif ("", top) in by_place:
-            values[top] = reader.value(_kinds()[top], value, top)
-        elif top == "key" and isinstance(value, Mapping):
-            values[top] = _key(value, reader)
-        elif (top, "") in by_place and isinstance(value, Mapping):
-            plain = {_ALL if key == "" else key: item for key, item in value.items()}
-            kind = typing.get_args(_kinds()[top])[1]
-            values[top] = {
-                "" if key == _ALL else key: reader.value(kind, item, f"{top}.{key}")
-                for key, item in plain.items()
-            }
-        elif isinstance(value, Mapping) and top in sections:
-            for key, item in value.items():
-                if (top, key) in by_place:
-                    name = by_place[top, key]
-                    values[name] = reader.value(_kinds()[name], item, f"{top}.{key}")
-                else:
-                    _refuse_unknown(f"{top}.{key}", reader)
-        else:
-            _refuse_unknown(top, reader)
-    return values
+    return values_in(document, reader, OPTIONS, _kinds())
 
 
 @functools.cache
 def _kinds() -> dict[str, Any]:
     """Give the type of each option."""
     return typing.get_type_hints(PlanOptions)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _KeySection:
-    """The section ``[key]``; the size is the algorithm's smallest if left out."""
-
-    algorithm: str = "RSA"
-    bits: int | None = None
-
-
-def _key(value: Mapping[str, object], reader: TomlReader) -> KeyParameters | None:
-    for name in sorted(dict(value).keys() - {"algorithm", "bits"}):
-        reader.problem(f'there is no option "key.{name}"', "known: algorithm, bits")
-        return None
-    said = reader.record(_KeySection, value, "key")
-    if said is None:
-        return None
-    bits = said.bits or (256 if said.algorithm == "ECDSA" else 2048)
-    try:
-        return KeyParameters(algorithm=said.algorithm, bits=bits)
-    except ValueError as error:
-        hint = "RSA has 2048, 3072 or 4096 bits, ECDSA 256, 384 or 521"
-        reader.problem(f"option key: {error}", hint)
-        return None
-
-
-def _refuse_unknown(key: str, reader: TomlReader) -> None:
-    """Refuse a key and name the one that was perhaps meant, in whatever section it stands."""
-    known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in OPTIONS.values() if p.key}
-    known |= {p.section: f"[{p.section}]" for p in OPTIONS.values() if not p.key}
-    written = key.rpartition(".")[2].lower()
-    close = [name for name in known if name.startswith(written)]
-    close = close or difflib.get_close_matches(written, known, n=1)
-    hint = f"did you mean {known[close[0]]}?" if close else f"known: {', '.join(known.values())}"
-    reader.problem(f'there is no option "{key}"', hint)
-
-
-def _toml_line(key: str, value: object) -> str:
-    """Write one key and its value as TOML, on one line."""
-    import tomli_w  # only who writes needs it: a plan runs without
-
-    name = tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
-    return f"{name} = {_toml(value)}"
-
-
-def _toml(value: object) -> str:
-    import tomli_w
-
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return tomli_w.dumps({"v": value}).removeprefix("v = ").removesuffix("\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,7 +245,7 @@ class PlanOptions(Table):
                 check()
             except OptionsError as error:
                 problems.append(Problem(message=error.message, hint=error.hint))
-        _raise(problems)
+        raise_problems(problems)
 
     def _checks(self) -> Iterator[Callable[[], None]]:
         """Yield what looks at each option, so that all that is wrong is told at once."""
@@ -454,7 +277,7 @@ class PlanOptions(Table):
         self._keep(name, texts)
         for key, text in texts.items():
             if name == "issuer":
-                _choice(f"issuer.{key or _ALL}", text, ISSUERS)
+                _choice(f"issuer.{key or ALL}", text, ISSUERS)
             elif name == "accepted" and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
                 _refuse("accepted", key, "the code of a finding, e.g. name-is-internal")
 
@@ -465,12 +288,12 @@ class PlanOptions(Table):
         days = self.lead_days
         if not isinstance(days, Mapping):
             _refuse("lead_days", days, "a section of days by issuer")
-        kept = {"" if key == _ALL else key: days[key] for key in sorted(days)}
+        kept = {"" if key == ALL else key: days[key] for key in sorted(days)}
         for key, number in kept.items():
             if key not in ("", *ISSUERS):
                 _refuse("lead_days", key, "for internal, public or all")
             if type(number) is not int or not 0 <= number <= 366:
-                _refuse(f"lead_days.{key or _ALL}", number, "a whole number of days, at most 366")
+                _refuse(f"lead_days.{key or ALL}", number, "a whole number of days, at most 366")
         self._keep("lead_days", kept)
 
     def _keep_limits(self) -> None:
@@ -520,7 +343,7 @@ class PlanOptions(Table):
             name = Path(data).name
             data = files.read_named(data, limit=_LARGEST, error=OptionsError)
         try:
-            return cls(**read_plan_toml(data))
+            return cls(**read_plan_toml(data, OPTIONS, _kinds()))
         except OptionsError as error:
             raise OptionsError(
                 f"{name}: {error.message}", hint=error.hint, problems=error.problems
@@ -534,7 +357,7 @@ class PlanOptions(Table):
         str
             The same options give the same text; :meth:`from_toml` gives equal options back.
         """
-        return write_plan_toml(self._plain())
+        return write_plan_toml(self._plain(), OPTIONS, _TITLES)
 
     def _headings(self) -> tuple[str, ...]:
         return _COLUMNS
@@ -625,9 +448,9 @@ def _texts_by_key(name: str, values: object) -> dict[str, str]:
         _refuse(name, values, "a section of texts by key")
     for key, value in values.items():
         _text(name, key)
-        _text(f"{name}.{key or 'all'}", value, required=True)
+        _text(f"{name}.{key or ALL}", value, required=True)
     # "all" is how plan.toml writes it; a planner may write the same in a notebook.
-    return {"" if key == "all" else key: values[key] for key in sorted(values)}
+    return {"" if key == ALL else key: values[key] for key in sorted(values)}
 
 
 DEFAULT_OPTIONS = PlanOptions()

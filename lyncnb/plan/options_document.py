@@ -8,8 +8,8 @@ from datetime import date
 
 from ..base.toml_records import TomlReader
 from .options import OPTIONS, PlanOptions, options_in
+from .plan_toml import ALL
 
-_ALL = "all"  # how the key "" (no usage in particular) is written
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -47,7 +47,7 @@ def _plain(value: object) -> object:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {key or _ALL: _plain(item) for key, item in value.items()}
+        return {key or ALL: _plain(item) for key, item in value.items()}
     return list(map(str, value)) if isinstance(value, tuple) else value
 
 

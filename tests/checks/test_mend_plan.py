@@ -28,7 +28,7 @@ from lyncnb.checks.fixes import FIXES
 from lyncnb.checks.mend_plan import mend_plan, with_edits
 from lyncnb.errors import LyncnbError
 from lyncnb.plan.options import PlanOptions
-from lyncnb.plan.options_file import edit_plan_toml
+from lyncnb.plan.plan_toml_edit import edit_plan_toml
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.plan.summary_from_plan import summarise
 from lyncnb.plan.summary_on_record import from_text, to_text

@@ -1,0 +1,210 @@
+"""``plan.toml``: sections and keys to values by option, and back with a comment on each line.
+
+Which options there are, and what each may be, says ``options.py``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..base.certificate_fields import KeyParameters
+from ..base.toml_records import NotToml, TomlReader, parse_toml, value_words
+from ..errors import OptionsError, Problem
+
+#: How the key "" (no usage in particular) is written.
+ALL = "all"
+
+
+class Option(NamedTuple):
+    """One option: its place in the file, what a planner reads beside it, and its field on a form.
+
+    Parameters
+    ----------
+    section, key : str
+        Where it stands in ``plan.toml``; without a key the option is the whole section.
+    comment : str
+        What it means, in a line of the file and as help.
+    label : str, optional
+        What stands beside its field.
+    form : str, optional
+        How it is asked for: choice, flag, text, list, date or number; "" for what is asked for by
+        usage, or not at all.
+    group : str, optional
+        Heading under which a form asks for it.
+    choices : tuple of str, optional
+        What a choice may be.
+    """
+
+    section: str
+    key: str
+    comment: str
+    label: str = ""
+    form: str = ""
+    group: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def read_plan_toml(
+    data: bytes, options: Mapping[str, Option], kinds: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Read the options that a file sets.
+
+    Parameters
+    ----------
+    data : bytes
+        What is in the file.
+    options, kinds : mapping
+        By option: its place, and its type.
+
+    Returns
+    -------
+    dict
+        Values by option.
+
+    Raises
+    ------
+    OptionsError
+        If it is not TOML, or holds unknown keys or values of another kind; all of them at once.
+    """
+    try:
+        document = parse_toml(data)
+    except NotToml as error:
+        raise OptionsError(str(error), hint=error.hint) from None
+    reader = TomlReader("")
+    values = values_in(document, reader, options, kinds)
+    raise_problems(reader.problems)
+    return values
+
+
+def raise_problems(problems: Sequence[Problem]) -> None:
+    """Raise what is wrong with some options: one as it is, several as problems."""
+    if len(problems) == 1:
+        raise OptionsError(problems[0].message, hint=problems[0].hint)
+    if problems:
+        raise OptionsError(f"{len(problems)} options are wrong", problems=tuple(problems))
+
+
+def write_plan_toml(
+    values: Mapping[str, Any], options: Mapping[str, Option], titles: Mapping[str, str]
+) -> str:
+    """Write options, every one in its place with a comment.
+
+    Parameters
+    ----------
+    values : mapping
+        Values by option, as :func:`read_plan_toml` gives them; None is written as a comment.
+    options, titles : mapping
+        By option its place, in the order of the file; by section what is said above it.
+
+    Returns
+    -------
+    str
+        The same values give the same text.
+    """
+    lines = ["# Choices for a certificate plan that the topology table does not hold.", ""]
+    section = ""
+    for name, place in options.items():
+        value = values[name]
+        if place.section != section:
+            section = place.section
+            lines += ["", f"# {titles[section]}"]
+            lines += [f"# {place.comment}"] if not place.key else []
+            lines.append(f"[{section}]")
+        if not place.key:
+            lines += [_toml_line(key or ALL, item) for key, item in value.items()]
+        elif value is None:
+            lines.append(f"# {place.key} =  # {place.comment}")
+        else:
+            lines.append(f"{_toml_line(place.key, value)}  # {place.comment}")
+    return "\n".join(lines) + "\n"
+
+
+def values_in(
+    document: Mapping[str, object],
+    reader: TomlReader,
+    options: Mapping[str, Option],
+    kinds: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Read the options of a document that is parsed; the reader gets every problem."""
+    by_place = {(place.section, place.key): name for name, place in options.items()}
+    sections = {place.section for place in options.values() if place.section}
+    values: dict[str, Any] = {}
+    for top, value in document.items():
+        if top in sections and not isinstance(value, Mapping):
+            reader.problem(f"{top} is {value_words(value)}", f"write [{top}] on a line of its own")
+        elif ("", top) in by_place:
+            values[top] = reader.value(kinds[top], value, top)
+        elif top == "key" and isinstance(value, Mapping):
+            values[top] = _key(value, reader)
+        elif (top, "") in by_place and isinstance(value, Mapping):
+            plain = {ALL if key == "" else key: item for key, item in value.items()}
+            kind = typing.get_args(kinds[top])[1]
+            values[top] = {
+                "" if key == ALL else key: reader.value(kind, item, f"{top}.{key}")
+                for key, item in plain.items()
+            }
+        elif isinstance(value, Mapping) and top in sections:
+            for key, item in value.items():
+                if (top, key) in by_place:
+                    name = by_place[top, key]
+                    values[name] = reader.value(kinds[name], item, f"{top}.{key}")
+                else:
+                    _refuse_unknown(f"{top}.{key}", reader, options)
+        else:
+            _refuse_unknown(top, reader, options)
+    return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeySection:
+    """The section ``[key]``; the size is the algorithm's smallest if left out."""
+
+    algorithm: str = "RSA"
+    bits: int | None = None
+
+
+def _key(value: Mapping[str, object], reader: TomlReader) -> KeyParameters | None:
+    for name in sorted(dict(value).keys() - {"algorithm", "bits"}):
+        reader.problem(f'there is no option "key.{name}"', "known: algorithm, bits")
+        return None
+    said = reader.record(_KeySection, value, "key")
+    if said is None:
+        return None
+    bits = said.bits or (256 if said.algorithm == "ECDSA" else 2048)
+    try:
+        return KeyParameters(algorithm=said.algorithm, bits=bits)
+    except ValueError as error:
+        hint = "RSA has 2048, 3072 or 4096 bits, ECDSA 256, 384 or 521"
+        reader.problem(f"option key: {error}", hint)
+        return None
+
+
+def _refuse_unknown(key: str, reader: TomlReader, options: Mapping[str, Option]) -> None:
+    """Refuse a key and name the one that was perhaps meant, in whatever section it stands."""
+    known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in options.values() if p.key}
+    known |= {p.section: f"[{p.section}]" for p in options.values() if not p.key}
+    written = key.rpartition(".")[2].lower()
+    close = [name for name in known if name.startswith(written)]
+    close = close or difflib.get_close_matches(written, known, n=1)
+    hint = f"did you mean {known[close[0]]}?" if close else f"known: {', '.join(known.values())}"
+    reader.problem(f'there is no option "{key}"', hint)
+
+
+def _toml_line(key: str, value: object) -> str:
+    """Write one key and its value as TOML, on one line."""
+    import tomli_w  # only who writes needs it: a plan runs without
+
+    name = tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
+    return f"{name} = {_toml(value)}"
+
+
+def _toml(value: object) -> str:
+    import tomli_w
+
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return tomli_w.dumps({"v": value}).removeprefix("v = ").removesuffix("\n")
