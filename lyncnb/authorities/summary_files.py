@@ -72,6 +72,9 @@ def summary_progress(manifest: Manifest) -> str:
     return hashlib.sha256(f"{told} {approval}".encode("utf-8", "replace")).hexdigest()
 
 
+_IDS_NAMED = 10
+
+
 def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Say which saved plan was requested last, and who approved it."""
     if not manifest.plans:
@@ -88,6 +91,9 @@ def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
         for one in last.approvals
     )
     yield "Approved by", "; ".join(approvals) or "nobody: it was requested without a signature"
+    if left := manifest.left_out_of_approved:
+        ids = ", ".join(left[:_IDS_NAMED]) + (" …" if len(left) > _IDS_NAMED else "")
+        yield "Approved, not requested", f"{ids}: the planner says that what stands serves"
 
 
 def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:

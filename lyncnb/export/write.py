@@ -394,9 +394,18 @@ def bundle_of(preview: Preview, manifest: Manifest, *, cancelled: bool = False) 
     )
 
 
+_NAMED = 5  # requests of a note
+
+
 def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     survey = preview.survey
     notes = [f"{path} is not lyncnb's; it was left alone" for path in survey.strangers(manifest)]
+    if left := manifest.left_out_of_approved:
+        notes.append(
+            f"approved, and not requested on your word alone: {', '.join(left[:_NAMED])}"
+            + (f" and {len(left) - _NAMED:,} more" if len(left) > _NAMED else "")
+            + ", since a certificate stands"
+        )
     kept = (change.id for change in preview.changes if change.action == "kept")
     for request_id in kept:
         for old in preview.before.by_id[request_id].archived:

@@ -74,6 +74,17 @@ class Manifest:
         """The records by request id."""
         return {record.id: record for record in self.requests}
 
+    @property
+    def left_out_of_approved(self) -> tuple[str, ...]:
+        """Requests of an approved plan that a planner left out, because a certificate stands.
+
+        Less is requested than was approved, never more; who approved it does not know.
+        """
+        last = self.plans[-1] if self.plans else None
+        if last is None or not last.approvals or last.plan_sha256 != self.plan_sha256:
+            return ()
+        return tuple(one.id for one in self.requests if one.covered and not one.retired_at)
+
     def with_records(self, records: Iterable[RequestRecord]) -> Manifest:
         """Return the manifest with these records replaced in place; new ones come last."""
         changed = {record.id: record for record in records}

@@ -11,11 +11,15 @@ from datetime import UTC, datetime, timedelta
 
 import openpyxl
 import pytest
+from cas.python_ca import TODAY as NOW
+from cas.python_ca import pem
 from folders import PASSPHRASE
 from shell_kit import make_shell, process_environment
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
+from standing_certificates import authority, stand_for
 from topologies import TWO_FRONT_ENDS
 
+import lyncnb as ln
 from lyncnb.plan.saved_plan_json import SIGN_LINE
 
 shell = pytest.fixture(make_shell)
@@ -325,3 +329,28 @@ def test_a_rebuilt_manifest_says_who_had_approved(planner):
     assert request(planner).status == 0
     (again,) = json.loads(path.read_text("utf-8"))["plans"]
     assert (again["sha256"], again["approvals"][0]["signer"]) == (plan["sha256"], ALICE)
+
+
+def test_less_than_was_approved_is_requested_and_said(planner):
+    """What stands may be left out on the planner's word; run, status and summary name it."""
+    plan = ln.read_saved_plan(planner.folder / "p.json").plan
+    one = plan.certificates[0]
+    estate = planner.folder / "estate"
+    estate.mkdir()
+    (estate / "one.pem").write_bytes(pem(stand_for(one, begins=NOW)))
+    (estate / "chain.pem").write_bytes(pem(*authority().chain))
+    (planner.folder / "kept.json").write_bytes(
+        ln.compare_as_is(plan, estate, on=datetime.now(UTC).date()).to_json()
+    )
+    assert planner("approve", "p.json", "--key", "alice").status == 0
+    ended = request(planner, "--only-missing", "kept.json", "--reuse", one.id)
+    assert ended.status == 0, ended.err
+    assert f"approved, and not requested on your word alone: {one.id}, since" in ended.err
+    assert not (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
+    text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
+    assert f"- Approved, not requested: {one.id}: the planner says" in text
+    assert "1 covered by what stands" in planner("status", "requests").err
+    again = request(planner, "--renew", one.id, "--reason", "its key is lost")
+    assert again.status == 0
+    assert "not requested on your word" not in again.err
+    assert (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
