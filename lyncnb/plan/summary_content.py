@@ -280,6 +280,7 @@ class Ask:
     when: str
     where: str = ""  # heading of the part
     anchor: str = ""
+    is_approval: bool = False  # by a signature: a document has a page of its own for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,7 +398,7 @@ def _counted_servers(summary: Summary) -> str:
     """Say how many servers there are, and of which role; one in two roles is counted once."""
     roles = ", ".join(summary.roles)
     counted = Counter(line.server for line in summary.servers)
-    if not counted:
+    if not counted or len(summary.roles) == 1:
         return roles
     several = sum(number > 1 for number in counted.values())
     how = f", {several:,} of them in more than one role" if several else ""

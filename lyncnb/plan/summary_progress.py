@@ -206,18 +206,21 @@ def _asks(summary: Summary) -> Iterator[Ask]:
     back = [member for member in there if not member.covered_by]
     if waiting:
         yield from _of_planner(summary, is_under_way=bool(back))
+    day = summary.planned_issue_date
     if waiting and not back:
         yield Ask(
             who="Whoever decides",
             what="Agree to this plan: sign the page that the planner sends with it.",
-            when="before the requests are sent",
+            when=f"before the requests are sent{f', in time for {day}' if day else ''}",
             where="this page",
+            is_approval=True,
         )
     yield from _of_domain_owners(summary, waiting)
     for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1):
         yield from _of_authority(summary, name, blocks, f"ca{number}")
     served = {server for _, member in summary.members for server in member.servers}
     if served:
+        each = f"each of {len(served):,} servers" if len(served) > 1 else "the server"
         when = "now: all certificates are back"
         if waiting:
             when = "when the certificates are back"
@@ -225,8 +228,7 @@ def _asks(summary: Summary) -> Iterator[Ask]:
             when = f"as they come back: {len(back):,} of {len(back) + len(waiting):,} are"
         yield Ask(
             who="Server team",
-            what=f"Install what each of {count_of(len(served), 'server')} needs, by the "
-            "checklists that come with the packages.",
+            what=f"Install what {each} needs, by the checklists that come with the packages.",
             when=when,
             where="Servers",
             anchor="servers",

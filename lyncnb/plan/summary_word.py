@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # The document's own date, so that the same plan gives the same bytes.
 _CREATED = datetime(2000, 1, 1)
 
+_APPROVAL, _SIGN = "Approval", "Agree to this plan: sign the last page."
 _SIGNATURES = ("Planned by", "Checked by", "Approved by")
 
 
@@ -58,7 +59,12 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     _table(document, (), facts, widths=(32, 148))
     if summary.asks:
         document.add_heading("What is asked of whom", level=1)
-        asks = [(ask.who, ask.what, ask.when, ask.where) for ask in summary.asks]
+        asks = [
+            (ask.who, _SIGN, ask.when, _APPROVAL)
+            if ask.is_approval
+            else (ask.who, ask.what, ask.when, ask.where)
+            for ask in summary.asks
+        ]
         columns = ("Who", "What", "By when", "See")
         _table(document, columns, asks, widths=(24, 88, 44, 24))
     _findings(document, summary, rows_shown)
@@ -171,7 +177,7 @@ def _block(document: Document, block: Block) -> None:
 
 
 def _signatures(document: Document, summary: Summary) -> None:
-    heading = document.add_heading("Approval", level=1)
+    heading = document.add_heading(_APPROVAL, level=1)
     heading.paragraph_format.page_break_before = True
     document.add_paragraph(
         "The certificates of this document are to be requested as planned. The plan is identified "

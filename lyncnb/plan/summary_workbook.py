@@ -9,8 +9,9 @@ from ..base import spreadsheets
 from ..base.spreadsheets import Sheet, to_xlsx
 from . import spellings
 from .summary_commands import CommandTable
-from .summary_content import Summary
+from .summary_content import Summary, cover_facts
 
+COVER = ("About", "What", "By when")
 CERTIFICATES = (
     "No.", "For", "Role", "Servers", "Type", "Subject name", "Subject alternative names",
     "Issuer", "Key", "CSR file", "Findings",
@@ -42,7 +43,7 @@ def summary_workbook(summary: Summary) -> bytes:
     Returns
     -------
     bytes
-        Sheets Certificates, Names, Servers, Findings, Spellings, Renewals, Files; those
+        Sheets Cover, Certificates, Names, Servers, Findings, Spellings, Renewals, Files; those
         with nothing to say are left out. Names ends with a sentence where there are more than a
         sheet holds.
 
@@ -52,6 +53,12 @@ def summary_workbook(summary: Summary) -> bytes:
         If there are more certificates than a sheet holds.
     """
     sheets = (
+        Sheet(
+            title="Cover",
+            columns=COVER,
+            rows=lambda: _cover(summary),
+            widths=(26, 110, 34),
+        ),
         Sheet(
             title="Certificates",
             columns=CERTIFICATES,
@@ -102,7 +109,16 @@ def summary_workbook(summary: Summary) -> bytes:
         ),
     )
     told = [sheet for sheet in sheets if next(iter(sheet.rows()), None) is not None]
-    return to_xlsx(told or sheets[:1], title=summary.title)
+    return to_xlsx(told, title=summary.title)
+
+
+def _cover(summary: Summary) -> Iterator[Row]:
+    """Tell what is planned, then who is asked for what."""
+    yield ("Plan", f"{summary.title}{': ' * bool(summary.deployment)}{summary.deployment}", "")
+    for name, text in cover_facts(summary):
+        yield (name, text, "")
+    for ask in summary.asks:
+        yield (f"Asked: {ask.who}", ask.what, ask.when)
 
 
 def _certificates(summary: Summary) -> Iterator[Row]:

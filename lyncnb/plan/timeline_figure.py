@@ -70,13 +70,13 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     Returns
     -------
     tuple of DatedFact
-        The limits on the validity of public certificates that are on record, from the planned
-        day of issue on; for each
-        certificate its planned issue and the end by the validity asked for, if the plan options
-        give them. Nothing is guessed where they do not.
+        Where a certificate is public, the limits on the validity of such that are on record, from
+        the planned day of issue on; for each certificate its planned issue and the end by the
+        validity asked for, if the plan options give them. Nothing is guessed where they do not.
     """
     issued, days = plan.options.planned_issue_date, plan.options.validity_days
-    limits = ca_rules().limits("validity-days")
+    is_public = any(certificate.issuer == "public" for certificate in plan.certificates)
+    limits = ca_rules().limits("validity-days") if is_public else ()
     facts = [
         DatedFact(
             kind="Limits of public CAs",

@@ -15,6 +15,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
+import docx
 import openpyxl
 import pytest
 
@@ -194,7 +195,10 @@ def _workbook(plan, findings, requests=None):
 def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
     """A sheet with nothing to say is left out; the certificates stand one a row."""
     workbook = _workbook(plan, Findings())
-    assert workbook.sheetnames == ["Certificates", "Names", "Servers", "Files"]
+    assert workbook.sheetnames == ["Cover", "Certificates", "Names", "Servers", "Files"]
+    cover = {row[0]: row[1:] for row in workbook["Cover"].iter_rows(values_only=True)}
+    assert cover["Plan"][0].startswith("Certificates for Lync Server 2013: ")
+    assert cover["Asked: Server team"][1] == "when the certificates are back"
     assert "Findings" in _workbook(plan, findings).sheetnames
     assert workbook["Certificates"].max_row == len(plan.certificates) + 1
     assert workbook["Servers"].max_row == 5
@@ -372,9 +376,20 @@ def test_a_finding_is_told_with_what_it_is(plan, findings, suffix):
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
     """The document names the plan that is approved and has lines for three signatures."""
     text = _text_of(summary.write_plan_table(plan, findings, ".docx"), ".docx")
-    assert text.index("Approval") > text.index("the whole deployment")
+    assert text.rindex("Approval") > text.index("the whole deployment")
     assert plan.sha256 in text
     assert "Approved by" in text
+
+
+def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
+    """Who decides is sent to the page at the end, and told in time for which day."""
+    dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
+    data = summary.write_plan_table(dated, findings, ".docx")
+    tables = docx.Document(io.BytesIO(data)).tables
+    asked = [[cell.text for cell in row.cells] for table in tables for row in table.rows]
+    (told,) = [row for row in asked if row[0] == "Whoever decides"]
+    assert told[2:] == ["before the requests are sent, in time for 2026-12-01", "Approval"]
+    assert "last page" in told[1]
 
 
 def test_word_document_without_its_library(plan, findings, monkeypatch):
