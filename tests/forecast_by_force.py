@@ -105,8 +105,8 @@ class Search:
         self.case, self.issuer = case, issuer
         self.lead = max((LEAD_HOURS.get(usage, 0) for usage in usages), default=0)
         # And those after the end, up to which what is in use then lives.
-        count = (case.until - case.issue).days + 1 + min(case.asked, 200) + 14
-        self.days = [case.issue + number * DAY for number in range(count)]
+        count = (case.until - case.start).days + 1 + min(case.asked, 200) + 14
+        self.days = [case.start + number * DAY for number in range(count)]
 
     def length(self, issue: date) -> int:
         """For how many days the CA issues."""
@@ -157,6 +157,15 @@ class Search:
             for old in self.days
         }
 
+    def following_on_record(self, begins: datetime, ends: datetime) -> list[date]:
+        """The days of issue that can follow a certificate on record, valid through a second."""
+        return [
+            day for day in self.days
+            if day > begins.date() and self.can_be_issued(day) and (changes := self.changes(day))
+            and datetime.combine(min(changes), time()) + 24 * HOUR
+            <= ends + timedelta(seconds=1) - self.lead * HOUR
+        ]  # fmt: skip
+
     def serves_to_the_end(self, issue: date) -> bool:
         """Whether it is valid until the last day has ended."""
         return self.end(issue) >= datetime.combine(self.case.until, time()) + 24 * HOUR
@@ -182,7 +191,11 @@ class Search:
 
     def served_until(self, issue: date) -> date:
         """The last day that ends before the next one would be too late."""
-        day = issue - 2 * DAY
-        while datetime.combine(day, time()) + 48 * HOUR <= self.end(issue) - self.lead * HOUR:
-            day += DAY
+        return self.last_day_before(self.end(issue))
+
+    def last_day_before(self, end: datetime) -> date:
+        """The last day of which the end is no later than the lead time before a moment."""
+        day = end.date() + DAY
+        while datetime.combine(day, time()) + 24 * HOUR > end - self.lead * HOUR:
+            day -= DAY
         return day

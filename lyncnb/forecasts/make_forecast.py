@@ -97,7 +97,7 @@ def forecast(
         product=read.plan.rules.product,
         start=begin,
         until=until,
-        entries=tuple(_validated(entries, days, schedules)),
+        entries=tuple(_validated(entries, schedules)),
         problems=problems,
         freezes=work.freezes_between(begin, until),
         limits=_limits(read.plan, told, begin, until),
@@ -169,6 +169,8 @@ class _Schedules:
         self._validity: dict[tuple[str, str, int | None], tuple[Step, ...]] = {}
         self._reuse: dict[str, tuple[Step, ...]] = {}
         self._restarts: dict[tuple[str, tuple[str, ...]], bool] = {}
+        #: By what decides them: many certificates come too late for the same reasons.
+        self.broken: dict[tuple[object, ...], tuple[BrokenRule, ...]] = {}
 
     def all(self) -> tuple[list[ForecastEntry], tuple[ForecastProblem, ...]]:
         """Give every entry, certificate by certificate, and the problems of all together."""
@@ -341,10 +343,11 @@ class _Schedule:
             if done and done <= moment:
                 effect.append((usage, moment))
         shared = certificate.shared_by == "deployment"
+        is_proven = bool(self.timetable.terms.reuse) and turn.validate <= turn.issue
         return self._entry(number, turn.hold)._replace(
             order_on=day(turn.order),
             order_by=None if turn.order_by is None else day(turn.order_by),
-            validate_on=day(turn.validate) if self.timetable.terms.reuse else None,
+            validate_on=day(turn.validate) if is_proven else None,
             issued_on=day(turn.issue),
             change_on=change,
             change_by=None if turn.change_by is None else day(turn.change_by),
@@ -369,9 +372,12 @@ class _Schedule:
     ) -> ForecastProblem:
         begins, ends = self.days.date(gap[0]), self.days.date(max(gap))
         source = "; ".join(dict.fromkeys(roll.source for roll in self.rolls.values()))
-        rules = rules_between(
-            self.timetable, origin, hold, gap=(gap[0], max(gap)), lead_source=source
-        )
+        key = (self.timetable.terms, origin, hold, gap)
+        if key not in self.of.broken:
+            self.of.broken[key] = rules_between(
+                self.timetable, origin, hold, gap=(gap[0], max(gap)), lead_source=source
+            )
+        rules = self.of.broken[key]
         what = f"no. {number} is missing on its servers from {begins} to {ends}"
         return ForecastProblem(
             certificates=(), number=number, begins=begins, ends=ends, what=what, rules=rules
@@ -389,9 +395,7 @@ class _Schedule:
         )  # fmt: skip
 
 
-def _validated(
-    entries: list[ForecastEntry], days: Days, schedules: _Schedules
-) -> Iterator[ForecastEntry]:
+def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[ForecastEntry]:
     """Say for which certificates domains are validated: where no proof that is there counts."""
     domains = {
         one.id: _domains(one) for one in schedules.read.plan.certificates if one.issuer == "public"
@@ -409,6 +413,8 @@ def _validated(
         found = []
         for domain in domains[one.id]:
             proof = proofs.get((one.ca, domain))
+            if one.number and day is None:
+                continue  # none can be made in time, which is a problem of its own
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued
                 found.append(domain)

@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import os
+import random
 from dataclasses import replace
-from datetime import datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise, takewhile
 
 import pytest
-from forecast_by_force import DAY, HOUR, Search, random_case
+from certificates_on_record import bundle_of
+from forecast_by_force import DAY, HOUR, LEAD_HOURS, REUSE, Search, on_day, random_case
 from topologies import TWO_SITES
 
 import lyncnb as ln
 
 COUNT = int(os.environ.get("LYNCNB_FORECASTS", "200"))
 PARTS = 4
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +45,7 @@ def test_as_a_search_over_every_day_says(planned, part):
         case = random_case(seed)
         plan = replace(planned, options=replace(planned.options, **case.options()))
         made = ln.forecast(plan, until=case.until, start=case.start)
+        proofs_count(case, made, f"seed {seed}")
         for certificate in plan.certificates:
             search = Search(case, usages=certificate.usages, issuer=certificate.issuer)
             problems = [one for one in made.problems if certificate.id in one.certificates]
@@ -49,6 +53,57 @@ def test_as_a_search_over_every_day_says(planned, part):
             works = check(case, search, entries, problems, f"seed {seed}, {certificate.id}")
             tried["works" if works else "fails"] += 1
     assert min(tried.values()) > COUNT / PARTS / 4, tried
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_what_is_on_record_as_a_search_says(planned, part):
+    """A certificate on record ends at any second; what follows it is what a search finds."""
+    tried = {"works": 0, "fails": 0}
+    for seed in range(part, COUNT // 2, 2):
+        case, chance = random_case(seed), random.Random(seed)
+        begins = datetime.combine(case.issue, time()) - chance.randint(1, 300) * HOUR
+        ends = begins + chance.randint(100, 1200) * HOUR + chance.randint(0, 3) * 1799 * SECOND
+        ends = max(ends, datetime.combine(case.issue, time()) + chance.randint(0, 96) * HOUR)
+        zone = {"tzinfo": UTC}
+        life = (begins.replace(**zone), ends.replace(**zone))
+        options = replace(planned.options, **case.options())
+        made = ln.forecast(
+            bundle_of(planned, lambda one, life=life: life),
+            until=case.until, start=case.start, options=options,
+        )  # fmt: skip
+        for certificate in planned.certificates:
+            search = Search(case, usages=certificate.usages, issuer=certificate.issuer)
+            problems = [one for one in made.problems if certificate.id in one.certificates]
+            entries = [one for one in made.entries if one.id == certificate.id]
+            where = f"seed {seed}, {certificate.id}"
+            works = followed(case, search, entries, problems, (begins, ends), where)
+            tried["works" if works else "fails"] += 1
+    assert min(tried.values()) > COUNT / 10, tried
+
+
+def followed(case, search, entries, problems, life, where) -> bool:
+    """Hold what follows a certificate on record against the search; say whether it works."""
+    begins, ends = life
+    ways = search.following_on_record(begins, ends)
+    last = datetime.combine(case.until, time()) + 24 * HOUR
+    feasible = ends + SECOND >= last or any(day in search.good for day in ways)
+    assert (not problems) == feasible, where
+    record, *rest = entries
+    assert record.renew_from == (ends - (ends - begins) / 3).date(), where
+    if not feasible:
+        days = [search.last_day_before(ends + SECOND)]
+        days += [search.served_until(one) for day in ways for one in search.reached(day)]
+        assert min(one.begins for one in problems) == max(days) + DAY, where
+        return False
+    if rest:
+        pairs = [(min(search.changes(day)), day) for day in ways if day in search.good]
+        wanted = [pair for pair in pairs if pair[0] >= record.renew_from]
+        change = min(wanted)[0] if wanted else max(pairs)[0]
+        expected = max(pair for pair in (wanted or pairs) if pair[0] == change)
+        assert (rest[0].change_on, rest[0].issued_on) == expected, where
+        for usage, moment in rest[0].takes_effect:
+            assert ends.replace(tzinfo=UTC) - moment == LEAD_HOURS[usage] * HOUR, where
+    return True
 
 
 def check(case, search, entries, problems, where) -> bool:
@@ -115,6 +170,28 @@ def without_each(case, search):
     yield ("window",), searching(windows=[], weekdays=set())
     yield ("lead time",), searching(lead={"public": 0, "internal": 0})
     yield ("roll-over",), searching(hours=0)
+
+
+def proofs_count(case, made, where) -> None:
+    """Each domain has a proof young enough for each issue, made anew only where none is left."""
+    public = sorted(
+        (one for one in made.entries if one.issuer == "public"), key=lambda one: one.issued_on
+    )
+    proofs: list[date] = []
+    for one in public:
+        reuse = on_day(REUSE, one.issued_on)
+        counts = [day for day in proofs if (one.issued_on - day).days <= reuse]
+        if counts:
+            assert one.validate_on is None, where
+            continue
+        if one.validate_on is None:  # the planned day of issue, for which none can be made
+            assert (one.number, made.works) == (1, False), where
+            continue
+        assert one.domains == ("contoso.com",), where
+        assert one.order_on <= one.validate_on <= one.issued_on, where
+        if not any(one.id in problem.certificates for problem in made.problems):
+            assert (one.issued_on - one.validate_on).days <= reuse, where
+        proofs.append(one.validate_on)
 
 
 def chosen(search, old, new, where) -> None:

@@ -1,0 +1,70 @@
+"""How much CPU a forecast until 2030 takes. Run by hand.
+
+    PYTHONPATH=tests python tests/benchmarks/bench_forecast.py --certificates 1000
+
+CPU seconds, the median of some rounds, of certificates of ``big_topology``: planned; with freezes
+and windows; under a freeze that none of the public ones survives; and on record, each with an end
+of its own. What stands in a cache of the process after the first round is the rules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+from big_topology import big_table
+from certificates_on_record import bundle_of
+
+import lyncnb as ln
+from lyncnb.forecasts.forecast_files import write_forecast
+
+ISSUE = date(2026, 11, 25)
+CALENDAR = {"freezes": {"year end": "12-18 to 01-08"}, "windows": {"w": "saturday, sunday"}}
+TOO_LONG = {"freezes": {"year end": "11-18 to 02-08"}, "windows": {"w": "saturday, sunday"}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--certificates", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    plan = ln.plan_certificates(
+        ln.read_topology(big_table(given.certificates * 2)), ln.load_rules("lync2013")
+    )
+    plan = replace(plan, certificates=plan.certificates[-given.certificates :])
+    places = {one.id: place for place, one in enumerate(plan.certificates)}
+
+    def life(one: ln.PlannedCertificate) -> tuple[datetime, datetime]:
+        begins = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=places[one.id])
+        return begins, begins + timedelta(days=200 if one.issuer == "public" else 365)
+
+    def with_options(**options: object) -> ln.CertificatePlan:
+        return replace(plan, options=replace(plan.options, planned_issue_date=ISSUE, **options))
+
+    bundle, late = bundle_of(plan, life), with_options(**TOO_LONG).options
+    cases: dict[str, Callable[[], ln.Forecast]] = {
+        "planned": lambda: ln.forecast(with_options()),
+        "freezes and windows": lambda: ln.forecast(with_options(**CALENDAR)),
+        "a freeze that is too long": lambda: ln.forecast(with_options(**TOO_LONG)),
+        "on record": lambda: ln.forecast(bundle, start=ISSUE),
+        "on record, too long": lambda: ln.forecast(bundle, start=ISSUE, options=late),
+    }
+    for name, make in cases.items():
+        rounds = []
+        for _ in range(given.rounds):
+            start = time.process_time()
+            made = make()
+            rounds.append(time.process_time() - start)
+        print(f"{name}: {statistics.median(rounds):.2f} s, {made.summary()}")
+    for ending in (".json", ".xlsx", ".ics", ".html"):
+        start = time.process_time()
+        size = len(write_forecast(made, ending))
+        print(f"{ending}: {time.process_time() - start:.2f} s, {size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""A request folder in memory, with a certificate on record for each planned one: no key, no disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import lyncnb as ln
+from lyncnb.plan.model import PlannedCertificate, certificate_document
+from lyncnb.request_folder.request_record import PlannedKey, present_files
+
+Life = tuple[datetime, datetime]
+
+
+def bundle_of(plan: ln.CertificatePlan, life: Callable[[PlannedCertificate], Life | None]):
+    """Give a folder of a plan; of each certificate its first and last second (UTC), or None."""
+    return ln.RequestBundle(
+        folder=Path("requests"),
+        manifest=ln.Manifest(
+            product=plan.rules.product,
+            requests=tuple(_record(one, life(one)) for one in plan.certificates),
+        ),
+    )
+
+
+def _record(one: PlannedCertificate, life: Life | None) -> ln.RequestRecord:
+    said = certificate_document(one)
+    key = PlannedKey(algorithm=one.key.algorithm, bits=one.key.bits)
+    lists = {name: tuple(said[name]) for name in ("servers", "usages", "san", "eku")}
+    entry = ln.PlannedEntry(**{**said, **lists, "key": key})
+    return ln.RequestRecord(
+        id=one.id,
+        state="issued" if life else "waiting",
+        files=present_files(one.id),
+        written_at="2026-11-25T00:00:00Z",
+        plan=entry,
+        issued=_issued(life) if life else None,
+    )
+
+
+def _issued(life: Life) -> ln.IssuedRecord:
+    begins, ends = (f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in life)
+    return ln.IssuedRecord(
+        file="", chain="", serial="01", thumbprint_sha1="", sha256="",
+        not_before=begins, not_after=ends, received_at=begins,
+    )  # fmt: skip

@@ -1,0 +1,96 @@
+"""Tests of lyncnb forecast: of what, how it ends, and two beside each other."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from folders import make_folder, make_plan
+from shell_kit import make_shell
+from topologies import TWO_SITES
+
+shell = pytest.fixture(make_shell)
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+ISSUE = "planned_issue_date = 2026-11-25\n"
+
+
+@pytest.fixture
+def planner(shell):
+    """A table, options with which it works and with which not, a saved plan, and a folder."""
+    shell.write("t.csv", TWO_SITES)
+    shell.write("good.toml", ISSUE)
+    shell.write("bad.toml", f'{ISSUE}[freezes]\nmerger = "2029-06-01 to 2029-07-30"\n')
+    shell.write("other.toml", f'{ISSUE}[ca]\npublic = "Let\'s Encrypt"\n')
+    assert shell("plan", "t.csv", "--options", "good.toml", "--save", "p.json").status == 0
+    make_folder(shell.folder / "requests", make_plan())
+    return shell
+
+
+def test_it_works_or_not(planner):
+    """0 if it can work; 1 if not, and then each rule is named with its days."""
+    good = planner("forecast", "t.csv", "--options", "good.toml")
+    assert (good.status, good.err) == (0, "")
+    assert "cannot work" not in good.out
+    bad = planner("forecast", "t.csv", "--options", "bad.toml")
+    assert bad.status == 1
+    assert "1 problem: it cannot work as planned" in bad.out
+    assert (
+        '  freeze: "merger", 2029-06-01 to 2029-07-30: no orders, no server changes '
+        "(without this alone it would work)"
+    ) in bad.out
+    told = json.loads(planner("forecast", "t.csv", "--options", "bad.toml", "--json").out)
+    assert told["format"] == "lyncnb-forecast/1"
+    assert told["works"] is False
+    assert {rule["rule"] for one in told["problems"] for rule in one["rules"]} == {
+        *("validity", "freeze"),
+    }
+
+
+def test_until_and_on(planner):
+    """The days are given, never taken from a clock; what is no day is refused."""
+    refused = planner("forecast", "t.csv")
+    assert (refused.status, refused.out) == (2, "")
+    assert "no day is known" in refused.err
+    ended = planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2027-02-01")
+    assert ended.status == 0
+    assert ended.out.startswith("6 certificates from 2027-01-02 to 2027-02-01: 6 orders")
+    assert planner("forecast", "t.csv", "--on", "2027-13-02").status == 2
+    assert planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2026-01-01").status == 2
+
+
+def test_of_a_saved_plan_and_a_folder(planner):
+    """A saved plan has its own options; a folder takes those that are given."""
+    saved, table = (
+        json.loads(planner("forecast", *of, "--json").out)
+        for of in (("p.json",), ("t.csv", "--options", "good.toml"))
+    )
+    assert saved["months"] == table["months"]
+    assert saved["certificates"] == table["certificates"]
+    for options, status in (("good.toml", 0), ("bad.toml", 1)):
+        ended = planner("forecast", "requests", "--on", "2026-12-01", "--options", options)
+        assert ended.status == status
+        assert "from 2026-12-01 to 2030-12-31" in ended.out
+
+
+def test_two_beside_each_other(planner):
+    """Two tables, or one with two sets of choices; each is named by what tells it apart."""
+    call = ("forecast", "t.csv", "--options", "good.toml", "--other-options")
+    ended = planner(*call, "other.toml")
+    assert (ended.status, ended.err) == (0, "")
+    first, second = ended.out.splitlines()[:2]
+    assert first.startswith("first: t.csv with good.toml: ")
+    assert second.startswith("second: t.csv with other.toml: ")
+    assert planner(*call, "bad.toml").status == 1
+    written = planner("forecast", "t.csv", "p.json", "--options", "good.toml", "-o", "two.html")
+    assert (written.status, written.err) == (0, "written: two.html\n")
+    assert planner("forecast", "t.csv", "p.json", "--on", "2027-01-02", "-o", "x.ics").status == 2
+
+
+def test_files(planner):
+    """Each format is written under the name that is given, and its problems end with 1 as well."""
+    for ending in ("csv", "xlsx", "md", "html", "svg", "ics", "json"):
+        ended = planner("forecast", "t.csv", "--options", "bad.toml", "-o", f"f.{ending}")
+        assert (ended.status, ended.err) == (1, f"written: f.{ending}\n")
+        assert len(ended.out.splitlines()) == 1
+        assert (planner.folder / f"f.{ending}").stat().st_size > 1000
