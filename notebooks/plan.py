@@ -153,6 +153,15 @@ rows["access_edge_fqdn"] = ""
 ln.check_plan(ln.plan_certificates(ln.read_topology(rows), rules, options=options))
 
 # %% [markdown]
+# The same certificates come back ever faster: a public CA gives 100 days from 2027-03-15 on, 47 from
+# 2029-03-15. When each is to be ordered and by when it must be on its servers, with your freezes and
+# maintenance windows (`[freezes]` and `[windows]` in `plan.toml`), and what then cannot work:
+
+# %%
+ahead = ln.forecast(plan)
+ln.figure(ahead)
+
+# %% [markdown]
 # ## 6. Keys, requests and the summary
 #
 # The panel writes what the editor plans at the moment you press its button, and nothing before.
