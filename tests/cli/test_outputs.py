@@ -133,12 +133,12 @@ def refused(planner, arguments: list[str], *words: str) -> None:
 
 
 def test_every_output_is_found():
-    """What names a file to be written takes --force too; run and approve write beside theirs."""
+    """What names a file to be written takes --force too; run, approve and guide name theirs."""
     assert {"plan output", "plan save", "status calendar", "handover out", "share output"} <= set(
         OUTPUTS
     )
     forced = {c.name for c in COMMANDS for p in c.params if p.name == "force"}
-    assert forced == {name.split()[0] for name in OUTPUTS} | {"run", "approve"}
+    assert forced == {name.split()[0] for name in OUTPUTS} | {"run", "approve", "guide"}
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

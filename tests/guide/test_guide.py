@@ -17,7 +17,9 @@ from lyncnb.guide.answer_values import read_answer
 from lyncnb.guide.answers import short_names, walk
 from lyncnb.guide.lay_out import lay_out
 from lyncnb.guide.questions import interview, parse_interview
+from lyncnb.rules import rule_files
 from lyncnb.rules.rule_files import products
+from lyncnb.topology import columns
 
 INTERVIEWS = sorted((Path(__file__).parent / "interviews").glob("*.toml"))
 
@@ -264,7 +266,7 @@ def test_the_questions_are_whole():
     from lyncnb.topology.columns import topology_columns, topology_roles
 
     roles = {role.id for role in topology_roles()}
-    columns = {column.name for column in topology_columns()}
+    known = {column.name for column in topology_columns()}
     for question in table.question:
         assert question.words
         assert question.help.endswith((".", "}")), question.key
@@ -273,8 +275,8 @@ def test_the_questions_are_whole():
             read_answer(question, question.default)
     for part in table.part:
         assert part.role in roles
-        assert {*part.service, *part.internal_service} <= columns
-        assert {cell.column for cell in part.cell} <= columns
+        assert {*part.service, *part.internal_service} <= known
+        assert {cell.column for cell in part.cell} <= known
     for one in table.left_out:
         assert one.source.startswith("Microsoft, ")
 
@@ -350,6 +352,15 @@ def test_what_was_begun_is_taken_back(tmp_path):
     assert left == {"plan.toml": b"mine", "guide.toml": b"mine"}
 
 
+@pytest.fixture
+def _nobody_knows_it(monkeypatch):
+    """Forget products of one's own before and after."""
+    monkeypatch.setattr(rule_files, "_own", {})
+    yield
+    columns.put_back({})
+
+
+@pytest.mark.usefixtures("_nobody_knows_it")
 def test_a_product_of_ones_own(tmp_path, monkeypatch):
     """Found from where the answers stand, named from where the files stand; else it is told."""
     monkeypatch.chdir(tmp_path)
