@@ -152,10 +152,13 @@ def _serving(shell, command: str):
         text=True,
     )
     try:
-        give_up, found = time.monotonic() + 60, None
+        give_up, found, told = time.monotonic() + 60, None, ""
         while not found and time.monotonic() < give_up:
-            found = re.search(r"http://[\w.]+:(\d+)/\S*\?token=(\w+)", process.stderr.readline())
+            line = process.stderr.readline()
+            told += line
+            found = re.search(r"http://[\w.]+:(\d+)/\S*\?token=(\w+)", line)
         assert found, "no address with a token was printed"
+        assert ("lyncnb guide place asks what you know" in told) is (command == "lab")
         yield found.groups()
     finally:
         process.send_signal(signal.SIGTERM)
