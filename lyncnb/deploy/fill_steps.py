@@ -115,6 +115,7 @@ class Filler:
             steps=tuple(step for step in steps if step.step.phase == "day"),
             later=tuple(step for step in steps if step.step.phase == "later"),
             back=tuple(step for step in steps if step.step.phase == "back"),
+            issuers=tuple(issuer for issuer, _ in self.trusted.on_server(server)),
         )
 
     def key_holder_steps(self, package: ServerPackage) -> ServerSteps:

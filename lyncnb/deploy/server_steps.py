@@ -128,7 +128,7 @@ class ServerSteps:
     """The changed procedure of one server: the day, what comes later, and the way back.
 
     Its page and script are called ``server`` and ``suffix``; that tells two pages of one server, or
-    of one request, apart.
+    of one request, apart. ``issuers`` are the CA certificates that it is to trust.
     """
 
     server: str
@@ -141,6 +141,7 @@ class ServerSteps:
     later: tuple[ServerStep, ...]
     back: tuple[ServerStep, ...]
     suffix: str = ""
+    issuers: tuple[Certificate, ...] = ()
 
     @property
     def stem(self) -> str:

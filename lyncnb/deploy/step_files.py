@@ -118,8 +118,7 @@ def _chain(steps: DeploymentSteps) -> dict[str, bytes]:
     return {
         f"chain/{issuer.thumbprint}.cer": issuer.der
         for server in steps.servers
-        for package in server.packages
-        for issuer in package.path
+        for issuer in (*(one for p in server.packages for one in p.path), *server.issuers)
     }
 
 

@@ -6,7 +6,7 @@ A pure step: packages and certificates in, filled steps out. ``step_files.py`` w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 
 from ..authorities.issued import IssuedCertificate, IssuedCertificates
@@ -106,8 +106,18 @@ def deployment_steps(
         covered=covered,
         effective=effective,
         hosts=hosts,
+        others=_others(issued, packages),
         now=now,
     )
+
+
+def _others(issued: IssuedCertificates, packages: list[ServerPackage]) -> Iterator[ServerPackage]:
+    """Give what came back and is deployed already, or not packaged yet: it is verified as well."""
+    told = {package.id for package in packages}
+    for record in issued.bundle.manifest.requests:
+        one = issued.by_id.get(record.id)
+        if record.id not in told and record.state != "retired" and one and not one.has_errors:
+            yield _server_package(record, None, one)
 
 
 def _stands(cover: CoveringCertificate) -> str:
@@ -170,6 +180,7 @@ def procedure_of(
     covered: Iterable[MissingPackage] = (),
     effective: Effective = None,
     hosts: Mapping[str, tuple[str, str]] | None = None,
+    others: Iterable[ServerPackage] = (),
 ) -> DeploymentSteps:
     """Fill in a product's procedure for packages, whatever folder they come from.
 
@@ -189,6 +200,8 @@ def procedure_of(
         See :func:`deployment_steps`.
     hosts : Mapping, optional
         Role and pool of servers, for one that gets the deployment's certificate alone.
+    others : iterable of ServerPackage, optional
+        Certificates that are not to be deployed: whoever verifies them needs their roots.
 
     Raises
     ------
@@ -202,7 +215,7 @@ def procedure_of(
     for package in packed:
         for server in _hosts(package):
             by_server[server].append(package)
-    trusted = TrustOfPackages(packed, rules)
+    trusted = TrustOfPackages((*packed, *others), rules)
     filler = Filler(rules, procedure, package_rules(rules).provider, trusted, hosts or {})
     return DeploymentSteps(
         product=rules.product,

@@ -104,3 +104,20 @@ def test_the_command_names_them(shell, issued):
         assert f"{name_text(root.subject)}, thumbprint {root.thumbprint} -> Trusted" in result.out
         assert "root of your internal CA" not in result.out
     assert shell("trust", folder, "--options", "plan.toml").status == 2
+
+
+def test_what_is_not_to_be_deployed_is_verified_all_the_same(issued, tmp_path):
+    """Where one certificate alone is deployed, its server gets the roots of those it verifies."""
+    steps = deployment_steps(issued, today=TODAY)
+    packages = {p.id: p for one in steps.servers for p in one.packages}
+    front = next(p for p in packages.values() if p.role == "FrontEnd")
+    edge = next(p for p in packages.values() if p.usages == ("Internal",))
+    alone = replace(front, path=())
+    found = procedure_of([alone], load_rules(), now=NOON, others=[edge])
+    (server,) = found.servers
+    root = edge.path[-1]
+    assert installed(found) == {server.server: {name_text(root.subject)}}
+    assert [one.sha256 for one in server.issuers] == [root.sha256]
+
+    written = ln.write_steps(found, tmp_path)
+    assert tmp_path / "steps" / "chain" / f"{root.thumbprint}.cer" in written
