@@ -43,6 +43,7 @@ from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.recorded_plan import read_plan_document
 from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_document
 from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
+from lyncnb.request_folder.lost_records import salvaged
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.topology import csv_file
 from lyncnb.topology.topology import read_topology
@@ -103,6 +104,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     ),
     "request_folder.files_on_disk.csr_sha256": lambda data, _: csr_sha256(data),
     "request_folder.files_on_disk.key_sha256": lambda data, _: key_sha256(data),
+    "request_folder.lost_records.salvaged": lambda data, _: salvaged(data),
     "request_folder.manifest.read_manifest": by_folder,
     "topology.csv_file.decode": lambda data, _: csv_file.decode("a.csv", data),
     "topology.csv_file.read_rows": lambda data, _: csv_file.read_rows(data),
@@ -230,6 +232,7 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "names in a cell": numbered(_HEADER.decode() + "\n", "a#.contoso.com;", "\n"),
     "JSON": numbered("{", '"a#": 1, ', '"b": 2}'),
     "a JSON text": within(b'{"a": "', b"\\n", b'"}'),
+    "covers of one record": within(b'{"id": ', b'"covered": {', b""),
     "a JSON list": within(b'{"requests": [', b"{}, ", b"{}]}"),
     "rows of a saved plan": within(
         _SAVED + b'"table": {"columns": [], "rows": [', b"[1], ", b"[]]}}"

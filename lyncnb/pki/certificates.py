@@ -185,6 +185,11 @@ class Certificate:
         return self.subject_key == self.issuer_key
 
     @property
+    def subject_text(self) -> str:
+        """The subject on one line, see :func:`name_text`."""
+        return name_text(self.subject)
+
+    @property
     def issuer_name(self) -> str:
         """The issuer's common name, or its whole name where it has none."""
         names = [value for name, value in self.issuer if name == "CN"]

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..base.dns_name import DnsName
-from ..pki.certificates import Certificate, name_text
 from ..rules.ca_rules import ca_rules, is_named
 from ..rules.model import CheckRule, ConnectionRule, TrustRule
 from ..topology.model import Computer, Pool
@@ -28,8 +28,11 @@ from .trust_tables import (
     TrustSide,
 )
 
+if TYPE_CHECKING:
+    from ..pki.certificates import Certificate
+
 #: Chains above returned certificates by the id of what was planned: the issuer first.
-Chains = Mapping[str, Sequence[Certificate]]
+Chains: TypeAlias = "Mapping[str, Sequence[Certificate]]"
 
 _SERVER_AUTH = "serverAuth"
 _OWN = ("", "its own certificate")
@@ -400,7 +403,7 @@ def known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCertificate:
     return CaCertificate(
         issuer=issuer,
         ca=ca,
-        title=name_text(certificate.subject),
+        title=certificate.subject_text,
         thumbprint=certificate.thumbprint,
         sha256=certificate.sha256,
         is_root=certificate.is_self_issued,

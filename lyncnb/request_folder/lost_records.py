@@ -25,7 +25,7 @@ _FACT = re.compile(r"^- (Saved plan|Approved by): (.+)$", re.MULTILINE)
 _COVERED = re.compile(r'^\ufeff?"([A-Za-z0-9-]+)",.*"no request: covered by ', re.MULTILINE)
 _BLANK = {"product": "", "plan_sha256": "", "accepted": [], "summary": {}, "encrypted": []}
 _HEAD = re.compile(rb'^"(plans|accepted)": (\[.*\]),?$', re.MULTILINE)
-_COVER = re.compile(rb'^(\{"id": .*"covered": \{.*\}),?$', re.MULTILINE)
+_RECORD = re.compile(rb'^(\{"id": .*\}),?$', re.MULTILINE)
 
 
 def salvaged(damaged: bytes) -> Manifest:
@@ -47,7 +47,9 @@ def salvaged(damaged: bytes) -> Manifest:
         if (found := _read({name.decode("ascii"): _json(text)})) is not None:
             kept = replace(kept, **{name.decode("ascii"): getattr(found, name.decode("ascii"))})
     covered: dict[str, RequestRecord] = {}
-    for text in _COVER.findall(damaged):
+    for text in _RECORD.findall(damaged):
+        if b'"covered": {' not in text:
+            continue
         found = _read({"requests": [_json(text)]})
         if found is not None and found.requests[0].covered is not None:
             covered[found.requests[0].id] = found.requests[0]
