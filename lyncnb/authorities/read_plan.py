@@ -21,6 +21,7 @@ from ..plan.recorded_plan import (
     recorded_plan,
 )
 from ..plan.saved_plan_json import is_saved_plan, read_saved_document
+from ..plan.scenarios import is_scenario
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.request_record import PlannedEntry
 from ..rules.rule_files import rules_on_record
@@ -32,9 +33,11 @@ def is_record(path: str | os.PathLike[str]) -> bool:
     Returns
     -------
     bool
-        True for folders and for names that end in ``.json``.
+        True for folders, but for a scenario's, and for names that end in ``.json``.
     """
-    return Path(path).suffix.lower() == ".json" or os.path.isdir(path)
+    if os.path.isdir(path):
+        return not is_scenario(path)
+    return Path(path).suffix.lower() == ".json"
 
 
 def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:

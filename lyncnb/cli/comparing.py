@@ -75,6 +75,7 @@ def compare_command(
         write_comparison,
     )
     from ..plan.find_causes import find_causes
+    from ..plan.scenarios import is_scenario
 
     sides = ((old, old_options), (new, new_options))
     inputs = (old, new, options_file, old_options, new_options)
@@ -86,7 +87,8 @@ def compare_command(
             raise UsageProblem(
                 f"{path} is planned already: it takes no options", hint="leave its options out"
             )
-        plans.append(plan_of(path, product, own or options_file, on))
+        choices = own or (None if is_scenario(path) else options_file)
+        plans.append(plan_of(path, product, choices, on))
     (before, old_findings), (after, new_findings) = plans
     compared = Comparison(
         difference=find_causes(compare_plans(before, after)),
@@ -127,11 +129,8 @@ def plan_of(
     from ..errors import PlanAltered
     from ..plan.recorded_plan import read_plan_file
     from ..plan.saved_plan_json import is_saved_plan, read_saved_document, rules_document
-    from ..plan.scenarios import is_scenario
     from ..rules.rule_files import load_rules
 
-    if is_scenario(path):
-        return _plan_of_scenario(path, product, on)
     if _is_record(path):
         if product is not None:
             load_rules(product)  # a product of one's own is known from then on
@@ -152,19 +151,6 @@ def plan_of(
         recorded = read_plan(path)
         return recorded, recorded.findings
     return make_plan(path, product, options_file, on=on)
-
-
-def _plan_of_scenario(
-    path: str, product: str | None, on: str | None
-) -> tuple[CertificatePlan, Findings]:
-    from ..checks.check_plan import check_plan
-    from ..plan.scenarios import open_scenario
-    from ..rules.rule_files import load_rules
-
-    if product is not None:
-        load_rules(product)  # a product of one's own is known from then on
-    plan = open_scenario(path).plan
-    return plan, check_plan(plan, on=day_of(on))
 
 
 @click.command("compare-topology")

@@ -109,11 +109,10 @@ def _forecast(
     from ..authorities.read_plan import is_record
     from ..forecasts.make_forecast import DEFAULT_UNTIL, forecast
     from ..plan.options import PlanOptions
-    from ..plan.scenarios import is_scenario
     from ..rules.rule_files import load_rules
 
     last, start = day_of(until) or DEFAULT_UNTIL, day_of(on)
-    if is_scenario(path) or not is_record(path):
+    if not is_record(path):
         plan, _ = plan_of(path, product, options_file)
         return forecast(plan, until=last, start=start)
     if product is not None:

@@ -87,7 +87,7 @@ def make_plan(
     Parameters
     ----------
     topology : str
-        Path of the table.
+        Path of the table, or the folder of a scenario, which has its own options.
     product : str or None
         Beats the product that the options name.
     options_file : str or None
@@ -110,10 +110,14 @@ def make_plan(
     from ..checks.check_plan import check_plan
     from ..plan.options import PlanOptions
     from ..plan.planner import plan_certificates
+    from ..plan.scenarios import is_scenario
     from ..rules.rule_files import load_rules
     from ..topology.topology import read_topology
 
     day = day_of(on)
+    if is_scenario(topology):
+        plan = _plan_of_scenario(topology, product, options_file)
+        return plan, check_plan(plan, on=day)
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
     chosen = product or (_beside(options_file, options.product) if options_file else "")
     if chosen:
@@ -125,6 +129,25 @@ def make_plan(
     tell_of_clean_ups(table)
     plan = plan_certificates(table, rules, options=replace(options, product=rules.product))
     return plan, check_plan(plan, on=day)
+
+
+def _plan_of_scenario(
+    folder: str, product: str | None, options_file: str | None
+) -> CertificatePlan:
+    from ..errors import UsageProblem
+    from ..plan.scenarios import open_scenario
+    from ..rules.rule_files import load_rules
+
+    if options_file:
+        raise UsageProblem(
+            f"{folder} is a scenario and has its own options", hint="leave --options out"
+        )
+    rules = load_rules(product) if product else None  # says what its table may hold
+    found = open_scenario(folder)
+    if rules:
+        found = replace(found, options=replace(found.options, product=rules.product))
+    tell_of_clean_ups(found.topology)
+    return found.plan
 
 
 def _beside(options_file: str, product: str) -> str:

@@ -137,10 +137,16 @@ def check_command(
     """
     from ..errors import UsageProblem
     from ..plan.plan_json import plan_json
+    from ..plan.scenarios import is_scenario
     from ..plan.summary_from_plan import totals
 
     if yes and not wants_fix:
         raise UsageProblem("--yes goes with --fix", hint="leave it out, or add --fix")
+    if wants_fix and is_scenario(topology):
+        raise UsageProblem(
+            f"{topology} is a scenario, and --fix mends a table and its options",
+            hint=f"name them: {topology}/topology.csv --options {topology}/plan.toml",
+        )
     plan, findings = make_plan(topology, product, options_file, on=on)
     if wants_fix:
         return _fix(plan, findings, topology, options_file, as_json=as_json, yes=yes)

@@ -79,7 +79,7 @@ def _trust_of(
             f"{topology} is planned already: it takes no options", hint="leave its options out"
         )
     plan, _ = plan_of(topology, product, options_file)
-    if folder is None and Path(topology).is_dir():
+    if folder is None and is_record(topology) and Path(topology).is_dir():
         folder = topology
     return trust(plan, chains=load_issued(open_requests(folder)).chains if folder else None)
 

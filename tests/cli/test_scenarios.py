@@ -1,0 +1,51 @@
+"""A scenario's folder in place of a table: its own options count, and no others."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from shell_kit import make_shell
+from topologies import TWO_FRONT_ENDS
+
+import lyncnb as ln
+
+shell = pytest.fixture(make_shell)
+
+
+@pytest.fixture
+def wild(shell) -> ln.Scenario:
+    """A scenario with wildcards in scenarios/wild, and its table beside it."""
+    shell.write("table.csv", TWO_FRONT_ENDS)
+    table = ln.read_topology(shell.folder / "table.csv")
+    found = ln.Scenario(name="wild", topology=table, options=ln.PlanOptions(wildcard=True))
+    return ln.Scenarios(shell.folder / "scenarios").keep(found)
+
+
+def test_it_is_planned_checked_and_explained(shell, wild):
+    """As its table is with its plan.toml, by the name of the scenario."""
+    told = json.loads(shell("plan", "scenarios/wild", "--json").out)
+    assert told["plan_sha256"] == wild.plan.sha256
+    beside = shell("plan", "table.csv", "--options", "scenarios/wild/plan.toml", "--json")
+    assert told["certificates"] == json.loads(beside.out)["certificates"]
+    assert shell("check", "scenarios/wild").status == 0
+    assert "*.contoso.com" in shell("explain", "scenarios/wild", "fe01.contoso.net").out
+    other = shell("plan", "scenarios/wild", "--product", "sfb2019", "--json")
+    assert json.loads(other.out)["product"] == "sfb2019"
+
+
+def test_other_options_are_refused(shell, wild):
+    """A scenario is what was kept; and a folder that is none is no table."""
+    ended = shell("plan", "scenarios/wild", "--options", "scenarios/wild/plan.toml")
+    assert (ended.status, "has its own options" in ended.err) == (2, True)
+    assert shell("plan", "scenarios").status == 2
+    fixing = shell("check", "scenarios/wild", "--fix")
+    assert (fixing.status, "--options scenarios/wild/plan.toml" in fixing.err) == (2, True)
+
+
+@pytest.mark.parametrize("command", [("trust",), ("forecast", "--on", "2027-01-15")])
+def test_where_a_request_folder_may_stand(shell, wild, command):
+    """A scenario's folder is no request folder."""
+    ended = shell(*command, "scenarios/wild")
+    assert "fe01.contoso.net" in ended.out, ended.err
+    assert shell(*command, "scenarios/wild", "--options", "scenarios/wild/plan.toml").status == 2
