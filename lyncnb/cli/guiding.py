@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
 _TITLES = ("Server", "Role", "Pool", "Site")
 _ROWS_SHOWN = 60
-_HELP, _BACK = "?", "<"
+_HELP, _BACK, _REST = "?", "<", ">"
 
 
 @click.command("guide")
@@ -38,9 +38,10 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
     """Ask what you know of a deployment, and lay out a first table and plan in FOLDER.
 
     Enter takes what stands in brackets, ? says more about a question, < goes back to the one
-    before. FOLDER (default: here) gets topology.csv, the table of servers to be tuned; plan.toml,
-    the options; and guide.toml, the answers, from which --answers lays out the same again. Nothing
-    is written before the last answer, and nothing over a file that is there.
+    before, > takes the brackets of all that is left. FOLDER (default: here) gets topology.csv, the
+    table of servers to be tuned; plan.toml, the options; and guide.toml, the answers, from which
+    --answers lays out the same again. Nothing is written before the last answer, and nothing over
+    a file that is there.
 
     Exit status: 0; 1 if the plan has error findings; 2 if the answers are wrong, or there is
     nobody to ask.
@@ -74,10 +75,17 @@ def _ask_all() -> GuideAnswers:
     from ..guide.answers import GuideAnswers, walk
     from ..guide.lay_out import lay_out
 
-    note("Enter takes the answer in [brackets], ? says more, < goes back, Ctrl-C ends it.")
+    note(
+        indented(
+            "Enter takes the answer in [brackets], ? says more, < goes back, > takes the brackets"
+            " of all that is left, Ctrl-C ends it.",
+            "",
+        )
+    )
     texts: dict[tuple[str, str], str] = {}
     order: list[tuple[str, str]] = []
     heading = ""
+    is_rest_taken = False
     try:
         while True:
             walked = walk(texts, only_given=True)
@@ -94,15 +102,22 @@ def _ask_all() -> GuideAnswers:
                 _tell(problems[0].message, problems[0].hint)
                 place = (problems[0].site, problems[0].key)
                 asked = next(one for one in walked if one.place == place)
+            if is_rest_taken and not asked.problem and asked.place not in texts:
+                texts[asked.place] = ""
+                order.append(asked.place)
+                continue
+            is_rest_taken = False
             title = f"Site {asked.site}" if asked.site else asked.question.group
             if title != heading:
                 heading = title
                 note(f"\n{title}")
             answer = _ask(asked)
-            if answer is None:
+            if answer == _BACK:
                 if order:
                     texts.pop(order.pop(), None)
                 continue
+            if answer == _REST:
+                is_rest_taken, answer = True, ""
             texts[asked.place] = answer
             if asked.place in order:
                 order.remove(asked.place)
@@ -117,8 +132,8 @@ def _tell(problem: str, hint: str) -> None:
     note(indented(f"hint: {hint}"))
 
 
-def _ask(asked: Asked) -> str | None:
-    """Ask one question, until there is an answer; None is to go back."""
+def _ask(asked: Asked) -> str:
+    """Ask one question, until there is an answer, or a sign that is none."""
     from ..guide.answer_values import choices_of
 
     question = asked.question
@@ -136,8 +151,6 @@ def _ask(asked: Asked) -> str | None:
             note(indented(question.help))
             note(indented(f"source: {question.source}"))
             continue
-        if text == _BACK:
-            return None
         return text or ("" if asked.problem else asked.text)
 
 

@@ -111,7 +111,7 @@ class Terminal:
         """Press Enter until the command ends; give what it wrote."""
         written = ""
         while self.child.expect_exact(["\n> ", self.eof]) == 0:
-            written += self.child.before
+            written += self.child.before + self.child.after
             self.child.sendline("")
         self.child.close()
         return written + self.child.before
@@ -144,6 +144,23 @@ def test_asked_in_a_terminal(shell):
     assert given.value("federation") is True
     assert "tp-fe1.contoso.net" in told
     assert '    "sip_domains": ["contoso.com"],\r\n' in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+def test_two_answers_are_enough(shell):
+    """What is left takes its default, but what has none, or no longer fits, is asked."""
+    terminal = Terminal(shell)
+    terminal.answer("Which product", ">")
+    terminal.answer("SIP domains", "contoso.local")
+    terminal.answer("DNS domain of the servers", ">")
+    terminal.answer("SIP domains", "contoso.com;fabrikam.com")
+    terminal.answer("Federation with other", ">")
+    told = terminal.rest()
+    assert terminal.child.exitstatus == 0, told
+    assert "\n> " not in told, "nothing more was asked"
+    assert "no domain that somebody can have registered" in terminal.told
+    expected = ln.GuideAnswers.of({"sip_domains": "contoso.com;fabrikam.com"})
+    assert ln.GuideAnswers.from_toml(shell.folder / "guide.toml") == expected
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
