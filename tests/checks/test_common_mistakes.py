@@ -33,7 +33,7 @@ TABLE = {
     "W05": ("A wildcard thought to cover what it does not", ["finding wildcard-does-not-cover"]),
     "W06": ("Not every Meet URL in the SAN", ["finding meet-url-not-covered"]),
     "W07": ("sip.<domain> missing on the pool of automatic sign-in", ["finding sip-name-not-covered"]),
-    "W08": ("A SIP domain is added after issuing", [HERE + "test_a_sip_domain_more_renews_servers_edge_and_proxy", "test request_folder/test_bundle.py::test_a_changed_plan_renews_exactly_the_requests_concerned"]),
+    "W08": ("A SIP domain is added after issuing", [HERE + "test_a_sip_domain_more_renews_servers_edge_and_proxy", "test export/test_write.py::test_a_changed_plan_renews_exactly_the_requests_concerned"]),
     "W09": ("A Director with the external web name of a Front End pool", ["finding web-external-fqdn-shared"]),
     "W10": ("A Director's web name forgotten on the reverse proxy", ["finding web-external-fqdn-not-published"]),
     "W11": ("A Standard Edition server with another internal web name", ["finding web-internal-fqdn-overridden"]),
