@@ -1,4 +1,4 @@
-"""The request folder: written, written again, renewed, retired, refused."""
+"""A plan into the request folder: written, written again, renewed, retired, refused."""
 
 from __future__ import annotations
 
@@ -736,34 +736,6 @@ def test_windows_is_told_what_is_not_protected(folder, monkeypatch):
     monkeypatch.setattr("lyncnb.base.system_calls.protection_note", lambda: "not protected here")
     assert write(numbered(1), folder).notes == ("not protected here",)
     assert write(numbered(1), folder).notes == ()
-
-
-# --- the noun ---------------------------------------------------------------------------------
-
-
-def test_a_bundle_shows_itself_as_a_table(folder):
-    """Frame, HTML, text and JSON tell the same."""
-    plan = numbered(2)
-    bundle = write(plan, folder)
-    frame = bundle.to_frame()
-    assert list(frame["Change"]) == ["created", "created"]
-    assert list(frame["State"]) == ["waiting", "waiting"]
-    assert "2 created" in bundle._repr_html_()
-    assert repr(bundle) == f"2 requests in {folder}: 2 created"
-    document = json.loads(json.dumps(bundle.to_document()))
-    assert document["changes"][0] == {
-        "action": "created",
-        "id": plan.certificates[0].id,
-        "generation": 1,
-        "reasons": ["new in the plan"],
-    }
-    assert repr(open_requests(folder)) == f"2 requests in {folder}"
-
-
-def test_opening_what_is_no_request_folder_is_refused(tmp_path):
-    """open_requests says what is missing."""
-    with pytest.raises(BundleError, match="no such file"):
-        open_requests(tmp_path)
 
 
 def test_a_failing_disk_is_told_in_plain_words(folder, monkeypatch):

@@ -1,0 +1,44 @@
+"""What a request folder holds, opened and shown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from folders import numbered, write
+
+from lyncnb.errors import BundleError
+from lyncnb.request_folder.bundle import open_requests
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give a place for a folder that is not there yet."""
+    return tmp_path / "requests"
+
+
+def test_a_bundle_shows_itself_as_a_table(folder):
+    """Frame, HTML, text and JSON tell the same."""
+    plan = numbered(2)
+    bundle = write(plan, folder)
+    frame = bundle.to_frame()
+    assert list(frame["Change"]) == ["created", "created"]
+    assert list(frame["State"]) == ["waiting", "waiting"]
+    assert "2 created" in bundle._repr_html_()
+    assert repr(bundle) == f"2 requests in {folder}: 2 created"
+    document = json.loads(json.dumps(bundle.to_document()))
+    assert document["changes"][0] == {
+        "action": "created",
+        "id": plan.certificates[0].id,
+        "generation": 1,
+        "reasons": ["new in the plan"],
+    }
+    assert repr(open_requests(folder)) == f"2 requests in {folder}"
+
+
+def test_opening_what_is_no_request_folder_is_refused(tmp_path):
+    """open_requests says what is missing."""
+    with pytest.raises(BundleError, match="no such file"):
+        open_requests(tmp_path)
