@@ -145,7 +145,7 @@ def _freezes(days: Days, day: int) -> Iterator[Period]:
 
 def _end(timetable: Timetable, hold: Hold) -> BrokenRule:
     days = timetable.days
-    ends, begins = days.date(hold.last), _date(days, hold.issued)
+    ends, begins = days.date(hold.last), days.date(hold.issued)
     if hold.is_planned:
         step = step_on(timetable.terms.validity, begins)
         says = f"what is issued on {begins} ends on {ends}: {step.rule}"
@@ -156,17 +156,13 @@ def _end(timetable: Timetable, hold: Hold) -> BrokenRule:
     )  # fmt: skip
 
 
-def _date(days: Days, number: int) -> date:
-    return date.fromordinal(max(1, days.begin.toordinal() + number))
-
-
 def _lead(timetable: Timetable, hold: Hold, source: str) -> BrokenRule:
     terms, days = timetable.terms, timetable.days
-    by = _date(days, hold.deadline)
+    by = days.date(hold.deadline)
     return BrokenRule(
         rule="roll-over",
         says=f"tokens live {terms.lead_hours} hours: the next one has to be on its servers by {by}",
-        begins=by, ends=_date(days, hold.last), source=source,
+        begins=by, ends=days.date(hold.last), source=source,
     )  # fmt: skip
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from ..base.html_page import to_page
 from ..base.outputs import OutputKind, first_line, is_page, mentions, packs
 from ..base.spreadsheets import Sheet, to_csv, to_xlsx
-from ..base.tables import ROWS_SHOWN, paragraph, rows_to_html, to_markdown
+from ..base.tables import paragraph, rows_to_html, to_markdown
 from ..plan.figures import FIGURE_FILE, figure
 from .calendar_file import PRODUCT, to_calendar
 from .model import (
+    BROKEN_COLUMNS,
     COLUMNS,
     FORMAT,
     MONTH_COLUMNS,
@@ -37,14 +38,6 @@ FORECAST_FILE = OutputKind(
 )
 
 _YEAR_COLUMNS = ("Year", *MONTH_COLUMNS[1:])
-# As many columns as a page is wide; those of files have all, a row for each certificate.
-_SHOWN = ("Order, by", "Validate", "On servers, by", "Takes effect", "Valid until", "For")
-# A day that breaks after its hyphens is hard to read; only the last column has the room to wrap.
-_WHOLE_DAYS = (
-    "<style>.lyncnb-days .lyncnb-table.lyncnb-table td:not(:last-child){white-space:pre}</style>"
-)
-_OWNERS = 4  # named in a row
-_BROKEN = ("Certificates", "What", "Rule", "Says", "Source")
 
 
 def write_forecast(forecast: Forecast, suffix: str) -> bytes:
@@ -64,7 +57,7 @@ def write_forecast(forecast: Forecast, suffix: str) -> bytes:
         a page shows the first 200 certificates.
     """
     if suffix == ".csv":
-        return to_csv(COLUMNS, forecast._rows())
+        return to_csv(COLUMNS, forecast.certificate_rows())
     if suffix == ".xlsx":
         return _workbook(forecast)
     if suffix == ".json":
@@ -135,7 +128,8 @@ def _aligned(rows: tuple[tuple[object, ...], ...] | list[tuple[object, ...]]) ->
 
 def _workbook(forecast: Forecast) -> bytes:
     sheets = [
-        Sheet(title="Certificates", columns=COLUMNS, rows=lambda: list(forecast._rows())),
+        Sheet(title="Certificates", columns=COLUMNS,
+              rows=lambda: list(forecast.certificate_rows())),
         Sheet(title="Work by month", columns=MONTH_COLUMNS, rows=forecast.month_rows),
         Sheet(title="Problems", columns=PROBLEM_COLUMNS,
               rows=lambda: list(forecast.problem_rows())),
@@ -146,71 +140,19 @@ def _workbook(forecast: Forecast) -> bytes:
 def _page(forecast: Forecast) -> str:
     parts = [paragraph(forecast.summary())]
     parts += [paragraph(f"Note: {note}.") for note in forecast.notes]
-    if forecast.problems:
-        rows = [*_broken_rows(forecast)]
-        parts.append(rows_to_html(_BROKEN, rows, caption="What cannot work, by which rules"))
+    parts.append(forecast.problems_html())
     parts.append(figure(forecast).to_html())
     parts.append(rows_to_html(_YEAR_COLUMNS, [*forecast.year_rows()], caption="Work by year"))
     parts.append(rows_to_html(MONTH_COLUMNS, forecast.months, caption="Work by month"))
-    shown = [*_turns(forecast)]
-    caption = "What to do, in the order of time"
-    table = rows_to_html(_SHOWN, shown, caption=caption, limit=ROWS_SHOWN)
-    parts.append(f'{_WHOLE_DAYS}<div class="lyncnb-days">{table}</div>')
-    if len(shown) > ROWS_SHOWN:
-        parts.append(paragraph("As .csv, .xlsx or .json all are there."))
+    parts.append(forecast.work_html("What to do, in the order of time"))
     return to_page(f"{TITLE}: {forecast.source}", parts)
-
-
-def _broken_rows(forecast: Forecast) -> Iterator[tuple[object, ...]]:
-    for one in forecast.problems:
-        for place, rule in enumerate(one.rules):
-            said = (one.certificates, one.what) if place == 0 else ("", "")
-            yield (*said, rule.rule, rule.says, rule.source)
-
-
-def _turns(forecast: Forecast) -> Iterator[tuple[object, ...]]:
-    """Yield what is done on the same days as one row, with all that it is done for."""
-    found: dict[tuple[str, ...], list[ForecastEntry]] = {}
-    for one in forecast.entries:
-        if one.order_on is not None:
-            days = (one.order_on, one.change_on, one.order_by, one.change_by, one.valid_until)
-            moments = (moment for _, moment in one.takes_effect)
-            found.setdefault((*map(str, days), *map(str, moments)), []).append(one)
-    for key in sorted(found):
-        ones = found[key]
-        one = ones[0]
-        domains = dict.fromkeys(domain for each in ones for domain in each.domains)
-        day = next((each.validate_on for each in ones if each.domains), None)
-        change = _with_last(one.change_on or "never", one.change_by)
-        moments = (moment for _, moment in one.takes_effect)
-        yield (
-            _with_last(one.order_on, one.order_by),
-            "\n".join((f"{day}", *domains)) if day else "",
-            f"{change}\nlate from {one.late_from}" if one.late_from else change,
-            "\n".join(dict.fromkeys(f"{moment:%Y-%m-%d %H:%M} UTC" for moment in moments)),
-            one.valid_until,
-            "\n".join(_owners(ones)),
-        )
-
-
-def _owners(ones: list[ForecastEntry]) -> Iterator[str]:
-    for one in ones[:_OWNERS]:
-        usages = one.usages or (one.role,)
-        more = f" and {len(usages) - 1} more" if len(usages) > 1 else ""
-        yield f"{one.owner}: {usages[0]}{more}"
-    if len(ones) > _OWNERS:
-        yield f"and {len(ones) - _OWNERS:,} more"
-
-
-def _with_last(day: object, last: object) -> str:
-    return f"{day or ''}\nby {last}" if last else str(day or "")
 
 
 def _markdown(forecast: Forecast) -> str:
     parts = [f"# {TITLE}\n", f"{forecast.summary()}\n"]
     parts += [f"{note}\n" for note in forecast.notes]
     if forecast.problems:
-        parts += ["## What cannot work\n", to_markdown(_BROKEN, _broken_rows(forecast))]
+        parts += ["## What cannot work\n", to_markdown(BROKEN_COLUMNS, forecast.broken_rows())]
     parts += ["## Work by month\n", to_markdown(MONTH_COLUMNS, forecast.months)]
-    parts += ["## Certificates\n", to_markdown(COLUMNS, forecast._rows())]
+    parts += ["## Certificates\n", to_markdown(COLUMNS, forecast.certificate_rows())]
     return "\n".join(parts)

@@ -19,7 +19,7 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
 from ..plan.recorded_plan import read_plan_file
 from ..plan.saved_plan_json import is_saved_plan
-from ..plan.timeline_figure import DatedFact, plan_facts
+from ..plan.timeline_figure import limit_facts
 from ..plan.work_days import read_work_days
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.manifest import Manifest, read_manifest
@@ -34,6 +34,8 @@ DEFAULT_UNTIL = date(2030, 12, 31)
 
 _DAY = timedelta(days=1)
 _LONGEST = 100 * 366 * _DAY  # no plan is for more than a century
+_YEARS = 1900, 2900
+_BEFORE = 400 * _DAY  # what is issued on the first day may have been ordered a year before
 _ASKED = "plan options: validity_days"
 
 
@@ -82,14 +84,14 @@ def forecast(
     told = options or read.plan.options
     issue = told.planned_issue_date
     begin = _begin(read, told, start)
-    if until < begin or until - begin > _LONGEST:
+    first = min(begin, issue or begin)
+    if until < begin or until - first > _LONGEST or not _YEARS[0] <= first.year <= _YEARS[1]:
         raise PlanError(
-            f"the forecast would go from {begin} to {until}",
+            f"the forecast would go from {first} to {until}",
             hint="choose a last day after the first, and within a century of it",
         )
     work = read_work_days(told.freezes, told.windows)
-    first = min([begin, issue or begin, *(held.begins.date() for held in read.held.values())])
-    days = Days(max(first - 400 * _DAY, date.min + _DAY), until, work)
+    days = Days(first - _BEFORE, until, work)
     schedules = _Schedules(read, told, days, begin)
     entries, problems = schedules.all()
     return Forecast(
@@ -100,7 +102,11 @@ def forecast(
         entries=tuple(_validated(entries, schedules)),
         problems=problems,
         freezes=work.freezes_between(begin, until),
-        limits=_limits(read.plan, told, begin, until),
+        limits=tuple(
+            fact
+            for fact in (limit_facts(begin) if schedules.has_public else ())
+            if fact.begins is None or fact.begins <= until
+        ),
         notes=tuple(_notes(read, told, entries, begin, is_given=start is not None)),
     )
 
@@ -152,7 +158,7 @@ def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
             hint="set planned_issue_date in plan.toml, or give the day (--on 2027-01-15)",
         )
     lead = max(_lead_days(options, issuer) for issuer in ("internal", "public"))
-    return max(issue - lead * _DAY, date.min + _DAY)
+    return date.fromordinal(max(1, issue.toordinal() - lead))
 
 
 def _lead_days(options: PlanOptions, issuer: str) -> int:
@@ -171,6 +177,11 @@ class _Schedules:
         self._restarts: dict[tuple[str, tuple[str, ...]], bool] = {}
         #: By what decides them: many certificates come too late for the same reasons.
         self.broken: dict[tuple[object, ...], tuple[BrokenRule, ...]] = {}
+
+    @property
+    def has_public(self) -> bool:
+        """Whether a public CA issues any."""
+        return any(one.issuer == "public" for one in self.read.plan.certificates)
 
     def all(self) -> tuple[list[ForecastEntry], tuple[ForecastProblem, ...]]:
         """Give every entry, certificate by certificate, and the problems of all together."""
@@ -284,8 +295,8 @@ class _Schedule:
         if held is not None:
             hold, self.ends = self._on_record(held), held.ends
             entries.append(self._entry(0, hold))
-        elif self.of.options.planned_issue_date and not self.of.read.records:
-            first = self.days.number(self.of.options.planned_issue_date)
+        elif (issue := self.of.options.planned_issue_date) and self._is_to_come(issue):
+            first = self.days.number(issue)
             problems += self._first_problem(first)
         origin = hold
         for number, turn in enumerate(self.timetable.turns(hold, first), 1):
@@ -306,6 +317,10 @@ class _Schedule:
             gap = hold.deadline + 1, self.days.goal
             problems.append(self._problem(entries[-1].number + 1, origin, hold, gap))
         return entries, problems
+
+    def _is_to_come(self, issue: date) -> bool:
+        """Whether the planned day counts: of what a folder waits for it may be over."""
+        return not self.of.read.records or issue >= self.of.begin
 
     def _on_record(self, held: IssuedRecord | CoveringCertificate) -> Hold:
         lead = timedelta(hours=self.timetable.terms.lead_hours)
@@ -438,14 +453,6 @@ def _domains(certificate: PlannedCertificate) -> tuple[str, ...]:
     return tuple(sorted({str(name) for name in names}))
 
 
-def _limits(
-    plan: CertificatePlan, options: PlanOptions, begin: date, until: date
-) -> tuple[DatedFact, ...]:
-    """Give the limits of public CAs that hold in these days, as a plan's picture has them."""
-    empty = replace(plan, certificates=(), options=replace(options, planned_issue_date=begin))
-    return tuple(fact for fact in plan_facts(empty) if fact.begins is None or fact.begins <= until)
-
-
 def _notes(
     read: _Read, options: PlanOptions, entries: list[ForecastEntry], begin: date, *, is_given: bool
 ) -> Iterator[str]:
@@ -459,7 +466,10 @@ def _notes(
                 f"an internal CA is taken to issue for {limit.value} days, since no validity_days "
                 f"is given; {limit.source}"
             )
-    if any(one.issuer == "public" for one in entries):
+    public = [one for one in read.plan.certificates if one.issuer == "public"]
+    if any(one.subject.organization for one in public):
+        yield "what a public CA verifies of the organization (O) is not among the validations"
+    if public:
         yield (
             "domains are taken to be validated by DNS, once for a registrable domain and CA, and "
             "for what is on record on the first day of its validity"

@@ -6,13 +6,13 @@ Values alone; ``make_forecast.py`` finds them, ``forecast_files.py`` writes them
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from ..base.tables import Table, count_of
+from ..base.tables import ROWS_SHOWN, Table, count_of, paragraph, rows_to_html
 from ..plan.timeline_figure import DatedFact
 from ..plan.work_days import Period
 
@@ -27,6 +27,16 @@ COLUMNS = (
 MONTH_COLUMNS = ("Month", "Orders", "Validations", "Server changes", "Restarts")
 PROBLEM_COLUMNS = ("Certificates", "No.", "From", "To", "What", "Rule", "Says", "Begins", "Ends",
                    "Source")  # fmt: skip
+
+BROKEN_COLUMNS = ("Certificates", "What", "Rule", "Says", "Source")
+
+# As many columns as a page is wide; those of files have all, a row for each certificate.
+_WORK_COLUMNS = ("Order, by", "Validate", "On servers, by", "Takes effect", "Valid until", "For")
+_OWNERS = 4  # named in a row
+# A day that breaks after its hyphens is hard to read; only the last column has the room to wrap.
+_WHOLE_DAYS = (
+    "<style>.lyncnb-days .lyncnb-table.lyncnb-table td:not(:last-child){white-space:pre}</style>"
+)
 
 
 class ForecastEntry(NamedTuple):
@@ -99,6 +109,11 @@ class BrokenRule:
     source: str
     alone: bool = False
 
+    @property
+    def words(self) -> str:
+        """What it says, and whether it is the only one in the way."""
+        return f"{self.says} (without this alone it would work)" if self.alone else self.says
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastProblem:
@@ -123,8 +138,7 @@ class ForecastProblem:
         more = len(self.certificates) - 3
         yield f"cannot work: {shown}{f' and {more:,} more' if more > 0 else ''}: {self.what}"
         for rule in self.rules:
-            alone = " (without this alone it would work)" if rule.alone else ""
-            yield f"  {rule.rule}: {rule.says}{alone}"
+            yield f"  {rule.rule}: {rule.words}"
             yield f"    {rule.source}"
 
 
@@ -261,6 +275,10 @@ class Forecast(Table):
         return COLUMNS
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
+        return self.certificate_rows()
+
+    def certificate_rows(self) -> Iterator[tuple[object, ...]]:
+        """Yield a row for each certificate, under ``COLUMNS``."""
         for one in self.entries:
             effect = tuple(f"{usage} {moment:%Y-%m-%d %H:%M} UTC" for usage, moment in
                            one.takes_effect)  # fmt: skip
@@ -269,6 +287,29 @@ class Forecast(Table):
                 *(one.order_by, one.validate_on, one.domains, one.issued_on, one.change_on),
                 *(one.change_by, effect, one.valid_until, one.renew_from, one.late_from),
             )
+
+    def work_html(self, caption: str) -> str:
+        """Write what is to be done as a table, in the order of time; what falls together as one."""
+        rows = [*_turns(self.entries)]
+        table = rows_to_html(_WORK_COLUMNS, rows, caption=caption, limit=ROWS_SHOWN)
+        return f'{_WHOLE_DAYS}<div class="lyncnb-days">{table}</div>'
+
+    def broken_rows(self) -> Iterator[tuple[object, ...]]:
+        """Yield what cannot work and by which rules, under ``BROKEN_COLUMNS``."""
+        for one in self.problems:
+            for place, rule in enumerate(one.rules):
+                said = (one.certificates, one.what) if place == 0 else ("", "")
+                yield (*said, rule.rule, rule.words, rule.source)
+
+    def problems_html(self) -> str:
+        """Write what cannot work as a table; nothing where all works."""
+        rows = [*self.broken_rows()]
+        caption = "What cannot work, by which rules"
+        return rows_to_html(BROKEN_COLUMNS, rows, caption=caption, limit=ROWS_SHOWN) if rows else ""
+
+    def _repr_html_(self) -> str:
+        notes = (paragraph(f"Note: {note}.") for note in self.notes)
+        return self.problems_html() + self.work_html(self.summary()) + "".join(notes)
 
     def month_rows(self) -> tuple[MonthWork, ...]:
         """Give the rows of the table of months, under ``MONTH_COLUMNS``."""
@@ -320,6 +361,44 @@ class Forecast(Table):
             "months": [one._asdict() for one in self.months],
             "certificates": [_entry(one) for one in self.entries],
         }
+
+
+def _turns(entries: Iterable[ForecastEntry]) -> Iterator[tuple[object, ...]]:
+    """Yield what is done on the same days as one row, with all that it is done for."""
+    found: dict[tuple[str, ...], list[ForecastEntry]] = {}
+    for one in entries:
+        if one.order_on is not None:
+            days = (one.order_on, one.change_on, one.order_by, one.change_by, one.valid_until)
+            moments = (moment for _, moment in one.takes_effect)
+            found.setdefault((*map(str, days), *map(str, moments)), []).append(one)
+    for key in sorted(found):
+        ones = found[key]
+        one = ones[0]
+        domains = dict.fromkeys(domain for each in ones for domain in each.domains)
+        day = next((each.validate_on for each in ones if each.domains), None)
+        change = _with_last(one.change_on or "never", one.change_by)
+        moments = (moment for _, moment in one.takes_effect)
+        yield (
+            _with_last(one.order_on, one.order_by),
+            "\n".join((f"{day}", *domains)) if day else "",
+            f"{change}\nlate from {one.late_from}" if one.late_from else change,
+            "\n".join(dict.fromkeys(f"{moment:%Y-%m-%d %H:%M} UTC" for moment in moments)),
+            one.valid_until,
+            "\n".join(_owners(ones)),
+        )
+
+
+def _owners(ones: list[ForecastEntry]) -> Iterator[str]:
+    for one in ones[:_OWNERS]:
+        usages = one.usages or (one.role,)
+        more = f" and {len(usages) - 1} more" if len(usages) > 1 else ""
+        yield f"{one.owner}: {usages[0]}{more}"
+    if len(ones) > _OWNERS:
+        yield f"and {len(ones) - _OWNERS:,} more"
+
+
+def _with_last(day: object, last: object) -> str:
+    return f"{day or ''}\nby {last}" if last else str(day or "")
 
 
 def _a(word: str) -> str:

@@ -114,7 +114,8 @@ class Days:
 
     def date(self, number: int) -> date:
         """Give the day of a number; the last that there is for what is later."""
-        return date.fromordinal(min(self.begin.toordinal() + number, date.max.toordinal()))
+        ordinal = self.begin.toordinal() + number
+        return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
 
 
 def _next(flags: Sequence[int]) -> list[int]:

@@ -77,18 +77,7 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     issued, days = plan.options.planned_issue_date, plan.options.validity_days
     is_public = any(certificate.issuer == "public" for certificate in plan.certificates)
     limits = ca_rules().limits("validity-days") if is_public else ()
-    facts = [
-        DatedFact(
-            kind="Limits of public CAs",
-            about="",
-            what=f"at most {limit.value:,} days for what begins then",
-            begins=limit.effective,
-            ends=limit.until and limit.until - timedelta(days=1),
-            source=str(limit.source),
-        )
-        for limit in limits
-        if limit.until is None or issued is None or limit.until > issued
-    ]
+    facts = [*limit_facts(issued)] if is_public else []
     if issued is None:
         return tuple(facts)
     limit = next((one for one in limits if one.holds_on(issued)), None)
@@ -111,6 +100,22 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
             )
         )
     return tuple(facts)
+
+
+def limit_facts(since: date | None) -> tuple[DatedFact, ...]:
+    """List the limits on the validity of public certificates that hold on a day or later."""
+    return tuple(
+        DatedFact(
+            kind="Limits of public CAs",
+            about="",
+            what=f"at most {limit.value:,} days for what begins then",
+            begins=limit.effective,
+            ends=limit.until and limit.until - timedelta(days=1),
+            source=str(limit.source),
+        )
+        for limit in ca_rules().limits("validity-days")
+        if limit.until is None or since is None or limit.until > since
+    )
 
 
 def _days_later(day: date, days: int) -> date:
