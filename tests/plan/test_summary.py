@@ -30,7 +30,7 @@ from lyncnb.plan.summary_content import shortened
 from lyncnb.plan.summary_csv import COLUMNS, summary_rows
 from lyncnb.plan.summary_from_plan import summarise, totals
 from lyncnb.plan.summary_on_record import from_text, to_text
-from lyncnb.plan.summary_page import told_once
+from lyncnb.plan.summary_page import request_lists, told_once
 from lyncnb.plan.summary_progress import with_requests
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.rules.findings import Finding, Findings
@@ -371,6 +371,15 @@ def test_a_finding_is_told_with_what_it_is(plan, findings, suffix):
     text = _source(summary.write_plan_table(plan, findings, suffix)).replace("\\", "")
     assert "" not in titles
     assert [title for title in titles if f"{title}:" not in text.replace("&amp;", "&")] == []
+
+
+def test_a_list_of_requests_says_by_when_and_what_they_have_in_common(plan, findings):
+    """The CA's people find the day at the head of their list, and what holds for each request."""
+    dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
+    page = _text_of(summary.write_plan_table(dated, findings, ".html"), ".html")
+    heads = re.findall(r"When:\s*by\s*2026-12-01\.\s*For each:\s*Issuer:", page)
+    assert len(heads) == sum(one.common != () for one in request_lists(summarise(dated, findings)))
+    assert heads
 
 
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
