@@ -165,9 +165,8 @@ def _show(first: FirstPlan, written: tuple[Path, ...], place: Path) -> None:
     write()
     for remark in first.remarks:
         write(indented(remark, ""))
-    for finding in first.findings:
-        if finding.severity != "notice":
-            write(indented(f"{finding.severity}: {finding.words} [{finding.code}]", ""))
+    for told in first.told_findings:
+        write(indented(told, ""))
     write(indented(f"{first.totals} {first.names:,} different names stand on them.", ""))
     write()
     write("The same in Python:")

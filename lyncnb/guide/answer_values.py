@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName, clean_text, shown
 from ..errors import LyncnbError
+from ..rules.ca_rules import ca_rules
 from ..rules.rule_files import load_rules, product_titles
 from ..topology.columns import column
 from .name_patterns import LABEL, BadPattern, read_pattern
@@ -160,12 +161,22 @@ def _domain(question: Question, text: str, is_public: bool) -> str:
             "people outside need certificates of a public CA, which certifies nothing below it; "
             "give the public domain, or answer no to what is asked about outside",
         )
+    if is_public and question.public:
+        _refuse_zones_of_no_ca(name, text)
     if name == "onmicrosoft.com" or name.endswith(".onmicrosoft.com"):
         raise BadAnswer(
             f"{shown(text)} lies in onmicrosoft.com",
             "no CA certifies such a name for you; leave it out",
         )
     return str(name)
+
+
+def _refuse_zones_of_no_ca(name: DnsName, text: str) -> None:
+    """Refuse a domain in a zone for which no public CA issues, as the rules of CAs list them."""
+    for check in ca_rules().checks:
+        for zone in check.suffixes if check.test == "name_in_zone" else ():
+            if name == zone or name.endswith(f".{zone}"):
+                raise BadAnswer(f"{shown(text)} lies in {zone}: {check.title.lower()}", check.hint)
 
 
 def _domains(question: Question, text: str, is_public: bool) -> tuple[str, ...]:

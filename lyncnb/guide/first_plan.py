@@ -29,7 +29,7 @@ from ..errors import BundleError, FileOccupied, OutputError
 from ..plan.model import CertificatePlan
 from ..plan.planner import plan_certificates
 from ..plan.summary_from_plan import totals
-from ..rules.findings import Findings
+from ..rules.findings import Finding, Findings
 from ..topology.topology import Topology
 from .answers import GuideAnswers
 from .lay_out import guided_topology, lay_out
@@ -82,6 +82,19 @@ class FirstPlan(Table):
     def totals(self) -> str:
         """How much was planned and found, in a sentence or two."""
         return totals(self.plan, self.findings)
+
+    @property
+    def told_findings(self) -> tuple[str, ...]:
+        """Errors and warnings in a sentence each, those of one kind as one."""
+        by_code: dict[str, list[Finding]] = {}
+        for one in self.findings:
+            if one.severity != "notice":
+                by_code.setdefault(one.code, []).append(one)
+        return tuple(
+            f"{first.severity}: {first.words} [{code}]"
+            + (f", and {len(more):,} more of this kind" if more else "")
+            for code, (first, *more) in by_code.items()
+        )
 
     def files(self, folder: str | os.PathLike[str] = ".") -> Mapping[str, bytes]:
         """Give the content of each file, by its name, as it stands in a folder."""

@@ -88,7 +88,7 @@ class GuideView(Panel):
             shown = [(n, c) for n, c in enumerate(first.topology.columns) if c in _SHOWN]
             rows = [[row[n] for n, _ in shown] for row in first.topology.cells[:_ROWS_SHOWN]]
             headings = [column(name).title for _, name in shown]
-            lines = [*first.remarks, *_findings(first)]
+            lines = [*first.remarks, *first.told_findings]
         # What is not answered yet is no mistake of anybody's.
         waiting = [one for one in guide.wrong if not one.text]
         self.send(
@@ -112,10 +112,6 @@ def _words(first: FirstPlan | None, waiting: list[Asked], problems: list[str]) -
     if waiting and len(waiting) == len(problems):
         return f"Still to be answered: {'; '.join(one.question.words for one in waiting)}."
     return "These answers lay out no plan yet."
-
-
-def _findings(first: FirstPlan) -> list[str]:
-    return [f"{one.severity}: {one.words}" for one in first.findings if one.severity != "notice"]
 
 
 def _problem(words: str, site: str, problem: str) -> str:

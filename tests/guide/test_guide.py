@@ -174,6 +174,7 @@ def test_clients_sign_in_at_one_pool():
         ({"pool_names": "{role}{n}"}, "pool_names: there is no {n}", "{k}, the number"),
         ({"sip_domains": "con toso"}, '"con" is not a fully', "write the whole name"),
         ({"sip_domains": "contoso.local"}, "no domain that somebody can have", "public domain"),
+        ({"sip_domains": "contoso.onion"}, "lies in onion: a name lies in a zone", "that you own"),
         ({"sip_domains": "c_o.com"}, "has an underscore", "refuse"),
         ({"sip_domains": "x.onmicrosoft.com"}, "lies in onmicrosoft.com", "leave it out"),
         ({"sip_domains": f"{'a' * 60}.example.com"}, "has 72 characters", "64 at most"),
@@ -382,6 +383,16 @@ def test_a_product_of_ones_own(tmp_path, monkeypatch):
     with pytest.raises(ln.AnswersError) as caught:
         ln.guided_topology(answers(product=str(beside), remote_users="no"))
     assert "of Lighthouse 7 the guide knows no kind of server" in str(caught.value)
+
+
+def test_findings_of_one_kind_are_told_once():
+    """A warning that every name of a domain gets is a sentence, with how many more there are."""
+    first = ln.guided_plan(answers(sip_domains="台北.tw"))
+    (told,) = first.told_findings
+    assert len([one for one in first.findings if one.severity == "warning"]) > 20
+    assert told.startswith("warning: ")
+    assert told.endswith(" more of this kind")
+    assert ln.guided_plan(answers()).told_findings == ()
 
 
 def test_what_was_decided_unasked_is_said():
