@@ -7,6 +7,7 @@ gives the same file, byte for byte; if not, everything that differs is told.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,10 @@ from ..rules.rule_files import rules_on_record
 from .check_plan import check_plan, judging_day
 
 _COLUMNS = ("Certificate", "Subject name", "Names", "Issuer", "Key")
+_HINT_WORDS = (
+    "only words differ: a later lyncnb says the same otherwise, or somebody altered them. Save it "
+    "anew; as it is it is requested only if it is approved (--approved-by)"
+)
 _HINT = "ask who saved it for the file as it was, or save it anew and have it approved anew"
 
 
@@ -56,6 +61,9 @@ class SavedPlan(Table):
         The digest in the file's last line, by which it is known.
     data : bytes
         The file, which is what a signature is over.
+    reworded : tuple of str
+        What the file words otherwise than lyncnb does now, each with both texts; only words, and
+        only of a plan that was read so: it is not requested unless it is approved as it is.
     """
 
     path: Path
@@ -63,6 +71,7 @@ class SavedPlan(Table):
     findings: Findings
     sha256: str
     data: bytes
+    reworded: tuple[str, ...] = ()
 
     @property
     def judged_on(self) -> date:
@@ -159,19 +168,31 @@ def save_plan(
     return _saved(Path(path), plan, Findings(found.items, day), data)
 
 
-def _saved(path: Path, plan: CertificatePlan, findings: Findings, data: bytes) -> SavedPlan:
+def _saved(
+    path: Path,
+    plan: CertificatePlan,
+    findings: Findings,
+    data: bytes,
+    reworded: tuple[str, ...] = (),
+) -> SavedPlan:
     digest = data[-len('0"\n}\n') - 63 :][:64].decode("ascii")
-    return SavedPlan(path=path, plan=plan, findings=findings, sha256=digest, data=data)
+    return SavedPlan(
+        path=path, plan=plan, findings=findings, sha256=digest, data=data, reworded=reworded
+    )
 
 
 @no_collection()
-def read_saved_plan(path: str | os.PathLike[str]) -> SavedPlan:
+def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> SavedPlan:
     """Read a saved plan, plan again from its table and options, and refuse what differs.
 
     Parameters
     ----------
     path : path
         What :func:`save_plan` wrote.
+    reworded : bool, optional
+        Whether it may say the same in other words, as an earlier lyncnb did: findings of the same
+        code, place and severity, reasons of the same rules. ``reworded`` of the plan tells them.
+        For a plan of which a signature says that nobody altered it since.
 
     Returns
     -------
@@ -203,13 +224,51 @@ def read_saved_plan(path: str | os.PathLike[str]) -> SavedPlan:
     written = saved_plan_bytes(again)
     if written != data:
         said = read_saved_document(data, source=path.name)  # told first: what can be no plan's
+        is_only_words = (
+            said.is_whole
+            and saved_plan_bytes(said.values) == data
+            and json.dumps(_deciding(said.values)) == json.dumps(_deciding(again))  # its order, too
+        )
+        if reworded and is_only_words and (others := tuple(_rewordings(said.values, again))):
+            return _saved(path, plan, findings, data, others)
         raise PlanAltered(
             f"{path.name}: what is planned again from its table and options is not what it says, "
             "so it is refused",
             problems=tuple(_differences(said, again)),
-            hint=_HINT,
+            hint=_HINT_WORDS if is_only_words else _HINT,
         )
     return _saved(path, plan, findings, data)
+
+
+_WORDS_OF_FINDINGS = ("message", "hint", "source")
+
+
+def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a saved plan says, but for the words in which lyncnb says it to people."""
+    return {
+        **{key: value for key, value in values.items() if key not in ("title", "read_me")},
+        "findings": [
+            {key: value for key, value in one.items() if key not in _WORDS_OF_FINDINGS}
+            for one in values["findings"]
+        ],
+        "reasons": [one["rule"] for one in values["reasons"]],
+    }
+
+
+def _rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is worded otherwise, so that a text that somebody altered is seen."""
+    for old, new in zip(before["findings"], after["findings"], strict=True):
+        told = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
+        if told:
+            words = "; ".join(f"“{_words(old.get(key))}”, now “{_words(new[key])}”" for key in told)
+            yield f"finding {old['code']} about {old.get('about') or 'the deployment'} says {words}"
+    for old, new in zip(before["reasons"], after["reasons"], strict=True):
+        for key in ("why", "source"):
+            if old.get(key) != new[key]:
+                yield f"rule {old['rule']} says “{_words(old.get(key))}”, now “{_words(new[key])}”"
+    for key in ("title", "read_me"):
+        if before[key] != after[key]:
+            yield f"{key} says “{_words(before[key])}”, now “{_words(after[key])}”"
 
 
 def _differences(said: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..rules.findings import Findings
 
 _LINES_SHOWN = 200
+_REWORDED_TOLD = 5
 _NEEDS_ATTENTION = 3
 
 
@@ -129,7 +130,7 @@ def request_command(
         raise click.UsageError("--reuse goes with --only-missing FILE.json")
     asked: CertificatePlan | SavedPlan
     if saved_plan is not None:
-        asked = _saved_plan(saved_plan, product)
+        asked = _saved_plan(saved_plan, product, reworded=approved_by is not None)
         plan, findings = asked.plan, asked.findings
         _show_approval(asked, approved_by, folder, choices["accept"])
     else:
@@ -174,13 +175,13 @@ def _table_and_folder(
     return "", topology
 
 
-def _saved_plan(path: str, product: str | None) -> SavedPlan:
+def _saved_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
     from ..checks.saved_plan import read_saved_plan
     from ..rules.rule_files import load_rules
 
     if product is not None:  # a product of one's own is known once its file was read
         load_rules(product)
-    saved = read_saved_plan(path)
+    saved = read_saved_plan(path, reworded=reworded)
     if product is not None and load_rules(product).product != saved.plan.rules.product:
         raise click.UsageError(f"--product: {path} is a plan for {saved.plan.rules.product}")
     _tell_of_today(saved)
@@ -218,6 +219,10 @@ def _show_approval(
     for one in check_approval(saved, approved_by, folder=folder, accept=accept):
         when = f", as on record since {one.verified_at[:10]}" if one.verified_at else ""
         note(f"approved by {one.signer} with the key {one.key}{when}")
+    for words in saved.reworded[:_REWORDED_TOLD]:
+        note(f"note: as approved, {words}")
+    if len(saved.reworded) > _REWORDED_TOLD:
+        note(f"note: … and {len(saved.reworded) - _REWORDED_TOLD:,} texts more are others now")
 
 
 @contextmanager

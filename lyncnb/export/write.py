@@ -22,7 +22,7 @@ from ..base import files, system_calls
 from ..base.folder_lock import OWNER_NAME, lock
 from ..checks.check_plan import check_plan
 from ..checks.saved_plan import SavedPlan
-from ..errors import ApprovalError, BundleError, PassphraseError
+from ..errors import ApprovalError, BundleError, PassphraseError, PlanAltered, Problem
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
@@ -355,6 +355,12 @@ def _on_record(
             )
         return None
     approvals: tuple[ApprovalOnRecord, ...] = ()
+    if plan.reworded and approved_by is None:
+        raise PlanAltered(
+            f"{plan.path.name}: is worded otherwise than lyncnb does, and not approved as it is",
+            problems=tuple(Problem(message=words) for words in plan.reworded),
+            hint="save it anew, or have it approved",
+        )
     if approved_by is not None:
         approvals = check_approval(plan, approved_by, folder=folder, accept=accept, now=now)
     return PlanOnRecord(

@@ -21,7 +21,7 @@ from ..base.outputs import OutputKind, mentions
 from ..base.tables import count_of
 from ..base.toml_records import TomlReader
 from ..errors import LyncnbError, OptionsError, PlanAltered, PlanError, Problem
-from ..rules.ca_rules import ca_rules_digest
+from ..rules.ca_rules import ca_rules_deciding
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
 from ..rules.rule_files import rules_on_record
@@ -65,7 +65,7 @@ _WAS_ALTERED = "ask who saved it for the file as it was, or save it anew and hav
 
 def rules_document(rules: Rules) -> dict[str, str]:
     """Name the rules that a plan is made and judged by, each with its SHA-256."""
-    return {f"products/{rules.product}.toml": rules.sha256, "cas/*.toml": ca_rules_digest()}
+    return {f"products/{rules.product}.toml": rules.sha256, "cas/*.toml": ca_rules_deciding()}
 
 
 def saved_document(

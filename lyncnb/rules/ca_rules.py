@@ -20,7 +20,7 @@ from itertools import chain
 from ..base.certificate_fields import KEYS
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml
 from ..errors import RulesError
-from .model import ISSUERS, Case, CheckRule
+from .model import ISSUERS, Case, CheckRule, digest_of_deciding
 from .rule_mistakes import check_codes, check_periods
 
 #: What a limit may be on, and how it is counted.
@@ -326,6 +326,13 @@ def ca_rules_digest() -> str:
     for file in _rule_files():
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+@cache
+def ca_rules_deciding() -> str:
+    """Give the SHA-256 of what decides findings, so that better words make no plan another."""
+    texts = [(file.name, file.read_text(encoding="utf-8")) for file in _rule_files()]
+    return digest_of_deciding({name: parse_toml(text) for name, text in texts})
 
 
 def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -103,6 +105,27 @@ class Fact:
 
     def __str__(self) -> str:
         return f"{self.says} [{self.source}]"
+
+
+# What rules say for people; it alters neither plan nor finding.
+_WORDS = frozenset(
+    (
+        *("title", "why", "meaning", "hint", "source", "disagreement", "clients", "without"),
+        *("fires", "nearest", "as_of"),
+    )
+)
+
+
+def digest_of_deciding(value: object) -> str:
+    """Give the SHA-256 of a document of rules but for what is only told, in whatever order."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, Mapping):
+            return {key: plain(one) for key, one in value.items() if key not in _WORDS}
+        return [*map(plain, value)] if isinstance(value, (list, tuple)) else value
+
+    whole = json.dumps(plain(value), sort_keys=True, default=str)
+    return hashlib.sha256(whole.encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,6 @@ What a product asks of each role is data. Whatever does not fit its form, or say
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -32,6 +30,7 @@ from .model import (
     Rules,
     SummaryCommand,
     TrustRule,
+    digest_of_deciding,
 )
 from .procedure import load_procedure, package_rules
 from .rule_mistakes import (
@@ -219,28 +218,19 @@ def parse_rules(text: str, *, source: str) -> Rules:
     return replace(rules, sha256=_digest(document))
 
 
-# Of a name: who needs it, and what breaks; of a file, which documents it cites. No plan is other
-# for it, and no approved plan void.
-_TOLD_ONLY = ("clients", "without", "cited")
+# What follows a plan, or shows it.
+_NOT_PLANNED = ("title", "words", "cited", "trust", "summary", "pfx", "deploy")
 
 
 def _digest(document: Mapping[str, object]) -> str:
-    """Give the SHA-256 of what rules say: of values, not of comments, order or line ends.
+    """Give the SHA-256 of what decides a plan and its findings: of values, not of their order.
 
-    What is only told of names, and decides nothing, is left out.
+    What is only told (why a name is there, what a finding means, a source) is left out, and what
+    comes after planning: no plan is other for it, and no approved plan void.
     """
-
-    def plain(value: object) -> object:
-        return dict(value) if isinstance(value, Mapping) else str(value)
-
-    names = document.get("name")
-    deciding = [
-        {key: value for key, value in name.items() if key not in _TOLD_ONLY}
-        for name in (names if isinstance(names, list) else ())
-    ]
-    rest = {key: value for key, value in document.items() if key not in _TOLD_ONLY}
-    whole = json.dumps({**rest, "name": deciding}, sort_keys=True, default=plain)
-    return hashlib.sha256(whole.encode("ascii")).hexdigest()
+    return digest_of_deciding(
+        {key: value for key, value in document.items() if key not in _NOT_PLANNED}
+    )
 
 
 _TABLES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -174,12 +175,65 @@ def test_other_rules_are_told(tmp_path):
     first = saved(
         ln.plan_certificates(
             planned.topology,
-            parse_rules(text.replace('meaning = "', 'meaning = "In short: ', 1), source="x.toml"),
+            parse_rules(text.replace("port = 5061", "port = 5062", 1), source="x.toml"),
         ),
         tmp_path,
     )
     error = refused(first.path, first.data, "the rules products/lync2013.toml are others here")
     assert len(error.problems) == 1
+
+
+def test_better_words_of_rules_make_no_plan_another(tmp_path):
+    """What rules only tell, and what comes after planning, stands in no digest of a saved plan."""
+    file = resources.files("lyncnb") / "products" / "lync2013.toml"
+    text = file.read_text(encoding="utf-8")
+    for old, new in (
+        ('meaning = "', 'meaning = "In short: '),
+        ('why = "', 'why = "In short: '),
+        ('[name.without]\nsays = "', '[name.without]\nsays = "In short: '),
+        ('provider = "', 'provider = "Other '),
+    ):
+        assert old in text
+        assert parse_rules(text.replace(old, new, 1), source="x.toml").sha256 == RULES.sha256, old
+    for old, new in (
+        ('severity = "warning"', 'severity = "error"'),
+        ('template = "sip.', 'template = "sips.'),
+        ("if_all = [", 'if_all = ["wildcard", '),
+    ):
+        assert parse_rules(text.replace(old, new, 1), source="x.toml").sha256 != RULES.sha256, old
+
+
+def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
+    """Code, place and severity count; every text that differs is told, old and new."""
+    planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
+    first = saved(planned, tmp_path)
+    document = json.loads(first.data)
+    was = document["findings"][0]["message"]
+    document["findings"][0]["message"] = "nothing to see here"
+    document["reasons"][0]["why"] = "because"
+    document["read_me"][1] = "it proves everything"
+    error = refused(first.path, redigested(document), "nothing to see here", "is found, and not in")
+    assert "only words differ" in error.hint
+    taken = read_saved_plan(first.path, reworded=True)
+    assert taken.data == first.path.read_bytes()
+    assert (taken.plan, taken.findings) == (planned, first.findings)
+    told = " ".join(taken.reworded)
+    assert f"“nothing to see here”, now “{was[:200]}”" in told
+    assert "“because”, now" in told
+    assert "it proves everything" in told
+    assert len(taken.reworded) == 3
+    with pytest.raises(PlanAltered, match="not approved as it is"):
+        ln.write_requests(taken, tmp_path / "requests", passphrase="a passphrase of the test")
+    for key, value in (("severity", "error"), ("about", "x"), ("code", "other"), ("accepted", "y")):
+        worse = json.loads(redigested(document))
+        worse["findings"][0][key] = value
+        first.path.write_bytes(redigested(worse))
+        with pytest.raises(PlanAltered):
+            read_saved_plan(first.path, reworded=True)
+    altered = redigested(document).replace(b"nothing to see", b"nothing to fix")  # digest as it was
+    first.path.write_bytes(altered)
+    with pytest.raises(PlanAltered, match="altered after it was saved"):
+        read_saved_plan(first.path, reworded=True)
 
 
 def test_every_problem_at_once(tmp_path):
@@ -259,6 +313,10 @@ def test_no_tampered_plan_is_taken(tmp_path):
             continue
         tried += 1
         first.path.write_bytes(altered)
+        with contextlib.suppress(PlanError, ln.RulesError):  # nor where other words are taken
+            reworded = read_saved_plan(first.path, reworded=True).reworded
+            words = ("findings", "reasons", "title", "read_me")
+            assert (member in words) == bool(reworded), member
         try:
             taken = read_saved_plan(first.path)
         except (PlanError, ln.RulesError):

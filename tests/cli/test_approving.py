@@ -20,7 +20,7 @@ from standing_certificates import authority, stand_for
 from topologies import TWO_FRONT_ENDS
 
 import lyncnb as ln
-from lyncnb.plan.saved_plan_json import SIGN_LINE
+from lyncnb.plan.saved_plan_json import SIGN_LINE, saved_plan_bytes
 
 shell = pytest.fixture(make_shell)
 pytestmark = [
@@ -354,3 +354,21 @@ def test_less_than_was_approved_is_requested_and_said(planner):
     assert again.status == 0
     assert "not requested on your word" not in again.err
     assert (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
+
+
+def test_an_approved_plan_may_be_worded_otherwise(planner):
+    """As by an earlier lyncnb: what was approved is requested, and both wordings are told."""
+    path = planner.folder / "p.json"
+    document = json.loads(path.read_text("utf-8"))
+    del document["sha256"]
+    now, document["findings"][0]["message"] = document["findings"][0]["message"], "in old words"
+    path.write_bytes(saved_plan_bytes(document))
+    assert planner("approve", "p.json", "--key", "alice").status == 1  # of these words nobody knows
+    sign_by_hand(planner.folder / "alice", path)
+    ended = planner("request", "--plan", "p.json", "requests", *PASS)
+    assert (ended.status, (planner.folder / "requests").exists()) == (1, False)
+    assert "only words differ" in ended.err
+    ended = request(planner)
+    assert ended.status == 0, ended.err
+    assert f"note: as approved, finding {document['findings'][0]['code']} about " in ended.err
+    assert f"says “in old words”, now “{now[:40]}" in ended.err

@@ -139,7 +139,8 @@ def test_rules_of_ones_own(planner):
     ended = planner.process("request", "--plan", "m.json", "requests", *PASS)
     assert ended.status == 2
     assert 'no rules for a product "mine_saved"' in ended.err
-    planner.write("mine.toml", text.replace("Mine", "Mine, changed"))
+    more = '[[role]]\nid = "Mediation"\nhosted_by = []\n'
+    planner.write("mine.toml", text + more)
     ended = planner.process("request", "--plan", "m.json", "--product", "mine.toml", "r", *PASS)
     assert ended.status == 1
     assert "the rules products/mine_saved.toml are others here" in ended.err
