@@ -56,7 +56,7 @@ class TrustOfPackages:
         found: dict[str, dict[str, None]] = {}
         for one in self._required.get(server, ()):
             if one.ca.sha256:
-                found.setdefault(one.ca.sha256, {}).update(dict.fromkeys(one.told))
+                found.setdefault(one.ca.sha256, {}).update(dict.fromkeys(one.reasons))
         # The deployment's certificate stands on one server, whatever its role.
         for package in self._shared.get(server, ()):
             for issuer in package.path:

@@ -326,7 +326,7 @@ class _Planner:
     ) -> None:
         self.said[said.id] = said
         need = self.needs.setdefault(who, {}).setdefault(ca, _Need(ca))
-        by = f"{rule.protocol} {rule.port}"
+        by = f"{rule.protocol} {rule.port}" + (f" {rule.when}" if rule.when else "")
         need.add((shown_by[0], self._words(shown_by)), said, by=by, when=rule.when)
 
     def _root(self, certificate: PlannedCertificate) -> CaCertificate:

@@ -14,6 +14,7 @@ from .trust_tables import (
     FORMAT,
     PRESENTATION_COLUMNS,
     ROOT_COLUMNS,
+    CaCertificate,
     Presentation,
     TrustPlan,
     is_inferred,
@@ -84,7 +85,7 @@ def trust_lines(trust: TrustPlan) -> Iterator[str]:
             told = who
         mark = " [inferred]" if one.is_inferred else ""
         yield f"  {one.ca} -> {one.store}{mark}"
-        for reason in one.told:
+        for reason in one.reasons:
             yield f"    {reason}"
     asked = [
         shown
@@ -126,9 +127,9 @@ def _page(trust: TrustPlan) -> str:
         (
             f"{one.title}\n{one.pool}".rstrip(),
             one.servers,
-            str(one.ca),
+            _named(one.ca),
             ("Root" if one.ca.is_root else "CA") if one.pool else "its own",
-            "\n".join(one.told),
+            "\n".join(one.reasons),
             tuple(chips[name] for name in one.statements),
         )
         for one in trust.required
@@ -140,7 +141,7 @@ def _page(trust: TrustPlan) -> str:
             one.names,
             str(one.verifier),
             f"{one.protocol} {one.port}" + (f", {one.when}" if one.when else ""),
-            f"{one.root}{_authentication(one)}",
+            f"{_named(one.root)}{_authentication(one)}",
             (chips[one.statement],),
         )
         for one in trust.presentations
@@ -150,6 +151,7 @@ def _page(trust: TrustPlan) -> str:
         paragraph(_STORES_SAID),
         rows_to_html(_INSTALL, install, caption="Install these"),
         rows_to_html(_SHOWN, shown, caption="Who shows which certificate to whom"),
+        *_known(trust),
         rows_to_html(
             _STATEMENT_COLUMNS,
             statements,
@@ -169,6 +171,24 @@ _SHOWN = (
     *("Who shows", "Certificate", "Known by", "To whom", "Connection"),
     *("Root needed, client authentication", "Statement"),
 )
+
+
+_KNOWN = ("CA certificate", "Above certificates of", "Store", "Thumbprint (SHA-1)")
+
+
+def _named(ca: CaCertificate) -> str:
+    """Name a CA certificate; the whole thumbprint of a known one stands in a table of its own."""
+    return f"{ca.title}\n{ca.thumbprint[:8]}…" if ca.thumbprint else ca.title
+
+
+def _known(trust: TrustPlan) -> Iterator[str]:
+    """Yield the table of the CA certificates that are known."""
+    known = dict.fromkeys(one.ca for one in trust.required if one.ca.thumbprint)
+    if known:
+        rows = [
+            (ca.title, f"{ca.issuer} CA {ca.ca}".rstrip(), ca.store, ca.thumbprint) for ca in known
+        ]
+        yield rows_to_html(_KNOWN, rows, caption="CA certificates that came back")
 
 
 def _authentication(shown: Presentation) -> str:

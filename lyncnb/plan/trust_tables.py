@@ -194,7 +194,7 @@ class RequiredCa:
     """A CA certificate that the servers of a pool need, or somebody who is none of them.
 
     ``role`` is the id of the role or party, ``pool`` and ``servers`` are blank of a party.
-    ``reasons`` say what it is needed for, ``when`` under which condition, if only then, and
+    ``reasons`` say what it is needed for, ``when`` under which condition, if only under one, and
     ``statements`` are the ids of the rules that say so.
     """
 
@@ -217,11 +217,6 @@ class RequiredCa:
     def store(self) -> str:
         """Where it goes."""
         return self.ca.store if self.pool else _OWN_STORE
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """What it is needed for, with the condition in front."""
-        return (f"only {self.when}", *self.reasons) if self.when else self.reasons
 
     def to_document(self) -> dict[str, object]:
         """Return plain JSON values."""
@@ -300,7 +295,7 @@ class TrustPlan(Table):
     def _rows(self) -> Iterator[tuple[object, ...]]:
         for one in self.required:
             basis = "inferred" if one.is_inferred else "documented"
-            rest = (str(one.ca), one.store, one.told, basis, one.source)
+            rest = (str(one.ca), one.store, one.reasons, basis, one.source)
             for server in one.servers:
                 yield (server, one.title, one.pool, *rest)
             if not one.pool:

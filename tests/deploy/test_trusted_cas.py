@@ -14,6 +14,7 @@ import lyncnb as ln
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.pki.certificates import name_text
+from lyncnb.plan.trust_report import write_trust
 from lyncnb.rules.rule_files import load_rules
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -53,8 +54,10 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
         (known,) = [c for one in issued.certificates for c in one.path if c.sha256 == ca.sha256][:1]
         assert (ca.title, ca.thumbprint) == (name_text(known.subject), known.thumbprint)
         assert ca.is_root == known.is_self_issued
+        assert str(ca) == f"{ca.title}, thumbprint {ca.thumbprint}"
     assert root.sha256 in {ca.sha256 for ca in own}
-    assert str(next(iter(own))).endswith(next(iter(own)).thumbprint)
+    page = write_trust(found, ".html").decode()
+    assert all(f"<td>{ca.thumbprint}</td>" in page for ca in own)
 
 
 def test_steps_install_what_the_trust_plan_says(issued, planned):
@@ -84,9 +87,8 @@ def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
     }
     for server in front.servers:
         (*_, text) = by_server[server]
-        assert (
-            "verify Edge edgepool.contoso.com (SIP 5061, SIP 5062, PSOM 8057, HTTPS 4443)" in text
-        )
+        assert "verify Edge edgepool.contoso.com (SIP 5061, SIP 5062, PSOM 8057, XMPP" in text
+        assert "XMPP 23456 if XMPP federation is deployed, HTTPS 4443)" in text
     # The Mediation Server speaks to no Edge Server here, and gets nothing of it.
     mediation = next(p for p in packages.values() if p.role == "Mediation")
     found = procedure_of([edge, replace(mediation, path=())], load_rules(), now=NOON)
