@@ -8,12 +8,15 @@ fills them in.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..base.toml_records import TomlReader, named, place_of
 from ..errors import PackageError, RulesError
 from .model import Rules
+
+_Record = TypeVar("_Record")
 
 #: What a step is taken once for: each server, each certificate there, each call that assigns some
 #: of its usages, each usage, each CA certificate that the trust plan puts there, and each
@@ -189,22 +192,31 @@ def load_procedure(rules: Rules) -> Procedure:
     RulesError
         If it is missing; with every mistake of it, each with its place.
     """
-    table = rules.settings.get("deploy")
+    what = "it has one [[deploy.step]] for each step and one [[deploy.roll]] for each usage"
+    return _read(rules, "deploy", Procedure, what, _check)
+
+
+def _read(
+    rules: Rules,
+    name: str,
+    kind: type[_Record],
+    what: str,
+    check: Callable[[TomlReader, _Record, Mapping[str, object]], None] = lambda *_: None,
+) -> _Record:
+    """Read one of a product's tables that other commands ask for; ``what`` is in it, in words."""
+    table = rules.settings.get(name)
     if not isinstance(table, Mapping):
-        raise RulesError(
-            f"Missing required table 'deploy' in {rules.product}.toml",
-            hint="it has one [[deploy.step]] for each step and one [[deploy.roll]] for each usage",
-        )
+        raise RulesError(f"Missing required table '{name}' in {rules.product}.toml", hint=what)
     reader = TomlReader(f"{rules.product}.toml")
-    procedure = reader.record(Procedure, table, "deploy")
-    if procedure is not None:
-        _check(reader, procedure, table)
-    if procedure is None or reader.problems:
+    record = reader.record(kind, table, name)
+    if record is not None:
+        check(reader, record, table)
+    if record is None or reader.problems:
         raise RulesError(
-            f"the table 'deploy' of {rules.product}.toml has mistakes",
+            f"the table '{name}' of {rules.product}.toml has mistakes",
             problems=tuple(reader.problems),
         )
-    return procedure
+    return record
 
 
 def _check(reader: TomlReader, procedure: Procedure, table: Mapping[str, object]) -> None:
@@ -285,17 +297,5 @@ def package_rules(rules: Rules) -> PackageRules:
     RulesError
         If the product has none, or it lacks a value.
     """
-    table = rules.settings.get("pfx")
-    if not isinstance(table, Mapping):
-        raise RulesError(
-            f"Missing required table 'pfx' in {rules.product}.toml",
-            hint="it names the provider and one [[pfx.encryption]] for each Windows Server version",
-        )
-    reader = TomlReader(f"{rules.product}.toml")
-    packages = reader.record(PackageRules, table, "pfx")
-    if packages is None:
-        raise RulesError(
-            f"the table 'pfx' of {rules.product}.toml has mistakes",
-            problems=tuple(reader.problems),
-        )
-    return packages
+    what = "it names the provider and one [[pfx.encryption]] for each Windows Server version"
+    return _read(rules, "pfx", PackageRules, what)
