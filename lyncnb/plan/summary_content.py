@@ -282,6 +282,12 @@ class Ask:
     anchor: str = ""
     is_approval: bool = False  # by a signature: a document has a page of its own for it
 
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """Who, what, by when and where in a document that tells notices among its findings."""
+        where = "Findings" if self.anchor == "notices" else self.where
+        return self.who, self.what, self.when, where
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLine:

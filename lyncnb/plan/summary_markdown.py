@@ -34,7 +34,7 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     yield "".join(f"- {name}: {escape_markdown(value)}\n" for name, value in facts if value)
     if summary.asks:
         yield "## What is asked of whom\n"
-        rows = [(ask.who, ask.what, ask.when, ask.where) for ask in summary.asks]
+        rows = [ask.row for ask in summary.asks]
         yield to_markdown(("Who", "What", "By when", "See"), rows)
     found = summary.findings[:rows_shown]
     if found:

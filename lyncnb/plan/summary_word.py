@@ -60,9 +60,7 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     if summary.asks:
         document.add_heading("What is asked of whom", level=1)
         asks = [
-            (ask.who, _SIGN, ask.when, _APPROVAL)
-            if ask.is_approval
-            else (ask.who, ask.what, ask.when, ask.where)
+            (ask.who, _SIGN, ask.when, _APPROVAL) if ask.is_approval else ask.row
             for ask in summary.asks
         ]
         columns = ("Who", "What", "By when", "See")

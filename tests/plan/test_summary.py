@@ -382,6 +382,17 @@ def test_a_list_of_requests_says_by_when_and_what_they_have_in_common(plan, find
     assert heads
 
 
+@pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
+def test_an_ask_names_a_heading_that_is_there(plan, findings, suffix):
+    """What is asked names its part of this very document: notices stand among findings or alone."""
+    about = next(c.id for c in plan.certificates if c.issuer == "public")
+    one = Finding(code="x", severity="notice", about=about, message="m", hint="h", source="s")
+    told = (*findings, one)
+    text = _text_of(summary.write_plan_table(plan, Findings(told), suffix), suffix)
+    assert "Domain owners" in text
+    assert text.count("Notices") == (2 if suffix == ".html" else 0)
+
+
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
     """The document names the plan that is approved and has lines for three signatures."""
     text = _text_of(summary.write_plan_table(plan, findings, ".docx"), ".docx")
