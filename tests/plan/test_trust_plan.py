@@ -15,6 +15,7 @@ from topologies import edge, front_end, plan, row
 import lyncnb as ln
 from lyncnb.plan.trust_plan import trust
 from lyncnb.plan.trust_report import write_trust
+from lyncnb.plan.trust_tables import is_inferred
 from lyncnb.rules.rule_files import products
 
 INTERNAL, PUBLIC = "root of your internal CA", "root of the public CA"
@@ -219,6 +220,18 @@ def test_every_connection_of_a_product_has_its_statement(product):
         for trusted in rules.trusts
         if rule.id in trusted.connections and trusted.speaker_eku and speaker in rules.parties
     }
+
+
+def test_what_no_page_says_is_marked():
+    """Of Lync Server these statements are inferred; each other names a page of Microsoft's."""
+    trusts = ln.load_rules("lync2013").trusts
+    assert {rule.id for rule in trusts if is_inferred(rule.source)} == {
+        *("own-chain-other", "xmpp", "gateways-called", "reverse-proxy-farm"),
+        *("reverse-proxy-client", "office-web-apps-fetching"),
+    }
+    for rule in trusts:
+        if not is_inferred(rule.source):
+            assert all(part.startswith("Microsoft, ") for part in rule.source.split("; "))
 
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global"])
