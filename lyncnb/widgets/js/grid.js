@@ -738,6 +738,8 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       const ids = view.slice(top, bottom + 1).map((at) => store.id(at));
       tickedLast = end.row;
       tickRows(top, bottom, !ids.every((id) => selected.has(id)));
+    } else if (key === "enter" && (jump || event.shiftKey) && !columns[column].editable) {
+      return true; // runs a cell in the notebook around: here it opens nothing
     } else if (key === "enter" || key === "f2") start(row, column);
     else if (key === "a" && jump) {
       active = { row: 0, column: 1 };
