@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from ..authorities.read_plan import plan_of_manifest, read_plan
+from ..base.tables import count_of
 from ..checks.saved_plan import read_saved_plan
 from ..errors import PlanError
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -170,7 +171,9 @@ class _Schedules:
 
     def __init__(self, read: _Read, options: PlanOptions, days: Days, begin: date) -> None:
         self.read, self.options, self.days, self.begin = read, options, days, begin
-        self.procedure = load_procedure(read.plan.rules)
+        # A planner's own product may have no steps: then nothing rolls over or restarts.
+        has_steps = "deploy" in read.plan.rules.settings
+        self.procedure = load_procedure(read.plan.rules) if has_steps else None
         self._timetables: dict[Terms, Timetable] = {}
         self._validity: dict[tuple[str, str, int | None], tuple[Step, ...]] = {}
         self._reuse: dict[str, tuple[Step, ...]] = {}
@@ -217,6 +220,8 @@ class _Schedules:
 
     def rolls(self, certificate: PlannedCertificate) -> dict[str, RollOver]:
         """Give how the certificate's usages roll over, those that can."""
+        if self.procedure is None:
+            return {}
         found = ((usage, self.procedure.roll_of(usage)) for usage in certificate.usages)
         return {usage: roll for usage, roll in found if roll is not None}
 
@@ -247,7 +252,7 @@ class _Schedules:
                     step.when_asked == "DrainServices"
                     or any(command.startswith("Restart-") for command in step.commands)
                 )
-                for step in self.procedure.steps
+                for step in (self.procedure.steps if self.procedure else ())
             )
         return self._restarts[key]
 
@@ -262,10 +267,12 @@ def _steps(limits: tuple[CaLimit, ...], asked: int | None) -> tuple[Step, ...]:
         least = min(holding, key=lambda limit: limit.value, default=None)
         if least is None or (asked is not None and asked <= least.value):
             number = asked if asked is not None else _UNLIMITED
-            steps.append(Step(day, number, f"{number:,} days are asked for", _ASKED))
+            words = f"asked for are {count_of(number, 'day')}"
+            steps.append(Step(day, number, words, _ASKED))
         else:
             since = f", by what holds since {least.effective}" if least.effective else ""
-            steps.append(Step(day, least.value, f"{least.value:,} days{since}", str(least.source)))
+            words = f"{count_of(least.value, 'day')}{since}"
+            steps.append(Step(day, least.value, words, str(least.source)))
     return tuple(steps)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from certificates_on_record import bundle_of
 from places import REPOSITORY
 from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 
@@ -222,3 +223,29 @@ def test_the_docs_say_what_is_so():
     made = ln.forecast(plan)
     assert made.works
     assert made.start == date(2026, 11, 22)
+
+
+def test_a_product_without_steps():
+    """Of a planner's own product that says no procedure nothing rolls over and nothing restarts."""
+    plan = with_options(planned())
+    bare = replace(plan, rules=replace(plan.rules, settings={}))
+    made = ln.forecast(bare)
+    assert made.works
+    assert not any(one.takes_effect or one.restarts for one in made.entries)
+    assert any(one.takes_effect for one in ln.forecast(plan).entries)
+
+
+def test_what_a_folder_waits_for_comes_on_its_planned_day():
+    """A request without an answer is issued as planned, or, where that day is over, from the start."""
+    plan = planned()
+    ends = datetime(2027, 5, 1, tzinfo=UTC)
+    held = {one.id for one in plan.certificates if one.issuer == "internal"}
+    bundle = bundle_of(plan, lambda one: (ends - timedelta(days=200), ends)
+                       if one.id in held else None)  # fmt: skip
+    for issue, expected in ((date(2027, 1, 1), "2027-01-01"), (date(2026, 1, 1), "2026-12-01")):
+        options = ln.PlanOptions(planned_issue_date=issue)
+        made = ln.forecast(bundle, start=date(2026, 12, 1), options=options)
+        first = {str(one.issued_on) for one in made.entries if one.number == 1}
+        waiting = [one for one in made.entries if one.id not in held and one.number == 1]
+        assert {str(one.issued_on) for one in waiting} == {expected}
+        assert len(first) > 1
