@@ -100,7 +100,8 @@ def forecast_command(
 
 
 def _named(made: Forecast, options_file: str | None) -> Forecast:
-    return replace(made, source=f"{made.source} with {options_file or 'the defaults'}")
+    name = Path(options_file).name if options_file else "the defaults"
+    return replace(made, source=f"{made.source} with {name}")
 
 
 def _forecast(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..base.html_page import to_page
 from ..base.outputs import OutputKind, first_line, is_page, mentions
 from ..base.spreadsheets import to_csv
-from ..base.tables import Table, paragraph, rows_to_html, to_markdown
+from ..base.tables import ROWS_SHOWN, Table, paragraph, rows_to_html, to_markdown
 from ..plan.figures import figure
 from .model import MONTH_COLUMNS, Forecast, ForecastProblem
 
@@ -84,6 +84,16 @@ class ForecastComparison(Table):
         return f"{self.first.source}: {self.first.summary()} | {self.second.source}: " + (
             self.second.summary()
         )
+
+    def _repr_html_(self) -> str:
+        said = [*comparison_lines(self)][:2]
+        table = rows_to_html(YEAR_COLUMNS, [*self.year_rows()], caption="Work by year")
+        return "".join(map(paragraph, said)) + table + self.problems_html()
+
+    def problems_html(self) -> str:
+        """Write what cannot work in one of them as a table; nothing where all works."""
+        rows, caption = [*_problem_rows(self)], "What cannot work, by which rules"
+        return rows_to_html(_PROBLEMS, rows, caption=caption, limit=ROWS_SHOWN) if rows else ""
 
     def problems(self) -> Iterator[tuple[str, ForecastProblem]]:
         """Yield what cannot work: ``both``, ``first`` or ``second``, and the problem."""
@@ -174,10 +184,7 @@ def _problem_rows(pair: ForecastComparison) -> Iterator[tuple[object, ...]]:
 
 
 def _page(pair: ForecastComparison) -> str:
-    parts = [*map(paragraph, [*comparison_lines(pair)][:2])]
-    parts.append(rows_to_html(YEAR_COLUMNS, [*pair.year_rows()], caption="Work by year"))
-    if rows := [*_problem_rows(pair)]:
-        parts.append(rows_to_html(_PROBLEMS, rows, caption="What cannot work, by which rules"))
+    parts = [pair._repr_html_()]
     for name, one in (("First", pair.first), ("Second", pair.second)):
         parts += [paragraph(f"{name}: {one.source}"), figure(one).to_html()]
     return to_page(f"{TITLE}: {pair.first.source}, {pair.second.source}", parts)

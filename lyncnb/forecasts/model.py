@@ -233,7 +233,7 @@ class Forecast(Table):
     @property
     def figure_title(self) -> str:
         """What stands above its picture."""
-        return f"{TITLE}: {self.source}"
+        return f"The years ahead: {self.source}"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
         """List what has days, for ``ln.figure(forecast)``.
