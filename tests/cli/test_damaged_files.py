@@ -70,6 +70,7 @@ organization = "Contoso"
 
 ASKED = ("--passphrase-file", "passphrase")
 NEW = ("--new-passphrase-file", "new")
+QUICK = ("--options", "quick.toml")  # keys that cost nothing, and others than the folder has
 
 #: What reads a file that is not in a request folder; {} is its name.
 READERS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -99,13 +100,13 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("pfx", "requests", *ASKED),
         ("share", "n.ipynb", *ASKED),
         ("recovery", "new", "k", *ASKED),
-        ("request", "t.csv", "new-requests", *ASKED),
+        ("request", "t.csv", "new-requests", *QUICK, *ASKED),
     ),
     "new": (("rekey", "requests", *ASKED, *NEW),),
     "pair": (("rekey", "requests", "--with-recovery", "{}", *ASKED, *NEW),),
     "pair.pub": (
         ("rekey", "requests", *ASKED, "--recovery", "{}"),
-        ("request", "t.csv", "requests", "--recovery", "{}", *ASKED),
+        ("request", "t.csv", "requests", *QUICK, "--recovery", "{}", *ASKED),
     ),
     "export.pem": (("asis", "{}", "t.csv"), ("asis", "{}", "t.csv", "--json")),
     "kept.json": (
@@ -135,7 +136,7 @@ FOLDER = (
     ("pfx", "requests", "--show-password", "Edge", *ASKED),
     ("receive", "requests"),
     ("pfx", "requests", *ASKED),
-    ("request", "t.csv", "requests", *ASKED),
+    ("request", "t.csv", "requests", *QUICK, *ASKED),
     ("purge", "requests"),
     ("status", "requests", "--rebuild", "--json", *ASKED),
     ("rekey", "requests", "--with-recovery", "pair", *ASKED, *NEW),
@@ -155,6 +156,7 @@ def sound(tmp_path_factory):
     (place / "t.ods").write_bytes(spreadsheet(rows_of(TWO_SITES)))
     (place / "t.tbxml").write_text(document, encoding="utf-8")
     (place / "plan.toml").write_text(OPTIONS)
+    (place / "quick.toml").write_text('key = { algorithm = "ECDSA", bits = 384 }')
     (place / "passphrase").write_text(PASSPHRASE + "\n")
     (place / "new").write_text("another long phrase\n")
     cell = nbformat.v4.new_code_cell("1 + 1")
