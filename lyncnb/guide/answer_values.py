@@ -85,8 +85,9 @@ def _choice(question: Question, text: str, is_public: bool) -> str:
 def _one_of(text: str, choices: Mapping[str, str]) -> str:
     """Find a choice by its word, its number as listed, or how it begins."""
     folded = text.casefold()
-    if folded.isascii() and folded.isdecimal() and 1 <= int(folded) <= len(choices):
-        return list(choices)[int(folded) - 1]
+    by_number = {str(number): one for number, one in enumerate(choices, 1)}
+    if folded in by_number:
+        return by_number[folded]
     found = [one for one in choices if one.casefold() == folded]
     found = found or [one for one in choices if one.casefold().startswith(folded)]
     if len(found) != 1:

@@ -6,16 +6,18 @@ walked through from its start each time: what is asked, what counts as answered,
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ..base.files import read_named
+from ..base.pasted_text import shown
 from ..base.tables import Table
 from ..base.toml_records import NotToml, parse_toml, value_words
 from ..errors import AnswersError, LyncnbError, Problem
@@ -31,6 +33,7 @@ Texts = Mapping[tuple[str, str], str]
 _LARGEST = 1_000_000
 _CODE = 3  # letters of a site's short name, more where two sites begin alike
 _SITES = "site"  # the tables of sites in a file
+_OF_ITS_OWN = 'give each site a name of its own: name = "Taipei"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +238,7 @@ def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
     walked: list[Asked] = []
     values: dict[tuple[str, str], Value] = {}
     table = interview()
-    sites: tuple[str, ...] = ()
+    sites: dict[str, str] = {}  # short names by name
     unknown: frozenset[str] = frozenset()
     outside = _is_outside(texts, only_given=only_given)
     questions = list(table.question)
@@ -259,7 +262,7 @@ def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
             unknown = _without(values.get(("", "product")))
         if question.key == "sites":
             value = values.get(("", "sites"), ())
-            sites = tuple(map(str, value)) if isinstance(value, tuple) else ()
+            sites = short_names([*map(str, value)]) if isinstance(value, tuple) else {}
     return tuple(walked)
 
 
@@ -281,7 +284,7 @@ def _ask(
     site: str,
     texts: Texts,
     values: Mapping[tuple[str, str], Value],
-    sites: tuple[str, ...],
+    sites: Mapping[str, str],
     *,
     is_public: bool,
 ) -> Asked:
@@ -330,12 +333,12 @@ def _default(
     question: Question,
     site: str,
     values: Mapping[tuple[str, str], Value],
-    sites: tuple[str, ...],
+    sites: Mapping[str, str],
 ) -> str:
     default = question.default
     if question.default_several is not None and (len(sites) > 1 or _has_branch(sites, values)):
         default = question.default_several
-    if question.default_elsewhere is not None and sites and site != sites[0]:
+    if question.default_elsewhere is not None and sites and site != next(iter(sites)):
         default = question.default_elsewhere
     default = question.default_by.get(str(values.get(("", "product"))), default)
     if question.kind == "pattern" or "{" not in default:
@@ -345,11 +348,11 @@ def _default(
     return (
         default.replace("{sip_domains}", ";".join(texts))
         .replace("{sip_domain}", texts[0] if texts else "")
-        .replace("{code}", short_names(sites).get(site, ""))
+        .replace("{code}", sites.get(site, ""))
     )
 
 
-def _has_branch(sites: Sequence[str], values: Mapping[tuple[str, str], Value]) -> bool:
+def _has_branch(sites: Iterable[str], values: Mapping[tuple[str, str], Value]) -> bool:
     keys = [one.key for one in interview().question if one.is_of_site and one.kind == "names"]
     return any(is_yes(values.get((site, key))) for site in sites for key in keys)
 
@@ -368,15 +371,17 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
         n distinct labels by name; ``site1`` and so on where a name has no letter of a to z.
     """
     found: dict[str, str] = {}
+    taken: set[str] = set()
     for number, name in enumerate(names, 1):
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
         whole = re.sub(r"[^a-z0-9]+", "", plain)[:12]
         short = _CODE if len(whole) > _CODE + 1 else len(whole)
-        tries = [whole[:length] for length in range(short, len(whole) + 1)]
-        tries += [
-            f"{whole[:_CODE] or 'site'}{count}" for count in range(number, number + len(names))
-        ]
-        found[name] = next(one for one in tries if one and one not in found.values())
+        tries = itertools.chain(
+            (whole[:length] for length in range(short, len(whole) + 1)),
+            (f"{whole[:_CODE] or 'site'}{count}" for count in itertools.count(number)),
+        )
+        found[name] = next(one for one in tries if one and one not in taken)
+        taken.add(found[name])
     return found
 
 
@@ -388,7 +393,7 @@ def _texts_of(
     of_site = [one.key for one in table.question if one.is_of_site]
     of_all = [one.key for one in table.question if not one.is_of_site and one.key != "sites"]
     texts: dict[tuple[str, str], str] = {}
-    names: list[str] = []
+    names: dict[str, None] = {}
 
     def take(site: str, key: str, value: object, where: str, known: Sequence[str]) -> None:
         if key not in known:
@@ -419,23 +424,34 @@ def _texts_of(
             continue
         for number, one in enumerate(value):
             where = f"{_SITES}[{number}]"
-            name = one.get("name")
-            if not isinstance(name, str) or not name.strip() or name.strip() in names:
-                problems.append(
-                    Problem(
-                        file=source,
-                        message=f"'{where}.name' is {value_words(name) if name else 'missing'}",
-                        hint='give each site a name of its own: name = "Taipei"',
-                    )
-                )
+            try:
+                name = _site_name(one.get("name"))
+                if name in names:
+                    raise BadAnswer(f"is {shown(name)} again", _OF_ITS_OWN)
+            except BadAnswer as error:
+                message = f"'{where}.name' {error}"
+                problems.append(Problem(file=source, message=message, hint=error.hint))
                 continue
-            names.append(" ".join(name.split()))
+            names[name] = None
             for inner, item in one.items():
                 if inner != "name":
-                    take(names[-1], inner, item, f"{where}.{inner}", of_site)
+                    take(name, inner, item, f"{where}.{inner}", of_site)
     if names:
         texts["", "sites"] = ";".join(names)
     return texts
+
+
+def _site_name(value: object) -> str:
+    """Read the name of one site as an answer does, so that both are called the same."""
+    if not isinstance(value, str) or not value.strip():
+        raise BadAnswer(f"is {value_words(value) if value else 'missing'}", _OF_ITS_OWN)
+    try:
+        names = read_answer(interview().find("sites"), value)
+    except BadAnswer as error:
+        raise BadAnswer(f"cannot be: {error}", error.hint) from None
+    if not isinstance(names, tuple) or len(names) != 1:
+        raise BadAnswer(f"is {shown(value)}, which separates several names", _OF_ITS_OWN)
+    return str(names[0])
 
 
 def _as_text(value: object) -> str | None:

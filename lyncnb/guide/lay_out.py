@@ -38,6 +38,7 @@ class Layout:
     """The rows as they grow: by column; who has which name; what is to be told."""
 
     answers: GuideAnswers
+    patterns: dict[str, NamePattern] = field(default_factory=dict)
     rows: list[dict[str, str]] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     problems: list[LayoutProblem] = field(default_factory=list)
@@ -192,6 +193,7 @@ def _pools(layout: Layout) -> Iterator[_Pool]:
     ]
     _check_branches(layout, branches)
     codes = short_names(list(dict.fromkeys([*answers.sites, *branches])))
+    serving_all = _serving_all(answers)
     for site, part, value in _sites_with_pools(layout):
         code = answers.text("code", site)
         if isinstance(value, tuple) and isinstance(value[0], str):
@@ -209,7 +211,7 @@ def _pools(layout: Layout) -> Iterator[_Pool]:
             yield _Pool(
                 part=part,
                 site=site,
-                table_site=_table_site(part, site, layout),
+                table_site="" if serving_all.get(part.count) == site else site,
                 code=code,
                 numbers=range(at, at + size),
                 k=number if len(sizes) > 1 else "",
@@ -239,12 +241,14 @@ def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
         seen.add(name.casefold())
 
 
-def _table_site(part: Part, site: str, layout: Layout) -> str:
-    """Give the site that a row has: none, where it is to serve those that have no such server."""
-    counts = [layout.answers.value(part.count, one) for one in layout.answers.sites]
-    having = [one for one, count in zip(layout.answers.sites, counts) if is_yes(count)]
-    serves_all = part.all_sites and len(having) < len(counts) and site == having[0]
-    return "" if serves_all else site
+def _serving_all(answers: GuideAnswers) -> dict[str, str]:
+    """Give by part the site whose pool serves those without, so that its rows have no site."""
+    found = {}
+    for part in interview().part:
+        having = [one for one in answers.sites if is_yes(answers.value(part.count, one))]
+        if part.all_sites and 0 < len(having) < len(answers.sites):
+            found[part.count] = having[0]
+    return found
 
 
 def _signing_in(layout: Layout) -> _Pool | None:
@@ -311,7 +315,9 @@ def _name(
     what: str,
 ) -> str:
     """Make a name by the planner's pattern; one that cannot be, or is taken, is a problem."""
-    pattern = _pattern(layout.answers, key)
+    pattern = layout.patterns.get(key)
+    if pattern is None:
+        pattern = layout.patterns[key] = _pattern(layout.answers, key)
     label = pattern.name(kind, values)
     name = f"{label}.{domain}"
     taken = layout.names.get(name)

@@ -130,7 +130,8 @@ def _spans(option: str, name: str, text: str) -> Iterator[Span]:
 
 
 def _split(text: str) -> list[str]:
-    return [" ".join(part.casefold().split()) for part in text.split(",")]
+    # What is said twice is looked up once: a look-up goes through all days of a forecast.
+    return [*dict.fromkeys(" ".join(part.casefold().split()) for part in text.split(","))]
 
 
 def _span(option: str, name: str, text: str, forms: str) -> Span:

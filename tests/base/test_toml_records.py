@@ -110,3 +110,11 @@ def test_bytes_that_are_no_toml(data, message):
     """What cannot be parsed is told in a sentence, however it breaks the parser."""
     with pytest.raises(NotToml, match=message):
         parse_toml(data)
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 5000, "0o" + "7_" * 5000, "0b" + "1" * 20000])
+def test_a_number_without_end_is_refused(number):
+    """Python reads such a number and cannot write it into a message."""
+    with pytest.raises(NotToml, match="a number too long"):
+        parse_toml(f"days = {number}\n")
+    assert parse_toml("days = 0xffff_ffff_ffff_ffff\n") == {"days": 2**64 - 1}

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from growth import faster_than_linear
 from places import REPOSITORY
 
 import lyncnb as ln
@@ -406,3 +407,47 @@ def test_what_was_decided_unasked_is_said():
     assert long[-1].startswith(
         "fe-of-contoso001.contoso.com and 4 more have more than 15 characters before"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ('"Taipei;Tainan"', "'site[1].name' is \"Taipei;Tainan\", which separates several names"),
+        ('"Tai\\u202epei"', "'site[1].name' cannot be: \"Tai<U+202E>pei\" changes the direction"),
+        ('"New  York"', "'site[1].name' is \"New York\" again"),
+        ('" , "', "'site[1].name' cannot be: there is no name"),
+        ("3", "'site[1].name' is 3"),
+    ],
+)
+def test_a_site_of_a_file_has_one_name(name, message):
+    """Whatever a file calls a site, it is one site, and its answers are found by that name."""
+    text = 'sip_domains = "contoso.com"\n[[site]]\nname = "New York"\n[[site]]\nname = '
+    with pytest.raises(ln.AnswersError) as caught:
+        ln.GuideAnswers.from_toml(f"{text}{name}\nedge_servers = 2\n".encode())
+    told = [str(one) for one in caught.value.problems]
+    assert len(told) == 1
+    assert message in told[0]
+
+
+def test_a_site_whose_name_was_pasted():
+    """What nobody sees around a name or in it does not part a site from its answers."""
+    text = 'sip_domains = "contoso.com"\n[[site]]\nname = " New\\u200b  York\\ufeff "\n'
+    given = ln.GuideAnswers.from_toml(f"{text}edge_servers = 3\n".encode())
+    assert (given.sites, given.value("edge_servers", "New York")) == (("New York",), 3)
+
+
+def test_a_choice_is_no_endless_number():
+    """A number of thousands of digits is none of the choices, and no fault."""
+    for key in ("product", "target_os", "simple_urls"):
+        with pytest.raises(ln.AnswersError, match="is none of them"):
+            answers(**{key: "9" * 9000})
+
+
+def test_many_sites_take_linear_time():
+    """Twice the sites take about twice as long: read, laid out, planned."""
+
+    def work(size):
+        document = {"sip_domains": "contoso.com", "site": [{"name": f"S{i}"} for i in range(size)]}
+        return lambda: ln.guided_topology(ln.GuideAnswers.of(document))
+
+    assert faster_than_linear(work, size=50, most=800) is None

@@ -103,3 +103,10 @@ def test_as_a_file():
     assert PlanOptions.from_toml(options.to_toml().encode()) == options
     assert options.lead_days == {"": 2, "public": 3}
     assert '"year end" = "12-18 to 01-08"' in options.to_toml()
+
+
+def test_a_day_that_is_said_again_is_looked_up_once():
+    """A window of 100,000 equal parts takes no longer than one of one part."""
+    assert read_work_days({}, {"w": "monday, Monday,  monday"}) == read_work_days(
+        {}, {"w": "monday"}
+    )
