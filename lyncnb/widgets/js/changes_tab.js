@@ -22,7 +22,8 @@ function makeChanges(send, reasons) {
       const { words, title, headings, rows, note } = message.effects;
       effects.replaceChildren(message.rows.length ? h("p", { class: "lc-next" }, words) : "",
         rows.length ? table(title, headings, rows.map((row) => row.map((cell, k) =>
-          (headings[k] === "After" && row[0].endsWith("added") ? reasons.links(cell) : cell)))) : "");
+          (headings[k] === "After" && row[0].endsWith("added") ? reasons.links(cell)
+            : ["Cause", "Why"].includes(headings[k]) ? h("span", {}, ...atDots(cell)) : cell)))) : "");
       if (note) effects.append(h("p", { class: "lc-hint" }, note));
     },
   };

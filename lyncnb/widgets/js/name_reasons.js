@@ -8,6 +8,10 @@
  *    servers: string}} RuleReason `places` are certificates that carry the names */
 /** @typedef {{title: string, note: string, reasons: RuleReason[]}} ReasonsMessage */
 
+// A long name breaks behind a dot, where it is still read as one; that of an option behind "_".
+/** @param {string} text */
+const atDots = (text) => text.split(/(?<=[._])/).flatMap((part) => [part, h("wbr")]);
+
 /** @param {Send} send */
 function makeNameReasons(send) {
   const title = h("h3", { class: "lc-title", id: unique("why") });
@@ -36,17 +40,14 @@ function makeNameReasons(send) {
         ...line("Rule", h("code", {}, reason.rule))));
   }
 
-  /** @param {string} name @param {Kid[]} [shown] */
-  const link = (name, shown = [name]) => h("button", { type: "button", class: "lc-link lc-needed",
+  /** @param {string} name */
+  const link = (name) => h("button", { type: "button", class: "lc-link lc-needed",
     "aria-haspopup": "dialog", title: "Why it is there, and who needs it",
-    onclick: () => send({ type: "why", name }) }, ...shown);
+    onclick: () => send({ type: "why", name }) }, ...atDots(name));
 
   return {
     dialog,
-    /**
-     * A name, or the id of a request, that leads to the reasons.
-     * @param {string} name @param {Kid[]} [shown] how it is written, where not as it is
-     */
+    /** A name, or the id of a request, that leads to the reasons. */
     link,
     /**
      * Names of a cell, each of which leads to its reasons; words are no names.

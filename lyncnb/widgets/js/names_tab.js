@@ -25,10 +25,6 @@ function makeNamesTab({ send, goTo, reasons }) {
     event.stopPropagation();
   };
 
-  // A long name breaks behind a dot, where it is still read as one.
-  /** @param {string} name */
-  const atDots = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, h("wbr")]);
-
   /** @param {NameUse} use */
   function owner(use) {
     const link = use.rows.length
@@ -48,7 +44,7 @@ function makeNamesTab({ send, goTo, reasons }) {
         : plural(message.total, "different name");
       /** @type {Kid[][]} */
       const rows = message.names.flatMap(({ name, uses, more }) => uses.map((use, n) => /** @type {Kid[]} */ ([
-        n ? h("span", { class: "lc-hidden" }, name) : h("code", {}, reasons.link(name, atDots(name))), owner(use),
+        n ? h("span", { class: "lc-hidden" }, name) : h("code", {}, reasons.link(name)), owner(use),
         h("span", {}, h("strong", {}, use.place), `: ${use.why}`, h("div", { class: "lc-source" }, use.source)),
       ])).concat(more ? [["", `and on ${plural(more, "more certificate")}`, ""]] : []));
       body.replaceChildren(rows.length
