@@ -61,9 +61,11 @@ def test_what_is_on_record_as_a_search_says(planned, part):
     tried = {"works": 0, "fails": 0}
     for seed in range(part, COUNT // 2, 2):
         case, chance = random_case(seed), random.Random(seed)
-        begins = datetime.combine(case.issue, time()) - chance.randint(1, 300) * HOUR
-        ends = begins + chance.randint(100, 1200) * HOUR + chance.randint(0, 3) * 1799 * SECOND
-        ends = max(ends, datetime.combine(case.issue, time()) + chance.randint(0, 96) * HOUR)
+        begins = datetime.combine(case.issue, time()) - chance.randint(1, 30) * DAY
+        # At a full hour, or, as CAs do, through the second before it; often at the end of a day.
+        hours, seconds = chance.choice([0, 0, 1, 8, 16, 23]), chance.choice([0, 1, 1800])
+        ends = datetime.combine(case.issue, time()) + chance.randint(1, 50) * DAY
+        ends += hours * HOUR - seconds * SECOND
         zone = {"tzinfo": UTC}
         life = (begins.replace(**zone), ends.replace(**zone))
         options = replace(planned.options, **case.options())
