@@ -11,20 +11,20 @@ from datetime import UTC, date, datetime, timedelta
 import icalendar
 import openpyxl
 import pytest
-from topologies import TWO_SITES
+from topologies import TWO_SITES, front_end, topology
 
 import lyncnb as ln
 from lyncnb.base.outputs import OutputKind
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, write_forecasts
-from lyncnb.forecasts.forecast_files import FORECAST_FILE, write_forecast
+from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_lines, write_forecast
 
 RULES = ln.load_rules("lync2013")
 
 
 def forecast(**options: object) -> ln.Forecast:
     made = ln.PlanOptions(planned_issue_date=date(2026, 11, 25), **options)
-    topology = ln.read_topology(TWO_SITES.encode())
-    return ln.forecast(ln.plan_certificates(topology, RULES, options=made))
+    table = ln.read_topology(TWO_SITES.encode())
+    return ln.forecast(ln.plan_certificates(table, RULES, options=made))
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +140,35 @@ def test_nothing_to_do():
     assert "0 certificates" in repr(empty)
     for ending in FORECAST_FILE.is_ours:
         assert write_forecast(empty, ending)
+
+
+def test_many_in_short():
+    """Sixty servers: an entry of the calendar, lines and a notebook tell some, and how many more."""
+    servers = (front_end(number) for number in range(60))
+    plan = ln.plan_certificates(topology(*servers), RULES)
+    made = ln.forecast(plan, start=date(2026, 11, 25), until=date(2027, 12, 31))
+    assert "and 11 more" in str(events(made)[0]["description"])  # 60 and OAuth's, 50 told
+    lines = list(forecast_lines(made, limit=5))
+    assert lines[-1] == "… and 56 more; with --json or -o FILE all are told"
+    assert "and 56 more" in made._repr_html_()
+
+
+def test_a_proof_of_its_own_day():
+    """Where the order is so early that the proof has to be newer, the calendar has a day for it."""
+    made = forecast(lead_days={"public": 20})
+    late = [one for one in made.entries if one.validate_on not in (None, one.order_on)]
+    assert late
+    assert all((one.issued_on - one.validate_on).days == 10 for one in late)
+    found = {(str(one["summary"]).split()[0], one.decoded("dtstart")) for one in events(made)}
+    assert {("Validate", one.validate_on) for one in late} <= found
+
+
+def test_comparison_in_a_notebook(made):
+    """Two forecasts show the work of each year, and what cannot work in which."""
+    pair = ln.compare_forecasts(made, forecast())
+    assert list(pair.to_frame().columns) == ["When", "Work", "First", "Second", "Difference"]
+    shown = pair._repr_html_()
+    assert "What cannot work" in shown
+    assert "<td>first</td>" in shown
+    assert " | " in repr(pair)
+    assert "What cannot work" not in ln.compare_forecasts(pair.second, pair.second)._repr_html_()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -249,3 +250,28 @@ def test_what_a_folder_waits_for_comes_on_its_planned_day():
         waiting = [one for one in made.entries if one.id not in held and one.number == 1]
         assert {str(one.issued_on) for one in waiting} == {expected}
         assert len(first) > 1
+
+
+def test_of_a_plan_on_record(tmp_path):
+    """A plan's JSON has certificates and no options: these, and the day, are given."""
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(ln.plan_document(planned(), ln.check_plan(planned(), on=ISSUE))))
+    made = ln.forecast(path, options=ln.PlanOptions(planned_issue_date=ISSUE))
+    assert made.months == ln.forecast(with_options(planned())).months
+
+
+def test_no_day_will_ever_do():
+    """Without a planned day, and with freezes without end, no order can be placed; that is said."""
+    made = ln.forecast(
+        planned(), start=ISSUE, options=ln.PlanOptions(freezes={"all": "01-01 to 12-31"})
+    )
+    assert made.entries == ()
+    assert {one.what for one in made.problems} == {"it comes to no server until 2030-12-31"}
+
+
+def test_what_is_renewed_after_all_days():
+    """A certificate of thirty years is renewed on a day that nobody knows; one order is all."""
+    made = ln.forecast(with_options(planned(), validity_days=10_950))
+    internal = [one for one in made.entries if one.issuer == "internal"]
+    assert {one.number for one in internal} == {1}
+    assert made.works
