@@ -13,7 +13,8 @@ import unicodedata
 _DEVICES = frozenset(
     (
         *("con", "prn", "aux", "nul"),
-        *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)),
+        # Windows takes the superscript digits of ISO 8859-1 for digits here.
+        *(f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"),
     )
 )
 # A name has at most 255 characters on every disk in use; a server's alone may have 253.
@@ -47,16 +48,19 @@ def file_name(name: str, suffix: str) -> str:
 
 
 _RESERVED = '<>:"/\\|?*'
-_LONGEST_GIVEN = 100  # characters; at most four bytes each, and a name has some 255
+_LONGEST_GIVEN = 100  # characters
+_LONGEST_STORED = 200  # bytes in UTF-8; Linux has 255 for a name, and a character takes up to four
 
 
-def folder_name(text: str) -> str:
+def folder_name(text: str, *, end: str = "") -> str:
     """Make of a planner's words a name that a folder can have anywhere.
 
     Parameters
     ----------
     text : str
         Any text.
+    end : str, optional
+        What follows it, e.g. `` copy 2``: kept whole where the text is too long.
 
     Returns
     -------
@@ -68,10 +72,12 @@ def folder_name(text: str) -> str:
     plain = unicodedata.normalize("NFC", " ".join(text.split()))
     plain = plain.replace("/", "-").replace("\\", "-")
     plain = "".join(one for one in plain if one.isprintable() and one not in _RESERVED)
-    plain = " ".join(plain.split())[:_LONGEST_GIVEN].strip(". ")
+    plain = " ".join(plain.split())[: _LONGEST_GIVEN - len(end)]
+    plain = plain.encode()[: _LONGEST_STORED - len(end.encode())].decode("utf-8", "ignore")
+    plain = plain.strip(". ")
     if plain.partition(".")[0].rstrip().casefold() in _DEVICES:
         plain = f"plan {plain}"
-    return plain
+    return plain + end
 
 
 def same_name(one: str, other: str) -> bool:

@@ -212,8 +212,9 @@ def write_first_plan(
     if answers_file is not None and _is_same(place / ANSWERS_FILE, answers_file):
         del contents[ANSWERS_FILE]
     _check(folder, contents, force=force)
+    is_new = not os.path.lexists(place)
     try:
-        if not os.path.lexists(place):
+        if is_new:
             place.mkdir(parents=True)
     except OSError as error:
         raise OutputError(
@@ -228,6 +229,9 @@ def write_first_plan(
     except BaseException:  # also Ctrl-C: a table without its options is half a plan
         for path in written:
             _put_back(path, before[path.name])
+        if is_new:
+            with suppress(OSError):
+                place.rmdir()
         raise
     return tuple(written)
 

@@ -17,6 +17,7 @@ from typing import NoReturn
 from ..base import small_folder
 from ..base.file_names import folder_name, same_name
 from ..base.outputs import refuse_own_place
+from ..base.pasted_text import shown
 from ..base.system_calls import trouble
 from ..base.tables import Table, count_of
 from ..errors import BundleError, FileOccupied, LyncnbError, Problem, ScenarioError
@@ -410,7 +411,7 @@ class Scenarios(Table):
             return
         known = self.names()
         hint = f"there are {', '.join(known[:10])}" if known else "keep one first"
-        raise ScenarioError(f'there is no scenario "{name}" in {self.folder}', hint=hint)
+        raise ScenarioError(f"there is no scenario {shown(name)} in {self.folder}", hint=hint)
 
     def _free(self, name: str, *, but: str = "") -> str:
         """Refuse a name that no folder can have, or that is taken by another than `but`."""
@@ -418,7 +419,7 @@ class Scenarios(Table):
         plain = folder_name(name)
         if plain != name or not name:
             raise ScenarioError(
-                f'no scenario can be called "{name}": it is the name of a folder, on any system'
+                f"no scenario can be called {shown(name)}: it is a folder's name, on any system"
                 if name.strip()
                 else "the scenario has no name",
                 hint=f'call it "{plain}"' if plain else "call it by what it tries, e.g. Wildcards",
@@ -442,7 +443,7 @@ class Scenarios(Table):
         number = 1
         while True:
             end = " copy" if number == 1 else f" copy {number}"
-            new = folder_name(name[: 90 - len(end)] + end)
+            new = folder_name(name, end=end)
             if new.casefold() not in taken:
                 return new
             number += 1
@@ -459,9 +460,9 @@ class Scenarios(Table):
 
 def _refuse_taken(name: str, *, is_ours: bool) -> NoReturn:
     if is_ours:
-        raise ScenarioError(f'there is a scenario "{name}" already', hint="take another name")
+        raise ScenarioError(f"there is a scenario {shown(name)} already", hint="take another name")
     raise ScenarioError(
-        f'"{name}" is there already and is no scenario, so it was left alone',
+        f"{shown(name)} is there already and is no scenario, so it was left alone",
         hint="take another name, or move it out of the folder of scenarios",
     )
 

@@ -347,11 +347,14 @@ def test_what_was_begun_is_taken_back(tmp_path):
     try:
         with pytest.raises(ln.LyncnbError):
             ln.write_first_plan(first, folder, force=True)
+        with pytest.raises(ln.LyncnbError):
+            ln.write_first_plan(first, tmp_path / "new")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, ignored)
     left = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert left == {"plan.toml": b"mine", "guide.toml": b"mine"}
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.fixture

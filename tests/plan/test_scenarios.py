@@ -134,10 +134,28 @@ def test_names_that_no_folder_can_have(kept, name, instead):
         kept.keep(one(instead.strip('"')))
 
 
-@pytest.mark.parametrize("name", ["Wildcards", "wildcards", "Größe", "Über: alles", "a/b", "con"])
-def test_what_is_offered_instead_is_taken(name):
-    """A name made fit stays as it is."""
-    assert folder_name(folder_name(name)) == folder_name(name)
+@pytest.mark.parametrize(
+    "name",
+    ["Wildcards", "wildcards", "Größe", "Über: alles", "a/b", "con", "COM¹", "台" * 120, "😀" * 99],
+)
+def test_what_is_offered_instead_is_taken(kept, name):
+    """A name made fit stays as it is, and no system finds it too long, as a copy either."""
+    fit = folder_name(name)
+    assert folder_name(fit) == fit
+    kept.keep(one(fit))
+    copies = [kept.duplicate(fit) for _ in range(3)]
+    assert copies[2].endswith(" copy 3")
+    assert set(kept.names()) == {fit, *copies}
+
+
+def test_a_message_shows_what_cannot_be_seen(kept):
+    """No name that somebody pasted turns a message around or breaks its line."""
+    for name in ("Wild\u202ecards", "a\nb"):
+        with pytest.raises(ln.ScenarioError, match="<U\\+") as told:
+            kept.keep(one(name))
+        assert name not in told.value.message
+        with pytest.raises(ln.ScenarioError, match="<U\\+"):
+            kept.open(name)
 
 
 def test_names_that_some_systems_take_for_the_same(kept):
