@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from .inputs import json_option
 from .output import indented, note, write, write_json, write_table
 
 if TYPE_CHECKING:
-    from ..guide.answers import Asked, GuideAnswers
+    from ..guide.answers import Asked, GuideAnswers, Texts
     from ..guide.first_plan import FirstPlan
 
 _SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
@@ -90,7 +92,7 @@ def _ask_all() -> GuideAnswers:
         while True:
             walked = walk(texts, only_given=True)
             wrong = next((one for one in walked if one.problem and one.place in texts), None)
-            asked = wrong or next((one for one in walked if one.place not in texts), None)
+            asked = wrong or next(_unanswered(walked, texts), None)
             if wrong is not None:
                 _tell(wrong.problem, wrong.hint)
                 texts.pop(wrong.place)
@@ -103,8 +105,11 @@ def _ask_all() -> GuideAnswers:
                 place = (problems[0].site, problems[0].key)
                 asked = next(one for one in walked if one.place == place)
             if is_rest_taken and not asked.problem and asked.place not in texts:
-                texts[asked.place] = ""
-                order.append(asked.place)
+                # All that is known to be asked at once: each walk looks at every question.
+                blank = takewhile(lambda one: not one.problem, _unanswered(walked, texts))
+                places = [one.place for one in blank]
+                texts.update(dict.fromkeys(places, ""))
+                order += places
                 continue
             is_rest_taken = False
             title = f"Site {asked.site}" if asked.site else asked.question.group
@@ -125,6 +130,10 @@ def _ask_all() -> GuideAnswers:
     except click.Abort:
         note("\nnothing was written")
         raise
+
+
+def _unanswered(walked: tuple[Asked, ...], texts: Texts) -> Iterator[Asked]:
+    return (one for one in walked if one.place not in texts)
 
 
 def _tell(problem: str, hint: str) -> None:
@@ -183,7 +192,7 @@ def _show(first: FirstPlan, written: tuple[Path, ...], place: Path) -> None:
 
 
 def _next_commands(place: Path) -> tuple[str, str]:
-    from ..guide.first_plan import OPTIONS_FILE, TOPOLOGY_FILE
+    from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 
     table, options = (
         shlex.quote((place / name).as_posix()) for name in (TOPOLOGY_FILE, OPTIONS_FILE)

@@ -72,7 +72,7 @@ class Asked:
     @property
     def where(self) -> str:
         """The place in words, as messages have it."""
-        return f"site {self.site}, {self.question.key}" if self.site else self.question.key
+        return place_words(self.site, self.question.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -116,7 +116,7 @@ class GuideAnswers(Table):
         problems += [
             Problem(
                 file=source,
-                message=f"{_where(site, key)}: it is not asked with these answers",
+                message=f"{place_words(site, key)}: it is not asked with these answers",
                 hint="take it out, or change the answer that it hangs on",
             )
             for site, key in texts
@@ -464,7 +464,8 @@ def _as_text(value: object) -> str | None:
     return None
 
 
-def _where(site: str, key: str) -> str:
+def place_words(site: str, key: str) -> str:
+    """Say in messages where an answer stands: of a site, or of the deployment ("")."""
     return f"site {site}, {key}" if site else key
 
 

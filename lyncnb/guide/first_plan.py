@@ -28,6 +28,7 @@ from ..checks.check_plan import check_plan
 from ..errors import BundleError, FileOccupied, OutputError
 from ..plan.model import CertificatePlan
 from ..plan.planner import plan_certificates
+from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..plan.summary_from_plan import totals
 from ..rules.findings import Finding, Findings
 from ..topology.topology import Topology
@@ -35,8 +36,8 @@ from .answers import GuideAnswers
 from .lay_out import guided_topology, lay_out
 from .questions import LeftOut, interview
 
-#: Names of the files in a folder.
-TOPOLOGY_FILE, OPTIONS_FILE, ANSWERS_FILE = "topology.csv", "plan.toml", "guide.toml"
+#: What a folder has beside the table and the options.
+ANSWERS_FILE = "guide.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -12,7 +12,7 @@ from ..errors import AnswersError, Problem
 from ..topology.columns import topology_columns
 from ..topology.topology import Topology, topology_of_rows
 from .answer_values import LONGEST_NAME, Value, answer_text, is_yes, kinds_of
-from .answers import GuideAnswers, short_names
+from .answers import GuideAnswers, place_words, short_names
 from .name_patterns import LABEL, NamePattern, read_pattern
 from .questions import Part, interview
 
@@ -83,7 +83,7 @@ def guided_topology(answers: GuideAnswers) -> Topology:
             "the answers do not fit together",
             problems=tuple(
                 Problem(
-                    message=f"{f'site {one.site}, ' if one.site else ''}{one.key}: {one.message}",
+                    message=f"{place_words(one.site, one.key)}: {one.message}",
                     value=answers.text(one.key, one.site),
                     hint=one.hint,
                 )
@@ -103,19 +103,22 @@ def lay_out(answers: GuideAnswers) -> Layout:
     _reserve(layout, urls)
     _check_outside(layout)
     signing_in = _signing_in(layout)
-    first: set[str] = set()
+    first: dict[str, dict[str, str]] = {}
+    several: dict[str, Part] = {}
     for pool in _pools(layout):
         rows = _rows_of(pool, layout)
-        _cells_of(pool, layout, rows[0], is_first=pool.part.word not in first)
-        first.add(pool.part.word)
+        word = pool.part.word
+        _cells_of(pool, layout, rows[0], is_first=word not in first)
+        if first.setdefault(word, rows[0]) is not rows[0]:
+            several[word] = pool.part
         if pool.part.all_sites and not pool.table_site:
-            name = rows[0].get("pool_fqdn") or rows[0]["server_fqdn"]
-            layout.remarks.append(f"{name} serves all sites: its cell site is blank.")
+            layout.remarks.append(f"{_called(rows[0])} serves all sites: its cell site is blank.")
         if pool == signing_in:
             rows[0]["autologon"] = "true"
-            name = rows[0].get("pool_fqdn") or rows[0]["server_fqdn"]
-            layout.remarks.append(f"Clients sign in automatically at {name}.")
+            layout.remarks.append(f"Clients sign in automatically at {_called(rows[0])}.")
         layout.rows += rows
+    for word, part in several.items():
+        _tell_of_first(part, first[word], layout)
     if layout.rows:
         layout.rows[0].update(urls, sip_domains=answers.text("sip_domains"))
     else:
@@ -353,6 +356,19 @@ def _pattern(answers: GuideAnswers, key: str) -> NamePattern:
     return read_pattern(
         answers.text(key), knows=question.knows, kinds=kinds_of(question), default=asked.default
     )
+
+
+def _called(row: Mapping[str, str]) -> str:
+    return row.get("pool_fqdn") or row["server_fqdn"]
+
+
+def _tell_of_first(part: Part, row: Mapping[str, str], layout: Layout) -> None:
+    """Tell what the first of several pools has alone."""
+    given = [row.get(cell.column) for cell in part.cell if cell.first_only]
+    if part.first_has and any(one not in (None, "", "false") for one in given):
+        layout.remarks.append(
+            f"Of several {part.role} pools the first, {_called(row)}, has {part.first_has} alone."
+        )
 
 
 def _tell_of_long_names(layout: Layout) -> None:

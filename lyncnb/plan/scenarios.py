@@ -90,6 +90,12 @@ class Scenario(Table):
         object.__setattr__(made, "_plan", named)
         return made
 
+    def called(self, name: str, *, note: str) -> Scenario:
+        """Give the same under another name, or with another note; its plan is not made again."""
+        if self._plan is not None:
+            return Scenario.of_plan(name, self._plan, note=note)
+        return replace(self, name=name, note=note)
+
     def is_same(self, other: Scenario) -> bool:
         """Tell whether another has the same table, cell for cell, and the same options."""
         ours, others = self.topology, other.topology

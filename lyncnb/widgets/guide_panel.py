@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from functools import cached_property
@@ -12,9 +13,10 @@ from ..base import tables
 from ..errors import AnswersError, LyncnbError
 from ..guide.answer_values import choices_of
 from ..guide.answers import Asked, GuideAnswers, Texts, walk
-from ..guide.first_plan import OPTIONS_FILE, TOPOLOGY_FILE, FirstPlan, guided_plan, write_first_plan
+from ..guide.first_plan import FirstPlan, guided_plan, write_first_plan
 from ..guide.lay_out import lay_out
 from ..guide.questions import interview
+from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..topology.columns import column
 from ..topology.topology import Topology
 from .panel import SHARED_SCRIPTS, Message, Panel, read_scripts
@@ -52,20 +54,14 @@ class GuideView(Panel):
         if not folder:
             raise LyncnbError("the folder has no name", hint="write one, or . for this one")
         written = self.guide.write(folder, force=bool(message["force"]))
-        table, options = (Path(folder, name).as_posix() for name in (TOPOLOGY_FILE, OPTIONS_FILE))
-        go_on = [
-            f'topology = ln.read_topology("{table}")',
-            f'options = ln.PlanOptions.from_toml("{options}")',
-            "rules = ln.load_rules(options.product)",
-            "ln.PlanEditor(topology, rules, options=options)",
-        ]
+        words = f"Written: {', '.join(path.as_posix() for path in written)}."
+        # The planning page has no cells, and shows the plan itself.
+        is_shown = self.guide.on_written is not None
         self.send(
             {
                 "type": "written",
-                "words": f"Written: {', '.join(path.as_posix() for path in written)}."
-                if written
-                else "The files hold this already.",
-                "python": "\n".join(go_on),
+                "words": f"{words} The plan is below." if is_shown else words,
+                "python": "" if is_shown else _to_go_on(folder),
             }
         )
 
@@ -91,12 +87,15 @@ class GuideView(Panel):
             lines = [*first.remarks, *first.told_findings]
         # What is not answered yet is no mistake of anybody's.
         waiting = [one for one in guide.wrong if not one.text]
+        words = _words(first, waiting, problems)
+        if len(waiting) == len(problems):
+            problems = []
         self.send(
             {
                 "type": "asked",
                 "fields": fields,
                 "problems": problems,
-                "words": _words(first, waiting, problems),
+                "words": words,
                 "lines": lines,
                 "headings": headings if first is not None else [],
                 "rows": rows,
@@ -104,6 +103,21 @@ class GuideView(Panel):
                 "python": first.python if first is not None else "",
             }
         )
+
+
+def _to_go_on(folder: str) -> str:
+    table, options = (
+        json.dumps(Path(folder, name).as_posix(), ensure_ascii=False)
+        for name in (TOPOLOGY_FILE, OPTIONS_FILE)
+    )
+    return "\n".join(
+        [
+            f"topology = ln.read_topology({table})",
+            f"options = ln.PlanOptions.from_toml({options})",
+            "rules = ln.load_rules(options.product)",
+            "ln.PlanEditor(topology, rules, options=options)",
+        ]
+    )
 
 
 def _words(first: FirstPlan | None, waiting: list[Asked], problems: list[str]) -> str:
@@ -162,8 +176,9 @@ class GuidePanel:
         self.folder = Path(folder)
         self._texts: dict[tuple[str, str], str] = {}
         self._first: tuple[Texts, FirstPlan] | None = None
-        #: Called with the folder's files when they are written.
-        self.on_written: Callable[[Path], object] = lambda folder: None
+        self._asked: tuple[Texts, tuple[Asked, ...]] | None = None
+        #: Who shows the plan when its files are written, called with their folder.
+        self.on_written: Callable[[Path], object] | None = None
         for one in answers.asked if answers is not None else ():
             text = answers.text(one.question.key, one.site) if answers is not None else ""
             self._texts[one.place] = "" if text == one.default else text
@@ -183,7 +198,9 @@ class GuidePanel:
     @property
     def asked(self) -> tuple[Asked, ...]:
         """Every question that these answers lead to, in order."""
-        return walk(self._texts)
+        if self._asked is None or self._asked[0] != self._texts:
+            self._asked = (dict(self._texts), walk(self._texts))
+        return self._asked[1]
 
     @property
     def wrong(self) -> tuple[Asked, ...]:
@@ -229,7 +246,8 @@ class GuidePanel:
         """
         place = self.folder if folder is None else Path(folder)
         written = write_first_plan(self.first, place, force=force)
-        self.on_written(place)
+        if self.on_written is not None:
+            self.on_written(place)
         return written
 
     @cached_property

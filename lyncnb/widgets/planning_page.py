@@ -13,6 +13,7 @@ import ipywidgets
 from IPython.display import display
 
 from ..errors import TopologyError
+from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, is_scenario, open_scenario
 from ..rules.rule_files import load_rules
 from ..topology.topology import read_topology
 from .editor import PlanEditor
@@ -21,8 +22,8 @@ from .panel import SHARED_SCRIPTS, Message, Panel, read_scripts
 from .request_panel import RequestPanel
 
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
-# How the names begin of what Excel and LibreOffice leave beside a workbook that is open.
-_OPEN_ELSEWHERE = ("~$", ".~lock.")
+# How the names begin of what Excel leaves beside a workbook that is open, and of what is hidden.
+_NOT_SHOWN = ("~$", ".")
 _LISTED = 200
 
 
@@ -37,13 +38,14 @@ class TablePanel(Panel):
         super().__init__(answers, "Open a table to plan it.")
 
     def _start(self, _: Message) -> None:
-        found = sorted(
-            path.as_posix()
+        tables = (
+            path
             for path in Path().rglob("*")
             if path.suffix.lower() in _TABLES
-            and not path.name.startswith(_OPEN_ELSEWHERE)
+            and not any(part.startswith(_NOT_SHOWN) for part in path.parts)
             and not _is_of_a_folder(path)
         )
+        found = sorted({_with_its_options(path).as_posix() for path in tables})
         self.send({"type": "start", "files": found[:_LISTED], "folder": "requests"})
 
     def _open(self, message: Message) -> None:
@@ -60,6 +62,13 @@ class TablePanel(Panel):
     def _ask(self, message: Message) -> None:
         self._page.ask(str(message["folder"]).strip())
         self.send({"type": "opened", "words": "The questions are below."})
+
+
+def _with_its_options(path: Path) -> Path:
+    """Give the folder of a table that is kept with its options: a scenario, or a first plan."""
+    folder = path.parent
+    is_kept = path.name == TOPOLOGY_FILE and (folder / OPTIONS_FILE).is_file()
+    return folder if is_kept and folder != Path() else path
 
 
 def _is_of_a_folder(path: Path) -> bool:
@@ -88,7 +97,7 @@ class PlanningPage:
         Parameters
         ----------
         source : str or bytes
-            Path of a table, or its content.
+            Path of a table, or its content; or the folder of a scenario, whose options count.
         folder : str
             The request folder to write into.
 
@@ -97,7 +106,13 @@ class PlanningPage:
         LyncnbError
             If it is no topology, or the folder has no name; then the page stays as it is.
         """
-        editor = PlanEditor(read_topology(source), load_rules())
+        if isinstance(source, str) and is_scenario(source):
+            scenario = open_scenario(source)
+            editor = PlanEditor(scenario.topology, scenario.rules, options=scenario.options)
+            if Path(source).parent == editor.scenarios.folder:
+                editor.draft.name_scenario(scenario.name)
+        else:
+            editor = PlanEditor(read_topology(source), load_rules())
         request = RequestPanel(editor, folder)
         self.editor, self.request = editor, request
         self.box.children = (self._table, editor.view, request.view)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.tables import Table, count_of
 from ..checks.check_plan import check_plan
 from ..checks.compare_scenarios import ScenarioComparison, compare_scenarios
 from ..errors import FileOccupied, ScenarioError
-from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, Scenario, Scenarios
+from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, Scenario, Scenarios, is_scenario
 from ..rules.findings import Findings
 from .editing import PlanEditing
 
@@ -57,8 +57,9 @@ class EditorScenarios(Table):
 
     @property
     def current(self) -> str:
-        """The scenario that was opened or kept last, "" if none was."""
-        return self._editing.draft.state.scenario
+        """The scenario that was opened or kept last, "" if none was or it is there no more."""
+        name = self._editing.draft.state.scenario
+        return name if name and is_scenario(self.folder / name) else ""
 
     @property
     def has_changes(self) -> bool:
@@ -159,9 +160,8 @@ class EditorScenarios(Table):
         if known is None or _plan_files(known.held) != _plan_files(held):
             self._read[name] = known = _Read(held, self.kept.open(name))
         elif known.held != held:  # the note alone
-            note = self.kept.note(name)
             known.held = held
-            known.scenario = Scenario.of_plan(name, known.scenario.plan, note=note)
+            known.scenario = known.scenario.called(name, note=self.kept.note(name))
         return known.scenario
 
     def duplicate(self, name: str, new: str = "") -> str:
@@ -185,7 +185,7 @@ class EditorScenarios(Table):
         self.kept.rename(name, new)
         if name in self._read:
             known = self._read.pop(name)
-            known.scenario = replace(known.scenario, name=new)
+            known.scenario = known.scenario.called(new, note=known.scenario.note)
             self._read[new] = known
         self._editing.rename_scenario(name, new)
 

@@ -400,12 +400,18 @@ def test_findings_of_one_kind_are_told_once():
 
 
 def test_what_was_decided_unasked_is_said():
-    """Where clients sign in, which proxy serves all, and names that Windows cuts."""
+    """Where clients sign in, which proxy serves all, who has federation, what Windows cuts."""
     of_sites = ln.guided_plan(ln.GuideAnswers.from_toml(INTERVIEWS[2])).remarks
     assert of_sites == (
         "Clients sign in automatically at tai-dirpool.contoso.net.",
         "tai-rp01.contoso.net serves all sites: its cell site is blank.",
+        "Of several Edge pools the first, tai-edgepool.contoso.net, has the names for federation alone.",
     )
+    assert not any("Edge" in told for told in ln.guided_plan(answers(federation=True)).remarks)
+    of_two = ln.GuideAnswers.of(
+        {"sip_domains": "contoso.com", "site": [{"name": "A"}, {"name": "B", "edge_servers": 1}]}
+    )
+    assert not any("Edge" in told for told in ln.guided_plan(of_two).remarks)
     long = ln.guided_plan(answers(server_names="{role}-of-contoso{n:03}")).remarks
     assert long[-1].startswith(
         "fe-of-contoso001.contoso.com and 4 more have more than 15 characters before"

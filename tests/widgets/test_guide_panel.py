@@ -25,7 +25,7 @@ def test_it_begins_with_what_must_be_answered(talk):
     assert told["start"]["folder"] == "plan"
     assert all(source.startswith("Microsoft") for *_, source in told["start"]["left_out"])
     assert told["asked"]["words"].startswith("Still to be answered: SIP domains")
-    assert told["asked"]["python"] == ""
+    assert (told["asked"]["python"], told["asked"]["problems"]) == ("", [])
     assert not [one for one in told["asked"]["fields"] if one["problem"]]
     with pytest.raises(ln.AnswersError, match="sip_domains: there is no answer"):
         _ = talk.panel.guide.topology
@@ -71,6 +71,8 @@ def test_it_writes_when_asked(talk, tmp_path):
     made = {"ln": ln}
     exec(told["python"].rpartition("\n")[0], made)
     assert made["topology"] == talk.panel.guide.topology
+    quoted = talk.say("write", folder='a "new" one', force=False)["written"]["python"]
+    exec(quoted.rpartition("\n")[0], made)
     (tmp_path / "mine" / "plan.toml").write_text("mine")
     assert talk.say("write", folder="mine", force=False)["refused"]["occupied"]
     assert "written" in talk.say("write", folder="mine", force=True)

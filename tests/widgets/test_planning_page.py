@@ -94,6 +94,30 @@ def test_a_workbook_in_a_notebook():
     assert ln.compare_plans(*plans).is_empty
 
 
+def test_a_scenario_is_opened_with_its_options(folder):
+    """Its folder is offered in place of its table, and what a stopped program left is not."""
+    kept = ln.Scenario(
+        name="Wildcards",
+        topology=read_topology(FIVE_SERVERS.encode()),
+        options=ln.PlanOptions(product="sfb2015", wildcard=True),
+    )
+    ln.Scenarios(folder / "scenarios").keep(kept)
+    (folder / "scenarios" / ".ipynb_checkpoints").mkdir()
+    (folder / "scenarios" / ".ipynb_checkpoints" / "topology.csv").write_text(FIVE_SERVERS)
+    page = PlanningPage()
+    talk = Talk(page._table)
+    offered = talk.say("ready")["start"]["files"]
+    assert [one for one in offered if "scenarios" in one] == ["scenarios/Wildcards"]
+    talk.say("open", path="scenarios/Wildcards", pasted="", folder="requests")
+    assert page.editor.plan == kept.plan
+    assert page.editor.scenarios.current == "Wildcards"
+    assert not page.editor.scenarios.has_changes
+    (folder / "scenarios" / "Wildcards" / "plan.toml").write_text("wildcrad = true")
+    refused = talk.say("open", path="scenarios/Wildcards", pasted="", folder="requests")["refused"]
+    assert any("did you mean wildcard?" in line for line in refused["lines"])
+    assert page.editor.plan == kept.plan
+
+
 def test_without_a_table_questions_lead_to_the_same_panels(folder):
     """The page's button asks; what is written is planned with its product's rules below."""
     page = PlanningPage()
@@ -105,6 +129,8 @@ def test_without_a_table_questions_lead_to_the_same_panels(folder):
     assert page.editor is None
     told = Talk(guide.view).say("write", folder="mine", force=False)
     assert told["written"]["words"].startswith("Written: mine/topology.csv")
+    assert told["written"]["words"].endswith("The plan is below.")
+    assert told["written"]["python"] == ""  # the page has no cells
     assert page.editor.rules.product == "sfbse"
     assert page.editor.topology == read_topology(folder / "mine" / "topology.csv")
     assert len(page.box.children) == 4

@@ -227,6 +227,7 @@ def test_a_folder_that_is_gone_is_told(editor):
     shutil.rmtree(editor.scenarios.folder)
     talk = Talk(editor.view)
     talk.say("ready")
+    assert editor.scenarios.current == ""
     assert "there is no scenario" in talk.say("open_scenario", name="first")["refused"]["lines"][0]
     assert talk.say("scenarios")["scenarios"]["rows"] == []
     assert talk.say("keep_scenario", name="first", note="")["scenario_done"]

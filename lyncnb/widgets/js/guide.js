@@ -148,9 +148,7 @@ export default {
       asked(message) {
         ask(message.fields);
         words.textContent = message.words;
-        const missing = message.words.startsWith("Still");
-        problems.replaceChildren(...(missing ? [] : message.problems).map((text) =>
-          h("li", {}, severityTag("error", text))));
+        problems.replaceChildren(...message.problems.map((text) => h("li", {}, severityTag("error", text))));
         lines.replaceChildren(...message.lines.map((text) => h("p", {}, text)));
         servers.replaceChildren(...(message.rows.length ? [table(
           message.count > message.rows.length
@@ -165,8 +163,9 @@ export default {
       /** @param {{words: string, python: string}} message */
       written(message) {
         speaker.say(message.words);
-        goOn.replaceChildren(h("p", {}, "To tune it, in the next cell:"),
-          h("pre", { class: "lc-code", tabIndex: 0, "aria-label": "Python to go on with" }, message.python));
+        goOn.replaceChildren(...(message.python ? [h("p", {}, "To tune it, in the next cell:"),
+          h("pre", { class: "lc-code", tabIndex: 0, "aria-label": "Python to go on with" }, message.python)]
+          : []));
       },
       /** @param {Refused} message */
       refused(message) {

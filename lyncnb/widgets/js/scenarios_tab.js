@@ -174,7 +174,8 @@ function makeScenariosTab({ send, retitle }) {
     };
     return h("section", { class: "lc-block" },
       h("h3", { class: "lc-title" }, one.heading), h("p", { class: "lc-next" }, one.words),
-      one.rows.length ? table(one.title, one.headings, one.rows) : null,
+      one.rows.length ? h("div", { class: "lc-stacks lc-stacks-early" },
+        table(one.title, one.headings, one.rows)) : null,
       one.note ? h("p", { class: "lc-hint" }, one.note) : null,
       one.rows.length ? picture : null);
   }

@@ -28,7 +28,7 @@ export default {
       h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "Plan the certificates of a deployment")),
       kernel.line, speaker.box,
       h("div", { class: "lc-fields" },
-        labelled("Table in the workspace", path, "CSV, XLSX, ODS, or a Topology Builder document"),
+        labelled("Table in the workspace", path, "CSV, XLSX, ODS, a Topology Builder document, or the folder of a scenario or first plan"),
         labelled("Or paste rows", pasted, "with their headings, as copied from a spreadsheet"),
         labelled("Request folder", folder, "nothing is written until you press Write below")),
       h("div", { class: "lc-bar" }, open, ask, speaker.status), files);
