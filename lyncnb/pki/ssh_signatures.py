@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base import files
+from ..base.pasted_text import shown, visible
 from ..errors import ApprovalError, BundleError, SignersUnreadable
 from .passphrase import VARIABLE
 
@@ -198,7 +199,7 @@ def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) 
         key = _signing_key(program, folder, content, signature, namespace)
         _lay_out(folder, signers=signers)
         ended = _run([program, "-Y", "find-principals", *_FILES], folder)
-        names = [line for line in ended.stdout.decode("utf-8", "replace").splitlines() if line]
+        names = [line for line in ended.stdout.decode("utf-8", "replace").split("\n") if line]
         for one in names if ended.returncode == 0 else ():
             ended = _run(
                 [program, "-Y", "verify", "-n", namespace, "-I", one, *_FILES],
@@ -206,8 +207,18 @@ def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) 
                 content,
             )
             if ended.returncode == 0:
+                _refuse_unseen(one, key)
                 return Signer(name=one, key=key)
         raise _refusal(key, signers, ended)
+
+
+def _refuse_unseen(name: str, key: str) -> None:
+    """Refuse a name that reads otherwise than it is, or that no record can hold."""
+    if visible(name) != name:
+        raise ApprovalError(
+            f"the list of allowed signers calls the key {key} {shown(name)}",
+            hint="have the name written there without what cannot be seen",
+        )
 
 
 def _refusal(key: str, signers: bytes, ended: subprocess.CompletedProcess[bytes]) -> ApprovalError:

@@ -102,3 +102,13 @@ def test_a_request_from_python(approved, tmp_path):
             approved.plan, tmp_path / "r", passphrase=None, dry_run=True,
             approved_by=tmp_path / "signers",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31m@contoso.com", "a\u202e@contoso.com", "a\x85b"])
+def test_a_signer_whose_name_hides_something(approved, tmp_path, name):
+    """No name is put on record that a terminal obeys, or that the folder could not be opened with."""
+    _, public = (tmp_path / "signers").read_text().split(" ", 1)
+    (tmp_path / "signers").write_text(f"{name} {public}")
+    with pytest.raises(ln.ApprovalError, match=r"<U\+") as told:
+        ln.check_approval(approved, tmp_path / "signers")
+    assert told.value.message.isprintable()
