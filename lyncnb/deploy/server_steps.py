@@ -56,7 +56,8 @@ class ServerPackage:
     ``issuer`` is ``internal`` or ``public``; ``path`` the certificates above it, issuer first.
     ``in_use_until`` is the end of the certificate that it replaces, where the folder knows one.
     ``key_holder`` is the computer that has its key, if that is not in the folder: the package is
-    exported there, so nobody knows its ``sha256`` yet.
+    exported there, so nobody knows its ``sha256`` yet. ``eku`` are its extended key usages, as
+    planned; where the plan is not known, blank.
     """
 
     id: str
@@ -78,6 +79,7 @@ class ServerPackage:
     calls: tuple[Call, ...] = ()
     key_holder: str = ""
     site: str = ""
+    eku: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

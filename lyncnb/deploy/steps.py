@@ -152,6 +152,7 @@ def _server_package(
         site=plan.site,
         servers=plan.servers,
         usages=plan.usages,
+        eku=plan.eku,
         shared_by=plan.shared_by,
         issuer=plan.issuer,
         name=plan.common_name,

@@ -92,7 +92,7 @@ def _planned(package: ServerPackage, rules: Rules) -> PlannedCertificate:
         site=package.site,
         pool=package.pool,
         usages=package.usages,
-        extended_key_usage=rule.extended_key_usage if rule else (),
+        extended_key_usage=package.eku or (rule.extended_key_usage if rule else ()),
         key=_KEY,
         hash="",
         shared_by=package.shared_by,

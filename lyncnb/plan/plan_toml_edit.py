@@ -8,8 +8,7 @@ from typing import Any
 from ..errors import OptionsError
 from ..rules.findings import OptionEdit
 from .options import DEFAULT_OPTIONS, OPTIONS, PlanOptions
-
-_ALL = "all"  # how the key "" (no usage in particular) is written
+from .plan_toml import ALL
 
 
 def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOptions) -> bytes:
@@ -50,7 +49,7 @@ def _apply(document: MutableMapping[str, Any], edit: OptionEdit) -> None:
     place = OPTIONS[edit.option]
     table = document[place.section] if place.section else document
     if edit.key:
-        del table[edit.key if edit.key in table else _ALL]
+        del table[edit.key if edit.key in table else ALL]
     elif edit.option == "key":
         table["algorithm"], table["bits"] = DEFAULT_OPTIONS.key.algorithm, DEFAULT_OPTIONS.key.bits
     else:

@@ -7,13 +7,13 @@ summary files say it for people, who then know what to give again.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ..base import files
+from ..base.json_text import NotJson, parse_json
 from ..errors import LyncnbError, Problem
 from . import manifest_schema
 from .manifest import FORMAT, Manifest
@@ -58,8 +58,8 @@ def salvaged(damaged: bytes) -> Manifest:
 
 def _json(text: bytes) -> object:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except NotJson:
         return None
 
 

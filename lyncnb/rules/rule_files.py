@@ -219,7 +219,12 @@ def parse_rules(text: str, *, source: str) -> Rules:
 
 
 # What follows a plan, or shows it.
-_NOT_PLANNED = ("title", "words", "cited", "trust", "summary", "pfx", "deploy")
+_NOT_PLANNED = frozenset(
+    (
+        *("title", "words", "cited", "party", "connection", "trust"),
+        *("summary", "pfx", "deploy"),
+    )
+)
 
 
 def _digest(document: Mapping[str, object]) -> str:

@@ -95,6 +95,24 @@ def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
     assert installed(found)[mediation.servers[0]] == set()
 
 
+def test_a_proxy_that_shows_a_client_certificate_is_verified_by_whom_it_publishes(issued):
+    """The root of its certificate goes inside where client authentication was asked for it."""
+    steps = deployment_steps(issued, today=TODAY)
+    packages = {p.id: p for one in steps.servers for p in one.packages}
+    front = next(p for p in packages.values() if p.role == "FrontEnd")
+    edge = next(p for p in packages.values() if p.usages == ("Internal",))
+    assert front.eku == ("serverAuth",)
+    host = "proxy.contoso.com"
+    proxy = replace(
+        edge, role="ReverseProxy", usages=(), pool=host, servers=(host,), site=front.site
+    )
+    root = name_text(proxy.path[-1].subject)
+    for eku, wanted in ((proxy.eku, set()), (("serverAuth", "clientAuth"), {root})):
+        pair = [replace(proxy, eku=eku), replace(front, path=())]
+        found = installed(procedure_of(pair, load_rules(), now=NOON))
+        assert found[front.servers[0]] == wanted
+
+
 def test_the_command_names_them(shell, issued):
     """From a table with its folder, and from the folder alone."""
     (shell.folder / "two.csv").write_text(TWO_SITES)

@@ -281,6 +281,10 @@ def test_what_is_only_told_alters_no_digest():
     assert after.names["own"].clients == Fact(says="c", source="RFC 1")
     assert (before.names["own"].clients, after.names["own"].without) == (None, None)
     assert before.sha256 == after.sha256
+    party = '[[party]]\nid = "p"\ntitle = "P"\nzone = "outside"\nsource = "RFC 1"\n[[certificate]]'
+    drawn = parse_rules(SMALL.replace("[[certificate]]", party, 1), source="small.toml")
+    assert drawn.parties
+    assert drawn.sha256 == before.sha256  # of pictures and trust
 
 
 def test_lync2013_usages_are_spelled_as_the_cmdlets_spell_them():
