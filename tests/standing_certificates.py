@@ -22,6 +22,9 @@ from topologies import plan, row
 
 import lyncnb as ln
 
+#: Midnight of the real day: what begins then is in force where a command asks the clock.
+MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
 
 @cache
 def authority() -> PythonCa:

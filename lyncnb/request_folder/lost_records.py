@@ -21,6 +21,7 @@ from .request_record import RequestRecord
 
 _LARGEST = 1 << 26  # bytes of a summary file that is looked at
 _IDS_TOLD = 5
+_NOBODY = "nobody"  # as the summary says it of a plan without a signature
 _FACT = re.compile(r"^- (Saved plan|Approved by): (.+)$", re.MULTILINE)
 _COVERED = re.compile(r'^\ufeff?"([A-Za-z0-9-]+)",.*"no request: covered by ', re.MULTILINE)
 _BLANK = {"product": "", "plan_sha256": "", "accepted": [], "summary": {}, "encrypted": []}
@@ -84,16 +85,18 @@ def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
     """
     facts = dict(_FACT.findall(_text(folder / "summary.md")))
     if kept.plans:
-        names = ", ".join(one.signer for one in kept.plans[-1].approvals) or "nobody"
+        names = ", ".join(one.signer for one in kept.plans[-1].approvals) or _NOBODY
         yield (
             f"kept of the damaged manifest: the saved plan {kept.plans[-1].sha256[:12]}…, approved"
             f" by {names}"
         )
     elif facts:
         told = "; ".join(f"{name}: {text}" for name, text in facts.items()).replace("\\", "")
+        was_approved = not facts.get("Approved by", _NOBODY).startswith(_NOBODY)
+        signers = "--approved-by SIGNERS " if was_approved else ""
         yield (
             "lost: the record of the saved plan and of who approved it. summary.md says: "
-            f"{told}. Request it again: lyncnb request --plan FILE --approved-by SIGNERS FOLDER"
+            f"{told}. Request it again: lyncnb request --plan FILE {signers}FOLDER"
         )
     covered = dict.fromkeys(_COVERED.findall(_text(folder / "summary.csv")))
     if kept.requests:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import random
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from shell_kit import make_shell
 from standing_certificates import (
     FAULTS,
+    MIDNIGHT,
     Stored,
     authority,
     export_of,
@@ -125,7 +126,8 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
 
 def test_days_and_acceptances_of_the_plan_count(tmp_path):
     """A certificate must be in force on the planned issue date; an accepted error is none."""
-    certificate = stand_for(edge_pool().certificates[1], crl=())
+    certificate = stand_for(edge_pool().certificates[1], crl=(), begins=MIDNIGHT, days=100)
+    today = MIDNIGHT.date()
     (tmp_path / "a.pem").write_bytes(export_of("edge1.contoso.com", [Stored(certificate)]))
 
     def state(on=None, **options):
@@ -134,10 +136,11 @@ def test_days_and_acceptances_of_the_plan_count(tmp_path):
         return found.planned[1].state
 
     accepted = {"accepted": {"crl-distribution-point-absent": "no list is meant"}}
-    assert state(DAY) == "differs"
-    assert state(DAY, **accepted) == "covered"
-    assert state(planned_issue_date=date(2027, 6, 8), **accepted) == "covered"
-    assert state(planned_issue_date=date(2027, 6, 11), **accepted) == "not-in-force"
+    assert state(today) == "differs"
+    assert state(today, **accepted) == "covered"
+    last = today + timedelta(days=99)
+    assert state(planned_issue_date=last, **accepted) == "covered"
+    assert state(planned_issue_date=last + timedelta(days=1), **accepted) == "not-in-force"
 
 
 def plan_of_edge(**options):

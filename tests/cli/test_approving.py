@@ -11,12 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 import openpyxl
 import pytest
-from cas.python_ca import TODAY as NOW
 from cas.python_ca import pem
 from folders import PASSPHRASE
 from shell_kit import make_shell, process_environment
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
-from standing_certificates import authority, stand_for
+from standing_certificates import MIDNIGHT, authority, stand_for
 from topologies import TWO_FRONT_ENDS
 
 import lyncnb as ln
@@ -337,7 +336,7 @@ def test_less_than_was_approved_is_requested_and_said(planner):
     one = plan.certificates[0]
     estate = planner.folder / "estate"
     estate.mkdir()
-    (estate / "one.pem").write_bytes(pem(stand_for(one, begins=NOW)))
+    (estate / "one.pem").write_bytes(pem(stand_for(one, begins=MIDNIGHT)))
     (estate / "chain.pem").write_bytes(pem(*authority().chain))
     (planner.folder / "kept.json").write_bytes(
         ln.compare_as_is(plan, estate, on=datetime.now(UTC).date()).to_json()

@@ -7,7 +7,6 @@ import random
 from datetime import date, timedelta
 
 import pytest
-from cas.python_ca import TODAY as NOW
 from cas.python_ca import pem
 from folders import (
     PASSPHRASE,
@@ -21,7 +20,7 @@ from folders import (
     write,
 )
 from shell_kit import make_shell
-from standing_certificates import Stored, authority, export_of, random_estate, stand_for
+from standing_certificates import MIDNIGHT, Stored, authority, export_of, random_estate, stand_for
 
 import lyncnb as ln
 from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
@@ -379,7 +378,7 @@ def test_the_command_does_the_same(shell, monkeypatch):
     shell.write("t.csv", plan.topology.to_csv())
     (shell.folder / "estate").mkdir()
     first = plan.certificates[0]
-    shell.write("estate/a.pem", pem(stand_for(first, begins=NOW), *authority().chain))
+    shell.write("estate/a.pem", pem(stand_for(first, begins=MIDNIGHT), *authority().chain))
     shell.write("passphrase", PASSPHRASE)
     call = ("request", "t.csv", "requests", "--passphrase-file", "passphrase")
     assert shell("asis", "estate", "t.csv", "--save", "kept.json").status == 1
