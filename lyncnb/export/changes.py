@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 
 from ..authorities.planned_entry import planned_entry
 from ..checks.check_plan import judging_day
@@ -431,7 +431,7 @@ def _check_reasons(reasons: Mapping[str, str]) -> None:
 
 def covering_day(plan: CertificatePlan, now: str) -> date:
     """Settle the day on which what covers a request must be in force: issue date, or today."""
-    today = date.fromisoformat(now[:10]) if now else datetime.now(UTC).date()
+    today = date.fromisoformat(now[:10]) if now else judging_day(plan)
     return max(plan.options.planned_issue_date or today, today)
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from folders import PASSPHRASE, TODAY, answered_by_openssl
+from folders import PASSPHRASE, TODAY, answered_by_openssl, certify, make_folder
 from shell_kit import make_shell
+from standing_certificates import MIDNIGHT
 from topologies import TWO_SITES
 
 import lyncnb as ln
@@ -113,11 +114,16 @@ def test_a_proxy_that_shows_a_client_certificate_is_verified_by_whom_it_publishe
         assert found[front.servers[0]] == wanted
 
 
-def test_the_command_names_them(shell, issued):
+def test_the_command_names_them(shell, planned):
     """From a table with its folder, and from the folder alone."""
     (shell.folder / "two.csv").write_text(TWO_SITES)
-    folder = str(issued.bundle.folder)
-    root = issued.certificates[0].path[-1]
+    bundle = make_folder(shell.folder / "requests", planned)
+    folder = str(bundle.folder)
+    # The command asks the clock: answers that are in force on any day.
+    day = MIDNIGHT.date()
+    ids = [one.id for one in bundle.requests]
+    certify(bundle.folder, *ids, today=day, begins=MIDNIGHT, days=40)
+    root = ln.match_certificates(ln.open_requests(folder), today=day).certificates[0].path[-1]
     for arguments in (("two.csv", "--folder", folder), (folder,)):
         result = shell("trust", *arguments)
         assert result.status == 0, result.err
