@@ -16,6 +16,7 @@ from .inputs import (
     on_option,
     pfx_password,
     plan_arguments,
+    read_from,
 )
 from .output import indented, note, write, write_bytes_out, write_json, write_lines
 
@@ -78,7 +79,7 @@ def compare_command(
     from ..plan.scenarios import is_scenario
 
     sides = ((old, old_options), (new, new_options))
-    inputs = (old, new, options_file, old_options, new_options)
+    inputs = read_from(old, new, options_file, old_options, new_options)
     if output is not None:
         check_output(output, COMPARISON_FILE, force=force, inputs=inputs)
     plans = []
@@ -216,7 +217,7 @@ def asis_command(
     from ..base.outputs import check_output, write_output
 
     given = expanded(paths)
-    inputs = (topology, options_file, *given)
+    inputs = read_from(topology, options_file, *given)
     outputs = [(output, AS_IS_TABLE), (save, AS_IS_FILE)]
     for name, kind in outputs:
         if name is not None:

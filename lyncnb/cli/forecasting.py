@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .comparing import plan_of
-from .inputs import day_of, force_option, json_option, plan_arguments
+from .inputs import day_of, force_option, json_option, plan_arguments, read_from
 from .output import note, write, write_bytes_out
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def forecast_command(
         write_forecast,
     )
 
-    inputs = (topology, other, options_file, other_options)
+    inputs = read_from(topology, other, options_file, other_options)
     is_pair = bool(other or other_options)
     kind = FORECASTS_FILE if is_pair else FORECAST_FILE
     if output is not None:
@@ -79,7 +79,8 @@ def forecast_command(
     if is_pair:
         second = _forecast(other or topology, product, other_options or options_file, until, on)
         if other is None or other == topology:  # then only their options tell them apart
-            made, second = _named(made, options_file), _named(second, other_options)
+            made = _named(made, options_file, topology)
+            second = _named(second, other_options, topology)
         pair = compare_forecasts(made, second)
         data = write_forecasts(pair, suffix) if output else b""
         document, lines = comparison_json(pair), list(comparison_lines(pair))
@@ -99,8 +100,11 @@ def forecast_command(
     return 0 if works else 1
 
 
-def _named(made: Forecast, options_file: str | None) -> Forecast:
-    name = Path(options_file).name if options_file else "the defaults"
+def _named(made: Forecast, options_file: str | None, path: str) -> Forecast:
+    from ..authorities.read_plan import is_record
+
+    own = "options of its own" if Path(path).is_dir() or is_record(path) else "the defaults"
+    name = Path(options_file).name if options_file else own
     return replace(made, source=f"{made.source} with {name}")
 
 

@@ -235,6 +235,14 @@ def reasons(
     return reasons
 
 
+def read_from(*paths: str | None) -> tuple[str | Path, ...]:
+    """List what an output must not replace: the files that were named, those of scenarios, too."""
+    from ..plan.scenarios import scenario_files
+
+    given = [path for path in paths if path]
+    return (*given, *(file for path in given for file in scenario_files(path)))
+
+
 def expanded(files: tuple[str, ...]) -> list[str]:
     """Give the files that were named; Windows' own shells leave ``*.cer`` to the program."""
     if os.name != "nt":

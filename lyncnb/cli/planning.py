@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import force_option, json_option, make_plan, on_option, plan_arguments
+from .inputs import force_option, json_option, make_plan, on_option, plan_arguments, read_from
 from .output import indented, note, write, write_bytes_out, write_lines, write_table
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def plan_command(
     from ..plan.summary import PLAN_FILE, write_plan_table
     from ..plan.summary_from_plan import totals
 
-    inputs = (topology, options_file)
+    inputs = read_from(topology, options_file)
     suffix = Path(output or "").suffix.lower()
     wants_picture = figure_kind is not None or site is not None
     kind = FIGURE_FILE if wants_picture else PLAN_FILE

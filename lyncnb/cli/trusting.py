@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .comparing import plan_of
-from .inputs import force_option, json_option, plan_arguments
+from .inputs import force_option, json_option, plan_arguments, read_from
 from .output import note, write, write_bytes_out, write_lines
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def trust_command(
     from ..base.outputs import check_output, write_output
     from ..plan.trust_report import TRUST_FILE, trust_json, trust_lines, write_trust
 
-    inputs = (topology, options_file)
+    inputs = read_from(topology, options_file)
     if output is not None:
         check_output(output, TRUST_FILE, force=force, inputs=inputs)
     planned = _trust_of(topology, product, options_file, folder)

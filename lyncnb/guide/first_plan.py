@@ -212,7 +212,7 @@ def write_first_plan(
     contents = dict(first.files(folder))
     if answers_file is not None and _is_same(place / ANSWERS_FILE, answers_file):
         del contents[ANSWERS_FILE]
-    _check(folder, contents, force=force)
+    _check(folder, contents, force=force, answers_file=answers_file)
     is_new = not os.path.lexists(place)
     try:
         if is_new:
@@ -256,7 +256,11 @@ def check_folder_for(folder: str | os.PathLike[str], *, force: bool = False) -> 
 
 
 def _check(
-    folder: str | os.PathLike[str], contents: Mapping[str, bytes | None], *, force: bool
+    folder: str | os.PathLike[str],
+    contents: Mapping[str, bytes | None],
+    *,
+    force: bool,
+    answers_file: str | os.PathLike[str] | None = None,
 ) -> None:
     """Refuse a folder; files that hold what is to be written may stay."""
     refuse_own_place(folder)
@@ -267,7 +271,7 @@ def _check(
         raise OutputError(f"{place} is a request folder", hint="name a folder beside it")
     for name, data in contents.items():
         try:
-            check_output(place / name, _kind(data), force=force)
+            check_output(place / name, _kind(data), force=force, inputs=(answers_file,))
         except FileOccupied:
             raise FileOccupied(
                 f"{place / name} is already there and was left alone",

@@ -143,6 +143,11 @@ def is_scenario(folder: str | os.PathLike[str]) -> bool:
     )
 
 
+def scenario_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """List what a scenario is read from, where a folder is one; nothing for anything else."""
+    return tuple(Path(folder, name) for name in _FILES) if is_scenario(folder) else ()
+
+
 def open_scenario(folder: str | os.PathLike[str]) -> Scenario:
     """Read a scenario from its folder.
 

@@ -94,3 +94,10 @@ def test_files(planner):
         assert (ended.status, ended.err) == (1, f"written: f.{ending}\n")
         assert len(ended.out.splitlines()) == 1
         assert (planner.folder / f"f.{ending}").stat().st_size > 1000
+
+
+def test_a_saved_plan_has_options_of_its_own(planner):
+    """Beside other options it is not said to have the defaults."""
+    ended = planner("forecast", "p.json", "--other-options", "other.toml")
+    assert ended.out.startswith("first: p.json with options of its own: ")
+    assert "second: p.json with other.toml: " in ended.out

@@ -85,6 +85,16 @@ def test_what_is_wrong_leaves_nothing(shell):
     assert files(shell.folder) == {"given.toml"}
 
 
+def test_the_answers_are_not_replaced_by_what_comes_of_them(shell):
+    """Answers under the name of another file of the plan stay, with --force, too."""
+    shell.write("plan.toml", ANSWERS)
+    ended = shell("guide", ".", "--answers", "plan.toml", "--force")
+    assert (ended.status, ended.out) == (2, "")
+    assert "plan.toml" in ended.err
+    assert files(shell.folder) == {"plan.toml"}
+    assert (shell.folder / "plan.toml").read_text() == ANSWERS
+
+
 class Terminal:
     """A planner at a terminal of 100 columns."""
 

@@ -49,3 +49,26 @@ def test_where_a_request_folder_may_stand(shell, wild, command):
     ended = shell(*command, "scenarios/wild")
     assert "fe01.contoso.net" in ended.out, ended.err
     assert shell(*command, "scenarios/wild", "--options", "scenarios/wild/plan.toml").status == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "ending"),
+    [
+        (("plan", "{}"), ".csv"),
+        (("trust", "{}"), ".csv"),
+        (("forecast", "{}", "--on", "2027-01-15"), ".csv"),
+        (("forecast", "table.csv", "{}", "--on", "2027-01-15"), ".md"),
+        (("compare", "table.csv", "{}"), ".csv"),
+    ],
+)
+def test_no_output_replaces_what_it_is_made_of(shell, wild, command, ending):
+    """Not with --force either: the files of a scenario's folder are what it is read from."""
+    target = {".csv": "scenarios/wild/topology.csv", ".md": "scenarios/wild/note.md"}[ending]
+    if ending == ".md":
+        ln.Scenarios(shell.folder / "scenarios").set_note("wild", "why")
+    before = (shell.folder / target).read_bytes()
+    given = [part.replace("{}", "scenarios/wild") for part in command]
+    ended = shell(*given, "-o", target, "--force")
+    assert (ended.status, ended.out) == (2, "")
+    assert target in ended.err
+    assert (shell.folder / target).read_bytes() == before
