@@ -19,6 +19,7 @@ from typing import IO
 
 from ..errors import BundleError, FileOccupied, OutputError
 from . import files, system_calls
+from .pasted_text import shown
 
 #: What a request folder keeps in its first level, folders and files alike.
 OWN_PLACES = frozenset(
@@ -192,8 +193,16 @@ def refuse_own_place(path: str | os.PathLike[str]) -> None:
     Raises
     ------
     OutputError
-        If it lies there, also through ``..`` and symbolic links, or in other letter case.
+        If it lies there, also through ``..`` and symbolic links, or in other letter case; or if
+        no file can have the name.
     """
+    try:
+        if b"\0" in os.fsencode(path):
+            raise ValueError(path)
+    except ValueError:  # half a character, too
+        raise OutputError(
+            f"{shown(os.fsdecode(path))} is the name of no file", hint="type it again"
+        ) from None
     lexical = Path(os.path.abspath(path))
     resolved = Path(os.path.realpath(lexical.parent)) / lexical.name
     for place in dict.fromkeys((lexical, resolved)):

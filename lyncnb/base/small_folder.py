@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ..errors import BundleError
 from . import files, system_calls
+from .pasted_text import shown
 
 #: Holds the files that replace those beside it, until they are moved.
 NEXT = f"{files.TEMP_PREFIX}next"
@@ -134,6 +135,10 @@ def _moment(folder: Path) -> int:
         facts = system_calls.lstat(folder)
     except OSError as error:
         raise system_calls.trouble(error, folder, "look at the folder") from None
+    except ValueError:  # a character that no name can hold
+        raise BundleError(
+            f"{shown(str(folder))} is the name of no folder", hint="type it again"
+        ) from None
     if not stat.S_ISDIR(facts.st_mode):
         raise BundleError(f"{folder} is no folder", hint="give the path of a folder, not of a link")
     return facts.st_mtime_ns

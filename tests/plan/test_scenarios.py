@@ -321,3 +321,14 @@ def test_it_shows_itself(kept):
     assert "&lt;b&gt;" in kept._repr_html_()
     assert repr(scenario) == "Scenario as planned: 5 rows. <b>bold</b>"
     assert Path(kept.folder).name in kept._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
+def test_a_path_that_no_system_can_name(kept, name):
+    """It is refused in words, wherever it is read or written."""
+    with pytest.raises(ln.ScenarioError, match="is the name of no folder"):
+        ln.open_scenario(name)
+    assert kept.note(name) == ""
+    first = ln.guided_plan(ln.GuideAnswers.of({"sip_domains": "contoso.com"}))
+    with pytest.raises(ln.LyncnbError, match="is the name of no file"):
+        ln.write_first_plan(first, name)
