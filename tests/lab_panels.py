@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from lab_driver import LabBrowser
+from printing import axe_violations
 
 EDITOR = """import lyncnb as ln
 topology = ln.read_topology("{table}")
@@ -128,3 +129,14 @@ def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
     while (found := kernel(lab, expression)) != value:
         assert time.monotonic() < end, f"{expression} is {found}, not {value}"
         time.sleep(0.1)
+
+
+def axe_in_both_themes(lab: LabBrowser) -> list[tuple[str, str, list[str]]]:
+    """Ask axe-core about the panels in the dark and in the light theme, which stays."""
+    found = []
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        lab.command("apputils:change-theme", theme=theme)
+        is_light = str(theme.endswith("Light")).lower()
+        lab.page.wait_for_selector(f"[data-jp-theme-light={is_light}]", state="attached")
+        found += [(theme, *one) for one in axe_violations(lab.page, inside=".lyncnb")]
+    return found

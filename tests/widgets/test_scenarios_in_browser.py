@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM
-from lab_panels import kernel, open_editor, set_cell, wait_kernel
+from lab_panels import axe_in_both_themes, kernel, open_editor, set_cell, wait_kernel
 
 import lyncnb as ln
 
@@ -124,8 +124,6 @@ def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
 
 def test_axe_finds_nothing(lab, folder, place):
     """Nor in the tab when one is changed and two are compared, in either theme."""
-    axe_module = pytest.importorskip("axe_playwright_python")
-    script = (Path(axe_module.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     open_editor(lab, folder)
     keep(lab, "First", "why")
     kernel(lab, "editor.change_options(wildcard=True)")
@@ -133,12 +131,4 @@ def test_axe_finds_nothing(lab, folder, place):
     lab.button("Compare 2").click()
     lab.page.locator(".lc-differs").first.wait_for()
     lab.button("Change First").click()
-    lab.page.evaluate(script)
-    found = []
-    for theme in ("JupyterLab Dark", "JupyterLab Light"):
-        lab.command("apputils:change-theme", theme=theme)
-        is_light = str(theme.endswith("Light")).lower()
-        lab.page.wait_for_selector(f"[data-jp-theme-light={is_light}]", state="attached")
-        answer = lab.page.evaluate("() => axe.run('.lyncnb', {resultTypes: ['violations']})")
-        found += [(theme, one["id"], one["nodes"][0]["html"]) for one in answer["violations"]]
-    assert found == []
+    assert axe_in_both_themes(lab) == []
