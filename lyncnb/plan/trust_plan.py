@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 Chains: TypeAlias = "Mapping[str, Sequence[Certificate]]"
 
 _SERVER_AUTH = "serverAuth"
-_OWN = ("", "its own certificate")
 _POOLS_TOLD = 6  # of one role, one by one
 _TEST = "client_authentication"  # of the checks that say when CAs stop issuing it
 
@@ -97,18 +96,24 @@ def _with_pools(plan: CertificatePlan) -> CertificatePlan:
     return replace(plan, topology=replace(plan.topology, pools=tuple(pools)))
 
 
+#: Role or party, then site (None: of all sites) or pool.
+_Who = tuple[str, str | None, str | None]
+_SOME = "some"  # in the place of a pool: not all have it from the same CA
+_OWN: tuple[_Who, str] = (("", None, None), "its own certificate")
+
+
 @dataclass(slots=True)
 class _Need:
     """Why somebody needs a CA certificate."""
 
     ca: CaCertificate
-    # Whose certificate (a role or party, in words), and in which connections.
-    reasons: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+    # Whose certificate, also in words, and in which connections.
+    reasons: dict[tuple[_Who, str], dict[str, None]] = field(default_factory=dict)
     said: dict[str, TrustRule] = field(default_factory=dict)
     whens: set[str] = field(default_factory=set)
 
     def add(
-        self, reason: tuple[str, str], said: TrustRule, *, by: str = "", when: str = ""
+        self, reason: tuple[_Who, str], said: TrustRule, *, by: str = "", when: str = ""
     ) -> None:
         self.reasons.setdefault(reason, {})[by] = None
         self.said[said.id] = said
@@ -116,16 +121,25 @@ class _Need:
 
     def pack(self) -> None:
         """Put many pools of one role into one line."""
-        kinds = Counter(kind for kind, _ in self.reasons)
+        kinds = Counter(kind for (kind, _, pool), _ in self.reasons if pool and pool != _SOME)
         for kind, number in kinds.items():
             if number > _POOLS_TOLD:
-                several = [key for key in self.reasons if key[0] == kind]
+                several = [
+                    key
+                    for key in self.reasons
+                    if key[0][0] == kind and key[0][2] not in (None, _SOME)
+                ]
                 by = dict.fromkeys(name for key in several for name in self.reasons.pop(key))
-                self.reasons[kind, f"{kind}, {number:,} pools"] = by
+                words = f"{kind}, {number:,} pools"
+                self.reasons[(kind, None, words), words] = by
 
     def told(self) -> Iterator[str]:
-        """Say what it is needed for."""
+        """Say what it is needed for; of a pool nothing that is said of all pools already."""
+        of_all = {who[:2]: by.keys() for (who, _), by in self.reasons.items() if not who[2]}
         for reason, by in self.reasons.items():
+            kind, site, pool = reason[0]
+            if pool and any(by.keys() <= of_all.get((kind, one), set()) for one in (site, None)):
+                continue
             words = reason[1] if reason == _OWN else f"verify {reason[1]}"
             yield f"{words} ({', '.join(by)})"
 
@@ -136,8 +150,6 @@ class _Need:
         self.whens |= other.whens
 
 
-#: Role or party, then site (None: of all sites) or pool.
-_Who = tuple[str, str | None, str | None]
 #: Certificates that somebody shows: for each root one of them, and the ids of all.
 _Shown = tuple[tuple[CaCertificate, PlannedCertificate, tuple[str, ...]], ...]
 _Needs = dict[_Who, dict[CaCertificate, _Need]]
@@ -269,7 +281,7 @@ class _Planner:
         for root, one, ids in certificates:
             if said.only_if_planned and not set(asked) <= set(one.extended_key_usage):
                 continue
-            self._need(to, root, by, said, rule)
+            self._need(to, root, by, said, rule, is_all=len(certificates) == 1)
             ending = self._ending(one) if shown_as == "client" else None
             yield Presentation(
                 **common,  # type: ignore[arg-type]
@@ -322,12 +334,27 @@ class _Planner:
     # --- What whoever is shown it needs.
 
     def _need(
-        self, who: _Who, ca: CaCertificate, shown_by: _Who, said: TrustRule, rule: ConnectionRule
+        self,
+        who: _Who,
+        ca: CaCertificate,
+        shown_by: _Who,
+        said: TrustRule,
+        rule: ConnectionRule,
+        *,
+        is_all: bool = True,
     ) -> None:
+        """Note why somebody needs it; ``is_all``: all who show one have theirs from it."""
         self.said[said.id] = said
         need = self.needs.setdefault(who, {}).setdefault(ca, _Need(ca))
         by = f"{rule.protocol} {rule.port}" + (f" {rule.when}" if rule.when else "")
-        need.add((shown_by[0], self._words(shown_by)), said, by=by, when=rule.when)
+        kind, site, pool = shown_by
+        pools = [] if pool else self.pools.get((kind, site), [])
+        words = self._words(shown_by)
+        if len(pools) == 1:
+            shown_by = (kind, pools[0].site, str(pools[0].fqdn))
+        elif pools and not is_all:
+            shown_by, words = (kind, site, _SOME), f"some of {words}"
+        need.add((shown_by, words), said, by=by, when=rule.when)
 
     def _root(self, certificate: PlannedCertificate) -> CaCertificate:
         path = self.chains.get(certificate.id, ()) if self.chains else ()

@@ -291,3 +291,29 @@ def test_names_of_others_stay_whole_on_the_page():
     for one in found.presentations:
         for name in one.names:
             assert name.replace(".", ".<wbr>") in page or name in page
+
+
+@pytest.mark.parametrize("issuer", ["", "public"])
+def test_what_all_pools_need_is_told_once(issuer):
+    """Two pools that speak to one another: both in one line, or each where their CAs differ."""
+    web = {"web_external_fqdn": "web1.contoso.com"}, {"web_external_fqdn": "web2.contoso.com"}
+    found = ln.trust(
+        plan(
+            row("fe1.contoso.com", "FrontEnd", "pool1.contoso.com", **web[0]),
+            row("fe2.contoso.com", "FrontEnd", "pool2.contoso.com", **web[1], issuer=issuer),
+        )
+    )
+    told = {
+        one.ca.issuer: [text for text in one.reasons if text.startswith("verify FrontEnd")]
+        + [text for text in one.reasons if text.startswith("verify some")]
+        for one in found.on_server("fe1.contoso.com")
+        if one.ca.is_root and one.ca.issuer != "party"
+    }
+    if not issuer:
+        assert told == {"internal": ["verify FrontEnd, 2 pools (SIP 5061)"]}
+    else:
+        some = "verify some of FrontEnd, 2 pools (SIP 5061)"
+        assert told == {
+            "internal": ["verify FrontEnd pool1.contoso.com (SIP 5061)", some],
+            "public": ["verify FrontEnd pool2.contoso.com (SIP 5061)", some],
+        }
