@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -284,12 +284,18 @@ def answered_by_openssl(
     place: Path,
     options: PlanOptions | None = None,
     product: str | Path = "lync2013",
+    *,
+    today: date = TODAY,
+    days: int = 179,
 ) -> Answered:
-    """Plan a table, write its requests, have OpenSSL sign them, and receive the answers."""
+    """Plan a table, write its requests, have OpenSSL sign them, and receive the answers.
+
+    Who gives the folder to a command, which asks the clock, gives the real day, and few days.
+    """
     rules = load_rules(product)  # which may say what the table may hold
     plan = plan_certificates(read_topology(table), rules, options=options or PlanOptions())
     folder = place / "requests"
-    write_requests(plan, folder, passphrase=PASSPHRASE, today=TODAY)
+    write_requests(plan, folder, passphrase=PASSPHRASE, today=today)
     back = place / "back"
     back.mkdir()
     (place / "extensions").write_text(_EXTENSIONS)
@@ -300,8 +306,9 @@ def answered_by_openssl(
         *("-not_before", "20260101000000Z", "-not_after", "20360101000000Z"),
         *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
     )
-    sign_by_openssl(folder, place, "20261123000000Z", "20270522000000Z")
-    receive(folder, back, today=TODAY)
+    begin, end = (f"{today + timedelta(days=n):%Y%m%d}000000Z" for n in (-1, days))
+    sign_by_openssl(folder, place, begin, end)
+    receive(folder, back, today=today)
     return Answered(folder, root)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE, answered_by_openssl
 from shell_kit import make_shell
+from standing_certificates import MIDNIGHT
 
 import lyncnb as ln
 from lyncnb.rules import rule_files
@@ -82,7 +83,9 @@ def test_plan_toml_names_the_file_beside_it(shell):
 
 def test_the_whole_way_to_the_servers(shell, monkeypatch, tmp_path):
     """Requested, signed by OpenSSL, received, packaged, and the steps in its own shell and words."""
-    answered = answered_by_openssl(TABLE.encode(), tmp_path, product=PRODUCT)
+    answered = answered_by_openssl(
+        TABLE.encode(), tmp_path, product=PRODUCT, today=MIDNIGHT.date(), days=40
+    )
     rule_files._own.clear()  # another day, another process
     folder = answered.folder
     ended = shell("pfx", folder)

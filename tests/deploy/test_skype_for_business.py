@@ -7,6 +7,7 @@ import re
 import pytest
 from folders import PASSPHRASE, answered_by_openssl
 from shell_kit import make_shell
+from standing_certificates import MIDNIGHT
 
 from lyncnb.request_folder.bundle import open_requests
 
@@ -22,7 +23,8 @@ rp01.contoso.com,ReverseProxy,,Taipei,,,,,,,
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
-    return answered_by_openssl(TABLE, tmp_path_factory.mktemp("skype"), product="sfbse")
+    place, day = tmp_path_factory.mktemp("skype"), MIDNIGHT.date()
+    return answered_by_openssl(TABLE, place, product="sfbse", today=day, days=40)
 
 
 def test_its_names_are_requested(answered):
