@@ -14,7 +14,7 @@ from IPython.display import display
 
 from ..errors import TopologyError
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, is_scenario, open_scenario
-from ..rules.rule_files import load_rules
+from ..rules.rule_files import load_rules, products
 from ..topology.topology import read_topology
 from .editor import PlanEditor
 from .guide_panel import GuidePanel
@@ -112,7 +112,11 @@ class PlanningPage:
             if Path(source).parent == editor.scenarios.folder:
                 editor.draft.name_scenario(scenario.name)
         else:
-            editor = PlanEditor(read_topology(source), load_rules())
+            topology = read_topology(source)
+            # A topology document says of which product it is.
+            known = topology.product in products()
+            rules = load_rules(topology.product) if known else load_rules()
+            editor = PlanEditor(topology, rules)
         request = RequestPanel(editor, folder)
         self.editor, self.request = editor, request
         self.box.children = (self._table, editor.view, request.view)

@@ -45,6 +45,17 @@ def test_what_it_opens_is_the_same_plan(folder, name):
     assert page.editor.topology == read_topology(FIVE_SERVERS.encode())
 
 
+@pytest.mark.parametrize(("version", "product"), [("6", "lync2013"), ("7", "sfb2015")])
+def test_a_document_is_planned_by_its_product(folder, version, product):
+    """As the command line does: a document of Skype for Business is not planned as Lync's."""
+    document = topology_builder([front_end("se01.contoso.com")], version=version)
+    (folder / "one.tbxml").write_text(document)
+    page = PlanningPage()
+    assert "opened" in Talk(page._table).say("open", path="one.tbxml", pasted="", folder="requests")
+    assert page.editor.rules.product == product
+    assert page.editor.options.product == product
+
+
 def test_a_problem_of_a_workbook_has_its_cell(folder):
     """What is said on the page names sheet and cell; the page stays as it was."""
     page = PlanningPage()
