@@ -22,6 +22,7 @@ from folders import (
     write,
 )
 
+import lyncnb as ln
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki import csr
 from lyncnb.pki.pkcs8 import FolderCipher
@@ -275,3 +276,14 @@ def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
     with pytest.raises(BundleError, match="needs attention") as caught:
         write(numbered(4), folder)
     assert "is in the way" in str(caught.value)
+
+
+def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
+    """What to give again is what was given: a saved plan, and no list of signers."""
+    plan, place = numbered(2), tmp_path / "requests"
+    saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
+    ln.write_requests(saved, place, passphrase=PASSPHRASE, today=TODAY, workers=1)
+    (place / "manifest.json").unlink()
+    (note,) = [text for text in rebuild(place).notes if text.startswith("lost: the record")]
+    assert f"SHA-256 {saved.sha256}" in note
+    assert note.endswith("lyncnb request --plan FILE FOLDER")

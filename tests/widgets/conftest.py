@@ -8,6 +8,7 @@ import pytest
 from folders import answered_by_openssl
 from lab_driver import LabBrowser, LabServer
 from lab_panels import table_of
+from standing_certificates import MIDNIGHT
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 
@@ -25,7 +26,8 @@ def folder(tmp_path_factory) -> Path:
 def answered(folder) -> str:
     """A request folder whose certificates are back, beside the notebooks; give its name."""
     (folder / "ca").mkdir()
-    answered_by_openssl(STANDARD_EDITION.encode(), folder / "ca")
+    day = MIDNIGHT.date()  # as the browser's panels ask the clock
+    answered_by_openssl(STANDARD_EDITION.encode(), folder / "ca", today=day, days=40)
     return "ca/requests"
 
 
