@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ..guide.answers import Asked, GuideAnswers, Texts
     from ..guide.first_plan import FirstPlan
 
-_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
-_TITLES = ("Server", "Role", "Pool", "Site")
-_ROWS_SHOWN = 60
 _HELP, _BACK, _REST = "?", "<", ">"
 
 
@@ -164,13 +161,10 @@ def _ask(asked: Asked) -> str:
 
 
 def _show(first: FirstPlan, written: tuple[Path, ...], place: Path) -> None:
-    topology = first.topology
-    columns = [topology.columns.index(name) for name in _SHOWN if name in topology.columns]
-    titles = [title for name, title in zip(_SHOWN, _TITLES) if name in topology.columns]
-    rows = [[row[column] for column in columns] for row in topology.cells]
-    write_table(titles, rows[:_ROWS_SHOWN])
-    if len(rows) > _ROWS_SHOWN:
-        write(f"… and {len(rows) - _ROWS_SHOWN:,} more, in the file")
+    titles, rows = first.overview()
+    write_table(titles, rows)
+    if more := len(first.topology.cells) - len(rows):
+        write(f"… and {more:,} more, in the file")
     write()
     for remark in first.remarks:
         write(indented(remark, ""))

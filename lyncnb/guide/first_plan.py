@@ -31,6 +31,7 @@ from ..plan.planner import plan_certificates
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..plan.summary_from_plan import totals
 from ..rules.findings import Finding, Findings
+from ..topology.columns import column
 from ..topology.topology import Topology
 from .answers import GuideAnswers
 from .lay_out import guided_topology, lay_out
@@ -38,6 +39,10 @@ from .questions import LeftOut, interview
 
 #: What a folder has beside the table and the options.
 ANSWERS_FILE = "guide.toml"
+
+# What of the table is shown before it is written.
+_ROWS_SHOWN = 60
+_COLUMNS_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -96,6 +101,13 @@ class FirstPlan(Table):
             + (f", and {len(more):,} more of this kind" if more else "")
             for code, (first, *more) in by_code.items()
         )
+
+    def overview(self) -> tuple[list[str], list[list[str]]]:
+        """Give headings and rows for a first look at the table: 60 servers at most, by name."""
+        columns = self.topology.columns
+        shown = [columns.index(name) for name in _COLUMNS_SHOWN if name in columns]
+        rows = [[row[place] for place in shown] for row in self.topology.cells[:_ROWS_SHOWN]]
+        return [column(columns[place]).title for place in shown], rows
 
     def files(self, folder: str | os.PathLike[str] = ".") -> Mapping[str, bytes]:
         """Give the content of each file, by its name, as it stands in a folder."""

@@ -17,12 +17,8 @@ from ..guide.first_plan import FirstPlan, guided_plan, write_first_plan
 from ..guide.lay_out import lay_out
 from ..guide.questions import interview
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
-from ..topology.columns import column
 from ..topology.topology import Topology
 from .panel import SHARED_SCRIPTS, Message, Panel, read_scripts
-
-_ROWS_SHOWN = 60
-_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
 
 
 class GuideView(Panel):
@@ -71,6 +67,7 @@ class GuideView(Panel):
         fields = [_field(one) for one in asked]
         problems = [_problem(one.question.words, one.site, one.problem) for one in guide.wrong]
         lines: list[str] = []
+        headings: list[str] = []
         rows: list[list[str]] = []
         first = None
         if not problems:
@@ -81,9 +78,7 @@ class GuideView(Panel):
                 problems.append(_problem(str(facts["label"]), one.site, one.message))
             first = None if problems else guide.first
         if first is not None:
-            shown = [(n, c) for n, c in enumerate(first.topology.columns) if c in _SHOWN]
-            rows = [[row[n] for n, _ in shown] for row in first.topology.cells[:_ROWS_SHOWN]]
-            headings = [column(name).title for _, name in shown]
+            headings, rows = first.overview()
             lines = [*first.remarks, *first.told_findings]
         # What is not answered yet is no mistake of anybody's.
         waiting = [one for one in guide.wrong if not one.text]
@@ -97,7 +92,7 @@ class GuideView(Panel):
                 "problems": problems,
                 "words": words,
                 "lines": lines,
-                "headings": headings if first is not None else [],
+                "headings": headings,
                 "rows": rows,
                 "count": len(first.topology.cells) if first is not None else 0,
                 "python": first.python if first is not None else "",
