@@ -21,6 +21,7 @@ from folders import (
     with_extra,
     write,
 )
+from topologies import STANDARD_EDITION
 
 import lyncnb as ln
 from lyncnb.errors import BundleError, PassphraseError
@@ -280,7 +281,8 @@ def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
 
 def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
     """What to give again is what was given: a saved plan, and no list of signers."""
-    plan, place = numbered(2), tmp_path / "requests"
+    plan = ln.plan_certificates(ln.read_topology(STANDARD_EDITION.encode()), ln.load_rules())
+    place = tmp_path / "requests"
     saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
     ln.write_requests(saved, place, passphrase=PASSPHRASE, today=TODAY, workers=1)
     (place / "manifest.json").unlink()
