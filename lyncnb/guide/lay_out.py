@@ -363,11 +363,12 @@ def _called(row: Mapping[str, str]) -> str:
 
 
 def _tell_of_first(part: Part, row: Mapping[str, str], layout: Layout) -> None:
-    """Tell what the first of several pools has alone."""
+    """Tell what goes through the first of several pools alone."""
     given = [row.get(cell.column) for cell in part.cell if cell.first_only]
-    if part.first_has and any(one not in (None, "", "false") for one in given):
+    if part.first_takes and any(one not in (None, "", "false") for one in given):
         layout.remarks.append(
-            f"Of several {part.role} pools the first, {_called(row)}, has {part.first_has} alone."
+            f"{part.first_takes} goes through the first of several {part.role} pools,"
+            f" {_called(row)}."
         )
 
 

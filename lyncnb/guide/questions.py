@@ -73,7 +73,7 @@ class Part:
     pool: str
     all_sites: bool = False
     signs_in: int = 0
-    first_has: str = ""
+    first_takes: str = ""
     service: Mapping[str, str] = field(default_factory=dict)
     internal_service: Mapping[str, str] = field(default_factory=dict)
     service_if: Mapping[str, str] = field(default_factory=dict)

@@ -405,7 +405,7 @@ def test_what_was_decided_unasked_is_said():
     assert of_sites == (
         "Clients sign in automatically at tai-dirpool.contoso.net.",
         "tai-rp01.contoso.net serves all sites: its cell site is blank.",
-        "Of several Edge pools the first, tai-edgepool.contoso.net, has the names for federation alone.",
+        "Federation goes through the first of several Edge pools, tai-edgepool.contoso.net.",
     )
     assert not any("Edge" in told for told in ln.guided_plan(answers(federation=True)).remarks)
     of_two = ln.GuideAnswers.of(
