@@ -40,7 +40,7 @@ class Template:
 
     eku: tuple[str, ...] = ("serverAuth",)
     smallest_rsa_bits: int = 2048
-    days: int = 199
+    days: int = 40
     needs_approval: bool = False
 
 

@@ -14,7 +14,7 @@ from cas import SECONDS, Daemon, free_port, run, tool
 class CfsslCa:
     """A single-tier CA with an ECDSA key; it answers with PEM, the chain comes by itself."""
 
-    def __init__(self, folder: Path, *, hours: int = 199 * 24):
+    def __init__(self, folder: Path, *, hours: int = 40 * 24):
         folder.mkdir(parents=True)
         self.folder, self._count = folder, 0
         openssl = tool("openssl")

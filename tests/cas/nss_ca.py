@@ -11,7 +11,7 @@ class NssCa:
     """A single-tier CA; it answers with PEM, under a name that says DER."""
 
     def __init__(
-        self, folder: Path, *, months: int = 6, crl: str = "http://pki.fabrikam.com/1.crl"
+        self, folder: Path, *, months: int = 1, crl: str = "http://pki.fabrikam.com/1.crl"
     ):
         folder.mkdir(parents=True)
         self._crl = crl

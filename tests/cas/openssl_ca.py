@@ -59,7 +59,7 @@ authorityInfoAccess = caIssuers;URI:http://pki.contoso.net/issuing1.cer
 class OpensslCa:
     """A two-tier CA; each answer comes in another form: DER, PEM, PKCS #7 DER and PEM."""
 
-    def __init__(self, folder: Path, *, days: int = 199):
+    def __init__(self, folder: Path, *, days: int = 40):
         self.folder, self._openssl, self._count = folder, tool("openssl"), 0
         (folder / "issued").mkdir(parents=True)
         (folder / "index.txt").touch()

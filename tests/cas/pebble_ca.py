@@ -20,7 +20,7 @@ from cas.python_ca import PythonCa, issue, pem
 class PebbleCa:
     """The hostile public CA, spoken to by certbot's library; it answers with a PEM chain."""
 
-    def __init__(self, folder: Path, *, days: int = 199, ocsp: str = "http://ocsp.contoso.net"):
+    def __init__(self, folder: Path, *, days: int = 40, ocsp: str = "http://ocsp.contoso.net"):
         folder.mkdir(parents=True)
         self.folder, self._count = folder, 0
         self._port, self._management = free_port(), free_port()

@@ -9,7 +9,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from cas import run, tool
 
-_DAYS = "180"
+_DAYS = "40"
 
 
 def _names(csr: bytes) -> list[str]:
