@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,7 @@ def place(folder) -> Path:
     """The folder in which the notebook's editor keeps its scenarios, without any yet."""
     found = folder / "scenarios"
     if found.is_dir():
-        for path in found.rglob("*.*"):
-            path.unlink()
-        for path in found.iterdir():
-            path.rmdir()
+        shutil.rmtree(found)
     return found
 
 
