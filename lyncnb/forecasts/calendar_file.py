@@ -59,7 +59,7 @@ def _event(work: DayWork, forecast: Forecast) -> Event:
         "validate": f"Validate domains for {number}",
         "change": f"Put {number} on {_servers(work.entries)}",
     }[work.what]
-    summary += f" (until {last} at the latest)" if last and last > work.day else ""
+    summary += f" (by {last} at the latest)" if last and last > work.day else ""
     event.add("uid", f"{work.what}-{work.day}-{forecast.source}@lyncnb")
     event.add("dtstamp", datetime.combine(forecast.start, time(), tzinfo=UTC))
     event.add("dtstart", work.day)
@@ -97,7 +97,10 @@ def _description(work: DayWork) -> Iterator[str]:
     for one in work.entries[:_LISTED]:
         usages = f" ({', '.join(one.usages)})" if one.usages else ""
         by = one.order_by if work.what == "order" else one.change_by
-        yield f"{one.owner}{usages}, {one.issuer} CA" + (f", by {by}" if by else "")
+        by_words = f", by {by}" if by else ""
+        if work.what == "change" and one.late_from:
+            by_words = f", too late: missing from {one.late_from} on"
+        yield f"{one.owner}{usages}, {one.issuer} CA{by_words}"
         if work.what == "change":
             for usage, moment in one.takes_effect:
                 yield f"  roll {usage} over at {moment:%Y-%m-%d %H:%M} UTC"

@@ -12,12 +12,12 @@ from ..base.outputs import OutputKind, first_line, is_page, mentions
 from ..base.spreadsheets import to_csv
 from ..base.tables import ROWS_SHOWN, Table, paragraph, rows_to_html, to_markdown
 from ..plan.figures import figure
-from .model import MONTH_COLUMNS, Forecast, ForecastProblem
+from .forecast_files import aligned
+from .model import MONTH_COLUMNS, YEAR_COLUMNS, Forecast, ForecastProblem
 
 FORMAT = "lyncnb-forecasts/1"
 TITLE = "Two forecasts beside each other"
 
-YEAR_COLUMNS = ("Year", *MONTH_COLUMNS[1:])
 COLUMNS = ("When", "Work", "First", "Second", "Difference")
 
 #: What two forecasts are written as under a name of the planner's own.
@@ -144,10 +144,7 @@ def comparison_lines(pair: ForecastComparison) -> Iterator[str]:
     yield f"first: {pair.first.source}: {pair.first.summary()}"
     yield f"second: {pair.second.source}: {pair.second.summary()}"
     yield ""
-    rows = [YEAR_COLUMNS, *pair.year_rows()]
-    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(str(cell).ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+    yield from aligned([YEAR_COLUMNS, *pair.year_rows()])
     for of, problem in pair.problems():
         yield ""
         yield f"in {of}:"

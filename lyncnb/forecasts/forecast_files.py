@@ -14,11 +14,14 @@ from ..plan.figures import FIGURE_FILE, figure
 from .calendar_file import PRODUCT, to_calendar
 from .model import (
     BROKEN_COLUMNS,
+    CHANGES,
+    CHANGES_COLUMNS,
     COLUMNS,
     FORMAT,
     MONTH_COLUMNS,
     PROBLEM_COLUMNS,
     TITLE,
+    YEAR_COLUMNS,
     Forecast,
     ForecastEntry,
 )
@@ -36,8 +39,6 @@ FORECAST_FILE = OutputKind(
         **FIGURE_FILE.is_ours,
     },
 )
-
-_YEAR_COLUMNS = ("Year", *MONTH_COLUMNS[1:])
 
 
 def write_forecast(forecast: Forecast, suffix: str) -> bytes:
@@ -78,7 +79,7 @@ def forecast_json(forecast: Forecast) -> bytes:
 
 
 def forecast_lines(forecast: Forecast, *, limit: int) -> Iterator[str]:
-    """Say a forecast in lines of text: a sentence, what cannot work, then the work by year.
+    """Say a forecast in lines of text: what cannot work, the work ahead, what is ordered first.
 
     Parameters
     ----------
@@ -96,10 +97,13 @@ def forecast_lines(forecast: Forecast, *, limit: int) -> Iterator[str]:
     if len(forecast.problems) > limit:
         yield f"… and {len(forecast.problems) - limit:,} more; with --json or -o FILE all are told"
     yield ""
-    yield from _aligned((_YEAR_COLUMNS, *forecast.year_rows()))
+    yield from aligned((YEAR_COLUMNS, *forecast.year_rows()))
+    yield ""
+    yield CHANGES
+    yield from aligned((CHANGES_COLUMNS, *forecast.change_rows(bars=False)))
     yield ""
     rows = [("Next", "Order", "On servers, by", "Until", "Type"), *map(_next, _nexts(forecast))]
-    yield from _aligned(rows[: limit + 1])
+    yield from aligned(rows[: limit + 1])
     if len(rows) > limit + 1:
         yield f"… and {len(rows) - limit - 1:,} more; with --json or -o FILE all are told"
 
@@ -119,7 +123,8 @@ def _next(one: ForecastEntry) -> tuple[object, ...]:
     return (one.owner, one.order_on, f"{one.change_on or 'never'}{by}", one.valid_until, usages)
 
 
-def _aligned(rows: tuple[tuple[object, ...], ...] | list[tuple[object, ...]]) -> Iterator[str]:
+def aligned(rows: tuple[tuple[object, ...], ...] | list[tuple[object, ...]]) -> Iterator[str]:
+    """Yield rows as lines, each column as wide as its widest cell."""
     texts = [tuple(map(str, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for row in texts:
@@ -130,7 +135,7 @@ def _workbook(forecast: Forecast) -> bytes:
     sheets = [
         Sheet(title="Certificates", columns=COLUMNS,
               rows=lambda: list(forecast.certificate_rows())),
-        Sheet(title="Work by month", columns=MONTH_COLUMNS, rows=forecast.month_rows),
+        Sheet(title="Work by month", columns=MONTH_COLUMNS, rows=lambda: forecast.months),
         Sheet(title="Problems", columns=PROBLEM_COLUMNS,
               rows=lambda: list(forecast.problem_rows())),
     ]  # fmt: skip
@@ -141,8 +146,9 @@ def _page(forecast: Forecast) -> str:
     parts = [paragraph(forecast.summary())]
     parts += [paragraph(f"Note: {note}.") for note in forecast.notes]
     parts.append(forecast.problems_html())
+    parts.append(forecast.changes_html())
     parts.append(figure(forecast).to_html())
-    parts.append(rows_to_html(_YEAR_COLUMNS, [*forecast.year_rows()], caption="Work by year"))
+    parts.append(rows_to_html(YEAR_COLUMNS, [*forecast.year_rows()], caption="Work by year"))
     parts.append(rows_to_html(MONTH_COLUMNS, forecast.months, caption="Work by month"))
     parts.append(forecast.work_html("What to do, in the order of time"))
     return to_page(f"{TITLE}: {forecast.source}", parts)
@@ -153,6 +159,7 @@ def _markdown(forecast: Forecast) -> str:
     parts += [f"{note}\n" for note in forecast.notes]
     if forecast.problems:
         parts += ["## What cannot work\n", to_markdown(BROKEN_COLUMNS, forecast.broken_rows())]
+    parts += [f"## {CHANGES}\n", to_markdown(CHANGES_COLUMNS, forecast.change_rows())]
     parts += ["## Work by month\n", to_markdown(MONTH_COLUMNS, forecast.months)]
     parts += ["## Certificates\n", to_markdown(COLUMNS, forecast.certificate_rows())]
     return "\n".join(parts)

@@ -105,7 +105,9 @@ def forecast(
         freezes=work.freezes_between(begin, until),
         limits=tuple(
             fact
-            for fact in (limit_facts(begin) if schedules.has_public else ())
+            for fact in dict.fromkeys(
+                fact for ca in schedules.public_cas for fact in limit_facts(begin, ca)
+            )
             if fact.begins is None or fact.begins <= until
         ),
         notes=tuple(_notes(read, told, entries, begin, is_given=start is not None)),
@@ -158,7 +160,8 @@ def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
             "no day is known from which to count",
             hint="set planned_issue_date in plan.toml, or give the day (--on 2027-01-15)",
         )
-    lead = max(_lead_days(options, issuer) for issuer in ("internal", "public"))
+    issuers = {one.issuer for one in read.plan.certificates}
+    lead = max((_lead_days(options, issuer) for issuer in issuers), default=0)
     return date.fromordinal(max(1, issue.toordinal() - lead))
 
 
@@ -182,9 +185,15 @@ class _Schedules:
         self.broken: dict[tuple[object, ...], tuple[BrokenRule, ...]] = {}
 
     @property
-    def has_public(self) -> bool:
-        """Whether a public CA issues any."""
-        return any(one.issuer == "public" for one in self.read.plan.certificates)
+    def public_cas(self) -> tuple[str, ...]:
+        """The public CAs that issue any: first what binds all of them, then those named."""
+        public = [one for one in self.read.plan.certificates if one.issuer == "public"]
+        return tuple(dict.fromkeys(("", *map(self.ca, public)))) if public else ()
+
+    def ca(self, certificate: PlannedCertificate) -> str:
+        """Give the name of the CA of a certificate, as recorded or as planned; "" for none."""
+        record = self.read.records.get(certificate.id)
+        return (record.ca if record else "") or certificate.ca
 
     def all(self) -> tuple[list[ForecastEntry], tuple[ForecastProblem, ...]]:
         """Give every entry, certificate by certificate, and the problems of all together."""
@@ -203,8 +212,7 @@ class _Schedules:
     def timetable(self, certificate: PlannedCertificate, name: str) -> Timetable:
         """Give the timetable of a certificate."""
         rolls = self.rolls(certificate)
-        record = self.read.records.get(name)
-        ca = (record.ca if record else "") or certificate.ca
+        record, ca = self.read.records.get(name), self.ca(certificate)
         asked = self.options.validity_days or (record and record.validity_days) or None
         public = certificate.issuer == "public"
         terms = Terms(
@@ -265,10 +273,12 @@ def _steps(limits: tuple[CaLimit, ...], asked: int | None) -> tuple[Step, ...]:
     for day in sorted(days):
         holding = [limit for limit in limits if limit.holds_on(day)]
         least = min(holding, key=lambda limit: limit.value, default=None)
-        if least is None or (asked is not None and asked <= least.value):
-            number = asked if asked is not None else _UNLIMITED
-            words = f"asked for are {count_of(number, 'day')}"
-            steps.append(Step(day, number, words, _ASKED))
+        if asked is not None and (least is None or asked <= least.value):
+            are = "is" if asked == 1 else "are"
+            words = f"{count_of(asked, 'day')} {are} asked for"
+            steps.append(Step(day, asked, words, _ASKED))
+        elif least is None:
+            steps.append(Step(day, _UNLIMITED, "no limit is on record", _ASKED))
         else:
             since = f", by what holds since {least.effective}" if least.effective else ""
             words = f"{count_of(least.value, 'day')}{since}"
@@ -290,8 +300,7 @@ class _Schedule:
         self.days = of.days
         self.ends = datetime.min.replace(tzinfo=UTC)  # of what is in use
         self.restarts = of.restarts(certificate)
-        certificate_ca = of.read.records.get(name)
-        self.ca = (certificate_ca.ca if certificate_ca else "") or certificate.ca
+        self.ca = of.ca(certificate)
 
     def make(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
         """Give its entries and problems."""
@@ -308,7 +317,7 @@ class _Schedule:
         origin = hold
         for number, turn in enumerate(self.timetable.turns(hold, first), 1):
             if turn.late_from is not None and hold is not None and origin is not None:
-                gap = hold.deadline + 1, turn.change - 1
+                gap = hold.deadline + 1, turn.change  # on its last day it is put in place
                 problems.append(self._problem(number, origin, hold, gap))
                 origin = turn.hold
             entries.append(self._turn(number, turn, is_first=hold is None))
@@ -362,7 +371,8 @@ class _Schedule:
         effect = []
         for usage, roll in self.rolls.items() if done and not is_first else ():
             moment = self.ends - timedelta(hours=roll.lead_hours)
-            if done and done <= moment:
+            # The second of notAfter counts: 23:59:59 is the end of its day.
+            if done and done <= moment + timedelta(seconds=1):
                 effect.append((usage, moment))
         shared = certificate.shared_by == "deployment"
         is_proven = bool(self.timetable.terms.reuse) and turn.validate <= turn.issue
@@ -392,12 +402,12 @@ class _Schedule:
     def _problem(
         self, number: int, origin: Hold, hold: Hold, gap: tuple[int, int]
     ) -> ForecastProblem:
-        begins, ends = self.days.date(gap[0]), self.days.date(max(gap))
+        begins, ends = map(self.days.date, gap)
         source = "; ".join(dict.fromkeys(roll.source for roll in self.rolls.values()))
         key = (self.timetable.terms, origin, hold, gap)
         if key not in self.of.broken:
             self.of.broken[key] = rules_between(
-                self.timetable, origin, hold, gap=(gap[0], max(gap)), lead_source=source
+                self.timetable, origin, hold, gap=gap, lead_source=source
             )
         rules = self.of.broken[key]
         what = f"no. {number} is missing on its servers from {begins} to {ends}"

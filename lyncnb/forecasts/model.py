@@ -18,6 +18,7 @@ from ..plan.work_days import Period
 
 FORMAT = "lyncnb-forecast/1"
 TITLE = "Certificates in the years ahead"
+CHANGES = "Server changes by month"
 
 COLUMNS = (
     *("Certificate", "Servers", "Type", "Issuer", "No.", "Order", "Order by", "Validate"),
@@ -25,6 +26,11 @@ COLUMNS = (
     *("Renew from", "Late from"),
 )
 MONTH_COLUMNS = ("Month", "Orders", "Validations", "Server changes", "Restarts")
+YEAR_COLUMNS = ("Year", *MONTH_COLUMNS[1:])
+CHANGES_COLUMNS = (
+    "Year",
+    *["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
+)
 PROBLEM_COLUMNS = ("Certificates", "No.", "From", "To", "What", "Rule", "Says", "Begins", "Ends",
                    "Source")  # fmt: skip
 
@@ -33,6 +39,7 @@ BROKEN_COLUMNS = ("Certificates", "What", "Rule", "Says", "Source")
 # As many columns as a page is wide; those of files have all, a row for each certificate.
 _WORK_COLUMNS = ("Order, by", "Validate", "On servers, by", "Takes effect", "Valid until", "For")
 _OWNERS = 4  # named in a row
+_BARS = "▁▂▃▄▅▆▇█"
 # A day that breaks after its hyphens is hard to read; only the last column has the room to wrap.
 _WHOLE_DAYS = (
     "<style>.lyncnb-days .lyncnb-table.lyncnb-table td:not(:last-child){white-space:pre}</style>"
@@ -54,7 +61,8 @@ class ForecastEntry(NamedTuple):
     domains : tuple of str
         What is validated for it.
     order_by, change_by : date or None
-        The last days on which all of it still works; None where nothing in use sets a day.
+        The last days on which all of it still works, or did, where it comes late (then there may
+        be none for the order); None where nothing in use sets a day.
     takes_effect : tuple of (str, datetime)
         Usages that roll over, each with the moment (UTC) that the old certificate's end allows.
     valid_until : date
@@ -63,8 +71,10 @@ class ForecastEntry(NamedTuple):
         The first day of the last third of its life.
     late_from : date or None
         The day from which on a certificate that works is missing until ``change_on``.
-    changes, restarts : int
-        Calls that put it on servers, and servers whose services restart for it.
+    changes : int
+        Calls that put it on servers.
+    restarts : bool
+        Whether services of its servers restart for it.
 
     Notes
     -----
@@ -203,8 +213,9 @@ class Forecast(Table):
         counts: dict[str, Counter[str]] = {}
         restarts: set[tuple[str, date]] = set()
         for one in self.entries:
-            if one.order_on and one.change_on:
+            if one.order_on:
                 _month(counts, one.order_on)["orders"] += 1
+            if one.change_on:
                 _month(counts, one.change_on)["changes"] += one.changes
                 if one.restarts:
                     restarts.update((server, one.change_on) for server in one.servers)
@@ -309,11 +320,8 @@ class Forecast(Table):
 
     def _repr_html_(self) -> str:
         notes = (paragraph(f"Note: {note}.") for note in self.notes)
-        return self.problems_html() + self.work_html(self.summary()) + "".join(notes)
-
-    def month_rows(self) -> tuple[MonthWork, ...]:
-        """Give the rows of the table of months, under ``MONTH_COLUMNS``."""
-        return self.months
+        parts = self.problems_html(), self.changes_html(), self.work_html(self.summary())
+        return "".join((*parts, *notes))
 
     def year_rows(self) -> Iterator[tuple[object, ...]]:
         """Yield the work of each year, as the rows of months."""
@@ -322,6 +330,28 @@ class Forecast(Table):
             years.setdefault(month.month[:4], []).append(month)
         for year, months in years.items():
             yield (year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
+
+    def change_rows(self, *, bars: bool = True) -> Iterator[tuple[str, ...]]:
+        """Yield the server changes of a year as a row of months, under ``CHANGES_COLUMNS``.
+
+        Parameters
+        ----------
+        bars : bool, optional
+            Whether each number has a bar, as high as the month is heavy; a month without is blank.
+        """
+        most = max((one.changes for one in self.months), default=0)
+        years: dict[str, list[str]] = {}
+        for one in self.months:
+            cells = years.setdefault(one.month[:4], [""] * 12)
+            if one.changes:
+                bar = f" {_BARS[-(-one.changes * len(_BARS) // most) - 1]}" if bars else ""
+                cells[int(one.month[5:]) - 1] = f"{one.changes:,}{bar}"
+        for year, cells in years.items():
+            yield (year, *cells)
+
+    def changes_html(self) -> str:
+        """Write the server changes of each month as a table in which the heavy ones are seen."""
+        return rows_to_html(CHANGES_COLUMNS, [*self.change_rows()], caption=CHANGES)
 
     def problem_rows(self) -> Iterator[tuple[object, ...]]:
         """Yield what cannot work, a row for each rule, under ``PROBLEM_COLUMNS``."""

@@ -290,7 +290,7 @@ class Timetable:
         is followed as late as it can be, and the next one begins as early as it can.
         """
         if hold is None:
-            issue = first if first is not None else _Ways(_next(self.usable), []).next[0]
+            issue = first if first is not None else _next(self.usable)[0]
             if issue >= self.days.count:
                 return
             hold = self.hold(issue)

@@ -102,18 +102,21 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     return tuple(facts)
 
 
-def limit_facts(since: date | None) -> tuple[DatedFact, ...]:
-    """List the limits on the validity of public certificates that hold on a day or later."""
+def limit_facts(since: date | None, ca: str = "") -> tuple[DatedFact, ...]:
+    """List the limits on the validity of public certificates that hold on a day or later.
+
+    Those that bind all public CAs, and those of the one that is named.
+    """
     return tuple(
         DatedFact(
-            kind="Limits of public CAs",
-            about="",
+            kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
+            about="" if limit.applies == "public" else ca,
             what=f"at most {limit.value:,} days for what begins then",
             begins=limit.effective,
             ends=limit.until and limit.until - timedelta(days=1),
             source=str(limit.source),
         )
-        for limit in ca_rules().limits("validity-days")
+        for limit in ca_rules().limits("validity-days", ca=ca)
         if limit.until is None or since is None or limit.until > since
     )
 

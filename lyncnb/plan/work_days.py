@@ -16,7 +16,7 @@ _DAY = timedelta(days=1)
 _SPAN = re.compile(r"(?P<first>[0-9-]+)(?: to (?P<last>[0-9-]+))?")
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WHICH = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1}
-_SPANS = "2026-12-18 to 2027-01-08, or each year 12-18 to 01-08"
+_SPANS = "2026-12-18 to 2027-01-08, or 12-18 to 01-08 for each year"
 _WEEKLY = "saturday, or second saturday, last sunday"
 
 

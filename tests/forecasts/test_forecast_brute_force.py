@@ -103,6 +103,9 @@ def followed(case, search, entries, problems, life, where) -> bool:
         change = min(wanted)[0] if wanted else max(pairs)[0]
         expected = max(pair for pair in (wanted or pairs) if pair[0] == change)
         assert (rest[0].change_on, rest[0].issued_on) == expected, where
+        assert [usage for usage, _ in rest[0].takes_effect] == [
+            usage for usage in rest[0].usages if usage in LEAD_HOURS
+        ], where
         for usage, moment in rest[0].takes_effect:
             assert ends.replace(tzinfo=UTC) - moment == LEAD_HOURS[usage] * HOUR, where
     return True
@@ -121,6 +124,14 @@ def check(case, search, entries, problems, where) -> bool:
         furthest = max(map(search.served_until, search.reached(first)))
         assert min(one.begins for one in problems) == furthest + DAY, where
         assert all(one.rules and one.begins <= one.ends for one in problems), where
+        # It is missing until the end of the day on which the next one can come to the servers.
+        later = [
+            change for day in search.days
+            if search.can_be_issued(day) and (changes := search.changes(day))
+            and furthest < (change := min(changes)) <= case.until
+        ]  # fmt: skip
+        ends = min(problems, key=lambda one: one.begins).ends
+        assert ends == min(later, default=case.until), where
         if where.split(",")[0].endswith(("0", "5")):
             first_gap_is_named(case, search, min(problems, key=lambda one: one.begins), where)
         entries = [*takewhile(lambda one: one.late_from is None, entries)]

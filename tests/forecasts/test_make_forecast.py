@@ -101,7 +101,8 @@ def test_a_freeze_that_is_too_long_names_its_rules():
     problem = next(one for one in made.problems if "access" in str(one) or "Edge" in str(one))
     assert not made.works
     # Issued on the last day before, 2029-05-31, it ends on 2029-07-16; A/V wants 8 hours more.
-    assert f"{problem.begins} {problem.ends}" == "2029-07-16 2029-07-30"
+    # What is put in place on the first day after the freeze is there when that day ends.
+    assert f"{problem.begins} {problem.ends}" == "2029-07-16 2029-07-31"
     assert [one.rule for one in problem.rules] == ["validity", "freeze"]
     validity, freeze = problem.rules
     assert f"{validity.begins} {validity.ends}" == "2029-05-31 2029-07-16"
@@ -111,6 +112,59 @@ def test_a_freeze_that_is_too_long_names_its_rules():
     assert freeze.says == '"merger", 2029-06-01 to 2029-07-30: no orders, no server changes'
     after = [one for one in made.entries if one.id in problem.certificates and one.late_from]
     assert days(after, "issued_on") == ["2029-07-31"]
+
+
+def test_a_freeze_long_before_is_named_too():
+    """What forbade the longer certificate months ago stands in the way as much as what is now.
+
+    By hand, 60 days asked: from 2029-02-01 to 2029-04-01. "early" forbids a second one under the
+    old limit, 2029-03-14 to 2029-05-12, which would outlive "late"; of 2029-03-16 it has 47 days.
+    """
+    freezes = {"early": "2029-02-10 to 2029-03-15", "late": "2029-03-17 to 2029-05-05"}
+    plan = replace(
+        planned(),
+        options=ln.PlanOptions(
+            planned_issue_date=date(2029, 2, 1), validity_days=60, freezes=freezes
+        ),
+    )
+    made = ln.forecast(plan, until=date(2029, 6, 1))
+    edge = of(made, "AudioVideoAuthentication")
+    assert days(edge[:3], "issued_on") == ["2029-02-01", "2029-03-16", "2029-05-06"]
+    problem = next(one for one in made.problems if edge[0].id in one.certificates)
+    # Of 2029-03-16 it is valid until 2029-05-01; A/V wants 8 hours more.
+    assert f"{problem.begins} {problem.ends}" == "2029-05-01 2029-05-06"
+    assert [(rule.says.split('"')[1], rule.alone) for rule in problem.rules[1:]] == [
+        *(("early", True), ("late", True)),
+    ]
+
+
+def test_a_roll_over_that_a_record_leaves_no_day_for():
+    """The record's last day is free, and is too late for the tokens alone: that is named."""
+    plan = planned()
+    ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
+    bundle = bundle_of(plan, lambda one: (ends - timedelta(days=89), ends))
+    options = ln.PlanOptions(freezes={"quarter": "2027-02-01 to 2027-04-29"})
+    made = ln.forecast(bundle, start=date(2027, 1, 31), until=date(2027, 6, 1), options=options)
+    edge = of(made, "AudioVideoAuthentication")
+    problem = next(one for one in made.problems if edge[0].id in one.certificates)
+    assert f"{problem.begins} {problem.ends}" == "2027-04-30 2027-04-30"
+    assert [(rule.rule, rule.alone) for rule in problem.rules] == [
+        *(("validity", False), ("roll-over", True), ("freeze", True)),
+    ]
+    # Without tokens the last day does.
+    assert not any(one.late_from for one in of(made, "Default"))
+
+
+def test_a_roll_over_on_the_last_day_has_its_moment():
+    """A certificate that ends with a day leaves OAuth the whole day before the last one."""
+    plan = planned()
+    ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
+    bundle = bundle_of(plan, lambda one: (ends - timedelta(days=90), ends))
+    options = ln.PlanOptions(windows={"one": "2027-04-29", "then": "2027-06-01 to 2028-12-31"})
+    made = ln.forecast(bundle, start=date(2027, 2, 1), until=date(2027, 6, 1), options=options)
+    second = of(made, "OAuthTokenIssuer")[1]
+    assert (second.change_on, second.change_by) == (date(2027, 4, 29), date(2027, 4, 29))
+    assert [f"{moment}" for _, moment in second.takes_effect] == ["2027-04-29 23:59:59+00:00"]
 
 
 def test_lead_time_before_the_first_issue():
@@ -173,6 +227,28 @@ def test_ca_of_its_own_limits():
     rows = {(row[0], row[1]): row[2:] for row in pair._rows()}
     before, after, more = rows["all", "Orders"]
     assert more == after - before > 0
+
+
+def test_limits_of_the_ca_that_is_named():
+    """The picture has the limits of the CA that issues, beside those of all public ones."""
+    made = ln.forecast(with_options(planned(ca={"public": "Let's Encrypt"})))
+    kinds = [one.kind for one in made.limits]
+    assert kinds.count("Limits of public CAs") == 3
+    assert kinds.count("Limits of Let's Encrypt") == 3
+    assert {one.kind for one in ln.forecast(with_options(planned())).limits} == {kinds[0]}
+
+
+def test_heavy_months_are_seen():
+    """A row for each year, a cell for each month, whose bar is as high as the month is heavy."""
+    made = ln.forecast(with_options(planned()))
+    rows = {row[0]: row[1:] for row in made.change_rows()}
+    assert list(rows) == ["2026", "2027", "2028", "2029", "2030"]
+    most = max(one.changes for one in made.months)
+    for one in made.months:
+        number, _, bar = rows[one.month[:4]][int(one.month[5:]) - 1].partition(" ")
+        assert int(number or 0) == one.changes
+        assert (bar == "█") == (one.changes == most)
+    assert rows["2026"][0] == ""
 
 
 def test_without_directors():
