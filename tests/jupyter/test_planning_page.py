@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE
 from lab_driver import BENIGN, CHROMIUM
+from playwright.sync_api import expect
 
 pytestmark = [
     pytest.mark.browser,
@@ -100,13 +101,11 @@ def test_a_table_opens_and_a_wrong_one_is_told(page):
     page.get_by_role("button", name="Open the table").click()
     page.get_by_role("alert").get_by_text("bad name").first.wait_for()
     page.get_by_label("Select edge01.contoso.net").wait_for()
-    papers = []
-    for scheme in ("light", "dark"):  # as the system is
+    papers = {"light": "rgb(255, 255, 255)", "dark": "rgb(33, 33, 33)"}
+    for scheme, paper in papers.items():  # as the system is
         page.emulate_media(color_scheme=scheme)
-        papers.append(
-            page.locator(".lc-editor").evaluate("e => getComputedStyle(e).backgroundColor")
-        )
-    assert papers == ["rgb(255, 255, 255)", "rgb(33, 33, 33)"]
+        # The page hears of it with its next frame.
+        expect(page.locator(".lc-editor")).to_have_css("background-color", paper)
     page.get_by_role("tab", name="Picture").click()
     page.get_by_label("Which picture").select_option("topology")
     page.get_by_role("group", name="who speaks to whom").wait_for()
