@@ -26,7 +26,7 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.asked_of(rule)
     if certificates:
         domains = _listed(view.domains_of(rule))
-        yield certificates[0].id, f"a proof of {domains} counts for {rule.limit} days"
+        yield certificates[0].id, f"a proof of {domains} counts for {count_of(rule.limit, 'day')}"
 
 
 def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:

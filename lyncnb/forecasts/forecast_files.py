@@ -119,6 +119,8 @@ def _nexts(forecast: Forecast) -> list[ForecastEntry]:
 
 def _next(one: ForecastEntry) -> tuple[object, ...]:
     by = f", by {one.change_by}" if one.change_by else ""
+    if one.late_from:
+        by = f", late from {one.late_from}"
     usages = ", ".join(one.usages) or one.role
     return (one.owner, one.order_on, f"{one.change_on or 'never'}{by}", one.valid_until, usages)
 

@@ -406,7 +406,8 @@ def _turns(entries: Iterable[ForecastEntry]) -> Iterator[tuple[object, ...]]:
         one = ones[0]
         domains = dict.fromkeys(domain for each in ones for domain in each.domains)
         day = next((each.validate_on for each in ones if each.domains), None)
-        change = _with_last(one.change_on or "never", one.change_by)
+        last = None if one.late_from else one.change_by
+        change = _with_last(one.change_on or "never", last)
         moments = (moment for _, moment in one.takes_effect)
         yield (
             _with_last(one.order_on, one.order_by),

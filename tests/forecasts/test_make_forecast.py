@@ -224,6 +224,9 @@ def test_ca_of_its_own_limits():
     assert edge[1].valid_until == date(2027, 4, 23)
     assert edge[2].issued_on == date(2027, 3, 25)  # 64 days from 2027-02-10 on
     assert edge[2].valid_until == date(2027, 5, 27)
+    # A proof counts there for 30 days, from 2027-02-10 for 10, so that each has one of its own.
+    assert days(edge[:3], "validate_on") == ["2026-11-25", "2027-01-24", "2027-03-25"]
+    assert all(one.validate_on == one.issued_on for one in edge)
     rows = {(row[0], row[1]): row[2:] for row in pair._rows()}
     before, after, more = rows["all", "Orders"]
     assert more == after - before > 0
