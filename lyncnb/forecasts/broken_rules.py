@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from ..base.tables import count_of
 from ..plan.work_days import Period
 from .model import BrokenRule
 from .timetable import Days, Hold, Terms, Timetable, step_on
@@ -85,15 +86,14 @@ def _works_without(timetable: Timetable, rule: BrokenRule, origin: Hold, last: i
 
 def rules_at_first(timetable: Timetable, issue: int) -> tuple[BrokenRule, ...]:
     """Name what is wrong with the day on which the first certificate is planned to be issued."""
-    blocked = _Days()
+    blocked, ends = _Days(), list[BrokenRule]()
     _ask_order(timetable, issue, blocked)
     change = timetable.days.next_change[issue]
     end = min(change, timetable.days.count) - 1
     if change > min(timetable.lasts[issue], timetable.days.count - 1):
-        blocked.add("validity", step_on(timetable.terms.validity, timetable.days.date(issue)),
-                    day=issue)  # fmt: skip
         _ask_servers(timetable.days, issue, min(end, timetable.lasts[issue]), blocked)
-    return tuple(_named(blocked, timetable))
+        ends.append(_end(timetable, timetable.hold(issue)))
+    return (*ends, *_named(blocked, timetable))
 
 
 def _ask(timetable: Timetable, issue: int, last: int, blocked: _Days) -> None:
@@ -179,15 +179,14 @@ def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
             case ("window",):
                 yield BrokenRule(
                     rule="window", begins=first, ends=last, source=f"{_PLAN}: windows",
-                    says=f"no maintenance window holds {len(set(found)):,} of the days from "
-                    f"{first} to {last}",
+                    says=f"no maintenance window holds {_days_from(len(set(found)), first, last)}",
                 )  # fmt: skip
             case ("lead time",):
                 yield BrokenRule(
                     rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
-                    says=f"the CA takes {terms.order_days} days, so what is to be there from "
-                    f"{first} to {last} would be ordered from {_back(first, terms)} to "
-                    f"{_back(last, terms)}",
+                    says=f"the CA takes {count_of(terms.order_days, 'day')}, so what is to be "
+                    f"there {span_words(first, last)} would be ordered "
+                    f"{span_words(_back(first, terms), _back(last, terms))}",
                 )  # fmt: skip
             case ("earliest order",):
                 yield BrokenRule(
@@ -199,20 +198,31 @@ def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
             case ("validation", reuse):
                 yield BrokenRule(
                     rule="validation", begins=first, ends=last, source=reuse.source,  # type: ignore[attr-defined]
-                    says=f"what is issued from {first} to {last} needs a validation that is at "
-                    f"most {reuse.days} days old",  # type: ignore[attr-defined]
+                    says=f"what is issued {span_words(first, last)} needs a validation that is at "
+                    f"most {count_of(reuse.days, 'day')} old",  # type: ignore[attr-defined]
                 )  # fmt: skip
             case ("validity", step):
                 yield BrokenRule(
                     rule="validity", begins=first, ends=last, source=step.source,  # type: ignore[attr-defined]
-                    says=f"what is issued from {first} to {last} ends before the next can follow: "
-                    f"{step.rule}",  # type: ignore[attr-defined]
+                    says=f"what is issued {span_words(first, last)} ends before the next can "
+                    f"follow: {step.rule}",  # type: ignore[attr-defined]
                 )  # fmt: skip
     for freeze, (told, _) in freezes.items():
         yield BrokenRule(
             rule="freeze", says=f"{freeze}: {', '.join(dict.fromkeys(told))}",
             begins=freeze.begins, ends=freeze.ends, source=f"{_PLAN}: freezes",
         )  # fmt: skip
+
+
+def span_words(first: date, last: date) -> str:
+    """Say from which to which day, or on which one."""
+    return f"on {first}" if first == last else f"from {first} to {last}"
+
+
+def _days_from(number: int, first: date, last: date) -> str:
+    if number == (last - first).days + 1:
+        return f"a day {span_words(first, last)}" if number > 1 else f"{first}"
+    return f"{number:,} of the days {span_words(first, last)}"
 
 
 def _back(day: date, terms: Terms) -> date:

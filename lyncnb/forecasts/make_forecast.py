@@ -27,7 +27,7 @@ from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.request_record import CoveringCertificate, IssuedRecord, RequestRecord
 from ..rules.ca_rules import CaLimit, ca_rules
 from ..rules.procedure import RollOver, load_procedure
-from .broken_rules import rules_at_first, rules_between
+from .broken_rules import rules_at_first, rules_between, span_words
 from .model import BrokenRule, Forecast, ForecastEntry, ForecastProblem
 from .timetable import Days, Hold, Step, Terms, Timetable, Turn, step_on
 
@@ -307,7 +307,7 @@ class _Schedule:
         entries: list[ForecastEntry] = []
         problems: list[ForecastProblem] = []
         held = self.of.read.held.get(self.name)
-        hold, first = None, None
+        hold, first, in_use = None, None, held is not None
         if held is not None:
             hold, self.ends = self._on_record(held), held.ends
             entries.append(self._entry(0, hold))
@@ -320,8 +320,8 @@ class _Schedule:
                 gap = hold.deadline + 1, turn.change  # on its last day it is put in place
                 problems.append(self._problem(number, origin, hold, gap))
                 origin = turn.hold
-            entries.append(self._turn(number, turn, is_first=hold is None))
-            hold = turn.hold
+            entries.append(self._turn(number, turn, is_first=not in_use))
+            hold, in_use = turn.hold, in_use or entries[-1].change_on is not None
             origin = origin or hold
             if turn.change >= self.days.count:
                 return entries, problems  # it never comes to a server, as was said
@@ -366,7 +366,9 @@ class _Schedule:
 
     def _turn(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:
         day, certificate = self.days.date, self.certificate
-        change = day(turn.change) if turn.change < self.days.count else None
+        # The planned day of issue may be one from which it ends before it comes to a server.
+        comes = turn.change < self.days.count and turn.change <= turn.hold.last
+        change = day(turn.change) if comes else None
         done = change and datetime.combine(change + _DAY, time(), tzinfo=UTC)
         effect = []
         for usage, roll in self.rolls.items() if done and not is_first else ():
@@ -410,7 +412,7 @@ class _Schedule:
                 self.timetable, origin, hold, gap=gap, lead_source=source
             )
         rules = self.of.broken[key]
-        what = f"no. {number} is missing on its servers from {begins} to {ends}"
+        what = f"no. {number} is missing on its servers {span_words(begins, ends)}"
         return ForecastProblem(
             certificates=(), number=number, begins=begins, ends=ends, what=what, rules=rules
         )

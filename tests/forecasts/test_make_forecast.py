@@ -187,6 +187,29 @@ def test_windows_that_never_come():
         assert f"{one.begins} {one.ends}" == "2026-11-25 2030-12-31"
 
 
+def test_what_ends_before_the_first_window_comes_to_no_server():
+    """The planned first certificate ends on 2029-04-13, a day before servers may be changed."""
+    plan = replace(
+        planned(),
+        options=ln.PlanOptions(
+            planned_issue_date=date(2029, 3, 15), validity_days=30,
+            windows={"w": "2029-04-14 to 2030-12-31"},
+        ),
+    )  # fmt: skip
+    made = ln.forecast(plan)
+    for usage in ("AudioVideoAuthentication", "Default"):
+        first, second, *_ = of(made, usage)
+        assert (first.valid_until, first.change_on, first.changes) == (date(2029, 4, 13), None, 0)
+        assert second.change_on == date(2029, 4, 14)
+        assert not second.restarts  # nothing runs before
+    assert all(one.change_on is None or one.change_on <= one.valid_until for one in made.entries)
+    problem = made.problems[0]
+    assert [rule.says for rule in problem.rules] == [
+        "what is issued on 2029-03-15 ends on 2029-04-13: 30 days are asked for",
+        "no maintenance window holds a day from 2029-03-15 to 2029-04-13",
+    ]
+
+
 def test_nothing_is_of_today():
     """Without a day to begin with there is none: it is asked for."""
     with pytest.raises(ln.PlanError, match="no day is known") as raised:
