@@ -22,7 +22,7 @@ _GATHERED = 48  # pixels of a row of marks with numbers below them
 _AXIS, _TOP = 50, 56  # where the axis begins, below its days, and the first kind
 _LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
 _BOLD = 1.12  # how much wider bold letters are
-_BIN = 38  # pixels; as wide as the number of what ends within them
+_BIN = 38  # pixels; what ends within them is one mark
 _ROWS_OF_A_KIND = 14  # more are drawn as one row of marks, each with a number
 
 
@@ -112,7 +112,7 @@ def limit_facts(since: date | None, ca: str = "") -> tuple[DatedFact, ...]:
             kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
             about="" if limit.applies == "public" else ca,
             what=f"at most {limit.value:,} days for what begins then",
-            begins=limit.effective,
+            begins=limit.effective or since,  # a CA's present limit has no first day on record
             ends=limit.until and limit.until - timedelta(days=1),
             source=str(limit.source),
         )
@@ -274,15 +274,17 @@ def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_L
     drawing.text(
         _MARGIN + 6, y + 15, fit(f"{total:,} in all, by their {by}; {each}", _WORDS - 8, 12)
     )
-    bins: dict[int, tuple[int, int]] = {}
-    for line in lines:
-        day = line.fact.ends or line.fact.begins or scale.last
-        place = int((scale.x(day) - _LEFT) // _BIN)
-        number, looks = bins.get(place, (0, 0))
-        looks += line.count if line.fact.needs_a_look else 0
-        bins[place] = (number + line.count, looks)
-    for place, (number, looks) in sorted(bins.items()):
-        x = _LEFT + place * _BIN + _BIN / 2
+    places = sorted(
+        (scale.x(line.fact.ends or line.fact.begins or scale.last), line.count,
+         line.count * line.fact.needs_a_look) for line in lines
+    )  # fmt: skip
+    while places:
+        begin = places[0][0]
+        gathered = [one for one in places if one[0] < begin + _BIN]
+        places = places[len(gathered) :]
+        # In the middle of what it stands for, so that a mark of one day stands on that day.
+        x = (begin + gathered[-1][0]) / 2
+        number, looks = (sum(one[field] for one in gathered) for field in (1, 2))
         drawing.disc(x, y + 11, 5, "late" if looks else "mark")
         if looks < number:
             drawing.text(x, y + 29, f"{number:,}", "small", anchor="middle")

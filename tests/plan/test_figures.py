@@ -490,6 +490,18 @@ def test_later_facts_are_rows():
     assert sum(int(text) for text in after if text.isdecimal()) == 20
 
 
+def test_a_mark_of_one_day_stands_on_it():
+    """Among many, what happens on one day alone is drawn as far right as a line of that day."""
+    days = [date(2027, 1, 1), *(date(2030, 1, day) for day in range(1, 21))]
+    facts = [ln.DatedFact(kind="Many", about="", what=f"{day}", begins=day, ends=day)
+             for day in days]  # fmt: skip
+    facts.append(ln.DatedFact(kind="One", about="", what="it", begins=days[0], ends=days[0]))
+    root = ET.fromstring(draw_timeline(facts, title="Days", description="of work"))
+    across = [float(node.get("cx")) for node in root.iter(f"{SVG}circle")][1:]  # after the legend
+    assert len(across) == 3
+    assert across[0] == across[2]
+
+
 @pytest.mark.parametrize("needs_a_look", [False, True])
 def test_words_end_where_the_days_begin(needs_a_look):
     """However long, kind and words are cut before the first day, in bold letters too."""
