@@ -21,16 +21,24 @@ panel = RequestPanel(plan, "{folder}")
 panel"""
 
 # Keys that take their time, so that no machine is done before the page has done what it should:
-# 100 of them take some 8 s or 22 s on two cores, most of which nobody computes.
-SLOW_REQUESTS, SLOWEST_REQUESTS = (
-    f"""import time
-from lyncnb.pki import keys
+# 100 of them take some 8 s on two cores, most of which nobody computes. Held, they wait after the
+# first for a file "go", however long the page takes.
+_SLOW = """from lyncnb.pki import keys
+import time
+from pathlib import Path
 def take_time(parameters, make=keys.generate_key):
-    time.sleep({seconds})
+    {how}
     return make(parameters)
 keys.generate_key = take_time
-{REQUESTS}"""
-    for seconds in (0.1, 0.4)
+"""
+SLOW_REQUESTS = _SLOW.replace("{how}", "time.sleep(0.1)") + REQUESTS
+HELD_REQUESTS = (
+    _SLOW.replace(
+        "{how}",
+        """while list(Path("{folder}", "csr").glob("*")) and not Path("go").exists():
+        time.sleep(0.05)""",
+    )
+    + REQUESTS
 )
 STATUS = """from datetime import date
 from lyncnb.widgets.status_panel import StatusPanel

@@ -54,12 +54,12 @@ class Job(Generic[Result]):
     ----------
     tell : callable
         Called with each new :class:`JobState`, from the job's thread too, at most ten times a
-        second while it runs.
+        second while it runs; never by two threads at once, so that the last told is the last.
     """
 
     def __init__(self, tell: Callable[[JobState], object]):
         self._tell = tell
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a state, and the telling of it; whoever is told may ask
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._told = 0.0
@@ -79,18 +79,19 @@ class Job(Generic[Result]):
                 raise LyncnbError("it is running already", hint="wait for its end, or cancel it")
             self._stop.clear()
             self.result = None
-            self.state = JobState(name=RUNNING)
+            self.state = JobState()
             self._thread = threading.Thread(
                 target=self._run, args=(work,), name="lyncnb-job", daemon=True
             )
-        self._tell(self.state)
-        self._thread.start()
+            self._change(name=RUNNING)
+            self._thread.start()
 
     def cancel(self) -> None:
         """Ask the work to stop; what is finished is kept."""
-        if self.state.is_busy:
-            self._stop.set()
-            self._change(name=STOPPING)
+        with self._lock:  # or the work ends meanwhile, and its end is forgotten
+            if self.state.is_busy:
+                self._stop.set()
+                self._change(name=STOPPING)
 
     def wait(self, seconds: float | None = None) -> JobState:
         """Wait for the end of the work and give its state."""
@@ -112,14 +113,16 @@ class Job(Generic[Result]):
 
     def _progress(self, progress: Progress) -> None:
         now = time.monotonic()
-        self.state = replace(self.state, progress=progress)
-        if now - self._told >= _UPDATE_EVERY or progress.done == progress.total:
-            self._told = now
-            self._tell(self.state)
+        with self._lock:
+            self.state = replace(self.state, progress=progress)
+            if now - self._told >= _UPDATE_EVERY or progress.done == progress.total:
+                self._told = now
+                self._tell(self.state)
 
     def _change(self, **changes: Any) -> None:
-        self.state = replace(self.state, **changes)
-        self._tell(self.state)
+        with self._lock:
+            self.state = replace(self.state, **changes)
+            self._tell(self.state)
 
 
 def progress_words(state: JobState) -> str:

@@ -78,6 +78,7 @@ export default {
     /** @param {boolean} force */
     const send = (force) => {
       speaker.clear();
+      speaker.say(""); // what was written before says nothing of this
       kernel.send({ type: "write", folder: folder.value, force });
     };
     const write = button("Write table, options and answers", () => send(false),
