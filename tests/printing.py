@@ -89,6 +89,27 @@ def cut_off(page) -> list[str]:
     )
 
 
+def torn_words(page) -> list[str]:
+    """List the words of lyncnb's tables of up to 16 columns that go on in a second line."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.lyncnb-table')]
+            .filter(table => table.rows[0].cells.length < 17)
+            .flatMap(table => {
+                const walker = document.createTreeWalker(table, NodeFilter.SHOW_TEXT);
+                const torn = [];
+                for (let node; (node = walker.nextNode());)
+                    for (const word of node.data.matchAll(/[\\p{L}\\d]{2,}/gu)) {
+                        const range = document.createRange();
+                        range.setStart(node, word.index);
+                        range.setEnd(node, word.index + word[0].length);
+                        const lines = [...range.getClientRects()].map(e => Math.round(e.top));
+                        if (new Set(lines).size > 1) torn.push(word[0]);
+                    }
+                return torn;
+            })"""
+    )
+
+
 def axe_violations(page, *, inside: str = "html") -> list[tuple[str, list[str]]]:
     """Ask axe-core what keeps somebody from reading the page, or what a selector finds of it."""
     import axe_playwright_python

@@ -184,8 +184,8 @@ table:has(tr>:nth-child(13)){font-size:.72rem}
 table:has(tr>:nth-child(13)):not(#x) :is(td,th){min-width:3.9em;padding:1px 3px}
 table:has(tr>:nth-child(26)):not(#x) :is(td,th){min-width:0}
 @media screen{
-.lyncnb-table:has(tr>:nth-child(13)):not(:has(tr>:nth-child(17))):not(#x) :is(td,th){
-overflow-wrap:break-word}
+.lyncnb-table:has(tr>:nth-child(9)):not(:has(tr>:nth-child(17))):not(#x) :is(td,th){
+overflow-wrap:break-word;min-width:3.9em}
 }
 blockquote{margin:.5rem 0;padding-left:.8rem;border-left:4px solid var(--line)}
 @media print{

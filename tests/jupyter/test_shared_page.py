@@ -10,7 +10,7 @@ import pytest
 from lab_driver import CHROMIUM
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from places import DATA, REPOSITORY
-from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text
+from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text, torn_words
 from shell_kit import make_shell
 from topologies import edge, front_end, plan
 
@@ -197,6 +197,7 @@ def test_a_page_is_whole_without_scripts_and_network(name, dark, chromium, tmp_p
     with opened(chromium, path, dark=dark, scripts=True) as page:
         assert axe_violations(page) == []
         assert cut_off(page) == []
+        assert torn_words(page) == []
 
 
 @pytest.mark.browser
