@@ -20,6 +20,7 @@ from typing import IO
 from ..errors import BundleError, FileOccupied, OutputError
 from . import files, system_calls
 from .pasted_text import shown
+from .zip_file import READ_ERRORS
 
 #: What a request folder keeps in its first level, folders and files alike.
 OWN_PLACES = frozenset(
@@ -37,6 +38,9 @@ _MANIFEST_MARK = b'"lyncnb-requests/'
 _HEAD_BYTES = 1 << 22
 
 _LINE_BYTES = 1 << 16
+
+# Of the archives that lyncnb writes; others unpack with errors of their own.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # In the head of every page of lyncnb's, also of a notebook's.
 _PAGE_POLICY = (b'http-equiv="Content-Security-Policy"', b"content=\"default-src 'none'; ")
@@ -90,12 +94,12 @@ def packs(member: str, content: Test) -> Test:
     """Make a test of a zip archive: the first member whose name ends so passes another test."""
 
     def is_ours(file: IO[bytes]) -> bool:
-        with suppress(zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError):
+        with suppress(*READ_ERRORS):
             archive = zipfile.ZipFile(file)
-            for name in archive.namelist():
-                if name.endswith(member):
-                    with archive.open(name) as inside:
-                        return content(inside)
+            first = next((one for one in archive.infolist() if one.filename.endswith(member)), None)
+            if first is not None and first.compress_type in _COMPRESSIONS:
+                with archive.open(first) as inside:
+                    return content(inside)
         return False
 
     return is_ours

@@ -81,6 +81,19 @@ def test_marks(test, yes, no):
     assert not test(io.BytesIO(no))
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_damaged_anywhere_is_a_stranger_s(compression):
+    """No fault of the archive is one of lyncnb's, whichever byte of it is another one."""
+    is_ours = outputs.packs("/core.xml", outputs.mentions(b"not in it"))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        archive.writestr("docProps/core.xml", bytes(range(256)) * 4)
+    whole = buffer.getvalue()
+    for place in range(len(whole)):
+        damaged = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        assert not is_ours(io.BytesIO(damaged))
+
+
 @pytest.mark.parametrize("manifest", [b'{"format": "lyncnb-requests/1"}', b"{}", None])
 def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifest):
     """Either is enough: a folder whose manifest is lost still has its keys."""
