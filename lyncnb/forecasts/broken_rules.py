@@ -13,7 +13,7 @@ from datetime import date
 from ..base.tables import count_of
 from ..plan.work_days import Period
 from .model import BrokenRule
-from .timetable import Days, Hold, Terms, Timetable, step_on
+from .timetable import Days, Hold, Step, Terms, Timetable, step_on
 
 _PLAN = "plan options"
 
@@ -168,14 +168,12 @@ def _lead(timetable: Timetable, hold: Hold, source: str) -> BrokenRule:
 
 def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
     days, terms = timetable.days, timetable.terms
-    freezes: dict[Period, tuple[list[str], list[int]]] = {}
+    freezes: dict[Period, list[str]] = {}
     for rule, found in blocked.found.items():
         first, last = days.date(min(found)), days.date(max(found))
         match rule:
             case ("freeze", Period() as freeze, str() as words):
-                told, numbers = freezes.setdefault(freeze, ([], []))
-                told.append(words)
-                numbers += found
+                freezes.setdefault(freeze, []).append(words)
             case ("window",):
                 yield BrokenRule(
                     rule="window", begins=first, ends=last, source=f"{_PLAN}: windows",
@@ -195,19 +193,19 @@ def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
                     says=f"to be issued on {last} it would have to be ordered by "
                     f"{_back(last, terms)}, and nothing is ordered before {terms.earliest}",
                 )  # fmt: skip
-            case ("validation", reuse):
+            case ("validation", Step() as reuse):
                 yield BrokenRule(
-                    rule="validation", begins=first, ends=last, source=reuse.source,  # type: ignore[attr-defined]
+                    rule="validation", begins=first, ends=last, source=reuse.source,
                     says=f"what is issued {span_words(first, last)} needs a validation that is at "
-                    f"most {count_of(reuse.days, 'day')} old",  # type: ignore[attr-defined]
+                    f"most {count_of(reuse.days, 'day')} old",
                 )  # fmt: skip
-            case ("validity", step):
+            case ("validity", Step() as step):
                 yield BrokenRule(
-                    rule="validity", begins=first, ends=last, source=step.source,  # type: ignore[attr-defined]
+                    rule="validity", begins=first, ends=last, source=step.source,
                     says=f"what is issued {span_words(first, last)} ends before the next can "
-                    f"follow: {step.rule}",  # type: ignore[attr-defined]
+                    f"follow: {step.rule}",
                 )  # fmt: skip
-    for freeze, (told, _) in freezes.items():
+    for freeze, told in freezes.items():
         yield BrokenRule(
             rule="freeze", says=f"{freeze}: {', '.join(dict.fromkeys(told))}",
             begins=freeze.begins, ends=freeze.ends, source=f"{_PLAN}: freezes",

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..base.dns_name import DnsName
@@ -260,31 +261,31 @@ class _Planner:
     ) -> Iterator[Presentation]:
         """Yield what one side shows to the other, once for each root."""
         rule = connection.rule
-        common = {
-            "connection": rule.id,
-            "presenter": self._side(by),
-            "verifier": self._side(to),
-            "shown_as": shown_as,
-            "asked": asked,
-            "protocol": rule.protocol,
-            "port": rule.port,
-            "when": rule.when,
-            "statement": said.id,
-            "why": said.why,
-            "source": said.source,
-        }
+        presentation = partial(
+            Presentation,
+            connection=rule.id,
+            presenter=self._side(by),
+            verifier=self._side(to),
+            shown_as=shown_as,
+            asked=asked,
+            protocol=rule.protocol,
+            port=rule.port,
+            when=rule.when,
+            statement=said.id,
+            why=said.why,
+            source=said.source,
+        )
         if certificates is None:
             root = CaCertificate(issuer="party", title=self.rules.parties[by[0]].root)
             self._need(to, root, by, said, rule)
-            yield Presentation(**common, root=root)  # type: ignore[arg-type]
+            yield presentation(root=root)
             return
         for root, one, ids in certificates:
             if said.only_if_planned and not set(asked) <= set(one.extended_key_usage):
                 continue
             self._need(to, root, by, said, rule, is_all=len(certificates) == 1)
             ending = self._ending(one) if shown_as == "client" else None
-            yield Presentation(
-                **common,  # type: ignore[arg-type]
+            yield presentation(
                 root=root,
                 certificates=ids,
                 subject=one.subject.common_name,
