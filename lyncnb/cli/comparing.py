@@ -18,7 +18,7 @@ from .inputs import (
     plan_arguments,
     read_from,
 )
-from .output import indented, note, write, write_bytes_out, write_json, write_lines
+from .output import indented, note, write, write_bytes_out, write_file, write_json, write_lines
 
 if TYPE_CHECKING:
     from ..authorities.as_is import AsIs
@@ -65,7 +65,7 @@ def compare_command(
     Exit status: 0 if both ask for the same certificates; 1 if not; 2 if one cannot be read; 3 if
     it is a folder that needs attention.
     """
-    from ..base.outputs import check_output, write_output
+    from ..base.outputs import check_output
     from ..errors import UsageProblem
     from ..plan.compare import compare_plans
     from ..plan.comparison_report import (
@@ -98,8 +98,7 @@ def compare_command(
     )
     if output is not None:
         data = write_comparison(compared, Path(output).suffix.lower())
-        write_output(output, data, COMPARISON_FILE, force=force, inputs=inputs)
-        note(f"written: {output}")
+        write_file(output, data, COMPARISON_FILE, force=force, inputs=inputs)
     if as_json:
         write_bytes_out(comparison_json(compared))
     elif output is None:
@@ -214,7 +213,7 @@ def asis_command(
     """
     from ..authorities.as_is import AS_IS_FILE, AS_IS_TABLE
     from ..authorities.compare_as_is import compare_as_is
-    from ..base.outputs import check_output, write_output
+    from ..base.outputs import check_output
 
     given = expanded(paths)
     inputs = read_from(topology, options_file, *given)
@@ -229,8 +228,7 @@ def asis_command(
             data = (
                 found.to_json() if kind is AS_IS_FILE else found.to_file(Path(name).suffix.lower())
             )
-            write_output(name, data, kind, force=force, inputs=inputs)
-            note(f"written: {name}")
+            write_file(name, data, kind, force=force, inputs=inputs)
     if as_json:
         write_json(found.to_document())
     else:

@@ -10,7 +10,7 @@ import click
 
 from .comparing import plan_of
 from .inputs import day_of, force_option, json_option, plan_arguments, read_from
-from .output import note, write, write_bytes_out
+from .output import write, write_bytes_out, write_file
 
 if TYPE_CHECKING:
     from ..forecasts.model import Forecast
@@ -54,7 +54,7 @@ def forecast_command(
     Exit status: 0 if it can work; 1 if not, with each rule that it breaks; 2 if something cannot be
     read.
     """
-    from ..base.outputs import check_output, write_output
+    from ..base.outputs import check_output
     from ..forecasts.compare_forecasts import (
         FORECASTS_FILE,
         compare_forecasts,
@@ -90,8 +90,7 @@ def forecast_command(
         document, lines = forecast_json(made), list(forecast_lines(made, limit=_SHOWN))
         works = made.works
     if output is not None:
-        write_output(output, data, kind, force=force, inputs=inputs)
-        note(f"written: {output}")
+        write_file(output, data, kind, force=force, inputs=inputs)
     if as_json:
         write_bytes_out(document)
     else:

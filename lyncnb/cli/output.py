@@ -17,10 +17,13 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..base.tables import cell_text
 from ..errors import StandardOutputError
+
+if TYPE_CHECKING:
+    from ..base.outputs import OutputKind
 
 _GAP = "  "
 
@@ -75,6 +78,27 @@ def write_bytes_out(data: bytes) -> None:
             buffer.write(data)
         elif sys.stdout is not None:
             sys.stdout.write(data.decode("utf-8", "replace"))
+
+
+def write_file(
+    path: str,
+    data: bytes,
+    kind: OutputKind,
+    *,
+    force: bool = False,
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
+) -> None:
+    """Write a file that a planner named, and say so beside what goes to standard output.
+
+    Raises
+    ------
+    OutputError
+        As ``base.outputs.write_output``, whose arguments these are.
+    """
+    from ..base.outputs import write_output
+
+    write_output(path, data, kind, force=force, inputs=inputs)
+    note(f"written: {path}")
 
 
 def finish_output() -> None:

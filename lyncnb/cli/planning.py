@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .inputs import force_option, json_option, make_plan, on_option, plan_arguments, read_from
-from .output import indented, note, write, write_bytes_out, write_lines, write_table
+from .output import indented, note, write, write_bytes_out, write_file, write_lines, write_table
 
 if TYPE_CHECKING:
     from ..checks.saved_plan import SavedPlan
@@ -57,7 +57,7 @@ def plan_command(
 
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
-    from ..base.outputs import check_output, write_output
+    from ..base.outputs import check_output
     from ..checks.saved_plan import save_plan
     from ..errors import UsageProblem
     from ..plan.figures import DEFAULT, FIGURE_FILE, check_kind, figure
@@ -93,8 +93,7 @@ def plan_command(
             data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
         else:
             data = write_plan_table(plan, findings, suffix, saved_as=saved_as, sign_line=sign_line)
-        write_output(output, data, kind, force=force, inputs=(*inputs, save))
-        note(f"written: {output}")
+        write_file(output, data, kind, force=force, inputs=(*inputs, save))
     if as_json:
         write_bytes_out(plan_json(plan, findings))
     elif output is None:
@@ -253,14 +252,13 @@ def finding_command(
 
 
 def _write_finding_page(output: str, product: str, *, force: bool) -> int:
-    from ..base.outputs import check_output, write_output
+    from ..base.outputs import check_output
     from ..rules.finding_page import FINDING_PAGE, finding_page
     from ..rules.rule_files import load_rules
 
     check_output(output, FINDING_PAGE, force=force)
     page = finding_page(load_rules(product)).encode("utf-8")
-    write_output(output, page, FINDING_PAGE, force=force)
-    note(f"written: {output}")
+    write_file(output, page, FINDING_PAGE, force=force)
     return 0
 
 

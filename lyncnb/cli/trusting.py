@@ -9,7 +9,7 @@ import click
 
 from .comparing import plan_of
 from .inputs import force_option, json_option, plan_arguments, read_from
-from .output import note, write, write_bytes_out, write_lines
+from .output import write, write_bytes_out, write_file, write_lines
 
 if TYPE_CHECKING:
     from ..plan.trust_tables import TrustPlan
@@ -43,7 +43,7 @@ def trust_command(
 
     Exit status: 0; 2 if it cannot be read; 3 if a folder needs attention.
     """
-    from ..base.outputs import check_output, write_output
+    from ..base.outputs import check_output
     from ..plan.trust_report import TRUST_FILE, trust_json, trust_lines, write_trust
 
     inputs = read_from(topology, options_file)
@@ -52,8 +52,7 @@ def trust_command(
     planned = _trust_of(topology, product, options_file, folder)
     if output is not None:
         data = write_trust(planned, Path(output).suffix.lower())
-        write_output(output, data, TRUST_FILE, force=force, inputs=inputs)
-        note(f"written: {output}")
+        write_file(output, data, TRUST_FILE, force=force, inputs=inputs)
     if as_json:
         write_bytes_out(trust_json(planned))
     elif output is None:
