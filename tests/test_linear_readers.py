@@ -122,7 +122,8 @@ NO_READERS = {
     *("base.files.write_temp", "base.files.write_new", "base.files.replace"),
     *("base.small_folder.write_folder", "base.small_folder.replace_files"),
     *("base.outputs.first_line", "base.outputs.mentions", "base.outputs.is_page"),
-    *("base.outputs.write_output", "base.zip_file.to_zip", "cli.output.write_bytes_out"),
+    *("base.outputs.write_output", "base.zip_file.to_zip"),
+    *("cli.output.write_bytes_out", "cli.output.write_file"),
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),
     *("pki.hpke.seal", "pki.hpke.unseal"),
     # OpenSSH reads what these are given, in a process of its own and at most a minute.
