@@ -297,7 +297,7 @@ class PlanOptions(Table):
         self._keep("lead_days", kept)
 
     def _keep_limits(self) -> None:
-        for name in ("accepted_until", "accepted_for"):
+        for name in _LIMITS:
             values = getattr(self, name)
             if not isinstance(values, Mapping):
                 _refuse(name, values, "a section by code")
@@ -342,8 +342,20 @@ class PlanOptions(Table):
         if not isinstance(data, bytes):
             name = Path(data).name
             data = files.read_named(data, limit=_LARGEST, error=OptionsError)
+        reader = TomlReader("")
         try:
-            return cls(**read_plan_toml(data, OPTIONS, _kinds()))
+            values = read_plan_toml(data, reader, OPTIONS, _kinds())
+            if reader.problems and "accepted" not in values:
+                # Their reasons are perhaps what is wrong.
+                values = {key: value for key, value in values.items() if key not in _LIMITS}
+            try:
+                options = cls(**values)
+            except OptionsError as error:
+                reader.problems += error.problems or (
+                    Problem(message=error.message, hint=error.hint),
+                )
+            raise_problems(reader.problems)
+            return options
         except OptionsError as error:
             raise OptionsError(
                 f"{name}: {error.message}", hint=error.hint, problems=error.problems
@@ -375,6 +387,7 @@ class PlanOptions(Table):
 
 
 _COLUMNS = ("Option", "Value", "Meaning")
+_LIMITS = ("accepted_until", "accepted_for")
 
 # A plan.toml has a few kB; what is larger is something else.
 _LARGEST = 1_000_000

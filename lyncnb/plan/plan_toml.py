@@ -49,7 +49,7 @@ class Option(NamedTuple):
 
 
 def read_plan_toml(
-    data: bytes, options: Mapping[str, Option], kinds: Mapping[str, Any]
+    data: bytes, reader: TomlReader, options: Mapping[str, Option], kinds: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Read the options that a file sets.
 
@@ -57,27 +57,26 @@ def read_plan_toml(
     ----------
     data : bytes
         What is in the file.
+    reader : TomlReader
+        Gets every unknown key and every value of another kind.
     options, kinds : mapping
         By option: its place, and its type.
 
     Returns
     -------
     dict
-        Values by option.
+        By option, the values that have its kind.
 
     Raises
     ------
     OptionsError
-        If it is not TOML, or holds unknown keys or values of another kind; all of them at once.
+        If it is not TOML.
     """
     try:
         document = parse_toml(data)
     except NotToml as error:
         raise OptionsError(str(error), hint=error.hint) from None
-    reader = TomlReader("")
-    values = values_in(document, reader, options, kinds)
-    raise_problems(reader.problems)
-    return values
+    return values_in(document, reader, options, kinds)
 
 
 def raise_problems(problems: Sequence[Problem]) -> None:
@@ -129,29 +128,40 @@ def values_in(
     options: Mapping[str, Option],
     kinds: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Read the options of a document that is parsed; the reader gets every problem."""
+    """Read the options of a document that is parsed; the reader gets every problem.
+
+    What has one is left out, so that who looks at the values next meets no consequence of it.
+    """
     by_place = {(place.section, place.key): name for name, place in options.items()}
     sections = {place.section for place in options.values() if place.section}
     values: dict[str, Any] = {}
+
+    def keep(name: str, value: object, before: int) -> None:
+        if len(reader.problems) == before:
+            values[name] = value
+
     for top, value in document.items():
+        before = len(reader.problems)
         if top in sections and not isinstance(value, Mapping):
             reader.problem(f"{top} is {value_words(value)}", f"write [{top}] on a line of its own")
         elif ("", top) in by_place:
-            values[top] = reader.value(kinds[top], value, top)
+            keep(top, reader.value(kinds[top], value, top), before)
         elif top == "key" and isinstance(value, Mapping):
-            values[top] = _key(value, reader)
+            keep(top, _key(value, reader), before)
         elif (top, "") in by_place and isinstance(value, Mapping):
             plain = {ALL if key == "" else key: item for key, item in value.items()}
             kind = typing.get_args(kinds[top])[1]
-            values[top] = {
+            section = {
                 "" if key == ALL else key: reader.value(kind, item, f"{top}.{key}")
                 for key, item in plain.items()
             }
+            keep(top, section, before)
         elif isinstance(value, Mapping) and top in sections:
             for key, item in value.items():
+                before = len(reader.problems)
                 if (top, key) in by_place:
                     name = by_place[top, key]
-                    values[name] = reader.value(kinds[name], item, f"{top}.{key}")
+                    keep(name, reader.value(kinds[name], item, f"{top}.{key}"), before)
                 else:
                     _refuse_unknown(f"{top}.{key}", reader, options)
         else:

@@ -207,6 +207,31 @@ def test_everything_wrong_is_told_at_once():
         PlanOptions.from_toml(b'hash = "md5"\n[issuer]\nall = "us"')
 
 
+def test_what_is_unknown_hides_nothing_that_is_out_of_range():
+    """Unknown keys, values of another kind and values out of range: one look shows them all."""
+    with pytest.raises(OptionsError, match=r"plan.toml: 5 options are wrong") as caught:
+        PlanOptions.from_toml(
+            b'hsh = 1\nwildcard = 2\nhash = "md5"\n[subject]\ncountry = "Germany"\n'
+            b'[key]\nalgorithm = "RSA"\nbits = 512'
+        )
+    assert [problem.message.partition(":")[0] for problem in caught.value.problems] == [
+        'there is no option "hsh"',
+        "'wildcard' must be true or false, not 2",
+        "option key",
+        'option hash is "md5"',
+        "option country",
+    ]
+
+
+@pytest.mark.parametrize("accepted", [b"[acepted]\nx-y = 'why'", b"[accepted]\nx-y = 1"])
+def test_no_consequence_of_a_mistake_is_told(accepted):
+    """A limit of a reason that cannot be read is not said to have none."""
+    with pytest.raises(OptionsError) as caught:
+        PlanOptions.from_toml(accepted + b"\n[accepted_until]\nx-y = 2027-01-31")
+    assert not caught.value.problems
+    assert "accepted_until" not in caught.value.message
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such thing on this system")
 def test_what_is_no_ordinary_file_is_not_read(tmp_path):
     """A pipe would be waited for without end, a device read without end."""
