@@ -64,7 +64,7 @@ def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
         If it is no plan document, or was edited (:class:`PlanAltered` of a saved plan).
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return plan_of_manifest(path, read_manifest(path))
     data = read_plan_file(path)
     if is_saved_plan(data):

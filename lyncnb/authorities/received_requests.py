@@ -227,7 +227,7 @@ def _requests_in(
 
     In a folder other things may lie, and a private key among them is told.
     """
-    named = {Path(path).name for path in paths if not Path(path).is_dir()}
+    named = {Path(path).name for path in paths if not os.path.isdir(path)}
     came: list[_Came] = []
     problems: list[Problem] = []
     told: list[Finding] = []

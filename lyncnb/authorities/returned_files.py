@@ -87,14 +87,14 @@ def read_returned(
         If a path that was given does not exist.
     """
     given = [Path(path) for path in paths]
-    missing = [str(path) for path in given if not path.exists()]
+    missing = [str(path) for path in given if not os.path.exists(path)]
     if missing:
         raise ReturnedFileError(
             f"no such file or folder: {', '.join(missing)}", hint="check the path"
         )
     found: list[ReturnedFile] = []
     for path in given:
-        if path.is_dir():
+        if os.path.isdir(path):
             found.extend(_read_folder(path, password))
         else:
             # The planner named this one, so a link is followed; inside a folder none is.

@@ -85,7 +85,7 @@ def approve_plan(
 
 def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None:
     """Leave alone what somebody else signed; a signature over an earlier plan is worth nothing."""
-    if not target.exists():
+    if not os.path.exists(target):
         return
     try:
         present = ssh_signatures.read_signature(target)
@@ -139,7 +139,7 @@ def check_approval(
             f"who approved the plan did not see why {codes} is accepted",
             hint="write the reason under [accepted] of plan.toml, save and approve it anew",
         )
-    if folder is not None and (Path(folder) / NAME).is_file():
+    if folder is not None and os.path.isfile(Path(folder) / NAME):
         plans = read_manifest(Path(folder)).plans
         if plans and plans[-1].sha256 == saved.sha256 and plans[-1].approvals:
             return plans[-1].approvals

@@ -130,7 +130,7 @@ def _read(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _Re
     if isinstance(plan, RequestBundle):
         return _read_folder(plan.folder, plan.manifest)
     path = Path(plan)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _read_folder(path, read_manifest(path))
     if is_saved_plan(read_plan_file(path)):
         return _Read(plan=read_saved_plan(path).plan, records={}, held={})

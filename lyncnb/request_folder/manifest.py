@@ -185,7 +185,7 @@ def read_manifest(folder: Path) -> Manifest:
         named with its request), or if a newer lyncnb wrote it (:class:`NewerManifest`).
     """
     path = Path(folder) / NAME
-    if Path(folder).is_file():
+    if os.path.isfile(folder):  # false for a name that no system takes, too
         raise BundleError(
             f"{folder} is a file, not a request folder",
             hint="a table of servers becomes one by: lyncnb request TOPOLOGY FOLDER",

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from folders import issued_record, package_record
 
+import lyncnb as ln
 from lyncnb.errors import BundleError
 from lyncnb.request_folder.manifest import Manifest, manifest_bytes, read_manifest, save_manifest
 from lyncnb.request_folder.request_record import (
@@ -270,3 +271,17 @@ def test_no_manifest_is_said_with_what_to_do(tmp_path):
     with pytest.raises(BundleError, match="no such file") as caught:
         read_manifest(tmp_path)
     assert "lyncnb status FOLDER --rebuild" in caught.value.hint
+
+
+DOORS = (
+    *("open_requests", "folder_status", "list_renewals", "forecast", "read_plan"),
+    *("read_saved_plan", "open_scenario", "read_topology", "read_as_is", "load_rules"),
+)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b"], ids=["too long", "with a zero"])
+@pytest.mark.parametrize("door", DOORS)
+def test_a_name_that_no_system_takes_is_refused_in_words(door, name):
+    """What a notebook hands on by mistake, e.g. a file's text for its name, is told of as such."""
+    with pytest.raises(ln.LyncnbError):
+        getattr(ln, door)(name)

@@ -248,6 +248,29 @@ def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):
     lab.page.get_by_text("What dir01.contoso.com gets").wait_for()
 
 
+def test_what_a_reader_has_begun_stays_when_a_list_is_drawn_anew(lab, folder):
+    """A reason half typed, the keyboard's place in it, and on a name: others' changes take none."""
+    open_editor(lab, folder)
+    set_cell(lab, "dir01.contoso.com", "Role", "Edge")
+    lab.tab("Findings").click()
+    reason = lab.page.get_by_label(re.compile("^Why .* is accepted$")).first
+    reason.fill("the names in May")
+    reason.press("Home")
+    kernel(lab, "editor.change_options(xmpp_host_names=True)")
+    lab.page.locator(".lc-block", has_text="option-changes-nothing").wait_for()
+    lab.page.keyboard.type("when we have ")
+    assert reason.input_value() == "when we have the names in May"
+    lab.tab("By name").click()
+    name = (
+        lab.page.locator(".lc-table").get_by_role("button", name="lyncdiscover.contoso.com").first
+    )
+    name.focus()
+    name.evaluate("one => { window.drawnBefore = one; }")
+    kernel(lab, "editor.change_options(xmpp_host_names=False)")
+    lab.page.wait_for_function("!window.drawnBefore.isConnected")
+    assert name.evaluate("one => one === document.activeElement")
+
+
 def test_what_has_one_safe_answer_is_mended_by_a_press(lab, folder):
     """The button stands beside such a finding alone; what it did can be undone."""
     open_editor(lab, folder)

@@ -31,7 +31,7 @@ function makeCertificatesTab({ send, goTo, reasons }) {
     ask: () => send({ type: "certificates" }),
     /** @param {{groups: PlannedGroup[], total: number, shown: number}} message */
     show(message) {
-      body.replaceChildren(...message.groups.map(block));
+      refill(body, ...message.groups.map(block));
       if (!message.total) body.append(h("p", { class: "lc-hint" }, "No certificate is planned."));
       if (message.shown < message.total) {
         body.append(h("p", { class: "lc-hint" }, `The first ${message.shown.toLocaleString("en")} of ${plural(message.total, "certificate")}. Tick servers in the first tab to see theirs.`));

@@ -75,6 +75,39 @@ function choose(choices, value, props = {}) {
   return select;
 }
 
+/** @param {Element} one */
+const knownBy = (one) => `${one.tagName} ${one.getAttribute("aria-label")
+  ?? (one.querySelector("summary") ?? one).textContent}`;
+
+/**
+ * Puts new content into a part of a panel. What a reader has done there stays: where the keyboard
+ * is, what is typed and not yet sent, what is opened or closed; elements are known by their words.
+ * @param {HTMLElement} part @param {...(Node | string)} kids
+ */
+function refill(part, ...kids) {
+  const focused = document.activeElement;
+  /** @param {Element} one */
+  const alike = (one) => [...part.querySelectorAll(one.tagName)].filter((it) => knownBy(it) === knownBy(one));
+  const place = focused && part.contains(focused) ? alike(focused).indexOf(focused) : -1;
+  const kept = new Map([...part.querySelectorAll("input, textarea, details")].map((one) => [knownBy(one), one]));
+  part.replaceChildren(...kids);
+  for (const one of part.querySelectorAll("input, textarea, details")) {
+    const before = kept.get(knownBy(one));
+    if (one instanceof HTMLDetailsElement && before instanceof HTMLDetailsElement) one.open = before.open;
+    else if (isTyped(one) && before && isTyped(before)) one.value = before.value;
+  }
+  const again = focused && place >= 0 ? alike(focused)[place] : undefined;
+  if (!(again instanceof HTMLElement)) return;
+  again.focus({ preventScroll: true });
+  if (isTyped(again) && focused && isTyped(focused)) {
+    again.setSelectionRange(focused.selectionStart, focused.selectionEnd);
+  }
+}
+
+/** @param {Element} one @returns {one is HTMLInputElement | HTMLTextAreaElement} */
+const isTyped = (one) => one instanceof HTMLTextAreaElement
+  || (one instanceof HTMLInputElement && one.type === "text");
+
 /**
  * A table from rows of text or elements; a caption says what it is.
  * @param {string} caption @param {string[]} headings @param {Kid[][]} rows @param {Props} [props]

@@ -58,7 +58,7 @@ function makeFindings({ send, goTo }) {
     panel,
     /** @param {{groups: FindingGroup[]}} message */
     show(message) {
-      body.replaceChildren(...(message.groups.length ? message.groups.map(block)
+      refill(body, ...(message.groups.length ? message.groups.map(block)
         : [h("p", { class: "lc-hint" }, "Nothing found: no error, no warning, no notice.")]));
     },
   };

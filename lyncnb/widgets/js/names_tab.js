@@ -47,7 +47,7 @@ function makeNamesTab({ send, goTo, reasons }) {
         n ? h("span", { class: "lc-hidden" }, name) : h("code", {}, reasons.link(name)), owner(use),
         h("span", {}, h("strong", {}, use.place), `: ${use.why}`, h("div", { class: "lc-source" }, use.source)),
       ])).concat(more ? [["", `and on ${plural(more, "more certificate")}`, ""]] : []));
-      body.replaceChildren(rows.length
+      refill(body, rows.length
         ? table("Names, the certificates they stand on, and why",
           ["Name", "On the certificate of", "Where and why"], rows)
         : h("p", { class: "lc-hint" }, "No name like that stands on a certificate."));

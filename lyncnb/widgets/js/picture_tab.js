@@ -89,7 +89,7 @@ function makePictureTab({ send, reasons }) {
       frame.setAttribute("aria-label", message.title);
       frame.setAttribute("role", "group");
       draw(message.svg);
-      rows.replaceChildren(table(message.title, message.headings, message.rows.map((row) =>
+      refill(rows, table(message.title, message.headings, message.rows.map((row) =>
         row.map((cell, k) => (NAME_COLUMNS.has(message.headings[k]) ? reasons.links(cell) : cell)))));
       if (message.total > message.rows.length) {
         rows.append(h("p", { class: "lc-hint" },

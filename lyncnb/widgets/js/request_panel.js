@@ -121,7 +121,7 @@ export default {
         plan.textContent = message.plan;
         start.textContent = `Write ${plural(message.count, "request")}`;
         foreseen.textContent = message.words;
-        rows.replaceChildren(
+        refill(rows,
           message.rows.length ? h("details", {}, h("summary", {}, "Request by request"),
             table("What a run would do", ["What", "Request", "Why"], message.rows.map(
               ([what, id, ...why]) => [what, id && !id.includes(" ") ? reasons.link(id) : id, ...why]))) : "",

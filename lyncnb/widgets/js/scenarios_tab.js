@@ -76,14 +76,13 @@ function makeScenariosTab({ send, retitle }) {
 
   /** @param {string} which @param {string} label */
   function ticker(which, label) {
-    return h("input", { type: "checkbox", checked: ticked.includes(which), "data-key": `tick ${which}`,
-      "aria-label": `Compare ${label}`,
+    return h("input", { type: "checkbox", checked: ticked.includes(which), "aria-label": `Compare ${label}`,
       onchange: (event) => tick(which, /** @type {HTMLInputElement} */ (event.target).checked) });
   }
 
   /** @param {string} label @param {string} which @param {() => unknown} act */
   function does(label, which, act) {
-    return button(label, act, { "aria-label": `${label} ${which}`, "data-key": `${label} ${which}` });
+    return button(label, act, { "aria-label": `${label} ${which}` });
   }
 
   /** @param {KeptScenario} one @param {ScenarioList} all @returns {Kid[]} */
@@ -101,7 +100,7 @@ function makeScenariosTab({ send, retitle }) {
         does("Change", one.name, () => {
           changing = { name: one.name, value: one.name, note: one.note };
           draw();
-          focusKey("new name");
+          focusOn(`Name of ${one.name}`);
         }),
         does("Remove", one.name, () => send({ type: "remove_scenario", name: one.name })))];
   }
@@ -109,17 +108,17 @@ function makeScenariosTab({ send, retitle }) {
   /** @param {{name: string, value: string, note: string}} it @returns {Kid[]} */
   function changingRow(it) {
     const called = h("input", { type: "text", class: "lc-control", value: it.value,
-      "data-key": "new name", "aria-label": `Name of ${it.name}`,
+      "aria-label": `Name of ${it.name}`,
       oninput: () => { it.value = called.value; } });
     const why = h("textarea", { class: "lc-control lc-scenario-note", rows: 2, value: it.note,
-      "data-key": "new note", "aria-label": `Note of ${it.name}`,
+      "aria-label": `Note of ${it.name}`,
       oninput: () => { it.note = why.value; } });
     const save = button("Save", () => send({ type: "change_scenario", name: it.name,
       new: it.value.trim(), note: it.note }), { class: "lc-button lc-primary" });
     const leave = () => {
       changing = null;
       draw();
-      focusKey(`Change ${it.name}`);
+      focusOn(`Change ${it.name}`);
     };
     called.onkeydown = (event) => {
       if (event.key === "Enter") save.click();
@@ -128,18 +127,16 @@ function makeScenariosTab({ send, retitle }) {
     return ["", called, why, h("div", { class: "lc-bar" }, save, button("Cancel", leave))];
   }
 
-  /** @param {string} key */
-  function focusKey(key) {
-    for (const one of rows.querySelectorAll("[data-key]")) {
-      if (one instanceof HTMLElement && one.dataset.key === key) one.focus();
+  /** @param {string} label */
+  function focusOn(label) {
+    for (const one of rows.querySelectorAll("button, input")) {
+      if (one instanceof HTMLElement && one.getAttribute("aria-label") === label) one.focus();
     }
   }
 
   function draw() {
     if (!list) return;
     const all = list;
-    const focused = document.activeElement;
-    const key = focused instanceof HTMLElement && rows.contains(focused) ? focused.dataset.key : "";
     again.hidden = !all.current || !all.changed;
     again.textContent = `Keep the changes in “${all.current}”`;
     back.hidden = !all.removed;
@@ -147,13 +144,12 @@ function makeScenariosTab({ send, retitle }) {
     const held = !all.current ? "not kept under a name"
       : all.changed ? `“${all.current}”, changed since it was kept` : `the same as “${all.current}”`;
     const first = [ticker("", all.now), h("em", {}, all.now), h("div", { class: "lc-hint" }, held), ""];
-    rows.replaceChildren(all.rows.length
+    refill(rows, all.rows.length
       ? table(`Kept in the folder ${all.folder}`, ["Compare", "Name", "Note", "What to do"],
         [first, ...all.rows.map((one) => row(one, all))])
       : h("p", { class: "lc-hint" }, NEVER_KEPT));
     compare.hidden = !all.rows.length;
     old.textContent = all.old ? "One of them has changed since they were compared." : "";
-    if (key) focusKey(key);
     showTicked();
   }
 

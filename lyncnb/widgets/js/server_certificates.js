@@ -34,7 +34,7 @@ function makeDetail(reasons) {
     show(message) {
       title.textContent = message.title;
       const few = message.certificates.length <= 3;
-      body.replaceChildren(
+      refill(body,
         message.note ? h("p", { class: "lc-hint" }, message.note) : "",
         message.findings.length
           ? h("ul", { class: "lc-findings" }, ...message.findings.map(finding)) : "",
