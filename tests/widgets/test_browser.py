@@ -469,9 +469,22 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     lab.wait_text("2 packaged")
     assert lab.field("Passphrase of the folder").input_value() == ""
     lab.page.locator(".lyncnb summary", has_text="Password of one package").click()
+    package = lab.field("Package")
+    package.select_option(index=1)
+    chosen = package.input_value()
     lab.field("The folder's passphrase").fill(PASSPHRASE)
+    lab.button("Look again").click()
+    kernel(lab, "status")  # has answered the look before
+    assert package.input_value() == chosen
     lab.button("Show its password").click()
     password = lab.page.locator(".lc-password")
+    password.wait_for(state="visible")
+    assert chosen in password.get_attribute("aria-label")
+    package.select_option(index=0)
+    assert password.inner_text() == ""  # it was that of another package
+    package.select_option(index=1)
+    lab.field("The folder's passphrase").fill(PASSPHRASE)
+    lab.button("Show its password").click()
     password.wait_for(state="visible")
     text = password.inner_text()
     assert len(text) >= 22

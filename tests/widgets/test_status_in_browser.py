@@ -70,9 +70,13 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     panel = lab.page.get_by_role("group", name="Status of behind")
     panel.get_by_text("Next: Hand the requests to the CA").wait_for()
     assert panel.locator(".lc-changed-plan").inner_text() == ""
+    ticked = panel.get_by_role("row").filter(has_text="FrontEnd")
+    ticked.get_by_role("checkbox").first.check()
     lab.page.get_by_label("Select med02.contoso.com").check()
     lab.button("Remove 1 server").click()
     panel.get_by_text("The editor has another plan than this folder.").wait_for()
     assert "1 " in panel.locator(".lc-changed-plan").inner_text()
+    panel.get_by_role("button", name="Pack the 1 selected request").wait_for()  # as it was ticked
+    assert ticked.get_by_role("checkbox").first.is_checked()
     lab.button("Undo").click()
     panel.locator(".lc-changed-plan").filter(has_text="another plan").wait_for(state="detached")

@@ -44,6 +44,8 @@ export default {
       },
     });
     find.oninput = refresh;
+    /** @param {number} id of a row */
+    const requestOf = (id) => store.text(store.at(id) ?? 0, "id");
     const names = button("Names and why", () => tellNames(grid.activeId), { "aria-haspopup": "dialog",
       title: "The names of the request that the table stands on, why each is there and who needs it" });
     /** @param {number | undefined} id */
@@ -90,7 +92,7 @@ export default {
     const issuer = text("Only for this issuer", "internal, public, or a CA's name; blank for all");
     const pack = action("Pack all that wait", () => send({ type: "handover",
       out: out.control.value, issuer: issuer.control.value,
-      requests: [...selected].map((id) => store.text(store.at(id) ?? 0, "id")) }));
+      requests: [...selected].map(requestOf) }));
 
     const paths = h("textarea", { class: "lc-control", rows: 2, spellcheck: false });
     const receive = action("Match and keep", () => send({ type: "receive", paths: paths.value }));
@@ -111,6 +113,7 @@ export default {
     const shown = h("output", { class: "lc-password", hidden: true });
     const hide = button("Hide", forget, { hidden: true });
     let timer = 0;
+    which.onchange = forget; // a password beside the name of another package would be taken for its
     function forget() {
       clearTimeout(timer);
       shown.textContent = "";
@@ -168,8 +171,13 @@ export default {
       },
       /** @param {RowsMessage} message @param {DataView[]} buffers */
       rows(message, buffers) {
+        // Numbers of rows are others now; what was ticked is known by its request.
+        const ticked = new Set([...selected].map(requestOf));
         store.read(message, buffers);
         selected.clear();
+        for (let at = 0; at < store.size; at++) {
+          if (ticked.has(store.text(at, "id"))) selected.add(store.id(at));
+        }
         grid.empty();
         grid.setColumns(columns);
         refresh();
@@ -185,7 +193,10 @@ export default {
         odd.replaceChildren(...message.problems.map((one) =>
           h("p", { class: "lc-error" }, "✖ ", one)),
         ...message.notes.map((one) => h("p", { class: "lc-hint" }, one)));
+        const chosen = which.value;
         which.replaceChildren(...message.packaged.map((one) => h("option", { value: one }, one)));
+        if (message.packaged.includes(chosen)) which.value = chosen;
+        else forget();
         reveal.disabled = busy || !message.packaged.length;
       },
       // The editor has another plan; whether the folder is behind it, a look says.
