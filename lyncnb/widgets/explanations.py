@@ -14,9 +14,8 @@ from ..checks.check_plan import judging_day
 from ..plan.acceptances import is_over, limits_of
 from ..plan.compare import CHANGES, PlanDifference
 from ..plan.find_causes import find_causes
-from ..plan.model import PlannedCertificate
+from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.findings import Finding
-from ..rules.model import Rules
 from ..rules.returned_rules import every_check
 from ..topology.columns import topology_columns
 from .editing import CHANGE_COLUMNS, PlanEditing
@@ -26,6 +25,7 @@ from .undo_history import title
 # Findings as the browser shows them: by code, each with what it means and its first places.
 
 ITEMS_LISTED = 25
+_NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Place:
 
 def finding_groups(
     findings: Iterable[Finding],
-    rules: Rules,
+    plan: CertificatePlan,
     *,
     accepted: Mapping[str, str],
     limits: Mapping[str, str],
@@ -52,8 +52,8 @@ def finding_groups(
     ----------
     findings : iterable of Finding
         In the order to show them.
-    rules : Rules
-        Say what a code means.
+    plan : CertificatePlan
+        Its rules say what a code means, its certificates which names a message speaks of.
     accepted : mapping of str to str
         By code, why it is accepted.
     limits : mapping of str to str
@@ -73,7 +73,7 @@ def finding_groups(
     groups: dict[str, dict[str, Any]] = {}
     for finding in findings:
         if finding.code not in groups:
-            rule = every_check(rules)[finding.code]
+            rule = every_check(plan.rules)[finding.code]
             groups[finding.code] = {
                 "code": finding.code,
                 "severity": finding.severity,
@@ -105,7 +105,22 @@ def finding_groups(
                     "heading": title(column) if column else "",
                 }
             )
+    _tell_names([item for group in groups.values() for item in group["items"]], plan)
     return list(groups.values())
+
+
+def _tell_names(items: Sequence[dict[str, Any]], plan: CertificatePlan) -> None:
+    """Say of each message which names of certificates stand in it: they lead to their reasons."""
+    spoken = [set(_NAME.findall(item["message"])) for item in items]
+    asked = set().union(*spoken)
+    planned = {
+        str(name)
+        for certificate in plan.certificates
+        for name in (certificate.subject.common_name, *certificate.names)
+        if name in asked
+    }
+    for item, names in zip(items, spoken, strict=True):
+        item["names"] = sorted(names & planned)
 
 
 def in_headings(text: str) -> str:
@@ -227,7 +242,7 @@ def findings(editing: PlanEditing) -> Message:
     options, day = editing.options, judging_day(editing.plan)
     groups = finding_groups(
         editing.findings,
-        editing.rules,
+        editing.plan,
         accepted=options.accepted,
         limits={code: limits_of(code, options) for code in options.accepted},
         over={code for code in options.accepted if is_over(code, options, on=day)},

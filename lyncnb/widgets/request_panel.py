@@ -20,7 +20,7 @@ from ..request_folder.bundle import RequestBundle
 from .background_job import CANCELLED, FAILED, FINISHED, JobState, progress_words
 from .editing import PlanEditing
 from .explanations import finding_groups
-from .name_reasons import of_request
+from .name_reasons import of_name, of_request
 from .panel import SHARED_SCRIPTS, Panel, read_scripts
 from .request_run import RequestRun
 
@@ -42,7 +42,7 @@ class RequestView(Panel):
             "option": self._accept,
             "write": self._write,
             "recovery": self._name_recovery_key,
-            "why": lambda asked: self.send(of_request(panel.plan, str(asked["name"]))),
+            "why": lambda asked: self._tell_why(str(asked["name"])),
             "cancel": lambda _: panel.cancel(),
         }
         self._looked_at: CertificatePlan | None = None
@@ -74,7 +74,7 @@ class RequestView(Panel):
         day = judging_day(panel.plan, panel.findings.judged_on)
         groups = finding_groups(
             panel.findings,
-            panel.plan.rules,
+            panel.plan,
             accepted=accepted,
             limits=limits,
             over={code for code in limits if is_over(code, panel.plan.options, on=day)},
@@ -133,6 +133,11 @@ class RequestView(Panel):
         self.send({"type": "recovery", "fingerprints": list(self.panel.recovery)})
 
     # -- wishes
+    def _tell_why(self, name: str) -> None:
+        """Tell of a name that a finding speaks of, or of all names of a request, by its id."""
+        of_it = of_name if "." in name else of_request
+        self.send(of_it(self.panel.plan, name))
+
     def _name_recovery_key(self, message: dict[str, Any]) -> None:
         file = str(message["file"]).strip()
         if not file:

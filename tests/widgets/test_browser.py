@@ -319,6 +319,10 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
     page.get_by_text("The same data as a table").click()
     opened(page.locator(".lc-panel:visible .lc-table button", has_text="fe01.contoso.com").first,
            "server-name")  # fmt: skip
+    kernel(lab, "editor.change_options(issuer={'FrontEnd': 'public'})")
+    lab.tab("Findings").click()
+    spoken = page.locator(".lc-block", has_text="names-become-public")
+    opened(spoken.get_by_role("button", name="web.contoso.com"), "web-external")
     lab.tab("Servers").click()
     cell_of(lab, "fe01.contoso.com", "Role").click()
     lab.page.get_by_text("What fe01.contoso.com gets").wait_for()

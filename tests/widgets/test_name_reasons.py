@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from folders import PASSPHRASE
 from panel_kit import Talk
@@ -12,6 +14,7 @@ from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 from lyncnb.widgets.editor import PlanEditor
+from lyncnb.widgets.explanations import findings
 from lyncnb.widgets.request_panel import RequestPanel
 from lyncnb.widgets.status_panel import StatusPanel
 
@@ -67,6 +70,23 @@ def test_what_no_document_says_is_told_so(editor):
         ("not documented", ""),
         ("not documented", ""),
     ]
+
+
+def test_a_finding_says_which_of_its_words_are_names(editor, tmp_path):
+    """A name that a message speaks of leads to its reasons, in both panels."""
+    editor.edit(add=[{"server_fqdn": "edge01.contoso.net", "role": "Edge"}])
+    editor.change_options(planned_issue_date=date(2026, 12, 1))
+    names = {str(name) for one in editor.plan.certificates for name in one.names}
+    panel = RequestPanel(editor, tmp_path / "requests")
+    for told in (findings(editor), Talk(panel.view).say("ready")["findings"]):
+        items = [item for group in told["groups"] for item in group["items"]]
+        assert all(name in item["message"] for item in items for name in item["names"])
+        (public,) = [item for item in items if "names become public" in item["message"]]
+        words = {word.strip(",") for word in public["message"].split()}
+        assert public["names"] == sorted(words & names)
+        assert "sip.contoso.com" in public["names"]
+    told = ask(panel, "sip.contoso.com")
+    assert (told["title"], told["note"]) == ("sip.contoso.com", "")
 
 
 def test_a_request_has_all_its_names(editor, tmp_path):

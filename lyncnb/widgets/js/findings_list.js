@@ -1,8 +1,8 @@
 // @ts-check
 // Findings by code, each with what it means and its places; errors are accepted here.
 
-/** @param {{send: Send, goTo?: (row: number, column: string) => void}} wishes */
-function makeFindings({ send, goTo }) {
+/** @param {{send: Send, reasons: NameReasons, goTo?: (row: number, column: string) => void}} wishes */
+function makeFindings({ send, reasons, goTo }) {
   const body = h("div", { class: "lc-stacks" });
   const panel = h("div", { class: "lc-panel" }, body);
 
@@ -38,7 +38,7 @@ function makeFindings({ send, goTo }) {
       goTo && item.row !== null ? button(item.about, () => goTo(item.row ?? 0, item.column), {
         class: "lc-link", title: item.heading ? `Go to ${item.heading} of this server`
           : "Go to this server in the table" }) : item.about,
-      item.message,
+      h("span", {}, ...reasons.within(item.message, item.names)),
     ]);
     return h("section", { class: "lc-block" },
       h("h3", { class: "lc-title" }, severityTag(group.severity, group.severity), " ", group.title,

@@ -55,6 +55,12 @@ function makeNameReasons(send) {
      */
     links: (cell) => h("span", {}, ...cell.split("; ").flatMap((name, n) =>
       [n ? "; " : "", /^[^ ]+\.[^ ]+$/.test(name) ? link(name) : name])),
+    /**
+     * A text in which names lead to their reasons.
+     * @param {string} text @param {string[]} names that stand in it @returns {Kid[]}
+     */
+    within: (text, names) => text.split(/([\w*-]+(?:\.[\w-]+)+)/).map((part) =>
+      (names.includes(part) ? link(part) : part)),
     /** @param {ReasonsMessage} message */
     show(message) {
       title.textContent = message.title;

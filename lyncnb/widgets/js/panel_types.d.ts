@@ -81,6 +81,8 @@ interface Refused {
 interface FindingItem {
   about: string;
   message: string;
+  /** of certificates, that stand in the message */
+  names: string[];
   row: number | null;
   column: string;
   heading: string;

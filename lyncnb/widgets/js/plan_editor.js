@@ -29,7 +29,7 @@ export default {
     const reasons = makeNameReasons(send);
     const servers = makeServers({ send, reasons, say: (text) => { said.textContent = text; } });
     const form = makeForm(send);
-    const findings = makeFindings({ send, goTo: (id, column) => {
+    const findings = makeFindings({ send, reasons, goTo: (id, column) => {
       tabs.show("servers");
       servers.go([id], column);
     } });

@@ -38,7 +38,7 @@ export default {
     const foreseen = h("p", {});
     const rows = h("div", {});
     const again = button("Look again", () => send({ type: "look" }));
-    const findings = makeFindings({ send });
+    const findings = makeFindings({ send, reasons });
     const foundWords = h("summary", {});
     const found = h("details", {}, foundWords, findings.panel);
     let openedForErrors = false;
