@@ -1,6 +1,6 @@
 """What was asked of the CAs and what came back, as values, sorted out by public key.
 
-Pure. ``matching.py`` decides which certificate answers which request.
+Pure. ``match_answers.py`` decides which certificate answers which request.
 """
 
 from __future__ import annotations

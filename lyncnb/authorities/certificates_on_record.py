@@ -21,7 +21,7 @@ from .decoding import decode
 from .demonstration import is_fictional
 from .issued import DISPLACED, IssuedCertificate, IssuedCertificates, told_apart
 from .judging import noted
-from .matching import judge_on_record
+from .match_answers import judge_on_record
 from .returned_files import MAX_FILE_BYTES
 
 FOLDER = "returned"

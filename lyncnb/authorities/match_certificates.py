@@ -19,9 +19,7 @@ from .certificates_on_record import (
     outstanding_requests,
 )
 from .issued import IssuedCertificates, told_apart
-from .matching import (
-    match_answers,
-)
+from .match_answers import match_answers
 from .returned_files import Password, ReturnedFile, read_returned
 
 

@@ -25,7 +25,7 @@ from growth import faster_than_linear, seconds
 
 from lyncnb.authorities.answers import Outstanding
 from lyncnb.authorities.decoding import decode
-from lyncnb.authorities.matching import match_answers
+from lyncnb.authorities.match_answers import match_answers
 from lyncnb.authorities.returned_files import MAX_FILE_BYTES, ReturnedFile, read_returned
 from lyncnb.pki.certificates import Certificate, read_certificate
 from lyncnb.pki.chain import MAX_CANDIDATES, objections_to

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from planned_entry import DAY, ENTRY
 
 from lyncnb.authorities.answers import Outstanding
-from lyncnb.authorities.matching import match_answers
+from lyncnb.authorities.match_answers import match_answers
 from lyncnb.authorities.returned_files import ReturnedFile
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.keys import spki_sha256
