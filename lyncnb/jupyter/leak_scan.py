@@ -38,7 +38,10 @@ _WRITTEN_SECRET = re.compile(
     r"""|ConvertTo-SecureString\s+["'][^"']+["']""",
     re.IGNORECASE,
 )
-_AUTHORIZATION = re.compile(r"\b(?:Bearer|Basic)\s+[A-Za-z0-9+/_.=-]{16,}", re.IGNORECASE)
+# As a header has it, or the address that JupyterLab prints; 48 hexadecimal digits are its own.
+_AUTHORIZATION = re.compile(
+    r"\b(?:Bearer|Basic)\s+[A-Za-z0-9+/_.=-]{16,}|[?&](?:amp;)?token=[\w.~-]{16,}", re.IGNORECASE
+)
 
 # Whose machine it was, and where on it: the folder's name is the user's.
 HOME_PATH = re.compile(

@@ -87,6 +87,8 @@ PLANTED = {
     "environment variable": new_code_cell("%env LYNCNB_PASSPHRASE=hunter2"),
     "PowerShell's secure string": new_code_cell("# ConvertTo-SecureString 'hunter2' -AsPlainText"),
     "token for signing in": printed("Authorization: Bearer abcdefghijklmnopqrstuvwx.yz"),
+    "token in an address": printed(f"http://127.0.0.1:8888/lab?token={'3f' * 24}"),
+    "token in a link": shown("text/html", f'<a href="/lab?reset&amp;token={"3f" * 24}">lab</a>'),
     "passphrase printed": printed(f"it is {PASSPHRASE}"),
     "passphrase on a page": shown("text/html", f"<p>{html.escape(PASSPHRASE)}</p>"),
     "passphrase coded": printed(coded(b"ab" + PASSPHRASE.encode())),
