@@ -79,7 +79,7 @@ class Sheet:
                 continue
             if known_headings(cells)[1]:
                 self.heading_row = row
-            elif len(self.rows) > HEADING_WITHIN:
+            elif len(self.rows) >= HEADING_WITHIN:
                 raise NoTable
 
     def mark(self, source: str, row: int, column: int, odd: str) -> None:
