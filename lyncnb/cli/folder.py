@@ -59,7 +59,10 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be done and why, touch nothing.")
 @json_option
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads or processes.")
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N",
+    help="Threads or processes; with --cluster, requests under way at once.",
+)  # fmt: skip
 @click.option(
     "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
     help="Accept error findings of this code; goes into the manifest. May be repeated.",
@@ -307,7 +310,7 @@ def status_command(
 ) -> int:
     """Say where each request of FOLDER stands.
 
-    planned, waiting, issued, packaged, expiring, expired, superseded or retired. Without
+    planned, waiting, issued, packaged, covered, expiring, expired, superseded or retired. Without
     --rebuild nothing is written and no passphrase is needed.
 
     Exit status: 0; 3 if the folder needs attention.
@@ -394,6 +397,7 @@ def rekey_command(
 
     Exit status: 0; 3 if the folder or a passphrase needs attention.
     """
+    from ..errors import PassphraseError
     from ..pki.passphrase import ask_passphrase
     from ..request_folder.change_passphrase import rekey
     from ..request_folder.manifest import read_manifest
@@ -401,6 +405,13 @@ def rekey_command(
 
     read_manifest(Path(folder))  # nobody is asked for passphrases of a folder that is none
     is_asked = terminal_width(sys.stdin) is not None
+    # Before anything is done: to name a recovery key alone, the passphrase stays as it is.
+    is_new_needed = bool(without_recovery) or not recovery
+    if is_new_needed and new_passphrase_file is None and not is_asked:
+        raise PassphraseError(
+            "no new passphrase, and nobody to ask: standard input is no terminal",
+            hint="give its file: --new-passphrase-file",
+        )
     if is_asked and passphrase_file is None:
         whose = "The recovery key's own passphrase." if with_recovery else ""
         note(whose or "The folder's present passphrase.")
@@ -410,7 +421,7 @@ def rekey_command(
         raise click.UsageError("--recovery needs the folder's passphrase: first --with-recovery")
     for public_file in recovery:
         named = name_recovery_key(folder, given, public_file)
-    if recovery and new_passphrase_file is None and not without_recovery:
+    if new_passphrase_file is None and not is_new_needed:
         return _show_recovery(named, as_json=as_json)
     if is_asked and new_passphrase_file is None:
         note("Its new passphrase.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,12 @@ import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
-from folders import PASSPHRASE
+from folders import PASSPHRASE, snapshot
 from shell_kit import make_shell, process_environment
 from topologies import TWO_FRONT_ENDS
+
+from lyncnb.authorities.status import STATES
+from lyncnb.cli.folder import status_command
 
 shell = pytest.fixture(make_shell)
 
@@ -211,11 +215,30 @@ def test_rekey(shell, written, passphrase):
     assert shell(*written).out == "3 requests in requests: 3 kept\n"
 
 
+@pytest.mark.parametrize("taken_out", [(), ("--recovery", "a.pub", "--without-recovery", "1234")])
+def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
+    """Where nobody can be asked for the new one, its own option is named, and nothing is done."""
+    before = snapshot(shell.folder / "requests")
+    ended = shell.process("rekey", "requests", "--passphrase-file", passphrase, *taken_out)
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.err == (
+        "lyncnb: no new passphrase, and nobody to ask: standard input is no terminal\n"
+        "  hint: give its file: --new-passphrase-file\n"
+    )
+    assert snapshot(shell.folder / "requests") == before
+
+
 def test_rekey_of_a_folder_that_is_none(shell):
     """The folder is looked for before anybody is asked for two passphrases."""
     ended = shell("rekey", "nowhere", "--json")
     assert (ended.status, json.loads(ended.out)["error"]["code"]) == (3, "folder")
     assert ended.err.startswith("lyncnb: nowhere/manifest.json: no such file")
+
+
+def test_help_of_status_names_every_state():
+    """Whoever reads a state in the table finds it in the help, in the order of its life."""
+    told = status_command.help.partition("\n\n")[2].partition(".")[0]
+    assert re.split(r", | or ", " ".join(told.split())) == list(STATES)
 
 
 def test_purge_lists_first(shell, written):
