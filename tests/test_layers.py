@@ -7,6 +7,7 @@ it, so that one run shows all of them.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -180,6 +181,23 @@ def test_imports_point_down():
         and ROWS.get(package_of(target), 99) >= ROWS[package_of(module)]
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("paper", ["README.md", "CONTRIBUTING.md"])
+def test_papers_tell_the_layers_as_they_are(paper):
+    """README and CONTRIBUTING list the packages lowest first, and say that imports go up there."""
+    text = (REPOSITORY / paper).read_text("utf-8")
+    table = text.partition("| Package | Holds |")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`(\w+)/`", line.split("|")[1]) for line in table.splitlines()[2:]]
+    told = {name: number for number, row in enumerate(rows) for name in row}
+    wrong = [
+        f"{module} imports {target}"
+        for module, targets in RELATIVE.items()
+        for target in targets
+        if told.get(package_of(target), -1) > told.get(package_of(module), 99)
+    ]
+    assert wrong == []
+    assert re.search(r"package imports only from (?:those|rows) above", text)
 
 
 def test_the_package_imports_itself_relatively():

@@ -235,6 +235,27 @@ def test_every_link_of_the_papers_leads_somewhere():
     assert dead == []
 
 
+def test_every_link_into_a_paper_meets_a_heading():
+    """What README, docs and the other papers link to inside a page is a heading of it."""
+    papers = [path for path in FILES if path.suffix == ".md"]
+    linked = [
+        (paper, (paper.parent / target if target else paper).resolve(), anchor)
+        for paper in papers
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", paper.read_text("utf-8"))
+    ]
+    headings = {
+        page: {
+            re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
+        }
+        for _, page, _ in linked
+    }
+    assert linked
+    assert [
+        f"{paper.name}: #{anchor}" for paper, page, anchor in linked if anchor not in headings[page]
+    ] == []
+
+
 def test_readme_is_read_in_three_minutes():
     """The README has at most 700 words, beside tables and commands, and begins with a picture."""
     text = README.read_text("utf-8")
