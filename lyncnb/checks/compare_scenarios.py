@@ -160,7 +160,7 @@ def compare_scenarios(
     Raises
     ------
     ScenarioError
-        If there are fewer than two.
+        If there are fewer than two, or findings of fewer or more.
     LyncnbError
         If no plan can be made of one.
     """
@@ -169,6 +169,11 @@ def compare_scenarios(
             "a comparison needs two scenarios", hint="name two, or three, e.g. two of their folders"
         )
     known = findings or [None] * len(scenarios)
+    if len(known) != len(scenarios):
+        raise ScenarioError(
+            f"findings of {len(known)} scenarios, of which there are {len(scenarios)}",
+            hint="give them in the order of the scenarios, None for those to be checked",
+        )
     found = tuple(
         check_plan(one.plan, on=on) if told is None else told
         for one, told in zip(scenarios, known, strict=True)

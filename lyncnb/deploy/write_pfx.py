@@ -160,7 +160,13 @@ def _refuse_unknown(manifest: Manifest, base: Path, ids: Collection[str]) -> Non
 
 def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
     """Give the folder's path relative to the request folder, with slashes."""
-    whole, root = (base / folder).resolve(), base.resolve()
+    try:
+        whole, root = (base / folder).resolve(), base.resolve()
+    except (OSError, RuntimeError, ValueError):  # e.g. links in a circle, a name with a zero
+        raise BundleError(
+            f"{ascii(os.fspath(folder))[1:-1]} is the path of no folder",
+            hint="leave folder= out, or name one below pfx",
+        ) from None
     if not whole.is_relative_to(root / FOLDER):
         raise BundleError(
             f"{folder} is no place for packages: they go to {base / FOLDER} or a folder below it",

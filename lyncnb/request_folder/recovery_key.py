@@ -70,6 +70,8 @@ def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> 
     """
     secret = as_new_passphrase(passphrase)
     path = Path(file)
+    if not path.name:
+        raise OutputError(f'"{file}" is no name of a file', hint='e.g. "recovery.key"')
     public_path = path.with_name(path.name + ".pub")
     for place in (path, public_path):
         refuse_own_place(place)

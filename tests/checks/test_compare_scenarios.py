@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 import pytest
+from folders import make_plan
 from places import DATA
 from topologies import FIVE_SERVERS
 
@@ -110,3 +111,12 @@ def test_two_are_needed():
     )
     with pytest.raises(ln.LyncnbError, match="PersistentChat"):
         ln.compare_scenarios(FIRST, other)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_findings_are_of_each_scenario(count):
+    """Findings of fewer or more scenarios than are compared are told, not zipped."""
+    one = ln.Scenario.of_plan("one", make_plan())
+    with pytest.raises(ln.ScenarioError, match=f"findings of {count} scenarios") as caught:
+        ln.compare_scenarios(one, one, findings=[None] * count)
+    assert "in the order of the scenarios" in caught.value.hint

@@ -281,6 +281,15 @@ def test_openssl_sees_the_provider_of_a_written_package(issued):
     assert f"Microsoft CSP Name: {PROVIDER}" in done.stdout
 
 
+def test_a_path_of_no_folder_is_refused_in_words(issued):
+    """Links in a circle and a name with a zero are the path of no folder."""
+    (issued.folder.parent / "one").symlink_to("two")
+    (issued.folder.parent / "two").symlink_to("one")
+    for place in ("a\0b", issued.folder.parent / "one" / "x"):
+        with pytest.raises(BundleError):
+            write_pfx(issued.matched(), place, passphrase=PASSPHRASE, today=TODAY)
+
+
 def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
     """What write_pfx writes to a folder below pfx/, purge removes with its key."""
     packages = write_pfx(issued.matched(), "pfx/wave1", passphrase=PASSPHRASE, today=TODAY)

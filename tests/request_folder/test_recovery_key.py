@@ -377,3 +377,9 @@ def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
     with pytest.raises(BundleError, match="is missing, and the manifest names recovery keys"):
         rekey(folder, PASSPHRASE, NEW)
     assert len(list((folder / "keys").iterdir())) == 1
+
+
+def test_a_key_without_a_name_is_refused_in_words():
+    """An empty path names no file, and is no fault."""
+    with pytest.raises(OutputError, match="is no name of a file"):
+        new_recovery_key("", OWN)

@@ -349,3 +349,13 @@ def test_half_a_character_is_refused(column):
     (problem,) = caught.value.problems
     assert (problem.row, problem.column) == (2, column)
     assert "U+D800" in str(caught.value)
+
+
+def test_a_site_that_is_not_there_is_told_with_those_that_are():
+    """No StopIteration: the sites of the table are named."""
+    topology = read_topology(
+        b"server_fqdn,role,site,sip_domains\ndir.contoso.com,Director,Taipei,contoso.com\n"
+    )
+    with pytest.raises(TopologyError, match='has no site "Atlantis"') as caught:
+        topology.site("Atlantis")
+    assert "Taipei" in caught.value.hint
