@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 
 _MODULES = {
     "AnswersError": "errors",
+    "ArgumentError": "errors",
     "AsIs": "authorities.as_is",
     "Approval": "export.approve_plan",
     "ApprovalError": "errors",
@@ -234,6 +235,7 @@ if TYPE_CHECKING:
     from .deploy.write_pfx import write_pfx as write_pfx
     from .errors import AnswersError as AnswersError
     from .errors import ApprovalError as ApprovalError
+    from .errors import ArgumentError as ArgumentError
     from .errors import BundleError as BundleError
     from .errors import LyncnbError as LyncnbError
     from .errors import NotebookError as NotebookError
@@ -350,10 +352,17 @@ else:
             value = version(__name__)
         elif name in _MODULES:
             value = getattr(_import_module(f".{_MODULES[name]}", __name__), name)
+            if name.islower():  # a verb: what planners hand to it is looked at first
+                value = _import_module(".base.arguments", __name__).at_door(value, _find)
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = value  # asked for once only
         return value
+
+    def _find(name: str) -> object:
+        if name not in _MODULES:
+            raise KeyError(name)
+        return getattr(_import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -95,6 +95,12 @@ class LyncnbError(Exception):
         return str(self).splitlines()
 
 
+class ArgumentError(LyncnbError, TypeError, ValueError):
+    """A function was given what it does not take, and did nothing."""
+
+    code = "argument"
+
+
 class TopologyError(LyncnbError):
     """The topology table cannot be read, or holds text that can be no name."""
 

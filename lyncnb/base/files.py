@@ -35,7 +35,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     """
     try:
         found = system_calls.lstat(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise system_calls.trouble(error, path, "look at the folder") from None
     if stat.S_ISLNK(found.st_mode):
         raise BundleError(
@@ -69,7 +69,7 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
         system_calls.mkdir(path, mode)
     except FileExistsError:
         check_folder(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise system_calls.trouble(error, path, "make the folder") from None
     else:
         sync_folder(Path(path).parent)
@@ -293,7 +293,7 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
     """
     try:
         descriptor = system_calls.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise system_calls.trouble(error, path, "read the file") from None
     try:
         if os.isatty(descriptor):
@@ -336,7 +336,7 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
     try:
         with open_plain(path, follow=False) as file:
             data = file.read(limit + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise system_calls.trouble(error, path, "read the file") from None
     if len(data) > limit:
         raise BundleError(f"{path} is larger than {limit} bytes", hint="is it lyncnb's own file?")

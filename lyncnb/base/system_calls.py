@@ -46,8 +46,13 @@ HINTS = {
 }
 
 
-def trouble(error: OSError, path: str | os.PathLike[str], doing: str) -> BundleError:
+def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: str) -> BundleError:
     """Say in plain words what the operating system refused, and what to do."""
+    if isinstance(error, ValueError):  # of a zero, or of half a character
+        shown = ascii(os.fspath(path))[1:-1]
+        return BundleError(
+            f"{shown}: cannot {doing}: this is the name of no file", hint="type it anew"
+        )
     hint = HINTS.get(error.errno or 0, "see to the folder, then run the same again")
     return BundleError(f"{path}: cannot {doing}: {error.strerror or error}", hint=hint)
 

@@ -40,7 +40,9 @@ _POOLS_TOLD = 6  # of one role, one by one
 _TEST = "client_authentication"  # of the checks that say when CAs stop issuing it
 
 
-def trust(plan: CertificatePlan, *, chains: Chains | None = None) -> TrustPlan:
+def trust(
+    plan: CertificatePlan, *, chains: Mapping[str, Sequence[Certificate]] | None = None
+) -> TrustPlan:
     """Plan the trust of a deployment: certificates shown, and roots to install on each server.
 
     Parameters

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, overload
 
 from ..base.outputs import OutputKind, check_output, mentions, write_output
 from ..base.tables import Table
+from ..errors import ArgumentError
 from .bundle import RequestBundle, open_requests
 from .request_record import (
     EXPIRING_SHARE,
@@ -185,11 +186,14 @@ def list_renewals(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the share is none.
     """
     if not 0 < share < 1:
-        raise ValueError(f"share={share!r}; take a share of the lifetime between 0 and 1")
+        raise ArgumentError(
+            f"share={share!r}; take a share of the lifetime between 0 and 1",
+            hint="e.g. 1/3 renews a certificate of 90 days in its last 30",
+        )
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
     items = [
         _renewal(record, held, share)

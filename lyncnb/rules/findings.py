@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import overload
 
+from ..base.arguments import at_door
 from ..base.tables import Table, count_of
 from .model import SEVERITIES, CheckRule
 
@@ -129,6 +130,7 @@ class Findings(Table, Sequence[Finding]):
         severities = [finding.severity for finding in self.items]
         return {severity: severities.count(severity) for severity in SEVERITIES}
 
+    @at_door
     def of(self, severity: str) -> Findings:
         """Give the findings of one severity."""
         return Findings(tuple(f for f in self.items if f.severity == severity), self.judged_on)

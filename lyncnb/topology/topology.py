@@ -9,9 +9,11 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
+from ..base.arguments import at_door
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..base.tables import ROWS_SHOWN, DataFrame, Table, count_of, rows_to_html
+from ..errors import TopologyError
 from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
@@ -60,10 +62,25 @@ class Topology(Table):
         """Go through the computers with their pools, in the order of the pools."""
         return ((pool, computer) for pool in self.pools for computer in pool.computers)
 
+    @at_door
     def site(self, name: str) -> Site:
-        """Find a site by its name."""
-        return next(site for site in self.sites if site.name == name)
+        """Find a site by its name.
 
+        Raises
+        ------
+        TopologyError
+            If there is none, with those that there are.
+        """
+        for site in self.sites:
+            if site.name == name:
+                return site
+        names = ", ".join(site.name for site in self.sites[:10] if site.name)
+        raise TopologyError(
+            f'{self.source} has no site "{name}"',
+            hint=f"its sites are {names}" if names else "it names no site",
+        )
+
+    @at_door
     def compare(self, other: Topology) -> TopologyDifference:
         """Say where another topology disagrees, value by value.
 
@@ -89,6 +106,7 @@ class Topology(Table):
             pools=self.pools,
         )
 
+    @at_door
     def with_cells(self, changes: Mapping[int, Mapping[str, str]]) -> Topology:
         """Change cells, and derive only the pools concerned again.
 
@@ -113,6 +131,7 @@ class Topology(Table):
         touched = {name for texts in changes.values() for name in texts}
         return self._again(columns, rows, gone=set(changes), new=set(changes), touched=touched)
 
+    @at_door
     def with_rows(
         self, *, add: Sequence[Mapping[str, str]] = (), remove: Collection[int] = ()
     ) -> Topology:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..base.arguments import at_door
 from ..base.tables import count_of
 from ..errors import LyncnbError, Problem, TopologyError
 from ..plan.compare import CountChange, plan_sizes
@@ -473,6 +474,7 @@ class PlanEditor(PlanEditing):
     Show it as the last line of a cell. Every change there and every call here can be undone.
     """
 
+    @at_door
     def __init__(
         self,
         topology: Topology,

@@ -332,3 +332,10 @@ def test_a_path_that_no_system_can_name(kept, name):
     first = ln.guided_plan(ln.GuideAnswers.of({"sip_domains": "contoso.com"}))
     with pytest.raises(ln.LyncnbError, match="is the name of no file"):
         ln.write_first_plan(first, name)
+
+
+def test_a_folder_of_scenarios_may_be_named_by_a_text(tmp_path):
+    """A notebook writes the path as text, and keeps and lists as with a Path."""
+    kept = ln.Scenarios(str(tmp_path / "scenarios"))
+    kept.keep(one())
+    assert len(kept.names()) == 1

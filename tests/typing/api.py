@@ -313,6 +313,8 @@ def failures() -> None:
         assert_type(error.hint, str)
     except (ln.ReturnedFileError, ln.PackageError, ln.NotebookError) as error:
         assert_type(error.message, str)
+    except ln.ArgumentError as error:
+        assert_type(error.hint, str)
     except ln.AnswersError as error:
         assert_type(error.hint, str)
     except ln.LyncnbError as error:
