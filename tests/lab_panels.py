@@ -139,6 +139,16 @@ def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
         time.sleep(0.1)
 
 
+def answer_late(lab: LabBrowser, view: str, seconds: float = 1.5) -> None:
+    """Let a panel answer nothing for a while, as one does that has much to count."""
+    held = f"[{view}.turn.acquire(), time.sleep({seconds}), {view}.turn.release()]"
+    names = '{"time": __import__("time"), **globals()}'
+    kernel(
+        lab,
+        f"__import__('threading').Thread(target=lambda: eval({held!r}, {names})).start()",
+    )
+
+
 def axe_in_both_themes(lab: LabBrowser) -> list[tuple[str, str, list[str]]]:
     """Ask axe-core about the panels in the dark and in the light theme, which stays."""
     found = []

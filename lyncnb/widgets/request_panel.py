@@ -46,6 +46,7 @@ class RequestView(Panel):
             "cancel": lambda _: panel.cancel(),
         }
         self._looked_at: CertificatePlan | None = None
+        self._seen_new = False  # as the page was told, which asks for the passphrase accordingly
         super().__init__(answers, f"Requests into {panel.folder}, as they stand:")
         panel.on_change = self.job_changed
         if panel.editor is not None:
@@ -85,11 +86,11 @@ class RequestView(Panel):
     def _look(self) -> None:
         """Tell what a run would do; what stands in its way is told in its place."""
         panel = self.panel
-        self._looked_at = panel.plan
+        self._looked_at, self._seen_new = panel.plan, panel.is_new
         self._send_findings()
         message: dict[str, object] = {
             "type": "look",
-            "is_new": panel.is_new,
+            "is_new": self._seen_new,
             "rows": [],
             "notes": [],
             "ready": False,
@@ -156,7 +157,8 @@ class RequestView(Panel):
     def _write(self, message: dict[str, Any]) -> None:
         # Nothing but these two objects holds the text, and they end with the run.
         first = Secret(str(message.pop("passphrase", "")))
-        again = Secret(str(message.pop("again", ""))) if self.panel.is_new else None
+        again = Secret(str(message.pop("again", "")))
+        is_new = self.panel.is_new
         if not first.reveal():
             raise PassphraseError("no passphrase was typed", hint="type it into the field")
         if self._looked_at is not self.panel.plan:
@@ -165,7 +167,13 @@ class RequestView(Panel):
                 "the plan has changed since you looked, so nothing was written",
                 hint="see above what a run would do now, then write",
             )
-        self.panel.start(first, again)
+        if self._seen_new is not is_new:
+            self._look()
+            raise LyncnbError(
+                "the folder has changed since you looked, so nothing was written",
+                hint="see above what a run would do now, then type the passphrase and write",
+            )
+        self.panel.start(first, again if is_new else None)
 
 
 def _foreseen(bundle: RequestBundle) -> dict[str, Any]:

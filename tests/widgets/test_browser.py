@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from lab_panels import (
     REQUESTS,
     SLOW_REQUESTS,
     STATUS,
+    answer_late,
     cell_of,
     kernel,
     open_editor,
@@ -271,6 +273,75 @@ def test_what_a_reader_has_begun_stays_when_a_list_is_drawn_anew(lab, folder):
     assert name.evaluate("one => one === document.activeElement")
 
 
+def test_a_tick_to_replace_files_is_about_one_folder(lab, folder):
+    """Whoever agreed to replace what is in one folder has not looked at another."""
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        (folder / name / "topology.csv").write_text("tuned")
+    open_editor(lab, folder)
+    lab.tab("Save").click()
+    place = lab.field("Folder")
+    place.fill("one")
+    place.press("Enter")
+    tick = lab.page.get_by_role("tabpanel", name="Save").get_by_role("checkbox")
+    tick.check()
+    place.fill("two")
+    place.press("Enter")
+    lab.page.get_by_role("alert").get_by_text("two").first.wait_for()
+    assert not tick.is_checked()
+    assert (folder / "two" / "topology.csv").read_text() == "tuned"
+    tick.check()
+    place.press("Enter")
+    lab.page.get_by_text("Saved: two").wait_for()
+    assert (folder / "one" / "topology.csv").read_text() == "tuned"
+
+
+def test_answers_that_come_late(lab, folder):
+    """A refusal stays until it can be read; a second press is none; a table stays where it is."""
+    open_editor(lab, folder)
+    lab.tab("Deployment").click()
+    answer_late(lab, "editor.view")
+    days = lab.page.get_by_role("tabpanel", name="Deployment").locator("input[type=number]").first
+    days.fill("-5")
+    days.press("Enter")
+    lab.field("Wildcards for simple URLs").check()
+    alert = lab.page.get_by_role("alert")
+    alert.get_by_text("Not done:").wait_for()
+    wait_kernel(lab, "editor.options.wildcard", "True")
+    lab.page.get_by_text("1 change, not saved").wait_for()
+    lab.page.wait_for_timeout(200)
+    alert.get_by_text("Not done:").wait_for()
+    lab.field("Wildcards for simple URLs").uncheck()
+    alert.wait_for(state="hidden")
+    lab.tab("By name").click()
+    table = lab.page.get_by_role("region", name="Names, the certificates they stand on, and why")
+    table.evaluate("one => { one.scrollTop = 90; one.drawnBefore = true; }")
+    kernel(lab, "editor.change_options(xmpp_host_names=True)")
+    lab.page.wait_for_function(
+        "() => [...document.querySelectorAll('.lc-tall .lc-scroll')].some("
+        "one => one.offsetParent && !one.drawnBefore)"
+    )
+    assert table.evaluate("one => one.scrollTop") == 90
+    lab.tab("Servers").click()
+    lab.field("Select dir01.contoso.com").check()
+    answer_late(lab, "editor.view", 0.5)
+    lab.button("Remove 1 server").dblclick()
+    lab.page.get_by_text("removed dir01.contoso.com").wait_for()
+    kernel(lab, "editor.scenarios")
+    lab.page.wait_for_timeout(200)
+    assert alert.count() == 0
+
+
+def test_a_kernel_that_is_restarted(lab, folder):
+    """Its panels say that they do nothing any more, instead of keeping silent."""
+    open_editor(lab, folder)
+    lab.js("await panel.sessionContext.restartKernel();")
+    lab.wait_idle()
+    lab.tab("Deployment").click()
+    lab.field("Wildcards for simple URLs").check()
+    lab.page.get_by_text("The kernel was restarted or has ended").wait_for()
+
+
 def test_what_has_one_safe_answer_is_mended_by_a_press(lab, folder):
     """The button stands beside such a finding alone; what it did can be undone."""
     open_editor(lab, folder)
@@ -420,6 +491,54 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
     result.wait_for(state="visible")
     href = result.get_by_role("link", name="summary.html").get_attribute("href")
     assert "cancelled/summary.html" in href
+
+
+def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
+    """The plan changes while a passphrase is typed, the panel is shown twice, Write is pressed twice."""
+    (folder / "go").unlink(missing_ok=True)
+    requests = HELD_REQUESTS.format(table="middle.csv", folder="pressed")
+    requests = requests.replace("RequestPanel(plan,", "RequestPanel(editor,")
+    open_panel(lab, folder, EDITOR.format(table="middle.csv"), requests)
+    panel = lab.page.get_by_role("group", name="Request panel for pressed").first
+    first, again = (
+        panel.get_by_label(label)
+        for label in ("Passphrase of the folder", "The same passphrase again")
+    )
+    panel.get_by_text("100 created").wait_for()
+    first.focus()
+    lab.page.keyboard.type("half")
+    kernel(lab, "editor.change_options(xmpp_host_names=True)")
+    panel.get_by_text("Looking again").wait_for()
+    lab.page.keyboard.type(" typed")
+    panel.get_by_text("this is what a run would do now").wait_for()
+    lab.page.keyboard.type(" through")
+    assert first.input_value() == "half typed through"
+    panel.locator("summary", has_text="A second way to the keys").click()
+    panel.get_by_label("Public half of a recovery key").fill("theirs.pub")
+    lab.command("notebook:create-output-view")
+    views = lab.page.get_by_role("button", name="Write 100 requests")
+    views.nth(1).wait_for()
+    lab.page.wait_for_timeout(300)
+    assert panel.get_by_label("Public half of a recovery key").input_value() == "theirs.pub"
+    first.fill(PASSPHRASE)
+    again.fill(PASSPHRASE)
+    answer_late(lab, "panel.view", 0.8)
+    panel.get_by_role("button", name="Write 100 requests").dblclick()
+    panel.get_by_text("Working …").wait_for()
+    assert lab.page.evaluate("document.activeElement.textContent") == "Cancel"
+    lab.page.wait_for_timeout(300)
+    assert panel.get_by_role("alert").count() == 0
+    lab.page.keyboard.press("Enter")
+    panel.get_by_text("Stopping; keys that are under way").wait_for()
+    (folder / "go").touch()
+    panel.get_by_text("Cancelled.").wait_for()
+    lab.page.wait_for_function("() => document.activeElement.textContent.startsWith('Write ')")
+    # Taken away behind the panel's back: it asks for both again, and says why.
+    shutil.rmtree(folder / "pressed")
+    first.fill(PASSPHRASE)
+    first.press("Enter")
+    panel.get_by_role("alert").get_by_text("the folder has changed since you looked").wait_for()
+    again.wait_for(state="visible")
 
 
 def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):

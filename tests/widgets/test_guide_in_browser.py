@@ -62,7 +62,13 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     (folder / "first" / "topology.csv").write_text("tuned")
     write.click()
     panel.get_by_role("alert").get_by_text("is already there and was left alone").wait_for()
-    panel.get_by_role("button", name="Replace the files").click()
+    replace = panel.get_by_role("button", name="Replace the files")
+    replace.wait_for()
+    panel.get_by_label("Folder", exact=True).fill("second")  # of which nothing was said
+    replace.wait_for(state="hidden")
+    panel.get_by_label("Folder", exact=True).fill("first")
+    write.click()
+    replace.click()
     panel.get_by_role("alert").wait_for(state="hidden")
     panel.get_by_text("Written: ").wait_for()
     assert ln.read_topology(folder / "first" / "topology.csv") == table

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM
-from lab_panels import axe_in_both_themes, kernel, open_editor, set_cell, wait_kernel
+from lab_panels import (
+    answer_late,
+    axe_in_both_themes,
+    kernel,
+    open_editor,
+    set_cell,
+    wait_kernel,
+)
 
 import lyncnb as ln
 
@@ -118,6 +125,51 @@ def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
     lab.button("Keep", exact=True).click()
     lab.page.get_by_text("Kept as “First”").wait_for()
     assert ln.open_scenario(place / "First").options == ln.PlanOptions()
+
+
+def test_what_was_begun_in_one_row_is_not_lost_by_another(lab, folder, place):
+    """Two rows are changed at once while the panel answers late; ticks follow a new name."""
+    open_editor(lab, folder)
+    keep(lab, "First")
+    keep(lab, "Second")
+    lab.button("Change First").click()
+    lab.field("Name of First").fill("Base")
+    lab.button("Change Second").click()
+    assert lab.field("Name of First").input_value() == "Base"
+    answer_late(lab, "editor.view")
+    lab.field("Name of First").press("Enter")
+    lab.field("Note of Second").fill("what we")
+    lab.page.get_by_text("“First” is called “Base” now").wait_for()
+    lab.page.keyboard.type(" have")
+    assert lab.field("Note of Second").input_value() == "what we have"
+    assert lab.field("Compare Base").is_checked()
+    lab.button("Save Second").press("Enter")
+    lab.page.get_by_text("“Second” is changed").wait_for()
+    assert ln.open_scenario(place / "Second").note == "what we have"
+    lab.page.wait_for_function(
+        "() => document.activeElement.getAttribute('aria-label') === 'Change Second'"
+    )
+    answer_late(lab, "editor.view", 0.5)
+    lab.button("Duplicate Base").dblclick()
+    lab.page.get_by_text("Copied to").wait_for()
+    wait_kernel(lab, "len(editor.scenarios.names())", "3")
+
+
+def test_a_tick_is_about_the_scenario_that_was_looked_at(lab, folder, place):
+    """Whoever agreed to replace one has not agreed to replace another that somebody changed."""
+    open_editor(lab, folder)
+    keep(lab, "First")
+    keep(lab, "Second")
+    (place / "First" / "plan.toml").write_text("wildcard = true\n")
+    lab.field("Name").fill("First")
+    lab.button("Keep", exact=True).click()
+    panel = lab.page.get_by_role("tabpanel", name="Scenarios")
+    panel.get_by_text("Replace what is there; I have looked at it").click()
+    (place / "Second" / "plan.toml").write_text("wildcard = true\n")
+    kernel(lab, "editor.change_options(xmpp_host_names=True)")
+    lab.button("Keep the changes in “Second”").click()
+    lab.page.get_by_role("alert").get_by_text("were changed by somebody else since").wait_for()
+    assert (place / "Second" / "plan.toml").read_text() == "wildcard = true\n"
 
 
 def test_axe_finds_nothing(lab, folder, place):

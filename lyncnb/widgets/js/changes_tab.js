@@ -15,12 +15,12 @@ function makeChanges(send, reasons) {
     /** @param {ListMessage & {effects: ListMessage & {words: string}}} message */
     show(message) {
       back.disabled = !message.rows.length;
-      cells.replaceChildren(message.rows.length
+      refill(cells, message.rows.length
         ? table(message.title, message.headings, message.rows)
         : h("p", { class: "lc-hint" }, "Nothing is changed against the loaded file."));
       if (message.note) cells.append(h("p", { class: "lc-hint" }, message.note));
       const { words, title, headings, rows, note } = message.effects;
-      effects.replaceChildren(message.rows.length ? h("p", { class: "lc-next" }, words) : "",
+      refill(effects, message.rows.length ? h("p", { class: "lc-next" }, words) : "",
         rows.length ? table(title, headings, rows.map((row) => row.map((cell, k) =>
           (headings[k] === "After" && row[0].endsWith("added") ? reasons.links(cell)
             : ["Cause", "Why"].includes(headings[k]) ? h("span", {}, ...atDots(cell)) : cell)))) : "");

@@ -78,10 +78,11 @@ function choose(choices, value, props = {}) {
 /** @param {Element} one */
 const knownBy = (one) => `${one.tagName} ${one.getAttribute("aria-label")
   ?? (one.querySelector("summary") ?? one).textContent}`;
+const SCROLLED = ".lc-scroll";
 
 /**
  * Puts new content into a part of a panel. What a reader has done there stays: where the keyboard
- * is, what is typed and not yet sent, what is opened or closed; elements are known by their words.
+ * is, what is typed and not yet sent, what is opened or closed, how far a table is scrolled; elements are known by their words.
  * @param {HTMLElement} part @param {...(Node | string)} kids
  */
 function refill(part, ...kids) {
@@ -90,13 +91,23 @@ function refill(part, ...kids) {
   const alike = (one) => [...part.querySelectorAll(one.tagName)].filter((it) => knownBy(it) === knownBy(one));
   const place = focused && part.contains(focused) ? alike(focused).indexOf(focused) : -1;
   const kept = new Map([...part.querySelectorAll("input, textarea, details")].map((one) => [knownBy(one), one]));
+  const scrolled = [...part.querySelectorAll(SCROLLED)].filter((one) => one.scrollTop || one.scrollLeft)
+    .map((one) => ({ by: knownBy(one), top: one.scrollTop, left: one.scrollLeft }));
   part.replaceChildren(...kids);
+  for (const one of scrolled.length ? part.querySelectorAll(SCROLLED) : []) {
+    const before = scrolled.find(({ by }) => by === knownBy(one));
+    if (before) one.scrollTo({ top: before.top, left: before.left });
+  }
   for (const one of part.querySelectorAll("input, textarea, details")) {
     const before = kept.get(knownBy(one));
     if (one instanceof HTMLDetailsElement && before instanceof HTMLDetailsElement) one.open = before.open;
     else if (isTyped(one) && before && isTyped(before)) one.value = before.value;
   }
   const again = focused && place >= 0 ? alike(focused)[place] : undefined;
+  if (place >= 0 && !again) { // what was pressed is gone: Tab goes on from its list
+    part.tabIndex = -1;
+    part.focus({ preventScroll: true });
+  }
   if (!(again instanceof HTMLElement)) return;
   again.focus({ preventScroll: true });
   if (isTyped(again) && focused && isTyped(focused)) {

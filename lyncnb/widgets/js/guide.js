@@ -75,12 +75,15 @@ export default {
     const leftOut = h("details", {});
     const folder = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
     const goOn = h("div", {});
+    let asked = ""; // the folder that was last asked for: what is replaced stands there
     /** @param {boolean} force */
     const send = (force) => {
       speaker.clear();
       speaker.say(""); // what was written before says nothing of this
-      kernel.send({ type: "write", folder: folder.value, force });
+      asked = folder.value;
+      kernel.send({ type: "write", folder: asked, force });
     };
+    folder.oninput = () => speaker.clear();
     const write = button("Write table, options and answers", () => send(false),
       { class: "lc-button lc-primary", disabled: true });
 
@@ -170,7 +173,7 @@ export default {
       },
       /** @param {Refused} message */
       refused(message) {
-        if (message.occupied) speaker.refuse(message.lines, "Replace the files", () => send(true));
+        if (message.occupied && folder.value === asked) speaker.refuse(message.lines, "Replace the files", () => send(true));
         else speaker.refuse(message.lines);
       },
     });

@@ -23,8 +23,14 @@ function connect(model, answers) {
     line,
     /** @type {Send} */
     send(message) {
-      model.send(message);
       clearTimeout(timer);
+      try {
+        model.send(message);
+      } catch { // the kernel that the panel belongs to is there no more
+        line.textContent = "The kernel was restarted or has ended, so this panel does nothing any more. "
+          + "Run its cell again.";
+        return;
+      }
       timer = setTimeout(() => {
         line.textContent = "The kernel is busy with a cell. This panel answers when the cell has ended.";
       }, 1200);

@@ -7,7 +7,10 @@ function secretField(label, help, onEnter) {
   const input = h("input", { type: "password", class: "lc-control", autocomplete: "new-password",
     spellcheck: false });
   input.onkeydown = (event) => {
-    if (event.key === "Enter") onEnter();
+    if (event.key === "Enter") {
+      event.preventDefault(); // or the button that gets the focus meanwhile is pressed by it
+      onEnter();
+    }
     if (event.key === "Escape" && input.value) {
       input.value = "";
       event.stopPropagation();

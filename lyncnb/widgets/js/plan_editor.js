@@ -2,6 +2,10 @@
 // The plan editor: a live result on top, tabs below it. All that it knows comes from the kernel by
 // message, and every wish goes there; what is refused changes nothing.
 
+// What only asks for something to be shown.
+const LOOKS = new Set(["ready", "explain", "findings", "names", "certificates", "why", "picture", "pools",
+  "changes", "code", "scenarios", "picture_scenario"]);
+
 export default {
   /** @param {Host} host */
   render({ model, el }) {
@@ -9,7 +13,12 @@ export default {
     /** @type {Answers} */
     const answers = {};
     const kernel = connect(model, answers);
-    const { send } = kernel;
+    let isSince = true; // whether anything was wished after the last refusal
+    /** @type {Send} */
+    const send = (message) => {
+      if (!LOOKS.has(message.type)) isSince = true;
+      kernel.send(message);
+    };
 
     const name = h("h2", { class: "lc-name" });
     const counts = h("div", { class: "lc-counts" });
@@ -110,7 +119,7 @@ export default {
 
     /** @param {StateMessage} message */
     function showState(message) {
-      if (message.done) speaker.clear(); // something was done since
+      if (message.done && isSince) speaker.clear(); // something was done since
       before = message.before;
       said.textContent = message.done;
       if (message.said) servers.forget();
@@ -197,13 +206,14 @@ export default {
       older: (message) => notebook.mark(message.cells),
       /** @param {Refused} message */
       refused(message) {
+        isSince = false; // what was wished before this could be read does not take it away
         const instead = scenarios.refused(message);
         if (!servers.refused(message)) speaker.refuse(message.lines, message.offer, instead);
         keep.refused(message);
       },
       done() {
-        speaker.clear();
-        servers.done();
+        if (isSince) speaker.clear();
+        servers.done(isSince);
       },
     });
     el.append(root);

@@ -13,6 +13,7 @@ function makePassphrase(onEnter) {
     ask(isNew) { again.field.hidden = !isNew; },
     /** @param {boolean} busy */
     disable(busy) { first.input.disabled = again.input.disabled = busy; },
+    focus() { first.input.focus(); },
     take: () => [first.take(), again.take()],
   };
 }
@@ -28,6 +29,11 @@ export default {
     const reasons = makeNameReasons(send);
     let ready = false; // to write: a look has been taken, and nothing stands in the way
     let busy = false;
+    let asked = false; // to write, and not answered yet: a second press would find no passphrase
+    let blocked = true; // by what the last look has told
+    let cancelHadFocus = false;
+    let openErrors = 0;
+    let keyAsked = "";
     let lookTimer = 0;
 
     /** @type {Record<string, HTMLElement>} by what was asked for, where its refusal is told */
@@ -45,7 +51,10 @@ export default {
     const passphrase = makePassphrase(write);
     const keyFile = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
     const keyNamed = h("p", { class: "lc-hint", role: "status" });
-    const nameKey = button("Name it", () => send({ type: "recovery", file: keyFile.value.trim() }));
+    const nameKey = button("Name it", () => {
+      keyAsked = keyFile.value.trim();
+      send({ type: "recovery", file: keyAsked });
+    });
     keyFile.onkeydown = (event) => { if (event.key === "Enter") nameKey.click(); };
     const recovery = h("details", {}, h("summary", {}, "A second way to the keys"),
       h("p", { class: "lc-hint" }, "A recovery key opens the folder should its passphrase be lost. "
@@ -73,18 +82,21 @@ export default {
     guardKeys(root);
 
     function write() {
-      if (start.disabled) return;
+      if (start.disabled || asked) return;
       const [first, second] = passphrase.take();
       speaker.clear();
-      send({ type: "write", passphrase: first, again: second });
+      asked = true;
+      refresh();
       cancel.focus();
+      send({ type: "write", passphrase: first, again: second });
     }
 
     function refresh() {
       start.disabled = busy || !ready;
       again.disabled = busy;
-      cancel.disabled = !busy;
-      passphrase.disable(busy || !ready);
+      cancel.disabled = !(busy || asked);
+      // Who types while a look is being taken goes on typing.
+      passphrase.disable(busy || asked || blocked);
     }
 
     Object.assign(answers, {
@@ -110,14 +122,17 @@ export default {
         foundWords.textContent = message.open.length
           ? `${plural(message.open.length, "kind")} of errors to correct or to accept`
           : `${plural(total, "finding")}; none stands in the way`;
-        if (message.open.length && !found.open) found.open = openedForErrors = true;
+        // Who has closed it knows of those errors.
+        if (message.open.length > openErrors && !found.open) found.open = openedForErrors = true;
         else if (!message.open.length && openedForErrors) found.open = openedForErrors = false;
+        openErrors = message.open.length;
       },
       /** @param {{ready: boolean, plan: string, count: number, words: string, rows: string[][],
        *    notes: string[], is_new: boolean}} message */
       look(message) {
         if (changed.textContent) changed.textContent = "The plan has changed in the editor; this is what a run would do now.";
         ready = message.ready;
+        blocked = !ready;
         plan.textContent = message.plan;
         start.textContent = `Write ${plural(message.count, "request")}`;
         foreseen.textContent = message.words;
@@ -133,15 +148,20 @@ export default {
       reasons: (message) => reasons.show(message),
       /** @param {{fingerprints: string[]}} message */
       recovery({ fingerprints }) {
-        keyNamed.textContent = fingerprints.length
+        const words = fingerprints.length
           ? `The next run lets it open the folder: ${fingerprints.join(", ")}.` : "";
-        keyFile.value = "";
-        if (fingerprints.length) recovery.open = true;
+        if (words && words !== keyNamed.textContent) recovery.open = true;
+        keyNamed.textContent = words;
+        if (keyFile.value.trim() === keyAsked) keyFile.value = "";
+        keyAsked = "";
       },
       /** @param {{busy: boolean, words: string, state: string, done: number, total: number}} message */
       job(message) {
         const ended = busy && !message.busy;
         busy = message.busy;
+        asked = false;
+        if (document.activeElement === cancel) cancelHadFocus = true;
+        const pressed = document.activeElement === start;
         words.textContent = message.words;
         bar.max = message.total || 1;
         bar.value = message.done;
@@ -149,8 +169,12 @@ export default {
         cancel.textContent = message.state === "stopping" ? "Cancelling …" : "Cancel";
         refresh();
         if (busy) result.hidden = true;
+        if (busy && pressed) cancel.focus(); // start is off now, and pressed twice had the focus
         if (busy && message.state === "stopping") cancel.disabled = true;
-        if (ended && root.contains(document.activeElement)) start.focus();
+        if (!ended) return;
+        const isFree = document.activeElement === document.body; // a button that is off has no focus
+        if (root.contains(document.activeElement) || (cancelHadFocus && isFree)) start.focus();
+        cancelHadFocus = false;
       },
       /** @param {{words: string, notes: string[], cancelled: boolean}} message */
       result(message) {
@@ -166,6 +190,11 @@ export default {
         if (places[message.about]) places[message.about].append(speaker.box); // beside what was pressed
         else changed.after(speaker.box);
         speaker.refuse(message.lines);
+        if (message.about !== "write" || !asked) return;
+        asked = false;
+        const wasHere = root.contains(document.activeElement);
+        refresh();
+        if (wasHere && !busy) passphrase.focus();
       },
       done: () => speaker.clear(),
     });

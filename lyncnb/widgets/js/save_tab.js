@@ -8,9 +8,18 @@ function makeSaveTab(send) {
   const over = h("input", { type: "checkbox" });
   const overLine = h("label", { class: "lc-check", hidden: true }, over,
     " Replace what is there; I have looked at it");
-  const save = button("Save topology.csv and plan.toml",
-    () => send({ type: "save", folder: folder.value.trim(), overwrite: over.checked }),
-    { class: "lc-button lc-primary" });
+  let asked = ""; // the folder that was last asked for: the tick is about that one alone
+  const save = button("Save topology.csv and plan.toml", () => {
+    const overwrite = over.checked && folder.value.trim() === asked;
+    asked = folder.value.trim();
+    result.replaceChildren(); // what was saved before says nothing of this
+    send({ type: "save", folder: asked, overwrite });
+  }, { class: "lc-button lc-primary" });
+  function forgetTick() {
+    over.checked = false;
+    overLine.hidden = true;
+  }
+  folder.oninput = forgetTick;
   folder.onkeydown = (event) => { if (event.key === "Enter") save.click(); };
   const code = h("pre", { class: "lc-code", tabIndex: 0, role: "region",
     "aria-label": "Python that repeats every choice" });
@@ -39,11 +48,12 @@ function makeSaveTab(send) {
         h("div", {}, "To load it again, put this in place of the cell that makes the editor:"),
         h("pre", { class: "lc-code", tabIndex: 0, role: "region",
           "aria-label": "Python that loads what was saved" }, message.again));
-      over.checked = false;
-      overLine.hidden = true;
+      forgetTick();
     },
     /** @param {Refused} message */
-    refused(message) { if (message.about === "save") overLine.hidden = !message.occupied; },
+    refused(message) {
+      if (message.about === "save") overLine.hidden = !message.occupied || folder.value.trim() !== asked;
+    },
   };
 }
 

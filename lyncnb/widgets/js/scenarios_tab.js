@@ -15,11 +15,16 @@ const NEVER_KEPT = "Nothing is kept yet. Give what the editor holds a name; chan
 function makeScenariosTab({ send, retitle }) {
   /** @type {string[]} ticked, the first first; "" is what the editor holds */
   let ticked = [];
-  /** @type {{name: string, value: string, note: string} | null} the row that is being changed */
-  let changing = null;
+  /** @typedef {{name: string, value: string, note: string}} ChangedRow */
+  /** @type {Map<string, ChangedRow>} rows that are being changed */
+  const changing = new Map();
+  /** @type {ChangedRow | null} the one that is being saved, and as what */
+  let saving = null;
+  let waiting = false; // a second press of a button would do the same again
   /** @type {ScenarioList | null} */
   let list = null;
   let asked = ""; // the scenario that is to be kept
+  let occupied = ""; // the one that is there: the tick is about that one alone
 
   const name = h("input", { type: "text", class: "lc-control", autocomplete: "off",
     placeholder: "e.g. With Directors" });
@@ -34,7 +39,7 @@ function makeScenariosTab({ send, retitle }) {
   const again = button("", () => keepAs(list?.current ?? ""), { hidden: true });
   const said = h("p", { role: "status", class: "lc-result lc-next" });
   const rows = h("div", { class: "lc-stacks lc-scenarios" });
-  const back = button("", () => send({ type: "put_scenario_back" }), { hidden: true });
+  const back = button("", () => once({ type: "put_scenario_back" }), { hidden: true });
   const compare = button("Compare", () => {
     send({ type: "compare_scenarios", names: ticked });
   }, { class: "lc-button lc-primary" });
@@ -52,9 +57,16 @@ function makeScenariosTab({ send, retitle }) {
   /** @param {string} as @param {string} [why] left out, the note that is there stays */
   function keepAs(as, why) {
     asked = as;
-    const message = { type: "keep_scenario", name: as, replace: over.checked };
+    const message = { type: "keep_scenario", name: as, replace: over.checked && as === occupied };
     send(why === undefined ? message : { ...message, note: why });
   }
+
+  /** @type {Send} */
+  const once = (message) => {
+    if (waiting) return;
+    waiting = true;
+    send(message);
+  };
 
   /** @param {string} which @param {boolean} on */
   function tick(which, on) {
@@ -87,7 +99,8 @@ function makeScenariosTab({ send, retitle }) {
 
   /** @param {KeptScenario} one @param {ScenarioList} all @returns {Kid[]} */
   function row(one, all) {
-    if (changing?.name === one.name) return changingRow(changing);
+    const changed = changing.get(one.name);
+    if (changed) return changingRow(changed);
     const here = one.name === all.current;
     const words = here ? h("div", { class: "lc-hint" }, all.changed
       ? "◆ opened in the editor, changed since" : "◆ in the editor") : null;
@@ -95,14 +108,14 @@ function makeScenariosTab({ send, retitle }) {
       h("div", {}, h("strong", {}, one.name), words),
       h("div", { class: "lc-scenario-words" }, one.note),
       h("div", { class: "lc-bar" },
-        does("Open", one.name, () => send({ type: "open_scenario", name: one.name })),
-        does("Duplicate", one.name, () => send({ type: "copy_scenario", name: one.name })),
+        does("Open", one.name, () => once({ type: "open_scenario", name: one.name })),
+        does("Duplicate", one.name, () => once({ type: "copy_scenario", name: one.name })),
         does("Change", one.name, () => {
-          changing = { name: one.name, value: one.name, note: one.note };
+          changing.set(one.name, { name: one.name, value: one.name, note: one.note });
           draw();
           focusOn(`Name of ${one.name}`);
         }),
-        does("Remove", one.name, () => send({ type: "remove_scenario", name: one.name })))];
+        does("Remove", one.name, () => once({ type: "remove_scenario", name: one.name })))];
   }
 
   /** @param {{name: string, value: string, note: string}} it @returns {Kid[]} */
@@ -113,10 +126,13 @@ function makeScenariosTab({ send, retitle }) {
     const why = h("textarea", { class: "lc-control lc-scenario-note", rows: 2, value: it.note,
       "aria-label": `Note of ${it.name}`,
       oninput: () => { it.note = why.value; } });
-    const save = button("Save", () => send({ type: "change_scenario", name: it.name,
-      new: it.value.trim(), note: it.note }), { class: "lc-button lc-primary" });
+    const save = button("Save", () => {
+      if (waiting) return;
+      saving = { ...it, value: it.value.trim() };
+      once({ type: "change_scenario", name: it.name, new: saving.value, note: it.note });
+    }, { class: "lc-button lc-primary", "aria-label": `Save ${it.name}` });
     const leave = () => {
-      changing = null;
+      changing.delete(it.name);
       draw();
       focusOn(`Change ${it.name}`);
     };
@@ -124,7 +140,8 @@ function makeScenariosTab({ send, retitle }) {
       if (event.key === "Enter") save.click();
       else if (event.key === "Escape") leave();
     };
-    return ["", called, why, h("div", { class: "lc-bar" }, save, button("Cancel", leave))];
+    return ["", called, why, h("div", { class: "lc-bar" }, save, button("Cancel", leave,
+      { "aria-label": `Cancel the change of ${it.name}` }))];
   }
 
   /** @param {string} label */
@@ -183,17 +200,24 @@ function makeScenariosTab({ send, retitle }) {
     list(message) {
       list = message;
       const known = new Set(["", ...message.rows.map((one) => one.name)]);
+      const [before, after] = [saving?.name ?? "", saving?.value ?? ""];
+      if (!known.has(before) && known.has(after)) { // it is called so now
+        ticked = ticked.map((one) => (one === before ? after : one));
+      }
       ticked = ticked.filter((one) => known.has(one));
-      if (changing && !known.has(changing.name)) changing = null;
+      for (const name of changing.keys()) if (!known.has(name)) changing.delete(name);
       retitle(message.rows.length ? `Scenarios (${message.rows.length})` : "Scenarios");
       draw();
     },
     /** @param {{about: string, said: string}} message */
     done(message) {
+      waiting = false;
       said.textContent = message.said;
       overLine.hidden = true;
       over.checked = false;
-      if (message.about === "change_scenario") changing = null;
+      const saved = message.about === "change_scenario" ? saving : null;
+      if (saved) changing.delete(saved.name);
+      if (saved) saving = null;
       if (message.about === "keep_scenario") {
         if (asked === name.value.trim()) {
           name.value = "";
@@ -203,6 +227,8 @@ function makeScenariosTab({ send, retitle }) {
         if (!ticked.includes(asked) && ticked.length < (list?.most ?? 3)) ticked.push(asked);
       }
       draw();
+      // Whoever has saved by Enter stood in a field that is gone now.
+      if (saved && document.activeElement === rows) focusOn(`Change ${saved.value}`);
     },
     /** @param {ComparedScenarios} message */
     compared(message) {
@@ -232,8 +258,11 @@ function makeScenariosTab({ send, retitle }) {
      */
     refused(message) {
       if (!message.about.endsWith("_scenario")) return undefined;
+      waiting = false;
+      if (message.about === "change_scenario") saving = null;
       said.textContent = "";
       if (message.about !== "keep_scenario") return undefined;
+      occupied = message.occupied ? asked : "";
       overLine.hidden = !message.occupied;
       const fit = message.instead;
       if (!fit) return undefined;

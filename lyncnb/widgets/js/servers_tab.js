@@ -45,12 +45,19 @@ function makeServers({ send, say, reasons }) {
   }
 
   // -- changing many
+  let waiting = false; // a second press of a button would do the same again
+  /** @type {Send} */
+  const once = (message) => {
+    if (waiting) return;
+    waiting = true;
+    send(message);
+  };
   const bulkColumn = h("select", { class: "lc-control", "aria-label": "What to set" });
   const bulkValue = h("span", { class: "lc-bulk-value" });
   const bulkWords = h("strong", { class: "lc-bulk-words" });
   const bulkApply = button("Set", applyBulk, { class: "lc-button lc-primary" });
   // What is filtered away is not in sight, so it is never removed.
-  const bulkRemove = button("Remove", () => send({ type: "remove", ids: seen() }));
+  const bulkRemove = button("Remove", () => once({ type: "remove", ids: seen() }));
   const bulkClear = button("Clear selection", () => {
     selected.clear();
     changedSelection();
@@ -58,13 +65,13 @@ function makeServers({ send, say, reasons }) {
   });
   const copies = button("Duplicate", () => {
     asker = copies;
-    send({ type: "duplicate", ids: seen() });
+    once({ type: "duplicate", ids: seen() });
   });
   const poolName = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false,
     "aria-label": "Name of the new pool", placeholder: "Name of the new pool" });
   const poolMake = button("New pool from them", () => {
     asker = poolMake;
-    send({ type: "new_pool", ids: seen(), pool: poolName.value.trim() });
+    once({ type: "new_pool", ids: seen(), pool: poolName.value.trim() });
   });
   poolName.onkeydown = (event) => { if (event.key === "Enter") poolMake.click(); };
   const bulkMore = h("details", { class: "lc-more" },
@@ -333,6 +340,7 @@ function makeServers({ send, say, reasons }) {
      * @param {Refused} message
      */
     refused(message) {
+      waiting = false;
       if (message.cell && grid.refuse(...message.cell, message.lines, message.offer)) return true;
       grid.settled();
       const here = ["edit", "add", "remove", "block", "leave_pool", "new_pool", "duplicate"];
@@ -357,9 +365,13 @@ function makeServers({ send, say, reasons }) {
       over.classList.add("lc-upward"); // the cells in red are to be seen
       speaker.refuse(message.lines);
     },
-    done() {
-      speaker.clear();
-      addSpeaker.clear();
+    /** @param {boolean} isSince whether what is done was wished after the last refusal */
+    done(isSince) {
+      waiting = false;
+      if (isSince) {
+        speaker.clear();
+        addSpeaker.clear();
+      }
       if (asker?.isConnected) asker.focus();
       asker = null;
     },
