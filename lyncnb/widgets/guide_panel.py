@@ -177,6 +177,7 @@ class GuidePanel:
         for one in answers.asked if answers is not None else ():
             text = answers.text(one.question.key, one.site) if answers is not None else ""
             self._texts[one.place] = "" if text == one.default else text
+        self._sites = self._sites_of_answers()  # the last ones that could be read
 
     def answer(self, key: str, text: str, *, site: str = "") -> None:
         """Answer a question, as one would type it; blank is its default.
@@ -189,6 +190,21 @@ class GuidePanel:
         if key not in {one.key for one in interview().question}:
             raise AnswersError(f'there is no question "{key}"', hint="see GuideAnswers")
         self._texts[site, key] = text
+        if key == "sites":
+            self._rename_sites()
+
+    def _rename_sites(self) -> None:
+        """Let a site that is called otherwise now keep what was answered for it."""
+        before, after = self._sites, self._sites_of_answers()
+        for old, new in zip(before, after, strict=False):
+            if old not in after and new not in before:
+                for place in [one for one in self._texts if one[0] == old]:
+                    self._texts[new, place[1]] = self._texts.pop(place)
+        self._sites = after or before
+
+    def _sites_of_answers(self) -> tuple[str, ...]:
+        said = next((one.value for one in self.asked if one.question.key == "sites"), ())
+        return tuple(map(str, said)) if isinstance(said, tuple) else ()
 
     @property
     def asked(self) -> tuple[Asked, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import types
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -205,3 +206,9 @@ def test_a_door_is_read_like_what_is_behind_it():
 
     assert inspect.signature(ln.check_plan) == inspect.signature(check_plan)
     assert ln.check_plan.__doc__ == check_plan.__doc__
+
+
+def test_a_public_function_goes_to_another_process():
+    """A pool of processes is handed it by its name; that leads to the same door."""
+    verbs = [getattr(ln, name) for name in VERBS]
+    assert [pickle.loads(pickle.dumps(verb)) for verb in verbs] == verbs
