@@ -82,7 +82,8 @@ const SCROLLED = ".lc-scroll";
 
 /**
  * Puts new content into a part of a panel. What a reader has done there stays: where the keyboard
- * is, what is typed and not yet sent, what is opened or closed, how far a table is scrolled; elements are known by their words.
+ * is, what is typed and not yet sent, what is opened or closed, how far a table is scrolled.
+ * Elements are known by their words.
  * @param {HTMLElement} part @param {...(Node | string)} kids
  */
 function refill(part, ...kids) {

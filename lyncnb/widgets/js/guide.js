@@ -173,8 +173,9 @@ export default {
       },
       /** @param {Refused} message */
       refused(message) {
-        if (message.occupied && folder.value === asked) speaker.refuse(message.lines, "Replace the files", () => send(true));
-        else speaker.refuse(message.lines);
+        if (message.occupied && folder.value === asked) {
+          speaker.refuse(message.lines, "Replace the files", () => send(true));
+        } else speaker.refuse(message.lines);
       },
     });
     el.append(root);
