@@ -106,7 +106,6 @@ class Topology(Table):
             pools=self.pools,
         )
 
-    @at_door
     def with_cells(self, changes: Mapping[int, Mapping[str, str]]) -> Topology:
         """Change cells, and derive only the pools concerned again.
 
@@ -131,7 +130,6 @@ class Topology(Table):
         touched = {name for texts in changes.values() for name in texts}
         return self._again(columns, rows, gone=set(changes), new=set(changes), touched=touched)
 
-    @at_door
     def with_rows(
         self, *, add: Sequence[Mapping[str, str]] = (), remove: Collection[int] = ()
     ) -> Topology:

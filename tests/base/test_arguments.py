@@ -80,10 +80,7 @@ WRONG = [
     (lambda plan: ln.compare_plans(plan, ln.CertificatePlan), "new must be a CertificatePlan, not"),
     (lambda plan: plan.explain(7), "CertificatePlan.explain: server must be a text, not a whole"),
     (lambda plan: plan.topology.compare(plan), "Topology.compare: other must be a Topology, not"),
-    (
-        lambda plan: plan.topology.with_rows(remove="a"),
-        "remove must be a list of which each is a w",
-    ),
+    (lambda plan: plan.topology.site(7), "Topology.site: name must be a text, not a whole"),
     (lambda plan: ln.PlanOptions.from_toml(None), "PlanOptions.from_toml: source must be a path"),
     (lambda plan: ln.GuideAnswers.of([]), "GuideAnswers.of: document must be a dict, not a list"),
     (lambda plan: ln.PlanEditor(plan, plan.rules), "PlanEditor: topology must be a Topology, not"),
