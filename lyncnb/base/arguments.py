@@ -1,8 +1,8 @@
 """Arguments held against the kinds that a public function's signature names, at its door.
 
 What comes through a door is trusted after, so a wrong kind (a DataFrame for a path, a date as text)
-would be met far inside, half-way through, in words that name no argument. What is handed a value for
-each row of a table has no door: to look at 100,000 of them takes as long as to change them.
+would be met far inside, half-way through, in words that name no argument. What is handed a value
+for each row of a table has no door: to look at 100,000 of them takes as long as to change them.
 """
 
 from __future__ import annotations
