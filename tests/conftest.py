@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
@@ -34,11 +35,14 @@ MEMORY = Path("/dev/shm")
 
 
 def pytest_configure() -> None:
-    """Have the folders of all tests in memory, where there is room.
+    """Have the folders of all tests in memory, where there is room; let Ctrl-C be heard.
 
     Request folders are synced, file by file: tens of thousands of times in a run, for which a disk
-    takes minutes. What a test sees is the same.
+    takes minutes. What a test sees is the same. A shell starts what it puts into the background
+    deaf to Ctrl-C, and so would be every command that a test starts and interrupts.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2_000_000_000:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
