@@ -22,7 +22,7 @@ panel"""
 
 # Keys that take their time, so that no machine is done before the page has done what it should:
 # 100 of them take some 8 s on two cores, most of which nobody computes. Held, they wait after the
-# first for a file "go", however long the page takes.
+# first for a file FOLDER.go, however long the page takes.
 _SLOW = """from lyncnb.pki import keys
 import time
 from pathlib import Path
@@ -35,7 +35,7 @@ SLOW_REQUESTS = _SLOW.replace("{how}", "time.sleep(0.1)") + REQUESTS
 HELD_REQUESTS = (
     _SLOW.replace(
         "{how}",
-        """while list(Path("{folder}", "csr").glob("*")) and not Path("go").exists():
+        """while list(Path("{folder}", "csr").glob("*")) and not Path("{folder}.go").exists():
         time.sleep(0.05)""",
     )
     + REQUESTS

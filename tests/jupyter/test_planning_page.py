@@ -84,7 +84,8 @@ def page(address, chromium):
 
 def test_a_table_opens_and_a_wrong_one_is_told(page):
     """Servers and pictures of the sample; what cannot be a table is told and changes nothing."""
-    assert page.get_by_label("Table in the workspace").input_value() == "data/contoso.csv"
+    # The kernel tells it after the page is drawn.
+    expect(page.get_by_label("Table in the workspace")).to_have_value("data/contoso.csv")
     page.get_by_role("button", name="Open the table").click()
     page.get_by_label("Select edge01.contoso.net").wait_for()
     page.get_by_role("tab", name="Picture").click()

@@ -495,7 +495,6 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
 
 def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     """The plan changes while a passphrase is typed, the panel is shown twice, Write is pressed twice."""
-    (folder / "go").unlink(missing_ok=True)
     requests = HELD_REQUESTS.format(table="middle.csv", folder="pressed")
     requests = requests.replace("RequestPanel(plan,", "RequestPanel(editor,")
     open_panel(lab, folder, EDITOR.format(table="middle.csv"), requests)
@@ -530,7 +529,7 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     assert panel.get_by_role("alert").count() == 0
     lab.page.keyboard.press("Enter")
     panel.get_by_text("Stopping; keys that are under way").wait_for()
-    (folder / "go").touch()
+    (folder / "pressed.go").touch()
     panel.get_by_text("Cancelled.").wait_for()
     lab.page.wait_for_function("() => document.activeElement.textContent.startsWith('Write ')")
     # Taken away behind the panel's back: it asks for both again, and says why.
@@ -553,7 +552,7 @@ def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
     lab.wait_text("Working …")
     lab.button("Cancel").click()
     lab.wait_text("Stopping; keys that are under way are finished")
-    (folder / "go").touch()
+    (folder / "reloaded.go").touch()
     lab.wait_text("Cancelled.")
     assert 0 < len(list((folder / "reloaded" / "csr").glob("*.csr"))) < 100
 
