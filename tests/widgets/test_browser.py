@@ -435,7 +435,7 @@ def test_add_and_remove_a_server(lab, folder):
     form.get_by_label("Server", exact=True).fill("med03.contoso.com")
     form.get_by_role("button", name="Add").click()
     lab.page.get_by_label("Select med03.contoso.com").wait_for()
-    assert not form.is_visible()
+    form.wait_for(state="hidden")  # told after the row is
     lab.page.get_by_label("Select med03.contoso.com").check()
     lab.button("Remove 1 server").click()
     lab.page.get_by_text("5 of 5 servers shown").wait_for()
