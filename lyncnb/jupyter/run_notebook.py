@@ -7,11 +7,16 @@ it stands in no environment and no argument of the kernel, and in neither of the
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
-from collections.abc import Callable
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 
 from ..base.outputs import OutputKind, check_output, is_request_folder
 from ..errors import LyncnbError, NotebookError
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from nbclient.exceptions import CellExecutionError
 
     from ..pki.passphrase import Secret
+
+_Args = TypeVarTuple("_Args")
 
 # Metadata of an executed copy, by which the next run knows that it may replace it.
 _MARK = "lyncnb"
@@ -92,7 +99,8 @@ def run_notebook(
     Raises
     ------
     NotebookError
-        If a cell failed: which, and why. Both files are written up to that cell.
+        If a cell failed: which, and why. Both files are written up to that cell. Or if the kernel
+        did not start; then nothing is written.
     UnreadableNotebook
         If there is no such file, or it is no notebook.
     LyncnbError
@@ -105,7 +113,8 @@ def run_notebook(
     check_output(executed, EXECUTED, force=force, inputs=(path,))
     check_output(executed.with_suffix(".html"), PAGE, force=force)
     notebook = read_notebook(path)
-    failure = asyncio.run(_execute(notebook, path, passphrase, progress))
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        failure = runner.run(_execute(notebook, path, passphrase, progress))
     notebook.metadata[_MARK] = {"executed": path.name}
     write_notebook(notebook, executed, kind=EXECUTED, force=force)
     page = share_notebook(executed, for_others=False, force=force).page
@@ -124,6 +133,28 @@ def _request_folders(notebook: Notebook, place: Path) -> tuple[Path, ...]:
         for folder in sorted(place.iterdir())
         if folder.is_dir() and folder.name in code and is_request_folder(folder)
     )
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop in which Ctrl-C ends the run, as elsewhere; nbclient's own handler fails."""
+
+    def add_signal_handler(
+        self, sig: int, callback: Callable[[*_Args], object], *args: *_Args
+    ) -> NoReturn:
+        raise NotImplementedError  # as on Windows, for which nbclient is prepared
+
+
+@contextmanager
+def _ctrl_c_at_once() -> Iterator[None]:
+    """Let Ctrl-C stop what blocks the loop, e.g. a question; else it waits for the loop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def _execute(
@@ -151,17 +182,40 @@ async def _execute(
     # A child never inherits the passphrase, whoever calls this function.
     environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
     environment[UNATTENDED_VARIABLE] = "1"
-    try:
-        await client.async_execute(env=environment)
-    except CellExecutionError as error:
-        return answers.failure or _cell_error(answers.place, error)
-    except DeadKernelError:
-        return NotebookError(
-            f"{answers.place}: the kernel died", hint="look whether the machine ran out of memory"
-        )
-    finally:
-        answers.stop()
+    # What a kernel says beside its outputs, e.g. when it is stopped, is not for the planner.
+    with tempfile.TemporaryFile() as said:
+        try:
+            await client.async_execute(env=environment, stderr=said)
+        except CellExecutionError as error:
+            return answers.failure or _cell_error(answers.place, error)
+        except DeadKernelError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # by Ctrl-C, not by the kernel's end
+                raise asyncio.CancelledError from None
+            return NotebookError(
+                f"{answers.place}: the kernel died",
+                hint="look whether the machine ran out of memory",
+            )
+        except RuntimeError:
+            if answers.is_started:
+                raise
+            atexit.unregister(client._cleanup_kernel)  # would fail: there is nothing to clean up
+            raise NotebookError(
+                f"{path.name}: the kernel did not start", hint=_why_not(said)
+            ) from None
+        finally:
+            answers.stop()
     return None
+
+
+def _why_not(said: IO[bytes]) -> str:
+    """Give what Python ends a failed start with: the last line."""
+    said.seek(max(said.seek(0, os.SEEK_END) - (1 << 12), 0))
+    lines = said.read().decode("utf-8", "replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    if not last:
+        return "look whether the machine has memory left, and run it again"
+    return f"a file beside the notebook may have the name of a Python module; it said: {last[:300]}"
 
 
 def _client(notebook: Notebook, path: Path) -> Any:
@@ -174,8 +228,6 @@ def _client(notebook: Notebook, path: Path) -> Any:
         resources={"metadata": {"path": str(path.parent.resolve())}},
         timeout=None,
         record_timing=False,
-        # A kernel that is stopped would say so on the planner's standard error.
-        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         # nbclient's own default would save every value that a widget holds.
         store_widget_state=False,
         # The kernel's channels are sockets on loopback, in plain text unless asked.
@@ -193,6 +245,10 @@ class _Answers:
         self._passphrase = passphrase
         self._secret: Secret | None = None
         self._task: asyncio.Future[None] | None = None
+
+    @property
+    def is_started(self) -> bool:
+        return self._task is not None
 
     def start(self, **_: Any) -> None:
         self._client.kc.allow_stdin = True
@@ -223,7 +279,8 @@ class _Answers:
                 hint="give the value in the parameters cell, or open the notebook in JupyterLab",
             )
         if self._secret is None:
-            self._secret = self._passphrase()
+            with _ctrl_c_at_once():
+                self._secret = self._passphrase()
         return self._secret
 
 

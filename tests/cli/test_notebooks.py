@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -18,6 +19,8 @@ from places import REPOSITORY
 from shell_kit import make_shell, process_environment
 
 shell = pytest.fixture(make_shell)
+
+INTERRUPTED = "lyncnb: interrupted; what was finished is kept\n"
 
 
 def _notebook(*cells: str, **outputs: str) -> str:
@@ -80,6 +83,64 @@ def test_the_main_command_does_the_whole_job(shell):
     assert len(keys) == 13
     assert {path.suffix for path in folder.glob("summary.*")} == {".csv", ".xlsx", ".html", ".md"}
     assert not list((folder / "archive").glob("*"))
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+def test_ctrl_c_ends_a_run(shell):
+    """While a cell runs: the kernel ends too, nothing half-run is left, one line says so."""
+    cell = "import os, time\nopen('kernel', 'w').write(str(os.getpid()))\ntime.sleep(600)"
+    shell.write("n.ipynb", _notebook(cell))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lyncnb", "run", "n.ipynb"],
+        cwd=shell.folder,
+        env=process_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    kernel = shell.folder / "kernel"
+    give_up = time.monotonic() + 60
+    while not (kernel.exists() and kernel.read_text()) and time.monotonic() < give_up:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=60)
+    assert (process.returncode, *told) == (130, "", INTERRUPTED)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(kernel.read_text()), 0)
+    assert {path.name for path in shell.folder.iterdir()} == {"kernel", "n.ipynb"}
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(os.name == "nt", reason="presses Ctrl-C in a POSIX terminal")
+def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
+    """Once is enough, though the question keeps the loop from turning."""
+    import fcntl
+    import pty
+    import termios
+
+    shell.write("n.ipynb", _notebook("import getpass\ngetpass.getpass()"))
+    ours, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lyncnb", "run", "n.ipynb"],
+        cwd=shell.folder,
+        env=process_environment(),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        preexec_fn=lambda: (os.setsid(), fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)),
+    )
+    os.close(terminal)
+    told = b""
+    while b"Passphrase" not in told:
+        told += os.read(ours, 1024)
+    os.write(ours, b"\x03")
+    assert process.wait(timeout=60) == 130
+    with suppress(OSError):  # the terminal is closed when all is read
+        while more := os.read(ours, 1024):
+            told += more
+    os.close(ours)
+    assert told.decode().replace("\r", "").endswith(INTERRUPTED)
 
 
 @pytest.mark.kernel

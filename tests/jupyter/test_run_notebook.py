@@ -101,6 +101,33 @@ def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
     assert (tmp_path / "a.executed.html").exists()
 
 
+def test_what_a_kernel_says_of_itself_is_not_told(tmp_path, capfd, monkeypatch):
+    """A kernel's own libraries may write when it is stopped; what cells write is an output."""
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it a kernel does not look after descriptor 2
+    path = save(
+        tmp_path,
+        "import os, sys\nos.write(sys.stderr.fileno(), b'of itself')",
+        "os.write(2, b'of a cell');",
+    )
+    run = run_notebook(path)
+    assert capfd.readouterr() == ("", "")
+    text = run.executed.read_text("utf-8")
+    assert text.count("of a cell") == 2  # the source and the output
+    assert text.count("of itself") == 1
+
+
+@pytest.mark.parametrize("said", ["no module named so", ""])
+def test_a_kernel_that_does_not_start(tmp_path, capfd, said):
+    """A file beside the notebook can take the place of the kernel's own; nothing is written."""
+    path = save(tmp_path, "6 * 7")
+    (tmp_path / "ipykernel_launcher.py").write_text(f"import sys\nsys.exit({said!r} or 1)\n")
+    with pytest.raises(NotebookError, match=r"^a\.ipynb: the kernel did not start") as caught:
+        run_notebook(path)
+    assert caught.value.hint.endswith(f"it said: {said}" if said else "run it again")
+    assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb", ".py"}
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_missing_passphrase_stops_the_run(tmp_path):
     """What the caller says about a missing passphrase is what the planner reads."""
 
