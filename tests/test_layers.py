@@ -48,7 +48,7 @@ TOUCHES = {
     "secrets": {"pki", "deploy.package_passwords", "base.files"},
     "random": set(),
     "uuid": set(),
-    "tempfile": {"base.browser_print", "pki.ssh_signatures"},
+    "tempfile": {"base.browser_print", "jupyter.run_notebook", "pki.ssh_signatures"},
     "bleach": {"jupyter"},
     "ipywidgets": {"widgets.planning_page"},
     "anywidget": {"widgets"},

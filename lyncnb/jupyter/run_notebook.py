@@ -141,7 +141,7 @@ class _Loop(asyncio.SelectorEventLoop):
     def add_signal_handler(
         self, sig: int, callback: Callable[[*_Args], object], *args: *_Args
     ) -> NoReturn:
-        raise NotImplementedError  # as on Windows, for which nbclient is prepared
+        raise RuntimeError("as in a thread beside the main one")  # nbclient is prepared for that
 
 
 @contextmanager
