@@ -65,6 +65,7 @@ BENIGN = [
     r"Download the React DevTools",
     r"service-worker",
     r"Could not restore the debugger state",  # a kernel that is ended meanwhile
+    r"null \(reading 'kernel'\)",  # JupyterLab 4.6: its shutdown_reply comes after its session went
     r"GPU stall due to ReadPixels",
     r"/api/contents/[^ ]*checkpoints",
     r"reading 'schema'",  # Notebook 7.6, settings registry
