@@ -107,7 +107,7 @@ def test_what_a_kernel_says_of_itself_is_not_told(tmp_path, capfd, monkeypatch):
     path = save(
         tmp_path,
         "import os, sys\nos.write(sys.stderr.fileno(), b'of itself')",
-        "os.write(2, b'of a cell');",
+        "print('of a cell', file=sys.stderr)",
     )
     run = run_notebook(path)
     assert capfd.readouterr() == ("", "")
