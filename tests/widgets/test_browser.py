@@ -208,6 +208,9 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     assert cell_of(lab, "dir01.contoso.com", "Site").inner_text().startswith("Kaohsiung")
 
     lines = EDITOR.format(table="small.csv").splitlines()[:3]
+    # What is open is closed, lest its outputs ask for the panel of a run that is over.
+    lab.shut_kernel_down()
+    lab.js("panel.dispose();")
     open_panel(lab, folder, "\n".join(lines), code, "print('plan', editor.plan.sha256)")
     lab.page.locator(".jp-OutputArea-output").filter(has_text=f"plan {sha256}").wait_for()
 
