@@ -105,6 +105,20 @@ class LabServer:
             self.settings[plugin] = {**self.settings.get(plugin, {}), **values}
 
     def __enter__(self) -> LabServer:
+        for left in (2, 1, 0):
+            self._start()
+            try:
+                self._wait()
+                break
+            except BaseException as error:
+                self.stop()
+                # Another process may take the port that was free a moment ago.
+                is_taken = isinstance(error, RuntimeError) and "already in use" in self.log()
+                if not (left and is_taken):
+                    raise
+        return self
+
+    def _start(self) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -119,12 +133,6 @@ class LabServer:
                 cwd=self.root,
                 start_new_session=True,
             )
-        try:
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
