@@ -463,8 +463,9 @@ class LabBrowser:
 
 def start_chromium():
     """Start Playwright and the system's Chromium; both are for the caller to end."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # as long as the page's other waits
     playwright = sync_playwright().start()
     browser = playwright.chromium.launch(
         executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS, headless=True

@@ -111,7 +111,7 @@ def test_a_table_opens_and_a_wrong_one_is_told(page):
     page.get_by_label("Which picture").select_option("topology")
     page.get_by_role("group", name="who speaks to whom").wait_for()
     paper = page.locator(".lc-picture svg .paper")
-    assert paper.evaluate("e => getComputedStyle(e).fill") == "rgb(22, 24, 27)"
+    expect(paper).to_have_css("fill", "rgb(22, 24, 27)")
 
 
 def test_a_pasted_table_becomes_requests(page, workspace):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from lab_driver import CHROMIUM, LabBrowser, LabServer
 from lab_panels import EDITOR, cell_of, kernel, open_editor, set_cell, wait_kernel, write_notebook
+from playwright.sync_api import expect
 
 pytestmark = [
     pytest.mark.browser,
@@ -44,7 +45,7 @@ def opens_on_its_text(lab: LabBrowser) -> None:
             double_click(lab, server, column, end)
             control = lab.page.get_by_label(f"{column} of {server}")
             control.wait_for()
-            assert control.evaluate("e => e === document.activeElement")
+            expect(control).to_be_focused()
             lab.page.keyboard.press("Escape")
             control.wait_for(state="detached")
             cell_of(lab, "med01.contoso.com", "Server").click()  # another cell is the active one
@@ -105,21 +106,21 @@ def test_a_refusal_keeps_what_was_typed(lab, folder):
     lab.page.keyboard.press("Enter")
     alert = lab.page.locator(".lc-bubble").get_by_role("alert")
     alert.get_by_text("Not done:").wait_for()
-    assert "What to do:" in alert.inner_text()
+    expect(alert).to_contain_text("What to do:", use_inner_text=True)
     control = lab.page.get_by_label("Server of med01.contoso.com")
-    assert control.input_value() == "med 01"
-    assert control.get_attribute("aria-invalid") == "true"
+    expect(control).to_have_value("med 01")
+    expect(control).to_have_attribute("aria-invalid", "true")
     assert lab.page.get_by_role("grid").bounding_box()["y"] == top
     box, cell = alert.bounding_box(), control.bounding_box()
     assert abs(box["y"] - (cell["y"] + cell["height"])) < 20
     # Elsewhere meanwhile: the refused text waits in its cell.
     control.press("Tab")
     wrong = lab.page.locator(".lc-refused")
-    assert "med 01" in wrong.inner_text()
+    expect(wrong).to_contain_text("med 01", use_inner_text=True)
     assert kernel(lab, "editor.is_saved") == "True"
     lab.page.keyboard.press("Escape")
     lab.page.get_by_text("med01.contoso.com").first.wait_for()
-    assert wrong.count() == 0
+    expect(wrong).to_have_count(0)
     # Corrected in the cell, it is taken.
     lab.page.mouse.click(*text_end(lab, "med02.contoso.com", "Server", "last"))
     lab.page.keyboard.type("med 02")
@@ -129,8 +130,8 @@ def test_a_refusal_keeps_what_was_typed(lab, folder):
     lab.page.keyboard.type("med09.contoso.com")
     lab.page.keyboard.press("Enter")
     wait_kernel(lab, "editor.topology.cells[4][0]", "med09.contoso.com")
-    assert lab.page.locator(".lc-refused").count() == 0
-    assert not alert.is_visible()
+    expect(lab.page.locator(".lc-refused")).to_have_count(0)
+    expect(alert).to_be_hidden()
 
 
 def test_what_is_filtered_away_is_said_and_never_removed(lab, folder):
@@ -138,7 +139,7 @@ def test_what_is_filtered_away_is_said_and_never_removed(lab, folder):
     open_editor(lab, folder)
     for server in ("dir01.contoso.com", "med01.contoso.com", "med02.contoso.com"):
         lab.page.get_by_label(f"Select {server}").check()
-    assert lab.button("Remove 3 servers").is_enabled()
+    expect(lab.button("Remove 3 servers")).to_be_enabled()
     lab.field("Filter servers").fill("med02")
     lab.page.get_by_text("3 servers selected, 2 of them not shown").wait_for()
     lab.button("Remove 1 shown server").click()
@@ -147,7 +148,7 @@ def test_what_is_filtered_away_is_said_and_never_removed(lab, folder):
     assert left == "dir01.contoso.com med01.contoso.com"
     lab.page.get_by_text("2 servers selected, 2 of them not shown").wait_for()
     nothing = lab.button("Remove: none of them is shown")
-    assert nothing.is_disabled()
+    expect(nothing).to_be_disabled()
 
 
 def test_a_finding_leads_to_its_cell(lab, folder):
@@ -158,13 +159,13 @@ def test_a_finding_leads_to_its_cell(lab, folder):
     lab.tab("Findings").click()
     block = lab.page.locator(".lc-block").filter(has_text="edge-name-missing").first
     link = block.get_by_role("button", name="dir01.contoso.com").first
-    assert "access_edge_fqdn" not in block.inner_text()
+    expect(block).not_to_contain_text("access_edge_fqdn", use_inner_text=True)
     heading = "Access Edge FQDN"
-    assert f"“{heading}”" in block.inner_text()
+    expect(block).to_contain_text(f"“{heading}”", use_inner_text=True)
     link.click()
     lab.page.get_by_role("columnheader", name=heading).wait_for()
-    assert lab.page.get_by_label("Select dir01.contoso.com").is_checked()
-    assert lab.page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+    expect(lab.page.get_by_label("Select dir01.contoso.com")).to_be_checked()
+    expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
     lab.page.keyboard.press("Enter")
     lab.page.get_by_label(f"{heading} of dir01.contoso.com").fill("access.contoso.com")
     lab.page.keyboard.press("Enter")
@@ -189,7 +190,7 @@ def test_undo_and_save_say_what_they_did(lab, folder):
     lab.button("Save topology.csv and plan.toml").click()
     lab.page.get_by_text("nothing was replaced").wait_for()
     again = lab.page.get_by_role("region", name="Python that loads what was saved")
-    assert 'ln.read_topology("said/topology.csv")' in again.inner_text()
+    expect(again).to_contain_text('ln.read_topology("said/topology.csv")', use_inner_text=True)
     lab.button("Save topology.csv and plan.toml").click()
     lab.page.get_by_text("replaced topology.csv and plan.toml there").wait_for()
 
@@ -202,7 +203,7 @@ def test_two_rows_of_a_server_are_told_apart(lab, folder):
     open_editor(lab, folder, table="twice.csv")
     lab.page.get_by_label("Select fe01.contoso.com, FrontEnd").wait_for()
     lab.page.get_by_label("Select fe01.contoso.com, Mediation").check()
-    assert lab.page.get_by_label("Select fe02.contoso.com", exact=True).count() == 1
+    expect(lab.page.get_by_label("Select fe02.contoso.com", exact=True)).to_have_count(1)
     lab.field("What to set").select_option("issuer")
     lab.field("New Issuer").fill("public")
     lab.button("Set for 1 server").click()

@@ -9,6 +9,7 @@ import pytest
 from folders import PASSPHRASE
 from lab_driver import CHROMIUM
 from lab_panels import cell_of
+from playwright.sync_api import expect
 
 from lyncnb.jupyter.workspace import lay_out
 
@@ -74,12 +75,12 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
         keys.type(f"{pool}.contoso.net")
         keys.press("Enter")
         saved_as(lab, f"{changes} changes, not saved")
-    assert "64 -> 74 names (+10)" in live.inner_text()
-    assert "0 errors" in live.inner_text()
+    expect(live).to_contain_text("64 -> 74 names (+10)", use_inner_text=True)
+    expect(live).to_contain_text("0 errors", use_inner_text=True)
 
     lab.tab("Deployment").click()
     domains = page.get_by_role("tabpanel", name="Deployment").get_by_label("SIP domains")
-    assert domains.input_value() == "contoso.com\nfabrikam.com"
+    expect(domains).to_have_value("contoso.com\nfabrikam.com")
     domains.click()
     keys.press("Control+End")
     keys.type("\nlitwareinc.com")

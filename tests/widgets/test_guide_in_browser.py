@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from lab_driver import CHROMIUM
 from lab_panels import axe_in_both_themes, kernel, open_panel
+from playwright.sync_api import expect
 
 import lyncnb as ln
 
@@ -31,18 +32,18 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
     panel.get_by_text("Still to be answered: SIP domains").wait_for()
     write = panel.get_by_role("button", name="Write table, options and answers")
-    assert write.is_disabled()
+    expect(write).to_be_disabled()
     answer(panel, "SIP domains", "con toso")
     panel.get_by_text(
         '"con" is not a fully qualified domain name. What to do: write'
     ).first.wait_for()
     answer(panel, "SIP domains", "contoso.com;fabrikam.com")
     panel.get_by_text("7 certificates for 5 servers; findings: 0 errors").wait_for()
-    assert panel.get_by_label("DNS domain of the servers").get_attribute("placeholder") == (
-        "contoso.com"
+    expect(panel.get_by_label("DNS domain of the servers")).to_have_attribute(
+        "placeholder", "contoso.com"
     )
     # A question that hangs on an answer comes and goes; another site brings its own.
-    assert panel.get_by_label("First label of that host name").count() == 0
+    expect(panel.get_by_label("First label of that host name")).to_have_count(0)
     panel.get_by_label("How are the addresses").select_option("one-host")
     panel.get_by_label("First label of that host name").wait_for()
     answer(panel, "Central sites", "Taipei;Tainan")
@@ -51,7 +52,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     panel.get_by_text("Clients sign in automatically at tain-dirpool.contoso.com.").wait_for()
     answer(panel, "Pattern for the names of servers", "{site}-fe{n:02}")
     panel.get_by_text("would be both fe 1 in Taipei and edge 1").first.wait_for()
-    assert write.is_disabled()
+    expect(write).to_be_disabled()
     answer(panel, "Pattern for the names of servers", "")
     panel.get_by_text("tain-dir02.contoso.com").first.wait_for()
     write.click()

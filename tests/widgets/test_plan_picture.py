@@ -10,6 +10,7 @@ from lab_driver import CHROMIUM
 from lab_panels import kernel, open_editor
 from panel_kit import Talk
 from places import DATA
+from playwright.sync_api import expect
 from printing import axe_violations
 
 import lyncnb as ln
@@ -75,8 +76,8 @@ def test_a_click_on_a_pool_selects_its_servers(lab, folder):
     assert axe_violations(page, inside=".lyncnb") == []
     pool.click()
     page.get_by_text("2 servers selected").wait_for()
-    assert lab.tab("Servers").get_attribute("aria-selected") == "true"
-    assert page.get_by_role("row", selected=True).count() == 2
+    expect(lab.tab("Servers")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("row", selected=True)).to_have_count(2)
 
     kernel(lab, "editor.edit(change=[('chat01.contoso.net', {'extra_san': 'old.contoso.com'})])")
     lab.tab("Picture").click()
@@ -87,7 +88,7 @@ def test_a_click_on_a_pool_selects_its_servers(lab, folder):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.get_by_text(re.compile(r"\d servers? selected")).wait_for()
-    assert lab.tab("Servers").get_attribute("aria-selected") == "true"
+    expect(lab.tab("Servers")).to_have_attribute("aria-selected", "true")
 
     lab.tab("Picture").click()
     page.get_by_label("Which picture").select_option("coverage")

@@ -18,6 +18,7 @@ from lab_panels import (
     wait_kernel,
     write_notebook,
 )
+from playwright.sync_api import expect
 
 pytestmark = [
     pytest.mark.browser,
@@ -65,8 +66,8 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
     # Run All again asks once, and a second field is not there.
     lab.run_all()
     panel.get_by_text("nothing to do").wait_for()
-    assert lab.field("Passphrase of the folder").is_visible()
-    assert not lab.field("The same passphrase again").is_visible()
+    expect(lab.field("Passphrase of the folder")).to_be_visible()
+    expect(lab.field("The same passphrase again")).to_be_hidden()
 
 
 def test_the_passphrase_is_nowhere_after_the_run(lab, folder):
@@ -94,7 +95,9 @@ def test_run_all_again_keeps_what_was_not_saved(lab, folder):
     note = lab.page.get_by_text(re.compile(r"Restored from before .* 1 change against small.csv"))
     note.wait_for()
     lab.page.get_by_text("1 change, not saved").wait_for()
-    assert cell_of(lab, "dir01.contoso.com", "Site").inner_text().startswith("Kaohsiung")
+    expect(cell_of(lab, "dir01.contoso.com", "Site")).to_have_text(
+        re.compile("^Kaohsiung"), use_inner_text=True
+    )
     assert kernel(lab, "editor.topology.cells[2][3]") == "Kaohsiung"
     lab.button("Take the file's instead").click()
     lab.page.get_by_text("as loaded").first.wait_for()
@@ -121,7 +124,7 @@ def test_outputs_of_an_older_plan_are_marked(lab, folder):
     """A cell that shows the plan is marked once the editor changed; undo or a run unmarks it."""
     show_notebook(lab, folder, "older")
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
-    assert lab.page.locator(OLDER).count() == 0
+    expect(lab.page.locator(OLDER)).to_have_count(0)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.locator(OLDER).first.wait_for()
     marked = lab.page.locator(".jp-CodeCell", has=lab.page.locator(OLDER))
@@ -152,7 +155,7 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     panel.get_by_text("An external name of the Edge pool is missing").first.wait_for()
     lab.button("Undo").click()
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()
-    assert not panel.get_by_text("The table has no reverse proxy").first.is_visible()
+    expect(panel.get_by_text("The table has no reverse proxy").first).to_be_hidden()
     lab.field("Passphrase of the folder").fill("too short")
     lab.button("Write 5 requests").click()
     writing = panel.locator(".lc-step").filter(has_text="Passphrase of the folder")
@@ -161,7 +164,7 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     lab.field("The same passphrase again").fill(PASSPHRASE)
     lab.button("Write 5 requests").click()
     panel.get_by_text("Finished.").wait_for()
-    assert panel.get_by_text("The plan has changed in the editor").count() == 0
+    expect(panel.get_by_text("The plan has changed in the editor")).to_have_count(0)
     assert len(list((folder / "followed" / "csr").glob("*.csr"))) == 5
     assert kernel(lab, "request.bundle.manifest.plan_sha256 == editor.plan.sha256") == "True"
 
@@ -173,7 +176,7 @@ def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
     lab.open_notebook("busy.ipynb")
     lab.run_all(wait=False)
     lab.page.get_by_text("The kernel is busy with a cell.").wait_for()
-    assert not lab.button("Set").is_visible()  # nothing can be pressed before there is something
+    expect(lab.button("Set")).to_be_hidden()  # nothing can be pressed before there is something
     (folder / "enough").touch()
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
-    assert lab.page.get_by_text("The kernel is busy with a cell.").count() == 0
+    expect(lab.page.get_by_text("The kernel is busy with a cell.")).to_have_count(0)

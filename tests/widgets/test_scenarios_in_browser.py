@@ -15,6 +15,7 @@ from lab_panels import (
     set_cell,
     wait_kernel,
 )
+from playwright.sync_api import expect
 
 import lyncnb as ln
 
@@ -58,12 +59,12 @@ def test_from_nothing_to_a_compared_pair(lab, folder, place):
     lab.page.keyboard.press("Enter")
     lab.button("Keep as “Wildcards”").click()
     lab.page.get_by_role("tab", name="Scenarios (2)").wait_for()
-    assert lab.page.get_by_role("alert").count() == 0
+    expect(lab.page.get_by_role("alert")).to_have_count(0)
     lab.button("Compare 2").click()
     cell = lab.page.get_by_role("row", name="Options Wildcards for simple URLs no ≠ yes")
     cell.wait_for()
     lab.page.get_by_role("heading", name="“Wildcards” against “As planned”").wait_for()
-    assert lab.page.get_by_text("option wildcard: false -> true").first.is_visible()
+    expect(lab.page.get_by_text("option wildcard: false -> true").first).to_be_visible()
     lab.page.locator("summary", has_text="As a picture").click()
     lab.page.locator(".lc-block .lc-picture svg").wait_for()
     assert ln.open_scenario(place / "As planned").plan.sha256 == set_before
@@ -83,9 +84,7 @@ def test_change_duplicate_remove_and_back(lab, folder, place):
     lab.button("Duplicate First").click()
     lab.button("Change First copy").click()
     field = lab.field("Name of First copy")
-    assert lab.page.evaluate("document.activeElement.getAttribute('aria-label')") == (
-        "Name of First copy"
-    )
+    expect(field).to_be_focused()
     field.fill("Second")
     lab.field("Note of First copy").fill("two\nlines")
     field.press("Enter")
@@ -115,8 +114,8 @@ def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
     lab.button("Open First").click()
     alert = lab.page.get_by_role("alert")
     alert.get_by_text("cannot be opened: 2 problems").wait_for()
-    assert "did you mean wildcard?" in alert.inner_text()
-    assert "layout" in alert.inner_text()
+    expect(alert).to_contain_text("did you mean wildcard?", use_inner_text=True)
+    expect(alert).to_contain_text("layout", use_inner_text=True)
     assert kernel(lab, "editor.has_changes") == "False"
     lab.field("Name").fill("First")
     lab.button("Keep", exact=True).click()
@@ -135,14 +134,14 @@ def test_what_was_begun_in_one_row_is_not_lost_by_another(lab, folder, place):
     lab.button("Change First").click()
     lab.field("Name of First").fill("Base")
     lab.button("Change Second").click()
-    assert lab.field("Name of First").input_value() == "Base"
+    expect(lab.field("Name of First")).to_have_value("Base")
     answer_late(lab, "editor.view")
     lab.field("Name of First").press("Enter")
     lab.field("Note of Second").fill("what we")
     lab.page.get_by_text("“First” is called “Base” now").wait_for()
     lab.page.keyboard.type(" have")
-    assert lab.field("Note of Second").input_value() == "what we have"
-    assert lab.field("Compare Base").is_checked()
+    expect(lab.field("Note of Second")).to_have_value("what we have")
+    expect(lab.field("Compare Base")).to_be_checked()
     lab.button("Save Second").press("Enter")
     lab.page.get_by_text("“Second” is changed").wait_for()
     assert ln.open_scenario(place / "Second").note == "what we have"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from lab_driver import CHROMIUM, LabBrowser
 from lab_panels import cell_of, kernel, open_editor, set_cell, table_of, wait_kernel
+from playwright.sync_api import expect
 from topologies import FIVE_SERVERS
 
 pytestmark = [
@@ -92,7 +94,7 @@ def test_typing_goes_from_cell_to_cell(lab, folder):
     lab.page.keyboard.type("Chiayi")
     press(lab, "Enter")
     wait_kernel(lab, "editor.topology.cells[2][2:4]", "('own.contoso.com', 'Chiayi')")
-    assert lab.page.locator(".lc-active").evaluate("e => e.getAttribute('aria-colindex')") == "4"
+    expect(lab.page.locator(".lc-active")).to_have_attribute("aria-colindex", "4")
     press(lab, "ArrowUp", "ArrowRight", "Delete")
     wait_kernel(lab, "editor.topology.cells[2][3]", "")
     press(lab, "Control+z")
@@ -113,7 +115,7 @@ def test_ranges_by_mouse_shift_and_keys(lab, folder):
     said.get_by_text("6 cells chosen: 3 rows, 2 columns").wait_for()
     wanted = "fe01.contoso.com\tFrontEnd\nfe02.contoso.com\tFrontEnd\ndir01.contoso.com\tDirector"
     assert copy(lab, 6) == wanted
-    assert lab.page.locator("[role=gridcell].lc-chosen").count() == 6
+    expect(lab.page.locator("[role=gridcell].lc-chosen")).to_have_count(6)
     clipboard(lab, "")
     click(lab, "fe02.contoso.com", "Site")
     click(lab, "fe01.contoso.com", "Server")
@@ -143,12 +145,12 @@ def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
     alert.get_by_text("NoSuchRole").first.wait_for()
     lab.page.get_by_text("1 cell could not be taken").wait_for()
     lab.page.get_by_text("New row 2 is not added").wait_for()
-    assert "NoSuchRole" in lab.page.locator(".lc-refused").inner_text()
+    expect(lab.page.locator(".lc-refused")).to_contain_text("NoSuchRole", use_inner_text=True)
     names = kernel(lab, "' '.join(row[0][:5] + row[3] for row in editor.topology.cells[3:])")
     assert names == "med01Tainan med02Yilan med03Tainan"
     press(lab, "Control+z")
     wait_kernel(lab, "editor.is_saved", "True")
-    assert lab.page.locator(".lc-refused").count() == 0
+    expect(lab.page.locator(".lc-refused")).to_have_count(0)
 
 
 @pytest.mark.tools
@@ -165,7 +167,7 @@ def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
     clipboard(lab, text)
     press(lab, "Control+v")
     lab.page.get_by_label("Select med07.contoso.com").wait_for()
-    assert lab.page.locator(".lc-refused").count() == 0
+    expect(lab.page.locator(".lc-refused")).to_have_count(0)
     again = kernel(lab, "[str(text) for row in editor.topology.cells for text in row][-10:]")
     assert "med07.contoso.com" in again
     assert "Hsinchu" not in kernel(lab, SITES)
@@ -254,7 +256,7 @@ def test_the_layout_survives_a_reload(lab, folder):
     lab.reload()
     lab.page.get_by_role("columnheader", name="SIP domains").wait_for()
     assert heading.bounding_box()["width"] == pytest.approx(wider, abs=1)
-    assert heading.get_attribute("aria-sort") == "ascending"
+    expect(heading).to_have_attribute("aria-sort", "ascending")
     assert "descending" not in path.read_text()  # nothing of it is in the notebook
     # The server stays in sight while the others scroll.
     server = lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"]
@@ -270,7 +272,7 @@ def test_a_list_opens_as_a_line_each(lab, folder):
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
     cell_of(lab, "fe01.contoso.com", "SIP domains").dblclick()
     box = lab.page.get_by_label("SIP domains of fe01.contoso.com")
-    assert box.input_value() == "contoso.com\nfabrikam.com"
+    expect(box).to_have_value("contoso.com\nfabrikam.com")
     press(lab, "Control+End", "Alt+Enter")
     lab.page.keyboard.type("litwareinc.com")
     press(lab, "Enter")
@@ -288,7 +290,7 @@ def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
     set_cell(lab, "fe02.contoso.com", "Role", "Mediation")
     lab.button("Take out of the pool and change").click()
     wait_kernel(lab, "editor.topology.cells[1][1:3]", "('Mediation', '')")
-    assert lab.page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+    expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
     press(lab, "Control+z")
     wait_kernel(lab, "editor.is_saved", "True")
     lab.page.get_by_label("Select fe02.contoso.com").check()
@@ -297,7 +299,7 @@ def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
     lab.button("Set for 1 server").click()
     lab.button("Take out of the pool and change").click()
     wait_kernel(lab, "editor.topology.cells[1][1:3]", "('Mediation', '')")
-    assert lab.page.evaluate("document.activeElement.innerText") == "Set for 1 server"
+    expect(lab.button("Set for 1 server")).to_be_focused()
     lab.button("Undo").click()
     wait_kernel(lab, "editor.is_saved", "True")
     lab.page.get_by_text("More for the selected servers").click()
@@ -318,16 +320,16 @@ def test_the_plan_by_certificate_and_by_name(lab, folder):
     lab.tab("Certificates").click()
     block = lab.page.locator(".lc-block").filter(has_text="fe01.contoso.com").first
     block.get_by_text("fe02.contoso.com: as above, with its own name.").wait_for()
-    assert block.locator(".lc-own").inner_text() == "fe01.contoso.com"
+    expect(block.locator(".lc-own")).to_have_text("fe01.contoso.com", use_inner_text=True)
     lab.tab("By name").click()
     lab.field("Find names").fill("lyncdiscover")
     lab.page.get_by_text(" of ").filter(has_text="names").first.wait_for()
     table = lab.page.get_by_role("region", name="Names, the certificates they stand on, and why")
     table.get_by_text("lyncdiscoverinternal.contoso.com").first.wait_for()
-    assert "web.contoso.com" not in table.inner_text()
+    expect(table).not_to_contain_text("web.contoso.com", use_inner_text=True)
     table.get_by_role("button", name="dir01.contoso.com").first.click()
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
-    assert lab.page.get_by_label("Select dir01.contoso.com").is_checked()
+    expect(lab.page.get_by_label("Select dir01.contoso.com")).to_be_checked()
 
 
 def test_changes_say_what_they_do_to_certificates(lab, folder):
@@ -339,16 +341,16 @@ def test_changes_say_what_they_do_to_certificates(lab, folder):
     domains.press("Tab")
     live = lab.page.locator(".lc-live")
     live.get_by_text("->").first.wait_for()
-    assert "(−" in live.inner_text()
+    expect(live).to_contain_text("(−", use_inner_text=True)
     lab.page.locator(".lc-said").get_by_text("->").wait_for()
     lab.tab("Changes").click()
     effects = lab.page.get_by_role("region", name="What that does to certificates and names")
     effects.get_by_text("sip.fabrikam.com").first.wait_for()
-    assert "name removed" in effects.inner_text()
+    expect(effects).to_contain_text("name removed", use_inner_text=True)
     lab.page.get_by_text("to be requested anew").first.wait_for()
     lab.button("Undo").click()
     lab.page.get_by_text("Nothing is changed against the loaded file.").wait_for()
-    assert "->" not in live.inner_text()
+    expect(live).not_to_contain_text("->", use_inner_text=True)
 
 
 def test_a_list_of_keys_and_one_stop_for_the_headings(lab, folder):
@@ -358,16 +360,16 @@ def test_a_list_of_keys_and_one_stop_for_the_headings(lab, folder):
     press(lab, "?")
     dialog = lab.page.get_by_role("dialog", name="Keys of the plan editor")
     dialog.wait_for()
-    assert "Ctrl+D" in dialog.inner_text()
+    expect(dialog).to_contain_text("Ctrl+D", use_inner_text=True)
     press(lab, "Escape")
     dialog.wait_for(state="hidden")
-    assert lab.page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+    expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
     press(lab, "Tab")
-    assert lab.page.evaluate("document.activeElement.closest('.lc-head') !== null")
+    expect(lab.page.locator(".lc-head :focus")).to_have_count(1)
     press(lab, "ArrowRight", "ArrowRight")
-    assert lab.page.evaluate("document.activeElement.innerText").strip().startswith("Role")
+    expect(lab.page.locator(":focus")).to_have_text(re.compile("^ *Role"), use_inner_text=True)
     press(lab, "Tab")
-    assert lab.page.evaluate("document.activeElement.closest('.lc-grid')") is None
+    expect(lab.page.locator(".lc-grid:focus, .lc-grid :focus")).to_have_count(0)
 
 
 def test_a_thousand_rows_are_pasted(lab, folder):

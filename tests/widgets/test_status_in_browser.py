@@ -9,6 +9,7 @@ import pytest
 from folders import PASSPHRASE
 from lab_driver import CHROMIUM
 from lab_panels import EDITOR, open_panel
+from playwright.sync_api import expect
 
 import lyncnb as ln
 
@@ -50,8 +51,7 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     assert "make the packages" not in words
     assert "was refused" in words
     assert "it names no place" in words
-    rows = panel.get_by_role("row").filter(has_text="was refused")
-    assert rows.count() > 0
+    panel.get_by_role("row").filter(has_text="was refused").first.wait_for()
     panel.get_by_role("button", name="Write the steps").click()
     result = panel.get_by_role("region", name="What to look at")
     result.get_by_text("ask the CA for another certificate").first.wait_for()
@@ -60,7 +60,7 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     panel.get_by_text("of 6 requests shown").wait_for()
     panel.get_by_role("grid").focus()
     lab.page.keyboard.type("x")
-    assert panel.get_by_role("grid").locator("input[type=text]").count() == 0
+    expect(panel.get_by_role("grid").locator("input[type=text]")).to_have_count(0)
 
 
 def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
@@ -69,14 +69,14 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="behind"))
     panel = lab.page.get_by_role("group", name="Status of behind")
     panel.get_by_text("Next: Hand the requests to the CA").wait_for()
-    assert panel.locator(".lc-changed-plan").inner_text() == ""
+    expect(panel.locator(".lc-changed-plan")).to_have_text("", use_inner_text=True)
     ticked = panel.get_by_role("row").filter(has_text="FrontEnd")
     ticked.get_by_role("checkbox").first.check()
     lab.page.get_by_label("Select med02.contoso.com").check()
     lab.button("Remove 1 server").click()
     panel.get_by_text("The editor has another plan than this folder.").wait_for()
-    assert "1 " in panel.locator(".lc-changed-plan").inner_text()
+    expect(panel.locator(".lc-changed-plan")).to_contain_text("1 ", use_inner_text=True)
     panel.get_by_role("button", name="Pack the 1 selected request").wait_for()  # as it was ticked
-    assert ticked.get_by_role("checkbox").first.is_checked()
+    expect(ticked.get_by_role("checkbox").first).to_be_checked()
     lab.button("Undo").click()
     panel.locator(".lc-changed-plan").filter(has_text="another plan").wait_for(state="detached")
