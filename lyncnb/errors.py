@@ -203,6 +203,10 @@ class UnreadableNotebook(NotebookError):
     exit_status = 2
 
 
+class KernelPortTaken(NotebookError):
+    """A kernel did not start: another program took one of its ports."""
+
+
 class OutputError(LyncnbError):
     """A file cannot be written where the planner said: what is there now stays."""
 

@@ -20,7 +20,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from free_ports import free_port
 
 # The shell draws the same pages for less: it has no windows, and no pages of its own in them.
 CHROMIUM = (
@@ -105,23 +106,7 @@ class LabServer:
             self.settings[plugin] = {**self.settings.get(plugin, {}), **values}
 
     def __enter__(self) -> LabServer:
-        for left in (2, 1, 0):
-            self._start()
-            try:
-                self._wait()
-                break
-            except BaseException as error:
-                self.stop()
-                # Another process may take the port that was free a moment ago.
-                is_taken = isinstance(error, RuntimeError) and "already in use" in self.log()
-                if not (left and is_taken):
-                    raise
-        return self
-
-    def _start(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
@@ -133,6 +118,12 @@ class LabServer:
                 cwd=self.root,
                 start_new_session=True,
             )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -172,6 +163,9 @@ class LabServer:
                 f"--token={self.token}",
                 *self.arguments,
             ]
+        # A kernel whose TCP port another process has taken meanwhile never answers its page:
+        # https://github.com/jupyter/jupyter_client/issues/487
+        channels = [] if os.name == "nt" else ["--KernelManager.transport=ipc"]
         expose = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[self.app]
         command = [
             "jupyter",
@@ -183,6 +177,7 @@ class LabServer:
             f"--IdentityProvider.token={self.token}",
             f"--ServerApp.root_dir={self.root}",
             f"--{expose}.expose_app_in_browser=True",
+            *channels,
             *self.arguments,
         ]
         return command + (["--allow-root"] if os.geteuid() == 0 else [])
@@ -390,12 +385,17 @@ class LabBrowser:
         raise TimeoutError(f"after {self.seconds} s: {busy}")
 
     def save(self) -> Path:
-        """Save, and wait until the document is clean."""
-        self.command("docmanager:save")
-        self.page.wait_for_function(
-            "() => { const panel = " + _PANEL + "; return panel && !panel.context.model.dirty; }"
-        )
-        return self.server.root / self.notebook
+        """Save until the document is clean.
+
+        What a panel shows without a kernel may change in the moment in which it is saved.
+        """
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            self.command("docmanager:save")
+            if not self.js("return panel.context.model.dirty;"):
+                return self.server.root / self.notebook
+            time.sleep(0.2)
+        raise TimeoutError(f"after {self.seconds} s {self.notebook} still has changes")
 
     def shut_kernel_down(self) -> None:
         """End this notebook's kernel; a page that closes leaves it running."""

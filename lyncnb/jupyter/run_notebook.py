@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 
 from ..base.outputs import OutputKind, check_output, is_request_folder
-from ..errors import LyncnbError, NotebookError
+from ..errors import KernelPortTaken, LyncnbError, NotebookError
 from .notebook_files import Notebook, read_notebook, write_notebook
 from .shared_page import PAGE, share_notebook
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ..pki.passphrase import Secret
 
 _Args = TypeVarTuple("_Args")
+
+# Another program can take a port of a kernel after it was found free; the next start finds others.
+_STARTS = 3
 
 # Metadata of an executed copy, by which the next run knows that it may replace it.
 _MARK = "lyncnb"
@@ -113,8 +116,14 @@ def run_notebook(
     check_output(executed, EXECUTED, force=force, inputs=(path,))
     check_output(executed.with_suffix(".html"), PAGE, force=force)
     notebook = read_notebook(path)
-    with asyncio.Runner(loop_factory=_Loop) as runner:
-        failure = runner.run(_execute(notebook, path, passphrase, progress))
+    for left in reversed(range(_STARTS)):
+        try:
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                failure = runner.run(_execute(notebook, path, passphrase, progress))
+            break
+        except KernelPortTaken:
+            if not left:
+                raise
     notebook.metadata[_MARK] = {"executed": path.name}
     write_notebook(notebook, executed, kind=EXECUTED, force=force)
     page = share_notebook(executed, for_others=False, force=force).page
@@ -200,22 +209,25 @@ async def _execute(
             if answers.is_started:
                 raise
             atexit.unregister(client._cleanup_kernel)  # would fail: there is nothing to clean up
-            raise NotebookError(
-                f"{path.name}: the kernel did not start", hint=_why_not(said)
-            ) from None
+            raise _not_started(path, said) from None
         finally:
             answers.stop()
     return None
 
 
-def _why_not(said: IO[bytes]) -> str:
-    """Give what Python ends a failed start with: the last line."""
+def _not_started(path: Path, said: IO[bytes]) -> NotebookError:
+    """Tell it with what Python ends a failed start with: the last line."""
+    message = f"{path.name}: the kernel did not start"
     said.seek(max(said.seek(0, os.SEEK_END) - (1 << 12), 0))
     lines = said.read().decode("utf-8", "replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     if not last:
-        return "look whether the machine has memory left, and run it again"
-    return f"a file beside the notebook may have the name of a Python module; it said: {last[:300]}"
+        hint = "look whether the machine has memory left, and run it again"
+        return NotebookError(message, hint=hint)
+    if "in use" in last:
+        return KernelPortTaken(message, hint=f"run it again; it said: {last[:300]}")
+    hint = "a file beside the notebook may have the name of a Python module"
+    return NotebookError(message, hint=f"{hint}; it said: {last[:300]}")
 
 
 def _client(notebook: Notebook, path: Path) -> Any:

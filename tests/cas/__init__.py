@@ -39,13 +39,6 @@ def run(*command: str | os.PathLike[str], text: str = "", cwd: Path | None = Non
     return done.stdout
 
 
-def free_port() -> int:
-    """Ask the system for a port on loopback that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Daemon:
     """A server on loopback, started when entered and ended, whatever happens, when left."""
 

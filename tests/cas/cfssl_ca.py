@@ -7,8 +7,9 @@ from pathlib import Path
 from types import TracebackType
 
 import requests
+from free_ports import free_port
 
-from cas import SECONDS, Daemon, free_port, run, tool
+from cas import SECONDS, Daemon, run, tool
 
 
 class CfsslCa:

@@ -12,8 +12,9 @@ import requests
 from acme import challenges, client, messages
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from free_ports import free_port
 
-from cas import SECONDS, Daemon, free_port, tool
+from cas import SECONDS, Daemon, tool
 from cas.python_ca import PythonCa, issue, pem
 
 

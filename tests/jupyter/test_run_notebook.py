@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.connect import LocalPortCache
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lyncnb.errors import NotebookError, PassphraseError
@@ -125,6 +127,32 @@ def test_a_kernel_that_does_not_start(tmp_path, capfd, said):
         run_notebook(path)
     assert caught.value.hint.endswith(f"it said: {said}" if said else "run it again")
     assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb", ".py"}
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("starts", [1, 2, 3])
+def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
+    """A kernel that finds a port of its own taken is started on others, three times at most."""
+    path = save(tmp_path, "6 * 7")
+    find = LocalPortCache.find_available_port
+    found = []
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+
+        def once_free(cache: LocalPortCache, ip: str) -> int:
+            found.append(held.getsockname()[1] if len(found) < starts * 5 else find(cache, ip))
+            return found[-1]
+
+        monkeypatch.setattr(LocalPortCache, "find_available_port", once_free)
+        if starts < 3:
+            assert run_notebook(path).cells == 1
+        else:
+            with pytest.raises(NotebookError, match="the kernel did not start") as caught:
+                run_notebook(path)
+            assert caught.value.hint.startswith("run it again; it said: ")
+            assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb"}
+    assert len(found) == min(starts + 1, 3) * 5  # a kernel has five
     assert capfd.readouterr() == ("", "")
 
 

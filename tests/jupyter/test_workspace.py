@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 from places import DATA
 
 from lyncnb.errors import NotebookError
@@ -54,12 +54,6 @@ def test_a_file_in_the_way_is_said_so(tmp_path):
     (tmp_path / "work").write_text("", "utf-8")
     with pytest.raises(NotebookError, match="cannot be made: .*\n  hint: name another folder"):
         lay_out(tmp_path / "work")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def status(address: str) -> int:
