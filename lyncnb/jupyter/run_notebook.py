@@ -224,7 +224,7 @@ def _not_started(path: Path, said: IO[bytes]) -> NotebookError:
     if not last:
         hint = "look whether the machine has memory left, and run it again"
         return NotebookError(message, hint=hint)
-    if "in use" in last:
+    if "in use" in last:  # "Address already in use", on Windows "Address in use"
         return KernelPortTaken(message, hint=f"run it again; it said: {last[:300]}")
     hint = "a file beside the notebook may have the name of a Python module"
     return NotebookError(message, hint=f"{hint}; it said: {last[:300]}")

@@ -140,11 +140,11 @@ def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
         held.bind(("127.0.0.1", 0))
         held.listen()
 
-        def once_free(cache: LocalPortCache, ip: str) -> int:
+        def taken_at_first(cache: LocalPortCache, ip: str) -> int:
             found.append(held.getsockname()[1] if len(found) < starts * 5 else find(cache, ip))
             return found[-1]
 
-        monkeypatch.setattr(LocalPortCache, "find_available_port", once_free)
+        monkeypatch.setattr(LocalPortCache, "find_available_port", taken_at_first)
         if starts < 3:
             assert run_notebook(path).cells == 1
         else:
