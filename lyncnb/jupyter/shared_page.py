@@ -47,12 +47,20 @@ CLEAN_COPY = outputs.OutputKind(
 )
 
 # A table of more columns is printed on sheets that lie on their side; pictures then stand on
-# sheets of their own, and are not turned there.
+# sheets of their own, with the words before them, and are not turned there.
 _UPRIGHT_COLUMNS = 8
 _UPRIGHT = "@page{size:A4}"
+# Nothing scrolls there, so that each column keeps nearly its equal share of the sheet: only a word
+# that is longer goes on in the next line.
+_SHARES = "\n".join(
+    f".lyncnb-table:has(tr>:nth-child({columns})):not(:has(tr>:nth-child({columns + 1}))):not(#x) "
+    f":is(td,th){{min-width:{110 / columns:.1f}em}}"
+    for columns in range(_UPRIGHT_COLUMNS + 1, 17)
+)
 _ON_THEIR_SIDE = (
+    f"{_SHARES}\n"
     "@page{size:A4 landscape;margin:10mm}\n@page upright{size:A4;margin:13mm 12mm}\n"
-    ".lyncnb-figure{page:upright}\n"
+    ".lyncnb-figure{page:upright}\n.text:has(+.cell .lyncnb-figure){page:upright}\n"
     ".lyncnb-high{height:auto!important;position:static!important;break-before:auto!important}\n"
     ".lyncnb-high img{position:static!important;translate:none!important;rotate:none!important;"
     "max-width:100%!important;max-height:220mm!important}"
@@ -180,10 +188,10 @@ pre{background:var(--soft);padding:.5rem .7rem;white-space:pre-wrap;overflow-wra
 details.code{color:var(--quiet);font-size:.9rem}
 td,th{overflow-wrap:anywhere;min-width:6.5em}
 table:has(tr>:nth-child(9)):not(#x) :is(td,th){overflow-wrap:anywhere}
-table:has(tr>:nth-child(13)){font-size:.72rem}
 table:has(tr>:nth-child(13)):not(#x) :is(td,th){min-width:3.9em;padding:1px 3px}
 table:has(tr>:nth-child(26)):not(#x) :is(td,th){min-width:0}
 @media screen{
+table:has(tr>:nth-child(13)){font-size:.72rem}
 .lyncnb-table:has(tr>:nth-child(9)):not(:has(tr>:nth-child(17))):not(#x) :is(td,th){
 overflow-wrap:break-word;min-width:3.9em}
 }

@@ -10,7 +10,16 @@ import pytest
 from lab_driver import CHROMIUM
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from places import DATA, REPOSITORY
-from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text, torn_words
+from printing import (
+    PDF_TOOLS,
+    axe_violations,
+    cut_off,
+    opened,
+    page_count,
+    pdf_text,
+    torn_words,
+    words_in,
+)
 from shell_kit import make_shell
 from topologies import edge, front_end, plan
 
@@ -181,7 +190,7 @@ def test_the_hook_calls_a_command_that_there_is():
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_a_page_is_whole_without_scripts_and_network(name, dark, chromium, tmp_path):
-    """In Chromium with both off no request fails, nothing is cut off, and axe finds nothing."""
+    """In Chromium with both off no request fails, nothing is cut off or torn, and axe finds nothing."""
     notebook = example() if name == "example" else read_notebook(REPOSITORY / "notebooks" / name)
     path = tmp_path / "page.html"
     path.write_text(notebook_page(notebook, title="Plan"), encoding="utf-8")
@@ -196,6 +205,11 @@ def test_a_page_is_whole_without_scripts_and_network(name, dark, chromium, tmp_p
     assert told == []
     with opened(chromium, path, dark=dark, scripts=True) as page:
         assert axe_violations(page) == []
+        assert cut_off(page) == []
+        assert torn_words(page) == []
+    across = 297 - 2 * 10  # millimetres of a sheet on its side, between its margins
+    with opened(chromium, path, dark=dark, scripts=True, width=int(across / 25.4 * 96)) as page:
+        page.emulate_media(media="print")
         assert cut_off(page) == []
         assert torn_words(page) == []
 
@@ -250,6 +264,31 @@ def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
     narrow = new_notebook(cells=[new_markdown_cell("# Plan")])
     assert ".lyncnb-figure{page:upright}" in notebook_page(wide, title="Plan")
     assert "upright" not in notebook_page(narrow, title="Plan")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
+@pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
+def test_words_before_a_picture_stand_on_its_sheet(tmp_path, monkeypatch):
+    """They are not left alone on a sheet that lies on its side."""
+    monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
+    topology = ln.read_topology(DATA / "contoso.csv")  # fifteen columns
+    planned = ln.plan_certificates(topology, ln.load_rules("lync2013"))
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("# Plan"),
+            shown("text/html", topology._repr_html_()),
+            new_markdown_cell("Beforehand."),
+            shown("text/html", ln.figure(planned)._repr_html_()),
+            new_markdown_cell("Afterwards."),
+        ]
+    )
+    path = tmp_path / "plan.ipynb"
+    write_notebook(notebook, path, kind=CLEAN_COPY)
+    pdf = share_notebook(path, pdf=True).pdf
+    (before,), (after,) = words_in(pdf, "Beforehand."), words_in(pdf, "Afterwards.")
+    assert {word.page for word in words_in(pdf, "Perimeter")} == {before.page}
+    assert after.page == page_count(pdf) == before.page + 1
 
 
 @pytest.mark.parametrize("name", ["chromium", "msedge", "chromium-headless-shell"])
