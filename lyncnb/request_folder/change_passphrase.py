@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -34,13 +35,15 @@ class Rekeyed:
     """How many files were encrypted anew, and which were left alone.
 
     ``already`` counts those that an interrupted change had done; ``left_alone`` are files of
-    others, and damaged lists of passwords, that neither passphrase opens.
+    others, and damaged lists of passwords, that neither passphrase opens. ``not_sealed`` are the
+    fingerprints of recovery keys that the folder named before a recovery, and names no more.
     """
 
     folder: Path
     changed: int
     already: int
     left_alone: tuple[str, ...] = ()
+    not_sealed: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         words = f"{self.changed:,} files of {self.folder} are under the new passphrase now"
@@ -48,6 +51,12 @@ class Rekeyed:
             words += f"; {self.already:,} {'was' if self.already == 1 else 'were'} already"
         if self.left_alone:
             words += f"; opened by neither passphrase and left alone: {', '.join(self.left_alone)}"
+        if self.not_sealed:
+            words += (
+                f"\nNo longer recovery keys of this folder: {', '.join(self.not_sealed)}. "
+                "A recovery cannot tell who named them. Compare each fingerprint with its owner, "
+                "then name the key again: lyncnb rekey FOLDER --recovery FILE.pub"
+            )
         return words
 
     def to_document(self) -> dict[str, object]:
@@ -57,6 +66,7 @@ class Rekeyed:
             "changed": self.changed,
             "already": self.already,
             "left_alone": list(self.left_alone),
+            "not_sealed": list(self.not_sealed),
         }
 
 
@@ -114,8 +124,13 @@ def rekey(
         refuse(path, survey.problems)
         targets = _targets(survey, manifest)
         waiting, left_alone = _look(survey, targets, *ciphers)
-        recipients = _recipients(path, manifest, take_out, *ciphers)
-        has_list = os.path.lexists(path / LIST)
+        if isinstance(old, RecoveryPair):
+            used = Recipient(key=old.public, added_at=timestamp(today))
+            recipients = tuple(one for one in (used,) if one.key.fingerprint not in take_out)
+            not_sealed = _other_keys(path, manifest, old, *ciphers)
+        else:
+            recipients, not_sealed = _recipients(path, manifest, take_out, *ciphers), ()
+        has_list = bool(recipients) or os.path.lexists(path / LIST)
         changed = len(waiting)
         if not manifest.rekeying:
             save_manifest(path, replace(manifest, rekeying=timestamp(today)))
@@ -141,7 +156,23 @@ def rekey(
         changed=changed,
         already=len(targets) - changed - len(left_alone),
         left_alone=tuple(left_alone),
+        not_sealed=not_sealed,
     )
+
+
+def _other_keys(
+    folder: Path, manifest: Manifest, pair: RecoveryPair, *ciphers: FolderCipher
+) -> tuple[str, ...]:
+    """List the fingerprints that the folder names beside the recovery key that opens it.
+
+    Sealing says nothing about who sealed. Whoever can write the folder can plant a list together
+    with the sealed key that opens it, so a recovery seals to none of these.
+    """
+    named = {one.fingerprint for one in manifest.recovery}
+    for cipher in ciphers:
+        with suppress(BundleError):
+            named |= {one.key.fingerprint for one in recipients_of(folder, cipher)}
+    return tuple(sorted(named - {pair.public.fingerprint}))
 
 
 def _opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> FolderCipher:

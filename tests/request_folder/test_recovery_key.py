@@ -34,6 +34,7 @@ from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.recovery_key import (
     LIST,
+    Recipient,
     name_recovery_key,
     new_recovery_key,
     open_recovery_key,
@@ -162,6 +163,27 @@ def test_a_key_that_somebody_puts_there_is_never_sealed_to(tmp_path, pair, other
     with pytest.raises(PassphraseError):
         write(numbered(4), folder)
     assert snapshot(folder / "keys") == before
+
+
+def test_a_planted_list_does_not_hand_the_folder_over(tmp_path, pair, other):
+    """A recovery seals to the key that was used alone, and names the others for a person."""
+    folder = tmp_path / "requests"
+    write(numbered(2), folder, recovery=[public(pair)])
+    ours, theirs = (recovery_key.read_recovery_key(public(one)) for one in (pair, other))
+    named = [Recipient(key=key, added_at="2026-11-24T00:00:00Z") for key in (ours, theirs)]
+    # All of this needs write access and public halves: no passphrase of the folder.
+    recovery_key.write_list(folder, FolderCipher("words of the attacker"), named)
+    done = rekey(folder, opened(pair), NEW)
+    assert done.not_sealed == (theirs.fingerprint,)
+    assert theirs.fingerprint in repr(done)
+    assert [one.key for one in recipients_of(folder, FolderCipher(NEW))] == [ours]
+    assert [one.fingerprint for one in read_manifest(folder).recovery] == [ours.fingerprint]
+    write(numbered(3), folder, passphrase=NEW)
+    with pytest.raises(BundleError, match="nothing was sealed to the recovery key"):
+        rekey(folder, opened(other), "the attacker's passphrase")
+    # What the owner of the folder still wants is named again.
+    name_recovery_key(folder, NEW, public(other))
+    rekey(folder, opened(other), "yet another passphrase")
 
 
 def test_a_list_that_is_gone_is_noticed_before_anything_is_encrypted(tmp_path, pair):
