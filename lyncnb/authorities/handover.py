@@ -24,6 +24,7 @@ from ..request_folder.bundle import open_requests
 from ..request_folder.files_on_disk import csr_sha256
 from ..request_folder.request_record import RequestRecord
 from ..rules.rule_files import rules_on_record
+from .received_requests import unverified_keys
 from .submission import (
     COLUMNS,
     Cover,
@@ -79,6 +80,7 @@ class Handover(Table):
     def to_text(self) -> str:
         """Write what was packed as plain lines, for a terminal."""
         lines = [self.summary()]
+        lines += unverified_keys(record.key_holder for record in self.requests)
         lines += [f"{part.folder}/{record.files.csr}" for part, record in _each(self.parts)]
         return "\n".join(lines) + "\n"
 

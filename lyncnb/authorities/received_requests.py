@@ -7,6 +7,7 @@ finds in place. No key is read, asked for or made.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -99,6 +100,8 @@ class ReceivedRequests(Table):
     def to_text(self) -> str:
         """Write everything as plain lines, for a terminal."""
         lines = [self.summary()]
+        taken = [one.key_holder for one in self.requests if one.action != "refused"]
+        lines += unverified_keys(taken)
         for one in self.requests:
             where = f", its key is on {one.key_holder}" if one.key_holder else ""
             lines.append(f"{one.action}: {one.file}: {one.request_id or 'unknown'}{where}")
@@ -125,6 +128,15 @@ class ReceivedRequests(Table):
             "accepted": dict(self.accepted),
             "findings": [found.to_document() for found in self.findings],
         }
+
+
+def unverified_keys(key_holders: Iterable[str]) -> list[str]:
+    """Say on which computers somebody has to look whether keys can be exported, one line each."""
+    return [
+        f"not verified: whether {count_of(number, 'key')} on {holder} can be exported; the scripts "
+        "of the requests check it there. Look at what they said before the requests go to the CA."
+        for holder, number in Counter(filter(None, key_holders)).items()
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,8 @@ from .model import NO_TYPE
 from .spellings import Spelling
 from .timeline_figure import DatedFact
 
+_NOT_VERIFIED = "not verified: the key"
+
 #: How every summary begins, and is known again.
 TITLE = "Certificates for "
 
@@ -116,6 +118,10 @@ class Request(Protocol):
     def refused(self) -> Collection[object]:
         """What came back and was not taken."""
 
+    @property
+    def key_holder(self) -> str:
+        """The computer that has its key, "" if that is in the folder."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeededNames:
@@ -157,6 +163,16 @@ class Member:
     renew_from: str = ""
     covered_by: str = ""
     is_refused: bool = False  # something came back and was not taken, and nothing else since
+    key_holder: str = ""  # the computer that has its key, if that is not in the folder
+
+    @property
+    def exportable(self) -> str:
+        """Say whether its key can be exported; of a key that lyncnb never had, who has it."""
+        if self.covered_by:
+            return f"{_NOT_VERIFIED} is on {', '.join(self.servers)}"
+        if self.key_holder:
+            return f"{_NOT_VERIFIED} {'is' if self.csr_sha256 else 'will be'} on {self.key_holder}"
+        return "yes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +269,14 @@ class Block:
             days.setdefault(words, set()).add(one.id)
         is_back = any(one.valid_until or one.is_refused for one in self.members)
         return tuple(self._said_of(ids, words) for words, ids in days.items()) if is_back else ()
+
+    @property
+    def exportable(self) -> str:
+        """Say whether the keys of its certificates can be exported."""
+        answers: dict[str, set[str]] = {}
+        for member in self.members:
+            answers.setdefault(member.exportable, set()).add(member.id)
+        return "; ".join(self._said_of(ids, answer) for answer, ids in answers.items())
 
     def _said_of(self, ids: Collection[str], words: str) -> str:
         """Put numbers before what is not said of all its certificates."""

@@ -47,7 +47,8 @@ def summary_rows(summary: Summary) -> Iterator[tuple[object, ...]]:
         yield (
             member.id, block.role, member.servers, block.pool, block.site, block.usages,
             block.subject, names, len(names), block.extended_key_usage, block.issuer, block.ca,
-            block.key, block.hash, True, block.shared_by, member.csr_file, member.key_file,
+            block.key, block.hash, member.exportable, block.shared_by, member.csr_file,
+            member.key_file,
             command.import_text, command.assign_text, member.warnings, block.rule, block.source,
         )  # fmt: skip
 

@@ -75,6 +75,7 @@ def _block(block: Block) -> Iterator[str]:
         ("Subject name", block.subject_words),
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}"),
+        ("Exportable", block.exportable),
         ("EKU", ", ".join(block.extended_key_usage)),
         ("Valid", "; ".join(block.validity)),
         ("Findings", ", ".join(block.concerns)),

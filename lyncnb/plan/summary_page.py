@@ -73,6 +73,7 @@ def facts_of_all(block: Block) -> tuple[tuple[str, str], ...]:
     told = (
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}"),
+        ("Exportable", block.exportable),
         ("EKU", ", ".join(block.extended_key_usage)),
         ("Valid", "; ".join(block.validity)),
     )

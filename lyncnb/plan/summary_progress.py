@@ -90,6 +90,8 @@ def progress_digest(requests: Iterable[Request], accepted: Iterable[Finding] = (
         elif request.covered is not None:
             back = ("covered", request.covered.thumbprint_sha1, request.covered.not_after)
         told = (*told, *_times(request), *back, *(("refused",) if request.refused else ()))
+        if request.key_holder:
+            told = (*told, "key on", request.key_holder)
         digest.update(repr(told).encode("utf-8", "replace"))
     return digest.hexdigest()
 
@@ -111,6 +113,7 @@ def _on_record(member: Member, record: Request | None, codes: Sequence[str]) -> 
         csr_sha256=record.csr_sha256,
         spki_sha256=record.spki_sha256,
         warnings=(*member.warnings, *codes),
+        key_holder=record.key_holder,
     )
     if issued is None:
         return replace(told, is_refused=bool(record.refused))

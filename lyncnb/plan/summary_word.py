@@ -154,6 +154,7 @@ def _block(document: Document, block: Block) -> None:
         f"{block.title}{site}: {block.sharing}. In use as: {block.in_use_as}. "
         f"Subject name: {block.subject_words}. "
         f"Issuer: {block.authority}. Key: {block.key}, {block.hash}. "
+        f"Exportable: {block.exportable}. "
         f"EKU: {', '.join(block.extended_key_usage)}."
     )
     if block.validity:

@@ -14,7 +14,7 @@ from .summary_content import Summary, cover_facts
 COVER = ("About", "What", "By when")
 CERTIFICATES = (
     "No.", "For", "Role", "Servers", "Type", "Subject name", "Subject alternative names",
-    "Issuer", "Key", "CSR file", "Findings",
+    "Issuer", "Key", "Exportable", "CSR file", "Findings",
 )  # fmt: skip
 NAMES = ("No.", "For", "Name", "Where", "Who needs it", "Rule", "Source")
 SERVERS = ("Server", "Role", "Pool", "Site", "Windows", "Certificates")
@@ -63,7 +63,7 @@ def summary_workbook(summary: Summary) -> bytes:
             title="Certificates",
             columns=CERTIFICATES,
             rows=lambda: _certificates(summary),
-            widths=(6, 22, 18, 22, 23, 24, 34, 13, 10, 25, 15),
+            widths=(6, 22, 18, 22, 23, 24, 34, 13, 10, 13, 25, 15),
         ),
         Sheet(
             title="Names",
@@ -128,7 +128,7 @@ def _certificates(summary: Summary) -> Iterator[Row]:
         yield (
             member.number, block.whom, block.title, member.servers, block.usages,
             block.subject_words, block.names_of(member), block.authority, block.key,
-            member.csr_file, concerns,
+            member.exportable, member.csr_file, concerns,
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import shutil
@@ -192,8 +193,15 @@ def test_handover_packs_what_was_made_elsewhere(waiting, tmp_path):
     with pytest.raises(BundleError) as refused:
         hand_over(folder, tmp_path / "out.zip")
     assert "receive FOLDER --request" in refused.value.hint
-    receive_requests(folder, *made)
-    assert len(hand_over(folder, tmp_path / "out.zip").requests) == 2
+    received = receive_requests(folder, *made)
+    told = f"not verified: whether 2 keys on {TOOLS} can be exported"
+    assert told in received.to_text()
+    packed = hand_over(folder, tmp_path / "out.zip")
+    assert len(packed.requests) == 2
+    assert told in packed.to_text()
+    with (folder / "summary.csv").open(encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["Exportable"] for row in rows} == {f"not verified: the key is on {TOOLS}"}
 
 
 # What is not as planned.

@@ -26,7 +26,7 @@ HERE = "test checks/test_common_mistakes.py::"
 WALK = "test deploy/test_walk.py::"
 STEPS_TEST = "test deploy/test_steps.py::"
 TABLE = {
-    "W01": ("The key of a request made elsewhere cannot be exported", ["step request-there: -PrivateKeyExportable $true", "step request-edge-there: -PrivateKeyExportable $true", "step request-edge-here: -PrivateKeyExportable $true"]),
+    "W01": ("The key of a request made elsewhere cannot be exported", ["step request-there: -PrivateKeyExportable $true", "step request-edge-there: -PrivateKeyExportable $true", "step request-edge-here: -PrivateKeyExportable $true", "step request-exportable: A key that cannot be exported never reaches"]),
     "W02": ("The subject name is not among the alternative names", ["finding subject-name-not-in-san"]),
     "W03": ("A wildcard as subject name", ["finding wildcard-in-subject-name"]),
     "W04": ("A wildcard on a role that takes none", ["finding wildcard-not-supported"]),

@@ -69,6 +69,18 @@ def test_the_cmdlet_is_told_what_is_planned():
     assert "-ComputerFqdn" not in here.parameters
 
 
+def test_each_script_checks_that_its_key_can_be_exported(contoso):
+    """The check names the request by its friendly name, and stands before the return of the file."""
+    for request in request_scripts(contoso).servers:
+        ids = [step.step.id for step in request.steps]
+        assert ids.index("request-exportable") < ids.index("request-return")
+        (step,) = (step for step in request.steps if step.step.id == "request-exportable")
+        (check,) = step.holds
+        asked = requests_of(contoso)[request.server][0].parameters["-FriendlyName"]
+        assert f"$_.FriendlyName -eq {asked}" in check.command
+        assert not parse(check.command).has_error
+
+
 def test_only_an_edge_server_may_leave_its_name_out(contoso):
     """-ComputerFqdn is in the command of every server that can reach the store with the topology."""
     for certificate, found in requests_of(contoso).items():

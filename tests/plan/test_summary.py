@@ -104,7 +104,7 @@ def test_one_row_per_certificate_with_every_column(plan):
         "CA": "",
         "Key": "RSA 2048",
         "Hash": "sha256",
-        "Exportable": True,
+        "Exportable": "yes",
         "Shared by": "server",
         "CSR file": f"csr/{request_id}.csr",
         "Key file": f"keys/{request_id}.key",
@@ -162,6 +162,29 @@ def test_files_of_the_folder_win(plan):
     request.files = SimpleNamespace(csr="csr/x.csr", key="keys/x.key")
     row = _rows(plan, (), [request])[0]
     assert (row["CSR file"], row["Key file"]) == ("csr/x.csr", "keys/x.key")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".html", ".md", ".docx"])
+def test_every_format_says_whether_the_key_can_be_exported(plan, findings, suffix):
+    """A key that is on another computer is not verified; every other one is exportable."""
+    requests = list(_requests(plan))
+    requests[1].key_holder = "tools01.contoso.com"
+    data = summary.write_plan_table(plan, findings, suffix, requests=requests)
+    text = _words(data, suffix)
+    assert "not verified: the key is on tools01.contoso.com" in text
+    assert "Exportable" in text
+    none = summary.write_plan_table(plan, findings, suffix, requests=list(_requests(plan)))
+    assert "not verified" not in _words(none, suffix)
+
+
+def _words(data, suffix):
+    """Give what a reader of a file sees, as one text."""
+    if suffix == ".docx":
+        return "\n".join(p.text for p in docx.Document(io.BytesIO(data)).paragraphs)
+    if suffix == ".xlsx":
+        sheets = openpyxl.load_workbook(io.BytesIO(data)).worksheets
+        return "\n".join(str(v) for s in sheets for row in s.values for v in row)
+    return re.sub(r"<[^>]+>|\\|[\u200b\u2060]", "", data.decode("utf-8-sig"))
 
 
 def _files(plan, findings):
@@ -274,6 +297,7 @@ def _requests(plan):
             covered=None,
             issued=None if number else issued,
             refused=(),
+            key_holder="",
         )
 
 

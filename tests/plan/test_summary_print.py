@@ -75,6 +75,7 @@ def requests_of(plan, *, is_back=lambda number: False):
             covered=None,
             issued=issued if is_back(number) else None,
             refused=(),
+            key_holder="",
         )
         for number, certificate in enumerate(plan.certificates)
     ]

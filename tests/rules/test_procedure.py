@@ -113,7 +113,8 @@ PAGES = [
         "FrontEnd",
         ("Default",),
         {
-            *("request-where", "request-there", "request-compare", "request-return"),
+            *("request-where", "request-there", "request-exportable"),
+            *("request-compare", "request-return"),
         },
     ),
     (
