@@ -13,9 +13,11 @@ from typing import IO
 from ..base import files, outputs
 from ..base.file_names import file_name
 from ..errors import BundleError
+from ..request_folder.manifest import NAME as MANIFEST
 from .checklist import CHECKLIST, of_server, script_of, to_html, to_markdown
 from .fill_steps import FINISH
 from .powershell import ScriptBlock, script
+from .recorded_commands import record_commands
 from .server_steps import DeploymentSteps, FilledCheck, ServerStep, ServerSteps
 
 FOLDER = "steps"
@@ -30,7 +32,7 @@ def write_steps(
     output: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> tuple[Path, ...]:
-    """Write the checklists and the scripts.
+    """Write the checklists and the scripts, and their commands into the folder's summary.
 
     Parameters
     ----------
@@ -74,6 +76,8 @@ def write_steps(
         files.replace(place / name, data, 0o644)
     for name in sorted(_earlier(place) - contents.keys()):
         files.remove(place / name)
+    if steps.servers and (Path(folder) / MANIFEST).is_file():
+        record_commands(Path(folder), steps)
     return tuple(place / name for name in contents)
 
 

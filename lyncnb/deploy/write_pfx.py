@@ -33,6 +33,8 @@ from ..rules.procedure import Encryption, package_rules
 from ..rules.rule_files import rules_on_record
 from .package_passwords import LIST, PasswordList, new_password
 from .pfx_packages import Package, Packages, Task, make_packages
+from .recorded_commands import record_commands
+from .steps import deployment_steps
 
 FOLDER = "pfx"
 # Packages are made, listed and named together; a batch bounds memory and lost work.
@@ -127,6 +129,10 @@ def write_pfx(
             packages += done
             if progress is not None:
                 progress(min(start + _BATCH, len(ready)), len(ready))
+    if "deploy" in rules_on_record(manifest.product).settings:
+        made = replace(issued, bundle=replace(issued.bundle, manifest=manifest))
+        steps = deployment_steps(made, today=today)
+        manifest = record_commands(base, steps, lock_seconds=lock_seconds)
     order = {record.id: number for number, record in enumerate(manifest.requests)}
     packages.sort(key=lambda package: order[package.request_id])
     return Packages(bundle=replace(issued.bundle, manifest=manifest), packages=tuple(packages))

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ..base.tables import count_of
 from ..rules.findings import Finding
-from ..rules.model import NameRule, SummaryCommand
+from ..rules.model import NameRule
 from .model import NO_TYPE
 from .spellings import Spelling
 from .timeline_figure import DatedFact
@@ -122,6 +122,14 @@ class Request(Protocol):
     def key_holder(self) -> str:
         """The computer that has its key, "" if that is in the folder."""
 
+    @property
+    def import_commands(self) -> tuple[str, ...]:
+        """How the steps import its package; empty before there is one."""
+
+    @property
+    def assign_commands(self) -> tuple[str, ...]:
+        """How the steps assign it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeededNames:
@@ -138,6 +146,10 @@ class NeededNames:
     is_subject: bool = False
     is_own: bool = False
     is_alternative: bool = True
+
+
+#: The columns Import and Assign before the package is made: until then there is no thumbprint.
+AFTER_PACKAGING = "after packaging"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +176,8 @@ class Member:
     covered_by: str = ""
     is_refused: bool = False  # something came back and was not taken, and nothing else since
     key_holder: str = ""  # the computer that has its key, if that is not in the folder
+    import_commands: tuple[str, ...] = ()  # of the steps; empty until there is a package
+    assign_commands: tuple[str, ...] = ()
 
     @property
     def exportable(self) -> str:
@@ -173,6 +187,16 @@ class Member:
         if self.key_holder:
             return f"{_NOT_VERIFIED} {'is' if self.csr_sha256 else 'will be'} on {self.key_holder}"
         return "yes"
+
+    @property
+    def install_cells(self) -> tuple[str, str]:
+        """The columns Import and Assign: the commands of the steps, one a line."""
+        if self.covered_by:
+            return "", ""
+        commands = (self.import_commands, self.assign_commands)
+        if not any(commands):
+            return AFTER_PACKAGING, AFTER_PACKAGING
+        return "\n".join(self.import_commands), "\n".join(self.assign_commands)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,7 +385,6 @@ class Summary:
     findings: tuple[Finding, ...]
     blocks: tuple[Block, ...]
     servers: tuple[ServerLine, ...]
-    commands: tuple[SummaryCommand, ...]
     plan_sha256: str
     spellings: tuple[Spelling, ...] = ()
     picture: Picture | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..base.spreadsheets import to_csv
-from .summary_commands import CommandTable
 from .summary_content import Block, Member, Summary
 
 COLUMNS = (
@@ -40,16 +39,13 @@ def summary_rows(summary: Summary) -> Iterator[tuple[object, ...]]:
     tuple
         23 values, see ``COLUMNS``: text, lists of text, and one whole number.
     """
-    commands = CommandTable(summary.commands)
     for block, member in _in_plan_order(summary):
-        command = commands.find(block.role, block.usages, member.id)
         names = block.names_of(member)
         yield (
             member.id, block.role, member.servers, block.pool, block.site, block.usages,
             block.subject, names, len(names), block.extended_key_usage, block.issuer, block.ca,
             block.key, block.hash, member.exportable, block.shared_by, member.csr_file,
-            member.key_file,
-            command.import_text, command.assign_text, member.warnings, block.rule, block.source,
+            member.key_file, *member.install_cells, member.warnings, block.rule, block.source,
         )  # fmt: skip
 
 

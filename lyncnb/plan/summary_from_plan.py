@@ -74,7 +74,6 @@ def summarise(
         findings=tuple(replace(one, edits=()) if one.edits else one for one in findings),
         blocks=blocks,
         servers=() if table_only else tuple(_server_lines(plan, blocks)),
-        commands=plan.rules.summary,
         plan_sha256="" if table_only else plan.sha256,
         spellings=() if table_only else spellings(plan),
         picture=_picture(plan) if wanted and plan.certificates else None,

@@ -92,6 +92,7 @@ def progress_digest(requests: Iterable[Request], accepted: Iterable[Finding] = (
         told = (*told, *_times(request), *back, *(("refused",) if request.refused else ()))
         if request.key_holder:
             told = (*told, "key on", request.key_holder)
+        told = (*told, *request.import_commands, *request.assign_commands)
         digest.update(repr(told).encode("utf-8", "replace"))
     return digest.hexdigest()
 
@@ -114,6 +115,8 @@ def _on_record(member: Member, record: Request | None, codes: Sequence[str]) -> 
         spki_sha256=record.spki_sha256,
         warnings=(*member.warnings, *codes),
         key_holder=record.key_holder,
+        import_commands=record.import_commands,
+        assign_commands=record.assign_commands,
     )
     if issued is None:
         return replace(told, is_refused=bool(record.refused))

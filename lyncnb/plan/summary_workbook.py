@@ -8,7 +8,6 @@ from itertools import islice
 from ..base import spreadsheets
 from ..base.spreadsheets import Sheet, to_xlsx
 from . import spellings
-from .summary_commands import CommandTable
 from .summary_content import Summary, cover_facts
 
 COVER = ("About", "What", "By when")
@@ -176,9 +175,8 @@ def _renewals(summary: Summary) -> list[Row]:
 
 
 def _files(summary: Summary) -> Iterator[Row]:
-    commands = CommandTable(summary.commands)
     for block, member in summary.members:
         yield (
             member.number, member.id, member.csr_file, member.csr_sha256, member.key_file,
-            member.spki_sha256, *commands.find(block.role, block.usages, member.id), block.rule,
+            member.spki_sha256, *member.install_cells, block.rule,
         )  # fmt: skip

@@ -335,6 +335,8 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "key_holder": _line,
         "name_notes": _Nested(NameNote, is_list=True),
         "covered": _Nested(CoveringCertificate, may_be_null=True),
+        "import_commands": _lines,
+        "assign_commands": _lines,
     },
 }
 

@@ -295,6 +295,8 @@ class RequestRecord:
     them. ``refused`` are certificates that came back and were not taken. ``key_holder`` is the
     computer that holds the key of a request that was made elsewhere. ``covered`` is the
     certificate that stands for it: then nothing of it is written until that one no longer does.
+    ``import_commands`` and ``assign_commands`` are those of the steps as they were last written,
+    for the summary; empty until there is a package.
     """
 
     id: str
@@ -323,6 +325,8 @@ class RequestRecord:
     key_holder: str = field(default="", metadata=_SINCE_2)
     name_notes: tuple[NameNote, ...] = field(default=(), metadata=_SINCE_2)
     covered: CoveringCertificate | None = field(default=None, metadata=_SINCE_2)
+    import_commands: tuple[str, ...] = field(default=(), metadata=_SINCE_2)
+    assign_commands: tuple[str, ...] = field(default=(), metadata=_SINCE_2)
     others: Mapping[str, object] = field(default_factory=_no_others)
 
     @property
@@ -405,6 +409,8 @@ class RequestRecord:
             refused=(),
             key_holder="",
             covered=None,
+            import_commands=(),
+            assign_commands=(),
         )
 
     def with_issued(
@@ -428,7 +434,15 @@ class RequestRecord:
             )
             return replace(self, archived=archived)
         # A new certificate makes a package of the old one stale.
-        changed = replace(self, issued=issued, issued_at=at, package=None, packaged_at="")
+        changed = replace(
+            self,
+            issued=issued,
+            issued_at=at,
+            package=None,
+            packaged_at="",
+            import_commands=(),
+            assign_commands=(),
+        )
         return changed if self.state == "retired" else replace(changed, state="issued")
 
     def with_deployed(self, *, at: str) -> RequestRecord:

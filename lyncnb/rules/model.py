@@ -11,7 +11,6 @@ from datetime import date
 from types import MappingProxyType
 
 from ..base.tables import Table
-from ..base.toml_records import named
 from ..topology.columns import flag_columns, pool_name_columns
 
 # What may stand in braces in a template beside the columns of a pool, and what it becomes.
@@ -359,17 +358,6 @@ def cited(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str
     return text, ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SummaryCommand:
-    """How the summary says to import and assign; ``roles`` and ``usages`` narrow for whom."""
-
-    import_text: str = named("import")
-    assign_text: str = named("assign")
-    source: str
-    roles: tuple[str, ...] = ()
-    usages: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Rules(Table):
     """What one product version asks of each role; ``sha256`` is that of what they say."""
@@ -381,7 +369,6 @@ class Rules(Table):
     certificates: tuple[CertificateRule, ...]
     checks: Mapping[str, CheckRule]
     settings: Mapping[str, object]  # the remaining tables of the file: pfx, deploy
-    summary: tuple[SummaryCommand, ...] = ()
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
     trusts: tuple[TrustRule, ...] = ()

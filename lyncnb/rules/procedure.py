@@ -36,6 +36,9 @@ SWITCHES = ("StartServices", "DrainServices")
 #: How a call assigns: at once, or beside the present certificate until a date.
 CALLS = ("assign", "roll")
 
+#: The columns of the summary that show a step's commands.
+COLUMNS = ("Import", "Assign")
+
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 # The placeholders that a scope gives, in the order in which they are explained.
@@ -85,7 +88,8 @@ class Step:
     and is done when the third do. ``by_hand``: the script shows the commands and runs none.
     ``when_asked``: the switch of the script without which it runs none. ``call`` is one of
     ``CALLS`` or empty. ``options`` end the last command, each if its placeholder has a value.
-    ``key_elsewhere``: only for a certificate whose key is not in the request folder.
+    ``key_elsewhere``: only for a certificate whose key is not in the request folder. ``column`` is
+    that of the summary which shows the commands, or empty.
     """
 
     id: str
@@ -107,6 +111,7 @@ class Step:
     by_hand: bool = False
     key_elsewhere: bool = False
     when_asked: str = ""
+    column: str = ""
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
         """Whether the step is for a certificate of this role and these usages."""
@@ -229,6 +234,7 @@ def _check(reader: TomlReader, procedure: Procedure, table: Mapping[str, object]
         reader.among(f"{where}.scope", (step.scope,), SCOPES, "scope")
         reader.among(f"{where}.phase", (step.phase,), PHASES, "phase")
         reader.among(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
+        reader.among(f"{where}.column", (step.column,), ("", *COLUMNS), "column")
         reader.among(f"{where}.when_asked", (step.when_asked,), ("", *SWITCHES), "switch")
         texts = [step.title, step.text, step.wizard, *step.commands, *step.options]
         for key in ("only_if", "needs", "holds"):

@@ -28,7 +28,6 @@ from .model import (
     PartyRule,
     RoleRule,
     Rules,
-    SummaryCommand,
     TrustRule,
     digest_of_deciding,
 )
@@ -222,7 +221,7 @@ def parse_rules(text: str, *, source: str) -> Rules:
 _NOT_PLANNED = frozenset(
     (
         *("title", "words", "cited", "party", "connection", "trust"),
-        *("summary", "pfx", "deploy"),
+        *("pfx", "deploy"),
     )
 )
 
@@ -240,7 +239,7 @@ def _digest(document: Mapping[str, object]) -> str:
 
 _TABLES = (
     *("product", "title", "role", "name", "certificate", "check", "party", "connection"),
-    *("trust", "summary", "pfx", "deploy", "topology", "words"),
+    *("trust", "pfx", "deploy", "topology", "words"),
 )
 
 
@@ -314,7 +313,6 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
         settings=MappingProxyType(
             {key: document[key] for key in ("pfx", "deploy") if key in document}
         ),
-        summary=_summary(reader, document.get("summary", {})),
         words=_words(reader, document.get("words", {})),
         cited=cited if isinstance(cited, tuple) else (),
     )
@@ -327,18 +325,6 @@ def _words(reader: TomlReader, words: object) -> tuple[Mapping[str, str], ...]:
     if isinstance(words, list):
         return tuple(words)  # read where the two were put together
     return (reader.value(Mapping[str, str], words, "words") or {},) if words else ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Summary:
-    """The table ``[summary]``."""
-
-    commands: tuple[SummaryCommand, ...] = named("command", default=())
-
-
-def _summary(reader: TomlReader, table: object) -> tuple[SummaryCommand, ...]:
-    summary = reader.record(_Summary, table, "summary")
-    return summary.commands if summary else ()
 
 
 def _check_settings(reader: TomlReader, rules: Rules) -> None:

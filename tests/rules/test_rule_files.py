@@ -60,11 +60,6 @@ title = "t"
 target_os = ["2019"]
 why = "w"
 source = "s"
-
-[[summary.command]]
-import = "i"
-assign = "a"
-source = "s"
 """
 
 
@@ -170,8 +165,7 @@ def test_a_file_becomes_rules():
         ('target_os = ["2019"]', 'target = ["2019"]', "Unknown key in 'pfx.encryption[0].target'"),
         ('target_os = ["2019"]', 'target_os = "2019"', "'pfx.encryption[0].target_os' must be a list of texts"),
         ("[[pfx.encryption]]", "[[pfx.encryptoin]]", "Unknown key in 'pfx.encryptoin'"),
-        ("[[summary.command]]", "[[summary.comand]]", "Unknown key in 'summary.comand'"),
-        ('import = "i"', 'imprt = "i"', "Unknown key in 'summary.command[0].imprt'"),
+        ("[pfx]", "[[summary.command]]\n[pfx]", "Unknown key in 'summary'"),
         ("[pfx]", "[other]\n[pfx]", "Unknown key in 'other'"),
         ("[pfx]", "[deploy]\nstep = [{id = \"x\"}]\n[pfx]", "deploy.step[0]"),
         ("[[check]]", '[[role]]\nid = "Server"\ntitle = "S"\nsource = "x"\n[[check]]', "'role[1].id' repeats \"Server\" of 'role[0]'"),

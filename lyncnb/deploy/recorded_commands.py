@@ -1,0 +1,71 @@
+"""The summary's columns Import and Assign: the commands of the steps, on record in the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ..authorities.summary_files import refresh_summary_files
+from ..base.folder_lock import lock
+from ..request_folder.manifest import Manifest, read_manifest, save_manifest
+from ..rules.procedure import COLUMNS
+from .server_steps import DeploymentSteps, ServerStep
+
+
+def install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Give the commands of each request's import and assign steps, by its id.
+
+    A command that is the same on several servers appears once. A comment says which condition a
+    step has, or what to do where no command does it.
+    """
+    found: dict[str, dict[str, dict[str, None]]] = {}
+    for server in steps.servers:
+        ids = {package.file: package.id for package in server.packages}
+        for step in server.steps:
+            if step.step.column:
+                columns = found.setdefault(ids[step.package], {name: {} for name in COLUMNS})
+                columns[step.step.column].update(dict.fromkeys(_lines(step)))
+    return {
+        request: tuple(tuple(columns[name]) for name in COLUMNS)
+        for request, columns in found.items()
+    }
+
+
+def _lines(step: ServerStep) -> Iterator[str]:
+    yield from (f"# Only if {check.text}:" for check in step.only_if)
+    yield from step.commands or (f"# {step.title}",)
+
+
+def record_commands(
+    folder: Path, steps: DeploymentSteps, *, lock_seconds: float = 10.0
+) -> Manifest:
+    """Put the commands on record and write the summary files again if they changed.
+
+    Parameters
+    ----------
+    folder : Path
+        The request folder that the steps were made of.
+    steps : DeploymentSteps
+        Of its packages. A request whose certificate has changed since keeps what is on record.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds.
+
+    Returns
+    -------
+    Manifest
+        As it is on disk now.
+    """
+    commands = install_commands(steps)
+    thumbprints = {p.id: p.thumbprint for server in steps.servers for p in server.packages}
+    with lock(folder, wait=lock_seconds):
+        manifest = read_manifest(folder)
+        records = [
+            replace(record, import_commands=imports, assign_commands=assigns)
+            for record in manifest.requests
+            if record.issued and record.issued.thumbprint_sha1 == thumbprints.get(record.id)
+            for imports, assigns in (commands[record.id],)
+        ]
+        changed = refresh_summary_files(folder, manifest.with_records(records))
+        save_manifest(folder, changed)
+    return changed

@@ -1,0 +1,133 @@
+"""The summary's columns Import and Assign are the commands of the steps, at every renewal too."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+
+import openpyxl
+import pytest
+from deploy.walk import NOON, OLD_END, packages_of
+from folders import PASSPHRASE, TODAY, answered_by_openssl
+from places import DATA
+from topologies import STANDARD_EDITION
+
+from lyncnb.deploy.recorded_commands import install_commands
+from lyncnb.deploy.step_files import write_steps
+from lyncnb.deploy.steps import deployment_steps, procedure_of
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.export.write import write_requests
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+PRODUCTS = ("lync2013", "sfb2015", "sfb2019", "sfbse")
+IMPORT_STEPS = ("import", "import-edge", "import-other")
+
+
+def _cells(folder):
+    """Give the columns Import and Assign of the folder's CSV by id, and check the workbook's."""
+    text = (folder / "summary.csv").read_text("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    book = openpyxl.load_workbook(io.BytesIO((folder / "summary.xlsx").read_bytes()))
+    head, *files = book["Files"].iter_rows(values_only=True)
+    columns = [head.index(name) for name in ("ID", "Import", "Assign")]
+    in_book = {row[columns[0]]: (row[columns[1]], row[columns[2]]) for row in files}
+    in_csv = {row["ID"]: (row["Import"], row["Assign"]) for row in rows}
+    assert in_book == in_csv
+    return in_csv
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize("sample", sorted(path.name for path in DATA.glob("*.csv")))
+@pytest.mark.parametrize("old_end", [None, OLD_END], ids=["first", "renewal"])
+def test_cells_have_the_commands_that_the_steps_print(product, sample, old_end):
+    """Every command of a cell is on the checklist of each server that has the certificate."""
+    rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
+    known = read_topology(table[table["role"].isin(rules.roles)])
+    packages = packages_of(plan_certificates(known, rules), old_end)
+    steps = procedure_of(packages, rules, now=NOON)
+    cells = install_commands(steps)
+    assert cells.keys() == {package.id for package in packages}
+    for server in steps.servers:
+        for package in server.packages:
+            printed = [s for s in server.steps if s.package == package.file]
+            imports, assigns = cells[package.id]
+            own = [c for s in printed if s.step.id in IMPORT_STEPS for c in s.commands]
+            assert own
+            assert set(own) <= set(imports)
+            calls = [c for s in printed for c in s.commands if "Set-CsCertificate" in c]
+            assert set(calls) <= set(assigns)
+            if package.usages:
+                assert [line for line in assigns if "Set-CsCertificate" in line] == calls
+
+
+@pytest.fixture(scope="module")
+def renewed(tmp_path_factory):
+    """Give the sample deployment, packaged, and its cells before and after that."""
+    place = tmp_path_factory.mktemp("cells")
+    issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), place)
+    before = _cells(issued.folder)
+    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
+    return issued, before
+
+
+def test_before_packaging_the_cells_say_so(renewed):
+    """No thumbprint is left to be filled in: before there is a package, both cells name it."""
+    _, before = renewed
+    assert set(before.values()) == {("after packaging", "after packaging")}
+
+
+def test_packaging_fills_the_cells(renewed):
+    """Once packaged, the cells are the steps' commands, and no password is shown as it is typed."""
+    issued, _ = renewed
+    steps = deployment_steps(issued.matched(), today=TODAY)
+    expected = {
+        request: tuple("\n".join(lines) for lines in columns)
+        for request, columns in install_commands(steps).items()
+    }
+    cells = _cells(issued.folder)
+    assert cells == expected
+    whole = "\n".join(map("\n".join, cells.values()))
+    assert "<thumbprint>" not in whole
+    assert "Read-Host '" not in whole
+    assert "-Path 'C:\\certificates\\" in whole
+
+
+def test_a_time_that_is_said_reaches_the_cell(renewed):
+    """Steps that are written with another time put that time into the column Assign."""
+    issued, _ = renewed
+    time = datetime(2027, 3, 2, 8, tzinfo=UTC)
+    steps = deployment_steps(issued.matched(), effective={"OAuthTokenIssuer": time}, today=TODAY)
+    write_steps(steps, issued.folder)
+    (oauth,) = (cell for name, cell in _cells(issued.folder).items() if "Deployment" in name)
+    assert "'2027-03-02T08:00:00Z'" in oauth[1]
+    assert "-Roll -EffectiveDate $date" in oauth[1]
+
+
+def test_the_same_steps_again_change_no_byte(renewed):
+    """Neither the steps nor the request command finds anything new in the summary."""
+    issued, _ = renewed
+    steps = deployment_steps(issued.matched(), today=TODAY)
+    write_steps(steps, issued.folder)
+    before = {path: path.read_bytes() for path in issued.folder.rglob("*.*") if path.is_file()}
+    write_steps(steps, issued.folder)
+    plan = plan_certificates(read_topology(DATA / "contoso.csv"), load_rules("lync2013"))
+    write_requests(plan, issued.folder, passphrase=PASSPHRASE, today=TODAY)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_renewal_empties_the_cells_of_what_is_renewed(tmp_path):
+    """A request that is made again has no package yet, so its cells say so; the others stay."""
+    issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
+    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
+    before = _cells(issued.folder)
+    name = next(iter(before))
+    plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules("lync2013"))
+    write_requests(
+        plan, issued.folder, passphrase=PASSPHRASE, renew=[name], reason="test", today=TODAY
+    )
+    assert open_requests(issued.folder).manifest.by_id[name].generation == 2
+    assert _cells(issued.folder) == before | {name: ("after packaging", "after packaging")}
