@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 # Deliberately narrower than the rules: whatever it takes is certainly a clean name, the careful
 # way judges the rest. Possessive quantifiers keep it linear.
 _CLEAN = r"(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
-# So short a name has no label that is too long.
+# So short a name has no label that is too long. Source: RFC 1035 section 2.3.4.
 _SHORT = 63
+_LONGEST = 253
 _is_clean = re.compile(rf"{_CLEAN}\Z").match
 _all_are_clean = re.compile(rf"(?:{_CLEAN}\n)*+\Z").match
 _find_odd = re.compile(rf"^(?!{_CLEAN}$).*$", re.MULTILINE).findall
@@ -134,6 +135,20 @@ def odd_names(texts: Iterable[str]) -> list[str]:
     if max(map(len, texts)) <= _SHORT and joined.count("\n") == len(texts) - 1:
         return [] if _all_are_clean(f"{joined}\n") else _find_odd(joined)
     return [text for text in texts if not (len(text) <= _SHORT and _is_clean(text))]
+
+
+def is_host_name(text: str) -> bool:
+    """Tell whether a text is the name of one host, exactly as a plan writes it.
+
+    Parameters
+    ----------
+    text : str
+        What a file says; lower case, no wildcard, and one label is enough.
+    """
+    if len(text) <= _SHORT and _is_clean(text):
+        return True
+    labels = text.split(".")
+    return len(text) <= _LONGEST and all(len(one) <= _SHORT and _LABEL.match(one) for one in labels)
 
 
 def parse_name(

@@ -8,7 +8,11 @@ first dot. Source: Microsoft, Naming Files, Paths, and Namespaces, section Namin
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
+
+from ..errors import BundleError
+from .pasted_text import shown
 
 _DEVICES = frozenset(
     (
@@ -21,13 +25,17 @@ _DEVICES = frozenset(
 _LONGEST = 200
 
 
+# Host names and request ids have nothing else in them.
+_PLAIN = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_-]++)*+")
+
+
 def file_name(name: str, suffix: str) -> str:
-    """Name a file after a server.
+    """Name a file after a server or a request.
 
     Parameters
     ----------
     name : str
-        Of the server, lower case.
+        The server's host name, or the request's id.
     suffix : str
         With its dot.
 
@@ -37,7 +45,19 @@ def file_name(name: str, suffix: str) -> str:
         The name as it is, with the suffix, wherever Windows can make such a file. Else with ``~``,
         which no server's name holds, after a device's name (``con~.contoso.com.ps1``), or between
         the beginning of a very long name and a part of its SHA-256.
+
+    Raises
+    ------
+    BundleError
+        If the name is neither: a separator, ``..`` or a drive would lead to another folder.
     """
+    if not _PLAIN.fullmatch(name):
+        raise BundleError(
+            f'"{shown(name)}" is not the name of a server or of a request, so no file is named '
+            "after it",
+            hint="it comes from a file that was edited: restore manifest.json or the plan from a "
+            "backup",
+        )
     label, dot, rest = name.partition(".")
     if label.casefold() in _DEVICES:
         name = f"{label}~{dot}{rest}"

@@ -15,6 +15,7 @@ from ..request_folder.request_record import (
     PackageRecord,
     PlannedEntry,
     RequestRecord,
+    package_names,
 )
 from ..rules.model import Rules
 from ..rules.procedure import load_procedure, package_rules
@@ -156,7 +157,11 @@ def _server_package(
         shared_by=plan.shared_by,
         issuer=plan.issuer,
         name=plan.common_name,
-        file=package.file.rpartition("/")[2] if package else f"{record.id}.pfx",
+        file=(
+            package.file.rpartition("/")[2]
+            if package
+            else package_names(record.id, record.generation)[0]
+        ),
         sha256=package.sha256 if package else "",
         friendly_name=(
             package.friendly_name

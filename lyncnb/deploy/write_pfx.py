@@ -28,7 +28,7 @@ from ..request_folder.files_on_disk import take_survey
 from ..request_folder.leftovers import prove_passphrase
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.recovery_key import arm
-from ..request_folder.request_record import PackageRecord, RequestRecord
+from ..request_folder.request_record import PackageRecord, RequestRecord, package_names
 from ..rules.procedure import Encryption, package_rules
 from ..rules.rule_files import rules_on_record
 from .package_passwords import LIST, PasswordList, new_password
@@ -201,7 +201,7 @@ def _sort_out(
         one = issued.by_id.get(record.id)
         package = Package(
             request_id=record.id,
-            file=f"{place}/{record.id}.pfx",
+            file=f"{place}/{_name_of(record, one)}",
             servers=record.plan.servers,
             usages=record.plan.usages,
             target_os=target,
@@ -225,6 +225,14 @@ def _sort_out(
         else:
             ready.append(_Job(record=record, issued=one, encryption=encryption, package=package))
     return ready, settled
+
+
+def _name_of(record: RequestRecord, one: IssuedCertificate | None) -> str:
+    """Name the package of a request's present generation; one that is there keeps its name."""
+    made = record.package
+    if made is not None and one is not None and made.certificate == one.sha256:
+        return made.file.rpartition("/")[2]
+    return package_names(record.id, record.generation)[0]
 
 
 def _objection(
@@ -324,8 +332,14 @@ def _write(
     digests = [hashlib.sha256(data).hexdigest() for data in made]
     added = {digest: task.password for digest, (_, task) in zip(digests, tasks, strict=True)}
     if added:
-        # The packages on record keep their passwords until the manifest names the new ones.
-        known = {r.package.sha256 for r in manifest.requests if r.package is not None}
+        # The packages on record keep their passwords, those of earlier generations too: one of
+        # them may be what the servers import today.
+        known = {
+            part.package.sha256
+            for record in manifest.requests
+            for part in record.generations
+            if part.package is not None
+        }
         passwords.save(added, keep=known)
         if LIST not in manifest.encrypted:
             manifest = manifest.with_encrypted(LIST)

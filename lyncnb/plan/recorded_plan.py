@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
-from ..base.dns_name import DnsName
+from ..base.dns_name import DnsName, is_host_name
 from ..base.json_text import NotJson, parse_json
 from ..base.toml_records import TomlReader
 from ..errors import PlanError, Problem
@@ -176,7 +176,7 @@ def _certificate(
         hash=entry.hash,
         shared_by=entry.shared_by,
         rule=by_use.get((entry.role, entry.usages), ""),
-        servers=tuple(_name(text, names) for text in entry.servers),
+        servers=tuple(_server(text) for text in entry.servers),
         subject=DistinguishedName(**subject),
         subject_alt_name=tuple(
             SanEntry(_name(text, names), tuple(one.rule for one in entry.reasons.get(text, ())))
@@ -186,6 +186,12 @@ def _certificate(
         ca="",
         target_os="",
     )
+
+
+def _server(text: str) -> DnsName:
+    if not is_host_name(text):
+        raise ValueError(f'"{text}" is not a host name as a plan has it')
+    return DnsName(text)
 
 
 def _name(text: str, known: dict[str, DnsName]) -> DnsName:

@@ -15,7 +15,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from ..base.dns_name import is_host_name
 from ..errors import Problem
+from ..pki.csr import COMPUTER_NAME
 from .request_record import (
     STATES,
     Acceptance,
@@ -43,6 +45,7 @@ FOLDERS = ("csr", "keys", "archive", "returned", "pfx", "steps", "recovery")
 
 # An id becomes a file name, so a manifest that somebody edited must not reach outside the folder.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,200}")
+_PACKAGE = re.compile(rf"{_ID.pattern}\.pfx")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _HEX_OR_BLANK = re.compile(r"(?:[0-9a-f]{64})?")
 _THUMBPRINT = re.compile(r"[0-9A-Fa-f]{40}")
@@ -158,6 +161,8 @@ def _path_below(value: object) -> str:
     # An earlier write_pfx took any folder below the request folder; what removes looks closer.
     if type(value) is not str or not is_inside(value, value.partition("/")[0]):
         raise _Wrong("is no file below the folder")
+    if not _PACKAGE.fullmatch(value.rpartition("/")[2]):  # steps and scripts name it
+        raise _Wrong("is not the name of a package")
     return value
 
 
@@ -195,6 +200,26 @@ def _lines(value: object) -> tuple[str, ...]:
     return _each_line(value)
 
 
+def _host(value: object) -> str:
+    # A server's name becomes the name of its page and script.
+    if type(value) is not str or not is_host_name(value):
+        raise _Wrong("is not a host name such as fe01.contoso.com")
+    return value
+
+
+def _computer(value: object) -> str:
+    if type(value) is not str or (value and not COMPUTER_NAME.fullmatch(value)):
+        raise _Wrong("is not the name of a computer")
+    return value
+
+
+def _issuer(value: object) -> str:
+    # The folder inside a package for a CA is named after it.
+    if value not in ("internal", "public", ""):
+        raise _Wrong("is neither internal nor public")
+    return str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class _Nested:
     """A record inside another: one (``null`` and, where it may be empty, ``{}`` give None)."""
@@ -218,12 +243,12 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "role": _line,
         "site": _text,
         "pool": _line,
-        "servers": _lines,
+        "servers": _list_of(_host),
         "usages": _lines,
         "subject": _texts_by_name,
         "san": _lines,
         "eku": _lines,
-        "issuer": _line,
+        "issuer": _issuer,
         "key": _Nested(PlannedKey, may_be_empty=True),
         "hash": _line,
         "shared_by": _line,
@@ -332,7 +357,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "package": _Nested(PackageRecord, may_be_null=True),
         "archived": _Nested(ArchivedGeneration, is_list=True),
         "refused": _Nested(IssuedRecord, is_list=True),
-        "key_holder": _line,
+        "key_holder": _computer,
         "name_notes": _Nested(NameNote, is_list=True),
         "covered": _Nested(CoveringCertificate, may_be_null=True),
         "import_commands": _lines,

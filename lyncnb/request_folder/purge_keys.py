@@ -201,15 +201,14 @@ def _of_record(
         there = _there(survey, record, old)
         if why and there:
             yield _keys(record.id, old.generation, why, there)
-        # The next generation's package has the same name.
-        if why and record.package is None:
-            yield from _package(survey, record.id, old, why)
+        if why:
+            yield from _package(survey, record, old, why)
     if record.is_written and record.issued and is_expired(record.issued, today):
         why = f"expired on {record.issued.not_after[:10]}"
         there = tuple(path for path in record.files if survey.has(path))
         what = CSR if record.key_holder else KEY_AND_CSR
         yield _keys(record.id, record.generation, why, there, what)
-        yield from _package(survey, record.id, record, why)
+        yield from _package(survey, record, record, why)
     elif record.issued is not None and (is_deployed or record.deployed_at):
         # Also what an interrupted purge announced and left.
         yield from _of_deployed(survey, record)
@@ -241,16 +240,21 @@ def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
             why=f"{_DEPLOYED}: from then on only its servers have it",
             files=(key,),
         )
-    yield from _package(survey, record.id, record, _DEPLOYED)
+    yield from _package(survey, record, record, _DEPLOYED)
 
 
 def _package(
-    survey: Survey, request_id: str, part: RequestRecord | ArchivedGeneration, why: str
+    survey: Survey, record: RequestRecord, part: RequestRecord | ArchivedGeneration, why: str
 ) -> Iterator[PurgeItem]:
+    """List the package of one generation; earlier versions gave those of all the same name."""
     path = part.package.file if part.package else ""
-    if is_inside(path, "pfx") and (survey.folder / path).is_file():
+    if not part.package or not is_inside(path, "pfx") or not (survey.folder / path).is_file():
+        return
+    named = [one for one in record.generations if one.package and one.package.file == path]
+    digest = hashlib.sha256(files.read(survey.folder / path)).hexdigest()
+    if len(named) == 1 or digest == part.package.sha256:
         yield PurgeItem(
-            id=request_id, generation=part.generation, what="package", why=why, files=(path,)
+            id=record.id, generation=part.generation, what="package", why=why, files=(path,)
         )
 
 

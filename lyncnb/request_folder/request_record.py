@@ -71,6 +71,15 @@ def archived_files(request_id: str, generation: int) -> RequestFiles:
     return RequestFiles(csr=f"{stem}.csr", key=f"{stem}.key")
 
 
+def package_names(request_id: str, generation: int) -> tuple[str, ...]:
+    """Return the names that the package of one generation may have, the one in use today first.
+
+    The first generation keeps the name that every generation had in earlier versions.
+    """
+    plain = f"{request_id}.pfx"
+    return (plain,) if generation == 1 else (f"{request_id}-g{generation}.pfx", plain)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedKey:
     """Algorithm and size of a key pair as it was asked for; an adopted key may have any size."""

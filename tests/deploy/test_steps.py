@@ -17,7 +17,7 @@ from lyncnb.authorities.receiving import receive
 from lyncnb.deploy.checklist import of_server, to_html, to_markdown, used_cmdlets
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.server_steps import MissingPackage
-from lyncnb.deploy.step_files import server_scripts, write_steps
+from lyncnb.deploy.step_files import import_script, server_scripts, write_steps
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import OutputError, PackageError
@@ -407,7 +407,7 @@ def test_hostile_names_add_no_command(steps, hostile):
         changes = {"friendly_name": name, "pool": name, "name": name, "servers": (name,)}
         packages = [replace(package, **changes) for package in server.packages]
         (made,) = procedure_of(packages, load_rules(), now=NOON).servers
-        text = server_scripts(replace(steps, servers=(made,)))[f"{name}.ps1"].decode("utf-8-sig")
+        text = import_script(made).decode("utf-8-sig")
         return text[: text.index("function Write-Step")]
 
     attacked, harmless = named(hostile), named("edge01.contoso.net")

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -25,8 +26,10 @@ from folders import (
 
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, PassphraseError
+from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.purge_keys import purge
@@ -259,7 +262,7 @@ def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
 
 
 def test_the_package_of_what_is_superseded_goes_with_its_key(folder):
-    """Until the new certificate is packaged, under the same name."""
+    """The package of the present generation has a name of its own and stays."""
     write(numbered(5), folder, renew=NAMES[3:4], reason="x")
     issue(folder, NAMES[3])
     why = "superseded, and the new certificate is there"
@@ -269,9 +272,58 @@ def test_the_package_of_what_is_superseded_goes_with_its_key(folder):
     ]
     package(folder)
     first = purge(folder, today=BEFORE)
-    assert listed(first)[1:] == [(NAMES[3], 1, "key and CSR", why)]
+    assert listed(first)[1:] == [
+        (NAMES[3], 1, "key and CSR", why),
+        (NAMES[3], 1, "package", why),
+    ]
     purge(folder, today=BEFORE, confirmed=first)
-    assert (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
+    assert not (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
+    assert (folder / "pfx" / f"{NAMES[3]}-g2.pfx").exists()
+
+
+def three_generations(folder):
+    """Package generations 1 and 2 of a request, and let generation 3 wait."""
+    write(numbered(5), folder, renew=NAMES[3:4], reason="x")
+    issue(folder, NAMES[3])
+    package(folder)
+    write(numbered(5), folder, renew=NAMES[3:4], reason="y")
+    issue(folder, NAMES[4])
+    package(folder)  # of another request: the list of passwords is written again
+
+
+def in_use(folder):
+    """Give what the servers import while generation 3 waits: the package of generation 2."""
+    (second,) = [o for o in read_manifest(folder).by_id[NAMES[3]].archived if o.generation == 2]
+    return second.package
+
+
+def test_purge_leaves_the_package_in_use(folder):
+    """While a third request waits, the second package stays, and so does its password."""
+    three_generations(folder)
+    first = purge(folder, today=BEFORE)
+    assert [n for i, n, what, _ in listed(first) if (i, what) == (NAMES[3], "package")] == [1]
+    purge(folder, today=BEFORE, confirmed=first)
+    made = in_use(folder)
+    assert made.file == f"pfx/{NAMES[3]}-g2.pfx"
+    assert (folder / made.file).exists()
+    assert made.sha256 in PasswordList(folder, FolderCipher(PASSPHRASE))
+
+
+def test_purge_tells_packages_of_one_name_apart(folder):
+    """Earlier versions gave all generations one name: the hash says whose the file is."""
+    three_generations(folder)
+    manifest = read_manifest(folder)
+    record = manifest.by_id[NAMES[3]]
+    plain = f"pfx/{NAMES[3]}.pfx"
+    os.replace(folder / in_use(folder).file, folder / plain)
+    renamed = tuple(
+        replace(old, package=replace(old.package, file=plain)) for old in record.archived
+    )
+    save_manifest(folder, manifest.with_records([replace(record, archived=renamed)]))
+    first = purge(folder, today=BEFORE)
+    assert [n for i, n, what, _ in listed(first) if (i, what) == (NAMES[3], "package")] == []
+    purge(folder, today=BEFORE, confirmed=first)
+    assert (folder / plain).exists()
 
 
 def test_what_changed_since_it_was_listed_is_not_removed(folder):
