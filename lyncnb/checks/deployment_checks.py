@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
+from ..plan.collocation import hosted_pools, unsupported_roles
 from ..plan.model import PlannedCertificate
-from ..plan.planner import hosted_pools
 from ..rules.model import CheckRule
 from ..rules.rule_files import load_rules, product_titles
 from ..topology.columns import Column, topology_columns
@@ -190,13 +190,28 @@ def keys_not_here(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a role that stands on another's servers and uses their certificates."""
+    """Find a role that shares the servers of another one and uses their certificates."""
     certificates = view.plan.rules.certificates
-    for pool in hosted_pools(view.plan.topology.pools, view.plan.rules):
+    for pool, host in hosted_pools(view.plan.topology.pools, view.plan.rules):
         if not any(c.role == pool.role and pool.flags.issuperset(c.if_all) for c in certificates):
             continue  # the table says so itself (mediation_standalone = false)
         servers = _words([computer.fqdn for computer in pool.computers])
-        yield view.place(pool), f"{pool.role} stands on {servers} beside another role"
+        yield view.place(pool), f"{pool.role} uses the certificate of {host.role} on {servers}"
+
+
+def roles_not_supported_together(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find roles that share a server although no document supports it."""
+    together = unsupported_roles(view.plan.topology.pools, view.plan.rules)
+    for roles, servers in together.items():
+        yield servers[0], f"{_words(servers)} has the roles {', '.join(roles)}"
+
+
+def pool_named_like_server(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a pool of several possible servers that has the name of one server."""
+    servers = {c.fqdn for _, c in view.plan.topology.computers}
+    for pool in view.plan.topology.pools:
+        if pool.role in rule.roles and pool.fqdn in servers:
+            yield view.place(pool), f"the pool {pool.fqdn} has the name of a server"
 
 
 def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
@@ -218,7 +233,7 @@ def collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
     """Yield pools beside another role's, with the yes/no columns that say that they stand alone."""
     rules = view.plan.rules
     switches = {facts.name: facts.roles for facts in topology_columns() if facts.kind == "bool"}
-    for pool in hosted_pools(view.plan.topology.pools, rules):
+    for pool, _ in hosted_pools(view.plan.topology.pools, rules):
         needed = [c.if_all for c in rules.certificates if c.role == pool.role]
         flags = [name for flags in needed for name in flags]
         yield pool, [name for name in flags if switches.get(name) == (pool.role,)]
@@ -334,6 +349,8 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         value_not_heeded,
         column_of_other_product,
         collocated_role,
+        roles_not_supported_together,
+        pool_named_like_server,
         stand_alone_and_collocated,
         extra_name_usage,
         sites_differ_in_case,

@@ -71,7 +71,7 @@ def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -
     return tuple(
         CellEdit(row=computer.row, column=name, text="false")
         for pool, names in collocation_switches(view)
-        if view.place(pool) == about and message.startswith(f"{pool.role} stands on ")
+        if view.place(pool) == about and message.startswith(f"{pool.role} uses ")
         for name in names
         if name in view.plan.topology.columns
         for computer in pool.computers

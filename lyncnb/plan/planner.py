@@ -22,6 +22,7 @@ from ..rules.rule_files import load_rules, product_titles
 from ..topology.model import Computer, Pool, Site
 from ..topology.topology import Topology
 from .certificate_names import PlanContext, ResolvedRule, plan_context, publishing_roles
+from .collocation import one_for_each_usage, shared_servers
 from .issuers import settle_issuer, target_ca
 from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS, PlanOptions
@@ -154,27 +155,6 @@ def _as_asked(
     return certificate._replace(issuer=issuer, ca=target_ca(resolved.rule, issuer, options))
 
 
-def hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[Pool]:
-    """List the pools of roles that stand on servers of another, which lend their certificate.
-
-    Parameters
-    ----------
-    pools : iterable of Pool
-        All of a topology. Collocated roles have one pool name, and stand on the same servers.
-    rules : Rules
-        ``hosted_by`` of a role says on whose servers it needs no certificate of its own.
-    """
-    pools = list(pools)
-    guests = {role.id: set(role.hosted_by) for role in rules.roles.values() if role.hosted_by}
-    found = [pool for pool in pools if pool.role in guests]
-    names = {pool.fqdn for pool in found}
-    hosts: dict[str, set[str]] = {}
-    for pool in pools:
-        if pool.fqdn in names:
-            hosts.setdefault(pool.fqdn, set()).add(pool.role)
-    return [pool for pool in found if hosts[pool.fqdn] & guests[pool.role]]
-
-
 def plan_certificates(
     topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS
 ) -> CertificatePlan:
@@ -210,8 +190,7 @@ def plan_certificates(
     options = settled_options(topology, rules, options)
     context = plan_context(topology, rules, options)
     with no_collection():
-        hosted = set(map(id, hosted_pools(topology.pools, rules)))
-        parts = [() if id(pool) in hosted else plan_pool(pool, context) for pool in topology.pools]
+        parts = [plan_pool(pool, context) for pool in topology.pools]
         return _assembled(topology, context, parts)
 
 
@@ -265,10 +244,9 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
         for pool in topology.pools:
             if pool.role in publishing:
                 kept.pop(id(pool), None)
-    hosted = set(map(id, hosted_pools(topology.pools, rules)))
-    for pool in hosted_pools(old.pools, rules):
-        kept.pop(id(pool), None)  # its host may be gone
-    kept |= dict.fromkeys(hosted, ())
+    for here in shared_servers(old.pools, rules).values():
+        for pool in here:
+            kept.pop(id(pool), None)  # the role beside it may be gone
     context = plan_context(topology, rules, previous.options)
     with no_collection():
         parts = [
@@ -293,6 +271,7 @@ def _assembled(
 ) -> CertificatePlan:
     if of_deployment is None:
         of_deployment = _of_deployment(topology, context)
+    parts = one_for_each_usage(topology.pools, parts, context.rules)
     parts.append(of_deployment)
     return CertificatePlan(
         topology=topology,
@@ -319,8 +298,8 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
         if pools:
             # Names of one pool are often alike: so the sort that counts finds long runs.
             pools.sort(key=lambda pool: pool.computers[0].fqdn)
-            computers = [computer for pool in pools for computer in pool.computers]
-            computers.sort(key=attrgetter("fqdn"))
+            by_name = {computer.fqdn: computer for pool in pools for computer in pool.computers}
+            computers = sorted(by_name.values(), key=attrgetter("fqdn"))
             all_servers = Pool(
                 fqdn=DnsName(),
                 role=rule.role,

@@ -119,7 +119,7 @@ def test_a_collocated_mediation_server_needs_nothing(cell, count):
     assert len(planned.certificates) == count
 
 
-@pytest.mark.parametrize("role", ["Mediation", "PersistentChat"])
+@pytest.mark.parametrize("role", ["Mediation", "TrustedApplication"])
 @pytest.mark.parametrize("cell", ["", "false"])
 def test_a_role_beside_front_ends_uses_their_certificates(role, cell):
     """Two rows of one server and pool are one Default certificate, not two of the same name."""

@@ -1,0 +1,132 @@
+"""Roles that share a server: which certificates are planned, and what is found."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from datetime import date
+
+import pytest
+from good_deployment import plan_of
+
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates, replan
+from lyncnb.rules.rule_files import load_rules, products
+from lyncnb.topology.topology import read_topology
+
+HEAD = (
+    "server_fqdn,role,pool_fqdn,sip_domains,meet_urls,dialin_url,web_external_fqdn,access_edge_fqdn"
+)
+COMMON = "contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com,sip.contoso.com"
+ON = date(2026, 11, 25)
+
+
+def together(roles, pool, rules, layout="combined"):
+    """Plan one server with several roles."""
+    rows = [f"fe01.contoso.com,{role},{pool},{COMMON}" for role in roles]
+    topology = read_topology("\n".join([HEAD, *rows]).encode())
+    return plan_certificates(topology, rules, options=PlanOptions(layout=layout))
+
+
+def twice(plan):
+    """Give what a server has two certificates for: usages, or subjects of roles without one."""
+    uses = Counter(
+        (server, use)
+        for c in plan.certificates
+        for server in c.servers
+        for use in (c.usages or (f"subject {c.subject.common_name}",))
+    )
+    return [use for use, count in uses.items() if count > 1]
+
+
+@pytest.mark.parametrize("product", products())
+def test_no_server_gets_two_certificates_for_one_usage(product):
+    """All pairs and triples of roles on one server, with and without a pool name of their own."""
+    rules = load_rules(product)
+    roles = sorted({c.role for c in rules.certificates if not c.needed_by})
+    pools = ("", "pool01.contoso.com")
+    pairs = itertools.product(itertools.combinations(roles, 2), pools)
+    triples = zip(itertools.combinations(roles, 3), itertools.cycle(pools))
+    for number, (group, pool) in enumerate((*pairs, *triples)):
+        layout = ("combined", "separate")[number % 3 == 0]
+        assert twice(together(group, pool, rules, layout)) == [], (group, pool, layout)
+
+
+SUPPORTED = [
+    # host, role beside it, pool name
+    ("FrontEnd", "Mediation", "pool01.contoso.com"),
+    ("FrontEnd", "TrustedApplication", "pool01.contoso.com"),
+    ("StandardEdition", "Mediation", ""),
+    ("StandardEdition", "TrustedApplication", ""),
+    ("StandardEdition", "PersistentChat", ""),
+    ("SBA", "Mediation", ""),
+    ("SBS", "Mediation", ""),
+    ("ExchangeUM", "ExchangeOWA", ""),
+]
+
+
+def test_exactly_the_documented_pairs_are_supported():
+    """A documented pair is a notice and the certificate of its host; any other is an error."""
+    rules = load_rules("lync2013")
+    roles = sorted({c.role for c in rules.certificates if not c.needed_by})
+    pools = {frozenset(pair[:2]): pair[2] for pair in SUPPORTED}
+    for pair in itertools.combinations(roles, 2):
+        plan = together(pair, pools.get(frozenset(pair), "pool01.contoso.com"), rules)
+        codes = {f.code for f in check_plan(plan, on=ON)}
+        is_supported = frozenset(pair) in pools
+        assert ("roles-not-supported-together" in codes) != is_supported, pair
+        assert ("collocated-role" in codes) == is_supported, pair
+
+
+@pytest.mark.parametrize(("host", "guest", "pool"), SUPPORTED)
+def test_a_supported_role_adds_no_certificate(host, guest, pool):
+    """The certificates are those of the host alone, with its subject and names."""
+    rules = load_rules("lync2013")
+    assert together((guest, host), pool, rules).certificates == (
+        together((host,), pool, rules).certificates
+    )
+
+
+def test_a_trusted_application_never_takes_the_sip_names_of_a_front_end():
+    """The Default certificate of fe01 still has sip.contoso.com after a second row is added."""
+    application = {
+        "server_fqdn": "fe01.contoso.com",
+        "role": "TrustedApplication",
+        "pool_fqdn": "fepool.contoso.com",
+    }
+    plan = plan_of(add=[application])
+    default = [c for c in plan.certificates if c.id and "fe01.contoso.com" in c.servers]
+    default = [c for c in default if "Default" in c.usages]
+    assert [c.role for c in default] == ["FrontEnd"]
+    assert "sip.contoso.com" in default[0].names
+
+
+def test_servers_without_the_host_keep_their_certificate():
+    """A pool of applications of which one server is a Front End still has one for the others."""
+    rows = [f"app0{n}.contoso.com,TrustedApplication,pool01.contoso.com,{COMMON}" for n in (2, 3)]
+    both = ("FrontEnd", "TrustedApplication")
+    rows += [f"fe01.contoso.com,{r},pool01.contoso.com,{COMMON}" for r in both]
+    topology = read_topology("\n".join([HEAD, *rows]).encode())
+    plan = plan_certificates(topology, load_rules("lync2013"))
+    applications = [c for c in plan.certificates if c.role == "TrustedApplication"]
+    assert [c.servers for c in applications] == [("app02.contoso.com", "app03.contoso.com")]
+
+
+def test_a_partner_on_a_lync_server_is_planned_again_when_its_neighbour_leaves():
+    """Removing the row of Exchange UM plans a certificate for Outlook Web App on that server."""
+    both = together(("ExchangeUM", "ExchangeOWA"), "", load_rules("lync2013"))
+    index = next(p.computers[0].row for p in both.topology.pools if p.role == "ExchangeUM")
+    left = replan(both, both.topology.with_rows(remove=[index]))
+    assert [c.role for c in left.certificates] == ["ExchangeOWA"]
+    assert left == plan_certificates(left.topology, left.rules)
+
+
+@pytest.mark.parametrize("pool", ["", "fe03.contoso.com", "se01.contoso.com"])
+def test_a_front_end_pool_never_has_the_name_of_a_server(pool):
+    """A blank pool name, the server's own and another server's are errors."""
+    row = {"server_fqdn": "fe03.contoso.com", "role": "FrontEnd", "pool_fqdn": pool}
+    if pool == "se01.contoso.com":
+        row = {"server_fqdn": "se01.contoso.com", "role": "FrontEnd"}
+    codes = {f.code: f.severity for f in check_plan(plan_of(add=[row]), on=ON)}
+    assert codes["pool-named-like-server"] == "error"
