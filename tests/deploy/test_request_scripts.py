@@ -91,7 +91,7 @@ def test_only_an_edge_server_may_leave_its_name_out(contoso):
 def test_requests_of_one_computer_have_different_names(contoso):
     """In the store of the computer that makes all requests no two have one friendly name."""
     found = [of[0].parameters["-FriendlyName"] for of in requests_of(contoso).values()]
-    assert len(set(found)) == len(found) == 11
+    assert len(set(found)) == len(found) > 1
 
 
 @pytest.mark.parametrize("layout", ["combined", "separate"])

@@ -45,10 +45,10 @@ def test_clean_samples_come_back_byte_for_byte(data, name):
 @pytest.mark.parametrize(
     ("name", "rows", "pools", "sites", "domains"),
     [
-        ("contoso", 12, 7, ["Taipei"], 2),
+        ("contoso", 13, 8, ["Taipei"], 2),
         ("single-server", 1, 1, [""], 1),
         ("litwareinc-global", 59, 35, ["London", "Redmond", "Singapore", "Taipei"], 5),
-        ("contoso-zh-TW", 12, 7, ["台北"], 2),
+        ("contoso-zh-TW", 13, 8, ["台北"], 2),
     ],
 )
 def test_samples_hold_what_they_promise(data, name, rows, pools, sites, domains):
@@ -58,6 +58,12 @@ def test_samples_hold_what_they_promise(data, name, rows, pools, sites, domains)
     assert len(read.pools) == pools
     assert [site.name for site in read.sites] == sites
     assert len(read.sip_domains) == domains
+
+
+def test_the_first_sample_has_each_role_of_the_page(data):
+    """contoso.csv has every role that Microsoft's page on requesting in advance names."""
+    roles = {pool.role for pool in sample(data, "contoso").pools}
+    assert {"StandardEdition", "FrontEnd", "Director", "Edge", "Mediation"} <= roles
 
 
 def test_the_global_sample_has_every_role(data):
