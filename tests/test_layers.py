@@ -66,7 +66,7 @@ TOUCHES = {
     "publicsuffixlist": {"base.dns_name"},
     "subprocess": {"base.workers", "base.browser_print", "pki.ssh_signatures"},
     # The network: nobody, but a cluster's client when its address is given.
-    "distributed": {"export.cluster"},
+    "distributed": {"export.cluster_client"},
     "aiohttp": set(),
     "ftplib": set(),
     "http": set(),

@@ -26,7 +26,7 @@ Task = Sequence[tuple[object, ...]]
 Start = Callable[[tuple[Any, ...]], Callable[[tuple[Any, ...]], tuple[Any, ...]]]
 
 
-class _Child(NamedTuple):
+class Child(NamedTuple):
     """A process and its two ends."""
 
     process: subprocess.Popen[bytes]
@@ -57,7 +57,7 @@ class WorkerProcesses:
         self._command, self._hidden = command, hidden
         self._threads = ThreadPoolExecutor(count, "lyncnb-child")
         self._own = threading.local()
-        self._all: list[_Child] = []
+        self._all: list[Child] = []
 
     def __enter__(self) -> WorkerProcesses:
         return self
@@ -79,7 +79,7 @@ class WorkerProcesses:
     def _ask(self, task: Task) -> list[tuple[Any, ...]]:
         made: list[tuple[Any, ...]]
         try:
-            child: _Child = getattr(self._own, "child", None) or self._start()
+            child: Child = getattr(self._own, "child", None) or self._start()
             pickle.dump(task, child.tasks)
             child.tasks.flush()
             made, complaint = pickle.load(child.answers)
@@ -93,23 +93,40 @@ class WorkerProcesses:
             raise getattr(errors, kind)(message, hint=hint)
         return made
 
-    def _start(self) -> _Child:
-        environment = {name: text for name, text in os.environ.items() if name != self._hidden}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        # A session of its own: Ctrl-C is for the planner's process, which ends its children.
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", self._command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-        assert process.stdin is not None  # both are pipes, as asked for
-        assert process.stdout is not None
-        child = self._own.child = _Child(process, process.stdin, process.stdout)
+    def _start(self) -> Child:
+        child = self._own.child = start_child(self._command, hidden=self._hidden)
         self._all.append(child)
         pickle.dump(self._opening, child.tasks)
         return child
+
+
+def start_child(command: str, *, hidden: str) -> Child:
+    """Start this Python with a command of ours; it does not see the variable `hidden`."""
+    environment = {name: text for name, text in os.environ.items() if name != hidden}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    # A session of its own: Ctrl-C is for the planner's process, which ends its children.
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    )
+    assert process.stdin is not None  # both are pipes, as asked for
+    assert process.stdout is not None
+    return Child(process, process.stdin, process.stdout)
+
+
+def end_child(child: Child, *, seconds: float) -> None:
+    """Close the input of a child, which ends it; kill it if that takes longer than `seconds`."""
+    with suppress(BrokenPipeError):
+        child.tasks.close()
+    try:
+        child.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.process.kill()
+        child.process.wait()
+    child.answers.close()
 
 
 def serve(start: Start) -> None:

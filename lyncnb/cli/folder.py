@@ -87,7 +87,12 @@ _NEEDS_ATTENTION = 3
 @click.option(
     "--cluster", metavar="ADDRESS",
     help="Let the workers of this Dask scheduler make the keys (extra lyncnb[cluster]); the one"
-    " option that opens a connection.",
+    " option that opens a connection. Another machine is reached by tls:// alone.",
+)  # fmt: skip
+@click.option(
+    "--cluster-without-tls", is_flag=True,
+    help="Reach --cluster without TLS: whoever is on the way can read the requests and run programs"
+    " on the workers.",
 )  # fmt: skip
 @passphrase_option
 def request_command(
@@ -151,7 +156,7 @@ def request_command(
     # A folder that waits for requests of other computers has a manifest and no key yet.
     secret = get_passphrase(passphrase_file, is_new=not has_secrets(folder))
     progress, finish = progress_bar("requests")
-    with stop_on_interrupt() as cancel, _executor(choices["cluster"]) as executor:
+    with stop_on_interrupt() as cancel, _executor(choices) as executor:
         try:
             bundle = write_requests(
                 asked, folder, passphrase=secret, findings=findings, workers=choices["workers"],
@@ -229,14 +234,15 @@ def _show_approval(
 
 
 @contextmanager
-def _executor(address: str | None) -> Iterator[Executor | None]:
+def _executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
     """Give the cluster's executor where one was asked for."""
-    if address is None:
+    if choices["cluster"] is None:
         yield None
         return
     from ..export.cluster import cluster_executor
 
-    with cluster_executor(address) as executor:
+    without_tls = choices["cluster_without_tls"]
+    with cluster_executor(choices["cluster"], without_tls=without_tls) as executor:
         yield executor
 
 

@@ -1,113 +1,205 @@
 """The keys of a plan made on other machines: a Dask cluster, when its address is given.
 
-The one place of the package that opens a connection, and only when asked. What travels out is what
-each request asks for and a public key of this run; what comes back is the request and its key,
-sealed to this run (``key_and_csr.py``). Passphrase, derived key and private keys never do so in
-the clear.
+What travels out is what each request asks for and a public key of this run; what comes back is the
+request and its key, sealed to this run (``key_and_csr.py``). Dask unpickles what a scheduler or a
+worker sends, and a pickle can run code. So the connection is held by a child process
+(``cluster_client.py``), which has no passphrase and no key; here only JSON with bytes is read.
 """
 
 from __future__ import annotations
 
-import asyncio
+import base64
+import importlib.util
+import ipaddress
+import json
+import pickle
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import count
+from typing import IO, Any, TypeVar
 
+from ..base.workers import Child, end_child, start_child
 from ..errors import ClusterError
-
-if TYPE_CHECKING:
-    from distributed import Client
+from ..pki.passphrase import VARIABLE
 
 Result = TypeVar("Result")
 
 _SECONDS = 10
+_COMMAND = "from lyncnb.export.cluster_client import serve; serve()"
+# A sealed RSA-4096 key and its request, as base64, are some 10 kB.
+_LARGEST_LINE = 1 << 20
+_TEXT_SHOWN = 300
+_ENCRYPTED = ("tls://", "wss://")
+_NO_ANSWER = (
+    'no scheduler answers at "{address}"',
+    "give the address that `dask scheduler` printed, e.g. tls://10.0.0.5:8786",
+)
+_REFUSALS = {
+    "answer": _NO_ANSWER,
+    "worker": ("the cluster at {address} has no worker", "start some: dask worker {address}"),
+    "tls": (
+        '"{address}" needs TLS, and Dask has no certificates to connect with',
+        "name them in Dask's configuration: distributed.comm.tls.ca-file and .client.cert, .key",
+    ),
+}
+
+
+class WorkerError(Exception):
+    """What a worker said of a task that failed; the text comes from a stranger."""
 
 
 @contextmanager
-def cluster_executor(address: str, *, seconds: float = _SECONDS) -> Iterator[Executor]:
+def cluster_executor(
+    address: str, *, seconds: float = _SECONDS, without_tls: bool = False
+) -> Iterator[Executor]:
     """Connect to a Dask scheduler, and give an executor over its workers.
 
     Parameters
     ----------
     address : str
-        As the scheduler prints it, e.g. ``tcp://10.0.0.5:8786``.
+        As the scheduler prints it, e.g. ``tls://10.0.0.5:8786``.
     seconds : float, optional
         How long to wait for the scheduler.
+    without_tls : bool, optional
+        Whether another machine may be reached without TLS.
 
     Yields
     ------
     Executor
-        A task of a lost worker is given to another one, three times at most.
+        For tasks that return a pair of bytes. A task of a lost worker is given to another one,
+        three times at most.
 
     Raises
     ------
     ClusterError
-        If the extra is not installed, nobody answers, or the cluster has no worker.
+        If the extra is not installed, the address is not encrypted, nobody answers, or the
+        cluster has no worker.
     """
-    try:
-        from distributed import Client
-    except ImportError:
+    if importlib.util.find_spec("distributed") is None:
         raise ClusterError(
             "a cluster needs the package distributed, which is not installed",
             hint="pip install lyncnb[cluster], here and on every worker",
-        ) from None
-    try:
-        # A client that finds nobody is closed only when it is collected, and if that happens while
-        # another one starts, both wait for ever (distributed 2026.8): so none is made in vain.
-        with ThreadPoolExecutor(1) as beside:  # a notebook's thread has a loop that runs already
-            beside.submit(asyncio.run, _knock(address, seconds)).result()
-        client = Client(address, timeout=seconds, set_as_default=False)
-    # distributed asserts that its own event loop has begun within ten seconds; on a machine that is
-    # busy it may not have.
-    except (OSError, ValueError, TypeError, ImportError, AssertionError):
+        )
+    if not (without_tls or address.startswith(_ENCRYPTED) or _is_loopback(address)):
         raise ClusterError(
-            f'no scheduler answers at "{address}"',
-            hint="give the address that `dask scheduler` printed, e.g. tcp://10.0.0.5:8786",
-        ) from None
-    with client:
-        if not client.nthreads():
-            raise ClusterError(
-                f"the cluster at {address} has no worker",
-                hint=f"start some: dask worker {address} --nthreads 1",
-            )
-        yield _ClusterExecutor(client)
+            f'"{address}" is not encrypted. Anybody on the way can read the requests, and can run '
+            "programs on the workers",
+            hint="use a scheduler with TLS (tls://HOST:PORT); in a network that you trust as you "
+            "trust this machine: --cluster-without-tls",
+        )
+    child = start_child(_COMMAND, hidden=VARIABLE)
+    try:
+        executor = _ClusterExecutor(child, (address, seconds))
+        if refusal := executor.refusal():
+            message, hint = _REFUSALS.get(refusal, _NO_ANSWER)
+            raise ClusterError(message.format(address=address), hint=hint.format(address=address))
+        yield executor
+    finally:
+        end_child(child, seconds=seconds)
 
 
-async def _knock(address: str, seconds: float) -> None:
-    """Connect and hang up; raise what Client would if nobody answers."""
-    from distributed.comm.core import connect
-
-    connection = await connect(address, timeout=seconds)
-    await connection.close()
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition("://")[2].rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class _ClusterExecutor(Executor):
-    """Tasks on a cluster's workers, each answered as soon as its result is here.
+    """Tasks that the child process has a cluster's workers do."""
 
-    distributed's own executor asks for the state of a task after its result has come: of a worker
-    that is lost in between, it takes the result for the three parts of an exception.
-    """
+    def __init__(self, child: Child, opening: tuple[object, ...]) -> None:
+        self._tasks, self._answers = child.tasks, child.answers
+        self._lock = threading.Lock()
+        self._numbers = count()
+        self._waiting: dict[int, Future[Any]] = {}
+        self._has_ended = False
+        self._send(opening)
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def refusal(self) -> str:
+        """Wait until the child is connected; say what it could not do, "" if it is connected."""
+        first = _read(self._answers)
+        if first is None or first.get("ready") is not True:
+            return str(first.get("refusal")) if first else "answer"
+        threading.Thread(target=self._listen, name="lyncnb-cluster", daemon=True).start()
+        return ""
 
     def submit(self, task: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
-        # Not pure: no two tasks share an answer, for an answer is a key.
-        remote = self._client.submit(task, *args, pure=False, **kwargs)
         answered: Future[Result] = Future()
-        answered.add_done_callback(lambda told: remote.cancel() if told.cancelled() else None)
-        loop = self._client.loop
-        assert loop is not None, "a client that has connected has one"
-        loop.add_callback(self._answer, remote, answered)
+        with self._lock:
+            number = next(self._numbers)
+            if not self._has_ended:
+                self._waiting[number] = answered
+        answered.add_done_callback(lambda told: self._cancel(number) if told.cancelled() else None)
+        if number not in self._waiting or not self._send((number, task, args, kwargs)):
+            self._waiting.pop(number, None)
+            _settle(answered, _ended())
         return answered
 
-    async def _answer(self, remote: Any, answered: Future[Result]) -> None:
-        try:
-            result = await self._client.gather(remote, asynchronous=True)
-        except (Exception, asyncio.CancelledError) as error:
-            if answered.set_running_or_notify_cancel():
-                answered.set_exception(error)
-        else:
-            if answered.set_running_or_notify_cancel():
-                answered.set_result(result)
+    def _cancel(self, number: int) -> None:
+        if self._waiting.pop(number, None) is not None:
+            self._send((number, None, (), {}))
+
+    def _send(self, message: tuple[object, ...]) -> bool:
+        data = pickle.dumps(message)
+        with self._lock:
+            try:
+                self._tasks.write(data)
+                self._tasks.flush()
+            except (OSError, ValueError):  # the child has ended, or its pipe was closed
+                return False
+        return True
+
+    def _listen(self) -> None:
+        while (answer := _read(self._answers)) is not None:
+            number = answer.get("task")
+            if isinstance(number, int) and (future := self._waiting.pop(number, None)) is not None:
+                _settle(future, _content(answer))
+        with self._lock:
+            self._has_ended = True
+            lost = list(self._waiting.values())
+            self._waiting.clear()
+        for future in lost:
+            _settle(future, _ended())
+
+
+def _read(answers: IO[bytes]) -> dict[str, object] | None:
+    """Read one line of the child's; None at the end, or if it is not one of ours."""
+    try:
+        line = answers.readline(_LARGEST_LINE)
+        document = json.loads(line) if line.endswith(b"\n") else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
+    match answer:
+        case {"parts": [str(), str()] as parts}:
+            try:
+                return tuple(base64.b64decode(part, validate=True) for part in parts)
+            except ValueError:
+                return WorkerError("what it sent is not base64")
+        case {"failed": str(text)}:
+            shown = "".join(one if one.isprintable() else " " for one in text[:_TEXT_SHOWN])
+            return WorkerError(shown)
+    return WorkerError("it sent something else than a key and a request")
+
+
+def _ended() -> ClusterError:
+    return ClusterError(
+        "the process that holds the connection to the cluster has ended",
+        hint="what is finished is kept; run the same again",
+    )
+
+
+def _settle(future: Future[Any], outcome: object) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -23,6 +23,7 @@ from ..base.workers import cores
 from ..errors import BundleError, LyncnbError
 from ..pki.hpke import RunKey
 from ..pki.pkcs8 import FolderCipher
+from .cluster import WorkerError
 from .key_and_csr import FinishedPair, content_of, make_pair, make_sealed, open_sealed, pair_workers
 
 if TYPE_CHECKING:
@@ -234,8 +235,9 @@ class _Job:
 def _worker_failed(name: str, error: BaseException) -> BaseException:
     if isinstance(error, LyncnbError):
         return error
+    text = str(error) if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}"
     return BundleError(
-        f"a worker could not make {name}: {type(error).__name__}: {error}",
+        f"a worker could not make {name}: {text}",
         hint="every worker needs the same lyncnb and cryptography; what is finished is kept",
     )
 

@@ -108,6 +108,8 @@ def open_sealed(
         raise _wrong(name, f"a request that is not the planned one ({'; '.join(changes)})")
     if not request.signature_verifies():
         raise _wrong(name, "a request whose signature does not verify")
+    if odd := keys.oddity(request.public_key):
+        raise _wrong(name, f"a key as lyncnb makes none ({odd})")
     try:
         key = keys.read_pkcs8(run_key.open(sealed, about=name), name=f"the key of {name}")
     except ValueError:

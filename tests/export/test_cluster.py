@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import gc
+import asyncio
 import os
 import signal
 import sys
+import threading
 import time
+from contextlib import contextmanager, suppress
 
 import pytest
 from folders import PASSPHRASE, assert_complete, numbered, write
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS
 
-from lyncnb.errors import ClusterError
-from lyncnb.export.cluster import cluster_executor
+from lyncnb.errors import BundleError, ClusterError
+from lyncnb.export.cluster import WorkerError, cluster_executor
 
 distributed = pytest.importorskip("distributed")
 
@@ -44,8 +46,8 @@ def test_the_command_has_a_cluster_make_the_keys(shell, cluster):
 def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
     """Killed in the middle, its requests are made by the other one."""
     plan = numbered(60)
+    victim = next(iter(cluster.workers.values())).pid
     with cluster_executor(cluster.scheduler_address) as executor:
-        victim = executor.submit(os.getpid).result()
 
         def kill(step) -> None:
             if step.done == 5:
@@ -56,45 +58,150 @@ def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
     assert_complete(tmp_path / "requests", plan)
 
 
-def test_a_worker_lost_once_its_answer_is_here_costs_nothing(cluster, tmp_path, monkeypatch):
-    """What has come counts, whatever the scheduler says of its task meanwhile."""
-    plan = numbered(3)
-    with cluster_executor(cluster.scheduler_address) as executor:
-        monkeypatch.setattr(distributed.Future, "status", "lost")
-        bundle = write(plan, tmp_path / "requests", executor=executor)
-    assert bundle.counts() == {"created": 3}
-    assert_complete(tmp_path / "requests", plan)
-
-
 def test_what_fails_and_what_is_cancelled_is_told(cluster):
-    """A task's own error comes back; a cancelled one never ends otherwise."""
+    """A task's own error comes back as text; a cancelled one never ends otherwise."""
     with cluster_executor(cluster.scheduler_address) as executor:
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(WorkerError, match="ZeroDivisionError: .* by zero"):
             executor.submit(divmod, 1, 0).result(30)
+        with pytest.raises(WorkerError, match="sent a int instead of a key"):
+            executor.submit(len, "abc").result(30)
         slow = executor.submit(time.sleep, 60)
         assert slow.cancel()
-        assert executor.submit(divmod, 7, 2).result(30) == (3, 1)
+        assert executor.submit(os.path.split, b"key/csr").result(30) == (b"key", b"csr")
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "", "x://y"])
-def test_no_cluster_is_told_before_anything_is_written(shell, address):
-    """A wrong address ends the command with what to give; no folder is made."""
+class Bomb:
+    """What runs code in the process that unpickles it: it leaves the process id in a file."""
+
+    def __init__(self, path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        code = f"import os; open({str(self.path)!r}, 'a').write(f'{{os.getpid()}}\\n')"
+        return exec, (code,)
+
+
+def burst(path) -> set[int]:
+    """Give the processes in which a bomb went off."""
+    return {int(line) for line in path.read_text().split()}
+
+
+def test_an_answer_of_a_worker_runs_no_code_in_the_planners_process(cluster, tmp_path, monkeypatch):
+    """Its pickle is opened in a child without the passphrase; the run ends with an error."""
+    marker, seen = tmp_path / "marker", tmp_path / "seen"
+    monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
+
+    def poison(bomb, seen) -> None:
+        from lyncnb.export import key_and_csr
+
+        class Answer:
+            def __reduce__(self):
+                code = f"import os; open({seen!r}, 'w').write(repr(dict(os.environ)))"
+                return eval, (f"(exec({bomb!r}), exec({code!r}))",)
+
+        key_and_csr.make_sealed = lambda *arguments: Answer()
+
+    with distributed.Client(cluster) as client:
+        client.run(poison, Bomb(marker).__reduce__()[1][0], str(seen))
+    with (
+        cluster_executor(cluster.scheduler_address) as executor,
+        pytest.raises(
+            BundleError, match="a worker could not make .*instead of a key and a request"
+        ),
+    ):
+        write(numbered(1), tmp_path / "requests", executor=executor)
+    assert marker.exists()
+    assert os.getpid() not in burst(marker)
+    assert PASSPHRASE not in seen.read_text()
+    assert list((tmp_path / "requests" / "keys").iterdir()) == []
+
+
+def test_a_hostile_scheduler_runs_no_code_in_the_planners_process(tmp_path):
+    """Whatever answers at the address, the planner is told that it is no scheduler."""
+    marker = tmp_path / "marker"
+    with hostile_scheduler(Bomb(marker)) as address:
+        with pytest.raises(ClusterError, match="no scheduler answers"):  # noqa: SIM117
+            with cluster_executor(address, seconds=3):
+                pass
+        assert marker.exists()
+    assert os.getpid() not in burst(marker)
+
+
+@contextmanager
+def hostile_scheduler(bomb):
+    """Answer everybody who connects with a pickle of `bomb`; give the address."""
+    from distributed.comm import listen
+    from distributed.protocol.serialize import ToPickle
+
+    async def answer(comm) -> None:
+        with suppress(OSError):
+            await comm.write({"status": "OK", "id": ToPickle(bomb)})
+            await asyncio.sleep(2)
+
+    loop, ready, addresses = asyncio.new_event_loop(), threading.Event(), []
+
+    async def start() -> None:
+        listener = await listen("tcp://127.0.0.1:0", answer)
+        addresses.append(listener.contact_address)
+        ready.set()
+
+    def run() -> None:
+        loop.run_until_complete(start())
+        loop.run_forever()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert ready.wait(30)
+    yield addresses[0]
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+
+
+def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
+    """Certificates come from Dask's own configuration; without them lyncnb says so."""
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
-    clients = sum(isinstance(one, distributed.Client) for one in gc.get_objects())
-    with pytest.raises(ClusterError, match="no scheduler answers") as caught:  # noqa: SIM117
-        with cluster_executor(address, seconds=0.5):
-            pass
-    # One that is left to the collector may stop the next from starting.
-    assert sum(isinstance(one, distributed.Client) for one in gc.get_objects()) == clients
-    assert "dask scheduler" in caught.value.hint
-    if address == "x://y":
-        ended = shell(
+    security = distributed.Security.temporary()
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None, security=security
+    ) as started:
+        arguments = (
             *("request", table, "requests", "--passphrase-file", passphrase),
-            *("--cluster", address),
+            *("--cluster", started.scheduler_address),
         )
-        assert (ended.status, "no scheduler answers" in ended.err) == (3, True)
-        assert not (shell.folder / "requests").exists()
+        assert started.scheduler_address.startswith("tls://")
+        ended = shell(*arguments)
+        assert (ended.status, "needs TLS" in ended.err) == (3, True), ended.err
+        for name, text in (
+            ("CA_FILE", security.tls_ca_file),
+            ("CLIENT__CERT", security.tls_client_cert),
+            ("CLIENT__KEY", security.tls_client_key),
+        ):
+            (tmp_path / name).write_text(text)
+            monkeypatch.setenv(f"DASK_DISTRIBUTED__COMM__TLS__{name}", str(tmp_path / name))
+        ended = shell(*arguments)
+    assert (ended.status, "3 created" in ended.out) == (0, True), ended.err
+
+
+@pytest.mark.parametrize("address", ["tcp://10.0.0.5:8786", "10.0.0.5:8786", "tcp://nowhere", ""])
+def test_another_machine_is_reached_by_tls_alone(shell, address):
+    """Nothing connects and nothing is written, unless the planner gives the option."""
+    table = shell.write("contoso.csv", TWO_FRONT_ENDS)
+    passphrase = shell.write("passphrase", PASSPHRASE)
+    arguments = ("request", table, "requests", "--passphrase-file", passphrase)
+    ended = shell(*arguments, "--cluster", address)
+    assert (ended.status, "is not encrypted" in ended.err) == (3, True), ended.err
+    assert "--cluster-without-tls" in ended.err
+    assert not (shell.folder / "requests").exists()
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "localhost:9", "tcp://[::1]:9", "x://y"])
+def test_no_cluster_is_told_before_anything_is_written(address):
+    """A wrong address ends the command with what to give."""
+    with pytest.raises(ClusterError, match="no scheduler answers") as caught:  # noqa: SIM117
+        with cluster_executor(address, seconds=0.5, without_tls=True):
+            pass
+    assert "dask scheduler" in caught.value.hint
 
 
 def test_a_cluster_without_workers_is_told():

@@ -8,15 +8,17 @@ import tracemalloc
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from folders import planned
 
 from lyncnb.base.workers import cores
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export import executors
 from lyncnb.export.executors import Exported, Making, Progress, estimate, run
-from lyncnb.export.key_and_csr import content_of, make_pair
+from lyncnb.export.key_and_csr import content_of, make_pair, open_sealed
 from lyncnb.pki import keys
-from lyncnb.pki.csr import parse_request
+from lyncnb.pki.csr import build_request, parse_request
+from lyncnb.pki.hpke import RunKey, seal
 from lyncnb.pki.pkcs8 import FolderCipher
 
 WORDS = "correct horse battery"
@@ -303,6 +305,24 @@ def test_a_worker_that_sends_what_is_wrong_stops_the_run(stored, change, message
         run(items(1), CIPHER, store=stored, making=Making(executor=Courier(change)))
     assert "ECDSA-0" in caught.value.message
     assert stored == []
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key", "message"),
+    [
+        ("ECDSA", lambda: ec.generate_private_key(ec.SECP256K1()), "its curve is secp256k1"),
+        ("RSA", lambda: rsa.generate_private_key(3, 2048), "its exponent is 3"),
+    ],
+)
+def test_a_workers_key_is_as_lyncnb_makes_them(algorithm, key, message):
+    """A key of the planned kind and size may still be weaker than planned."""
+    key, run_key = key(), RunKey()
+    ((name, certificate),) = items(1, algorithm)
+    content = content_of(certificate)
+    answer = seal(keys.to_pkcs8(key), public=run_key.public, about=name)
+    request = build_request(content, key).der
+    with pytest.raises(BundleError, match=message):
+        open_sealed(name, content, (answer, request), run_key=run_key, encryptor=CIPHER.encryptor)
 
 
 def test_a_worker_that_breaks_is_told_with_what_it_said(stored):
