@@ -252,6 +252,7 @@ class PlanContext:
                 and self.options.profile in rule.profiles
                 and rule.layout in ("", self.options.layout)
                 and (flags | self.flags).issuperset(rule.if_all)
+                and (flags | self.flags).isdisjoint(rule.unless)
             )
         return found
 

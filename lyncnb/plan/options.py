@@ -60,6 +60,10 @@ OPTIONS: Mapping[str, Option] = {
         "", "xmpp_host_names", "true: xmpp.<domain> names on Edge external",
         "xmpp host names on Edge external", "flag", _CERTIFICATES,
     ),
+    "separate_av_certificate": Option(
+        "", "separate_av_certificate", "true: A/V Authentication gets a certificate of its own",
+        "A/V Authentication on its own certificate", "flag", _CERTIFICATES,
+    ),
     "reverse_proxy_client_eku": Option(
         "", "reverse_proxy_client_eku", "true: client authentication on reverse proxies as well",
         "Client authentication on reverse proxies", "flag", _CERTIFICATES,
@@ -173,7 +177,7 @@ class PlanOptions(Table):
         Rules to use; ``default`` or ``doc_example``; ``combined`` or ``separate``.
     wildcard, autodiscover_https, edge_member_names : bool
         Flags that name and certificate rules ask for, see ``rules.model.known_flags``.
-    xmpp_host_names, reverse_proxy_client_eku : bool
+    xmpp_host_names, separate_av_certificate, reverse_proxy_client_eku : bool
         Likewise.
     autodiscover_internal_extra_domains : tuple of str
         Domains for ``lyncdiscoverinternal`` names beside the SIP domains.
@@ -218,6 +222,7 @@ class PlanOptions(Table):
     autodiscover_https: bool = True
     edge_member_names: bool = False
     xmpp_host_names: bool = False
+    separate_av_certificate: bool = False
     reverse_proxy_client_eku: bool = False
     autodiscover_internal_extra_domains: tuple[str, ...] = ()
     key: KeyParameters = field(default_factory=KeyParameters)

@@ -50,6 +50,7 @@ _CHOICES: Mapping[str, str] = MappingProxyType(
         "autodiscover_https": "Autodiscover is published on port 443",
         "edge_member_names": "the plan wants the Edge Servers' own names",
         "xmpp_host_names": "the plan wants xmpp.<domain> names",
+        "separate_av_certificate": "A/V Authentication has a certificate of its own",
         "reverse_proxy_client_eku": "the plan wants client authentication on reverse proxies",
     }
 )
@@ -160,9 +161,10 @@ class CertificateRule:
     """One certificate that a role needs.
 
     ``issue_per`` is ``computer``, ``pool`` or ``deployment``; the last is for all servers of the
-    roles in ``needed_by``. ``layout`` is ``combined``, ``separate`` or "" (both). ``if_all`` are
-    flags without which the certificate is not needed. ``subject_name`` is the id of a name rule
-    (its first value); ``subject_alt_name`` are ids of name rules, in the order of writing.
+    roles in ``needed_by``. ``layout`` is ``combined``, ``separate`` or "" (both). The certificate
+    is needed if all flags of ``if_all`` and none of ``unless`` hold. ``subject_name`` is the id of
+    a name rule (its first value); ``subject_alt_name`` are ids of name rules, in the order of
+    writing.
     """
 
     id: str
@@ -177,6 +179,7 @@ class CertificateRule:
     layout: str = ""
     profiles: tuple[str, ...] = PROFILES
     if_all: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
     needed_by: tuple[str, ...] = ()
     extended_key_usage_if: Mapping[str, tuple[str, ...]] = field(
         default_factory=lambda: MappingProxyType({})
@@ -406,7 +409,7 @@ class Rules(Table):
         """Every column of pools that some name or condition of the product asks for."""
         names = self.names.values()
         asked = {flag for rule in names for flag in (*rule.if_all, *rule.if_any, *rule.unless)}
-        asked |= {flag for rule in self.certificates for flag in rule.if_all}
+        asked |= {flag for rule in self.certificates for flag in (*rule.if_all, *rule.unless)}
         asked |= {flag for rule in self.certificates for flag in rule.extended_key_usage_if}
         return frozenset(asked | {rule.parts[1].removeprefix("pool.") for rule in names})
 

@@ -152,6 +152,7 @@ def check_certificates(
             ("role", () if shared else (rule.role,), role_ids, "role"),
             ("needed_by", rule.needed_by, role_ids, "role"),
             ("if_all", rule.if_all, flags, "flag"),
+            ("unless", rule.unless, flags, "flag"),
             ("extended_key_usage_if", tuple(rule.extended_key_usage_if), flags, "flag"),
             ("extended_key_usage", ekus, EXTENDED_KEY_USAGES, "key usage"),
             ("issuer", (rule.issuer,), ISSUERS, "issuer"),

@@ -36,8 +36,8 @@ DEPLOYMENT = {
 # The order of groups, and of fields that a form asks for otherwise than the file has them.
 _GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows")
 _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
-          "xmpp_host_names", "reverse_proxy_client_eku", "autodiscover_internal_extra_domains",
-          "profile", "key")  # fmt: skip
+          "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
+          "autodiscover_internal_extra_domains", "profile", "key")  # fmt: skip
 LABELS = {name: option.label for name, option in OPTIONS.items() if option.label}
 
 _OWN_COLUMN: Mapping[str, object] = {

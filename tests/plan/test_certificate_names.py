@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from topologies import edge, front_end, plan, row, topology
 
+from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import PlanError
 from lyncnb.plan.certificate_names import plan_context
 from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 
 WILDCARD = PlanOptions(wildcard=True)
@@ -249,6 +251,25 @@ def test_xmpp_host_names_are_a_choice():
     """xmpp.<domain> is added only when the options ask for it."""
     planned = plan(edge(xmpp_domains="contoso.com"), options=PlanOptions(xmpp_host_names=True))
     assert names(planned, "AccessEdgeExternal")[-2:] == ("contoso.com", "xmpp.contoso.com")
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019"])
+def test_av_authentication_can_have_a_certificate_of_its_own(product):
+    """With the option it is planned apart, shared by the pool; the others lose that usage alone."""
+    rules, topology = load_rules(product), plan(edge(1), edge(2)).topology
+    combined = plan_certificates(topology, rules)
+    apart = plan_certificates(topology, rules, options=PlanOptions(separate_av_certificate=True))
+    assert names(apart, "AccessEdgeExternal") == names(combined, "AccessEdgeExternal")
+    assert [c.usages for c in apart.certificates if c.shared_by == "pool"] == [
+        ("AccessEdgeExternal", "DataEdgeExternal"),
+        ("AudioVideoAuthentication",),
+        ("Internal",),
+    ]
+    (av,) = (c for c in apart.certificates if c.usages == ("AudioVideoAuthentication",))
+    assert (len(av.servers), av.names, av.issuer) == (2, ("sip.contoso.com",), "public")
+    assert [f.code for f in check_plan(apart) if f.severity == "error"] == [
+        f.code for f in check_plan(combined) if f.severity == "error"
+    ]
 
 
 def test_edge_internal_has_no_alternative_names():

@@ -25,6 +25,7 @@ FULL = PlanOptions(
     autodiscover_https=False,
     edge_member_names=True,
     xmpp_host_names=True,
+    separate_av_certificate=True,
     reverse_proxy_client_eku=True,
     autodiscover_internal_extra_domains=("contoso.net", "corp.contoso.com"),
     key=KeyParameters(algorithm="ECDSA", bits=384),
