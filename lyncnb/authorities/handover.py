@@ -23,6 +23,7 @@ from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import open_requests
 from ..request_folder.files_on_disk import csr_sha256
 from ..request_folder.request_record import RequestRecord
+from ..rules.procedure import load_procedure
 from ..rules.rule_files import rules_on_record
 from .received_requests import unverified_keys
 from .submission import (
@@ -43,6 +44,9 @@ from .summary_files import planned_day
 #: What :func:`hand_over` writes.
 PACKAGE = OutputKind(what="a package for a CA", is_ours={".zip": packs("/README.html", is_page())})
 
+# The template that every AD CS has; it gives server authentication alone.
+_BUILT_IN = "WebServer"
+
 # What makes a key a key in text; the DER forms are told by their structure.
 _KEY_WORDS = re.compile(
     rb"-----\s*BEGIN[^-\r\n]*PRIVATE KEY|PuTTY-User-Key-File|openssh-key-v1", re.IGNORECASE
@@ -55,6 +59,7 @@ class Handover(Table):
 
     path: Path
     parts: tuple[Part, ...]
+    missing: str = ""  # what its pages leave open, with the options that say it
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
@@ -82,6 +87,8 @@ class Handover(Table):
         lines = [self.summary()]
         lines += unverified_keys(record.key_holder for record in self.requests)
         lines += [f"{part.folder}/{record.files.csr}" for part, record in _each(self.parts)]
+        if self.missing:
+            lines.append(f"the CA's people have to ask you for {self.missing}")
         return "\n".join(lines) + "\n"
 
     def to_document(self) -> dict[str, object]:
@@ -112,7 +119,8 @@ def hand_over(
     site: str | None = None,
     pool: str = "",
     requests: Iterable[str] | None = None,
-    template: str = "WebServer",
+    template: str = _BUILT_IN,
+    client_template: str = "",
     config: str = "",
     sender: str = "",
     needed_by: date | None = None,
@@ -134,8 +142,11 @@ def hand_over(
         Only these request ids, for a wave of one's own.
     template : str, optional
         Name (not display name) of the AD CS template.
+    client_template : str, optional
+        Likewise, for requests that need client authentication too.
     config : str, optional
-        AD CS ``host\CA name``; left out, the CA's name is used if it has that form.
+        AD CS ``host\CA name``; left out, the CA's name is used if it has that form. For one
+        internal CA only: with several, each has its name in ``plan.toml``, under ``[ca]``.
     sender : str, optional
         Who sends the package, and how they are reached; stands on the page.
     needed_by : date, optional
@@ -146,18 +157,21 @@ def hand_over(
     Returns
     -------
     Handover
-        One part per CA. The same requests make the same bytes.
+        One part per CA and template. The same requests make the same bytes.
 
     Raises
     ------
     OptionsError
-        If the template or the CA could not stand in a command line, or the sender on a page.
+        If a template or the CA could not stand in a command line, or the sender on a page; if one
+        template or one CA would have to serve requests that need different ones.
     BundleError
         If nothing waits, or a CSR is not the one on record.
     OutputError
         If ``out`` is refused.
     """
     check_template(template)
+    if client_template:
+        check_template(client_template)
     check_config(config)
     check_sender(sender)
     check_output(out, PACKAGE, force=force)
@@ -175,10 +189,14 @@ def hand_over(
             f"no request of {folder} waits for a certificate and fits the choice",
             hint=_choices(bundle.requests),
         )
-    parts = tuple(_parts(chosen))
-    cover = _cover(sender, needed_by or planned_day(bundle.manifest), bundle.manifest.product)
-    _write(Path(out), _package(bundle.folder, parts, template, config, cover), force)
-    return Handover(path=Path(out), parts=parts)
+    _refuse_one_for_several(chosen, template, client_template, config)
+    parts = tuple(_parts(chosen, template, client_template, config))
+    needed_by = needed_by or planned_day(bundle.manifest)
+    cover = _cover(sender, needed_by, bundle.manifest.product)
+    _write(Path(out), _package(bundle.folder, parts, cover), force)
+    asked = {"the sender (--sender)": sender, "the date (--needed-by)": needed_by}
+    missing = " and ".join(text for text, value in asked.items() if not value)
+    return Handover(path=Path(out), parts=parts, missing=missing)
 
 
 def _cover(sender: str, needed_by: date | None, product: str) -> Cover:
@@ -191,6 +209,7 @@ def _cover(sender: str, needed_by: date | None, product: str) -> Cover:
         sender=sender,
         needed_by=needed_by,
         product=rules.title,
+        rolled=frozenset(usage for roll in load_procedure(rules).rolls for usage in roll.usages),
         said=rules.said,
         source=rules.source,
     )
@@ -228,27 +247,66 @@ def _choices(records: Iterable[RequestRecord]) -> str:
     return f"there are: issuers {', '.join(sorted(issuers))}; sites {', '.join(sorted(sites))}"
 
 
-def _parts(records: Sequence[RequestRecord]) -> Iterator[Part]:
-    keys = dict.fromkeys((record.plan.issuer, record.ca) for record in records)
+def _needs_client(record: RequestRecord) -> bool:
+    """Whether an AD CS template has to give client authentication for a request."""
+    return record.plan.issuer == "internal" and "clientAuth" in record.plan.eku
+
+
+def _refuse_one_for_several(
+    records: Sequence[RequestRecord], template: str, client_template: str, config: str
+) -> None:
+    """Refuse a template or a CA that cannot be right for every request."""
+    internal = [record for record in records if record.plan.issuer == "internal"]
+    cas = sorted({record.ca or "(no name)" for record in internal})
+    if config and len(cas) > 1:
+        raise OptionsError(
+            f"{config} is one CA, but these requests go to {len(cas)}: {', '.join(cas)}",
+            hint=r"write each CA's HOST\CA NAME in plan.toml, under [ca], or pack one CA at a time",
+        )
+    clients = [record for record in internal if _needs_client(record)]
+    serves = len(clients) == len(internal) and template != _BUILT_IN
+    if clients and not client_template and not serves:
+        raise OptionsError(
+            f"{count_of(len(clients), 'request')}, e.g. {clients[0].id}, must get server and client"
+            f" authentication; the template {template} is for server authentication",
+            hint="name a template that gives both: --template clientAuth=NAME",
+        )
+
+
+def _parts(
+    records: Sequence[RequestRecord], template: str, client_template: str, config: str
+) -> Iterator[Part]:
+    groups: dict[tuple[str, str, bool], list[RequestRecord]] = {}
+    for record in records:
+        groups.setdefault((record.plan.issuer, record.ca, _needs_client(record)), []).append(record)
     taken: set[str] = set()
-    for issuer, ca in sorted(keys):
-        own = tuple(r for r in records if (r.plan.issuer, r.ca) == (issuer, ca))
-        taken.add(folder := part_folder(issuer, ca, taken))
-        yield Part(folder=folder, issuer=issuer, ca=ca, requests=own)
+    for (issuer, ca, client), own in sorted(groups.items(), key=lambda item: item[0]):
+        folder = part_folder(issuer, f"{ca} client authentication" if client else ca, taken)
+        taken.add(folder)
+        internal = issuer == "internal"
+        yield Part(
+            folder=folder,
+            issuer=issuer,
+            ca=ca,
+            requests=tuple(own),
+            template=((client and client_template) or template) if internal else "",
+            config=(config or _config_of(ca)) if internal else "",
+        )
 
 
-def _package(
-    folder: Path, parts: tuple[Part, ...], template: str, config: str, cover: Cover
-) -> bytes:
+def _package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes:
     entries: dict[str, bytes] = {}
     for part in parts:
-        place, used = part.folder, config or _config_of(part.ca)
-        entries[f"{place}/README.html"] = part_page(part, template=template, cover=cover).encode()
+        place = part.folder
+        entries[f"{place}/README.html"] = part_page(part, cover=cover).encode()
         entries[f"{place}/summary.csv"] = to_csv(COLUMNS, request_rows(part.requests))
         entries[f"{place}/names.txt"] = name_lines(part.requests)
         if part.issuer == "internal":
-            files = [Path(record.files.csr).stem for record in part.requests]
-            entries[f"{place}/submit.cmd"] = submit_script(files, template=template, config=used)
+            entries[f"{place}/submit.cmd"] = submit_script(
+                (Path(record.files.csr).stem for record in part.requests),
+                template=part.template,
+                config=part.config,
+            )
         for record in part.requests:
             entries[f"{place}/{record.files.csr}"] = _csr(folder, record)
     for name, data in entries.items():

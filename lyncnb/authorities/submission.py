@@ -28,16 +28,19 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What goes to one CA.
+    r"""What goes to one CA under one template.
 
     ``issuer`` is internal or public, ``ca`` the CA's name where one was given, ``folder`` the
-    part's place inside the package.
+    part's place inside the package. ``template`` and ``config`` (``host\CA name``) are those of
+    an AD CS CA; ``config`` is empty where ``submit.cmd`` asks for it.
     """
 
     folder: str
     issuer: str
     ca: str
     requests: tuple[RequestRecord, ...]
+    template: str = ""
+    config: str = ""
 
 
 def part_folder(issuer: str, ca: str, taken: Container[str]) -> str:
@@ -70,7 +73,12 @@ def _key_text(plan: PlannedEntry) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """What the page says to the people of one kind of CA."""
+    """What the page says to the people of one kind of CA.
+
+    ``submit_asks`` and ``submit_names`` say where the requests go: one of them is a step's
+    ``{target}``. ``before`` is what the template and the CA must give, ``replaced`` what becomes of
+    the certificates that these replace.
+    """
 
     title: str
     intro: tuple[str, ...]
@@ -85,6 +93,12 @@ class Wording:
     sources: tuple[str, ...]
     acme_title: str = ""
     acme: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    submit_asks: str = ""
+    submit_names: str = ""
+    replaced: tuple[str, ...] = ()
+    revoke: str = ""
+    keep: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +140,15 @@ def _wordings() -> Wordings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """Who sends the requests, until when the certificates are needed, and for what product."""
+    """Who sends the requests, until when the certificates are needed, and for what product.
+
+    ``rolled`` are the usages whose old certificate stays in use beside the new one.
+    """
 
     sender: str = ""
     needed_by: date | None = None
     product: str = ""
+    rolled: frozenset[str] = frozenset()
     said: Callable[[str], str] = str  # a note in the product's own words
     source: Callable[[str], str] = str  # a source, by the product's own document
 
@@ -148,15 +166,23 @@ class RequestLine:
     how: tuple[str, ...]
 
 
-def part_page(part: Part, *, template: str, cover: Cover) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplacedLine:
+    """A certificate of an earlier generation, and what is to become of it."""
+
+    request: str
+    serial: str
+    valid_until: str
+    what: str
+
+
+def part_page(part: Part, *, cover: Cover) -> str:
     """Write the page for a CA's people: from whom, what to do, every request, what to send back.
 
     Parameters
     ----------
     part : Part
         n requests of one CA.
-    template : str
-        Name of the AD CS template.
     cover : Cover
         Sender, date and product.
 
@@ -167,10 +193,12 @@ def part_page(part: Part, *, template: str, cover: Cover) -> str:
     """
     words = _wordings().of(part.issuer)
     filled = {
-        "template": template,
+        "template": part.template,
         "requests": count_of(len(part.requests), "certificate request"),
         "product": cover.product,
+        "config": part.config or r"HOST\CA NAME",
     }
+    filled["target"] = _filled(words.submit_names if part.config else words.submit_asks, filled)
     acme = {"title": words.acme_title, "steps": words.acme}
     return render(
         "authorities/handover.html.j2",
@@ -180,13 +208,35 @@ def part_page(part: Part, *, template: str, cover: Cover) -> str:
         product=cover.product,
         sites=list(dict.fromkeys(r.plan.site for r in part.requests if r.plan.site)),
         intro=[_filled(line, filled) for line in words.intro],
+        before=[cover.said(_filled(line, filled)) for line in words.before],
         steps=[_filled(step, filled) for step in words.steps],
         others=[acme] if words.acme else [],
-        back=words.back,
+        back=[_filled(line, filled) for line in words.back],
         rows=[_request_line(record, words, filled) for record in part.requests],
+        replaced=[_filled(line, filled) for line in words.replaced],
+        old=list(_replaced(part.requests, words, filled, cover.rolled)),
         notes=[cover.said(_filled(note, filled)) for note in words.notes],
         sources=list(dict.fromkeys(map(cover.source, words.sources))),
     )
+
+
+def _replaced(
+    records: Iterable[RequestRecord],
+    words: Wording,
+    filled: Mapping[str, str],
+    rolled: frozenset[str],
+) -> Iterator[ReplacedLine]:
+    """Yield the certificates of earlier generations, the latest of each request first."""
+    for record in records:
+        for old in reversed(record.archived):
+            if old.issued is not None:
+                text = words.revoke if rolled.isdisjoint(record.plan.usages) else words.keep
+                yield ReplacedLine(
+                    request=record.id,
+                    serial=old.issued.serial,
+                    valid_until=old.issued.not_after[:10],
+                    what=_filled(text, {**filled, "serial": old.issued.serial}),
+                )
 
 
 def _request_line(record: RequestRecord, words: Wording, filled: Mapping[str, str]) -> RequestLine:
@@ -299,7 +349,7 @@ def check_config(config: str) -> None:
 
 
 def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> bytes:
-    """Write ``submit.cmd``: one certreq line per request, to be run again without harm.
+    """Write ``submit.cmd``: submits each request once, and fetches what is issued later.
 
     Parameters
     ----------
@@ -307,36 +357,30 @@ def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> b
         n names of files in ``csr`` without ``.csr``; the answers are called the same.
     template, config : str
         Checked by :func:`check_template` and :func:`check_config`. Without a configuration
-        string certreq asks for the CA.
+        string the script asks for the CA, once.
 
     Returns
     -------
     bytes
-        ASCII with CRLF. Each request is submitted only while it has no answer.
+        ASCII with CRLF. A request with a number at the CA is never submitted again; one whose
+        submission gave no number only after a question.
 
     Notes
     -----
-    Source: Microsoft, certreq (-submit, -attrib, -config). The names travel inside the CSR, so
-    there is no ``SAN:`` attribute.
+    Source: Microsoft, certreq (-submit, -retrieve, -attrib, -config). The names travel inside the
+    CSR, so there is no ``SAN:`` attribute.
     """
     check_template(template)
     check_config(config)
-    ca = f' -config "{config}"' if config else ""
-    lines = [
-        "@echo off",
-        "rem Submits each request in csr to an AD CS CA, once. Answers go to the folder answers.",
-        'cd /d "%~dp0"',
-        "if not exist answers mkdir answers",
-    ]
+    calls = []
     for stem in stems:
         if not _STEM.fullmatch(stem):
             raise OptionsError(
                 f"{shown(stem)} is no name of a request file",
                 hint="take the files of a request folder",
             )
-        lines.append(
-            f'if not exist "answers\\{stem}.cer" certreq -submit{ca} '
-            f'-attrib "CertificateTemplate:{template}" '
-            f'"csr\\{stem}.csr" "answers\\{stem}.cer" "answers\\{stem}.p7b"'
-        )
-    return ("\r\n".join(lines) + "\r\n").encode("ascii")
+        calls.append(f'call :request "{stem}"')
+    # What a person types is expanded only after its line is parsed (delayed expansion).
+    script = (package_files(__package__) / "submit.cmd").read_text(encoding="ascii")
+    values = {"template": template, "config": config, "calls": "\n".join(calls)}
+    return _filled(script, values).replace("\n", "\r\n").encode("ascii")

@@ -38,8 +38,9 @@ _LINES_SHOWN = 200
 @click.option("--site", metavar="X", help="Only requests of this site.")
 @click.option("--pool", default="", metavar="X", help="Only requests of this pool.")
 @click.option(
-    "--template", default="WebServer", show_default=True, metavar="NAME",
-    help="Name (not display name) of the AD CS certificate template.",
+    "--template", "templates", multiple=True, metavar="[clientAuth=]NAME",
+    help="Name (not display name) of the AD CS certificate template (default: WebServer); with "
+    "clientAuth= of the one for requests that need client authentication too.",
 )  # fmt: skip
 @click.option("--sender", default="", metavar="TEXT", help="Who sends it, for the CA's people.")
 @click.option(
@@ -57,6 +58,7 @@ def handover_command(
     as_json: bool,
     force: bool,
     needed_by: datetime | None,
+    templates: tuple[str, ...],
     **choice: Any,
 ) -> int:
     """Pack what goes to a CA: requests, summary, submission commands. No key.
@@ -66,6 +68,9 @@ def handover_command(
     from ..authorities.handover import hand_over
 
     day = needed_by.date() if needed_by else None
+    for name in templates:
+        option = "client_template" if name.startswith("clientAuth=") else "template"
+        choice[option] = name.removeprefix("clientAuth=")
     packed = hand_over(folder, out, force=force, needed_by=day, **choice)
     if as_json:
         write_json({"format": "lyncnb-handover/1", **packed.to_document()})

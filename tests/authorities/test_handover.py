@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import zipfile
 from datetime import date
@@ -9,11 +11,12 @@ from datetime import date
 import pytest
 from cas.python_ca import PythonCa, p7b
 from cryptography import x509
-from folders import TODAY, answer_all, find_id, make_folder, make_plan
+from folders import PASSPHRASE, TODAY, answer_all, find_id, make_folder, make_plan
 
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.receiving import receive
 from lyncnb.errors import BundleError, OptionsError, OutputError
+from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
@@ -69,10 +72,8 @@ def test_submission(folder, tmp_path):
     script = contents(tmp_path / "out.zip")[
         "internal-ca01-contoso-com-contoso-issuing-ca-1/submit.cmd"
     ].decode("ascii")
-    assert script.count('-config "ca01.contoso.com\\Contoso Issuing CA 1"') == script.count(
-        "certreq"
-    )
-    assert script.count('-attrib "CertificateTemplate:LyncWeb"') == script.count("certreq")
+    assert 'set "CA=ca01.contoso.com\\Contoso Issuing CA 1"' in script
+    assert 'set "TEMPLATE=LyncWeb"' in script
 
 
 def test_page(folder, tmp_path):
@@ -82,7 +83,7 @@ def test_page(folder, tmp_path):
     internal = entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
     public = entries["public-litware-public-ca/README.html"].decode()
     assert "EDITF_ATTRIBUTESUBJECTALTNAME2 is not needed" in internal
-    assert "enrol for the template WebServer" in internal
+    assert "enroll for the template WebServer" in internal
     assert "Litware &lt;Public&gt; CA" in public
     assert "server platform Microsoft, version IIS" in public
     assert "{" not in public.split("</style>")[-1]
@@ -110,7 +111,8 @@ def test_page_says_who_asks_and_until_when(folder, tmp_path):
     assert "no date was given" in plain
     assert "Lync Server 2013, sites " in page
     assert "What to send back" in page
-    assert "certutil -ca.chain" in page
+    config = "ca01.contoso.com\\Contoso Issuing CA 1"
+    assert f"certutil -config &#34;{config}&#34; -ca.chain chain.p7b" in page
 
 
 def test_page_cites_the_products_own_documents(tmp_path):
@@ -130,8 +132,8 @@ def test_page_tells_how_each_request_is_issued(folder, tmp_path):
     entries = contents(tmp_path / "out.zip")
     internal = entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
     public = entries["public-litware-public-ca/README.html"].decode()
-    assert internal.count("Template LyncWeb, subject and names from the request") == 5
-    assert internal.count("Valid as long as the template allows") == 5
+    assert internal.count("Template LyncWeb; subject and names from the request") == 5
+    assert internal.count("Valid as long as the template and the CA allow") == 5
     assert "Extended key usage asked for: serverAuth" in public
     assert "certbot certonly --csr" in public
 
@@ -255,6 +257,9 @@ def test_shown(folder, tmp_path):
     )
     assert len(made.to_frame()) == 6
     assert made.to_text().splitlines()[1].startswith("internal-ca01")
+    assert made.to_text().splitlines()[-1] == (
+        "the CA's people have to ask you for the sender (--sender) and the date (--needed-by)"
+    )
     assert "Litware &lt;Public&gt; CA" in made._repr_html_()
     assert made.to_document()["parts"][1]["ca"] == "Litware <Public> CA"
 
@@ -315,3 +320,66 @@ def test_what_counts_as_a_key(data, refused):
             refuse_keys("x", data)
     else:
         refuse_keys("x", data)
+
+
+def test_one_ca_for_several_is_refused(tmp_path):
+    """A configuration string of one CA is not used for requests of two internal CAs."""
+    plan = make_plan(ca={"internal": "Contoso CA 1", "Edge": "Contoso CA 2"},
+                     issuer={"Edge": "internal"})  # fmt: skip
+    folder = make_folder(tmp_path / "requests", plan).folder
+    config = r"ca01.contoso.com\Contoso CA 1"
+    with pytest.raises(OptionsError, match="go to 2: Contoso CA 1, Contoso CA 2") as caught:
+        hand_over(folder, tmp_path / "out.zip", config=config)
+    assert "plan.toml" in caught.value.hint
+    assert not (tmp_path / "out.zip").exists()
+    one = hand_over(folder, tmp_path / "out.zip", config=config, issuer="Contoso CA 1")
+    assert {part.config for part in one.parts} == {config}
+
+
+def with_client_authentication(folder):
+    """Let the Mediation Server's request ask for client authentication too; give its id."""
+    manifest = folder / "manifest.json"
+    document = json.loads(manifest.read_text(encoding="utf-8"))
+    [wanted] = [r for r in document["requests"] if r["plan"]["role"] == "Mediation"]
+    wanted["plan"]["eku"] = ["serverAuth", "clientAuth"]
+    manifest.write_text(json.dumps(document), encoding="utf-8")
+    return wanted["id"]
+
+
+def test_each_kind_of_usage_has_its_template(folder, tmp_path):
+    """Requests for client authentication go into a folder of their own, with their template."""
+    wanted = with_client_authentication(folder)
+    with pytest.raises(OptionsError, match="must get server and client authentication") as caught:
+        hand_over(folder, tmp_path / "out.zip")
+    assert "--template clientAuth=NAME" in caught.value.hint
+    made = hand_over(folder, tmp_path / "out.zip", client_template="LyncBoth")
+    templates = {record.id: part.template for part in made.parts for record in part.requests}
+    assert templates.pop(wanted) == "LyncBoth"
+    assert set(templates.values()) == {"WebServer", ""}
+    [place] = [part.folder for part in made.parts if part.template == "LyncBoth"]
+    assert b'set "TEMPLATE=LyncBoth"' in contents(tmp_path / "out.zip")[f"{place}/submit.cmd"]
+    alone = hand_over(folder, tmp_path / "one.zip", requests=[wanted], template="Both")
+    assert [part.template for part in alone.parts] == ["Both"]
+
+
+def test_page_says_what_becomes_of_the_certificates_before(folder, tmp_path):
+    """What a renewal replaces is listed with its serial: when to revoke it, or that it must end."""
+    bundle = open_requests(folder)
+    ca = PythonCa()
+    path = tmp_path / "all.p7b"
+    path.write_bytes(p7b(*answer_all(bundle, ca).values(), *ca.chain))
+    receive(folder, path, today=TODAY)
+    before = {record.id: record.issued.serial for record in open_requests(folder).requests}
+    write_requests(make_plan(ca=CAS), folder, passphrase=PASSPHRASE, renew=list(before),
+                   reason="a test", accept={"oauth-key-too-small": "a test"}, today=TODAY)  # fmt: skip
+    hand_over(folder, tmp_path / "out.zip")
+    page = contents(tmp_path / "out.zip")[
+        "internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"
+    ].decode()
+    bare = re.sub(r"<[^>]+>", "", page)
+    for request_id in (find_id(bundle, "med01"), find_id(bundle, "ee01")):
+        assert f"certutil -revoke {before[request_id]} 4 (superseded)" in bare
+    [oauth] = [r.id for r in bundle.requests if "OAuthTokenIssuer" in r.plan.usages]
+    assert before[oauth] in bare
+    assert f"-revoke {before[oauth]}" not in bare
+    assert "Let it expire" in bare

@@ -16,23 +16,24 @@ ID = "FrontEnd-ee01-contoso-com-0a1b2c3d"
 
 
 def test_script():
-    """One line per request, with CRLF, safe to run again, without any SAN attribute."""
+    """One call per request, the CA and the template once, with CRLF, without any SAN attribute."""
     script = submit_script([ID], template="WebServer", config=r"ca01.contoso.com\Contoso CA 1")
     lines = script.decode("ascii").split("\r\n")
     assert lines[0] == "@echo off"
-    assert lines[2:4] == ['cd /d "%~dp0"', "if not exist answers mkdir answers"]
-    line = (
-        rf'if not exist "answers\{ID}.cer" certreq -submit -config "ca01.contoso.com\Contoso CA 1" '
-        rf'-attrib "CertificateTemplate:WebServer" "csr\{ID}.csr" "answers\{ID}.cer" '
-        rf'"answers\{ID}.p7b"'
-    )
-    assert lines[4:] == [line, ""]
+    assert "\n" not in "".join(lines)
+    assert lines.count(r'set "CA=ca01.contoso.com\Contoso CA 1"') == 1
+    assert lines.count('set "TEMPLATE=WebServer"') == 1
+    assert [line for line in lines if line.startswith("call :request")] == [f'call :request "{ID}"']
     assert b"SAN:" not in script
 
 
 def test_script_asks_for_the_ca():
-    """Without a configuration string certreq asks."""
-    assert b"-config" not in submit_script([ID], template="WebServer")
+    """Without a configuration string the script asks, and every certreq gets the answer."""
+    script = submit_script([ID], template="WebServer").decode("ascii")
+    assert script.count('set /p "CA=CA: "') == 1
+    calls = [line for line in script.splitlines() if line.startswith("certreq")]
+    assert calls
+    assert all('-config "!CA!"' in line for line in calls)
 
 
 @pytest.mark.parametrize("template", ["WebServer", "Web Server 2", "contoso_web-1.0"])

@@ -337,6 +337,18 @@ def test_handover_packs_requests_and_no_key(shell, written):
     assert shell("handover", "requests", "out.zip").status == 0
 
 
+def test_handover_takes_a_template_for_each_kind_of_usage(shell, written):
+    """The plain template is used for server authentication, clientAuth= for the rest."""
+    ended = shell("handover", "requests", "out.zip", "--template", "LyncWeb",
+                  "--template", "clientAuth=LyncBoth")  # fmt: skip
+    assert ended.status == 0
+    with zipfile.ZipFile(shell.folder / "out.zip") as archive:
+        assert b'set "TEMPLATE=LyncWeb"' in archive.read("internal/submit.cmd")
+    ended = shell("handover", "requests", "out.zip", "--template", "clientAuth=a&b")
+    assert ended.status == 2
+    assert "cannot be the name of a certificate template" in ended.err
+
+
 def test_handover_of_nothing(shell, written):
     """Where nothing fits the choice, the choices there are are named."""
     ended = shell("handover", "requests", "out.zip", "--site", "Nowhere")

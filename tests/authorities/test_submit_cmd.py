@@ -1,0 +1,142 @@
+"""``submit.cmd`` as Windows runs it, with a stand-in for certreq."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from folders import make_folder, make_plan
+from wine_cmd import WineCmd, needs_wine, wine_cmd
+
+from lyncnb.authorities.handover import hand_over
+from lyncnb.authorities.submission import submit_script
+
+__all__ = ["wine_cmd"]
+pytestmark = needs_wine
+
+FIRST, SECOND, THIRD = "Edge-edge01-0a1b2c3d", "FrontEnd-ee01-0a1b2c3d", "Mediation-med01-0a1b2c3d"
+CA = r"ca01.contoso.com\Contoso CA (1)"
+PENDING = (
+    'RequestId: {0}\nRequestId: "{0}"\nCertificate request is pending: Taken Under Submission (0)\n'
+)
+ISSUED = 'RequestId: {0}\nRequestId: "{0}"\nCertificate retrieved(Issued) Issued\n'
+UNREACHABLE = (
+    "Certificate Request Processor: The RPC server is unavailable. 0x800706ba (WIN32: 1722)\n"
+)
+
+
+class Package:
+    """An unpacked part of a package, and the CA that answers its requests."""
+
+    def __init__(self, place: Path, windows: WineCmd, *ids: str, config: str = ""):
+        self.place, self.windows = place, windows
+        self.answers, self.log, self.ca = place / "answers", place / "log.txt", place / "ca"
+        (place / "csr").mkdir(parents=True)
+        self.ca.mkdir()
+        for request_id in ids:
+            (place / "csr" / f"{request_id}.csr").write_text("a request")
+        script = submit_script(ids, template="WebServer", config=config)
+        (place / "submit.cmd").write_bytes(script)
+
+    def says(self, request_id: str, text: str, *, certificate: bool = False) -> None:
+        """Let the CA say something to a request from now on, and perhaps issue it."""
+        (self.ca / f"{request_id}.txt").write_bytes(text.replace("\n", "\r\n").encode())
+        if certificate:
+            (self.ca / f"{request_id}.cer").write_text("a certificate")
+
+    def run(self, typed: str = "") -> tuple[int, str]:
+        return self.windows.run(
+            self.place / "submit.cmd", typed, CERTREQ_LOG=self.log, CERTREQ_ANSWERS=self.ca
+        )
+
+    @property
+    def submitted(self) -> list[str]:
+        """Every id that was submitted, in order."""
+        calls = [line.split("|") for line in self.log.read_text().splitlines()]
+        return [Path(call[5].replace("\\", "/")).stem for call in calls if call[0] == "-submit"]
+
+
+def test_one_question_for_the_ca_and_no_second_submission(wine_cmd, tmp_path):
+    """The CA's name is asked for once; a second run submits nothing and fetches what was issued."""
+    package = Package(tmp_path / "part one", wine_cmd, FIRST, SECOND)
+    package.says(FIRST, ISSUED.format(11), certificate=True)
+    package.says(SECOND, PENDING.format(12))
+    status, shown = package.run(f'"{CA}"\n')
+    assert status == 1
+    assert shown.count("Which CA issues these certificates?") == 1
+    assert f'certreq -retrieve -config "{CA}" 12 "answers\\{SECOND}.cer"' in shown
+    assert "1 issued, 1 waiting at the CA, 0 not submitted." in shown
+    first, second = (line.split("|") for line in package.log.read_text().splitlines())
+    assert first == [
+        *("-submit", "-config", CA, "-attrib", "CertificateTemplate:WebServer"),
+        *(f"csr\\{FIRST}.csr", f"answers\\{FIRST}.cer", f"answers\\{FIRST}.p7b"),
+    ]
+    assert second[:3] == first[:3]
+    assert "RequestId: 12" in (package.answers / f"{SECOND}.txt").read_text()
+
+    package.says(SECOND, ISSUED.format(12), certificate=True)
+    status, shown = package.run()
+    assert status == 0
+    assert "Which CA" not in shown
+    assert "2 issued, 0 waiting at the CA, 0 not submitted." in shown
+    assert package.submitted == [FIRST, SECOND]
+    assert package.log.read_text().splitlines()[-1].startswith(f"-retrieve|-config|{CA}|12|")
+    assert (package.answers / f"{SECOND}.p7b").is_file()
+
+
+def test_what_gave_no_number_is_asked_about_before_the_next_try(wine_cmd, tmp_path):
+    """Another message, and an interrupted submission, are kept and asked about; no is the default."""
+    package = Package(tmp_path / "part", wine_cmd, FIRST, SECOND, THIRD, config=CA)
+    package.says(FIRST, UNREACHABLE + 'Policy: x: "y" & (z)! 7\nSee: http://ca01.contoso.com:80\n')
+    package.says(SECOND, "ID de demande : 12\n")  # another language
+    package.says(THIRD, PENDING.format(13))
+    package.answers.mkdir()
+    (package.answers / f"{THIRD}.txt").write_text("")  # the computer was switched off meanwhile
+    status, shown = package.run("n\n")
+    assert status == 1
+    assert "Which CA" not in shown
+    assert "The RPC server is unavailable" in shown
+    assert "0 issued, 1 waiting at the CA, 2 not submitted." in shown
+    assert package.submitted == [FIRST, SECOND]
+    assert not (package.answers / f"{FIRST}.txt").exists()
+    assert "0x800706ba" in (package.answers / f"{FIRST}.failed.txt").read_text()
+
+    package.says(FIRST, PENDING.format(14))
+    status, shown = package.run("y\n")
+    assert shown.count("Submit such requests again (y/n)?") == 1
+    assert "0 issued, 3 waiting at the CA, 0 not submitted." in shown
+    assert package.submitted == [FIRST, SECOND, FIRST, THIRD]
+    assert not list(package.answers.glob("*.failed.txt"))
+
+
+@pytest.mark.parametrize("typed", ["\n", "Contoso CA\n"])
+def test_without_a_ca_nothing_is_submitted(wine_cmd, tmp_path, typed):
+    """An empty answer and a name without its host end the run."""
+    package = Package(tmp_path / "part", wine_cmd, FIRST)
+    status, shown = package.run(typed)
+    assert status == 1
+    assert "nothing was submitted" in shown
+    assert not package.log.exists()
+
+
+def test_two_internal_cas_are_kept_apart(wine_cmd, tmp_path):
+    """Each CA of a plan has its folder, its script and its requests; none gets another's."""
+    cas = {"internal": r"ca01.contoso.com\Contoso CA 1", "Edge": r"ca02.contoso.com\Contoso CA 2"}
+    plan = make_plan(ca=cas, issuer={"Edge": "internal"})
+    packed = hand_over(make_folder(tmp_path / "requests", plan).folder, tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        archive.extractall(tmp_path / "out")
+    told = {}
+    for part in packed.parts:
+        place = tmp_path / "out" / part.folder
+        log = tmp_path / f"{part.folder}.log"
+        status, shown = wine_cmd.run(
+            place / "submit.cmd", CERTREQ_LOG=log, CERTREQ_ANSWERS=tmp_path / "nothing"
+        )
+        assert (status, "Which CA" in shown) == (1, False)
+        calls = [line.split("|") for line in log.read_text().splitlines()]
+        assert {call[2] for call in calls} == {part.ca}
+        told[part.ca] = {Path(call[5].replace("\\", "/")).stem for call in calls}
+    assert told == {part.ca: {record.id for record in part.requests} for part in packed.parts}
+    assert set(told) == set(cas.values())

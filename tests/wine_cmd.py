@@ -1,0 +1,70 @@
+"""``wine cmd`` with a stand-in for certreq, for the batch files that Windows is to run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+WINE = shutil.which("wine")
+GO = shutil.which("go")
+needs_wine = pytest.mark.skipif(
+    not (WINE and GO) and os.environ.get("CI") != "true", reason="no wine, or no go to build with"
+)
+_SOURCE = Path(__file__).parent / "certreq" / "main.go"
+_BUILD = {"GOOS": "windows", "GOARCH": "amd64", "CGO_ENABLED": "0", "GO111MODULE": "off"}
+_BUILD |= {"GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
+
+
+@dataclass
+class WineCmd:
+    """A Windows of its own: ``certreq`` is where it holds the stand-in."""
+
+    prefix: Path
+    certreq: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, script: Path, typed: str = "", **environment: Path) -> tuple[int, str]:
+        """Run a batch file with what a person types; give the exit status and what it shows."""
+        shutil.copy(self.certreq, script.parent)
+        done = subprocess.run(
+            [WINE or "wine", "cmd", "/c", script],
+            input=typed.replace("\n", "\r\n").encode(),
+            env={**self.environment, **{name: str(path) for name, path in environment.items()}},
+            cwd=script.parent.parent,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, done.stdout.decode("cp437").replace("\r\n", "\n")
+
+
+@pytest.fixture(scope="session")
+def wine_cmd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WineCmd]:
+    """Make a Windows for the tests, and remove it after them: it has some 800 MB."""
+    place = tmp_path_factory.mktemp("wine")
+    (place / "prefix").mkdir()
+    windows = WineCmd(prefix=place / "prefix", certreq=place / "certreq.exe")
+    windows.environment = {
+        **os.environ,
+        "WINEPREFIX": str(windows.prefix),
+        "WINEDEBUG": "-all",
+        # Neither .NET nor a browser is asked for, nor entries in a desktop's menu.
+        "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=",
+    }
+    build = [GO or "go", "build", "-gcflags=all=-N -l", "-o", windows.certreq, _SOURCE]
+    subprocess.run(build, check=True, env={**os.environ, **_BUILD})
+    # The server stays until the end: to start it anew for each run takes seconds.
+    subprocess.run(["wineserver", "-p"], env=windows.environment, check=True, capture_output=True)
+    subprocess.run(
+        [WINE or "wine", "cmd", "/c", "exit"], env=windows.environment, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    yield windows
+    subprocess.run(["wineserver", "-k"], env=windows.environment, check=False)
+    shutil.rmtree(windows.prefix, ignore_errors=True)
