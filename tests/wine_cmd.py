@@ -32,16 +32,20 @@ class WineCmd:
     def run(self, script: Path, typed: str = "", **environment: Path) -> tuple[int, str]:
         """Run a batch file with what a person types; give the exit status and what it shows."""
         shutil.copy(self.certreq, script.parent)
-        done = subprocess.run(
-            [WINE or "wine", "cmd", "/c", script],
-            input=typed.replace("\n", "\r\n").encode(),
-            env={**self.environment, **{name: str(path) for name, path in environment.items()}},
-            cwd=script.parent.parent,
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        return done.returncode, done.stdout.decode("cp437").replace("\r\n", "\n")
+        # Into a file: what Wine leaves running would hold a pipe open.
+        shown = self.prefix.with_name("shown.txt")
+        with shown.open("wb") as out:
+            done = subprocess.run(
+                [WINE or "wine", "cmd", "/c", script],
+                input=typed.replace("\n", "\r\n").encode(),
+                env={**self.environment, **{name: str(path) for name, path in environment.items()}},
+                cwd=script.parent.parent,
+                stdout=out,
+                stderr=subprocess.DEVNULL,
+                timeout=120,
+                check=False,
+            )
+        return done.returncode, shown.read_bytes().decode("cp437").replace("\r\n", "\n")
 
 
 @pytest.fixture(scope="session")
@@ -60,11 +64,14 @@ def wine_cmd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WineCmd]:
     build = [GO or "go", "build", "-gcflags=all=-N -l", "-o", windows.certreq, _SOURCE]
     subprocess.run(build, check=True, env={**os.environ, **_BUILD})
     # The server stays until the end: to start it anew for each run takes seconds.
-    subprocess.run(["wineserver", "-p"], env=windows.environment, check=True, capture_output=True)
-    subprocess.run(
-        [WINE or "wine", "cmd", "/c", "exit"], env=windows.environment, check=True,
-        capture_output=True,
-    )  # fmt: skip
+    for command in (["wineserver", "-p"], [WINE or "wine", "cmd", "/c", "exit"]):
+        subprocess.run(
+            command,
+            env=windows.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
     yield windows
     subprocess.run(["wineserver", "-k"], env=windows.environment, check=False)
     shutil.rmtree(windows.prefix, ignore_errors=True)

@@ -23,11 +23,12 @@ from ..request_folder.manifest import read_manifest
 LIST = "pfx/passwords.enc"
 
 _FORMAT = "lyncnb-passwords/1"
-# 22 of 62 characters are 131 bits. The MAC of a PFX takes 2,048 rounds whatever the key
+# 24 of 55 characters are 138 bits. The MAC of a PFX takes 2,048 rounds whatever the key
 # derivation takes, so only the length of the password protects a package that got lost.
-_CHARACTERS = 22
-# Letters and digits: nothing that a shell, a keyboard or an old reader could take for another.
-_ALPHABET = string.ascii_letters + string.digits
+_CHARACTERS = 24
+# Letters and digits, for a shell and an old reader. Left out is what a person mistakes for another
+# in print (I l 1, O 0), and what a German keyboard has in each other's place (y z).
+_ALPHABET = "".join(sign for sign in string.ascii_letters + string.digits if sign not in "Il1O0yz")
 _LIMIT = 64 << 20
 _DAMAGED = (
     f"remove {LIST} and run: lyncnb pfx FOLDER; it makes the packages anew, with new passwords, "
@@ -36,7 +37,7 @@ _DAMAGED = (
 
 
 def new_password() -> Secret:
-    """Draw a password: 22 letters and digits, about 131 bits."""
+    """Draw a password: 24 letters and digits, about 138 bits."""
     return Secret("".join(secrets.choice(_ALPHABET) for _ in range(_CHARACTERS)))
 
 

@@ -19,7 +19,7 @@ from ..base import files
 from ..base.folder_lock import lock
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
-from ..pki.certificates import moment_of
+from ..pki.certificates import moment_of, read_certificate
 from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
 from ..pki.pkcs12 import PfxContent
@@ -29,7 +29,7 @@ from ..request_folder.leftovers import prove_passphrase
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.recovery_key import arm
 from ..request_folder.request_record import PackageRecord, RequestRecord, package_names
-from ..rules.procedure import Encryption, package_rules
+from ..rules.procedure import Encryption, PackageRules, package_rules
 from ..rules.rule_files import rules_on_record
 from .package_passwords import LIST, PasswordList, new_password
 from .pfx_packages import Package, Packages, Task, make_packages
@@ -63,7 +63,7 @@ def write_pfx(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> Packages:
-    """Package each returned certificate with its key and chain.
+    """Package each returned certificate with its key and its chain, without the root.
 
     Parameters
     ----------
@@ -322,10 +322,10 @@ def _write(
 ) -> tuple[Manifest, list[Package]]:
     """Make some packages, list their passwords, write them, and say so in the manifest."""
     tasks, failed = [], []
-    provider = package_rules(rules_on_record(manifest.product)).provider
+    rules = package_rules(rules_on_record(manifest.product))
     for job in jobs:
         try:
-            tasks.append((job, _task(base, job, cipher, provider)))
+            tasks.append((job, _task(base, job, cipher, rules)))
         except LyncnbError as error:
             failed.append(replace(job.package, file="", action="refused", why=error.message))
     made = make_packages([task for _, task in tasks], workers=workers)
@@ -353,7 +353,7 @@ def _write(
     return manifest, [job.package for job, _ in tasks] + failed
 
 
-def _task(base: Path, job: _Job, cipher: FolderCipher, provider: str) -> Task:
+def _task(base: Path, job: _Job, cipher: FolderCipher, rules: PackageRules) -> Task:
     name = job.record.files.key
     key = cipher.decrypt(files.read(base / name), name=name)
     if keys.spki_sha256(key) != job.record.spki_sha256:
@@ -362,10 +362,11 @@ def _task(base: Path, job: _Job, cipher: FolderCipher, provider: str) -> Task:
         )
     content = PfxContent(
         certificate=job.issued.der,
-        chain=job.issued.chain,
+        # An import would install a root unasked: a root is compared and installed by its own step.
+        chain=tuple(der for der in job.issued.chain if not read_certificate(der).is_self_issued),
         friendly_name=job.package.friendly_name,
         encryption=job.encryption.id,
-        provider=provider,
+        provider=rules.provider_for(keys.key_parameters(key)[0]),
     )
     return Task(content=content, key=keys.to_pkcs8(key), password=new_password())
 

@@ -271,11 +271,20 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageRules:
-    """How a product's packages are made. ``provider`` is the Windows CSP that holds the key."""
+    """How a product's packages are made.
+
+    ``provider`` is the Windows provider that holds an RSA key, ``elliptic_provider`` the one that
+    holds an elliptic curve key.
+    """
 
     provider: str
     source: str
+    elliptic_provider: str = ""
     encryptions: tuple[Encryption, ...] = named("encryption")
+
+    def provider_for(self, algorithm: str) -> str:
+        """Give the provider that can hold a key of an algorithm, RSA or ECDSA."""
+        return self.provider if algorithm == "RSA" else self.elliptic_provider
 
     def encryption_for(self, target_os: str) -> Encryption:
         """Give the encryption that a Windows Server version can read.

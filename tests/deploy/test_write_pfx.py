@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import pkcs12
-from folders import PASSPHRASE, TODAY, answered_by_openssl
+from folders import PASSPHRASE, TODAY, answered_by_openssl, certify, make_folder, make_plan
 from topologies import STANDARD_EDITION
 
+from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.package_passwords import LIST, PasswordList, new_password
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, PackageError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.purge_keys import purge
@@ -58,7 +63,7 @@ def files_in(folder):
 
 
 def test_each_certificate_is_packaged_with_its_own_key(issued):
-    """Every package opens with its listed password and holds key, leaf and chain."""
+    """Every package opens with its listed password and holds key and leaf; never a root."""
     packages = package(issued)
     assert packages.exit_status == 0
     assert packages.counts() == {"written": 2, "kept": 0, "refused": 0}
@@ -74,7 +79,7 @@ def test_each_certificate_is_packaged_with_its_own_key(issued):
             matched[one.request_id].sha256
         )
         assert loaded.key.public_key() == leaf.public_key()
-        assert len(loaded.additional_certs) == 1
+        assert loaded.additional_certs == []  # the issuer is a root
 
 
 def test_files_are_for_the_owner_only(issued):
@@ -103,6 +108,7 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
         ("2016", "3des-sha1"),
         ("2019", "aes256-sha256"),
         ("2022", "aes256-sha256"),
+        ("2025", "aes256-sha256"),
     ],
 )
 def test_encryption_follows_the_target(target, expected):
@@ -244,11 +250,12 @@ def test_no_password_stands_anywhere_but_in_the_list(issued):
 
 
 def test_passwords_are_long_plain_and_never_the_same():
-    """A password has 22 letters and digits; a thousand of them differ."""
+    """A password has 24 letters and digits, none that looks like another; a thousand differ."""
     drawn = [new_password().reveal() for _ in range(1000)]
     assert len(set(drawn)) == 1000
-    assert {len(password) for password in drawn} == {22}
+    assert {len(password) for password in drawn} == {24}
     assert all(password.isascii() and password.isalnum() for password in drawn)
+    assert not set("".join(drawn)) & set("Il1O0yz")
 
 
 def test_manifest_says_what_was_packaged(issued):
@@ -302,3 +309,51 @@ def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
     for place in ("keys", "pfx2", "returned", "..", "pfx/.."):
         with pytest.raises(BundleError, match="is no place for packages"):
             write_pfx(issued.matched(), place, passphrase=PASSPHRASE, today=TODAY)
+
+
+@pytest.fixture(scope="module")
+def elliptic(tmp_path_factory):
+    """Package requests with elliptic curve keys, which a CA below a root answered."""
+    bundle = make_folder(tmp_path_factory.mktemp("ec") / "requests", make_plan())
+    certify(bundle.folder, *(record.id for record in bundle.requests))
+    issued = load_issued(open_requests(bundle.folder))
+    return bundle.folder, write_pfx(issued, passphrase=PASSPHRASE, today=TODAY).packages
+
+
+def test_an_elliptic_key_names_a_provider_that_can_hold_it(elliptic):
+    """OpenSSL opens the package: the Software Key Storage Provider, the issuer, and no root."""
+    folder, packages = elliptic
+    one = packages[0]
+    password = password_of(folder, one.file).reveal()
+    common = ("openssl", "pkcs12", "-in", folder / one.file, "-passin", f"pass:{password}")
+    done = subprocess.run([*common, "-nodes"], capture_output=True, text=True, check=True).stdout
+    assert "Microsoft CSP Name: Microsoft Software Key Storage Provider" in done
+    assert PROVIDER not in done
+    loaded = pkcs12.load_pkcs12((folder / one.file).read_bytes(), password.encode())
+    assert isinstance(loaded.key, EllipticCurvePrivateKey)
+    chain = [entry.certificate for entry in loaded.additional_certs]
+    assert [leaf.issuer for leaf in (loaded.cert.certificate,)] == [ca.subject for ca in chain]
+    assert all(certificate.subject != certificate.issuer for certificate in chain)
+
+
+@pytest.mark.skipif(not shutil.which("pwsh"), reason="no pwsh, so no .NET")
+def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
+    """.NET reads the key, and finds two certificates: the server's and its issuer's."""
+    folder, packages = elliptic
+    one = packages[0]
+    script = (
+        "$all = [Security.Cryptography.X509Certificates.X509Certificate2Collection]::new(); "
+        "$all.Import($env:PACKAGE, $env:PASSWORD, 'EphemeralKeySet'); "
+        "$all.Count; ($all | Where-Object HasPrivateKey).Count; "
+        "[Security.Cryptography.X509Certificates.ECDsaCertificateExtensions]::GetECDsaPrivateKey("
+        "($all | Where-Object HasPrivateKey)).KeySize"
+    )
+    password = password_of(folder, one.file).reveal()
+    done = subprocess.run(
+        ["pwsh", "-NoProfile", "-NonInteractive", "-Command", script],
+        env={**os.environ, "PACKAGE": str(folder / one.file), "PASSWORD": password},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["2", "1", "256"]

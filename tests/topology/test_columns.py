@@ -62,7 +62,15 @@ def test_the_columns_are_those_of_the_contract():
     assert [(c.name, c.scope, c.kind, c.default) for c in columns] == COLUMNS
     assert all(c.title and c.help for c in columns)
     assert [c.name for c in columns if c.required] == ["server_fqdn", "role"]
-    assert column("target_os").choices == ("2008R2", "2012", "2012R2", "2016", "2019", "2022")
+    assert column("target_os").choices == (
+        "2008R2",
+        "2012",
+        "2012R2",
+        "2016",
+        "2019",
+        "2022",
+        "2025",
+    )
     assert [c.name for c in columns if c.is_list] == [
         "sip_domains",
         "meet_urls",
