@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
+from ..base.pasted_text import shown
 from ..plan.collocation import hosted_pools, unsupported_roles
 from ..plan.model import PlannedCertificate
 from ..rules.model import CheckRule
 from ..rules.rule_files import load_rules, product_titles
-from ..topology.columns import Column, topology_columns
+from ..topology.columns import Column, nearest_column, topology_columns
 from ..topology.model import Pool
 from .plan_lookups import PlanView
 
@@ -299,6 +300,30 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
             yield view.place(filled[0]), f"{facts.name} of {whose} counts for {', '.join(titles)}"
 
 
+def column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find columns that nothing reads; one whose heading is nearly known has its own test."""
+    near = {heading for heading, _ in nearly_known_columns(view)}
+    unread = [shown(h) for h in view.plan.topology.unread_columns if h not in near]
+    if unread and view.plan.topology.pools:
+        yield view.place(view.plan.topology.pools[0]), ", ".join(unread)
+
+
+def column_nearly_known(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a heading that is nearly that of a known column."""
+    for heading, name in nearly_known_columns(view):
+        place = view.place(view.plan.topology.pools[0])
+        yield place, f"{shown(heading)} is not read; did you mean {name}?"
+
+
+def nearly_known_columns(view: PlanView) -> Iterator[tuple[str, str]]:
+    """Yield headings with the known columns that they nearly name and that the table lacks."""
+    topology = view.plan.topology
+    for heading in topology.unread_columns if topology.pools else ():
+        name = nearest_column(heading)
+        if name is not None and name not in topology.columns:
+            yield heading, name
+
+
 def sites_differ_in_case(view: PlanView, rule: CheckRule) -> Pairs:
     """Find sites whose names only letter case tells apart."""
     first: dict[str, Pool] = {}
@@ -353,6 +378,8 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         pool_named_like_server,
         stand_alone_and_collocated,
         extra_name_usage,
+        column_not_read,
+        column_nearly_known,
         sites_differ_in_case,
         device_name_as_server,
     )

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from ..base.pasted_text import shown
 from ..plan.options import DEFAULT_OPTIONS
-from ..rules.findings import CellEdit, Edit, OptionEdit
+from ..rules.findings import CellEdit, Edit, HeadingEdit, OptionEdit
 from ..rules.model import CheckRule
 from ..topology.model import Pool
-from .deployment_checks import collocation_switches, idle_pools, keys_not_here
+from .deployment_checks import (
+    collocation_switches,
+    idle_pools,
+    keys_not_here,
+    nearly_known_columns,
+)
 from .option_checks import ended_in_words, key_in_words, option_in_words, unneeded_in_words
 from .plan_lookups import PlanView
 
@@ -63,6 +69,17 @@ def issuer_key_not_here(
         for pool, computer in view.plan.topology.computers
         if (pool.role, computer.fqdn) in gone
         for kept in [[p for p in computer.issuer if p[0] != gone[pool.role, computer.fqdn]]]
+    )
+
+
+def column_nearly_known(
+    view: PlanView, rule: CheckRule, about: str, message: str
+) -> tuple[Edit, ...]:
+    """Give a heading the name of the column that it nearly is."""
+    return tuple(
+        HeadingEdit(heading=heading, column=name)
+        for heading, name in nearly_known_columns(view)
+        if message.startswith(f"{shown(heading)} is ")
     )
 
 
@@ -203,6 +220,7 @@ FIXES: dict[str, Fix] = {
         pool_name_differs_from_server,
         value_not_heeded,
         issuer_key_not_here,
+        column_nearly_known,
         collocated_role,
         stand_alone_and_collocated,
         av_edge_name_on_certificate,

@@ -14,7 +14,7 @@ from ..errors import OptionsError, PlanError, TopologyError
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.planner import plan_certificates
-from ..rules.findings import CellEdit, Edit, Finding, Findings, OptionEdit
+from ..rules.findings import CellEdit, Edit, Finding, Findings, HeadingEdit, OptionEdit
 from .check_plan import check_plan
 
 # A fix may show the next one, e.g. of two names in one cell; each round mends at least one.
@@ -47,6 +47,11 @@ class Mended:
             if isinstance(edit, CellEdit):
                 changes.setdefault(edit.row, {})[edit.column] = edit.text
         return changes
+
+    @property
+    def headings(self) -> dict[str, str]:
+        """The new names of columns, by heading."""
+        return {e.heading: e.column for e in self.edits if isinstance(e, HeadingEdit)}
 
     @property
     def options(self) -> tuple[OptionEdit, ...]:
@@ -114,6 +119,8 @@ def _apart(findings: Iterable[Finding]) -> list[Finding]:
 def _place(edit: Edit) -> tuple[object, str]:
     if isinstance(edit, CellEdit):
         return edit.row, edit.column
+    if isinstance(edit, HeadingEdit):
+        return "heading", edit.column
     return edit.option, edit.key
 
 
@@ -144,13 +151,17 @@ def with_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan:
         If the table or the options cannot be so.
     """
     cells: dict[int, dict[str, str]] = {}
+    headings: dict[str, str] = {}
     options = []
     for edit in edits:
         if isinstance(edit, CellEdit):
             cells.setdefault(edit.row, {})[edit.column] = edit.text
+        elif isinstance(edit, HeadingEdit):
+            headings[edit.heading] = edit.column
         else:
             options.append(edit)
-    topology = plan.topology.with_cells(cells) if cells else plan.topology
+    topology = plan.topology.with_headings(headings) if headings else plan.topology
+    topology = topology.with_cells(cells) if cells else topology
     chosen = with_option_edits(plan.options, options)
     return plan_certificates(topology, plan.rules, options=chosen)
 

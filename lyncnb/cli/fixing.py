@@ -49,7 +49,7 @@ def changes_of(
     """
     files: list[Change] = []
     by_hand: Sequence[str] = ()
-    if mended.cells:
+    if mended.cells or mended.headings:
         change, by_hand = _of_table(plan, mended, topology)
         files += [change] if change else []
     if mended.options and options_file:
@@ -67,8 +67,10 @@ def _of_table(
     path, data = Path(topology), _read(topology)
     if data.startswith(b"PK") or data.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
         return None, [*_cells_in_words(plan, mended)]
-    after, told = edit_csv(path.name, data, mended.cells)
-    if read_topology(after).cells != mended.plan.topology.cells:
+    after, told = edit_csv(path.name, data, mended.cells, headings=mended.headings)
+    again = read_topology(after)
+    now = mended.plan.topology
+    if (again.columns, again.cells) != (now.columns, now.cells):
         raise TopologyError(
             f"{topology} cannot be mended here: it was changed meanwhile, or is written in an "
             "unusual way",
@@ -78,6 +80,8 @@ def _of_table(
 
 
 def _cells_in_words(plan: CertificatePlan, mended: Mended) -> Iterator[str]:
+    for heading, column in mended.headings.items():
+        yield f'heading "{heading}" becomes "{column}"'
     columns = plan.topology.columns
     for row, texts in mended.cells.items():
         cells = dict(zip(columns, plan.topology.cells[row]))

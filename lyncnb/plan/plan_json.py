@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from ..rules.findings import CellEdit, Finding
+from ..rules.findings import CellEdit, Finding, HeadingEdit
 from .model import CertificatePlan, certificate_document
 
 FORMAT = "lyncnb-plan/1"
@@ -97,6 +97,8 @@ def _fix(plan: CertificatePlan, finding: Finding) -> dict[str, object]:
             row = dict(zip(plan.topology.columns, plan.topology.cells[edit.row]))
             server = {"server": row["server_fqdn"], "role": row["role"]}
             edits.append({**server, "column": edit.column, "text": edit.text})
+        elif isinstance(edit, HeadingEdit):
+            edits.append({"heading": edit.heading, "column": edit.column})
         elif edit.key:
             edits.append({"option": edit.option, "remove": edit.key})
         else:

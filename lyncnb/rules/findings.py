@@ -34,7 +34,15 @@ class OptionEdit:
     value: int | None = None
 
 
-Edit = CellEdit | OptionEdit
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadingEdit:
+    """The name of a known column for a heading that no column claims."""
+
+    heading: str
+    column: str
+
+
+Edit = CellEdit | OptionEdit | HeadingEdit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Whoever reads, edits or shows the table asks here; no other file knows a heading
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 import unicodedata
@@ -16,6 +17,8 @@ from ..base.toml_records import NotToml, TomlReader, named, parse_toml, value_wo
 from ..errors import RulesError
 
 _DATA = Path(__file__).with_name("column_rules.toml")
+# One letter wrong in six, two in fourteen; "notes" is not nearly "site".
+_NEARLY = 0.85
 _SCOPES = ("server", "pool", "site", "deployment")
 _KINDS = (
     *("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list", "bool", "text", "role"),
@@ -146,6 +149,13 @@ def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
             candidates = _last_keys().get(heading_key(heading), ())
             names[place] = next((name for name in candidates if name not in names), None)
     return tuple(name or heading for name, heading in zip(names, headings))
+
+
+def nearest_column(heading: str) -> str | None:
+    """Find the column whose heading a text nearly is, e.g. ``autologon`` for ``autlogon``."""
+    keys = {**{key: names[0] for key, names in _last_keys().items()}, **_column_keys()}
+    near = difflib.get_close_matches(heading_key(heading), keys, n=1, cutoff=_NEARLY)
+    return keys[near[0]] if near else None
 
 
 def find_choice(column: Column, text: str) -> str | None:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ..errors import TopologyError
 from .columns import example_server, name_headings
@@ -31,7 +32,11 @@ class CellChange:
 
 
 def edit_csv(
-    name: str, data: bytes, changes: Mapping[int, Mapping[str, str]]
+    name: str,
+    data: bytes,
+    changes: Mapping[int, Mapping[str, str]],
+    *,
+    headings: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[bytes, tuple[CellChange, ...]]:
     """Write other texts into cells of a CSV file.
 
@@ -43,6 +48,8 @@ def edit_csv(
         The file, which :func:`csv_file.read_rows` reads.
     changes : mapping of int to mapping of str to str
         By index into ``Topology.cells``, the new text by column name.
+    headings : mapping of str to str, optional
+        By heading, the column name to write in its place.
 
     Returns
     -------
@@ -71,7 +78,10 @@ def edit_csv(
     ):
         if any(cell.strip() for cell in cells):
             if not columns:
-                columns = name_headings(cells)
+                row = _Row(name, number, delimiter, tuple(cells), cells, _parts(raw, delimiter))
+                changed += row.change(headings)
+                raw = delimiter.join(row.parts) if headings else raw
+                columns = name_headings(headings.get(cell, cell) for cell in cells)
             elif not _is_example(columns, cells):
                 index += 1
                 if index in changes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ..base.arguments import at_door
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
+from ..base.pasted_text import shown
 from ..base.tables import ROWS_SHOWN, DataFrame, Table, count_of, rows_to_html
 from ..errors import TopologyError
 from . import edits
@@ -170,6 +171,28 @@ class Topology(Table):
             moved=moved,
         )
 
+    def with_headings(self, names: Mapping[str, str]) -> Topology:
+        """Read columns under other names.
+
+        Parameters
+        ----------
+        names : mapping of str to str
+            By heading of ``columns``, the name of a column that the table lacks.
+
+        Returns
+        -------
+        Topology
+            Of the same rows.
+
+        Raises
+        ------
+        TopologyError
+            If a text cannot be what the column holds, or the table has the column already.
+        """
+        columns = [names.get(heading, heading) for heading in self.columns]
+        made = topology_of_rows(columns, self.cells, source=self.source)
+        return replace(made, notes=(*self.notes, *made.notes), product=self.product)
+
     @no_collection()
     def _again(
         self,
@@ -268,9 +291,17 @@ class Topology(Table):
     def __repr__(self) -> str:
         return "\n".join([self._summary(), *(f"  note: {remark}" for remark in self._told())])
 
+    @property
+    def unread_columns(self) -> tuple[str, ...]:
+        """The headings that no column claims: they stay in the table, and nothing reads them."""
+        known = {column.name for column in topology_columns()}
+        return tuple(heading for heading in self.columns if heading not in known)
+
     def _told(self) -> list[str]:
         more = len(self.remarks) - _REMARKS_SHOWN
         rest = [f"and {more:,} more, in topology.remarks"] if more > 0 else []
+        unread = ", ".join(map(shown, self.unread_columns))
+        rest += [f"lyncnb does not read these columns: {unread}"] if unread else []
         return [*self.remarks[:_REMARKS_SHOWN], *rest]
 
 

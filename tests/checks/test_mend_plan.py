@@ -146,6 +146,7 @@ def test_two_names_of_one_cell_are_mended_one_after_the_other():
 # -- random topologies
 
 CELLS = [
+    (FE, "strict_dn", "true"),
     *[(row, "web_external_fqdn", f"w{row}.contoso.com") for row in (EDGE, MED, APP)],
     *[(row, "access_edge_fqdn", f"a{row}.contoso.com") for row in (FE, DIR, MED)],
     (SE, "web_internal_fqdn", "web.contoso.com"),
@@ -229,7 +230,7 @@ def test_random_topologies_are_mended(part):
         new = Counter(map(key, mended.findings)) - Counter(map(key, before))
         assert new == Counter(), seed
         assert set(mended.fixed).isdisjoint(mended.findings), seed
-        after, _ = edit_csv("t.csv", data, mended.cells)
+        after, _ = edit_csv("t.csv", data, mended.cells, headings=mended.headings)
         toml = edit_plan_toml(text, mended.options, expected=mended.plan.options)
         again = plan_certificates(read_topology(after), RULES, options=PlanOptions.from_toml(toml))
         assert check_plan(again, on=DAY) == mended.findings, seed

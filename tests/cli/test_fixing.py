@@ -51,6 +51,22 @@ def test_fixes_are_written_and_the_old_files_kept(shell, files, arguments):
     assert (again.status, again.err) == (0, "nothing here has one safe answer\n")
 
 
+def test_a_misspelt_heading_is_asked_about_and_corrected(shell):
+    """``autlogon`` is a warning; --fix writes autologon, and the sip names are planned."""
+    wrong = table().replace(b"autologon", b"autlogon").replace(b"extra_san", b"rack")
+    path = shell.write("t.csv", wrong)
+    before = shell("check", path, "--on", "2026-11-25")
+    assert '"autlogon" is not read; did you mean autologon?' in before.out
+    assert '"rack"' in before.out
+    plan = json.loads(shell("plan", path, "--json").out)
+    assert not any(
+        "sip.contoso.com" in c["san"] for c in plan["certificates"] if c["role"] == "FrontEnd"
+    )
+    done = shell("check", path, "--on", "2026-11-25", "--fix", "--yes")
+    assert 'row 1, column autlogon: "autlogon" becomes "autologon"' in done.out
+    assert path.read_bytes() == table().replace(b"extra_san", b"rack")
+
+
 def test_an_older_backup_is_kept(shell, files, arguments):
     """FILE.bak of an earlier day is not written over."""
     shell.write("t.csv.bak", "older")

@@ -16,6 +16,7 @@ from lyncnb.topology.columns import (
     find_role,
     heading_key,
     name_headings,
+    nearest_column,
     parse_column_rules,
     role_keys,
     role_order,
@@ -86,6 +87,27 @@ def test_a_column_knows_who_heeds_it():
     assert column("autologon").heeded_by("Director")
     assert not column("autologon").heeded_by("Edge")
     assert column("site").heeded_by("Edge")
+
+
+@pytest.mark.parametrize(
+    ("heading", "name"),
+    [
+        ("autlogon", "autologon"),
+        ("Auto Logn", "autologon"),
+        ("admn_url", "admin_url"),
+        ("sites", "site"),
+        ("web_external_fqnd", "web_external_fqdn"),
+        # headings of people's own columns
+        ("notes", None),
+        ("rack", None),
+        ("owner", None),
+        ("ip address", None),
+        ("備註", None),
+    ],
+)
+def test_a_heading_that_is_nearly_known_is_recognised(heading, name):
+    """One or two wrong letters in a long heading are enough, another word is not."""
+    assert nearest_column(heading) == name
 
 
 def test_roles_named_by_columns_exist():

@@ -338,7 +338,10 @@ def test_a_topology_shows_itself_as_an_escaped_table():
     read = read_topology(
         b"fqdn,role,site,sip_domains,owner\na.contoso.net,SE,<b>,contoso.com,<script>\n"
     )
-    assert repr(read) == "table: 1 row, 1 pool, 1 site, SIP domains contoso.com"
+    assert repr(read) == (
+        "table: 1 row, 1 pool, 1 site, SIP domains contoso.com\n"
+        '  note: lyncnb does not read these columns: "owner"'
+    )
     page = read._repr_html_()
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
