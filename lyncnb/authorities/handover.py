@@ -181,6 +181,7 @@ def hand_over(
         record
         for record in bundle.requests
         if record.state == "waiting"
+        and not record.plan.at_set_up
         and _fits(record, issuer=issuer, site=site, pool=pool)
         and (wanted is None or record.id in wanted)
     ]

@@ -22,4 +22,5 @@ def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
         key=PlannedKey(algorithm=certificate.key.algorithm, bits=certificate.key.bits),
         hash=certificate.hash,
         shared_by=certificate.shared_by,
+        at_set_up=certificate.at_set_up,
     )

@@ -320,9 +320,17 @@ def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
 def _elsewhere(manifest: Manifest) -> Iterator[str]:
     """Say where keys are that are not here, and what is still to be requested there."""
     holders: dict[str, list[RequestRecord]] = {}
+    at_set_up = []
     for record in manifest.requests:
-        if record.key_holder and not record.deployed_at:
+        if record.plan.at_set_up and not record.is_written:
+            at_set_up.append(record.id)
+        elif record.key_holder and not record.deployed_at:
             holders.setdefault(record.key_holder, []).append(record)
+    if at_set_up:
+        yield (
+            f"not requested in advance: {count_of(len(at_set_up), 'certificate')}, e.g. "
+            f"{at_set_up[0]}; request each when its server is set up"
+        )
     for holder, records in holders.items():
         made = sum(record.is_written for record in records)
         left = len(records) - made

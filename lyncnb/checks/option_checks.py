@@ -19,7 +19,7 @@ from .plan_lookups import PlanView
 
 # These say something of every certificate, or of when and by whom it is judged, and nothing of
 # which names and certificates there are.
-_NEVER_IDLE = frozenset({"product", "planned_issue_date", "validity_days"})
+_NEVER_IDLE = frozenset({"product", "planned_issue_date", "validity_days", "at_set_up"})
 
 
 def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
@@ -66,6 +66,9 @@ def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
         for key in getattr(plan.options, name):
             if key.lower() not in here:
                 yield name, key
+    if plan.options.at_set_up:
+        ids = {certificate.id for certificate in plan.certificates}
+        yield from (("at_set_up", item) for item in plan.options.at_set_up if item not in ids)
 
 
 def _two_servers_a_pool(topology: Topology) -> Topology:

@@ -97,26 +97,53 @@ class Filler:
         """Give the full path of a file as it lies on a server."""
         return "\\".join((self.procedure.folder, *names))
 
-    def server_steps(self, server: str, packages: list[ServerPackage]) -> ServerSteps:
-        """Fill in every step of one server."""
-        own = next((p for p in packages if p.shared_by != "deployment"), None)
-        if own is None:
-            role_here, pool = self.hosts.get(server, (self._host_role(packages[0]), server))
-            own = replace(packages[0], role=role_here, pool=pool)
-        role = self.rules.roles.get(own.role)
-        steps = list(self._steps(server, own, packages))
+    def server_steps(
+        self, server: str, packages: list[ServerPackage], to_request: list[PlannedEntry]
+    ) -> ServerSteps:
+        """Fill in every step of one server; `to_request` are its certificates of set-up."""
+        of_server: list[ServerPackage | PlannedEntry] = [*packages, *to_request]
+        own = next((one for one in of_server if one.shared_by != "deployment"), None)
+        role_here, pool = (own.role, own.pool) if own else self._host(server, of_server[0])
+        role = self.rules.roles.get(role_here)
+        steps = [step for entry in to_request for step in self._set_up(server, entry)]
+        if packages:
+            first = next((one for one in packages if one.shared_by != "deployment"), packages[0])
+            own_package = replace(first, role=role_here, pool=pool)
+            steps += self._steps(server, own_package, packages)
         return ServerSteps(
             server=server,
-            role=own.role,
-            title=role.title if role else own.role,
-            pool=own.pool,
-            shell=self.procedure.shell_of(own.role),
+            role=role_here,
+            title=role.title if role else role_here,
+            pool=pool,
+            shell=self.procedure.shell_of(role_here),
             packages=tuple(packages),
-            steps=tuple(step for step in steps if step.step.phase == "day"),
+            steps=tuple(step for step in steps if step.step.phase in ("set-up", "day")),
             later=tuple(step for step in steps if step.step.phase == "later"),
             back=tuple(step for step in steps if step.step.phase == "back"),
             issuers=tuple(issuer for issuer, _ in self.trusted.on_server(server)),
         )
+
+    def _set_up(self, server: str, entry: PlannedEntry) -> Iterator[ServerStep]:
+        """Fill in how a certificate is requested on its own server."""
+        key = entry.key
+        values: Values = {
+            **self.common,
+            "server": server,
+            "servers": entry.servers,
+            "pool": entry.pool,
+            "types": entry.usages,
+            "friendly_name": requested_name(entry, entry.common_name, 1),
+            "name": entry.common_name,
+            "san": entry.san or ("none",),
+            "hash": entry.hash,
+            "issuer": entry.issuer,
+            "key_bits": key.bits if key else 0,
+            "key_algorithm": key.algorithm if key else "",
+            "request": entry.id,
+        }
+        for step in self.procedure.steps:
+            if step.phase == "set-up" and step.applies(entry.role, entry.usages):
+                yield self.filled(step, values, about=", ".join(entry.usages))
 
     def key_holder_steps(self, package: ServerPackage) -> ServerSteps:
         """Fill in what is done on the computer that has a key, before its package exists."""
@@ -153,7 +180,11 @@ class Filler:
             suffix=FINISH,  # the script that made the request is called the same without it
         )
 
-    def _host_role(self, package: ServerPackage) -> str:
+    def _host(self, server: str, package: ServerPackage | PlannedEntry) -> tuple[str, str]:
+        """Give role and pool of a server that has the deployment's certificate alone."""
+        return self.hosts.get(server, (self._host_role(package), server))
+
+    def _host_role(self, package: ServerPackage | PlannedEntry) -> str:
         """Give a role whose servers have the deployment's certificate."""
         roles = (
             role

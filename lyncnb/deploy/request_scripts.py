@@ -37,6 +37,7 @@ _NO_USAGE = (
     "it has no usage that the cmdlet knows; lyncnb request TOPOLOGY FOLDER makes its key and its "
     "request in the same folder"
 )
+_AT_SET_UP = "it is requested when its server is set up: see at_set_up in plan.toml"
 _KEY_HERE = "its key is in the request folder already"
 # ECDSA is named by its curve.
 _CURVES = {256: "ECDH_P256", 384: "ECDH_P384", 521: "ECDH_P521"}
@@ -85,6 +86,8 @@ def request_scripts(
         record = records.get(certificate.id)
         if not certificate.usages:
             others.append(MissingPackage(request=certificate.id, why=_NO_USAGE))
+        elif certificate.at_set_up:
+            others.append(MissingPackage(request=certificate.id, why=_AT_SET_UP))
         elif record is not None and record.covered:
             why = f"{record.covered}: nothing is requested"
             others.append(MissingPackage(request=certificate.id, why=why))

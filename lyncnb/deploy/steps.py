@@ -74,7 +74,7 @@ def deployment_steps(
         for server in record.plan.servers
     }
     for record in manifest.requests:
-        if record.state == "retired" or record.deployed_at:
+        if record.state == "retired" or record.deployed_at or _is_at_set_up(record):
             continue
         if record.covered and not record.covered.is_in_force(now):
             why = f"it was {record.covered}: lyncnb request makes its request now"
@@ -105,11 +105,17 @@ def deployment_steps(
         rules_on_record(manifest.product),
         missing=missing,
         covered=covered,
+        at_set_up=[one.plan for one in manifest.requests if _is_at_set_up(one)],
         effective=effective,
         hosts=hosts,
         others=_others(issued, packages),
         now=now,
     )
+
+
+def _is_at_set_up(record: RequestRecord) -> bool:
+    """Whether a certificate is requested on its server; one that left the plan is not."""
+    return record.plan.at_set_up and not record.is_written and record.state != "retired"
 
 
 def _others(issued: IssuedCertificates, packages: list[ServerPackage]) -> Iterator[ServerPackage]:
@@ -184,6 +190,7 @@ def procedure_of(
     now: datetime,
     missing: Iterable[MissingPackage] = (),
     covered: Iterable[MissingPackage] = (),
+    at_set_up: Iterable[PlannedEntry] = (),
     effective: Effective = None,
     hosts: Mapping[str, tuple[str, str]] | None = None,
     others: Iterable[ServerPackage] = (),
@@ -202,6 +209,8 @@ def procedure_of(
         Requests that have none.
     covered : iterable of MissingPackage
         Those that need none, because a certificate stands.
+    at_set_up : iterable of PlannedEntry, optional
+        Certificates that are requested on their servers.
     effective : datetime or Mapping, optional
         See :func:`deployment_steps`.
     hosts : Mapping, optional
@@ -221,13 +230,20 @@ def procedure_of(
     for package in packed:
         for server in _hosts(package):
             by_server[server].append(package)
+    to_request: dict[str, list[PlannedEntry]] = defaultdict(list)
+    for entry in at_set_up:
+        for server in _hosts(entry):
+            to_request[server].append(entry)
     trusted = TrustOfPackages((*packed, *others), rules)
     filler = Filler(rules, procedure, package_rules(rules).provider, trusted, hosts or {})
     return DeploymentSteps(
         product=rules.product,
         title=rules.title,
         folder=procedure.folder,
-        servers=tuple(filler.server_steps(name, own) for name, own in by_server.items()),
+        servers=tuple(
+            filler.server_steps(name, by_server.get(name, []), to_request.get(name, []))
+            for name in dict.fromkeys([*by_server, *to_request])
+        ),
         missing=tuple(missing),
         covered=tuple(covered),
         order=procedure.order,

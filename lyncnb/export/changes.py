@@ -163,7 +163,7 @@ def _next(
             return covered
     if old is None:
         new = _planned(request, generation=1, reasons=("new in the plan",), now=now)
-        return new, _change("created", new, new.reasons)
+        return new, _change(_announcement(new, "created"), new, new.reasons)
     if not old.is_written:
         return _announced(old, request, renewed or _uncovered(old, request, on), now)
     entry = request.entry
@@ -234,7 +234,8 @@ def _announced(
     Where its key is made stays as it was announced, unless this run has another computer for it,
     or it is renewed.
     """
-    holder = request.key_holder if renewed else request.key_holder or old.key_holder
+    stays = not renewed and not old.plan.at_set_up
+    holder = request.key_holder or (old.key_holder if stays else "")
     new = _planned(request, generation=old.generation, reasons=renewed or old.reasons, now=now)
     new = replace(
         new,
@@ -247,7 +248,13 @@ def _announced(
         new = old  # the same announcement: its time stays
     if holder and new is old:
         return old, _change("kept", old, ())
-    return new, _change("renewed" if old.archived else "created", new, new.reasons)
+    action = _announcement(new, "renewed" if old.archived else "created")
+    return new, _change(action, new, new.reasons)
+
+
+def _announcement(new: RequestRecord, action: str) -> str:
+    """Say that nothing is requested in advance, where that is so."""
+    return "at set-up" if new.plan.at_set_up else action
 
 
 def _planned(
@@ -339,8 +346,8 @@ def make_order(
 ) -> Order:
     """Check that a plan may be written, and say what is asked.
 
-    ``key_holders`` has the computer on which a key is to be made, by id; others are made here.
-    ``covers`` are the requests that are left out.
+    ``key_holders`` has the computer on which a key is to be made, by id; others are made here, or
+    at set-up on the server itself. ``covers`` are the requests that are left out.
 
     Raises
     ------
@@ -374,7 +381,7 @@ def make_order(
             certificate=item,
             validity_days=days,
             name_notes=tuple(map(_name_note, told.get(item.id, ()))),
-            key_holder=holders.get(item.id, ""),
+            key_holder=min(item.servers) if item.at_set_up else holders.get(item.id, ""),
             covered=covers.by_id.get(item.id),
         )
         for item in plan.certificates

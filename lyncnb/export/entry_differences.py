@@ -9,7 +9,7 @@ from ..request_folder.request_record import PlannedEntry, PlannedKey
 #: Fields whose change needs another certificate; any other is told and kept on record.
 CONTENT = ("subject", "san", "eku", "key", "hash")
 #: What is only told, and kept on record.
-ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable")
+ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable", "at_set_up")
 
 
 def entry_differences(

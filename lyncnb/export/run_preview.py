@@ -256,6 +256,8 @@ def _other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[P
         old = before.by_id.get(record.id)
         if old is None or record.id in order.renew or record.state == "retired":
             continue
+        if record.plan.at_set_up or old.plan.at_set_up:
+            continue  # no key was made for it, or none is made now
         has_changed = record.generation != old.generation or (
             not old.is_written and old.plan != record.plan
         )

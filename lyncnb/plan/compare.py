@@ -326,6 +326,7 @@ _FIELDS: Mapping[str, _Field] = {
     "servers": _Field("Servers", "the certificate is for these servers"),
     "site": _Field("Site", "the servers stand there"),
     "target_os": _Field("Target OS", "the package is to open on it"),
+    "at_set_up": _Field("At set-up", "where true, nothing is requested in advance"),
 }
 _NAME_ORDER = _Field("Order of names", "the request lists its names in this order", True)
 

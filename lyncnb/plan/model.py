@@ -185,6 +185,7 @@ class PlannedCertificate(NamedTuple):
     issuer: str  # internal | public
     ca: str  # the target CA's name, "" if none was given
     target_os: str  # the oldest of its servers
+    at_set_up: bool = False  # requested when its server is set up, not in advance
 
     @property
     def id(self) -> str:
@@ -264,6 +265,8 @@ def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
         "hash": certificate.hash,
         "shared_by": certificate.shared_by,
         "exportable": True,  # a key that is made in advance has to travel to its server
+        # Said only where it is so: plans without it keep their digest.
+        **({"at_set_up": True} if certificate.at_set_up else {}),
     }
 
 
@@ -291,6 +294,8 @@ class CertificatePlan(Table):
     def sha256(self) -> str:
         """Hex SHA-256 of what is to be requested: product, ids, names, subjects, keys, issuers.
 
+        Which certificates are requested at set-up is part of it: who approves a plan approves what
+        goes to a CA.
         The reasons are left out, so a better explanation does not change it; nor do the order of
         rows, other columns, or saving the table in another program.
         """
@@ -418,6 +423,8 @@ class CertificatePlan(Table):
             f"{certificate.issuer} CA, one for the {certificate.shared_by}\n"
             f"{certificate.key}, {', '.join(certificate.extended_key_usage)}"
         )
+        if certificate.at_set_up:
+            issued += "\nrequested at set-up"
         return (
             f"{certificate.role}\n{certificate.site}",
             certificate.pool,

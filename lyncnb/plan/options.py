@@ -72,6 +72,10 @@ OPTIONS: Mapping[str, Option] = {
         "", "autodiscover_internal_extra_domains", "more domains for lyncdiscoverinternal names",
         "Further internal Autodiscover domains", "list", _CERTIFICATES,
     ),
+    "at_set_up": Option(
+        "", "at_set_up", "ids of certificates that are requested when their server is set up",
+        "Requested at set-up",
+    ),
     "planned_issue_date": Option(
         "", "planned_issue_date",
         "day of issue, e.g. 2026-01-31; judged by its rules, changes no certificate",
@@ -181,6 +185,8 @@ class PlanOptions(Table):
         Likewise.
     autodiscover_internal_extra_domains : tuple of str
         Domains for ``lyncdiscoverinternal`` names beside the SIP domains.
+    at_set_up : tuple of str
+        Ids of certificates that are planned and not requested in advance.
     key : KeyParameters
         Default RSA, 2048 bits.
     hash : str
@@ -225,6 +231,7 @@ class PlanOptions(Table):
     separate_av_certificate: bool = False
     reverse_proxy_client_eku: bool = False
     autodiscover_internal_extra_domains: tuple[str, ...] = ()
+    at_set_up: tuple[str, ...] = ()
     key: KeyParameters = field(default_factory=KeyParameters)
     hash: str = "sha256"
     organization: str = ""
@@ -268,6 +275,7 @@ class PlanOptions(Table):
         yield partial(_day, self.planned_issue_date)
         yield partial(_days, self.validity_days)
         yield self._keep_domains
+        yield self._keep_ids
         for name in ("issuer", "ca", "freezes", "windows", "accepted"):
             yield partial(self._keep_texts, name)
         yield self._keep_lead_days
@@ -277,6 +285,11 @@ class PlanOptions(Table):
     def _keep_domains(self) -> None:
         name = "autodiscover_internal_extra_domains"
         self._keep(name, _domains(getattr(self, name)))
+
+    def _keep_ids(self) -> None:
+        if self.at_set_up and not _is_texts(self.at_set_up):
+            _refuse("at_set_up", self.at_set_up, "a list of ids of certificates")
+        self._keep("at_set_up", tuple(sorted(set(self.at_set_up))))
 
     def _keep_texts(self, name: str) -> None:
         texts = _texts_by_key(name, getattr(self, name))

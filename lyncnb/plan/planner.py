@@ -98,12 +98,14 @@ def issue(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> list[Plan
         )
         for servers, subject, subject_alt_name, target_os in rows
     ]
-    if not any(map(_ISSUER_OF, computers)):
-        return issued
-    return [
-        _as_asked(certificate, resolved, group, options)
-        for certificate, group in zip(issued, groups)
-    ]
+    if any(map(_ISSUER_OF, computers)):
+        issued = [
+            _as_asked(certificate, resolved, group, options)
+            for certificate, group in zip(issued, groups)
+        ]
+    if options.at_set_up:
+        issued = [item._replace(at_set_up=item.id in options.at_set_up) for item in issued]
+    return issued
 
 
 def _row_shared(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:

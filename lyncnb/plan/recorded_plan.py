@@ -86,6 +86,7 @@ class RecordedEntry:
     site: str = ""
     pool: str = ""
     exportable: bool = True
+    at_set_up: bool = False
     reasons: Mapping[str, tuple[RecordedReason, ...]] = field(default_factory=dict)
     unicode: Mapping[str, str] = field(default_factory=dict)
 
@@ -185,6 +186,7 @@ def _certificate(
         issuer=entry.issuer,
         ca="",
         target_os="",
+        at_set_up=entry.at_set_up,
     )
 
 

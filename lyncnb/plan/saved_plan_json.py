@@ -224,6 +224,7 @@ class _Certificate:
     hash: str
     shared_by: str
     exportable: bool
+    at_set_up: bool = False
     ca: str = ""
     target_os: str = ""
     reasons: Mapping[str, tuple[str, ...]]
@@ -325,6 +326,7 @@ def _entry(said: _Certificate, sources: Mapping[str, str]) -> RecordedEntry:
         hash=said.hash,
         shared_by=said.shared_by,
         exportable=said.exportable,
+        at_set_up=said.at_set_up,
         reasons={
             name: tuple(RecordedReason(rule=rule, source=sources.get(rule, "")) for rule in rules)
             for name, rules in said.reasons.items()

@@ -178,6 +178,7 @@ class Member:
     key_holder: str = ""  # the computer that has its key, if that is not in the folder
     import_commands: tuple[str, ...] = ()  # of the steps; empty until there is a package
     assign_commands: tuple[str, ...] = ()
+    is_at_set_up: bool = False  # requested when its server is set up: nothing goes to a CA before
 
     @property
     def exportable(self) -> str:
@@ -432,6 +433,10 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     sites = f"; {'sites' if len(summary.sites) > 1 else 'site'} {', '.join(summary.sites)}"
     yield "Servers", _counted_servers(summary) + (sites if summary.sites else "")
     yield "Certificates", summary.totals
+    at_set_up = {member.id for _, member in summary.members if member.is_at_set_up}
+    if at_set_up:
+        runs = number_runs([member for _, member in summary.members], at_set_up)
+        yield "Requested at set-up", f"{in_words(runs, 60)}; all others are requested in advance"
     days = "as long as the CA gives"
     if summary.validity_days:
         days = f"{count_of(summary.validity_days, 'day')}, as far as the CA allows"

@@ -132,6 +132,7 @@ def _likeness(certificate: PlannedCertificate) -> tuple[object, ...]:
         certificate.role, certificate.site, certificate.pool, certificate.usages,
         certificate.subject, certificate.extended_key_usage, certificate.key, certificate.hash,
         certificate.shared_by, certificate.rule, certificate.issuer, certificate.ca,
+        certificate.at_set_up,
         tuple(entry.reasons if entry.name == own else entry for entry in
               certificate.subject_alt_name),
     )  # fmt: skip
@@ -190,6 +191,19 @@ class _BlockMaker:
             about = (request_id, self._first.get(certificate.pool, ""), *certificate.servers)
             codes = (code for subject in about for code in self._codes.get(subject, ()))
             warnings = tuple(dict.fromkeys(codes))
+        if certificate.at_set_up:
+            first = min(certificate.servers)
+            return Member(
+                number=number,
+                place=place,
+                id=request_id,
+                servers=certificate.servers,
+                csr_file=f"no request: made on {first} when it is set up",
+                key_file="",
+                warnings=warnings,
+                key_holder=first,
+                is_at_set_up=True,
+            )
         return Member(
             number=number,
             place=place,

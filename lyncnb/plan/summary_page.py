@@ -37,13 +37,15 @@ class RequestList:
 
     @property
     def size(self) -> int:
-        """How many requests there are."""
-        return sum(len(block.members) for block in self.blocks)
+        """How many requests there are; what is requested at set-up is none of them."""
+        return sum(not m.is_at_set_up for block in self.blocks for m in block.members)
 
     @property
     def heading(self) -> str:
         """Name the CA and say how many requests it gets."""
-        return f"{self.title}: {count_of(self.size, 'request')}"
+        at_set_up = sum(len(block.members) for block in self.blocks) - self.size
+        later = f", {at_set_up:,} at set-up" if at_set_up else ""
+        return f"{self.title}: {count_of(self.size, 'request')}{later}"
 
     @property
     def common(self) -> tuple[tuple[str, str], ...]:

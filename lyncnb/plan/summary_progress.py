@@ -105,6 +105,8 @@ def _on_record(member: Member, record: Request | None, codes: Sequence[str]) -> 
     if record is None:
         return member
     issued = record.issued
+    if member.is_at_set_up and not record.csr_sha256:
+        return replace(member, warnings=(*member.warnings, *codes))
     if record.covered is not None:
         return _covered(replace(member, warnings=(*member.warnings, *codes)), record.covered)
     told = replace(
@@ -117,6 +119,7 @@ def _on_record(member: Member, record: Request | None, codes: Sequence[str]) -> 
         key_holder=record.key_holder,
         import_commands=record.import_commands,
         assign_commands=record.assign_commands,
+        is_at_set_up=False,
     )
     if issued is None:
         return replace(told, is_refused=bool(record.refused))
@@ -207,7 +210,9 @@ def _changed_on(summary: Summary) -> str:
 
 
 def _asks(summary: Summary) -> Iterator[Ask]:
+    at_set_up = {member.id for _, member in summary.members if member.is_at_set_up}
     waiting = {member.id for _, member in summary.members if not member.certificate_sha256}
+    waiting -= at_set_up
     there = [member for _, member in summary.members if member.certificate_sha256]
     back = [member for member in there if not member.covered_by]
     if waiting:
@@ -236,6 +241,15 @@ def _asks(summary: Summary) -> Iterator[Ask]:
             who="Server team",
             what=f"Install what {each} needs, by the checklists that come with the packages.",
             when=when,
+            where="Servers",
+            anchor="servers",
+        )
+    if at_set_up:
+        which = in_words(number_runs([m for _, m in summary.members], at_set_up), _NUMBERS)
+        yield Ask(
+            who="Server team",
+            what=f"Request {which} when the servers are set up, with their own wizard.",
+            when="at set-up",
             where="Servers",
             anchor="servers",
         )
@@ -317,7 +331,9 @@ def _of_authority(
 ) -> Iterator[Ask]:
     day = summary.planned_issue_date
     members = [member for block in blocks for member in block.members]
-    missing = {member.id for member in members if not member.certificate_sha256}
+    missing = {
+        member.id for member in members if not member.certificate_sha256 and not member.is_at_set_up
+    }
     if not missing:
         return
     every = [member for _, member in summary.members]

@@ -16,9 +16,9 @@ from .request_record import RequestRecord
 class Change:
     """What was done with one request (or, in a dry run, would be), and why.
 
-    ``action`` is ``created | kept | renewed | adopted | retired | covered | archived``; ``covered``
-    is said of one that is left out, ``archived`` of left-over files of an interrupted run, which
-    go to ``archive/``.
+    ``action`` is ``created | kept | renewed | adopted | retired | covered | at set-up | archived``;
+    ``covered`` and ``at set-up`` are said of one that is left out, ``archived`` of left-over files
+    of an interrupted run, which go to ``archive/``.
     """
 
     action: str

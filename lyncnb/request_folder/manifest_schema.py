@@ -253,6 +253,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "hash": _line,
         "shared_by": _line,
         "exportable": _flag,
+        "at_set_up": _flag,
     },
     Acceptance: {"code": _line, "reason": _text},
     JudgedFinding: {"code": _line, "severity": _line, "message": _text},
@@ -388,7 +389,7 @@ _NEEDED = {
     for kind in _READERS
 }
 # An entry without a plan is blank where only a plan can tell, but whole.
-_NEEDED[PlannedEntry] = frozenset(_READERS[PlannedEntry])
+_NEEDED[PlannedEntry] = frozenset(_READERS[PlannedEntry]) - {"at_set_up"}
 
 
 def read_document(document: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:

@@ -95,6 +95,7 @@ class PlannedEntry:
 
     ``subject`` has the short names of RFC 4514 (CN, O, …). What only a plan can tell is blank in
     an entry that was made of a CSR alone, and ``key`` is None where even that is gone.
+    ``at_set_up``: it is requested when its server is set up, and nothing is handed over.
     """
 
     id: str
@@ -111,6 +112,7 @@ class PlannedEntry:
     hash: str = ""
     shared_by: str = ""
     exportable: bool = True
+    at_set_up: bool = field(default=False, metadata=_SINCE_2)
     others: Mapping[str, object] = field(default_factory=_no_others)
 
     @property

@@ -25,10 +25,10 @@ SCOPES = ("server", "certificate", "call", "usage", "issuer", "request")
 
 #: When: on the day, once the old certificate has ended, to undo; and before the day, where keys are
 #: born on a computer with the administrative tools: the request, and once the CA has answered.
-PHASES = ("day", "later", "back", "request", "finish")
+PHASES = ("day", "later", "back", "request", "finish", "set-up")
 
 #: The phases that have steps of no server.
-BEFORE = ("request", "finish")
+BEFORE = ("request", "finish", "set-up")
 
 #: What a script is told to do only when asked, by its switches.
 SWITCHES = ("StartServices", "DrainServices")

@@ -112,6 +112,7 @@ class EditorView(Panel):
             "add": self._add,
             "remove": self._remove,
             "option": self._option,
+            "set_up": self._set_up,
             "mend": self._mend,
             "undo": lambda _: editor.undo(),
             "redo": lambda _: editor.redo(),
@@ -394,6 +395,12 @@ class EditorView(Panel):
         if not self.guarded("option", lambda: self._set_option(name, value, message.get("key"))):
             self._send_options()  # the form goes back to what is so
             return
+        self.send({"type": "done"})
+
+    def _set_up(self, message: Message) -> None:
+        is_chosen = message["value"] is True
+        ids = plan_views.at_set_up(self.editor, str(message["id"]), is_chosen=is_chosen)
+        self.editor.change_options(at_set_up=ids)
         self.send({"type": "done"})
 
     def _mend(self, message: Message) -> None:

@@ -132,6 +132,16 @@ def certificates(editing: PlanEditing) -> Message:
     }
 
 
+def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> tuple[str, ...]:
+    """Give the ids to request at set-up, with or without the group of one certificate."""
+    groups: dict[tuple[object, ...], set[str]] = {}
+    for certificate in editing.plan.certificates:
+        groups.setdefault(_alike(certificate), set()).add(certificate.id)
+    group: set[str] = next((ids for ids in groups.values() if certificate_id in ids), set())
+    chosen = set(editing.options.at_set_up)
+    return tuple(sorted(chosen | group if is_chosen else chosen - group))
+
+
 def _alike(certificate: PlannedCertificate) -> tuple[object, ...]:
     """Give what certificates have in common that are folded into one."""
     names = tuple("" if name in certificate.servers else name for name in certificate.names)
@@ -145,6 +155,7 @@ def _alike(certificate: PlannedCertificate) -> tuple[object, ...]:
         certificate.key,
         certificate.issuer,
         certificate.ca,
+        certificate.at_set_up,
         "" if own else subject,
         names if certificate.pool else certificate.id,
     )
@@ -164,6 +175,8 @@ def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Messag
         "own": [str(name) for name in first.names if is_folded and name in first.servers],
         "servers": folded_names([one.owner for one in members[1:]]),
         "count": len(members),
+        "id": first.id,
+        "at_set_up": first.at_set_up,
         "rows": _rows(members, rows),
     }
 

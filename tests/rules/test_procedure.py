@@ -117,6 +117,8 @@ PAGES = [
             *("request-compare", "request-return"),
         },
     ),
+    ("at set-up", "FrontEnd", ("Default",), {"request-at-set-up"}),
+    ("at set-up, in other software", "ReverseProxy", (), {"request-at-set-up-there"}),
     (
         "in advance, on the Edge Server itself without -ComputerFqdn, or from there",
         "Edge",

@@ -735,3 +735,17 @@ def test_the_static_form_is_the_table_as_it_stands(editor):
     assert "<b>x</b>" not in data["text/html"]
     assert "fe02.contoso.com" in data["text/html"]
     assert "<caption>1 change against table</caption>" in data["text/html"]
+
+
+def test_a_check_box_leaves_a_request_to_the_set_up(talk, editor):
+    """One box for certificates that are alike; the option holds their ids, and undo takes it back."""
+    groups = talk.say("certificates")["certificates"]["groups"]
+    group = next(one for one in groups if one["count"] > 1)
+    talk.say("set_up", id=group["id"], value=True)
+    assert len(editor.options.at_set_up) == group["count"]
+    assert {c.id for c in editor.plan.certificates if c.at_set_up} == set(editor.options.at_set_up)
+    again = talk.say("certificates")["certificates"]["groups"]
+    assert [one["at_set_up"] for one in again if one["id"] == group["id"]] == [True]
+    assert "at_set_up" in editor.code()
+    talk.say("set_up", id=group["id"], value=False)
+    assert editor.options.at_set_up == ()

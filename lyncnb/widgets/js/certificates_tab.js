@@ -3,12 +3,21 @@
 // name only are folded into one line.
 
 /** @typedef {{title: string, owner: string, issuer: string, key: string, subject: string,
- *    names: string[], own: string[], servers: string[], rows: number[], count: number}} PlannedGroup
- *    `own` are the names that differ from one server of the group to the next, `count` its certificates */
+ *    names: string[], own: string[], servers: string[], rows: number[], count: number, id: string,
+ *    at_set_up: boolean}} PlannedGroup
+ *    `own` are the names that differ from one server of the group to the next, `count` its
+ *    certificates, `id` that of the first */
 
 /** @param {{send: Send, goTo: (row: number) => void, reasons: NameReasons}} wishes */
 function makeCertificatesTab({ send, goTo, reasons }) {
   const body = h("div", {});
+
+  /** @param {PlannedGroup} group */
+  function setUp(group) {
+    const box = h("input", { type: "checkbox", checked: group.at_set_up });
+    box.onchange = () => send({ type: "set_up", id: group.id, value: box.checked });
+    return h("label", { class: "lc-facts" }, box, " Request at set-up, not in advance");
+  }
 
   /** @param {PlannedGroup} group */
   function block(group) {
@@ -23,7 +32,8 @@ function makeCertificatesTab({ send, goTo, reasons }) {
         ...group.names.map((name) => h("li", { class: `lc-name-chip${own.has(name) ? " lc-own" : ""}` }, reasons.link(name)))),
       group.servers.length ? h("p", { class: "lc-folded" },
         `${group.servers.join(", ")}: as above, ${group.count === 2 ? "with its" : "each with its"} own name.`)
-        : null);
+        : null,
+      setUp(group));
   }
 
   return {

@@ -1,0 +1,155 @@
+"""Certificates that are requested when their server is set up: planned, told, and never handed over."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from folders import P256, PASSPHRASE, TODAY, certify, quick_cipher
+from topologies import edge, front_end, plan, row
+
+from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.handover import hand_over
+from lyncnb.authorities.status import folder_status
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.checks.saved_plan import read_saved_plan, save_plan
+from lyncnb.deploy.request_scripts import request_scripts
+from lyncnb.deploy.step_files import server_scripts
+from lyncnb.deploy.steps import deployment_steps
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.errors import BundleError, OptionsError
+from lyncnb.export.write import write_requests
+from lyncnb.plan.compare import compare_plans
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.plan_json import plan_json
+from lyncnb.plan.recorded_plan import read_plan_document
+from lyncnb.request_folder.bundle import open_requests
+
+__all__ = ["quick_cipher"]
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+SERVERS = (front_end(1), front_end(2), edge(1), edge(2), row("dir01.contoso.net", "Director"),
+           row("rp01.contoso.com", "ReverseProxy"))  # fmt: skip
+
+
+def planned(*ids):
+    """Plan a table that is no sample, with some certificates left to the set-up."""
+    return plan(*SERVERS, options=PlanOptions(key=P256, at_set_up=ids))
+
+
+def of(role, *usages, server=""):
+    """Give the id of one planned certificate."""
+    return next(
+        item.id
+        for item in planned().certificates
+        if item.role == role
+        and set(usages) <= set(item.usages)
+        and (not server or server in item.servers)
+    )
+
+
+EE02, EDGE = of("FrontEnd", "Default", server="ee02.contoso.com"), of("Edge", "Internal")
+PROXY, OAUTH = of("ReverseProxy"), of("Deployment", "OAuthTokenIssuer")
+
+
+def request(folder: Path, *ids):
+    """Request the plan without those ids."""
+    return write_requests(planned(*ids), folder, passphrase=PASSPHRASE, findings=(), today=TODAY)
+
+
+def test_the_choice_is_part_of_the_plan(tmp_path):
+    """Its digest, its document, its saved form and a comparison know it; without it nothing changes."""
+    before, after = planned(), planned(EE02, OAUTH)
+    assert [c.id for c in after.certificates if c.at_set_up] == [EE02, OAUTH]
+    assert b"at_set_up" not in plan_json(before, ())
+    assert before.sha256 == plan(*SERVERS, options=PlanOptions(key=P256)).sha256 != after.sha256
+    assert read_plan_document(plan_json(after, ()), source="p.json").sha256 == after.sha256
+    save_plan(after, tmp_path / "p.json", findings=check_plan(after, on=TODAY))
+    assert read_saved_plan(tmp_path / "p.json").plan.sha256 == after.sha256
+    changed = compare_plans(before, after).certificates
+    assert [(one.id, one.change) for one in changed] == [(EE02, "kept"), (OAUTH, "kept")]
+    assert PlanOptions.from_toml(after.options.to_toml().encode()).at_set_up == (OAUTH, EE02)
+
+
+def test_requests_and_hand_over_leave_it_out(tmp_path):
+    """No key and no CSR is made, the record says where the key will be, and nothing is handed over."""
+    bundle = request(tmp_path / "f", EE02, EDGE, PROXY)
+    made = {path.stem for path in (tmp_path / "f" / "csr").iterdir()}
+    assert made == {c.id for c in planned().certificates} - {EE02, EDGE, PROXY}
+    assert bundle.counts() == {"created": len(made), "at set-up": 3}
+    assert bundle.manifest.by_id[EE02].key_holder == "ee02.contoso.com"
+    assert {r.id for r in hand_over(tmp_path / "f", tmp_path / "out.zip").requests} == made
+    assert request(tmp_path / "f", EE02, EDGE, PROXY).counts() == {"kept": len(made) + 3}
+    (note,) = [n for n in folder_status(tmp_path / "f").notes if "in advance" in n]
+    assert note.startswith("not requested in advance: 3 certificates")
+
+
+def test_every_summary_names_it(tmp_path):
+    """The row of the table and the page say on which server it is requested."""
+    request(tmp_path / "f", EE02, EDGE)
+    with (tmp_path / "f" / "summary.csv").open(encoding="utf-8-sig") as file:
+        rows = {line["ID"]: line for line in csv.DictReader(file)}
+    assert rows[EE02]["CSR file"] == "no request: made on ee02.contoso.com when it is set up"
+    assert rows[EE02]["Exportable"] == "not verified: the key will be on ee02.contoso.com"
+    assert rows[OAUTH]["CSR file"] == f"csr/{OAUTH}.csr"
+    for name in ("summary.md", "summary.html"):
+        text = (tmp_path / "f" / name).read_text("utf-8")
+        assert "Requested at set-up" in text
+        assert "when the servers are set up, with their own wizard" in text
+
+
+def test_the_choice_may_be_taken_back(tmp_path):
+    """In advance after all: the key is made; at set-up after all: the request stays, unsent."""
+    request(tmp_path / "f", EE02)
+    assert request(tmp_path / "f").counts()["created"] == 1
+    record = open_requests(tmp_path / "f").manifest.by_id[EE02]
+    assert (record.state, record.key_holder, record.generation) == ("waiting", "", 1)
+    csr = (tmp_path / "f" / record.files.csr).read_bytes()
+    request(tmp_path / "f", EE02)
+    assert (tmp_path / "f" / record.files.csr).read_bytes() == csr
+    assert EE02 not in {r.id for r in hand_over(tmp_path / "f", tmp_path / "o.zip").requests}
+
+
+def test_its_server_has_the_step_of_the_wizard(tmp_path):
+    """A server with and one without packages, and one in its own software: each sheet says it."""
+    request(tmp_path / "f", EE02, EDGE, PROXY)
+    certify(tmp_path / "f", *(r.id for r in open_requests(tmp_path / "f").requests if r.is_written))
+    issued = load_issued(open_requests(tmp_path / "f"), today=TODAY)
+    write_pfx(issued, passphrase=PASSPHRASE)
+    steps = deployment_steps(load_issued(open_requests(tmp_path / "f"), today=TODAY), today=TODAY)
+    by_server = {server.server: server for server in steps.servers}
+    assert not {one.request for one in steps.missing} & {EE02, EDGE, PROXY}
+    ee02 = by_server["ee02.contoso.com"].steps[0]
+    assert ee02.step.id == "request-at-set-up"
+    assert "ee02.contoso.com" in ee02.text
+    assert ee02.wizard.endswith("then Assign")
+    assert by_server["rp01.contoso.com"].steps[0].step.id == "request-at-set-up-there"
+    assert not by_server["rp01.contoso.com"].packages
+    for name in ("edge01.contoso.net", "edge02.contoso.net"):
+        ids = [step.step.id for step in by_server[name].steps]
+        assert ids[0] == "request-at-set-up"
+        assert "import" in " ".join(ids)  # of its other certificate
+    assert all(name.endswith(".ps1") for name in server_scripts(steps))
+
+
+def test_no_script_requests_it():
+    """The route by the administrative tools leaves it out and says why."""
+    missing = {one.request: one.why for one in request_scripts(planned(EE02)).missing}
+    assert "at_set_up in plan.toml" in missing[EE02]
+
+
+def test_everything_may_be_left_to_set_up(tmp_path):
+    """Then nothing waits for a CA, and the refusal of the hand-over is no traceback."""
+    request(tmp_path / "f", *(c.id for c in planned().certificates))
+    with pytest.raises(BundleError):
+        hand_over(tmp_path / "f", tmp_path / "out.zip")
+
+
+def test_an_id_of_no_certificate_is_found():
+    """A wrong or outdated id is a notice with the id; what is no list of ids is refused."""
+    found = check_plan(planned("FrontEnd-gone-00000000"), on=TODAY)
+    (told,) = [one for one in found if one.code == "option-changes-nothing"]
+    assert 'at_set_up for "FrontEnd-gone-00000000"' in told.message
+    assert not [o for o in check_plan(planned(EE02), on=TODAY) if o.code == told.code]
+    with pytest.raises(OptionsError, match="at_set_up"):
+        PlanOptions(at_set_up="FrontEnd-x")
