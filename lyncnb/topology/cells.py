@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..base.dns_name import DnsName, odd_names, parse_name
 from ..base.pasted_text import BadName, clean_text, shown
@@ -311,6 +311,8 @@ def read_cells(table: Table, report: Report, *, indices: Sequence[int] | None = 
         n indices of the rows in the whole table (default 0 … n-1).
     """
     known = {column.name: column for column in topology_columns()}
+    for name in ("server_fqdn", "pool_fqdn") if table.single_labels else ():
+        known[name] = replace(known[name], single_label=True)
     texts, values = {}, {}
     for name, written in zip(table.columns, table.texts):
         if name in known:

@@ -150,6 +150,9 @@ _MORE_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 # The heading is within so many characters.
 _HEAD = 100_000
 
+# The encoding that an XML document declares, e.g. ISO-8859-1.
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+
 # What Excel is told, and what PowerShell's Export-Csv says without -NoTypeInformation.
 _FIRST_LINE = re.compile(r'(?:"?sep=([,;\t|])"?|#TYPE [^\r\n]*)(?:\r\n?|\n)', re.IGNORECASE)
 
@@ -213,9 +216,17 @@ def _document_text(name: str, data: bytes) -> str:
             f"{name} is {len(data) / 1e6:,.0f} MB; no topology takes so much",
             hint="is this the right file?",
         )
-    text, is_cp950 = decode(name, data)
+    try:
+        text, is_cp950 = decode(name, data)
+    except TopologyError:
+        is_cp950 = True
     if is_cp950:
-        raise TopologyError(f"{name} is neither UTF-8 nor UTF-16 text", hint="export it again")
+        declared = _DECLARED.match(data)
+        says = f"; it declares {declared[1].decode('ascii')}" if declared else ""
+        raise TopologyError(
+            f"{name} is an XML document, and its text is neither UTF-8 nor UTF-16{says}",
+            hint="open it in an editor and save it as UTF-8, or export it again",
+        )
     return text
 
 

@@ -74,7 +74,9 @@ def change(columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[
         rows[index] = tuple(row)
 
 
-def table(columns: tuple[str, ...], rows: Sequence[Row], places: Sequence[int]) -> Table:
+def table(
+    columns: tuple[str, ...], rows: Sequence[Row], places: Sequence[int], *, single_labels: bool
+) -> Table:
     """Make a table of some rows, numbered as they stand in the whole."""
     by_column = zip(*(rows[place] for place in places)) if places else ((),) * len(columns)
     return Table(
@@ -82,7 +84,14 @@ def table(columns: tuple[str, ...], rows: Sequence[Row], places: Sequence[int]) 
         columns=columns,
         texts=tuple(map(Texts.of, by_column)),
         rows=[place + 2 for place in places],
+        single_labels=single_labels,
     )
+
+
+def has_single_label(columns: Sequence[str], rows: Iterable[Row]) -> bool:
+    """Say whether a server or pool of some rows has a name without a domain, as documents may."""
+    at = [columns.index(name) for name in ("server_fqdn", "pool_fqdn") if name in columns]
+    return any(row[place] and "." not in row[place] for row in rows for place in at)
 
 
 def shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:

@@ -120,6 +120,8 @@ class Table:
         The product whose topology it is, where the file says so.
     grid : Grid or None
         Where it stands in a workbook.
+    single_labels : bool
+        Whether servers and pools may have names without a domain: a check reports them.
     """
 
     source: str
@@ -130,6 +132,7 @@ class Table:
     problems: tuple[Problem, ...] = ()
     product: str = ""
     grid: Grid | None = None
+    single_labels: bool = False
 
     def cell(self, column: str, row: int) -> tuple[str, str]:
         """Name the sheet and the cell of a place; blanks where the table is in no workbook."""
@@ -149,6 +152,7 @@ def make_table(
     problems: tuple[Problem, ...] = (),
     product: str = "",
     grid: Grid | None = None,
+    single_labels: bool = False,
 ) -> Table:
     """Name the columns of a table.
 
@@ -168,6 +172,8 @@ def make_table(
         The product whose topology it is.
     grid : Grid, optional
         Where it stands in a workbook.
+    single_labels : bool, optional
+        Whether servers and pools may have names without a domain.
 
     Raises
     ------
@@ -198,6 +204,7 @@ def make_table(
         problems=problems,
         product=product,
         grid=grid,
+        single_labels=single_labels,
     )
 
 

@@ -206,7 +206,10 @@ class Topology(Table):
     ) -> Topology:
         """Derive what changed rows concern; ``gone`` counts old rows, ``new`` those of ``rows``."""
         report = Report(self.source)
-        fresh = read_cells(edits.table(columns, rows, sorted(new)), report)
+        # A name without a domain, which a document may have, stays until somebody corrects it.
+        single = edits.has_single_label(self.columns, (self.cells[index] for index in gone))
+        changed = edits.table(columns, rows, sorted(new), single_labels=single)
+        fresh = read_cells(changed, report)
         _require(fresh, report)
         report.raise_if_any()  # what follows needs whole rows
         for index, row in zip(sorted(new), fresh.tuples()):
@@ -223,7 +226,9 @@ class Topology(Table):
         if len(places) == len(new):  # no others in these pools: they are read already
             cells = replace(fresh, indices=places)
         else:
-            cells = read_cells(edits.table(columns, rows, places), Report(""), indices=places)
+            single = edits.has_single_label(columns, (rows[place] for place in places))
+            whole = edits.table(columns, rows, places, single_labels=single)
+            cells = read_cells(whole, Report(""), indices=places)
         pools = edits.same_objects(derive_pools(cells, report), before)
         if touched & {"server_fqdn", "role", "pool_fqdn"}:
             check_servers(edits.server_rows(cells, kept), report)
@@ -357,7 +362,8 @@ def topology_of_rows(
     with no_collection():
         texts = [Texts.of(column) for column in zip(*rows, strict=True)]
         texts = texts or [Texts.of(()) for _ in columns]
-        return _derived(make_table(source, columns, texts, range(2, len(rows) + 2)))
+        numbers = range(2, len(rows) + 2)
+        return _derived(make_table(source, columns, texts, numbers, single_labels=True))
 
 
 def _derived(table: SourceTable) -> Topology:

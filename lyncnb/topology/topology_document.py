@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +11,9 @@ from pathlib import Path
 
 from ..base.pasted_text import shown
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml
-from ..errors import RulesError, TopologyError
+from ..errors import Problem, RulesError, TopologyError
 from .columns import column
-from .source_table import Note, Table, Texts, make_table
+from .source_table import Note, Table, Texts, make_table, raise_problems
 from .xml_tree import EXPORTED, WRAPPER, Element, parse_xml
 
 # --- What services mean: document_services.toml.
@@ -172,7 +173,7 @@ _TOPOLOGIES = ("NewTopology", "OriginalTopology")
 _COLUMNS = (
     *("server_fqdn", "role", "pool_fqdn", "site", "sip_domains", "meet_urls", "dialin_url"),
     *("admin_url", "web_internal_fqdn", "web_external_fqdn", "access_edge_fqdn"),
-    *("webconf_edge_fqdn", "av_edge_fqdn"),
+    *("webconf_edge_fqdn", "av_edge_fqdn", "extra_san"),
 )
 _ALWAYS = 5  # of these columns
 #: Which name of a pool an element of its web services gives, and the owner of an Edge port.
@@ -181,6 +182,13 @@ _EDGE_PORTS = {
     "urn:component:AccessEdge": "access_edge_fqdn",
     "urn:component:DataEdge": "webconf_edge_fqdn",
     "urn:component:MediaRelayEdge": "av_edge_fqdn",
+}
+_HOST = re.compile(r"https?://([^/:?#\s]+)", re.IGNORECASE)
+# What the elements of a list of sites may be.
+_SITE_KINDS = {
+    "Sites": ("CentralSite", "RemoteSite"),
+    "CentralSites": ("CentralSite",),
+    "RemoteSites": ("RemoteSite",),
 }
 _SIMPLE_URLS = {"Meet": "meet_urls", "Dialin": "dialin_url", "Cscp": "admin_url"}
 
@@ -221,6 +229,8 @@ def _names(cluster: _Cluster, role: str) -> dict[str, str]:
             name = _EDGE_PORTS.get(port.get("Owner"), "")
             if name and port.get("InterfaceSide") == "External" and port.get("ConfiguredFqdn"):
                 found.setdefault(name, port.get("ConfiguredFqdn"))
+    if farm := _farm_host(cluster):
+        found["extra_san"] = farm
     own = cluster.fqdn.casefold()
     return {
         name: text
@@ -228,6 +238,14 @@ def _names(cluster: _Cluster, role: str) -> dict[str, str]:
         if column(name).heeded_by(role)
         and not (column(name).or_pool_name and text.casefold() == own)
     }
+
+
+def _farm_host(cluster: _Cluster) -> str:
+    """Give the host of an Office Web Apps farm's DiscoveryUrl, "" if it is the cluster's name."""
+    farms = (farm for service in cluster.services for farm in service.element.all("WacService"))
+    hosts = (_HOST.match(farm.get("DiscoveryUrl")) for farm in farms)
+    host = next((match[1] for match in hosts if match), "")
+    return host if host.casefold() != cluster.fqdn.casefold() else ""
 
 
 def _sip_domains(topology: Element) -> list[str]:
@@ -306,6 +324,34 @@ def _told(clusters: Iterable[_Cluster]) -> Iterator[str]:
         yield f"no row as {role} for {_listed(names)}, whose servers have another role already"
 
 
+def _farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
+    """Say under which further names farms are reached."""
+    for cluster in clusters:
+        if host := _farm_host(cluster):
+            yield (
+                f"{shown(cluster.fqdn)} is reached as {shown(host)} (DiscoveryUrl), which is "
+                "written into extra_san"
+            )
+
+
+def _refuse_unknown_sites(source: str, topology: Element) -> None:
+    """Refuse a site of a kind that nobody here knows: what its servers are depends on it."""
+    problems = [
+        Problem(
+            file=source,
+            message=f"the site {shown(_name_of(site))} is a {shown(site.name)}, and lyncnb knows "
+            f"only {' and '.join(kinds)} there",
+            hint="the roles of its servers depend on the kind of site: write a table of servers",
+        )
+        for group, kinds in _SITE_KINDS.items()
+        for sites in topology.all(group)
+        for site in sites.children
+        if site.name not in kinds
+    ]
+    if problems:
+        raise_problems(source, problems)
+
+
 def _has_no_row(meaning: _Meaning, cluster: _Cluster, roles: tuple[str, ...]) -> bool:
     """Say whether a role of a service is none of its servers' rows, though it has one."""
     kinds = {meaning.role, meaning.single_role, meaning.director_role, meaning.branch_role}
@@ -368,6 +414,8 @@ def read_document(source: str, text: str) -> Table:
     elif tree.form == EXPORTED:
         topology = tree.root if tree.root.find("Topology", "Clusters") else None
     read = _wrapped if tree.form == WRAPPER else _published
+    if topology:
+        _refuse_unknown_sites(source, topology)
     clusters = read(topology) if topology else []
     rows = [row for cluster in clusters for row in _rows(cluster)]
     if topology is None or not rows:
@@ -385,6 +433,7 @@ def read_document(source: str, text: str) -> Table:
     told = [f"this is a topology of {version.title}"] if version else []
     told += [
         *_told(clusters),
+        *_farms(clusters),
         *map("the document does not say: {}".format, _questions(rows, columns)),
     ]
     return make_table(
@@ -394,6 +443,7 @@ def read_document(source: str, text: str) -> Table:
         range(2, len(rows) + 2),
         notes=tuple(Note(row=0, column="", before="", after="", message=text) for text in told),
         product=version.product if version else "",
+        single_labels=True,
     )
 
 

@@ -8,6 +8,7 @@ from datetime import date
 
 import pytest
 from good_deployment import plan_of
+from topology_documents import Cluster, published, topology_builder
 
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.plan.options import PlanOptions
@@ -51,6 +52,20 @@ def test_no_server_gets_two_certificates_for_one_usage(product):
     for number, (group, pool) in enumerate((*pairs, *triples)):
         layout = ("combined", "separate")[number % 3 == 0]
         assert twice(together(group, pool, rules, layout)) == [], (group, pool, layout)
+
+
+SERVICES = ("Registrar", "EdgeServer", "MediationServer", "PersistentChat", "ExternalServer")
+SERVICES += ("WacService", "VideoInteropServer")
+
+
+@pytest.mark.parametrize("write", [topology_builder, published])
+def test_no_document_gives_two_certificates_for_one_usage(write):
+    """All pairs of services of a document on one server, at a central site and in a branch."""
+    rules = load_rules("sfb2015")
+    for pair, branch in itertools.product(itertools.combinations(SERVICES, 2), ("", "Hualien")):
+        cluster = Cluster("a.contoso.com", dict.fromkeys(pair, ""), branch=branch)
+        plan = plan_certificates(read_topology(write([cluster]).encode()), rules)
+        assert twice(plan) == [], (pair, branch)
 
 
 SUPPORTED = [

@@ -32,7 +32,10 @@ from topology_documents import (
     web,
 )
 
+from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import TopologyError
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology import topology_document
 from lyncnb.topology.topology import read_topology
 from lyncnb.topology.xml_tree import EXPORTED
@@ -471,3 +474,86 @@ def facts(path: Path) -> tuple[str, dict[str, tuple[int, int]]]:
     pools = Counter(pool.role for pool in topology.pools)
     counts = {role: (roles[role], pools[role]) for role in roles}
     return hashlib.sha256("\n".join(names).encode()).hexdigest(), counts
+
+
+FARM = (
+    '<WacService DiscoveryUrl="https://{host}/hosting/discovery/" IsExternal="false"'
+    ' xmlns="urn:schema:Microsoft.Rtc.Management.Deploy.ServiceRoles.2008" />'
+)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_name_without_a_domain_is_read_and_reported(form):
+    """The document is read whole; the check of the plan names the farm, and an edit corrects it."""
+    topology = read(
+        FORMS[form]([front_end("se01.contoso.com"), Cluster("OWAS01", {"WacService": ""})])
+    )
+    index = next(n for n, row in enumerate(topology.cells) if row[0] == "owas01")
+    plan = plan_certificates(topology, load_rules("lync2013"))
+    messages = [f.message for f in check_plan(plan) if f.code == "single-label-name"]
+    assert messages == ['"owas01" has no domain']
+    assert topology.with_cells({index: {"site": "Tokyo"}}).cells[index][0] == "owas01"
+    name = "owas01.contoso.com"
+    corrected = topology.with_cells({index: {"server_fqdn": name, "pool_fqdn": name}})
+    assert corrected.cells[index][0] == name
+    with pytest.raises(TopologyError, match="not a fully qualified domain name"):
+        corrected.with_cells({index: {"server_fqdn": "owas01"}})
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_host_of_a_discovery_url_is_a_name_of_the_farm(form):
+    """A host other than the farm's own name goes into extra_san, and a remark says so."""
+    farms = [
+        Cluster("owas.contoso.com", {"WacService": FARM.format(host="office.contoso.com")}, ()),
+        Cluster("owas02.contoso.com", {"WacService": FARM.format(host="OWAS02.contoso.com")}, ()),
+    ]
+    topology = read(FORMS[form]([front_end("se01.contoso.com"), *farms]))
+    assert cells_of(topology, "server_fqdn", "extra_san")[1:] == [
+        ("owas.contoso.com", "office.contoso.com"),
+        ("owas02.contoso.com", ""),
+    ]
+    (told,) = (remark for remark in topology.remarks if "DiscoveryUrl" in remark)
+    assert told.startswith('"owas.contoso.com" is reached as "office.contoso.com" (DiscoveryUrl)')
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_an_edge_pool_leaves_open_is_asked_once(form):
+    """Two Edge pools are one question, which names the four columns; without one there is none."""
+    edges = [
+        Cluster(f"edge{n}.contoso.com", {"EdgeServer": edge(*["x.contoso.com"] * 3)}) for n in "12"
+    ]
+    columns = ("xmpp_domains", "federation", "client_autoconfig", "aol_pic")
+    server = front_end("se01.contoso.com")
+
+    def questions(clusters):
+        remarks = read(FORMS[form](clusters)).remarks
+        return [remark for remark in remarks if all(f"({name})" in remark for name in columns)]
+
+    assert len(questions([server, *edges])) == 1
+    assert questions([server]) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "old", "new"),
+    [
+        ("published", "RemoteSite", "OutpostSite"),
+        ("Topology Builder", "RemoteSite>", "OutpostSite>"),
+    ],
+)
+def test_a_site_of_an_unknown_kind_is_an_error(form, old, new):
+    """It is named; its branch never becomes a Standard Edition server."""
+    clusters = [front_end("se01.contoso.com"), front_end("sba.contoso.com", branch="Hualien")]
+    document = FORMS[form](clusters).replace(f"<{old}", f"<{new}").replace(f"</{old}", f"</{new}")
+    with pytest.raises(TopologyError, match='the site "Hualien" is a "OutpostSite"'):
+        read(document)
+
+
+def test_a_document_in_latin_1_is_reported_as_one():
+    """The message names the encoding that it declares, and no menu of Excel."""
+    document = topology_builder([front_end("se01.contoso.com", site="Zürich Süd")])
+    document = document.replace('encoding="utf-8"', 'encoding="ISO-8859-1"')
+    with pytest.raises(
+        TopologyError, match="neither UTF-8 nor UTF-16; it declares ISO-8859-1"
+    ) as e:
+        read_topology(document.encode("latin-1"))
+    assert "CSV" not in str(e.value)
