@@ -143,9 +143,11 @@ def aol_without_client_authentication(
 def hash_not_listed_for_clients(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a hash other than SHA-256."""
-    if c.hash != "sha256":
-        yield f"{view.label(c)} is asked with {c.hash}"
+    """Find a hash that the oldest client is not listed for."""
+    client = view.plan.rules.oldest_client(view.plan.options.oldest_client)
+    if client and c.hash not in client.hashes:
+        listed = ", ".join(client.hashes)
+        yield f"{view.label(c)} is asked with {c.hash}; {client.id} is listed for {listed} alone"
 
 
 def wildcard_does_not_cover(
@@ -199,6 +201,11 @@ def key_refused(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Itera
 def issuer_not_allowed(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find an issuer that this role or usage must not have (``issuers`` of the check names it)."""
     yield f"{view.label(c)} is to come from a CA that is {c.issuer}"
+
+
+def issuer_not_recommended(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """Find an issuer that is possible and not recommended (``issuers`` of the check names it)."""
+    yield f"{view.label(c)} is planned from a {c.issuer} CA"
 
 
 def issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
@@ -342,6 +349,7 @@ CERTIFICATE_TESTS = _named(
     av_edge_name_on_certificate,
     aol_without_client_authentication,
     issuer_not_allowed,
+    issuer_not_recommended,
     issuers_differ,
     too_many_names,
 )

@@ -19,7 +19,9 @@ from .plan_lookups import PlanView
 
 # These say something of every certificate, or of when and by whom it is judged, and nothing of
 # which names and certificates there are.
-_NEVER_IDLE = frozenset({"product", "planned_issue_date", "validity_days", "at_set_up"})
+_NEVER_IDLE = frozenset(
+    {"product", "planned_issue_date", "validity_days", "at_set_up", "oldest_client"}
+)
 
 
 def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:

@@ -93,6 +93,11 @@ OPTIONS: Mapping[str, Option] = {
         "", "hash", "hash of the requests' signatures: sha256, sha384 or sha512",
         "Hash of the request", "choice", _KEY_GROUP, HASHES,
     ),
+    "oldest_client": Option(
+        "", "oldest_client",
+        "oldest client, e.g. Windows 7; blank: the oldest that Microsoft lists for SHA-256",
+        "Oldest client", "text", _KEY_GROUP,
+    ),
     "key": Option(
         "key", "", "RSA with 2048, 3072 or 4096 bits; ECDSA with 256, 384 or 521",
         "Key", "choice", _KEY_GROUP, _KEY_CHOICES,
@@ -191,6 +196,8 @@ class PlanOptions(Table):
         Default RSA, 2048 bits.
     hash : str
         Of the requests' signatures: sha256, sha384 or sha512.
+    oldest_client : str
+        Oldest system that clients run on, one that the product lists; "" is the oldest of them.
     organization, organizational_unit, locality, state, country : str
         Further fields of every subject.
     issuer : mapping of str to str
@@ -234,6 +241,7 @@ class PlanOptions(Table):
     at_set_up: tuple[str, ...] = ()
     key: KeyParameters = field(default_factory=KeyParameters)
     hash: str = "sha256"
+    oldest_client: str = ""
     organization: str = ""
     organizational_unit: str = ""
     locality: str = ""
@@ -266,6 +274,7 @@ class PlanOptions(Table):
             if option.form == "choice" and name not in ("key", "product"):
                 yield partial(_choice, name, getattr(self, name), option.choices)
         yield partial(_text, "product", self.product, required=True)
+        yield partial(_text, "oldest_client", self.oldest_client)
         for item in fields(self):
             if item.type == "bool":
                 yield partial(_flag, item.name, getattr(self, item.name))

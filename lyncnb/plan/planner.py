@@ -375,6 +375,11 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
                 f'option accepted names "{code}", and {rules.title} has no finding of that code',
                 hint=f"did you mean {', '.join(near)}?" if near else "take a code that check shows",
             )
+    if rules.oldest_client(options.oldest_client) is None and options.oldest_client:
+        raise OptionsError(
+            f'option oldest_client is "{options.oldest_client}", which {rules.title} does not list',
+            hint=f"it must be one of {', '.join(one.id for one in rules.clients) or 'none'}",
+        )
     known = rules.usages | set(rules.roles)
     for setting, more in (("issuer", {""}), ("ca", {"", "internal", "public"})):
         for key in getattr(options, setting):

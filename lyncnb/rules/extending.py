@@ -29,6 +29,7 @@ Toml: TypeAlias = Mapping[str, object]
 # By what a record of each array is known.
 _IDENTITY = {
     **dict.fromkeys(("role", "name", "certificate", "party", "connection", "trust"), "id"),
+    "client": "id",
     **dict.fromkeys(("pfx.encryption", "deploy.step", "deploy.check"), "id"),
     "check": "code",
     "deploy.cmdlet": "name",

@@ -201,6 +201,15 @@ class RoleRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientRule:
+    """A system that clients run on; ``hashes`` are those that it is listed for."""
+
+    id: str
+    hashes: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartyRule:
     """Somebody who speaks to the servers and is none of them, e.g. clients outside.
 
@@ -375,10 +384,16 @@ class Rules(Table):
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
     trusts: tuple[TrustRule, ...] = ()
+    clients: tuple[ClientRule, ...] = ()  # the oldest first
     sha256: str = field(default="", compare=False)
     words: tuple[Mapping[str, str], ...] = ()  # of texts that several products share, in turn
     #: Of sources of such texts, likewise: another product's title, its documents to one's own.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
+
+    def oldest_client(self, chosen: str) -> ClientRule | None:
+        """Give the chosen client; the oldest that is listed if none is chosen."""
+        fitting = (one for one in self.clients if chosen in ("", one.id))
+        return next(fitting, None)
 
     def said(self, text: str) -> str:
         """Put the product's own words into a text that was written for another one."""

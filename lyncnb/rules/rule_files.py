@@ -23,6 +23,7 @@ from .extending import extend
 from .model import (
     CertificateRule,
     CheckRule,
+    ClientRule,
     ConnectionRule,
     NameRule,
     PartyRule,
@@ -239,7 +240,7 @@ def _digest(document: Mapping[str, object]) -> str:
 
 _TABLES = (
     *("product", "title", "role", "name", "certificate", "check", "party", "connection"),
-    *("trust", "pfx", "deploy", "topology", "words"),
+    *("trust", "client", "pfx", "deploy", "topology", "words"),
 )
 
 
@@ -284,7 +285,8 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
     parties = reader.records(PartyRule, document.get("party", []), "party")
     connections = reader.records(ConnectionRule, document.get("connection", []), "connection")
     trusts = reader.records(TrustRule, document.get("trust", []), "trust")
-    for records in (names, certificates, roles, parties, connections, trusts):
+    clients = reader.records(ClientRule, document.get("client", []), "client")
+    for records in (names, certificates, roles, parties, connections, trusts, clients):
         reader.once(records, "id")
     known = {kind: ids_in(document, kind) for kind in ("name", "role", "party", "connection")}
     check_names(reader, names)
@@ -310,6 +312,7 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
         parties=MappingProxyType({party.id: party for party in parties.values()}),
         connections=tuple(connections.values()),
         trusts=tuple(trusts.values()),
+        clients=tuple(clients.values()),
         settings=MappingProxyType(
             {key: document[key] for key in ("pfx", "deploy") if key in document}
         ),

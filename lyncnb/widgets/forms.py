@@ -123,7 +123,7 @@ def option_groups(rules: Rules) -> list[dict[str, object]]:
     groups: list[dict[str, object]] = [{"title": "Deployment", "fields": fields}]
     asked = sorted(OPTIONS, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
     for heading in _GROUPS:
-        of_group = [_field(name) for name in asked if OPTIONS[name].group == heading]
+        of_group = [_field(name, rules) for name in asked if OPTIONS[name].group == heading]
         groups.append({"title": heading, "fields": of_group})
     groups.insert(-1, _issuers(rules))
     return groups
@@ -136,16 +136,20 @@ def _help(meaning: str) -> str:
     return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
 
 
-def _field(name: str) -> dict[str, object]:
+def _field(name: str, rules: Rules) -> dict[str, object]:
     """Describe the field of one option."""
     option = OPTIONS[name]
     choices = [[choice, choice or "as each row says"] for choice in option.choices]
     if name == "product":
         choices = [[product, title] for product, title in product_titles().items()]
+    kind = option.form
+    if name == "oldest_client":
+        listed = [one.id for one in rules.clients]
+        kind, choices = "choice", [["", " or ".join(listed[:1])], *([one, one] for one in listed)]
     return {
         "name": name,
         "label": option.label,
-        "kind": option.form,
+        "kind": kind,
         "help": _help(option.comment),
         "choices": choices,
     }

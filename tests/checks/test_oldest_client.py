@@ -1,0 +1,54 @@
+"""The oldest client of a deployment: which may be named, and what findings say of it."""
+
+from __future__ import annotations
+
+import pytest
+from topologies import edge, front_end, plan
+
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.errors import OptionsError
+from lyncnb.plan.options import PlanOptions
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.widgets.forms import option_groups
+
+LISTED = ("Windows Vista", "Windows Server 2008", "Windows 7", "Windows Server 2008 R2",
+          "Lync Phone Edition")  # fmt: skip
+
+
+def told(**options):
+    """Give what is said of the hash of each certificate."""
+    planned = plan(front_end(1), edge(1), options=PlanOptions(**options))
+    return {f.message for f in check_plan(planned) if f.code == "hash-not-listed-for-clients"}
+
+
+def test_the_clients_are_those_of_the_page():
+    """The rules list the five of Microsoft's page, and the form offers them beside the key."""
+    rules = load_rules("lync2013")
+    assert tuple(client.id for client in rules.clients) == LISTED
+    (group,) = [one for one in option_groups(rules) if one["title"] == "Key and hash"]
+    (field,) = [one for one in group["fields"] if one["name"] == "oldest_client"]
+    assert [choice for choice, _ in field["choices"]] == ["", *LISTED]
+
+
+@pytest.mark.parametrize(("chosen", "named"), [("", "Windows Vista"), ("Windows 7", "Windows 7")])
+def test_a_hash_is_held_against_the_oldest_client(chosen, named):
+    """Without a choice it is the oldest that is listed; SHA-256 is listed for each."""
+    messages = told(hash="sha384", oldest_client=chosen)
+    assert messages
+    assert all(one.endswith(f"{named} is listed for sha256 alone") for one in messages)
+    assert not told(hash="sha256", oldest_client=chosen)
+
+
+def test_the_choice_changes_no_certificate():
+    """It is for findings: the digest of the plan stays."""
+    one, other = (
+        plan(front_end(1), options=PlanOptions(oldest_client=name)) for name in ("", "Windows 7")
+    )
+    assert one.sha256 == other.sha256
+
+
+def test_another_client_is_refused_with_the_list():
+    """Windows XP is on no list for SHA-256, so nothing could be said of it."""
+    with pytest.raises(OptionsError, match="Windows XP") as refused:
+        told(oldest_client="Windows XP")
+    assert "Windows Vista" in refused.value.hint
