@@ -14,6 +14,7 @@ from ..pki.chain import Issuers, Path
 from ..request_folder.request_record import PlannedEntry
 from ..rules.findings import Finding
 from ..rules.returned_rules import Difference
+from .cas_on_record import CaOnRecord, CasOnRecord, PlannedCa
 from .judging import with_acceptances
 from .returned_files import ReturnedFile
 
@@ -27,7 +28,10 @@ class Outstanding:
     ``accepted`` has the reason of each error that was accepted, by code; ``noted`` what showed when
     a certificate came, ``chains`` its whole path as on record, by its SHA-256; ``displaced`` are
     certificates that had to make room.
-    ``is_fictional``: its folder holds nothing but names of the sample deployments.
+    ``is_fictional``: its folder holds nothing but names of the sample deployments. ``ca`` is the
+    name of the CA that was planned, if one is. ``evidence`` is the certificate on record and the
+    path above it, by SHA-256, if no error is known of it; ``has_root`` tells whether that path is
+    whole.
     """
 
     request_id: str
@@ -44,6 +48,14 @@ class Outstanding:
     chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     displaced: frozenset[str] = frozenset()
     is_fictional: bool = False
+    ca: str = ""
+    evidence: tuple[str, ...] = ()
+    has_root: bool = False
+
+    @property
+    def planned_ca(self) -> PlannedCa:
+        """The CA that it was planned for."""
+        return self.entry.issuer, self.ca
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +88,7 @@ class Batch:
     known: Mapping[str, Certificate]  # by SHA-256
     today: datetime
     earlier: Mapping[str, Certificate]  # of superseded generations, by request id
-    roots: Mapping[str, frozenset[str]]  # public keys of the roots on record, by planned issuer
+    cas: CasOnRecord
     loose: list[Finding] = field(default_factory=list)
     refused: list[Match] = field(default_factory=list)
     passed_over: list[tuple[str, Certificate]] = field(default_factory=list)
@@ -124,20 +136,20 @@ def sort_out(
         known=by_sha256,
         today=today,
         earlier=earlier_certificates(asked, by_sha256),
-        roots=_roots_on_record(asked, by_sha256),
+        cas=_cas_on_record(asked, by_sha256),
     )
 
 
-def _roots_on_record(
+def _cas_on_record(
     asked: Iterable[Outstanding], known: Mapping[str, Certificate]
-) -> dict[str, frozenset[str]]:
-    """Give the roots of the certificates that the folder has taken, by whose they were to be."""
-    found: dict[str, frozenset[str]] = {}
+) -> dict[PlannedCa, CaOnRecord]:
+    """Gather what the certificates that the folder has taken show of their CAs."""
+    found: dict[PlannedCa, CaOnRecord] = {}
     for one in asked:
-        root = known.get(one.chains.get(one.held_sha256, ("",))[-1])
-        if root is not None:
-            before = found.get(one.entry.issuer, frozenset())
-            found[one.entry.issuer] = before | {root.spki_sha256}
+        chain = [known[sha256] for sha256 in one.evidence if sha256 in known]
+        if chain and len(chain) == len(one.evidence):
+            ca = found.setdefault(one.planned_ca, CaOnRecord())
+            ca.add(one.request_id, chain, is_complete=one.has_root)
     return found
 
 

@@ -12,7 +12,7 @@ from ..base.files import read
 from ..pki.certificates import Certificate, moment_of
 from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.request_record import RequestRecord
+from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.findings import Finding, sort_findings
 from ..rules.returned_rules import finding
 from .answers import Match, Outstanding, by_public_key, earlier_certificates
@@ -145,6 +145,9 @@ def outstanding_requests(
                 if one.judgement is not None and one.judgement.chain_complete
             },
             displaced=displaced,
+            ca=record.ca,
+            evidence=_evidence_of(record.issued),
+            has_root=_has_root(record.issued),
         )
         for old in record.archived:
             yield Outstanding(
@@ -155,7 +158,26 @@ def outstanding_requests(
                 is_current=False,
                 is_fictional=fictional,
                 held_sha256=old.issued.sha256 if old.issued else "",
+                ca=record.ca,
+                evidence=_evidence_of(old.issued),
+                has_root=_has_root(old.issued),
             )
+
+
+def _evidence_of(issued: IssuedRecord | None) -> tuple[str, ...]:
+    """Give a certificate on record and the path above it, if no error is known of it."""
+    if issued is None:
+        return ()
+    judgement = issued.judgement
+    if judgement is None:
+        return (issued.sha256,)
+    if any(one.severity == "error" for one in judgement.findings):
+        return ()
+    return (issued.sha256, *judgement.chain)
+
+
+def _has_root(issued: IssuedRecord | None) -> bool:
+    return bool(issued and issued.judgement and issued.judgement.chain_complete)
 
 
 def known_certificates(

@@ -15,6 +15,14 @@ from ..request_folder.request_record import PlannedEntry
 from ..rules.findings import Finding
 from ..rules.returned_rules import Difference, finding, findings
 from .answers import Batch, Match, Outstanding, is_issuer, with_findings
+from .cas_on_record import (
+    CaOnRecord,
+    CasOnRecord,
+    PlannedCa,
+    fingerprint,
+    is_same_issuer,
+    other_ca,
+)
 from .returned_files import ReturnedFile
 
 
@@ -56,6 +64,68 @@ def _one_for_several(
             yield code, f"it carries every name of {one.request_id}, which is unanswered"
 
 
+def with_other_cas(
+    answers: Sequence[Match], cas: CasOnRecord, held: Iterable[str], issuers: Issuers
+) -> list[Match]:
+    """Compare the answers of one run with each other where none of their CA is on record.
+
+    Parameters
+    ----------
+    answers : sequence of Match
+        n answers.
+    cas : mapping
+        What was on record before.
+    held : iterable of str
+        SHA-256 of what is on record: it was compared when it came.
+    issuers : Issuers
+        Who signed what.
+
+    Returns
+    -------
+    list of Match
+        If they come from several CAs, each says so: which one was asked is not known.
+    """
+    before = frozenset(held)
+    here: dict[PlannedCa, CaOnRecord] = {}
+    for one in answers:
+        if not one.has_errors and one.asked.planned_ca not in cas:
+            ca = here.setdefault(one.asked.planned_ca, CaOnRecord())
+            chain = (one.certificate, *one.path.issuers)
+            ca.add(one.asked.request_id, chain, is_complete=one.path.is_complete)
+    several = {key: ca for key, ca in here.items() if len(ca.roots) + len(ca.tops) > 1}
+    return [
+        with_findings(one, findings(one.asked.entry, _beside(one, several, issuers)))
+        if several and one.certificate.sha256 not in before and not one.has_errors
+        else one
+        for one in answers
+    ]
+
+
+def _beside(one: Match, several: CasOnRecord, issuers: Issuers) -> Iterator[Difference]:
+    whole = several.get(one.asked.planned_ca)
+    if whole is None:
+        return
+    top = (one.certificate, *one.path.issuers)[-1]
+    # One root, and certificates whose root is not here: those are what is not known.
+    if one.path.is_complete and set(whole.roots) == {top.spki_sha256}:
+        return
+    others = CaOnRecord(
+        roots={key: ca for key, ca in whole.roots.items() if key != top.spki_sha256}
+        if one.path.is_complete
+        else whole.roots,
+        tops={
+            key: ca
+            for key, ca in whole.tops.items()
+            if not is_same_issuer(ca[0], top, one.path, issuers)
+        },
+    )
+    if not others.roots and not others.tops:
+        return
+    found = other_ca(one.asked.planned_ca, one.certificate, one.path, others, issuers)
+    if found is not None:
+        yield found
+
+
 def of_files(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
     """Yield what there is to say about the files themselves."""
     for file in files:
@@ -81,6 +151,12 @@ def of_the_rest(
     only_issuers = all(is_issuer(certificate) for certificate in batch.sources)
     here = (*batch.sources, *batch.known.values())
     roots = {c.spki_sha256 for c in here if c.is_self_issued and is_issuer(c)}
+    first = {
+        answer.path.issuers[-1]
+        for answer in answers
+        if answer.path.is_complete
+        and not batch.cas.get(answer.asked.planned_ca, CaOnRecord()).roots
+    }
     for certificate, source in batch.sources.items():
         if certificate.spki_sha256 in batch.by_key:
             continue
@@ -90,8 +166,9 @@ def of_the_rest(
                     who = shown(name_text(certificate.subject))
                     message = f"{who}, issued by {shown(certificate.issuer_name)}"
                     yield finding("chain-certificate-unused", source, message)
-                if certificate.is_self_issued and (only_issuers or len(roots) > 1):
-                    yield finding("root-to-compare", source, _fingerprint(certificate))
+                is_asked = certificate in first or only_issuers or len(roots) > 1
+                if certificate.is_self_issued and is_asked:
+                    yield finding("root-to-compare", source, fingerprint(certificate))
             continue
         names = certificate.common_names or certificate.dns_names or ("no name",)
         message = f"{shown(names[0])}, issued by {shown(certificate.issuer_name)}"
@@ -101,12 +178,6 @@ def of_the_rest(
             message = f"{source}: another certificate for {shown(names[0])}, with another key"
             yield finding("different-certificates-in-pool", other, message)
     yield from _duplicate_serials(batch, {answer.certificate for answer in answers})
-
-
-def _fingerprint(root: Certificate) -> str:
-    """Give a root's name and fingerprint, for nothing in it proves whose it is."""
-    who = shown(name_text(root.subject))
-    return f"{who}: SHA-256 {root.sha256}, thumbprint {root.thumbprint}"
 
 
 def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[Finding]:

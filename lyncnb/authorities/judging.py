@@ -38,7 +38,7 @@ from .compare_certificate import compare_certificate
 #: as they were recorded, all others are found again.
 NOTED = (
     *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
-    "answers-of-two-cas",
+    *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca"),
 )
 
 

@@ -16,8 +16,9 @@ from ..pki.chain import Issuers, build_path, is_signed_by
 from ..rules.findings import Finding
 from ..rules.returned_rules import Difference, finding, findings
 from .answers import Batch, Match, Matched, Outstanding, is_issuer, sort_out, with_findings
+from .cas_on_record import OTHER_ISSUER, OTHER_ROOT, CaOnRecord, fingerprint, other_ca
 from .compare_predecessor import succession
-from .cross_findings import of_files, of_the_rest, with_cross_findings
+from .cross_findings import of_files, of_the_rest, with_cross_findings, with_other_cas
 from .judging import Evidence, Verdict, judge, with_acceptances
 from .returned_files import ReturnedFile
 
@@ -65,6 +66,7 @@ def match_answers(
             (answers if one.is_current else superseded).append(taken)
     answers += _completed(asked, answers, batch)
     answers = with_cross_findings(answers, asked, batch.by_key)
+    answers = with_other_cas(answers, batch.cas, batch.known, batch.issuers)
     batch.loose.extend(of_files(files, batch))
     rest = tuple(of_the_rest(answers + superseded + batch.refused, asked, batch))
     answers = [with_findings(one, _about_request(rest, one)) for one in answers]
@@ -137,6 +139,7 @@ def _begins(certificate: Certificate) -> tuple[datetime, datetime]:
 
 # Found again whenever a certificate is matched: the chain may have come, the other one be gone.
 _UNPROVEN, _TWO_CAS = "replacement-unproven", "answers-of-two-cas"
+_FOUND_AGAIN = (_UNPROVEN, _TWO_CAS, OTHER_ROOT, OTHER_ISSUER)
 
 
 def _evidence(
@@ -160,8 +163,27 @@ def _evidence(
 
 def _judged(asked: Outstanding, certificate: Certificate, batch: Batch) -> Verdict:
     evidence = _evidence(asked, certificate, batch.issuers, batch.known)
-    told = tuple(one for one in evidence.noted if one[0] not in (_UNPROVEN, _TWO_CAS))
-    return judge(replace(evidence, noted=told), at=batch.today)
+    is_held = certificate.sha256 == asked.held_sha256
+    told = tuple(
+        one
+        for one in evidence.noted
+        # What was taken, for a reason or before anything was known, stays as it was found.
+        if one[0] not in _FOUND_AGAIN or (is_held and one[0] in (OTHER_ROOT, OTHER_ISSUER))
+    )
+    verdict = judge(replace(evidence, noted=told), at=batch.today)
+    if told and is_held and any(one[0] in (OTHER_ROOT, OTHER_ISSUER) for one in told):
+        return verdict
+    return _with_other_ca(asked, certificate, verdict, batch)
+
+
+def _with_other_ca(
+    asked: Outstanding, certificate: Certificate, verdict: Verdict, batch: Batch
+) -> Verdict:
+    """Say where a certificate comes from another CA than those on record."""
+    is_held = certificate.sha256 == asked.held_sha256
+    ca = batch.cas.get(asked.planned_ca, CaOnRecord()).without(asked.request_id if is_held else "")
+    other = other_ca(asked.planned_ca, certificate, verdict.path, ca, batch.issuers)
+    return _with_difference(asked, verdict, other) if other else verdict
 
 
 def judge_on_record(
@@ -192,10 +214,10 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
     verdicts = {one: _judged(asked, one, batch) for one in given}
     own = verdicts.get(held) or _judged(asked, held, batch) if held is not None else None
     if own is None:
-        verdicts = _of_one_ca(asked, verdicts, batch)
+        verdicts = _of_one_ca(asked, verdicts)
     elif own.path.is_complete and not own.errors:
         verdicts = {
-            one: verdict if one == held else _unproven(asked, verdict, own)
+            one: verdict if one == held else _unproven(asked, verdict)
             for one, verdict in verdicts.items()
         }
     given = _told_once(given, verdicts, held if own and not own.errors else None)
@@ -262,26 +284,22 @@ def _told_once(
 
 
 def _of_one_ca(
-    asked: Outstanding, verdicts: dict[Certificate, Verdict], batch: Batch
+    asked: Outstanding, verdicts: dict[Certificate, Verdict]
 ) -> dict[Certificate, Verdict]:
     """Refuse good answers whose chains end in different roots: which CA was asked is not known.
 
-    Unless one of them is the root of what is on record for other requests of the folder.
+    Where a root is on record for that CA, an answer under another one has its error already.
     """
     good = [one for one in verdicts.values() if not one.errors and one.path.is_complete]
-    roots = {one.path.issuers[-1].spki_sha256 for one in good}
-    if len(roots) < 2:
+    if len({one.path.issuers[-1].spki_sha256 for one in good}) < 2:
         return verdicts
-    of_record = roots & batch.roots.get(asked.entry.issuer, frozenset())
-    others = "those of other requests lead" if len(of_record) == 1 else "another answer leads"
     found = dict(verdicts)
     for certificate, verdict in verdicts.items():
-        if verdict in good and {verdict.path.issuers[-1].spki_sha256} != of_record:
-            root = verdict.path.issuers[-1]
-            name = shown(name_text(root.subject))
+        if verdict in good:
+            root = fingerprint(verdict.path.issuers[-1])
             message = (
-                f"serial {certificate.serial:x} leads to the root {name}, SHA-256 {root.sha256}; "
-                f"{others} to another one"
+                f"serial {certificate.serial:x} leads to the root {root}; another answer leads to "
+                "another one"
             )
             found[certificate] = _with_difference(asked, verdict, (_TWO_CAS, message))
     return found
@@ -292,22 +310,15 @@ def _with_difference(asked: Outstanding, verdict: Verdict, difference: Differenc
     return replace(verdict, findings=(*verdict.findings, *more))
 
 
-def _unproven(asked: Outstanding, verdict: Verdict, own: Verdict) -> Verdict:
-    """Refuse a successor that nothing proves to be the CA's of the one on record.
+def _unproven(asked: Outstanding, verdict: Verdict) -> Verdict:
+    """Refuse a successor whose chain has a gap, where the one on record has its whole chain.
 
-    Anybody can make a chain that is whole: it ends in a root of his own.
+    That it comes from another CA is another finding, and accepted by that one's reason.
     """
-    if verdict.errors:
+    is_told = any(one.code == OTHER_ROOT for one in verdict.findings)
+    if verdict.errors or verdict.path.is_complete or is_told:
         return verdict
     message = "a part of its chain is missing, and the certificate on record has its whole chain"
-    if verdict.path.is_complete:
-        before, root = own.path.issuers[-1], verdict.path.issuers[-1]
-        if root.spki_sha256 == before.spki_sha256:
-            return verdict
-        message = (
-            f'its chain ends in another root than that of the certificate on record, "'
-            f'{name_text(root.subject)}", SHA-256 {root.sha256}'
-        )
     return _with_difference(asked, verdict, (_UNPROVEN, message))
 
 
@@ -340,9 +351,10 @@ def _take_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> M
         return None
     verdict = _of_path(asked, newest, batch)
     if held is not None and held != newest:
+        verdict = _with_other_ca(asked, newest, verdict, batch)
         own = _of_path(asked, held, batch)
         if own.path.is_complete and not own.errors:
-            verdict = _unproven(asked, verdict, own)
+            verdict = _unproven(asked, verdict)
     message = f"{_which(newest, batch)}: generation {asked.generation}"
     # What is on record already was told when it came.
     differences = [] if held == newest else [("answers-superseded-request", message)]

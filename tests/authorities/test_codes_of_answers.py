@@ -87,6 +87,11 @@ RENEWED_ROOT = ca_certificate(CA.root_key.public_key(), ROOT_NAME, CA.root.subje
 CROSSED = ca_certificate(CA.key.public_key(), ISSUING_NAME, OTHER.root.subject, OTHER.root_key)
 
 
+def of_second():
+    """A certificate of the second issuing CA."""
+    return answer_of((name(SECOND_NAME), SECOND_KEY), begins=TODAY)
+
+
 def told(requests, *files, known=()):
     """Every code that is told of some files, and of the answers among them."""
     found = match(requests, *files, known=known)
@@ -106,7 +111,8 @@ def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
         *(on_record if certificate is None else certificate for certificate in certificates),
         known=[on_record, *known],
         held_sha256=on_record.sha256,
-        **changes,
+        **{"evidence": (on_record.sha256, *(c.sha256 for c in known)), "has_root": bool(known)}
+        | changes,
     )
 
 
@@ -211,8 +217,8 @@ MATCHED = {
         lambda: held(*CHAIN, known=CHAIN),
     ),
     "root-to-compare": (
-        lambda: one(made("a"), *CHAIN, OTHER_CHAIN[1]),
-        lambda: one(made("a"), *CHAIN, RENEWED_ROOT),
+        lambda: one(made("a"), *CHAIN),
+        lambda: held(made("a", begins=TODAY), *CHAIN, known=CHAIN[:1]),
     ),
     "duplicate-serial": (
         lambda: two({"serial": 7}, {"serial": 7}),
@@ -231,8 +237,16 @@ MATCHED = {
         lambda: of_demonstration(is_fictional=True),
     ),
     "replacement-unproven": (
+        lambda: held(of_second(), known=CHAIN, evidence=()),
+        lambda: held(of_second(), SECOND_CA, known=CHAIN, evidence=()),
+    ),
+    "issued-under-another-root": (
         lambda: held(answer_of(OTHER, begins=TODAY), *OTHER_CHAIN, known=CHAIN),
-        lambda: held(answer_of((name(SECOND_NAME), SECOND_KEY), begins=TODAY), SECOND_CA, known=CHAIN),
+        lambda: held(of_second(), SECOND_CA, known=CHAIN),
+    ),
+    "issued-by-another-ca": (
+        lambda: held(of_second(), known=CHAIN, **PUBLIC),
+        lambda: held(of_second(), SECOND_CA, known=CHAIN, **PUBLIC),
     ),
     "chain-several-roots": (
         lambda: one(made("a"), *CHAIN, CROSSED, OTHER_CHAIN[1]),

@@ -146,17 +146,17 @@ def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_fac
     newer = other.sign(csr, shell.folder / "newer.pem")
     received = shell("receive", "requests", newer)
     assert received.status == 1
-    assert "replacement-unproven" in received.out
-    assert "replacement-unproven" in shell("status", "requests").out
+    assert "issued-under-another-root" in received.out
+    assert "issued-under-another-root" in shell("status", "requests").out
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
     before = record.issued.sha256
     received = shell("receive", "requests", other.folder / "root.pem")
-    assert "its chain ends in another root" in received.out
+    assert "leads to the root" in received.out
     assert "root-to-compare" in received.out
     assert ask(shell)["pfx"][0] == 0
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
     assert record.issued.sha256 == before
-    accepted = "replacement-unproven=we moved to the CA of Fabrikam"
+    accepted = "issued-under-another-root=we moved to the CA of Fabrikam"
     received = shell("receive", "requests", "--accept", accepted)
     assert "replaces-earlier-certificate" in received.out
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]

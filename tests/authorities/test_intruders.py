@@ -129,10 +129,75 @@ def test_one_that_begins_later(folder, with_chain, together):
 
 
 def test_one_that_came_before_its_chain(folder):
-    """A certificate that nothing proves came first and begins later: the right one takes its place."""
+    """A certificate that nothing proves came first: the right one says that its CA is another."""
     bad = folder.theirs.sign(folder.csr, folder.place / "bad.pem", begins=timedelta(minutes=-5))
     folder.receive(bad)
     good = folder.good()
+    assert "[issued-under-another-root]" in folder.receive(*good)
+    assert folder.holds(bad)
+    folder.receive(*good, "--accept", "issued-under-another-root=compared by telephone")
+    assert folder.holds(good[0])
+
+
+@pytest.mark.parametrize("same_name", [True, False])
+def test_forged_ones_replace_no_true_ones_without_a_chain(folder, same_name):
+    """True certificates came alone; forged ones with a whole chain of their own do not displace them."""
+    good, chain = folder.good(begins=timedelta(days=-2))
+    folder.receive(good)
+    theirs = folder.theirs
+    if not same_name:
+        theirs = make_root(folder.place / "fabrikam", subject="/CN=Fabrikam Root")
+    bad = theirs.sign(folder.csr, folder.place / "bad.pem")
+    said = folder.receive(bad, folder.file("their-chain.pem", theirs.chain))
+    assert "[issued-under-another-root]" in said or "[chain-signature-wrong]" in said
+    assert folder.holds(good)
+    folder.receive(chain)
+    folder.package()
+    assert folder.record.package is not None
+
+
+def test_another_request_of_another_root(folder):
+    """A year later the deployment's certificate comes from a root of somebody's own: it is refused."""
+    folder.receive(*folder.good())
+    (csr,) = folder.requests.glob("csr/Deployment*.csr")
+    bad = folder.theirs.sign(csr, folder.place / "bad.pem")
+    files = [bad, folder.file("their-chain.pem", folder.theirs.chain)]
+    ended = folder.shell("receive", "requests", *files)
+    assert (ended.status, "[issued-under-another-root]" in ended.out) == (1, True)
+    assert "issued-under-another-root" in folder.shell("status", "requests").out
+    accepted = folder.receive(*files, "--accept", "issued-under-another-root=new CA, compared")
+    assert "[issued-under-another-root]" in accepted
+    record = next(r for r in open_requests(folder.requests).requests if "Deployment" in r.id)
+    assert record.issued is not None
+    # The same again: what was accepted once is not asked again.
+    assert folder.shell("receive", "requests", *files).status in (0, 1)
+    assert "issued-under-another-root" not in folder.shell("status", "requests").out
+
+
+def test_a_root_renewed_with_its_key_is_the_same(folder):
+    """The CA's root gets new dates: what comes under it is under the root on record."""
+    folder.receive(*folder.good())
+    (csr,) = folder.requests.glob("csr/Deployment*.csr")
+    leaf = folder.ca.sign(csr, folder.place / "oauth.pem")
+    place = folder.place / "ca"
+    openssl(
+        *("req", "-x509", "-new", "-key", place / "root.key", "-days", "9000"),
+        *("-subj", "/CN=Contoso Root", "-out", folder.place / "renewed.pem"),
+    )
+    renewed = (folder.place / "renewed.pem").read_bytes()
+    issuing = (place / "issuing.pem").read_bytes()
+    said = folder.receive(leaf, folder.file("chain2.pem", issuing + renewed))
+    assert "issued-under-another-root" not in said
+
+
+def test_two_roots_in_the_first_batch(folder):
+    """Nothing is on record: of two requests under two roots neither is taken, and both are named."""
+    (csr,) = folder.requests.glob("csr/Deployment*.csr")
+    bad = folder.theirs.sign(csr, folder.place / "bad.pem")
+    good = folder.good()
+    said = folder.receive(*good, bad, folder.file("their-chain.pem", folder.theirs.chain))
+    assert said.count("[issued-under-another-root]") == 2
+    assert said.count("SHA-256") >= 4
     folder.receive(*good)
     assert folder.holds(good[0])
 
@@ -191,7 +256,7 @@ def test_one_of_theirs_hides_nothing(folder):
     theirs = folder.theirs.sign(folder.csr, folder.place / "bad.pem")
     renewed = folder.ca.sign(folder.csr, folder.place / "renewed.pem", begins=timedelta(days=-5))
     said = folder.receive(theirs, renewed, folder.file("their-chain.pem", folder.theirs.chain))
-    assert "[replacement-unproven]" in said
+    assert "[issued-under-another-root]" in said
     assert folder.holds(renewed)
 
 
@@ -205,8 +270,8 @@ def test_the_root_on_record_tells_two_cas_apart(folder):
         *folder.good(begins=timedelta(days=-5)),
         *(theirs, folder.file("their-chain.pem", folder.theirs.chain)),
     )
-    assert said.count("[answers-of-two-cas]") == 1
-    assert "those of other requests lead to another one" in said
+    assert said.count("[issued-under-another-root]") == 1
+    assert "other certificates of the internal CA lead to" in said
     assert folder.holds(folder.place / "good.pem")
 
 
@@ -241,7 +306,7 @@ def test_an_answer_to_a_superseded_request(folder):
     (before,) = folder.record.archived
     forged = folder.theirs.sign(old, folder.place / "forged.pem", ends=timedelta(days=3000))
     said = folder.receive(forged, folder.file("their-chain.pem", folder.theirs.chain))
-    assert "[replacement-unproven]" in said
+    assert "[issued-under-another-root]" in said
     assert folder.record.archived == (before,)
     later = folder.ca.sign(old, folder.place / "later.pem", begins=timedelta(minutes=-9))
     assert "[answers-superseded-request]" in folder.receive(later)

@@ -54,6 +54,7 @@ def test_findings(bundle, issued):
     assert [(found.severity, found.code, found.about) for found in issued.findings] == [
         ("error", "crl-distribution-point-absent", edge_external(bundle)),
         ("notice", "file-without-certificate", "notes.txt"),
+        ("notice", "root-to-compare", issued.findings[2].about),
     ]
     assert issued.has_errors
     assert issued.by_id[edge_external(bundle)].has_errors
@@ -90,9 +91,10 @@ def test_tables(issued):
     assert list(issued.findings_frame()["Code"]) == [
         "crl-distribution-point-absent",
         "file-without-certificate",
+        "root-to-compare",
     ]
     html = issued._repr_html_()
-    assert "2 requests waiting; 1 error, 1 notice" in html
+    assert "2 requests waiting; 1 error, 2 notices" in html
     assert "<script" not in html
     assert repr(issued) == issued.summary()
 
@@ -117,6 +119,7 @@ def test_document(issued):
     assert {found["code"] for found in document["findings"]} == {
         "crl-distribution-point-absent",
         "file-without-certificate",
+        "root-to-compare",
     }
 
 

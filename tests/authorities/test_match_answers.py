@@ -73,7 +73,7 @@ def test_by_public_key():
         ("b", second),
     ]
     assert [one.findings for one in matched.answers] == [(), ()]
-    assert matched.findings == ()
+    assert codes(matched.findings) == [("root-to-compare", "answer.cer")]
     assert [list(one.path.issuers) for one in matched.answers] == [CHAIN, CHAIN]
 
 
@@ -100,7 +100,7 @@ def test_different_key_for_pool():
     """A certificate for the pool's name with another key is told about the pool's request."""
     shared = asked("a", entry={"shared_by": "pool"})
     matched = match([shared], file(made("a"), *CHAIN), file(made("foreign"), name="x.cer"))
-    assert codes(matched.findings) == [("unknown-key", "x.cer")]
+    assert ("unknown-key", "x.cer") in codes(matched.findings)
     # The error is the certificate's own, so that it is not taken and the finding not forgotten.
     assert codes(matched.answers[0].findings) == [("different-certificates-in-pool", "a")]
 
@@ -204,7 +204,7 @@ def test_duplicate_serial():
     matched = match(
         [asked("a"), asked("b")], file(made("a", serial=7), made("b", serial=7), *CHAIN)
     )
-    assert matched.findings == ()
+    assert codes(matched.findings) == [("root-to-compare", "answer.cer")]
     assert [codes(answer.findings) for answer in matched.answers] == [
         [("duplicate-serial", "a")],
         [("duplicate-serial", "b")],

@@ -446,7 +446,7 @@ TABLE = {
         newer(ends=-_HOUR), (1, 0, 0, 0), ("certificate-expired",), "certificate-expired"
     ),
     "newer, of a CA that nobody knows": Row(
-        unproven, (1, 0, 0, 0), ("replacement-unproven",), "replacement-unproven"
+        unproven, (1, 0, 0, 0), ("issued-under-another-root",), "issued-under-another-root"
     ),
     "newer": Row(newer(), (0, 0, 0, 0), ("replaces-earlier-certificate",)),
     "the same dates": Row(
