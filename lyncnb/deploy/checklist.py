@@ -32,7 +32,7 @@ _SECTIONS = (
     (
         "later",
         "Later",
-        "Not on the day. Each of these waits until the old certificate has ended.",
+        "Not on the day. Each of these steps says from when on it can be done.",
     ),
     (
         "back",

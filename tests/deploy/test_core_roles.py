@@ -1,0 +1,121 @@
+"""What an engineer of the core roles expects of each server's sheet, at first and at a renewal."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from deploy.walk import NOON, OLD_END, packages_of
+from topologies import edge, front_end, row, topology
+
+from lyncnb.deploy.checklist import to_html, to_markdown
+from lyncnb.deploy.steps import procedure_of
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+
+TABLE = [
+    front_end(1),
+    front_end(2),
+    front_end(3),
+    edge(1),
+    edge(2),
+    row("med01.contoso.net", "Mediation", pool_fqdn="med.contoso.net"),
+    row("med02.contoso.net", "Mediation", pool_fqdn="med.contoso.net"),
+    row("dir01.contoso.net", "Director", web_external_fqdn="webdir.contoso.com"),
+]
+
+
+@cache
+def steps(product="lync2013", *, renewal=False):
+    """Give the steps of a deployment with every core role."""
+    rules = load_rules(product)
+    planned = plan_certificates(topology(*TABLE), rules)
+    return procedure_of(packages_of(planned, OLD_END if renewal else None), rules, now=NOON)
+
+
+def on(server, product="lync2013", *, renewal=False):
+    """Give the steps of one server by their ids, the later ones too."""
+    (found,) = [s for s in steps(product, renewal=renewal).servers if s.server.startswith(server)]
+    return {step.step.id: step for step in found.every_step}
+
+
+def place(server, step, product="lync2013", *, renewal=False):
+    """Give the place of a step on a server's sheet."""
+    return list(on(server, product, renewal=renewal)).index(step)
+
+
+@pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
+def test_each_sheet_says_whom_to_ask_for_the_password(server):
+    """The planner is asked for each package's password, which never travels with the package."""
+    step = on(server)["passwords"]
+    assert "lyncnb pfx FOLDER --show-password ID" in step.text
+    assert all(package in step.text for package in packages(server))
+    assert "never takes the way of its package" in step.text
+
+
+def packages(server):
+    """Name the packages of one server."""
+    (found,) = [s for s in steps().servers if s.server.startswith(server)]
+    return [package.file for package in found.packages]
+
+
+def test_roots_of_others_are_asked_for():
+    """Gateways' roots go on servers that call them, partners' roots on Edge Servers alone."""
+    assert "chain-gateways" in on("ee01")
+    assert "chain-gateways" in on("med01")
+    assert "chain-partners" in on("edge01")
+    assert "chain-gateways" not in on("edge01")
+    assert "chain-partners" not in on("med01")
+
+
+def test_entra_gets_the_oauth_certificate_before_its_date_and_exchange_after():
+    """At a renewal one step names the date before which, another the date after which."""
+    before, after = (on("ee01", renewal=True)[n] for n in ("oauth-entra", "oauth-partners"))
+    assert "Before 2026-12-21 14:00 UTC" in before.text
+    assert "until it ends (2026-12-22 14:00 UTC)" in before.text
+    assert after.step.phase == "later"
+    assert after.title.startswith("After 2026-12-21 14:00 UTC")
+    assert "-RefreshAuthMetadata" in after.text
+
+
+def test_a_first_oauth_certificate_reaches_partners_on_the_day():
+    """Without a date Entra is told before the assignment, Exchange after it."""
+    order = list(on("ee01"))
+    assert "oauth-entra" not in order
+    entra, assign = order.index("oauth-entra-at-once"), order.index("assign-oauth")
+    assert entra < assign < order.index("oauth-partners-at-once")
+
+
+def test_a_new_simple_url_host_is_published_on_front_ends_and_directors():
+    """Enable-CsComputer is named there, and nowhere else."""
+    assert "Enable-CsComputer" in on("ee01")["enable-computer"].text
+    assert "enable-computer" in on("dir01")
+    assert "enable-computer" not in on("edge01")
+
+
+def test_services_are_tested_and_not_only_assignments():
+    """Edge and Mediation Servers have tests of what people use."""
+    assert "Test-CsFederatedPartner" in on("edge01")["verify-edge"].text
+    assert "Get-CsManagementStoreReplicationStatus" in on("edge01")["verify-edge"].text
+    assert "Test-CsPstnPeerToPeerCall" in on("med01")["verify-mediation"].text
+
+
+def test_a_mediation_server_that_carries_calls_is_never_restarted():
+    """The restart is for a new server alone, and says so before anything else."""
+    step = on("med01", renewal=True)["restart-mediation"]
+    assert step.title.startswith("On a new server only")
+    assert "Never restart a server that carries calls" in step.text
+
+
+def test_the_order_names_pairs_next_hop_and_central_management():
+    """Who plans the evening reads what must not be down at the same time."""
+    text = " ".join(place.text for place in steps().order)
+    for said in ("both pools of a pair", "next hop", "Central Management", "within minutes"):
+        assert said in text
+    assert "without a pause" not in text
+
+
+def test_later_steps_say_when():
+    """No introduction claims that all of them wait for the old certificate's end."""
+    for page in (to_html(steps(renewal=True)), to_markdown(steps(renewal=True))):
+        assert "waits until the old certificate has ended" not in page
