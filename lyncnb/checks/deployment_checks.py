@@ -73,6 +73,27 @@ def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
             yield view.place(pool), f'web_internal_fqdn is "{name}", the server is {pool.fqdn}'
 
 
+def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find an internal web name that is the name of another pool, of a member, or external."""
+    pools = view.pools_with("publishes_web")
+    named = [pool for pool in pools if pool.web_internal_fqdn not in (None, pool.fqdn)]
+    if not named:
+        return
+    external = {p.web_external_fqdn: p for p in pools if p.web_external_fqdn}
+    members = {computer.fqdn: pool for pool, computer in view.plan.topology.computers}
+    for pool in named:
+        name = pool.web_internal_fqdn or pool.fqdn
+        if name in external and external[name] is not pool:
+            what = f"the external web name of {external[name].fqdn}"
+        elif any(other.fqdn == name for other in view.pools_named(name)):
+            what = "the name of another pool"
+        elif name in members and (members[name] is not pool or len(pool.computers) > 1):
+            what = f"a server of {members[name].fqdn}"
+        else:
+            continue
+        yield view.place(pool), f'web_internal_fqdn of {pool.fqdn} is "{name}", {what}'
+
+
 def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool whose web services have one name inside and outside."""
     for pool in view.pools_with("publishes_web"):
@@ -148,6 +169,15 @@ def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.pools_with("publishes_web"):
         if pool.web_external_fqdn is None:
             yield view.place(pool), f"web_external_fqdn is blank on every row of {pool.fqdn}"
+
+
+def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find an XMPP domain that is none of the SIP domains."""
+    domains = set(view.plan.topology.sip_domains)
+    for pool in view.pools_with("perimeter"):
+        others = [name for name in pool.names_in("xmpp_domains") if name not in domains]
+        if others:
+            yield view.place(pool), f"xmpp_domains of {pool.fqdn} has {_words(others)}"
 
 
 def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
@@ -343,7 +373,7 @@ def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
                 yield computer.fqdn, f'"{label}" is the name of a device to Windows'
 
 
-def _words(names: list[str]) -> str:
+def _words(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + _more(names, 3)
 
 
@@ -361,6 +391,8 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         web_internal_fqdn_overridden,
         pool_name_differs_from_server,
         web_names_equal,
+        web_internal_fqdn_taken,
+        xmpp_domain_is_no_sip_domain,
         web_internal_fqdn_blank,
         other_ca_than_internal_servers,
         certificate_not_shared,

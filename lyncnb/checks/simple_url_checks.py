@@ -117,6 +117,17 @@ def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
                 yield view.site_place(site), f'{column} "{url.url}" uses the name of {url.host}'
 
 
+def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a simple URL on the web services name of a pool; a pool's own name has its own test."""
+    pools = view.pools_with("publishes_web")
+    taken = {name for p in pools for name in (p.web_internal_fqdn, p.web_external_fqdn) if name}
+    taken -= view.pool_and_server_names()
+    for site in view.sites():
+        for column, url in _urls(site):
+            if url.host in taken:
+                yield view.site_place(site), f'{column} "{url.url}" uses the web name {url.host}'
+
+
 SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {
     test.__name__: test
     for test in (
@@ -128,6 +139,7 @@ SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {
         simple_url_has_hyphen,
         simple_url_overlaps,
         simple_url_is_pool_name,
+        simple_url_is_web_name,
         simple_url_is_sip_domain,
     )
 }

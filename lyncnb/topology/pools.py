@@ -313,18 +313,22 @@ def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Si
     Notes
     -----
     If all rows that give a simple URL agree, it is the deployment's. Otherwise each site has its
-    own, and a site without one has what the rows without a site say.
+    own, and a site without one has what the rows without a site say. A site with its own Meet or
+    dial-in URL inherits no admin URL, which is optional.
     Source: Microsoft, Planning for simple URLs in Lync Server 2013 (site beats global).
     """
     found: dict[str, dict[str, Any]] = {name: {} for name in sorted(set(sites))}
-    for facts in topology_columns():
-        if facts.scope != "site":
-            continue
-        by_site = _by_site(cells, facts.name, sites, report)
+    columns = [facts.name for facts in topology_columns() if facts.scope == "site"]
+    values = {name: _by_site(cells, name, sites, report) for name in columns}
+    own = {site for name in ("meet_urls", "dialin_url") for site in values[name] if site}
+    if own:
+        written = {site for site, text in zip(sites, cells.column("admin_url")) if text}
+        values["admin_url"] |= dict.fromkeys(own - written)
+    for heading, by_site in values.items():
         for name, settings in found.items():
-            value = by_site.get(name, by_site.get(""))
+            value = by_site[name] if name in by_site else by_site.get("")
             if value is not None:
-                settings[facts.name] = value
+                settings[heading] = value
     return tuple(Site(name=name, **settings) for name, settings in found.items())
 
 

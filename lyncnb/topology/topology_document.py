@@ -292,7 +292,10 @@ def _share(topology: Element, rows: list[dict[str, str]]) -> None:
         rows[0].update(common)
         return
     for site, row in first.items():  # where a site has its own, each has: its own, or those of all
-        row.update({**common, **own.get(site, {})})
+        mine = own.get(site, {})
+        row.update({**common, **mine})
+        if mine.keys() & {"meet_urls", "dialin_url"} and "admin_url" not in mine:
+            row.pop("admin_url", None)  # it is optional, and not inherited then
 
 
 # --- What there is to say besides.

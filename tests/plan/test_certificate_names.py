@@ -37,6 +37,7 @@ def test_sites_with_the_same_urls_are_worked_out_once():
     for n, pool in enumerate(pools):
         pool |= {"pool_fqdn": f"pool{n}.contoso.com", "web_external_fqdn": f"web{n}.contoso.com"}
         first = "meet" if n < 8 else "join"
+        pool |= {"admin_url": "https://admin.contoso.com"}
         pool |= {"meet_urls": f"https://{first}.contoso.com;https://{first}.fabrikam.com"}
     proxies = [row(f"rp{n}.contoso.com", "ReverseProxy", site=f"Site {n}") for n in range(2)]
     read = topology(*pools, *proxies)

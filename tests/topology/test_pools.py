@@ -347,6 +347,22 @@ def test_rows_without_a_site_speak_for_the_others():
     }
 
 
+def test_a_site_with_its_own_urls_inherits_no_admin_url():
+    """Neither another site's nor that of the rows without a site; a site with none has the latter."""
+    read = table_of(
+        f"a.contoso.net,SE,Taipei,contoso.com,{MEET},{DIALIN},{ADMIN}",
+        "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",
+    )
+    assert urls(read)["Hsinchu"][2] == ""
+    assert urls(read)["Taipei"][2] == ADMIN
+    read = table_of(
+        f"a.contoso.net,SE,,contoso.com,{MEET},{DIALIN},{ADMIN}",
+        "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",
+        "c.contoso.net,SE,Tainan,,,,",
+    )
+    assert [urls(read)[site][2] for site in ("", "Hsinchu", "Tainan")] == [ADMIN, "", ADMIN]
+
+
 def test_the_pool_tells_the_site_of_a_row():
     """A row that leaves its site blank speaks for the site of its pool."""
     table = b"""fqdn,role,pool,site,sip_domains,dialin_url
