@@ -151,6 +151,13 @@ class PlanAltered(PlanError):
     exit_status = 1
 
 
+class PlanOutdated(PlanError):
+    """A saved plan is as it was saved, and the rules here plan something else by now."""
+
+    code = "plan-outdated"
+    exit_status = 1
+
+
 class ApprovalError(LyncnbError):
     """A saved plan is not approved: no signature over it counts, or none can be made."""
 

@@ -19,7 +19,7 @@ from typing import Any
 from ..base.garbage_collection import no_collection
 from ..base.outputs import check_output, write_output
 from ..base.tables import Table, count_of
-from ..errors import LyncnbError, PlanAltered, Problem
+from ..errors import LyncnbError, PlanAltered, PlanOutdated, Problem
 from ..plan.acceptances import reason_for
 from ..plan.model import CertificatePlan
 from ..plan.planner import plan_certificates
@@ -30,6 +30,7 @@ from ..plan.saved_plan_json import (
     SIGN_LINE,
     SavedDocument,
     read_saved_document,
+    rules_document,
     saved_document,
     saved_plan_bytes,
 )
@@ -41,6 +42,10 @@ _COLUMNS = ("Certificate", "Subject name", "Names", "Issuer", "Key")
 _HINT_WORDS = (
     "only words differ: a later lyncnb says the same otherwise, or somebody altered them. Save it "
     "anew; as it is it is requested only if it is approved (--approved-by)"
+)
+_HINT_OUTDATED = (
+    "save and approve it again: lyncnb plan TOPOLOGY --save FILE; "
+    "lyncnb compare FILE TOPOLOGY shows every difference"
 )
 _HINT = "ask who saved it for the file as it was, or save it anew and have it approved anew"
 
@@ -204,8 +209,10 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     PlanError
         If it cannot be read, or is no saved plan.
     PlanAltered
-        If it is not what is planned again, certificate by certificate and name by name: the file
-        was altered, or the rules here are others.
+        If it is not what is planned again, certificate by certificate and name by name, by the
+        same rules: the file was altered.
+    PlanOutdated
+        If it was saved by other rules than those here. ``read_plan`` gives it as it is.
     """
     path = Path(path)
     data = read_plan_file(path)
@@ -215,6 +222,12 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         plan = plan_certificates(said.topology, rules, options=said.options)
     except LyncnbError as error:
         told = error.problems or (Problem(message=error.message, hint=error.hint),)
+        if said.is_whole and said.values["rules"] != rules_document(rules):
+            raise PlanOutdated(
+                f"{path.name}: was saved by other rules than those here, which cannot plan it",
+                problems=told,
+                hint=_HINT_OUTDATED,
+            ) from None
         altered = () if said.is_whole else (Problem(message=f"the file {ALTERED}"),)
         raise PlanAltered(
             f"{path.name}: cannot be planned again", problems=(*altered, *told), hint=_HINT
@@ -229,6 +242,8 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             and saved_plan_bytes(said.values) == data
             and json.dumps(_deciding(said.values)) == json.dumps(_deciding(again))  # its order, too
         )
+        if said.is_whole and said.values["rules"] != again["rules"]:
+            raise _outdated(path, said.values, again)
         if reworded and is_only_words and (others := tuple(_rewordings(said.values, again))):
             return _saved(path, plan, findings, data, others)
         raise PlanAltered(
@@ -238,6 +253,21 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             hint=_HINT_WORDS if is_only_words else _HINT,
         )
     return _saved(path, plan, findings, data)
+
+
+def _outdated(path: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> PlanOutdated:
+    """Say which certificates other rules than those of the file plan otherwise, name by name."""
+    changed = tuple(_of_entries(before["certificates"], after["certificates"], "id"))
+    what = (
+        "the rules here plan these certificates differently"
+        if changed
+        else "the certificates are the same, but findings and reasons may differ"
+    )
+    return PlanOutdated(
+        f"{path.name}: was saved by other rules than those here; {what}",
+        problems=changed or tuple(_of_rules(before["rules"], after["rules"])),
+        hint=_HINT_OUTDATED,
+    )
 
 
 _WORDS_OF_FINDINGS = ("message", "hint", "source")

@@ -126,9 +126,9 @@ def plan_of(
     """
     from ..authorities.read_plan import read_plan
     from ..checks.saved_plan import read_saved_plan
-    from ..errors import PlanAltered
+    from ..errors import PlanOutdated
     from ..plan.recorded_plan import read_plan_file
-    from ..plan.saved_plan_json import is_saved_plan, read_saved_document, rules_document
+    from ..plan.saved_plan_json import is_saved_plan, read_saved_document
     from ..rules.rule_files import load_rules
 
     if _is_record(path):
@@ -138,11 +138,9 @@ def plan_of(
             try:
                 saved = read_saved_plan(path)
                 return saved.plan, saved.findings
-            except PlanAltered:
+            except PlanOutdated:
                 said = read_saved_document(read_plan_file(Path(path)), source=Path(path).name)
-                recorded = said.recorded()  # refuses what its digest does not fit
-                if said.values["rules"] == rules_document(recorded.rules):
-                    raise  # no other rules are to blame: the digest was made anew, too
+                recorded = said.recorded()
                 note(
                     f"note: {path} names other rules than those here, so it cannot be planned again"
                     " and is taken as it stands"

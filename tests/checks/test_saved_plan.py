@@ -19,7 +19,7 @@ from topologies import TWO_SITES, edge, front_end, plan
 
 import lyncnb as ln
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
-from lyncnb.errors import PlanAltered, PlanError, TopologyError
+from lyncnb.errors import PlanAltered, PlanError, PlanOutdated, TopologyError
 from lyncnb.plan.saved_plan_json import FORMAT, SIGN_LINE, saved_plan_bytes
 from lyncnb.rules.rule_files import parse_rules
 
@@ -158,7 +158,7 @@ def test_a_table_that_was_altered(tmp_path):
 
 
 def test_other_rules_are_told(tmp_path):
-    """A plan by other rules than those here is refused: which rules, and what follows of them."""
+    """A plan by other rules than those here is outdated, not altered: each name is told."""
     file = resources.files("lyncnb") / "products" / "lync2013.toml"
     text = file.read_text(encoding="utf-8")
     others = parse_rules(
@@ -166,12 +166,18 @@ def test_other_rules_are_told(tmp_path):
     )
     planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), others)
     first = saved(planned, tmp_path)
-    refused(
+    error = refused(
         first.path, first.data,
-        "the rules products/lync2013.toml are others here",
+        "was saved by other rules than those here",
         "discover.contoso.com stands in the file, and is not planned",
         "lyncdiscover.contoso.com is planned, and not in the file",
+        "save and approve it again",
     )  # fmt: skip
+    assert (type(error), error.code, error.exit_status) == (PlanOutdated, "plan-outdated", 1)
+    assert "altered" not in str(error)
+    assert "discover.contoso.com" in {
+        name for one in ln.read_plan(first.path).certificates for name in map(str, one.names)
+    }
     unused = 'extended_key_usage_if.reverse_proxy_client_eku = ["clientAuth"]'
     assert unused in text
     first = saved(

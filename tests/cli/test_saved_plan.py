@@ -11,6 +11,8 @@ from folders import PASSPHRASE
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS, TWO_SITES
 
+from lyncnb.plan.saved_plan_json import saved_plan_bytes
+
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -247,9 +249,27 @@ def test_by_other_rules_it_is_compared_as_it_stands(planner):
     assert "cannot be planned again" in ended.err
 
 
+def test_by_other_rules_it_is_not_requested(planner):
+    """Its names are told, with the way on; nobody is accused of altering it."""
+    data = (planner.folder / "p.json").read_bytes()
+    document = json.loads(data)
+    document["rules"]["products/lync2013.toml"] = "0" * 64
+    names = document["certificates"][0]["san"]
+    gone = names.pop()
+    text = saved_plan_bytes({k: v for k, v in document.items() if k != "sha256"})
+    (planner.folder / "p.json").write_bytes(text)
+    ended = planner("request", "--plan", "p.json", "requests")
+    assert ended.status == 1
+    assert f"{gone} is planned, and not in the file" in ended.err
+    assert "save and approve it again" in ended.err
+    assert "altered" not in ended.err
+    assert not (planner.folder / "requests").exists()
+
+
 def test_an_entry_that_stands_twice_is_refused(planner):
     """Also where other rules made the plan: no plan has two certificates of one id."""
     data = (planner.folder / "p.json").read_text("utf-8")
+    alter_with_digest(planner, json.loads(data)["rules"]["cas/*.toml"], "0" * 64)
     line = data[data.index('"certificates": [\n') :].splitlines()[1].removesuffix(",")
     alter_with_digest(planner, line, f"{line},\n{line}")
     ended = planner("compare", "p.json", "t.csv")

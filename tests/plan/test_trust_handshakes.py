@@ -372,7 +372,7 @@ def test_handshakes_succeed_and_fail_as_planned(tmp_path):
     chance = random.Random(21)
     done, connections = Counter(), Counter()
     lab = Lab(tmp_path)
-    for _ in range(PAIRS if "LYNCNB_HANDSHAKES" in os.environ else PAIRS // 10):
+    for _ in range(PAIRS if "LYNCNB_HANDSHAKES" in os.environ else PAIRS // 8):
         planned = random_plan(chance)
         pairs = pairs_of(planned, ln.trust(planned))
         # As often of each connection as of any other, however many pools it has; and rather those
