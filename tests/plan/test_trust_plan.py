@@ -227,6 +227,7 @@ def test_what_no_page_says_is_marked():
     trusts = ln.load_rules("lync2013").trusts
     assert {rule.id for rule in trusts if is_inferred(rule.source)} == {
         *("own-chain-other", "xmpp", "gateways-called", "reverse-proxy-farm"),
+        "partner-applications",
         *("reverse-proxy-client", "office-web-apps-fetching"),
     }
     for rule in trusts:
