@@ -94,5 +94,5 @@ def digest(folder: Path) -> dict[str, str]:
         str(path.relative_to(folder)): f"{path.stat().st_mtime_ns} "
         + hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name not in (".lock", "lyncnb.lock")
     }

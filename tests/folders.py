@@ -337,7 +337,7 @@ def snapshot(folder: Path, *, but_lock: bool = False) -> dict[str, tuple[int, in
     """
     found = {}
     for path in [folder, *sorted(folder.rglob("*"))]:
-        if but_lock and (path == folder or path.name == ".lock"):
+        if but_lock and (path == folder or path.name in (".lock", "lyncnb.lock")):
             continue
         facts = path.lstat()
         data = path.read_bytes() if stat.S_ISREG(facts.st_mode) else b""

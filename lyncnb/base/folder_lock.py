@@ -1,10 +1,19 @@
-"""One writer of a folder at a time, and who that is."""
+"""One writer of a folder at a time, and who that is.
+
+Two things keep a second writer out: a lock of the kernel's, and a note of who writes. The kernel's
+lock excludes nobody between two computers on some disks (sshfs, rclone, WSL beside Windows), nor in
+two copies that a program synchronises. There the note does: it is made exclusively, respected if it
+is another computer's, and looked at again before each step that counts (:func:`confirm`).
+"""
 
 from __future__ import annotations
 
 import getpass
 import os
 import platform
+import re
+import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,20 +24,28 @@ import filelock
 from ..errors import BundleError
 from . import files, system_calls
 
-LOCK_NAME = ".lock"
+LOCK_NAME = "lyncnb.lock"
+#: Earlier versions take this one alone. OneDrive and SharePoint take no file of that name.
+OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
+_NOTE = re.compile(r".* on (.+), process ([0-9]+), since .+\n(?:(\S+) (\S+) ([0-9a-f]+)\n)?")
+_LOOK_EVERY = 0.2  # seconds
+
+# What this process holds: the real path of each folder, and the token in its note.
+_held: dict[str, str] = {}
 
 
 @contextmanager
 def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]:
     """Be the one writer of a folder.
 
-    The kernel frees the lock when its process ends, however it ends. Readers need none.
+    The kernel frees its lock when the process ends, however it ends; a note that was left is then
+    taken for what it is, unless another computer wrote it. Readers need none.
 
     Parameters
     ----------
     folder : path
-        Holds ``.lock``, and while somebody writes a note of who that is.
+        Holds the files of the lock, and while somebody writes a note of who that is.
     wait : float, optional
         Seconds to wait for another writer; negative waits without end.
 
@@ -40,44 +57,136 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
     """
     folder = Path(folder)
     files.check_folder(folder)
-    path, note = folder / LOCK_NAME, folder / OWNER_NAME
-    if path.is_symlink() or note.is_symlink():
-        raise BundleError(f"{path} is a symbolic link", hint="remove the link")
-    guard = filelock.FileLock(path, timeout=wait, mode=0o600, thread_local=False)
+    note, paths = folder / OWNER_NAME, [folder / LOCK_NAME, folder / OLD_LOCK_NAME]
+    for path in (*paths, note):
+        if path.is_symlink():
+            raise BundleError(f"{path} is a symbolic link", hint="remove the link")
+    guards = [filelock.FileLock(path, mode=0o600, thread_local=False) for path in paths]
+    token, key = secrets.token_hex(8), os.path.realpath(folder)
+    deadline = float("inf") if wait < 0 else time.monotonic() + wait
     try:
-        guard.acquire()
-    except filelock.Timeout:
-        raise BundleError(
-            f"{folder} is being written by {_owner(note)}",
-            hint="wait until that is done, then run the same again",
-        ) from None
-    except OSError as error:
-        raise system_calls.trouble(error, path, "lock the folder") from None
-    try:
-        _note_owner(note)
+        while not _take(folder, guards, token, deadline):
+            time.sleep(_LOOK_EVERY)
+        _held[key] = token
         yield
     finally:
-        files.discard(note)
+        _held.pop(key, None) if _held.get(key) == token else None
+        if _token(note) == token:
+            files.discard(note)
+        for guard in guards:
+            guard.release()
+
+
+def confirm(folder: Path) -> None:
+    """Look whether this process, if it has the lock of a folder, is still its one writer.
+
+    Raises
+    ------
+    BundleError
+        If somebody else has taken the folder over, or removed the note.
+    """
+    token = _held.get(os.path.realpath(folder))
+    if token is not None and _token(folder / OWNER_NAME) != token:
+        raise BundleError(
+            f"{folder} was taken over by {owner(folder)} while this run wrote it; this run stopped",
+            hint="the lock of this disk keeps nobody out: let one computer write the folder at a "
+            "time. Then run the same again",
+        )
+
+
+def owner(folder: Path) -> str:
+    """Say who writes a folder, as far as its note tells."""
+    return (_read(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
+
+
+def _take(folder: Path, guards: list[filelock.FileLock], token: str, deadline: float) -> bool:
+    """Take the kernel's locks and leave the note; False to try again."""
+    note = folder / OWNER_NAME
+    try:
+        for guard in guards:
+            left = deadline - time.monotonic()
+            guard.acquire(timeout=-1 if left == float("inf") else max(left, 0.0))
+    except filelock.Timeout:
+        _refuse(folder, "wait until that is done, then run the same again")
+    except OSError as error:
+        raise system_calls.trouble(error, folder / LOCK_NAME, "lock the folder") from None
+    text = _read(note)
+    if not _is_alive(text):
+        if _leave_note(note, token, over=bool(text) or os.path.lexists(note)):
+            return True
+    elif time.monotonic() >= deadline:
+        _refuse(
+            folder,
+            "wait until that is done, then run the same again. If that run has ended, which cannot "
+            f"be seen from here, remove {OWNER_NAME} from the folder",
+        )
+    for guard in guards:
         guard.release()
+    return False
 
 
-def _note_owner(note: Path) -> None:
+def _refuse(folder: Path, hint: str) -> None:
+    raise BundleError(f"{folder} is being written by {owner(folder)}", hint=hint) from None
+
+
+def _is_alive(text: str) -> bool:
+    """Whether the writer of a note may be at work; the kernel's lock is held by who asks."""
+    found = _NOTE.fullmatch(text)
+    if found is None:
+        return False
+    host, process, system, started, token = found.groups()
+    if host != platform.node() or system not in (None, platform.system()):
+        return True
+    if int(process) == os.getpid():
+        return token in _held.values()
+    # On this computer a lock that was given to us says enough, where the lock works at all.
+    return started not in (None, "-") and started == _started(int(process))
+
+
+def _started(process: int) -> str:
+    """Tell when a process of this computer began, in the kernel's own count; "-" if it is gone."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+        return status.rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return "-"
+
+
+def _leave_note(note: Path, token: str, *, over: bool) -> bool:
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
         user = "somebody"
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    text = f"{user} on {platform.node()}, process {os.getpid()}, since {since}\n"
+    process = os.getpid()
+    text = (
+        f"{user} on {platform.node()}, process {process}, since {since}\n"
+        f"{platform.system()} {_started(process)} {token}\n"
+    )
     temp = files.write_temp(note, text.encode(), 0o600, sync=False)
     try:
-        system_calls.replace(temp, note)
+        if over:
+            system_calls.replace(temp, note)
+        else:
+            files.give_name(temp, note)
     except OSError as error:
         files.discard(temp)
         raise system_calls.trouble(error, note, "say who writes") from None
-
-
-def _owner(note: Path) -> str:
-    try:
-        return files.read(note, limit=4096).decode("utf-8", "replace").strip() or "another process"
     except BundleError:
-        return "another process"
+        files.discard(temp)
+        if not os.path.lexists(note):
+            raise
+        return False  # somebody else was quicker
+    return True
+
+
+def _token(note: Path) -> str:
+    found = _NOTE.fullmatch(_read(note))
+    return found[5] or "" if found else ""
+
+
+def _read(note: Path) -> str:
+    try:
+        return files.read(note, limit=4096).decode("utf-8", "replace")
+    except BundleError:
+        return ""

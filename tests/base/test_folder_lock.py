@@ -9,10 +9,11 @@ import sys
 import textwrap
 import threading
 
+import filelock
 import pytest
 
 from lyncnb.base import system_calls
-from lyncnb.base.folder_lock import LOCK_NAME, OWNER_NAME, lock
+from lyncnb.base.folder_lock import LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME, confirm, lock
 from lyncnb.errors import BundleError
 
 HOLDER = """
@@ -71,11 +72,11 @@ def test_the_lock_goes_when_the_work_fails(tmp_path):
         raise KeyError
     with lock(tmp_path):
         pass
-    assert set(os.listdir(tmp_path)) <= {LOCK_NAME}
+    assert set(os.listdir(tmp_path)) <= {LOCK_NAME, OLD_LOCK_NAME}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
-@pytest.mark.parametrize("name", [LOCK_NAME, OWNER_NAME])
+@pytest.mark.parametrize("name", [LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME])
 def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
     """A symbolic link named like the lock is not followed."""
     (tmp_path / "elsewhere").write_bytes(b"other")
@@ -90,7 +91,7 @@ def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, mo
     """A folder that is not there, and a disk that takes no note, are troubles with hints."""
     with pytest.raises(BundleError, match="cannot look at the folder"), lock(tmp_path / "a"):
         pass
-    monkeypatch.setattr(system_calls, "replace", _no_space)
+    monkeypatch.setattr(system_calls, "link", _no_space)
     with pytest.raises(BundleError, match="the disk is full"), lock(tmp_path):
         pass
     monkeypatch.undo()
@@ -123,3 +124,41 @@ def test_who_writes_is_told_as_well_as_can_be(tmp_path, monkeypatch):
         (tmp_path / OWNER_NAME).unlink()
         with pytest.raises(BundleError, match="written by another process"), lock(tmp_path):
             pass
+
+
+THERE = "planner on another.contoso.com, process 7, since 2026-11-24T08:00:00+00:00\n"
+
+
+def test_the_note_of_another_computer_is_respected(tmp_path):
+    """Its process cannot be seen from here, so the message says what to do if it has ended."""
+    (tmp_path / OWNER_NAME).write_text(THERE)
+    with (
+        pytest.raises(BundleError, match=r"written by planner on another.contoso.com") as caught,
+        lock(tmp_path, wait=0.3),
+    ):
+        pass
+    assert f"remove {OWNER_NAME}" in caught.value.hint
+    assert (tmp_path / OWNER_NAME).read_text() == THERE
+    (tmp_path / OWNER_NAME).unlink()
+    with lock(tmp_path):
+        pass
+
+
+def test_a_writer_who_is_taken_over_stops(tmp_path):
+    """Before each step that counts the note is looked at again, and another's note stays."""
+    confirm(tmp_path)  # no writer, nothing to lose
+    with lock(tmp_path):
+        confirm(tmp_path)
+        (tmp_path / OWNER_NAME).write_text(THERE)
+        with pytest.raises(BundleError, match="taken over by planner on another"):
+            confirm(tmp_path)
+    assert (tmp_path / OWNER_NAME).read_text() == THERE
+
+
+def test_an_earlier_version_is_kept_out(tmp_path):
+    """It knows one of the two locks."""
+    earlier = filelock.FileLock(tmp_path / OLD_LOCK_NAME, timeout=0, thread_local=False)
+    with earlier, pytest.raises(BundleError, match="is being written"), lock(tmp_path):
+        pass
+    with lock(tmp_path), pytest.raises(filelock.Timeout):
+        earlier.acquire()
