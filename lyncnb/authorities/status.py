@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ..base.folder_lock import OWNER_NAME
+from ..base.folder_lock import OWNER_NAME, owner
 from ..base.tables import Table, count_of
 from ..errors import Problem
 from ..pki.certificates import moment_of
@@ -26,6 +26,7 @@ from ..request_folder.files_on_disk import (
     record_problems,
     take_survey,
 )
+from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
@@ -249,7 +250,7 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
 def _problems(
     survey: Survey, manifest: Manifest, issued: IssuedCertificates
 ) -> tuple[Problem, ...]:
-    found = [*survey.problems, *_exchanged(manifest, issued)]
+    found = [*survey.problems, *_exchanged(manifest, issued), *shared_keys(manifest)]
     for record in manifest.requests:
         if record.is_written:
             found += record_problems(survey, record)
@@ -285,7 +286,7 @@ def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Proble
 
 def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
     if os.path.lexists(survey.folder / OWNER_NAME):
-        yield "a run is writing the folder, or was interrupted"
+        yield f"a run is writing the folder, or was interrupted: {owner(survey.folder)}"
     unfinished = [
         record.id
         for record in manifest.requests
@@ -308,6 +309,11 @@ def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
     deployed = sum(bool(record.deployed_at) for record in manifest.requests)
     if deployed:
         yield f"deployed: {count_of(deployed, 'request')}; nothing secret of them is here any more"
+    if count := unverified(manifest):
+        yield (
+            f"not verified: {count_of(count, 'key')}, whether it belongs to its request; the next "
+            "command with the passphrase checks that and records it"
+        )
     for key in manifest.recovery:
         yield (
             f"the recovery key {key.fingerprint} opens this folder beside its passphrase "

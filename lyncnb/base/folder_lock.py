@@ -12,7 +12,6 @@ import getpass
 import os
 import platform
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +61,7 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
         if path.is_symlink():
             raise BundleError(f"{path} is a symbolic link", hint="remove the link")
     guards = [filelock.FileLock(path, mode=0o600, thread_local=False) for path in paths]
-    token, key = secrets.token_hex(8), os.path.realpath(folder)
+    token, key = files.temp_name().removeprefix(files.TEMP_PREFIX), os.path.realpath(folder)
     deadline = float("inf") if wait < 0 else time.monotonic() + wait
     try:
         while not _take(folder, guards, token, deadline):

@@ -94,7 +94,7 @@ class PasswordList:
             "passwords": {k: v.reveal() for k, v in sorted(self._passwords.items())},
         }
         data = json.dumps(document, indent=0).encode()
-        files.replace(self._path, self._cipher.encrypt_data(data), 0o600)
+        files.replace(self._path, self._cipher.encrypt_data(data, name=LIST), 0o600)
 
     def _read(self) -> None:
         pem = files.read(self._path, limit=_LIMIT)
@@ -148,7 +148,8 @@ def show_password(
     BundleError
         If there is no such package, several fit, or the list lacks its password.
     """
-    requests = read_manifest(Path(folder)).requests
+    manifest = read_manifest(Path(folder))
+    requests = manifest.requests
     packages = {r.id: r.package for r in requests if r.package is not None}
     fitting = [name for name in packages if name == request_id] or [
         name for name in packages if request_id and name.startswith(request_id)
@@ -160,6 +161,8 @@ def show_password(
             hint=f"give an id, or enough of its beginning; packaged are: {known}",
         )
     package = packages[fitting[0]]
-    passwords = PasswordList(Path(folder), FolderCipher(passphrase))
+    cipher = FolderCipher(passphrase)
+    cipher.refuse_old_data(manifest.binding_key is not None)
+    passwords = PasswordList(Path(folder), cipher)
     show(passwords.of(package.sha256).reveal())
     return package.file

@@ -24,10 +24,17 @@ from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
 from ..pki.pkcs12 import PfxContent
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import take_survey
+from ..request_folder.files_on_disk import refuse, take_survey
+from ..request_folder.key_bindings import bind, binding_problems
 from ..request_folder.leftovers import prove_passphrase
-from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
-from ..request_folder.recovery_key import arm
+from ..request_folder.manifest import (
+    FORMAT,
+    Manifest,
+    read_manifest,
+    save_manifest,
+    timestamp,
+)
+from ..request_folder.recovery_key import arm, renew_lists
 from ..request_folder.request_record import PackageRecord, RequestRecord, package_names
 from ..rules.procedure import Encryption, PackageRules, package_rules
 from ..rules.rule_files import rules_on_record
@@ -116,10 +123,13 @@ def write_pfx(
     store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
     with lock(base, wait=lock_seconds):
         manifest = read_manifest(base)
+        refuse(base, tuple(binding_problems(take_survey(base), manifest, cipher)))
         arm(base, cipher, manifest)
         passwords = PasswordList(base, cipher)
         _refuse_unknown(manifest, base, without_chain)
         ready, packages = _sort_out(manifest, issued, place, target_os, passwords, without_chain)
+        if ready or manifest.format == FORMAT:
+            manifest = _bound(base, manifest, cipher)
         parts = place.split("/")
         for length in range(1, len(parts) + 1):  # the list of passwords stands in the first
             files.make_folder(base.joinpath(*parts[:length]), 0o700)
@@ -136,6 +146,14 @@ def write_pfx(
     order = {record.id: number for number, record in enumerate(manifest.requests)}
     packages.sort(key=lambda package: order[package.request_id])
     return Packages(bundle=replace(issued.bundle, manifest=manifest), packages=tuple(packages))
+
+
+def _bound(base: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
+    renew_lists(base, cipher, manifest)
+    bound = bind(manifest, cipher)
+    if bound != manifest:
+        save_manifest(base, bound)
+    return bound
 
 
 def needs_passphrase(bundle: RequestBundle) -> bool:

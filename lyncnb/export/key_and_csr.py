@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..base import workers
 from ..base.files import FileBatch
+from ..base.folder_lock import confirm
 from ..base.workers import WorkerProcesses
 from ..errors import BundleError
 from ..pki import keys
@@ -238,6 +239,7 @@ class PairStore:
             self._commit()
 
     def _commit(self) -> None:
+        confirm(self._folder)
         self._batch.commit()
         self.written.update(self._waiting)
         self._waiting.clear()

@@ -27,8 +27,14 @@ from ..plan.summary_from_plan import summarise
 from ..plan.summary_on_record import summary_digest
 from ..request_folder.bundle import Change
 from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
+from ..request_folder.key_bindings import (
+    bind,
+    binding_problems,
+    shared_keys,
+    without_shared,
+)
 from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
-from ..request_folder.manifest import Manifest, read_manifest
+from ..request_folder.manifest import FORMAT, Manifest, read_manifest
 from ..request_folder.request_record import RequestRecord
 from .changes import Compare, Order, Wanted, plan_changes, with_saved_plan
 from .key_and_csr import content_of
@@ -133,10 +139,15 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         on=order.covered_on,
     )
     after = _without_lost(survey, settled.manifest, after)
+    after = without_shared(settled.manifest, after, order.renew)
     moves, collisions = _renewal_moves(survey, settled.manifest, after)
     collisions += _collisions(survey, before, after)
     collisions += _other_routes(settled.manifest, after, order)
     collisions += _already_requested(settled.manifest, order)
+    if cipher is None:
+        collisions += shared_keys(before, given_up=order.renew)
+    else:
+        collisions += binding_problems(survey, before, cipher, given_up=order.renew)
     refuse(folder, (*survey.problems, *settled.problems, *collisions))
     after = replace(
         _logged(after, settled.changes, order.now),
@@ -145,6 +156,9 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         accepted=order.accepted,
         plans=with_saved_plan(after.plans, order.saved),
     )
+    # A folder of the first format stays as it is until something else of it changes.
+    if cipher is not None and (before.format == FORMAT or after != before):
+        after = bind(after, cipher)
     planned = {record.id for record in after.requests if record.is_to_write}
     return Preview(
         survey=survey,

@@ -29,9 +29,15 @@ from ..pki.recovery_pair import RecoveryPublicKey
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import MODES, archive_problems, take_survey
+from ..request_folder.key_bindings import bind
 from ..request_folder.leftovers import carry_out
 from ..request_folder.manifest import Manifest, save_manifest, timestamp
-from ..request_folder.recovery_key import add_recipients, arm, read_recovery_key
+from ..request_folder.recovery_key import (
+    add_recipients,
+    arm,
+    read_recovery_key,
+    renew_lists,
+)
 from ..request_folder.request_record import ApprovalOnRecord, PlanOnRecord
 from ..rules.findings import Finding
 from . import executors
@@ -143,6 +149,8 @@ def _carry_out(
     recovery: Sequence[RecoveryPublicKey],
 ) -> Outcome:
     folder = preview.survey.folder
+    # Before the manifest says that no list is in the form of earlier versions.
+    renew_lists(folder, cipher, preview.before)
     announce(preview)
     # Before the first key: what it is encrypted with is sealed to the folder's recovery keys.
     if recovery:
@@ -204,7 +212,7 @@ def _make_pairs(
         )
         for name, written in store.written.items()
     )
-    return preview.manifest.with_records(records), exported.cancelled
+    return bind(preview.manifest.with_records(records), cipher), exported.cancelled
 
 
 def _public_keys(manifest: Manifest) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 ``BestAvailableEncryption`` would derive the encryption key with 2,048 rounds, so this file writes
 PKCS #8 (RFC 5958) with PBES2 (RFC 8018) itself: as OpenSSL does, and readable by it, with 600,000
-rounds.
+rounds. What is lyncnb's own (lists of passwords and of recovery keys) is encrypted and
+authenticated by AES-GCM under a key of its own: workers choose what is encrypted under the other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import re
 import secrets
 import threading
@@ -17,9 +19,12 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.asn1 import Null, decode_der, encode_der, sequence
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.hazmat.primitives.padding import PKCS7
 
@@ -39,6 +44,15 @@ BLOCK_BITS = 128
 KEY_LABEL = b"ENCRYPTED PRIVATE KEY"
 
 _OCTET_STRING = 0x04
+
+
+class Derivation(NamedTuple):
+    """What a key was derived by: ``prf`` is the hash of PBKDF2's HMAC, ``length`` is in bytes."""
+
+    salt: bytes
+    rounds: int
+    prf: str
+    length: int
 
 
 class DerivedKey(NamedTuple):
@@ -113,6 +127,9 @@ _PRFS: dict[str, hashes.HashAlgorithm] = {
     "sha512": hashes.SHA512(),
 }
 _CIPHERS = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
+_GCM, _NONCE_BYTES, _TAG_BYTES = "aes256_gcm", 12, 16
+# A key for one purpose says nothing about the key for another, nor about what both come from.
+_FOR_DATA, _FOR_RECORDS = b"lyncnb data of a folder 1", b"lyncnb records of a folder 1"
 _PBES2, _PBKDF2 = "1.2.840.113549.1.5.13", "1.2.840.113549.1.5.12"  # RFC 8018 appendix A
 # Names for messages too: RFC 8018 appendix B.1.2 and B.2.2, NIST's register for AES.
 _NAMES = {
@@ -124,6 +141,7 @@ _NAMES = {
     "2.16.840.1.101.3.4.1.2": "aes128_cbc",
     "2.16.840.1.101.3.4.1.22": "aes192_cbc",
     "2.16.840.1.101.3.4.1.42": "aes256_cbc",
+    "2.16.840.1.101.3.4.1.46": "aes256_gcm",
 }
 _OIDS = {name: x509.ObjectIdentifier(oid) for oid, name in _NAMES.items()}
 _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 #]+)-----\s([^-]+)-----END \1-----")
@@ -145,6 +163,23 @@ class _Pbes2:
 
     key_derivation_func: AlgorithmIdentifier
     encryption_scheme: AlgorithmIdentifier
+
+
+@sequence
+class _GcmParameters:
+    """GCMParameters (RFC 5084 section 3.2); the length of the tag is in bytes."""
+
+    nonce: bytes
+    icv_length: int
+
+
+class _Envelope(NamedTuple):
+    """A PKCS #8 file taken apart; ``iv`` is the nonce where ``is_gcm``."""
+
+    derivation: Derivation
+    iv: bytes
+    text: bytes
+    is_gcm: bool
 
 
 @sequence
@@ -175,9 +210,10 @@ class FolderCipher:
         self._rounds = rounds
         self._before_use: Callable[[DerivedKey], object] | None = None
         self._lock = threading.Lock()
-        self._derived: dict[tuple[bytes, int, str, int], bytes] = {}
+        self._derived: dict[Derivation, bytes] = {}
         self._proven: set[bytes] = set()
         self._own: Encryptor | None = None
+        self._takes_old_data = True
 
     def __repr__(self) -> str:
         return "FolderCipher(***)"
@@ -191,8 +227,13 @@ class FolderCipher:
         cipher = cls.__new__(cls)
         cipher._passphrase, cipher._rounds, cipher._before_use = None, 0, None
         cipher._lock, cipher._proven, cipher._own = threading.Lock(), set(), None
-        cipher._derived = {one[:4]: one.key for one in derived}
+        cipher._derived = {Derivation(*one[:4]): one.key for one in derived}
+        cipher._takes_old_data = True
         return cipher
+
+    def refuse_old_data(self, is_refused: bool) -> None:
+        """Take lists in the form of earlier versions, which has no MAC, or refuse them."""
+        self._takes_old_data = not is_refused
 
     def seal_with(self, seal: Callable[[DerivedKey], object]) -> None:
         """Have the key of this run handed to `seal` before anything is encrypted with it."""
@@ -208,7 +249,8 @@ class FolderCipher:
         with self._lock:
             if self._own is None:
                 salt = secrets.token_bytes(_SALT_BYTES)
-                key = self._derive_locked(salt, self._rounds, "sha256", 32, "a new file")
+                which = Derivation(salt, self._rounds, "sha256", 32)
+                key = self._derive_locked(which, "a new file")
                 if self._before_use is not None:
                     self._before_use(DerivedKey(salt, self._rounds, "sha256", 32, key))
                 self._own = Encryptor(key, _algorithm(salt, self._rounds)[:-IV_BYTES])
@@ -223,12 +265,44 @@ class FolderCipher:
         """Write a PKCS #8 key of any kind as PEM ``ENCRYPTED PRIVATE KEY``."""
         return self.encryptor.encrypt_bytes(data, KEY_LABEL)
 
-    def encrypt_data(self, data: bytes) -> bytes:
+    def encrypt_data(self, data: bytes, *, name: str) -> bytes:
         """Write other data of the folder, e.g. its list of package passwords, as PEM.
 
-        The same envelope under a label of our own; a digest in front tells whether it is whole.
+        AES-256-GCM under a key for such data alone, in the same envelope under a label of our own.
+        ``name`` is its path in the folder: elsewhere it does not open.
         """
-        return self.encryptor.encrypt_bytes(hashlib.sha256(data).digest() + data, _DATA_LABEL)
+        own = self.encryptor
+        salt = _salt_in(own.algorithm)
+        derivation = Derivation(salt, self._rounds, "sha256", 32)
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        text = AESGCM(_purpose_key(own.key, _FOR_DATA)).encrypt(nonce, data, name.encode())
+        body = _gcm_algorithm(derivation, nonce) + element(_OCTET_STRING, text)
+        return _armour(element(SEQUENCE, body), _DATA_LABEL)
+
+    def is_old_data(self, pem: bytes, *, name: str) -> bool:
+        """Whether a list is in the form of earlier versions, which has no MAC."""
+        return not _read_envelope(pem, name, _DATA_LABEL).is_gcm
+
+    @property
+    def derivation(self) -> Derivation:
+        """By what a key of this folder was derived: of this run, or of a file that opened."""
+        with self._lock:
+            proven = (which for which in self._derived if which.salt in self._proven)
+            if (found := next(proven, None)) is not None:
+                return found
+        return Derivation(_salt_in(self.encryptor.algorithm), self._rounds, "sha256", 32)
+
+    def macs(self, derivation: Derivation, texts: Iterable[bytes]) -> list[str]:
+        """Give the HMAC-SHA256 of each text, hexadecimal, under a key for records alone.
+
+        Raises
+        ------
+        PassphraseError
+            If only a recovery key is at hand, and it does not open that derivation.
+        """
+        with self._lock:
+            key = _purpose_key(self._derive_locked(derivation, "manifest.json"), _FOR_RECORDS)
+        return [hmac.digest(key, text, "sha256").hex() for text in texts]
 
     def decrypt(self, pem: bytes, *, name: str = "the key") -> keys.PrivateKey:
         """Read an encrypted key back, and check that it is whole.
@@ -249,9 +323,30 @@ class FolderCipher:
         """
         return self._decrypt(pem, name, KEY_LABEL, lambda data: keys.read_pkcs8(data, name=name))
 
-    def decrypt_data(self, pem: bytes, *, name: str = "the file") -> bytes:
-        """Read what :meth:`encrypt_data` wrote; raises as :meth:`decrypt` does."""
-        return self._decrypt(pem, name, _DATA_LABEL, _checked)
+    def decrypt_data(self, pem: bytes, *, name: str) -> bytes:
+        """Read what :meth:`encrypt_data` wrote; raises as :meth:`decrypt` does.
+
+        ``name`` is its path in the folder. What an earlier version wrote opens, too, until
+        :meth:`refuse_old_data`.
+        """
+        envelope = _read_envelope(pem, name, _DATA_LABEL)
+        if not envelope.is_gcm:
+            if not self._takes_old_data:
+                raise BundleError(
+                    f"{name} is in the form of an earlier lyncnb, and the manifest says that this"
+                    " folder has no such file any more. Somebody may have put it there",
+                    hint=f"restore {name} from a backup, or remove it",
+                )
+            return self._decrypt(pem, name, _DATA_LABEL, _checked)
+        with self._lock:
+            key = self._derive_locked(envelope.derivation, name)
+        try:
+            cipher = AESGCM(_purpose_key(key, _FOR_DATA))
+            data = cipher.decrypt(envelope.iv, envelope.text, name.encode())
+        except InvalidTag:
+            raise self._not_opened(envelope.derivation.salt, name, _DATA_LABEL) from None
+        self._proven.add(envelope.derivation.salt)
+        return data
 
     def decrypt_pkcs8(self, pem: bytes, *, name: str) -> bytes:
         """Read what :meth:`encrypt_pkcs8` wrote; raises as :meth:`decrypt` does."""
@@ -261,8 +356,8 @@ class FolderCipher:
         """Open a file of the folder, and give the derived key that opened it."""
         self.open(pem, name=name)
         label = KEY_LABEL if name.endswith(".key") else _DATA_LABEL
-        salt, rounds, prf, length, _, _ = _read_envelope(pem, name, label)
-        return DerivedKey(salt, rounds, prf, length, self._derived[salt, rounds, prf, length])
+        which = _read_envelope(pem, name, label).derivation
+        return DerivedKey(*which, self._derived[which])
 
     def open(self, pem: bytes, *, name: str) -> keys.PrivateKey | bytes:
         """Read a file of the folder by its name: a key if it ends in ``.key``, else other data."""
@@ -272,40 +367,72 @@ class FolderCipher:
     def _decrypt(
         self, pem: bytes, name: str, label: bytes, read: Callable[[bytes], _Content]
     ) -> _Content:
-        salt, rounds, prf, length, iv, text = _read_envelope(pem, name, label)
+        which, iv, text, is_gcm = _read_envelope(pem, name, label)
+        if is_gcm:
+            raise keys.damaged(name, f"is encrypted in a way lyncnb does not use ({_GCM})")
         with self._lock:
-            encryption_key = self._derive_locked(salt, rounds, prf, length, name)
+            encryption_key = self._derive_locked(which, name)
         decryptor = Cipher(algorithms.AES(encryption_key), modes.CBC(iv)).decryptor()
         unpadder = PKCS7(BLOCK_BITS).unpadder()
         try:
             padded = decryptor.update(text) + decryptor.finalize()
             content = read(unpadder.update(padded) + unpadder.finalize())
         except ValueError:
-            # CBC cannot tell a wrong key from a damaged text; another file of the same salt can.
-            if salt in self._proven:
-                raise keys.damaged(name, "does not decrypt, others of its run do") from None
-            raise PassphraseError(
-                f"{name}: this is not the passphrase of this {_WHAT[label]} (or it is damaged)",
-                hint="give the passphrase the folder was made with",
-            ) from None
-        self._proven.add(salt)
+            raise self._not_opened(which.salt, name, label) from None
+        self._proven.add(which.salt)
         return content
 
-    def _derive_locked(self, salt: bytes, rounds: int, prf: str, length: int, name: str) -> bytes:
-        which = (salt, rounds, prf, length)
+    def _not_opened(self, salt: bytes, name: str, label: bytes) -> BundleError:
+        # No cipher can tell a wrong key from a damaged text; another file of the same salt can.
+        if salt in self._proven:
+            return keys.damaged(name, "does not decrypt, others of its run do")
+        return PassphraseError(
+            f"{name}: this is not the passphrase of this {_WHAT[label]} (or it is damaged)",
+            hint="give the passphrase the folder was made with",
+        )
+
+    def _derive_locked(self, which: Derivation, name: str) -> bytes:
         if which not in self._derived:
             if self._passphrase is None:
                 raise PassphraseError(
                     f"{name}: the run that wrote it sealed nothing to this recovery key",
                     hint="give the passphrase it was written with",
                 )
-            kdf = PBKDF2HMAC(_PRFS[prf], length, salt, rounds)
+            kdf = PBKDF2HMAC(_PRFS[which.prf], which.length, which.salt, which.rounds)
             self._derived[which] = kdf.derive(self._passphrase.reveal().encode())
         return self._derived[which]
 
 
+def _purpose_key(derived: bytes, purpose: bytes) -> bytes:
+    """Derive the key for one purpose from that of a run (HKDF, RFC 5869)."""
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(derived)
+
+
+def _gcm_algorithm(derivation: Derivation, nonce: bytes) -> bytes:
+    """DER of the PBES2 AlgorithmIdentifier with AES-256-GCM (RFC 5084)."""
+    scheme = AlgorithmIdentifier(
+        algorithm=_OIDS[_GCM],
+        parameters=any_element(_GcmParameters(nonce=nonce, icv_length=_TAG_BYTES)),
+    )
+    return _pbes2(derivation.salt, derivation.rounds, scheme)
+
+
+def _salt_in(algorithm: bytes) -> bytes:
+    """Read the salt back from what :func:`_algorithm` wrote, whose IV was cut off."""
+    whole = decode_der(AlgorithmIdentifier, algorithm + bytes(IV_BYTES))
+    pbes2 = _parameters(whole, _PBES2, _Pbes2)
+    return _parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2).salt
+
+
 def _algorithm(salt: bytes, rounds: int) -> bytes:
     """DER of the PBES2 AlgorithmIdentifier (RFC 8018 appendix A), with an IV of zeros last."""
+    scheme = AlgorithmIdentifier(
+        algorithm=_OIDS["aes256_cbc"], parameters=any_element(bytes(IV_BYTES))
+    )
+    return _pbes2(salt, rounds, scheme)
+
+
+def _pbes2(salt: bytes, rounds: int, scheme: AlgorithmIdentifier) -> bytes:
     pbkdf2 = _Pbkdf2(
         salt=salt,
         iteration_count=rounds,
@@ -316,9 +443,7 @@ def _algorithm(salt: bytes, rounds: int) -> bytes:
         key_derivation_func=AlgorithmIdentifier(
             algorithm=x509.ObjectIdentifier(_PBKDF2), parameters=any_element(pbkdf2)
         ),
-        encryption_scheme=AlgorithmIdentifier(
-            algorithm=_OIDS["aes256_cbc"], parameters=any_element(bytes(IV_BYTES))
-        ),
+        encryption_scheme=scheme,
     )
     return encode_der(
         AlgorithmIdentifier(
@@ -327,7 +452,7 @@ def _algorithm(salt: bytes, rounds: int) -> bytes:
     )
 
 
-def salt_of(pem: bytes, *, name: str) -> tuple[bytes, int, str, int]:
+def salt_of(pem: bytes, *, name: str) -> Derivation:
     """Tell by what the key of an encrypted file was derived: salt, rounds, hash, bytes.
 
     Raises
@@ -336,7 +461,7 @@ def salt_of(pem: bytes, *, name: str) -> tuple[bytes, int, str, int]:
         If it is no file that a cipher wrote.
     """
     label = KEY_LABEL if name.endswith(".key") else _DATA_LABEL
-    return _read_envelope(pem, name, label)[:4]
+    return _read_envelope(pem, name, label).derivation
 
 
 def _whole_pkcs8(data: bytes) -> bytes:
@@ -351,10 +476,7 @@ def _checked(data: bytes) -> bytes:
     return content
 
 
-def _read_envelope(
-    pem: bytes, name: str, label: bytes
-) -> tuple[bytes, int, str, int, bytes, bytes]:
-    """Take a PKCS #8 file apart: salt, rounds, hash, key length in bytes, IV, ciphertext."""
+def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
     found = _ARMOUR.search(pem) if len(pem) <= _MAX_PEM_BYTES[label] else None
     if found is None:
         raise keys.damaged(name, "is no PEM file")
@@ -370,17 +492,28 @@ def _read_envelope(
         pbkdf2 = _parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2)
         prf = "sha1" if pbkdf2.prf is None else _name(pbkdf2.prf)
         mode = _name(pbes2.encryption_scheme)
-        if prf not in _PRFS or mode not in _CIPHERS:
+        if prf not in _PRFS or mode not in (*_CIPHERS, _GCM):
             raise keys.damaged(name, f"is encrypted in a way lyncnb does not use ({prf}, {mode})")
-        iv: bytes = pbes2.encryption_scheme.parameters.parse(bytes)
+        iv = _iv(pbes2.encryption_scheme, mode)
     except (ValueError, binascii.Error) as error:
         raise keys.damaged(
             name, f"is no PKCS #8 file that can be read ({in_words(error)})"
         ) from None
     salt, rounds, text = pbkdf2.salt, pbkdf2.iteration_count, envelope.encrypted_data
-    if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != IV_BYTES:
+    if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != (_NONCE_BYTES if mode == _GCM else IV_BYTES):
         raise keys.damaged(name, f"asks for {rounds} rounds; from 1 to {_MAX_ROUNDS} will do")
-    return salt, rounds, prf, _CIPHERS[mode], iv, text
+    derivation = Derivation(salt, rounds, prf, _CIPHERS.get(mode, 32))
+    return _Envelope(derivation, iv, text, mode == _GCM)
+
+
+def _iv(scheme: AlgorithmIdentifier, mode: str) -> bytes:
+    if mode != _GCM:
+        iv: bytes = scheme.parameters.parse(bytes)
+        return iv
+    found: _GcmParameters = scheme.parameters.parse(_GcmParameters)
+    if found.icv_length != _TAG_BYTES:
+        raise ValueError(f"a tag of {found.icv_length} bytes")
+    return found.nonce
 
 
 def _name(algorithm: AlgorithmIdentifier) -> str:

@@ -23,6 +23,7 @@ from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPair
 from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_survey
+from .key_bindings import altered_records, bind, shared_keys
 from .leftovers import LARGEST, prove_passphrase
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
 from .recovery_key import LIST, Recipient, drop_unused, open_with, recipients_of, write_list
@@ -122,6 +123,7 @@ def rekey(
     with lock(path, wait=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
+        refuse(path, tuple(_altered(manifest, ciphers[0])))
         targets = _targets(survey, manifest)
         waiting, left_alone = _look(survey, targets, *ciphers)
         if isinstance(old, RecoveryPair):
@@ -145,7 +147,7 @@ def rekey(
                 progress(done, len(waiting))
         for place in {(path / target.path).parent for target in targets}:
             files.sync_folder(place)
-        manifest = _with_new_hashes(path, manifest)
+        manifest = bind(replace(_with_new_hashes(path, manifest), binding_key=None), ciphers[1])
         if has_list:
             drop_unused(take_survey(path), manifest, recipients)
             named = tuple(recipient.on_record for recipient in recipients)
@@ -158,6 +160,14 @@ def rekey(
         left_alone=tuple(left_alone),
         not_sealed=not_sealed,
     )
+
+
+def _altered(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
+    yield from shared_keys(manifest)
+    # A recovery key may not open what the bindings are under; each key is still compared with the
+    # public key in its record.
+    with suppress(PassphraseError):
+        yield from altered_records(manifest, cipher)
 
 
 def _other_keys(
@@ -312,7 +322,9 @@ def _swapped(
 
 def _swap(path: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
     content = old.open(files.read(path, limit=LARGEST), name=name)
-    data = new.encrypt_data(content) if isinstance(content, bytes) else new.encrypt(content)
+    data = (
+        new.encrypt_data(content, name=name) if isinstance(content, bytes) else new.encrypt(content)
+    )
     temp = files.write_temp(path, data, 0o600, sync=True)
     try:
         again = new.open(files.read(temp, limit=LARGEST), name=name)

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..base import files
+from ..base.folder_lock import confirm
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher
@@ -79,6 +80,7 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
     PassphraseError, BundleError
         If nothing of up to three opens.
     """
+    cipher.refuse_old_data(manifest.binding_key is not None)
     failure: BundleError | None = None
     for path in islice(_files_to_try(survey, manifest), _KEYS_TRIED):
         try:
@@ -299,6 +301,7 @@ def _orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -> lis
 def carry_out(survey: Survey, moves: Iterable[Move]) -> None:
     """Move files into ``archive/``, or finish a move that was interrupted."""
     for move in moves:
+        confirm(survey.folder)
         source, target = survey.folder / move.source, survey.folder / move.target
         if os.path.lexists(target) and same_file(source, target):
             files.remove(source)

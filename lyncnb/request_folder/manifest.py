@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ..base import files
+from ..base.folder_lock import confirm
 from ..base.garbage_collection import no_collection
 from ..errors import BundleError, NewerManifest, Problem
 from . import manifest_schema
 from .request_record import (
     Acceptance,
+    BindingKey,
     KeptFile,
     LogEntry,
     PlanOnRecord,
@@ -52,7 +54,9 @@ class Manifest:
     outside an ordinary run. ``recovery`` names the keys that open the folder beside its passphrase:
     for people to see; what is sealed to is never taken from here. ``issuers`` are certificates of
     CAs that were kept for the whole folder. ``plans`` are the saved plans that were requested into
-    it, the last one last. ``format`` is that of the file it was read from.
+    it, the last one last. ``binding_key`` says how the key of the requests' bindings is derived;
+    where it is set, no list of the folder is in the form of earlier versions. ``format`` is that of
+    the file it was read from.
     """
 
     product: str = ""
@@ -65,6 +69,7 @@ class Manifest:
     recovery: tuple[RecoveryKey, ...] = field(default=(), metadata={"since": 2})
     issuers: tuple[KeptFile, ...] = field(default=(), metadata={"since": 2})
     plans: tuple[PlanOnRecord, ...] = field(default=(), metadata={"since": 2})
+    binding_key: BindingKey | None = field(default=None, metadata={"since": 2})
     requests: tuple[RequestRecord, ...] = ()
     others: Mapping[str, object] = field(default_factory=dict)
     format: str = field(default=FORMAT, compare=False)
@@ -162,7 +167,23 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
     -------
     bool
         Whether the file was written.
+
+    Raises
+    ------
+    BundleError
+        If a request or a generation would be there twice, or under another's files; if somebody
+        else has taken the folder over.
     """
+    confirm(Path(folder))
+    problems: list[Problem] = []
+    manifest_schema.check_records(manifest.requests, problems)
+    if problems:
+        raise BundleError(
+            f"{folder}: no command could read the manifest that was about to be written; it was "
+            "left as it is",
+            problems=tuple(problems),
+            hint="make it from keys and CSRs: lyncnb status FOLDER --rebuild",
+        )
     path, data = Path(folder) / NAME, manifest_bytes(manifest)
     if path.is_file():
         present = path.read_bytes()

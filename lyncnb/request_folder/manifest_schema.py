@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from functools import lru_cache
@@ -23,6 +23,7 @@ from .request_record import (
     Acceptance,
     ApprovalOnRecord,
     ArchivedGeneration,
+    BindingKey,
     CoveringCertificate,
     IssuedRecord,
     JudgedFinding,
@@ -293,6 +294,12 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
     },
     NameNote: {"name": _text, "written": _text, "note": _text},
     LogEntry: {"at": _time, "event": _line, "about": _text},
+    BindingKey: {
+        "salt": _matching(re.compile(r"(?:[0-9a-f]{2}){8,64}"), "no salt (pairs of hex digits)"),
+        "rounds": _number(1, 10_000_000),
+        "hash": _matching(re.compile(r"sha(?:256|384|512)"), "no hash that lyncnb uses"),
+        "length": _number(16, 32),
+    },
     RecoveryKey: {"fingerprint": _line, "added_at": _time},
     ApprovalOnRecord: {
         "signer": _line,
@@ -363,6 +370,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "covered": _Nested(CoveringCertificate, may_be_null=True),
         "import_commands": _lines,
         "assign_commands": _lines,
+        "binding": _hex_or_blank,
     },
 }
 
@@ -377,6 +385,7 @@ _HEAD: Mapping[str, Reader] = {
     "recovery": _Nested(RecoveryKey, is_list=True),
     "issuers": _Nested(KeptFile, is_list=True),
     "plans": _Nested(PlanOnRecord, is_list=True),
+    "binding_key": _Nested(BindingKey, may_be_null=True),
 }
 _MUST_BE = ("product", "plan_sha256", "accepted", "summary", "encrypted", "rekeying", "log")
 
@@ -414,7 +423,7 @@ def read_document(document: Mapping[str, Any], problems: list[Problem]) -> dict[
         entries = []
     records = [_record(RequestRecord, e, _where(n, e), problems) for n, e in enumerate(entries)]
     if not problems:
-        _check_files(records, problems)
+        check_records(records, problems)
     values["requests"] = tuple(records)
     known = {*_HEAD, "format", "requests"}
     values["others"] = {name: value for name, value in document.items() if name not in known}
@@ -487,7 +496,7 @@ def _record(kind: type, value: object, where: str, problems: list[Problem]) -> A
     return kind(**found)
 
 
-def _check_files(records: list[RequestRecord], problems: list[Problem]) -> None:
+def check_records(records: Sequence[RequestRecord], problems: list[Problem]) -> None:
     """Refuse what no single field shows: names of files, and ids and generations twice."""
     seen: set[str] = set()
     for record in records:

@@ -24,10 +24,11 @@ from ..pki.passphrase import Secret, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
 from .files_on_disk import MODES, Survey, file_problems, key_sha256, refuse, take_survey
+from .key_bindings import altered_records, bind, shared_keys
 from .leftovers import Move, carry_out
 from .lost_records import loss_notes, salvaged
-from .manifest import NAME, Manifest, read_manifest, save_manifest, timestamp
-from .recovery_key import LIST, recipients_of
+from .manifest import FORMAT, NAME, Manifest, read_manifest, save_manifest, timestamp
+from .recovery_key import LIST, recipients_of, renew_lists
 from .request_record import (
     ArchivedGeneration,
     PlannedEntry,
@@ -210,11 +211,18 @@ def rebuild_manifest(
                 f"{path}: a change of passphrase was interrupted",
                 hint="finish it first: lyncnb rekey FOLDER",
             )
-        inventory = take_inventory(survey, cipher)
         now = timestamp(today)
         kept = salvaged(damaged) if before is None else before
+        if cipher is not None:
+            cipher.refuse_old_data(kept.binding_key is not None)
+            refuse(path, tuple(altered_records(kept, cipher)))
+        inventory = take_inventory(survey, cipher)
         manifest, moves, changes = _rebuilt(kept, inventory, now)
+        refuse(path, tuple(shared_keys(manifest)))
         manifest = _with_lists(path, manifest, cipher)
+        if cipher is not None and (manifest != kept or kept.format == FORMAT):
+            renew_lists(path, cipher, manifest)
+            manifest = bind(manifest, cipher)
         for stale in {temp.parent for temp in survey.stale}:
             files.remove_stale(stale)
         if moves or damaged:
@@ -282,15 +290,18 @@ def _rebuilt(
     inventory.notes += [f"csr/{name}.csr {_NO_KEY}" for name in sorted(unknown)]
     for request_id in ids:
         old = before.by_id.get(request_id)
-        archived = _archived(old, inventory.archived.get(request_id, []), now)
         found = inventory.current.get(request_id)
         lone_csr = inventory.without_key.get(request_id)
+        present = found or lone_csr
+        archived = _archived(old, present, inventory.archived.get(request_id, []), now)
         if lone_csr is not None:
             record = _elsewhere(request_id, old, lone_csr, archived, now)
             if not record.key_holder:
                 inventory.notes.append(f"csr/{request_id}.csr {_NO_KEY}")
         else:
             record = _record(request_id, old, found, archived, now)
+        numbers = [number for number, _ in inventory.archived.get(request_id, [])]
+        record = _numbered(record, numbers)
         # A lone key that was announced is settled by the next run: it was about to get its CSR.
         announced = old is not None and not old.is_written
         if found is not None and found.content is None and not announced:
@@ -309,12 +320,36 @@ def _rebuilt(
     return replace(before, requests=tuple(records)), tuple(moves), tuple(changes)
 
 
+def _numbered(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
+    """Give the present generation a number above all in the archive.
+
+    A manifest that came back from a backup counts from where it was: its number may be taken.
+    """
+    taken = [*in_archive, *(part.generation for part in record.archived)]
+    return replace(record, generation=max(record.generation, *(n + 1 for n in taken), 1))
+
+
 def _archived(
-    old: RequestRecord | None, found: list[tuple[int, Found]], now: str
+    old: RequestRecord | None,
+    present: Found | None,
+    found: list[tuple[int, Found]],
+    now: str,
 ) -> tuple[ArchivedGeneration, ...]:
+    """List what is in the archive; present and superseded generations are told apart by key."""
     known = {part.generation: part for part in (old.archived if old else ())}
     for generation, item in found:
         part = known.get(generation)
+        if present is not None and present.spki_sha256 == item.spki_sha256 and part is None:
+            continue
+        if part is None and old is not None and old.spki_sha256 == item.spki_sha256:
+            # The present generation of a manifest that came back: renewed since.
+            part = known[generation] = replace(
+                old.as_archived,
+                generation=generation,
+                files=archived_files(old.id, generation),
+                superseded_at=now,
+                reasons=("found in the folder",),
+            )
         if part is not None and part.spki_sha256 == item.spki_sha256:
             if item.key_sha256 and part.key_sha256 != item.key_sha256:
                 known[generation] = replace(part, key_sha256=item.key_sha256)

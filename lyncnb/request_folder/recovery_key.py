@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -22,9 +23,10 @@ from ..base.folder_lock import lock
 from ..base.outputs import refuse_own_place
 from ..errors import BundleError, OutputError, PassphraseError
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
-from ..pki.pkcs8 import DerivedKey, FolderCipher, salt_of
+from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, salt_of
 from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_pair, read_public
 from .files_on_disk import MODES, Survey, refuse, take_survey
+from .key_bindings import bind, binding_problems
 from .leftovers import LARGEST, prove_passphrase
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
 from .request_record import RecoveryKey
@@ -157,6 +159,24 @@ def arm(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
         cipher.seal_with(_sealer(folder, recipients))
 
 
+def renew_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
+    """Write lists that are in the form of earlier versions in the present one.
+
+    The caller holds the lock, and records a binding key next: from then on that form is refused.
+    """
+    contents = {}
+    for path in manifest.encrypted:
+        if os.path.lexists(folder / path):
+            with suppress(BundleError):  # a damaged list is told by whoever needs it
+                pem = files.read(folder / path, limit=LARGEST)
+                if cipher.is_old_data(pem, name=path):
+                    contents[path] = cipher.decrypt_data(pem, name=path)
+    if contents:
+        arm(folder, cipher, manifest)
+    for path, content in contents.items():
+        files.replace(folder / path, cipher.encrypt_data(content, name=path), 0o600)
+
+
 def _about(derived: DerivedKey) -> str:
     return f"{derived.salt.hex()} {derived.rounds} {derived.prf} {derived.length}"
 
@@ -234,7 +254,8 @@ def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipien
             for one in recipients
         ],
     }
-    files.replace(folder / LIST, cipher.encrypt_data(json.dumps(document).encode()), 0o600)
+    data = cipher.encrypt_data(json.dumps(document).encode(), name=LIST)
+    files.replace(folder / LIST, data, 0o600)
 
 
 def _encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
@@ -245,9 +266,9 @@ def _encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
             yield path
 
 
-def _salts(survey: Survey, manifest: Manifest) -> dict[tuple[bytes, int, str, int], str]:
+def _salts(survey: Survey, manifest: Manifest) -> dict[Derivation, str]:
     """Name one file for each derivation that is in use; what cannot be read is left out."""
-    found: dict[tuple[bytes, int, str, int], str] = {}
+    found: dict[Derivation, str] = {}
     for path in _encrypted_files(survey, manifest):
         try:
             salt = salt_of(files.read(survey.folder / path, limit=LARGEST), name=path)
@@ -360,5 +381,8 @@ def name_recovery_key(
                 hint="finish it first: lyncnb rekey FOLDER",
             )
         prove_passphrase(survey, manifest, cipher)
+        refuse(path, tuple(binding_problems(survey, manifest, cipher)))
+        renew_lists(path, cipher, manifest)
+        manifest = bind(manifest, cipher)
         manifest = add_recipients(survey, manifest, cipher, (key,), now=timestamp(today))
     return manifest.recovery

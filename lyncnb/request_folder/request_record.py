@@ -338,6 +338,7 @@ class RequestRecord:
     covered: CoveringCertificate | None = field(default=None, metadata=_SINCE_2)
     import_commands: tuple[str, ...] = field(default=(), metadata=_SINCE_2)
     assign_commands: tuple[str, ...] = field(default=(), metadata=_SINCE_2)
+    binding: str = field(default="", metadata=_SINCE_2)
     others: Mapping[str, object] = field(default_factory=_no_others)
 
     @property
@@ -461,7 +462,7 @@ class RequestRecord:
 
         The CSR stays: by it a later run sees that nothing has to be requested anew.
         """
-        changed = replace(self, deployed_at=at, key_sha256="")
+        changed = replace(self, deployed_at=at, key_sha256="", binding="")
         return changed if self.state == "retired" else replace(changed, state=changed.active_state)
 
     def with_package(self, package: PackageRecord, *, at: str) -> RequestRecord:
@@ -486,6 +487,20 @@ class RecoveryKey:
 
     fingerprint: str
     added_at: str
+    others: Mapping[str, object] = field(default_factory=_no_others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingKey:
+    """By what the key of all bindings is derived from the passphrase: PBKDF2, then HKDF.
+
+    ``salt`` is in hex digits, ``hash`` that of PBKDF2's HMAC, ``length`` is in bytes.
+    """
+
+    salt: str
+    rounds: int
+    hash: str
+    length: int
     others: Mapping[str, object] = field(default_factory=_no_others)
 
 

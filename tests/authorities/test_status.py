@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 from dataclasses import replace
@@ -127,8 +128,8 @@ def test_what_else_is_there_is_noted(folder):
     (folder / "keys" / f"{name}.key").chmod(0o600)
     with lock(folder):
         status = folder_status(folder)
-    assert status.notes == (
-        "a run is writing the folder, or was interrupted",
+    assert f"or was interrupted: {getpass.getuser()} on " in status.notes[0]
+    assert status.notes[1:] == (
         "an interrupted run left files of 1 request; the next run completes them",
         "keys/Thumbs.db is not lyncnb's; it was left alone",
     )

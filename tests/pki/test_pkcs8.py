@@ -246,12 +246,30 @@ def refuses(cipher: FolderCipher, path: Path) -> bool:
 
 
 def test_damaged_data_is_noticed(cipher):
-    """Other data of the folder has a digest inside, since nothing else would tell."""
-    pem = cipher.encrypt_data(b"PFX password for edge01.contoso.com: ..." * 10)
+    """Other data of the folder is authenticated, and so is its place in the folder."""
+    pem = cipher.encrypt_data(b"PFX password for edge01.contoso.com: ..." * 10, name="pfx/a.enc")
     lines = pem.splitlines()
     lines[5] = lines[5][:20] + (b"A" if lines[5][20:21] != b"A" else b"B") + lines[5][21:]
     with pytest.raises(BundleError, match="does not decrypt, others of its run do"):
-        cipher.decrypt_data(b"\n".join(lines))
+        cipher.decrypt_data(b"\n".join(lines), name="pfx/a.enc")
+    with pytest.raises(BundleError, match="does not decrypt, others of its run do"):
+        cipher.decrypt_data(pem, name="recovery/keys.enc")
+    with pytest.raises(PassphraseError):
+        FolderCipher("another passphrase", rounds=1000).decrypt_data(pem, name="pfx/a.enc")
+
+
+def test_workers_cannot_choose_what_a_list_says(cipher):
+    """What is encrypted under the key for keys opens as no list, once the folder says so."""
+    data = b'{"keys": ["chosen by a worker"]}'
+    forged = cipher.encryptor.encrypt_bytes(
+        hashlib.sha256(data).digest() + data, b"LYNCNB ENCRYPTED DATA"
+    )
+    # Written by an earlier lyncnb, a list looks so: it is read until it is written again.
+    assert cipher.decrypt_data(forged, name="recovery/keys.enc") == data
+    assert cipher.is_old_data(forged, name="recovery/keys.enc")
+    cipher.refuse_old_data(True)
+    with pytest.raises(BundleError, match="in the form of an earlier lyncnb"):
+        cipher.decrypt_data(forged, name="recovery/keys.enc")
 
 
 def test_too_many_rounds_are_not_worked_off(ec_key, cipher):
@@ -297,9 +315,9 @@ def test_a_worker_writes_for_the_folder(ec_key, cipher):
 @given(st.integers(0, 70_000))
 def test_the_envelope_is_der_at_any_size(size):
     """Lengths of one to three octets are as another library writes them."""
-    pem = CIPHER.encrypt_data(bytes(size))
+    pem = CIPHER.encrypt_data(bytes(size), name="a.enc")
     assert envelope(pem).dump(force=True) == base64.b64decode(b"".join(pem.splitlines()[1:-1]))
-    assert CIPHER.decrypt_data(pem) == bytes(size)
+    assert CIPHER.decrypt_data(pem, name="a.enc") == bytes(size)
 
 
 def test_threads_share_one_derivation(ec_key):

@@ -12,6 +12,7 @@ from folders import (
     PASSPHRASE,
     TODAY,
     assert_complete,
+    certify,
     issued_record,
     numbered,
     public_keys_of_keys,
@@ -24,11 +25,15 @@ from folders import (
 from topologies import STANDARD_EDITION
 
 import lyncnb as ln
+from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.status import folder_status
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki import csr
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
+from lyncnb.request_folder.request_record import PlanOnRecord
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -289,3 +294,68 @@ def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
     (note,) = [text for text in rebuild(place).notes if text.startswith("lost: the record")]
     assert f"SHA-256 {saved.sha256}" in note
     assert note.endswith("lyncnb request --plan FILE FOLDER")
+
+
+def test_a_manifest_that_came_back_gives_no_two_generations_one_number(tmp_path):
+    """An older manifest beside newer keys: each certificate stays with the key it is for."""
+    folder, plan = tmp_path / "requests", numbered(2)
+    write(plan, folder)
+    first = plan.certificates[0].id
+    certify(folder, first)
+    saved = PlanOnRecord(
+        sha256="a" * 64,
+        plan_sha256=read_manifest(folder).plan_sha256,
+        judged_on="2026-11-24",
+        requested_at="2026-11-24T00:00:00Z",
+    )
+    save_manifest(folder, replace(read_manifest(folder), plans=(saved,)))
+    older = (folder / "manifest.json").read_bytes()
+    before = read_manifest(folder).by_id[first]
+    write(plan, folder, renew=[first], reason="the key was seen by others")
+    newer = read_manifest(folder).by_id[first]
+    (folder / "manifest.json").write_bytes(older)  # a backup, or a program that synchronises
+    rebuild_manifest(folder, PASSPHRASE, today=TODAY)
+    record = read_manifest(folder).by_id[first]
+    assert (record.generation, record.spki_sha256) == (2, newer.spki_sha256)
+    assert (record.state, record.issued) == ("waiting", None)
+    (old,) = record.archived
+    assert (old.generation, old.spki_sha256) == (1, before.spki_sha256)
+    assert old.issued == before.issued
+    assert read_manifest(folder).plans == (saved,)
+    receive(folder, folder / "returned", today=TODAY)
+    assert read_manifest(folder).by_id[first].state == "waiting"
+    write(plan, folder, renew=[first], reason="once more")
+    assert [part.generation for part in read_manifest(folder).by_id[first].archived] == [1, 2]
+    assert folder_status(folder, today=TODAY).problems == ()
+    listed = purge(folder, today=TODAY)
+    purge(folder, today=TODAY, confirmed=listed)
+
+
+def test_the_present_key_is_no_superseded_one(tmp_path):
+    """Keys and manifest of a backup beside a newer archive: the number moves on, no key is two."""
+    folder, plan = tmp_path / "requests", numbered(1)
+    write(plan, folder)
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    (first,) = (one.id for one in plan.certificates)
+    write(plan, folder, renew=[first], reason="the key was seen by others")
+    for path, data in kept.items():
+        path.write_bytes(data)
+    rebuild_manifest(folder, PASSPHRASE, today=TODAY)
+    record = read_manifest(folder).by_id[first]
+    assert (record.generation, record.archived) == (2, ())
+    write(plan, folder, renew=[first], reason="once more")
+    assert [part.generation for part in read_manifest(folder).by_id[first].archived] == [2]
+    assert folder_status(folder).problems == ()
+
+
+def test_a_manifest_that_could_not_be_read_is_not_written(tmp_path):
+    """Whatever a command made of it, the one that is there stays."""
+    folder, plan = tmp_path / "requests", numbered(2)
+    write(plan, folder)
+    manifest = read_manifest(folder)
+    before = (folder / "manifest.json").read_bytes()
+    (record, _) = manifest.requests
+    with pytest.raises(BundleError, match="no command could read") as caught:
+        save_manifest(folder, replace(manifest, requests=(record, record)))
+    assert "stands twice" in str(caught.value.problems[0])
+    assert (folder / "manifest.json").read_bytes() == before

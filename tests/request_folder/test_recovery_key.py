@@ -392,7 +392,8 @@ def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
     with pytest.raises(BundleError, match="no PEM file") as caught:
         write(numbered(2), folder)
     assert caught.value.hint.startswith(f"remove {LIST} and name the recovery keys again")
-    (folder / LIST).write_bytes(FolderCipher(PASSPHRASE).encrypt_data(b'{"format": "later/9"}'))
+    later = FolderCipher(PASSPHRASE).encrypt_data(b'{"format": "later/9"}', name=LIST)
+    (folder / LIST).write_bytes(later)
     with pytest.raises(BundleError, match="no list of this version"):
         write(numbered(2), folder)
     (folder / LIST).unlink()

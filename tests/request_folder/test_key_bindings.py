@@ -1,0 +1,176 @@
+"""A key file stays bound to its request: what is copied, edited or put back is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from folders import PASSPHRASE, TODAY, certify, numbered, public_keys_of_keys, write
+
+from lyncnb.authorities.match_certificates import match_certificates
+from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.errors import BundleError
+from lyncnb.pki import csr
+from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.change_passphrase import rekey
+from lyncnb.request_folder.files_on_disk import csr_sha256
+from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
+from lyncnb.request_folder.recovery_key import LIST, name_recovery_key, new_recovery_key
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+
+def edit(folder: Path, change) -> None:
+    """Change the document of a manifest as somebody with an editor would."""
+    path = folder / "manifest.json"
+    document = json.loads(path.read_bytes())
+    change(document)
+    path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give a folder of three requests."""
+    write(numbered(3), tmp_path / "requests")
+    return tmp_path / "requests"
+
+
+@pytest.fixture
+def attacked(folder):
+    """Copy A's key over B's, with a CSR made from it, and record it as lyncnb would.
+
+    Only somebody who held A's key once can sign that CSR; the passphrase is not needed.
+    """
+    first, second, _ = read_manifest(folder).requests
+    key_a = FolderCipher(PASSPHRASE).decrypt((folder / first.files.key).read_bytes())
+    content = csr.parse_request((folder / second.files.csr).read_bytes()).content
+    request = csr.build_request(content, key_a)
+    (folder / second.files.csr).write_bytes(request.pem)
+    shutil.copy(folder / first.files.key, folder / second.files.key)
+
+    def record(document) -> None:
+        entry = document["requests"][1]
+        entry["key_sha256"] = document["requests"][0]["key_sha256"]
+        entry["csr_sha256"] = csr_sha256(request.pem)
+        entry["spki_sha256"] = request.spki_sha256
+
+    edit(folder, record)
+    return folder
+
+
+def without_bindings(document) -> None:
+    """Take every binding out, as an older lyncnb or an attacker would leave a manifest."""
+    document.pop("binding_key", None)
+    for entry in document["requests"]:
+        entry.pop("binding", None)
+
+
+@pytest.mark.parametrize("is_bound", [True, False])
+def test_a_key_copied_over_another_one_is_refused_everywhere(attacked, is_bound):
+    """Status, a run, packaging and a rebuild name both requests and change nothing."""
+    if not is_bound:
+        edit(attacked, without_bindings)
+    first, second, _ = read_manifest(attacked).requests
+    told = " ".join(map(str, folder_status(attacked).problems))
+    assert f"{second.files.key}: has the public key of {first.id}, too" in told
+    for command in (
+        lambda: write(numbered(4), attacked),
+        lambda: write_pfx(match_certificates(open_requests(attacked)), passphrase=PASSPHRASE),
+        lambda: rebuild_manifest(attacked, PASSPHRASE),
+        lambda: rekey(attacked, PASSPHRASE, "another passphrase"),
+    ):
+        before = (attacked / "manifest.json").read_bytes()
+        with pytest.raises(BundleError) as caught:
+            command()
+        message = " ".join(map(str, caught.value.problems))
+        if is_bound:
+            assert "has another record than lyncnb wrote for it" in message
+        else:
+            assert "has the public key of" in message
+        assert (attacked / "manifest.json").read_bytes() == before
+
+
+def test_the_request_concerned_is_renewed_and_the_other_stays(attacked):
+    """Its archived generation no longer answers to the other's public key."""
+    first, second, _ = read_manifest(attacked).requests
+    bundle = write(numbered(3), attacked, renew=[second.id], reason="its key was another one's")
+    assert bundle.counts() == {"kept": 2, "renewed": 1}
+    assert folder_status(attacked).problems == ()
+    assert len(public_keys_of_keys(attacked)) == 3
+    assert read_manifest(attacked).by_id[first.id].generation == 1
+    assert write(numbered(3), attacked).counts() == {"kept": 3}
+
+
+def test_an_older_pair_that_is_put_back_is_noticed(folder):
+    """A generation that was given up is no generation in use, though lyncnb made it."""
+    record = read_manifest(folder).requests[1]
+    kept = {path: (folder / path).read_bytes() for path in record.files}
+    write(numbered(3), folder, renew=[record.id], reason="the key was seen by others")
+    for path, data in kept.items():
+        (folder / path).write_bytes(data)
+
+    def record_it(document) -> None:
+        entry = document["requests"][1]
+        entry["csr_sha256"], entry["spki_sha256"] = record.csr_sha256, record.spki_sha256
+        entry["key_sha256"] = hashlib.sha256(kept[record.files.key]).hexdigest()
+
+    edit(folder, record_it)
+    with pytest.raises(BundleError) as caught:
+        write(numbered(3), folder)
+    assert "has another record than lyncnb wrote" in str(caught.value.problems[0])
+
+
+def test_a_folder_without_bindings_gets_them_by_the_next_command(folder):
+    """Status says what is not verified; the keys are opened, then bound; nothing else changes."""
+    bound = read_manifest(folder)
+    assert all(record.binding for record in bound.requests)
+    edit(folder, without_bindings)
+    assert "not verified: 3 keys" in repr(folder_status(folder))
+    assert write(numbered(3), folder).counts() == {"kept": 3}
+    again = read_manifest(folder)
+    assert all(record.binding for record in again.requests)
+    assert [r.key_sha256 for r in again.requests] == [r.key_sha256 for r in bound.requests]
+    assert "not verified" not in repr(folder_status(folder))
+    kept = (folder / "manifest.json").stat().st_mtime_ns
+    write(numbered(3), folder)
+    assert (folder / "manifest.json").stat().st_mtime_ns == kept
+
+
+def test_every_command_with_the_passphrase_keeps_keys_bound(folder, tmp_path):
+    """Packages, another passphrase, a recovery key and a rebuild leave nothing unverified."""
+    new_recovery_key(tmp_path / "recovery", "four random words here")
+    ids = [record.id for record in read_manifest(folder).requests]
+    certify(folder, *ids[:2])
+    write_pfx(match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE)
+    name_recovery_key(folder, PASSPHRASE, tmp_path / "recovery.pub")
+    rebuild_manifest(folder, PASSPHRASE)
+    rekey(folder, PASSPHRASE, "another passphrase")
+    write(numbered(4), folder, passphrase="another passphrase")
+    assert all(record.binding for record in read_manifest(folder).requests)
+    assert write(numbered(4), folder, passphrase="another passphrase").counts() == {"kept": 4}
+
+
+def test_lists_of_an_earlier_version_are_written_again_once(folder, tmp_path):
+    """The first run takes the old form; from then on it is refused, as it has no MAC."""
+    new_recovery_key(tmp_path / "recovery", "four random words here")
+    name_recovery_key(folder, PASSPHRASE, tmp_path / "recovery.pub")
+    cipher = FolderCipher(PASSPHRASE)
+    data = cipher.decrypt_data((folder / LIST).read_bytes(), name=LIST)
+    old = cipher.encryptor.encrypt_bytes(
+        hashlib.sha256(data).digest() + data, b"LYNCNB ENCRYPTED DATA"
+    )
+    (folder / LIST).write_bytes(old)
+    with pytest.raises(BundleError, match="in the form of an earlier lyncnb"):
+        write(numbered(4), folder)
+    edit(folder, without_bindings)
+    assert write(numbered(4), folder).counts() == {"kept": 3, "created": 1}
+    assert not cipher.is_old_data((folder / LIST).read_bytes(), name=LIST)
+    (folder / LIST).write_bytes(old)
+    with pytest.raises(BundleError, match="Somebody may have put it there"):
+        write(numbered(5), folder)

@@ -1,0 +1,113 @@
+"""Two runs at once on a disk whose lock excludes nobody: no request without a key goes untold."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from folders import PASSPHRASE, numbered, write
+
+from lyncnb.authorities.status import folder_status
+from lyncnb.errors import BundleError
+from lyncnb.pki import csr, keys
+from lyncnb.pki.pkcs8 import FolderCipher
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+# A run that waits for its turn and then writes, as often as it is told. The lock of the kernel
+# is given to everybody, as sshfs and rclone do; computers differ by name, or are the same one.
+WRITER = """
+import json, sys, time
+from pathlib import Path
+from folders import lower_rounds, numbered, write
+from lyncnb.base import folder_lock
+from lyncnb.errors import LyncnbError
+
+class Nobody:
+    def __init__(self, *arguments, **keywords): pass
+    def acquire(self, timeout=-1): pass
+    def release(self): pass
+
+folder_lock.filelock.FileLock = Nobody
+if sys.argv[1]:
+    folder_lock.platform.node = lambda: sys.argv[1]
+lower_rounds()
+print("ready", flush=True)
+for line in sys.stdin:
+    folder, count, begin = json.loads(line)
+    time.sleep(max(0, begin - time.time()))
+    try:
+        done = str(write(numbered(count), Path(folder), lock_seconds=0.5).counts())
+    except LyncnbError as error:
+        done = type(error).__name__ + ": " + error.message
+    print(json.dumps(done), flush=True)
+"""
+
+
+@pytest.fixture(params=["two computers", "one computer"])
+def writers(request):
+    """Start two writers."""
+    names = ("one", "other") if request.param == "two computers" else ("", "")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for name in names
+    ]
+    assert [writer.stdout.readline() for writer in started] == ["ready\n"] * 2
+    yield started
+    for writer in started:
+        writer.stdin.close()
+        writer.wait()
+        writer.stdout.close()
+
+
+def lost(folder: Path) -> list[str]:
+    """Name each CSR whose key is not beside it and of which status says nothing."""
+    cipher, told = FolderCipher(PASSPHRASE), " ".join(map(str, folder_status(folder).problems))
+    missing = []
+    for path in (*(folder / "csr").glob("*.csr"), *(folder / "archive").glob("*.csr")):
+        place = "keys" if path.parent.name == "csr" else "archive"
+        key = folder / place / f"{path.stem}.key"
+        request = csr.parse_request(path.read_bytes())
+        if key.exists() and keys.public_matches(
+            cipher.decrypt(key.read_bytes(), name=key.name), request.public_key
+        ):
+            continue
+        if path.name not in told and key.name not in told:
+            missing.append(path.name)
+    return missing
+
+
+def test_no_request_without_a_key_goes_untold(tmp_path, writers):
+    """Pairs of simultaneous runs, LYNCNB_LOCK_PAIRS of them; a third run completes the folder."""
+    chance, outcomes = random.Random(36), []
+    for number in range(int(os.environ.get("LYNCNB_LOCK_PAIRS", "1"))):
+        folder, count = tmp_path / str(number), chance.choice((20, 150))
+        begin = time.time() + 0.1
+        for writer in writers:
+            later = begin + chance.choice((0, 0, chance.random() * 0.3))
+            print(json.dumps([str(folder), count, later]), file=writer.stdin, flush=True)
+        outcomes.append([json.loads(writer.stdout.readline()) for writer in writers])
+        assert lost(folder) == [], outcomes[-1]
+        (folder / ".lock.owner").unlink(missing_ok=True)
+        try:
+            write(numbered(count), folder)
+            assert folder_status(folder).problems == (), outcomes[-1]
+        except BundleError as error:
+            outcomes[-1].append(f"third: {error.problems or error.message}")
+        assert lost(folder) == [], outcomes[-1]
+    for outcome in outcomes:
+        print(outcome)
+    assert any("created" in text for outcome in outcomes for text in outcome)
