@@ -20,7 +20,7 @@ from .plan_lookups import PlanView
 # These say something of every certificate, or of when and by whom it is judged, and nothing of
 # which names and certificates there are.
 _NEVER_IDLE = frozenset(
-    {"product", "planned_issue_date", "validity_days", "at_set_up", "oldest_client"}
+    {"product", "planned_issue_date", "validity_days", "at_set_up", "oldest_client", "lang"}
 )
 
 

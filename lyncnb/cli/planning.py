@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ _SERVERS_SHOWN = 20
     help="Picture that FILE.svg shows: topology (default), coverage or timeline.",
 )  # fmt: skip
 @click.option("--site", metavar="NAME", help="Site that the picture shows pool by pool.")
+@click.option("--lang", metavar="LANG", help="Language of titles in FILE: en, or zh-TW.")
 @click.option(
     "--save", metavar="FILE.json",
     help="Save the plan with its table, options, findings and day: it can be approved, and"
@@ -49,6 +51,7 @@ def plan_command(
     output: str | None,
     figure_kind: str | None,
     site: str | None,
+    lang: str | None,
     save: str | None,
     on: str | None,
     force: bool,
@@ -83,6 +86,7 @@ def plan_command(
                 f"-o and --save both name {save}", hint="give each file a name of its own"
             )
     plan, findings = make_plan(topology, product, options_file, on=on)
+    plan = replace(plan, options=replace(plan.options, lang=lang or plan.options.lang))
     saved_as = sign_line = ""
     if save is not None:
         saved = save_plan(plan, save, findings=findings, force=force, inputs=inputs)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ..base.arguments import at_door
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
+from ..base.languages import translator
 from ..base.tables import ROWS_SHOWN, Chip, Table, count_of, folded, rows_to_html
 from ..errors import PlanError
 from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
@@ -404,7 +405,7 @@ class CertificatePlan(Table):
             rule for c in shown for entry in c.subject_alt_name for rule in entry.reasons
         )
         table = rows_to_html(
-            _SHOWN_COLUMNS,
+            tuple(map(translator(self.options.lang), _SHOWN_COLUMNS)),
             rows,
             caption=f"{count_of(len(self.certificates), 'certificate')} for {self.rules.title}",
             limit=ROWS_SHOWN,

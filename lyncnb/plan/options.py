@@ -16,6 +16,7 @@ from ..base import files
 from ..base.arguments import at_door
 from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..base.dns_name import DnsName
+from ..base.languages import LANGUAGES
 from ..base.pasted_text import BadName
 from ..base.tables import Table
 from ..base.toml_records import TomlReader, value_words
@@ -39,6 +40,10 @@ OPTIONS: Mapping[str, Option] = {
     "profile": Option(
         "", "profile", "default, or doc_example: Microsoft's examples as printed",
         "Rule profile", "choice", _CERTIFICATES, PROFILES,
+    ),
+    "lang": Option(
+        "", "lang", "language of titles in the editor and the summary: en, or zh-TW",
+        "Language of titles", "choice", _CERTIFICATES, LANGUAGES,
     ),
     "layout": Option(
         "", "layout", "combined: one certificate for Default and web; or separate",
@@ -182,6 +187,8 @@ class PlanOptions(Table):
 
     Parameters
     ----------
+    lang : str
+        Of titles in editor and summary; what is planned does not depend on it.
     product, profile, layout : str
         Rules to use; ``default`` or ``doc_example``; ``combined`` or ``separate``.
     wildcard, autodiscover_https, edge_member_names : bool
@@ -229,6 +236,7 @@ class PlanOptions(Table):
     """
 
     product: str = "lync2013"
+    lang: str = "en"
     profile: str = "default"
     layout: str = "combined"
     wildcard: bool = False

@@ -29,6 +29,8 @@ def options_document(options: PlanOptions) -> dict[str, object]:
     """
     document: dict[str, object] = {}
     for name, place in OPTIONS.items():
+        if name == "lang":
+            continue  # how a plan is shown is no part of it
         value = _plain(getattr(options, name))
         if name == "key":
             value = {"algorithm": options.key.algorithm, "bits": options.key.bits}

@@ -397,6 +397,7 @@ class Summary:
     saved_as: str = ""  # where the plan is saved, and what it is known by there
     sign_line: str = ""  # what somebody types who approves it
     reasons: tuple[NameRule, ...] = ()
+    lang: str = "en"  # of titles
     approval: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -9,6 +9,7 @@ from itertools import chain
 
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
+from ..base.languages import translator
 from ..base.tables import count_of
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, NameRule, Rules
@@ -65,6 +66,7 @@ def summarise(
         product=plan.rules.title,
         deployment=domains[0] if domains else "",
         sip_domains=domains,
+        lang=plan.options.lang,
         sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
         roles=tuple(_roles(plan)),
         planned_issue_date=plan.options.planned_issue_date,
@@ -88,7 +90,7 @@ def _reasons(rules: Rules, blocks: Iterable[Block]) -> Iterator[NameRule]:
 
 
 def _roles(plan: CertificatePlan) -> Iterator[str]:
-    titles = _titles(plan.rules)
+    titles = _titles(plan)
     counted: Counter[str] = Counter()
     for pool in plan.topology.pools:
         counted[pool.role] += len(pool.computers)
@@ -143,7 +145,7 @@ class _BlockMaker:
 
     def __init__(self, plan: CertificatePlan, findings: Iterable[Finding]) -> None:
         self._rules = plan.rules
-        self._titles = _titles(plan.rules)
+        self._titles = _titles(plan)
         self._by_id = {rule.id: rule for rule in plan.rules.certificates}
         self._codes = _codes_by_subject(findings)
         # Findings speak of a pool under the name of its first server.
@@ -237,8 +239,11 @@ class _BlockMaker:
             )
 
 
-def _titles(rules: Rules) -> Mapping[str, str]:
-    return {role.id: role.title for role in rules.roles.values()} | {"Deployment": "Deployment"}
+def _titles(plan: CertificatePlan) -> Mapping[str, str]:
+    say = translator(plan.options.lang)
+    titles = {role.id: role.title for role in plan.rules.roles.values()}
+    titles["Deployment"] = "Deployment"
+    return {role: say(title) for role, title in titles.items()}
 
 
 def _codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
@@ -253,7 +258,7 @@ def _codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
 
 
 def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:
-    titles = _titles(plan.rules)
+    titles = _titles(plan)
     needed: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for block in blocks:
         what = ", ".join(block.usages) or block.role

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from ..base.languages import translator
 from ..base.tables import escape_markdown, left_out, to_markdown
 from . import spellings
 from .summary_content import LEAD, STORY, Block, ServerLine, Summary, cover_facts
@@ -27,46 +28,55 @@ def summary_markdown(summary: Summary, *, rows_shown: int) -> str:
 
 
 def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
+    say = translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
     yield f"# {escape_markdown(summary.title + domain)}\n"
     yield f"{LEAD}\n"
     facts = cover_facts(summary)
-    yield "".join(f"- {name}: {escape_markdown(value)}\n" for name, value in facts if value)
+    yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
     if summary.asks:
-        yield "## What is asked of whom\n"
+        yield _heading("What is asked of whom", say)
         rows = [ask.row for ask in summary.asks]
-        yield to_markdown(("Who", "What", "By when", "See"), rows)
+        yield to_markdown(_said(say, "Who", "What", "By when", "See"), rows)
     found = summary.findings[:rows_shown]
     if found:
-        yield "## Findings\n"
+        yield _heading("Findings", say)
         lines = [(one.severity, one.about, one.words, one.hint) for one in found]
-        yield to_markdown(("Severity", "About", "What was found", "What to do"), lines)
+        yield to_markdown(_said(say, "Severity", "About", "What was found", "What to do"), lines)
     if len(summary.findings) > len(found):
         yield left_out(len(found), len(summary.findings)) + "\n"
     if summary.spellings:
-        yield f"## {spellings.HEADING}\n"
-        yield to_markdown(spellings.COLUMNS, [one.row for one in summary.spellings])
+        yield _heading(spellings.HEADING, say)
+        yield to_markdown(_said(say, *spellings.COLUMNS), [one.row for one in summary.spellings])
     servers = summary.servers[:rows_shown]
     if servers:
-        yield "## Servers\n"
-        yield to_markdown(("Server", "Role", "Certificates, no."), map(_server, servers))
+        yield _heading("Servers", say)
+        yield to_markdown(_said(say, "Server", "Role", "Certificates, no."), map(_server, servers))
     if len(summary.servers) > rows_shown:
         yield left_out(rows_shown, len(summary.servers)) + "\n"
     for one in request_lists(summary):
         yield f"## {escape_markdown(one.heading)}\n"
         for block in one.blocks:
-            yield from _block(block)
+            yield from _block(block, say)
     yield what_is_left_out(summary) + "\n" if summary.left_out else ""
-    yield "## What happens with a request\n"
+    yield _heading("What happens with a request", say)
     yield f"{STORY}\n"
     yield f"SHA-256 of the plan: `{summary.plan_sha256}`\n"
+
+
+def _heading(text: str, say: Callable[[str], str]) -> str:
+    return f"## {say(text)}\n"
+
+
+def _said(say: Callable[[str], str], *titles: str) -> tuple[str, ...]:
+    return tuple(map(say, titles))
 
 
 def _server(line: ServerLine) -> tuple[str, str, str]:
     return line.server, line.title, ", ".join(line.certificates) or line.why_none
 
 
-def _block(block: Block) -> Iterator[str]:
+def _block(block: Block, say: Callable[[str], str]) -> Iterator[str]:
     yield f"### {escape_markdown(block.heading)}\n"
     site = f", site {block.site}" if block.site else ""
     facts = [
@@ -80,17 +90,17 @@ def _block(block: Block) -> Iterator[str]:
         ("Valid", "; ".join(block.validity)),
         ("Findings", ", ".join(block.concerns)),
     ]
-    yield "".join(f"- {name}: {escape_markdown(value)}\n" for name, value in facts if value)
+    yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
     rows = [
         ("each server’s own name" if group.is_own else ", ".join(group.names), " ".join(group.why))
         for group in block.names
     ]
     if rows:
-        yield to_markdown(("Name", "Who needs it"), rows)
+        yield to_markdown(_said(say, "Name", "Who needs it"), rows)
     with_hash = block.has_fingerprints
     columns = ("No.", "Servers", "Request", *(("SHA-256 of the request",) if with_hash else ()))
     members = [
         (m.number, m.servers, m.csr_file, *((m.csr_sha256,) if with_hash else ()))
         for m in block.members
     ]
-    yield to_markdown(columns, members)
+    yield to_markdown(_said(say, *columns), members)

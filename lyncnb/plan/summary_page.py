@@ -8,6 +8,7 @@ from itertools import groupby
 
 from ..base.figure import picture_html
 from ..base.html_page import render
+from ..base.languages import page_language, translator
 from ..base.tables import count_of, left_out
 from ..rules.findings import Finding
 from ..rules.model import NOT_DOCUMENTED
@@ -144,6 +145,8 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
     days = days_picture(summary) if summary.picture else None
     return render(
         "plan/summary.html.j2",
+        say=translator(summary.lang),
+        page_language=page_language(summary.lang),
         title=summary.title,
         s=summary,
         lead=LEAD,

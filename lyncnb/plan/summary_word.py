@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ..base.languages import page_language, translated, translator
 from ..base.tables import cell_text, left_out
 from ..base.zip_file import from_zip, to_zip
 from ..errors import PlanError
@@ -51,31 +52,32 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
             hint='run: pip install "lyncnb[docx]"; or take .html and print it',
         ) from None
     document = docx.Document()
-    _set_page(document, summary.title)
+    _set_page(document, summary.title, summary.lang)
+    say = translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
     document.add_heading(summary.title + domain, level=0)
     document.add_paragraph(LEAD)
-    facts = [(name, text) for name, text in cover_facts(summary) if text]
+    facts = [(say(name), text) for name, text in cover_facts(summary) if text]
     _table(document, (), facts, widths=(32, 148))
     if summary.asks:
-        document.add_heading("What is asked of whom", level=1)
+        document.add_heading(say("What is asked of whom"), level=1)
         asks = [
             (ask.who, _SIGN, ask.when, _APPROVAL) if ask.is_approval else ask.row
             for ask in summary.asks
         ]
         columns = ("Who", "What", "By when", "See")
-        _table(document, columns, asks, widths=(24, 88, 44, 24))
+        _table(document, tuple(map(say, columns)), asks, widths=(24, 88, 44, 24))
     _findings(document, summary, rows_shown)
     if summary.spellings:
-        document.add_heading(spellings.HEADING, level=1)
+        document.add_heading(say(spellings.HEADING), level=1)
         told = [one.row for one in summary.spellings]
-        _table(document, spellings.COLUMNS, told, widths=(28, 50, 50, 52))
+        _table(document, tuple(map(say, spellings.COLUMNS)), told, widths=(28, 50, 50, 52))
     _servers(document, summary, rows_shown)
     for one in request_lists(summary):
         document.add_heading(one.heading, level=1)
         for block in one.blocks:
-            _block(document, block)
-    document.add_heading("What happens with a request", level=1)
+            _block(document, block, say)
+    document.add_heading(say("What happens with a request"), level=1)
     document.add_paragraph(STORY)
     if summary.left_out:
         document.add_paragraph(what_is_left_out(summary))
@@ -85,7 +87,7 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     return to_zip(from_zip(buffer.getvalue()))  # python-docx dates every part with today
 
 
-def _set_page(document: Document, title: str) -> None:
+def _set_page(document: Document, title: str, language: str) -> None:
     from docx.oxml.ns import qn
     from docx.shared import Mm, Pt
 
@@ -99,6 +101,9 @@ def _set_page(document: Document, title: str) -> None:
         fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
         for kind in ("asciiTheme", "hAnsiTheme", "eastAsiaTheme", "cstheme"):
             fonts.attrib.pop(qn(f"w:{kind}"), None)  # a theme's font would win
+        if language == "zh-TW":
+            fonts.set(qn("w:eastAsia"), "Microsoft JhengHei")
+            document.core_properties.language = page_language(language)
     document.styles["Title"].font.size = Pt(18)
     normal = document.styles["Normal"]
     normal.font.size = Pt(9)
@@ -125,20 +130,22 @@ def _number_pages(section: Section) -> None:
 def _findings(document: Document, summary: Summary, shown: int) -> None:
     if not summary.findings:
         return
-    document.add_heading("Findings", level=1)
+    say = translator(summary.lang)
+    document.add_heading(say("Findings"), level=1)
     rows = [(one.severity, one.words, one.hint) for one in summary.findings[:shown]]
-    _table(document, ("Severity", "What was found", "What to do"), rows, widths=(16, 94, 70))
+    columns = tuple(map(say, ("Severity", "What was found", "What to do")))
+    _table(document, columns, rows, widths=(16, 94, 70))
     if len(summary.findings) > shown:
         document.add_paragraph(left_out(shown, len(summary.findings)))
 
 
 def _servers(document: Document, summary: Summary, shown: int) -> None:
-    groups = server_groups(summary.servers[:shown])
+    groups, say = server_groups(summary.servers[:shown]), translator(summary.lang)
     if groups:
-        document.add_heading("Servers", level=1)
+        document.add_heading(say("Servers"), level=1)
         rows = [(group.title, ", ".join(map(_server, group.lines))) for group in groups]
-        _table(document, ("Role", "Servers, and the numbers of their certificates"), rows,
-               widths=(50, 130))  # fmt: skip
+        columns = ("Role", "Servers, and the numbers of their certificates")
+        _table(document, tuple(map(say, columns)), rows, widths=(50, 130))
     if len(summary.servers) > shown:
         document.add_paragraph(left_out(shown, len(summary.servers)))
 
@@ -147,36 +154,36 @@ def _server(line: ServerLine) -> str:
     return f"{line.server} ({', '.join(line.certificates) or line.title})"
 
 
-def _block(document: Document, block: Block) -> None:
+def _block(document: Document, block: Block, say: Callable[[str], str]) -> None:
     document.add_heading(block.heading, level=2)
     site = f", site {block.site}" if block.site else ""
     text = (
-        f"{block.title}{site}: {block.sharing}. In use as: {block.in_use_as}. "
-        f"Subject name: {block.subject_words}. "
-        f"Issuer: {block.authority}. Key: {block.key}, {block.hash}. "
-        f"Exportable: {block.exportable}. "
-        f"EKU: {', '.join(block.extended_key_usage)}."
+        f"{block.title}{site}: {block.sharing}. {say('In use as')}: {block.in_use_as}. "
+        f"{say('Subject name')}: {block.subject_words}. "
+        f"{say('Issuer')}: {block.authority}. {say('Key')}: {block.key}, {block.hash}. "
+        f"{say('Exportable')}: {block.exportable}. "
+        f"{say('EKU')}: {', '.join(block.extended_key_usage)}."
     )
     if block.validity:
-        text += f" Valid: {'; '.join(block.validity)}."
+        text += f" {say('Valid')}: {'; '.join(block.validity)}."
     if block.concerns:
-        text += f" Findings: {', '.join(block.concerns)}."
+        text += f" {say('Findings')}: {', '.join(block.concerns)}."
     document.add_paragraph(text).paragraph_format.keep_with_next = True
     names = [
         ("each server’s own name" if group.is_own else group.names, " ".join(group.why))
         for group in block.names
     ]
     if names:
-        _table(document, ("Name", "Who needs it"), names, widths=(70, 110))
+        _table(document, (say("Name"), say("Who needs it")), names, widths=(70, 110))
     members = [
         (m.number, m.servers, m.csr_file + (f"\nSHA-256 {m.csr_sha256}" if m.csr_sha256 else ""))
         for m in block.members
     ]
-    _table(document, ("No.", "Servers", "Request"), members, widths=(12, 46, 122))
+    _table(document, tuple(map(say, ("No.", "Servers", "Request"))), members, widths=(12, 46, 122))
 
 
 def _signatures(document: Document, summary: Summary) -> None:
-    heading = document.add_heading(_APPROVAL, level=1)
+    heading = document.add_heading(translated(_APPROVAL, summary.lang), level=1)
     heading.paragraph_format.page_break_before = True
     document.add_paragraph(
         "The certificates of this document are to be requested as planned. The plan is identified "

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from ..base import spreadsheets
+from ..base.languages import translated, translator
 from ..base.spreadsheets import Sheet, to_xlsx
 from . import spellings
 from .summary_content import Summary, cover_facts
@@ -51,7 +53,18 @@ def summary_workbook(summary: Summary) -> bytes:
     ValueError
         If there are more certificates than a sheet holds.
     """
-    sheets = (
+    say = translator(summary.lang)
+    told = [
+        replace(sheet, title=say(sheet.title), columns=tuple(map(say, sheet.columns)))
+        for sheet in _sheets(summary)
+        if next(iter(sheet.rows()), None) is not None
+    ]
+    return to_xlsx(told, title=summary.title)
+
+
+def _sheets(summary: Summary) -> tuple[Sheet, ...]:
+    """Give every sheet, titles in English, those with nothing to say too."""
+    return (
         Sheet(
             title="Cover",
             columns=COVER,
@@ -107,15 +120,13 @@ def summary_workbook(summary: Summary) -> bytes:
             widths=(6, 30, 30, 34, 30, 34, 40, 30, 18),
         ),
     )
-    told = [sheet for sheet in sheets if next(iter(sheet.rows()), None) is not None]
-    return to_xlsx(told, title=summary.title)
 
 
 def _cover(summary: Summary) -> Iterator[Row]:
     """Tell what is planned, then who is asked for what."""
     yield ("Plan", f"{summary.title}{': ' * bool(summary.deployment)}{summary.deployment}", "")
     for name, text in cover_facts(summary):
-        yield (name, text, "")
+        yield (translated(name, summary.lang), text, "")
     for ask in summary.asks:
         yield (f"Asked: {ask.who}", ask.what, ask.when)
 

@@ -100,6 +100,7 @@ class EditorView(Panel):
         self._step = ""
         self._shown = PlansShown(editor.draft.state)
         self._rules, self._groups = editor.rules, option_groups(editor.rules)  # as told
+        self._lang = editor.options.lang  # likewise
         self._older: list[int] = []  # as the browser was told
         self.restored: list[str] = []
         wishes = {
@@ -161,7 +162,7 @@ class EditorView(Panel):
             {
                 "type": "start",
                 "source": editor.topology.source,
-                "columns": column_facts(editor.topology, editor.rules),
+                "columns": self._column_facts(),
                 "groups": self._groups,
                 "folder": "plan",
             }
@@ -180,6 +181,11 @@ class EditorView(Panel):
         self._ahead = None
         self.update_static()  # not before the rows are seen
         self.once_sent(self._send_all_in_turn)
+
+    def _column_facts(self) -> list[Mapping[str, object]]:
+        editor = self.editor
+        self._lang = editor.options.lang
+        return column_facts(editor.topology, editor.rules, self._lang)
 
     def _encode_first(self) -> tuple[dict[str, object], list[bytes]]:
         state = self.editor.draft.state
@@ -213,9 +219,10 @@ class EditorView(Panel):
             return
         self._send_other_groups()
         is_other = state.topology.columns != sheet.topology.columns
-        if state.ids != sheet.ids or is_other or editor.rules is not self._rules:
+        is_other |= editor.rules is not self._rules or editor.options.lang != self._lang
+        if state.ids != sheet.ids or is_other:
             self._rules = editor.rules
-            self.send({"type": "columns", "columns": column_facts(editor.topology, editor.rules)})
+            self.send({"type": "columns", "columns": self._column_facts()})
             self._send_all()
         elif state.topology is not sheet.topology:
             self._send_rows(*sheet.update(state.topology))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import date
 from operator import itemgetter
 
 from ..base.certificate_fields import KeyParameters
+from ..base.languages import translator
 from ..errors import OptionsError
 from ..plan.options import OPTIONS, PlanOptions
 from ..rules.model import ISSUERS, Rules
@@ -59,34 +60,37 @@ _FINDINGS_COLUMN: Mapping[str, object] = {
 }
 
 
-def column_facts(topology: Topology, rules: Rules) -> list[Mapping[str, object]]:
-    """Describe every column of the table, the findings of a row last."""
+def column_facts(
+    topology: Topology, rules: Rules, language: str = "en"
+) -> list[Mapping[str, object]]:
+    """Describe every column of the table, the findings of a row last; titles in a language."""
+    say = translator(language)
     known = {column.name: column for column in topology_columns()}
     facts: list[Mapping[str, object]] = []
     for name in column_names(topology):
         if name in known:
-            facts.append(_known(known[name], rules))
+            facts.append(_known(known[name], rules, say))
         else:
             facts.append({**_OWN_COLUMN, "name": name, "title": name})
-    facts.append(_FINDINGS_COLUMN)
+    facts.append({**_FINDINGS_COLUMN, "title": say("Findings")})
     return facts
 
 
-def _known(column: Column, rules: Rules) -> dict[str, object]:
+def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> dict[str, object]:
     wide = column.kind in _WIDE
     choices = [[choice, choice] for choice in column.choices]
     if column.kind == "bool":
         choices = [["true", "true"], ["false", "false"]]
     if column.kind == "role":
         choices = [
-            [role.id, f"{role.id} – {role.title}"]
+            [role.id, f"{role.id} – {say(role.title)}"]
             for role in topology_roles()
             if role.id in rules.roles
         ]
     whose = f" (of the {column.scope})" if column.scope != "server" else ""
     return {
         "name": column.name,
-        "title": column.title,
+        "title": say(column.title),
         "scope": column.scope,
         "help": column.help + whose,
         "choices": choices,

@@ -1,0 +1,138 @@
+"""Titles in Traditional Chinese: which there are, where they stand, and what they never change."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import docx
+import openpyxl
+import pytest
+from docx.oxml.ns import qn
+from panel_kit import Talk
+from topologies import edge, front_end, plan, row
+
+from lyncnb.base.languages import LANGUAGES, translated, untranslated
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.errors import OptionsError
+from lyncnb.plan import spellings, summary, summary_workbook
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.plan_json import plan_json
+from lyncnb.plan.saved_plan_json import saved_document
+from lyncnb.rules.rule_files import load_rules, products
+from lyncnb.topology.columns import topology_columns, topology_roles
+from lyncnb.widgets.editor import PlanEditor
+
+SERVERS = (front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
+
+#: Titles that nobody has put into Traditional Chinese yet: shown in English.
+MISSING: tuple[str, ...] = ()
+
+#: Words of other regions, which no reader in Taiwan expects.
+NEVER = [
+    "嚮導",
+    "證書",
+    "認證",
+    "頒發",
+    "服務器",
+    "私鑰",
+    "通配符",
+    "默認",
+    "控制器",
+    "主管",
+    "轉送伺服器",
+    "反向代理",
+    "持續聊天",
+    "簡易",
+]
+
+
+def planned(lang):
+    """Plan a table that is no sample."""
+    return plan(*SERVERS, options=PlanOptions(lang=lang))
+
+
+def titles():
+    """Give every title of grid and summary, in English."""
+    for product in products():
+        yield from (role.title for role in load_rules(product).roles.values())
+    yield from (role.title for role in topology_roles())
+    yield from (column.title for column in topology_columns())
+    for name in ("COVER", "CERTIFICATES", "NAMES", "SERVERS", "FINDINGS", "RENEWALS", "FILES"):
+        yield from getattr(summary_workbook, name)
+    yield from (spellings.HEADING, *spellings.COLUMNS)
+    page = Path(summary.__file__).with_name("summary.html.j2").read_text("utf-8")
+    yield from re.findall(r'say\("([^"]+)"\)', page)
+
+
+def test_what_is_missing_is_listed():
+    """Every title has its text, or stands on the list above."""
+    assert untranslated(titles(), "zh-TW") == MISSING
+
+
+def test_no_word_of_another_region_is_written():
+    """The texts have Microsoft's words for Taiwan."""
+    text = "\n".join(translated(title, "zh-TW") for title in titles())
+    assert not [word for word in NEVER if word in text]
+    assert translated("Import", "zh-TW") == "匯入"
+    assert translated("no such title", "zh-TW") == "no such title"
+
+
+def test_digest_json_and_csv_stay():
+    """Nothing but titles depends on the language."""
+    one, other = planned("en"), planned("zh-TW")
+    found = check_plan(one)
+    assert one.sha256 == other.sha256
+    assert plan_json(one, found) == plan_json(other, found)
+    day = found.judged_on
+    assert saved_document(one, found, judged_on=day) == saved_document(other, found, judged_on=day)
+    written = {summary.write_plan_table(p, found, ".csv").splitlines()[0] for p in (one, other)}
+    assert len(written) == 1
+    assert {f.code for f in check_plan(other)} == {f.code for f in found}
+
+
+def test_the_page_and_the_tables_have_chinese_titles():
+    """Page, Markdown, workbook and document: headings, columns and roles."""
+    made = planned("zh-TW")
+    found = check_plan(made)
+    for suffix in (".html", ".md"):
+        text = summary.write_plan_table(made, found, suffix).decode()
+        assert "Enterprise Edition 集區的前端伺服器" in text
+        assert "主體名稱" in text
+        assert "憑證要求" in text
+    page = summary.write_plan_table(made, found, ".html").decode()
+    assert '<html lang="zh-Hant-TW">' in page
+    assert '<html lang="en">' in summary.write_plan_table(planned("en"), found, ".html").decode()
+    book = openpyxl.load_workbook(io.BytesIO(summary.write_plan_table(made, found, ".xlsx")))
+    assert "憑證" in book.sheetnames
+    assert "主體別名" in [cell.value for cell in book["憑證"][1]]
+
+
+def test_word_has_an_east_asian_font():
+    """Without one Word takes whatever it has, for Chinese often a Japanese one."""
+    made = planned("zh-TW")
+    data = summary.write_plan_table(made, check_plan(made), ".docx")
+    document = docx.Document(io.BytesIO(data))
+    fonts = document.styles["Normal"].element.rPr.rFonts
+    assert fonts.get(qn("w:eastAsia")) == "Microsoft JhengHei"
+    assert "各方的工作" in "\n".join(p.text for p in document.paragraphs)
+
+
+def test_the_grid_follows_the_option():
+    """Columns and roles of the editor change with the language, and back."""
+    made = planned("en")
+    editor = PlanEditor(made.topology, made.rules)
+    talk = Talk(editor.view)
+    talk.say("ready")
+    for lang, wanted in (("zh-TW", "伺服器"), ("en", "Server")):
+        columns = talk.say("option", name="lang", value=lang)["columns"]["columns"]
+        assert next(c for c in columns if c["name"] == "server_fqdn")["title"] == wanted
+    assert editor.plan.sha256 == made.sha256
+
+
+def test_an_unknown_language_is_refused():
+    """The hint names those that there are."""
+    with pytest.raises(OptionsError) as refused:
+        PlanOptions(lang="fr")
+    assert ", ".join(LANGUAGES) in refused.value.hint
