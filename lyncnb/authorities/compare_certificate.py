@@ -76,7 +76,8 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
     if not present:
         yield "common-name-missing", f"planned {shown(wanted)}, the certificate has none"
     elif wanted.casefold() not in [name.casefold() for name in present]:
-        yield "common-name-changed", f"planned {shown(wanted)}, it is {_listed(present)}"
+        for code in ("common-name-changed", "common-name-changed-on-edge"):  # by usage, one counts
+            yield code, f"planned {shown(wanted)}, it is {_listed(present)}"
     elif wanted not in present:
         yield "common-name-case", f"planned {shown(wanted)}, it is {_listed(present)}"
     if len(present) > 1:

@@ -115,7 +115,7 @@ class DnsName(str):
 
         Notes
         -----
-        Source: RFC 6125 section 6.4.3; a wildcard stands for exactly one label.
+        Source: RFC 9525 section 6.3; a wildcard stands for exactly one label.
         """
         if self == name:
             return True

@@ -126,4 +126,14 @@ def unneeded_in_words(code: str) -> str:
 #: Asked when everything else was found.
 LAST_TESTS = {acceptance_counts_for_nothing.__name__: acceptance_counts_for_nothing}
 
-OPTION_TESTS: dict[str, DeploymentTest] = {option_changes_nothing.__name__: option_changes_nothing}
+
+def country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a country code that is written in other letters than certificates have it."""
+    country, pools = view.plan.options.country, view.plan.topology.pools
+    if country != country.upper() and pools:
+        yield view.place(pools[0]), f'C is {country.upper()}; the options say "{country}"'
+
+
+OPTION_TESTS: dict[str, DeploymentTest] = {
+    test.__name__: test for test in (option_changes_nothing, country_in_small_letters)
+}

@@ -31,7 +31,7 @@ _Whom = tuple[tuple[str, ...], ...]
 
 
 def _whom(rule: CheckRule) -> _Whom:
-    return rule.roles, rule.usages, rule.not_for, rule.issuers, rule.cas
+    return rule.roles, rule.usages, rule.not_for, rule.issuers, rule.cas, rule.not_cas
 
 
 def _both(one: _Needed, more: _Needed) -> _Needed:
@@ -132,6 +132,7 @@ class PlanView:
             and (not rule.not_for or set(rule.not_for).isdisjoint(certificate.usages))
             and (not rule.issuers or certificate.issuer in rule.issuers)
             and (not rule.cas or is_named(certificate.ca, rule.cas))
+            and not (rule.not_cas and is_named(certificate.ca, rule.not_cas))
         )
 
     def asked_of(self, rule: CheckRule) -> list[PlannedCertificate]:

@@ -353,7 +353,7 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
             organizational_unit=options.organizational_unit,
             locality=options.locality,
             state=options.state,
-            country=options.country,
+            country=options.country.upper(),
         ),
         publishing=publishing_roles(rules),
     )

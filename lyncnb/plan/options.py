@@ -475,7 +475,10 @@ def _text(name: str, value: object, *, required: bool = False) -> None:
 def _subject_field(name: str, value: Any) -> None:
     _text(name, value)
     try:
-        replace(DistinguishedName(common_name=""), **{name: value})
+        written = (
+            value.upper() if name == "country" and len(value) == 2 else value
+        )  # a check says that C=tw is TW
+        replace(DistinguishedName(common_name=""), **{name: written})
     except ValueError as error:
         raise OptionsError(
             f"option {name}: {error}",

@@ -105,7 +105,8 @@ class CaCheck:
     """A check as a file of CA rules has it; see :class:`CheckRule` for the fields of that name.
 
     ``judges`` says what is judged. ``limit_of`` names the quantity whose limits it holds a plan
-    against, every one that applies.
+    against: of a CA's own and that of all CAs the smaller. It leaves out CAs with their own limit
+    on ``not_bound_by``.
     """
 
     code: str
@@ -125,6 +126,7 @@ class CaCheck:
     keys: tuple[str, ...] = ()
     limit: int = 0
     limit_of: str = ""
+    not_bound_by: str = ""
     effective: date | None = None
     until: date | None = None
     conflicts: tuple[OtherSource, ...] = named("conflict", default=())
@@ -233,19 +235,35 @@ class CaRuleSet:
             if on is not None and not rule.holds_on(on):
                 continue
             if not check.limit_of:
-                yield rule
+                own = [bound for _, bound in self._limits(check.not_bound_by, on) if bound.names]
+                yield replace(rule, not_cas=tuple(name for bound in own for name in bound.names))
                 continue
-            for limit in chain.from_iterable(rules.limits for rules in self.files):
-                if limit.quantity == check.limit_of and (on is None or limit.holds_on(on)):
-                    bound = self._bound(limit.applies)
-                    if bound.issuer == self._bound(check.applies).issuer:
-                        yield replace(
-                            rule,
-                            limit=limit.value,
-                            cas=bound.names or rule.cas,
-                            source=_with_conflicts(limit.source, limit.conflicts),
-                            disagreement=_disagreement(limit.source, limit.conflicts),
-                        )
+            found = [
+                (limit, bound)
+                for limit, bound in self._limits(check.limit_of, on)
+                if bound.issuer == self._bound(check.applies).issuer
+            ]
+            general = min((limit.value for limit, bound in found if not bound.names), default=None)
+            for limit, bound in found:
+                if on and bound.names and general is not None and limit.value >= general:
+                    continue  # the limit of all CAs is smaller
+                own = (
+                    [] if bound.names or not on else [b for o, b in found if o.value < limit.value]
+                )
+                yield replace(
+                    rule,
+                    limit=limit.value,
+                    cas=bound.names or rule.cas,
+                    not_cas=tuple(name for b in own for name in b.names),
+                    source=_with_conflicts(limit.source, limit.conflicts),
+                    disagreement=_disagreement(limit.source, limit.conflicts),
+                )
+
+    def _limits(self, quantity: str, on: date | None) -> Iterator[tuple[CaLimit, Authority]]:
+        """Yield the limits on a quantity in force on a day, each with whom it binds."""
+        for limit in chain.from_iterable(rules.limits for rules in self.files):
+            if limit.quantity == quantity and (on is None or limit.holds_on(on)):
+                yield limit, self._bound(limit.applies)
 
     def rule_of(self, check: CaCheck) -> CheckRule:
         """Give a check as the plan's and the returned certificates' checks are given."""
@@ -391,5 +409,6 @@ def _check_file(reader: TomlReader, rules: CaRules, rule_set: CaRuleSet) -> None
         reader.among(f"{where}.applies", (check.applies,), known, "authority")
         reader.among(f"{where}.judges", check.judges, JUDGES, "kind")
         reader.among(f"{where}.keys", check.keys, KEYS, "key")
-        if check.limit_of:
-            reader.among(f"{where}.limit_of", (check.limit_of,), QUANTITIES, "quantity")
+        for key, quantity in (("limit_of", check.limit_of), ("not_bound_by", check.not_bound_by)):
+            if quantity:
+                reader.among(f"{where}.{key}", (quantity,), QUANTITIES, "quantity")

@@ -324,6 +324,7 @@ class CheckRule:
     effective: date | None = None
     until: date | None = None
     cas: tuple[str, ...] = ()
+    not_cas: tuple[str, ...] = ()  # CAs that it does not look at: a smaller limit binds them
     disagreement: str = ""
     fires: Case | None = None
     nearest: Case | None = None

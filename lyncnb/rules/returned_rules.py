@@ -32,6 +32,10 @@ class Planned(Protocol):
         """The server role that it is for."""
 
     @property
+    def usages(self) -> tuple[str, ...]:
+        """What it is assigned for, as the product's cmdlets spell it."""
+
+    @property
     def issuer(self) -> str:
         """``internal`` or ``public``."""
 
@@ -160,6 +164,10 @@ def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding
         if rule.issuers and entry.issuer not in rule.issuers:
             continue
         if rule.roles and entry.role not in rule.roles:
+            continue
+        if rule.usages and not set(rule.usages) & set(entry.usages):
+            continue
+        if set(rule.not_for) & {entry.role, *entry.usages}:
             continue
         kept.append(finding(code, entry.id, message))
     return tuple(dict.fromkeys(kept))

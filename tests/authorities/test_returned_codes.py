@@ -78,6 +78,10 @@ COMPARED = {
     "wildcard-on-public-suffix": ({"san": (*NAMES, "*.com.tw")}, {"san": (*NAMES, "*.contoso.com.tw")}),
     "common-name-missing": ({"subject": SUBJECT[1:]}, {"subject": SUBJECT[:1]}),
     "common-name-changed": ({"subject": (("CN", NAMES[1]), *SUBJECT[1:])}, {"subject": (("CN", NAMES[0].upper()), *SUBJECT[1:])}),
+    "common-name-changed-on-edge": (
+        {"subject": (("CN", NAMES[1]), *SUBJECT[1:]), "entry": {"usages": ("AccessEdgeExternal",)}},
+        {"subject": (("CN", NAMES[1]), *SUBJECT[1:])},
+    ),
     "common-name-case": ({"subject": (("CN", NAMES[0].upper()), *SUBJECT[1:])}, {"san": upper(NAMES)}),
     "common-name-several": ({"subject": (*SUBJECT, ("CN", NAMES[1]))}, {"subject": (*SUBJECT, ("OU", NAMES[1]))}),
     "common-name-not-in-san": ({"san": NAMES[1:]}, {"san": (NAMES[0].upper(), *NAMES[1:])}),

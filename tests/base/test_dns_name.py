@@ -265,7 +265,7 @@ def test_registries_are_told_from_owners_of_domains(parent, registry, suffix):
     ],
 )
 def test_a_wildcard_covers_one_label(pattern, name, covered):
-    """A wildcard stands for exactly one label (RFC 6125 section 6.4.3)."""
+    """A wildcard stands for exactly one label (RFC 9525 section 6.3)."""
     assert DnsName.parse(pattern, allow_wildcard=True).covers(name) is covered
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from good_deployment import plan_of, plan_of_case
+from good_deployment import EDGE, plan_of, plan_of_case
 
 from lyncnb.base.certificate_fields import KEYS, KeyParameters
 from lyncnb.checks.check_plan import check_plan
@@ -173,3 +173,42 @@ def test_a_finding_holds_no_day_of_judgement():
             for day in (date(2026, 11, 25), date(2026, 11, 26))
         )
         assert first == second
+
+
+@pytest.mark.parametrize(
+    ("ca", "days"),
+    [("", ["200"]), ("Let's Encrypt", ["30"]), ("DigiCert", ["199"]), ("Sectigo", ["198"])],
+)
+def test_the_smallest_limit_counts_alone(ca, days):
+    """Of a CA's own limit and that of all CAs a plan is told the smaller, once."""
+    options = PlanOptions(ca={"public": ca} if ca else {})
+    findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
+    told = [f.message for f in findings if f.code == "domains-validated-again"]
+    assert [message.split("counts for ")[1] for message in told] == [f"{n} days" for n in days]
+
+
+@pytest.mark.parametrize(
+    ("ca", "code", "severity"),
+    [
+        ("Let's Encrypt", "too-many-names-for-ca", "error"),
+        ("DigiCert", "many-names-on-public-certificate", "warning"),
+        ("", "many-names-on-public-certificate", "warning"),
+    ],
+)
+def test_many_names_are_an_error_where_the_ca_is_known_to_refuse_them(ca, code, severity):
+    """101 names: an error with Let's Encrypt, else a warning that names it; never both."""
+    names = ";".join(f"n{number}.contoso.com" for number in range(99))
+    options = PlanOptions(ca={"public": ca} if ca else {})
+    findings = check_plan(plan_of([(EDGE, "extra_san", names)], options), on=date(2026, 11, 25))
+    codes = {f.code: f.severity for f in findings if "many-names" in f.code}
+    assert codes == {code: severity}
+    (warning,) = (c for c in ca_rules().checks if c.code == "many-names-on-public-certificate")
+    assert warning.meaning.startswith("Let's Encrypt refuses more than 100 names")
+
+
+def test_a_country_in_small_letters_is_planned_in_capitals():
+    """``tw`` becomes TW in every subject, and a notice says so."""
+    plan = plan_of(options=PlanOptions(country="tw"))
+    assert {c.subject.country for c in plan.certificates} == {"TW"}
+    messages = [f.message for f in check_plan(plan) if f.code == "country-in-small-letters"]
+    assert messages == ['C is TW; the options say "tw"']
