@@ -240,7 +240,7 @@ def _instead_of_list(certificate: Certificate) -> str:
 
 def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Iterator[Difference]:
     begins, ends = certificate.not_before, certificate.not_after
-    if at >= ends + timedelta(seconds=1):
+    if at.replace(microsecond=0) > ends:
         yield "certificate-expired", f"it ended on {ends:%Y-%m-%d at %H:%M} UTC"
     if at < begins:
         yield "not-yet-valid", f"it begins on {begins:%Y-%m-%d at %H:%M} UTC"

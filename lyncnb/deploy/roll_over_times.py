@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from ..base.times import in_zone, later
 from ..errors import PackageError
 from ..rules.procedure import Procedure, RollOver
 from .server_steps import Call, ServerPackage
@@ -59,12 +60,13 @@ def _effective(
     """
     end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
     if said is None:
-        return end - lead if end is not None and end - lead > now else None
+        latest = later(end, -lead) if end is not None else now
+        return latest if latest > now else None
     # Naive: the servers' time zone is taken to be this computer's; the server checks it again.
-    moment = said.astimezone(UTC)
+    moment = in_zone(said, UTC)
     names = ", ".join(roll.usages)
-    if end is not None and moment + lead > end:
-        latest = (end - lead).astimezone(said.tzinfo)
+    if end is not None and later(moment, lead) > end:
+        latest = in_zone(later(end, -lead), said.tzinfo)
         raise PackageError(
             f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the certificate in use ends at "
             f"{end:%Y-%m-%d %H:%M} UTC, and tokens live {roll.lead_hours} hours",

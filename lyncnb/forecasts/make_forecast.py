@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..authorities.read_plan import plan_of_manifest, read_plan
 from ..base.tables import count_of
+from ..base.times import later
 from ..checks.saved_plan import read_saved_plan
 from ..errors import PlanError
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -34,6 +35,7 @@ from .timetable import Days, Hold, Step, Terms, Timetable, Turn, step_on
 DEFAULT_UNTIL = date(2030, 12, 31)
 
 _DAY = timedelta(days=1)
+_LAST_SECOND = time(23, 59, 59)
 _LONGEST = 100 * 366 * _DAY  # no plan is for more than a century
 _YEARS = 1900, 2900
 _BEFORE = 400 * _DAY  # what is issued on the first day may have been ordered a year before
@@ -343,8 +345,8 @@ class _Schedule:
         number = self.days.number
         # A day counts when all of it is before the moment; notAfter itself is a second of it.
         last, deadline = (
-            number((moment + timedelta(seconds=1)).date()) - 1
-            for moment in (held.ends, held.ends - lead)
+            number(moment.date()) - (moment.time() < _LAST_SECOND)
+            for moment in (held.ends, later(held.ends, -lead))
         )
         begins, renew = number(held.begins.date()), number(held.renew_from.date())
         return Hold(begins, last, deadline, renew, is_planned=False)
@@ -372,9 +374,9 @@ class _Schedule:
         done = change and datetime.combine(change + _DAY, time(), tzinfo=UTC)
         effect = []
         for usage, roll in self.rolls.items() if done and not is_first else ():
-            moment = self.ends - timedelta(hours=roll.lead_hours)
+            moment = later(self.ends, -timedelta(hours=roll.lead_hours))
             # The second of notAfter counts: 23:59:59 is the end of its day.
-            if done and done <= moment + timedelta(seconds=1):
+            if done and done <= later(moment, timedelta(seconds=1)):
                 effect.append((usage, moment))
         shared = certificate.shared_by == "deployment"
         is_proven = bool(self.timetable.terms.reuse) and turn.validate <= turn.issue

@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -197,7 +197,7 @@ class Certificate:
 
     def is_valid_at(self, moment: datetime) -> bool:
         """Whether a moment lies within the validity; its first and its last second count."""
-        return self.not_before <= moment < self.not_after + timedelta(seconds=1)
+        return self.not_before <= moment and moment.replace(microsecond=0) <= self.not_after
 
 
 def moment_of(day: date) -> datetime:

@@ -1,0 +1,30 @@
+"""Arithmetic on times that somebody else wrote: it ends at the limits of the calendar."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+_FIRST, _LAST = datetime.min, datetime.max.replace(microsecond=0)
+
+
+def later(moment: datetime, span: timedelta) -> datetime:
+    """Return a moment so much later, or earlier for a negative span.
+
+    Notes
+    -----
+    Source: RFC 5280 section 4.1.2.5: ``99991231235959Z`` means no well-defined end, and nothing
+    can be added to it.
+    """
+    try:
+        return moment + span
+    except OverflowError:
+        limit = _LAST if span > timedelta(0) else _FIRST
+        return limit.replace(tzinfo=moment.tzinfo)
+
+
+def in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
+    """Return a moment as the clocks of a zone show it; at the limits of the calendar, in UTC."""
+    try:
+        return moment.astimezone(zone)
+    except (OverflowError, ValueError):
+        return moment.astimezone(UTC)
