@@ -53,7 +53,7 @@ def _one_for_several(
     answer: Match, beside: list[Outstanding], by_key: Mapping[str, tuple[Outstanding, ...]]
 ) -> Iterator[Difference]:
     own, code = answer.asked, "one-certificate-for-several-requests"
-    for one in by_key[own.spki_sha256]:
+    for one in by_key.get(own.spki_sha256, ()):
         if one.is_current and one.request_id != own.request_id:
             yield code, f"{one.request_id} has the same public key"
     planned = _planned_names(own.entry)

@@ -6,12 +6,18 @@ import json
 import re
 from typing import Any
 
-# What may be half a character; that pairs of them are one is seen when it is looked at closely.
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+# An unpaired surrogate: escaped, where a pair is one character, or as bytes, which Python's reader
+# takes although UTF-8 has no such bytes.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
 class NotJson(ValueError):
     """Bytes that are no JSON, or of which two readers would make different values."""
+
+
+def may_hold_surrogates(data: bytes) -> bool:
+    """Tell whether a document may have an unpaired surrogate, so that it must be looked at."""
+    return bool(_HALF.search(data))
 
 
 def parse_json(data: bytes) -> Any:
@@ -25,7 +31,7 @@ def parse_json(data: bytes) -> Any:
     """
     try:
         plain = json.loads(data, object_pairs_hook=_once)
-        if _HALF.search(data):
+        if may_hold_surrogates(data):
             json.dumps(plain, ensure_ascii=False).encode()
     except NotJson:
         raise

@@ -71,7 +71,11 @@ def _is_notebook(values: dict[str, object]) -> bool:
     cells = values.get("cells", [] if version == 3 else None)  # format 3 has worksheets
     numbers = (version, values.get("nbformat_minor", 0))
     known = version in (3, 4) and all(type(number) is int for number in numbers)
-    return known and isinstance(cells, list) and all(isinstance(cell, dict) for cell in cells)
+    return known and isinstance(cells, list) and all(map(_is_cell, cells))
+
+
+def _is_cell(cell: object) -> bool:
+    return isinstance(cell, dict) and isinstance(cell.get("cell_type", ""), str)
 
 
 def _json(path: Path, text: str) -> object:

@@ -306,6 +306,8 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
     static = copy.deepcopy(notebook)
     strip_widgets(static)
     for cell in static.cells:
+        if cell.cell_type == "markdown":
+            cell["attachments"] = _attached(cell)
         cell.get("outputs", [])[:] = [_static(output) for output in cell.get("outputs", ())]
     body = _ANCHOR.sub("", _rendered(static, code=code))
     body = _NO_HEADING.sub("<td></td>", body)  # over pandas' index; nobody can read it out
@@ -345,6 +347,23 @@ def _rendered(notebook: Notebook, *, code: bool) -> str:
     exporter.register_filter("clean_html", _harmless)  # type: ignore[no-untyped-call]
     body, _ = exporter.from_notebook_node(notebook, {"without_code": not code})
     return str(body)
+
+
+_ATTACHMENT = re.compile(r"attachment:([^\s\"'<>]+)")
+
+
+def _attached(cell: Notebook) -> dict[str, dict[str, str]]:
+    """Give a text cell's pictures by name; a name that has none gets an empty one.
+
+    JupyterLab shows a broken picture there, and nbconvert refuses the whole notebook.
+    """
+    attached = {name: data for name, data in cell.get("attachments", {}).items() if data}
+    for name in _ATTACHMENT.findall(cell.source):
+        # A link ends at a bracket, and a name may have brackets in it.
+        ends = [place for place, letter in enumerate(name) if letter in "()[]"]
+        for missing in (name, *(name[:end] for end in ends)):
+            attached.setdefault(missing, {"image/png": ""})
+    return attached
 
 
 def _static(output: Notebook) -> Notebook:

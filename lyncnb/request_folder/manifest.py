@@ -19,6 +19,7 @@ from typing import Any
 from ..base import files
 from ..base.folder_lock import confirm
 from ..base.garbage_collection import no_collection
+from ..base.json_text import may_hold_surrogates
 from ..errors import BundleError, NewerManifest, Problem
 from . import manifest_schema
 from .request_record import (
@@ -38,8 +39,6 @@ NAME = "manifest.json"
 
 # 100,000 requests with three generations each are some 500 MB; more is no manifest of ours.
 _LARGEST = 1 << 31
-# What may be half a character; that pairs of them are one is seen when it is looked at closely.
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _REBUILD = "restore it from a backup, or run: lyncnb status FOLDER --rebuild"
 
 
@@ -227,7 +226,7 @@ def read_manifest(folder: Path) -> Manifest:
     if found not in _FORMATS:
         _refuse_format(path, found)
     problems: list[Problem] = []
-    if _HALF.search(data):
+    if may_hold_surrogates(data):
         manifest_schema.refuse_half_characters(document, problems)
     values = manifest_schema.read_document(document, problems)
     if problems:

@@ -503,6 +503,8 @@ def check_records(records: Sequence[RequestRecord], problems: list[Problem]) -> 
         if record.id in seen:
             problems.append(_problem(record.id, "stands twice"))
         seen.add(record.id)
+        if record.plan.shared_by == "server" and not record.plan.servers:
+            problems.append(_problem(f"{record.id}: plan: servers", "names no server"))
         if record.plan.id != record.id:
             problems.append(_problem(f"{record.id}: plan: id", "is another id", record.plan.id))
         if record.files != present_files(record.id):

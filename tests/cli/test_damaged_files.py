@@ -332,3 +332,35 @@ def test_no_damaged_file_is_a_fault_of_lyncnb(sound, shell, record_property):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     record_property("damages", COUNT)
     assert not faults, "\n".join(map(str, faults))
+
+
+EDITS = {
+    "no public key": (lambda d: d["requests"][0].update(spki_sha256=""), 0),
+    "no server": (lambda d: d["requests"][0]["plan"].update(servers=[]), 3),
+    "an empty chain": (lambda d: d["requests"][0]["issued"]["judgement"].update(chain=[]), 0),
+    "an unpaired surrogate": (None, 3),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_manifest_edited_by_hand(shell, edit):
+    """Every command that reads it ends with a sentence; the exit status is status's."""
+    change, status = EDITS[edit]
+    bundle = make_folder(shell.folder / "requests", make_plan())
+    ca = PythonCa()
+    shell.write("all.pem", pem(*answer_all(bundle, ca).values(), *ca.chain))
+    receive(bundle.folder, "all.pem", today=TODAY)
+    path = bundle.folder / "manifest.json"
+    if change is None:
+        path.write_bytes(path.read_bytes().replace(b'"FrontEnd"', b'"Front\xed\xa0\x80End"', 1))
+    else:
+        document = json.loads(path.read_bytes())
+        change(document)
+        path.write_text(json.dumps(document))
+    shell.write("passphrase", PASSPHRASE)
+    assert shell("status", "requests").status == status
+    for command in (("receive",), ("pfx", *ASKED), ("steps",), ("forecast",), ("compare",)):
+        words = [command[0], "requests", *command[1:]]
+        if command[0] == "compare":
+            words.append("requests")
+        assert shell(*words).status in (0, 1, 2, 3), command

@@ -245,3 +245,25 @@ def test_dash_lays_out_and_serves_with_a_token(shell):
         assert len(token) >= 32
         with urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
             assert "/login" in answer.url
+
+
+TEXT = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "![x](attachment:x (1).png)"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "status"),
+    [
+        (TEXT, 0),
+        ({**TEXT, "source": "![x](attachment:x.png)"}, 0),
+        ({**TEXT, "source": "![x][1]\n\n[1]: attachment:x.png", "attachments": {}}, 0),
+        ({**TEXT, "source": "![x](attachment:x.png)", "attachments": {"x.png": {}}}, 0),
+        ({**TEXT, "cell_type": 5}, 2),
+        ({**TEXT, "cell_type": ["markdown"]}, 2),
+    ],
+)
+def test_a_cell_that_is_not_as_it_should_be(shell, cell, status):
+    """A picture that is not attached is shared as a broken one; a cell of no type is refused."""
+    document = json.loads(_notebook())
+    document["cells"] = [cell]
+    shell.write("plan.ipynb", json.dumps(document))
+    assert shell("share", "plan.ipynb").status == status
