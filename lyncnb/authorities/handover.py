@@ -195,7 +195,13 @@ def hand_over(
     needed_by = needed_by or planned_day(bundle.manifest)
     cover = _cover(sender, needed_by, bundle.manifest.product)
     _write(Path(out), _package(bundle.folder, parts, cover), force)
-    asked = {"the sender (--sender)": sender, "the date (--needed-by)": needed_by}
+    asked = {
+        "the sender (--sender)": sender,
+        "the date (--needed-by)": needed_by,
+        "the internal CA (in plan.toml, under [ca])": all(
+            part.ca or part.config for part in parts if part.issuer == "internal"
+        ),
+    }
     missing = " and ".join(text for text, value in asked.items() if not value)
     return Handover(path=Path(out), parts=parts, missing=missing)
 

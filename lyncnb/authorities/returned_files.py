@@ -7,6 +7,7 @@ What each file holds is found in ``decoding.py``.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,8 @@ MAX_FOLDER_FILES = 250_000
 
 # What browsers, Windows and Jupyter leave in folders; a dot hides a file everywhere else.
 _LEFT_ALONE = ("thumbs.db", "desktop.ini", "__macosx")
+# What submit.cmd keeps: the CA's name, and what certreq said to a request, known by its id.
+_NOTE = re.compile(r"(?:^|[/ ])(?:ca|[A-Za-z]+-[a-z0-9-]*[0-9a-f]{8}(?:\.failed)?)\.txt$")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
@@ -99,7 +102,17 @@ def read_returned(
         else:
             # The planner named this one, so a link is followed; inside a folder none is.
             found.extend(_expected(_read_path(path.resolve(), visible(path.name), password)))
-    return tuple(found)
+    return tuple(file for file in found if not _is_note(file))
+
+
+def _is_note(file: ReturnedFile) -> bool:
+    """Tell whether a file is one that ``submit.cmd`` writes beside the answers, and holds nothing.
+
+    The people of the CA send the folder as it is; nobody expected a certificate in these.
+    """
+    return bool(_NOTE.search(file.name)) and {code for code, _ in file.remarks} == {
+        "file-without-certificate"
+    }
 
 
 def _expected(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:

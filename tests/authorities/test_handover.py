@@ -383,3 +383,14 @@ def test_page_says_what_becomes_of_the_certificates_before(folder, tmp_path):
     assert before[oauth] in bare
     assert f"-revoke {before[oauth]}" not in bare
     assert "Let it expire" in bare
+
+
+def test_what_the_people_of_the_ca_would_have_to_ask(tmp_path):
+    """What a page leaves open is told with the option that says it; nothing is left where all is said."""
+    folder = make_folder(tmp_path / "requests", make_plan()).folder
+    open_points = hand_over(folder, tmp_path / "out.zip").missing
+    assert all(word in open_points for word in ("--sender", "--needed-by", "[ca]"))
+    named = make_folder(tmp_path / "named", make_plan(ca=CAS)).folder
+    made = hand_over(named, tmp_path / "all.zip", sender="Ana Li", needed_by=TODAY)
+    assert made.missing == ""
+    assert "have to ask" not in made.to_text()

@@ -191,3 +191,17 @@ def test_named_and_nothing_in_it(tmp_path, name):
     assert [code for file in read_returned([tmp_path]) for code, _ in file.remarks] == [
         "file-without-certificate"
     ]
+
+
+def test_what_submit_cmd_writes_beside_the_answers_is_no_trouble(tmp_path):
+    """Its notes are passed over; a certificate in a file of such a name is read all the same."""
+    names = ["ca.txt", "Edge-pool-0a1b2c3d.txt", "Edge-pool-0a1b2c3d.failed.txt"]
+    for name in names:
+        (tmp_path / name).write_text("RequestId: 12\r\n")
+    (tmp_path / "readme.txt").write_text("hello")
+    assert [file.name for file in read_returned([tmp_path])] == ["readme.txt"]
+    (tmp_path / names[1]).write_bytes(pem(*PythonCa().chain))
+    assert [file.name for file in read_returned([tmp_path])] == [names[1], "readme.txt"]
+    assert [file.remarks[0][0] for file in read_returned([tmp_path / "ca.txt"])] == [
+        "file-unreadable"
+    ]
