@@ -136,8 +136,9 @@ def _markdown_step(step: ServerStep) -> list[str]:
     if step.commands:
         lines += ["", "  ```powershell", *(f"  {c}" for c in step.commands), "  ```"]
     for check in step.holds:
-        lines += ["", f"  Then it is so: {escape_markdown(check.text)}. To look:"]
-        lines += ["", "  ```powershell", f"  {check.command}", "  ```"]
+        lines += ["", f"  Expected result: {escape_markdown(check.text)}."]
+        if not check.script_only:
+            lines += ["", "  ```powershell", f"  {check.command}", "  ```"]
     return [*lines, "", f"  Source: {escape_markdown(step.step.source)}"]
 
 

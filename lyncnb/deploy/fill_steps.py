@@ -13,9 +13,9 @@ from ..pki.certificates import Certificate, name_text
 from ..plan.model import PlannedCertificate
 from ..request_folder.request_record import PlannedEntry
 from ..rules.model import Rules
-from ..rules.procedure import BEFORE, PLACEHOLDER, Procedure, Step
+from ..rules.procedure import BEFORE, PLACEHOLDER, Place, Procedure, Step
 from .powershell import quote
-from .server_steps import Call, FilledCheck, ServerPackage, ServerStep, ServerSteps
+from .server_steps import Call, FilledCheck, FilledPlace, ServerPackage, ServerStep, ServerSteps
 from .trusted_cas import TrustOfPackages, issuers_above
 
 #: How the page and script end that finish a request where its key is.
@@ -106,6 +106,7 @@ class Filler:
         role_here, pool = (own.role, own.pool) if own else self._host(server, of_server[0])
         role = self.rules.roles.get(role_here)
         steps = [step for entry in to_request for step in self._set_up(server, entry)]
+        found = self._places_of(server, packages)
         if packages:
             first = next((one for one in packages if one.shared_by != "deployment"), packages[0])
             own_package = replace(first, role=role_here, pool=pool)
@@ -117,9 +118,11 @@ class Filler:
             pool=pool,
             shell=self.procedure.shell_of(role_here),
             packages=tuple(packages),
-            steps=tuple(step for step in steps if step.step.phase in ("set-up", "day")),
+            steps=tuple(step for step in steps if step.step.phase in ("set-up", "day", "both")),
             later=tuple(step for step in steps if step.step.phase == "later"),
-            back=tuple(step for step in steps if step.step.phase == "back"),
+            back=tuple(step for step in steps if step.step.phase in ("back", "both")),
+            places=tuple(self._filled_place(place, values) for place, values in found),
+            folder=self.procedure.folder,
             issuers=tuple(issuer for issuer, _ in self.trusted.on_server(server)),
         )
 
@@ -153,7 +156,7 @@ class Filler:
             "server": package.key_holder,
             "pool": package.pool,
             "packages": (package.file,),
-            "note_path": "",
+            "record_path": "",
             **self._values_of(package),
         }
         steps: list[ServerStep] = []
@@ -177,6 +180,7 @@ class Filler:
             steps=tuple(steps),
             later=(),
             back=(),
+            folder=self.procedure.folder,
             suffix=FINISH,  # the script that made the request is called the same without it
         )
 
@@ -194,29 +198,83 @@ class Filler:
         )
         return next(roles, package.role)
 
+    def _common(
+        self, server: str, pool: str, packages: list[ServerPackage]
+    ) -> dict[str, str | int | tuple[str, ...]]:
+        change = "-".join((server, *sorted(p.thumbprint[:8] for p in packages)))
+        return {
+            **self.common,
+            "server": server,
+            "pool": pool,
+            "packages": tuple(package.file for package in packages),
+            "record_path": self.path(f"before-{change}.csv"),
+        }
+
     def _steps(
         self, server: str, own: ServerPackage, packages: list[ServerPackage]
     ) -> Iterator[ServerStep]:
-        common = {
-            **self.common,
-            "server": server,
-            "pool": own.pool,
-            "packages": tuple(package.file for package in packages),
-            "note_path": self.path(f"before-{server}.csv"),
-        }
+        common = self._common(server, own.pool, packages)
+        found = self._places_of(server, packages)
         for step in self.procedure.steps:
             if step.phase in BEFORE:
                 continue
             if step.scope == "server":
-                if step.applies(own.role, own.usages):
+                if step.does == "record":
+                    reads = tuple(fill(place.read, v, as_command=True) for place, v in found)
+                    if reads:
+                        yield replace(self.filled(step, common), commands=reads)
+                elif step.applies(own.role, own.usages):
                     yield self.filled(step, common)
             elif step.scope == "issuer":
                 if step.applies(own.role, own.usages):
                     for issuer, reasons in self.trusted.on_server(server):
                         yield self.filled(step, common | self._of_issuer(issuer, reasons))
+            elif step.scope == "place":
+                for place, values in found:
+                    if place.id in step.places:
+                        yield self._of_place(step, place, values)
             else:
                 for package in packages:
                     yield from self._of_package(step, package, common)
+
+    def _places_of(self, server: str, packages: list[ServerPackage]) -> list[tuple[Place, Values]]:
+        """Give the places where a server's certificates are in use, and their values."""
+        found: list[tuple[Place, Values]] = []
+        for package in packages:
+            common = self._common(server, package.pool, packages)
+            values = {**common, **self._values_of(package), "type": ""}
+            for place in self.procedure.places:
+                if place.scope == "certificate" and place.applies(package.role, package.usages):
+                    found.append((place, values | {"place": fill(place.title, values)}))
+                for usage in package.usages if place.scope == "usage" else ():
+                    if place.applies(package.role, (usage,)):
+                        own = values | {"type": usage}
+                        found.append((place, own | {"place": fill(place.title, own)}))
+        return found
+
+    def _filled_place(self, place: Place, values: Values) -> FilledPlace:
+        def command(text: str) -> str:
+            return fill(text, values, as_command=True)
+
+        return FilledPlace(
+            name=str(values["place"]),
+            new=fill(place.new, values),
+            read=command(place.read),
+            set=command(place.set),
+            roll=command(place.roll),
+            clear=command(place.clear),
+            staged=command(place.staged),
+            restart=place.restart,
+            for_deployment=place.for_deployment,
+        )
+
+    def _of_place(self, step: Step, place: Place, values: Values) -> ServerStep:
+        """Fill in a step of one place; what it shows a person are the place's own commands."""
+        name = str(values["place"])
+        commands = tuple(
+            fill(text, values, as_command=True) for text in (place.set, place.clear) if text
+        )
+        return replace(self.filled(step, values, about=name), commands=commands, place=name)
 
     def _of_package(
         self, step: Step, package: ServerPackage, common: Values
@@ -241,6 +299,7 @@ class Filler:
                         values | self._of_call(call, package),
                         package=package.file,
                         about=", ".join(call.usages),
+                        assigns=call.usages if step.does == "assign" else (),
                     )
 
     def _values_of(self, package: ServerPackage) -> dict[str, str | int | tuple[str, ...]]:
@@ -278,6 +337,7 @@ class Filler:
         store = store_of(issuer)
         return {
             "subject": name_text(issuer.subject),
+            "issuer_thumbprint": issuer.thumbprint,
             "store": store,
             "chain_path": self.path("chain", f"{issuer.thumbprint}.cer"),
             "issuer_path": f"Cert:\\LocalMachine\\{store}\\{issuer.thumbprint}",
@@ -285,7 +345,13 @@ class Filler:
         }
 
     def filled(
-        self, step: Step, values: Values, *, package: str = "", about: str = ""
+        self,
+        step: Step,
+        values: Values,
+        *,
+        package: str = "",
+        about: str = "",
+        assigns: tuple[str, ...] = (),
     ) -> ServerStep:
         """Fill in one step."""
         return ServerStep(
@@ -297,6 +363,9 @@ class Filler:
             only_if=self._checks(step.only_if, values),
             needs=self._checks(step.needs, values),
             holds=self._checks(step.holds, values),
+            waits=self._checks(step.waits, values),
+            confirms=self._checks(step.confirms, values),
+            assigns=tuple(f"{usage};{values['thumbprint']}" for usage in assigns),
             package=package,
             about=about or package or str(values.get("subject", "")),
         )
@@ -309,6 +378,9 @@ class Filler:
                 text=fill(check.text, values),
                 command=fill(check.command, values, as_command=True),
                 shows=fill(check.shows, values, as_command=True),
+                when=fill(check.when, values, as_command=True),
+                passing=check.passing,
+                script_only=check.script_only,
             )
             for check in found
         )

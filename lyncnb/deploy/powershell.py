@@ -52,6 +52,8 @@ def literal(value: object) -> str:
         return "$null"
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, ScriptBlock) and len(value.lines) == 1:
+        return f"{{ {value.lines[0]} }}"
     if isinstance(value, ScriptBlock):
         return _block("{", list(value.lines), "}")
     if isinstance(value, Mapping):

@@ -112,6 +112,7 @@ def request_scripts(
                     ),
                     later=(),
                     back=(),
+                    folder=procedure.folder,
                 )
             )
     return DeploymentSteps(

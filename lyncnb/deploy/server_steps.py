@@ -13,7 +13,7 @@ from datetime import datetime
 from ..base import tables
 from ..base.tables import Table, count_of
 from ..pki.certificates import Certificate
-from ..rules.procedure import Cmdlet, Place, RollOver, Shell, Step
+from ..rules.procedure import Cmdlet, RollOver, Shell, Stage, Step
 
 _COLUMNS = ("Server", "Step", "Role", "Package", "What to do", "Wizard", "Commands", "Source")
 
@@ -99,6 +99,24 @@ class FilledCheck:
     text: str
     command: str
     shows: str
+    when: str = ""
+    passing: bool = False
+    script_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilledPlace:
+    """A place of one server where a certificate is in use, with its commands filled in."""
+
+    name: str
+    new: str
+    read: str
+    set: str
+    roll: str
+    clear: str
+    staged: str
+    restart: bool
+    for_deployment: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +136,15 @@ class ServerStep:
     holds: tuple[FilledCheck, ...]
     package: str
     about: str
+    waits: tuple[FilledCheck, ...] = ()
+    confirms: tuple[FilledCheck, ...] = ()
+    place: str = ""
+    assigns: tuple[str, ...] = ()
 
     @property
     def checks(self) -> tuple[FilledCheck, ...]:
-        """Whatever is looked at: for whom it is, what must be so before, and after."""
-        return (*self.only_if, *self.needs, *self.holds)
+        """All checks of the step, in the order in which the script asks them."""
+        return (*self.only_if, *self.holds, *self.waits, *self.needs, *self.confirms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +166,13 @@ class ServerSteps:
     back: tuple[ServerStep, ...]
     suffix: str = ""
     issuers: tuple[Certificate, ...] = ()
+    places: tuple[FilledPlace, ...] = ()
+    folder: str = ""
+
+    @property
+    def change(self) -> str:
+        """The name of this change on the server: what it puts there, by thumbprint."""
+        return "-".join((self.server, *sorted(p.thumbprint[:8] for p in self.packages)))
 
     @property
     def stem(self) -> str:
@@ -171,7 +200,7 @@ class DeploymentSteps(Table):
     folder: str
     servers: tuple[ServerSteps, ...]
     missing: tuple[MissingPackage, ...]
-    order: tuple[Place, ...]
+    order: tuple[Stage, ...]
     cmdlets: tuple[Cmdlet, ...]
     unit: str = "server"  # what the steps are told for: servers, or requests
     lacking: str = "without a package"

@@ -30,7 +30,7 @@ Toml: TypeAlias = Mapping[str, object]
 _IDENTITY = {
     **dict.fromkeys(("role", "name", "certificate", "party", "connection", "trust"), "id"),
     "client": "id",
-    **dict.fromkeys(("pfx.encryption", "deploy.step", "deploy.check"), "id"),
+    **dict.fromkeys(("pfx.encryption", "deploy.step", "deploy.check", "deploy.place"), "id"),
     "check": "code",
     "deploy.cmdlet": "name",
 }
@@ -40,7 +40,8 @@ _LISTS = {
     **dict.fromkeys(("roles", "speakers", "listeners"), ("role", "party")),
     **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
     **dict.fromkeys(("names", "subject_alt_name"), ("name",)),
-    **dict.fromkeys(("only_if", "needs", "holds"), ("deploy.check",)),
+    **dict.fromkeys(("only_if", "holds", "waits", "needs", "confirms"), ("deploy.check",)),
+    "places": ("deploy.place",),
     "connections": ("connection",),
 }
 _WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections")

@@ -1,8 +1,31 @@
-"""The changed deployment procedure of a product, and its packages, as its rules say them.
+"""The changed deployment procedure of a product, and its packages, as its rules define them.
 
-Which step is for which role and usage, its words, wizard page, commands, checks and source are
-data (``[deploy]``); this file reads them and refuses what does not fit. ``deploy/fill_steps.py``
-fills them in.
+The table ``[deploy]`` of a product is read here; ``deploy/fill_steps.py`` fills it in for a server.
+Its words:
+
+- ``[[deploy.check]]``: a question that changes nothing. It prints exactly one ``$true`` or
+  ``$false``; an error, nothing or anything else means "cannot tell", never "no". ``shows`` prints
+  what was found instead, ``when`` the time from which the answer changes. ``passing``: true for
+  a moment only, so ``-Verify`` leaves it out. ``script_only``: asks functions of the script.
+- ``[[deploy.place]]``: where a certificate is in use (a usage, a farm, a service). ``read``
+  prints what it uses now, or nothing; ``set`` and ``roll`` (with ``$Date``) assign ``$Value``,
+  ``clear`` takes the assignment away, ``staged`` says whether the new certificate waits there for
+  its date. The script writes a record of all places before it changes anything, and goes back by
+  it. ``restart``: services read it when they start. ``for_deployment``: all servers share it.
+- ``[[deploy.step]]``: ``only_if`` says where it is taken. It is done when all of ``holds`` are
+  true. ``waits``: if one is not true, the run leaves the step for later and continues. ``needs``:
+  if one is not true, the run stops. ``confirms``: if one is not true, a person is asked.
+  ``by_hand``: the script runs nothing and stops until ``holds`` are true, or with ``goes_on``
+  warns. ``minutes``: how long ``holds`` are asked again. ``does``: what the script does more than
+  the commands: ``record`` all places, ``assign`` (keeps the time), ``drain`` (keeps which services
+  ran), ``start`` (those that ran), ``restore`` a place. ``phase = "both"``: on the day and on the
+  way back.
+- ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
+  ``start_service`` starts the one called ``$Value``, ``commands`` must exist there.
+
+A check may ask the script: ``Test-Key PATH``, ``Test-ServicesStopped``, ``Test-ServicesRun``,
+``Test-ServicesLoaded`` (all started after their certificate was assigned; ``Get-Stale`` names the
+others), ``Test-RestartAhead``, and ``$ComputerName``.
 """
 
 from __future__ import annotations
@@ -19,19 +42,32 @@ from .model import Rules
 _Record = TypeVar("_Record")
 
 #: What a step is taken once for: each server, each certificate there, each call that assigns some
-#: of its usages, each usage, each CA certificate that the trust plan puts there, and each
-#: certificate that is to be requested.
-SCOPES = ("server", "certificate", "call", "usage", "issuer", "request")
+#: of its usages, each usage, each place, each CA certificate that the trust plan puts there, and
+#: each certificate that is to be requested.
+SCOPES = ("server", "certificate", "call", "usage", "place", "issuer", "request")
 
-#: When: on the day, once the old certificate has ended, to undo; and before the day, where keys are
-#: born on a computer with the administrative tools: the request, and once the CA has answered.
-PHASES = ("day", "later", "back", "request", "finish", "set-up")
+#: When: on the day, once the old certificate has ended, to go back (or both on the day and then);
+#: and before the day, where keys are on a computer with the administrative tools: the request, and
+#: once the CA has issued; and at the set-up of a server.
+PHASES = ("day", "later", "back", "both", "request", "finish", "set-up")
 
 #: The phases that have steps of no server.
 BEFORE = ("request", "finish", "set-up")
 
 #: What a script is told to do only when asked, by its switches.
 SWITCHES = ("StartServices", "DrainServices")
+
+#: What the script does at a step, more than its commands.
+DEEDS = ("record", "assign", "drain", "start", "restore")
+
+#: Functions of the script that a check may ask.
+SCRIPT_FUNCTIONS = (
+    *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
+    *("Test-RestartAhead", "Get-Stale"),
+)
+
+#: The keys of a step that name checks, in the order in which the script asks them.
+QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
 
 #: How a call assigns: at once, or beside the present certificate until a date.
 CALLS = ("assign", "roll")
@@ -42,18 +78,27 @@ COLUMNS = ("Import", "Assign")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 # The placeholders that a scope gives, in the order in which they are explained.
-_SERVER = ("server", "pool", "packages", "product", "folder", "note_path", "provider")
+_SERVER = ("server", "pool", "packages", "product", "folder", "record_path", "provider")
 _CERTIFICATE = (
     *_SERVER,
     *("package", "package_path", "thumbprint", "certificate_path", "friendly_name", "name"),
     *("types", "count", "servers", "key_holder", "answer", "answer_path"),
 )
-_ISSUER = (*_SERVER, "subject", "store", "chain_path", "issuer_path", "needed_for")
+_ISSUER = (
+    *_SERVER,
+    "subject",
+    "issuer_thumbprint",
+    "store",
+    "chain_path",
+    "issuer_path",
+    "needed_for",
+)
 _GIVEN = {
     "server": _SERVER,
     "certificate": _CERTIFICATE,
     "call": (*_CERTIFICATE, "lead_hours", "effective", "effective_words", "old_end"),
     "usage": (*_CERTIFICATE, "type"),
+    "place": (*_CERTIFICATE, "type", "place"),
     "issuer": _ISSUER,
     "request": (
         *("server", "servers", "pool", "product", "folder", "types", "friendly_name", "name"),
@@ -65,17 +110,46 @@ _GIVEN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A question to a server that changes nothing there.
-
-    ``text`` is what should hold. ``command`` is PowerShell that gives true or false; one that
-    fails gives false. ``shows`` gives what is there instead, for a table.
-    """
+    """A question to a server that changes nothing there: yes, no, or cannot tell."""
 
     id: str
     text: str
     command: str
     source: str
     shows: str = ""
+    when: str = ""
+    passing: bool = False
+    script_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a certificate is in use: how to read it there, to set it and to take it away.
+
+    ``new`` is what it uses after the change. ``scope`` is ``usage`` or ``certificate``; ``roles``
+    and ``usages`` narrow it as they do a step.
+    """
+
+    id: str
+    title: str
+    scope: str
+    read: str
+    source: str
+    new: str = "{thumbprint}"
+    set: str = ""
+    roll: str = ""
+    clear: str = ""
+    staged: str = ""
+    restart: bool = False
+    for_deployment: bool = False
+    roles: tuple[str, ...] = ()
+    usages: tuple[str, ...] = ()
+
+    def applies(self, role: str, usages: tuple[str, ...]) -> bool:
+        """Whether a certificate of this role and these usages is in use there."""
+        if self.roles and role not in self.roles:
+            return False
+        return not self.usages or not set(self.usages).isdisjoint(usages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +157,12 @@ class Step:
     """One step; ``roles`` and ``usages`` narrow where it is taken (empty: everywhere).
 
     ``text`` says what to do and why, ``wizard`` the pages of the product's own wizard,
-    ``commands`` the same in PowerShell. ``only_if``, ``needs`` and ``holds`` are ids of checks:
-    the step is not for this server unless the first hold; it may be done once the second hold,
-    and is done when the third do. ``by_hand``: the script shows the commands and runs none.
-    ``when_asked``: the switch of the script without which it runs none. ``call`` is one of
-    ``CALLS`` or empty. ``options`` end the last command, each if its placeholder has a value.
+    ``commands`` the same in PowerShell. ``when_asked``: the switch of the script without which it
+    runs none. ``call`` is one of ``CALLS`` or empty. ``places`` are those of a step with the scope
+    ``place``. ``options`` end the last command, each if its placeholder has a value.
     ``key_elsewhere``: only for a certificate whose key is not in the request folder. ``column`` is
-    that of the summary which shows the commands, or empty.
+    that of the summary which shows the commands, or empty. The first lines of this file explain
+    the rest.
     """
 
     id: str
@@ -104,11 +177,17 @@ class Step:
     only_if: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
+    confirms: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
     call: str = ""
     without_usages: bool = False
     by_hand: bool = False
+    goes_on: bool = False
+    does: str = ""
+    minutes: int = 0
     key_elsewhere: bool = False
     when_asked: str = ""
     column: str = ""
@@ -141,6 +220,9 @@ class Shell:
     roles: tuple[str, ...]
     title: str
     modules: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    services: str = ""
+    start_service: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +235,7 @@ class Cmdlet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Stage:
     """A kind of server in the order of one evening.
 
     ``text`` says how the servers of a pool follow one another and what users notice.
@@ -175,10 +257,11 @@ class Procedure:
     folder: str
     steps: tuple[Step, ...] = named("step")
     checks: tuple[Check, ...] = named("check", default=())
+    places: tuple[Place, ...] = named("place", default=())
     rolls: tuple[RollOver, ...] = named("roll", default=())
     shells: tuple[Shell, ...] = named("shell", default=())
     cmdlets: tuple[Cmdlet, ...] = named("cmdlet", default=())
-    order: tuple[Place, ...] = ()
+    order: tuple[Stage, ...] = ()
 
     def roll_of(self, usage: str) -> RollOver | None:
         """Give how a usage rolls over, if it can."""
@@ -229,26 +312,33 @@ def _check(reader: TomlReader, procedure: Procedure, table: Mapping[str, object]
     if not re.match(r"[A-Z]:\\.", procedure.folder):
         reader.problem("'deploy.folder' is no full path", r"write it as 'C:\certificates'")
     checks = {check.id: check for check in procedure.checks}
-    places = {kind: _places(table, kind) for kind in ("step", "check")}
-    for where, step in zip(places["step"], procedure.steps):
+    where_is = {kind: _places(table, kind) for kind in ("step", "check", "place")}
+    for where, step in zip(where_is["step"], procedure.steps):
         reader.among(f"{where}.scope", (step.scope,), SCOPES, "scope")
         reader.among(f"{where}.phase", (step.phase,), PHASES, "phase")
         reader.among(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
         reader.among(f"{where}.column", (step.column,), ("", *COLUMNS), "column")
         reader.among(f"{where}.when_asked", (step.when_asked,), ("", *SWITCHES), "switch")
+        reader.among(f"{where}.does", (step.does,), ("", *DEEDS), "deed")
+        reader.among(f"{where}.places", step.places, {p.id: p for p in procedure.places}, "place")
         texts = [step.title, step.text, step.wizard, *step.commands, *step.options]
-        for key in ("only_if", "needs", "holds"):
+        for key in QUESTIONS:
             reader.among(f"{where}.{key}", getattr(step, key), checks, "check")
             for check in (checks[name] for name in getattr(step, key) if name in checks):
-                texts += [check.text, check.command, check.shows]
+                texts += [check.text, check.command, check.shows, check.when]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
         given = _GIVEN.get(step.scope, tuple(used))
         if step.phase == "finish":
             given = (*given, *_CERTIFICATE)
         reader.among(where, sorted(used), given, "placeholder")
-    for kind in ("step", "check"):
-        records: tuple[Step | Check, ...] = getattr(procedure, f"{kind}s")
-        reader.once(dict(zip(places[kind], records)), "id")
+    for where, place in zip(where_is["place"], procedure.places):
+        reader.among(f"{where}.scope", (place.scope,), ("usage", "certificate"), "scope")
+        texts = [place.title, place.read, place.new, place.set, place.roll, place.clear]
+        used = {name for text in (*texts, place.staged) for name in PLACEHOLDER.findall(text)}
+        reader.among(where, sorted(used), _GIVEN["usage"], "placeholder")
+    for kind in where_is:
+        records: tuple[Step | Check | Place, ...] = getattr(procedure, f"{kind}s")
+        reader.once(dict(zip(where_is[kind], records)), "id")
 
 
 def _places(table: Mapping[str, object], kind: str) -> list[str]:

@@ -10,7 +10,7 @@ from powershell_kit import commands, parse
 
 from lyncnb.deploy.fill_steps import fill
 from lyncnb.errors import RulesError
-from lyncnb.rules.procedure import PLACEHOLDER, load_procedure
+from lyncnb.rules.procedure import PLACEHOLDER, QUESTIONS, SCRIPT_FUNCTIONS, load_procedure
 from lyncnb.rules.returned_rules import every_check
 from lyncnb.rules.rule_files import load_rules, products
 
@@ -50,7 +50,6 @@ PAGES = [
     ("Edge: one at a time", "Edge", EXTERNAL, {"drain-edge", "start-services"}),
     ("Edge external", "Edge", EXTERNAL, {"assign-edge-external"}),
     ("Edge: A/V apart", "Edge", ("AudioVideoAuthentication",), {"assign-av"}),
-    ("Edge: XMPP restart", "Edge", EXTERNAL, {"restart-edge"}),
     ("Persistent Chat", "PersistentChat", ("Default",), {"import", "assign"}),
     ("branch appliance", "SBA", ("Default",), {"group-branch-appliance", "assign"}),
     (
@@ -72,14 +71,14 @@ PAGES = [
         (),
         {"office-web-apps-new-farm", "office-web-apps-farm", "office-web-apps-restart"},
     ),
-    ("Office Web Apps, back", "OfficeWebApps", (), {"note-before-farm", "back-farm"}),
+    ("Office Web Apps, back", "OfficeWebApps", (), {"note-before", "back-farm"}),
     (
         "Exchange UM: mode first, then the certificate, then the services",
         "ExchangeUM",
         (),
         {"exchange-um-mode", "exchange-um-enable", "exchange-um-restart", "exchange-call-router"},
     ),
-    ("Exchange UM, back", "ExchangeUM", (), {"note-before-exchange", "back-exchange"}),
+    ("Exchange UM, back", "ExchangeUM", (), {"note-before", "back-exchange"}),
     (
         "Outlook Web App: web.config, pool, directories and policies",
         "ExchangeOWA",
@@ -101,12 +100,12 @@ PAGES = [
     ("provider check", "FrontEnd", ("Default",), {"provider", "provider-again"}),
     ("key is linked", "FrontEnd", ("Default",), {"key-linked"}),
     ("verification", "FrontEnd", ("Default",), {"verify"}),
-    ("way back", "FrontEnd", ("Default",), {"back-assign", "back-remove", "back-restart"}),
+    ("way back", "FrontEnd", ("Default",), {"back-assign", "drain-front-end"}),
     (
         "way back of OAuth",
         "Deployment",
         ("OAuthTokenIssuer",),
-        {"back-assign-oauth", "back-remove-oauth"},
+        {"back-assign-oauth"},
     ),
     (
         "in advance, by the administrative tools",
@@ -165,18 +164,20 @@ def test_no_step_is_without_a_place_in_the_documents():
 
 def test_every_check_is_asked(procedure):
     """A check that no step names is no check."""
-    asked = {name for step in procedure.steps for name in step.only_if + step.needs + step.holds}
+    asked = {name for s in procedure.steps for key in QUESTIONS for name in getattr(s, key)}
     assert asked == {check.id for check in procedure.checks}
 
 
 # What changes something: everything that is printed but these.
-READS = re.compile(r"(Get|Test|Select|Where|ForEach|Format|Out|New|Import|Read)-[A-Z]|certutil$")
+READS = re.compile(
+    r"(Get|Test|Select|Sort|Where|ForEach|Format|Out|New|Import|Read|Join)-[A-Z]|certutil$"
+)
 
 
 def test_checks_change_nothing(procedure):
     """A check's commands read: no cmdlet in them sets, removes or starts anything."""
     for check in procedure.checks:
-        text = PLACEHOLDER.sub("'x'", f"{check.command}\n{check.shows}\n")
+        text = PLACEHOLDER.sub("'x'", f"{check.command}\n{check.shows}\n{check.when}\n")
         for command in commands(text):
             assert READS.match(command.name), (check.id, command.name)
             assert command.name not in ("Import-CsCertificate", "New-OfficeWebAppsFarm")
@@ -214,11 +215,16 @@ def test_every_command_and_parameter_is_documented(procedure):
     texts = [command for step in procedure.steps for command in step.commands]
     texts += [" ".join((s.commands[-1], *s.options)) for s in procedure.steps if s.options]
     for check in procedure.checks:
-        texts += [check.command, check.shows]
+        texts += [check.command, check.shows, check.when]
+    for place in procedure.places:
+        texts += [place.read, place.set, place.roll, place.clear, place.staged]
+    for shell in procedure.shells:
+        texts += [shell.services, shell.start_service]
     for text in texts:
         assert not parse(PLACEHOLDER.sub("'x'", text)).has_error, text
         for command in commands(PLACEHOLDER.sub("'x'", text)):
-            printed.setdefault(command.name, set()).update(command.parameters)
+            if command.name not in SCRIPT_FUNCTIONS:
+                printed.setdefault(command.name, set()).update(command.parameters)
     documented = {cmdlet.name: set(cmdlet.parameters) for cmdlet in procedure.cmdlets}
     assert printed == documented
 

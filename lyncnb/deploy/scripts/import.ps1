@@ -3,173 +3,623 @@
 .SYNOPSIS
     Takes the steps of the certificate checklist on this computer.
 .DESCRIPTION
-    Run it where the checklist says, in an elevated PowerShell. Run it with -WhatIf first: it says what
-    it would do and changes nothing. Each step is looked at, done, and looked at again; what is done
-    already is left alone, so run again it goes on where it stopped. It stops at the first thing
-    that is not as it should be. It holds no password and no key; it asks for each password.
+    Run it with -WhatIf first: it prints one line for each step and changes nothing. Each step is
+    checked, taken, and checked again. A step that is done already is left alone, so a second run
+    continues where the first one stopped. A check has three answers: yes, no, and cannot tell. Where
+    the script cannot tell, it stops before it changes anything. It holds no password and no key.
+
+    Exit status: 0 all is done, 1 stopped, 2 something is left to do later.
+
+    In the folder of the packages the script keeps, for this change: the record of what was in use
+    before (before-...), what it did and when (events-...), and what each run printed (run-...).
 .PARAMETER Verify
-    Changes nothing: shows one table of what this server has and what it should have.
+    Changes nothing: prints what should be true on this server, what is not true first.
 .PARAMETER Back
-    Undoes the assignments: puts back what was in use before the first run.
+    Assigns what the record of this change says was in use before.
 .PARAMETER DrainServices
-    Where another certificate is in use: lets calls and meetings end and stops the services before
-    anything is assigned. Give it together with -StartServices, on one server of a pool at a time.
+    Lets calls and meetings end and stops the services, where they must read another certificate. Give
+    it together with -StartServices, on one server of a pool at a time.
 .PARAMETER StartServices
-    Starts the services when everything is assigned.
+    Starts the services that ran before; on a new server, all of them.
+.PARAMETER RemoveGlobal
+    With -Back: also takes away a certificate of the whole deployment that was new with this change.
 #>
 [CmdletBinding(SupportsShouldProcess = $true)]
 param(
     [switch] $Verify,
     [switch] $Back,
     [switch] $DrainServices,
-    [switch] $StartServices
+    [switch] $StartServices,
+    [switch] $RemoveGlobal
 )
 
 Set-StrictMode -Version 2
 $ErrorActionPreference = 'Stop'
+# Functions of a module do not see the line above; this line reaches them.
+$PSDefaultParameterValues = @{ '*:ErrorAction' = 'Stop' }
+# -WhatIf and -Confirm are for the steps of this script, not for the commands that only read.
+$Look = [bool]$WhatIfPreference
+$WhatIfPreference = $false
+$ConfirmPreference = 'High'
 
 # ---- what this script was made for; public values, and the commands of the checklist
 #LYNCNB-VALUES
 
-# What a step waits to be asked for, by the switch that asks for it.
+# ---- the rest is the same in every script
 $Asked = @{ 'DrainServices' = $DrainServices; 'StartServices' = $StartServices }
+$Record = $Folder + '\before-' + $Change + '.csv'
+$Events = $Folder + '\events-' + $Change + '.txt'
+$Nothing = '(nothing)'
+$NotKnown = '(not known)'
+$Found = ''       # what the last check found
+$Changed = @()    # the steps that this run has taken
+$Left = @()       # what this run leaves for later
+$Would = @()      # with -WhatIf: what would be true by now
+$Current = $null  # the step at which the run is
+$Ended = $false
 
-function Write-Step {
-    param([string] $Text)
-    Write-Host ('* ' + $Text)
+function Write-Line {
+    # Folds at the width of the window: a console would break words. Every line after the first
+    # begins below the text.
+    param([string] $Text, [string] $Label = '')
+    $width = 80
+    try { $width = [Math]::Max(60, $Host.UI.RawUI.WindowSize.Width) } catch { $width = 80 }
+    $line = $Label
+    foreach ($word in ($Text -split '\s+' | Where-Object { $_ })) {
+        if ($line.Length -gt $Label.Length -and ($line.Length + $word.Length) -ge $width) {
+            Write-Host $line.TrimEnd()
+            $line = ' ' * $Label.Length
+        }
+        $line += $word + ' '
+    }
+    Write-Host $line.TrimEnd()
 }
 
-function Stop-Here {
-    param([string] $What, [string] $Hint)
-    throw ($What + [Environment]::NewLine + 'What to do: ' + $Hint)
-}
-
-function Assert-Place {
-    # The package of another server would import, and every client would refuse it. A script that
-    # names no server may run on any.
-    $properties = [Net.NetworkInformation.IPGlobalProperties]::GetIPGlobalProperties()
-    $name = $properties.HostName
-    if ($properties.DomainName) {
-        $name = $name + '.' + $properties.DomainName
-    }
-    if ($Server -and $name -ne $Server) {
-        Stop-Here ('This computer is ' + $name + ', the script is for ' + $Server + '.') 'Run the script of this server. On a server outside the domain, set the primary DNS suffix first.'
-    }
-    $principal = New-Object Security.Principal.WindowsPrincipal ([Security.Principal.WindowsIdentity]::GetCurrent())
-    if (-not $principal.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) {
-        Stop-Here 'This PowerShell is not elevated.' 'Open PowerShell with Run as administrator.'
+function Write-List {
+    param([string] $Heading, [object[]] $Lines)
+    if (@($Lines).Count -gt 0) {
+        Write-Line $Heading
+        foreach ($line in $Lines) { Write-Line $line '  - ' }
     }
 }
 
-function Test-Question {
-    # A question that cannot be answered counts as answered with no.
-    param([hashtable] $Question)
+function Write-Commands {
+    param([hashtable] $Step)
+    foreach ($line in ([string]$Step['Commands'] -split "`n")) {
+        if ($line.Trim()) { Write-Host ('               ' + $line.Trim()) }
+    }
+}
+
+function Get-Name {
+    param([hashtable] $Step)
+    [string]$Step.Number + '. ' + $Step.Title
+}
+
+function Stop-Run {
+    # Every end of a run: what happened, what this run changed, what is stopped, what to do next.
+    param([string] $What, [string] $Do, [int] $Status = 1)
+    $script:Ended = $true
+    Write-Host ''
+    if ($What) {
+        Write-Line ('STOPPED' + $(if ($Current) { ' at step ' + (Get-Name $Current) }))
+        Write-Line $What '  '
+        if ($Found) { Write-Line $Found '  Found: ' }
+        Write-List 'This run changed:' $(if (@($Changed).Count) { $Changed } else { 'nothing' })
+    }
+    Write-List 'Left for later:' $Left
+    $stopped = @()
+    try { $stopped = @(Get-StoppedByChange) }
+    catch { Write-Line ('Which services run cannot be told: ' + $_.Exception.Message) }
+    if ($stopped.Count -gt 0) {
+        Write-List 'THESE SERVICES ARE STOPPED by this change:' $stopped
+        Write-Line ('Start them: run this script with ' + $(if ($Back) { '-Back ' }) + '-StartServices again, or type Start-Service and each name.')
+        $Status = [Math]::Max($Status, 1 + [int](-not $What))
+    }
+    if ($Do) { Write-Line ('What to do next: ' + $Do) }
+    try { Stop-Transcript | Out-Null } catch { $null = $_ }
+    exit $Status
+}
+
+# ---- checks
+
+function Read-Answer {
+    # Gives yes, no, or cannot tell: a check that fails is not a no. $Found says what was found.
+    param([hashtable] $Check)
+    $script:Found = ''
     try {
-        return [bool](& $Question.Command | Select-Object -Last 1)
+        $answer = @(& $Check.Ask)
+        if ($answer.Count -ne 1 -or $answer[0] -isnot [bool]) { throw 'the check gave no answer.' }
     }
     catch {
-        return $false
+        $script:Found = $_.Exception.Message
+        return 'cannot tell'
     }
+    if ($answer[0]) { return 'yes' }
+    if ($Check['Shows']) {
+        try { $script:Found = (@(& $Check.Shows | ForEach-Object { [string]$_ }) -join '; ') -replace '\s+', ' ' }
+        catch { $script:Found = $_.Exception.Message }
+        if (-not $script:Found.Trim()) { $script:Found = 'nothing' }
+    }
+    return 'no'
 }
 
 function Find-Wrong {
-    param([object[]] $Questions)
-    foreach ($question in $Questions) {
-        if (-not (Test-Question $question)) {
-            return $question
-        }
+    # Gives the first check whose answer is not yes, with that answer; with -WhatIf, earlier steps count.
+    param([hashtable] $Step, [string] $Kind)
+    foreach ($check in $Step[$Kind]) {
+        if ($Look -and $Would -contains $check.Text) { continue }
+        $answer = Read-Answer $check
+        if ($answer -ne 'yes') { return @{ 'Check' = $check; 'Answer' = $answer } }
     }
     return $null
 }
 
-function Get-Shown {
-    param([hashtable] $Question)
-    if (-not $Question.Shows) {
-        return ''
-    }
-    try {
-        return ((& $Question.Shows | ForEach-Object { [string]$_ }) -join '; ').Trim()
-    }
-    catch {
-        return $_.Exception.Message
+function Get-Evidence { if ($Found) { '. Found: ' + $Found } else { '.' } }
+
+function Get-When {
+    param([hashtable] $Check)
+    if (-not $Check['When']) { return '' }
+    try { return ' until ' + (Get-Utc (& $Check.When | Select-Object -Last 1)) } catch { return '' }
+}
+
+function Get-Utc {
+    param([datetime] $Time)
+    $Time.ToUniversalTime().ToString('yyyy-MM-dd HH:mm') + ' UTC'
+}
+
+function Test-Key {
+    # Opens the key: a key that is attached may still be unusable. .NET Framework before 4.6 cannot open
+    # a key of a Key Storage Provider at all; that is "cannot tell".
+    param([string] $Path)
+    if (-not (Test-Path -LiteralPath $Path)) { return $false }
+    $certificate = Get-Item -LiteralPath $Path
+    if (-not $certificate.HasPrivateKey) { return $false }
+    try { return ($null -ne $certificate.PrivateKey) }
+    catch { $reason = $_.Exception.Message }
+    $type = 'Security.Cryptography.X509Certificates.RSACertificateExtensions' -as [type]
+    if ($type -and $type::GetRSAPrivateKey($certificate)) { return $true }
+    $type = 'Security.Cryptography.X509Certificates.ECDsaCertificateExtensions' -as [type]
+    if ($type -and $type::GetECDsaPrivateKey($certificate)) { return $true }
+    throw $reason
+}
+
+# ---- services: by the names that the product's own command gives
+
+function Get-Services {
+    if ($ServiceList) { & $ServiceList | ForEach-Object { @{ 'Name' = [string]$_.Name; 'Status' = [string]$_.Status } } }
+}
+
+function Test-ServicesStopped {
+    @(Get-Services | Where-Object { $_.Status -ne 'Stopped' }).Count -eq 0
+}
+
+function Get-Expected {
+    # The services that should run: those that ran when this change began; on a new server, all that
+    # are not disabled.
+    $ran = @(Get-Event 'ran' | Select-Object -Last 1 | ForEach-Object { $_.Rest -split ';' } | Where-Object { $_ })
+    if ($ran.Count -gt 0) { return $ran }
+    foreach ($service in @(Get-Services)) {
+        $windows = Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $service.Name + "'")
+        if ($windows.StartMode -ne 'Disabled') { $service.Name }
     }
 }
 
-function Show-Commands {
-    param([hashtable] $Step)
-    foreach ($line in ([string]$Step.Commands -split "`n")) {
-        if ($line.Trim()) {
-            Write-Host ('    ' + $line.Trim())
+function Get-NotRunning {
+    $expected = @(Get-Expected)
+    Get-Services | Where-Object { $expected -contains $_.Name -and $_.Status -ne 'Running' } | ForEach-Object { $_.Name }
+}
+
+function Test-ServicesRun { @(Get-NotRunning).Count -eq 0 }
+
+function Test-Drained { @(Get-Event 'drain|started' | Select-Object -Last 1 | Where-Object { $_.What -eq 'drain' }).Count -eq 1 }
+
+function Get-StoppedByChange { if (Test-Drained) { Get-NotRunning } }
+
+function Get-Stale {
+    # Names the services that started before their certificate was assigned: they still use the earlier
+    # one. A shared process (svchost) serves the web usages, which need no restart.
+    if (-not @($Steps | Where-Object { $_['Does'] -eq 'drain' }).Count) { return }
+    $assigned = $null
+    foreach ($place in $Places) {
+        if (-not $place['Restart']) { continue }
+        $value = Get-InUse $place
+        $known = Get-Event 'assigned' | Where-Object { $_.Rest -eq ($place.Name + ';' + $value) } | Select-Object -Last 1
+        if ($known) { if (-not $assigned -or $known.Time -gt $assigned) { $assigned = $known.Time } }
+        elseif ($value -eq $place.New) { $assigned = [datetime]::MaxValue }
+    }
+    if (-not $assigned) { return }
+    foreach ($service in @(Get-Services | Where-Object { $_.Status -ne 'Stopped' })) {
+        $windows = Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $service.Name + "'")
+        if ($windows.ServiceType -eq 'Own Process' -and (Get-Process -Id $windows.ProcessId).StartTime.ToUniversalTime() -lt $assigned) { $service.Name }
+    }
+}
+
+function Test-ServicesLoaded { @(Get-Stale).Count -eq 0 }
+
+function Test-RestartAhead {
+    # Whether a certificate that services read when they start is to change, or has changed since.
+    foreach ($place in $Places) {
+        if (-not $place['Restart']) { continue }
+        $wanted = $place.New
+        if ($Back) { $wanted = (Read-Record)[$place.Name] }
+        if ($wanted -eq $NotKnown) { continue }
+        if ((Get-InUse $place) -ne $wanted) { return $true }
+    }
+    return (-not (Test-ServicesLoaded))
+}
+
+# ---- places where a certificate is in use, the record of what they had, and the events
+
+function Get-InUse {
+    # What a place has now: a thumbprint, a name, or $Nothing. Two certificates at one place are an
+    # answer only if one alone is in date.
+    param([hashtable] $Place)
+    $values = @(& $Place.Read | ForEach-Object { [string]$_ } | Where-Object { $_ } | Select-Object -Unique)
+    if ($values.Count -gt 1) { $values = @($values | Where-Object { $_ -ne $Place.New }) }
+    if ($values.Count -gt 1) {
+        $values = @($values | Where-Object { Test-InDate $_ })
+        if ($values.Count -ne 1) { throw ('Several certificates are shown for ' + $Place.Name + '. Which one is in use cannot be told.') }
+    }
+    if ($values.Count -eq 0) { return $Nothing }
+    return $values[0]
+}
+
+function Test-InDate {
+    param([string] $Thumbprint)
+    $path = 'Cert:\LocalMachine\My\' + $Thumbprint
+    if (-not (Test-Path -LiteralPath $path)) { return $false }
+    $certificate = Get-Item -LiteralPath $path
+    return ($certificate.NotBefore -le (Get-Date) -and $certificate.NotAfter -gt (Get-Date))
+}
+
+function Read-Record {
+    # The whole record, or an error: a half, a foreign or a doubled one is not a record.
+    $lines = @(Get-Content -LiteralPath $Record -Encoding UTF8)
+    $end = '# end: ' + [string]@($Places).Count + ' of ' + $Server
+    if ($lines.Count -lt 2 -or $lines[0] -ne '"Place","Value"' -or $lines[-1] -ne $end) {
+        throw ($Record + ' is not a whole record of this script.')
+    }
+    $values = @{}
+    foreach ($row in @($lines | Where-Object { $_ -notmatch '^#' } | ConvertFrom-Csv)) {
+        if ($values.ContainsKey($row.Place)) { throw ($Record + ' has two rows for ' + $row.Place + '.') }
+        $values[$row.Place] = $row.Value
+    }
+    foreach ($place in $Places) {
+        if (-not $values[$place.Name]) { throw ($Record + ' has no row for ' + $place.Name + '.') }
+    }
+    return $values
+}
+
+function Save-Record {
+    # Everything is read, twice, before anything is written; the file has its name only when it is whole.
+    $rows = foreach ($place in $Places) {
+        $value = Get-InUse $place
+        if ($value -ne (Get-InUse $place)) { throw ('Two answers differ: what ' + $place.Name + ' uses cannot be told.') }
+        if ($value -eq $place.New) { $value = $NotKnown }
+        New-Object PSObject -Property @{ 'Place' = $place.Name; 'Value' = $value } | Select-Object -Property Place, Value
+    }
+    $running = @(Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { $_.Name })
+    $lines = @($rows | ConvertTo-Csv -NoTypeInformation) + ('# end: ' + [string]@($Places).Count + ' of ' + $Server)
+    Set-Content -LiteralPath ($Record + '.new') -Value $lines -Encoding UTF8
+    Add-Event 'ran' ($running -join ';')
+    Move-Item -LiteralPath ($Record + '.new') -Destination $Record -Force
+}
+
+function Assert-Record {
+    # What is assigned is what the record says, or what this change assigns: else it is not the record
+    # of this change.
+    $values = Read-Record
+    foreach ($place in $Places) {
+        $now = Get-InUse $place
+        if ($now -eq $place.New) {
+            if (-not (Get-Event 'assigned' | Where-Object { $_.Rest -eq ($place.Name + ';' + $now) })) { Add-Event 'assigned' ($place.Name + ';' + $now) }
+        }
+        elseif ($now -ne $values[$place.Name] -and $values[$place.Name] -ne $NotKnown) {
+            $script:Found = $place.Name + ' uses ' + $now + '; the record says ' + $values[$place.Name]
+            Stop-Run 'Somebody changed an assignment after the record was written.' ('Find out who changed it and why. If it is right, rename ' + $Record + ' and run this script again: it writes a new record.')
         }
     }
+}
+
+function Get-Event {
+    param([string] $What)
+    if (-not (Test-Path -LiteralPath $Events)) { return }
+    foreach ($line in @(Get-Content -LiteralPath $Events -Encoding UTF8)) {
+        if ($line -match ('^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (' + $What + ') (.*) \.$')) {
+            @{ 'Time' = [datetime]::Parse($Matches[1], [Globalization.CultureInfo]::InvariantCulture, 'AdjustToUniversal'); 'What' = $Matches[2]; 'Rest' = $Matches[3] }
+        }
+    }
+}
+
+function Add-Event {
+    # A line without its full stop at the end was broken off, and does not count.
+    param([string] $What, [string] $Rest = '')
+    Add-Content -LiteralPath $Events -Encoding UTF8 -Value ((Get-Date).ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ssZ') + ' ' + $What + ' ' + $Rest + ' .')
+}
+
+# ---- going back
+
+function Get-Return {
+    # What going back does at a place: leave, assign, roll or remove; or why it cannot.
+    param([hashtable] $Place, [string] $Value)
+    $now = Get-InUse $Place
+    $way = @{ 'Now' = $now; 'Value' = $Value; 'Do' = 'assign'; 'Problem' = ''; 'Left' = '' }
+    if ($now -eq $Value) {
+        # A certificate that waits for its date is shown nowhere for certain: assigning again ends that.
+        $way.Do = 'leave'
+        if ($Place['Staged'] -and (& $Place.Staged)) { $way.Do = 'assign' }
+    }
+    elseif ($Value -eq $NotKnown) {
+        $way.Problem = 'the record does not know what it had: the new certificate was assigned before'
+    }
+    elseif ($now -ne $Place.New) {
+        $way.Problem = 'it uses ' + $now + ', which is neither the new certificate nor the one on record'
+    }
+    elseif ($Value -eq $Nothing) {
+        $way.Do = 'remove'
+        if ($Place['Global'] -and -not $RemoveGlobal) {
+            $way.Do = 'leave'
+            $way.Left = 'it had no certificate before; -RemoveGlobal takes this one away from the whole deployment'
+        }
+    }
+    elseif ($Place['Roll']) { $way.Do = 'roll' }
+    if ($way.Do -in 'assign', 'roll' -and $Value -match '^[0-9A-F]{40}$') {
+        $path = 'Cert:\LocalMachine\My\' + $Value
+        if (-not (Test-Path -LiteralPath $path)) { $way.Problem = $Value + ' is not in the store any more' }
+        elseif (-not (Test-InDate $Value)) { $way.Problem = $Value + ' is not in date: it ended on ' + (Get-Utc (Get-Item -LiteralPath $path).NotAfter) }
+        elseif (-not (Test-Key $path)) { $way.Problem = 'the key of ' + $Value + ' cannot be opened' }
+    }
+    return $way
+}
+
+function Assert-Return {
+    # Record, store, keys and dates are read before anything is changed.
+    if (@($Places).Count -eq 0) { return }
+    if (-not (Test-Path -LiteralPath $Record)) {
+        Stop-Run ($Record + ' is not there: this change assigned nothing here, or its record was deleted.') 'Nothing was changed. Without the record the script cannot go back; assign the earlier certificate by hand.'
+    }
+    $values = Read-Record
+    $problems = @()
+    $restart = $false
+    foreach ($place in $Places) {
+        $way = Get-Return $place $values[$place.Name]
+        if ($way.Problem) { $problems += $place.Name + ': ' + $way.Problem + '.' }
+        if ($place['Restart'] -and $way.Do -ne 'leave') { $restart = $true }
+    }
+    if ($problems.Count -gt 0) {
+        Stop-Run ('Going back is not possible as recorded. ' + ($problems -join ' ')) 'Nothing was changed. Assign a certificate that is valid by hand, as the sheet says.'
+    }
+    if ($restart -and -not $DrainServices -and -not $Look -and -not (Test-ServicesStopped)) {
+        Stop-Run 'The services run, and would keep the new certificate.' 'Nothing was changed. Run this script with -Back -DrainServices -StartServices.'
+    }
+}
+
+function Restore-Place {
+    param([hashtable] $Place)
+    $way = Get-Return $Place (Read-Record)[$Place.Name]
+    $Value = $way.Value
+    if ($way.Do -eq 'remove') {
+        $question = 'Take the certificate ' + $way.Now + ' away from ' + $Place.Name + ' on ' + $Server + '? Without a certificate, what uses it stops working.'
+        if (-not $PSCmdlet.ShouldContinue($question, 'No certificate was in use before')) {
+            Stop-Run ('You answered No: ' + $Place.Name + ' keeps ' + $way.Now + '.') 'Run the script again when you have decided.'
+        }
+        & $Place.Clear
+    }
+    elseif ($way.Do -eq 'roll') { & $Place.Roll $Value (Get-Date).AddMinutes(10) }
+    elseif ($way.Do -eq 'assign') { & $Place.Set $Value }
+    Add-Event 'assigned' ($Place.Name + ';' + $Value)
+    if ($way.Do -eq 'roll') { return }
+    $way = Get-Return $Place $Value
+    if ($way.Do -ne 'leave') {
+        $script:Found = $Place.Name + ' uses ' + $way.Now + ', or the new certificate still waits for its date there'
+        Stop-Run 'Going back cannot be confirmed.' 'Look with the command of the sheet. Never remove the assignment for this: that takes the current certificate away.'
+    }
+}
+
+# ---- a step
+
+function Invoke-Work {
+    # What a step does. Commands are not piped: one that asks for a password would not show its question.
+    param([hashtable] $Step)
+    switch ($Step['Does']) {
+        'record' { if (-not (Test-Path -LiteralPath $Record)) { Save-Record } }
+        'drain' {
+            if (-not (Test-Drained)) { Add-Event 'ran' (@(Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { $_.Name }) -join ';') }
+            Add-Event 'drain'
+            & $Step.Commands
+        }
+        'start' {
+            if ($ServiceStart -and @(Get-Event 'ran' | Select-Object -Last 1 | Where-Object { $_.Rest }).Count) {
+                foreach ($name in @(Get-NotRunning)) { & $ServiceStart $name }
+            }
+            else { & $Step.Commands }
+        }
+        'restore' { Restore-Place ($Places | Where-Object { $_.Name -eq $Step.Place }) }
+        default { & $Step.Commands }
+    }
+    foreach ($name in $Step['Assigns']) { Add-Event 'assigned' $name }
+}
+
+function Test-Done {
+    # Gives yes, no or cannot tell: whether a step is done already.
+    param([hashtable] $Step)
+    if ($Step['Does'] -eq 'record') {
+        if (-not (Test-Path -LiteralPath $Record)) { return 'no' }
+        if (-not $Look) { Assert-Record }
+        return 'yes'
+    }
+    if ($Step['Does'] -eq 'restore') {
+        $place = $Places | Where-Object { $_.Name -eq $Step.Place }
+        $way = Get-Return $place (Read-Record)[$place.Name]
+        $script:Found = 'it uses ' + $way.Now + ', the record says ' + $way.Value
+        if ($way.Left) { $script:Left += $place.Name + ': ' + $way.Left + '.' }
+        return $(if ($way.Do -eq 'leave') { 'yes' } else { 'no' })
+    }
+    if (-not $Step['Holds']) { return 'no' }
+    $wrong = Find-Wrong $Step 'Holds'
+    if ($wrong) { return $wrong.Answer }
+    return 'yes'
 }
 
 function Invoke-Step {
     param([hashtable] $Step)
-    if (Find-Wrong $Step.OnlyIf) {
+    $script:Current = $Step
+    $name = Get-Name $Step
+    $wrong = Find-Wrong $Step 'OnlyIf'
+    if ($wrong -and $wrong.Answer -eq 'no') {
+        if ($Look) { Write-Line $name 'not needed     ' }
         return
     }
-    if ($Step.Holds.Count -gt 0 -and -not (Find-Wrong $Step.Holds)) {
-        Write-Step ('already so: ' + $Step.Title)
-        return
-    }
-    if ($Step.ByHand) {
-        Write-Step ('by hand: ' + $Step.Title)
-        Show-Commands $Step
-        if ($Step.Holds.Count -gt 0 -and -not $WhatIfPreference) {
-            $open = Find-Wrong $Step.Holds
-            Stop-Here ('Not so yet: ' + $open.Text + '.') 'Do this step by hand as the checklist says, then run this script again.'
+    if ($wrong) { Stop-Run ('Cannot tell whether ' + $wrong.Check.Text + '.') 'This step was not taken. Find out why the check fails, then run the script again.' }
+    $done = Test-Done $Step
+    if ($done -eq 'cannot tell' -and -not $Step['ByHand']) { Stop-Run 'Cannot tell whether this step is done.' 'This step was not taken. Find out why the check fails, then run the script again.' }
+    if ($done -eq 'yes') { Write-Line $name 'done already   '; return }
+    if ($Step['ByHand']) {
+        Write-Line $name 'by hand        '
+        if (-not $Look) { Write-Commands $Step }
+        $wrong = Find-Wrong $Step 'Holds'
+        if ($wrong -and $Step['GoesOn']) {
+            Write-Line ('not true: ' + $wrong.Check.Text + (Get-Evidence)) 'WARNING        '
+            $script:Left += 'Step ' + $name + ': this is not true: ' + $wrong.Check.Text + '.'
         }
+        elseif ($wrong -and $Look) { $script:Would += @($Step['Holds'] | ForEach-Object { $_.Text }) }
+        elseif ($wrong) { Stop-Run ($(if ($wrong.Answer -eq 'no') { 'Not true yet: ' } else { 'Cannot tell whether ' }) + $wrong.Check.Text + '.') 'Do this step by hand as the sheet says, then run this script again.' }
         return
     }
-    if ($Step.WhenAsked -and -not $Asked[$Step.WhenAsked]) {
-        Write-Step ('not asked for, see -' + $Step.WhenAsked + ': ' + $Step.Title)
+    if ($Step['WhenAsked'] -and -not $Asked[$Step.WhenAsked]) {
+        Write-Line ($name + ' (-' + $Step.WhenAsked + ')') 'not asked for  '
         return
     }
-    $wrong = Find-Wrong $Step.Needs
-    if ($wrong -and -not $WhatIfPreference) {
-        Stop-Here ('Before this step (' + $Step.Title + ') it must be so: ' + $wrong.Text + '. There is: ' + (Get-Shown $wrong)) 'Read this step in the checklist; nothing was changed by it.'
-    }
-    if (-not $PSCmdlet.ShouldProcess($env:COMPUTERNAME, $Step.Title + ': ' + ([string]$Step.Commands).Trim())) {
-        return
-    }
-    Write-Step $Step.Title
-    # Not through a pipe: a command that asks for a password would not show its question.
-    & $Step.Commands
-    $wrong = Find-Wrong $Step.Holds
+    $wrong = Find-Wrong $Step 'Waits'
     if ($wrong) {
-        Stop-Here ('After this step (' + $Step.Title + ') it is not so: ' + $wrong.Text + '. There is: ' + (Get-Shown $wrong)) 'Read this step in the checklist before you run anything again.'
+        $why = $(if ($wrong.Answer -eq 'no') { 'not true: ' } else { 'cannot tell whether ' }) + $wrong.Check.Text
+        Write-Line ($name + (Get-When $wrong.Check)) 'waits          '
+        Write-Line ($why + (Get-Evidence)) '               '
+        $script:Left += 'Step ' + $name + ' waits' + (Get-When $wrong.Check) + ': ' + $why + '.'
+        return
     }
+    $wrong = Find-Wrong $Step 'Needs'
+    if ($wrong -and $Look) {
+        Write-Line $name 'WOULD STOP     '
+        Write-Line ($wrong.Answer + ': ' + $wrong.Check.Text + (Get-Evidence)) '               '
+        $script:Ended = $true
+        return
+    }
+    if ($wrong) { Stop-Run ($(if ($wrong.Answer -eq 'no') { 'This is not true: ' } else { 'Cannot tell whether ' }) + $wrong.Check.Text + '.') 'This step was not taken. Read it on the sheet, correct what is wrong, then run the script again.' }
+    $script:Found = ''
+    foreach ($check in $Step['Confirms']) {
+        if ($Look -or (Read-Answer $check) -eq 'yes') { continue }
+        if (-not $PSCmdlet.ShouldContinue('Not confirmed: ' + $check.Text + (Get-Evidence) + ' Do you want to continue?', $name)) {
+            Stop-Run ('You answered No. Not confirmed: ' + $check.Text + '.') 'This step was not taken. Run the script again when this is settled.'
+        }
+    }
+    if ($Look) {
+        $detail = ''
+        if ($Step['Does'] -eq 'restore') { $detail = ': ' + $Found }
+        Write-Line ($name + $detail) 'would be done  '
+        $script:Would += @($Step['Holds'] | ForEach-Object { if ($_) { $_.Text } })
+        return
+    }
+    if (-not $PSCmdlet.ShouldProcess($Server, $name)) {
+        Stop-Run 'You answered No.' 'This step and those after it were not taken. Run the script again when you want to continue.'
+    }
+    Write-Line $name 'taking         '
+    $script:Found = ''
+    $script:Changed += 'begun: ' + $name
+    Invoke-Work $Step
+    $limit = (Get-Date).AddMinutes([int]$Step['Minutes'])
+    do {
+        $done = Test-Done $Step
+        $again = $done -ne 'yes' -and $Step['Holds'] -and (Get-Date) -lt $limit
+        if ($again) { Start-Sleep -Seconds 20 }
+    } while ($again)
+    if ($Step['Holds'] -and $done -ne 'yes') {
+        $wrong = Find-Wrong $Step 'Holds'
+        Stop-Run ('The commands of this step ended, but ' + $(if ($wrong.Answer -eq 'no') { 'this is not true: ' } else { 'the script cannot tell whether ' }) + $wrong.Check.Text + '.') 'Read this step on the sheet before you run anything again.'
+    }
+    if ($Step['Does'] -eq 'start') { Add-Event 'started' }
+    $script:Changed[-1] = 'done: ' + $name
 }
 
-function Show-State {
-    foreach ($step in $Steps) {
-        if (Find-Wrong $step.OnlyIf) {
+function Show-Facts {
+    # One line a fact, each once: what is not true first, with what was found below it.
+    $lines = @{ 'no' = @(); 'cannot tell' = @(); 'yes' = @() }
+    $seen = @()
+    foreach ($step in $chosen) {
+        $script:Current = $step
+        if ($step['Does'] -eq 'restore') {
+            $answer = Test-Done $step
+            $lines[$answer] += , @(($step.Place + ' uses what it used before'), $Found)
             continue
         }
-        foreach ($question in $step.Holds) {
-            New-Object PSObject -Property @{
-                'Right' = $(if (Test-Question $question) { 'yes' } else { 'NO' })
-                'Should be' = $question.Text
-                'There is' = Get-Shown $question
-            }
+        if ((Find-Wrong $step 'OnlyIf')) { continue }
+        foreach ($check in $step['Holds']) {
+            if ($check['Passing'] -or $seen -contains $check.Text) { continue }
+            $seen += $check.Text
+            $answer = Read-Answer $check
+            $lines[$answer] += , @($check.Text, $Found)
         }
+    }
+    $words = @{ 'no' = 'NO           '; 'cannot tell' = 'CANNOT TELL  '; 'yes' = 'yes          ' }
+    foreach ($answer in 'no', 'cannot tell', 'yes') {
+        foreach ($line in $lines[$answer]) {
+            Write-Line $line[0] $words[$answer]
+            if ($answer -ne 'yes' -and $line[1]) { Write-Line ('Found: ' + $line[1]) '             ' }
+        }
+    }
+    Write-Line ('{0}: {1} not true, {2} cannot be told, {3} true.' -f $Server, $lines['no'].Count, $lines['cannot tell'].Count, $lines['yes'].Count)
+    $script:Current = $null
+    $script:Found = ''
+    Stop-Run '' '' ([int]($lines['no'].Count + $lines['cannot tell'].Count -gt 0))
+}
+
+function Assert-Place {
+    # The package of another server would import, and every client would refuse it.
+    if ($Server -and $ComputerName -ne $Server) {
+        Stop-Run ('This computer is ' + $ComputerName + '. The script is for ' + $Server + '.') 'Run the script of this server. On a server outside the domain, set the primary DNS suffix first.'
+    }
+    # The name of the group "High Mandatory Level" is translated; its SID is the same everywhere.
+    if (-not ((whoami.exe /groups) -match 'S-1-16-(12288|16384)')) {
+        Stop-Run 'This PowerShell is not elevated.' 'Open PowerShell with Run as administrator.'
+    }
+    foreach ($command in $Commands) {
+        if (-not (Get-Command -Name $command -ErrorAction SilentlyContinue)) {
+            Stop-Run ('The command ' + $command + ' does not exist here.') ('Run this script in ' + $Shell + '.')
+        }
+    }
+    if (-not $Look -and -not $Verify -and $Host.Name -ne 'ConsoleHost' -and @($chosen | Where-Object { [string]$_['Commands'] -match '-importpfx|-exportpfx' }).Count) {
+        Stop-Run ('certutil asks for the password at a console, and this is ' + $Host.Name + '.') 'Open a PowerShell console on the server itself and run this script there.'
     }
 }
 
-Assert-Place
-foreach ($module in $Modules) {
-    Import-Module $module
+$tcpip = Get-ItemProperty -Path 'HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters'
+$ComputerName = (@($tcpip.Hostname, $tcpip.Domain) | Where-Object { $_ }) -join '.'
+$chosen = $(if ($Back) { $BackSteps } else { $Steps })
+try {
+    if (-not $Look -and -not $Verify) {
+        try { Start-Transcript -LiteralPath ($Folder + '\run-' + $Change + (Get-Date).ToString('-yyyyMMdd-HHmmss') + '.txt') | Out-Null }
+        catch { Write-Line ('WARNING: this run is not kept in a file: ' + $_.Exception.Message) }
+    }
+    foreach ($module in $Modules) { Import-Module -Name $module }
+    Assert-Place
+    if ($Back -and -not $Verify) { Assert-Return }
+    if ($Verify) { Show-Facts }
+    foreach ($step in $chosen) {
+        if ($Ended) { break }
+        Invoke-Step $step
+    }
+    $Current = $null
+    $Found = ''
+    if (-not $Look -and -not (Test-ServicesLoaded)) {
+        $Left += 'Services still use the earlier certificate (' + (@(Get-Stale) -join ', ') + '): run this script with -DrainServices -StartServices.'
+    }
+    $status = $(if (@($Left).Count) { 2 } else { 0 })
+    Stop-Run '' $(if ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with -Verify, and bring the files run-... back to those who planned this.' }) $status
 }
-if ($Verify) {
-    Show-State | Format-Table -AutoSize -Wrap -Property 'Right', 'Should be', 'There is'
-    return
+catch {
+    $Found = $_.Exception.Message
+    Stop-Run 'A command failed.' 'Read the message above. When its cause is removed, run this script again: it continues here.'
 }
-$chosen = $Steps
-if ($Back) {
-    $chosen = $BackSteps
+finally {
+    if (-not $Ended) { Write-Host 'The run was broken off. Run the script again: it continues where it was.' }
 }
-foreach ($step in $chosen) {
-    Invoke-Step $step
-}
-Write-Step 'Done. Run this script with -Verify to see what this server has now.'

@@ -1,0 +1,411 @@
+# Servers for the walk: stores, assignments, services, replication and a clock, as functions with the
+# names and parameters of the commands that the scripts call. Reads one case a line as JSON, runs the
+# scripts that a planner gets, and writes one answer a line. It knows nothing of lyncnb's steps.
+param([string] $Parameters)
+$ErrorActionPreference = 'Stop'
+$ProgressPreference = 'SilentlyContinue'
+$WarningPreference = 'SilentlyContinue'
+$global:World = $null
+$global:TokenHours = @{ 'AudioVideoAuthentication' = 8; 'OAuthTokenIssuer' = 24 }
+
+function global:Write-Harm {
+    # Something that people would notice, though every command succeeded.
+    param([string] $Text)
+    $global:World.harm += $Text
+}
+
+function global:Get-Here { $global:World.servers[$global:World.here] }
+
+function global:Get-Uses {
+    # Where a scope keeps a usage: on the server, or for the deployment.
+    param([string] $Scope, [string] $Usage)
+    if ($Scope -eq 'global') { return $global:World.everywhere }
+    return (Get-Here).uses
+}
+
+function global:Get-Certificate {
+    param([string] $Thumbprint)
+    Set-StrictMode -Off
+    $known = $global:World.certificates[$Thumbprint]
+    $key = [pscustomobject]@{
+        'Thumbprint' = $Thumbprint; 'FriendlyName' = $known.name; 'Subject' = 'CN=' + $known.name
+        'Issuer' = $(if ($known.issuer) { $known.issuer } else { 'CN=' + $known.name })
+        'NotBefore' = ([datetime]$known.begins).ToUniversalTime(); 'NotAfter' = ([datetime]$known.ends).ToUniversalTime()
+        'HasPrivateKey' = (Get-Here).keys -contains $Thumbprint
+    }
+    $broken = (Get-Here).broken -contains $Thumbprint
+    $key | Add-Member -MemberType ScriptProperty -Name PrivateKey -Value { if ($this.Broken) { throw 'Keyset does not exist' }; if ($this.HasPrivateKey) { 'key' } }
+    $key | Add-Member -NotePropertyName Broken -NotePropertyValue $broken
+    return $key
+}
+
+function global:Split-Cert { param([string] $Path) if ($Path -match '^Cert:\\LocalMachine\\(\w+)\\?(\w*)$') { $Matches[1].ToLower(); $Matches[2] } }
+
+function global:Get-Pool {
+    $pool = (Get-Here).pool
+    $global:World.servers.Values | Where-Object { $_.pool -eq $pool }
+}
+
+function global:Test-Running { param($Server) @($Server.services.Values | Where-Object { $_.Status -eq 'Running' }).Count -gt 0 }
+
+function global:Update-World {
+    # Let what waits for its date take over, and replication bring the deployment's certificate.
+    foreach ($owner in @($global:World.servers.Values) + $global:World) {
+        $uses = $(if ($owner.ContainsKey('everywhere')) { $owner.everywhere } else { $owner.uses })
+        foreach ($usage in @($uses.Keys)) {
+            $use = $uses[$usage]
+            if ($use.since -and [datetime]$use.since -le $global:World.now) {
+                $ends = ([datetime]$global:World.certificates[$use.current].ends).ToUniversalTime()
+                if ($ends -lt ([datetime]$use.since).AddHours($global:TokenHours[$usage])) { Write-Harm ($usage + ': the old certificate ended before its tokens did') }
+                $use.previous = $use.current; $use.current = $use.next; $use.next = ''; $use.since = $null
+            }
+        }
+    }
+}
+
+# ---- what each command does; the page of each is in the list of parameters
+
+$global:Effects = @{
+    'Get-CsCertificate' = {
+        param($p)
+        $types = @($p['Type'])
+        $global_only = [string]$p['Identity'] -eq 'global'
+        $all = @{}
+        if (-not $global_only) { foreach ($usage in (Get-Here).uses.Keys) { $all[$usage] = (Get-Here).uses[$usage] } }
+        foreach ($usage in $global:World.everywhere.Keys) {
+            if ($global_only -or -not $all[$usage]) { $all[$usage] = $global:World.everywhere[$usage] }
+        }
+        foreach ($usage in @($all.Keys | Sort-Object)) {
+            if ($p.ContainsKey('Type') -and $types -notcontains $usage) { continue }
+            $use = $all[$usage]
+            if (-not $use.current) { continue }
+            $shown = @($use.current)
+            if ($global:World.staged -eq 'row') { $shown += @($use.next) }
+            foreach ($thumbprint in @($shown | Where-Object { $_ })) {
+                $certificate = Get-Certificate $thumbprint
+                [pscustomobject]@{
+                    'Use' = $global:World.useform + $usage; 'Thumbprint' = $thumbprint; 'Subject' = $certificate.Subject
+                    'NotAfter' = $certificate.NotAfter; 'AlternativeNames' = @($certificate.FriendlyName)
+                    'Later' = $(if ($global:World.staged -eq 'property') { $use.next })
+                }
+            }
+        }
+    }
+    'Set-CsCertificate' = {
+        param($p)
+        if ((Get-Here).my -notcontains $p.Thumbprint) { throw ($p.Thumbprint + ' is not in the store of ' + (Get-Here).name) }
+        if ((Get-Here).keys -notcontains $p.Thumbprint) { throw 'The certificate has no private key.' }
+        if ((Get-Here).ksp -contains $p.Thumbprint) { throw 'The buffer supplied to a function was too small.' }
+        if ($p.ContainsKey('Roll') -ne $p.ContainsKey('EffectiveDate')) { throw 'Roll and EffectiveDate go together.' }
+        foreach ($usage in @($p.Type)) {
+            $uses = Get-Uses ([string]$p['Identity']) $usage
+            if (-not $uses[$usage]) { $uses[$usage] = @{ 'current' = ''; 'next' = ''; 'since' = $null; 'previous' = '' } }
+            $use = $uses[$usage]
+            if ($p.ContainsKey('Roll')) {
+                if (-not $use.current) { throw ($usage + ' has nothing to roll over from.') }
+                $since = ([datetime]$p.EffectiveDate).ToUniversalTime()
+                if ($since -le $global:World.now) { throw 'The effective date is in the past.' }
+                $use.next = $p.Thumbprint; $use.since = $since.ToString('o')
+            }
+            else {
+                $hours = $global:TokenHours[$usage]
+                if ($hours -and $use.current -and $use.current -ne $p.Thumbprint -and -not $use.next) {
+                    if (([datetime]$global:World.certificates[$use.current].ends).ToUniversalTime() -gt $global:World.now.AddHours($hours)) { Write-Harm ($usage + ': tokens were cut off') }
+                }
+                $use.current = $p.Thumbprint; $use.next = ''; $use.since = $null; $use.previous = ''
+            }
+        }
+    }
+    'Remove-CsCertificate' = {
+        param($p)
+        foreach ($usage in @($p.Type)) {
+            $use = (Get-Uses ([string]$p['Identity']) $usage)[$usage]
+            if (-not $use) { continue }
+            if ($p.ContainsKey('Previous')) { $use.previous = '' }
+            else { $use.current = ''; $use.next = ''; $use.since = $null; $use.previous = '' }
+        }
+    }
+    'Import-CsCertificate' = {
+        param($p)
+        if (-not (Test-Path -LiteralPath $p.Path)) { throw ($p.Path + ': no such file') }
+        if ($p.Path -like '*.pfx' -and [string]$p['Password'] -ne 'right') { throw 'The specified network password is not correct.' }
+        $thumbprint = [string](Get-Content -LiteralPath $p.Path | Select-Object -First 1)
+        if ($p.Path -like '*.cer' -and (Get-Here).pending -notcontains $thumbprint -and (Get-Here).keys -notcontains $thumbprint) { throw 'The key of the request is not on this computer.' }
+        (Get-Here).my = @((Get-Here).my) + $thumbprint | Select-Object -Unique
+        (Get-Here).keys = @((Get-Here).keys) + $thumbprint | Select-Object -Unique
+        if ((Get-Here).toksp) { (Get-Here).ksp = @((Get-Here).ksp) + $thumbprint }
+    }
+    'Get-CsWindowsService' = {
+        param($p)
+        foreach ($name in @((Get-Here).services.Keys | Sort-Object)) {
+            [pscustomobject]@{ 'Name' = $name; 'Status' = (Get-Here).services[$name].Status; 'ActivityLevel' = '' }
+        }
+    }
+    'Stop-CsWindowsService' = {
+        param($p)
+        foreach ($service in @((Get-Here).services.Values)) { $service.Status = 'Stopped' }
+        $pool = @(Get-Pool)
+        if ($pool.Count -gt 1 -and -not @($pool | Where-Object { Test-Running $_ }).Count) { Write-Harm ('no server of ' + (Get-Here).pool + ' runs') }
+    }
+    'Start-CsWindowsService' = {
+        param($p)
+        foreach ($name in @((Get-Here).services.Keys)) {
+            $service = (Get-Here).services[$name]
+            if ($p['Name'] -and $p.Name -ne $name) { continue }
+            if ($service.StartMode -eq 'Disabled' -or $service.Status -eq 'Running') { continue }
+            $service.Status = 'Running'
+            $service.Started = $global:World.now.ToString('o')
+            $service.Loaded = @{}
+            foreach ($usage in (Get-Here).uses.Keys) { $service.Loaded[$usage] = (Get-Here).uses[$usage].current }
+        }
+    }
+    'Get-CsPoolUpgradeReadinessState' = {
+        param($p)
+        $ready = -not @(Get-Pool | Where-Object { $_.name -ne $global:World.here -and -not (Test-Running $_) }).Count
+        [pscustomobject]@{ 'State' = $(if ($ready) { 'Ready' } else { 'Busy' }) }
+    }
+    'Get-CsComputer' = { param($p) [pscustomobject]@{ 'Identity' = $p.Identity } }
+    'Request-CsCertificate' = { param($p) Set-Content -LiteralPath $p.Output -Value '-----BEGIN NEW CERTIFICATE REQUEST-----', 'MII=', '-----END NEW CERTIFICATE REQUEST-----' }
+    'Get-OfficeWebAppsFarm' = {
+        param($p)
+        if (-not (Get-Here).farm) { throw 'It does not appear that this machine is part of an Office Web Apps Server farm.' }
+        [pscustomobject]@{ 'CertificateName' = (Get-Here).farm; 'SSLOffloaded' = $false }
+    }
+    'Set-OfficeWebAppsFarm' = {
+        param($p)
+        if (-not @((Get-Here).my | Where-Object { $global:World.certificates[$_].name -eq $p.CertificateName }).Count) { throw 'No certificate has this friendly name.' }
+        (Get-Here).farm = $p.CertificateName
+    }
+    'New-OfficeWebAppsFarm' = { param($p) (Get-Here).farm = $p.CertificateName }
+    'Get-UMService' = { param($p) [pscustomobject]@{ 'UMStartupMode' = (Get-Here).ummode } }
+    'Set-UMService' = { param($p) (Get-Here).ummode = [string]$p.UMStartupMode }
+    'Get-ExchangeCertificate' = {
+        param($p)
+        foreach ($thumbprint in @((Get-Here).my)) {
+            if ($p['Thumbprint'] -and $p.Thumbprint -ne $thumbprint) { continue }
+            $services = @((Get-Here).exchange.Keys | Where-Object { (Get-Here).exchange[$_] -eq $thumbprint }) -join ', '
+            [pscustomobject]@{ 'Thumbprint' = $thumbprint; 'Services' = $(if ($services) { $services } else { 'None' }) }
+        }
+    }
+    'Enable-ExchangeCertificate' = {
+        param($p)
+        if ((Get-Here).my -notcontains $p.Thumbprint) { throw 'The certificate is not in the store.' }
+        foreach ($service in @($p.Services)) {
+            if ($service -eq 'UM' -and (Get-Here).ummode -notin 'TLS', 'Dual') { throw 'UM does not start with TLS.' }
+            (Get-Here).exchange[$service] = $p.Thumbprint
+        }
+    }
+    'certutil' = {
+        param($p)
+        $words = @($p.Words)
+        $verb = [string]($words | Where-Object { $_ -match '^-(addstore|delstore|store|importpfx|exportPFX|dump)$' } | Select-Object -First 1)
+        $at = [array]::IndexOf($words, $verb)
+        if ($verb -eq '-addstore') {
+            $thumbprint = [string](Get-Content -LiteralPath $words[$at + 2] | Select-Object -First 1)
+            $store = $(if ($words[$at + 1] -eq 'Root') { 'root' } else { 'ca' })
+            (Get-Here).$store = @((Get-Here).$store) + $thumbprint | Select-Object -Unique
+        }
+        elseif ($verb -eq '-importpfx') {
+            $thumbprint = [string](Get-Content -LiteralPath $words[$at + 2] | Select-Object -First 1)
+            (Get-Here).my = @((Get-Here).my) + $thumbprint | Select-Object -Unique
+            (Get-Here).keys = @((Get-Here).keys) + $thumbprint | Select-Object -Unique
+            (Get-Here).ksp = @((Get-Here).ksp | Where-Object { $_ -ne $thumbprint })
+        }
+        elseif ($verb -eq '-exportPFX') { Set-Content -LiteralPath $words[$at + 3] -Value $words[$at + 2] }
+        elseif ($verb -eq '-delstore') {
+            $thumbprint = $words[$at + 2]
+            if (@((Get-Here).uses.Values | Where-Object { $_.current -eq $thumbprint }).Count -and (Test-Running (Get-Here))) { Write-Harm ($thumbprint + ' is in use and was deleted') }
+            (Get-Here).my = @((Get-Here).my | Where-Object { $_ -ne $thumbprint })
+            (Get-Here).keys = @((Get-Here).keys | Where-Object { $_ -ne $thumbprint })
+        }
+        elseif ($verb -eq '-store' -and (Get-Here).my -contains $words[$at + 2]) {
+            if ((Get-Here).ksp -contains $words[$at + 2]) { '  Provider = Microsoft Software Key Storage Provider' }
+            else { '  Provider = Microsoft RSA SChannel Cryptographic Provider' }
+        }
+    }
+    'Get-CimInstance' = {
+        param($p)
+        $name = $p.Filter -replace "^Name='(.*)'$", '$1'
+        $service = (Get-Here).services[$name]
+        [pscustomobject]@{ 'Name' = $name; 'StartMode' = $service.StartMode; 'ServiceType' = $service.ServiceType; 'ProcessId' = [array]::IndexOf(@((Get-Here).services.Keys | Sort-Object), $name) + 1 }
+    }
+    'Get-Process' = {
+        param($p)
+        $name = @((Get-Here).services.Keys | Sort-Object)[$p.Id - 1]
+        [pscustomobject]@{ 'StartTime' = ([datetime](Get-Here).services[$name].Started).ToUniversalTime() }
+    }
+}
+# What changes something; all other commands read.
+$global:Changing = 'Set-CsCertificate', 'Remove-CsCertificate', 'Import-CsCertificate', 'Stop-CsWindowsService', 'Start-CsWindowsService', 'Set-OfficeWebAppsFarm', 'New-OfficeWebAppsFarm', 'Set-UMService', 'Enable-ExchangeCertificate', 'certutil', 'Request-CsCertificate'
+
+function global:Enter-Command {
+    # Runs a command, or the fault that the case asks for at its place.
+    param([string] $Name, [hashtable] $Bound)
+    Set-StrictMode -Off
+    $global:World.calls += 1
+    $words = $Name
+    foreach ($key in @($Bound.Keys | Sort-Object)) { $words += $(if ($key -eq 'Words') { ' ' } else { ' -' + $key + ' ' }) + (@($Bound[$key]) -join ',') }
+    if ($global:Changing -contains $Name -and $words -notmatch '^certutil +-(store|dump)') { $global:World.changes += $words }
+    $fault = $global:World.fault
+    if ($fault -and $global:World.calls -eq $fault.at) {
+        $global:World.struck = $words
+        if ($fault.kind -eq 'break') { throw [Management.Automation.PipelineStoppedException]::new() }
+        if ($fault.kind -eq 'fail') { throw ($Name + ' failed as the case asks.') }
+        if ($fault.kind -eq 'error') { Write-Error ($Name + ' wrote an error as the case asks.') -ErrorAction $(if ($Bound['ErrorAction']) { $Bound.ErrorAction } else { 'Continue' }); return }
+        if ($fault.kind -eq 'nothing') { return }
+    }
+    & $global:Effects[$Name] $Bound
+}
+
+# ---- the commands themselves: a module, whose functions do not see the script's preferences
+
+$types = @{ 'SwitchParameter' = '[switch]'; 'CertType[]' = '[string[]]'; 'String' = '[string]'; 'Boolean' = '[bool]'; 'DateTime' = '[datetime]'; 'Int32' = '[int]' }
+$known = Get-Content -Raw -LiteralPath $Parameters | ConvertFrom-Json -AsHashtable
+$text = foreach ($name in $global:Effects.Keys) {
+    if (-not $known[$name]) { continue }
+    $list = foreach ($parameter in $known[$name].parameters.Keys) {
+        $type = $types[[string]$known[$name].parameters[$parameter].type]
+        $type + '$' + $parameter
+    }
+    "function global:$name { [CmdletBinding()] param(" + ($list -join ', ') + ") process { Enter-Command '$name' `$PSBoundParameters } }"
+}
+New-Module -ScriptBlock ([scriptblock]::Create($text -join "`n")) | Out-Null
+
+# What every Windows has, and this computer not.
+New-Module -ScriptBlock {
+    function global:certutil { Enter-Command 'certutil' @{ 'Words' = @($args | ForEach-Object { [string]$_ }) } }
+    function global:whoami.exe { 'Mandatory Label\High Mandatory Level  Label  S-1-16-12288' }
+    function global:Get-CimInstance { [CmdletBinding()] param([string] $ClassName, [string] $Filter) Enter-Command 'Get-CimInstance' $PSBoundParameters }
+    function global:Get-Process { [CmdletBinding()] param([int] $Id) Enter-Command 'Get-Process' $PSBoundParameters }
+    function global:Get-ItemProperty {
+        [CmdletBinding()] param([string] $Path)
+        $name, $domain = (Get-Here).name -split '\.', 2
+        [pscustomobject]@{ 'Hostname' = $name; 'Domain' = $domain }
+    }
+    function global:Get-Date { $global:World.now }
+    function global:Start-Sleep { [CmdletBinding()] param([int] $Seconds) $global:World.now = $global:World.now.AddSeconds($Seconds); Update-World }
+    function global:Read-Host { [CmdletBinding()] param([switch] $AsSecureString, [string] $Prompt) ConvertTo-SecureString $global:World.password -AsPlainText -Force }
+    function global:Import-Module { [CmdletBinding()] param([string] $Name) }
+    function global:Start-Transcript { [CmdletBinding()] param([string] $LiteralPath) Set-Content -LiteralPath $LiteralPath -Value 'transcript' }
+    function global:Stop-Transcript { [CmdletBinding()] param() }
+    function global:Get-PfxCertificate {
+        [CmdletBinding()] param([string] $FilePath)
+        [pscustomobject]@{ 'Thumbprint' = [string](Get-Content -LiteralPath $FilePath | Select-Object -First 1); 'Subject' = 'CN=CA' }
+    }
+    function global:Test-Path {
+        [CmdletBinding()] param([string] $LiteralPath)
+        $store, $thumbprint = Split-Cert $LiteralPath
+        if ($store) { return (@((Get-Here).$store) -contains $thumbprint) }
+        Microsoft.PowerShell.Management\Test-Path -LiteralPath $LiteralPath
+    }
+    function global:Get-Item {
+        [CmdletBinding()] param([string] $LiteralPath)
+        $store, $thumbprint = Split-Cert $LiteralPath
+        if (-not $store) { return (Microsoft.PowerShell.Management\Get-Item -LiteralPath $LiteralPath -ErrorAction Stop) }
+        if (-not (Test-Path -LiteralPath $LiteralPath)) { throw ("Cannot find path '" + $LiteralPath + "' because it does not exist.") }
+        Get-Certificate $thumbprint
+    }
+    function global:Get-ChildItem {
+        [CmdletBinding()] param([Parameter(Position = 0)][string] $Path)
+        if (Split-Cert $Path) { (Get-Here).root | ForEach-Object { Get-Certificate $_ } }
+    }
+    function global:New-Object {
+        [CmdletBinding()] param([Parameter(Position = 0)][string] $TypeName, [Parameter(Position = 1)][object[]] $ArgumentList, [Collections.IDictionary] $Property)
+        if ($TypeName -like '*X509Chain') {
+            $chain = [pscustomobject]@{ 'ChainPolicy' = ([pscustomobject]@{ 'RevocationMode' = '' }) }
+            $chain | Add-Member -MemberType ScriptMethod -Name Build -Value { @((Get-Here).root).Count -gt 0 }
+            return $chain
+        }
+        if ($TypeName -like '*X509Certificate2') {
+            if ((Microsoft.PowerShell.Utility\New-Object Management.Automation.PSCredential 'x', $ArgumentList[1]).GetNetworkCredential().Password -ne 'right') { throw 'The specified network password is not correct.' }
+            return ([pscustomobject]@{ 'Thumbprint' = [string](Get-Content -LiteralPath $ArgumentList[0] | Select-Object -First 1) })
+        }
+        Microsoft.PowerShell.Utility\New-Object @PSBoundParameters
+    }
+} | Out-Null
+
+# ---- moves of a case
+
+function Invoke-Run {
+    # Runs a script as a planner gets it; what it prints, how it ends, and what it changed.
+    param($Move)
+    $global:World.here = $Move.run
+    $global:World.calls = 0
+    $global:World.changes = @()
+    $global:World.harm = @()
+    $global:World.struck = ''
+    $global:World.fault = $Move['fault']
+    $global:World.password = $(if ($Move['password']) { $Move.password } else { 'right' })
+    $env:ExchangeInstallPath = 'C:\exchange'
+    $switches = @{}
+    foreach ($switch in @($Move['switches'])) { if ($switch) { $switches[$switch] = $true } }
+    $global:WalkSwitches = $switches
+    $global:WalkScript = $Move.script
+    $global:LASTEXITCODE = -1
+    $powershell = [powershell]::Create('CurrentRunspace')
+    [void]$powershell.AddScript('& $global:WalkScript @global:WalkSwitches *>&1')
+    $lines = @()
+    try { $lines = @($powershell.Invoke() | ForEach-Object { if ($_ -is [Management.Automation.ErrorRecord]) { 'ERROR: ' + $_ } else { [string]$_ } }) }
+    catch { $lines = @('UNCAUGHT: ' + $_.Exception.InnerException.Message) }
+    $powershell.Dispose()
+    Update-World
+    $global:World.now = $global:World.now.AddMinutes(1)
+    @{ 'code' = $(if ($global:World.struck -and $Move['fault'] -and $Move.fault.kind -eq 'break') { -2 } else { $global:LASTEXITCODE }); 'output' = $lines; 'calls' = $global:World.calls; 'changes' = $global:World.changes; 'harm' = $global:World.harm; 'struck' = $global:World.struck }
+}
+
+function Use-Drive {
+    param([string] $Server)
+    if (Get-PSDrive -Name C -ErrorAction SilentlyContinue) { Remove-PSDrive -Name C -Scope Global -Force }
+    $root = Join-Path $script:Place $Server
+    foreach ($folder in 'certificates/chain', 'exchange/ClientAccess/Owa') {
+        if (-not [IO.Directory]::Exists("$root/$folder")) { [void][IO.Directory]::CreateDirectory("$root/$folder") }
+    }
+    New-PSDrive -Name C -PSProvider FileSystem -Root $root -Scope Global | Out-Null
+    return $root
+}
+
+function Invoke-Move {
+    param($Move)
+    if ($Move['run']) {
+        [void](Use-Drive $Move.run)
+        return (Invoke-Run $Move)
+    }
+    if ($Move['write']) {
+        # Files on a server: packages, CA certificates, web.config, a record that somebody spoiled.
+        $root = Use-Drive $Move.write
+        foreach ($name in $Move.files.Keys) { [IO.File]::WriteAllText("$root/$name", $Move.files[$name]) }
+        return $null
+    }
+    if ($Move['read']) {
+        $root = Use-Drive $Move.read
+        $found = @{}
+        foreach ($file in [IO.Directory]::GetFiles("$root/certificates")) { $found[[IO.Path]::GetFileName($file)] = [IO.File]::ReadAllText($file) }
+        return $found
+    }
+    if ($Move['set']) {
+        foreach ($key in $Move.values.Keys) { $global:World.servers[$Move.set][$key] = $Move.values[$key] }
+        return $null
+    }
+    if ($Move['now']) {
+        $global:World.now = ([datetime]$Move.now).ToUniversalTime()
+        Update-World
+        return $null
+    }
+    return @{ 'servers' = $global:World.servers; 'everywhere' = $global:World.everywhere; 'now' = $global:World.now.ToString('o') }
+}
+
+$number = 0
+while ($null -ne ($line = [Console]::In.ReadLine())) {
+    if (-not $line.StartsWith('{')) { continue }  # an answer that no script asked for
+    $case = $line | ConvertFrom-Json -AsHashtable
+    if ($case['world']) {
+        $number += 1
+        $script:Place = Join-Path $case.place "world$number"
+        $global:World = $case.world
+        $global:World.now = ([datetime]$case.world.now).ToUniversalTime()
+        $global:World.harm = @(); $global:World.calls = 0; $global:World.here = ''
+    }
+    try { $answers = @($case.moves | ForEach-Object { , (Invoke-Move $_) }) }
+    catch { $answers = @{ 'error' = [string]$_ + ' ' + $_.ScriptStackTrace } }
+    [Console]::Out.WriteLine('ANSWER ' + (ConvertTo-Json -InputObject $answers -Depth 8 -Compress))
+}
