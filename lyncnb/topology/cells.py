@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,7 @@ from .columns import (
     find_role,
     heading_key,
     role_keys,
+    spelling_key,
     topology_columns,
     topology_roles,
 )
@@ -210,7 +212,8 @@ def _issuer(text: str, column: Column) -> Read:
                 f"{shown(bare)} gives {usage or 'every usage'} two issuers", "keep one of them"
             )
     clean = ";".join(f"{usage}={issuer}" if usage else issuer for usage, issuer in issuers.items())
-    return clean, tuple(issuers.items()), ()
+    is_other = any(word in bare for word in column.choice_aliases)
+    return clean, tuple(issuers.items()), (f"issuer read as {clean}",) if is_other else ()
 
 
 _READERS: dict[str, Callable[[str, Column], Read]] = {
@@ -298,7 +301,13 @@ class Cells:
         return tuple(zip(*(self.texts[name] for name in self.columns)))
 
 
-def read_cells(table: Table, report: Report, *, indices: Sequence[int] | None = None) -> Cells:
+def read_cells(
+    table: Table,
+    report: Report,
+    *,
+    indices: Sequence[int] | None = None,
+    sites: Iterable[str] = (),
+) -> Cells:
     """Clean a table and read its known columns.
 
     Parameters
@@ -309,6 +318,8 @@ def read_cells(table: Table, report: Report, *, indices: Sequence[int] | None = 
         Gets the problems and the notes.
     indices : sequence of int, optional
         n indices of the rows in the whole table (default 0 … n-1).
+    sites : iterable of str, optional
+        Sites that are known already: their spelling is kept.
     """
     known = {column.name: column for column in topology_columns()}
     for name in ("server_fqdn", "pool_fqdn") if table.single_labels else ():
@@ -319,6 +330,8 @@ def read_cells(table: Table, report: Report, *, indices: Sequence[int] | None = 
             texts[name], read = _read_column(known[name], written, table.rows, report)
             if read:
                 values[name] = read
+            if known[name].variants:
+                texts[name] = _one_spelling(known[name], texts[name], table.rows, report, sites)
         else:
             _refuse_breaks(name, written, table.rows, report)
             texts[name] = written.cells()
@@ -361,6 +374,32 @@ def _read_column(
     if bad or said:
         _tell(column.name, written, rows, bad, said, read, report)
     return Texts(clean, written.codes).cells(), values
+
+
+def _one_spelling(
+    column: Column, texts: list[str], rows: Sequence[int], report: Report, known: Iterable[str]
+) -> list[str]:
+    """Write what differs in case or variants of letters alone as it is known, or mostly written."""
+    counted = Counter(texts)
+    chosen: dict[str, str] = {spelling_key(column, name): name for name in known if name}
+    # Neither the order of rows nor that of a dict decides.
+    for text in sorted(counted, key=lambda text: (-counted[text], text)):
+        chosen.setdefault(spelling_key(column, text), text)
+    instead = {text: chosen[spelling_key(column, text)] for text in counted}
+    for text, other in instead.items():
+        if text != other:
+            places = [row for row, written in zip(rows, texts) if written == text]
+            report.notes.append(
+                Note(
+                    row=places[0],
+                    column=column.name,
+                    before=text,
+                    after=other,
+                    message=f"read as {other}: both spellings are one {column.name}"
+                    + (f" ({len(places)} rows)" if len(places) > 1 else ""),
+                )
+            )
+    return [instead[text] for text in texts]
 
 
 def _tell(

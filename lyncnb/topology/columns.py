@@ -10,9 +10,10 @@ import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..base.languages import LANGUAGES, translated
 from ..base.toml_records import NotToml, TomlReader, named, parse_toml, value_words
 from ..errors import RulesError
 
@@ -46,6 +47,8 @@ class Column:
     default: str = ""
     roles: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    choice_aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
     dropped: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     last_aliases: tuple[str, ...] = ()
@@ -158,11 +161,21 @@ def nearest_column(heading: str) -> str | None:
     return keys[near[0]] if near else None
 
 
+def spelling_key(column: Column, text: str) -> str:
+    """Reduce a text to what counts: no case and width, and one of letters that are variants."""
+    key = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    for letters in column.variants:
+        for letter in letters[1:]:
+            key = key.replace(letter, letters[0])
+    return key
+
+
 def find_choice(column: Column, text: str) -> str | None:
     """Find the choice that a text means, e.g. ``Windows Server 2012 R2`` for ``2012R2``."""
     words = re.split(r"[\s_-]+", unicodedata.normalize("NFKC", text).casefold())
     key = "".join(word for word in words if word not in column.dropped)
-    return {choice.casefold(): choice for choice in column.choices}.get(key)
+    known = {choice.casefold(): choice for choice in column.choices}
+    return {**column.choice_aliases, **known}.get(key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +307,7 @@ def role_keys() -> Mapping[str, str]:
     return {
         heading_key(text): role.id
         for role in _roles().values()
-        for text in (role.id, role.title, *role.aliases)
+        for text in (*_shown(role.title), role.id, role.title, *role.aliases)
     }
 
 
@@ -303,8 +316,13 @@ def _column_keys() -> dict[str, str]:
     return {
         heading_key(text): column.name
         for column in _columns().values()
-        for text in (column.name, column.title, *column.aliases)
+        for text in (*_shown(column.title), column.name, column.title, *column.aliases)
     }
+
+
+def _shown(title: str) -> list[str]:
+    """Give a title as it is shown in each language: what is shown is read back."""
+    return [translated(title, language) for language in LANGUAGES]
 
 
 @functools.cache

@@ -122,6 +122,13 @@ def pools_of(columns: Sequence[str], rows: Iterable[Row]) -> list[str]:
     return [row[pool] or row[server] for row in rows]
 
 
+def sites_left(pools: Iterable[Pool], gone: Set[int]) -> set[str]:
+    """Give the sites of pools that have a row beside those that are gone."""
+    return {
+        pool.site for pool in pools if any(computer.row not in gone for computer in pool.computers)
+    }
+
+
 def moved_pool(pool: Pool, moved: Mapping[int, int]) -> Pool:
     """Give a pool whose computers know their new rows; -1 for one that is gone."""
     if all(moved.get(computer.row) == computer.row for computer in pool.computers):

@@ -209,7 +209,7 @@ class Topology(Table):
         # A name without a domain, which a document may have, stays until somebody corrects it.
         single = edits.has_single_label(self.columns, (self.cells[index] for index in gone))
         changed = edits.table(columns, rows, sorted(new), single_labels=single)
-        fresh = read_cells(changed, report)
+        fresh = read_cells(changed, report, sites=edits.sites_left(self.pools, gone))
         _require(fresh, report)
         report.raise_if_any()  # what follows needs whole rows
         for index, row in zip(sorted(new), fresh.tuples()):

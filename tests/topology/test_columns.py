@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lyncnb.base.languages import translated
 from lyncnb.errors import RulesError
 from lyncnb.topology.columns import (
     column,
@@ -23,6 +24,7 @@ from lyncnb.topology.columns import (
     topology_columns,
     topology_roles,
 )
+from lyncnb.topology.topology import read_topology
 
 # Name, scope, kind and default of every column, as others rely on them.
 COLUMNS = [
@@ -198,6 +200,26 @@ def test_a_heading_may_be_spelled_any_way(name, random):
         ("WacServer", "OfficeWebApps"),
         ("SQL Server", "Database"),
         ("PSTN gateway", "PstnGateway"),
+        # Words of the Traditional Chinese documents, and of those who write after them.
+        ("Director", "Director"),
+        ("Edge 伺服器", "Edge"),
+        ("Edge Server", "Edge"),
+        ("Survivable Branch 伺服器", "SBS"),
+        ("Enterprise Edition 前端伺服器", "FrontEnd"),
+        ("Standard Edition 前端伺服器", "StandardEdition"),
+        ("企業版前端伺服器", "FrontEnd"),
+        ("標準版伺服器", "StandardEdition"),
+        ("Persistent Chat 伺服器", "PersistentChat"),
+        ("持續聊天", "PersistentChat"),
+        ("獨立的中繼伺服器", "Mediation"),
+        ("stand-alone Mediation Server", "Mediation"),
+        ("分支裝置", "SBA"),
+        ("反向 Proxy", "ReverseProxy"),
+        ("反向代理", "ReverseProxy"),
+        ("監視伺服器", "Monitoring"),
+        ("Exchange UM 伺服器", "ExchangeUM"),
+        ("受信任的應用程式伺服器", "TrustedApplication"),
+        ("信任的應用程式集區", "TrustedApplication"),
         ("FrontEndd", None),
         ("", None),
     ],
@@ -205,6 +227,54 @@ def test_a_heading_may_be_spelled_any_way(name, random):
 def test_roles_are_found_by_alias(text, role):
     """A role is known by its token, its title and the names that planners write."""
     assert find_role(text) == role
+
+
+@pytest.mark.parametrize(
+    ("heading", "name"),
+    [
+        ("簡單 URL", "meet_urls"),
+        ("會議簡單 URL", "meet_urls"),
+        ("符合簡易 URL", "meet_urls"),
+        ("撥入簡單 URL", "dialin_url"),
+        ("撥入簡易 URL", "dialin_url"),
+        ("管理簡單 URL", "admin_url"),
+        ("系統管理簡單 URL", "admin_url"),
+        ("管理簡易 URL", "admin_url"),
+        ("主體別名", "extra_san"),
+        ("主體替代名稱", "extra_san"),
+        ("簽發者", "issuer"),
+        ("中央網站", "site"),
+        ("目標作業系統", "target_os"),
+    ],
+)
+def test_headings_in_traditional_chinese(heading, name):
+    """A heading of Microsoft's pages for Taiwan is known, whatever its width and blanks."""
+    assert name_headings([heading, heading.replace(" ", "")])[0] == name
+    assert name_headings([heading.replace("URL", "ＵＲＬ")]) == (name,)
+
+
+def test_what_the_grid_shows_in_chinese_is_read_back():
+    """Each title of a column and of a role in Traditional Chinese means that column and role."""
+    for facts in topology_columns():
+        assert name_headings([translated(facts.title, "zh-TW")]) == (facts.name,)
+    for role in topology_roles():
+        assert find_role(translated(role.title, "zh-TW")) == role.id
+
+
+@pytest.mark.parametrize(
+    ("cell", "clean"),
+    [
+        ("內部", "internal"),
+        ("公用", "public"),
+        ("AccessEdgeExternal=公用", "AccessEdgeExternal=public"),
+    ],
+)
+def test_issuers_in_traditional_chinese(cell, clean):
+    """An issuer may be written in Chinese; the plan and a table that is written have it in English."""
+    text = f"伺服器,角色,簽發者,SIP 網域\nedge01.contoso.net,Edge 伺服器,{cell},contoso.com\n"
+    read = read_topology(text.encode())
+    assert read.cells[0][read.columns.index("issuer")] == clean
+    assert any(note.before == cell and note.after == clean for note in read.notes)
 
 
 def test_roles_without_certificates_are_known():
