@@ -145,7 +145,7 @@ def test_page_is_accessible(sample, tmp_path, chromium, dark):
 
 @pytest.mark.skipif(not OFFICE, reason="no LibreOffice")
 def test_workbook_on_paper(sample, tmp_path):
-    """Printed, the sheet of 13 certificates has two pages at most and loses no name."""
+    """Printed, the sheet of 14 certificates has two pages at most and loses no name."""
     pdf = office_pdf(written(sample, tmp_path, ".xlsx"), tmp_path)
     text = text_of(pdf)
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
