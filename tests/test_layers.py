@@ -53,7 +53,7 @@ TOUCHES = {
     "ipywidgets": {"widgets.planning_page"},
     "anywidget": {"widgets"},
     "IPython": {"widgets"},
-    "traitlets": {"jupyter"},
+    "traitlets": {"jupyter", "widgets.editor"},
     "nbformat": {"jupyter"},
     "nbconvert": {"jupyter"},
     "nbclient": {"jupyter"},

@@ -48,13 +48,29 @@ def write_summary_files(
     told = {"shows": shows, "requests": summary_progress(manifest)}
     if sum(len(block.members) for block in summary.blocks) <= MOST_KEPT:
         told["kept"] = to_text(summary)
-    summary = replace(summary, approval=tuple(_approval(manifest)))
-    whole = with_requests(summary, manifest.requests, accepted_on_record(manifest.requests))
+    whole = _with_record(summary, manifest)
     for name in SUMMARY_NAMES:  # one file in memory at a time
         data = write_summary(whole, "." + name.rpartition(".")[2])
         files.replace(folder / name, data, 0o644)
         told[name] = hashlib.sha256(data).hexdigest()
     return replace(manifest, summary=told)
+
+
+def _with_record(summary: Summary, manifest: Manifest) -> Summary:
+    summary = replace(summary, approval=tuple(_approval(manifest)))
+    return with_requests(summary, manifest.requests, accepted_on_record(manifest.requests))
+
+
+def folder_summary(manifest: Manifest) -> Summary | None:
+    """Return the summary of a folder as its files show it.
+
+    Returns
+    -------
+    Summary or None
+        None where no summary was kept: of more than 10,000 certificates, or by an earlier lyncnb.
+    """
+    summary = from_text(manifest.summary.get("kept", ""))
+    return None if summary is None else _with_record(summary, manifest)
 
 
 def planned_day(manifest: Manifest) -> date | None:

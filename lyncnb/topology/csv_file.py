@@ -404,8 +404,10 @@ def _from_frame(frame: DataFrame) -> Table:
         column = frame.iloc[:, place]
         columns.append([*map(_cell_text, column.tolist(), column.isna().tolist())])
     filled = [at for at, cells in enumerate(zip(*columns)) if any(map(str.strip, cells))]
+    # pandas keeps the attrs of a frame that is filtered or changed; no plan depends on them.
+    source = frame.attrs.get("source")
     return make_table(
-        "DataFrame",
+        Path(source).name if isinstance(source, (str, os.PathLike)) and source else "DataFrame",
         [str(heading) for heading in frame.columns],
         [Texts.of(column[at] for at in filled) for column in columns],
         [at + 2 for at in filled],

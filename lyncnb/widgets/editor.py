@@ -12,10 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import traitlets
+
 from ..base.arguments import at_door
-from ..base.tables import count_of
+from ..base.tables import ROWS_SHOWN, count_of
 from ..errors import LyncnbError, Problem, TopologyError
 from ..plan.compare import CountChange, plan_sizes
+from ..plan.figures import figure
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.scenarios import DEFAULT_FOLDER
@@ -66,6 +69,10 @@ class EditorView(Panel):
     at_once = 1000
     first = 200
 
+    #: Counts of the plan and its digest, for controls that follow it by ``observe`` or ``dlink``.
+    #: It holds no name, and it is not synchronized with the browser, so no notebook stores it.
+    overview = traitlets.Dict(read_only=True)
+
     _esm = read_scripts(
         *SHARED_SCRIPTS,
         *GRID_SCRIPTS,
@@ -103,6 +110,7 @@ class EditorView(Panel):
         self._lang = editor.options.lang  # likewise
         self._older: list[int] = []  # as the browser was told
         self.restored: list[str] = []
+        self._is_followed = False  # the digest of a large plan takes a while
         wishes = {
             "ready": self._start,
             "edit": self._edit,
@@ -137,9 +145,24 @@ class EditorView(Panel):
         super().__init__(wishes, f"Plan editor of {editor.topology.source}, as it stands:")
         editor.follow(self.changed)
 
+    # -- following
+    @traitlets.default("overview")
+    def _first_overview(self) -> dict[str, int | str]:
+        self._is_followed = True
+        return plan_views.overview(self.editor)
+
+    def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:
+        """Have `handler` called when a trait changes; ``overview`` follows the plan from now on."""
+        if "overview" in ([names] if isinstance(names, str) else names or ()):
+            _ = self.overview
+        super().observe(handler, names, type)
+
     def static_form(self) -> tuple[str, str, bool]:
         """Give HTML and text for whoever has no kernel; the live panel hides it."""
-        return self.editor._repr_html_(), repr(self.editor), False
+        editor, page = self.editor, self.editor._repr_html_()
+        if len(editor.topology.cells) <= ROWS_SHOWN:  # of more, it would show part of the servers
+            page += figure(editor.plan).to_html()
+        return page, repr(editor), False
 
     def first_form(self) -> tuple[str, str, bool]:
         """Give the same; without plan and findings while these would keep many rows waiting."""
@@ -207,6 +230,8 @@ class EditorView(Panel):
         """Tell the browser what a change changed: rows first, then what the checks say."""
         with self.turn:
             self._tell(said)
+            if self._is_followed:
+                self.set_trait("overview", plan_views.overview(self.editor))
 
     def _tell(self, said: str) -> None:
         editor, sheet = self.editor, self._sheet

@@ -17,6 +17,28 @@ _GROUPS_LISTED = 150
 Message = dict[str, object]
 
 
+def overview(editing: PlanEditing) -> dict[str, int | str]:
+    """Return the counts of the plan, of its findings by severity, and the plan's digest.
+
+    Returns
+    -------
+    dict
+        ``certificates``, ``public``, ``names``, ``errors``, ``warnings``, ``notices`` and
+        ``accepted`` are whole numbers, ``digest`` is the plan's SHA-256. No name is among them.
+    """
+    counts = editing.live.counts()
+    return {
+        "certificates": counts["certificate"],
+        "public": counts["public certificate"],
+        "names": counts["name"],
+        "errors": counts["error"],
+        "warnings": counts["warning"],
+        "notices": counts["notice"],
+        "accepted": counts["accepted"],
+        "digest": editing.plan.sha256,
+    }
+
+
 def by_name(editing: PlanEditing, search: str) -> Message:
     """Turn the table round: names, the certificates they stand on, for whom, and why.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from IPython.display import DisplayHandle, display
 
+from ..authorities.summary_files import folder_summary
 from ..base import tables
 from ..base.tables import count_of
 from ..checks.check_plan import check_plan, judging_day
@@ -21,13 +22,14 @@ from ..export.write import write_requests
 from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
 from ..plan.acceptances import accepted_codes, limits_of
 from ..plan.model import CertificatePlan
-from ..plan.summary_from_plan import totals
+from ..plan.summary_from_plan import summarise, totals
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..request_folder.recovery_key import read_recovery_key
 from ..rules.findings import Findings
 from .background_job import Job, JobState
 from .editing import PlanEditing
+from .summary_table import SummaryTable
 
 
 class NothingWritten:
@@ -92,6 +94,7 @@ class RequestRun:
         self.on_change: Callable[[JobState], object] = lambda state: None
         self.job: Job[RequestBundle] = Job(lambda state: self.on_change(state))
         self._nothing = NothingWritten(self.folder)
+        self._summaries: list[DisplayHandle] = []  # shown before anything was written
 
     @property
     def plan(self) -> CertificatePlan:
@@ -164,6 +167,24 @@ class RequestRun:
             return open_requests(self.folder)
         except BundleError:
             return self._nothing
+
+    @property
+    def summary(self) -> SummaryTable:
+        """The summary table of the request folder; of the plan, while nothing is written.
+
+        Shown in a notebook, it becomes the folder's once the requests are written.
+        """
+        found = self.bundle
+        if isinstance(found, RequestBundle):
+            return self._summary_of(found)
+        words = f"To be written into {self.folder}: {totals(self.plan, self.findings)}"
+        return SummaryTable(
+            summarise(self.plan, self.findings), words, shown=self._summaries.append
+        )
+
+    def _summary_of(self, bundle: RequestBundle) -> SummaryTable:
+        summary = folder_summary(bundle.manifest) or summarise(self.plan, self.findings)
+        return SummaryTable(summary, repr(bundle), self.links())
 
     @property
     def unaccepted(self) -> tuple[str, ...]:
@@ -253,6 +274,8 @@ class RequestRun:
                 cancel=stop,
             )
             self._nothing.becomes(written)
+            for handle in self._summaries:
+                handle.update(self._summary_of(written).bundle(), raw=True)  # type: ignore[no-untyped-call]
             return written
 
         self.job.start(work)

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -278,6 +279,15 @@ def test_a_frame_becomes_text():
         ("fe02.contoso.net", "FrontEnd", "false", "", "", "8.5", " "),
     ]
     assert table.source == "DataFrame"
+
+
+def test_a_frame_may_name_its_file():
+    """`attrs["source"]` names the file that a frame was read from; a filter keeps it."""
+    frame = pd.DataFrame({"server_fqdn": ["fe01.contoso.com", "fe02"], "role": "FrontEnd"})
+    frame.attrs["source"] = Path("data") / "servers.csv"
+    assert read_rows(frame[frame["server_fqdn"] != "fe02"]).source == "servers.csv"
+    frame.attrs["source"] = 5  # somebody else's
+    assert read_rows(frame).source == "DataFrame"
 
 
 def test_rows_of_a_frame_are_numbered_as_in_a_file():

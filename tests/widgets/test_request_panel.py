@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+import pandas as pd
 import pytest
 from folders import PASSPHRASE
 from panel_kit import Talk
@@ -19,6 +20,7 @@ from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.request_panel import RequestPanel
+from lyncnb.widgets.summary_table import SHOWN
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,25 @@ def _until(talk: Talk, *states: str) -> dict:
             return told[-1]
         time.sleep(0.02)
     raise AssertionError(talk.heard)
+
+
+def test_the_summary_is_a_frame_before_and_after_it_is_written(rules, tmp_path):
+    """`summary` has every column of summary.csv and its rows, and links to the files once there."""
+    planned = ln.plan_certificates(read_topology(STANDARD_EDITION.encode()), rules)
+    panel = RequestPanel(planned, tmp_path / "requests")
+    before = panel.summary.to_frame()
+    assert "href" not in panel.summary._repr_html_().split("<table")[0]
+    ln.write_requests(planned, tmp_path / "requests", passphrase=PASSPHRASE)
+    after = panel.summary.to_frame()
+    written = pd.read_csv(tmp_path / "requests" / "summary.csv", dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(after.astype("str"), written.astype("str"))
+    names = ["ID", "Subject name", "Subject alternative names", "Issuer", "Exportable"]
+    pd.testing.assert_frame_equal(before[names], after[names])
+    page = panel.summary._repr_html_()
+    for name in ("summary.csv", "summary.xlsx", "summary.html", "summary.md"):
+        assert f"{name}</a>" in page
+    for heading in SHOWN:
+        assert heading in page
 
 
 def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):

@@ -1,0 +1,70 @@
+"""What other controls of a notebook follow: the counts and the digest of an editor's plan."""
+
+from __future__ import annotations
+
+import ipywidgets
+import pytest
+import traitlets
+from topologies import FIVE_SERVERS
+
+import lyncnb as ln
+
+
+@pytest.fixture
+def editor() -> ln.PlanEditor:
+    return ln.PlanEditor(ln.read_topology(FIVE_SERVERS.encode()), ln.load_rules("lync2013"))
+
+
+def test_a_control_follows_the_plan(editor):
+    """`observe` reports each change of the plan with its counts, findings and digest."""
+    seen = []
+    editor.view.observe(lambda change: seen.append(change.new), "overview")
+    before = editor.view.overview
+    editor.change_options(wildcard=True)
+    editor.undo()
+    assert seen[-1] == before
+    assert seen[0]["digest"] not in ("", before["digest"])
+    findings = [finding.severity for finding in ln.check_plan(editor.plan)]
+    assert before == {
+        "certificates": len(editor.plan.certificates),
+        "public": sum(c.issuer == "public" for c in editor.plan.certificates),
+        "names": sum(len(c.names) for c in editor.plan.certificates),
+        "errors": findings.count("error"),
+        "warnings": findings.count("warning"),
+        "notices": findings.count("notice"),
+        "accepted": 0,
+        "digest": editor.plan.sha256,
+    }
+
+
+def test_a_link_begins_with_the_plan_as_it_is(editor):
+    """`dlink` fills a label at once, and again after each change."""
+    label = ipywidgets.Label()
+    words = "{certificates} certificates, {errors} errors".format_map
+    ipywidgets.dlink((editor.view, "overview"), (label, "value"), words)
+    count = len(editor.plan.certificates)
+    assert label.value.startswith(f"{count} certificates, ")
+    editor.remove_rows(editor.draft.state.ids[-1:])
+    assert label.value.startswith(f"{len(editor.plan.certificates)} certificates, ")
+    assert len(editor.plan.certificates) < count
+
+
+def test_a_control_changes_the_plan(editor):
+    """A control for the scenario sets an option and stays in step when a change is undone."""
+    scenario = ipywidgets.ToggleButtons(options={"as planned": False, "wildcards": True})
+    scenario.observe(lambda change: editor.change_options(wildcard=change.new), "value")
+    editor.view.observe(lambda _: scenario.set_trait("value", editor.options.wildcard), "overview")
+    scenario.value = True
+    assert editor.options.wildcard is True
+    editor.undo()
+    assert scenario.value is False
+
+
+def test_the_trait_holds_no_name_and_stays_in_the_kernel(editor):
+    """A saved notebook has nothing of it: it is no part of the widget's state."""
+    overview = editor.view.overview
+    assert "overview" not in editor.view.get_state()
+    assert set(map(type, overview.values())) == {int, str}
+    assert [name for name, value in overview.items() if isinstance(value, str)] == ["digest"]
+    with pytest.raises(traitlets.TraitError, match="read-only"):
+        editor.view.overview = {}
