@@ -12,10 +12,11 @@
 # Load a table with one row per server, see every certificate the deployment needs and why, and
 # write the certification requests (CSRs) with a summary table, before a single server exists.
 #
-# Requesting in advance is optional, and allowed under two conditions: the private key can be
-# exported, and every subject alternative name that is needed is there from the start. The
-# deployment then imports and assigns certificates where its guide says request and assign.
-# *Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013.*
+# Requesting in advance is optional. It is allowed under two conditions: the certificates are
+# exportable, and they contain all the required subject alternative names. The deployment then
+# imports and assigns certificates where its guide says request and assign.
+# *Source: Microsoft, [Request certificates in advance (optional) for Lync Server
+# 2013](https://learn.microsoft.com/en-us/previous-versions/office/lync-server-2013/lync-server-2013-request-certificates-in-advance-optional).*
 #
 # Press **Run > Run All Cells** to see it with the sample. For your own deployment, change the two
 # names in the next cell and run it again. No table yet? `ln.GuidePanel()` in a cell of its own, or
@@ -29,13 +30,37 @@ request_folder = "requests"  # keys, requests and the summary go here; made if i
 # %% [markdown]
 # ## 1. The servers
 #
-# A table that cannot be right is refused here, with every problem at once: row, column, value and
-# what to do. A blank cell takes the value of its pool, its site or the deployment.
+# The table of servers is a pandas DataFrame, one row per server. pandas reads a plain CSV file: UTF-8,
+# commas, the headings in the first row. `ln.read_topology` reads every other table.
 
 # %%
 import lyncnb as ln
+import pandas as pd
 
-topology = ln.read_topology(topology_file)
+try:
+    servers = pd.read_csv(topology_file, dtype=str, keep_default_na=False)
+except ValueError:  # it is not plain text
+    servers = pd.DataFrame()
+is_plain = {"server_fqdn", "role"} <= {*servers}
+if not is_plain:  # a workbook, a topology document, semicolons, UTF-16, a title row
+    servers = ln.read_topology(topology_file).to_frame()
+servers
+
+# %% [markdown]
+# Ask the table what you want to know before you plan. How many servers has each role, and which?
+# A filter works the same way: `servers[servers["role"] == "Edge"]`.
+
+# %%
+servers.groupby("role", sort=False)["server_fqdn"].agg(servers="size", names="; ".join)
+
+# %% [markdown]
+# The whole frame goes on as the topology. If the table has errors, lyncnb lists all of them and
+# stops: row, column, value and what to do. A blank cell takes the value of its pool, its site or the
+# deployment.
+
+# %%
+servers.attrs["source"] = topology_file  # messages name the file
+topology = ln.read_topology(servers) if is_plain else ln.read_topology(topology_file)
 topology
 
 # %% [markdown]
@@ -60,24 +85,38 @@ topology
 # %%
 from datetime import date
 
+import ipywidgets
+
 rules = ln.load_rules("lync2013")
 issue_date = date(2026, 12, 1)  # the day on which the CA is to issue: its rules count
 options = ln.PlanOptions(
     organization="Contoso", locality="Taipei", country="TW", planned_issue_date=issue_date
 )
 editor = ln.PlanEditor(topology, rules, options=options)
+
+# %% [markdown]
+# Every panel is an ipywidget, so it works together with your own controls. `editor.view` is the
+# widget of the editor. Its trait `overview` holds the counts of certificates, names and findings, and
+# the plan's digest. The buttons choose a scenario, and the counts beside them follow the editor.
+
+# %%
+scenario = ipywidgets.ToggleButtons(
+    options={"as planned": False, "wildcards": True}, value=options.wildcard, description="Scenario"
+)
+scenario.observe(lambda change: editor.change_options(wildcard=change.new), "value")
+editor.view.observe(lambda _: scenario.set_trait("value", editor.options.wildcard), "overview")
+counts = ipywidgets.Label()
+words = "{certificates} certificates, {names} names, {errors} errors, {warnings} warnings".format_map
+ipywidgets.dlink((editor.view, "overview"), (counts, "value"), words)
+display(ipywidgets.HBox([scenario, counts]))
 editor
 
 # %% [markdown]
-# What the editor holds is plain values, at every moment: `editor.topology`, and these options. To
+# ## 3. The plan
+#
+# What the editor holds is plain values, at every moment: `editor.topology` and `editor.options`. To
 # keep your changes for another day, its tab *Save* writes them as files, or as Python for the cell
 # above. A cell below that shows an older plan than the editor is marked; run it again.
-
-# %%
-editor.options
-
-# %% [markdown]
-# ## 3. The plan
 #
 # One row per certificate, by site, pool and server. A certificate that several servers share has
 # one row: all Edge Servers of a pool carry the same external certificate, and the whole deployment
@@ -119,10 +158,12 @@ compared
 # ## 4. Why each name is there
 #
 # Ask about any server: every name on each of its certificates, with the rule that put it there and
-# the document that says so. Whoever approves the requests will ask the same.
+# the document that says so. The person who approves the requests asks the same. Here it is a server
+# that strangers connect to, if there is one.
 
 # %%
-plan.explain("edge01.contoso.net")
+public = [certificate for certificate in plan.certificates if certificate.issuer == "public"]
+plan.explain((public or plan.certificates)[0].servers[0])
 
 # %% [markdown]
 # A certificate helps only where the root above it is trusted: which roots each server, partner and
@@ -164,7 +205,20 @@ ln.figure(ahead)
 # %% [markdown]
 # ## 6. Keys, requests and the summary
 #
-# The panel writes what the editor plans at the moment you press its button, and nothing before.
+# Microsoft's page allows two routes. Choose one for each deployment:
+#
+# 1. **A certificate request procedure of your organization.** The panel below makes keys and requests
+#    here, and your CA gets the requests.
+# 2. **A computer on which the Lync Server 2013 administrative tools are installed.** The key is made
+#    there. `ln.request_scripts` shows the steps for each certificate, without a key or a folder, and
+#    `ln.write_request_scripts(scripts, "request-scripts")` writes a script for each.
+
+# %%
+scripts = ln.request_scripts(plan)
+scripts.only("Server", "Step", "What to do")
+
+# %% [markdown]
+# This is the first route. The panel writes what the editor plans at the moment you press its button, and nothing before.
 # Each request gets a new key, written only encrypted under one passphrase (at least 12 characters)
 # that you type into the panel and that is stored nowhere. **Without it nobody can get the keys
 # back.** Pressing again changes nothing that is there; after a change of the plan it replaces exactly
@@ -175,11 +229,19 @@ request = ln.RequestPanel(editor, request_folder)
 request
 
 # %% [markdown]
-# The folder holds the requests for the CA in `csr`, the encrypted keys in `keys`, and this table as
-# `summary` in four forms, for a spreadsheet, a browser or a page of your documentation.
+# The folder holds the requests for the CA in `csr`, the encrypted keys in `keys`, and this summary
+# table in four forms, for a spreadsheet, a browser or a page of your documentation. The repository
+# shows them for the sample: [the summary and a request](../docs/sample/README.md).
 
 # %%
-request.bundle
+request.summary
+
+# %% [markdown]
+# The summary is a frame, too. Which certificates does a public CA issue, and for which names?
+
+# %%
+summary = request.summary.to_frame()
+summary[summary["Issuer"] == "public"][["Servers", "Subject name", "Subject alternative names"]]
 
 # %% [markdown]
 # ## 7. What comes next

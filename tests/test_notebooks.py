@@ -6,6 +6,7 @@ it the notebook is run and a text output that differs is a failure.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
@@ -18,6 +19,7 @@ import jupytext
 import nbformat
 import pytest
 from places import REPOSITORY
+from saved_outputs import Pictures, leads_somewhere, split_pictures, without_dead_links
 
 from lyncnb.jupyter.leak_scan import scan_notebook
 from lyncnb.jupyter.notebook_files import read_notebook, strip_widgets
@@ -61,6 +63,16 @@ def executed(request, tmp_path_factory):
     strip_widgets(notebook)
     notebook.metadata.pop("lyncnb", None)  # says that it is an executed copy, which this is not
     notebook.metadata.pop("language_info", None)  # the version of one machine's Python
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if "text/html" in data:
+                data["text/html"] = without_dead_links(data["text/html"], NOTEBOOKS)
+    if request.config.getoption("--refresh"):
+        with Pictures() as pictures:
+            split_pictures(notebook, pictures.draw)
+    else:
+        split_pictures(notebook, lambda _: b"")
     if request.config.getoption("--refresh"):
         nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")
     return name, notebook
@@ -185,6 +197,25 @@ def test_notebook_was_run_once_from_top_to_bottom(name):
     assert list(range(1, len(code) + 1)) == [cell.execution_count for cell in code]
     kinds = {output.get("name", output.output_type) for cell in code for output in cell.outputs}
     assert kinds & {"error", "stderr", "stdin"} == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_is_a_document_by_itself(name):
+    """Each picture is a PNG output that any page shows, and each link leads somewhere."""
+    cells = read_notebook(NOTEBOOKS / f"{name}.ipynb").cells
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    pictures = [
+        output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})
+    ]
+    assert pictures
+    for picture in pictures:
+        assert base64.b64decode(picture).startswith(b"\x89PNG\r\n")
+    pages = [output.data.get("text/html", "") for output in outputs if "data" in output]
+    assert not any("data:image/svg" in page for page in pages)
+    links = re.findall(r'href="([^"]+)"', "\n".join(pages))
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    links += re.findall(r"\]\(([^)\s]+)\)", "\n".join(texts))
+    assert [link for link in links if not leads_somewhere(link, NOTEBOOKS)] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,75 @@
+"""The files of ``docs/sample``: what the planning notebook writes for the sample deployment.
+
+With ``--refresh`` they are written again.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from datetime import date
+
+import pytest
+from folders import PASSPHRASE
+from places import DATA, REPOSITORY
+
+import lyncnb as ln
+from lyncnb.plan.summary import write_summary
+from lyncnb.plan.summary_from_plan import summarise
+
+SAMPLE = REPOSITORY / "docs" / "sample"
+OPTIONS = ln.PlanOptions(
+    organization="Contoso",
+    locality="Taipei",
+    country="TW",
+    planned_issue_date=date(2026, 12, 1),
+)
+
+
+@pytest.fixture(scope="module")
+def plan() -> ln.CertificatePlan:
+    """Give the plan of the planning notebook."""
+    return ln.plan_certificates(
+        ln.read_topology(DATA / "contoso.csv"), ln.load_rules("lync2013"), options=OPTIONS
+    )
+
+
+def test_options_are_those_of_the_notebook():
+    """The sample has the subject and the issue date that the planning notebook plans with."""
+    source = (REPOSITORY / "notebooks" / "plan.py").read_text("utf-8")
+    for text in ('organization="Contoso", locality="Taipei", country="TW"', "date(2026, 12, 1)"):
+        assert text in source
+
+
+@pytest.mark.parametrize("name", ["summary.md", "summary.csv"])
+def test_summary_of_the_sample_is_true(request, plan, name):
+    """The summary in the documentation is the summary of the plan."""
+    now = write_summary(summarise(plan, ln.check_plan(plan)), f".{name.rpartition('.')[2]}")
+    if request.config.getoption("--refresh"):
+        (SAMPLE / name).write_bytes(now)
+    assert (SAMPLE / name).read_bytes() == now
+
+
+def content_of(text: str) -> tuple[set[str], dict[str, str], str]:
+    """Give the names, the subject and the key size of a request as OpenSSL shows it."""
+    subject = re.findall(r"(CN|O|L|C) ?= ?([\w.]+)", text.split("Subject Public Key")[0])
+    (bits,) = re.findall(r"Public-Key: \((\d+) bit\)", text)
+    return set(re.findall(r"DNS:([\w.-]+)", text)), dict(subject), bits
+
+
+def test_request_of_the_sample_has_the_planned_names(request, plan, tmp_path):
+    """The CSR in the documentation has the subject, the names and the key size of the plan."""
+    edge = next(c for c in plan.certificates if "AccessEdgeExternal" in c.usages)
+    planned = set(map(str, edge.names)), dict(edge.subject.fields()), str(edge.key.bits)
+    path = SAMPLE / "request.txt"
+    is_stale = not path.exists() or content_of(path.read_text("ascii")) != planned
+    if request.config.getoption("--refresh") and is_stale:  # each run would make another key
+        ln.write_requests(plan, tmp_path / "requests", passphrase=PASSPHRASE)
+        (csr,) = (tmp_path / "requests" / "csr").glob(f"{edge.id}*.csr")
+        command = ["openssl", "req", "-in", csr, "-text"]
+        shown = subprocess.run(command, capture_output=True, check=True)
+        path.write_bytes(shown.stdout)
+    text = path.read_text("ascii")
+    assert content_of(text) == planned
+    assert "-----BEGIN CERTIFICATE REQUEST-----" in text
+    assert "PRIVATE KEY" not in text
