@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from ..errors import BundleError
 from ..pki.certificates import Certificate, moment_of
 from ..request_folder.bundle import RequestBundle
-from ..rules.findings import sort_findings
+from ..request_folder.files_on_disk import take_survey
+from ..request_folder.unrecorded import unrecorded_requests
+from ..rules.findings import Finding, sort_findings
 from ..rules.returned_rules import may_be_accepted, returned_checks
 from .certificates_on_record import (
     FOLDER,
@@ -71,7 +74,7 @@ def match_certificates(
     everyone = tuple(map(as_issued, answers))
     here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
-        *matched.findings,
+        *_with_unrecorded(bundle, files, matched.findings),
         # What was lost and has come again, in this form or another, is written once more.
         *(found for part, found in missing if part not in here),
         *packages.values(),
@@ -90,6 +93,31 @@ def match_certificates(
         accepted=accepted,
         exchanged=frozenset((*exchanged, *packages)),
     )
+
+
+def _with_unrecorded(
+    bundle: RequestBundle, files: Iterable[ReturnedFile], findings: Iterable[Finding]
+) -> Iterator[Finding]:
+    """Name the CSR of a certificate whose key is in the folder and in no record."""
+    found = tuple(findings)
+    here: dict[str, str] = {}
+    if any(one.code == "unknown-key" for one in found):
+        requests = unrecorded_requests(take_survey(bundle.folder), bundle.manifest)
+        for file in files:
+            for certificate in file.certificates:
+                if (path := requests.get(certificate.spki_sha256)) is not None:
+                    here[file.name] = path
+    for one in found:
+        path = here.get(one.about) if one.code == "unknown-key" else None
+        yield (
+            one
+            if path is None
+            else replace(
+                one,
+                message=f"{one.message}; its request is {path}, which the manifest does not know",
+                hint="run: lyncnb status FOLDER --rebuild. Then receive this file again",
+            )
+        )
 
 
 def _refused_again(

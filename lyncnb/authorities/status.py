@@ -30,6 +30,7 @@ from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
+from ..request_folder.unrecorded import unknown_notes, unrecorded_problems
 from ..rules.returned_rules import returned_checks
 from .certificates_on_record import load_issued
 from .issued import IssuedCertificates
@@ -251,6 +252,7 @@ def _problems(
     survey: Survey, manifest: Manifest, issued: IssuedCertificates
 ) -> tuple[Problem, ...]:
     found = [*survey.problems, *_exchanged(manifest, issued), *shared_keys(manifest)]
+    found += unrecorded_problems(survey, manifest)
     for record in manifest.requests:
         if record.is_written:
             found += record_problems(survey, record)
@@ -319,8 +321,7 @@ def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
             f"the recovery key {key.fingerprint} opens this folder beside its passphrase "
             f"since {key.added_at[:10]}"
         )
-    for path in survey.strangers(manifest):
-        yield f"{path} is not lyncnb's; it was left alone"
+    yield from unknown_notes(survey, manifest)
 
 
 def _elsewhere(manifest: Manifest) -> Iterator[str]:

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import string
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from ..base import files
@@ -81,14 +81,13 @@ class PasswordList:
                 hint="remove the package and run `lyncnb pfx` again; its key is still in keys/",
             ) from None
 
-    def save(self, added: dict[str, Secret], *, keep: Iterable[str]) -> None:
-        """Write the list with new passwords; of the old ones those in ``keep`` stay.
+    def save(self, added: dict[str, Secret]) -> None:
+        """Write the list with new passwords; every old one stays, its package may be somewhere.
 
         The list is durable before the packages are: a package without a password would be lost
         work, a password without a package is nothing.
         """
-        kept = set(keep)
-        self._passwords = {k: v for k, v in self._passwords.items() if k in kept} | added
+        self._passwords |= added
         document = {
             "format": _FORMAT,
             "passwords": {k: v.reveal() for k, v in sorted(self._passwords.items())},

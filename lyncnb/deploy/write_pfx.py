@@ -350,15 +350,7 @@ def _write(
     digests = [hashlib.sha256(data).hexdigest() for data in made]
     added = {digest: task.password for digest, (_, task) in zip(digests, tasks, strict=True)}
     if added:
-        # The packages on record keep their passwords, those of earlier generations too: one of
-        # them may be what the servers import today.
-        known = {
-            part.package.sha256
-            for record in manifest.requests
-            for part in record.generations
-            if part.package is not None
-        }
-        passwords.save(added, keep=known)
+        passwords.save(added)
         if LIST not in manifest.encrypted:
             manifest = manifest.with_encrypted(LIST)
             save_manifest(base, manifest)

@@ -39,6 +39,7 @@ from ..request_folder.recovery_key import (
     renew_lists,
 )
 from ..request_folder.request_record import ApprovalOnRecord, PlanOnRecord
+from ..request_folder.unrecorded import unknown_notes
 from ..rules.findings import Finding
 from . import executors
 from .approve_plan import check_approval
@@ -413,7 +414,7 @@ _NAMED = 5  # requests of a note
 
 def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     survey = preview.survey
-    notes = [f"{path} is not lyncnb's; it was left alone" for path in survey.strangers(manifest)]
+    notes = list(unknown_notes(survey, manifest))
     if left := manifest.left_out_of_approved:
         notes.append(
             f"approved, and not requested on your word alone: {', '.join(left[:_NAMED])}"

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def take_survey(folder: Path) -> Survey:
         return Survey(folder=folder)
     files.check_folder(folder)
     names: dict[str, Mapping[str, int]] = {}
-    problems = _linked(folder)
+    problems = [*_linked(folder), *_copies_of_manifest(folder)]
     stale = list(files.stale_temps(folder))
     for place in MODES:
         inside = folder / place
@@ -116,6 +116,21 @@ def _linked(folder: Path) -> list[Problem]:
         for name in (NAME, *SUMMARY_NAMES)
         if (folder / name).is_symlink()
     ]
+
+
+def _copies_of_manifest(folder: Path) -> Iterator[Problem]:
+    """Report what a program that synchronises made of two manifests."""
+    stem, ending = NAME.split(".")
+    for path in sorted(folder.iterdir()):
+        name = path.name.casefold()
+        if name.startswith(stem) and name.endswith(f".{ending}") and name != NAME:
+            yield Problem(
+                message="is a copy of the manifest that another program made; two computers may "
+                "have written the folder",
+                file=path.name,
+                hint=f"keep as {NAME} the one that names more requests, move the other out of the "
+                "folder, then run: lyncnb status FOLDER --rebuild",
+            )
 
 
 def _folder_problems(inside: Path, place: str) -> list[Problem]:

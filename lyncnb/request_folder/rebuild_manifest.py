@@ -39,6 +39,7 @@ from .request_record import (
     key_path,
     present_files,
 )
+from .unrecorded import adopt_unrecorded
 
 # Every key and CSR of a folder by name, opened and checked against each other.
 #
@@ -218,6 +219,11 @@ def rebuild_manifest(
             refuse(path, tuple(altered_records(kept, cipher)))
         inventory = take_inventory(survey, cipher)
         manifest, moves, changes = _rebuilt(kept, inventory, now)
+        if cipher is not None:
+            moved = {move.source for move in moves}
+            manifest, more, notes = adopt_unrecorded(survey, manifest, cipher, now=now)
+            moves = (*moves, *(move for move in more if move.source not in moved))
+            inventory.notes += notes
         refuse(path, tuple(shared_keys(manifest)))
         manifest = _with_lists(path, manifest, cipher)
         if cipher is not None and (manifest != kept or kept.format == FORMAT):

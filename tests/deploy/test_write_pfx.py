@@ -357,3 +357,13 @@ def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
         check=True,
     )
     assert done.stdout.split() == ["2", "1", "256"]
+
+
+@pytest.mark.usefixtures("quick_cipher")
+def test_a_later_package_drops_no_earlier_password(tmp_path):
+    """The earlier package may be on its way to a server, or in a version history."""
+    (tmp_path / "pfx").mkdir()
+    for number in ("a", "b"):
+        PasswordList(tmp_path, FolderCipher(PASSPHRASE)).save({number * 64: new_password()})
+    kept = PasswordList(tmp_path, FolderCipher(PASSPHRASE))
+    assert all(number * 64 in kept for number in ("a", "b"))

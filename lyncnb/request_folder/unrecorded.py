@@ -1,0 +1,192 @@
+"""Keys and CSRs of the folder that its manifest does not know, and other files nobody knows.
+
+Runs that were interrupted, two runs at once, and programs that synchronise a folder leave them
+(``ID-DESKTOP-1.key``, ``archive/ID-orphan-….csr``). A CA may have such a CSR, so it is reported,
+and a rebuild takes key and CSR in as a superseded generation.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from ..base import files
+from ..base.tables import count_of
+from ..errors import BundleError, Problem
+from ..pki import csr, keys
+from ..pki.pkcs8 import FolderCipher
+from .files_on_disk import Survey, file_problems, key_sha256
+from .leftovers import Move
+from .manifest import Manifest
+from .request_record import ArchivedGeneration, RequestRecord, archived_files
+
+_ENDINGS = (".csr", ".key")
+_PLACES = ("csr", "keys", "archive")
+_OWN_COPY = re.compile(r"archive/manifest-[0-9a-f]{8}\.json")
+_NUMBER = re.compile(r"-g([1-9][0-9]{0,5})\.(?:csr|key)$")
+_REBUILD = "lyncnb status FOLDER --rebuild takes it in with its key, as a superseded generation"
+
+
+def unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
+    """List the keys and CSRs, by path, that are named after a request and in no record."""
+    known = {path for record in manifest.requests for path in _paths(record)}
+    found = (
+        f"{place}/{name}"
+        for place in _PLACES
+        for name in getattr(survey, place)
+        if name.endswith(_ENDINGS) and _owner(name, manifest) is not None
+    )
+    return tuple(sorted(path for path in found if path not in known))
+
+
+def _paths(record: RequestRecord) -> Iterator[str]:
+    for part in record.generations:
+        yield from part.files
+
+
+def _owner(name: str, manifest: Manifest) -> RequestRecord | None:
+    """Find the request that a file is named after: other programs add to its name."""
+    stem = name.partition(".")[0].partition(" ")[0]
+    while stem:
+        if (record := manifest.by_id.get(stem)) is not None:
+            return record
+        stem = stem.rpartition("-")[0]
+    return None
+
+
+def unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
+    """Give the path of each unrecorded CSR that can be read, by the hash of its public key."""
+    found: dict[str, str] = {}
+    for path in unrecorded_files(survey, manifest):
+        if path.endswith(".csr") and not file_problems(survey, path):
+            try:
+                request = csr.parse_request(files.read(survey.folder / path), name=path)
+            except BundleError:
+                continue
+            found.setdefault(request.spki_sha256, path)
+    known = {part.spki_sha256 for record in manifest.requests for part in record.generations}
+    return {spki: path for spki, path in found.items() if spki not in known}
+
+
+def unrecorded_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
+    """Report each CSR that a CA may have and the manifest does not know."""
+    for path in unrecorded_requests(survey, manifest).values():
+        message = "is a request that the manifest does not know; a CA may have it"
+        yield Problem(message=message, file=path, hint=_REBUILD)
+
+
+def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
+    """Say what else is in the folder's own places and in no record."""
+    ours = set(unrecorded_files(survey, manifest))
+    for path in survey.strangers(manifest):
+        whose = "is in no record of the manifest" if path in ours else "is not lyncnb's"
+        yield f"{path} {whose}; it was left alone"
+    known = set(manifest.encrypted) | {one.file for one in manifest.issuers}
+    for record in manifest.requests:
+        known.update(_paths(record))
+        for part in record.generations:
+            for issued in filter(None, (part.issued, *part.refused)):
+                known.update((issued.file, issued.chain))
+            if part.package is not None:
+                known.add(part.package.file)
+    for place in ("archive", "returned", "pfx"):
+        unknown = sorted(path for path in _below(survey.folder, place) if path not in known)
+        unknown = [path for path in unknown if not _OWN_COPY.fullmatch(path)]
+        if unknown:
+            yield f"{place}/ holds {count_of(len(unknown), 'file')} in no record: {unknown[0]}" + (
+                f" and {len(unknown) - 1:,} more" if unknown[1:] else ""
+            )
+
+
+def _below(folder: Path, place: str) -> Iterator[str]:
+    for parent, _, names in os.walk(folder / place):
+        inside = Path(parent).relative_to(folder).as_posix()
+        for name in names:
+            if not name.startswith(files.TEMP_PREFIX):
+                yield f"{inside}/{name}"
+
+
+@dataclass(slots=True)
+class _Stray:
+    """An unrecorded key, its CSR, or both."""
+
+    csr: str = ""
+    key: str = ""
+    csr_sha256: str = ""
+    key_sha256: str = ""
+
+
+def adopt_unrecorded(
+    survey: Survey, manifest: Manifest, cipher: FolderCipher, *, now: str
+) -> tuple[Manifest, list[Move], list[str]]:
+    """Take unrecorded keys, with their CSRs, in as superseded generations.
+
+    Returns
+    -------
+    tuple
+        The manifest, the files to move into ``archive/``, and what was left alone and why.
+    """
+    moves: list[Move] = []
+    found, notes = _strays(survey, manifest, cipher)
+    for (name, spki), stray in sorted(found.items()):
+        record = manifest.by_id[name]
+        if any(spki == part.spki_sha256 for part in record.generations):
+            continue  # the same once more, by another name
+        if not stray.key:
+            notes.append(f"{stray.csr} has no key in this folder; it was left alone")
+            continue
+        number = 1 + max(chain(_numbers(survey, name), (one.generation for one in record.archived)))
+        target = archived_files(name, number)
+        pairs = ((stray.csr, target.csr), (stray.key, target.key))
+        moves += [Move(source=source, target=path) for source, path in pairs if source]
+        old = ArchivedGeneration(
+            generation=number,
+            files=target,
+            csr_sha256=stray.csr_sha256,
+            spki_sha256=spki,
+            key_sha256=stray.key_sha256,
+            superseded_at=now,
+            reasons=("found in the folder",),
+            plan=record.plan,
+        )
+        record = replace(record, archived=(*record.archived, old))
+        if record.generation <= number:
+            record = replace(record, generation=number + 1)
+        manifest = manifest.with_records([record])
+    return manifest, moves, notes
+
+
+def _numbers(survey: Survey, name: str) -> Iterator[int]:
+    yield 0
+    for path in survey.archive:
+        if path.startswith(f"{name}-g") and (found := _NUMBER.search(path)):
+            yield int(found[1])
+
+
+def _strays(
+    survey: Survey, manifest: Manifest, cipher: FolderCipher
+) -> tuple[dict[tuple[str, str], _Stray], list[str]]:
+    """Pair the unrecorded keys and CSRs of each request by their public key."""
+    found: dict[tuple[str, str], _Stray] = {}
+    notes = []
+    for path in unrecorded_files(survey, manifest):
+        owner = _owner(path.partition("/")[2], manifest)
+        if owner is None or file_problems(survey, path):
+            continue
+        try:
+            data = files.read(survey.folder / path)
+            if path.endswith(".csr"):
+                request = csr.parse_request(data, name=path)
+                stray = found.setdefault((owner.id, request.spki_sha256), _Stray())
+                stray.csr, stray.csr_sha256 = path, request.csr_sha256
+            else:
+                spki = keys.spki_sha256(cipher.decrypt(data, name=path))
+                stray = found.setdefault((owner.id, spki), _Stray())
+                stray.key, stray.key_sha256 = path, key_sha256(data)
+        except BundleError as error:
+            notes.append(f"{error.message}; it was left alone")
+    return found, notes

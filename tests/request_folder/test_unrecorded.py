@@ -1,0 +1,110 @@
+"""What synchronising programs and interrupted runs leave is reported, matched and taken in."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from cas.python_ca import PythonCa, pem
+from cryptography import x509
+from folders import PASSPHRASE, TODAY, numbered, public_keys_of_keys, write
+
+from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.status import folder_status
+from lyncnb.errors import BundleError
+from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+# How the programs name what another computer wrote meanwhile.
+COPIES = {
+    "OneDrive": "{stem}-DESKTOP-1{ending}",
+    "Dropbox": "{stem} (planner's conflicted copy 2026-11-24){ending}",
+    "Syncthing": "{stem}.sync-conflict-20261124-080000-ABCDEFG{ending}",
+    "Nextcloud": "{stem} (conflicted copy 2026-11-24 080000){ending}",
+    "Google Drive": "{stem} (1){ending}",
+    "an interrupted run": "../archive/{stem}-orphan-0123abcd{ending}",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give a folder of two requests."""
+    write(numbered(2), tmp_path / "requests")
+    return tmp_path / "requests"
+
+
+def put_copy(folder, other, program: str) -> tuple[str, str]:
+    """Put the first pair of another computer's folder beside ours; give its id and its CSR."""
+    record = read_manifest(other).requests[0]
+    names = []
+    for place, ending in (("csr", ".csr"), ("keys", ".key")):
+        name = COPIES[program].format(stem=record.id, ending=ending)
+        target = folder / place / name
+        (folder / "archive").mkdir(mode=0o700, exist_ok=True)
+        shutil.copy2(other / place / f"{record.id}{ending}", target)
+        names.append(target.resolve().relative_to(folder.resolve()).as_posix())
+    return record.id, names[0]
+
+
+@pytest.mark.parametrize("program", COPIES)
+def test_a_pair_of_another_computer_is_told_matched_and_taken_in(folder, tmp_path, program):
+    """A CA may have its CSR: the certificate that comes for it finds its key."""
+    other = tmp_path / "other"
+    write(numbered(1), other)  # the same passphrase, another run: another key
+    name, path = put_copy(folder, other, program)
+    (problem,) = folder_status(folder).problems
+    assert (problem.file, "the manifest does not know" in problem.message) == (path, True)
+    ca = PythonCa()
+    request = x509.load_pem_x509_csr((other / "csr" / f"{name}.csr").read_bytes())
+    (tmp_path / "answer.pem").write_bytes(pem(ca.issue_for(request, days=199), *ca.chain))
+    issued = receive(folder, tmp_path / "answer.pem", today=TODAY)
+    (told,) = [one for one in issued.findings if one.code == "unknown-key"]
+    assert f"its request is {path}" in told.message
+    before = public_keys_of_keys(folder)
+    rebuild_manifest(folder, PASSPHRASE, today=TODAY)
+    record = read_manifest(folder).by_id[name]
+    assert (record.generation, [old.generation for old in record.archived]) == (2, [1])
+    assert folder_status(folder).problems == ()
+    receive(folder, tmp_path / "answer.pem", today=TODAY)
+    record = read_manifest(folder).by_id[name]
+    assert (record.issued, record.archived[0].issued is not None) == (None, True)
+    assert before <= public_keys_of_keys(folder)
+    assert write(numbered(2), folder).counts() == {"kept": 2}
+
+
+def test_a_copy_of_the_same_pair_is_no_generation(folder):
+    """The same key by another name stays where it is, and is noted."""
+    put_copy(folder, folder, "OneDrive")
+    status = folder_status(folder)
+    assert status.problems == ()
+    assert any("-DESKTOP-1.key is in no record" in note for note in status.notes)
+    rebuild_manifest(folder, PASSPHRASE, today=TODAY)
+    assert [record.archived for record in read_manifest(folder).requests] == [(), ()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["manifest-DESKTOP-1.json", "manifest (1).json", "manifest.sync-conflict-20261124.json"],
+)
+def test_a_copy_of_the_manifest_stops_who_writes(folder, name):
+    """Two computers wrote the folder: a person looks before a third run does."""
+    shutil.copy(folder / "manifest.json", folder / name)
+    assert [problem.file for problem in folder_status(folder).problems] == [name]
+    with pytest.raises(BundleError) as caught:
+        write(numbered(3), folder)
+    assert "is a copy of the manifest" in str(caught.value.problems[0])
+    with pytest.raises(BundleError):
+        rebuild_manifest(folder, PASSPHRASE)
+
+
+def test_files_in_no_record_are_reported_in_every_place(folder):
+    """One note for each place, with a count."""
+    for place in ("archive", "returned", "pfx"):
+        (folder / place).mkdir(mode=0o700, exist_ok=True)
+        for number in range(3):
+            (folder / place / f"{number}.bin").write_bytes(b"x")
+    notes = folder_status(folder).notes
+    for place in ("archive", "returned", "pfx"):
+        assert f"{place}/ holds 3 files in no record: {place}/0.bin and 2 more" in notes
