@@ -94,7 +94,7 @@ def _is_kept(certificate: Certificate, batch: Batch) -> bool:
 def _completed(
     asked: Sequence[Outstanding], answers: Sequence[Match], batch: Batch
 ) -> Iterator[Match]:
-    """Yield the certificates on record for which this run brought CA certificates."""
+    """Yield the certificates on record that CA certificates of this run complete or refute."""
     news = [c for c in batch.sources if _is_kept(c, batch) and c.sha256 not in batch.known]
     if not news:
         return
@@ -105,16 +105,19 @@ def _completed(
         if held is None or not one.is_current or one.request_id in here:
             continue
         verdict = _judged(one, held, batch)
-        if verdict.path.issuers == build_path(held, before, today=batch.today).issuers:
+        earlier = build_path(held, before, today=batch.today)
+        told: tuple[Finding, ...] = ()
+        if verdict.path.issuers != earlier.issuers:
+            names = ", ".join(name_text(issuer.subject) for issuer in verdict.path.issuers)
+            told = (finding("chain-completed", one.request_id, shown(names)),)
+        elif verdict.path.objections == earlier.objections:
             continue
-        names = ", ".join(name_text(issuer.subject) for issuer in verdict.path.issuers)
-        told = finding("chain-completed", one.request_id, shown(names))
         yield Match(
             asked=one,
             certificate=held,
             path=verdict.path,
             source_file=one.held_file,
-            findings=(*verdict.findings, told),
+            findings=(*verdict.findings, *told),
         )
 
 

@@ -135,6 +135,24 @@ def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
     assert REFUSED[row][1] in shell("status", "requests").out
 
 
+def test_a_chain_that_refutes_what_is_on_record(shell, requests, ca):
+    """A damaged certificate came alone; the chain shows it, and every command says the same."""
+    back = shell.folder / "back"
+    damaged = answer(ca, requests, back)
+    damaged.write_bytes(flipped(damaged.read_bytes()))
+    shell("receive", "requests", "back")
+    shell("pfx", "requests", "--passphrase-file", "passphrase.txt")
+    shell.write("chain.pem", ca.chain)
+    received = shell("receive", "requests", "chain.pem")
+    assert received.status == 1
+    assert "chain-signature-wrong" in received.out
+    (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
+    assert [one.code for one in record.issued.judgement.findings] == ["chain-signature-wrong"]
+    for name, (_, text) in ask(shell).items():
+        assert "chain-signature-wrong" in text, name
+    assert "chain-signature-wrong" in shell("receive", "requests").out
+
+
 def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_factory):
     """A newer one of another CA stays aside, with its whole chain too, until that is accepted."""
     back = shell.folder / "back"
