@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property, lru_cache
+from itertools import islice
 
 from ..base.pasted_text import visible
 from .certificates import Certificate, GeneralName, NameKey, name_text
+
+#: A CA certificate that forbids thousands of names is told by some of them and the number.
+_TOLD = 20
 
 
 def constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
@@ -26,18 +32,25 @@ def constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> 
     """
     if not issuer.permitted and not issuer.excluded:
         return
+    violations = _violations(below, issuer)
+    yield from islice(violations, _TOLD)
+    left = sum(1 for _ in violations)
+    if left:
+        yield f'"{name_text(issuer.subject)}" does not allow {left:,} more names'
+
+
+def _violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
     who = f'"{name_text(issuer.subject)}"'
-    permitted, excluded = _by_kind(issuer.permitted), _by_kind(issuer.excluded)
+    permitted, excluded = _trees(issuer.permitted), _trees(issuer.excluded)
     for place, certificate in enumerate(below):
         if place and certificate.is_self_issued:
             continue
         for name in certificate.general_names:
-            allowed = permitted.get(name.kind)
-            if allowed and not _is_below(name, allowed, liberal=False):
-                some = [base for base in issuer.permitted if base.kind == name.kind][:5]
-                limits = visible(", ".join(map(_shown, some)))
-                yield f"{who} may not name {visible(_shown(name))}; it is limited to {limits}"
-            elif _is_below(name, excluded.get(name.kind, frozenset()), liberal=True):
+            allowed, forbidden = permitted.get(name.kind), excluded.get(name.kind)
+            if allowed and not allowed.has(name, liberal=False):
+                shown = visible(_shown(name))
+                yield f"{who} may not name {shown}; it is limited to {allowed.words}"
+            elif forbidden and forbidden.has(name, liberal=True):
                 yield f"{who} excludes {visible(_shown(name))}"
 
 
@@ -47,37 +60,80 @@ def _shown(name: GeneralName) -> str:
     return ", ".join(value for rdn in name.value for _, value in sorted(rdn))[:80]
 
 
-def _by_kind(bases: Sequence[GeneralName]) -> dict[str, set[str | NameKey]]:
-    found: dict[str, set[str | NameKey]] = {}
-    for base in bases:
-        value = base.value.casefold() if isinstance(base.value, str) else base.value
-        found.setdefault(base.kind, set()).add(value)
-    return found
+class _Trees:
+    """The trees of one kind that constraints name, so that a name is looked up by its parents.
 
-
-def _is_below(name: GeneralName, bases: Set[str | NameKey], *, liberal: bool) -> bool:
-    """Whether a name is within one of the trees; ``liberal`` where the tree is a prohibition.
-
-    Names are looked up by their parents: many names under many constraints, each against each,
-    would take the square of what a file has.
+    Many names under many constraints, each against each, would take the square of a file's size.
     """
-    if isinstance(name.value, tuple):
-        prefixes = {name.value[:length] for length in range(len(name.value) + 1)}
-        return bool(prefixes & bases)
-    if not bases:
-        return False
-    value = name.value.casefold()
-    if name.kind == "DNS":
-        return _is_host_below(value, bases, liberal=liberal)
-    if name.kind == "IP":
-        return any(isinstance(base, str) and _contains(base, value) for base in bases)
-    if name.kind == "email":
-        host = value.rpartition("@")[2]
-        return value in bases or host in bases or bool(_dotted_parents(host) & bases)
-    if name.kind == "URI":
-        host = value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
-        return host in bases or bool(_dotted_parents(host) & bases)
-    return True if liberal else value in bases  # of what cannot be compared the worst is said
+
+    def __init__(self, bases: Sequence[GeneralName]):
+        self.words = visible(", ".join(map(_shown, bases[:5])))
+        values = (b.value.casefold() if isinstance(b.value, str) else b.value for b in bases)
+        self.bases: frozenset[str | NameKey] = frozenset(values)
+        self.lengths = {len(base) for base in self.bases if isinstance(base, tuple)}
+
+    @cached_property
+    def above(self) -> frozenset[str]:
+        """What names of hosts in the trees end in."""
+        return frozenset().union(*(_dotted_parents(b) for b in self.bases if isinstance(b, str)))
+
+    @cached_property
+    def networks(self) -> Mapping[tuple[int, int], frozenset[int]]:
+        """The networks by version and length of prefix."""
+        found: dict[tuple[int, int], set[int]] = {}
+        for base in self.bases:
+            with suppress(ValueError):
+                network = ipaddress.ip_network(str(base), strict=False)
+                place = found.setdefault((network.version, network.prefixlen), set())
+                place.add(int(network.network_address))
+        return {key: frozenset(addresses) for key, addresses in found.items()}
+
+    def has(self, name: GeneralName, *, liberal: bool) -> bool:
+        """Whether a name is within one of the trees; ``liberal`` where they are prohibitions."""
+        if isinstance(name.value, tuple):
+            return any(name.value[:length] in self.bases for length in self.lengths)
+        value = name.value.casefold()
+        if name.kind == "DNS":
+            return self._has_host(value, liberal=liberal)
+        if name.kind == "IP":
+            return self._has_address(value)
+        if name.kind == "email":
+            host = value.rpartition("@")[2]
+            exact = value in self.bases or host in self.bases
+            return exact or bool(_dotted_parents(host) & self.bases)
+        if name.kind == "URI":
+            host = value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+            return host in self.bases or bool(_dotted_parents(host) & self.bases)
+        return True if liberal else value in self.bases  # of what cannot be compared the worst
+
+    def _has_host(self, host: str, *, liberal: bool) -> bool:
+        if "" in self.bases or (_parents(host) | _dotted_parents(host)) & self.bases:
+            return True
+        if not liberal:
+            return False
+        # "*.contoso.com" can be used as an excluded "x.contoso.com"; ".contoso.com" bars itself
+        # too.
+        return f".{host}" in self.bases or (host.startswith("*.") and host[1:] in self.above)
+
+    def _has_address(self, text: str) -> bool:
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            return False
+        size = address.max_prefixlen
+        return any(
+            version == address.version and (int(address) >> size - length << size - length) in here
+            for (version, length), here in self.networks.items()
+        )
+
+
+@lru_cache(maxsize=64)
+def _trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
+    """Sort constraints by kind; a thousand certificates have the same issuer."""
+    kinds: dict[str, list[GeneralName]] = {}
+    for base in bases:
+        kinds.setdefault(base.kind, []).append(base)
+    return {kind: _Trees(own) for kind, own in kinds.items()}
 
 
 def _parents(host: str) -> set[str]:
@@ -87,22 +143,3 @@ def _parents(host: str) -> set[str]:
 
 def _dotted_parents(host: str) -> set[str]:
     return {f".{parent}" for parent in _parents(host) - {host}}
-
-
-def _is_host_below(host: str, bases: Set[str | NameKey], *, liberal: bool) -> bool:
-    if "" in bases or _parents(host) & bases or _dotted_parents(host) & bases:
-        return True
-    if not liberal:
-        return False
-    # "*.contoso.com" can be used as an excluded "x.contoso.com"; ".contoso.com" bars itself too.
-    return f".{host}" in bases or (
-        host.startswith("*.")
-        and any(isinstance(base, str) and base.endswith(host[1:]) for base in bases)
-    )
-
-
-def _contains(network: str, address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False

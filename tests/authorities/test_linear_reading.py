@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import date
 from functools import partial
+from ipaddress import ip_address, ip_network
 
 import pytest
 from cas.python_ca import PythonCa, der, issue, p7b, pem
@@ -29,6 +30,7 @@ from lyncnb.authorities.match_answers import match_answers
 from lyncnb.authorities.returned_files import MAX_FILE_BYTES, ReturnedFile, read_returned
 from lyncnb.pki.certificates import Certificate, read_certificate
 from lyncnb.pki.chain import MAX_CANDIDATES, objections_to
+from lyncnb.pki.name_constraints import constraint_violations
 from lyncnb.request_folder.request_record import PlannedEntry
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -158,6 +160,39 @@ def constrained(n: int) -> tuple[bytes, bytes]:
         KEY.public_key(), ca.issuing.subject, ca.key, subject=[("CN", names[0])], san=names
     )
     return der(leaf), der(ca.issuing)
+
+
+CONSTRAINED = {
+    "violating": lambda n: ([x509.DNSName(f"a{i}.contoso.com") for i in range(n)], None,
+                            [x509.DNSName(f"b{i}.fabrikam.com") for i in range(n)]),
+    "wildcards": lambda n: (None, [x509.DNSName(f"a{i}.contoso.com") for i in range(n)],
+                            [x509.DNSName(f"*.b{i}.contoso.com") for i in range(n)]),
+    "addresses": lambda n: ([network(i) for i in range(n)], None,
+                            [x509.IPAddress(ip_address((11 << 24) + i)) for i in range(n)]),
+}  # fmt: skip
+
+
+def network(number: int) -> x509.IPAddress:
+    """Give a network of one address."""
+    return x509.IPAddress(ip_network(((10 << 24) + number, 32)))
+
+
+@pytest.mark.parametrize("kind", CONSTRAINED)
+def test_names_outside_constraints_take_no_square(kind):
+    """As many names as constraints, each a violation or nearly: twice both, at most thrice the time."""
+
+    def make(count):
+        permitted, excluded, names = CONSTRAINED[kind](count)
+        ca = PythonCa(constraints=x509.NameConstraints(permitted, excluded))
+        leaf = issue(
+            ca.key.public_key(), ca.issuing.subject, ca.key, subject=[("CN", "pool")],
+            other_names=names,
+        )  # fmt: skip
+        below, issuer = (read_certificate(der(one)) for one in (leaf, ca.issuing))
+
+        return lambda: list(constraint_violations([below], issuer))
+
+    assert faster_than_linear(make, size=500, most=16_000) is None
 
 
 def test_names_under_constraints_take_no_square():
