@@ -76,14 +76,23 @@ def test_the_global_sample_has_every_role(data):
 
 
 def test_a_table_in_chinese_is_the_same_deployment(data):
-    """The zh-TW table is read as cp950 and means what contoso.csv means, but for the site's name."""
+    """The zh-TW table means what contoso.csv means, but for the site's name."""
     chinese, english = sample(data, "contoso-zh-TW"), sample(data, "contoso")
     assert [pool.computers for pool in chinese.pools] == [p.computers for p in english.pools]
     assert [(p.fqdn, p.role, p.flags) for p in chinese.pools] == [
         (p.fqdn, p.role, p.flags) for p in english.pools
     ]
-    assert chinese.notes[0].message.startswith("not UTF-8; read as cp950")
+    assert not chinese.remarks
     assert "row 2, column role: role read as FrontEnd (3 rows)" in map(str, chinese.notes)
+
+
+def test_pandas_reads_every_sample(data):
+    """A planner's first line, pd.read_csv, shows names and Chinese headings as they are."""
+    for name in SAMPLES:
+        frame = pd.read_csv(data / f"{name}.csv", dtype=str)
+        assert read_topology(frame).pools == sample(data, name).pools
+    assert "伺服器" in pd.read_csv(data / "contoso-zh-TW.csv", dtype=str).columns
+    assert (data / "contoso-zh-TW.csv").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp950"])
