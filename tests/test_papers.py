@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import click
+import pytest
 from places import REPOSITORY
 
 from lyncnb.base.tables import to_markdown
 from lyncnb.cli.app import COMMANDS
 from lyncnb.guide.questions import interview
+from lyncnb.jupyter.notebook_files import read_notebook
 from lyncnb.topology.columns import topology_columns
 
 _README = REPOSITORY / "README.md"
@@ -65,6 +68,42 @@ def test_commands_are_told_as_they_are():
         wrong += [(str(path), name, one) for one in options if one not in {*known, "--help"}]
     assert told > 60
     assert wrong == []
+
+
+_PLACE = re.compile(r"\[[^\]]+\]\((?P<path>[^)#]+)\): `(?P<text>[^`]+)`")
+
+
+def _text_of(path: Path) -> str:
+    if path.suffix == ".ipynb":
+        return "\n".join(cell.source for cell in read_notebook(path).cells)
+    return path.read_text("utf-8-sig")
+
+
+def _rows_of_the_page() -> list[tuple[str, str]]:
+    page = (REPOSITORY / "docs" / "in-advance.md").read_text("utf-8")
+    tables = page.partition("## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", tables, re.M)
+    return [row for row in rows if not row[1].startswith("Where")]
+
+
+@pytest.mark.parametrize(("sentence", "where"), _rows_of_the_page())
+def test_each_sentence_of_the_page_is_met_where_the_table_says(sentence, where):
+    """Each place of the table is a file of the repository that holds the text beside it."""
+    places = list(_PLACE.finditer(where))
+    assert _PLACE.sub("", where).strip(" ,") == "", sentence
+    assert places
+    for place in places:
+        path = (REPOSITORY / "docs" / place["path"]).resolve()
+        assert path.is_relative_to(REPOSITORY)
+        assert place["text"] in _text_of(path), (sentence, place["path"])
+
+
+def test_the_first_screen_names_the_page_and_the_tools():
+    """README names Microsoft's page, its two conditions, pandas and ipywidgets before any command."""
+    first = _README.read_text("utf-8").partition("## ")[0]
+    page = "Request certificates in advance (optional) for Lync Server\n2013"
+    for words in (page, "optional", "exportable", "subject alternative", "pandas", "ipywidgets"):
+        assert words in first
 
 
 _STORY = """
