@@ -24,6 +24,11 @@ _PLAN_COLUMNS = ("Role", "Servers", "Type", "Subject name", "Issuer", "Key", "SA
 _SERVERS_SHOWN = 20
 
 
+whole_option = click.option(
+    "-v", "--verbose", "whole", is_flag=True, help="List each place and each point of a finding."
+)
+
+
 @click.command("plan")
 @plan_arguments
 @json_option
@@ -41,6 +46,7 @@ _SERVERS_SHOWN = 20
     help="Save the plan with its table, options, findings and day: it can be approved, and"
     " requested by request --plan.",
 )  # fmt: skip
+@whole_option
 @on_option
 @force_option
 def plan_command(
@@ -53,6 +59,7 @@ def plan_command(
     site: str | None,
     lang: str | None,
     save: str | None,
+    whole: bool,
     on: str | None,
     force: bool,
 ) -> int:
@@ -82,9 +89,7 @@ def plan_command(
     if save is not None:
         check_output(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
         if output is not None and os.path.realpath(output) == os.path.realpath(save):
-            raise UsageProblem(
-                f"-o and --save both name {save}", hint="give each file a name of its own"
-            )
+            raise UsageProblem(f"-o and --save both name {save}", hint="give each its own name")
     plan, findings = make_plan(topology, product, options_file, on=on)
     plan = replace(plan, options=replace(plan.options, lang=lang or plan.options.lang))
     saved_as = sign_line = ""
@@ -103,7 +108,7 @@ def plan_command(
     elif output is None:
         write_table(_PLAN_COLUMNS, [_plan_row(certificate) for certificate in plan.certificates])
         write()
-        _write_findings(findings)
+        _write_findings(findings, whole=whole)
     if not as_json:
         write(indented(totals(plan, findings), ""))
     return 1 if findings.has_errors else 0
@@ -125,6 +130,7 @@ def _tell_of_saved(saved: SavedPlan) -> None:
     " then you are asked. The old file stays as FILE.bak. With --json fixes are only listed.",
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --fix: write without asking.")
+@whole_option
 def check_command(
     topology: str,
     product: str | None,
@@ -133,6 +139,7 @@ def check_command(
     on: str | None,
     wants_fix: bool,
     yes: bool,
+    whole: bool,
 ) -> int:
     """List what is wrong or odd about the plan of TOPOLOGY.
 
@@ -156,7 +163,7 @@ def check_command(
     if as_json:
         write_bytes_out(plan_json(plan, findings, certificates=False))
     else:
-        _write_findings(findings)
+        _write_findings(findings, whole=whole)
         write(indented(totals(plan, findings), ""))
     return 1 if findings.has_errors else 0
 
@@ -301,13 +308,23 @@ def _plan_row(certificate: PlannedCertificate) -> tuple[object, ...]:
     )
 
 
-def _write_findings(findings: Findings) -> None:
-    for finding in findings:
-        write(indented(f"{finding.severity}: {finding.words}", ""))
-        write(indented(f"about {finding.about} [{finding.code}]"))
-        if finding.hint:
-            write(indented(f"hint: {finding.hint}"))
-        write(indented(f"source: {finding.source}"))
+def _write_findings(findings: Findings, *, whole: bool = False) -> None:
+    """Write one entry for each finding, with a count; whole: one for each place."""
+    from ..rules.findings import FindingGroup, grouped
+
+    groups = [FindingGroup(findings=(f,)) for f in findings] if whole else grouped(findings)
+    for group in groups:
+        if group.subject:
+            write(indented(f"{group.severity}: {group.title} ({len(group.points)} points)", ""))
+            for point in group.points:
+                write(indented(f"- {point.title} [{point.codes[0]}]"))
+        else:
+            write(indented(f"{group.severity}: {group.words}", ""))
+            write(indented(f"about {group.places} [{group.codes[0]}]"))
+        if group.hint:
+            write(indented(f"hint: {group.hint}"))
+        if not group.subject:
+            write(indented(f"source: {group.source}"))
         write()
 
 

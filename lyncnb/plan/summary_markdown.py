@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from ..base.languages import translator
 from ..base.tables import escape_markdown, left_out, to_markdown
+from ..rules.findings import grouped
 from . import spellings
 from .summary_content import LEAD, STORY, Block, ServerLine, Summary, cover_facts
 from .summary_page import request_lists, what_is_left_out
@@ -38,13 +39,14 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
         yield _heading("What is asked of whom", say)
         rows = [ask.row for ask in summary.asks]
         yield to_markdown(_said(say, "Who", "What", "By when", "See"), rows)
-    found = summary.findings[:rows_shown]
+    groups = grouped(summary.findings)
+    found = groups[:rows_shown]
     if found:
         yield _heading("Findings", say)
-        lines = [(one.severity, one.about, one.words, one.hint) for one in found]
+        lines = [(one.severity, one.places, one.paragraph, one.hint) for one in found]
         yield to_markdown(_said(say, "Severity", "About", "What was found", "What to do"), lines)
-    if len(summary.findings) > len(found):
-        yield left_out(len(found), len(summary.findings)) + "\n"
+    if len(groups) > len(found):
+        yield left_out(len(found), len(groups)) + "\n"
     if summary.spellings:
         yield _heading(spellings.HEADING, say)
         yield to_markdown(_said(say, *spellings.COLUMNS), [one.row for one in summary.spellings])

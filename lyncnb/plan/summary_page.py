@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from ..base.figure import picture_html
 from ..base.html_page import render
 from ..base.languages import page_language, translator
 from ..base.tables import count_of, left_out
-from ..rules.findings import Finding
+from ..rules.findings import grouped
 from ..rules.model import NOT_DOCUMENTED
 from . import spellings
 from .summary_content import (
@@ -56,14 +56,6 @@ class RequestList:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToldFinding:
-    """A finding, told once of all that it was found about."""
-
-    finding: Finding
-    about: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerGroup:
     """Servers of one role, or those that need no certificate for the same reason."""
 
@@ -102,14 +94,6 @@ def _heading(line: ServerLine) -> str:
     return f"No certificate{line.why_none.removeprefix('none')}" if line.why_none else line.title
 
 
-def told_once(findings: Iterable[Finding]) -> tuple[ToldFinding, ...]:
-    """Put findings together that differ in nothing but what they are about."""
-    found: dict[Finding, list[str]] = {}
-    for one in findings:
-        found.setdefault(replace(one, about=""), []).append(one.about)
-    return tuple(ToldFinding(finding=one, about=tuple(about)) for one, about in found.items())
-
-
 def days_picture(summary: Summary) -> Picture | None:
     """Draw when certificates are issued and end; None where nothing of it is known."""
     if summary.planned_issue_date is None and not any(m.valid_until for _, m in summary.members):
@@ -141,7 +125,8 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
     told_of = (one for rule in summary.reasons for one in (rule, rule.clients, rule.without) if one)
     numbered = dict.fromkeys([*sources, *(one.source for one in told_of)])
     members = [member for _, member in summary.members]
-    told = summary.findings[:rows_shown]
+    groups = grouped(summary.findings)
+    told = groups[:rows_shown]
     days = days_picture(summary) if summary.picture else None
     return render(
         "plan/summary.html.j2",
@@ -155,10 +140,10 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         facts_of_all=facts_of_all,
         spellings=spellings,
         certificate_numbers={member.id: member.number for member in members},
-        findings=told_once(one for one in told if one.severity != "notice"),
-        has_more_findings=len(summary.findings) > len(told),
+        findings=[one for one in told if one.severity != "notice"],
+        has_more_findings=len(groups) > len(told),
         notices=[one for one in told if one.severity == "notice"],
-        findings_note=left_out(rows_shown, len(summary.findings)),
+        findings_note=left_out(rows_shown, len(groups)),
         note=what_is_left_out(summary),
         number={source: place for place, source in enumerate(numbered, start=1)},
         on_paper=len(sources),

@@ -11,6 +11,7 @@ from ..base.languages import page_language, translated, translator
 from ..base.tables import cell_text, left_out
 from ..base.zip_file import from_zip, to_zip
 from ..errors import PlanError
+from ..rules.findings import grouped
 from . import spellings
 from .summary_content import LEAD, STORY, Block, ServerLine, Summary, cover_facts
 from .summary_page import request_lists, server_groups, what_is_left_out
@@ -132,11 +133,12 @@ def _findings(document: Document, summary: Summary, shown: int) -> None:
         return
     say = translator(summary.lang)
     document.add_heading(say("Findings"), level=1)
-    rows = [(one.severity, one.words, one.hint) for one in summary.findings[:shown]]
+    groups = grouped(summary.findings)
+    rows = [(one.severity, one.paragraph, one.hint) for one in groups[:shown]]
     columns = tuple(map(say, ("Severity", "What was found", "What to do")))
     _table(document, columns, rows, widths=(16, 94, 70))
-    if len(summary.findings) > shown:
-        document.add_paragraph(left_out(shown, len(summary.findings)))
+    if len(groups) > shown:
+        document.add_paragraph(left_out(shown, len(groups)))
 
 
 def _servers(document: Document, summary: Summary, shown: int) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 from ..base import spreadsheets
 from ..base.languages import translated, translator
 from ..base.spreadsheets import Sheet, to_xlsx
+from ..rules.findings import grouped
 from . import spellings
 from .summary_content import Summary, cover_facts
 
@@ -170,8 +171,8 @@ def _servers(summary: Summary) -> Iterator[Row]:
 
 
 def _findings(summary: Summary) -> Iterator[Row]:
-    for one in summary.findings:
-        yield (one.severity, one.code, one.about, one.words, one.hint, one.source)
+    for one in grouped(summary.findings, by_subject=False):  # a row for each code, to filter by
+        yield (one.severity, one.codes[0], one.about, one.words, one.hint, one.source)
 
 
 def _renewals(summary: Summary) -> list[Row]:

@@ -106,7 +106,7 @@ class CaCheck:
 
     ``judges`` says what is judged. ``limit_of`` names the quantity whose limits it holds a plan
     against: of a CA's own and that of all CAs the smaller. It leaves out CAs with their own limit
-    on ``not_bound_by``.
+    on ``not_bound_by``. Lists show the checks of one ``group`` as the points of one notice.
     """
 
     code: str
@@ -127,6 +127,7 @@ class CaCheck:
     limit: int = 0
     limit_of: str = ""
     not_bound_by: str = ""
+    group: str = ""
     effective: date | None = None
     until: date | None = None
     conflicts: tuple[OtherSource, ...] = named("conflict", default=())
@@ -178,6 +179,11 @@ class CaRuleSet:
     def checks(self) -> tuple[CaCheck, ...]:
         """Every check, whenever it holds."""
         return tuple(chain.from_iterable(rules.checks for rules in self.files))
+
+    @property
+    def subjects(self) -> Mapping[str, str]:
+        """The subject under which lists show a code; only codes that have one."""
+        return {check.code: check.group for check in self.checks if check.group}
 
     def checks_by_code(self) -> dict[str, CheckRule]:
         """Give every check, whenever it holds, as a plan's checks are given; by code."""

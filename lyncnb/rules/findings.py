@@ -8,7 +8,8 @@ from datetime import date
 from typing import overload
 
 from ..base.arguments import at_door
-from ..base.tables import Table, count_of
+from ..base.tables import ROWS_SHOWN, Table, count_of, rows_to_html
+from .ca_rules import ca_rules
 from .model import SEVERITIES, CheckRule
 
 
@@ -101,6 +102,118 @@ def accepted_words(reason: str) -> str:
     return f" (accepted: {reason})"
 
 
+_MESSAGES_SHOWN = 3  # of findings of one code, in a line
+_PLACES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingGroup:
+    """Findings that a list shows as one entry: of one code, or several codes on one subject.
+
+    ``subject`` is "" for findings of one code. ``findings`` are n >= 1, of one severity.
+    """
+
+    findings: tuple[Finding, ...]
+    subject: str = ""
+
+    @property
+    def severity(self) -> str:
+        """The severity of all of them."""
+        return self.findings[0].severity
+
+    @property
+    def title(self) -> str:
+        """What was found, without a value."""
+        return self.subject or self.findings[0].title
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes, each once."""
+        return tuple(dict.fromkeys(finding.code for finding in self.findings))
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The certificates and servers, each once."""
+        return tuple(dict.fromkeys(finding.about for finding in self.findings))
+
+    @property
+    def points(self) -> tuple[FindingGroup, ...]:
+        """The entries of a subject, one for each code; none for findings of one code."""
+        return grouped(self.findings, by_subject=False) if self.subject else ()
+
+    @property
+    def message(self) -> str:
+        """What was found, with the values: the first three, and the number of the others."""
+        if self.subject:
+            return "; ".join(point.title for point in self.points)
+        messages = list(dict.fromkeys(finding.message for finding in self.findings))
+        more = len(messages) - _MESSAGES_SHOWN
+        return "; ".join(messages[:_MESSAGES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+    @property
+    def words(self) -> str:
+        """Title, number and message in one line."""
+        if not self.title:
+            return self.message
+        unit = "point" if self.subject else "time"
+        count = len(self.points) if self.subject else len(self.findings)
+        number = f" ({count:,} {unit}s)" if count > 1 else ""
+        return f"{self.title}{number}: {self.message}"
+
+    @property
+    def paragraph(self) -> str:
+        """The same for a document: of a subject each point, whole."""
+        if not self.subject:
+            return self.words
+        return "\n".join((f"{self.title}:", *(f"- {point.words}" for point in self.points)))
+
+    @property
+    def places(self) -> str:
+        """What it is about, in a line: the first five, and the number of the others."""
+        more = len(self.about) - _PLACES_SHOWN
+        return ", ".join(self.about[:_PLACES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+    @property
+    def hint(self) -> str:
+        """What to do."""
+        if self.subject:
+            return "Read each point before you order: lyncnb check -v lists them."
+        return self.findings[0].hint
+
+    @property
+    def source(self) -> str:
+        """The sources, each once."""
+        return "; ".join(dict.fromkeys(finding.source for finding in self.findings))
+
+
+def grouped(findings: Iterable[Finding], *, by_subject: bool = True) -> tuple[FindingGroup, ...]:
+    """Put findings together for a list.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        In the order of the list.
+    by_subject : bool, optional
+        Whether codes on one subject (``group`` of a CA's check) are one entry, if there are two.
+
+    Returns
+    -------
+    tuple of FindingGroup
+        Those that differ only in what they are about and in their message are one.
+    """
+    subjects = ca_rules().subjects if by_subject else {}
+    found: dict[object, list[Finding]] = {}
+    for finding in findings:
+        subject = subjects.get(finding.code, "") if finding.severity == "notice" else ""
+        alone = replace(finding, about="", message="")
+        found.setdefault(subject if subject and not finding.accepted else alone, []).append(finding)
+    groups = []
+    for key, members in found.items():
+        subject = key if isinstance(key, str) and len({f.code for f in members}) > 1 else ""
+        groups.append(FindingGroup(findings=tuple(members), subject=subject))
+    return tuple(groups)
+
+
 _SHOWN = 60  # findings that repr lists; a notebook's cell is no place for thousands
 _HEADINGS = ("Severity", "Code", "About", "Finding", "What to do", "Source")
 
@@ -150,11 +263,19 @@ class Findings(Table, Sequence[Finding]):
         return [(f.severity, f.code, f.about, f.words, f.hint, f.source) for f in self.items]
 
     def __repr__(self) -> str:
-        lines = [f"{f.severity}: {f.words}" for f in self.items[:_SHOWN]]
-        more = len(self.items) - len(lines)
+        groups = grouped(self.items)
+        lines = [f"{group.severity}: {group.words}" for group in groups[:_SHOWN]]
+        more = len(groups) - len(lines)
         if more:
             lines.append(f"… and {more:,} more; to_frame() has them all")
         return "\n".join([self._summary(), *lines])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (g.severity, ", ".join(g.codes), g.places, g.paragraph, g.hint, g.source)
+            for g in grouped(self.items)
+        ]
+        return rows_to_html(_HEADINGS, rows, caption=self._summary(), limit=ROWS_SHOWN)
 
     def _summary(self) -> str:
         words = (count_of(number, severity) for severity, number in self.counts().items())

@@ -111,7 +111,7 @@ class Fact:
 _WORDS = frozenset(
     (
         *("title", "why", "meaning", "hint", "source", "disagreement", "clients", "without"),
-        *("fires", "nearest", "as_of"),
+        *("fires", "nearest", "as_of", "group"),
     )
 )
 

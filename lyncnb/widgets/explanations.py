@@ -15,6 +15,7 @@ from ..plan.acceptances import is_over, limits_of
 from ..plan.compare import CHANGES, PlanDifference
 from ..plan.find_causes import find_causes
 from ..plan.model import CertificatePlan, PlannedCertificate
+from ..rules.ca_rules import ca_rules
 from ..rules.findings import Finding
 from ..rules.returned_rules import every_check
 from ..topology.columns import topology_columns
@@ -71,6 +72,7 @@ def finding_groups(
         One for each code, with the number of findings and the first 25 of them.
     """
     groups: dict[str, dict[str, Any]] = {}
+    subjects = ca_rules().subjects
     for finding in findings:
         if finding.code not in groups:
             rule = every_check(plan.rules)[finding.code]
@@ -78,6 +80,7 @@ def finding_groups(
                 "code": finding.code,
                 "severity": finding.severity,
                 "title": rule.title,
+                "subject": subjects.get(finding.code, ""),
                 "meaning": in_headings(rule.meaning),
                 "hint": in_headings(finding.hint),
                 "source": finding.source,

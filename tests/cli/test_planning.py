@@ -454,3 +454,16 @@ def test_a_page_of_findings_needs_a_name_and_no_code(shell, tmp_path):
         assert ended.status == 2
         assert "--all -o findings.html" in ended.err
     assert not (tmp_path / "f.html").exists()
+
+
+def test_what_every_order_asks_is_one_notice_and_v_opens_it(shell, data):
+    """Check shows eight points under one heading, check -v each whole; --json keeps the codes."""
+    path = data / "contoso.csv"
+    short = shell("check", path, "--on", "2026-11-25").out
+    assert short.count("notice: ") == 1
+    assert "notice: Before you order from a public CA (8 points)" in short
+    long = shell("check", path, "--on", "2026-11-25", "-v").out
+    assert long.count("notice: ") == 8
+    codes = [f["code"] for f in json.loads(shell("check", path, "--json").out)["findings"]]
+    assert "caa-of-zones" in codes
+    assert len(set(codes)) >= 8

@@ -30,10 +30,10 @@ from lyncnb.plan.summary_content import shortened
 from lyncnb.plan.summary_csv import COLUMNS, summary_rows
 from lyncnb.plan.summary_from_plan import summarise, totals
 from lyncnb.plan.summary_on_record import from_text, to_text
-from lyncnb.plan.summary_page import request_lists, told_once
+from lyncnb.plan.summary_page import request_lists
 from lyncnb.plan.summary_progress import with_requests
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
-from lyncnb.rules.findings import Finding, Findings
+from lyncnb.rules.findings import Finding, Findings, grouped
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -676,8 +676,8 @@ def test_a_finding_about_several_is_told_once(plan):
     """On the page a finding stands once, with all that it was found about."""
     one = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
     other = replace(one, about="b")
-    (told,) = told_once((one, other))
-    assert (told.about, told.finding) == (("a", "b"), replace(one, about=""))
+    (told,) = grouped((one, other))
+    assert (told.about, told.findings) == (("a", "b"), (one, other))
     page = summary.write_plan_table(plan, (one, other), ".html").decode()
     assert page.count('<span class="warning">2 × warning</span>') == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from lyncnb.rules.findings import Finding, Findings, sort_findings
+from lyncnb.rules.findings import Finding, Findings, grouped, sort_findings
 
 ONE = Finding(
     code="name-too-long",
@@ -53,10 +53,41 @@ def test_the_worst_stand_first_and_each_once():
 
 def test_they_show_how_many_there_are_and_the_first_sixty():
     """A terminal and a notebook's cell are no place for thousands."""
-    found = Findings(tuple(replace(ONE, message=f"no. {number}") for number in range(1000, 3000)))
+    found = Findings(tuple(replace(ONE, code=f"x{number}") for number in range(1000, 3000)))
     lines = repr(found).splitlines()
     assert lines[0] == "Findings: 2,000 errors, 0 warnings, 0 notices"
-    assert lines[1] == "error: no. 1000"
+    assert lines[1] == "error: the name has 65 characters"
     assert lines[-1] == "… and 1,940 more; to_frame() has them all"
     assert len(lines) == 62
     assert repr(Findings((ONE,))).splitlines()[0] == "Findings: 1 error, 0 warnings, 0 notices"
+
+
+def test_a_finding_about_thirty_servers_is_one_with_a_count():
+    """A list shows three of the messages and five of the servers, and how many there are."""
+    servers = [f"fe{number:02}.contoso.com" for number in range(30)]
+    many = [replace(ONE, title="Too long", about=s, message=f"{s} has 65") for s in servers]
+    (group,) = grouped(many)
+    assert group.words == (
+        "Too long (30 times): fe00.contoso.com has 65; fe01.contoso.com has 65; "
+        "fe02.contoso.com has 65 and 27 more"
+    )
+    assert group.places.startswith("fe00.contoso.com, ")
+    assert group.places.endswith("fe04.contoso.com and 25 more")
+    assert repr(Findings(tuple(many))).count("\n") == 1
+    assert Findings(tuple(many))._repr_html_().count("<tr>") == 2
+
+
+def test_what_every_order_asks_is_one_entry_with_points():
+    """Notices on one subject are points of one; an error, and one alone, stands for itself."""
+    codes = ("caa-of-zones", "dnssec-of-zones", "names-become-public")
+    notices = [replace(ONE, severity="notice", code=code, title=code) for code in codes]
+    (group,) = grouped(notices)
+    assert (group.title, group.codes) == ("Before you order from a public CA", codes)
+    assert [point.codes for point in group.points] == [(code,) for code in codes]
+    assert [line[:2] for line in group.paragraph.splitlines()] == ["Be", "- ", "- ", "- "]
+    assert [one.subject for one in grouped(notices[:1])] == [""]
+    assert len(grouped(notices, by_subject=False)) == 3
+    assert [one.subject for one in grouped([replace(notices[0], severity="error"), ONE])] == [
+        "",
+        "",
+    ]

@@ -398,6 +398,7 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
            "server-name")  # fmt: skip
     kernel(lab, "editor.change_options(issuer={'FrontEnd': 'public'})")
     lab.tab("Findings").click()
+    page.locator("summary", has_text="Before you order from a public CA").click()
     spoken = page.locator(".lc-block", has_text="names-become-public")
     opened(spoken.get_by_role("button", name="web.contoso.com"), "web-external")
     lab.tab("Servers").click()

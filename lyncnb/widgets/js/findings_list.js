@@ -54,11 +54,29 @@ function makeFindings({ send, reasons, goTo }) {
       h("p", { class: "lc-source" }, group.source));
   }
 
+  /** Groups on one subject are one entry that opens, where the first of them stands.
+   *  @param {FindingGroup[]} groups */
+  function blocks(groups) {
+    /** @param {FindingGroup} group */
+    const together = (group) => groups.filter((other) => group.subject
+      && other.subject === group.subject && other.severity === group.severity);
+    const isOpen = body.querySelector("details.lc-subject[open]") !== null;
+    return groups.flatMap((group) => {
+      const points = together(group);
+      if (points.length < 2) { return [block(group)]; }
+      if (points[0] !== group) { return []; }
+      return [h("details", { class: "lc-subject", ...(isOpen ? { open: "" } : {}) },
+        h("summary", { class: "lc-title" }, severityTag(group.severity, group.severity),
+          ` ${group.subject} (${plural(points.length, "point")})`),
+        ...points.map(block))];
+    });
+  }
+
   return {
     panel,
     /** @param {{groups: FindingGroup[]}} message */
     show(message) {
-      refill(body, ...(message.groups.length ? message.groups.map(block)
+      refill(body, ...(message.groups.length ? blocks(message.groups)
         : [h("p", { class: "lc-hint" }, "Nothing found: no error, no warning, no notice.")]));
     },
   };

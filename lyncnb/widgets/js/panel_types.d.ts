@@ -92,6 +92,8 @@ interface FindingGroup {
   code: string;
   severity: string;
   title: string;
+  /** under which several codes are one entry; "" for none */
+  subject: string;
   meaning: string;
   hint: string;
   source: string;
