@@ -41,6 +41,7 @@ class RequestView(Panel):
             "look": lambda _: self._look(),
             "option": self._accept,
             "write": self._write,
+            "scripts": self._write_scripts,
             "recovery": self._name_recovery_key,
             "why": lambda asked: self._tell_why(str(asked["name"])),
             "cancel": lambda _: panel.cancel(),
@@ -174,6 +175,26 @@ class RequestView(Panel):
                 hint="see above what a run would do now, then type the passphrase and write",
             )
         self.panel.start(first, again if is_new else None)
+
+    def _write_scripts(self, message: dict[str, Any]) -> None:
+        panel = self.panel
+        if panel.job.state.is_busy:
+            raise LyncnbError("a run is going on", hint="wait for its end, or cancel it")
+        steps = panel.write_scripts(
+            computer=str(message["computer"]).strip(), template=str(message["template"]).strip()
+        )
+        self.send({"type": "done"})
+        self.send(
+            {
+                "type": "scripts",
+                "words": f"{count_of(len(steps.servers), 'script')} in {panel.folder}/steps, and "
+                "requests.html, which says how to run them. Give what comes of them to lyncnb "
+                f"receive {panel.folder} --request.",
+                "notes": [f"{one.request}: {one.why}" for one in steps.missing[:_ROWS_LISTED]],
+            }
+        )
+        self._look()
+        self.update_static()
 
 
 def _foreseen(bundle: RequestBundle) -> dict[str, Any]:

@@ -16,8 +16,11 @@ from ..authorities.summary_files import folder_summary
 from ..base import tables
 from ..base.tables import count_of
 from ..checks.check_plan import check_plan, judging_day
+from ..deploy.request_scripts import request_scripts, write_request_scripts
+from ..deploy.server_steps import DeploymentSteps
 from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
 from ..export.executors import Progress
+from ..export.requests_elsewhere import request_elsewhere
 from ..export.write import write_requests
 from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
 from ..plan.acceptances import accepted_codes, limits_of
@@ -279,6 +282,39 @@ class RequestRun:
             return written
 
         self.job.start(work)
+
+    def write_scripts(self, *, computer: str = "", template: str = "") -> DeploymentSteps:
+        """Take the other route: no key is made here, the administrative tools request elsewhere.
+
+        Parameters
+        ----------
+        computer : str, optional
+            Where the requests will be made, as far as it is known.
+        template : str, optional
+            Name (not display name) of the AD CS template, for requests to an internal CA.
+
+        Returns
+        -------
+        DeploymentSteps
+            What the page and the scripts in the folder's ``steps`` say; ``missing`` names the
+            certificates that are not requested by this route.
+
+        Raises
+        ------
+        PlanRejected, OptionsError, BundleError
+            As ``request_elsewhere`` and ``request_scripts`` do.
+        """
+        request_scripts(self.plan, template=template)  # what no script may hold makes no folder
+        bundle = request_elsewhere(
+            self.plan,
+            self.folder,
+            computer=computer,
+            accept=self.accepted,
+            findings=self.findings,
+        )
+        steps = request_scripts(self.plan, bundle, template=template)
+        write_request_scripts(steps, self.folder)
+        return steps
 
     def write_unattended(self) -> None:
         """Write at once, in a kernel where nobody can press the button.

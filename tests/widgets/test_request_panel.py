@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from folders import PASSPHRASE
 from panel_kit import Talk
-from topologies import STANDARD_EDITION
+from topologies import STANDARD_EDITION, edge, front_end, plan, row
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import LyncnbError, PassphraseError, PlanRejected
+from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.recovery_key import new_recovery_key
 from lyncnb.rules.rule_files import load_rules
@@ -205,3 +206,31 @@ def test_a_request_panel_takes_an_editor_or_a_plan(tmp_path):
     assert "ln.RequestPanel(editor, request_folder)" in told.value.hint
     with pytest.raises(LyncnbError, match="no path"):
         RequestPanel(PlanEditor(topology, load_rules()), topology)
+
+
+def test_the_other_route_writes_scripts_and_no_key(rules, tmp_path):
+    """The panel's choice makes a folder that waits, with a script for each request, and says so."""
+    made = plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
+    panel = RequestPanel(made, tmp_path / "requests")
+    talk = Talk(panel.view)
+    talk.say("ready")
+    answers = talk.say("scripts", computer=" tools01.contoso.com ", template="LyncWeb")
+    with_type = {item.id for item in made.certificates if item.usages}
+    scripts = {path.stem for path in (tmp_path / "requests" / "steps").glob("*.ps1")}
+    assert scripts == with_type
+    assert answers["scripts"]["words"].startswith(f"{len(with_type)} scripts in ")
+    (note,) = answers["scripts"]["notes"]
+    assert note.startswith("ReverseProxy-")
+    assert not list((tmp_path / "requests" / "keys").iterdir())
+    holders = {r.key_holder for r in open_requests(tmp_path / "requests").requests if r.plan.usages}
+    assert holders == {"tools01.contoso.com"}
+    assert answers["look"]["ready"]
+
+
+def test_a_wrong_template_writes_nothing(small, tmp_path):
+    """What could not stand in a command line is refused beside the button."""
+    talk = Talk(RequestPanel(small, tmp_path / "requests").view)
+    talk.say("ready")
+    answers = talk.say("scripts", computer="", template="a'; Remove-Item")
+    assert answers["refused"]["about"] == "scripts"
+    assert not (tmp_path / "requests").exists()

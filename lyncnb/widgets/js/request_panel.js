@@ -61,6 +61,18 @@ export default {
         + "“lyncnb recovery new FILE” makes one; only its public half, FILE.pub, is named here."),
       h("div", { class: "lc-bar lc-end" }, labelled("Public half of a recovery key", keyFile), nameKey),
       keyNamed);
+    const computer = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
+    const template = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
+    const scripted = h("div", { role: "status" });
+    const toScripts = button("Write scripts", () => {
+      send({ type: "scripts", computer: computer.value, template: template.value });
+    });
+    const otherRoute = h("details", {}, h("summary", {}, "Or request on a computer with the administrative tools"),
+      h("p", { class: "lc-hint" }, "No key is made here, and no passphrase is needed: each script requests one "
+        + "certificate there, with an exportable key. Certificates without a type stay with the route above."),
+      labelled("Computer", computer, "Where the scripts will run, e.g. tools01.contoso.com; may be blank"),
+      labelled("Template", template, "Name of the AD CS template for the internal CA; may be blank"),
+      h("div", { class: "lc-bar" }, toScripts), scripted);
     const start = button("Write", write, { class: "lc-button lc-primary" });
     const cancel = button("Cancel", () => send({ type: "cancel" }), { disabled: true });
     const bar = h("progress", { class: "lc-progress", "aria-label": "Requests written", max: 1, value: 0 });
@@ -77,8 +89,9 @@ export default {
       step("1", "Look: nothing is touched yet", h("div", { class: "lc-bar" }, foreseen, again), rows),
       places.option = step("2", "Findings", found),
       places.write = step("3", "Write", passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
-        h("div", { class: "lc-bar" }, bar, words), result), reasons.dialog);
+        h("div", { class: "lc-bar" }, bar, words), result, otherRoute), reasons.dialog);
     places.recovery = recovery;
+    places.scripts = otherRoute;
     guardKeys(root);
 
     function write() {
@@ -93,6 +106,7 @@ export default {
 
     function refresh() {
       start.disabled = busy || !ready;
+      toScripts.disabled = busy || asked;
       again.disabled = busy;
       cancel.disabled = !(busy || asked);
       // Who types while a look is being taken goes on typing.
@@ -184,6 +198,11 @@ export default {
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)),
           h("p", {}, message.cancelled ? "Write again to make the rest."
             : "Next: open the summary below, then hand the requests to the CA."));
+      },
+      /** @param {{words: string, notes: string[]}} message */
+      scripts(message) {
+        scripted.replaceChildren(h("p", {}, message.words),
+          ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)));
       },
       /** @param {Refused} message */
       refused(message) {
