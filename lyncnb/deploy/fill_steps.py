@@ -338,6 +338,7 @@ class Filler:
         return {
             "subject": name_text(issuer.subject),
             "issuer_thumbprint": issuer.thumbprint,
+            "issuer_sha256": issuer.sha256,
             "store": store,
             "chain_path": self.path("chain", f"{issuer.thumbprint}.cer"),
             "issuer_path": f"Cert:\\LocalMachine\\{store}\\{issuer.thumbprint}",

@@ -88,6 +88,7 @@ _ISSUER = (
     *_SERVER,
     "subject",
     "issuer_thumbprint",
+    "issuer_sha256",
     "store",
     "chain_path",
     "issuer_path",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ import pytest
 from folders import PASSPHRASE, TODAY, answered_by_openssl, certify, make_folder
 from shell_kit import make_shell
 from standing_certificates import MIDNIGHT
-from topologies import TWO_SITES
+from topologies import STANDARD_EDITION, TWO_SITES
 
 import lyncnb as ln
 from lyncnb.deploy.steps import deployment_steps, procedure_of
@@ -147,3 +148,18 @@ def test_what_is_not_to_be_deployed_is_verified_all_the_same(issued, tmp_path):
 
     written = ln.write_steps(found, tmp_path)
     assert tmp_path / "steps" / "chain" / f"{root.thumbprint}.cer" in written
+
+
+def test_a_root_is_compared_before_it_is_trusted(tmp_path):
+    """Each page gives the SHA-256 of a CA certificate before the command that installs it."""
+    issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
+    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
+    (server,) = deployment_steps(issued.matched(), today=TODAY).servers
+    steps = [step for step in server.steps if "certutil -addstore" in "".join(step.commands)]
+    assert [one.sha256 for one in server.issuers] == [
+        re.search("[0-9a-f]{64}", step.text)[0] for step in steps
+    ]
+    for step, issuer in zip(steps, server.issuers, strict=True):
+        assert step.text.startswith("First compare the SHA-256 of this certificate")
+        (need,) = [one for one in step.needs if issuer.sha256 in one.text]
+        assert issuer.thumbprint in need.command
