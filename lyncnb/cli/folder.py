@@ -57,6 +57,10 @@ _NEEDS_ATTENTION = 3
     help="With --plan: FILE.sig must be the signature of somebody whom this file of allowed signers"
     " (ssh-keygen's) lets sign now.",
 )  # fmt: skip
+@click.option(
+    "--unapproved", default="", metavar="REASON",
+    help="Why this plan is requested into a FOLDER whose plan was approved; goes on record.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be done and why, touch nothing.")
 @json_option
 @click.option(
@@ -111,7 +115,8 @@ def request_command(
 
     With --plan FILE and no TOPOLOGY: of a saved plan (lyncnb plan --save). Unsigned, FILE proves
     that nothing was altered since it was saved, not who approved it; with --approved-by it must be
-    signed (lyncnb approve). Who signed goes on record in FOLDER, and later runs rest on that.
+    signed (lyncnb approve). Who signed goes on record in FOLDER; another plan is then refused there
+    unless it is approved too, or --unapproved says why not.
 
     No key whose request may be with a CA is overwritten or removed. The same plan again changes
     nothing; what changed gets a new key and request, and the old pair moves to archive/.
@@ -146,10 +151,11 @@ def request_command(
         asked = plan
     _refuse_unknown_codes(plan, choices["accept"])
     order = {name: choices[name] for name in ("accept", "renew", "reason", "only_missing", "reuse")}
+    unapproved = choices["unapproved"]
     if dry_run:
         bundle = write_requests(
             asked, folder, passphrase=None, findings=findings, dry_run=True,
-            approved_by=approved_by, **order,
+            approved_by=approved_by, unapproved=unapproved, **order,
         )  # fmt: skip
         return _show_changes(bundle, as_json=as_json)
     _look_ahead(plan, folder, findings, order)
@@ -161,7 +167,7 @@ def request_command(
             bundle = write_requests(
                 asked, folder, passphrase=secret, findings=findings, workers=choices["workers"],
                 recovery=choices["recovery"], executor=executor, progress=progress,
-                cancel=cancel, approved_by=approved_by, **order,
+                cancel=cancel, approved_by=approved_by, unapproved=unapproved, **order,
             )  # fmt: skip
         finally:
             finish()

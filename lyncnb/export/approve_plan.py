@@ -116,8 +116,8 @@ def check_approval(
     signers : path
         A list of allowed signers in the form of ssh-keygen(1).
     folder : path, optional
-        A request folder. Where it has the approval of this very plan on record, that counts: its
-        signer may have left since.
+        A request folder. Where it has this approval of this very plan on record, that record is
+        given.
     accept : iterable of str, optional
         Codes that are to be accepted beside those of the plan; nobody approved them.
     now : str, optional
@@ -139,13 +139,15 @@ def check_approval(
             f"who approved the plan did not see why {codes} is accepted",
             hint="write the reason under [accepted] of plan.toml, save and approve it anew",
         )
-    if folder is not None and os.path.isfile(Path(folder) / NAME):
-        plans = read_manifest(Path(folder)).plans
-        if plans and plans[-1].sha256 == saved.sha256 and plans[-1].approvals:
-            return plans[-1].approvals
     allowed = ssh_signatures.read_signers(Path(signers))
     signature = ssh_signatures.read_signature(signature_of(saved))
     signer = ssh_signatures.verify(saved.data, signature, allowed, namespace=NAMESPACE)
+    if folder is not None and os.path.isfile(Path(folder) / NAME):
+        plans = read_manifest(Path(folder)).plans
+        if plans and plans[-1].sha256 == saved.sha256:
+            present = tuple(one for one in plans[-1].approvals if one.key == signer.key)
+            if present:
+                return present
     return (
         ApprovalOnRecord(
             signer=signer.name,

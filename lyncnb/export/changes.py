@@ -331,6 +331,8 @@ class Order:
 
     #: The saved plan that is requested, if it is one.
     saved: PlanOnRecord | None = None
+    #: Why this plan is requested although another one was approved for the folder.
+    unapproved: str = ""
 
 
 def make_order(

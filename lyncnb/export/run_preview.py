@@ -156,6 +156,8 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         accepted=order.accepted,
         plans=with_saved_plan(after.plans, order.saved),
     )
+    if order.unapproved and before.plan_sha256 != order.plan.sha256:
+        after = after.with_event("unapproved-plan", order.unapproved, at=order.now)
     # A folder of the first format stays as it is until something else of it changes.
     if cipher is not None and (before.format == FORMAT or after != before):
         after = bind(after, cipher)

@@ -31,7 +31,7 @@ from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import MODES, archive_problems, take_survey
 from ..request_folder.key_bindings import bind
 from ..request_folder.leftovers import carry_out
-from ..request_folder.manifest import Manifest, save_manifest, timestamp
+from ..request_folder.manifest import NAME, Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.recovery_key import (
     add_recipients,
     arm,
@@ -246,6 +246,7 @@ def write_requests(
     only_missing: AsIs | str | os.PathLike[str] | None = None,
     reuse: Sequence[str] = (),
     approved_by: str | os.PathLike[str] | None = None,
+    unapproved: str = "",
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
     """Write keys, certification requests and the summary of a plan into a request folder.
@@ -288,6 +289,9 @@ def write_requests(
         stay left out until the plan asks for something else, that certificate ends, or `renew`.
     approved_by : path, optional
         A list of allowed signers, one of whom must have approved the saved plan.
+    unapproved : str, optional
+        Why another plan than the approved one is requested into a folder whose plan was approved;
+        recorded in the manifest.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds; negative waits without end.
 
@@ -316,6 +320,8 @@ def write_requests(
     now = timestamp(today)
     recovery_keys = tuple(map(read_recovery_key, recovery))
     saved = _on_record(plan, path, approved_by, accept or {}, now)
+    if approved_by is None and not unapproved.strip():
+        _refuse_unapproved(plan.plan if isinstance(plan, SavedPlan) else plan, path)
     if isinstance(plan, SavedPlan):
         findings, plan = plan.findings, plan.plan
     order = make_order(
@@ -327,7 +333,7 @@ def write_requests(
         now=now,
         covers=find_covers(plan, only_missing, reuse, on=covering_day(plan, now), now=now),
     )
-    order = replace(order, saved=saved)
+    order = replace(order, saved=saved, unapproved=unapproved.strip())
     secret = None if passphrase is None else as_passphrase(passphrase)
     if dry_run:
         return _dry_run(foresee(path, order, None if secret is None else FolderCipher(secret)))
@@ -378,6 +384,23 @@ def _on_record(
         judged_on=plan.judged_on.isoformat(),
         requested_at=now,
         approvals=approvals,
+    )
+
+
+def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
+    """Refuse another plan where somebody approved the one that the folder was made from."""
+    if not os.path.isfile(folder / NAME):
+        return
+    manifest = read_manifest(folder)
+    approved = [one for one in manifest.plans if one.approvals]
+    if not approved or plan.sha256 in (manifest.plan_sha256, approved[-1].plan_sha256):
+        return
+    signer = approved[-1].approvals[-1]
+    raise ApprovalError(
+        f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}; this is "
+        "another plan, which nobody approved, so nothing was changed",
+        hint="save the plan, have it approved and give --approved-by SIGNERS; or give the reason "
+        "why it goes without: --unapproved REASON",
     )
 
 

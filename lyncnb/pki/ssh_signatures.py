@@ -214,6 +214,12 @@ def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) 
 
 def _refuse_unseen(name: str, key: str) -> None:
     """Refuse a name that reads otherwise than it is, or that no record can hold."""
+    if set(name) & set('*?!," '):
+        raise ApprovalError(
+            f"the list of allowed signers gives the key {key} no single name but {shown(name)}, so "
+            "who signed could not go on record",
+            hint="write a line with one name for this key, such as alice@contoso.com",
+        )
     if visible(name) != name:
         raise ApprovalError(
             f"the list of allowed signers calls the key {key} {shown(name)}",

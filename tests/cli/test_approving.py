@@ -108,7 +108,8 @@ def test_the_summary_says_who_approved_what(planner):
     assert request(planner).status == 0
     assert (folder / "summary.xlsx").read_bytes() == before
     planner.write("t.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))
-    assert planner("request", "t.csv", "requests", *PASS).status == 0
+    another = ("request", "t.csv", "requests", *PASS, "--unapproved", "fe02 was replaced")
+    assert planner(*another).status == 0
     assert ["another plan, which nobody approved" in text for text in told()] == [True] * 3
 
 
@@ -192,18 +193,49 @@ def test_a_signature_for_something_else(planner):
 
 
 def test_later_runs_rest_on_the_record(planner):
-    """Once requested, the plan stays approved when its signer's time is over; another does not."""
+    """A list that is given is always checked; the same plan without one rests on the record."""
     planner("approve", "p.json", "--key", "alice")
     assert request(planner).status == 0
+    assert "as on record since" in request(planner).err
     planner.write("signers", f'{ALICE} valid-before="{around(-2)}" {planner.public}\n')
-    ended = request(planner)
-    assert ended.status == 0
-    assert "as on record since" in ended.err
+    assert "has expired" in request(planner).err
+    assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     planner.write("o.toml", "wildcard = true\n")
     planner("plan", "t.csv", "--options", "o.toml", "--save", "p.json")
     planner("approve", "p.json", "--key", "alice")
     assert request(planner).status == 1
     assert request(planner, folder="new").status == 1
+
+
+def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
+    """Neither a table nor a saved plan replaces approved requests without a word."""
+    planner("approve", "p.json", "--key", "alice")
+    assert request(planner).status == 0
+    before = (planner.folder / "requests/manifest.json").read_bytes()
+    planner.write("o.toml", "wildcard = true\n")
+    table = ("request", "t.csv", "requests", "--options", "o.toml", *PASS)
+    planner("plan", "t.csv", "--options", "o.toml", "--save", "o.json")
+    for arguments in (table, ("request", "--plan", "o.json", "requests", *PASS)):
+        ended = planner(*arguments)
+        assert ended.status == 1
+        assert f"{ALICE} approved the plan of requests" in ended.err
+        assert "--unapproved REASON" in ended.err
+        assert planner(*arguments, "--dry-run").status == 1
+    assert (planner.folder / "requests/manifest.json").read_bytes() == before
+    assert planner("request", "t.csv", "requests", *PASS).status == 0, "the approved plan itself"
+    assert planner(*table, "--unapproved", "Alice is on leave").status == 0
+    manifest = json.loads((planner.folder / "requests/manifest.json").read_bytes())
+    events = [(one["event"], one["about"]) for one in manifest["log"]]
+    assert events == [("unapproved-plan", "Alice is on leave")]
+    assert planner(*table).status == 0, "the same again changes nothing"
+
+
+@pytest.mark.parametrize("name", ["*", "*@contoso.com", "*,!bob@contoso.com", "?lice@contoso.com"])
+def test_a_pattern_is_nobody(planner, name):
+    """Who signed goes on record by one name, so a pattern or a list of names is refused."""
+    planner("approve", "p.json", "--key", "alice")
+    planner.write("signers", f"{name} {planner.public}\n")
+    refused(planner, "no single name")
 
 
 def test_reasons_that_nobody_approved(planner):
