@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from ..errors import TopologyError
 from .columns import example_server, name_headings
-from .csv_file import decode, find_delimiter
+from .csv_file import count_lines, decode, find_delimiter
 from .workbook import is_workbook
 from .xml_tree import is_document
 
@@ -74,7 +74,7 @@ def edit_csv(
     columns: tuple[str, ...] = ()
     index = -1
     for number, (raw, cells) in enumerate(
-        _records(text[len(skipped) :], delimiter), start=2 if skipped else 1
+        _records(text[len(skipped) :], delimiter), start=1 + count_lines(skipped)
     ):
         if any(cell.strip() for cell in cells):
             if not columns:

@@ -147,8 +147,9 @@ _CHUNK = 2_000
 # Where str.splitlines ends a line and a table does not.
 _MORE_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
-# The heading is within so many characters.
+# The heading is within so many characters, and so many lines: people put a title above it.
 _HEAD = 100_000
+_TITLE_ROWS = 50
 
 # The encoding that an XML document declares, e.g. ISO-8859-1.
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
@@ -204,6 +205,9 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
     if is_cp950:
         message = "not UTF-8; read as cp950 (Traditional Chinese Windows), check the names"
         notes = (Note(row=0, column="", before="", after="", message=message),)
+    if title := _title(text):
+        message = f"left out above the headings: {shown(title)}"
+        notes += (Note(row=0, column="", before="", after="", message=message),)
     split = split_csv(text, source=name)
     return make_table(
         name, split.headings, split.texts, split.rows, notes=notes, problems=split.problems
@@ -246,20 +250,39 @@ def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def find_delimiter(text: str) -> tuple[str, str]:
-    """Find a line in front of the heading, and what stands between the cells."""
+    """Find the lines in front of the heading, and what separates the cells."""
     first_line = _FIRST_LINE.match(text)
     skipped = first_line[0] if first_line else ""
-    if first_line and first_line[1]:
-        return skipped, first_line[1]
-    body = io.StringIO(text[len(skipped) : len(skipped) + _HEAD])
-    heading = next((line for line in body if line.strip()), "")
+    delimiters = first_line[1] if first_line and first_line[1] else ",;\t"
+    known = {column.name for column in topology_columns()}
+    required = {column.name for column in topology_columns() if column.required}
+    body = io.StringIO(text[len(skipped) : len(skipped) + _HEAD], newline="")
+    first, above = "", ""
+    for line in islice(body, _TITLE_ROWS):
+        for delimiter in delimiters:
+            if required <= {*name_headings(_split_line(line, delimiter))}:
+                return skipped + above, delimiter
+        above += line
+        if not first and line.strip():
+            first = line
 
     def known_and_all(delimiter: str) -> tuple[int, int]:
-        cells = _split_line(heading, delimiter)
-        known = {column.name for column in topology_columns()}
+        cells = _split_line(first, delimiter)
         return len(known.intersection(name_headings(cells))), len(cells)
 
-    return skipped, max(",;\t", key=known_and_all)
+    return skipped, max(delimiters, key=known_and_all)
+
+
+def count_lines(text: str) -> int:
+    """Count the lines of a text in front of a table."""
+    return sum(1 for _ in io.StringIO(text, newline=""))
+
+
+def _title(text: str) -> str:
+    """Give what is written above the headings, "" if nothing is."""
+    skipped, _ = find_delimiter(text)
+    lines = io.StringIO(_FIRST_LINE.sub("", skipped, count=1), newline="")
+    return " ".join(line.strip(' ,;\t\r\n"') for line in lines).strip()
 
 
 def _split_line(line: str, delimiter: str) -> list[str]:
@@ -277,7 +300,7 @@ def split_csv(text: str, *, source: str) -> Split:
     too long are ``problems``.
     """
     skipped, delimiter = find_delimiter(text)
-    first = 2 if skipped else 1
+    first = 1 + count_lines(skipped)
     problems: list[Problem] = []
     rows = _rows(text[len(skipped) :], delimiter, first=first, source=source, problems=problems)
     headings: list[str] = []

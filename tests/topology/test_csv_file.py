@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb.errors import TopologyError
+from lyncnb.topology.csv_edit import edit_csv
 from lyncnb.topology.csv_file import (
     MAX_BYTES,
     decode,
@@ -24,6 +25,7 @@ from lyncnb.topology.csv_file import (
     split_csv,
     write_csv,
 )
+from lyncnb.topology.topology import read_topology
 
 HEADING = "server_fqdn,role,site"
 ROW = "fe01.contoso.net,FrontEnd,Taipei"
@@ -147,7 +149,7 @@ def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
             ],
         ),
         (
-            "Kim's servers\nserver_fqdn,role\n",
+            "Kim's servers\nserver_fqdn,site\n",
             [
                 (1, 'there is no column server_fqdn; headings found: "Kim\'s servers"'),
                 (1, 'there is no column role; headings found: "Kim\'s servers"'),
@@ -466,3 +468,30 @@ def test_something_else_is_no_source(source, kind):
     with pytest.raises(TopologyError, match=f"cannot read a {kind}") as caught:
         load(source)
     assert "its bytes or a DataFrame" in caught.value.hint
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "above", ["Contoso servers", "Contoso, as of May;;\n", 'sep=X\n"Our servers"']
+)
+def test_a_title_above_the_headings_is_left_out_and_reported(delimiter, above):
+    """The table is read from its headings on; rows keep the numbers that a spreadsheet shows."""
+    above = above.replace("sep=X", f"sep={delimiter}")
+    rows = [("server_fqdn", "role", "sip_domains"), ("fe 01", "SE", "contoso.com")]
+    text = above + "\n" + "\n".join(map(delimiter.join, rows))
+    with pytest.raises(TopologyError) as refused:
+        read_topology(text.encode())
+    (problem,) = refused.value.problems
+    assert problem.row == text.splitlines().index(delimiter.join(rows[1])) + 1
+    topology = read_topology(text.replace("fe 01", "se01.contoso.com").encode())
+    assert topology.columns == rows[0]
+    (remark,) = topology.remarks
+    assert remark.startswith("left out above the headings: ")
+    assert "servers" in remark or "Contoso" in remark
+
+
+def test_a_table_with_a_title_is_corrected_in_its_file():
+    """A changed cell is written below the title, and the title stays."""
+    data = b"Our servers\n\nserver_fqdn,role,sip_domains,site\nse01.contoso.com,SE,contoso.com,\n"
+    after, _ = edit_csv("t.csv", data, {0: {"site": "Taipei"}})
+    assert after == data.replace(b"contoso.com,\n", b"contoso.com,Taipei\n")
