@@ -146,7 +146,10 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
     """Write the checklist as one page that stands alone and can be printed, a server a sheet."""
     ordered = sorted(steps.servers, key=lambda server: place_of(steps, server.role))
     evening = [
-        (place, [server for server in ordered if place_of(steps, server.role) == number])
+        (
+            place,
+            [s for s in ordered if not place.roles or place_of(steps, s.role) == number],
+        )
         for number, place in enumerate(steps.order)
     ]
     return render(

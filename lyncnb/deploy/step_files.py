@@ -203,6 +203,8 @@ def _script_step(step: ServerStep, number: int) -> dict[str, object]:
         "Assigns": list(step.assigns),
         "ByHand": step.step.by_hand,
         "GoesOn": step.step.goes_on,
+        "Trust": step.step.trust,
+        "ConfirmedBy": step.step.confirmed_by,
         "WhenAsked": step.step.when_asked,
         "Minutes": step.step.minutes,
     }

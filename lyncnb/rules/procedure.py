@@ -19,13 +19,14 @@ Its words:
   warns. ``minutes``: how long ``holds`` are asked again. ``does``: what the script does more than
   the commands: ``record`` all places, ``assign`` (keeps the time), ``drain`` (keeps which services
   ran), ``start`` (those that ran), ``restore`` a place. ``phase = "both"``: on the day and on the
-  way back.
+  way back. ``confirmed_by``: the run stops here without that switch. ``trust``: the step is one of
+  those that ``-TrustOnly`` takes.
 - ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
   ``start_service`` starts the one called ``$Value``, ``commands`` must exist there.
 
 A check may ask the script: ``Test-Key PATH``, ``Test-ServicesStopped``, ``Test-ServicesRun``,
 ``Test-ServicesLoaded`` (all started after their certificate was assigned; ``Get-Stale`` names the
-others), ``Test-RestartAhead``, and ``$ComputerName``.
+others), ``Test-RestartAhead``, ``Test-FailedOver``, and ``$ComputerName``.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ PHASES = ("day", "later", "back", "both", "request", "finish", "set-up")
 BEFORE = ("request", "finish", "set-up")
 
 #: What a script is told to do only when asked, by its switches.
-SWITCHES = ("StartServices", "DrainServices")
+SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 
 #: What the script does at a step, more than its commands.
 DEEDS = ("record", "assign", "drain", "start", "restore")
@@ -63,7 +64,7 @@ DEEDS = ("record", "assign", "drain", "start", "restore")
 #: Functions of the script that a check may ask.
 SCRIPT_FUNCTIONS = (
     *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
-    *("Test-RestartAhead", "Get-Stale"),
+    *("Test-RestartAhead", "Get-Stale", "Test-FailedOver"),
 )
 
 #: The keys of a step that name checks, in the order in which the script asks them.
@@ -191,6 +192,8 @@ class Step:
     minutes: int = 0
     key_elsewhere: bool = False
     when_asked: str = ""
+    confirmed_by: str = ""
+    trust: bool = False
     column: str = ""
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
@@ -319,7 +322,8 @@ def _check(reader: TomlReader, procedure: Procedure, table: Mapping[str, object]
         reader.among(f"{where}.phase", (step.phase,), PHASES, "phase")
         reader.among(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
         reader.among(f"{where}.column", (step.column,), ("", *COLUMNS), "column")
-        reader.among(f"{where}.when_asked", (step.when_asked,), ("", *SWITCHES), "switch")
+        for key in ("when_asked", "confirmed_by"):
+            reader.among(f"{where}.{key}", (getattr(step, key),), ("", *SWITCHES), "switch")
         reader.among(f"{where}.does", (step.does,), ("", *DEEDS), "deed")
         reader.among(f"{where}.places", step.places, {p.id: p for p in procedure.places}, "place")
         texts = [step.title, step.text, step.wizard, *step.commands, *step.options]

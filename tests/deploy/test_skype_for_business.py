@@ -49,7 +49,7 @@ def test_its_steps_speak_of_it(answered, tmp_path, capsys, monkeypatch):
     assert "New-SettingOverride" in exchange
     script = next((folder / "steps").glob("fe01*.ps1")).read_text("utf-8-sig")
     assert "Import-Module SkypeForBusiness" in script or "'SkypeForBusiness'" in script
-    assert "Get-CsUpgradeDomainInfo" in script
+    assert "Invoke-CsComputerFailOver" in script
     for name, text in pages.items():
         said = re.sub(
             r"(?s)<small>Source: .*?</small>|<td>(Inferred|Microsoft)[^<]*</td>|lyncnb", "", text

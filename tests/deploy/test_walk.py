@@ -45,7 +45,7 @@ RULES = load_rules()
 SAMPLES = sorted(path.name for path in DATA.glob("*.csv"))
 if not os.environ.get("LYNCNB_SAMPLES"):
     SAMPLES = ["contoso.csv", "single-server.csv"]
-BOTH = ("DrainServices", "StartServices")
+BOTH = ("DrainServices", "StartServices", "TrustInstalled")
 FORMS = ["", "urn:certref:"]
 # Every other role, which the samples leave out.
 OTHERS = [
@@ -161,7 +161,7 @@ def test_a_restart_that_is_due_is_seen_and_done(walk):
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True), steps)
     page = page_of(steps, "fe01")
-    run = walk.run(page)
+    run = walk.run(page, "TrustInstalled")
     assert run["code"] == 2
     assert "Services still use the earlier certificate" in all_lines([run])
     assert stale(walk.world())
@@ -219,7 +219,7 @@ def test_while_services_are_stopping_the_drain_is_not_passed_over(walk):
     for name, state in (("RTCSRV", "StopPending"), ("REPLICA", "Paused"), ("W3SVC", "Stopped")):
         world["servers"][page.server]["services"][name]["Status"] = state
     walk.begin(world, steps)
-    run = walk.run(page, "DrainServices")
+    run = walk.run(page, "DrainServices", "TrustInstalled")
     stops = [n for n, call in enumerate(run["changes"]) if call.startswith("Stop-Cs")]
     assigns = [n for n, call in enumerate(run["changes"]) if call.startswith("Set-Cs")]
     assert stops[0] < assigns[0]

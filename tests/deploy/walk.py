@@ -323,7 +323,7 @@ class Walk:
 
     def day(self, steps: DeploymentSteps, *switches: str) -> dict[str, Json]:
         """Take the steps of all servers in the evening's order; give how each run ended."""
-        switches = switches or ("DrainServices", "StartServices")
+        switches = switches or ("DrainServices", "StartServices", "TrustInstalled")
         return {page.server: self.take(page, *switches) for page in in_order(steps)}
 
 

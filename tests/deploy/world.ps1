@@ -162,9 +162,30 @@ $global:Effects = @{
     'Get-CsPoolUpgradeReadinessState' = {
         param($p)
         $ready = -not @(Get-Pool | Where-Object { $_.name -ne $global:World.here -and -not (Test-Running $_) }).Count
-        [pscustomobject]@{ 'State' = $(if ($ready) { 'Ready' } else { 'Busy' }) }
+        $domains = if ($global:World['nodomain']) { } else { foreach ($server in @(Get-Pool)) { [pscustomobject]@{ 'Name' = 'UD:/' + $server.name; 'ReadyforUpgrade' = $ready; 'FrontEnds' = @($server.name) } } }
+        [pscustomobject]@{ 'State' = $(if ($ready) { 'Ready' } else { 'Busy' }); 'UpgradeDomains' = @($domains) }
     }
-    'Get-CsComputer' = { param($p) [pscustomobject]@{ 'Identity' = $p.Identity } }
+    'Get-CsComputer' = {
+        param($p)
+        if ($p['Pool']) { Get-Pool | ForEach-Object { [pscustomobject]@{ 'Identity' = $_.name } } }
+        else { [pscustomobject]@{ 'Identity' = $p.Identity } }
+    }
+    'Get-CsPoolFabricState' = {
+        param($p)
+        $down = @(Get-Pool | Where-Object { $_.name -ne $global:World.here -and -not (Test-Running $_) })
+        if ($down.Count) { 'Replicas missing on ' + $down[0].name } else { 'Replicas: all' }
+    }
+    'Invoke-CsComputerFailOver' = {
+        param($p)
+        if (-not @(Get-Pool | Where-Object { $_.name -ne $global:World.here -and (Test-Running $_) }).Count) { throw 'No other server of the pool runs.' }
+        foreach ($service in @((Get-Here).services.Values)) { $service.Status = 'Stopped'; $service.StartMode = 'Disabled' }
+    }
+    'Invoke-CsComputerFailBack' = {
+        param($p)
+        foreach ($name in @((Get-Here).services.Keys)) { if ($name -ne 'RTCXMPP') { (Get-Here).services[$name].StartMode = 'Auto' } }
+        & $global:Effects['Start-CsWindowsService'] @{}
+    }
+    'Start-CsPool' = { param($p) throw 'Start-CsPool is for a person.' }
     'Request-CsCertificate' = { param($p) Set-Content -LiteralPath $p.Output -Value '-----BEGIN NEW CERTIFICATE REQUEST-----', 'MII=', '-----END NEW CERTIFICATE REQUEST-----' }
     'Get-OfficeWebAppsFarm' = {
         param($p)
@@ -236,7 +257,7 @@ $global:Effects = @{
     }
 }
 # What changes something; all other commands read.
-$global:Changing = 'Set-CsCertificate', 'Remove-CsCertificate', 'Import-CsCertificate', 'Stop-CsWindowsService', 'Start-CsWindowsService', 'Set-OfficeWebAppsFarm', 'New-OfficeWebAppsFarm', 'Set-UMService', 'Enable-ExchangeCertificate', 'certutil', 'Request-CsCertificate'
+$global:Changing = 'Set-CsCertificate', 'Remove-CsCertificate', 'Import-CsCertificate', 'Stop-CsWindowsService', 'Start-CsWindowsService', 'Invoke-CsComputerFailOver', 'Invoke-CsComputerFailBack', 'Set-OfficeWebAppsFarm', 'New-OfficeWebAppsFarm', 'Set-UMService', 'Enable-ExchangeCertificate', 'certutil', 'Request-CsCertificate'
 
 function global:Enter-Command {
     # Runs a command, or the fault that the case asks for at its place.

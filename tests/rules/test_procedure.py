@@ -50,6 +50,30 @@ PAGES = [
     ("Edge: one at a time", "Edge", EXTERNAL, {"drain-edge", "start-services"}),
     ("Edge external", "Edge", EXTERNAL, {"assign-edge-external"}),
     ("Edge: A/V apart", "Edge", ("AudioVideoAuthentication",), {"assign-av"}),
+    ("passwords by another way", "FrontEnd", ("Default",), {"passwords"}),
+    ("trust first, everywhere", "Edge", ("Internal",), {"trust-everywhere"}),
+    ("trust of gateways", "Mediation", ("Default",), {"chain-gateways"}),
+    ("trust of partners", "Edge", ("Internal",), {"chain-partners"}),
+    ("revocation lists", "Mediation", ("Default",), {"revocation"}),
+    ("simple URLs", "Director", ("Default",), {"enable-computer"}),
+    ("tests from outside", "Edge", ("Internal",), {"verify-edge"}),
+    ("a test call", "Mediation", ("Default",), {"verify-mediation"}),
+    ("a test message", "PersistentChat", ("Default",), {"verify-chat"}),
+    (
+        "OAuth: who needs it, before its date and after it",
+        "Deployment",
+        ("OAuthTokenIssuer",),
+        {
+            *("oauth-entra", "oauth-entra-at-once"),
+            *("oauth-partners", "oauth-partners-at-once"),
+        },
+    ),
+    (
+        "a pool of one server, and the way back of a pool",
+        "FrontEnd",
+        ("Default",),
+        {"drain-front-end-alone", "back-drain-front-end"},
+    ),
     ("Persistent Chat", "PersistentChat", ("Default",), {"import", "assign"}),
     ("branch appliance", "SBA", ("Default",), {"group-branch-appliance", "assign"}),
     (
@@ -170,7 +194,7 @@ def test_every_check_is_asked(procedure):
 
 # What changes something: everything that is printed but these.
 READS = re.compile(
-    r"(Get|Test|Select|Sort|Where|ForEach|Format|Out|New|Import|Read|Join)-[A-Z]|certutil$"
+    r"(Get|Test|Select|Sort|Where|ForEach|Format|Out|New|Import|Read|Join|ConvertTo)-[A-Z]|certutil$"
 )
 
 

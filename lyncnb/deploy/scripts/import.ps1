@@ -16,6 +16,11 @@
     Changes nothing: prints what should be true on this server, what is not true first.
 .PARAMETER Back
     Assigns what the record of this change says was in use before.
+.PARAMETER TrustOnly
+    Takes the steps of trust alone: on every server, before anything is assigned on any of them.
+.PARAMETER TrustInstalled
+    Confirms that every other server trusts the CAs of the new certificates. While services run, the
+    script assigns nothing without it.
 .PARAMETER DrainServices
     Lets calls and meetings end and stops the services, where they must read another certificate. Give
     it together with -StartServices, on one server of a pool at a time.
@@ -28,6 +33,8 @@
 param(
     [switch] $Verify,
     [switch] $Back,
+    [switch] $TrustOnly,
+    [switch] $TrustInstalled,
     [switch] $DrainServices,
     [switch] $StartServices,
     [switch] $RemoveGlobal
@@ -46,7 +53,7 @@ $ConfirmPreference = 'High'
 #LYNCNB-VALUES
 
 # ---- the rest is the same in every script
-$Asked = @{ 'DrainServices' = $DrainServices; 'StartServices' = $StartServices }
+$Asked = @{ 'DrainServices' = $DrainServices; 'StartServices' = $StartServices; 'TrustInstalled' = $TrustInstalled }
 $Record = $Folder + '\before-' + $Change + '.csv'
 $Events = $Folder + '\events-' + $Change + '.txt'
 $Nothing = '(nothing)'
@@ -210,6 +217,14 @@ function Get-NotRunning {
 }
 
 function Test-ServicesRun { @(Get-NotRunning).Count -eq 0 }
+
+function Test-FailedOver {
+    # Failing over disables the services that ran; only failing back enables them again.
+    foreach ($name in @(Get-Expected)) {
+        if ((Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $name + "'")).StartMode -eq 'Disabled') { return $true }
+    }
+    return $false
+}
 
 function Test-Drained { @(Get-Event 'drain|started' | Select-Object -Last 1 | Where-Object { $_.What -eq 'drain' }).Count -eq 1 }
 
@@ -474,6 +489,11 @@ function Invoke-Step {
     $done = Test-Done $Step
     if ($done -eq 'cannot tell' -and -not $Step['ByHand']) { Stop-Run 'Cannot tell whether this step is done.' 'This step was not taken. Find out why the check fails, then run the script again.' }
     if ($done -eq 'yes') { Write-Line $name 'done already   '; return }
+    if ($Step['ConfirmedBy']) {
+        if ($Asked[$Step.ConfirmedBy]) { Write-Line $name 'confirmed      '; return }
+        if ($Look) { Write-Line ($name + ' (-' + $Step.ConfirmedBy + ')') 'WOULD STOP     '; $script:Ended = $true; return }
+        Stop-Run 'Nobody has confirmed this yet.' ('Do this step as the sheet says, then run this script again with -' + $Step.ConfirmedBy + '.')
+    }
     if ($Step['ByHand']) {
         Write-Line $name 'by hand        '
         if (-not $Look) { Write-Commands $Step }
@@ -595,6 +615,7 @@ function Assert-Place {
 $tcpip = Get-ItemProperty -Path 'HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters'
 $ComputerName = (@($tcpip.Hostname, $tcpip.Domain) | Where-Object { $_ }) -join '.'
 $chosen = $(if ($Back) { $BackSteps } else { $Steps })
+if ($TrustOnly) { $chosen = @($chosen | Where-Object { $_['Trust'] }) }
 try {
     if (-not $Look -and -not $Verify) {
         try { Start-Transcript -LiteralPath ($Folder + '\run-' + $Change + (Get-Date).ToString('-yyyyMMdd-HHmmss') + '.txt') | Out-Null }
@@ -610,7 +631,7 @@ try {
     }
     $Current = $null
     $Found = ''
-    if (-not $Look -and -not (Test-ServicesLoaded)) {
+    if (-not $Look -and -not $TrustOnly -and -not (Test-ServicesLoaded)) {
         $Left += 'Services still use the earlier certificate (' + (@(Get-Stale) -join ', ') + '): run this script with -DrainServices -StartServices.'
     }
     $status = $(if (@($Left).Count) { 2 } else { 0 })

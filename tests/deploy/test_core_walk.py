@@ -1,0 +1,205 @@
+"""The core roles' scripts on servers that stand in for real ones: trust first, fail over, go back."""
+
+from __future__ import annotations
+
+import pytest
+from deploy.walk import (
+    NOON,
+    OLD_END,
+    Walk,
+    all_lines,
+    assignments,
+    in_order,
+    needs_pwsh,
+    packages_of,
+    stale,
+    stopped,
+    unfolded,
+    world_of,
+    wrongs,
+)
+from topologies import edge, front_end, row, topology
+
+from lyncnb.deploy.steps import procedure_of
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+
+pytestmark = needs_pwsh
+
+SWITCHES = ("DrainServices", "StartServices", "TrustInstalled")
+MEDIATION = row("med01.contoso.net", "Mediation", "med.contoso.net")
+POOL = (front_end(1), front_end(2), front_end(3))
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory):
+    """Give one PowerShell for all tests of this file."""
+    found = Walk(tmp_path_factory.mktemp("core"))
+    yield found
+    found.close()
+
+
+def begun(walk, *rows, product="lync2013", in_use=True, **changes):
+    """Begin with servers of a table, new or in use, and give their steps."""
+    rules = load_rules(product)
+    plan = plan_certificates(topology(*rows), rules)
+    steps = procedure_of(packages_of(plan, OLD_END if in_use else None), rules, now=NOON)
+    walk.begin(world_of(steps, in_use=in_use) | changes, steps)
+    return steps
+
+
+def calls(run, *names):
+    """Give the changes of a run that are calls of some commands."""
+    return [call for call in run["changes"] if call.startswith(names)]
+
+
+def down(walk, steps, *servers):
+    """Stop every service on some servers."""
+    for page in steps.servers:
+        if page.server.startswith(servers):
+            services = walk.world()["servers"][page.server]["services"]
+            for service in services.values():
+                service["Status"] = "Stopped"
+            walk.set(page.server, services=services)
+
+
+# ---- trust before assignment
+
+
+@pytest.mark.parametrize("rows", [POOL, (edge(1), edge(2)), (MEDIATION,)], ids=["FE", "Edge", "MS"])
+def test_while_services_run_nothing_is_assigned_before_trust_is_confirmed(walk, rows):
+    """Without -TrustInstalled a live server imports and trusts, and assigns or stops nothing."""
+    steps = begun(walk, *rows)
+    page = steps.servers[0]
+    before = assignments(walk.world())
+    run = walk.run(page, "DrainServices", "StartServices")
+    assert run["code"] == 1
+    assert "with -TrustInstalled" in unfolded(run)
+    assert calls(run, "Set-Cs", "Stop-Cs", "Remove-Cs") == []
+    assert assignments(walk.world()) == before
+    assert walk.run(page, *SWITCHES)["code"] == 0
+
+
+def test_the_stage_of_trust_installs_roots_and_nothing_else(walk):
+    """-TrustOnly changes the stores of CAs alone, on new and on live servers, without a record."""
+    steps = begun(walk, *POOL, edge(1), MEDIATION)
+    for page in in_order(steps):
+        run = walk.run(page, "TrustOnly")
+        assert run["code"] == 0, all_lines([run])
+        assert run["changes"] == calls(run, "certutil -addstore")
+        assert not [name for name in walk.read(page.server) if name.startswith("before-")]
+        assert walk.world()["servers"][page.server]["root"]
+
+
+def test_a_new_server_is_not_asked(walk):
+    """Where no service runs yet nobody is cut off, so no confirmation is needed."""
+    steps = begun(walk, *POOL, in_use=False)
+    assert walk.run(steps.servers[0], "StartServices")["code"] == 0
+
+
+# ---- readiness of the pool
+
+
+def test_an_upgrade_domain_that_is_not_shown_is_asked_about(walk):
+    """The script cannot tell: Yes goes on, No stops before any service does."""
+    steps = begun(walk, *POOL, nodomain=True)
+    page = steps.servers[0]
+    run = walk.run(page, *SWITCHES, answers="N\n" * 3)
+    assert (run["code"], calls(run, "Stop-Cs", "Set-Cs")) == (1, [])
+    assert "does not show the upgrade domain" in unfolded(run)
+    assert walk.run(page, *SWITCHES, answers="Y\n" * 3)["code"] == 0
+
+
+def test_the_only_front_end_server_stops_without_asking_the_pool(walk):
+    """A pool of one can spare nobody, so its state is not asked for."""
+    steps = begun(walk, front_end(1))
+    run = walk.run(steps.servers[0], *SWITCHES)
+    assert run["code"] == 0, all_lines([run])
+    assert len(calls(run, "Stop-CsWindowsService")) == 1
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
+def test_going_back_never_waits_for_a_broken_pool(walk, product):
+    """The pool is never ready again: after a question the services stop and the old one returns."""
+    steps = begun(walk, *POOL, product=product)
+    before = assignments(walk.world())
+    page = steps.servers[0]
+    assert walk.run(page, *SWITCHES)["code"] == 0
+    down(walk, steps, "ee02", "ee03")
+    run = walk.run(page, "Back", *SWITCHES, answers="Y\n" * 5)
+    assert run["code"] == 0, all_lines([run])
+    assert len(calls(run, "Stop-CsWindowsService")) == 1
+    assert {k: v for k, v in assignments(walk.world()).items() if k[0] == page.server} == {
+        k: v for k, v in before.items() if k[0] == page.server
+    }
+
+
+# ---- from 2015 on
+
+
+@pytest.mark.parametrize("product", ["sfb2015", "sfb2019", "sfbse"])
+def test_front_end_servers_fail_over_and_back(walk, product):
+    """Each is failed over and back, never stopped; then all is as planned, and nothing is stale."""
+    steps = begun(walk, *POOL, product=product)
+    for page in in_order(steps):
+        run = walk.run(page, *SWITCHES)
+        assert run["code"] == 0, all_lines([run])
+        assert run["harm"] == []
+        assert len(calls(run, "Invoke-CsComputerFailOver")) == 1
+        assert len(calls(run, "Invoke-CsComputerFailBack")) == 1
+        assert calls(run, "Stop-Cs", "Start-Cs") == []
+    walk.pass_time(OLD_END)
+    world = walk.world()
+    assert wrongs(steps, world) == []
+    assert stale(world) == []
+    for page in steps.servers:
+        run = walk.run(page, "Verify")
+        assert run["code"] == 0, all_lines([run])
+
+
+def test_going_back_fails_over_where_the_pool_is_whole(walk):
+    """The way back moves users away as the way forward does."""
+    steps = begun(walk, *POOL, product="sfb2015")
+    page = steps.servers[1]
+    before = assignments(walk.world())
+    assert walk.run(page, *SWITCHES)["code"] == 0
+    run = walk.run(page, "Back", *SWITCHES)
+    assert run["code"] == 0, all_lines([run])
+    assert len(calls(run, "Invoke-CsComputerFailOver")) == 1
+    assert len(calls(run, "Invoke-CsComputerFailBack")) == 1
+    assert assignments(walk.world()) == before
+    assert stopped(walk.world()["servers"][page.server]) == []
+
+
+def test_missing_replicas_stop_before_the_fail_over(walk):
+    """Get-CsPoolFabricState shows a missing replica: nothing is failed over or assigned."""
+    steps = begun(walk, *POOL, product="sfb2015")
+    down(walk, steps, "ee03")
+    run = walk.run(steps.servers[0], *SWITCHES)
+    assert (run["code"], calls(run, "Invoke-Cs", "Set-Cs", "Stop-Cs")) == (1, [])
+    assert "lacks a replica" in unfolded(run)
+
+
+def test_a_fail_back_that_timed_out_is_repeated(walk):
+    """Services stay disabled after a failed failback: the next run fails back, and starts nothing."""
+    steps = begun(walk, *POOL, product="sfb2015")
+    page = steps.servers[0]
+    run = walk.run(page, "DrainServices", "TrustInstalled")
+    assert run["code"] == 2
+    assert stopped(walk.world()["servers"][page.server]) == []  # disabled, not merely stopped
+    run = walk.run(page, *SWITCHES)
+    assert run["code"] == 0, all_lines([run])
+    assert calls(run, "Start-Cs") == []
+    assert len(calls(run, "Invoke-CsComputerFailBack")) == 1
+    assert stale(walk.world()) == []
+
+
+# ---- Mediation Servers
+
+
+def test_a_live_mediation_server_is_never_told_to_restart(walk):
+    """The restart is for a first installation: on a live server the run does not even name it."""
+    steps = begun(walk, MEDIATION)
+    assert "Restart-Computer" not in all_lines([walk.run(steps.servers[0], *SWITCHES)])
+    steps = begun(walk, MEDIATION, in_use=False)
+    assert "Restart-Computer" in all_lines([walk.run(steps.servers[0], "StartServices")])
