@@ -17,15 +17,20 @@ from .toml_records import TomlReader, parse_toml
 
 _FILE = "documents.toml"
 _RFC = r"RFC (?P<rfc>\d{1,5})(?:,? section (?P<section>\d+(?:\.\d+)*))?"
+_CHINESE = ("zh-TW", "zh-Hant-TW")  # as planners choose it, and as pages name it
 _ADDRESS = r"https://[^\s;,<>\"]+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document that has an address: its title as sources name it."""
+    """A document that has an address: its title as sources name it.
+
+    ``zh_tw`` is its address in Traditional Chinese, "" where none is known.
+    """
 
     title: str
     url: str
+    zh_tw: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +56,14 @@ def parse_documents(text: str) -> Documents:
 
 
 @cache
-def document_addresses() -> Mapping[str, str]:
-    """Give the address of each document by its title."""
+def document_addresses(language: str = "en") -> Mapping[str, str]:
+    """Give the address of each document by its title; in English where it has no other."""
     text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
-    return {one.title: one.url for one in parse_documents(text).document}
+    is_chinese = language in _CHINESE
+    return {
+        one.title: one.zh_tw if is_chinese and one.zh_tw else one.url
+        for one in parse_documents(text).document
+    }
 
 
 @cache
@@ -64,8 +73,15 @@ def _pattern() -> re.Pattern[str]:
     return re.compile(rf"{_RFC}|{_ADDRESS}|(?<![\w-])(?:{titles})(?![\w-])")
 
 
-def linked_parts(source: str) -> Iterator[tuple[str, str]]:
+def linked_parts(source: str, language: str = "en") -> Iterator[tuple[str, str]]:
     """Cut a source into what leads somewhere and what does not.
+
+    Parameters
+    ----------
+    source : str
+        Plain text.
+    language : str, optional
+        Of the page; a document leads to its page in this language where one is known.
 
     Yields
     ------
@@ -76,7 +92,7 @@ def linked_parts(source: str) -> Iterator[tuple[str, str]]:
     for found in _pattern().finditer(source):
         if found.start() > place:
             yield source[place : found.start()], ""
-        address = document_addresses().get(found[0], found[0])
+        address = document_addresses(language).get(found[0], found[0])
         if found["rfc"]:
             section = f"#section-{found['section']}" if found["section"] else ""
             address = f"https://www.rfc-editor.org/rfc/rfc{found['rfc']}{section}"

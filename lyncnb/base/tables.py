@@ -397,6 +397,14 @@ def escape_markdown(value: Any) -> str:
     return cell_text(value).translate(_MARKDOWN)
 
 
+def linked_markdown(source: str) -> str:
+    """Write a source as Markdown, its documents as links where they have an address."""
+    return "".join(
+        f"[{escape_markdown(text)}](<{address}>)" if address else escape_markdown(text)
+        for text, address in linked_parts(source)
+    )
+
+
 def _escape(value: Any) -> str:
     # NUL is not allowed in HTML at all; a browser would show a replacement character.
     return html.escape(cell_text(value).replace("\x00", ""), quote=True)

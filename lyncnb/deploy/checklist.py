@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..base import outputs
 from ..base.file_names import file_name
 from ..base.html_page import render
-from ..base.tables import escape_markdown
+from ..base.tables import escape_markdown, linked_markdown
 from ..rules.procedure import Cmdlet
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage, ServerStep, ServerSteps
 
@@ -114,7 +114,7 @@ def to_markdown(steps: DeploymentSteps) -> str:
     lines += ["", "## Where each command is documented", ""]
     for cmdlet in used_cmdlets(steps):
         names = " ".join((cmdlet.name, *cmdlet.parameters))
-        lines.append(f"- `{names}`: {escape_markdown(cmdlet.source)}")
+        lines.append(f"- `{names}`: {linked_markdown(cmdlet.source)}")
     return "\n".join(lines) + "\n"
 
 
@@ -139,7 +139,7 @@ def _markdown_step(step: ServerStep) -> list[str]:
         lines += ["", f"  Expected result: {escape_markdown(check.text)}."]
         if not check.script_only:
             lines += ["", "  ```powershell", f"  {check.command}", "  ```"]
-    return [*lines, "", f"  Source: {escape_markdown(step.step.source)}"]
+    return [*lines, "", f"  Source: {linked_markdown(step.step.source)}"]
 
 
 def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:

@@ -27,6 +27,16 @@ def test_a_title_leads_to_its_document_and_the_rest_is_kept():
     ]
 
 
+def test_a_page_in_chinese_leads_to_documents_in_chinese():
+    """Microsoft's page on requesting in advance has both addresses; other documents keep theirs."""
+    title = "Request certificates in advance (optional) for Lync Server 2013"
+    source = f"Microsoft, {title}, 2014-07-23; Microsoft, {MOBILITY}"
+    addresses = [[a for _, a in linked_parts(source, lang) if a] for lang in ("en", "zh-TW")]
+    (english, mobility), (chinese, same) = addresses
+    assert english.replace("/en-us/", "/zh-tw/") == chinese != english
+    assert mobility == same
+
+
 def test_the_longest_title_counts():
     """A title that ends another one, or stands inside a longer word, is no link of its own."""
     source = (

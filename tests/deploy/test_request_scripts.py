@@ -8,6 +8,8 @@ from powershell_kit import HOSTILE, commands, parse
 from topologies import edge, front_end, plan, row
 
 from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.base.documents import document_addresses
+from lyncnb.deploy.checklist import to_html, to_markdown
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
 from lyncnb.deploy.step_files import import_script
 from lyncnb.errors import OutputError
@@ -92,6 +94,15 @@ def test_requests_of_one_computer_have_different_names(contoso):
     """In the store of the computer that makes all requests no two have one friendly name."""
     found = [of[0].parameters["-FriendlyName"] for of in requests_of(contoso).values()]
     assert len(set(found)) == len(found) > 1
+
+
+def test_pages_link_the_page_that_they_follow(contoso):
+    """In HTML and in Markdown a source is a link to its document."""
+    steps = request_scripts(contoso)
+    title = "Request certificates in advance (optional) for Lync Server 2013"
+    address = document_addresses()[title]
+    assert f'<a href="{address}" rel="noreferrer">{title}</a>' in to_html(steps)
+    assert f"](<{address}>)" in to_markdown(steps)
 
 
 @pytest.mark.parametrize("layout", ["combined", "separate"])

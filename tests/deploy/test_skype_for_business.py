@@ -52,7 +52,7 @@ def test_its_steps_speak_of_it(answered, tmp_path, capsys, monkeypatch):
     assert "Invoke-CsComputerFailOver" in script
     for name, text in pages.items():
         said = re.sub(
-            r"(?s)<small>Source: .*?</small>|<td>(Inferred|Microsoft)[^<]*</td>|lyncnb", "", text
+            r"(?s)<small>Source: .*?</small>|<td>(Inferred|Microsoft).*?</td>|lyncnb", "", text
         )
         said = said.replace("Lync Server 2013 could not use a key", "")
         assert not re.findall(r".{40}\bLync\b.{20}", said), name
