@@ -162,12 +162,11 @@ def nearest_column(heading: str) -> str | None:
 
 
 def spelling_key(column: Column, text: str) -> str:
-    """Reduce a text to what counts: no case and width, and one of letters that are variants."""
-    key = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """Write a text with the first of letters that are variants of one letter."""
     for letters in column.variants:
         for letter in letters[1:]:
-            key = key.replace(letter, letters[0])
-    return key
+            text = text.replace(letter, letters[0])
+    return text
 
 
 def find_choice(column: Column, text: str) -> str | None:
