@@ -27,6 +27,7 @@ from .deployment_checks import DEPLOYMENT_TESTS
 from .fixes import FIXES
 from .option_checks import LAST_TESTS, OPTION_TESTS
 from .plan_lookups import PlanView
+from .practice_checks import PRACTICE_TESTS
 from .public_ca_checks import PUBLIC_CA_TESTS
 from .simple_url_checks import SIMPLE_URL_TESTS
 
@@ -34,7 +35,7 @@ from .simple_url_checks import SIMPLE_URL_TESTS
 _Kind = tuple[str, tuple[str, ...], str, str]
 
 _OF_ONE = CERTIFICATE_TESTS | FEATURE_TESTS
-_WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS
+_WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS | PRACTICE_TESTS
 
 
 def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:

@@ -373,6 +373,11 @@ def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
                 yield computer.fqdn, f'"{label}" is the name of a device to Windows'
 
 
+def in_words(pools: Sequence[Pool]) -> str:
+    """Name some pools in the middle of a sentence."""
+    return _words([pool.fqdn for pool in pools])
+
+
 def _words(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + _more(names, 3)
 

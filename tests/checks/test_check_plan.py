@@ -42,6 +42,7 @@ from lyncnb.checks.check_plan import check_certificates, check_deployment, check
 from lyncnb.checks.deployment_checks import DEPLOYMENT_TESTS
 from lyncnb.checks.option_checks import LAST_TESTS, OPTION_TESTS
 from lyncnb.checks.plan_lookups import PlanView
+from lyncnb.checks.practice_checks import PRACTICE_TESTS
 from lyncnb.checks.public_ca_checks import PUBLIC_CA_TESTS
 from lyncnb.checks.simple_url_checks import SIMPLE_URL_TESTS
 from lyncnb.errors import RulesError
@@ -193,7 +194,7 @@ TABLE_CASES = [
         [(FE, "dialin_url", "https://fepool.contoso.com/dialin")],
         None,
     ),
-    ("several-autologon-pools", "warning", None, [(DIR, "autologon", "true")], None),
+    ("several-autologon-pools", "notice", None, [(DIR, "autologon", "true")], None),
     ("public-certificate-required", "error", None, [(EDGE, "issuer", "internal")], None),
     ("public-certificate-advised", "warning", None, [(RP, "issuer", "internal")], None),
     (
@@ -501,6 +502,7 @@ def test_every_test_is_asked_for():
     rules = (*of_products, *of_cas)
     asked = {rule.test or rule.code.replace("-", "_") for rule in rules}
     of_deployments = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS
+    of_deployments |= PRACTICE_TESTS
     assert asked == {*CERTIFICATE_TESTS, *FEATURE_TESTS, *NAME_TESTS, *of_deployments, *LAST_TESTS}
 
 
@@ -676,7 +678,7 @@ def test_published_limit_of_ad_cs_is_met(count, name, fits):
 def test_repr_shows_the_first_sixty_findings():
     """A notebook's cell shows what fits a screen, and says how many more there are."""
     items = [
-        Finding(code="a", severity="warning", about=str(n), message=f"no {n}", hint="", source="")
+        Finding(code=f"a{n}", severity="warning", about="b", message=f"no {n}", hint="", source="")
         for n in range(100)
     ]
     lines = repr(Findings(tuple(items))).splitlines()

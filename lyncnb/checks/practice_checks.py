@@ -1,0 +1,76 @@
+"""Checks of names where documents and practice differ: the plan says both, and keeps its names."""
+
+from __future__ import annotations
+
+from ..base.dns_name import DnsName
+from ..rules.model import CheckRule
+from .deployment_checks import DeploymentTest, Pairs, in_words
+from .plan_lookups import PlanView
+
+
+def no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a deployment in which no pool is marked for automatic sign-in."""
+    pools = view.pools_with("heeds_autologon")
+    if pools and not any("autologon" in pool.flags for pool in pools):
+        yield view.place(pools[0]), f"autologon is blank or false for {in_words(pools)}"
+
+
+def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find SIP domains that are no suffix of a pool's name, where its sip names are left out."""
+    for pool in view.pools_with("heeds_autologon"):
+        if "autologon" not in pool.flags or "strict_dns" in pool.flags:
+            continue
+        others = [d for d in view.plan.topology.sip_domains if not _is_within(pool.fqdn, d)]
+        if others:
+            names = ", ".join(f"sip.{domain}" for domain in others)
+            yield view.place(pool), f"{pool.fqdn} does not end in {', '.join(others)}: add {names}"
+
+
+def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
+    """List the names that clients meet and that lie in no SIP domain."""
+    web, edges = view.pools_with("publishes_web"), view.pools_with("perimeter")
+    met = [name for p in web for name in (p.fqdn, p.web_internal_fqdn, p.web_external_fqdn)]
+    met += [pool.access_edge_fqdn for pool in edges]
+    domains = view.plan.topology.sip_domains
+    outside = dict.fromkeys(
+        name for name in met if name and not any(_is_within(name, d) for d in domains)
+    )
+    if outside:
+        shown = ", ".join(list(outside)[:_SHOWN])
+        more = f" and {len(outside) - _SHOWN:,} more" if len(outside) > _SHOWN else ""
+        yield view.place((web or edges)[0]), f"in none of {', '.join(domains)}: {shown}{more}"
+
+
+def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find several Edge pools that carry the sip names of all domains."""
+    pools = [
+        p for p in view.pools_with("perimeter") if p.flags & {"federation", "client_autoconfig"}
+    ]
+    if len(pools) > 1:
+        yield view.place(pools[0]), f"{len(pools)} Edge pools carry them: {in_words(pools)}"
+
+
+def aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find an Edge pool that is planned for AOL."""
+    for pool in view.pools_with("perimeter"):
+        if "aol_pic" in pool.flags:
+            yield view.place(pool), f"aol_pic is set for {pool.fqdn}"
+
+
+_SHOWN = 5  # names that a message lists
+
+
+def _is_within(name: DnsName, domain: DnsName) -> bool:
+    return name == domain or name.endswith(f".{domain}")
+
+
+PRACTICE_TESTS: dict[str, DeploymentTest] = {
+    test.__name__: test
+    for test in (
+        no_autologon_pool,
+        relaxed_matching_does_not_cover,
+        names_outside_sip_domains,
+        sip_names_on_several_edge_pools,
+        aol_ended,
+    )
+}
