@@ -75,7 +75,9 @@ _NEEDS_ATTENTION = 3
     "--renew", multiple=True, metavar="ID",
     help="Make this request anew although nothing changed. May be repeated; needs --reason.",
 )  # fmt: skip
-@click.option("--reason", default="", metavar="TEXT", help="Why --renew.")
+@click.option(
+    "--reason", default="", metavar="TEXT", help="Why --renew, or --plan with an older plan."
+)
 @click.option(
     "--only-missing", metavar="FILE.json",
     help="What stands, as lyncnb asis --save FILE.json kept it: leave out each --reuse ID.",
@@ -137,7 +139,7 @@ def request_command(
     if not folder.strip():  # a shell variable that is not set; the present folder is "."
         raise click.UsageError("FOLDER is blank")
     refuse_own_place(folder)
-    if choices["reason"] and not choices["renew"]:
+    if choices["reason"] and not choices["renew"] and saved_plan is None:
         raise click.UsageError("--reason says why --renew is given, and it is not")
     if choices["reuse"] and not choices["only_missing"]:
         raise click.UsageError("--reuse goes with --only-missing FILE.json")

@@ -20,6 +20,8 @@ from ..plan.saved_plan_json import NAMESPACE
 from ..request_folder.manifest import NAME, read_manifest
 from ..request_folder.request_record import ApprovalOnRecord
 
+_DIGITS = 12  # of a digest, at least: as many as status shows
+
 #: The signature beside a saved plan.
 SIGNATURE_FILE = OutputKind(
     what="an approval", is_ours={".sig": first_line(b"-----BEGIN SSH SIGNATURE-----")}
@@ -44,7 +46,11 @@ def signature_of(saved: SavedPlan) -> Path:
 
 
 def approve_plan(
-    path: str | os.PathLike[str], *, key: str | os.PathLike[str], force: bool = False
+    path: str | os.PathLike[str],
+    *,
+    key: str | os.PathLike[str],
+    force: bool = False,
+    digest: str = "",
 ) -> Approval:
     """Approve a saved plan: sign its file with an SSH key.
 
@@ -57,6 +63,8 @@ def approve_plan(
         its passphrase.
     force : bool, optional
         Whether the approval by another key may be replaced, or a file that is none.
+    digest : str, optional
+        SHA-256 of the plan that was read and is to be signed, or its first 12 digits or more.
 
     Returns
     -------
@@ -68,11 +76,17 @@ def approve_plan(
     PlanError
         If the plan cannot be read, or is not what is planned again.
     ApprovalError
-        If the key does not sign, or there is no ``ssh-keygen``.
+        If the file is another plan than `digest` says, the key does not sign, or there is no
+        ``ssh-keygen``.
     OutputError
         If the signature cannot be written.
     """
     saved = read_saved_plan(path)
+    if digest and not _is_digest_of(saved, digest):
+        raise ApprovalError(
+            f'{saved.identity}: this is not the plan "{digest}" that was confirmed',
+            hint="read the plan again, and confirm its digest",
+        )
     target = signature_of(saved)
     check_output(target, SIGNATURE_FILE, force=force)
     signature = ssh_signatures.sign(saved.data, key, namespace=NAMESPACE)
@@ -81,6 +95,10 @@ def approve_plan(
         _refuse_other_approval(saved, target, made_by)
     write_output(target, signature, SIGNATURE_FILE, force=force)
     return Approval(plan=saved, path=target, key=made_by)
+
+
+def _is_digest_of(saved: SavedPlan, digest: str) -> bool:
+    return len(digest) >= _DIGITS and saved.sha256.startswith(digest.lower())
 
 
 def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None:

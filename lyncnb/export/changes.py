@@ -13,7 +13,7 @@ from datetime import date
 
 from ..authorities.planned_entry import planned_entry
 from ..checks.check_plan import judging_day
-from ..errors import BundleError, OptionsError, PlanError, PlanRejected, Problem
+from ..errors import ApprovalError, BundleError, OptionsError, PlanError, PlanRejected, Problem
 from ..pki.certificates import moment_of
 from ..plan.acceptances import accepted_codes, reason_for
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -425,6 +425,33 @@ def with_saved_plan(
     known = {one.key for one in last.approvals}
     news = tuple(one for one in saved.approvals if one.key not in known)
     return (*plans[:-1], replace(last, approvals=(*last.approvals, *news)))
+
+
+def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None) -> None:
+    """Refuse a saved plan that was replaced, or is older than the one on record.
+
+    A signature does not end: whoever can write the plan's file can put back one that was approved
+    earlier. With a reason it is taken, and the reason goes on record.
+
+    Raises
+    ------
+    ApprovalError
+        With the plan that it would replace.
+    """
+    if saved is None or not plans or plans[-1].sha256 == saved.sha256 or saved.reason:
+        return
+    last = plans[-1]
+    if any(one.sha256 == saved.sha256 for one in plans):
+        why = "it was replaced there"
+    elif saved.judged_on < last.judged_on:
+        why = f"its evaluation date {saved.judged_on} is earlier than {last.judged_on}"
+    else:
+        return
+    raise ApprovalError(
+        f"the saved plan {saved.sha256[:12]}… is older than the plan {last.sha256[:12]}… that the "
+        f"folder has on record: {why}",
+        hint="if the older plan is wanted, say why: --reason TEXT",
+    )
 
 
 def _check_reasons(reasons: Mapping[str, str]) -> None:

@@ -36,7 +36,7 @@ from ..request_folder.key_bindings import (
 from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
 from ..request_folder.manifest import FORMAT, Manifest, read_manifest
 from ..request_folder.request_record import RequestRecord
-from .changes import Compare, Order, Wanted, plan_changes, with_saved_plan
+from .changes import Compare, Order, Wanted, plan_changes, refuse_rollback, with_saved_plan
 from .key_and_csr import content_of
 
 _LARGEST = 1 << 32  # summary tables grow with the plan
@@ -127,6 +127,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     survey = take_survey(folder)
     before = _manifest_of(survey)
     proven = cipher is not None and prove_passphrase(survey, before, cipher)
+    refuse_rollback(before.plans, order.saved)
     settled = settle(survey, before, cipher=cipher, now=order.now, given_up=order.renew)
     after, changes = plan_changes(
         settled.manifest,

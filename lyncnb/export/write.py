@@ -270,7 +270,8 @@ def write_requests(
     renew : sequence of str, optional
         Ids, or their beginnings, of requests to make anew although nothing changed.
     reason : str, optional
-        Why they are renewed; must be given with `renew`.
+        Why they are renewed; must be given with `renew`. Without it: why a saved plan is requested
+        that is older than the one on record.
     dry_run : bool, optional
         Say what would be done, and touch nothing.
     today : date, optional
@@ -319,7 +320,8 @@ def write_requests(
     path = Path(folder)
     now = timestamp(today)
     recovery_keys = tuple(map(read_recovery_key, recovery))
-    saved = _on_record(plan, path, approved_by, accept or {}, now)
+    why = "" if renew else reason.strip()
+    saved = _on_record(plan, path, approved_by, accept or {}, why=why, now=now)
     if approved_by is None and not unapproved.strip():
         _refuse_unapproved(plan.plan if isinstance(plan, SavedPlan) else plan, path)
     if isinstance(plan, SavedPlan):
@@ -359,6 +361,8 @@ def _on_record(
     folder: Path,
     approved_by: str | os.PathLike[str] | None,
     accept: Mapping[str, str],
+    *,
+    why: str,
     now: str,
 ) -> PlanOnRecord | None:
     """Give what the manifest is to say of a saved plan; None for any other."""
@@ -384,6 +388,7 @@ def _on_record(
         judged_on=plan.judged_on.isoformat(),
         requested_at=now,
         approvals=approvals,
+        reason=why,
     )
 
 

@@ -313,6 +313,7 @@ _READERS: Mapping[type, Mapping[str, Reader]] = {
         "judged_on": _day,
         "requested_at": _time,
         "approvals": _Nested(ApprovalOnRecord, is_list=True),
+        "reason": _text,
     },
     KeptFile: {"file": _RETURNED, "sha256": _hex, "received_at": _time},
     CoveringCertificate: {

@@ -530,6 +530,7 @@ class PlanOnRecord:
     """A saved plan that was requested into the folder, known by its digest.
 
     ``plan_sha256`` is that of its certificates, ``judged_on`` the day by whose rules it is judged.
+    ``reason`` says why it was requested although a newer one was on record.
     """
 
     sha256: str
@@ -537,4 +538,5 @@ class PlanOnRecord:
     judged_on: str
     requested_at: str
     approvals: tuple[ApprovalOnRecord, ...] = ()
+    reason: str = field(default="", metadata=_SINCE_2)
     others: Mapping[str, object] = field(default_factory=_no_others)

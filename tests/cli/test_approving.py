@@ -48,6 +48,16 @@ def planner(shell):
     return shell
 
 
+def digest(planner) -> str:
+    """Give the SHA-256 of the saved plan, as a person would copy it."""
+    return json.loads((planner.folder / "p.json").read_bytes())["sha256"]
+
+
+def approve(planner, *more):
+    """Approve the saved plan as a script does, which says what it has read."""
+    return planner("approve", "p.json", "--confirm", digest(planner), *more)
+
+
 def request(planner, *more, signers="signers", folder="requests"):
     return planner("request", "--plan", "p.json", "--approved-by", signers, folder, *more, *PASS)
 
@@ -64,7 +74,7 @@ def refused(planner, *words, signers="signers", more=(), status=1):
 
 def test_what_alice_approves_is_requested(planner):
     """The command says what is approved; the manifest and status say by whom, and once."""
-    ended = planner("approve", "p.json", "--key", "alice")
+    ended = approve(planner, "--key", "alice")
     assert (ended.status, ended.err) == (0, "")
     assert "3 certificates for 2 servers" in ended.out
     assert f"p.json.sig: approved with the key {planner.fingerprint}" in ended.out
@@ -100,7 +110,7 @@ def test_the_summary_says_who_approved_what(planner):
     for text in told():
         assert f"SHA-256 {digest['sha256']}, judged on {digest['judged_on']}" in text
         assert "nobody: it was requested without a signature" in text
-    assert planner("approve", "p.json", "--key", "alice").status == 0
+    assert approve(planner, "--key", "alice").status == 0
     assert request(planner).status == 0
     by_alice = f"{ALICE}, with the key {planner.fingerprint}, verified on "
     assert [by_alice in text for text in told()] == [True] * 3
@@ -137,14 +147,14 @@ def test_without_a_signature(planner):
 
 def test_a_plan_altered_after_it_was_approved(planner):
     """Saved anew from another table it is a good plan, and not the one that was signed."""
-    assert planner("approve", "p.json", "--key", "alice").status == 0
+    assert approve(planner, "--key", "alice").status == 0
     planner.write("t.csv", TWO_FRONT_ENDS.replace("web.", "www."))
     assert planner("plan", "t.csv", "--save", "p.json").status == 0
     refused(planner, "the signature is not over this plan: it was altered after it was signed")
     path = planner.folder / "p.json"
     path.write_text(path.read_text().replace("www.", "web."))
     refused(planner, "altered after it was saved")
-    ended = planner("approve", "p.json", "--key", "alice")
+    ended = approve(planner, "--key", "alice")
     assert (ended.status, ended.out) == (1, "")
 
 
@@ -163,7 +173,7 @@ def around(days: int) -> str:
 )
 def test_who_may_not_sign_now(planner, options, words):
     """A signer who left, is still to come or signs other things is refused by name."""
-    planner("approve", "p.json", "--key", "alice")
+    approve(planner, "--key", "alice")
     planner.write("signers", f"# who may\n{ALICE} {options} {planner.public}\n")
     refused(planner, words, planner.fingerprint)
     inside = f'valid-after="{around(-2)}",valid-before="{around(2)}",namespaces="lyncnb-plan"'
@@ -173,7 +183,7 @@ def test_who_may_not_sign_now(planner, options, words):
 
 def test_who_nobody_knows(planner):
     """A key that is none of the list's, with its fingerprint; a list that cannot be read."""
-    planner("approve", "p.json", "--key", "alice")
+    approve(planner, "--key", "alice")
     planner.write("others", f"bob@contoso.com {make_key(planner.folder / 'bob')}\n")
     planner.write("empty", "")
     planner.write("rubbish", bytes(range(256)))
@@ -194,7 +204,7 @@ def test_a_signature_for_something_else(planner):
 
 def test_later_runs_rest_on_the_record(planner):
     """A list that is given is always checked; the same plan without one rests on the record."""
-    planner("approve", "p.json", "--key", "alice")
+    approve(planner, "--key", "alice")
     assert request(planner).status == 0
     assert "as on record since" in request(planner).err
     planner.write("signers", f'{ALICE} valid-before="{around(-2)}" {planner.public}\n')
@@ -202,14 +212,14 @@ def test_later_runs_rest_on_the_record(planner):
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     planner.write("o.toml", "wildcard = true\n")
     planner("plan", "t.csv", "--options", "o.toml", "--save", "p.json")
-    planner("approve", "p.json", "--key", "alice")
+    approve(planner, "--key", "alice")
     assert request(planner).status == 1
     assert request(planner, folder="new").status == 1
 
 
 def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
     """Neither a table nor a saved plan replaces approved requests without a word."""
-    planner("approve", "p.json", "--key", "alice")
+    approve(planner, "--key", "alice")
     assert request(planner).status == 0
     before = (planner.folder / "requests/manifest.json").read_bytes()
     planner.write("o.toml", "wildcard = true\n")
@@ -233,14 +243,14 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
 @pytest.mark.parametrize("name", ["*", "*@contoso.com", "*,!bob@contoso.com", "?lice@contoso.com"])
 def test_a_pattern_is_nobody(planner, name):
     """Who signed goes on record by one name, so a pattern or a list of names is refused."""
-    planner("approve", "p.json", "--key", "alice")
+    approve(planner, "--key", "alice")
     planner.write("signers", f"{name} {planner.public}\n")
     refused(planner, "no single name")
 
 
 def test_reasons_that_nobody_approved(planner):
     """--accept beside --approved-by would put into the folder what the approver did not see."""
-    planner("approve", "p.json", "--key", "alice")
+    approve(planner, "--key", "alice")
     refused(
         planner, "did not see why wildcard-in-subject-name is accepted",
         more=("--accept", "wildcard-in-subject-name=because"),
@@ -252,25 +262,25 @@ def test_reasons_that_nobody_approved(planner):
 def test_another_approval_is_left_alone(planner):
     """Bob's signature over the plan is not replaced by Alice's; one over an earlier plan is."""
     make_key(planner.folder / "bob")
-    assert planner("approve", "p.json", "--key", "bob").status == 0
+    assert approve(planner, "--key", "bob").status == 0
     before = (planner.folder / "p.json.sig").read_bytes()
-    ended = planner("approve", "p.json", "--key", "alice")
+    ended = approve(planner, "--key", "alice")
     assert (ended.status, ended.out) == (2, "")
     assert "is an approval of this plan by another key" in ended.err
     assert (planner.folder / "p.json.sig").read_bytes() == before
-    assert planner("approve", "p.json", "--key", "alice", "--force").status == 0
+    assert approve(planner, "--key", "alice", "--force").status == 0
     planner("plan", "t.csv", "--on", "2027-01-01", "--save", "p.json")
-    assert planner("approve", "p.json", "--key", "bob").status == 0
+    assert approve(planner, "--key", "bob").status == 0
     planner.write("p.json.sig", "my own notes\n")
-    assert planner("approve", "p.json", "--key", "bob").status == 2
+    assert approve(planner, "--key", "bob").status == 2
 
 
 def test_without_ssh_keygen(planner, monkeypatch):
     """That it is missing is said, with where to get it; nothing is requested."""
-    planner("approve", "p.json", "--key", "alice")
+    approve(planner, "--key", "alice")
     monkeypatch.setenv("PATH", str(planner.folder))
     refused(planner, "there is no ssh-keygen here", "openssh-client")
-    ended = planner("approve", "p.json", "--key", "alice", "--json")
+    ended = approve(planner, "--key", "alice", "--json")
     assert (ended.status, json.loads(ended.out)["error"]["code"]) == (1, "approval")
 
 
@@ -279,7 +289,7 @@ def test_what_is_no_key(planner, key, monkeypatch):
     """A missing key, a file that is none, or a public half without an agent does not sign."""
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     planner.write("lone.pub", planner.public)
-    ended = planner("approve", "p.json", "--key", key)
+    ended = approve(planner, "--key", key)
     assert (ended.status, ended.out) == (1, "")
     assert "did not sign" in ended.err or "is no key that can be read" in ended.err
     assert not (planner.folder / "p.json.sig").exists()
@@ -293,7 +303,7 @@ def test_the_keys_passphrase_is_asked_at_the_terminal(planner):
     make_key(planner.folder / "locked", passphrase="long enough")
     for typed, status in (("wrong", 1), ("long enough", 0)):
         child = pexpect.spawn(
-            sys.executable, ["-m", "lyncnb", "approve", "p.json", "--key", "locked"],
+            sys.executable, ["-m", "lyncnb", "approve", "p.json", "--key", "locked", "--confirm", digest(planner)],
             cwd=str(planner.folder), env=process_environment(), timeout=60,
         )  # fmt: skip
         child.expect("Enter passphrase")
@@ -316,7 +326,7 @@ def test_ssh_keygen_gets_no_passphrase_of_a_folder(planner, monkeypatch):
     monkeypatch.setenv("SSH_ASKPASS", str(helper))
     monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
     monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
-    assert planner("approve", "p.json", "--key", "locked").status == 0
+    assert approve(planner, "--key", "locked").status == 0
     seen = (planner.folder / "seen").read_text()
     assert "SSH_ASKPASS" in seen
     assert PASSPHRASE not in seen
@@ -333,7 +343,7 @@ def test_an_agents_key_signs(planner, monkeypatch):
         monkeypatch.setenv("SSH_AUTH_SOCK", told["SSH_AUTH_SOCK"])
         subprocess.run(["ssh-add", "-q", "alice"], cwd=planner.folder, check=True)
         (planner.folder / "alice").unlink()
-        assert planner("approve", "p.json", "--key", "alice.pub").status == 0
+        assert approve(planner, "--key", "alice.pub").status == 0
         assert request(planner).status == 0
     finally:
         os.kill(int(told["SSH_AGENT_PID"]), 15)
@@ -341,7 +351,7 @@ def test_an_agents_key_signs(planner, monkeypatch):
 
 def test_a_rebuilt_manifest_says_who_had_approved(planner):
     """Kept of a damaged one; of a missing one told from the summary, and had by asking again."""
-    assert planner("approve", "p.json", "--key", "alice").status == 0
+    assert approve(planner, "--key", "alice").status == 0
     assert request(planner).status == 0
     path = planner.folder / "requests/manifest.json"
     text = path.read_text("utf-8")
@@ -373,7 +383,7 @@ def test_less_than_was_approved_is_requested_and_said(planner):
     (planner.folder / "kept.json").write_bytes(
         ln.compare_as_is(plan, estate, on=datetime.now(UTC).date()).to_json()
     )
-    assert planner("approve", "p.json", "--key", "alice").status == 0
+    assert approve(planner, "--key", "alice").status == 0
     ended = request(planner, "--only-missing", "kept.json", "--reuse", one.id)
     assert ended.status == 0, ended.err
     assert f"approved, and not requested on your word alone: {one.id}, since" in ended.err
@@ -394,7 +404,7 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
     del document["sha256"]
     now, document["findings"][0]["message"] = document["findings"][0]["message"], "in old words"
     path.write_bytes(saved_plan_bytes(document))
-    assert planner("approve", "p.json", "--key", "alice").status == 1  # of these words nobody knows
+    assert approve(planner, "--key", "alice").status == 1  # of these words nobody knows
     sign_by_hand(planner.folder / "alice", path)
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
     assert (ended.status, (planner.folder / "requests").exists()) == (1, False)
@@ -403,3 +413,74 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
     assert ended.status == 0, ended.err
     assert f"note: as approved, finding {document['findings'][0]['code']} about " in ended.err
     assert f"says “in old words”, now “{now[:40]}" in ended.err
+
+
+def test_nothing_is_signed_that_nobody_confirmed(planner):
+    """Without a terminal the digest must be given, and be that of the file."""
+    ended = planner("approve", "p.json", "--key", "alice")
+    assert (ended.status, "nobody has confirmed this plan" in ended.err) == (1, True), ended
+    assert f"--confirm {digest(planner)}" in ended.err
+    for wrong in ("0" * 64, digest(planner)[:11]):
+        ended = planner("approve", "p.json", "--key", "alice", "--confirm", wrong)
+        assert (ended.status, "is not the plan" in ended.err) == (1, True), ended
+    assert not (planner.folder / "p.json.sig").exists()
+    ended = planner("approve", "p.json", "--key", "alice", "--confirm", digest(planner)[:12])
+    assert ended.status == 0, ended
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal of POSIX")
+@pytest.mark.parametrize(("answer", "is_signed"), [("yes", True), ("no", False), ("", False)])
+def test_at_a_terminal_the_plan_is_shown_before_it_is_signed(planner, answer, is_signed):
+    """Certificates, day and digest stand there before the question."""
+    screen = at_terminal(planner, ["approve", "p.json", "--key", "alice"], answer)
+    assert digest(planner) in screen
+    assert "FrontEnd-fe01-contoso-net" in screen
+    assert screen.index(digest(planner)) < screen.index("Type yes")
+    assert (planner.folder / "p.json.sig").exists() == is_signed
+
+
+def at_terminal(planner, arguments, answer) -> str:
+    """Run a command at a terminal of its own, type an answer, give what it showed."""
+    import pexpect
+
+    child = pexpect.spawn(
+        sys.executable, ["-m", "lyncnb", *arguments],
+        cwd=str(planner.folder), env=process_environment(), timeout=60, encoding="utf-8",
+    )  # fmt: skip
+    child.expect("Type yes")
+    shown = child.before + child.after
+    child.sendline(answer)
+    child.expect(pexpect.EOF)
+    child.close()
+    return shown + child.before
+
+
+def test_an_approval_does_not_roll_back(planner):
+    """A plan that was replaced, or is of an earlier day, is requested with a reason alone."""
+
+    def save(day: str) -> None:
+        assert planner("plan", "t.csv", "--on", day, "--save", "p.json", "--force").status in (0, 1)
+        assert approve(planner, "--key", "alice", "--force").status == 0
+
+    save("2026-11-20")
+    old = [(planner.folder / name).read_bytes() for name in ("p.json", "p.json.sig")]
+    assert request(planner).status == 0
+    planner.write("t.csv", TWO_FRONT_ENDS.replace("contoso.net", "fabrikam.com"))
+    save("2026-11-25")
+    assert request(planner).status == 0
+    before = (planner.folder / "requests/manifest.json").read_bytes()
+    for name, data in zip(("p.json", "p.json.sig"), old, strict=True):
+        (planner.folder / name).write_bytes(data)
+    ended = request(planner)
+    assert (ended.status, "it was replaced there" in ended.err) == (1, True), ended
+    planner.write("t.csv", TWO_FRONT_ENDS.replace("contoso.net", "litwareinc.com"))
+    save("2026-11-24")
+    ended = request(planner)
+    assert (ended.status, "2026-11-24 is earlier than 2026-11-25" in ended.err) == (1, True), ended
+    assert (planner.folder / "requests/manifest.json").read_bytes() == before
+    assert request(planner, "--reason", "the newer plan named the wrong domain").status == 0
+    plans = json.loads((planner.folder / "requests/manifest.json").read_bytes())["plans"]
+    assert [one.get("reason", "") for one in plans] == [
+        "", "", "the newer plan named the wrong domain",
+    ]  # fmt: skip
+    assert request(planner).status == 0
