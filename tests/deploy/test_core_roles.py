@@ -11,6 +11,7 @@ from topologies import edge, front_end, row, topology
 from lyncnb.deploy.checklist import to_html, to_markdown
 from lyncnb.deploy.steps import procedure_of
 from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.procedure import load_procedure
 from lyncnb.rules.rule_files import load_rules
 
 TABLE = [
@@ -60,7 +61,15 @@ def packages(server):
 
 
 def test_roots_of_others_are_asked_for():
-    """Gateways' roots go on servers that call them, partners' roots on Edge Servers alone."""
+    """Gateways' roots go where the trust plan has gateways, partners' roots where it has partners."""
+    rules = load_rules("lync2013")
+    by_id = {step.id: step for step in load_procedure(rules).steps}
+    for step, speaker in (
+        ("chain-gateways", "gateways"),
+        ("chain-partners", "federation-partners"),
+    ):
+        called = [c.listeners for c in rules.connections if speaker in c.speakers]
+        assert set(by_id[step].roles) == set().union(*called)
     assert "chain-gateways" in on("ee01")
     assert "chain-gateways" in on("med01")
     assert "chain-partners" in on("edge01")

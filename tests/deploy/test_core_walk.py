@@ -110,6 +110,14 @@ def test_an_upgrade_domain_that_is_not_shown_is_asked_about(walk):
     assert walk.run(page, *SWITCHES, answers="Y\n" * 3)["code"] == 0
 
 
+def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
+    """The pool says Ready and the server's own domain does not: nothing is stopped, none is asked."""
+    steps = begun(walk, *POOL, notready=True)
+    run = walk.run(steps.servers[0], *SWITCHES, answers="Y\n" * 3)
+    assert (run["code"], calls(run, "Stop-Cs", "Set-Cs")) == (1, [])
+    assert "This is not true: the pool can spare ee01.contoso.com" in unfolded(run)
+
+
 def test_the_only_front_end_server_stops_without_asking_the_pool(walk):
     """A pool of one can spare nobody, so its state is not asked for."""
     steps = begun(walk, front_end(1))

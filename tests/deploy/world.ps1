@@ -162,7 +162,7 @@ $global:Effects = @{
     'Get-CsPoolUpgradeReadinessState' = {
         param($p)
         $ready = -not @(Get-Pool | Where-Object { $_.name -ne $global:World.here -and -not (Test-Running $_) }).Count
-        $domains = if ($global:World['nodomain']) { } else { foreach ($server in @(Get-Pool)) { [pscustomobject]@{ 'Name' = 'UD:/' + $server.name; 'ReadyforUpgrade' = $ready; 'FrontEnds' = @($server.name) } } }
+        $domains = if ($global:World['nodomain']) { } else { foreach ($server in @(Get-Pool)) { [pscustomobject]@{ 'Name' = 'UD:/' + $server.name; 'ReadyforUpgrade' = $ready -and -not $global:World['notready']; 'FrontEnds' = @($server.name) } } }
         [pscustomobject]@{ 'State' = $(if ($ready) { 'Ready' } else { 'Busy' }); 'UpgradeDomains' = @($domains) }
     }
     'Get-CsComputer' = {

@@ -301,6 +301,7 @@ STEP = {"id": "a", "title": "b", "scope": "server", "text": "c", "source": "d"}
     [
         ({"scope": "sometimes"}, r"Unknown scope \"sometimes\" in 'deploy.step\[0\].scope'"),
         ({"phase": "night"}, r"Unknown phase \"night\" in 'deploy.step\[0\].phase'"),
+        ({"confirmed_by": "Hope"}, r"Unknown switch \"Hope\" in 'deploy.step\[0\].confirmed_by'"),
         ({"text": "{nothing}"}, r"Unknown placeholder \"nothing\" in 'deploy.step\[0\]'"),
         ({"text": "{thumbprint}"}, r"Unknown placeholder \"thumbprint\" in 'deploy.step\[0\]'"),
         ({"colour": "blue"}, r"Unknown key in 'deploy.step\[0\].colour'"),
