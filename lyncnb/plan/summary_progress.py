@@ -330,10 +330,9 @@ def _of_authority(
     summary: Summary, name: str, blocks: Sequence[Block], anchor: str
 ) -> Iterator[Ask]:
     day = summary.planned_issue_date
-    members = [member for block in blocks for member in block.members]
-    missing = {
-        member.id for member in members if not member.certificate_sha256 and not member.is_at_set_up
-    }
+    of_blocks = (member for block in blocks for member in block.members)
+    members = [member for member in of_blocks if not member.is_at_set_up]
+    missing = {member.id for member in members if not member.certificate_sha256}
     if not missing:
         return
     every = [member for _, member in summary.members]

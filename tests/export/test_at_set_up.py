@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,7 @@ def test_every_summary_names_it(tmp_path):
         text = (tmp_path / "f" / name).read_text("utf-8")
         assert "Requested at set-up" in text
         assert "when the servers are set up, with their own wizard" in text
+        assert not re.search(r"of \d+ (is|are) back", text)  # nothing has been sent yet
 
 
 def test_the_choice_may_be_taken_back(tmp_path):
