@@ -7,6 +7,8 @@ it the notebook is run and a text output that differs is a failure.
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import itertools
 import json
 import os
@@ -17,10 +19,12 @@ import sys
 
 import jupytext
 import nbformat
+import pandas as pd
 import pytest
 from places import REPOSITORY
 from saved_outputs import Pictures, leads_somewhere, split_pictures, without_dead_links
 
+import lyncnb as ln
 from lyncnb.jupyter.leak_scan import scan_notebook
 from lyncnb.jupyter.notebook_files import read_notebook, strip_widgets
 from lyncnb.jupyter.run_notebook import run_notebook
@@ -118,6 +122,48 @@ def test_committed_outputs_are_what_a_run_gives(executed):
     assert [cell.source for cell in committed.cells] == [cell.source for cell in now.cells]
     for number, (before, after) in enumerate(zip(committed.cells, now.cells, strict=True), 1):
         assert text_outputs(before) == text_outputs(after), f"{name} cell {number}"
+
+
+def in_semicolons(data: bytes) -> bytes:
+    """Write a CSV file as Excel does where the comma is in numbers, in UTF-16."""
+    rows = csv.reader(data.decode("utf-8-sig").splitlines())
+    text = io.StringIO()
+    csv.writer(text, delimiter=";").writerows(rows)
+    return text.getvalue().encode("utf-16")
+
+
+def as_workbook(data: bytes) -> bytes:
+    """Write a CSV file as a workbook."""
+    file = io.BytesIO()
+    pd.read_csv(io.BytesIO(data), dtype=str).to_excel(file, index=False, engine="xlsxwriter")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file", "made"),
+    [
+        ("contoso.csv", None),
+        ("single-server.csv", None),  # has few of the columns
+        ("litwareinc-global.csv", None),
+        ("contoso-zh-TW.csv", None),  # headings in Chinese
+        ("contoso.csv", in_semicolons),
+        ("contoso.csv", as_workbook),
+        ("contoso.csv", lambda data: b"Our servers\n\n" + data),  # a title row
+        ("contoso.csv", lambda data: data.replace(b"Taipei", b"NA")),  # no blank to pandas
+    ],
+)
+def test_the_first_section_reads_any_table(tmp_path, monkeypatch, file, made):
+    """Pandas or lyncnb reads it: the frame has each server, and the topology is the table's."""
+    data = (REPOSITORY / "data" / file).read_bytes()
+    path = tmp_path / ("table.xlsx" if made is as_workbook else "table.csv")
+    path.write_bytes(made(data) if made else data)
+    cells = [cell.source for cell in from_source("plan").cells if cell.cell_type == "code"]
+    space: dict[str, object] = {"topology_file": str(path)}
+    for source in itertools.takewhile(lambda source: "PlanEditor" not in source, cells[1:]):
+        exec(source, space)
+    assert space["topology"] == ln.read_topology(path)
+    assert space["topology"].source == path.name
+    assert len(space["servers"]) == len(space["topology"].cells)
 
 
 # Runs the cells of a notebook up to the last one that checks a plan, and shows what it found.
