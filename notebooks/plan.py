@@ -19,7 +19,7 @@
 # 2013](https://learn.microsoft.com/en-us/previous-versions/office/lync-server-2013/lync-server-2013-request-certificates-in-advance-optional).*
 #
 # Press **Run > Run All Cells** to see it with the sample. For your own deployment, change the two
-# names in the next cell and run it again. No table yet? `ln.GuidePanel()` in a cell of its own, or
+# names in the next cell and press it again. No table yet? `ln.GuidePanel()` in a cell of its own, or
 # `lyncnb guide` in a shell, asks what you know and lays one out. Nothing is written until you press a
 # button for it.
 
@@ -56,12 +56,12 @@ servers.groupby("role", sort=False)["server_fqdn"].agg(servers="size", names="; 
 # %% [markdown]
 # The whole frame goes on as the topology. If the table has errors, lyncnb lists all of them and
 # stops: row, column, value and what to do. A blank cell takes the value of its pool, its site or the
-# deployment.
+# deployment. Below each note says what lyncnb read differently from how it is written.
 
 # %%
 servers.attrs["source"] = topology_file  # messages name the file
 topology = ln.read_topology(servers) if is_plain else ln.read_topology(topology_file)
-topology
+print(topology, *topology.notes, sep="\n")
 
 # %% [markdown]
 # ## 2. Your choices

@@ -37,7 +37,9 @@ HOST = re.compile(
     r"(?<![\w@./-])(?:[\w-]+\.)+(?:com|net|org|local|lan|io|tw|cn|de|uk|eu|internal)\b"
 )
 FICTIONAL = re.compile(r"(?:^|\.)(?:contoso|fabrikam|litwareinc)\.[a-z]+$")
-DOCUMENTATION = re.compile(r"(?:^|\.)(?:microsoft\.com|rfc-editor\.org|ietf\.org|unicode\.org)$")
+DOCUMENTATION = re.compile(
+    r"(?:^|\.)(?:microsoft\.com|rfc-editor\.org|ietf\.org|unicode\.org|y0av\.wordpress\.com)$"
+)
 
 
 def tracked() -> list[Path]:
