@@ -7,13 +7,13 @@ browser, its windows and its history stay out of it. Scripts are the page's own 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from ..errors import NotebookError
+from .system_calls import find_program
 
 _NAMES = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
@@ -38,7 +38,7 @@ def find_chromium() -> str:
         If there is none.
     """
     for name in (os.environ.get(VARIABLE), *_NAMES, *_PLACES):
-        if name and (found := shutil.which(name)):
+        if name and (found := find_program(name)):
             return found
     raise NotebookError(
         "there is no Chromium to print with",

@@ -30,6 +30,28 @@ NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EM
 # What fsync() answers for a folder where a folder cannot be synced.
 NO_FOLDER_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
 
+
+def find_program(name: str) -> str | None:
+    """Find a program by its whole path, or in the folders of PATH that are named in full.
+
+    ``shutil.which`` looks into the present folder, too, on Windows always: a program that somebody
+    has put beside a plan would be run.
+    """
+    endings = ("", ".exe") if WINDOWS else ("",)
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    places = [folder for folder in folders if os.path.isabs(folder)]
+    if os.path.isabs(name):
+        places = [os.path.dirname(name)]
+    elif os.path.dirname(name):
+        return None
+    for place in places:
+        for ending in endings:
+            path = os.path.join(place, os.path.basename(name) + ending)
+            if os.path.isfile(path) and os.access(path, os.X_OK):
+                return path
+    return None
+
+
 HINTS = {
     errno.ENOSPC: "the disk is full: free some space, then run the same again; nothing is lost",
     errno.EDQUOT: "your quota is used up: free some space, then run the same again",

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 
 from ..base.outputs import OutputKind, check_output, is_request_folder
 from ..errors import KernelPortTaken, LyncnbError, NotebookError
+from ..pki.passphrase import PROMPTS
 from .notebook_files import Notebook, read_notebook, write_notebook
 from .shared_page import PAGE, share_notebook
 
@@ -285,7 +286,9 @@ class _Answers:
                 self._client.kc.input(answer.reveal())
 
     def _answer(self, question: dict[str, Any]) -> Secret:
-        if not question.get("password") or self._passphrase is None:
+        # Any other hidden question, e.g. for a PFX's password, is not for the folder's passphrase.
+        is_ours = question.get("password") and question.get("prompt") in PROMPTS
+        if not is_ours or self._passphrase is None:
             raise NotebookError(
                 f'{self.place} asks "{question.get("prompt", "").strip()}", and nobody is there',
                 hint="give the value in the parameters cell, or open the notebook in JupyterLab",

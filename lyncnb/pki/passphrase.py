@@ -16,6 +16,11 @@ VARIABLE = "LYNCNB_PASSPHRASE"
 MIN_CHARACTERS = 12
 # OpenSSL's command line reads no longer passphrase (APP_PASS_LEN 1024); keys stay readable there.
 MAX_BYTES = 1000
+#: The two hidden questions of this package: for a passphrase, and for the same once more.
+PROMPTS = (
+    f"Passphrase (at least {MIN_CHARACTERS} characters): ",
+    "The same passphrase again: ",
+)
 _ATTEMPTS = 3
 # What a password manager hands over through a pipe: so much, and within that time.
 _LINE_BYTES, _LINE_SECONDS = 4096, 10.0
@@ -212,13 +217,13 @@ def _in_kernel() -> bool:
 def _from_prompt(*, confirm: bool) -> Secret:
     complaint = ""
     for _ in range(_ATTEMPTS):
-        first = Secret(_prompt(f"{complaint}Passphrase (at least {MIN_CHARACTERS} characters): "))
+        first = Secret(_prompt(f"{complaint}{PROMPTS[0]}"))
         try:
             (as_new_passphrase if confirm else as_passphrase)(first, source="the passphrase")
         except PassphraseError as error:
             complaint = f"{error.message}. "
             continue
-        if not confirm or first == Secret(_prompt("The same passphrase again: ")):
+        if not confirm or first == Secret(_prompt(PROMPTS[1])):
             return first
         complaint = "These two differ. "
     raise PassphraseError(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.pasted_text import shown, visible
+from ..base.system_calls import find_program
 from ..errors import ApprovalError, BundleError, SignersUnreadable
 from .passphrase import VARIABLE
 
@@ -50,7 +50,7 @@ def find_ssh_keygen() -> str:
     ApprovalError
         If there is none.
     """
-    found = shutil.which(_PROGRAM)
+    found = find_program(_PROGRAM)
     if found is None:
         raise ApprovalError(
             f"there is no {_PROGRAM} here, and nothing else can make or verify an approval",

@@ -18,6 +18,8 @@ from folders import PASSPHRASE
 from places import REPOSITORY
 from shell_kit import make_shell, process_environment
 
+from lyncnb.pki.passphrase import PROMPTS
+
 shell = pytest.fixture(make_shell)
 
 INTERRUPTED = "lyncnb: interrupted; what was finished is kept\n"
@@ -50,7 +52,7 @@ def test_run_leaves_the_executed_copy_and_a_page(shell):
     shell.write("passphrase", PASSPHRASE)
     before = _notebook(
         "import getpass, os\nassert 'LYNCNB_PASSPHRASE' not in os.environ",
-        "print(len(getpass.getpass('Passphrase: ')))\nfolder = 'requests'",
+        "print(len(getpass.getpass('Passphrase (at least 12 characters): ')))\nfolder = 'requests'",
     )
     shell.write("small.ipynb", before)
     for name in ("requests/keys", "others/keys"):  # what makes a folder one of requests
@@ -119,7 +121,7 @@ def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
     import pty
     import termios
 
-    shell.write("n.ipynb", _notebook("import getpass\ngetpass.getpass()"))
+    shell.write("n.ipynb", _notebook(f"import getpass\ngetpass.getpass({PROMPTS[0]!r})"))
     ours, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "lyncnb", "run", "n.ipynb"],

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from lyncnb.errors import NotebookError, PassphraseError
 from lyncnb.jupyter.notebook_files import read_notebook
 from lyncnb.jupyter.run_notebook import run_notebook
-from lyncnb.pki.passphrase import Secret
+from lyncnb.pki.passphrase import PROMPTS, Secret
 
 pytestmark = pytest.mark.kernel
 
@@ -53,7 +53,7 @@ def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setenv("LYNCNB_PASSPHRASE", NEEDLE)
     path = save(
         tmp_path,
-        "import getpass, os\nword = getpass.getpass('Passphrase: ')",
+        f"import getpass, os\nword = getpass.getpass({PROMPTS[0]!r})",
         "import ipywidgets\nbox = ipywidgets.Password(value=word)\nbox",
         "print(len(word), os.environ.get('LYNCNB_PASSPHRASE'))",
     )
@@ -65,6 +65,16 @@ def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
         assert NEEDLE not in file.read_text("utf-8")
     assert "widgets" not in read_notebook(run.executed).metadata
     assert os.environ["LYNCNB_PASSPHRASE"] == NEEDLE
+
+
+@pytest.mark.parametrize("question", ["Password of the PFX: ", "Password: ", "Passphrase: "])
+def test_no_other_hidden_question_gets_the_passphrase(tmp_path, question):
+    """It is the folder's: what asks for something else gets no answer."""
+    path = save(tmp_path, f"import getpass\nprint(getpass.getpass({question!r}))")
+    with pytest.raises(NotebookError, match="and nobody is there"):
+        run_notebook(path, passphrase=lambda: Secret(NEEDLE))
+    for file in tmp_path.iterdir():
+        assert NEEDLE not in file.read_text("utf-8")
 
 
 def test_kernel_channels_are_encrypted(tmp_path):
@@ -162,7 +172,7 @@ def test_a_missing_passphrase_stops_the_run(tmp_path):
     def none() -> Secret:
         raise PassphraseError("there is no passphrase", hint="give one")
 
-    path = save(tmp_path, "import getpass\ngetpass.getpass()")
+    path = save(tmp_path, f"import getpass\ngetpass.getpass({PROMPTS[0]!r})")
     with pytest.raises(PassphraseError, match="there is no passphrase"):
         run_notebook(path, passphrase=none)
 

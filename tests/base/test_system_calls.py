@@ -1,0 +1,40 @@
+"""Programs are found where the system has them, and not beside a plan."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from lyncnb.base.browser_print import find_chromium
+from lyncnb.base.system_calls import find_program
+from lyncnb.errors import ApprovalError, NotebookError
+from lyncnb.pki.ssh_signatures import find_ssh_keygen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script of POSIX")
+@pytest.mark.parametrize("path", ["", ".", ":/nowhere", "bin:."])
+def test_no_program_of_the_present_folder_is_run(tmp_path, monkeypatch, path):
+    """Nor one of a folder that is named from there: it may have come with a plan."""
+    (tmp_path / "bin").mkdir()
+    for name in ("ssh-keygen", "chromium", "bin/ssh-keygen", "bin/chromium"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
+    with pytest.raises(ApprovalError, match="there is no ssh-keygen"):
+        find_ssh_keygen()
+    with pytest.raises(NotebookError, match="there is no Chromium"):
+        find_chromium()
+    monkeypatch.setenv("LYNCNB_CHROMIUM", "bin/chromium")
+    with pytest.raises(NotebookError, match="there is no Chromium"):
+        find_chromium()
+    monkeypatch.setenv("LYNCNB_CHROMIUM", str(tmp_path / "bin" / "chromium"))
+    assert find_chromium() == str(tmp_path / "bin" / "chromium")
+
+
+def test_a_program_of_the_system_is_found():
+    """As a shell finds it."""
+    assert find_program("sh") == shutil.which("sh")
