@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..base.dns_name import DnsName
+from ..plan.certificate_names import BACKUP_POOL
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs, in_words
 from .plan_lookups import PlanView
@@ -50,6 +51,15 @@ def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
         yield view.place(pools[0]), f"{len(pools)} Edge pools carry them: {in_words(pools)}"
 
 
+def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a backup pool that is the pool itself or no pool with web services."""
+    known = {pool.fqdn for pool in view.pools_with("publishes_web")}
+    for pool in view.pools_with("publishes_web"):
+        for name in pool.names_in(BACKUP_POOL):
+            if name == pool.fqdn or name not in known:
+                yield view.place(pool), f"backup_pool of {pool.fqdn} is {name}"
+
+
 def aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool that is planned for AOL."""
     for pool in view.pools_with("perimeter"):
@@ -72,5 +82,6 @@ PRACTICE_TESTS: dict[str, DeploymentTest] = {
         names_outside_sip_domains,
         sip_names_on_several_edge_pools,
         aol_ended,
+        backup_pool_unknown,
     )
 }

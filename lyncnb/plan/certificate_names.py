@@ -63,6 +63,10 @@ def _extra_names(usages: Iterable[str]) -> Finder:
     return lambda pool, server: tuple(n for usage, n in pool.extra_san if usage.lower() in asked)
 
 
+#: The column that names the pool with which one is paired.
+BACKUP_POOL = "backup_pool"
+
+
 class Part(NamedTuple):
     """Names in a resolved: of one rule if a pool has to give them, else of all rules in a row."""
 
@@ -189,10 +193,17 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
 }
 
 
+# What placeholders become that the sites of a pool's backup pool fill.
+_OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
+    "backup.meet_url.host": lambda sites: _meet(sites),
+    "backup.dialin_url.host": lambda sites: _dialin(sites),
+}
+
+
 def resolved_placeholders() -> frozenset[str]:
     """Give the placeholders that are resolved here; the vocabulary must list exactly these."""
     of_columns = {f"pool.{facts.name}" for facts in pool_name_columns()}
-    return frozenset((_OF_POOL.keys() | _OF_SITE.keys() | of_columns) - {""})
+    return frozenset((_OF_POOL.keys() | _OF_SITE.keys() | _OF_BACKUP.keys() | of_columns) - {""})
 
 
 @dataclass(slots=True)
@@ -216,6 +227,8 @@ class PlanContext:
     _resolved: dict[tuple[str, frozenset[str], str, frozenset[str]], tuple[ResolvedRule, ...]] = (
         field(default_factory=dict)
     )
+    _backups: dict[str, tuple[Site, ...]] = field(default_factory=dict)
+    _site_of_pool: dict[str, str] = field(default_factory=dict)
     _twins: dict[str, str] = field(default_factory=dict)
 
     def sites_of(self, site: str) -> tuple[Site, ...]:
@@ -223,8 +236,29 @@ class PlanContext:
         return (self.sites[site],) if site in self.sites else ()
 
     def published_sites(self, site: str) -> tuple[Site, ...]:
-        """List the sites that a reverse proxy at ``site`` publishes: its own, or all if blank."""
-        return self.sites_of(site) if site else tuple(self.sites.values())
+        """List the sites that a reverse proxy at ``site`` publishes: its own, or all if blank.
+
+        Those of the backup pools of its pools come after its own.
+        """
+        if not site:
+            return tuple(self.sites.values())
+        if not self._backups:
+            self._backups[""] = ()
+            for pool in self.pools:
+                if pool.further_names and (backup := self.backup_sites(pool)):
+                    self._backups[pool.site] = (*self._backups.get(pool.site, ()), *backup)
+        found = (*self.sites_of(site), *self._backups.get(site, ()))
+        return tuple({one.name: one for one in found}.values())
+
+    def backup_sites(self, pool: Pool) -> tuple[Site, ...]:
+        """Give the site of the pool that a pool is paired with, as a tuple of at most one."""
+        names = pool.names_in(BACKUP_POOL)
+        if not names:
+            return ()
+        if not self._site_of_pool:
+            self._site_of_pool.update((str(one.fqdn), one.site) for one in self.pools)
+        site = self._site_of_pool.get(names[0])
+        return () if site is None else self.sites_of(site)
 
     def published_names(self, site: str) -> Values:
         """List the external web names that a reverse proxy at ``site`` publishes, in order."""
@@ -287,6 +321,13 @@ class PlanContext:
             ca=target_ca(rule, issuer, self.options),
         )
 
+    def _of_backup(self, rule: NameRule) -> Finder:
+        """Tell how to find the names of a rule whose placeholder a pool's backup pool fills."""
+        values = _OF_BACKUP[rule.parts[1]]
+        return lambda pool, server: (
+            spell(rule, values(self.backup_sites(pool))) if pool.further_names else ()
+        )
+
     def _parts(
         self,
         names: Iterable[NameRule],
@@ -303,9 +344,12 @@ class PlanContext:
             of_site = _OF_SITE.get(rule.parts[1])
             if of_site is None:
                 parts += [Part(None, (), fixed)] if fixed else []
-                find = of_pool(rule)
-                if rule.parts == ("", "pool.extra_san", ""):
+                if rule.parts[1] in _OF_BACKUP:
+                    find = self._of_backup(rule)
+                elif rule.parts == ("", "pool.extra_san", ""):
                     find = _extra_names(usages)
+                else:
+                    find = of_pool(rule)
                 parts.append(Part(find, (rule.id,), {}))
                 fixed = {}
             else:

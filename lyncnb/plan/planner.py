@@ -21,7 +21,13 @@ from ..rules.returned_rules import every_check, may_be_accepted, returned_checks
 from ..rules.rule_files import load_rules, product_titles
 from ..topology.model import Computer, Pool, Site
 from ..topology.topology import Topology
-from .certificate_names import PlanContext, ResolvedRule, plan_context, publishing_roles
+from .certificate_names import (
+    BACKUP_POOL,
+    PlanContext,
+    ResolvedRule,
+    plan_context,
+    publishing_roles,
+)
 from .collocation import one_for_each_usage, shared_servers
 from .issuers import settle_issuer, target_ca
 from .model import CertificatePlan, PlannedCertificate
@@ -246,6 +252,9 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
         for pool in topology.pools:
             if pool.role in publishing:
                 kept.pop(id(pool), None)
+    for pool in topology.pools:
+        if pool.further_names and pool.names_in(BACKUP_POOL):
+            kept.pop(id(pool), None)  # it has names of another pool's site
     for here in shared_servers(old.pools, rules).values():
         for pool in here:
             kept.pop(id(pool), None)  # the role beside it may be gone

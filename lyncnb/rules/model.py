@@ -25,6 +25,8 @@ _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
         "meet_url.host": "the host of every Meet simple URL in force at the pool's site",
         "dialin_url.host": "the host of the dial-in simple URL in force at the pool's site",
         "admin_url.host": "the host of the administrative simple URL in force at the pool's site",
+        "backup.meet_url.host": "the host of every Meet simple URL at the backup pool's site",
+        "backup.dialin_url.host": "the host of the dial-in simple URL at the backup pool's site",
         "published.web_external_fqdn": "the external web services name of every published pool",
         "published.meet_url.host": "the host of every Meet simple URL of the published sites",
         "published.dialin_url.host": "the host of every dial-in simple URL of the published sites",
@@ -84,7 +86,15 @@ OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "computer": (),
         "pool": ("computer.",),
-        "deployment": ("computer.", "pool.", "published.", "meet_url", "dialin_url", "admin_url"),
+        "deployment": (
+            "computer.",
+            "pool.",
+            "backup.",
+            "published.",
+            "meet_url",
+            "dialin_url",
+            "admin_url",
+        ),
     }
 )
 

@@ -53,6 +53,7 @@ COLUMNS = [
     ("client_autoconfig", "pool", "bool", "true"),
     ("aol_pic", "pool", "bool", "false"),
     ("owas_external_fqdn", "pool", "fqdn", ""),
+    ("backup_pool", "pool", "fqdn", ""),
     ("mediation_standalone", "pool", "bool", "true"),
     ("issuer", "server", "issuer", ""),
     ("target_os", "server", "choice", "2012R2"),

@@ -1,0 +1,60 @@
+"""A pool that is paired with another one carries the hosts of that one's simple URLs."""
+
+from __future__ import annotations
+
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.plan.planner import plan_certificates, replan
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+HEAD = (
+    "server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,backup_pool"
+)
+TAIPEI = "Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web1.contoso.com"
+TOKYO = "Tokyo,,https://meet-tokyo.contoso.com,https://dialin-tokyo.contoso.com,web2.contoso.com"
+
+
+def paired(one="", other=""):
+    """Plan two pools of two sites, and a reverse proxy for the first site."""
+    rows = [
+        f"fe01.contoso.com,FrontEnd,pool1.contoso.com,{TAIPEI},{one}",
+        f"fe02.contoso.com,FrontEnd,pool2.contoso.com,{TOKYO},{other}",
+        "rp01.contoso.com,ReverseProxy,,Taipei,,,,,",
+    ]
+    topology = read_topology("\n".join([HEAD, *rows]).encode())
+    return plan_certificates(topology, load_rules("lync2013"))
+
+
+def names(plan, server):
+    """Give the names on the certificate of a server that is for it alone."""
+    own = (c for c in plan.certificates if c.servers == (server,) and c.role != "Deployment")
+    return set(next(own).names)
+
+
+def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
+    """One side only where one cell is filled in; blank changes nothing."""
+    before, after = paired(), paired("pool2.contoso.com")
+    more = {"meet-tokyo.contoso.com", "dialin-tokyo.contoso.com"}
+    for server in ("fe01.contoso.com", "rp01.contoso.com"):
+        assert names(after, server) - names(before, server) == more
+    assert names(after, "fe02.contoso.com") == names(before, "fe02.contoso.com")
+    both = paired("pool2.contoso.com", "pool1.contoso.com")
+    assert {"meet.contoso.com", "dialin.contoso.com"} <= names(both, "fe02.contoso.com")
+
+
+def test_the_names_follow_the_other_pool():
+    """A changed simple URL of the other site is planned again here, as from the beginning."""
+    plan = paired("pool2.contoso.com")
+    index = next(n for n, row in enumerate(plan.topology.cells) if row[0] == "fe02.contoso.com")
+    edited = plan.topology.with_cells({index: {"dialin_url": "https://call-tokyo.contoso.com"}})
+    again = replan(plan, edited)
+    assert again == plan_certificates(edited, plan.rules)
+    assert "call-tokyo.contoso.com" in names(again, "fe01.contoso.com")
+    assert "call-tokyo.contoso.com" in names(again, "rp01.contoso.com")
+
+
+def test_a_backup_pool_that_is_not_there_is_an_error():
+    """A name that no pool has, and the pool's own, are reported."""
+    for name in ("pool9.contoso.com", "pool1.contoso.com"):
+        found = {f.code: f.severity for f in check_plan(paired(name))}
+        assert found["backup-pool-unknown"] == "error"
