@@ -159,6 +159,10 @@ def world_of(
                 here["farm"] = f"old {package.friendly_name}"
             if package.role == "ExchangeUM":
                 here |= {"ummode": "Dual", "exchange": dict.fromkeys(("UM", "SMTP"), old(package))}
+            if package.role == "ReverseProxy":
+                here["listener"] = old(package)
+            if package.role == "ExchangeOWA":
+                here["exchangeversion"] = "15.0"
         has_services = any(step.step.does == "start" for step in page.steps)
         here["services"] = _services(uses, running=in_use) if has_services else {}
         servers[page.server] = here
@@ -172,6 +176,7 @@ def world_of(
         "everywhere": everywhere,
         "certificates": certificates,
         "now": NOON.isoformat(),
+        "overrides": {},
         "useform": use_form,
         "staged": staged,
     }
@@ -180,7 +185,21 @@ def world_of(
 def _computer(name: str, pool: str) -> Json:
     stores = ("my", "keys", "ksp", "broken", "root", "ca", "pending")
     here: Json = {"name": name, "pool": pool, "uses": {}, "services": {}, "farm": ""}
-    return here | {k: [] for k in stores} | {"toksp": False, "ummode": "TCP", "exchange": {}}
+    return (
+        here
+        | {k: [] for k in stores}
+        | {
+            "toksp": False,
+            "ummode": "TCP",
+            "routermode": "",  # where the UM call router is: its mode
+            "exchange": {},
+            "listener": "",  # what port 443 of a reverse proxy shows
+            "exchangeversion": "",
+            "imread": "",  # the certificate of the override that Exchange has read
+            "offloads": False,  # a load balancer decrypts for the farm
+            "elliptic": [],
+        }
+    )
 
 
 def _certificate(name: str, begins: datetime, ends: datetime) -> Json:
@@ -306,6 +325,8 @@ class Walk:
         for package in page.packages:
             if package.role == "OfficeWebApps" and not self.world()["servers"][page.server]["farm"]:
                 self.set(page.server, farm=package.friendly_name)
+            if package.role == "ReverseProxy":
+                self.set(page.server, listener=package.thumbprint)
             if package.role == "ExchangeOWA":
                 config = (
                     "<configuration><appSettings><add key='IMCertificateThumbprint' "
@@ -315,10 +336,11 @@ class Walk:
 
     def take(self, page: ServerSteps, *switches: str) -> Json:
         """Take the steps of a server as an administrator does: by script, by hand, by script."""
-        found = self.run(page, *switches)
-        if found["code"] == 1 and "by hand as the sheet says" in " ".join(found["output"]):
+        found = self.run(page, *switches, answers="Y\n" * 4)
+        waits = "by hand as the sheet says" in " ".join(found["output"])
+        if (found["code"] == 1 and waits) or (found["code"] == 2 and page.role == "ReverseProxy"):
             self.by_hand(page)
-            found = self.run(page, *switches)
+            found = self.run(page, *switches, answers="Y\n" * 4)
         return found
 
     def day(self, steps: DeploymentSteps, *switches: str) -> dict[str, Json]:
@@ -378,6 +400,8 @@ def wrongs(steps: DeploymentSteps, world: Json) -> list[str]:
                     found.append(f"{page.server}: does not know {issuer.thumbprint}")
             if package.role == "OfficeWebApps" and here["farm"] != package.friendly_name:
                 found.append(f"{page.server}: the farm has {here['farm']}")
+            if package.role == "ReverseProxy" and here["listener"] != package.thumbprint:
+                found.append(f"{page.server}: port 443 shows {here['listener']}")
             if package.role == "ExchangeUM" and here["exchange"].get("UM") != package.thumbprint:
                 found.append(f"{page.server}: UM has {here['exchange']}")
         found += [f"{page.server}: {name} is stopped" for name in stopped(here)]

@@ -32,6 +32,7 @@ function global:Get-Certificate {
         'Issuer' = $(if ($known.issuer) { $known.issuer } else { 'CN=' + $known.name })
         'NotBefore' = ([datetime]$known.begins).ToUniversalTime(); 'NotAfter' = ([datetime]$known.ends).ToUniversalTime()
         'HasPrivateKey' = (Get-Here).keys -contains $Thumbprint
+        'PublicKey' = [pscustomobject]@{ 'Oid' = [pscustomobject]@{ 'Value' = $(if ((Get-Here)['elliptic'] -contains $Thumbprint) { '1.2.840.10045.2.1' } else { '1.2.840.113549.1.1.1' }) } }
     }
     $broken = (Get-Here).broken -contains $Thumbprint
     $key | Add-Member -MemberType ScriptProperty -Name PrivateKey -Value { if ($this.Broken) { throw 'Keyset does not exist' }; if ($this.HasPrivateKey) { 'key' } }
@@ -45,6 +46,8 @@ function global:Get-Pool {
     $pool = (Get-Here).pool
     $global:World.servers.Values | Where-Object { $_.pool -eq $pool }
 }
+
+function global:Get-Farm { @(Get-Pool | Where-Object { $_.farm }) }
 
 function global:Test-Running { param($Server) @($Server.services.Values | Where-Object { $_.Status -eq 'Running' }).Count -gt 0 }
 
@@ -190,16 +193,47 @@ $global:Effects = @{
     'Get-OfficeWebAppsFarm' = {
         param($p)
         if (-not (Get-Here).farm) { throw 'It does not appear that this machine is part of an Office Web Apps Server farm.' }
-        [pscustomobject]@{ 'CertificateName' = (Get-Here).farm; 'SSLOffloaded' = $false }
+        $offloads = [bool](Get-Here)['offloads']
+        [pscustomobject]@{ 'CertificateName' = $(if (-not $offloads) { (Get-Here).farm }); 'SSLOffloaded' = $offloads; 'Machines' = @(Get-Farm) }
     }
     'Set-OfficeWebAppsFarm' = {
         param($p)
         if (-not @((Get-Here).my | Where-Object { $global:World.certificates[$_].name -eq $p.CertificateName }).Count) { throw 'No certificate has this friendly name.' }
-        (Get-Here).farm = $p.CertificateName
+        if (-not $p['Force']) { throw 'A person is asked, and none is there.' }
+        foreach ($server in @(Get-Farm)) {
+            if (-not @($server.my | Where-Object { $global:World.certificates[$_].name -eq $p.CertificateName }).Count) { Write-Harm ($server.name + ' has no certificate of the name of its farm') }
+            $server.farm = $p.CertificateName
+        }
     }
     'New-OfficeWebAppsFarm' = { param($p) (Get-Here).farm = $p.CertificateName }
     'Get-UMService' = { param($p) [pscustomobject]@{ 'UMStartupMode' = (Get-Here).ummode } }
     'Set-UMService' = { param($p) (Get-Here).ummode = [string]$p.UMStartupMode }
+    'Get-ExchangeServer' = { param($p) [pscustomobject]@{ 'AdminDisplayVersion' = 'Version ' + (Get-Here).exchangeversion + ' (Build 1.2)' } }
+    'Get-SettingOverride' = {
+        param($p)
+        foreach ($override in @($global:World.overrides.Values)) {
+            [pscustomobject]@{ 'Name' = $override.name; 'ComponentName' = 'OwaServer'; 'SectionName' = 'IMSettings'; 'Server' = @($override.server | Where-Object { $_ }); 'Parameters' = @($override.parameters) }
+        }
+    }
+    'Set-SettingOverride' = {
+        param($p)
+        $override = $global:World.overrides[$p.Identity]
+        if (-not $override) { throw 'There is no such override.' }
+        $override.parameters = @($p.Parameters)
+        $thumbprint = ($p.Parameters -match '^IMCertificateThumbprint=') -replace '.*=', ''
+        foreach ($server in @($global:World.servers.Values | Where-Object { $_.exchangeversion })) {
+            if ($override.server -and $server.name -notlike ($override.server + '.*')) { continue }
+            if (@($server.my) -notcontains [string]$thumbprint) { Write-Harm ($server.name + ' has no certificate of its override') }
+        }
+    }
+    'Get-ExchangeDiagnosticInfo' = {
+        param($p)
+        $override = $global:World.overrides.Values | Where-Object { -not $_.server -or (Get-Here).name -like ($_.server + '.*') } | Select-Object -First 1
+        if ($p.Argument -eq 'Refresh') { (Get-Here).imread = [string](($override.parameters -match '^IMCertificateThumbprint=') -replace '.*=', ''); return }
+        '<Diagnostics><Components><VariantConfiguration><Configuration><OwaServer><IMSettings><IMCertificateThumbprint>' + (Get-Here).imread + '</IMCertificateThumbprint></IMSettings></OwaServer></Configuration></VariantConfiguration></Components></Diagnostics>'
+    }
+    'Get-UMCallRouterSettings' = { param($p) [pscustomobject]@{ 'UMStartupMode' = (Get-Here).routermode } }
+    'Set-UMCallRouterSettings' = { param($p) (Get-Here).routermode = [string]$p.UMStartupMode }
     'Get-ExchangeCertificate' = {
         param($p)
         foreach ($thumbprint in @((Get-Here).my)) {
@@ -213,13 +247,15 @@ $global:Effects = @{
         if ((Get-Here).my -notcontains $p.Thumbprint) { throw 'The certificate is not in the store.' }
         foreach ($service in @($p.Services)) {
             if ($service -eq 'UM' -and (Get-Here).ummode -notin 'TLS', 'Dual') { throw 'UM does not start with TLS.' }
+            if ($service -eq 'UMCallRouter' -and (Get-Here).routermode -notin 'TLS', 'Dual') { throw 'The call router does not start with TLS.' }
+            if ($service -in 'IIS', 'SMTP') { Write-Harm ($service + ' moved to the certificate of voice mail') }
             (Get-Here).exchange[$service] = $p.Thumbprint
         }
     }
     'certutil' = {
         param($p)
         $words = @($p.Words)
-        $verb = [string]($words | Where-Object { $_ -match '^-(addstore|delstore|store|importpfx|exportPFX|dump)$' } | Select-Object -First 1)
+        $verb = [string]($words | Where-Object { $_ -match '^-(addstore|store|importpfx|exportPFX|dump)$' } | Select-Object -First 1)
         $at = [array]::IndexOf($words, $verb)
         if ($verb -eq '-addstore') {
             $thumbprint = [string](Get-Content -LiteralPath $words[$at + 2] | Select-Object -First 1)
@@ -231,14 +267,9 @@ $global:Effects = @{
             (Get-Here).my = @((Get-Here).my) + $thumbprint | Select-Object -Unique
             (Get-Here).keys = @((Get-Here).keys) + $thumbprint | Select-Object -Unique
             (Get-Here).ksp = @((Get-Here).ksp | Where-Object { $_ -ne $thumbprint })
+            if ([string]$words[-1] -notmatch 'NoRoot') { Write-Harm ('the root of ' + $words[$at + 2] + ' was installed unasked') }
         }
         elseif ($verb -eq '-exportPFX') { Set-Content -LiteralPath $words[$at + 3] -Value $words[$at + 2] }
-        elseif ($verb -eq '-delstore') {
-            $thumbprint = $words[$at + 2]
-            if (@((Get-Here).uses.Values | Where-Object { $_.current -eq $thumbprint }).Count -and (Test-Running (Get-Here))) { Write-Harm ($thumbprint + ' is in use and was deleted') }
-            (Get-Here).my = @((Get-Here).my | Where-Object { $_ -ne $thumbprint })
-            (Get-Here).keys = @((Get-Here).keys | Where-Object { $_ -ne $thumbprint })
-        }
         elseif ($verb -eq '-store' -and (Get-Here).my -contains $words[$at + 2]) {
             if ((Get-Here).ksp -contains $words[$at + 2]) { '  Provider = Microsoft Software Key Storage Provider' }
             else { '  Provider = Microsoft RSA SChannel Cryptographic Provider' }
@@ -257,7 +288,7 @@ $global:Effects = @{
     }
 }
 # What changes something; all other commands read.
-$global:Changing = 'Set-CsCertificate', 'Remove-CsCertificate', 'Import-CsCertificate', 'Stop-CsWindowsService', 'Start-CsWindowsService', 'Invoke-CsComputerFailOver', 'Invoke-CsComputerFailBack', 'Set-OfficeWebAppsFarm', 'New-OfficeWebAppsFarm', 'Set-UMService', 'Enable-ExchangeCertificate', 'certutil', 'Request-CsCertificate'
+$global:Changing = 'Set-CsCertificate', 'Remove-CsCertificate', 'Import-CsCertificate', 'Stop-CsWindowsService', 'Start-CsWindowsService', 'Invoke-CsComputerFailOver', 'Invoke-CsComputerFailBack', 'Set-OfficeWebAppsFarm', 'New-OfficeWebAppsFarm', 'Set-UMService', 'Set-UMCallRouterSettings', 'Set-SettingOverride', 'Enable-ExchangeCertificate', 'certutil', 'Request-CsCertificate'
 
 function global:Enter-Command {
     # Runs a command, or the fault that the case asks for at its place.
@@ -326,6 +357,19 @@ New-Module -ScriptBlock {
         if (-not (Test-Path -LiteralPath $LiteralPath)) { throw ("Cannot find path '" + $LiteralPath + "' because it does not exist.") }
         Get-Certificate $thumbprint
     }
+    function global:Remove-Item {
+        [CmdletBinding()] param([string] $Path, [string] $LiteralPath, [switch] $DeleteKey)
+        $store, $thumbprint = Split-Cert $Path
+        if (-not $store) { return (Microsoft.PowerShell.Management\Remove-Item -LiteralPath $(if ($Path) { $Path } else { $LiteralPath })) }
+        if (-not $DeleteKey) { Write-Harm ($thumbprint + ': its key stays on the disk') }
+        if (@((Get-Here).uses.Values | Where-Object { $_.current -eq $thumbprint }).Count -and (Test-Running (Get-Here))) { Write-Harm ($thumbprint + ' is in use and was deleted') }
+        (Get-Here).my = @((Get-Here).my | Where-Object { $_ -ne $thumbprint })
+        (Get-Here).keys = @((Get-Here).keys | Where-Object { $_ -ne $thumbprint })
+    }
+    function global:Get-Service {
+        [CmdletBinding()] param([string] $Name)
+        if ((Get-Here).routermode) { [pscustomobject]@{ 'Name' = 'MSExchangeUMCR'; 'Status' = 'Running' } }
+    }
     function global:Get-ChildItem {
         [CmdletBinding()] param([Parameter(Position = 0)][string] $Path)
         if (Split-Cert $Path) { (Get-Here).root | ForEach-Object { Get-Certificate $_ } }
@@ -336,6 +380,20 @@ New-Module -ScriptBlock {
             $chain = [pscustomobject]@{ 'ChainPolicy' = ([pscustomobject]@{ 'RevocationMode' = '' }) }
             $chain | Add-Member -MemberType ScriptMethod -Name Build -Value { @((Get-Here).root).Count -gt 0 }
             return $chain
+        }
+        if ($TypeName -like '*TcpClient') {
+            if (-not (Get-Here)['listener']) { throw 'No connection could be made because the target machine actively refused it.' }
+            $client = [pscustomobject]@{}
+            $client | Add-Member -MemberType ScriptMethod -Name GetStream -Value { 'stream' }
+            $client | Add-Member -MemberType ScriptMethod -Name Close -Value { }
+            return $client
+        }
+        if ($TypeName -like '*SslStream') {
+            $shown = [pscustomobject]@{}
+            $shown | Add-Member -MemberType ScriptMethod -Name GetCertHashString -Value { (Get-Here)['listener'] }
+            $tls = [pscustomobject]@{ 'RemoteCertificate' = $shown }
+            $tls | Add-Member -MemberType ScriptMethod -Name AuthenticateAsClient -Value { param($name) }
+            return $tls
         }
         if ($TypeName -like '*X509Certificate2') {
             if ((Microsoft.PowerShell.Utility\New-Object Management.Automation.PSCredential 'x', $ArgumentList[1]).GetNetworkCredential().Password -ne 'right') { throw 'The specified network password is not correct.' }
@@ -358,6 +416,7 @@ function Invoke-Run {
     $global:World.fault = $Move['fault']
     $global:World.password = $(if ($Move['password']) { $Move.password } else { 'right' })
     $env:ExchangeInstallPath = 'C:\exchange'
+    $env:COMPUTERNAME = ($Move.run -split '\.')[0]
     $switches = @{}
     foreach ($switch in @($Move['switches'])) { if ($switch) { $switches[$switch] = $true } }
     $global:WalkSwitches = $switches
@@ -407,6 +466,7 @@ function Invoke-Move {
         foreach ($key in $Move.values.Keys) { $global:World.servers[$Move.set][$key] = $Move.values[$key] }
         return $null
     }
+    if ($Move['overrides']) { return $global:World.overrides }
     if ($Move['now']) {
         $global:World.now = ([datetime]$Move.now).ToUniversalTime()
         Update-World

@@ -75,18 +75,26 @@ PAGES = [
         {"drain-front-end-alone", "back-drain-front-end"},
     ),
     ("Persistent Chat", "PersistentChat", ("Default",), {"import", "assign"}),
-    ("branch appliance", "SBA", ("Default",), {"group-branch-appliance", "assign"}),
+    (
+        "branch appliance",
+        "SBA",
+        ("Default",),
+        {"group-branch-appliance", "branch-before", "assign"},
+    ),
     (
         "trusted application: every computer, account",
         "TrustedApplication",
         ("Default",),
-        {"trusted-application-account", "repeat"},
+        {
+            *("trusted-application-before", "trusted-application-account", "repeat"),
+            "trusted-application-restart",
+        },
     ),
     (
         "reverse proxy: both chains",
         "ReverseProxy",
         (),
-        {"import-other", "bind-reverse-proxy", "chain-reverse-proxy"},
+        {"import-other", "reverse-proxy-list", "bind-reverse-proxy", "chain-reverse-proxy"},
     ),
     ("reverse proxy, back", "ReverseProxy", (), {"back-reverse-proxy"}),
     (
@@ -95,6 +103,12 @@ PAGES = [
         (),
         {"office-web-apps-new-farm", "office-web-apps-farm", "office-web-apps-restart"},
     ),
+    (
+        "Office Web Apps: a balancer that decrypts, verification",
+        "OfficeWebApps",
+        (),
+        {"office-web-apps-balancer", "verify-office-web-apps"},
+    ),
     ("Office Web Apps, back", "OfficeWebApps", (), {"note-before", "back-farm"}),
     (
         "Exchange UM: mode first, then the certificate, then the services",
@@ -102,6 +116,13 @@ PAGES = [
         (),
         {"exchange-um-mode", "exchange-um-enable", "exchange-um-restart", "exchange-call-router"},
     ),
+    (
+        "Exchange UM: the call router, verification",
+        "ExchangeUM",
+        (),
+        {"exchange-call-router-mode", "verify-exchange-um"},
+    ),
+    ("Exchange: keys of a Key Storage Provider", "ExchangeUM", (), {"provider-exchange"}),
     ("Exchange UM, back", "ExchangeUM", (), {"note-before", "back-exchange"}),
     (
         "Outlook Web App: web.config, pool, directories and policies",
@@ -109,6 +130,13 @@ PAGES = [
         (),
         {"exchange-owa-config", "exchange-owa-recycle", "exchange-owa-enable", "back-owa"},
     ),
+    (
+        "Outlook Web App: a trusted application pool, verification",
+        "ExchangeOWA",
+        (),
+        {"exchange-owa-application", "verify-exchange-owa"},
+    ),
+    ("what is superseded is revoked", "FrontEnd", ("Default",), {"revoke-superseded"}),
     (
         "A/V roll-over",
         "Edge",

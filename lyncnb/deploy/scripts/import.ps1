@@ -370,6 +370,10 @@ function Get-Return {
     elseif ($now -ne $Place.New) {
         $way.Problem = 'it uses ' + $now + ', which is neither the new certificate nor the one on record'
     }
+    elseif ($Value -eq $Nothing -and -not $Place['Clear']) {
+        $way.Do = 'leave'
+        $way.Left = 'it had no certificate before, and this one cannot be taken away'
+    }
     elseif ($Value -eq $Nothing) {
         $way.Do = 'remove'
         if ($Place['Global'] -and -not $RemoveGlobal) {

@@ -1,0 +1,194 @@
+"""The scripts of Exchange, Office Web Apps, reverse proxies and trusted applications, in a world."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from deploy.walk import (
+    NOON,
+    Walk,
+    all_lines,
+    in_order,
+    needs_pwsh,
+    old,
+    packages_of,
+    unfolded,
+    world_of,
+    wrongs,
+)
+from topologies import front_end, plan, row
+
+from lyncnb.deploy.steps import procedure_of
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+
+pytestmark = needs_pwsh
+
+FARM = [row(f"owas0{n}.contoso.com", "OfficeWebApps", "owas.contoso.com") for n in (1, 2, 3)]
+MAIL = [row("um01.contoso.com", "ExchangeUM")]
+OWA = [row(f"owa0{n}.contoso.com", "ExchangeOWA", "owapool.contoso.com") for n in (1, 2)]
+APPLICATIONS = [row(f"app0{n}.contoso.com", "TrustedApplication", "apps.contoso.com") for n in (1, 2)]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory):
+    """Give one PowerShell for all tests of this file."""
+    found = Walk(tmp_path_factory.mktemp("neighbours"))
+    yield found
+    found.close()
+
+
+def steps_of(rows, product="lync2013"):
+    """Give the steps of some servers beside a pool."""
+    rules = load_rules(product)
+    planned = plan_certificates(plan(front_end(1), *rows).topology, rules)
+    made = procedure_of(packages_of(planned), rules, now=NOON)
+    roles = {r["role"] for r in rows}
+    return made, [page for page in in_order(made) if page.role in roles]
+
+
+def begin(walk, made, **changes):
+    """Begin with servers in use; ``changes`` are for every server that is no Front End Server."""
+    world = world_of(made, in_use=True)
+    for here in world["servers"].values():
+        if not here["name"].startswith("ee"):
+            here |= changes
+    walk.begin(world, made)
+    return world
+
+
+def test_a_farm_is_named_once_when_every_server_has_the_certificate(walk):
+    """With No nothing is named; when the third server has imported, Yes names it for all."""
+    made, pages = steps_of(FARM)
+    begin(walk, made)
+    first = walk.run(pages[0], answers="N\n")
+    assert first["code"] == 1
+    assert "every server of the farm has" in unfolded(first)
+    assert not [change for change in first["changes"] if "OfficeWebAppsFarm" in change]
+    second = walk.run(pages[1], answers="N\n")
+    third = walk.run(pages[2], answers="Y\n")
+    assert (second["code"], third["code"], third["harm"]) == (1, 0, [])
+    assert [walk.run(page)["changes"] for page in pages] == [[], [], []]
+    assert [line for line in wrongs(made, walk.world()) if "farm" in line] == []
+    back = walk.run(pages[1], "Back")
+    assert back["code"] == 0, all_lines([back])
+    assert {here["farm"] for here in walk.world()["servers"].values() if here["farm"]} == {
+        f"old {pages[0].packages[0].friendly_name}"
+    }
+
+
+def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
+    """Where SSL is offloaded, the balancer gets the certificate, and the farm stays as it is."""
+    made, pages = steps_of(FARM)
+    begin(walk, made, offloads=True)
+    run = walk.run(pages[0])
+    assert (run["code"], run["harm"]) == (0, [])
+    assert "Import the certificate on the load balancer" in unfolded(run)
+    assert not [change for change in run["changes"] if "OfficeWebAppsFarm" in change]
+
+
+def test_a_new_server_of_a_farm_is_told_to_join_it(walk):
+    """A server that is in no farm stops, and the page names the command that joins the first one."""
+    made, pages = steps_of(FARM)
+    begin(walk, made, farm="")
+    run = walk.run(pages[1])
+    assert run["code"] == 1
+    assert "New-OfficeWebAppsMachine -MachineToJoin 'FIRST'" in unfolded(run)
+
+
+@pytest.mark.parametrize("router", ["", "TCP", "TLS"], ids=["no router", "router", "router TLS"])
+@pytest.mark.parametrize("mode", ["TCP", "TLS", "Dual"])
+def test_voice_mail_gets_its_services_and_no_other(walk, mode, router):
+    """UM and UMCallRouter alone change, a mode with TLS stays; the way back gives each its own."""
+    made, (page,) = steps_of(MAIL)
+    before = {"UM": old(page.packages[0]), "SMTP": old(page.packages[0]), "IIS": "other"}
+    if router:
+        before["UMCallRouter"] = old(page.packages[0])
+    begin(walk, made, ummode=mode, routermode=router, exchange=dict(before))
+    run = walk.run(page)
+    assert (run["code"], run["harm"]) == (0, []), all_lines([run])
+    here = walk.world()["servers"][page.server]
+    new = page.packages[0].thumbprint
+    changed = {service for service, thumbprint in here["exchange"].items() if thumbprint == new}
+    assert changed == ({"UM", "UMCallRouter"} if router else {"UM"})
+    assert here["ummode"] == ("Dual" if mode == "TCP" else mode)
+    assert here["routermode"] == {"": "", "TCP": "Dual", "TLS": "TLS"}[router]
+    assert walk.run(page, "Verify")["code"] == 0
+    back = walk.run(page, "Back")
+    assert (back["code"], back["harm"]) == (0, []), all_lines([back])
+    assert walk.world()["servers"][page.server]["exchange"] == before
+
+
+def test_voice_mail_that_had_no_certificate_keeps_the_new_one(walk):
+    """Exchange cannot take a certificate away from a service: the way back leaves it and says so."""
+    made, (page,) = steps_of(MAIL)
+    begin(walk, made, exchange={})
+    walk.run(page)
+    back = walk.run(page, "Back", answers="Y\n")
+    assert back["code"] == 2
+    assert "cannot be taken away" in unfolded(back)
+
+
+def test_an_override_is_changed_once_when_every_server_has_the_certificate(walk):
+    """Exchange 2016: the override keeps its other values; the way back gives its thumbprint back."""
+    made, pages = steps_of(OWA, "sfb2015")
+    world = begin(walk, made, exchangeversion="15.1")
+    new = pages[0].packages[0].thumbprint
+    earlier = ["IMServerName=eepool.contoso.com", f"IMCertificateThumbprint={old(pages[0].packages[0])}"]  # fmt: skip
+    world["overrides"] = {"IM": {"name": "IM", "server": "", "parameters": list(earlier)}}
+    walk.begin(world, made)
+    first = walk.run(pages[0], answers="N\n")
+    assert first["code"] == 1
+    assert "every Exchange server that the override counts for has" in unfolded(first)
+    assert not [change for change in first["changes"] if "SettingOverride" in change]
+    second = walk.run(pages[1], answers="Y\n")
+    assert (second["code"], second["harm"]) == (0, []), all_lines([second])
+    again = walk.run(pages[0])
+    assert (again["code"], again["changes"]) == (0, []), all_lines([again])
+    assert walk.run(pages[0], "Verify")["code"] == 0
+    shown = walk.ask({"moves": [{"overrides": True}]})[0]["IM"]["parameters"]
+    assert shown == [earlier[0], f"IMCertificateThumbprint={new}"]
+    back = walk.run(pages[1], "Back")
+    assert back["code"] == 0, all_lines([back])
+    assert walk.ask({"moves": [{"overrides": True}]})[0]["IM"]["parameters"] == earlier
+
+
+@pytest.mark.parametrize(("version", "words"), [("15.0", "web.config"), ("15.2", "override")])
+def test_the_version_of_exchange_chooses_the_steps(walk, version, words):
+    """The version is read as text, as a remote session gives it; one of the ways is always taken."""
+    made, pages = steps_of(OWA, "sfb2019")
+    begin(walk, made, exchangeversion=version)
+    run = walk.run(pages[0])
+    assert run["code"] == 1
+    assert words in unfolded(run)
+
+
+def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk):
+    """The question comes before the assignment, on each computer; No assigns nothing."""
+    made, pages = steps_of(APPLICATIONS)
+    begin(walk, made)
+    run = walk.run(pages[0], answers="N\n")
+    assert run["code"] == 1
+    assert "account can read the key" in unfolded(run)
+    assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
+    assert walk.run(pages[0], answers="Y\n")["code"] == 0
+    assert walk.run(pages[0])["code"] == 0  # it is assigned: nobody is asked again
+
+
+def test_a_listener_that_shows_another_certificate_is_left_for_later(walk):
+    """-Verify and the end of a run say what port 443 of the reverse proxy shows."""
+    made, (page,) = steps_of([row("rp01.contoso.com", "ReverseProxy")])
+    begin(walk, made)
+    run = walk.run(page)
+    assert run["code"] == 2
+    assert f"Found: {old(page.packages[0])}" in unfolded(walk.run(page, "Verify")) or (
+        "port 443 of this server shows" in unfolded(run)
+    )
+    assert walk.run(page, "Verify")["code"] == 1
+    walk.set(page.server, listener=page.packages[0].thumbprint)
+    assert walk.run(page)["code"] == 0
+    assert walk.run(page, "Verify")["code"] == 0
+    walk.set(page.server, listener="")
+    assert "CANNOT TELL" in unfolded(walk.run(page, "Verify"))
+    walk.pass_time(NOON + timedelta(days=1))
