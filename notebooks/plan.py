@@ -19,7 +19,7 @@
 # 2013](https://learn.microsoft.com/en-us/previous-versions/office/lync-server-2013/lync-server-2013-request-certificates-in-advance-optional).*
 #
 # Press **Run > Run All Cells** to see it with the sample. For your own deployment, change the two
-# names in the next cell and press it again. No table yet? `ln.GuidePanel()` in a cell of its own, or
+# names in the next cell, and run all cells again. No table yet? `ln.GuidePanel()` in a cell of its own, or
 # `lyncnb guide` in a shell, asks what you know and lays one out. Nothing is written until you press a
 # button for it.
 
@@ -210,12 +210,16 @@ ln.figure(ahead)
 # 1. **A certificate request procedure of your organization.** The panel below makes keys and requests
 #    here, and your CA gets the requests.
 # 2. **A computer on which the Lync Server 2013 administrative tools are installed.** The key is made
-#    there. `ln.request_scripts` shows the steps for each certificate, without a key or a folder, and
-#    `ln.write_request_scripts(scripts, "request-scripts")` writes a script for each.
+#    there. `ln.request_scripts` has the steps for each certificate, without a key or a folder, and
+#    `ln.write_request_scripts(scripts, "request-scripts")` writes a script for each. The next cell
+#    shows the commands for the first certificate.
 
 # %%
 scripts = ln.request_scripts(plan)
-scripts.only("Server", "Step", "What to do")
+print(scripts)
+for request in scripts.servers[:1]:
+    commands = [command for step in request.steps for command in step.commands]
+    print(f"\nFor {request.server}:", *commands, sep="\n")
 
 # %% [markdown]
 # This is the first route. The panel writes what the editor plans at the moment you press its button, and nothing before.
