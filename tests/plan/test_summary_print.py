@@ -33,8 +33,8 @@ pytestmark = [
 
 LEGIBLE = 36  # points of "Perimeter" in the picture: its small letters have 5.5 then
 
-# Sample, pages of its summary at most. 13 and 49 certificates.
-SAMPLES = (("contoso", 4), ("litwareinc-global", 12))
+# Sample, pages of its summary at most. 14 and 49 certificates.
+SAMPLES = (("contoso", 5), ("litwareinc-global", 12))
 
 
 DAYS = {"planned_issue_date": date(2026, 12, 1), "validity_days": 200}
@@ -76,6 +76,8 @@ def requests_of(plan, *, is_back=lambda number: False):
             issued=issued if is_back(number) else None,
             refused=(),
             key_holder="",
+            import_commands=(),
+            assign_commands=(),
         )
         for number, certificate in enumerate(plan.certificates)
     ]
