@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -64,7 +65,9 @@ def _text(value: str) -> str:
 def _request(
     asked: dict[str, str], common_name: str, computer: Path, names: bool, bits: str
 ) -> Path:
-    path = computer / _text(asked["-Output"]).rpartition("\\")[2]
+    # A person gives it a short name: the date and ".new" go.
+    name = _text(asked["-Output"]).rpartition("\\")[2].removesuffix(".new")
+    path = computer / re.sub(r"-\d{4}-\d\d-\d\d", "", name)
     fields = [f"/{short}={_text(asked[name])}" for name, short in _FIELDS.items() if name in asked]
     words = ["req", "-new", "-newkey", f"rsa:{bits or asked['-KeySize']}", "-nodes", "-sha1"]
     words += ["-keyout", path.with_suffix(".key"), "-out", path]

@@ -25,7 +25,8 @@ if ($hasLync) {
     $stored = @($own | ForEach-Object { $_.Thumbprint })
     foreach ($assigned in Get-CsCertificate) {
         $thumbprint = [string]$assigned.Thumbprint
-        $type = [string]$assigned.Use
+        # Use is shown in two forms, "Default" and "urn:certref:Default".
+        $type = ([string]$assigned.Use) -replace '^urn:certref:', ''
         if ($stored -notcontains $thumbprint) { $lines.Add("Not in the store: $type $thumbprint") }
         if (-not $types.ContainsKey($thumbprint)) { $types[$thumbprint] = @() }
         $types[$thumbprint] += $type

@@ -165,6 +165,7 @@ def _placements(lines: _Lines) -> Iterator[Placement]:
         if store == "My":
             has_key = _yes(lines.value("Key"))
             while (kind := lines.optional("Type")) is not None:
+                kind = kind.removeprefix("urn:certref:")  # one of the two forms of Use
                 if not _TYPE.fullmatch(kind):
                     raise BadExport(f"{shown(kind)} is no type of certificate")
                 types.append(kind)

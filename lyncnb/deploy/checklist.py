@@ -5,6 +5,7 @@ It shows what a script runs: both are made of the same steps.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from ..base.file_names import file_name
 from ..base.html_page import render
 from ..base.tables import escape_markdown, linked_markdown
 from ..rules.procedure import Cmdlet
+from .powershell import quote
+from .server_script import import_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage, ServerStep, ServerSteps
 
 IMPORT_AND_ASSIGN = ": import and assign"
@@ -44,10 +47,33 @@ _SECTIONS = (
 
 # What a script does, said once for each page.
 _SCRIPT = (
-    "takes the steps that have commands, and stops at the first thing that is not as it should be. "
-    "-WhatIf tells what it would do, -Verify shows what is here and what should be; neither "
-    "changes anything."
+    "takes the steps that have commands. It stops where something is not as it should be, and says "
+    "what to do. Run it with -WhatIf first: it changes nothing and prints one line for each step. "
+    "-Verify changes nothing either and prints what is not true first."
 )
+_START = (
+    "The first command shows the SHA-256 of the script: compare it with {sha256}. The second takes "
+    "away the mark of a file from the internet. Where a Group Policy runs signed scripts only, "
+    "your organization signs the script first."
+)
+
+
+def start_of(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
+    """Give how the script of a page is started: what to know, and the commands.
+
+    Source: Microsoft, about_Execution_Policies; Microsoft, Unblock-File.
+    """
+    path = quote("\\".join((server.folder, script_of(server))))
+    digest = hashlib.sha256(import_script(server)).hexdigest()
+    # Commands that a console's own shell loads exist in that console alone.
+    own = f"powershell.exe -NoProfile -ExecutionPolicy RemoteSigned -File {path} -WhatIf"
+    needs_shell = server.shell is not None and server.shell.commands and not server.shell.modules
+    start = f"& {path} -WhatIf" if needs_shell else own
+    return _START.format(sha256=digest), (
+        f"certutil -hashfile {path} SHA256",
+        f"Unblock-File -LiteralPath {path}",
+        start,
+    )
 
 
 def sections(server: ServerSteps) -> Iterator[tuple[str, str, tuple[ServerStep, ...]]]:
@@ -103,12 +129,15 @@ def to_markdown(steps: DeploymentSteps) -> str:
             lines += [f"- {_stands(one)}" for one in steps.covered if server.server in one.servers]
         if server.shell:
             lines += ["", f"Commands run in: {escape_markdown(server.shell.title)}, elevated."]
-        lines += ["", f"The script `{script_of(server)}` {_SCRIPT}"]
+        words, commands = start_of(server)
+        lines += ["", f"The script `{script_of(server)}` {_SCRIPT} {words}"]
+        lines += ["", "```powershell", *commands, "```"]
         for heading, words, own in sections(server):
             if heading:
                 lines += ["", f"### {escape_markdown(heading)}", "", escape_markdown(words)]
             for number, step in enumerate(own, 1):
                 about = f" {escape_markdown(step.about)}" if step.about else ""
+                about += " (by hand)" if step.step.by_hand else ""
                 lines += ["", f"- [ ] **{number}. {escape_markdown(step.title)}**{about}  ", ""]
                 lines += _markdown_step(step)
     lines += ["", "## Where each command is documented", ""]
@@ -162,6 +191,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         sections=lambda server: list(sections(server)),
         cmdlets=used_cmdlets(steps),
         script=_SCRIPT,
+        start_of=start_of,
         script_of=script_of,
         valid_of=valid_of,
     )

@@ -181,6 +181,7 @@ class Filler:
             later=(),
             back=(),
             folder=self.procedure.folder,
+            anywhere=True,
             suffix=FINISH,  # the script that made the request is called the same without it
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 from ..authorities.submission import check_template
@@ -15,11 +16,13 @@ from ..base import files, outputs
 from ..errors import BundleError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..request_folder.bundle import RequestBundle
+from ..request_folder.manifest import timestamp
 from ..rules.procedure import load_procedure
 from .checklist import script_of, to_html
 from .fill_steps import Filler, Values, requested_name
+from .server_script import import_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerSteps
-from .step_files import FOLDER, import_script
+from .step_files import FOLDER
 from .trusted_cas import TrustOfPackages
 
 _PAGE = "requests.html"
@@ -44,7 +47,11 @@ _CURVES = {256: "ECDH_P256", 384: "ECDH_P384", 521: "ECDH_P521"}
 
 
 def request_scripts(
-    plan: CertificatePlan, bundle: RequestBundle | None = None, *, template: str = ""
+    plan: CertificatePlan,
+    bundle: RequestBundle | None = None,
+    *,
+    template: str = "",
+    today: date | None = None,
 ) -> DeploymentSteps:
     """Write how each certificate is requested where the administrative tools are installed.
 
@@ -57,6 +64,8 @@ def request_scripts(
         request that is made anew gets a file name of its own.
     template : str, optional
         Name (not display name) of the AD CS template, for requests to an internal CA.
+    today : date, optional
+        The evaluation date; the names of the requests carry it.
 
     Returns
     -------
@@ -95,7 +104,7 @@ def request_scripts(
             others.append(MissingPackage(request=certificate.id, why=_KEY_HERE))
         else:
             generation = record.generation if record else 1
-            values = _values(filler, certificate, generation, template)
+            values = _values(filler, certificate, generation, template, timestamp(today)[:10])
             role = plan.rules.roles.get(certificate.role)
             requests.append(
                 ServerSteps(
@@ -113,6 +122,7 @@ def request_scripts(
                     later=(),
                     back=(),
                     folder=procedure.folder,
+                    anywhere=True,
                 )
             )
     return DeploymentSteps(
@@ -129,12 +139,13 @@ def request_scripts(
 
 
 def _values(
-    filler: Filler, certificate: PlannedCertificate, generation: int, template: str
+    filler: Filler, certificate: PlannedCertificate, generation: int, template: str, day: str
 ) -> Values:
     subject = dict(certificate.subject.fields())
     key = certificate.key
-    # Made anew: the earlier file says nothing of it.
+    # A file of an earlier day or generation says nothing of this request.
     again = f"-g{generation}" if generation > 1 else ""
+    name = f"{certificate.id}{again}-{day}.req"
     return {
         **filler.common,
         "server": min(certificate.servers),
@@ -150,8 +161,9 @@ def _values(
         "key_bits": key.bits,
         "key_algorithm": _CURVES.get(key.bits, "") if key.algorithm == "ECDSA" else "RSA",
         "client_eku": "clientAuth" in certificate.extended_key_usage,
-        "request": f"{certificate.id}{again}.req",
-        "request_path": filler.path(f"{certificate.id}{again}.req"),
+        "request": name,
+        "request_path": filler.path(name),
+        "new_path": filler.path(f"{name}.new"),
         "template": template if certificate.issuer == "internal" else "",
         "organization": subject.get("O", ""),
         "unit": subject.get("OU", ""),
@@ -218,7 +230,7 @@ def _is_request_script(path: Path) -> bool:
 
 
 def _contents(steps: DeploymentSteps) -> Iterator[tuple[str, bytes]]:
+    # Any computer with the tools may run a script, so it names none.
     yield _PAGE, to_html(steps, title=_TITLE).encode()
     for request in steps.servers:
-        # Any computer with the tools may run it, so it names none.
-        yield script_of(request), import_script(request, anywhere=True)
+        yield script_of(request), import_script(request)

@@ -61,7 +61,8 @@ def _effective(
     end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
     if said is None:
         latest = later(end, -lead) if end is not None else now
-        return latest if latest > now else None
+        # Before the new certificate is valid nothing can roll over to it.
+        return latest if latest > now and latest >= package.not_before else None
     # Naive: the servers' time zone is taken to be this computer's; the server checks it again.
     moment = in_zone(said, UTC)
     names = ", ".join(roll.usages)

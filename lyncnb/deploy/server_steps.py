@@ -168,6 +168,7 @@ class ServerSteps:
     issuers: tuple[Certificate, ...] = ()
     places: tuple[FilledPlace, ...] = ()
     folder: str = ""
+    anywhere: bool = False  # whether its script may run on any computer
 
     @property
     def change(self) -> str:

@@ -105,7 +105,16 @@ _GIVEN = {
     "request": (
         *("server", "servers", "pool", "product", "folder", "types", "friendly_name", "name"),
         *("names", "san", "hash", "issuer", "key_bits", "key_algorithm", "client_eku", "request"),
-        *("request_path", "template", "organization", "unit", "city", "state", "country"),
+        *(
+            "request_path",
+            "new_path",
+            "template",
+            "organization",
+            "unit",
+            "city",
+            "state",
+            "country",
+        ),
     ),
 }
 

@@ -11,7 +11,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.documents import document_addresses
 from lyncnb.deploy.checklist import to_html, to_markdown
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
-from lyncnb.deploy.step_files import import_script
+from lyncnb.deploy.server_script import import_script
 from lyncnb.errors import OutputError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates

@@ -17,8 +17,9 @@ from lyncnb.authorities.receiving import receive
 from lyncnb.base.documents import document_addresses
 from lyncnb.deploy.checklist import of_server, to_html, to_markdown, used_cmdlets
 from lyncnb.deploy.package_passwords import PasswordList
+from lyncnb.deploy.server_script import import_script
 from lyncnb.deploy.server_steps import MissingPackage
-from lyncnb.deploy.step_files import import_script, server_scripts, write_steps
+from lyncnb.deploy.step_files import server_scripts, write_steps
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import OutputError, PackageError

@@ -23,8 +23,8 @@ from cas.python_ca import PythonCa, der
 
 from lyncnb.authorities.decoding import decode
 from lyncnb.deploy.fill_steps import store_of
+from lyncnb.deploy.server_script import import_script
 from lyncnb.deploy.server_steps import DeploymentSteps, ServerPackage, ServerSteps
-from lyncnb.deploy.step_files import import_script
 from lyncnb.plan.model import CertificatePlan
 from lyncnb.plan.plan_json import plan_document
 
@@ -237,7 +237,8 @@ class Walk:
         """Hand a case over; ``answers`` are typed where a script asks a person."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(case) + "\n" + answers)
+        # A question that no test expects is answered with No.
+        self.process.stdin.write(json.dumps(case) + "\n" + answers + "N\n" * 9)
         self.process.stdin.flush()
         for line in self.process.stdout:
             if line.startswith("ANSWER "):
@@ -282,15 +283,15 @@ class Walk:
 
         ``on`` is the computer, where the page is of a request and not of a server.
         """
-        script = str(self.script(page, anywhere=bool(on)))
+        script = str(self.script(page))
         move = {"run": on or page.server, "script": script, "switches": switches}
         (found,) = self.ask({"moves": [{**move, "fault": fault, "password": password}]}, answers)
         assert isinstance(found, dict)
         return found
 
-    def script(self, page: ServerSteps, *, anywhere: bool = False) -> Path:
+    def script(self, page: ServerSteps) -> Path:
         """Give the script of a page as a file."""
-        data = import_script(page, anywhere=anywhere)
+        data = import_script(page)
         path = self.place / f"{hashlib.sha256(data).hexdigest()[:16]}.ps1"
         if not path.exists():
             path.write_bytes(data)

@@ -444,8 +444,28 @@ function Use-Drive {
     return $root
 }
 
+function Read-Syntax {
+    # What PowerShell's own parser says of a script: errors, kinds of syntax, commands, members.
+    param([string] $Path)
+    $tokens = $errors = $null
+    $tree = [Management.Automation.Language.Parser]::ParseFile($Path, [ref]$tokens, [ref]$errors)
+    $nodes = @($tree.FindAll({ $true }, $true))
+    @{
+        'errors' = @($errors | ForEach-Object { $_.Message })
+        'kinds' = @($nodes | ForEach-Object { $_.GetType().Name } | Sort-Object -Unique)
+        'operators' = @($tokens | ForEach-Object { [string]$_.Kind } | Sort-Object -Unique)
+        'commands' = @($nodes | Where-Object { $_ -is [Management.Automation.Language.CommandAst] } | ForEach-Object { $_.GetCommandName() } | Where-Object { $_ } | Sort-Object -Unique)
+        'members' = @($nodes | Where-Object { $_ -is [Management.Automation.Language.MemberExpressionAst] } | ForEach-Object { [string]$_.Member } | Sort-Object -Unique)
+    }
+}
+
 function Invoke-Move {
     param($Move)
+    if ($Move['parse']) { return (Read-Syntax $Move.parse) }
+    if ($Move['literals']) {
+        # Each is evaluated by itself; the answer is what PowerShell takes it for.
+        return , @($Move.literals | ForEach-Object { [string](& ([scriptblock]::Create($_))) })
+    }
     if ($Move['run']) {
         [void](Use-Drive $Move.run)
         return (Invoke-Run $Move)

@@ -164,7 +164,7 @@ PAGES = [
         "FrontEnd",
         ("Default",),
         {
-            *("request-where", "request-there", "request-exportable"),
+            *("request-where", "request-there", "request-whole", "request-exportable"),
             *("request-compare", "request-return"),
         },
     ),

@@ -61,6 +61,7 @@ $NotKnown = '(not known)'
 $Found = ''       # what the last check found
 $Changed = @()    # the steps that this run has taken
 $Left = @()       # what this run leaves for later
+$Doubts = @()   # checks of by-hand steps that were not true; asked once more at the end
 $Would = @()      # with -WhatIf: what would be true by now
 $Current = $null  # the step at which the run is
 $Ended = $false
@@ -504,9 +505,10 @@ function Invoke-Step {
         $wrong = Find-Wrong $Step 'Holds'
         if ($wrong -and $Step['GoesOn']) {
             Write-Line ('not true: ' + $wrong.Check.Text + (Get-Evidence)) 'WARNING        '
-            $script:Left += 'Step ' + $name + ': this is not true: ' + $wrong.Check.Text + '.'
+            $script:Doubts += $wrong.Check
         }
         elseif ($wrong -and $Look) { $script:Would += @($Step['Holds'] | ForEach-Object { $_.Text }) }
+        elseif ($wrong -and $wrong.Answer -eq 'cannot tell' -and $PSCmdlet.ShouldContinue('Cannot tell whether ' + $wrong.Check.Text + (Get-Evidence) + ' Did you check it by hand, and is it true?', $name)) { return }
         elseif ($wrong) { Stop-Run ($(if ($wrong.Answer -eq 'no') { 'Not true yet: ' } else { 'Cannot tell whether ' }) + $wrong.Check.Text + '.') 'Do this step by hand as the sheet says, then run this script again.' }
         return
     }
@@ -638,6 +640,10 @@ try {
     if (-not $Look -and -not $TrustOnly -and -not (Test-ServicesLoaded)) {
         $Left += 'Services still use the earlier certificate (' + (@(Get-Stale) -join ', ') + '): run this script with -DrainServices -StartServices.'
     }
+    foreach ($check in $Doubts) {
+        if (-not $Look -and (Read-Answer $check) -ne 'yes') { $Left += 'Not true: ' + $check.Text + (Get-Evidence) }
+    }
+    $Found = ''
     $status = $(if (@($Left).Count) { 2 } else { 0 })
     Stop-Run '' $(if ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with -Verify, and bring the files run-... back to those who planned this.' }) $status
 }

@@ -1,0 +1,97 @@
+"""The script that takes the steps of one server: its values, and the fixed text that runs them."""
+
+from __future__ import annotations
+
+from .powershell import ScriptBlock, script
+from .server_steps import FilledCheck, FilledPlace, ServerStep, ServerSteps
+
+
+def import_script(server: ServerSteps) -> bytes:
+    """Write the script that takes the steps of one server, and can undo them.
+
+    Parameters
+    ----------
+    server : ServerSteps
+        Public values all. What comes later is on its page alone: nobody wants it run by mistake.
+    """
+    shell = server.shell
+    return script(
+        "import",
+        {
+            "Server": "" if server.anywhere else server.server,
+            "Folder": server.folder,
+            "Change": server.change,
+            "Shell": shell.title if shell else "",
+            "Modules": list(shell.modules) if shell else [],
+            "Commands": list(shell.commands) if shell else [],
+            "ServiceList": _block(shell.services) if shell else None,
+            "ServiceStart": _block(shell.start_service, "Value") if shell else None,
+            "Places": [_script_place(place) for place in server.places],
+            "Steps": [_script_step(step, n) for n, step in enumerate(server.steps, 1)],
+            "BackSteps": [_script_step(step, n) for n, step in enumerate(server.back, 1)],
+        },
+    )
+
+
+def _block(command: str, *parameters: str) -> ScriptBlock | None:
+    """Write a command as a block that takes some parameters; blank: none."""
+    if not command:
+        return None
+    names = ", ".join(f"${name}" for name in parameters)
+    return ScriptBlock((f"param({names}) {command}" if names else command,))
+
+
+def _script_place(place: FilledPlace) -> dict[str, object]:
+    entries: dict[str, object] = {
+        "Name": place.name,
+        "New": place.new,
+        "Read": _block(place.read),
+        "Set": _block(place.set, "Value"),
+        "Roll": _block(place.roll, "Value", "Date"),
+        "Clear": _block(place.clear),
+        "Staged": _block(place.staged),
+        "Restart": place.restart,
+        "Global": place.for_deployment,
+    }
+    return _without_blanks(entries)
+
+
+def _script_step(step: ServerStep, number: int) -> dict[str, object]:
+    about = f" ({step.about})" if step.about else ""
+    of_places = step.step.does in ("record", "restore")
+    entries: dict[str, object] = {
+        "Number": number,
+        "Title": f"{step.title}{about}",
+        "OnlyIf": [_question(check) for check in step.only_if],
+        "Holds": [_question(check) for check in step.holds],
+        "Waits": [_question(check) for check in step.waits],
+        "Needs": [_question(check) for check in step.needs],
+        "Confirms": [_question(check) for check in step.confirms],
+        "Does": step.step.does,
+        "Place": step.place,
+        "Commands": ScriptBlock(step.commands) if step.commands and not of_places else None,
+        "Assigns": list(step.assigns),
+        "ByHand": step.step.by_hand,
+        "GoesOn": step.step.goes_on,
+        "Trust": step.step.trust,
+        "ConfirmedBy": step.step.confirmed_by,
+        "WhenAsked": step.step.when_asked,
+        "Minutes": step.step.minutes,
+    }
+    return _without_blanks(entries)
+
+
+def _question(check: FilledCheck) -> dict[str, object]:
+    entries: dict[str, object] = {
+        "Text": check.text,
+        "Ask": _block(check.command),
+        "Shows": _block(check.shows),
+        "When": _block(check.when),
+        "Passing": check.passing,
+    }
+    return _without_blanks(entries)
+
+
+def _without_blanks(entries: dict[str, object]) -> dict[str, object]:
+    """Leave out what is not set: the script reads it as nothing, no or zero."""
+    return {key: value for key, value in entries.items() if value}
