@@ -183,7 +183,7 @@ def test_clients_sign_in_at_one_pool():
         ({"federation": "perhaps"}, "neither yes nor no", "yes or no"),
         ({"federation": 3.5}, "'federation' is 3.5, which is no answer", "Partners"),
         ({"product": "lync2010"}, 'no rules for a product "lync2010"', "lync2013"),
-        ({"target_os": "2025"}, '"2025" is none of them', "2012R2"),
+        ({"target_os": "2030"}, '"2030" is none of them', "2012R2"),
         ({"simple_urls": "none"}, '"none" is none of them', "hosts, one-host"),
         ({"federations": True}, "Unknown key in 'federations'", "did you mean federation"),
         ({"tenant_sip_domains": "contoso.com"}, "not asked with these answers", "take it out"),

@@ -433,7 +433,8 @@ def test_options_and_rules_are_for_one_product():
 def test_a_field_more_shifts_no_other(monkeypatch):
     """Certificates are made by the names of their fields, so their order and number do not count."""
     names = PlannedCertificate._fields
-    other = namedtuple("Other", ["more", *reversed(names)], defaults=[""] * len(names))
+    defaults = [PlannedCertificate._field_defaults.get(name, "") for name in reversed(names)]
+    other = namedtuple("Other", ["more", *reversed(names)], defaults=defaults)
     topology, rules = read_topology(DATA / "contoso.csv"), load_rules()
     expected = [c._asdict() for c in plan_certificates(topology, rules).certificates]
     monkeypatch.setattr(planner, "PlannedCertificate", partial(other, more=""))

@@ -147,7 +147,7 @@ def test_help_and_choices_of_the_template():
     assert [row[0] for row in book["Roles"].iter_rows(min_row=2, values_only=True)] == [
         role.id for role in topology_roles()
     ]
-    assert listed["Target OS"][0] == ["2008R2", "2012", "2012R2", "2016", "2019", "2022"]
+    assert listed["Target OS"][0] == ["2008R2", "2012", "2012R2", "2016", "2019", "2022", "2025"]
     assert (listed["Role"][1], listed["Issuer"][1]) == (True, False)  # pairs may be typed, too
     assert book["Columns"].max_row == len(topology_columns()) + 1
 
