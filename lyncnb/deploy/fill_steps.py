@@ -383,6 +383,7 @@ class Filler:
                 when=fill(check.when, values, as_command=True),
                 passing=check.passing,
                 script_only=check.script_only,
+                after=fill(self.by_id[check.after].text, values) if check.after else "",
             )
             for check in found
         )

@@ -88,6 +88,7 @@ def _question(check: FilledCheck) -> dict[str, object]:
         "Shows": _block(check.shows),
         "When": _block(check.when),
         "Passing": check.passing,
+        "After": check.after,
     }
     return _without_blanks(entries)
 

@@ -102,6 +102,7 @@ class FilledCheck:
     when: str = ""
     passing: bool = False
     script_only: bool = False
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ Its words:
   ``$false``; an error, nothing or anything else means "cannot tell", never "no". ``shows`` prints
   what was found instead, ``when`` the time from which the answer changes. ``passing``: true for
   a moment only, so ``-Verify`` leaves it out. ``script_only``: asks functions of the script.
+  ``after``: the check that must be true before this one has an answer; ``-WhatIf`` names the step
+  that will make it true.
 - ``[[deploy.place]]``: where a certificate is in use (a usage, a farm, a service). ``read``
   prints what it uses now, or nothing; ``set`` and ``roll`` (with ``$Date``) assign ``$Value``,
   ``clear`` takes the assignment away, ``staged`` says whether the new certificate waits there for
@@ -131,6 +133,7 @@ class Check:
     when: str = ""
     passing: bool = False
     script_only: bool = False
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +348,8 @@ def _check(reader: TomlReader, procedure: Procedure, table: Mapping[str, object]
         if step.phase == "finish":
             given = (*given, *_CERTIFICATE)
         reader.among(where, sorted(used), given, "placeholder")
+    for where, check in zip(where_is["check"], procedure.checks):
+        reader.among(f"{where}.after", (check.after,), {"": None, **checks}, "check")
     for where, place in zip(where_is["place"], procedure.places):
         reader.among(f"{where}.scope", (place.scope,), ("usage", "certificate"), "scope")
         texts = [place.title, place.read, place.new, place.set, place.roll, place.clear]

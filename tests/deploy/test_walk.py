@@ -387,6 +387,28 @@ def test_what_if_and_verify_change_nothing(walk):
         assert walk.read(page.server) == files
 
 
+def test_what_if_counts_the_steps_before(walk):
+    """What the import makes checkable is not warned of; what the drain stops is not done already."""
+    steps = steps_of("contoso.csv", rolls=True)
+    page = page_of(steps, "fe01")
+    walk.begin(world_of(steps, in_use=True), steps)
+    run = walk.run(page, "WhatIf", *BOTH)
+    assert "WARNING" not in all_lines([run])
+    number = {step.step.id: n for n, step in reversed(list(enumerate(page.steps, 1)))}
+    text = unfolded(run)
+    later = f"can be checked after step {number['import']}"
+    for name in ("provider", "provider-again", "key-linked", "revocation"):
+        line = text.split(f" {number[name]}. ")[1].split(f" {number[name] + 1}. ")[0]
+        assert later in line, name
+    assert f"would be done {number['start-front-end']}. Start the services" in text
+    assert f"can be checked after step {number['start-front-end']}" in text
+    assert "done already" not in text[text.index("Start the services") :]
+    run = walk.run(page, "WhatIf", "DrainServices", "TrustInstalled")
+    text = unfolded(run)
+    assert f"not asked for {number['start-front-end']}. Start the services" in text
+    assert f"Found: step {number['drain-front-end']} stops the services" in text
+
+
 def test_a_key_in_the_wrong_provider_is_imported_again(walk):
     """The package is opened before the certificate is deleted: a wrong password deletes nothing."""
     steps = steps_of("single-server.csv", rolls=False)

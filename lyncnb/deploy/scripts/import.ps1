@@ -61,8 +61,9 @@ $NotKnown = '(not known)'
 $Found = ''       # what the last check found
 $Changed = @()    # the steps that this run has taken
 $Left = @()       # what this run leaves for later
-$Doubts = @()   # checks of by-hand steps that were not true; asked once more at the end
-$Would = @()      # with -WhatIf: what would be true by now
+$Doubts = @()     # checks of by-hand steps that were not true; asked once more at the end
+$Would = @{}      # with -WhatIf: what would be true by now, and the step that makes it so
+$Undone = @{}     # with -WhatIf: what would not be true any more, and the step that ends it
 $Current = $null  # the step at which the run is
 $Ended = $false
 
@@ -152,14 +153,33 @@ function Read-Answer {
 }
 
 function Find-Wrong {
-    # Gives the first check whose answer is not yes, with that answer; with -WhatIf, earlier steps count.
+    # Gives the first check whose answer is not yes, with that answer. With -WhatIf, earlier steps of
+    # the run count. A check that has an answer only after one of them is "later".
     param([hashtable] $Step, [string] $Kind)
+    $later = $null
     foreach ($check in $Step[$Kind]) {
-        if ($Look -and $Would -contains $check.Text) { continue }
-        $answer = Read-Answer $check
+        if ($Would.ContainsKey($check.Text)) { continue }
+        if ($check['After'] -and $Would.ContainsKey($check.After)) {
+            $later = @{ 'Check' = $check; 'Answer' = 'later'; 'Step' = $Would[$check.After] }
+            continue
+        }
+        $ends = $check.Text, [string]$check['After'] | Where-Object { $Undone.ContainsKey($_) } | Select-Object -First 1
+        $answer = $(if ($ends) { 'no' } else { Read-Answer $check })
+        if ($ends) { $script:Found = 'step ' + $Undone[$ends] + ' stops the services' }
         if ($answer -ne 'yes') { return @{ 'Check' = $check; 'Answer' = $answer } }
     }
+    if ($Kind -in 'OnlyIf', 'Holds') { return $later }
     return $null
+}
+
+function Add-Would {
+    # With -WhatIf: counts a step as taken. A drain ends what the start of the services makes true.
+    param([hashtable] $Step)
+    foreach ($check in $Step['Holds']) { $Would[$check.Text] = $Step.Number }
+    if ($Step['Does'] -ne 'drain') { return }
+    foreach ($start in @($chosen | Where-Object { $_['Does'] -eq 'start' })) {
+        foreach ($check in $start['Holds']) { $Undone[$check.Text] = $Step.Number }
+    }
 }
 
 function Get-Evidence { if ($Found) { '. Found: ' + $Found } else { '.' } }
@@ -490,10 +510,15 @@ function Invoke-Step {
         if ($Look) { Write-Line $name 'not needed     ' }
         return
     }
+    if ($wrong -and $wrong.Answer -eq 'later') { Write-Line ($name + ': can be checked after step ' + $wrong.Step) 'not known yet  '; return }
     if ($wrong) { Stop-Run ('Cannot tell whether ' + $wrong.Check.Text + '.') 'This step was not taken. Find out why the check fails, then run the script again.' }
     $done = Test-Done $Step
     if ($done -eq 'cannot tell' -and -not $Step['ByHand']) { Stop-Run 'Cannot tell whether this step is done.' 'This step was not taken. Find out why the check fails, then run the script again.' }
-    if ($done -eq 'yes') { Write-Line $name 'done already   '; return }
+    if ($done -eq 'yes') {
+        $earlier = @($Step['Holds'] | Where-Object { $_ -and $Would.ContainsKey($_.Text) }).Count
+        Write-Line $name $(if ($earlier) { 'done by then   ' } else { 'done already   ' })
+        return
+    }
     if ($Step['ConfirmedBy']) {
         if ($Asked[$Step.ConfirmedBy]) { Write-Line $name 'confirmed      '; return }
         if ($Look) { Write-Line ($name + ' (-' + $Step.ConfirmedBy + ')') 'WOULD STOP     '; $script:Ended = $true; return }
@@ -503,11 +528,15 @@ function Invoke-Step {
         Write-Line $name 'by hand        '
         if (-not $Look) { Write-Commands $Step }
         $wrong = Find-Wrong $Step 'Holds'
-        if ($wrong -and $Step['GoesOn']) {
+        if ($wrong -and $wrong.Answer -eq 'later') {
+            Write-Line ('can be checked after step ' + $wrong.Step) '               '
+            Add-Would $Step
+        }
+        elseif ($wrong -and $Step['GoesOn']) {
             Write-Line ('not true: ' + $wrong.Check.Text + (Get-Evidence)) 'WARNING        '
             $script:Doubts += $wrong.Check
         }
-        elseif ($wrong -and $Look) { $script:Would += @($Step['Holds'] | ForEach-Object { $_.Text }) }
+        elseif ($wrong -and $Look) { Add-Would $Step }
         elseif ($wrong -and $wrong.Answer -eq 'cannot tell' -and $PSCmdlet.ShouldContinue('Cannot tell whether ' + $wrong.Check.Text + (Get-Evidence) + ' Did you check it by hand, and is it true?', $name)) { return }
         elseif ($wrong) { Stop-Run ($(if ($wrong.Answer -eq 'no') { 'Not true yet: ' } else { 'Cannot tell whether ' }) + $wrong.Check.Text + '.') 'Do this step by hand as the sheet says, then run this script again.' }
         return
@@ -543,7 +572,7 @@ function Invoke-Step {
         $detail = ''
         if ($Step['Does'] -eq 'restore') { $detail = ': ' + $Found }
         Write-Line ($name + $detail) 'would be done  '
-        $script:Would += @($Step['Holds'] | ForEach-Object { if ($_) { $_.Text } })
+        Add-Would $Step
         return
     }
     if (-not $PSCmdlet.ShouldProcess($Server, $name)) {
