@@ -13,11 +13,12 @@ from pathlib import Path
 
 from ..authorities.submission import check_template
 from ..base import files, outputs
-from ..errors import BundleError
+from ..errors import BundleError, OptionsError, Problem
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.manifest import timestamp
-from ..rules.procedure import load_procedure
+from ..request_folder.request_record import RequestRecord
+from ..rules.procedure import Procedure, load_procedure
 from .checklist import script_of, to_html
 from .fill_steps import Filler, Values, requested_name
 from .server_script import import_script
@@ -42,8 +43,6 @@ _NO_USAGE = (
 )
 _AT_SET_UP = "it is requested when its server is set up: see at_set_up in plan.toml"
 _KEY_HERE = "its key is in the request folder already"
-# ECDSA is named by its curve.
-_CURVES = {256: "ECDH_P256", 384: "ECDH_P384", 521: "ECDH_P521"}
 
 
 def request_scripts(
@@ -78,7 +77,7 @@ def request_scripts(
     RulesError
         If the product's procedure is wrong.
     OptionsError
-        If the template could not stand in a command line.
+        If the template could not stand in a command line, or the cmdlet cannot make a planned key.
 
     Notes
     -----
@@ -91,17 +90,13 @@ def request_scripts(
     steps = [step for step in procedure.steps if step.phase == "request"]
     records = bundle.manifest.by_id if bundle else {}
     requests, others = [], []
+    no_such_key: list[PlannedCertificate] = []
     for certificate in plan.certificates:
         record = records.get(certificate.id)
-        if not certificate.usages:
-            others.append(MissingPackage(request=certificate.id, why=_NO_USAGE))
-        elif certificate.at_set_up:
-            others.append(MissingPackage(request=certificate.id, why=_AT_SET_UP))
-        elif record is not None and record.covered:
-            why = f"{record.covered}: nothing is requested"
+        if why := _why_not(certificate, record):
             others.append(MissingPackage(request=certificate.id, why=why))
-        elif record is not None and not record.key_holder:
-            others.append(MissingPackage(request=certificate.id, why=_KEY_HERE))
+        elif not procedure.makes_key(str(certificate.key)):
+            no_such_key.append(certificate)
         else:
             generation = record.generation if record else 1
             values = _values(filler, certificate, generation, template, timestamp(today)[:10])
@@ -125,6 +120,8 @@ def request_scripts(
                     anywhere=True,
                 )
             )
+    if no_such_key:
+        raise _refused_keys(procedure, no_such_key)
     return DeploymentSteps(
         product=plan.rules.product,
         title=plan.rules.title,
@@ -135,6 +132,32 @@ def request_scripts(
         cmdlets=procedure.cmdlets,
         unit="request",
         lacking="not by this route",
+    )
+
+
+def _why_not(certificate: PlannedCertificate, record: RequestRecord | None) -> str:
+    """Say why a certificate is not requested by this route; blank: it is."""
+    if not certificate.usages:
+        return _NO_USAGE
+    if certificate.at_set_up:
+        return _AT_SET_UP
+    if record is not None and record.covered:
+        return f"{record.covered}: nothing is requested"
+    return _KEY_HERE if record is not None and not record.key_holder else ""
+
+
+def _refused_keys(procedure: Procedure, certificates: list[PlannedCertificate]) -> OptionsError:
+    """Say which certificates have keys that the administrative tools cannot make."""
+    limits = [cmdlet for cmdlet in procedure.cmdlets if cmdlet.keys]
+    takes = "; ".join(f"{cmdlet.name} takes {' or '.join(cmdlet.keys)}" for cmdlet in limits)
+    return OptionsError(
+        f"the administrative tools cannot make the planned keys: {takes}",
+        problems=tuple(
+            Problem(message=f"{one.id}: its key is {one.key}", value=str(one.key))
+            for one in certificates
+        ),
+        hint=f"set key in plan.toml to {' or '.join(limits[0].keys)}, or let lyncnb make these "
+        "keys and requests: lyncnb request TOPOLOGY FOLDER",
     )
 
 
@@ -159,7 +182,7 @@ def _values(
         "hash": certificate.hash,
         "issuer": certificate.issuer,
         "key_bits": key.bits,
-        "key_algorithm": _CURVES.get(key.bits, "") if key.algorithm == "ECDSA" else "RSA",
+        "key_algorithm": key.algorithm,
         "client_eku": "clientAuth" in certificate.extended_key_usage,
         "request": name,
         "request_path": filler.path(name),

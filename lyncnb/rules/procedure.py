@@ -243,11 +243,15 @@ class Shell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cmdlet:
-    """A command that steps use, the parameters that they give it, and the page that has them."""
+    """A command that steps use, the parameters that they give it, and the page that has them.
+
+    ``keys`` are those that it can make, such as ``RSA 2048``; none: it makes no key.
+    """
 
     name: str
     source: str
     parameters: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +286,10 @@ class Procedure:
     def roll_of(self, usage: str) -> RollOver | None:
         """Give how a usage rolls over, if it can."""
         return next((roll for roll in self.rolls if usage in roll.usages), None)
+
+    def makes_key(self, key: str) -> bool:
+        """Whether every command that makes keys can make this one."""
+        return all(key in cmdlet.keys for cmdlet in self.cmdlets if cmdlet.keys)
 
     def shell_of(self, role: str) -> Shell | None:
         """Give where the commands of a role run."""

@@ -12,7 +12,7 @@ from lyncnb.base.documents import document_addresses
 from lyncnb.deploy.checklist import to_html, to_markdown
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
 from lyncnb.deploy.server_script import import_script
-from lyncnb.errors import OutputError
+from lyncnb.errors import OptionsError, OutputError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
@@ -139,12 +139,25 @@ def test_nothing_blank_is_told():
         assert "-ClientEKU" not in command.parameters
 
 
-def test_an_elliptic_curve_is_named():
-    """The cmdlet names ECDSA keys by their curve."""
-    options = PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=384))
-    planned = plan(front_end(1), options=options)
-    for found in requests_of(planned).values():
-        assert {command.parameters["-KeyAlg"] for command in found} == {"'ECDH_P384'"}
+@pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
+@pytest.mark.parametrize(("algorithm", "bits"), [("RSA", 3072), ("ECDSA", 384)])
+def test_a_key_that_the_cmdlet_cannot_make_is_refused(product, algorithm, bits):
+    """-KeySize takes neither 3072 nor a curve: the error names each certificate and what to set."""
+    options = PlanOptions(key=KeyParameters(algorithm=algorithm, bits=bits))
+    topology = plan(front_end(1), row("um01.contoso.com", "ExchangeUM")).topology
+    planned = plan_certificates(topology, load_rules(product), options=options)
+    with pytest.raises(OptionsError) as refused:
+        request_scripts(planned)
+    wanted = [f"{c.id}: its key is {algorithm} {bits}" for c in planned.certificates if c.usages]
+    assert [problem.message for problem in refused.value.problems] == wanted
+    assert "set key in plan.toml to RSA 2048 or RSA 4096" in refused.value.hint
+
+
+def test_the_largest_key_of_the_cmdlet_is_requested():
+    """RSA 4096 is passed to -KeySize as it is planned."""
+    options = PlanOptions(key=KeyParameters(algorithm="RSA", bits=4096))
+    for found in requests_of(plan(front_end(1), options=options)).values():
+        assert {command.parameters["-KeySize"] for command in found} == {"4096"}
 
 
 def test_what_the_cmdlet_cannot_be_told_is_printed(contoso):
