@@ -94,8 +94,10 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
             now = ", ".join(shown(one) for one in found[name])
             yield "subject-field-changed", f"{name}: planned {shown(value)}, it is {now}"
     for name in found:
-        if name not in planned and name != "CN":
-            values = ", ".join(shown(one) for one in found[name])
+        values = ", ".join(shown(one) for one in found[name])
+        if name == "OU" and entry.issuer == "public":
+            yield "organizational-unit-public", f"its subject has OU={values}"
+        elif name not in planned and name != "CN":
             yield "subject-field-added", f"{name}: {values} was not asked for"
 
 

@@ -118,6 +118,14 @@ def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs
         yield certificates[0].id, f"{count} {whose} may have none"
 
 
+def replacement_within_24_hours(view: PlanView, rule: CheckRule) -> Pairs:
+    """Count the certificates that a public CA may have to revoke within 24 hours."""
+    certificates = view.asked_of(rule)
+    if certificates:
+        count = count_of(len(certificates), "certificate")
+        yield certificates[0].id, f"be able to replace {count} within 24 hours"
+
+
 def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
     """Find rules of CAs that nobody looked after for longer than they may be trusted."""
     certificates, as_of = view.asked_of(rule), ca_rules().as_of
@@ -153,6 +161,7 @@ PUBLIC_CA_TESTS: dict[str, DeploymentTest] = {
         zones_seen_from_many_places,
         names_become_public,
         crl_distribution_point_not_assured,
+        replacement_within_24_hours,
         rules_of_cas_old,
     )
 }

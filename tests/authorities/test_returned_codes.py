@@ -88,6 +88,10 @@ COMPARED = {
     "subject-field-dropped": ({"subject": SUBJECT[:2]}, {"subject": SUBJECT[::-1]}),
     "subject-field-changed": ({"subject": (CN, ("O", "Contoso Ltd."), COUNTRY)}, {"subject": (CN, COUNTRY)}),
     "subject-field-added": ({"subject": (*SUBJECT, ("L", "Taipei"))}, {"subject": SUBJECT[::-1]}),
+    "organizational-unit-public": (
+        {"subject": (*SUBJECT, ("OU", "IT")), "entry": {"issuer": "public"}},
+        {"subject": (*SUBJECT, ("OU", "IT"))},
+    ),
     "eku-server-auth-absent": ({"eku": ["clientAuth"]}, {"eku": BOTH}),
     "eku-missing": ({"entry": {"eku": BOTH}}, {"eku": BOTH, "entry": {"eku": BOTH}}),
     "eku-client-auth-added": ({"eku": BOTH}, {"eku": BOTH, "entry": {"eku": BOTH}}),
