@@ -15,6 +15,7 @@ from ..request_folder.request_record import PlannedEntry
 from ..rules.model import Rules
 from ..rules.procedure import BEFORE, PLACEHOLDER, Place, Procedure, Step
 from .powershell import quote
+from .roll_over_times import outage_words
 from .server_steps import Call, FilledCheck, FilledPlace, ServerPackage, ServerStep, ServerSteps
 from .trusted_cas import TrustOfPackages, issuers_above
 
@@ -330,6 +331,7 @@ class Filler:
             "effective": call.effective_text,
             "effective_words": call.effective_words,
             "old_end": f"{end:%Y-%m-%d %H:%M} UTC" if end else "its NotAfter says when",
+            "outage": outage_words(package, call),
         }
 
     def _of_issuer(

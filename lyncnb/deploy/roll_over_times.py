@@ -50,6 +50,20 @@ def with_calls(
     return replace(package, calls=tuple(calls))
 
 
+def outage_words(package: ServerPackage, call: Call) -> str:
+    """Say how long a call's usages have no valid certificate; empty where old and new overlap."""
+    end = package.in_use_until
+    if end is None or end >= package.not_before:
+        return ""
+    names, until = " and ".join(call.usages), f"{end:%Y-%m-%d %H:%M} UTC"
+    return (
+        f" OUTAGE: the certificate in use ends at {until}, and this one is valid from "
+        f"{package.not_before:%Y-%m-%d %H:%M} UTC. Between the two, {names} has no valid "
+        f"certificate. Ask the CA for a certificate that is valid before {until}. Otherwise "
+        "announce the outage, and assign this one as soon as it is valid."
+    )
+
+
 def _effective(
     package: ServerPackage, roll: RollOver, said: datetime | None, now: datetime
 ) -> datetime | None:
@@ -71,7 +85,10 @@ def _effective(
         raise PackageError(
             f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the certificate in use ends at "
             f"{end:%Y-%m-%d %H:%M} UTC, and tokens live {roll.lead_hours} hours",
-            hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier",
+            hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier"
+            if later(end, -lead) >= package.not_before
+            else f"leave the time out: at {latest:%Y-%m-%d %H:%M} the new certificate is not valid "
+            "yet, so nothing can roll over to it",
         )
     if not package.not_before <= moment < package.not_after:
         raise PackageError(

@@ -100,7 +100,7 @@ _ISSUER = (
 _GIVEN = {
     "server": _SERVER,
     "certificate": _CERTIFICATE,
-    "call": (*_CERTIFICATE, "lead_hours", "effective", "effective_words", "old_end"),
+    "call": (*_CERTIFICATE, "lead_hours", "effective", "effective_words", "old_end", "outage"),
     "usage": (*_CERTIFICATE, "type"),
     "place": (*_CERTIFICATE, "type", "place"),
     "issuer": _ISSUER,

@@ -192,6 +192,40 @@ def test_a_certificate_in_use_rolls_before_its_end(steps):
     assert "-Previous" in remove.commands[0]
 
 
+def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
+    """Whatever the dates, the time is in both certificates; without one it is assigned at once."""
+    kinds = set()
+    for days in (-10, 0, 20, 27, 28, 29, 40):
+        begins, end = NOON + timedelta(days=days), NOON + timedelta(days=28, hours=2)
+        packages = [replace(package, not_before=begins) for package in with_end(steps, end)]
+        made = procedure_of(packages, load_rules(), now=NOON)
+        calls = {call for s in made.servers for p in s.packages for call in p.calls if call.roll}
+        for call in calls:
+            kinds.add(call.kind)
+            possible = begins <= end - timedelta(hours=call.roll.lead_hours)
+            assert call.kind == ("roll" if possible else "assign"), (days, call)
+            assert call.effective is None or begins <= call.effective < end
+    assert kinds == {"roll", "assign"}
+
+
+def test_a_gap_between_old_and_new_is_an_outage(steps):
+    """The sheet assigns at once and says from when to when nothing is valid; no other sheet does."""
+    end, begins = (datetime(2026, 12, day, tzinfo=UTC) for day in (17, 27))
+    packages = [replace(package, not_before=begins) for package in with_end(steps, end)]
+    made = procedure_of(packages, load_rules(), now=NOON)
+    for server, step_id, usage in (
+        (EDGE, "assign-av", AV),
+        ("fe01.contoso.net", "assign-oauth", OAUTH),
+    ):
+        (step,) = [s for s in of(made, server).steps if s.step.id == step_id]
+        assert "ends at 2026-12-17 00:00 UTC, and this one is valid from 2026-12-27" in step.text
+        assert f"Between the two, {usage} has no valid certificate." in step.text
+    assert "OUTAGE" not in to_markdown(steps)
+    with pytest.raises(PackageError) as caught:
+        procedure_of(packages, load_rules(), now=NOON, effective=datetime(2026, 12, 20))
+    assert "leave the time out" in caught.value.hint
+
+
 def test_a_near_date_is_good(contoso):
     """The time counts against the old certificate's end, not against the present: 2 AM for 6 AM."""
     soon = datetime(2026, 11, 24, 16)
