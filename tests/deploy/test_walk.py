@@ -354,6 +354,32 @@ def test_a_wrong_ca_file_is_not_installed(walk):
     assert walk.world()["servers"][page.server]["root"] == []
 
 
+def test_an_intermediate_among_the_roots_is_named_and_confirmed_before_the_drain(walk):
+    """The run names it and goes on; before services stop, a person has to say Yes."""
+    steps = steps_of("contoso.csv", rolls=True)
+    page = page_of(steps, "fe02")
+    world = world_of(steps, in_use=True)
+    world["certificates"]["F" * 40] = world["certificates"][page.issuers[0].thumbprint] | {
+        "name": "Fabrikam Issuing CA 7",
+        "issuer": "CN=Fabrikam Root CA",
+    }
+    world["servers"][page.server]["root"] = ["F" * 40]
+    walk.begin(world, steps)
+    before = assignments(walk.world())
+    run = walk.run(page, *BOTH, answers="N\n")
+    assert run["code"] == 1
+    text = unfolded(run)
+    assert "WARNING not true: Trusted Root Certification Authorities holds self-signed" in text
+    assert text.index("Found: CN=Fabrikam Issuing CA 7") < text.index("Import instead of request")
+    assert "You answered No. Not confirmed: Trusted Root Certification Authorities" in text
+    assert assignments(walk.world()) == before
+    assert stopped(walk.world()["servers"][page.server]) == []
+    run = walk.run(page, *BOTH, answers="Y\n")
+    assert run["code"] == 2, all_lines([run])
+    assert "Left for later: - Not true: Trusted Root Certification Authorities" in unfolded(run)
+    assert wrongs(replace(steps, servers=(page,)), walk.world()) == []
+
+
 def walk_files(page):
     """Give the CA certificates of a page as files of the folder."""
     return [f"chain/{issuer.thumbprint}.cer" for issuer in page.issuers]
