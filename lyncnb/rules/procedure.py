@@ -28,7 +28,8 @@ Its words:
 
 A check may ask the script: ``Test-Key PATH``, ``Test-ServicesStopped``, ``Test-ServicesRun``,
 ``Test-ServicesLoaded`` (all started after their certificate was assigned; ``Get-Stale`` names the
-others), ``Test-RestartAhead``, ``Test-FailedOver``, and ``$ComputerName``.
+others), ``Test-RestartAhead``, ``Test-FailedOver``, and ``$ComputerName``. ``shows`` prints
+each time by ``Get-Utc TIME``: 2026-12-22 06:00 UTC.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ DEEDS = ("record", "assign", "drain", "start", "restore")
 #: Functions of the script that a check may ask.
 SCRIPT_FUNCTIONS = (
     *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
-    *("Test-RestartAhead", "Get-Stale", "Test-FailedOver"),
+    *("Test-RestartAhead", "Get-Stale", "Get-Utc", "Test-FailedOver"),
 )
 
 #: The keys of a step that name checks, in the order in which the script asks them.

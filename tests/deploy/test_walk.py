@@ -185,6 +185,7 @@ def test_what_has_to_wait_leaves_no_server_stopped(walk, server):
     run = walk.run(page, *BOTH)
     assert run["code"] == 2
     assert "waits until 2026-12-2" in unfolded(run)
+    assert "until 2026-12-22 14:00 UTC" in unfolded(run)
     assert run["harm"] == []
     assert stopped(walk.world()["servers"][page.server]) == []
 

@@ -281,6 +281,16 @@ def test_every_command_and_parameter_is_documented(procedure):
     assert printed == documented
 
 
+def test_a_time_that_was_found_is_shown_in_utc(procedure):
+    """A server prints a time by its own format and zone; Get-Utc prints it as the sheets do."""
+    shown = [c.shows for c in procedure.checks if re.search(r"\$_\.Not(After|Before)", c.shows)]
+    assert len(shown) == 5
+    for text in shown:
+        assert not re.search(r"\$_\.Not(After|Before)", re.sub(r"\(Get-Utc [^)]*\)", "", text)), (
+            text
+        )
+
+
 # A document with its date or version; an RFC has a number, and what is inferred has neither.
 # What we infer, or decide ourselves, has no document and no date.
 DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|^Inferred:|^lyncnb[:,] ")
