@@ -268,6 +268,7 @@ class Filler:
             staged=command(place.staged),
             restart=place.restart,
             for_deployment=place.for_deployment,
+            setting=place.setting,
         )
 
     def _of_place(self, step: Step, place: Place, values: Values) -> ServerStep:

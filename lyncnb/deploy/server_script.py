@@ -52,6 +52,7 @@ def _script_place(place: FilledPlace) -> dict[str, object]:
         "Staged": _block(place.staged),
         "Restart": place.restart,
         "Global": place.for_deployment,
+        "Setting": place.setting,
     }
     return _without_blanks(entries)
 

@@ -118,6 +118,7 @@ class FilledPlace:
     staged: str
     restart: bool
     for_deployment: bool
+    setting: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

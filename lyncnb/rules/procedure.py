@@ -14,6 +14,7 @@ Its words:
   ``clear`` takes the assignment away, ``staged`` says whether the new certificate waits there for
   its date. The script writes a record of all places before it changes anything, and goes back by
   it. ``restart``: services read it when they start. ``for_deployment``: all servers share it.
+  ``setting``: no certificate but a value that goes with one, and may have been ``new`` before.
 - ``[[deploy.step]]``: ``only_if`` says where it is taken. It is done when all of ``holds`` are
   true. ``waits``: if one is not true, the run leaves the step for later and continues. ``needs``:
   if one is not true, the run stops. ``confirms``: if one is not true, a person is asked.
@@ -157,6 +158,7 @@ class Place:
     staged: str = ""
     restart: bool = False
     for_deployment: bool = False
+    setting: bool = False
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
 

@@ -100,7 +100,7 @@ def test_a_new_server_of_a_farm_is_told_to_join_it(walk):
 @pytest.mark.parametrize("router", ["", "TCP", "TLS"], ids=["no router", "router", "router TLS"])
 @pytest.mark.parametrize("mode", ["TCP", "TLS", "Dual"])
 def test_voice_mail_gets_its_services_and_no_other(walk, mode, router):
-    """UM and UMCallRouter alone change, a mode with TLS stays; the way back gives each its own."""
+    """UM and UMCallRouter alone change, a mode with TLS stays; the way back restores all of them."""
     made, (page,) = steps_of(MAIL)
     before = {"UM": old(page.packages[0]), "SMTP": old(page.packages[0]), "IIS": "other"}
     if router:
@@ -117,7 +117,22 @@ def test_voice_mail_gets_its_services_and_no_other(walk, mode, router):
     assert walk.run(page, "Verify")["code"] == 0
     back = walk.run(page, "Back")
     assert (back["code"], back["harm"]) == (0, []), all_lines([back])
-    assert walk.world()["servers"][page.server]["exchange"] == before
+    here = walk.world()["servers"][page.server]
+    assert here["exchange"] == before
+    assert (here["ummode"], here["routermode"]) == (mode, router)
+    assert walk.run(page, "Back")["changes"] == []
+    assert walk.run(page, "Back", "Verify")["code"] == 0
+
+
+def test_a_mode_that_somebody_changed_meanwhile_stops_the_way_back(walk):
+    """TLS is neither what this change sets nor what is on record: nothing is changed."""
+    made, (page,) = steps_of(MAIL)
+    begin(walk, made, ummode="TCP")
+    walk.run(page)
+    walk.set(page.server, ummode="TLS")
+    back = walk.run(page, "Back")
+    assert (back["code"], back["changes"]) == (1, [])
+    assert "UMStartupMode of Unified Messaging: it uses TLS" in unfolded(back)
 
 
 def test_voice_mail_that_had_no_certificate_keeps_the_new_one(walk):

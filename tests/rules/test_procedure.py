@@ -123,7 +123,7 @@ PAGES = [
         {"exchange-call-router-mode", "verify-exchange-um"},
     ),
     ("Exchange: keys of a Key Storage Provider", "ExchangeUM", (), {"provider-exchange"}),
-    ("Exchange UM, back", "ExchangeUM", (), {"note-before", "back-exchange"}),
+    ("Exchange UM, back", "ExchangeUM", (), {"note-before", "back-exchange", "back-exchange-mode"}),
     (
         "Outlook Web App: web.config, pool, directories and policies",
         "ExchangeOWA",

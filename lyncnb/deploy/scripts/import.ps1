@@ -331,7 +331,8 @@ function Save-Record {
     $rows = foreach ($place in $Places) {
         $value = Get-InUse $place
         if ($value -ne (Get-InUse $place)) { throw ('Two answers differ: what ' + $place.Name + ' uses cannot be told.') }
-        if ($value -eq $place.New) { $value = $NotKnown }
+        # A certificate that is new was assigned by hand before; a setting may have had its value for years.
+        if ($value -eq $place.New -and -not $place['Setting']) { $value = $NotKnown }
         New-Object PSObject -Property @{ 'Place' = $place.Name; 'Value' = $value } | Select-Object -Property Place, Value
     }
     $running = @(Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { $_.Name })
@@ -389,7 +390,7 @@ function Get-Return {
         $way.Problem = 'the record does not know what it had: the new certificate was assigned before'
     }
     elseif ($now -ne $Place.New) {
-        $way.Problem = 'it uses ' + $now + ', which is neither the new certificate nor the one on record'
+        $way.Problem = 'it uses ' + $now + ', which is neither what this change sets nor what is on record'
     }
     elseif ($Value -eq $Nothing -and -not $Place['Clear']) {
         $way.Do = 'leave'
