@@ -27,7 +27,7 @@ import lyncnb
 from lyncnb.authorities.decoding import decode
 from lyncnb.authorities.handover import refuse_keys
 from lyncnb.authorities.returned_files import read_returned
-from lyncnb.base.json_text import parse_json
+from lyncnb.base.json_text import may_hold_surrogates, parse_json
 from lyncnb.base.toml_records import parse_toml
 from lyncnb.base.zip_file import contents_trouble, from_zip
 from lyncnb.errors import LyncnbError
@@ -76,6 +76,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "authorities.decoding.decode": lambda data, _: decode(data),
     "authorities.handover.refuse_keys": lambda data, _: refuse_keys("a", data),
     "authorities.returned_files.read_returned": by_file(lambda path: read_returned([path])),
+    "base.json_text.may_hold_surrogates": lambda data, _: may_hold_surrogates(data),
     "base.json_text.parse_json": lambda data, _: parse_json(data),
     "base.toml_records.parse_toml": lambda data, _: parse_toml(data),
     "base.zip_file.contents_trouble": lambda data, _: contents_trouble(data, 1000),

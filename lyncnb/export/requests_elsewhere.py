@@ -16,13 +16,11 @@ from ..errors import BundleError, Problem
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.manifest import timestamp
+from ..request_folder.request_record import SOME_COMPUTER
 from ..rules.findings import Finding
 from .changes import Order, make_order
 from .run_preview import Preview, foresee
 from .write import announce, bundle_of, write_summary, writing
-
-#: Who holds a key until somebody says, or the request itself does.
-SOME_COMPUTER = "a computer with the administrative tools"
 
 
 def request_elsewhere(

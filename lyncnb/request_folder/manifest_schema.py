@@ -19,6 +19,7 @@ from ..base.dns_name import is_host_name
 from ..errors import Problem
 from ..pki.csr import COMPUTER_NAME
 from .request_record import (
+    SOME_COMPUTER,
     STATES,
     Acceptance,
     ApprovalOnRecord,
@@ -209,7 +210,9 @@ def _host(value: object) -> str:
 
 
 def _computer(value: object) -> str:
-    if type(value) is not str or (value and not COMPUTER_NAME.fullmatch(value)):
+    if type(value) is not str or not (
+        value in ("", SOME_COMPUTER) or COMPUTER_NAME.fullmatch(value)
+    ):
         raise _Wrong("is not the name of a computer")
     return value
 

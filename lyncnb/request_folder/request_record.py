@@ -16,6 +16,9 @@ from datetime import UTC, datetime
 
 STATES = ("planned", "waiting", "issued", "packaged", "retired")
 
+#: Who holds a key until somebody names the computer, or the request itself does.
+SOME_COMPUTER = "a computer with the administrative tools"
+
 # One object for all: a folder has 100,000 records, and hardly one has anything in it.
 _NO_OTHERS: Mapping[str, object] = {}
 

@@ -29,7 +29,7 @@ from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, ReturnedFileError
 from lyncnb.export.key_and_csr import content_of
-from lyncnb.export.requests_elsewhere import SOME_COMPUTER, request_elsewhere
+from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.csr import build_request
@@ -41,6 +41,7 @@ from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.rebuild_manifest import has_secrets, rebuild_manifest
 from lyncnb.request_folder.renewals import list_renewals
+from lyncnb.request_folder.request_record import SOME_COMPUTER
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
