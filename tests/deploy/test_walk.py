@@ -41,12 +41,14 @@ from lyncnb.topology.topology import read_topology
 pytestmark = needs_pwsh
 
 RULES = load_rules()
-# All samples: LYNCNB_SAMPLES=1.
+FORMS = ["", "urn:certref:"]
+# All samples, and going back in both forms of Use from both states: LYNCNB_SAMPLES=1.
 SAMPLES = sorted(path.name for path in DATA.glob("*.csv"))
+BACK_CASES = [(in_use, form) for in_use in (False, True) for form in FORMS]
 if not os.environ.get("LYNCNB_SAMPLES"):
     SAMPLES = ["contoso.csv", "single-server.csv"]
+    BACK_CASES = [(False, ""), (True, "urn:certref:")]
 BOTH = ("DrainServices", "StartServices", "TrustInstalled")
-FORMS = ["", "urn:certref:"]
 # Every other role, which the samples leave out.
 OTHERS = [
     front_end(1),
@@ -111,8 +113,7 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use):
         assert (run["code"], run["changes"]) == (0, []), all_lines([run])
 
 
-@pytest.mark.parametrize("form", FORMS, ids=["short", "urn"])
-@pytest.mark.parametrize("in_use", [False, True], ids=["new", "in use"])
+@pytest.mark.parametrize(("in_use", "form"), BACK_CASES)
 def test_going_back_ends_where_it_began(walk, form, in_use):
     """After the day and -Back every usage has what it had, whatever form ``Use`` has."""
     steps = steps_of("contoso.csv", rolls=in_use)
