@@ -191,6 +191,21 @@ def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk)
     assert walk.run(pages[0])["code"] == 0  # it is assigned: nobody is asked again
 
 
+def test_an_application_without_a_replica_is_left_to_its_owner(walk):
+    """Nothing can be assigned there: the script stops before any change, and the page says what to do."""
+    made, pages = steps_of(APPLICATIONS)
+    begin(walk, made, replica=False)
+    run = walk.run(pages[0], "TrustInstalled", answers="Y\n" * 4)
+    assert (run["code"], run["changes"], run["harm"]) == (1, [], [])
+    assert "Not true yet: this computer has a replica" in unfolded(run)
+    assert "before-" not in " ".join(walk.read(pages[0].server))
+    (step,) = (s for s in pages[0].steps if s.step.id == "trusted-application-before")
+    assert "name the new one there, and restart the application" in step.text
+    assert walk.run(pages[0], "Verify")["code"] == 1
+    walk.set(pages[0].server, replica=True)  # its administrator provisions it automatically
+    assert walk.run(pages[0], "TrustInstalled", answers="Y\n" * 4)["code"] == 0
+
+
 def test_a_listener_that_shows_another_certificate_is_left_for_later(walk):
     """-Verify and the end of a run say what port 443 of the reverse proxy shows."""
     made, (page,) = steps_of([row("rp01.contoso.com", "ReverseProxy")])

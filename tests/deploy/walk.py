@@ -198,6 +198,7 @@ def _computer(name: str, pool: str) -> Json:
             "imread": "",  # the certificate of the override that Exchange has read
             "offloads": False,  # a load balancer decrypts for the farm
             "elliptic": [],
+            "replica": True,  # an application that is configured by hand has none
         }
     )
 

@@ -71,6 +71,7 @@ function global:Update-World {
 $global:Effects = @{
     'Get-CsCertificate' = {
         param($p)
+        if (-not (Get-Here).replica) { throw 'Cannot open the local store: it does not exist.' }
         $types = @($p['Type'])
         $global_only = [string]$p['Identity'] -eq 'global'
         $all = @{}
@@ -368,7 +369,8 @@ New-Module -ScriptBlock {
     }
     function global:Get-Service {
         [CmdletBinding()] param([string] $Name)
-        if ((Get-Here).routermode) { [pscustomobject]@{ 'Name' = 'MSExchangeUMCR'; 'Status' = 'Running' } }
+        if ((Get-Here).replica -and 'REPLICA' -like $Name) { [pscustomobject]@{ 'Name' = 'REPLICA'; 'Status' = 'Running' } }
+        if ((Get-Here).routermode -and 'MSExchangeUMCR' -like $Name) { [pscustomobject]@{ 'Name' = 'MSExchangeUMCR'; 'Status' = 'Running' } }
     }
     function global:Get-ChildItem {
         [CmdletBinding()] param([Parameter(Position = 0)][string] $Path)
