@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from cas.python_ca import PythonCa, pem
+from cas.python_ca import POLICIES, TIMESTAMP_LIST, TIMESTAMPS, PythonCa, pem, timestamp_list
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -253,12 +253,14 @@ def certify(folder: Path, *ids: str, today: date = TODAY, **changes) -> None:
         assert receive(folder, place, today=today).exit_status == 0
 
 
-_EXTENSIONS = """basicConstraints=critical,CA:FALSE
+_EXTENSIONS = f"""basicConstraints=critical,CA:FALSE
 keyUsage=critical,digitalSignature,keyEncipherment
 extendedKeyUsage=serverAuth
 subjectKeyIdentifier=hash
 authorityKeyIdentifier=keyid
 crlDistributionPoints=URI:http://pki.contoso.com/1.crl
+certificatePolicies={POLICIES[0]}
+{TIMESTAMP_LIST.dotted_string}=DER:{timestamp_list(TIMESTAMPS).hex()}
 """
 
 

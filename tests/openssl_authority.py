@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cas.python_ca import POLICIES, TIMESTAMP_LIST, TIMESTAMPS, timestamp_list
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
@@ -16,10 +17,16 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.serialization import Encoding
 
 #: What a well-behaved CA writes into a server certificate.
+#: What every certificate of a public CA has: its policy, and timestamps of logs (here of none).
+PUBLIC_TRUST = (
+    f"certificatePolicies={POLICIES[0]}",
+    f"{TIMESTAMP_LIST.dotted_string}=DER:{timestamp_list(TIMESTAMPS).hex()}",
+)
 GOOD = (
     *("basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature,keyEncipherment"),
     *("extendedKeyUsage=serverAuth", "subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"),
     "crlDistributionPoints=URI:http://pki.contoso.com/1.crl",
+    *PUBLIC_TRUST,
 )
 _CA = (
     *("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"),

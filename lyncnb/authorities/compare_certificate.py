@@ -12,14 +12,16 @@ from datetime import date, datetime, timedelta
 from ..base.dns_name import DnsName, parse_name
 from ..base.pasted_text import BadName, shown
 from ..pki.certificates import Certificate, moment_of
+from ..pki.demonstration_ca import DEMONSTRATION_NAME
 from ..request_folder.request_record import PlannedEntry
 from ..rules.ca_rules import ca_rules
 from ..rules.findings import Finding
-from ..rules.returned_rules import Difference, findings
+from ..rules.returned_rules import Difference, findings, returned_checks
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
 # RFC 1035 section 2.3.4, with room for a trailing dot; what is longer is not looked at closely.
 _LONGEST = 254
+_SHOWN = 5  # certificate policies that a message lists
 _SHA2 = ("sha224", "sha256", "sha384", "sha512")
 
 
@@ -42,7 +44,8 @@ def compare_certificate(
     Returns
     -------
     tuple of Finding
-        One per difference, in the order subject, names, usages, key, signature, validity;
+        One per difference, in the order subject, names, usages, key, signature, validity, public
+        trust;
         empty if the certificate is what was planned.
     """
     return findings(
@@ -57,6 +60,7 @@ def compare_certificate(
             *_signature(certificate, entry),
             *_revocation(certificate, entry),
             *_validity(certificate, moment_of(today), validity_days),
+            *_public_trust(certificate),
         ],
     )
 
@@ -255,10 +259,33 @@ def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Ite
         if lasts <= timedelta(days=limit.value):
             continue
         since = f"what begins on {limit.effective} or later" if limit.effective else "it"
-        message = f"{_days(lasts)}; the limit is {limit.value} days for {since}"
+        message = f"it lasts {_days(lasts)}; the limit is {limit.value} days for {since}"
         yield "validity-over-public-limit", message
+
+
+def _public_trust(certificate: Certificate) -> Iterator[Difference]:
+    """Find what every publicly trusted certificate has and this one lacks."""
+    if certificate.issuer_name == DEMONSTRATION_NAME:  # only a fictional folder may hold it
+        return
+    reserved = returned_checks()["policy-of-public-ca-absent"].policies
+    if not set(reserved) & set(certificate.policies):
+        present = ", ".join(certificate.policies[:_SHOWN]) or "no certificate policy"
+        yield "policy-of-public-ca-absent", f"it has {present}, none of {', '.join(reserved)}"
+    begins = certificate.not_before
+    lasts = certificate.not_after - begins + timedelta(seconds=1)
+    needed = max(
+        (
+            limit.value
+            for limit in ca_rules().limits("timestamps", on=begins.date())
+            if lasts > timedelta(days=limit.over_days)
+        ),
+        default=0,
+    )
+    if certificate.timestamps < needed:
+        message = f"it has {certificate.timestamps}, and needs {needed} for {_days(lasts)}"
+        yield "timestamps-too-few", message
 
 
 def _days(span: timedelta) -> str:
     rest = span - timedelta(days=span.days)
-    return f"it lasts {span.days} days" + (f" and {rest.seconds} s" if rest else "")
+    return f"{span.days} days" + (f" and {rest.seconds} s" if rest else "")

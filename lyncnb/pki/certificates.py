@@ -138,6 +138,8 @@ class Certificate:
     certificate, if the authority key identifier names them. ``general_names`` are all names that
     name constraints are about, ``permitted`` and ``excluded`` the constraints themselves.
     ``crl_urls`` and ``ocsp_urls`` are where its revocation can be looked up and asked for.
+    ``policies`` are its certificate policies, dotted, and ``timestamps`` counts the signed
+    certificate timestamps (RFC 6962) in it.
     ``unknown_critical`` lists critical extensions that are not understood here, dotted.
     """
 
@@ -163,6 +165,8 @@ class Certificate:
     key_usage: frozenset[str] | None = field(compare=False)
     crl_urls: tuple[str, ...] = field(compare=False)
     ocsp_urls: tuple[str, ...] = field(compare=False)
+    policies: tuple[str, ...] = field(compare=False)
+    timestamps: int = field(compare=False)
     is_ca: bool = field(compare=False)
     path_length: int | None = field(compare=False)
     subject_key_id: bytes = field(compare=False, repr=False)
@@ -330,6 +334,8 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         key_usage=_key_usage(extensions),
         crl_urls=_crl_urls(extensions),
         ocsp_urls=_ocsp_urls(extensions),
+        policies=_policies(extensions),
+        timestamps=_timestamps(extensions),
         is_ca=bool(basic is not None and basic.ca),
         path_length=basic.path_length if basic is not None else None,
         subject_key_id=_key_id(extensions.get(x509.SubjectKeyIdentifier.oid), "digest"),
@@ -471,6 +477,20 @@ def _ocsp_urls(extensions: Extensions) -> tuple[str, ...]:
         if place.access_method == AuthorityInformationAccessOID.OCSP
         and isinstance(place.access_location, x509.UniformResourceIdentifier)
     )
+
+
+def _policies(extensions: Extensions) -> tuple[str, ...]:
+    policies = extensions.get(x509.CertificatePolicies.oid)
+    if not isinstance(policies, x509.CertificatePolicies):
+        return ()
+    return tuple(policy.policy_identifier.dotted_string for policy in policies)
+
+
+def _timestamps(extensions: Extensions) -> int:
+    timestamps = extensions.get(x509.PrecertificateSignedCertificateTimestamps.oid)
+    if not isinstance(timestamps, x509.PrecertificateSignedCertificateTimestamps):
+        return 0
+    return len(timestamps)
 
 
 def _key_id(extension: object, attribute: str) -> bytes:

@@ -30,6 +30,7 @@ QUANTITIES: Mapping[str, str] = {
     "domain-validation-days": "days for which a CA may reuse a validation of a domain",
     "subject-validation-days": "days for which a CA may reuse what it verified of an organization",
     "short-lived-days": "days up to which a certificate counts as short-lived",
+    "timestamps": "signed certificate timestamps that a certificate needs",
     "remote-perspectives": "places on the network from which a CA validates, beside its own",
     "names": "names on one certificate",
     "san-bytes": "bytes of the subject alternative name extension",
@@ -67,7 +68,8 @@ class OtherSource:
 class CaLimit:
     """A number that holds from ``effective`` on until the day before ``until``.
 
-    ``applies`` is ``public``, ``internal``, or the id of a root programme or of one CA.
+    ``applies`` is ``public``, ``internal``, or the id of a root programme or of one CA. It counts
+    for certificates that last longer than ``over_days``.
     """
 
     quantity: str  # one of QUANTITIES
@@ -76,6 +78,7 @@ class CaLimit:
     source: Source
     effective: date | None = None
     until: date | None = None
+    over_days: int = 0
     conflicts: tuple[OtherSource, ...] = named("conflict", default=())
 
     def holds_on(self, day: date) -> bool:
@@ -124,6 +127,7 @@ class CaCheck:
     suffixes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
     limit: int = 0
     limit_of: str = ""
     not_bound_by: str = ""
@@ -292,6 +296,7 @@ class CaRuleSet:
             suffixes=check.suffixes,
             labels=check.labels,
             keys=check.keys,
+            policies=check.policies,
             effective=check.effective,
             until=check.until,
             fires=check.fires,

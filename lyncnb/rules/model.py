@@ -331,6 +331,7 @@ class CheckRule:
     suffixes: tuple[str, ...] = ()  # name endings, for tests that look for them
     labels: tuple[str, ...] = ()  # labels of names, likewise
     keys: tuple[str, ...] = ()  # keys, e.g. "ECDSA 521", likewise
+    policies: tuple[str, ...] = ()  # certificate policies, dotted, of which one must be there
     effective: date | None = None
     until: date | None = None
     cas: tuple[str, ...] = ()

@@ -84,6 +84,9 @@ def packed_requests(folder: Path, place: Path) -> list[bytes]:
     return requests
 
 
+#: What shows that a certificate planned as public is of a private CA, and the reason to accept it.
+PRIVATE_CA = {"policy-of-public-ca-absent": "this CA is a private one"}
+OF_A_PRIVATE_CA = ("policy-of-public-ca-absent", "timestamps-too-few")
 NO_CRL = {"crl-distribution-point-absent": "this CA publishes no list"}
 
 
@@ -163,16 +166,16 @@ def test_cfssl(folders, tmp_path):
     """Cfssl answers PEM over HTTP; its own certificate comes as a file."""
     folder = copy_of(folders["P256"], tmp_path)
     with CfsslCa(tmp_path / "ca") as ca:
-        issued = bring_back(folder, tmp_path, ca.submit, ca.chain())
-    check_all(folder, issued)
+        issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
+    check_all(folder, issued, public=OF_A_PRIVATE_CA)
 
 
 def test_nss(folders, tmp_path):
     """NSS, told where its list is, answers every request, and each is received without a hand."""
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca")
-    issued = bring_back(folder, tmp_path, ca.submit, ca.chain())
-    check_all(folder, issued, public=("web-pki-objection",))
+    issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
+    check_all(folder, issued, public=("web-pki-objection", *OF_A_PRIVATE_CA))
     assert issued.exit_status == 0
 
 
@@ -180,8 +183,9 @@ def test_nss_without_a_list(folders, tmp_path):
     """By itself NSS writes no CRL distribution point, which Lync requires: accepted here."""
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca", crl="")
-    issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), NO_CRL)
-    check_all(folder, issued, "crl-distribution-point-absent", public=("web-pki-objection",))
+    issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), NO_CRL | PRIVATE_CA)
+    public = ("web-pki-objection", *OF_A_PRIVATE_CA)
+    check_all(folder, issued, "crl-distribution-point-absent", public=public)
     assert issued.exit_status == 0
 
 
@@ -190,7 +194,7 @@ def test_tools_at_hand(folders, tmp_path, kind):
     """certtool, keytool and easy-rsa answer every request, and each is received without a hand."""
     folder = copy_of(folders["small"], tmp_path)
     ca = kind(tmp_path / "ca")
-    issued = bring_back(folder, tmp_path, ca.submit, ca.chain())
+    issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
     assert issued.waiting == ()
     assert not issued.has_errors
     assert all(one.chain_complete for one in issued.certificates)
@@ -204,7 +208,7 @@ def test_pebble(folders, tmp_path):
     """
     folder = copy_of(folders["public with SAN"], tmp_path)
     with PebbleCa(tmp_path / "ca") as ca:
-        issued = bring_back(folder, tmp_path, ca.submit, ca.chain())
+        issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
     assert not issued.has_errors
     check_all(
         folder,
@@ -213,6 +217,7 @@ def test_pebble(folders, tmp_path):
         "subject-field-dropped",
         "eku-client-auth-added",
         "crl-distribution-point-spared",
+        *OF_A_PRIVATE_CA,
     )
 
 

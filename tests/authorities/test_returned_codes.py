@@ -126,6 +126,14 @@ COMPARED = {
     "certificate-expired": ({"begins": NOON - timedelta(365)}, {"begins": NOON - timedelta(365) + timedelta(seconds=1)}),
     "not-yet-valid": ({"begins": NOON + timedelta(seconds=1)}, {"begins": NOON}),
     "validity-shorter-than-asked": ({"days": 363, "asked": 365}, {"days": 364.5, "asked": 365}),
+    "policy-of-public-ca-absent": (
+        {"policies": ("1.3.6.1.4.1.311.21.8.1",), "entry": {"issuer": "public"}},
+        {"policies": ("1.3.6.1.4.1.311.21.8.1", "2.23.140.1.2.1"), "entry": {"issuer": "public"}},
+    ),
+    "timestamps-too-few": (
+        {"timestamps": 2, "days": 180 + SECOND, "entry": {"issuer": "public"}},
+        {"timestamps": 2, "days": 180, "entry": {"issuer": "public"}},
+    ),
     "validity-over-public-limit": (
         {"days": 200 + SECOND, "entry": {"issuer": "public"}},
         {"days": 200, "entry": {"issuer": "public"}},

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cas import run, tool
+from cas.python_ca import POLICIES, TIMESTAMP_LIST, TIMESTAMPS, timestamp_list
 
+_PROOF = f"{TIMESTAMP_LIST.dotted_string} = DER:{timestamp_list(TIMESTAMPS).hex()}"
 # Comments behind a value break this format.
 CONFIG = """\
 [ca]
@@ -53,6 +55,8 @@ authorityKeyIdentifier = keyid
 crlDistributionPoints = URI:http://pki.contoso.net/issuing1.crl
 authorityInfoAccess = caIssuers;URI:http://pki.contoso.net/issuing1.cer
 1.3.6.1.4.1.311.20.2 = ASN1:BMPSTRING:WebServer
+certificatePolicies = {policy}
+{proof}
 """
 
 
@@ -64,7 +68,9 @@ class OpensslCa:
         (folder / "issued").mkdir(parents=True)
         (folder / "index.txt").touch()
         self.config = folder / "ca.cnf"
-        self.config.write_text(CONFIG.format(folder=folder, days=days))
+        self.config.write_text(
+            CONFIG.format(folder=folder, days=days, policy=POLICIES[0], proof=_PROOF)
+        )
         for name in ("root", "issuing"):
             self._run("genpkey", "-algorithm", "RSA", "-out", f"{name}.key")
         self._run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from asn1crypto import algos
+from asn1crypto import algos, core
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -29,6 +29,11 @@ SUBJECT = {
     "ST": NameOID.STATE_OR_PROVINCE_NAME,
     "C": NameOID.COUNTRY_NAME,
 }
+#: What every certificate of a public CA has, and what an enterprise CA's may have: the policy for a
+#: validated organization, and a list of signed certificate timestamps that no log ever signed.
+POLICIES = ("2.23.140.1.2.2",)
+TIMESTAMPS = 3
+TIMESTAMP_LIST = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 LEAF_USAGE = ("digital_signature", "key_encipherment")
 CA_USAGE = ("key_cert_sign", "crl_sign")
 _USAGES = (
@@ -39,6 +44,15 @@ _USAGES = (
 
 def name(fields: Iterable[tuple[str, str]]) -> x509.Name:
     return x509.Name([x509.NameAttribute(SUBJECT[short], value) for short, value in fields])
+
+
+def timestamp_list(count: int) -> bytes:
+    """Give the extension's value: an OCTET STRING with a list (RFC 6962 sections 3.2 and 3.3)."""
+    signature = b"\x04\x03" + b"\x00\x08" + bytes(8)
+    one = b"\x00" + bytes(32) + bytes(8) + b"\x00\x00" + signature
+    entries = b"".join(len(one).to_bytes(2, "big") + one for _ in range(count))
+    whole = len(entries).to_bytes(2, "big") + entries
+    return core.OctetString(whole).dump()
 
 
 def key_usage(*wanted: str) -> x509.KeyUsage:
@@ -87,6 +101,8 @@ def issue(
     usage: Iterable[str] | None = LEAF_USAGE,
     crl: Iterable[str] = ("http://pki.contoso.net/issuing.crl",),
     ocsp: str = "",
+    policies: Iterable[str] = POLICIES,
+    timestamps: int = TIMESTAMPS,
     begins: datetime = TODAY - timedelta(days=1),
     days: float = 365,
     serial: int | None = None,
@@ -129,6 +145,12 @@ def issue(
         where = x509.UniformResourceIdentifier(ocsp)
         access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, where)
         builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+    if policies and not ca:
+        listed = [x509.PolicyInformation(x509.ObjectIdentifier(one), None) for one in policies]
+        builder = builder.add_extension(x509.CertificatePolicies(listed), critical=False)
+    if timestamps and not ca:
+        proof = x509.UnrecognizedExtension(TIMESTAMP_LIST, timestamp_list(timestamps))
+        builder = builder.add_extension(proof, critical=False)
     if constraints is not None:
         builder = builder.add_extension(constraints, critical=True)
     if issuer_key_id:
