@@ -256,10 +256,10 @@ class _Schedules:
         if key not in self._restarts:
             self._restarts[key] = any(
                 step.applies(*key)
-                and step.phase == "day"
+                and step.phase in ("day", "both")
                 and step.call != "roll"
                 and (
-                    step.when_asked == "DrainServices"
+                    step.does == "drain"
                     or any(command.startswith("Restart-") for command in step.commands)
                 )
                 for step in (self.procedure.steps if self.procedure else ())

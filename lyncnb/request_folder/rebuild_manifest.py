@@ -25,7 +25,7 @@ from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
 from .files_on_disk import MODES, Survey, file_problems, key_sha256, refuse, take_survey
 from .key_bindings import altered_records, bind, shared_keys
-from .leftovers import Move, carry_out
+from .leftovers import Move, carry_out, prove_passphrase
 from .lost_records import loss_notes, salvaged
 from .manifest import FORMAT, NAME, Manifest, read_manifest, save_manifest, timestamp
 from .recovery_key import LIST, recipients_of, renew_lists
@@ -216,7 +216,10 @@ def rebuild_manifest(
         kept = salvaged(damaged) if before is None else before
         if cipher is not None:
             cipher.refuse_old_data(kept.binding_key is not None)
-            refuse(path, tuple(altered_records(kept, cipher)))
+            if altered := tuple(altered_records(kept, cipher)):
+                # Under a wrong passphrase every record looks altered.
+                prove_passphrase(survey, kept, cipher)
+                refuse(path, altered)
         inventory = take_inventory(survey, cipher)
         manifest, moves, changes = _rebuilt(kept, inventory, now)
         if cipher is not None:

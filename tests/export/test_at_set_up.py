@@ -13,6 +13,7 @@ from topologies import edge, front_end, plan, row
 from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.status import folder_status
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
 from lyncnb.deploy.request_scripts import request_scripts
@@ -33,9 +34,9 @@ SERVERS = (front_end(1), front_end(2), edge(1), edge(2), row("dir01.contoso.net"
            row("rp01.contoso.com", "ReverseProxy"))  # fmt: skip
 
 
-def planned(*ids):
+def planned(*ids, key=P256):
     """Plan a table that is no sample, with some certificates left to the set-up."""
-    return plan(*SERVERS, options=PlanOptions(key=P256, at_set_up=ids))
+    return plan(*SERVERS, options=PlanOptions(key=key, at_set_up=ids))
 
 
 def of(role, *usages, server=""):
@@ -136,7 +137,9 @@ def test_its_server_has_the_step_of_the_wizard(tmp_path):
 
 def test_no_script_requests_it():
     """The route by the administrative tools leaves it out and says why."""
-    missing = {one.request: one.why for one in request_scripts(planned(EE02)).missing}
+    missing = {
+        one.request: one.why for one in request_scripts(planned(EE02, key=KeyParameters())).missing
+    }
     assert "at_set_up in plan.toml" in missing[EE02]
 
 

@@ -84,9 +84,10 @@ def test_what_is_hidden_is_said_where_the_table_is_shown(folder):
     """In a notebook below the table, in its text form, and on the page."""
     (folder / "hidden.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS), hide_a_row))
     words = "rows that are hidden, and were read: 3"
+    unread = 'lyncnb does not read these columns: "rack"'
     topology = ln.read_topology("hidden.xlsx")
     assert topology.remarks == (words,)
-    assert repr(topology).endswith(f"\n  note: {words}")
+    assert repr(topology).endswith(f"\n  note: {words}\n  note: {unread}")
     assert f"<p>Note: {words}</p>" in topology._repr_html_()
     told = Talk(PlanningPage()._table).say("open", path="hidden.xlsx", pasted="", folder="requests")
     assert told["opened"]["words"] == f"Opened: hidden.xlsx. Note: {words}."
