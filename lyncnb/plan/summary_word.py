@@ -14,7 +14,7 @@ from ..errors import PlanError
 from ..rules.findings import grouped
 from . import spellings
 from .summary_content import LEAD, STORY, Block, ServerLine, Summary, cover_facts
-from .summary_page import request_lists, server_groups, what_is_left_out
+from .summary_page import facts_of_all, request_lists, server_groups, what_is_left_out
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -76,8 +76,11 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     _servers(document, summary, rows_shown)
     for one in request_lists(summary):
         document.add_heading(one.heading, level=1)
+        common = one.common
+        if common:
+            document.add_paragraph(f"For each: {_facts(common, say)}")
         for block in one.blocks:
-            _block(document, block, say)
+            _block(document, block, common, say)
     document.add_heading(say("What happens with a request"), level=1)
     document.add_paragraph(STORY)
     if summary.left_out:
@@ -156,18 +159,20 @@ def _server(line: ServerLine) -> str:
     return f"{line.server} ({', '.join(line.certificates) or line.title})"
 
 
-def _block(document: Document, block: Block, say: Callable[[str], str]) -> None:
+def _facts(facts: Iterable[tuple[str, str]], say: Callable[[str], str]) -> str:
+    return " ".join(f"{say(name)}: {text}." for name, text in facts)
+
+
+def _block(
+    document: Document, block: Block, common: Sequence[tuple[str, str]], say: Callable[[str], str]
+) -> None:
     document.add_heading(block.heading, level=2)
     site = f", site {block.site}" if block.site else ""
+    own = (fact for fact in facts_of_all(block) if fact not in common)
     text = (
         f"{block.title}{site}: {block.sharing}. {say('In use as')}: {block.in_use_as}. "
-        f"{say('Subject name')}: {block.subject_words}. "
-        f"{say('Issuer')}: {block.authority}. {say('Key')}: {block.key}, {block.hash}. "
-        f"{say('Exportable')}: {block.exportable}. "
-        f"{say('EKU')}: {', '.join(block.extended_key_usage)}."
-    )
-    if block.validity:
-        text += f" {say('Valid')}: {'; '.join(block.validity)}."
+        f"{say('Subject name')}: {block.subject_words}. {_facts(own, say)}"
+    ).rstrip()
     if block.concerns:
         text += f" {say('Findings')}: {', '.join(block.concerns)}."
     document.add_paragraph(text).paragraph_format.keep_with_next = True
