@@ -96,14 +96,14 @@ def altered_records(
     expected = cipher.macs(_derivation(held), map(_text, bound))
     for record, mac in zip(bound, expected, strict=True):
         if not hmac.compare_digest(record.binding, mac):
-            yield _problem(record, "has another record than lyncnb wrote for it")
+            yield _problem(record, "differs from what lyncnb recorded for it")
 
 
 def shared_keys(manifest: Manifest, *, given_up: frozenset[str] = frozenset()) -> Iterator[Problem]:
     """Name requests whose present key is that of another request, too."""
     for record, others in _sharing(manifest, given_up):
         if record.id not in given_up:
-            yield _problem(record, f"has the public key of {', '.join(others)}, too")
+            yield _problem(record, f"has the same public key as {', '.join(others)}")
 
 
 def _sharing(

@@ -78,7 +78,7 @@ def test_a_key_copied_over_another_one_is_refused_everywhere(attacked, is_bound)
         edit(attacked, without_bindings)
     first, second, _ = read_manifest(attacked).requests
     told = " ".join(map(str, folder_status(attacked).problems))
-    assert f"{second.files.key}: has the public key of {first.id}, too" in told
+    assert f"{second.files.key}: has the same public key as {first.id}" in told
     for command in (
         lambda: write(numbered(4), attacked),
         lambda: write_pfx(match_certificates(open_requests(attacked)), passphrase=PASSPHRASE),
@@ -90,9 +90,9 @@ def test_a_key_copied_over_another_one_is_refused_everywhere(attacked, is_bound)
             command()
         message = " ".join(map(str, caught.value.problems))
         if is_bound:
-            assert "has another record than lyncnb wrote for it" in message
+            assert "differs from what lyncnb recorded for it" in message
         else:
-            assert "has the public key of" in message
+            assert "has the same public key as" in message
         assert (attacked / "manifest.json").read_bytes() == before
 
 
@@ -123,7 +123,7 @@ def test_an_older_pair_that_is_put_back_is_noticed(folder):
     edit(folder, record_it)
     with pytest.raises(BundleError) as caught:
         write(numbered(3), folder)
-    assert "has another record than lyncnb wrote" in str(caught.value.problems[0])
+    assert "differs from what lyncnb recorded" in str(caught.value.problems[0])
 
 
 def test_a_folder_without_bindings_gets_them_by_the_next_command(folder):
