@@ -185,6 +185,10 @@ def _with_other_ca(
     """Say where a certificate comes from another CA than those on record."""
     is_held = certificate.sha256 == asked.held_sha256
     ca = batch.cas.get(asked.planned_ca, CaOnRecord()).without(asked.request_id if is_held else "")
+    if is_held and verdict.path.issuers:
+        # Its own signature shows this CA. Another certificate that it did not sign is the faulty
+        # one, and has that error itself.
+        ca = replace(ca, tops={})
     other = other_ca(asked.planned_ca, certificate, verdict.path, ca, batch.issuers)
     return _with_difference(asked, verdict, other) if other else verdict
 

@@ -33,16 +33,19 @@ from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, Re
 from ..request_folder.unrecorded import unknown_notes, unrecorded_problems
 from ..rules.returned_rules import returned_checks
 from .certificates_on_record import load_issued
-from .issued import IssuedCertificates
+from .issued import IssuedCertificate, IssuedCertificates
 from .plan_standing import PlanStanding, plan_standing
 
 #: Every state that a request can be in, in the order of its life.
 STATES = (
-    *("planned", "waiting", "issued", "packaged", "covered", "expiring", "expired"),
+    *("planned", "waiting", "issued", "packaged", "refused", "covered", "expiring", "expired"),
     *("superseded", "retired"),
 )
 
 _COVERS_TOLD = 20
+
+_OUT_OF_USE = ("superseded", "retired")
+_EXPIRED = "certificate-expired"
 
 _COLUMNS = (
     *("Request", "Generation", "State", "Role", "Servers", "Type", "Subject name"),
@@ -99,6 +102,13 @@ class FolderStatus(Table):
     def needs_attention(self) -> bool:
         """Whether something is wrong with the folder; ``lyncnb status`` then ends with 3."""
         return bool(self.problems)
+
+    @property
+    def exit_status(self) -> int:
+        """3 if the folder needs attention, 1 if a certificate of the plan is refused, else 0."""
+        if self.needs_attention:
+            return 3
+        return int(any(one.refused and one.state not in _OUT_OF_USE for one in self.requests))
 
     def counts(self) -> dict[str, int]:
         """Count the requests of each state, e.g. ``{"waiting": 12, "issued": 3}``."""
@@ -375,10 +385,20 @@ def _statuses(
 ) -> Iterator[RequestStatus]:
     refused = issued.refusals
     for record in manifest.requests:
-        yield replace(_current(record, today), refused=refused.get(record.id, ""))
+        status = replace(_current(record, today), refused=refused.get(record.id, ""))
+        certificate = issued.by_id.get(record.id)
+        # No package is made of it, and the steps leave it out, whatever the record says.
+        if certificate is not None and record.state != "retired" and _has_faults(certificate):
+            status = replace(status, state="refused")
+        yield status
     for record in manifest.requests:
         for old in record.archived:
             yield _status(record.id, old, old.plan, "superseded", old.superseded_at, today)
+
+
+def _has_faults(certificate: IssuedCertificate) -> bool:
+    """Whether an error was found in a certificate on record; its end is a state of its own."""
+    return any(one.severity == "error" and one.code != _EXPIRED for one in certificate.findings)
 
 
 def _current(record: RequestRecord, today: datetime) -> RequestStatus:

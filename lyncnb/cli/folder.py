@@ -324,10 +324,10 @@ def status_command(
 ) -> int:
     """Say where each request of FOLDER stands.
 
-    planned, waiting, issued, packaged, covered, expiring, expired, superseded or retired. Without
-    --rebuild nothing is written and no passphrase is needed.
+    planned, waiting, issued, packaged, refused, covered, expiring, expired, superseded or retired.
+    Without --rebuild nothing is written and no passphrase is needed.
 
-    Exit status: 0; 3 if the folder needs attention.
+    Exit status: 0; 1 if a certificate is refused; 3 if the folder needs attention.
     """
     from ..authorities.status import folder_status
     from ..base.outputs import check_output
@@ -350,7 +350,7 @@ def status_command(
         if rebuilt is not None:
             _show_changes(rebuilt, as_json=False)
         _show_status(status)
-    return _NEEDS_ATTENTION if status.needs_attention else 0
+    return status.exit_status
 
 
 def _show_status(status: FolderStatus) -> None:

@@ -101,9 +101,11 @@ def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes
     assert received.status == 1
     assert code in received.out
     said = ask(shell)
-    assert [said[name][0] for name in ("status", "pfx", "steps")] == [0, 1, 1]
+    # A CA certificate is nobody's answer, so nothing of it is kept.
+    ended = [0, 1, 1] if code == "ca-certificate" else [1, 1, 1]
+    assert [said[name][0] for name in ("status", "pfx", "steps")] == ended
     if code == "ca-certificate":
-        return  # it is nobody's answer, so nothing is kept
+        return
     for name, (_, text) in said.items():
         assert code in text, name
         assert "returned/refused/StandardEdition" in text, name
@@ -136,7 +138,10 @@ def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
 
 
 def test_a_chain_that_refutes_what_is_on_record(shell, requests, ca):
-    """A damaged certificate came alone; the chain shows it, and every command says the same."""
+    """A damaged certificate came alone; the chain shows it, and every command says the same.
+
+    The other certificate of that CA, which the chain did sign, stays in use.
+    """
     back = shell.folder / "back"
     damaged = answer(ca, requests, back)
     damaged.write_bytes(flipped(damaged.read_bytes()))
@@ -148,8 +153,12 @@ def test_a_chain_that_refutes_what_is_on_record(shell, requests, ca):
     assert "chain-signature-wrong" in received.out
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
     assert [one.code for one in record.issued.judgement.findings] == ["chain-signature-wrong"]
-    for name, (_, text) in ask(shell).items():
+    for name, (ended, text) in ask(shell).items():
         assert "chain-signature-wrong" in text, name
+        assert ended == 1, name
+    status = folder_status(requests)
+    assert status.counts() == {"packaged": 1, "refused": 1}
+    assert [one.state for one in status.requests if one.refused] == ["refused"]
     assert "chain-signature-wrong" in shell("receive", "requests").out
 
 
