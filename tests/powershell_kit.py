@@ -1,25 +1,34 @@
-"""PowerShell as its own tokenizer would see it, parsed by tree-sitter: commands and parameters."""
+"""PowerShell, started once for all tests: it parses what lyncnb writes and runs the scripts.
+
+``deploy/world.ps1`` is what it runs; it reads one case a line, and writes one answer a line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-import tree_sitter
-import tree_sitter_pwsh
+import pytest
 
-_PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
+_PWSH = shutil.which("pwsh")
+_NOT_RUN = "no pwsh on PATH: PowerShell was not asked"
+_DEPLOY = Path(__file__).parent / "deploy"
+PARAMETERS = _DEPLOY / "cmdlet_parameters.json"
 
-# PowerShell's tokenizer takes these for quotes and dashes (CharTraits.cs); the grammar does not
-# know them, so they are mapped before parsing, as the tokenizer would see them.
-_AS_POWERSHELL_SEES_IT = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201a\u201b", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e", '"'),
-        **dict.fromkeys("\u2013\u2014\u2015", "-"),
-    }
+#: For every file of tests that runs scripts: without PowerShell they are skipped, and say why. Where
+#: the environment promises one (LYNCNB_PWSH), they fail instead.
+needs_pwsh = pytest.mark.skipif(
+    _PWSH is None and not os.environ.get("LYNCNB_PWSH"), reason=_NOT_RUN
 )
 
+Json = dict[str, Any]
 
 # Names that would be more than text if they were not quoted, or quoted as if only ' were a quote.
 HOSTILE = [
@@ -39,28 +48,52 @@ HOSTILE = [
 ]
 
 
-def parse(text: str) -> tree_sitter.Node:
-    """Parse as PowerShell reads it."""
-    return _PARSER.parse(text.translate(_AS_POWERSHELL_SEES_IT).encode()).root_node
+class PowerShell:
+    """One process of PowerShell, which answers cases."""
+
+    def __init__(self, pwsh: str) -> None:
+        words = [pwsh, "-NoProfile", "-File", str(_DEPLOY / "world.ps1")]
+        self._process = subprocess.Popen(
+            [*words, "-Parameters", str(PARAMETERS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def ask(self, case: Json, answers: str = "") -> Any:
+        """Hand a case over; ``answers`` are typed where a script asks a person."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        # A question that no test expects is answered with No.
+        self._process.stdin.write(json.dumps(case) + "\n" + answers + "N\n" * 9)
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("ANSWER "):
+                found = json.loads(line.removeprefix("ANSWER "))
+                assert not (isinstance(found, dict) and "error" in found), found
+                return found
+        raise AssertionError("PowerShell ended")
 
 
-def walk(node: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
-    """Yield a node and everything below it, in the order of the text."""
-    yield node
-    for child in node.children:
-        yield from walk(child)
+@cache
+def _started() -> PowerShell:
+    assert _PWSH is not None, "no pwsh on PATH, and LYNCNB_PWSH promises one"
+    return PowerShell(_PWSH)
 
 
-def count(node: tree_sitter.Node, kind: str) -> int:
-    """Count the nodes of a kind."""
-    return sum(found.type == kind for found in walk(node))
+def powershell() -> PowerShell:
+    """Give the one process of PowerShell; where there is none, skip the test and say why."""
+    if _PWSH is None and not os.environ.get("LYNCNB_PWSH"):
+        pytest.skip(_NOT_RUN)
+    return _started()
 
 
 @dataclass(frozen=True)
 class Command:
     """A command with its parameters, each with the text of its value ("" for a switch).
 
-    ``others`` are the values that stand by themselves.
+    ``others`` are the values that have no parameter.
     """
 
     name: str
@@ -68,26 +101,74 @@ class Command:
     others: tuple[str, ...]
 
 
-def commands(text: str) -> list[Command]:
-    """Give every command of a text, those inside others after them."""
-    return [_command(node) for node in walk(parse(text)) if node.type == "command"]
+@dataclass(frozen=True)
+class Syntax:
+    """What PowerShell's own parser says of a text.
+
+    ``kinds`` counts the nodes of each kind; ``operators`` and ``members`` are the names of all.
+    """
+
+    errors: tuple[str, ...]
+    kinds: dict[str, int]
+    operators: tuple[str, ...]
+    members: tuple[str, ...]
+    commands: tuple[Command, ...]
+
+    @property
+    def newer(self) -> set[str]:
+        """What came with a later PowerShell than 3: syntax, operators, members."""
+        found = _LATER_KINDS & set(self.kinds) | _LATER_OPERATORS & set(self.operators)
+        return found | {"new"} & set(self.members)
 
 
-def _command(node: tree_sitter.Node) -> Command:
-    name = next(c for c in node.children if c.type in ("command_name", "command_name_expr"))
+_LATER_KINDS = {
+    *("TypeDefinitionAst", "FunctionMemberAst", "UsingStatementAst", "TernaryExpressionAst"),
+    *("PipelineChainAst", "ConfigurationDefinitionAst", "BaseCtorInvokeMemberExpressionAst"),
+}
+_LATER_OPERATORS = {
+    *("QuestionDot", "QuestionLBracket", "QuestionQuestion", "QuestionQuestionEquals"),
+    *("AndAnd", "OrOr", "QuestionMark", "Class", "Enum"),
+}
+
+
+def parse_all(texts: Sequence[str]) -> list[Syntax]:
+    """Parse texts by PowerShell's own parser."""
+    (found,) = powershell().ask({"moves": [{"parse": list(texts)}]})
+    return [
+        Syntax(
+            errors=tuple(one["errors"]),
+            kinds=one["kinds"],
+            operators=tuple(one["operators"]),
+            members=tuple(one["members"]),
+            commands=tuple(_command(elements) for elements in one["commands"]),
+        )
+        for one in found
+    ]
+
+
+@cache
+def parse(text: str) -> Syntax:
+    """Parse a text by PowerShell's own parser."""
+    return parse_all([text])[0]
+
+
+def commands(text: str) -> tuple[Command, ...]:
+    """Give every command of a text, those inside others too."""
+    syntax = parse(text)
+    assert syntax.errors == (), text
+    return syntax.commands
+
+
+def _command(elements: Sequence[Json]) -> Command:
     parameters: dict[str, str] = {}
     others: list[str] = []
     waiting = ""
-    for elements in (c for c in node.children if c.type == "command_elements"):
-        for element in elements.children:
-            text = (element.text or b"").decode()
-            if element.type == "command_argument_sep":
-                continue
-            if element.type == "command_parameter":
-                waiting = text
-                parameters[text] = ""
-            elif waiting:
-                parameters[waiting], waiting = text, ""
-            else:
-                others.append(text)
-    return Command((name.text or b"").decode(), parameters, tuple(others))
+    for element in elements[1:]:
+        if element["parameter"]:
+            parameters[element["parameter"]] = element["text"]
+            waiting = "" if element["text"] else element["parameter"]
+        elif waiting:
+            parameters[waiting], waiting = element["text"], ""
+        else:
+            others.append(element["text"])
+    return Command(elements[0]["text"], parameters, tuple(others))

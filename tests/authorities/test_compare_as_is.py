@@ -220,7 +220,7 @@ def test_the_snippet_reads_public_halves_only(shell):
     assert ended.status == 0
     assert ended.out.isascii()
     assert ended.out.startswith("#requires -Version 3.0\n")
-    assert not parse(ended.out).has_error
+    assert parse(ended.out).errors == ()
     assert {one.name for one in commands(ended.out)} == {
         *("Get-CsCertificate", "Get-ChildItem", "Get-Command", "New-Object", "Write-Output"),
         *("Join-Path", "Get-Location", "Test-Path", "Where-Object", "ForEach-Object"),

@@ -6,11 +6,9 @@ import pytest
 from deploy.walk import (
     NOON,
     OLD_END,
-    Walk,
     all_lines,
     assignments,
     in_order,
-    needs_pwsh,
     packages_of,
     stale,
     stopped,
@@ -18,6 +16,7 @@ from deploy.walk import (
     world_of,
     wrongs,
 )
+from powershell_kit import needs_pwsh
 from topologies import edge, front_end, row, topology
 
 from lyncnb.deploy.steps import procedure_of
@@ -29,14 +28,6 @@ pytestmark = needs_pwsh
 SWITCHES = ("DrainServices", "StartServices", "TrustInstalled")
 MEDIATION = row("med01.contoso.net", "Mediation", "med.contoso.net")
 POOL = (front_end(1), front_end(2), front_end(3))
-
-
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory):
-    """Give one PowerShell for all tests of this file."""
-    found = Walk(tmp_path_factory.mktemp("core"))
-    yield found
-    found.close()
 
 
 def begun(walk, *rows, product="lync2013", in_use=True, **changes):

@@ -7,16 +7,15 @@ from datetime import timedelta
 import pytest
 from deploy.walk import (
     NOON,
-    Walk,
     all_lines,
     in_order,
-    needs_pwsh,
     old,
     packages_of,
     unfolded,
     world_of,
     wrongs,
 )
+from powershell_kit import needs_pwsh
 from topologies import front_end, plan, row
 
 from lyncnb.deploy.steps import procedure_of
@@ -29,14 +28,6 @@ FARM = [row(f"owas0{n}.contoso.com", "OfficeWebApps", "owas.contoso.com") for n 
 MAIL = [row("um01.contoso.com", "ExchangeUM")]
 OWA = [row(f"owa0{n}.contoso.com", "ExchangeOWA", "owapool.contoso.com") for n in (1, 2)]
 APPLICATIONS = [row(f"app0{n}.contoso.com", "TrustedApplication", "apps.contoso.com") for n in (1, 2)]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory):
-    """Give one PowerShell for all tests of this file."""
-    found = Walk(tmp_path_factory.mktemp("neighbours"))
-    yield found
-    found.close()
 
 
 def steps_of(rows, product="lync2013"):

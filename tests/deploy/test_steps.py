@@ -105,7 +105,7 @@ def test_scripts_parse(steps):
     scripts = server_scripts(steps)
     assert len(scripts) == len(steps.servers)
     for name, data in scripts.items():
-        assert not parse(data.decode("utf-8-sig")).has_error, name
+        assert parse(data.decode("utf-8-sig")).errors == (), name
         assert data.startswith(b"\xef\xbb\xbf")
 
 
@@ -462,7 +462,7 @@ def test_hostile_names_add_no_command(steps, hostile):
         return text[: text.index(THE_REST)]
 
     attacked, harmless = named(hostile), named("edge01.contoso.net")
-    assert not parse(attacked).has_error
+    assert parse(attacked).errors == ()
     assert [c.name for c in commands(attacked)] == [c.name for c in commands(harmless)]
 
 

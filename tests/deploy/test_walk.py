@@ -12,13 +12,11 @@ from deploy.walk import (
     END,
     NOON,
     OLD_END,
-    Walk,
     all_lines,
     assignments,
     certificates_of,
     chain_files,
     in_order,
-    needs_pwsh,
     old,
     packages_of,
     stale,
@@ -30,6 +28,7 @@ from deploy.walk import (
     wrongs,
 )
 from places import DATA
+from powershell_kit import needs_pwsh
 from topologies import edge, front_end, plan, row
 
 from lyncnb.deploy.server_steps import DeploymentSteps
@@ -79,14 +78,6 @@ def steps_of(name: str, *, rolls: bool, generation: int = 1) -> DeploymentSteps:
 def page_of(steps: DeploymentSteps, server: str):
     """Give the page of a server, by the beginning of its name."""
     return next(page for page in steps.servers if page.server.startswith(server))
-
-
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory):
-    """Give one PowerShell for all tests of this file."""
-    found = Walk(tmp_path_factory.mktemp("walk"))
-    yield found
-    found.close()
 
 
 # ---- where it leads

@@ -7,19 +7,15 @@ process. It compares what it finds with the plan, and knows nothing of how a scr
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cas.python_ca import PythonCa, der
+from powershell_kit import Json, powershell
 
 from lyncnb.authorities.decoding import decode
 from lyncnb.deploy.fill_steps import store_of
@@ -31,17 +27,7 @@ from lyncnb.plan.plan_json import plan_document
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 END = datetime(2027, 11, 24, 12, tzinfo=UTC)
 OLD_END = datetime(2026, 12, 22, 14, tzinfo=UTC)
-PARAMETERS = Path(__file__).parent / "cmdlet_parameters.json"
 WEB_CONFIG = "exchange/ClientAccess/Owa/web.config"
-PWSH = shutil.which("pwsh")
-
-#: For every test that runs PowerShell: without one the test is skipped, and says why. Where the
-#: environment promises one (LYNCNB_PWSH), it fails instead.
-needs_pwsh = pytest.mark.skipif(
-    PWSH is None and not os.environ.get("LYNCNB_PWSH"), reason="no pwsh on PATH: no script was run"
-)
-
-Json = dict[str, Any]
 
 
 @cache
@@ -215,38 +201,14 @@ def certificates_of(package: ServerPackage) -> Json:
 
 @dataclass
 class Walk:
-    """One PowerShell process; ``begin`` gives it a world, the other methods make moves in it."""
+    """Runs scripts in PowerShell; ``begin`` gives it a world, the other methods make moves in it."""
 
     place: Path
-    process: subprocess.Popen[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        assert PWSH is not None
-        script = Path(__file__).parent / "world.ps1"
-        words = [PWSH, "-NoProfile", "-File", str(script), "-Parameters", str(PARAMETERS)]
-        self.process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
-        )
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(30)
 
     def ask(self, case: Json, answers: str = "") -> list[Any]:
         """Hand a case over; ``answers`` are typed where a script asks a person."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        # A question that no test expects is answered with No.
-        self.process.stdin.write(json.dumps(case) + "\n" + answers + "N\n" * 9)
-        self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith("ANSWER "):
-                found: list[Any] = json.loads(line.removeprefix("ANSWER "))
-                assert not (isinstance(found, dict) and "error" in found), found
-                return found
-        raise AssertionError("PowerShell ended")
+        found: list[Any] = powershell().ask(case, answers)
+        return found
 
     def begin(self, world: Json, *steps: DeploymentSteps) -> None:
         """Begin with a world, and with the packages of some steps on its servers."""

@@ -339,7 +339,7 @@ New-Module -ScriptBlock {
     function global:Start-Sleep { [CmdletBinding()] param([int] $Seconds) $global:World.now = $global:World.now.AddSeconds($Seconds); Update-World }
     function global:Read-Host { [CmdletBinding()] param([switch] $AsSecureString, [string] $Prompt) ConvertTo-SecureString $global:World.password -AsPlainText -Force }
     function global:Import-Module { [CmdletBinding()] param([string] $Name) }
-    function global:Start-Transcript { [CmdletBinding()] param([string] $LiteralPath) Set-Content -LiteralPath $LiteralPath -Value 'transcript' }
+    function global:Start-Transcript { [CmdletBinding()] param([string] $Path) Set-Content -LiteralPath $Path -Value 'transcript' }
     function global:Stop-Transcript { [CmdletBinding()] param() }
     function global:Get-PfxCertificate {
         [CmdletBinding()] param([string] $FilePath)
@@ -447,24 +447,39 @@ function Use-Drive {
 }
 
 function Read-Syntax {
-    # What PowerShell's own parser says of a script: errors, kinds of syntax, commands, members.
-    param([string] $Path)
+    # What PowerShell's own parser says of a text: errors, kinds of syntax, commands, members.
+    param([string] $Text)
     $tokens = $errors = $null
-    $tree = [Management.Automation.Language.Parser]::ParseFile($Path, [ref]$tokens, [ref]$errors)
-    $nodes = @($tree.FindAll({ $true }, $true))
+    $tree = [Management.Automation.Language.Parser]::ParseInput($Text, [ref]$tokens, [ref]$errors)
+    # A set takes every node, once; a script block that says so would take half a second.
+    $nodes = [Collections.Generic.HashSet[Management.Automation.Language.Ast]]::new()
+    $every = [Func[Management.Automation.Language.Ast, bool]]$nodes.Add
+    $kinds = @{}; $commands = @()
+    $members = [Collections.Generic.HashSet[string]]::new()
+    $operators = [Collections.Generic.HashSet[string]]::new()
+    foreach ($token in $tokens) { [void]$operators.Add($token.Kind) }
+    foreach ($node in $tree.FindAll($every, $true)) {
+        $kind = $node.GetType().Name
+        $kinds[$kind] += 1
+        if ($kind -like '*MemberExpressionAst') { [void]$members.Add([string]$node.Member) }
+        if ($kind -ne 'CommandAst') { continue }
+        $commands += , @(foreach ($element in $node.CommandElements) {
+            if ($element -is [Management.Automation.Language.CommandParameterAst]) {
+                @{ 'parameter' = '-' + $element.ParameterName; 'text' = [string]$element.Argument }
+            }
+            else { @{ 'parameter' = ''; 'text' = $element.Extent.Text } }
+        })
+    }
     @{
-        'errors' = @($errors | ForEach-Object { $_.Message })
-        'kinds' = @($nodes | ForEach-Object { $_.GetType().Name } | Sort-Object -Unique)
-        'operators' = @($tokens | ForEach-Object { [string]$_.Kind } | Sort-Object -Unique)
-        'commands' = @($nodes | Where-Object { $_ -is [Management.Automation.Language.CommandAst] } | ForEach-Object { $_.GetCommandName() } | Where-Object { $_ } | Sort-Object -Unique)
-        'members' = @($nodes | Where-Object { $_ -is [Management.Automation.Language.MemberExpressionAst] } | ForEach-Object { [string]$_.Member } | Sort-Object -Unique)
+        'errors' = @($errors | ForEach-Object { $_.Message }); 'kinds' = $kinds; 'commands' = $commands
+        'operators' = @($operators); 'members' = @($members)
     }
 }
 
 function Invoke-Move {
     param($Move)
-    if ($Move['parse']) { return (Read-Syntax $Move.parse) }
-    if ($Move['literals']) {
+    if ($Move.ContainsKey('parse')) { return , @($Move.parse | ForEach-Object { Read-Syntax $_ }) }
+    if ($Move.ContainsKey('literals')) {
         # Each is evaluated by itself; the answer is what PowerShell takes it for.
         return , @($Move.literals | ForEach-Object { [string](& ([scriptblock]::Create($_))) })
     }

@@ -273,7 +273,7 @@ def test_every_command_and_parameter_is_documented(procedure):
     for shell in procedure.shells:
         texts += [shell.services, shell.start_service]
     for text in texts:
-        assert not parse(PLACEHOLDER.sub("'x'", text)).has_error, text
+        assert parse(PLACEHOLDER.sub("'x'", text)).errors == (), text
         for command in commands(PLACEHOLDER.sub("'x'", text)):
             if command.name not in SCRIPT_FUNCTIONS:
                 printed.setdefault(command.name, set()).update(command.parameters)

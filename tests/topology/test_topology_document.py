@@ -231,7 +231,7 @@ def test_the_snippet_reads_and_names_what_is_read(shell):
     ended = shell("snippet", "topology")
     assert ended.status == 0
     assert ended.out.isascii()
-    assert not parse(ended.out).has_error
+    assert parse(ended.out).errors == ()
     assert {one.name for one in commands(ended.out)} == {
         *("Get-CsTopology", "Get-CsSimpleUrlConfiguration", "New-Object", "Write-Output"),
         *("Join-Path", "Get-Location", "Test-Path"),
