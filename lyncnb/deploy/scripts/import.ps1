@@ -654,7 +654,7 @@ $chosen = $(if ($Back) { $BackSteps } else { $Steps })
 if ($TrustOnly) { $chosen = @($chosen | Where-Object { $_['Trust'] }) }
 try {
     if (-not $Look -and -not $Verify) {
-        try { Start-Transcript -LiteralPath ($Folder + '\run-' + $Change + (Get-Date).ToString('-yyyyMMdd-HHmmss') + '.txt') | Out-Null }
+        try { Start-Transcript -Path ($Folder + '\run-' + $Change + (Get-Date).ToString('-yyyyMMdd-HHmmss') + '.txt') | Out-Null }
         catch { Write-Line ('WARNING: this run is not kept in a file: ' + $_.Exception.Message) }
     }
     foreach ($module in $Modules) { Import-Module -Name $module }
