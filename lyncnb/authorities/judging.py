@@ -33,6 +33,7 @@ from ..rules.returned_rules import (
     rules_identity,
 )
 from .compare_certificate import compare_certificate
+from .compare_roots import compare_root
 
 #: What shows only beside other certificates, which are not all kept: these findings are believed
 #: as they were recorded, all others are found again.
@@ -97,6 +98,8 @@ def judge(evidence: Evidence, *, at: datetime) -> Verdict:
     if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
         signed = f"it was signed by the {DEMONSTRATION_NAME}"
         differences.append(("demonstration-certificate", signed))
+    if entry.issuer == "public":
+        differences += compare_root(certificate, path)
     if entry.issuer == "public" and path.is_complete and not path.objections:
         objection = web_pki_objection(certificate, path.issuers, today=at)
         differences += [("web-pki-objection", objection)] if objection else []

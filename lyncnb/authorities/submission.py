@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files as package_files
 
@@ -19,6 +19,7 @@ from ..base.tables import count_of
 from ..base.toml_records import NotToml, TomlReader, parse_toml
 from ..errors import OptionsError, RulesError
 from ..request_folder.request_record import PlannedEntry, RequestRecord
+from ..rules.ca_rules import ca_rules
 
 COLUMNS = (
     *("Request", "Role", "Site", "Pool", "Servers", "Type", "Subject name"),
@@ -197,6 +198,8 @@ def part_page(part: Part, *, cover: Cover) -> str:
         "requests": count_of(len(part.requests), "certificate request"),
         "product": cover.product,
         "config": part.config or r"HOST\CA NAME",
+        "lifetimes": _lifetimes(part.ca),
+        "wildcards": _wildcards(),
     }
     filled["target"] = _filled(words.submit_names if part.config else words.submit_asks, filled)
     acme = {"title": words.acme_title, "steps": words.acme}
@@ -218,6 +221,32 @@ def part_page(part: Part, *, cover: Cover) -> str:
         notes=[cover.said(_filled(note, filled)) for note in words.notes],
         sources=list(dict.fromkeys(map(cover.source, words.sources))),
     )
+
+
+def _lifetimes(ca: str) -> str:
+    """Say how long a public certificate may last, from the day of the rules on."""
+    rules = ca_rules()
+    steps = [(day, limit.value) for day, limit in rules.smallest("validity-days", ca=ca) if limit]
+    days = max((day, value) for day, value in steps if day <= rules.as_of)[1]
+    words = f"A certificate is valid for at most {days} days"
+    for day, value in steps:
+        if day > rules.as_of and value != days:
+            days = value
+            words += f", at most {days} if issued on {day} or later"
+    return f"{words}."
+
+
+def _wildcards() -> str:
+    """Say by which methods a public CA may validate a wildcard, from the day of the rules on."""
+    last: dict[str, date] = {}
+    for method in ca_rules().methods:
+        end = method.until or date.max
+        if not method.only_the_name_itself and end > ca_rules().as_of:
+            last[method.by] = max(end - timedelta(days=1), last.get(method.by, date.min))
+    always = date.max - timedelta(days=1)
+    latest_first = sorted(last.items(), key=lambda item: (-item[1].toordinal(), item[0]))
+    words = [by if end == always else f"{by} until {end}" for by, end in latest_first]
+    return f"A wildcard is validated by {', '.join(words[:-1])} or {words[-1]}."
 
 
 def _replaced(

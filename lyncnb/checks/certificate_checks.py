@@ -242,6 +242,22 @@ def organization_without_place(
         yield f"the subject {subject} has O and no C"
 
 
+def place_without_organization(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find a place in a subject that names no organization."""
+    subject = c.subject
+    if (subject.locality or subject.state) and not subject.organization:
+        yield f"the subject {subject} has a place and no O"
+
+
+def subject_fields_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+    """Find a subject that holds more than the common name."""
+    subject = c.subject
+    if subject.organization or subject.locality or subject.state or subject.country:
+        yield f"the subject is {subject}"
+
+
 def certificate_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a certificate of the roles, usages or issuers that the check is about."""
     yield f"{view.label(c)} is planned"
@@ -372,6 +388,8 @@ FEATURE_TESTS = _named(
     key_refused,
     wildcard_and_desk_phones,
     organization_without_place,
+    place_without_organization,
+    subject_fields_planned,
 )
 # Asked of each name on a certificate; what they say of a name is the same wherever it stands.
 NAME_TESTS = _named(

@@ -25,8 +25,19 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     """Tell for how long a proof counts that a domain is the applicant's."""
     certificates = view.asked_of(rule)
     if certificates:
-        domains = _listed(view.domains_of(rule))
-        yield certificates[0].id, f"a proof of {domains} counts for {count_of(rule.limit, 'day')}"
+        domains = _listed(_to_prove(view, rule))
+        message = f"a proof of {domains} counts for {count_of(rule.limit, 'day')}"
+        shorter = [m for m in ca_rules().methods if 0 < m.reuse_days < rule.limit]
+        message += "".join(f", by a {m.title} for {m.reuse_days}" for m in shorter)
+        yield certificates[0].id, message
+
+
+def _to_prove(view: PlanView, rule: CheckRule) -> list[str]:
+    """List what is to be proved: domains, or every name where no CA counts a domain for it."""
+    certificates = view.asked_of(rule)
+    if not all(ca_rules().proves_each_name(c.ca) for c in certificates):
+        return view.domains_of(rule)
+    return sorted({entry.name for c in certificates for entry in c.subject_alt_name})
 
 
 def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
@@ -45,6 +56,14 @@ def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
     ending = [f"{m.title} (on {m.until})" for m in methods if m.until and m.until > view.on]
     words = [f"ended: {', '.join(ended)}"] if ended else []
     words += [f"ends within a year: {', '.join(ending)}"] if ending else []
+    kinds: dict[date, list[str]] = {}
+    for m in ca_rules().methods:
+        if m.discouraged and m.discouraged <= view.on and not (m.until and m.until <= view.on):
+            kinds.setdefault(m.discouraged, []).append(m.by)
+    words += [
+        f"CAs should no longer use {' and '.join(dict.fromkeys(by))} (since {day})"
+        for day, by in sorted(kinds.items())
+    ]
     if certificates and words:
         yield certificates[0].id, "; ".join(words)
 
@@ -81,6 +100,21 @@ def caa_parameters_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     if certificates:
         domains = _listed(view.domains_of(rule))
         yield certificates[0].id, f"accounturi and validationmethods count in {domains}"
+
+
+def zones_concerned(view: PlanView, rule: CheckRule) -> Pairs:
+    """Name the zones to which a rule of the CAs applies."""
+    certificates = view.asked_of(rule)
+    if certificates:
+        yield certificates[0].id, f"this applies to {_listed(view.domains_of(rule))}"
+
+
+def certificates_concerned(view: PlanView, rule: CheckRule) -> Pairs:
+    """Count the certificates to which a rule of the CAs applies."""
+    certificates = view.asked_of(rule)
+    if certificates:
+        count = count_of(len(certificates), "certificate")
+        yield certificates[0].id, f"this applies to {count}"
 
 
 def dnssec_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
@@ -157,6 +191,8 @@ PUBLIC_CA_TESTS: dict[str, DeploymentTest] = {
         names_need_dns_validation,
         caa_of_zones,
         caa_parameters_of_zones,
+        zones_concerned,
+        certificates_concerned,
         dnssec_of_zones,
         zones_seen_from_many_places,
         names_become_public,

@@ -239,15 +239,16 @@ class _Schedules:
         """Give for how many days a CA issues, by day."""
         key = (issuer, ca, asked)
         if key not in self._validity:
-            limits = ca_rules().limits("validity-days", issuer=issuer, ca=ca)
-            usual = ca_rules().limits("usual-validity-days", issuer=issuer, ca=ca)
-            self._validity[key] = _steps(limits if asked or limits else usual, asked)
+            limits = ca_rules().smallest("validity-days", issuer=issuer, ca=ca)
+            usual = ca_rules().smallest("usual-validity-days", issuer=issuer, ca=ca)
+            has_limit = any(limit for _, limit in limits)
+            self._validity[key] = _steps(limits if asked or has_limit else usual, asked)
         return self._validity[key]
 
     def reuse(self, ca: str) -> tuple[Step, ...]:
         """Give for how many days a public CA may reuse a validation of a domain, by day."""
         if ca not in self._reuse:
-            self._reuse[ca] = _steps(ca_rules().limits("domain-validation-days", ca=ca), None)
+            self._reuse[ca] = _steps(ca_rules().smallest("domain-validation-days", ca=ca), None)
         return self._reuse[ca]
 
     def restarts(self, certificate: PlannedCertificate) -> bool:
@@ -267,14 +268,10 @@ class _Schedules:
         return self._restarts[key]
 
 
-def _steps(limits: tuple[CaLimit, ...], asked: int | None) -> tuple[Step, ...]:
-    """Say from which day on which number counts: the least of all that hold."""
-    days = {date.min}
-    days.update(day for limit in limits for day in (limit.effective, limit.until) if day)
+def _steps(limits: tuple[tuple[date, CaLimit | None], ...], asked: int | None) -> tuple[Step, ...]:
+    """Say from which day on which number counts: the limit, or fewer days if they are asked for."""
     steps = []
-    for day in sorted(days):
-        holding = [limit for limit in limits if limit.holds_on(day)]
-        least = min(holding, key=lambda limit: limit.value, default=None)
+    for day, least in limits:
         if asked is not None and (least is None or asked <= least.value):
             are = "is" if asked == 1 else "are"
             words = f"{count_of(asked, 'day')} {are} asked for"
@@ -434,7 +431,9 @@ class _Schedule:
 def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[ForecastEntry]:
     """Say for which certificates domains are validated: where no proof that is there counts."""
     domains = {
-        one.id: _domains(one) for one in schedules.read.plan.certificates if one.issuer == "public"
+        one.id: _domains(one, each_name=ca_rules().proves_each_name(schedules.ca(one)))
+        for one in schedules.read.plan.certificates
+        if one.issuer == "public"
     }
     proofs: dict[tuple[str, str], date] = {}
     needed: dict[int, tuple[str, ...]] = {}
@@ -467,11 +466,13 @@ def _issued(one: ForecastEntry, schedules: _Schedules) -> date:
     return one.issued_on or schedules.read.held[one.id].begins.date()
 
 
-def _domains(certificate: PlannedCertificate) -> tuple[str, ...]:
-    """Give the domains to be validated: one proof of each counts for all names below it."""
-    names = (name.registrable or name for entry in certificate.subject_alt_name
-             for name in (entry.name,))  # fmt: skip
-    return tuple(sorted({str(name) for name in names}))
+def _domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
+    """Give what is to be validated: every name, or the domains, whose proof counts for all names.
+
+    Source: Baseline Requirements 3.2.2.4.7: a CA may, and need not, count the proof of a domain.
+    """
+    names = (entry.name for entry in certificate.subject_alt_name)
+    return tuple(sorted({str(name if each_name else name.registrable or name) for name in names}))
 
 
 def _notes(
@@ -492,6 +493,7 @@ def _notes(
         yield "what a public CA verifies of the organization (O) is not among the validations"
     if public:
         yield (
-            "domains are taken to be validated by DNS, once for a registrable domain and CA, and "
-            "for what is on record on the first day of its validity"
+            "the forecast assumes one validation by DNS for each registrable domain and CA, or for "
+            "each name where the CA is known to ask for that, and for what is on record on its "
+            "first day of validity"
         )

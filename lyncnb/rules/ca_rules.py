@@ -93,14 +93,36 @@ class ValidationMethod:
     """A way in which a CA may make sure that a domain is the applicant's, until it ends.
 
     ``only_the_name_itself``: it proves exactly the name that was looked at, so neither a wildcard
-    nor a name below it.
+    nor a name below it. ``by`` names the kind of proof in a word or two. From ``discouraged`` on
+    CAs should no longer use it. ``reuse_days`` is set where its proof counts for less time than
+    the limit on domain-validation-days.
     """
 
     title: str
     applies: str
     source: Source
+    by: str
     until: date | None = None
+    discouraged: date | None = None
+    reuse_days: int = 0
     only_the_name_itself: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootRule:
+    """What some clients do with certificates that end in one of these roots.
+
+    ``roots`` are common names, or organizational units of roots whose common name says too little;
+    ``code`` is the check of returned certificates that reports it. ``effective`` is the day of
+    issue from which the clients reject them, or the day on which they remove the root; without it,
+    the root is in no trust store.
+    """
+
+    code: str
+    roots: tuple[str, ...]
+    clients: str
+    source: Source
+    effective: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +131,8 @@ class CaCheck:
 
     ``judges`` says what is judged. ``limit_of`` names the quantity whose limits it holds a plan
     against: of a CA's own and that of all CAs the smaller. It leaves out CAs with their own limit
-    on ``not_bound_by``. Lists show the checks of one ``group`` as the points of one notice.
+    on ``not_bound_by``, and those that ``except_cas`` names by id. Lists show the checks of one
+    ``group`` as the points of one notice.
     """
 
     code: str
@@ -131,6 +154,7 @@ class CaCheck:
     limit: int = 0
     limit_of: str = ""
     not_bound_by: str = ""
+    except_cas: tuple[str, ...] = ()
     group: str = ""
     effective: date | None = None
     until: date | None = None
@@ -145,12 +169,14 @@ class Authority:
 
     ``names`` are what ``plan.toml`` may call it under ``[ca]``, in any letter case, as a whole or
     as words of a longer name; none for a programme, whose rules are for every public CA.
+    ``proof_for_each_name``: a proof of a domain does not count for the names below it.
     """
 
     id: str
     title: str
     issuer: str  # one of ISSUERS
     names: tuple[str, ...] = ()
+    proof_for_each_name: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +189,7 @@ class CaRules:
     cas: tuple[Authority, ...] = named("ca", default=())
     limits: tuple[CaLimit, ...] = named("limit", default=())
     methods: tuple[ValidationMethod, ...] = named("method", default=())
+    roots: tuple[RootRule, ...] = named("root", default=())
     checks: tuple[CaCheck, ...] = named("check", default=())
     #: Name of the file, for messages; no key of it.
     file: str = field(default="", init=False)
@@ -197,6 +224,32 @@ class CaRuleSet:
     def methods(self) -> tuple[ValidationMethod, ...]:
         """Every way of validating a domain, whenever it ends."""
         return tuple(chain.from_iterable(rules.methods for rules in self.files))
+
+    @property
+    def roots(self) -> tuple[RootRule, ...]:
+        """What clients do with certificates of single roots, whenever it begins."""
+        return tuple(chain.from_iterable(rules.roots for rules in self.files))
+
+    def proves_each_name(self, ca: str) -> bool:
+        """Say whether a CA, by its name in ``plan.toml``, validates every name by itself."""
+        cas = chain.from_iterable(rules.cas for rules in self.files)
+        return any(one.proof_for_each_name and is_named(ca, one.names) for one in cas)
+
+    def smallest(
+        self, quantity: str, *, issuer: str = "public", ca: str = ""
+    ) -> tuple[tuple[date, CaLimit | None], ...]:
+        """Give the limit that counts from each day on at which it may change; None: no limit.
+
+        Of all limits that bind a CA on a day the smallest counts.
+        """
+        limits = self.limits(quantity, issuer=issuer, ca=ca)
+        days = {date.min}
+        days.update(day for limit in limits for day in (limit.effective, limit.until) if day)
+        by_value = sorted(limits, key=lambda limit: limit.value)
+        return tuple(
+            (day, next((limit for limit in by_value if limit.holds_on(day)), None))
+            for day in sorted(days)
+        )
 
     def limits(
         self, quantity: str, *, issuer: str = "public", ca: str = "", on: date | None = None
@@ -246,7 +299,8 @@ class CaRuleSet:
                 continue
             if not check.limit_of:
                 own = [bound for _, bound in self._limits(check.not_bound_by, on) if bound.names]
-                yield replace(rule, not_cas=tuple(name for bound in own for name in bound.names))
+                names = tuple(name for bound in own for name in bound.names)
+                yield replace(rule, not_cas=(*rule.not_cas, *names))
                 continue
             found = [
                 (limit, bound)
@@ -264,7 +318,7 @@ class CaRuleSet:
                     rule,
                     limit=limit.value,
                     cas=bound.names or rule.cas,
-                    not_cas=tuple(name for b in own for name in b.names),
+                    not_cas=(*rule.not_cas, *(name for b in own for name in b.names)),
                     source=_with_conflicts(limit.source, limit.conflicts),
                     disagreement=_disagreement(limit.source, limit.conflicts),
                 )
@@ -291,6 +345,7 @@ class CaRuleSet:
             usages=check.usages,
             issuers=(bound.issuer,),
             cas=bound.names,
+            not_cas=tuple(n for ca in check.except_cas for n in self._bound(ca).names),
             names=check.names,
             limit=check.limit,
             suffixes=check.suffixes,
@@ -411,6 +466,9 @@ def _check_file(reader: TomlReader, rules: CaRules, rule_set: CaRuleSet) -> None
     checks = {f"check[{number}]": check for number, check in enumerate(rules.checks)}
     for number, method in enumerate(rules.methods):
         reader.among(f"method[{number}].applies", (method.applies,), known, "authority")
+    codes = [check.code for other in rule_set.files for check in other.checks]
+    for number, root in enumerate(rules.roots):
+        reader.among(f"root[{number}].code", (root.code,), codes, "check")
     for where, limit in limits.items():
         reader.among(f"{where}.quantity", (limit.quantity,), QUANTITIES, "quantity")
         reader.among(f"{where}.applies", (limit.applies,), known, "authority")
@@ -418,6 +476,7 @@ def _check_file(reader: TomlReader, rules: CaRules, rule_set: CaRuleSet) -> None
     check_codes(reader, checks)
     for where, check in checks.items():
         reader.among(f"{where}.applies", (check.applies,), known, "authority")
+        reader.among(f"{where}.except_cas", check.except_cas, known, "authority")
         reader.among(f"{where}.judges", check.judges, JUDGES, "kind")
         reader.among(f"{where}.keys", check.keys, KEYS, "key")
         for key, quantity in (("limit_of", check.limit_of), ("not_bound_by", check.not_bound_by)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..base.html_page import render
 from ..base.outputs import OutputKind, is_page
-from .ca_rules import CaLimit, ca_rules
+from .ca_rules import CaLimit, RootRule, ca_rules
 from .model import SEVERITIES, Case, CheckRule, Rules
 from .returned_rules import may_be_accepted, returned_checks
 
@@ -45,6 +45,10 @@ def finding_page(rules: Rules) -> str:
     """
     cas = ca_rules()
     numbers = {check.code: _numbers(check.limit_of) for check in cas.checks if check.limit_of}
+    numbers |= {
+        code: tuple(_root(root) for root in cas.roots if root.code == code)
+        for code in dict.fromkeys(root.code for root in cas.roots)
+    }
     of_plans = [rules.own(cas.rule_of(c)) for c in cas.checks if "plan" in c.judges]
     sections = (
         (f"Plans, by what {rules.title} asks", list(rules.checks.values())),
@@ -102,6 +106,12 @@ def _numbers(quantity: str) -> tuple[str, ...]:
     """Give every limit on a quantity in words, with its days, whom it binds, and its source."""
     every = (limit for rules in ca_rules().files for limit in rules.limits)
     return tuple(_limit(limit) for limit in every if limit.quantity == quantity)
+
+
+def _root(root: RootRule) -> str:
+    """Name roots with the clients that do not trust them and the day, for a list."""
+    since = f", {root.effective}" if root.effective else ""
+    return f"{root.clients}{since}: {', '.join(root.roots)} ({root.source})"
 
 
 def _limit(limit: CaLimit) -> str:

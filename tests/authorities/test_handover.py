@@ -89,6 +89,32 @@ def test_page(folder, tmp_path):
     assert "{" not in public.split("</style>")[-1]
 
 
+@pytest.mark.parametrize(
+    ("ca", "lifetimes"),
+    [
+        (
+            "Litware CA",
+            "at most 200 days, at most 100 if issued on 2027-03-15 or later, at most 47",
+        ),
+        ("DigiCert", "at most 199 days, at most 100 if issued on 2027-03-15 or later, at most 47"),
+        (
+            "Let's Encrypt",
+            "at most 90 days, at most 64 if issued on 2027-02-10 or later, at most 45",
+        ),
+    ],
+)
+def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes):
+    """Of all limits on a CA the smallest is told, and e-mail validates a wildcard for a while."""
+    made = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
+    hand_over(made, tmp_path / "out.zip", issuer="public")
+    (page,) = (data.decode() for name, data in contents(tmp_path / "out.zip").items()
+               if name.endswith("README.html"))  # fmt: skip
+    assert f"A certificate is valid for {lifetimes} if issued on" in page
+    assert "A wildcard is validated by DNS, " in page
+    assert "e-mail until 2028-03-14" in page
+    assert "by DNS alone" not in page
+
+
 def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
     """The CA reads the day that stands on the cover of the folder's summary, too."""
     make_folder(tmp_path / "requests", make_plan(planned_issue_date=date(2026, 12, 15)))

@@ -24,6 +24,7 @@ from lyncnb.authorities.compare_certificate import compare_certificate
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.chain import Issuers, build_path
 from lyncnb.request_folder.request_record import PlannedKey
+from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.returned_rules import returned_checks
 
 NOON = TODAY + timedelta(hours=12)  # of a day without an hour
@@ -203,7 +204,8 @@ def test_what_fires_in_a_path_and_the_nearest_that_does_not(code):
 
 def test_every_code_has_its_cases():
     """Each code stands in one table, here, beside other answers or among requests; none is unknown."""
-    tables = [COMPARED, PATHS, MATCHED, PLACED, [code for code, *_ in REQUESTED]]
+    roots = {rule.code for rule in ca_rules().roots}  # of test_compare_roots.py
+    tables = [COMPARED, PATHS, MATCHED, PLACED, roots, [code for code, *_ in REQUESTED]]
     assert sorted(code for table in tables for code in table) == sorted(returned_checks())
 
 

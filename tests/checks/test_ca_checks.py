@@ -184,7 +184,8 @@ def test_the_smallest_limit_counts_alone(ca, days):
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
     told = [f.message for f in findings if f.code == "domains-validated-again"]
-    assert [message.split("counts for ")[1] for message in told] == [f"{n} days" for n in days]
+    counts = [message.split("counts for ")[1].partition(",")[0] for message in told]
+    assert counts == [f"{n} days" for n in days]
 
 
 @pytest.mark.parametrize(
@@ -212,3 +213,54 @@ def test_a_country_in_small_letters_is_planned_in_capitals():
     assert {c.subject.country for c in plan.certificates} == {"TW"}
     messages = [f.message for f in check_plan(plan) if f.code == "country-in-small-letters"]
     assert messages == ['C is TW; the options say "tw"']
+
+
+@pytest.mark.parametrize(
+    ("ca", "proved"),
+    [
+        ("DigiCert", "contoso.com, fabrikam.com counts"),
+        ("Let's Encrypt", "dialin.contoso.com, lyncdiscover.contoso.com, "),
+    ],
+)
+def test_a_ca_that_reuses_a_proof_for_the_same_name_alone_gets_every_name(ca, proved):
+    """Let's Encrypt validates each name; for other CAs the domains are listed."""
+    findings = check_plan(plan_of(options=PlanOptions(ca={"public": ca})), on=date(2026, 11, 25))
+    (message,) = (f.message for f in findings if f.code == "domains-validated-again")
+    assert message.startswith(f"a proof of {proved}")
+
+
+@pytest.mark.parametrize(("on", "is_told"), [("2026-03-14", False), ("2026-03-15", True)])
+def test_methods_that_cas_should_no_longer_use_are_named(on, is_told):
+    """E-mail and phone are allowed for a while, and discouraged from 2026-03-15 on."""
+    findings = check_plan(plan_of(), on=date.fromisoformat(on))
+    (message,) = (f.message for f in findings if f.code == "validation-methods-end")
+    words = "CAs should no longer use e-mail and phone (since 2026-03-15)"
+    assert (words in message) is is_told
+
+
+def test_a_record_that_stays_counts_for_ten_days():
+    """Its proof does not count as long as others do (Baseline Requirements 3.2.2.4.22)."""
+    told = lambda on: [  # noqa: E731
+        f.message for f in check_plan(plan_of(), on=on) if f.code == "domains-validated-again"
+    ]
+    (now,), (later,) = told(date(2026, 11, 25)), told(date(2029, 3, 15))
+    assert now.endswith("counts for 200 days, by a DNS record that stays for 10")
+    assert later.endswith("counts for 10 days")
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["organization-verified-again", "organization-without-place", "place-without-organization",
+     "crl-distribution-point-not-assured"],
+)  # fmt: skip
+def test_a_ca_that_validates_domains_alone_hears_nothing_of_organizations(code):
+    """Let's Encrypt writes no organization, and its CRL is assured: one warning stands for all."""
+    check = next(check for check in OF_PLANS if check.code == code)
+    plan = plan_of_case(check.fires)
+    ours = replace(
+        plan, certificates=tuple(c._replace(ca="Let's Encrypt") for c in plan.certificates)
+    )
+    codes = {f.code for f in check_plan(ours, on=check.fires.on)}
+    assert code not in codes
+    has_fields = any(c.subject.country or c.subject.locality for c in plan.certificates)
+    assert ("organization-left-out-by-lets-encrypt" in codes) is has_fields

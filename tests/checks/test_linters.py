@@ -79,6 +79,11 @@ OURS_ALONE = {
     "client-authentication-ended-at-sectigo",
     "client-authentication-ended-at-lets-encrypt",
     "key-refused-by-lets-encrypt",
+    "organization-left-out-by-lets-encrypt",
+    "place-without-organization",
+    "roots-of-chunghwa-telecom-distrusted",
+    "roots-of-netlock-distrusted",
+    "roots-of-entrust-distrusted",
 }
 
 #: What they say and we lack, and why.

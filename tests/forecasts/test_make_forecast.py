@@ -64,6 +64,19 @@ def test_golden_case():
     assert all(one.validate_on == one.order_on for one in edge[12:])
 
 
+@pytest.mark.parametrize(
+    ("ca", "validated"),
+    [
+        ("DigiCert", ("contoso.com",)),
+        ("Let's Encrypt", ("access.contoso.com", "sip.contoso.com", "wc.contoso.com")),
+    ],
+)
+def test_a_ca_may_validate_each_name(ca, validated):
+    """Let's Encrypt reuses a proof for the same name alone; others take one of the domain."""
+    made = ln.forecast(planned(ca={"public": ca}, planned_issue_date=ISSUE))
+    assert of(made, "AccessEdgeExternal")[0].domains == validated
+
+
 def test_oauth_takes_effect_a_day_before():
     """Its tokens live 24 hours; it is put in place once for the deployment and restarts nothing."""
     first, second = of(ln.forecast(with_options(planned())), "OAuthTokenIssuer")[:2]

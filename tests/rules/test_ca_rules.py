@@ -59,6 +59,11 @@ applies = "public"
         (HEAD + LIMIT.replace("= 3", '= "3"'), "'limit[0].value' must be a whole number"),
         ('title = "t"\n', "Missing required value in 'as_of'"),
         (HEAD + "[[chekc]]\n", "Unknown key in 'chekc'"),
+        (HEAD + CHECK + 'except_cas = ["c"]', "Unknown authority \"c\" in 'check[0].except_cas'"),
+        (
+            HEAD + f'[[root]]\ncode = "a-c"\nroots = ["R"]\nclients = "all"\n{SOURCE}',
+            "Unknown check \"a-c\" in 'root[0].code'",
+        ),
         (
             HEAD + '[[ca]]\nid = "c"\ntitle = "C"\nissuer = "public"\n',
             "'ca[0].names' goes with a CA and only there",
@@ -125,6 +130,7 @@ def test_schema_and_records_have_the_same_keys():
         "case": keys(Case),
         "limit": keys(module.CaLimit),
         "method": keys(module.ValidationMethod),
+        "root": keys(module.RootRule),
         "check": keys(module.CaCheck),
     }
     assert set(SCHEMA["properties"]) == keys(module.CaRules)

@@ -1,0 +1,88 @@
+"""The root above a returned certificate against the dated table of roots."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+from cas.python_ca import PythonCa, der, issue, name
+from cryptography.hazmat.primitives.asymmetric import rsa
+from planned_entry import ENTRY, NAMES, SUBJECT
+
+from lyncnb.authorities.judging import Evidence, judge
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.chain import Issuers
+from lyncnb.rules.ca_rules import ca_rules
+
+KEY = rsa.generate_private_key(65537, 2048)
+CODES = {rule.code for rule in ca_rules().roots}
+AT = datetime(2026, 11, 25, tzinfo=UTC)
+LINES = [(rule, root) for rule in ca_rules().roots for root in rule.roots]
+
+
+class CaOfRoot(PythonCa):
+    """A CA whose root has a given name."""
+
+    def __init__(self, root: str, field: str = "CN") -> None:
+        self.fields = [("O", "Contoso"), (field, root)]
+        super().__init__()
+
+    def _ca_certificate(self, subject, key, issuer, issuer_key, **changes):
+        own = subject if issuer else self.fields
+        return super()._ca_certificate(own, key, issuer, issuer_key, **changes)
+
+
+def found(ca, begins, *, days=100, issuer="public", chain=None):
+    """Code and message of each finding about the root of a certificate issued on a day."""
+    begins = datetime.combine(begins, time(), tzinfo=UTC)
+    leaf = issue(
+        KEY.public_key(), ca.issuing.subject, ca.key,
+        subject=SUBJECT, san=NAMES, begins=begins, days=days,
+    )  # fmt: skip
+    evidence = Evidence(
+        certificate=read_certificate(der(leaf)),
+        entry=replace(ENTRY, issuer=issuer),
+        issuers=Issuers([read_certificate(der(one)) for one in chain or ca.chain]),
+    )
+    return [(one.code, one.message) for one in judge(evidence, at=AT).findings if one.code in CODES]
+
+
+def codes(*args, **changes):
+    """The codes of these findings."""
+    return {code for code, _ in found(*args, **changes)}
+
+
+@pytest.mark.parametrize(("rule", "root"), LINES, ids=[f"{r} {rule.clients}" for rule, r in LINES])
+def test_each_line_counts_from_its_day(rule, root):
+    """A certificate that the client rejects is reported with client and day, one before is not."""
+    ca, day = CaOfRoot(root), timedelta(days=1)
+    if rule.effective is None:
+        assert f'its chain ends in "{root}", in no trust store' in found(ca, AT.date())[0][1]
+        return
+    first = rule.effective - (99 * day if rule.code == "root-leaves-store" else 0 * day)
+    told = lambda begins: [  # noqa: E731
+        code for code, message in found(ca, begins) if f" by {rule.clients} " in message
+    ]
+    assert told(first) == [rule.code]
+    assert told(first - day) == []
+
+
+def test_the_root_is_known_by_its_issuer_name_too():
+    """A chain without its root names the root as issuer, and a root may have its name in OU."""
+    ca = CaOfRoot("HiPKI Root CA - G1", "OU")
+    assert "root-not-trusted" in codes(ca, AT.date(), chain=[ca.issuing])
+
+
+def test_internal_cas_may_have_any_name():
+    """The table is about public CAs; an internal CA of that name is trusted by its own clients."""
+    assert found(CaOfRoot("HiPKI Root CA - G1"), AT.date(), issuer="internal") == []
+
+
+def test_a_new_root_with_the_chain_to_an_older_one_is_trusted():
+    """Let's Encrypt's Root YR counts by the certificate that ISRG Root X1 issued for it."""
+    ca, older = CaOfRoot("Root YR"), CaOfRoot("ISRG Root X1")
+    assert codes(ca, AT.date()) == {"root-in-no-store"}
+    crossed = older._ca_certificate(ca.fields, ca.root_key, older.root, older.root_key)
+    assert crossed.subject == name(ca.fields)
+    assert found(ca, AT.date(), chain=[ca.issuing, ca.root, crossed, older.root]) == []
