@@ -93,8 +93,8 @@ _MODULES = {
     "Pool": "topology.model",
     "Presentation": "plan.trust_tables",
     "Problem": "errors",
-    "PurgeItem": "request_folder.purge_keys",
-    "PurgeList": "request_folder.purge_keys",
+    "PurgeItem": "deploy.purge_keys",
+    "PurgeList": "deploy.purge_keys",
     "RecoveryPair": "pki.recovery_pair",
     "RecoveryPublicKey": "pki.recovery_pair",
     "RecordedPlan": "plan.recorded_plan",
@@ -159,7 +159,7 @@ _MODULES = {
     "open_scenario": "plan.scenarios",
     "plan_certificates": "plan.planner",
     "plan_document": "plan.plan_json",
-    "purge": "request_folder.purge_keys",
+    "purge": "deploy.purge_keys",
     "read_as_is": "authorities.read_as_is",
     "read_plan": "authorities.read_plan",
     "read_saved_plan": "checks.saved_plan",
@@ -223,6 +223,9 @@ if TYPE_CHECKING:
     from .deploy.package_passwords import show_password as show_password
     from .deploy.pfx_packages import Package as Package
     from .deploy.pfx_packages import Packages as Packages
+    from .deploy.purge_keys import PurgeItem as PurgeItem
+    from .deploy.purge_keys import PurgeList as PurgeList
+    from .deploy.purge_keys import purge as purge
     from .deploy.request_scripts import request_scripts as request_scripts
     from .deploy.request_scripts import write_request_scripts as write_request_scripts
     from .deploy.server_steps import DeploymentSteps as DeploymentSteps
@@ -305,9 +308,6 @@ if TYPE_CHECKING:
     from .request_folder.change_passphrase import Rekeyed as Rekeyed
     from .request_folder.change_passphrase import rekey as rekey
     from .request_folder.manifest import Manifest as Manifest
-    from .request_folder.purge_keys import PurgeItem as PurgeItem
-    from .request_folder.purge_keys import PurgeList as PurgeList
-    from .request_folder.purge_keys import purge as purge
     from .request_folder.rebuild_manifest import rebuild_manifest as rebuild_manifest
     from .request_folder.recovery_key import name_recovery_key as name_recovery_key
     from .request_folder.recovery_key import new_recovery_key as new_recovery_key

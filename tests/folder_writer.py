@@ -24,11 +24,11 @@ from failing import failing
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import LyncnbError
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
-from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.recovery_key import name_recovery_key, open_recovery_key
 
 

@@ -89,6 +89,7 @@ CALLS = {
         "checks.check_plan",
         "request_folder",
         "authorities",
+        "deploy.purge_keys",
         "deploy.steps",
     },
     "today": set(),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from ..base import files
 from ..base.folder_lock import OWNER_NAME, owner
 from ..base.tables import Table, count_of
 from ..errors import Problem
@@ -30,7 +31,7 @@ from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
-from ..request_folder.unrecorded import unknown_notes, unrecorded_problems
+from ..request_folder.unrecorded import possible_secrets, unknown_notes, unrecorded_problems
 from ..rules.returned_rules import returned_checks
 from .certificates_on_record import load_issued
 from .issued import IssuedCertificate, IssuedCertificates
@@ -282,16 +283,17 @@ def _problems(
 
 
 def _exchanged(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
-    """Find certificates and packages that are not the files that were received and made."""
+    """Find certificates and packages that are unreadable, or not those received and made."""
     packages = {record.package.file for record in manifest.requests if record.package is not None}
-    for name in sorted(issued.exchanged):
+    for name, message in sorted(issued.exchanged.items()):
         code = "package-exchanged" if name in packages else "file-exchanged"
-        yield Problem(message=CHANGED, file=name, hint=returned_checks()[code].hint)
+        what = CHANGED if message.startswith(name) else message
+        yield Problem(message=what, file=name, hint=returned_checks()[code].hint)
 
 
 def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Problem]:
     path = record.issued.file if record.issued else ""
-    if path and not os.path.lexists(survey.folder / path):
+    if path and files.is_missing(survey.folder / path):
         hint = f"restore it from a backup, or receive it again: lyncnb receive {survey.folder} FILE"
         yield Problem(message=MISSING, file=path, hint=hint)
 
@@ -310,7 +312,7 @@ def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
             "the next run completes them"
         )
     gone = [r.package.file for r in manifest.requests if r.package and r.active_state == "packaged"]
-    gone = [path for path in gone if not os.path.lexists(survey.folder / path)]
+    gone = [path for path in gone if files.is_missing(survey.folder / path)]
     if gone:
         yield (
             f"no longer in the folder: {count_of(len(gone), 'package')}, e.g. {gone[0]}; lyncnb "
@@ -318,9 +320,7 @@ def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
         )
     yield from _elsewhere(manifest)
     yield from _covered(manifest, at)
-    deployed = sum(bool(record.deployed_at) for record in manifest.requests)
-    if deployed:
-        yield f"deployed: {count_of(deployed, 'request')}; nothing secret of them is here any more"
+    yield from _deployed(survey, manifest)
     if count := unverified(manifest):
         yield (
             f"not verified: {count_of(count, 'key')}, whether it belongs to its request; the next "
@@ -332,6 +332,21 @@ def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
             f"since {key.added_at[:10]}"
         )
     yield from unknown_notes(survey, manifest)
+
+
+def _deployed(survey: Survey, manifest: Manifest) -> Iterator[str]:
+    """Say of how many deployed requests something secret may still be here."""
+    deployed = {record.id for record in manifest.requests if record.deployed_at}
+    if not deployed:
+        return
+    left = possible_secrets(survey, manifest, deployed)
+    yield f"deployed: {count_of(len(deployed), 'request')}; " + (
+        f"{count_of(len(left), 'file')} may still hold a key of them, e.g. {left[0]}; "
+        "lyncnb purge FOLDER lists what can go"
+        if left
+        else "their keys and packages are no longer in this folder; version histories and backups "
+        "may keep copies"
+    )
 
 
 def _elsewhere(manifest: Manifest) -> Iterator[str]:

@@ -343,6 +343,17 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
     return data
 
 
+def is_missing(path: str | os.PathLike[str]) -> bool:
+    """Tell whether there is no file; one that cannot be reached, as on a stale share, is there."""
+    try:
+        system_calls.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO:
     """Open an ordinary file for reading; a named pipe or a device is refused, never waited for.
 
@@ -404,14 +415,27 @@ def stale_temps(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
 
 
 def remove_stale(folder: str | os.PathLike[str]) -> int:
-    """Remove what an interrupted run left half-written, and say how many files that were."""
-    temps = stale_temps(folder)
-    for temp in temps:
-        try:
-            system_calls.unlink(temp)
-        except OSError as error:
-            raise system_calls.trouble(error, temp, "remove the half-written file") from None
-    return len(temps)
+    """Remove what an interrupted run left half-written in a folder and below it.
+
+    Returns
+    -------
+    int
+        How many files that were.
+    """
+    number = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if not name.startswith(TEMP_PREFIX):
+                continue
+            temp = Path(parent, name)
+            try:
+                system_calls.unlink(temp)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise system_calls.trouble(error, temp, "remove the half-written file") from None
+            number += 1
+    return number
 
 
 # Many new files at the price of few: written, synced together, then named in order.

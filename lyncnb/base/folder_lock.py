@@ -39,7 +39,8 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
     """Be the one writer of a folder.
 
     The kernel frees its lock when the process ends, however it ends; a note that was left is then
-    taken for what it is, unless another computer wrote it. Readers need none.
+    taken for what it is, unless another computer wrote it. Readers need none. Whatever an
+    interrupted writer left half-written in the folder is removed first: it may be a key.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
         while not _take(folder, guards, token, deadline):
             time.sleep(_LOOK_EVERY)
         _held[key] = token
+        files.remove_stale(folder)
         yield
     finally:
         _held.pop(key, None) if _held.get(key) == token else None
@@ -168,6 +170,8 @@ def _leave_note(note: Path, token: str, *, over: bool) -> bool:
             system_calls.replace(temp, note)
         else:
             files.give_name(temp, note)
+    except FileNotFoundError:
+        return False  # somebody else has the folder, and removed what is half-written
     except OSError as error:
         files.discard(temp)
         raise system_calls.trouble(error, note, "say who writes") from None

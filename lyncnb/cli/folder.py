@@ -474,20 +474,27 @@ def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:
     "--confirm", metavar="TOKEN", help="Remove exactly the list that an earlier call showed."
 )
 @json_option
+@passphrase_option
 def purge_command(
-    folder: str, deployed: tuple[str, ...], confirm: str | None, as_json: bool
+    folder: str,
+    deployed: tuple[str, ...],
+    confirm: str | None,
+    as_json: bool,
+    passphrase_file: str | None,
 ) -> int:
     """Remove from FOLDER what is expired, superseded or deployed.
 
     It is listed first. On a terminal you are then asked; elsewhere give the token that stands
-    below the list with --confirm. Without it nothing is removed.
+    below the list with --confirm. Without it nothing is removed. The passphrase is needed where
+    the folder has packages, or files that may be copies of keys.
 
     Exit status: 0; 3 if the folder needs attention.
     """
-    from ..request_folder.purge_keys import purge
+    from ..deploy.purge_keys import needs_passphrase, purge
 
-    listed = purge(folder, deployed=deployed, confirmed=confirm)
-    if listed.is_done or not listed.items or as_json:
+    secret = get_passphrase(passphrase_file) if needs_passphrase(folder) else None
+    listed = purge(folder, deployed=deployed, confirmed=confirm, passphrase=secret)
+    if listed.is_done or listed.is_empty or as_json:
         _show_purge(listed, as_json=as_json)
         return 0
     _show_purge(listed, as_json=False)
@@ -496,7 +503,8 @@ def purge_command(
         if answer.strip().lower() != "yes":
             note("nothing was removed")
             return 0
-        write(repr(purge(folder, deployed=deployed, confirmed=listed)).splitlines()[0])
+        done = purge(folder, deployed=deployed, confirmed=listed, passphrase=secret)
+        write(repr(done).splitlines()[0])
     return 0
 
 

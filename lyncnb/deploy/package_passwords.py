@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..base import files
@@ -82,7 +82,7 @@ class PasswordList:
             ) from None
 
     def save(self, added: dict[str, Secret]) -> None:
-        """Write the list with new passwords; every old one stays, its package may be somewhere.
+        """Write the list with new passwords; an old one stays until ``purge`` drops it.
 
         The list is durable before the packages are: a package without a password would be lost
         work, a password without a package is nothing.
@@ -94,6 +94,17 @@ class PasswordList:
         }
         data = json.dumps(document, indent=0).encode()
         files.replace(self._path, self._cipher.encrypt_data(data, name=LIST), 0o600)
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """The SHA-256 of each package whose password the list has."""
+        return frozenset(self._passwords)
+
+    def drop(self, packages: Iterable[str]) -> None:
+        """Write the list without the passwords of some packages, by their SHA-256."""
+        for digest in packages:
+            self._passwords.pop(digest, None)
+        self.save({})
 
     def _read(self) -> None:
         pem = files.read(self._path, limit=_LIMIT)

@@ -176,8 +176,6 @@ def announce(preview: Preview) -> None:
     folder = preview.survey.folder
     for place in ("csr", "keys", *(["archive"] if preview.moves else [])):
         files.make_folder(folder / place, MODES[place])
-    for stale in {temp.parent for temp in preview.survey.stale}:
-        files.remove_stale(stale)
     save_manifest(folder, preview.manifest)
     carry_out(preview.survey, preview.moves)
 

@@ -140,8 +140,6 @@ def rekey(
             # First of all: what comes is sealed to those who stay, and to nobody else.
             write_list(path, ciphers[1], recipients)
             waiting = [target for target in waiting if target.path != LIST]
-        for stale in {temp.parent for temp in survey.stale}:
-            files.remove_stale(stale)
         for done, _ in enumerate(_swapped(path, waiting, *ciphers), 1):
             if progress is not None:
                 progress(done, len(waiting))

@@ -33,9 +33,12 @@ MODES = {
 #: Written beside the manifest; what is in them is ``summary.py``'s.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 SECRET = ("keys", "archive", "pfx", "recovery")
+#: The mode of a file that is listed and that the system cannot look at.
+UNREACHABLE = 0
 MISSING = "is missing"
 CHANGED = "is not the file that was written"
 _ARMOUR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----([^-]+)-----END")
+_UNREADABLE = "make it available on this computer, or restore it from a backup"
 _LINK = "look where it points, then put the file itself in its place"
 _GIVE_AGAIN = "restore it from a backup, or give it again: lyncnb receive FOLDER --request FILE.req"
 _RESTORE = "restore it from a backup, or give the request up: --renew {id} --reason TEXT"
@@ -144,12 +147,19 @@ def _listing(inside: Path) -> dict[str, int]:
     try:
         with os.scandir(inside) as entries:
             return {
-                entry.name: entry.stat(follow_symlinks=False).st_mode
+                entry.name: _mode(entry)
                 for entry in entries
                 if not entry.name.startswith(files.TEMP_PREFIX)
             }
     except OSError as error:
         raise system_calls.trouble(error, inside, "list the folder") from None
+
+
+def _mode(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_mode
+    except OSError:
+        return UNREACHABLE
 
 
 def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
@@ -159,6 +169,8 @@ def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     """
     place, _, name = path.partition("/")
     mode, where = getattr(survey, place)[name], survey.folder / path
+    if mode == UNREACHABLE:
+        return (Problem(message="cannot be reached", file=path, hint=_UNREADABLE),)
     if stat.S_ISLNK(mode):
         return (Problem(message="is a symbolic link", file=path, hint=_LINK),)
     if not stat.S_ISREG(mode):
@@ -210,9 +222,16 @@ def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...
         expected = record.csr_sha256 if kind == "csr" else record.key_sha256
         if not survey.has(path):
             found.append(Problem(message=MISSING, file=path, hint=hint))
-        elif wrong := file_problems(survey, path):
-            found += wrong
-        elif digest(files.read(survey.folder / path)) != expected:
+            continue
+        found += file_problems(survey, path)
+        if found and found[-1].file == path:
+            continue
+        try:
+            data = files.read(survey.folder / path)
+        except BundleError as error:
+            found.append(Problem(message=error.message, file=path, hint=_UNREADABLE))
+            continue
+        if digest(data) != expected:
             found.append(Problem(message=CHANGED, file=path, hint=hint))
     return tuple(found)
 

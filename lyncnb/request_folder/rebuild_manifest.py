@@ -232,8 +232,6 @@ def rebuild_manifest(
         if cipher is not None and (manifest != kept or kept.format == FORMAT):
             renew_lists(path, cipher, manifest)
             manifest = bind(manifest, cipher)
-        for stale in {temp.parent for temp in survey.stale}:
-            files.remove_stale(stale)
         if moves or damaged:
             files.make_folder(path / "archive", MODES["archive"])
         if damaged:

@@ -9,25 +9,30 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from ..base import files
+from ..base.folder_lock import LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME
 from ..base.tables import count_of
 from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher
-from .files_on_disk import Survey, file_problems, key_sha256
+from .files_on_disk import SUMMARY_NAMES, Survey, file_problems, key_sha256
 from .leftovers import Move
-from .manifest import Manifest
+from .manifest import NAME, Manifest
 from .request_record import ArchivedGeneration, RequestRecord, archived_files
 
 _ENDINGS = (".csr", ".key")
 _PLACES = ("csr", "keys", "archive")
 _OWN_COPY = re.compile(r"archive/manifest-[0-9a-f]{8}\.json")
 _NUMBER = re.compile(r"-g([1-9][0-9]{0,5})\.(?:csr|key)$")
+# What else is lyncnb's own in the folder itself; none of it holds a key.
+_OWN_FILES = {NAME, LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME, ".gitignore", *SUMMARY_NAMES}
+_SECRET = re.compile(rf"\.(?:key|pfx|p12)\b|(?:^|/){re.escape(files.TEMP_PREFIX)}", re.IGNORECASE)
 _REBUILD = "lyncnb status FOLDER --rebuild takes it in with its key, as a superseded generation"
 
 
@@ -85,7 +90,19 @@ def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
     for path in survey.strangers(manifest):
         whose = "is in no record of the manifest" if path in ours else "is not lyncnb's"
         yield f"{path} {whose}; it was left alone"
-    known = set(manifest.encrypted) | {one.file for one in manifest.issuers}
+    unknown = unknown_files(survey, manifest)
+    for place in ("archive", "returned", "pfx"):
+        inside = [path for path in unknown if path.startswith(f"{place}/")]
+        inside = [path for path in inside if files.TEMP_PREFIX not in path]
+        if inside:
+            yield f"{place}/ holds {count_of(len(inside), 'file')} in no record: {inside[0]}" + (
+                f" and {len(inside) - 1:,} more" if inside[1:] else ""
+            )
+
+
+def unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
+    """List the files, by path, that no record names and that may hold a key, a package or a CSR."""
+    known = set(manifest.encrypted) | {one.file for one in manifest.issuers} | _OWN_FILES
     for record in manifest.requests:
         known.update(_paths(record))
         for part in record.generations:
@@ -93,21 +110,37 @@ def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
                 known.update((issued.file, issued.chain))
             if part.package is not None:
                 known.add(part.package.file)
-    for place in ("archive", "returned", "pfx"):
-        unknown = sorted(path for path in _below(survey.folder, place) if path not in known)
-        unknown = [path for path in unknown if not _OWN_COPY.fullmatch(path)]
-        if unknown:
-            yield f"{place}/ holds {count_of(len(unknown), 'file')} in no record: {unknown[0]}" + (
-                f" and {len(unknown) - 1:,} more" if unknown[1:] else ""
-            )
+    found = (path for path in _all_files(survey.folder) if path not in known)
+    return tuple(sorted(path for path in found if not _OWN_COPY.fullmatch(path)))
 
 
-def _below(folder: Path, place: str) -> Iterator[str]:
-    for parent, _, names in os.walk(folder / place):
-        inside = Path(parent).relative_to(folder).as_posix()
-        for name in names:
-            if not name.startswith(files.TEMP_PREFIX):
-                yield f"{inside}/{name}"
+def _all_files(folder: Path) -> Iterator[str]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+    for place in (*_PLACES, "returned", "pfx"):
+        for parent, _, names in os.walk(folder / place):
+            inside = Path(parent).relative_to(folder).as_posix()
+            yield from (f"{inside}/{name}" for name in names)
+
+
+def possible_secrets(survey: Survey, manifest: Manifest, names: Container[str]) -> tuple[str, ...]:
+    """List the files, by path, that may hold a key of some requests, though none may be there.
+
+    Judged without a passphrase: by the names of keys and packages, and by what is half-written.
+    """
+    found = [
+        path
+        for path in unknown_files(survey, manifest)
+        if _SECRET.search(path)
+        and ((owner := _owner(path.rpartition("/")[2], manifest)) is None or owner.id in names)
+    ]
+    for record in manifest.requests:
+        if record.id in names:
+            kept = [record.files.key] + [old.files.key for old in record.archived]
+            found += [path for path in kept if survey.has(path)]
+            packages = [part.package.file for part in record.generations if part.package]
+            found += [path for path in packages if (survey.folder / path).is_file()]
+    return tuple(sorted(set(found)))
 
 
 @dataclass(slots=True)

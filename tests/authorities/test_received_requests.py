@@ -23,6 +23,7 @@ from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.received_requests import receive_requests
 from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
 from lyncnb.deploy.step_files import write_steps
 from lyncnb.deploy.steps import deployment_steps
@@ -38,7 +39,6 @@ from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
-from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.rebuild_manifest import has_secrets, rebuild_manifest
 from lyncnb.request_folder.renewals import list_renewals
 from lyncnb.request_folder.request_record import SOME_COMPUTER

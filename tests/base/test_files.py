@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -386,9 +387,10 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_half_written_file_that_stays_is_told(tmp_path):
-    """A folder with the name of a temporary file cannot be cleared away, and is named."""
-    (tmp_path / f"{files.TEMP_PREFIX}0").mkdir()
+def test_a_half_written_file_that_stays_is_told(tmp_path, monkeypatch):
+    """One that cannot be removed is named."""
+    (tmp_path / f"{files.TEMP_PREFIX}0").write_bytes(b"x")
+    monkeypatch.setattr(system_calls, "unlink", failing("unlink", 1, errno.EACCES))
     with pytest.raises(BundleError, match="cannot remove the half-written file"):
         files.remove_stale(tmp_path)
 
@@ -463,3 +465,25 @@ def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
         assert not [name for name in names if name.startswith(files.TEMP_PREFIX)]
     assert len(hints) >= 10
     assert {hint.partition(":")[0] for hint in hints} == {"the disk reports a fault"}
+
+
+@posix
+def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
+    """Where the system has a command for that (macOS), it is used in place of fsync()."""
+    given = []
+    monkeypatch.setattr(system_calls, "full_sync", 51)
+    monkeypatch.setattr(fcntl, "fcntl", lambda descriptor, command: given.append(command))
+    files.write_new(tmp_path / "a", b"a")
+    assert given == [51, 51]  # the file, then its folder
+
+
+@posix
+def test_a_disk_that_does_not_know_the_full_flush_gets_the_other(tmp_path, monkeypatch):
+    """The kernel refuses the command; the file is written and flushed all the same."""
+    monkeypatch.setattr(system_calls, "full_sync", 1 << 20)
+    files.write_new(tmp_path / "a", b"a")
+    assert (tmp_path / "a").read_bytes() == b"a"
+    descriptor = os.open(tmp_path / "a", os.O_RDONLY)
+    os.close(descriptor)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        system_calls.fsync(descriptor)

@@ -162,3 +162,15 @@ def test_an_earlier_version_is_kept_out(tmp_path):
         pass
     with lock(tmp_path), pytest.raises(filelock.Timeout):
         earlier.acquire()
+
+
+def test_half_written_files_are_removed_under_every_lock(tmp_path):
+    """They may hold a key; what is called otherwise stays."""
+    below = tmp_path / "returned" / "refused"
+    below.mkdir(parents=True)
+    for place in (tmp_path, below):
+        (place / ".tmp-lyncnb-0011223344556677").write_bytes(b"x")
+        (place / "tmp-lyncnb").write_bytes(b"x")
+    with lock(tmp_path):
+        left = [path.name for path in tmp_path.rglob("*tmp-lyncnb*")]
+    assert left == ["tmp-lyncnb"] * 2

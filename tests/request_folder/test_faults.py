@@ -42,11 +42,11 @@ from folders import (
 
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.deploy.purge_keys import purge
 from lyncnb.errors import BundleError
 from lyncnb.pki import keys
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]

@@ -20,6 +20,7 @@ from topologies import TWO_SITES
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.pkcs8 import FolderCipher
@@ -27,7 +28,6 @@ from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.recovery_key import new_recovery_key
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")

@@ -27,11 +27,11 @@ from topologies import STANDARD_EDITION
 import lyncnb as ln
 from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.purge_keys import purge
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki import csr
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
-from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.request_record import PlanOnRecord
 

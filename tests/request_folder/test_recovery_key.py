@@ -25,12 +25,12 @@ from folders import (
 )
 
 from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.purge_keys import purge
 from lyncnb.errors import BundleError, OutputError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher, salt_of
 from lyncnb.request_folder import recovery_key
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.recovery_key import (
     LIST,

@@ -11,20 +11,27 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base import files
 from ..base.folder_lock import lock
-from ..base.tables import Table
+from ..base.tables import Table, count_of
 from ..errors import BundleError
-from .files_on_disk import MODES, Survey, refuse, take_survey
-from .leftovers import Move, carry_out, pending_moves
-from .manifest import Manifest, read_manifest, save_manifest, timestamp
-from .manifest_schema import is_inside
-from .renewals import is_expired
-from .request_record import ArchivedGeneration, LogEntry, RequestRecord
+from ..pki.passphrase import Secret, as_passphrase
+from ..pki.pkcs8 import FolderCipher
+from ..request_folder.files_on_disk import MODES, Survey, refuse, take_survey
+from ..request_folder.key_bindings import bind, binding_problems
+from ..request_folder.leftovers import Move, carry_out, pending_moves, prove_passphrase
+from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.manifest_schema import is_inside
+from ..request_folder.recovery_key import arm, renew_lists
+from ..request_folder.renewals import is_expired
+from ..request_folder.request_record import ArchivedGeneration, LogEntry, RequestRecord
+from .package_passwords import LIST, PasswordList
+from .secret_copies import PACKAGE, Opener, SecretCopy, secret_copies
 
 # ``PurgeList``: what a purge would remove, or did, as a table, a text and a document.
 
@@ -34,9 +41,10 @@ _COLUMNS = ("Request", "Generation", "What", "Why", "Files")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeItem:
-    """One thing to remove: ``what`` is ``key and CSR``, ``CSR``, ``key`` or ``package``.
+    """One thing to remove: ``what`` is ``key and CSR``, ``CSR``, ``key``, ``package`` or a copy.
 
-    ``nothing`` is a request whose key was never here: that it is deployed is only noted.
+    ``nothing`` is a request whose key was never here: that it is deployed is only noted. A copy is
+    a file that no record names and that holds the same key.
     """
 
     id: str
@@ -52,6 +60,8 @@ class PurgeList(Table):
 
     ``kept`` counts the superseded generations that stay because nothing has replaced them yet,
     ``unanswered`` the requests that were said to be deployed and have no certificate on record.
+    ``passwords`` are the packages, by SHA-256, whose passwords go because nobody needs
+    the packages. ``unopened`` are files that may hold a key and stay, since they did not open.
     """
 
     folder: Path
@@ -59,12 +69,19 @@ class PurgeList(Table):
     is_done: bool = False
     kept: int = 0
     unanswered: int = 0
+    passwords: tuple[str, ...] = ()
+    unopened: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing can be removed."""
+        return not self.items and not self.passwords
 
     @property
     def token(self) -> str:
         """Eight hex digits that confirm this list and no other."""
         lines = [f"{item.id} {item.generation} {' '.join(item.files)}" for item in self.items]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+        return hashlib.sha256("\n".join((*lines, *self.passwords)).encode()).hexdigest()[:8]
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [(item.id, item.generation, item.what, item.why, item.files) for item in self.items]
@@ -77,11 +94,25 @@ class PurgeList(Table):
             f"{item.id} generation {item.generation}: {item.what}, {item.why}"
             for item in self.items
         ]
-        return "\n".join([self._summary(), *lines])
+        return "\n".join([self._summary(), *lines, *self._more()])
+
+    def _more(self) -> Iterator[str]:
+        if self.passwords:
+            number = count_of(len(self.passwords), "password")
+            yield f"{LIST}: {number} of packages that nobody needs"
+        if self.unopened:
+            more = f" and {len(self.unopened) - 1:,} more" if self.unopened[1:] else ""
+            yield (
+                f"not opened, so not removed: {self.unopened[0]}{more}. A file of this kind may "
+                "hold a key. Give the passphrase, or look at the file and remove it yourself."
+            )
+        if not self.is_empty:
+            yield _HISTORIES
 
     def _summary(self) -> str:
         done = "removed" if self.is_done else f"to remove (confirm with {self.token})"
-        what = f"{len(self.items):,} {done}" if self.items else "nothing to remove"
+        number = len(self.items) + len(self.passwords)
+        what = f"{number:,} {done}" if number else "nothing to remove"
         if self.kept:
             what += f"; {self.kept:,} superseded stay until the new certificate is there"
         if self.unanswered:
@@ -106,10 +137,16 @@ class PurgeList(Table):
                 }
                 for item in self.items
             ],
+            "passwords": len(self.passwords),
+            "unopened": list(self.unopened),
         }
 
 
 _DEPLOYED = "deployed"
+_HISTORIES = (
+    "Version histories, snapshots, recycle bins and backups keep copies of these files. lyncnb "
+    "cannot remove them there."
+)
 
 
 def purge(
@@ -117,6 +154,7 @@ def purge(
     *,
     deployed: Sequence[str] = (),
     confirmed: PurgeList | str | None = None,
+    passphrase: Secret | str | None = None,
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> PurgeList:
@@ -135,6 +173,9 @@ def purge(
         Ids whose certificate and key are installed on all of their servers.
     confirmed : PurgeList or str, optional
         The list that an earlier call returned, or its token. Without it nothing is touched.
+    passphrase : Secret or str, optional
+        The folder's. It opens copies of keys and packages, and the list of passwords: without it
+        passwords stay, and only those copies are found whose bytes are on record.
     today : date, optional
         The day that decides what is expired; by default the present one, UTC.
     lock_seconds : float, optional
@@ -151,29 +192,57 @@ def purge(
         If what can be removed is no longer what was confirmed; nothing was removed then.
     """
     path, day = Path(folder), today or datetime.now(UTC).date()
-    listed = _list(take_survey(path), read_manifest(path), deployed, day)
+    cipher = None if passphrase is None else FolderCipher(as_passphrase(passphrase))
+    listed = _list(take_survey(path), read_manifest(path), deployed, cipher, day)
     if confirmed is None:
         return listed
     token = confirmed if isinstance(confirmed, str) else confirmed.token
     with lock(path, wait=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
-        listed = _list(survey, manifest, deployed, day)
+        listed = _list(survey, manifest, deployed, cipher, day)
         if token != listed.token:
             raise BundleError(
                 f'{path}: "{token}" does not confirm what can be removed now; nothing was removed',
                 hint="list it again, read it, and confirm that",
             )
+        if cipher is not None:
+            refuse(path, tuple(binding_problems(survey, manifest, cipher)))
+            arm(path, cipher, manifest)
+            renew_lists(path, cipher, manifest)
+            manifest = bind(manifest, cipher)
         _remove(survey, manifest, listed, timestamp(today))
+        if listed.passwords and cipher is not None:
+            PasswordList(path, cipher).drop(listed.passwords)
     return replace(listed, is_done=True)
 
 
-def _list(survey: Survey, manifest: Manifest, deployed: Sequence[str], today: date) -> PurgeList:
+def needs_passphrase(folder: str | os.PathLike[str]) -> bool:
+    """Tell whether a purge without the passphrase may leave a password or a copy of a key."""
+    path = Path(folder)
+    if os.path.lexists(path / LIST):
+        return True
+    return any(
+        not one.spki_sha256 for one in secret_copies(take_survey(path), read_manifest(path), None)
+    )
+
+
+def _list(
+    survey: Survey,
+    manifest: Manifest,
+    deployed: Sequence[str],
+    cipher: FolderCipher | None,
+    today: date,
+) -> PurgeList:
     unknown = [name for name in deployed if name not in manifest.by_id]
     if unknown:
         raise BundleError(
             f'{survey.folder}: there is no request "{unknown[0]}"', hint="see lyncnb status FOLDER"
         )
+    opener = None
+    if cipher is not None:
+        prove_passphrase(survey, manifest, cipher)
+        opener = Opener(cipher, PasswordList(survey.folder, cipher))
     named = frozenset(deployed)
     items = [
         item
@@ -185,12 +254,87 @@ def _list(survey: Survey, manifest: Manifest, deployed: Sequence[str], today: da
     )
     present = {record.id: record.generation for record in manifest.requests}
     listed = sum(item.generation < present[item.id] for item in items)
+    copies = secret_copies(survey, manifest, opener)
+    items += _copies(manifest, copies, named, today)
+    going = {path for item in items for path in item.files}
     return PurgeList(
         folder=survey.folder,
         items=tuple(items),
         kept=superseded - listed,
         unanswered=sum(manifest.by_id[name].issued is None for name in named),
+        passwords=_unused_passwords(survey, manifest, opener, copies, going, named, today),
+        unopened=tuple(copy.path for copy in copies if not copy.spki_sha256),
     )
+
+
+def _copies(
+    manifest: Manifest, copies: Sequence[SecretCopy], named: frozenset[str], today: date
+) -> Iterator[PurgeItem]:
+    """List the copies whose key nobody needs in any request that has it."""
+    owners: dict[str, list[tuple[RequestRecord, RequestRecord | ArchivedGeneration]]] = {}
+    for record in manifest.requests:
+        for part in record.generations:
+            owners.setdefault(part.spki_sha256, []).append((record, part))
+    for copy in copies:
+        reasons = [
+            (record.id, part.generation, _why(record, part, record.id in named, today))
+            for record, part in (owners.get(copy.spki_sha256, ()) if copy.spki_sha256 else ())
+        ]
+        if reasons and all(why for _, _, why in reasons):
+            request_id, generation, why = reasons[0]
+            yield PurgeItem(
+                id=request_id,
+                generation=generation,
+                what=f"copy of the {copy.what}",
+                why=why,
+                files=(copy.path,),
+            )
+
+
+def _why(
+    record: RequestRecord,
+    part: RequestRecord | ArchivedGeneration,
+    is_named: bool,
+    today: date,
+) -> str:
+    """Say why nobody needs the key of a generation any more; "" if somebody may."""
+    if isinstance(part, ArchivedGeneration):
+        return _why_superseded(record, part, today)
+    if part.issued is None or not part.is_written:
+        return ""
+    if is_expired(part.issued, today):
+        return f"expired on {part.issued.not_after[:10]}"
+    return _DEPLOYED if is_named or part.deployed_at else ""
+
+
+def _unused_passwords(
+    survey: Survey,
+    manifest: Manifest,
+    opener: Opener | None,
+    copies: Sequence[SecretCopy],
+    going: set[str],
+    named: frozenset[str],
+    today: date,
+) -> tuple[str, ...]:
+    """List the packages, by SHA-256, whose passwords nobody needs.
+
+    The password of a package on record stays while its key is needed: the package may be on its
+    way to a server. So does that of a package that is in the folder by another name.
+    """
+    if opener is None:
+        return ()
+    kept = {copy.path for copy in copies if copy.what == PACKAGE}
+    staying = set()
+    for record in manifest.requests:
+        for part in record.generations:
+            if part.package is not None:
+                kept.add(part.package.file)
+                if not _why(record, part, record.id in named, today):
+                    staying.add(part.package.sha256)
+    for path in kept - going:
+        with suppress(BundleError):
+            staying.add(hashlib.sha256(files.read(survey.folder / path)).hexdigest())
+    return tuple(sorted(opener.passwords.packages - staying))
 
 
 def _of_record(
@@ -329,13 +473,16 @@ def _noted(manifest: Manifest, items: Sequence[PurgeItem], now: str) -> Manifest
         else:
             purged.add((item.id, item.generation))
     manifest = manifest.with_records(
-        manifest.by_id[name].with_deployed(at=now) for name in sorted(deployed)
+        manifest.by_id[name].with_deployed(at=manifest.by_id[name].deployed_at or now)
+        for name in sorted(deployed)
     )
     records = (
         replace(
             record,
             archived=tuple(
-                replace(old, purged_at=now) if (record.id, old.generation) in purged else old
+                replace(old, purged_at=old.purged_at or now)
+                if (record.id, old.generation) in purged
+                else old
                 for old in record.archived
             ),
         )

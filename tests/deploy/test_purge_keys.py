@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from datetime import UTC, date, datetime
 import pytest
 from failing import failing
 from folders import (
+    P256,
     PASSPHRASE,
     certify,
     numbered,
@@ -27,12 +29,14 @@ from folders import (
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.package_passwords import PasswordList
+from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, PassphraseError
+from lyncnb.pki import keys
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.pki.pkcs12 import open_pfx
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
-from lyncnb.request_folder.purge_keys import purge
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.request_record import LogEntry
 
@@ -205,7 +209,10 @@ def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
     assert problems(folder, today=status.today) == ()
     states = {item.id: (item.state, item.deployed_at[:10]) for item in status.requests[:5]}
     assert states[NAMES[3]] == ("issued", "2026-12-05")
-    assert "deployed: 2 requests; nothing secret of them is here any more" in status.notes
+    assert (
+        "deployed: 2 requests; their keys and packages are no longer in this folder; version "
+        "histories and backups may keep copies"
+    ) in status.notes
     write(numbered(5), folder)
     before = snapshot(folder)
     assert write(numbered(5), folder).counts() == {"kept": 5}
@@ -362,6 +369,120 @@ def test_left_over_keys_stay(folder):
     first = purge(folder, today=AFTER)
     purge(folder, today=AFTER, confirmed=first)
     assert (folder / "archive" / f"{NAMES[4]}-orphan-01234567.key").exists()
+
+
+def secrets_of(folder, name):
+    """List the files of a folder that hold the key of a request, by opening what can be opened."""
+    cipher = FolderCipher(PASSPHRASE)
+    passwords = PasswordList(folder, cipher)
+    wanted = {part.spki_sha256 for part in read_manifest(folder).by_id[name].generations}
+    found = []
+    for path in folder.rglob("*"):
+        data = path.read_bytes() if path.is_file() else b""
+        digest = hashlib.sha256(data).hexdigest()
+        spki = ""
+        if b"ENCRYPTED PRIVATE KEY" in data:
+            spki = keys.spki_sha256(cipher.decrypt(data))
+        elif digest in passwords:
+            spki = open_pfx(data, passwords.of(digest)).key_spki_sha256
+        found += [path.relative_to(folder).as_posix()] if spki in wanted else []
+    return sorted(found)
+
+
+def purge_all(folder, *, deployed=(), today=BEFORE):
+    """Confirm what a purge with the passphrase lists, and return the list."""
+    given = {"passphrase": PASSPHRASE, "deployed": deployed, "today": today}
+    return purge(folder, confirmed=purge(folder, **given), **given)
+
+
+def deployed_notes(folder):
+    """Take what status says of the deployed requests."""
+    notes = folder_status(folder, today=BEFORE).notes
+    return [note for note in notes if note.startswith("deployed:")]
+
+
+def test_a_second_certificate_leaves_no_package_behind(folder):
+    """The package of the first certificate is in no record any more; it goes with its key."""
+    issue(folder, NAMES[3])
+    assert secrets_of(folder, NAMES[3]) == [f"keys/{NAMES[3]}.key", f"pfx/{NAMES[3]}.pfx"]
+    without = deploy(folder, NAMES[3])
+    assert without.unopened == (f"pfx/{NAMES[3]}.pfx",)
+    assert "Give the passphrase" in repr(without)
+    (note,) = deployed_notes(folder)
+    assert f"1 file may still hold a key of them, e.g. pfx/{NAMES[3]}.pfx" in note
+    done = purge_all(folder, deployed=[NAMES[3]])
+    assert (NAMES[3], 1, "copy of the package", "deployed") in listed(done)
+    assert secrets_of(folder, NAMES[3]) == []
+    (note,) = deployed_notes(folder)
+    assert "their keys and packages are no longer in this folder" in note
+
+
+def test_conflict_copies_go_with_their_keys(folder):
+    """Copies by any name are recognised by the key in them, also one encrypted once more."""
+    key, package_ = folder / "keys" / f"{NAMES[3]}.key", folder / "pfx" / f"{NAMES[3]}.pfx"
+    shutil.copy(key, folder / "keys" / f"{NAMES[3]}-DESKTOP-1.key")
+    shutil.copy(package_, folder / "pfx" / "laptop (conflicted copy 2026-12-03).pfx")
+    again = FolderCipher(PASSPHRASE)
+    copy = folder / f"{NAMES[3]}.sync-conflict-20261203-101112-ABCDEFG.key"
+    copy.write_bytes(again.encrypt(again.decrypt(key.read_bytes())))
+    assert len(secrets_of(folder, NAMES[3])) == 5
+    first = purge(folder, deployed=[NAMES[3]], today=BEFORE)
+    assert [item.what for item in first.items if item.id == NAMES[3]] == [
+        "key", "package", "copy of the key", "copy of the package",
+    ]  # fmt: skip
+    assert first.unopened == (copy.name,)
+    done = purge_all(folder, deployed=[NAMES[3]])
+    assert sum("copy" in item.what for item in done.items) == 3
+    assert secrets_of(folder, NAMES[3]) == []
+    assert problems(folder) == ()
+
+
+def test_a_copy_of_a_key_in_use_stays(folder):
+    """The key of a request that waits for its certificate is not removed by any name."""
+    copy = folder / "keys" / f"{NAMES[4]}-DESKTOP-1.key"
+    shutil.copy(folder / "keys" / f"{NAMES[4]}.key", copy)
+    orphan = folder / "archive" / f"{NAMES[4]}-orphan-01234567.key"
+    orphan.write_bytes(FolderCipher(PASSPHRASE).encrypt(keys.generate_key(P256)))
+    purge_all(folder, deployed=NAMES, today=AFTER)
+    assert copy.exists()
+    assert orphan.exists()
+
+
+def test_passwords_go_with_their_packages(folder):
+    """Of a package that is removed; that of a package in use stays."""
+    issue(folder, NAMES[4])
+    package(folder)
+    in_list = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
+    (folder / "pfx" / f"{NAMES[4]}.pfx").rename(folder.parent / "on its way.pfx")
+    made = {name: read_manifest(folder).by_id[name].package for name in (NAMES[3], NAMES[4])}
+    assert in_list >= {one.sha256 for one in made.values()}
+    without = purge(folder, deployed=[NAMES[3]], today=BEFORE)
+    assert without.passwords == ()
+    first = purge(folder, passphrase=PASSPHRASE, deployed=[NAMES[3]], today=BEFORE)
+    assert first.passwords == (made[NAMES[3]].sha256,)
+    assert first.token != without.token
+    assert "pfx/passwords.enc: 1 password of packages that nobody needs" in repr(first)
+    purge_all(folder, deployed=[NAMES[3]])
+    left = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
+    assert left == in_list - {made[NAMES[3]].sha256}
+    assert purge(folder, passphrase=PASSPHRASE, today=BEFORE).is_empty
+
+
+def test_a_wrong_passphrase_removes_nothing(folder):
+    """It is refused before anything is listed."""
+    before = snapshot(folder)
+    with pytest.raises(PassphraseError):
+        purge(folder, passphrase="another passphrase", today=BEFORE)
+    assert snapshot(folder) == before
+
+
+def test_a_purge_says_that_copies_exist_elsewhere(folder):
+    """A list with something on it names version histories and backups."""
+    assert "Version histories, snapshots, recycle bins and backups keep copies" in repr(
+        purge(folder, today=BEFORE)
+    )
+    purge(folder, today=BEFORE, confirmed=purge(folder, today=BEFORE))
+    assert "Version histories" not in repr(purge(folder, today=BEFORE))
 
 
 def test_a_list_shows_itself_as_a_table(folder):

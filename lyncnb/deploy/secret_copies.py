@@ -1,0 +1,100 @@
+"""Keys and packages that no record of a folder names, recognised by their content.
+
+Programs that synchronise a folder leave copies, and a second certificate leaves the package of the
+first. A key is recognised by the SHA-256 of its file or, once opened, by its public key; a package
+by its SHA-256, or by the key in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from ..base import files
+from ..errors import BundleError
+from ..pki import keys
+from ..pki.pkcs8 import FolderCipher
+from ..pki.pkcs12 import PfxNotOpened, open_pfx
+from ..request_folder.files_on_disk import Survey
+from ..request_folder.manifest import Manifest
+from ..request_folder.unrecorded import unknown_files
+from .package_passwords import PasswordList
+
+KEY, PACKAGE = "key", "package"
+_ARMOUR = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
+_PACKAGE_ENDINGS = (".pfx", ".p12")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretCopy:
+    """A file with a key of some request: its path, what it is, and the hash of the public key.
+
+    ``spki_sha256`` is empty where the file could not be opened.
+    """
+
+    path: str
+    what: str
+    spki_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """What the folder's passphrase opens: keys, and packages by the list of their passwords."""
+
+    cipher: FolderCipher
+    passwords: PasswordList
+
+
+def secret_copies(survey: Survey, manifest: Manifest, opener: Opener | None) -> list[SecretCopy]:
+    """List the keys and packages that no record names.
+
+    Parameters
+    ----------
+    survey, manifest : Survey, Manifest
+        Of the folder.
+    opener : Opener or None
+        Without it only files whose bytes are on record are recognised.
+    """
+    on_record = {}
+    for record in manifest.requests:
+        for part in record.generations:
+            on_record[part.key_sha256] = (KEY, part.spki_sha256)
+            if part.package is not None:
+                on_record[part.package.sha256] = (PACKAGE, part.spki_sha256)
+    found = []
+    for path in unknown_files(survey, manifest):
+        if files.TEMP_PREFIX in path:
+            continue  # the next lock removes it
+        try:
+            data = files.read(survey.folder / path)
+        except BundleError:
+            continue  # a link, or larger than any key or package
+        digest = hashlib.sha256(data).hexdigest()
+        if digest in on_record:
+            what, spki = on_record[digest]
+            found.append(SecretCopy(path=path, what=what, spki_sha256=spki))
+        elif _ARMOUR in data:
+            spki = _of_key(data, path, opener)
+            found.append(SecretCopy(path=path, what=KEY, spki_sha256=spki))
+        elif path.casefold().endswith(_PACKAGE_ENDINGS) or (opener and digest in opener.passwords):
+            spki = _of_package(data, digest, opener)
+            found.append(SecretCopy(path=path, what=PACKAGE, spki_sha256=spki))
+    return found
+
+
+def _of_key(data: bytes, path: str, opener: Opener | None) -> str:
+    if opener is None:
+        return ""
+    try:
+        return keys.spki_sha256(opener.cipher.decrypt(data, name=path))
+    except BundleError:
+        return ""
+
+
+def _of_package(data: bytes, digest: str, opener: Opener | None) -> str:
+    if opener is None or digest not in opener.passwords:
+        return ""
+    try:
+        return open_pfx(data, opener.passwords.of(digest)).key_spki_sha256
+    except PfxNotOpened:
+        return ""
