@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ..base.files import read
+from ..base.files import is_missing, read
+from ..errors import BundleError
 from ..pki.certificates import Certificate, moment_of
 from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
@@ -78,7 +79,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
         findings=sort_findings(dict.fromkeys(told)),
         files=(),
         refused=tuple(map(as_issued, refused)),
-        exchanged=frozenset((*exchanged, *packages)),
+        exchanged=exchanged | {path: found.message for path, found in packages.items()},
     )
 
 
@@ -182,14 +183,22 @@ def _has_root(issued: IssuedRecord | None) -> bool:
 
 def known_certificates(
     bundle: RequestBundle,
-) -> tuple[tuple[Certificate, ...], list[_Missing], list[str]]:
-    """Read what was received earlier; say what is gone or is not the file that was received."""
+) -> tuple[tuple[Certificate, ...], list[_Missing], dict[str, str]]:
+    """Read what was received earlier; say what is gone or is not the file that was received.
+
+    A file that cannot be read is a problem of that file alone.
+    """
     found: dict[Certificate, None] = {}
     missing: list[_Missing] = []
-    exchanged: list[str] = []
+    exchanged: dict[str, str] = {}
     read_before: dict[bytes, tuple[Certificate, ...]] = {}
     for who, name, digest, leaf in _files_on_record(bundle):
-        data = _read_own(bundle.folder, name)
+        try:
+            data = _read_own(bundle.folder, name)
+        except BundleError as error:
+            exchanged[name] = error.message
+            missing.append((who, finding("file-unreadable", who[0] or name, error.message)))
+            continue
         if data is None:
             message = f"{name} is on record and not in the folder"
             missing.append((who, finding("file-unreadable", who[0] or name, message)))
@@ -203,7 +212,7 @@ def known_certificates(
         ):
             message = f"{name} is not the file that was received"
             missing.append((who, finding("file-exchanged", who[0] or name, message)))
-            exchanged.append(name)
+            exchanged[name] = message
             continue
         found.update(dict.fromkeys(certificates))
     return tuple(found), missing, exchanged
@@ -217,11 +226,15 @@ def exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
     found = {}
     for record in bundle.requests:
         package = None if record.deployed_at else record.package
-        data = _read_own(bundle.folder, package.file) if package is not None else None
-        if package is None or data is None or hashlib.sha256(data).hexdigest() == package.sha256:
+        if package is None:
             continue
-        message = f"{package.file} is not the package that was made"
-        found[package.file] = finding("package-exchanged", record.id, message)
+        try:
+            data = _read_own(bundle.folder, package.file)
+            message = f"{package.file} is not the package that was made"
+        except BundleError as error:
+            data, message = b"", error.message
+        if data is not None and hashlib.sha256(data).hexdigest() != package.sha256:
+            found[package.file] = finding("package-exchanged", record.id, message)
     return found
 
 
@@ -241,4 +254,9 @@ def _files_on_record(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], s
 
 def _read_own(folder: Path, name: str) -> bytes | None:
     path = folder / name
-    return read(path, limit=MAX_FILE_BYTES) if path.exists() else None
+    try:
+        return read(path, limit=MAX_FILE_BYTES)
+    except BundleError:
+        if is_missing(path):
+            return None
+        raise

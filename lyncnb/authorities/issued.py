@@ -180,9 +180,9 @@ class IssuedCertificates(Table):
         All findings, those of the certificates and those about files and requests.
     files : tuple of ReturnedFile
         Every file that was looked at.
-    exchanged : frozenset of str
-        Files of the folder that are not those on record, relative to it: what was received, and
-        packages that were made.
+    exchanged : Mapping
+        What is wrong with files of the folder, by path relative to it: those that were received
+        and packages that were made, where they are not the files on record or cannot be read.
     """
 
     bundle: RequestBundle
@@ -195,7 +195,7 @@ class IssuedCertificates(Table):
     issuers: tuple[Certificate, ...] = ()
     passed_over: tuple[tuple[str, Certificate], ...] = ()
     accepted: Mapping[str, str] = field(default_factory=dict)
-    exchanged: frozenset[str] = frozenset()
+    exchanged: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def by_id(self) -> dict[str, IssuedCertificate]:

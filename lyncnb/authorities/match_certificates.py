@@ -91,7 +91,7 @@ def match_certificates(
         issuers=matched.issuers,
         passed_over=matched.passed_over,
         accepted=accepted,
-        exchanged=frozenset((*exchanged, *packages)),
+        exchanged=exchanged | {path: found.message for path, found in packages.items()},
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
 from ..errors import BundleError
 
@@ -15,10 +16,28 @@ CALLS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
     *("unlink", "mkdir", "rmdir", "chmod", "lstat"),
 )
-open, write, fsync, close = os.open, os.write, os.fsync, os.close  # noqa: A001
+open, write, close = os.open, os.write, os.close  # noqa: A001
 rename, replace, unlink = os.rename, os.replace, os.unlink
 mkdir, rmdir, chmod, lstat = os.mkdir, os.rmdir, os.chmod, os.lstat
 link = getattr(os, "link", None)
+
+# On macOS fsync() leaves data in the disk's own cache; this command of fcntl() does not.
+full_sync: int | None = None
+with suppress(ImportError):  # Windows has no such module
+    import fcntl
+
+    full_sync = getattr(fcntl, "F_FULLFSYNC", None)
+
+
+def fsync(descriptor: int) -> None:
+    """Make a file durable, past the disk's own cache where the system can do that."""
+    if full_sync is not None:
+        # Network shares and some file systems do not know the command.
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, full_sync)
+            return
+    os.fsync(descriptor)
+
 
 WINDOWS = os.name == "nt"
 _COMMON = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)

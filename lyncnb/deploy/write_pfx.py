@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass, replace
 from datetime import date
@@ -44,8 +45,11 @@ from .recorded_commands import record_commands
 from .steps import deployment_steps
 
 FOLDER = "pfx"
-# Packages are made, listed and named together; a batch bounds memory and lost work.
+# Packages are made, listed and named together; a batch bounds memory.
 _BATCH = 500
+# Seconds of work that an interrupted run may lose. Saving after each batch wrote 43 GiB of
+# manifests for 100,000 packages.
+_SAVE_EVERY = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,15 +137,13 @@ def write_pfx(
         parts = place.split("/")
         for length in range(1, len(parts) + 1):  # the list of passwords stands in the first
             files.make_folder(base.joinpath(*parts[:length]), 0o700)
-        for start in range(0, len(ready), _BATCH):
-            batch = ready[start : start + _BATCH]
-            manifest, done = _write(base, manifest, batch, cipher, passwords, workers, now)
-            packages += done
-            if progress is not None:
-                progress(min(start + _BATCH, len(ready)), len(ready))
+        manifest, made = _write_all(
+            base, manifest, ready, cipher, passwords, workers, now, progress
+        )
+        packages += made
     if "deploy" in rules_on_record(manifest.product).settings:
-        made = replace(issued, bundle=replace(issued.bundle, manifest=manifest))
-        steps = deployment_steps(made, today=today)
+        of_these = replace(issued, bundle=replace(issued.bundle, manifest=manifest))
+        steps = deployment_steps(of_these, today=today)
         manifest = record_commands(base, steps, lock_seconds=lock_seconds)
     order = {record.id: number for number, record in enumerate(manifest.requests)}
     packages.sort(key=lambda package: order[package.request_id])
@@ -329,6 +331,34 @@ def _is_there(
     return digest == made.sha256 and digest in passwords
 
 
+def _write_all(
+    base: Path,
+    manifest: Manifest,
+    ready: list[_Job],
+    cipher: FolderCipher,
+    passwords: PasswordList,
+    workers: int | None,
+    now: str,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Manifest, list[Package]]:
+    """Make all packages; save the manifest from time to time, at the end, and when it fails."""
+    packages: list[Package] = []
+    saved_at = time.monotonic()
+    try:
+        for start in range(0, len(ready), _BATCH):
+            batch = ready[start : start + _BATCH]
+            manifest, done = _write(base, manifest, batch, cipher, passwords, workers, now)
+            packages += done
+            if time.monotonic() - saved_at >= _SAVE_EVERY:
+                save_manifest(base, manifest)
+                saved_at = time.monotonic()
+            if progress is not None:
+                progress(min(start + _BATCH, len(ready)), len(ready))
+    finally:
+        save_manifest(base, manifest)
+    return manifest, packages
+
+
 def _write(
     base: Path,
     manifest: Manifest,
@@ -338,7 +368,7 @@ def _write(
     workers: int | None,
     now: str,
 ) -> tuple[Manifest, list[Package]]:
-    """Make some packages, list their passwords, write them, and say so in the manifest."""
+    """Make some packages, list their passwords and write them; return the manifest to save."""
     tasks, failed = [], []
     rules = package_rules(rules_on_record(manifest.product))
     for job in jobs:
@@ -359,7 +389,6 @@ def _write(
         files.replace(base / job.package.file, data, 0o600)
         records.append(job.record.with_package(_recorded(job, digest, now), at=now))
     manifest = manifest.with_records(records)
-    save_manifest(base, manifest)
     return manifest, [job.package for job, _ in tasks] + failed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
@@ -15,9 +16,11 @@ from folders import issued_record, numbered, package_record, plan_of, snapshot, 
 
 import lyncnb as ln
 from lyncnb.authorities.status import FolderStatus, RequestStatus, folder_status
+from lyncnb.base import system_calls
 from lyncnb.base.folder_lock import lock
 from lyncnb.errors import BundleError
 from lyncnb.pki.certificates import read_certificate
+from lyncnb.request_folder import files_on_disk
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.renewals import is_expired
 
@@ -197,3 +200,61 @@ def test_a_folder_is_drawn_as_a_timeline(tmp_path):
         ("Certificates, expired", "Edge-2", "edge2.contoso.com ends", "", "2026-01-02", True),
     ]
     assert "2027-03-01" in figure.svg
+
+
+@pytest.mark.parametrize("place", ["csr/*.csr", "keys/*.key", "returned/a.cer", "pfx/a.pfx"])
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EACCES])
+def test_an_unreadable_file_is_a_problem_of_that_file_alone(folder, monkeypatch, place, code):
+    """An online-only file or a stale handle of a share does not end status."""
+    path = next(folder.glob(place))
+    real = system_calls.open
+    before = folder_status(folder, today=date(2026, 12, 5))
+
+    def opened(asked, *arguments):
+        if os.fspath(asked) == os.fspath(path):
+            raise OSError(code, os.strerror(code))
+        return real(asked, *arguments)
+
+    monkeypatch.setattr(system_calls, "open", opened)
+    status = folder_status(folder, today=date(2026, 12, 5))
+    name = path.relative_to(folder).as_posix()
+    news = [problem for problem in status.problems if problem not in before.problems]
+    assert [problem.file for problem in news] == [name]
+    assert "cannot read the file" in news[0].message
+    assert len(status.requests) == 6
+
+
+def test_a_file_that_cannot_be_looked_at_is_a_problem_of_that_file_alone(folder, monkeypatch):
+    """The system lists it and says nothing more of it."""
+    path = next(folder.glob("csr/*.csr"))
+    real = files_on_disk.os.scandir
+
+    class Stale:
+        def __init__(self, entry):
+            self.name, self.is_dir, self.is_file = entry.name, entry.is_dir, entry.is_file
+
+        def stat(self, *, follow_symlinks):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    class Listing:
+        def __init__(self, place):
+            self.entries = real(place)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            self.entries.close()
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            entry = next(self.entries)
+            return Stale(entry) if entry.name == path.name else entry
+
+    monkeypatch.setattr("lyncnb.request_folder.files_on_disk.os.scandir", Listing)
+    found = [problem for problem in folder_status(folder).problems if problem.file.endswith(".csr")]
+    assert [(one.file, one.message) for one in found] == [
+        (f"csr/{path.name}", "cannot be reached"),
+    ]

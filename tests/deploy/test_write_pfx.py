@@ -15,7 +15,9 @@ from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.status import folder_status
+from lyncnb.base import system_calls
 from lyncnb.deploy.package_passwords import LIST, PasswordList, new_password
+from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, PackageError, PassphraseError
@@ -23,7 +25,6 @@ from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.purge_keys import purge
 from lyncnb.rules.procedure import package_rules
 from lyncnb.rules.rule_files import load_rules
 
@@ -367,3 +368,45 @@ def test_a_later_package_drops_no_earlier_password(tmp_path):
         PasswordList(tmp_path, FolderCipher(PASSPHRASE)).save({number * 64: new_password()})
     kept = PasswordList(tmp_path, FolderCipher(PASSPHRASE))
     assert all(number * 64 in kept for number in ("a", "b"))
+
+
+def manifests_written(issued, monkeypatch):
+    """Package one request at a time, and count how often the manifest is written for that."""
+    monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
+    written = []
+    real = system_calls.replace
+
+    def replaced(source, target):
+        written.append(os.fspath(target).endswith("manifest.json"))
+        real(source, target)
+
+    monkeypatch.setattr(system_calls, "replace", replaced)
+    made = {
+        one.request_id for one in package(issued, workers=1).packages if one.action == "written"
+    }
+    bundle = open_requests(issued.folder)
+    assert {record.id for record in bundle.requests if record.package} == made
+    return len(made), sum(written)
+
+
+def test_the_manifest_is_saved_by_time_and_not_by_number(answered, tmp_path, monkeypatch):
+    """As many packages as can be made within half a minute cost one manifest, not one each."""
+    made, quick = manifests_written(answered.copy(tmp_path / "quick"), monkeypatch)
+    monkeypatch.undo()
+    monkeypatch.setattr("lyncnb.deploy.write_pfx._SAVE_EVERY", 0.0)
+    again, slow = manifests_written(answered.copy(tmp_path / "slow"), monkeypatch)
+    assert made == again > 1
+    assert slow - quick == made - 1
+
+
+def test_packages_made_before_a_failure_are_on_record(issued, monkeypatch):
+    """What stops a run is told; the packages made before it are not made again."""
+    monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
+
+    def progress(done, total):
+        raise BundleError("the disk is gone")
+
+    with pytest.raises(BundleError, match="the disk is gone"):
+        package(issued, workers=1, progress=progress)
+    actions = [one.action for one in package(issued, workers=1).packages]
+    assert actions.count("kept") == 1
