@@ -18,12 +18,12 @@ Its words:
 - ``[[deploy.step]]``: ``only_if`` says where it is taken. It is done when all of ``holds`` are
   true. ``waits``: if one is not true, the run leaves the step for later and continues. ``needs``:
   if one is not true, the run stops. ``confirms``: if one is not true, a person is asked.
-  ``by_hand``: the script runs nothing and stops until ``holds`` are true, or with ``goes_on``
-  warns. ``minutes``: how long ``holds`` are asked again. ``does``: what the script does more than
-  the commands: ``record`` all places, ``assign`` (keeps the time), ``drain`` (keeps which services
-  ran), ``start`` (those that ran), ``restore`` a place. ``phase = "both"``: on the day and on the
-  way back. ``confirmed_by``: the run stops here without that switch. ``trust``: the step is one of
-  those that ``-TrustOnly`` takes.
+  ``by_hand``: the script runs nothing and stops until ``holds`` are true. ``goes_on``: where they
+  are not true, the script warns and continues. ``minutes``: how long ``holds`` are asked again.
+  ``does``: what the script does more than the commands: ``record`` all places, ``assign`` (keeps
+  the time), ``drain`` (keeps which services ran), ``start`` (those that ran), ``restore`` a place.
+  ``phase = "both"``: on the day and on the way back. ``confirmed_by``: the run stops here without
+  that switch. ``trust``: the step is one of those that ``-TrustOnly`` takes.
 - ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
   ``start_service`` starts the one called ``$Value``, ``commands`` must exist there.
 

@@ -284,6 +284,14 @@ class Walk:
         assert isinstance(found, dict)
         return found
 
+    def save(self) -> None:
+        """Keep the world and the files of its servers, to come back once."""
+        self.ask({"moves": [{"save": True}]})
+
+    def restore(self) -> None:
+        """Give back what was saved."""
+        self.ask({"moves": [{"restore": True}]})
+
     def by_hand(self, page: ServerSteps) -> None:
         """Do what the steps of a page leave to a person, after the import."""
         for package in page.packages:
@@ -310,6 +318,9 @@ class Walk:
     def day(self, steps: DeploymentSteps, *switches: str) -> dict[str, Json]:
         """Take the steps of all servers in the evening's order; give how each run ended."""
         switches = switches or ("DrainServices", "StartServices", "TrustInstalled")
+        for page in steps.servers:
+            if page.role == "OfficeWebApps":  # imported everywhere before the farm is named
+                self.run(page, *switches, answers="N\n")
         return {page.server: self.take(page, *switches) for page in in_order(steps)}
 
 
@@ -320,6 +331,21 @@ def chain_files() -> dict[str, str]:
         for issuers in chains().values()
         for issuer in issuers
     }
+
+
+def facts(run: Json) -> dict[str, str]:
+    """Give what a run with -Verify printed: each fact without white space, and its answer."""
+    found: dict[str, str] = {}
+    last = ""
+    for line in run["output"]:
+        answer, text = line[:13].strip(), "".join(line[13:].split())
+        if answer in ("NO", "CANNOT TELL", "yes"):
+            last = text
+            found[last] = answer
+        elif not answer and last and not text.startswith("Found:"):
+            found[last + text] = found.pop(last)
+            last += text
+    return found
 
 
 def in_order(steps: DeploymentSteps) -> Iterator[ServerSteps]:

@@ -504,12 +504,32 @@ function Invoke-Move {
         return $null
     }
     if ($Move['overrides']) { return $global:World.overrides }
+    if ($Move['save']) {
+        # What is now, and the files of every server, can come back once.
+        $script:Saved = ConvertTo-Json -InputObject $global:World -Depth 8 -Compress
+        if ([IO.Directory]::Exists($script:Place + '-saved')) { [IO.Directory]::Delete($script:Place + '-saved', $true) }
+        Copy-Item -Recurse -LiteralPath $script:Place -Destination ($script:Place + '-saved')
+        return $null
+    }
+    if ($Move['restore']) {
+        Set-World ($script:Saved | ConvertFrom-Json -AsHashtable)
+        [IO.Directory]::Delete($script:Place, $true)
+        [IO.Directory]::Move($script:Place + '-saved', $script:Place)
+        return $null
+    }
     if ($Move['now']) {
         $global:World.now = ([datetime]$Move.now).ToUniversalTime()
         Update-World
         return $null
     }
     return @{ 'servers' = $global:World.servers; 'everywhere' = $global:World.everywhere; 'now' = $global:World.now.ToString('o') }
+}
+
+function Set-World {
+    param([hashtable] $Value)
+    $global:World = $Value
+    $global:World.now = ([datetime]$Value.now).ToUniversalTime()
+    $global:World.harm = @(); $global:World.calls = 0; $global:World.here = ''
 }
 
 $number = 0
@@ -519,9 +539,7 @@ while ($null -ne ($line = [Console]::In.ReadLine())) {
     if ($case['world']) {
         $number += 1
         $script:Place = Join-Path $case.place "world$number"
-        $global:World = $case.world
-        $global:World.now = ([datetime]$case.world.now).ToUniversalTime()
-        $global:World.harm = @(); $global:World.calls = 0; $global:World.here = ''
+        Set-World $case.world
     }
     try { $answers = @($case.moves | ForEach-Object { , (Invoke-Move $_) }) }
     catch { $answers = @{ 'error' = [string]$_ + ' ' + $_.ScriptStackTrace } }

@@ -591,6 +591,13 @@ function Invoke-Step {
     } while ($again)
     if ($Step['Holds'] -and $done -ne 'yes') {
         $wrong = Find-Wrong $Step 'Holds'
+        if ($Step['GoesOn']) {
+            # The services may be stopped: a result that nothing shows must not keep them so.
+            Write-Line ('not true: ' + $wrong.Check.Text + (Get-Evidence)) 'WARNING        '
+            $script:Doubts += $wrong.Check
+            $script:Changed[-1] = 'not confirmed: ' + $name
+            return
+        }
         Stop-Run ('The commands of this step ended, but ' + $(if ($wrong.Answer -eq 'no') { 'this is not true: ' } else { 'the script cannot tell whether ' }) + $wrong.Check.Text + '.') 'Read this step on the sheet before you run anything again.'
     }
     if ($Step['Does'] -eq 'start') { Add-Event 'started' }
