@@ -7,7 +7,7 @@ links are found when it is shown, so that no rule has to carry an address.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
@@ -25,12 +25,12 @@ _ADDRESS = r"https://[^\s;,<>\"]+"
 class Document:
     """A document that has an address: its title as sources name it.
 
-    ``zh_tw`` is its address in Traditional Chinese, "" where none is known.
+    ``zh_tw`` says that Microsoft has the page in Traditional Chinese, under ``/zh-tw/``.
     """
 
     title: str
     url: str
-    zh_tw: str = ""
+    zh_tw: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,10 @@ def document_addresses(language: str = "en") -> Mapping[str, str]:
     text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
     is_chinese = language in _CHINESE
     return {
-        one.title: one.zh_tw if is_chinese and one.zh_tw else one.url
-        for one in parse_documents(text).document
+        document.title: document.url.replace("/en-us/", "/zh-tw/")
+        if is_chinese and document.zh_tw
+        else document.url
+        for document in parse_documents(text).document
     }
 
 
@@ -100,3 +102,9 @@ def linked_parts(source: str, language: str = "en") -> Iterator[tuple[str, str]]
         place = found.end()
     if place < len(source):
         yield source[place:], ""
+
+
+def named_documents(sources: Iterable[str], language: str = "en") -> tuple[tuple[str, str], ...]:
+    """List the documents that sources name and that have an address, once each: title, address."""
+    parts = (part for source in dict.fromkeys(sources) for part in linked_parts(source, language))
+    return tuple(dict.fromkeys(part for part in parts if part[1]))

@@ -13,7 +13,7 @@ import io
 import re
 import string
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -43,7 +43,8 @@ class Sheet:
 
     ``rows`` is called when the sheet is written, once for the widths and once for the cells, so
     that a long table never stands in memory as a whole. ``widths`` are characters per column;
-    left out, they are measured. ``form`` makes it one to be filled in.
+    left out, they are measured. ``form`` makes it one to be filled in. ``links`` are addresses: the
+    last cell of each row leads to its own. Nothing else in a workbook is a link.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Sheet:
     rows: Callable[[], Iterable[Sequence[Any]]]
     widths: tuple[int, ...] = ()
     form: Form | None = None
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,9 @@ def _csv_line(row: Sequence[Any]) -> str:
 
 
 def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
-    """Write sheets as an XLSX workbook that holds text and numbers, no formulas and no links.
+    """Write sheets as an XLSX workbook that holds text and numbers, no formulas.
+
+    Addresses are text, but for :attr:`Sheet.links`.
 
     Parameters
     ----------
@@ -160,7 +164,7 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
     """
     buffer = io.BytesIO()
     layouts = tuple(
-        (one.title, one.columns, one.widths or _widths(one), one.form) for one in sheets
+        (one.title, one.columns, one.widths or _widths(one), one.form, one.links) for one in sheets
     )
     frame = ZipFile(io.BytesIO(_frame(layouts, title)))
     with frame, ZipFile(buffer, "w", ZIP_DEFLATED) as packed:
@@ -182,8 +186,8 @@ def _entry(name: str) -> ZipInfo:
     return entry
 
 
-# Of a sheet: title, headings, widths of the columns, and what a form has besides.
-_Layout = tuple[str, tuple[str, ...], tuple[int, ...], Form | None]
+# Of a sheet: title, headings, widths of the columns, what a form has in addition, and its links.
+_Layout = tuple[str, tuple[str, ...], tuple[int, ...], Form | None, tuple[str, ...]]
 _SHEET_FILE = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
 
 
@@ -205,7 +209,8 @@ def _frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
         wrapped = workbook.add_format({**lines, "text_wrap": True})
         text = workbook.add_format({**lines, "num_format": "@"})
         grey = workbook.add_format({"italic": True, "font_color": "#6B7280"})
-        for name, columns, widths, form in layouts:
+        blue = workbook.add_format({**lines, "text_wrap": True, "font_color": "#0B57D0"})
+        for name, columns, widths, form, links in layouts:
             body = text if form else wrapped
             worksheet = workbook.add_worksheet(name)
             _lay_out_for_paper(worksheet)
@@ -215,6 +220,8 @@ def _frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
             for place, title_text in enumerate(columns):
                 worksheet.write_string(0, place, title_text, heading)
             worksheet.write_blank(1, 0, None, body)
+            for number, address in enumerate(links, start=1):
+                worksheet.write_url(number, len(columns) - 1, address, blue)
             worksheet.autofilter(0, 0, 1, len(columns) - 1)
             if form:
                 _make_form(worksheet, form, grey)
@@ -272,10 +279,11 @@ def _lay_out_for_paper(worksheet: Any) -> None:
 _ROWS_IN_ONE_GO = 100
 
 
-# The row that waits for the others, and the range that the filter is for.
+# The row that waits for the others (several where links have cells), and the filter's range.
 # What the sheet holds would have to be known before its rows; it may be left out.
 _DIMENSION = re.compile(r"<dimension [^>]*>")
-_BLANK_ROW = re.compile(r'<row r="2"[^>]*><c r="A2" s="(\d+)"/></row>')
+_BLANK_ROWS = re.compile(r'<row r="2".*(?=</sheetData>)', re.DOTALL)
+_STYLE = re.compile(r'<c r="([A-Z]+)2" s="(\d+)"')
 _FILTER = re.compile(r'(?<=<autoFilter ref="A1:)([A-Z]+)2(?=")')
 
 
@@ -284,9 +292,9 @@ def _filled(frame: str, sheet: Sheet) -> Iterator[str]:
 
     A library writes a cell in 7 us, of which there are millions in a large plan; here it takes 1.
     """
-    head, style, tail = _BLANK_ROW.split(_DIMENSION.sub("", frame))
+    head, tail = _BLANK_ROWS.split(_DIMENSION.sub("", frame))
     yield head
-    cells = _Cells(len(sheet.columns), style=style)
+    cells = _Cells(len(sheet.columns), styles=dict(_STYLE.findall(frame)))
     number, lines = 1, []
     for number, row in enumerate(sheet.rows(), start=2):
         if number > SHEET_ROWS:
@@ -307,16 +315,16 @@ _NO_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
 class _Cells:
-    """Writes rows of cells that all have one style."""
+    """Writes rows of cells; a column without a style of its own has that of column A."""
 
-    def __init__(self, columns: int, *, style: str) -> None:
-        self._letters = [*map(column_letters, range(columns))]
-        self._style = style
+    def __init__(self, columns: int, *, styles: Mapping[str, str]) -> None:
+        letters = [*map(column_letters, range(columns))]
+        self._columns = [(letter, styles.get(letter, styles["A"])) for letter in letters]
 
     def row(self, number: int, values: Sequence[Any]) -> str:
         parts = [f'<row r="{number}">']
-        for letter, value in zip(self._letters, values, strict=True):
-            cell = f'<c r="{letter}{number}" s="{self._style}"'
+        for (letter, style), value in zip(self._columns, values, strict=True):
+            cell = f'<c r="{letter}{number}" s="{style}"'
             if type(value) is int:
                 parts.append(f"{cell}><v>{value}</v></c>")
             elif value:

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Protocol
 
+from ..base.documents import named_documents
 from ..base.tables import count_of
 from ..rules.findings import Finding
 from ..rules.model import NameRule
@@ -404,6 +405,18 @@ class Summary:
     def members(self) -> Iterator[tuple[Block, Member]]:
         """Yield every certificate with its block, in the order of the plan."""
         return ((block, member) for block in self.blocks for member in block.members)
+
+    @property
+    def sources_of_names(self) -> tuple[str, ...]:
+        """List the sources of the certificates' names, once each."""
+        names = chain.from_iterable(block.names for block in self.blocks)
+        return tuple(dict.fromkeys(chain.from_iterable(needed.sources for needed in names)))
+
+    @property
+    def documents(self) -> tuple[tuple[str, str], ...]:
+        """List title and address of each document that names and findings follow."""
+        of_findings = (finding.source for finding in self.findings)
+        return named_documents(chain(self.sources_of_names, of_findings), self.lang)
 
 
 #: What a reader who never saw a certificate needs to know of what happens with a request.

@@ -118,9 +118,7 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
     str
         An HTML document that stands alone.
     """
-    sources = dict.fromkeys(
-        source for block in summary.blocks for names in block.names for source in names.sources
-    )
+    sources = summary.sources_of_names
     # Those of what is only told on a screen come last, so that paper leaves none out between.
     told_of = (one for rule in summary.reasons for one in (rule, rule.clients, rule.without) if one)
     numbered = dict.fromkeys([*sources, *(one.source for one in told_of)])

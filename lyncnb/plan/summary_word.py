@@ -19,6 +19,7 @@ from .summary_page import facts_of_all, request_lists, server_groups, what_is_le
 if TYPE_CHECKING:
     from docx.document import Document
     from docx.section import Section
+    from docx.text.paragraph import Paragraph
 
 # The document's own date, so that the same plan gives the same bytes.
 _CREATED = datetime(2000, 1, 1)
@@ -85,6 +86,7 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     document.add_paragraph(STORY)
     if summary.left_out:
         document.add_paragraph(what_is_left_out(summary))
+    _documents(document, summary)
     _signatures(document, summary)
     buffer = io.BytesIO()
     document.save(buffer)
@@ -187,6 +189,33 @@ def _block(
         for m in block.members
     ]
     _table(document, tuple(map(say, ("No.", "Servers", "Request"))), members, widths=(12, 46, 122))
+
+
+def _documents(document: Document, summary: Summary) -> None:
+    """Add links to the documents that names and findings follow."""
+    if not summary.documents:
+        return
+    document.add_heading(translated("Documents", summary.lang), level=1)
+    paragraph = document.add_paragraph()
+    for place, (title, address) in enumerate(summary.documents):
+        if place:
+            paragraph.add_run("; ")
+        _add_link(paragraph, title, address)
+
+
+def _add_link(paragraph: Paragraph, text: str, address: str) -> None:
+    from docx.opc.constants import RELATIONSHIP_TYPE
+    from docx.oxml.ns import qn
+    from docx.oxml.parser import OxmlElement
+    from docx.shared import RGBColor
+
+    link = OxmlElement("w:hyperlink")
+    to = paragraph.part.relate_to(address, RELATIONSHIP_TYPE.HYPERLINK, is_external=True)
+    link.set(qn("r:id"), to)
+    run = paragraph.add_run(_text(text))
+    run.font.color.rgb = RGBColor(0x0B, 0x57, 0xD0)
+    link.append(run._r)
+    paragraph._p.append(link)
 
 
 def _signatures(document: Document, summary: Summary) -> None:

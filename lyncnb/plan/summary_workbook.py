@@ -26,6 +26,7 @@ RENEWALS = (
     *("Issuer", "ID"),
 )
 APPROVAL = ("What", "On record")
+DOCUMENTS = ("Document", "Address")
 FILES = (
     "No.", "ID", "CSR file", "SHA-256 of the CSR", "Key file", "SHA-256 of the public key",
     "Import", "Assign", "Rule",
@@ -45,9 +46,9 @@ def summary_workbook(summary: Summary) -> bytes:
     Returns
     -------
     bytes
-        Sheets Cover, Certificates, Names, Servers, Findings, Spellings, Renewals, Files; those
-        with nothing to say are left out. Names ends with a sentence where there are more than a
-        sheet holds.
+        Sheets Cover, Certificates, Names, Servers, Findings, Spellings, Renewals, Approval,
+        Documents, Files; those with nothing to say are left out. Names ends with a sentence where
+        there are more than a sheet holds.
 
     Raises
     ------
@@ -114,12 +115,24 @@ def _sheets(summary: Summary) -> tuple[Sheet, ...]:
             rows=lambda: iter(summary.approval),
             widths=(20, 120),
         ),
+        _documents(summary),
         Sheet(
             title="Files",
             columns=FILES,
             rows=lambda: _files(summary),
             widths=(6, 30, 30, 34, 30, 34, 40, 30, 18),
         ),
+    )
+
+
+def _documents(summary: Summary) -> Sheet:
+    # The cell of a source may name several documents, and a cell can be one link only.
+    return Sheet(
+        title="Documents",
+        columns=DOCUMENTS,
+        rows=lambda: iter(summary.documents),
+        widths=(90, 110),
+        links=tuple(address for _, address in summary.documents),
     )
 
 

@@ -91,6 +91,19 @@ def test_xlsx_holds_text_and_no_formula_or_link():
     assert sheet["B2"].value == 1
 
 
+def test_the_links_of_a_sheet_lead_from_its_last_cells():
+    """A sheet's own addresses are links, one a row; the same text in another column is none."""
+    addresses = ("https://x.contoso.com/a?b=1&c=2", "https://x.contoso.com/d")
+    rows = [(address, address) for address in addresses]
+    linked = Sheet(title="L", columns=("A", "B"), rows=lambda: rows, links=addresses)
+    book = openpyxl.load_workbook(io.BytesIO(to_xlsx([linked, _sheet(("x", 1))], title="t")))
+    cells = list(book["L"].iter_rows(min_row=2))
+    assert [[cell.value for cell in row] for row in cells] == [[a, a] for a in addresses]
+    assert [row[1].hyperlink.target for row in cells] == list(addresses)
+    assert [row[0].hyperlink for row in cells] == [None, None]
+    assert book["Certificates"]["A2"].hyperlink is None
+
+
 def test_xlsx_has_a_filter_and_a_fixed_heading():
     """The heading row stays in sight and can be filtered; columns are as wide as their text."""
     sheet = openpyxl.load_workbook(

@@ -201,7 +201,9 @@ def _workbook(plan, findings, requests=None):
 def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
     """A sheet with nothing to say is left out; the certificates stand one a row."""
     workbook = _workbook(plan, Findings())
-    assert workbook.sheetnames == ["Cover", "Certificates", "Names", "Servers", "Files"]
+    assert workbook.sheetnames == [
+        *("Cover", "Certificates", "Names", "Servers", "Documents", "Files"),
+    ]
     cover = {row[0]: row[1:] for row in workbook["Cover"].iter_rows(values_only=True)}
     assert cover["Plan"][0].startswith("Certificates for Lync Server 2013: ")
     assert cover["Asked: Server team"][1] == "when the certificates are back"
@@ -210,6 +212,25 @@ def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
     assert workbook["Servers"].max_row == 5
     assert workbook.properties.title == "Certificates for Lync Server 2013"
     assert "Findings" in _workbook(*hostile).sheetnames
+
+
+def test_workbook_and_word_link_the_documents_that_the_page_links(plan, findings):
+    """Each document behind a name or finding is a link, with the address that the page has."""
+    page = summary.write_plan_table(plan, findings, ".html").decode()
+    on_page = {
+        (html.unescape(title), html.unescape(address))
+        for address, title in re.findall(r'<a href="(https:[^"]+)"[^>]*>([^<]+)</a>', page)
+    }
+    sheet = _workbook(plan, findings)["Documents"]
+    rows = list(sheet.iter_rows(min_row=2))
+    in_book = [(title.value, address.hyperlink.target) for title, address in rows]
+    assert {title for title, _ in in_book} >= {
+        "Certificate requirements for internal servers in Lync Server 2013"
+    }
+    document = docx.Document(io.BytesIO(summary.write_plan_table(plan, findings, ".docx")))
+    links = (link for paragraph in document.paragraphs for link in paragraph.hyperlinks)
+    assert [(link.text, link.address) for link in links] == in_book
+    assert set(in_book) <= on_page
 
 
 def test_xlsx_lists_every_name_with_its_reason(plan, findings):
