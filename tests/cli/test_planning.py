@@ -457,13 +457,13 @@ def test_a_page_of_findings_needs_a_name_and_no_code(shell, tmp_path):
 
 
 def test_what_every_order_asks_is_one_notice_and_v_opens_it(shell, data):
-    """Check shows nine points under one heading, check -v each whole; --json keeps the codes."""
+    """Check shows twelve points under one heading, check -v each whole; --json keeps the codes."""
     path = data / "contoso.csv"
     short = shell("check", path, "--on", "2026-11-25").out
     assert short.count("notice: ") == 2  # and one about names outside the SIP domains
-    assert "notice: Before you order from a public CA (9 points)" in short
+    assert "notice: Before you order from a public CA (12 points)" in short
     long = shell("check", path, "--on", "2026-11-25", "-v").out
-    assert long.count("notice: ") == 10
+    assert long.count("notice: ") == 13
     codes = [f["code"] for f in json.loads(shell("check", path, "--json").out)["findings"]]
     assert "caa-of-zones" in codes
     assert len(set(codes)) >= 10
