@@ -115,6 +115,44 @@ def test_voice_mail_gets_its_services_and_no_other(walk, mode, router):
     assert walk.run(page, "Back", "Verify")["code"] == 0
 
 
+def test_without_the_commands_of_exchange_nothing_is_changed(walk):
+    """An elevated PowerShell does not have them: the script asks first, and names the right shell."""
+    made, (page,) = steps_of(MAIL)
+    begin(walk, made)
+    for switches in ((), ("Back",), ("Verify",)):
+        run = walk.run(page, *switches, without=["Get-ExchangeCertificate"])
+        assert (run["code"], run["changes"], run["calls"]) == (1, [], 0)
+        text = unfolded(run)
+        assert "The command Get-ExchangeCertificate does not exist here." in text
+        assert "Run this script in Exchange Management Shell." in text
+    assert walk.run(page)["code"] == 0
+
+
+@pytest.mark.parametrize(
+    "command", ["Get-ExchangeCertificate", "Set-UMService", "Enable-ExchangeCertificate"]
+)
+def test_an_error_of_an_exchange_command_stops_the_script(walk, command):
+    """Its commands are functions, which see no preference: each is told to stop at an error."""
+    made, (page,) = steps_of(MAIL)
+    begin(walk, made, ummode="TCP")
+    run = walk.run(page, fault={"command": command, "kind": "error"})
+    assert (run["code"], run["struck"].split()[0]) == (1, command)
+    assert f"{command} wrote an error as the case asks" in unfolded(run)
+    assert walk.run(page)["code"] == 0
+
+
+def test_web_config_is_where_exchange_is_installed(walk):
+    """The folder is asked of the computer: on another drive or in another folder it is found."""
+    made, pages = steps_of(OWA)
+    begin(walk, made, exchangeversion="15.0")
+    walk.by_hand(pages[0])
+    walk.set(pages[0].server, my=[pages[0].packages[0].thumbprint])
+    named = f"web.config of Outlook Web App names {pages[0].packages[0].thumbprint}"
+    assert f"yes {named}" in unfolded(walk.run(pages[0], "Verify"))
+    walk.set(pages[0].server, exchangepath="C:\\elsewhere")
+    assert f"CANNOT TELL {named}" in unfolded(walk.run(pages[0], "Verify"))
+
+
 def test_a_mode_that_somebody_changed_meanwhile_stops_the_way_back(walk):
     """TLS is neither what this change sets nor what is on record: nothing is changed."""
     made, (page,) = steps_of(MAIL)

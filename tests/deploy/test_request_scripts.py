@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from deploy.walk import NOON, all_lines, computers_of, unfolded
 from places import DATA
 from powershell_kit import HOSTILE, commands, parse
 from topologies import edge, front_end, plan, row
@@ -102,6 +103,104 @@ def test_pages_link_the_page_that_they_follow(contoso):
     address = document_addresses()[title]
     assert f'<a href="{address}" rel="noreferrer">{title}</a>' in to_html(steps)
     assert f"](<{address}>)" in to_markdown(steps)
+
+
+# ---- run by PowerShell, on a computer that stands in for one with the administrative tools
+
+TOOLS = "tools01.contoso.com"
+BEGIN, END = (f"-----{word} NEW CERTIFICATE REQUEST-----\n" for word in ("BEGIN", "END"))
+WHOLE = f"{BEGIN}MII=\n{END}"
+
+
+def begun(walk, part="FrontEnd-", **changes):
+    """Begin with a computer, and give the page and the file of a request."""
+    planned = plan(front_end(1), edge(1), edge(2))
+    pages = request_scripts(planned, today=NOON.date()).pages
+    page = next(page for page in pages if page.server.startswith(part))
+    world = computers_of(TOOLS, "edge01.contoso.net")
+    world["servers"][TOOLS] |= changes
+    walk.begin(world)
+    return page, f"{page.server}-{NOON:%Y-%m-%d}.req"
+
+
+def test_a_request_gets_its_name_when_it_is_whole(walk):
+    """It is written under a new name and renamed; a second run requests nothing."""
+    page, name = begun(walk)
+    run = walk.run(page, on=TOOLS)
+    assert run["code"] == 0, all_lines([run])
+    (request,) = run["changes"]
+    assert f"-Output C:\\certificates\\{name}.new" in request
+    assert walk.read(TOOLS)[name] == WHOLE
+    assert f"{name}.new" not in walk.read(TOOLS)
+    again = walk.run(page, on=TOOLS)
+    assert (again["code"], again["changes"]) == (0, [])
+    assert walk.run(page, "Verify", on=TOOLS)["code"] == 0
+
+
+@pytest.mark.parametrize("ending", ["", ".new"])
+@pytest.mark.parametrize("text", ["", BEGIN, f"{BEGIN}MII=\n", f"MII=\nMII=\n{END}", "Hello\n"])
+def test_a_part_of_a_request_does_not_count(walk, text, ending):
+    """Half or empty, under either name: the script requests nothing and says what to delete."""
+    page, name = begun(walk)
+    walk.write(TOOLS, name + ending, text)
+    run = walk.run(page, on=TOOLS)
+    assert (run["code"], run["changes"]) == (1, []), all_lines([run])
+    assert f"no part of a request is here: delete C:\\certificates\\{name}" in unfolded(run)
+    assert walk.run(page, "Verify", on=TOOLS)["code"] == 1
+    walk.delete(TOOLS, name + ending)
+    assert walk.run(page, on=TOOLS)["code"] == 0
+    assert walk.read(TOOLS)[name] == WHOLE
+
+
+def test_a_request_that_broke_off_does_not_get_its_name(walk):
+    """The command ended and the file is half: the script stops, and renames nothing."""
+    page, name = begun(walk, writes=2)
+    run = walk.run(page, on=TOOLS)
+    assert run["code"] == 1
+    assert "The commands of this step ended, but this is not true" in unfolded(run)
+    assert name not in walk.read(TOOLS)
+
+
+def test_a_run_that_ended_before_the_renaming_goes_on_there(walk):
+    """A whole file under the new name is not requested once more."""
+    page, name = begun(walk)
+    walk.run(page, on=TOOLS)
+    walk.delete(TOOLS, name)
+    walk.write(TOOLS, f"{name}.new", WHOLE)
+    run = walk.run(page, on=TOOLS)
+    assert (run["code"], run["changes"]) == (0, []), all_lines([run])
+    assert walk.read(TOOLS)[name] == WHOLE
+
+
+def test_the_request_of_last_year_does_not_count(walk):
+    """The name carries the evaluation date: a whole file of an earlier plan is left alone."""
+    page, name = begun(walk)
+    earlier = name.replace("2026", "2025")
+    walk.write(TOOLS, earlier, WHOLE)
+    run = walk.run(page, on=TOOLS)
+    assert (run["code"], len(run["changes"])) == (0, 1), all_lines([run])
+    assert {earlier, name} <= set(walk.read(TOOLS))
+
+
+def test_a_key_that_cannot_be_exported_stops_before_the_request_has_its_name(walk):
+    """The request would go to the CA, and its package could never be made."""
+    page, name = begun(walk, exportable=False)
+    run = walk.run(page, on=TOOLS)
+    assert run["code"] == 1
+    assert "Found: " in unfolded(run)
+    assert "Key not valid for use in specified state" in unfolded(run)
+    assert name not in walk.read(TOOLS)
+
+
+@pytest.mark.parametrize("computer", [TOOLS, "edge01.contoso.net"])
+def test_an_edge_server_requests_without_its_name(walk, computer):
+    """On the Edge Server itself -ComputerFqdn would ask a store that it cannot reach."""
+    page, name = begun(walk, "Edge-")
+    run = walk.run(page, on=computer)
+    assert run["code"] == 0, all_lines([run])
+    (request,) = run["changes"]
+    assert ("-ComputerFqdn edge01.contoso.net" in request) == (computer == TOOLS)
+    assert name in walk.read(computer)
 
 
 @pytest.mark.parametrize("layout", ["combined", "separate"])

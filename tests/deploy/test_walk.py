@@ -199,6 +199,27 @@ def test_a_roll_over_that_nothing_shows_leaves_no_server_stopped(walk, server):
     assert walk.run(page, "Verify")["code"] == 0
 
 
+@pytest.mark.parametrize(("minutes", "code"), [(3, 0), (60, 1)], ids=["soon", "late"])
+def test_replication_of_the_oauth_certificate_is_waited_for(walk, minutes, code):
+    """It needs services that run: the script starts them first, and asks again for 10 minutes."""
+    steps = steps_of("contoso.csv", rolls=False)
+    page = page_of(steps, "fe01")
+    walk.begin(world_of(steps, in_use=False, staged="hidden") | {"delay": minutes}, steps)
+    run = walk.run(page, "StartServices")
+    assert run["code"] == code, all_lines([run])
+    starts = [n for n, call in enumerate(run["changes"]) if call.startswith("Start-Cs")]
+    assigns = [n for n, call in enumerate(run["changes"]) if "OAuthTokenIssuer" in call]
+    assert starts < assigns
+    assert stopped(walk.world()["servers"][page.server]) == []
+    if code:
+        text = unfolded(run)
+        assert "STOPPED at step" in text
+        assert "this is not true: in use for OAuthTokenIssuer in the whole deployment" in text
+        walk.pass_time(NOON + timedelta(hours=2))
+        again = walk.run(page, "StartServices")
+        assert (again["code"], again["changes"]) == (0, [])
+
+
 def test_a_roll_on_one_edge_server_only_is_found(walk):
     """When the date comes the other server of the pool makes tokens with another certificate."""
     steps = steps_of("contoso.csv", rolls=True)
@@ -319,6 +340,25 @@ def test_a_spoiled_record_stops_before_anything_is_changed(walk, spoil):
     walk.write(page.server, name, spoil(text))
     run = walk.run(page, "Back", *BOTH)
     assert (run["code"], run["changes"]) == (1, []), all_lines([run])
+
+
+def test_a_locked_record_stops_before_anything_is_changed(walk):
+    """While another program holds the record, the script changes nothing; then it goes back."""
+    steps = steps_of("contoso.csv", rolls=True)
+    page = page_of(steps, "fe02")
+    walk.begin(world_of(steps, in_use=True), steps)
+    before = assignments(walk.world())
+    assert walk.run(page, *BOTH)["code"] == 0
+    (name,) = (name for name in walk.read(page.server) if name.startswith("before-"))
+    walk.lock(page.server, name)
+    for switches in (BOTH, ("Back", *BOTH)):
+        run = walk.run(page, *switches)
+        assert (run["code"], run["changes"]) == (1, []), all_lines([run])
+        assert name in unfolded(run)
+    walk.unlock()
+    run = walk.run(page, "Back", *BOTH)
+    assert run["code"] == 0, all_lines([run])
+    assert assignments(walk.world()) == before
 
 
 @pytest.mark.parametrize("what", ["gone", "expired", "no key"])
@@ -460,6 +500,47 @@ def test_a_key_in_the_wrong_provider_is_imported_again(walk):
     assert run["code"] == 0, all_lines([run])
     assert walk.world()["servers"][page.server]["ksp"] == []
     assert wrongs(steps, walk.world()) == []
+
+
+def test_a_certificate_in_use_is_not_deleted_while_services_run(walk):
+    """Its key is in the wrong provider: the script stops, and deletes it only after the services."""
+    steps = steps_of("single-server.csv", rolls=False)
+    (page,) = steps.servers
+    world = world_of(steps, in_use=True)
+    package = next(p for p in page.packages if "Default" in p.usages)
+    here = world["servers"][page.server]
+    for store in ("my", "keys", "ksp"):
+        here[store].append(package.thumbprint)
+    for usage in package.usages:
+        here["uses"][usage]["current"] = package.thumbprint
+    walk.begin(world, steps)
+    run = walk.run(page, *BOTH)
+    assert (run["code"], run["harm"]) == (1, []), all_lines([run])
+    assert f"This is not true: {package.thumbprint} is not in use while services run" in (
+        unfolded(run)
+    )
+    assert package.thumbprint in walk.world()["servers"][page.server]["my"]
+    services = walk.world()["servers"][page.server]["services"]
+    for service in services.values():
+        service["Status"] = "Stopped"
+    walk.set(page.server, services=services)
+    run = walk.run(page, "TrustInstalled", "StartServices")
+    assert run["harm"] == [], all_lines([run])
+    assert walk.world()["servers"][page.server]["ksp"] == []
+
+
+def test_a_host_without_a_console_is_refused_before_the_first_change(walk):
+    """Nobody could type the password for certutil there; what changes nothing runs all the same."""
+    steps = steps_of("single-server.csv", rolls=False)
+    (page,) = steps.servers
+    walk.begin(world_of(steps, in_use=False), steps)
+    run = walk.run(page, "StartServices", otherhost=True)
+    assert (run["code"], run["changes"]) == (1, [])
+    assert "certutil asks for the password at a console, and this is Default Host" in unfolded(run)
+    for switch in ("WhatIf", "Verify"):
+        run = walk.run(page, switch, otherhost=True)
+        assert "console" not in unfolded(run)
+    assert walk.run(page, "StartServices")["code"] == 0
 
 
 # ---- keys that are elsewhere

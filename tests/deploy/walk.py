@@ -168,6 +168,19 @@ def world_of(
     }
 
 
+def computers_of(*names: str) -> Json:
+    """Give computers on which requests are made, without servers."""
+    return {
+        "servers": {name: _computer(name, "") for name in names},
+        "everywhere": {},
+        "certificates": {},
+        "now": NOON.isoformat(),
+        "overrides": {},
+        "useform": "",
+        "staged": "row",
+    }
+
+
 def _computer(name: str, pool: str) -> Json:
     stores = ("my", "keys", "ksp", "broken", "root", "ca", "pending")
     here: Json = {"name": name, "pool": pool, "uses": {}, "services": {}, "farm": ""}
@@ -181,9 +194,13 @@ def _computer(name: str, pool: str) -> Json:
             "exchange": {},
             "listener": "",  # what port 443 of a reverse proxy shows
             "exchangeversion": "",
+            "exchangepath": "C:\\exchange",
             "imread": "",  # the certificate of the override that Exchange has read
             "offloads": False,  # a load balancer decrypts for the farm
             "elliptic": [],
+            "request": [],  # pending requests
+            "exportable": True,
+            "writes": 3,  # how many lines of a request reach the disk
             "replica": True,  # an application that is configured by hand has none
         }
     )
@@ -241,13 +258,15 @@ class Walk:
         password: str = "",
         answers: str = "",
         on: str = "",
+        **more: object,
     ) -> Json:
         """Run the script of a page; give how it ended, what it printed and what it changed.
 
-        ``on`` is the computer, where the page is of a request and not of a server.
+        ``on`` is the computer, where the page is of a request and not of a server. ``without`` are
+        commands that it does not have; with ``otherhost`` PowerShell's host is no console.
         """
         script = str(self.script(page))
-        move = {"run": on or page.server, "script": script, "switches": switches}
+        move = {"run": on or page.server, "script": script, "switches": switches, **more}
         (found,) = self.ask({"moves": [{**move, "fault": fault, "password": password}]}, answers)
         assert isinstance(found, dict)
         return found
@@ -267,6 +286,18 @@ class Walk:
     def write(self, server: str, name: str, text: str) -> None:
         """Write a file on a server."""
         self.ask({"moves": [{"write": server, "files": {f"certificates/{name}": text}}]})
+
+    def delete(self, server: str, name: str) -> None:
+        """Delete a file on a server."""
+        self.ask({"moves": [{"remove": server, "name": name}]})
+
+    def lock(self, server: str, name: str) -> None:
+        """Let another program have a file open, until ``unlock``."""
+        self.ask({"moves": [{"lock": server, "name": name}]})
+
+    def unlock(self) -> None:
+        """Let the file go again."""
+        self.ask({"moves": [{"unlock": True}]})
 
     def read(self, server: str) -> dict[str, str]:
         """Give the files that are in the folder of a server."""

@@ -1,7 +1,7 @@
 # Servers for the walk: stores, assignments, services, replication and a clock, as functions with the
 # names and parameters of the commands that the scripts call. Reads one case a line as JSON, runs the
 # scripts that a planner gets, and writes one answer a line. It knows nothing of lyncnb's steps.
-param([string] $Parameters)
+param([string] $Parameters, [switch] $CommandsOnly)
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 $WarningPreference = 'SilentlyContinue'
@@ -28,9 +28,10 @@ function global:Get-Certificate {
     Set-StrictMode -Off
     $known = $global:World.certificates[$Thumbprint]
     $key = [pscustomobject]@{
-        'Thumbprint' = $Thumbprint; 'FriendlyName' = $known.name; 'Subject' = 'CN=' + $known.name
+        'Thumbprint' = $Thumbprint; 'FriendlyName' = $known.name; 'Subject' = $(if ($known.subject) { $known.subject } else { 'CN=' + $known.name })
         'Issuer' = $(if ($known.issuer) { $known.issuer } else { 'CN=' + $known.name })
         'NotBefore' = ([datetime]$known.begins).ToUniversalTime(); 'NotAfter' = ([datetime]$known.ends).ToUniversalTime()
+        'RawData' = [Convert]::FromBase64String([string]$known.der)
         'HasPrivateKey' = (Get-Here).keys -contains $Thumbprint
         'PublicKey' = [pscustomobject]@{ 'Oid' = [pscustomobject]@{ 'Value' = $(if ((Get-Here)['elliptic'] -contains $Thumbprint) { '1.2.840.10045.2.1' } else { '1.2.840.113549.1.1.1' }) } }
     }
@@ -82,8 +83,11 @@ $global:Effects = @{
         foreach ($usage in @($all.Keys | Sort-Object)) {
             if ($p.ContainsKey('Type') -and $types -notcontains $usage) { continue }
             $use = $all[$usage]
-            if (-not $use.current) { continue }
-            $shown = @($use.current)
+            $current = $use.current
+            # Replication brings what was assigned for the deployment, while services run here.
+            if ($use['arrives'] -and ($global:World.now -lt [datetime]$use.arrives -or -not (Test-Running (Get-Here)))) { $current = $use.before }
+            if (-not $current) { continue }
+            $shown = @($current)
             if ($global:World.staged -eq 'row') { $shown += @($use.next) }
             foreach ($thumbprint in @($shown | Where-Object { $_ })) {
                 $certificate = Get-Certificate $thumbprint
@@ -115,6 +119,10 @@ $global:Effects = @{
                 $hours = $global:TokenHours[$usage]
                 if ($hours -and $use.current -and $use.current -ne $p.Thumbprint -and -not $use.next) {
                     if (([datetime]$global:World.certificates[$use.current].ends).ToUniversalTime() -gt $global:World.now.AddHours($hours)) { Write-Harm ($usage + ': tokens were cut off') }
+                }
+                if ($p['Identity'] -and $global:World['delay']) {
+                    $use.before = $use.current
+                    $use.arrives = $global:World.now.AddMinutes($global:World.delay)
                 }
                 $use.current = $p.Thumbprint; $use.next = ''; $use.since = $null; $use.previous = ''
             }
@@ -190,7 +198,21 @@ $global:Effects = @{
         & $global:Effects['Start-CsWindowsService'] @{}
     }
     'Start-CsPool' = { param($p) throw 'Start-CsPool is for a person.' }
-    'Request-CsCertificate' = { param($p) Set-Content -LiteralPath $p.Output -Value '-----BEGIN NEW CERTIFICATE REQUEST-----', 'MII=', '-----END NEW CERTIFICATE REQUEST-----' }
+    'Request-CsCertificate' = {
+        param($p)
+        if (Test-Path -LiteralPath $p.Output) { throw ($p.Output + ' is there already.') }
+        $lines = '-----BEGIN NEW CERTIFICATE REQUEST-----', 'MII=', '-----END NEW CERTIFICATE REQUEST-----'
+        Set-Content -LiteralPath $p.Output -Value $lines[0..((Get-Here).writes - 1)]
+        (Get-Here).request = @((Get-Here).request) + @{ 'name' = $p.FriendlyName; 'exportable' = (Get-Here).exportable -and $p.PrivateKeyExportable }
+    }
+    'Get-CsTopology' = { param($p) $global:World.topology }
+    'Get-CsSimpleUrlConfiguration' = {
+        param($p)
+        foreach ($url in $global:World.urls) {
+            $found = [pscustomobject]@{ 'Component' = $url[1]; 'Domain' = $url[2]; 'ActiveUrl' = $url[3] }
+            [pscustomobject]@{ 'Identity' = $url[0]; 'SimpleUrl' = @($found) }
+        }
+    }
     'Get-OfficeWebAppsFarm' = {
         param($p)
         if (-not (Get-Here).farm) { throw 'It does not appear that this machine is part of an Office Web Apps Server farm.' }
@@ -300,7 +322,7 @@ function global:Enter-Command {
     foreach ($key in @($Bound.Keys | Sort-Object)) { $words += $(if ($key -eq 'Words') { ' ' } else { ' -' + $key + ' ' }) + (@($Bound[$key]) -join ',') }
     if ($global:Changing -contains $Name -and $words -notmatch '^certutil +-(store|dump)') { $global:World.changes += $words }
     $fault = $global:World.fault
-    if ($fault -and $global:World.calls -eq $fault.at) {
+    if ($fault -and -not $global:World.struck -and ($global:World.calls -eq $fault['at'] -or $Name -eq $fault['command'])) {
         $global:World.struck = $words
         if ($fault.kind -eq 'break') { throw [Management.Automation.PipelineStoppedException]::new() }
         if ($fault.kind -eq 'fail') { throw ($Name + ' failed as the case asks.') }
@@ -373,8 +395,16 @@ New-Module -ScriptBlock {
         if ((Get-Here).routermode -and 'MSExchangeUMCR' -like $Name) { [pscustomobject]@{ 'Name' = 'MSExchangeUMCR'; 'Status' = 'Running' } }
     }
     function global:Get-ChildItem {
-        [CmdletBinding()] param([Parameter(Position = 0)][string] $Path)
-        if (Split-Cert $Path) { (Get-Here).root | ForEach-Object { Get-Certificate $_ } }
+        [CmdletBinding()] param([Parameter(Position = 0)][string[]] $Path)
+        foreach ($one in $Path) {
+            $store = @(Split-Cert $one)[0]
+            foreach ($thumbprint in @((Get-Here)[$store])) {
+                if ($store -ne 'request') { Get-Certificate $thumbprint; continue }
+                # A pending request: its key can be exported, or it cannot.
+                $request = [pscustomobject]@{ 'FriendlyName' = $thumbprint.name; 'CanExport' = $thumbprint.exportable }
+                $request | Add-Member -MemberType ScriptMethod -Name Export -Value { param($type, $password) if (-not $this.CanExport) { throw 'Key not valid for use in specified state.' }; 1, 2, 3 } -PassThru
+            }
+        }
     }
     function global:New-Object {
         [CmdletBinding()] param([Parameter(Position = 0)][string] $TypeName, [Parameter(Position = 1)][object[]] $ArgumentList, [Collections.IDictionary] $Property)
@@ -405,6 +435,8 @@ New-Module -ScriptBlock {
     }
 } | Out-Null
 
+if ($CommandsOnly) { return }
+
 # ---- moves of a case
 
 function Invoke-Run {
@@ -417,7 +449,7 @@ function Invoke-Run {
     $global:World.struck = ''
     $global:World.fault = $Move['fault']
     $global:World.password = $(if ($Move['password']) { $Move.password } else { 'right' })
-    $env:ExchangeInstallPath = 'C:\exchange'
+    $env:ExchangeInstallPath = (Get-Here)['exchangepath']
     $env:COMPUTERNAME = ($Move.run -split '\.')[0]
     $switches = @{}
     foreach ($switch in @($Move['switches'])) { if ($switch) { $switches[$switch] = $true } }
@@ -425,14 +457,32 @@ function Invoke-Run {
     $global:WalkScript = $Move.script
     $global:LASTEXITCODE = -1
     $powershell = [powershell]::Create('CurrentRunspace')
+    if ($Move['otherhost']) { $powershell = Get-OtherHost }
     [void]$powershell.AddScript('& $global:WalkScript @global:WalkSwitches *>&1')
+    # Commands that this computer does not have.
+    $hidden = @($Move['without'] | Where-Object { $_ } | ForEach-Object { Microsoft.PowerShell.Management\Get-Item -LiteralPath "function:$_" })
+    foreach ($function in $hidden) { Microsoft.PowerShell.Management\Remove-Item -LiteralPath "function:$($function.Name)" }
     $lines = @()
     try { $lines = @($powershell.Invoke() | ForEach-Object { if ($_ -is [Management.Automation.ErrorRecord]) { 'ERROR: ' + $_ } else { [string]$_ } }) }
     catch { $lines = @('UNCAUGHT: ' + $_.Exception.InnerException.Message) }
+    if ($Move['otherhost']) { $global:LASTEXITCODE = $powershell.Runspace.SessionStateProxy.GetVariable('LASTEXITCODE') }
     $powershell.Dispose()
+    foreach ($function in $hidden) { Microsoft.PowerShell.Management\Set-Item -LiteralPath "function:global:$($function.Name)" -Value $function.ScriptBlock }
     Update-World
     $global:World.now = $global:World.now.AddMinutes(1)
     @{ 'code' = $(if ($global:World.struck -and $Move['fault'] -and $Move.fault.kind -eq 'break') { -2 } else { $global:LASTEXITCODE }); 'output' = $lines; 'calls' = $global:World.calls; 'changes' = $global:World.changes; 'harm' = $global:World.harm; 'struck' = $global:World.struck }
+}
+
+function Get-OtherHost {
+    # A PowerShell whose host is no console, with the same world and the same drive.
+    $other = [powershell]::Create()
+    [void]$other.AddScript('param($file, $parameters) . $file -Parameters $parameters -CommandsOnly').AddArgument($PSCommandPath).AddArgument($Parameters).Invoke()
+    $other.Commands.Clear()
+    $root = (Get-PSDrive -Name C).Root
+    [void]$other.AddScript('param($root, $world, $script, $switches) New-PSDrive -Name C -PSProvider FileSystem -Root $root -Scope Global | Out-Null; $global:World = $world; $global:WalkScript = $script; $global:WalkSwitches = $switches')
+    [void]$other.AddArgument($root).AddArgument($global:World).AddArgument($global:WalkScript).AddArgument($global:WalkSwitches).Invoke()
+    $other.Commands.Clear()
+    return $other
 }
 
 function Use-Drive {
@@ -484,13 +534,27 @@ function Invoke-Move {
         return , @($Move.literals | ForEach-Object { [string](& ([scriptblock]::Create($_))) })
     }
     if ($Move['run']) {
-        [void](Use-Drive $Move.run)
+        $root = Use-Drive $Move.run
+        # An export is written where the person is.
+        Set-Location -LiteralPath $(if ($Move['there']) { "$root/certificates" } else { '/' })
         return (Invoke-Run $Move)
     }
     if ($Move['write']) {
         # Files on a server: packages, CA certificates, web.config, a record that somebody spoiled.
         $root = Use-Drive $Move.write
         foreach ($name in $Move.files.Keys) { [IO.File]::WriteAllText("$root/$name", $Move.files[$name]) }
+        return $null
+    }
+    if ($Move['lock']) {
+        # Another program has a file open, and lets nobody else read it.
+        $root = Use-Drive $Move.lock
+        $script:Locked = [IO.File]::Open("$root/certificates/$($Move.name)", 'Open', 'ReadWrite', 'None')
+        return $null
+    }
+    if ($Move['unlock']) { $script:Locked.Dispose(); return $null }
+    if ($Move['remove']) {
+        $root = Use-Drive $Move.remove
+        [IO.File]::Delete("$root/certificates/$($Move.name)")
         return $null
     }
     if ($Move['read']) {

@@ -1,0 +1,87 @@
+"""The PowerShell that lyncnb prints to export from a deployment, run in PowerShell."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from cas.python_ca import der
+from deploy.walk import NOON, OLD_END, computers_of
+from powershell_kit import needs_pwsh
+from standing_certificates import Stored, authority, export_of, stand_for
+from topologies import front_end, plan
+from topology_documents import URLS, exported, published
+from topology_documents import front_end as standard_edition
+
+from lyncnb.authorities.decoding import decode
+from lyncnb.authorities.server_export import EXPORT_SCRIPT, parse_export
+from lyncnb.topology import xml_tree
+from lyncnb.topology.topology import read_topology
+
+pytestmark = needs_pwsh
+
+SERVER, GONE = "ee01.contoso.com", "0" * 40
+
+
+def exported_files(walk, script, certificates=(), **world):
+    """Run a script on a server; give how it ended and the files that it wrote."""
+    begun = computers_of() | world
+    ends = {"begins": NOON.isoformat(), "ends": OLD_END.isoformat()}
+    begun["certificates"][GONE] = {"name": "not in the store any more"} | ends
+    for certificate in certificates:
+        known = decode(der(certificate)).certificates[0]
+        begun["certificates"][known.thumbprint] = {
+            "name": "",
+            "subject": certificate.subject.rfc4514_string(),
+            "issuer": certificate.issuer.rfc4514_string(),
+            "der": base64.b64encode(der(certificate)).decode(),
+        } | ends
+    walk.begin(begun)
+    (run,) = walk.ask({"moves": [{"run": SERVER, "script": str(script), "there": True}]})
+    return run, walk.read(SERVER)
+
+
+@pytest.mark.parametrize("form", ["", "urn:certref:"])
+def test_the_export_of_certificates_takes_both_forms_of_use(walk, form):
+    """Whatever form ``Use`` has, the file says the same types, and is one that lyncnb reads."""
+    (planned, *_) = plan(front_end(1)).certificates
+    mine, issuer = stand_for(planned), authority().chain[0]
+    own, above = (decode(der(c)).certificates[0].thumbprint for c in (mine, issuer))
+    here = {"name": SERVER, "pool": "", "my": [own], "keys": [own], "ca": [], "root": [above]}
+    usages = ("Default", "WebServicesExternal", "WebServicesInternal")
+    uses = {usage: {"current": own, "next": "", "since": None, "previous": ""} for usage in usages}
+    uses["OAuthTokenIssuer"] = uses["Default"] | {"current": GONE}
+    here |= {"uses": uses, "services": {}, "replica": True, "broken": []}
+    run, files = exported_files(
+        walk, EXPORT_SCRIPT, (mine, issuer), servers={SERVER: here}, useform=form
+    )
+    assert len(files) == 1, run
+    (text,) = files.values()
+    read = parse_export(text)
+    assert read.absent == (("OAuthTokenIssuer", GONE),), run
+    ((placed,), has_lync) = read.placements, read.has_lync
+    assert (placed.types, placed.has_key, has_lync) == (usages, True, True)
+    stored = [Stored(mine, usages)]
+    wanted = export_of(
+        read.computer, stored, above=[issuer], absent=read.absent, time=read.exported_at
+    )
+    assert text.splitlines() == wanted.decode().splitlines()
+    assert run["changes"] == []
+
+
+def test_the_export_of_the_topology_is_what_is_read(walk):
+    """It holds the published topology and each simple URL, as the tests of the reader have them."""
+    clusters = [standard_edition("se01.contoso.com")]
+    urls = [["Global", *url] for url in URLS]
+    run, files = exported_files(
+        walk,
+        xml_tree.EXPORT_SCRIPT,
+        servers={SERVER: {"name": SERVER, "uses": {}, "services": {}}},
+        topology=published(clusters),
+        urls=urls,
+    )
+    assert list(files) == ["topology.xml"], run
+    read = read_topology(files["topology.xml"].encode())
+    wanted = read_topology(exported(clusters).encode())
+    assert read.to_frame().equals(wanted.to_frame())
+    assert run["changes"] == []
