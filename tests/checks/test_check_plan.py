@@ -292,7 +292,18 @@ def test_an_issuer_for_a_usage_in_any_letter_case_counts():
         "public-certificate-required",
         "pool-members-differ",  # the certificate is for two usages more
         "no-san-on-public-certificate",
+        "internal-ca-recommended",
     }
+
+
+def test_an_internal_ca_is_recommended_for_the_internal_certificate_of_an_edge_pool():
+    """The notice is about the internal certificate alone: the external one must be public."""
+    usages = {}
+    for issuer in ("", "Internal=public"):
+        plan = plan_of([(EDGE, "issuer", issuer), (EDGE2, "issuer", issuer)])
+        noticed = [f.about for f in check_plan(plan) if f.code == "internal-ca-recommended"]
+        usages[issuer] = [c.usages for c in plan.certificates if c.id in noticed]
+    assert usages == {"": [], "Internal=public": [("Internal",)]}
 
 
 def test_a_collocated_role_heeds_for_its_pool():
