@@ -6,6 +6,7 @@ Values alone; ``compare_as_is.py`` finds them.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +27,14 @@ STATES: Mapping[str, str] = {
     "names-missing": "names missing",
     "other-key": "of an old key",
     "not-in-force": "not in force",
+    "other-ca": "from another CA than the others",
+    "unproven": "without the CA certificates that prove it",
     "differs": "not as planned",
     "none": "nothing stands for it",
 }
+
+#: States of what stands as planned, wherever it is.
+GOOD = ("covered", "elsewhere")
 
 _COLUMNS = (
     *("Certificate", "Of", "Type", "Subject name", "State", "Thumbprint", "Valid until"),
@@ -113,7 +119,7 @@ class PlannedAsIs:
     @property
     def is_good(self) -> bool:
         """Whether a certificate stands that is as planned, wherever it is."""
-        return self.state in ("covered", "elsewhere")
+        return self.state in GOOD
 
     def __str__(self) -> str:
         what = f"{self.id} ({self.owner}{': ' if self.usages else ''}{', '.join(self.usages)})"
@@ -223,8 +229,11 @@ class AsIs(Table):
         return f"{planned}, judged on {self.judged_on}: {', '.join(counted) or 'nothing'}"
 
     def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb asis --json`` prints and ``--save`` keeps."""
-        return {
+        """Return plain JSON values: what ``lyncnb asis --json`` prints and ``--save`` keeps.
+
+        ``sha256`` is over everything before it, so that an edited answer is noticed.
+        """
+        document = {
             "format": FORMAT,
             "product": self.product,
             "plan_sha256": self.plan_sha256,
@@ -239,6 +248,8 @@ class AsIs(Table):
             ],
             "notes": list(self.notes),
         }  # fmt: skip
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        return {**document, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
 
     def to_json(self) -> bytes:
         """Write the document as UTF-8 JSON."""

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from ..errors import ReturnedFileError
 from ..pki.certificates import Certificate, moment_of, name_text
-from ..pki.chain import Issuers, is_signed_by
+from ..pki.chain import Issuers, Path, is_signed_by
 from ..plan.acceptances import accepted_codes
 from ..plan.model import CertificatePlan
 from ..request_folder.request_record import PlannedEntry
 from ..rules.findings import Finding
 from ..rules.returned_rules import finding, findings
+from .answers import Match, Outstanding
 from .as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
+from .cas_on_record import OTHER_ROOT, fingerprint
+from .cross_findings import with_other_cas
 from .demonstration import is_fictional
 from .issued import serial_text, time_text
 from .judging import Evidence, entry_sha256, judge
@@ -37,6 +40,7 @@ _STATES: Mapping[str, frozenset[str]] = {
         )
     ),
     "not-in-force": frozenset(("certificate-expired", "not-yet-valid")),
+    "other-ca": frozenset((OTHER_ROOT,)),
 }
 
 
@@ -97,6 +101,9 @@ def compare_as_is(
         accepted=accepted_codes((), plan.options, on=day),
     )
     planned = _planned(plan, judged)
+    roots = judged.roots(
+        one.certificate.sha256 for one in planned if one.certificate and one.is_good
+    )
     return AsIs(
         product=plan.rules.product,
         plan_sha256=plan.sha256,
@@ -104,7 +111,7 @@ def compare_as_is(
         judged_on=day,
         planned=planned,
         unplanned=tuple(_unplanned(planned, judged)),
-        files=told,
+        files=(*told, *roots),
         notes=tuple(_notes(estate.exports, entries)),
     )
 
@@ -174,8 +181,10 @@ class _Pair:
     """A certificate held against a planned one."""
 
     certificate: Certificate
+    path: Path
     findings: tuple[Finding, ...]
     is_in_force: bool
+    is_proven: bool
 
     @property
     def errors(self) -> frozenset[str]:
@@ -183,14 +192,14 @@ class _Pair:
 
     @property
     def is_good(self) -> bool:
-        return self.is_in_force and not self.errors
+        return self.is_in_force and self.is_proven and not self.errors
 
     @property
     def state(self) -> str:
         """What is chiefly wrong with it."""
         codes = self.errors | (frozenset() if self.is_in_force else {"not-yet-valid"})
         fitting = (state for state, ones in _STATES.items() if codes & ones)
-        return next(fitting, "differs")
+        return next(fitting, "differs" if self.errors else "unproven")
 
 
 #: A certificate, and how many names only it or the planned one has.
@@ -277,7 +286,22 @@ class _Judged:
         told = verdict.findings
         if certificate.is_self_issued and is_signed_by(certificate, certificate):
             told = (*findings(entry, [("self-signed", f"serial {certificate.serial:x}")]), *told)
-        return _Pair(certificate, told, certificate.is_valid_at(self.at))
+        # Without the certificates above it, nothing shows that a CA made its signature. The root of
+        # a public CA is in the operating system's store, and seldom among the files.
+        is_proven = verdict.path.is_complete or (
+            entry.issuer == "public" and bool(verdict.path.issuers)
+        )
+        return _Pair(certificate, verdict.path, told, certificate.is_valid_at(self.at), is_proven)
+
+    def roots(self, sha256: Iterable[str]) -> Iterator[Finding]:
+        """Show the roots of what is good, by SHA-256: nothing here proves whose they are."""
+        paths = {
+            pair.certificate.sha256: pair.path for pairs in self.good.values() for pair in pairs
+        }
+        found = {paths[one].issuers[-1]: None for one in sha256 if paths[one].is_complete}
+        for root in found:
+            name = self.estate.files[root.sha256][0]
+            yield finding("root-to-compare", name, fingerprint(root))
 
     def _homes(
         self, certificate: Certificate, found: list[tuple[int, PlannedEntry]]
@@ -323,8 +347,10 @@ def _candidates(
 
 def _planned(plan: CertificatePlan, judged: _Judged) -> tuple[PlannedAsIs, ...]:
     answers = []
-    for certificate, entry in zip(plan.certificates, judged.entries, strict=True):
-        state, pair, remarks = _chosen(entry, judged)
+    chosen = [_chosen(entry, judged) for entry in judged.entries]
+    told = _with_other_cas(plan, chosen, judged)
+    for certificate, entry, one in zip(plan.certificates, judged.entries, told, strict=True):
+        state, pair, remarks = one
         answers.append(
             PlannedAsIs(
                 id=entry.id,
@@ -341,7 +367,44 @@ def _planned(plan: CertificatePlan, judged: _Judged) -> tuple[PlannedAsIs, ...]:
     return tuple(answers)
 
 
-def _chosen(entry: PlannedEntry, judged: _Judged) -> tuple[str, _Pair | None, tuple[str, ...]]:
+#: The state of a planned certificate, what stands for it, and remarks.
+_Chosen = tuple[str, _Pair | None, tuple[str, ...]]
+
+
+def _with_other_cas(
+    plan: CertificatePlan, chosen: list[_Chosen], judged: _Judged
+) -> Iterator[_Chosen]:
+    """Compare the CAs of what is good with each other, as those of one delivery are."""
+    matches = {}
+    for certificate, entry, (_, pair, _) in zip(
+        plan.certificates, judged.entries, chosen, strict=True
+    ):
+        if pair is not None and pair.is_good:
+            asked = Outstanding(
+                request_id=entry.id,
+                generation=1,
+                spki_sha256=pair.certificate.spki_sha256,
+                entry=entry,
+                accepted=judged.accepted,
+                ca=certificate.ca,
+            )
+            matches[entry.id] = Match(
+                asked=asked,
+                certificate=pair.certificate,
+                path=pair.path,
+                source_file="",
+                findings=pair.findings,
+            )
+    compared = with_other_cas([*matches.values()], {}, (), judged.estate.issuers)
+    told = {one.asked.request_id: one.findings for one in compared}
+    for entry, (state, pair, remarks) in zip(judged.entries, chosen, strict=True):
+        if pair is not None and entry.id in told:
+            pair = replace(pair, findings=told[entry.id])
+            state = state if pair.is_good else pair.state
+        yield state, pair, remarks
+
+
+def _chosen(entry: PlannedEntry, judged: _Judged) -> _Chosen:
     good = judged.good.get(entry.id, [])
     if good:
         best = max(good, key=lambda one: _worth(one, entry, judged.estate))

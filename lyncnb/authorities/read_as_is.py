@@ -16,7 +16,15 @@ from ..errors import ReturnedFileError
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES
 from ..rules.returned_rules import finding, returned_checks
-from .as_is import FORMAT, STATES, AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
+from .as_is import (
+    FORMAT,
+    GOOD,
+    STATES,
+    AsIs,
+    PlannedAsIs,
+    StandingCertificate,
+    UnplannedCertificate,
+)
 
 # 10,000 planned certificates with what there is to say of each are some 20 MB.
 _LARGEST = 1 << 28
@@ -75,6 +83,7 @@ class _Document:
     unplanned: tuple[_Standing, ...]
     files: tuple[_Finding, ...]
     notes: tuple[str, ...]
+    sha256: str
 
 
 def read_as_is(path: str | os.PathLike[str]) -> AsIs:
@@ -125,7 +134,7 @@ def _of_document(document: dict[str, object], name: str) -> AsIs:
         raise ReturnedFileError(
             f"{name}: was edited or damaged", problems=tuple(reader.problems), hint=_AGAIN
         )
-    return AsIs(
+    found = AsIs(
         product=said.product,
         plan_sha256=said.plan_sha256,
         made_at=said.made_at,
@@ -137,6 +146,12 @@ def _of_document(document: dict[str, object], name: str) -> AsIs:
         files=tuple(_finding(one, one.file) for one in said.files),
         notes=said.notes,
     )
+    if found.to_document()["sha256"] != said.sha256:  # by this answer requests are left out
+        raise ReturnedFileError(
+            f"{name}: was altered after it was saved: its digest is that of another text",
+            hint=_AGAIN,
+        )
+    return found
 
 
 def _wrong(said: _Document) -> Iterator[tuple[str, str]]:
@@ -159,6 +174,8 @@ def _wrong(said: _Document) -> Iterator[tuple[str, str]]:
             yield f"{where}.state", f"is none of {', '.join(STATES)}"
         elif (one.certificate is None) != (one.state == "none"):
             yield f"{where}.certificate", f'does not go with the state "{one.state}"'
+        elif one.state in GOOD and any(told.severity == "error" for told in one.findings):
+            yield f"{where}.state", f'is "{one.state}", and a finding of it is an error'
         if not _FORMS["sha256"].fullmatch(one.entry_sha256):
             yield f"{where}.entry_sha256", "is no SHA-256"
         if one.certificate is not None:

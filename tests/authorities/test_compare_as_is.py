@@ -11,6 +11,7 @@ import random
 from datetime import date, timedelta
 
 import pytest
+from cas.python_ca import PythonCa, der, issue, pem
 from shell_kit import make_shell
 from standing_certificates import (
     FAULTS,
@@ -18,6 +19,7 @@ from standing_certificates import (
     Stored,
     authority,
     export_of,
+    key_of,
     random_estate,
     stand_for,
     write_all,
@@ -116,7 +118,9 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
     stored = [Stored(stand_for(inside), ("Internal",))]
     now, later = "2026-11-24T08:00:00Z", "2026-11-24T09:00:00Z"
     for server in ("edge1.contoso.com", "edge2.contoso.com"):
-        (tmp_path / f"{names[0]}{server}").write_bytes(export_of(server, stored, time=now))
+        (tmp_path / f"{names[0]}{server}").write_bytes(
+            export_of(server, stored, above=authority().chain, time=now)
+        )
         (tmp_path / f"{names[1]}{server}").write_bytes(export_of(server, time=later))
     found = ln.compare_as_is(planned, tmp_path, on=DAY)
     one = next(one for one in found.planned if one.id == inside.id)
@@ -128,7 +132,8 @@ def test_days_and_acceptances_of_the_plan_count(tmp_path):
     """A certificate must be in force on the planned issue date; an accepted error is none."""
     certificate = stand_for(edge_pool().certificates[1], crl=(), begins=MIDNIGHT, days=100)
     today = MIDNIGHT.date()
-    (tmp_path / "a.pem").write_bytes(export_of("edge1.contoso.com", [Stored(certificate)]))
+    data = export_of("edge1.contoso.com", [Stored(certificate)], above=authority().chain)
+    (tmp_path / "a.pem").write_bytes(data)
 
     def state(on=None, **options):
         planned = plan_of_edge(**options)
@@ -158,6 +163,7 @@ def test_one_certificate_may_cover_two_that_were_planned_apart(tmp_path):
     by_use = {one.usages[0]: one for one in planned.certificates}
     default, inside = by_use["Default"], by_use["WebServicesInternal"]
     wide = stand_for(inside, san=[*inside.names, *default.names])
+    (tmp_path / "chain.pem").write_bytes(pem(*authority().chain))
     (tmp_path / "wide.pem").write_bytes(export_of("fe1.contoso.com", [Stored(wide)], lync=False))
     found = {one.id: one for one in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
     assert found[default.id].state == found[inside.id].state == "covered"
@@ -165,6 +171,48 @@ def test_one_certificate_may_cover_two_that_were_planned_apart(tmp_path):
     (tmp_path / "wide.pem").write_bytes(narrow)
     found = {one.id: one for one in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
     assert found[default.id].certificate != found[inside.id].certificate
+
+
+def mediation(*names: str):
+    """The plan of Mediation Servers, each a pool of its own."""
+    return plan(*(row(name, "Mediation", name) for name in names))
+
+
+@pytest.mark.parametrize("damage", [True, False], ids=["damaged", "sound"])
+def test_without_a_chain_nothing_is_covered(tmp_path, damage):
+    """A signature that nothing here can prove may be anybody's; its CA's certificates show it."""
+    planned = mediation("med.contoso.com")
+    data = bytearray(der(stand_for(planned.certificates[0])))
+    data[-5] ^= damage
+    (tmp_path / "med.cer").write_bytes(data)
+    alone = ln.compare_as_is(planned, tmp_path, on=DAY)
+    assert alone.counts() == {"unproven": 1}
+    assert alone.exit_status == 1
+    (tmp_path / "chain.pem").write_bytes(pem(*authority().chain))
+    whole = ln.compare_as_is(planned, tmp_path, on=DAY)
+    assert whole.counts() == ({"differs": 1} if damage else {"covered": 1})
+    shown = [one.code for one in whole.files]
+    assert shown == ([] if damage else ["root-to-compare"])
+
+
+def test_a_root_of_somebody_elses_covers_nothing_beside_the_right_one(tmp_path):
+    """Of two roots nobody knows which one is right; a reason in the plan accepts both."""
+    names = ("med1.contoso.com", "med2.contoso.com")
+    planned = mediation(*names)
+    ours, theirs = authority(), PythonCa("Evil", make_key=lambda: key_of(2048))
+    first, second = planned.certificates
+    stranger = issue(
+        key_of(2048).public_key(), theirs.issuing.subject, theirs.key,
+        subject=[*second.subject.fields()], san=second.names, days=199,
+    )  # fmt: skip
+    (tmp_path / "ours.pem").write_bytes(pem(stand_for(first), *ours.chain))
+    (tmp_path / "theirs.pem").write_bytes(pem(stranger, *theirs.chain))
+    assert ln.compare_as_is(planned, tmp_path, on=DAY).counts() == {"other-ca": 2}
+    options = ln.PlanOptions(accepted={"issued-under-another-root": "two CAs are in use"})
+    accepted = plan(*(row(name, "Mediation", name) for name in names), options=options)
+    found = ln.compare_as_is(accepted, tmp_path, on=DAY)
+    assert found.counts() == {"covered": 2}
+    assert [one.code for one in found.files] == ["root-to-compare"] * 2
 
 
 # The command.
@@ -205,7 +253,8 @@ def test_everything_covered_is_0(tmp_path):
     planned = plan(row("med.contoso.com", "Mediation", "med.contoso.com"))
     for number, one in enumerate(planned.certificates):
         stored = [Stored(stand_for(one), one.usages)]
-        (tmp_path / f"{number}.pem").write_bytes(export_of("med.contoso.com", stored))
+        data = export_of("med.contoso.com", stored, above=authority().chain)
+        (tmp_path / f"{number}.pem").write_bytes(data)
     found = ln.compare_as_is(planned, tmp_path, on=DAY)
     assert (found.exit_status, found.counts()) == (0, {"covered": 1})
     assert len(found.to_frame()) == 1

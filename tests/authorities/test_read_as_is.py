@@ -6,6 +6,7 @@ import copy
 import json
 import random
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -13,6 +14,7 @@ from standing_certificates import random_estate, write_estate
 
 import lyncnb as ln
 from lyncnb.errors import ReturnedFileError
+from lyncnb.rules.returned_rules import finding
 
 DAY = date(2026, 11, 24)
 
@@ -84,6 +86,29 @@ def test_a_field_of_another_kind_is_told(kept, tmp_path, place):
     told = str(caught.value.problems[0])
     expected = place.replace(".0", "[0]")
     assert expected in told or expected.rpartition(".")[0] in told
+
+
+def test_covered_with_an_error_is_refused(kept, tmp_path):
+    """Whoever computes the digest again still cannot say that a faulty certificate covers."""
+    one = next(one for one in kept.planned if one.is_covered)
+    fault = finding("certificate-expired", one.id, "it ended on 2026-01-01")
+    planned = tuple(
+        replace(other, findings=(fault,)) if other == one else other for other in kept.planned
+    )
+    with pytest.raises(ReturnedFileError) as raised:
+        read(replace(kept, planned=planned).to_json(), tmp_path)
+    assert 'is "covered", and a finding of it is an error' in str(raised.value)
+
+
+def test_an_altered_answer_is_refused(kept, tmp_path):
+    """Any value that is changed by hand, or a digest that is missing."""
+    document = json.loads(kept.to_json())
+    for name, value in (("judged_on", "2027-01-01"), ("notes", ["x"]), ("sha256", "0" * 64)):
+        with pytest.raises(ReturnedFileError, match="was altered after it was saved"):
+            read(json.dumps({**document, name: value}).encode(), tmp_path)
+    del document["sha256"]
+    with pytest.raises(ReturnedFileError, match="sha256"):
+        read(json.dumps(document).encode(), tmp_path)
 
 
 def test_ids_twice_and_states_that_do_not_fit_are_told(kept, tmp_path):
