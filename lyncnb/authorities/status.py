@@ -7,7 +7,7 @@ the hash of their bytes; that a key opens and belongs to its CSR is what ``rebui
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from ..request_folder.files_on_disk import (
 )
 from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
+from ..request_folder.recovery_key import LIST, recovery_problems
 from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
 from ..request_folder.unrecorded import possible_secrets, unknown_notes, unrecorded_problems
@@ -246,14 +247,15 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
             issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     standing = plan_standing(manifest, issued)
     strays = standing.problem if standing else None
+    problems = (*_problems(survey, manifest, issued), *((strays,) if strays else ()))
     return FolderStatus(
         folder=path,
         today=at.date(),
         requests=tuple(_statuses(manifest, issued, at)),
-        problems=(*_problems(survey, manifest, issued), *((strays,) if strays else ())),
+        problems=problems,
         notes=(
             *((standing.words,) if standing and standing.follows else ()),
-            *_notes(survey, manifest, at),
+            *_notes(survey, manifest, at, problems),
         ),
         saved_plan=standing,
     )
@@ -264,6 +266,7 @@ def _problems(
 ) -> tuple[Problem, ...]:
     found = [*survey.problems, *_exchanged(manifest, issued), *shared_keys(manifest)]
     found += unrecorded_problems(survey, manifest)
+    found += recovery_problems(survey, manifest)
     for record in manifest.requests:
         if record.is_written:
             found += record_problems(survey, record)
@@ -298,7 +301,9 @@ def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Proble
         yield Problem(message=MISSING, file=path, hint=hint)
 
 
-def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
+def _notes(
+    survey: Survey, manifest: Manifest, at: datetime, problems: Sequence[Problem]
+) -> Iterator[str]:
     if os.path.lexists(survey.folder / OWNER_NAME):
         yield f"a run is writing the folder, or was interrupted: {owner(survey.folder)}"
     unfinished = [
@@ -327,6 +332,8 @@ def _notes(survey: Survey, manifest: Manifest, at: datetime) -> Iterator[str]:
             "command with the passphrase checks that and records it"
         )
     for key in manifest.recovery:
+        if any(one.file == LIST or key.fingerprint in one.message for one in problems):
+            continue
         yield (
             f"the recovery key {key.fingerprint} opens this folder beside its passphrase "
             f"since {key.added_at[:10]}"

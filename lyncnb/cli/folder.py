@@ -450,7 +450,7 @@ def rekey_command(
         write_json({"format": "lyncnb-rekey/1", **done.to_document()})
     else:
         write(repr(done))
-    return 0
+    return _NEEDS_ATTENTION if done.not_opened else 0
 
 
 def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:

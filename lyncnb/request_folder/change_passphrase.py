@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -36,14 +36,17 @@ class Rekeyed:
     """How many files were encrypted anew, and which were left alone.
 
     ``already`` counts those that an interrupted change had done; ``left_alone`` are files of
-    others, and damaged lists of passwords, that neither passphrase opens. ``not_sealed`` are the
-    fingerprints of recovery keys that the folder named before a recovery, and names no more.
+    others, damaged lists of passwords, and archived keys, that neither passphrase opens.
+    ``not_opened`` are keys that were not sealed to the recovery key: they stay under the lost
+    passphrase. ``not_sealed`` are the fingerprints of recovery keys that the folder named before a
+    recovery, and names no more.
     """
 
     folder: Path
     changed: int
     already: int
     left_alone: tuple[str, ...] = ()
+    not_opened: tuple[str, ...] = ()
     not_sealed: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -52,6 +55,12 @@ class Rekeyed:
             words += f"; {self.already:,} {'was' if self.already == 1 else 'were'} already"
         if self.left_alone:
             words += f"; opened by neither passphrase and left alone: {', '.join(self.left_alone)}"
+        if self.not_opened:
+            words += (
+                f"\nNot sealed to this recovery key, and still under the lost passphrase: "
+                f"{', '.join(self.not_opened)}. Renew each request: lyncnb request TOPOLOGY FOLDER "
+                "--renew ID --reason TEXT"
+            )
         if self.not_sealed:
             words += (
                 f"\nNo longer recovery keys of this folder: {', '.join(self.not_sealed)}. "
@@ -67,6 +76,7 @@ class Rekeyed:
             "changed": self.changed,
             "already": self.already,
             "left_alone": list(self.left_alone),
+            "not_opened": list(self.not_opened),
             "not_sealed": list(self.not_sealed),
         }
 
@@ -112,12 +122,13 @@ def rekey(
     PassphraseError
         If the old passphrase opens nothing, or the new one cannot be used.
     BundleError
-        If a key opens with neither, or is not that of its record; nothing was changed then.
+        If a key opens with neither, or is not that of its record; nothing was changed then. With a
+        recovery key, what was not sealed to it is left as it is and named.
     """
     path, new = Path(folder), as_new_passphrase(new)
     ciphers = (_opener(path, old, new), FolderCipher(new))
     manifest, survey = read_manifest(path), take_survey(path)
-    if not manifest.rekeying:
+    if not manifest.rekeying and not isinstance(old, RecoveryPair):
         # A wrong passphrase is told before even the lock's file is touched.
         prove_passphrase(survey, manifest, ciphers[0])
     with lock(path, wait=lock_seconds):
@@ -125,7 +136,8 @@ def rekey(
         refuse(path, survey.problems)
         refuse(path, tuple(_altered(manifest, ciphers[0])))
         targets = _targets(survey, manifest)
-        waiting, left_alone = _look(survey, targets, *ciphers)
+        looked = _look(survey, targets, *ciphers, is_recovery=isinstance(old, RecoveryPair))
+        waiting, left_alone = looked.waiting, looked.left_alone
         if isinstance(old, RecoveryPair):
             used = Recipient(key=old.public, added_at=timestamp(today))
             recipients = tuple(one for one in (used,) if one.key.fingerprint not in take_out)
@@ -140,12 +152,14 @@ def rekey(
             # First of all: what comes is sealed to those who stay, and to nobody else.
             write_list(path, ciphers[1], recipients)
             waiting = [target for target in waiting if target.path != LIST]
+            left_alone = [one for one in left_alone if one != LIST]
         for done, _ in enumerate(_swapped(path, waiting, *ciphers), 1):
             if progress is not None:
                 progress(done, len(waiting))
         for place in {(path / target.path).parent for target in targets}:
             files.sync_folder(place)
-        manifest = bind(replace(_with_new_hashes(path, manifest), binding_key=None), ciphers[1])
+        manifest = replace(_with_new_hashes(path, manifest), binding_key=None)
+        manifest = bind(manifest, ciphers[1], unopened=frozenset(looked.not_opened))
         if has_list:
             drop_unused(take_survey(path), manifest, recipients)
             named = tuple(recipient.on_record for recipient in recipients)
@@ -154,8 +168,9 @@ def rekey(
     return Rekeyed(
         folder=path,
         changed=changed,
-        already=len(targets) - changed - len(left_alone),
+        already=len(targets) - changed - len(looked.left_alone) - len(looked.not_opened),
         left_alone=tuple(left_alone),
+        not_opened=tuple(looked.not_opened),
         not_sealed=not_sealed,
     )
 
@@ -248,12 +263,25 @@ def _targets(survey: Survey, manifest: Manifest) -> list[_Target]:
     return found + lists
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What is under the old passphrase, what is left alone, and keys that were not sealed."""
+
+    waiting: list[_Target] = field(default_factory=list)
+    left_alone: list[str] = field(default_factory=list)
+    not_opened: list[str] = field(default_factory=list)
+
+
 def _look(
-    survey: Survey, targets: list[_Target], old: FolderCipher, new: FolderCipher
-) -> tuple[list[_Target], list[str]]:
-    """Open every file; return those under the old passphrase, and the names of strangers."""
-    waiting: list[_Target] = []
-    left_alone: list[str] = []
+    survey: Survey,
+    targets: list[_Target],
+    old: FolderCipher,
+    new: FolderCipher,
+    *,
+    is_recovery: bool,
+) -> _Looked:
+    """Open every file, and say under which passphrase it is."""
+    found = _Looked()
     problems: list[Problem] = []
     wrong: PassphraseError | None = None
     opened = 0
@@ -263,22 +291,27 @@ def _look(
             if wrong_kind:
                 problems += wrong_kind
                 continue
-            is_old = _opens(survey.folder, target, old, new)
+            is_waiting = _opens(survey.folder, target, old, new)
         except BundleError as error:
             if isinstance(error, PassphraseError):
                 wrong = wrong or error
+            is_locked = isinstance(error, PassphraseError)
+            is_old = target.path.startswith("archive/")
             # A list of passwords is made anew with its packages; a key that is on record is not.
-            if target.is_known and target.path.endswith(".key"):
+            is_key = target.is_known and target.path.endswith(".key")
+            if is_key and is_locked and is_recovery and not is_old:
+                found.not_opened.append(target.path)
+            elif is_key and not (is_locked and is_old):
                 problems.append(Problem(message=error.message, file=target.path, hint=error.hint))
             else:
-                left_alone.append(target.path)
+                found.left_alone.append(target.path)
             continue
         opened += 1
-        waiting += [target] if is_old else []
+        found.waiting.extend([target] if is_waiting else [])
     if not opened and wrong is not None:
         raise wrong
     refuse(survey.folder, tuple(problems))
-    return waiting, left_alone
+    return found
 
 
 def _kind_problems(survey: Survey, path: str) -> tuple[Problem, ...]:

@@ -25,19 +25,26 @@ _RESTORE = (
 )
 
 
-def bind(manifest: Manifest, cipher: FolderCipher) -> Manifest:
+def bind(
+    manifest: Manifest, cipher: FolderCipher, *, unopened: frozenset[str] = frozenset()
+) -> Manifest:
     """Return the manifest with the HMAC of each request that has its key in the folder.
 
-    The caller has checked what was bound before, and opened what was not.
+    The caller has checked what was bound before, and opened what was not, but for the key files
+    that ``unopened`` names: those get none.
     """
     held = manifest.binding_key
-    to_bind = [record for record in manifest.requests if record.has_key]
+
+    def is_opened(record: RequestRecord) -> bool:
+        return record.has_key and record.files.key not in unopened
+
+    to_bind = [record for record in manifest.requests if is_opened(record)]
     if held is None and not to_bind:
         return manifest
     derivation = cipher.derivation if held is None else _derivation(held)
     macs = iter(cipher.macs(derivation, map(_text, to_bind)))
     records = (
-        replace(record, binding=next(macs) if record.has_key else "")
+        replace(record, binding=next(macs) if is_opened(record) else "")
         for record in manifest.requests
     )
     return replace(

@@ -97,7 +97,8 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
 
 
 def _files_to_try(survey: Survey, manifest: Manifest) -> Iterable[str]:
-    for record in manifest.requests:
+    # What is bound was opened with the present passphrase; after a recovery others may not be.
+    for record in sorted(manifest.requests, key=lambda one: not one.binding):
         path = record.files.key
         if record.has_key and not any(p.file == path for p in record_problems(survey, record)):
             yield path

@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -21,7 +21,7 @@ from pathlib import Path
 from ..base import files
 from ..base.folder_lock import lock
 from ..base.outputs import refuse_own_place
-from ..errors import BundleError, OutputError, PassphraseError
+from ..errors import BundleError, OutputError, PassphraseError, Problem
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, salt_of
 from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_pair, read_public
@@ -37,6 +37,10 @@ _PLACE = "recovery"
 _SEALED = ".sealed"
 _LIST_FORMAT, _SEALED_FORMAT = "lyncnb-recovery-keys/1", "lyncnb-sealed-key/1"
 _SMALL = 1 << 16
+_NAME_AGAIN = (
+    "while the passphrase is known, name the recovery key again: lyncnb rekey FOLDER --recovery "
+    "FILE.pub; if it is lost, lyncnb rekey FOLDER --with-recovery FILE opens what is sealed"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,13 +181,19 @@ def renew_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
         files.replace(folder / path, cipher.encrypt_data(content, name=path), 0o600)
 
 
-def _about(derived: DerivedKey) -> str:
-    return f"{derived.salt.hex()} {derived.rounds} {derived.prf} {derived.length}"
+def _about(which: Derivation | DerivedKey) -> str:
+    return f"{which.salt.hex()} {which.rounds} {which.prf} {which.length}"
 
 
-def _sealed_name(about: str, key: RecoveryPublicKey) -> str:
-    digest = hashlib.sha256(f"{about} {key.fingerprint}".encode()).hexdigest()
-    return f"{digest[:32]}{_SEALED}"
+def _seal_path(folder: Path, which: Derivation | DerivedKey, fingerprint: str) -> Path:
+    digest = hashlib.sha256(f"{_about(which)} {fingerprint}".encode()).hexdigest()
+    return folder / _PLACE / f"{digest[:32]}{_SEALED}"
+
+
+def _digest(document: Mapping[str, object]) -> str:
+    """Return the SHA-256 of a sealed file's values, by which damage shows without the key."""
+    values = {key: value for key, value in document.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedKey], object]:
@@ -202,10 +212,64 @@ def _sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedK
                 "length": derived.length,
                 "sealed": base64.b64encode(key.seal(derived.key, about=about)).decode(),
             }
+            document["sha256"] = _digest(document)
             data = json.dumps(document, indent=0).encode() + b"\n"
-            files.replace(folder / _PLACE / _sealed_name(about, key), data, 0o600)
+            files.replace(_seal_path(folder, derived, key.fingerprint), data, 0o600)
 
     return seal
+
+
+def recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
+    """Name what keeps a recovery key of the folder from opening it; no passphrase is needed.
+
+    Each key needs a sealed file for each derivation in use; one that superseded keys alone have is
+    not missed. Whether a whole file opens, only the key itself shows.
+    """
+    if not manifest.recovery:
+        return
+    if wrong := _wrong_list(survey.folder):
+        yield Problem(message=wrong, file=LIST, hint=f"remove it if it is there; {_NAME_AGAIN}")
+    in_use = [
+        (which, path)
+        for which, path in _salts(survey, manifest).items()
+        if not path.startswith("archive/")
+    ]
+    for key in manifest.recovery:
+        for which, path in in_use:
+            seal = _seal_path(survey.folder, which, key.fingerprint)
+            wrong = _wrong_seal(seal, which, key.fingerprint)
+            if wrong:
+                message = f"{wrong}; the recovery key {key.fingerprint} does not open {path}"
+                yield Problem(message=message, file=f"{_PLACE}/{seal.name}", hint=_NAME_AGAIN)
+
+
+def _wrong_list(folder: Path) -> str:
+    """Say what is wrong with the list of recovery keys, as far as it shows without a passphrase."""
+    if not os.path.lexists(folder / LIST):
+        return "is missing, and the manifest names recovery keys"
+    try:
+        salt_of(files.read(folder / LIST, limit=LARGEST), name=LIST)
+    except BundleError:
+        return "is damaged"
+    return ""
+
+
+def _wrong_seal(path: Path, which: Derivation, fingerprint: str) -> str:
+    """Say what is wrong with a sealed file, as far as it shows without the recovery key."""
+    if not os.path.lexists(path):
+        return "is missing"
+    try:
+        document = json.loads(files.read(path, limit=_SMALL))
+        named = (
+            *(document["recovery"], document["salt"], document["rounds"], document["prf"]),
+            document["length"],
+        )
+        sealed = base64.b64decode(document["sealed"], validate=True)
+        is_whole = document.get("sha256") in (None, _digest(document))
+    except (BundleError, ValueError, KeyError, TypeError, AttributeError):
+        return "is damaged"
+    expected = (fingerprint, which.salt.hex(), which.rounds, which.prf, which.length)
+    return "" if is_whole and sealed and named == expected else "is damaged"
 
 
 def add_recipients(
@@ -219,7 +283,8 @@ def add_recipients(
     """Name more recovery keys for a folder whose lock is held and whose passphrase is proven.
 
     First every derived key that is in use is sealed to them, then the list names them: a list never
-    names a key that cannot open what is there.
+    names a key that cannot open what is there. What is missing of a key that is named already is
+    sealed again.
 
     Returns
     -------
@@ -230,10 +295,20 @@ def add_recipients(
     present = recipients_of(folder, cipher)
     known = {recipient.key for recipient in present}
     added = tuple(Recipient(key=key, added_at=now) for key in keys if key not in known)
+    for which, path in _salts(survey, manifest).items():
+        lacking = [
+            one
+            for one in (*present, *added)
+            if _wrong_seal(
+                _seal_path(folder, which, one.key.fingerprint), which, one.key.fingerprint
+            )
+        ]
+        # What is under another passphrase is not this folder's to hand on.
+        with suppress(PassphraseError):
+            if lacking:
+                pem = files.read(folder / path, limit=LARGEST)
+                _sealer(folder, lacking)(cipher.key_of(pem, name=path))
     if added:
-        seal = _sealer(folder, added)
-        for derived in _in_use(survey, manifest, cipher):
-            seal(derived)
         write_list(folder, cipher, (*present, *added))
     recipients = recipients_of(folder, cipher)
     manifest = replace(
@@ -259,11 +334,11 @@ def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipien
 
 
 def _encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
-    for place in ("keys", "archive"):
-        yield from (f"{place}/{name}" for name in getattr(survey, place) if name.endswith(".key"))
+    yield from (f"keys/{name}" for name in survey.keys if name.endswith(".key"))
     for path in manifest.encrypted:
         if os.path.lexists(survey.folder / path):
             yield path
+    yield from (f"archive/{name}" for name in survey.archive if name.endswith(".key"))
 
 
 def _salts(survey: Survey, manifest: Manifest) -> dict[Derivation, str]:
@@ -276,14 +351,6 @@ def _salts(survey: Survey, manifest: Manifest) -> dict[Derivation, str]:
             continue  # damaged, or a stranger's: told by whoever needs it
         found.setdefault(salt, path)
     return found
-
-
-def _in_use(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> Iterator[DerivedKey]:
-    for path in _salts(survey, manifest).values():
-        try:
-            yield cipher.key_of(files.read(survey.folder / path, limit=LARGEST), name=path)
-        except PassphraseError:
-            continue  # under another passphrase, so not this folder's to hand on
 
 
 def open_with(folder: Path, pair: RecoveryPair) -> FolderCipher:
@@ -326,8 +393,8 @@ def _opened(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
 def drop_unused(survey: Survey, manifest: Manifest, recipients: Sequence[Recipient]) -> None:
     """Remove what is sealed of derivations that no file needs, or to keys that were taken out."""
     wanted = {
-        _sealed_name(f"{salt.hex()} {rounds} {prf} {length}", recipient.key)
-        for salt, rounds, prf, length in _salts(survey, manifest)
+        _seal_path(survey.folder, which, recipient.key.fingerprint).name
+        for which in _salts(survey, manifest)
         for recipient in recipients
     }
     place = survey.folder / _PLACE

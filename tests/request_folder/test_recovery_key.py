@@ -30,7 +30,7 @@ from lyncnb.errors import BundleError, OutputError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher, salt_of
 from lyncnb.request_folder import recovery_key
 from lyncnb.request_folder.change_passphrase import rekey
-from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.recovery_key import (
     LIST,
@@ -260,19 +260,103 @@ def test_purge_leaves_the_recovery_keys_alone(tmp_path, pair):
     assert len(public_keys_of_keys(folder, NEW)) == 2
 
 
+def _remove_seals(folder):
+    for path in (folder / "recovery").glob("*.sealed"):
+        path.unlink()
+
+
+def _empty_seals(folder):
+    for path in (folder / "recovery").glob("*.sealed"):
+        path.write_bytes(b"{}")
+
+
+def _flip_seals(folder):
+    """Change one character of what is sealed: the file is still JSON."""
+    for path in (folder / "recovery").glob("*.sealed"):
+        document = json.loads(path.read_bytes())
+        sealed = document["sealed"]
+        document["sealed"] = ("B" if sealed[40] == "A" else "A").join((sealed[:40], sealed[41:]))
+        path.write_text(json.dumps(document))
+
+
+def _remove_place(folder):
+    shutil.rmtree(folder / "recovery")
+
+
+def _damage_list(folder):
+    (folder / LIST).write_bytes(b"damaged")
+
+
+DEAD = {
+    "seals removed": (_remove_seals, "is missing; the recovery key"),
+    "seals emptied": (_empty_seals, "is damaged; the recovery key"),
+    "seals altered": (_flip_seals, "is damaged; the recovery key"),
+    "recovery/ removed": (_remove_place, "is missing, and the manifest names recovery keys"),
+    "list damaged": (_damage_list, "is damaged"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DEAD.values(), ids=DEAD)
+def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
+    """Status shows it without a passphrase, until the key is named again."""
+    folder = tmp_path / "requests"
+    write(numbered(2), folder, recovery=[public(pair)])
+    opens = "opens this folder beside its passphrase"
+    assert not folder_status(folder).problems
+    assert any(opens in note for note in folder_status(folder).notes)
+    damage(folder)
+    status = folder_status(folder)
+    assert any(message in problem.message for problem in status.problems)
+    assert status.exit_status == 3
+    assert not any(opens in note for note in status.notes)
+    if damage is _damage_list:
+        (folder / LIST).unlink()  # as its hint says
+    name_recovery_key(folder, PASSPHRASE, public(pair))
+    assert not folder_status(folder).problems
+    rekey(folder, opened(pair), NEW)
+    assert len(public_keys_of_keys(folder, NEW)) == 2
+
+
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b'{"recovery": 1}'])
 def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
-    """The passphrase still opens all; the recovery key says which files it cannot open."""
+    """What is sealed opens; the rest is listed, and its request is renewed under the new one."""
     folder = tmp_path / "requests"
+    first = numbered(1).certificates[0].id
     write(numbered(1), folder, recovery=[public(pair)])
-    write(numbered(2), folder)
-    first = sorted((folder / "recovery").glob("*.sealed"))[0]
-    first.write_bytes(damage)
-    try:
-        rekey(folder, opened(pair), NEW)
-    except BundleError as error:
-        assert "sealed" in str(error)  # noqa: PT017 - which of the seals it was is chance
-    assert public_keys_of_keys(folder, PASSPHRASE, NEW)
+    key = f"keys/{first}.key"
+    salt = salt_of((folder / key).read_bytes(), name=key).salt.hex()
+    (seal,) = (
+        path
+        for path in (folder / "recovery").glob("*.sealed")
+        if json.loads(path.read_bytes())["salt"] == salt
+    )
+    write(numbered(3), folder)
+    seal.write_bytes(damage)
+    (folder / LIST).write_bytes(b"damaged as well")
+    done = rekey(folder, opened(pair), NEW)
+    assert done.not_opened == (key,)
+    assert "Renew each request" in repr(done)
+    assert len(public_keys_of_keys(folder, NEW, PASSPHRASE)) == 3
+    with pytest.raises(PassphraseError):
+        FolderCipher(NEW).decrypt((folder / key).read_bytes())
+    # The key that nobody can open is given up, and the folder is whole again.
+    bundle = write(numbered(3), folder, passphrase=NEW, renew=[first], reason="key is lost")
+    assert bundle.counts() == {"renewed": 1, "kept": 2}
+    again = rekey(folder, NEW, "another correct horse battery")
+    assert again.left_alone == (f"archive/{first}-g1.key",)
+    assert not folder_status(folder).problems
+
+
+def test_a_damaged_list_of_passwords_hinders_no_recovery(tmp_path, pair):
+    """Packages are made anew from the keys, which open."""
+    folder = tmp_path / "requests"
+    write(numbered(2), folder, recovery=[public(pair)])
+    (folder / "pfx").mkdir(mode=0o700)
+    (folder / "pfx" / "passwords.enc").write_bytes(b"damaged")
+    save_manifest(folder, read_manifest(folder).with_encrypted("pfx/passwords.enc"))
+    done = rekey(folder, opened(pair), NEW)
+    assert done.left_alone == ("pfx/passwords.enc",)
+    assert len(public_keys_of_keys(folder, NEW)) == 2
 
 
 @pytest.mark.parametrize("what", ["name", "request", "take out", "with recovery"])
