@@ -21,10 +21,11 @@ from ..base.zip_file import to_zip
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import open_requests
-from ..request_folder.files_on_disk import csr_sha256
+from ..request_folder.files_on_disk import csr_sha256, refuse
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import load_procedure
 from ..rules.rule_files import rules_on_record
+from .altered_entries import altered_entries
 from .received_requests import unverified_keys
 from .submission import (
     COLUMNS,
@@ -190,6 +191,7 @@ def hand_over(
             f"no request of {folder} waits for a certificate and fits the choice",
             hint=_choices(bundle.requests),
         )
+    refuse(bundle.folder, tuple(altered_entries(bundle.folder, bundle.manifest)))
     _refuse_one_for_several(chosen, template, client_template, config)
     parts = tuple(_parts(chosen, template, client_template, config))
     needed_by = needed_by or planned_day(bundle.manifest)

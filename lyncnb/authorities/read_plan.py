@@ -132,4 +132,5 @@ def _entry(plan: PlannedEntry) -> RecordedEntry:
         key=key,
         hash=plan.hash,
         shared_by=plan.shared_by,
+        at_set_up=plan.at_set_up,
     )

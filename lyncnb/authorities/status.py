@@ -34,6 +34,7 @@ from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
 from ..request_folder.unrecorded import possible_secrets, unknown_notes, unrecorded_problems
 from ..rules.returned_rules import returned_checks
+from .altered_entries import altered_entries
 from .certificates_on_record import load_issued
 from .issued import IssuedCertificate, IssuedCertificates
 from .plan_standing import PlanStanding, plan_standing
@@ -266,6 +267,7 @@ def _problems(
 ) -> tuple[Problem, ...]:
     found = [*survey.problems, *_exchanged(manifest, issued), *shared_keys(manifest)]
     found += unrecorded_problems(survey, manifest)
+    found += altered_entries(survey.folder, manifest)
     found += recovery_problems(survey, manifest)
     for record in manifest.requests:
         if record.is_written:

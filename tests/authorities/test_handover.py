@@ -368,6 +368,7 @@ def with_client_authentication(folder):
     document = json.loads(manifest.read_text(encoding="utf-8"))
     [wanted] = [r for r in document["requests"] if r["plan"]["role"] == "Mediation"]
     wanted["plan"]["eku"] = ["serverAuth", "clientAuth"]
+    document["plan_sha256"] = ""  # of the plan that this is not any more
     manifest.write_text(json.dumps(document), encoding="utf-8")
     return wanted["id"]
 

@@ -1,0 +1,83 @@
+"""Whether the manifest's entries are those that the requests were made from.
+
+An entry decides to which CA a request goes and with what a certificate is compared. Its public key
+and names are compared with its CSR. A CSR does not say who is to issue: that is compared with the
+summary that the manifest keeps, and with the digest of the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..base import files
+from ..errors import BundleError, Problem
+from ..pki.csr import CertificationRequest, parse_request
+from ..plan.summary_on_record import from_text
+from ..request_folder.files_on_disk import csr_sha256
+from ..request_folder.manifest import NAME, Manifest
+from ..request_folder.request_record import RequestRecord
+from .compare_request import compare_request
+from .read_plan import digest_of_manifest
+
+_HINT = (
+    "restore manifest.json from a backup, or request the plan again: lyncnb request TOPOLOGY FOLDER"
+)
+_NAMES = frozenset(
+    {"request-common-name-differs", "request-names-missing", "request-names-added"}
+    | {"request-subject-differs"}
+)
+
+
+def altered_entries(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    """Name entries of the manifest that are not those of their requests.
+
+    A CSR that is missing, or is not the one on record, is left to ``record_problems``.
+    """
+    for record in manifest.requests:
+        request = _request_of(folder, record)
+        if request is not None:
+            yield from _compared(record, request)
+    yield from _issuers(manifest)
+
+
+def _request_of(folder: Path, record: RequestRecord) -> CertificationRequest | None:
+    path = folder / record.files.csr
+    try:
+        data = files.read(path) if record.is_written and path.is_file() else b""
+        if not data or csr_sha256(data) != record.csr_sha256:
+            return None
+        return parse_request(data, name=record.files.csr)
+    except BundleError:
+        return None
+
+
+def _compared(record: RequestRecord, request: CertificationRequest) -> Iterator[Problem]:
+    if request.spki_sha256 != record.spki_sha256:
+        message = f"{record.id}: its public key is not that of {record.files.csr}"
+        yield Problem(message=message, file=NAME, hint=_HINT)
+    if record.key_holder:
+        return  # another tool wrote it, and what differed was accepted when it came
+    for wrong in compare_request(request.content, record.plan):
+        if wrong.code in _NAMES:
+            message = f"{record.id}: {record.files.csr} differs: {wrong.message}"
+            yield Problem(message=message, file=NAME, hint=_HINT)
+
+
+def _issuers(manifest: Manifest) -> Iterator[Problem]:
+    summary = from_text(manifest.summary.get("kept", ""))
+    blocks = summary.blocks if summary is not None else ()
+    kept = {member.id: block.issuer for block in blocks for member in block.members}
+    is_named = False
+    for record in manifest.requests:
+        before, now = kept.get(record.id, ""), record.plan.issuer
+        if record.state != "retired" and before and now and before != now:
+            is_named = True
+            message = f"{record.id}: its issuer is {now}; the summary on record says {before}"
+            yield Problem(message=message, file=NAME, hint=_HINT)
+    digest = digest_of_manifest(manifest) if manifest.plan_sha256 else ""
+    if digest and digest != manifest.plan_sha256 and not is_named:
+        message = (
+            f"its entries give the plan {digest[:12]}…; requested was {manifest.plan_sha256[:12]}…"
+        )
+        yield Problem(message=message, file=NAME, hint=_HINT)

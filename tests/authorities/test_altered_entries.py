@@ -1,0 +1,88 @@
+"""The manifest's entries against the requests that were made from them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from folders import PASSPHRASE, make_folder, make_plan, plan_of, with_extra, write
+
+from lyncnb.authorities.handover import hand_over
+from lyncnb.authorities.status import folder_status
+from lyncnb.errors import BundleError
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+
+def _edit(folder, change):
+    """Change the first internal request's record in manifest.json; give its id."""
+    path = folder / "manifest.json"
+    document = json.loads(path.read_text("utf-8"))
+    record = next(one for one in document["requests"] if one["plan"]["issuer"] == "internal")
+    change(record, document)
+    path.write_text(json.dumps(document), "utf-8")
+    return record["id"]
+
+
+def _issuer(record, document):
+    record["plan"]["issuer"] = "public"
+
+
+def _issuer_without_summary(record, document):
+    record["plan"]["issuer"] = "public"
+    document["summary"] = {}
+
+
+def _issuer_and_digest(record, document):
+    record["plan"]["issuer"] = "public"
+    document["plan_sha256"] = ""
+
+
+def _names(record, document):
+    record["plan"]["san"] = [*record["plan"]["san"], "evil.fabrikam.com"]
+    document["plan_sha256"] = ""
+
+
+def _public_key(record, document):
+    record["spki_sha256"] = "0" * 64
+
+
+ALTERED = {
+    "issuer": (_issuer, "its issuer is public; the summary on record says internal"),
+    "issuer, and no summary": (_issuer_without_summary, "its entries give the plan"),
+    "issuer, and no digest": (_issuer_and_digest, "its issuer is public"),
+    "names": (_names, "evil.fabrikam.com"),
+    "public key": (_public_key, "its public key is not that of csr/"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), ALTERED.values(), ids=ALTERED)
+def test_an_altered_entry_is_found_and_not_handed_over(tmp_path, change, message):
+    """Status names the entry and needs attention; no package goes to a CA."""
+    folder = make_folder(tmp_path / "requests").folder
+    assert not folder_status(folder).problems
+    request_id = _edit(folder, change)
+    problems = folder_status(folder).problems
+    assert {one.file for one in problems} == {"manifest.json"}
+    assert any(message in one.message for one in problems)
+    assert any(request_id in one.message for one in problems) or "entries" in message
+    for issuer in ("public", "internal", ""):
+        with pytest.raises(BundleError) as raised:
+            hand_over(folder, tmp_path / "out.zip", issuer=issuer)
+        assert not (tmp_path / "out.zip").exists(), issuer
+        if issuer == "":
+            assert message in str(raised.value)
+
+
+def test_what_lyncnb_itself_changes_is_not_altered(tmp_path):
+    """A changed plan, a renewal and a manifest made again leave entries and requests in step."""
+    plan = make_plan()
+    folder = make_folder(tmp_path / "requests", plan).folder
+    write(with_extra(plan, 1, "sip.contoso.com"), folder)
+    write(plan_of(*plan.certificates[2:], *plan.certificates[:1]), folder)
+    write(plan, folder, renew=[plan.certificates[0].id], reason="x")
+    assert not folder_status(folder).problems
+    (folder / "manifest.json").unlink()
+    rebuild_manifest(folder, PASSPHRASE)
+    assert not folder_status(folder).problems
