@@ -1,10 +1,9 @@
-"""A folder of a few files that stand for one thing, all or nothing. Knows no certificates.
+"""A folder of a few files that belong together. Knows no certificates.
 
-Guards that nobody ever reads half of it. A new folder gets its name when all files are on the
-disk. Files that are there are replaced by a folder that is renamed whole to ``NEXT`` beside them:
-from that moment its files count, wherever the program is stopped while it moves them to their
-places, and the next writer moves the rest. Other files in the folder are left alone. No lock: what
-travels in version control should hold nothing else.
+A new folder gets its name when all files are on the disk. Files that are there are replaced one by
+one, after all new ones are on the disk. The visible files are what counts: a hidden folder that a
+stopped program of an earlier version left, or that somebody put there, is never read. Other files
+in the folder are left alone. No lock: what travels in version control should hold nothing else.
 """
 
 from __future__ import annotations
@@ -20,11 +19,10 @@ from ..errors import BundleError
 from . import files, system_calls
 from .pasted_text import shown
 
-#: Holds the files that replace those beside it, until they are moved.
-NEXT = f"{files.TEMP_PREFIX}next"
+# Earlier versions kept files here until they were moved; removed with the next change.
+_LEFT_OVER = f"{files.TEMP_PREFIX}next"
 
 _FILE_MODE, _FOLDER_MODE = 0o644, 0o755
-_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EACCES, errno.EPERM}
 _TRIES = 5
 _STALE = 3600  # seconds; nobody writes a few files for so long
 
@@ -64,34 +62,24 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Put files in place of those that a folder has, all of them or none.
+    """Put files in place of those that a folder has.
 
     Raises
     ------
     BundleError
-        If the system refuses. Then all count as they were, or, where it refused only to move
-        them, all as they are to be.
+        If the system refuses. Each file is then whole, as it was or as it is to be.
     """
     _sweep(folder.parent, contents)
     staged = _stage(folder.parent, contents)
     try:
-        for _ in range(_TRIES):
-            _finish(folder)  # what another program left
-            try:
-                system_calls.rename(staged, folder / NEXT)
-                break
-            except OSError as error:
-                if error.errno not in _TAKEN:
-                    raise
-        else:
-            raise BundleError(f"{folder} is being written", hint="try again in a moment")
-    except BaseException as error:
+        for name in contents:
+            system_calls.replace(staged / name, folder / name)
+    except OSError as error:
+        raise system_calls.trouble(error, folder, "replace files") from None
+    finally:
         _drop(staged, contents)
-        if isinstance(error, OSError):
-            raise system_calls.trouble(error, folder, "replace files") from None
-        raise
     files.sync_folder(folder)
-    _finish(folder)
+    _drop(folder / _LEFT_OVER, contents)
 
 
 def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str, bytes]:
@@ -122,11 +110,9 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
 
 def _read_each(folder: Path, names: Collection[str], limit: int) -> Iterator[tuple[str, bytes]]:
     for name in names:
-        for place in (folder / NEXT / name, folder / name):
-            if os.path.lexists(place):
-                with suppress(FileNotFoundError):
-                    yield name, files.read(place, limit=limit)
-                    break
+        if os.path.lexists(folder / name):
+            with suppress(FileNotFoundError):
+                yield name, files.read(folder / name, limit=limit)
 
 
 def _moment(folder: Path) -> int:
@@ -170,7 +156,6 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
     BundleError
         If it holds something else, or the system refuses; then it is there as it was.
     """
-    _finish(folder)
     others = sorted(set(_listed(folder)) - {*names})
     others = [name for name in others if not name.startswith(files.TEMP_PREFIX)]
     if others:
@@ -207,20 +192,6 @@ def _stage(parent: Path, contents: Mapping[str, bytes]) -> Path:
     return staged
 
 
-def _finish(folder: Path) -> None:
-    """Move what counts already to its place; two programs may do it at once."""
-    for name in _listed(folder / NEXT):
-        try:
-            system_calls.replace(folder / NEXT / name, folder / name)
-        except FileNotFoundError:
-            continue  # the other one has moved it
-        except OSError as error:
-            raise system_calls.trouble(error, folder / name, "replace the file") from None
-    with suppress(OSError):
-        system_calls.rmdir(folder / NEXT)
-        files.sync_folder(folder)
-
-
 def _listed(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)
@@ -232,19 +203,19 @@ def _listed(folder: Path) -> list[str]:
 
 def _drop(staged: Path, names: Collection[str]) -> None:
     """Remove a folder of a temporary name; what stays is found by its name next time."""
-    for place in (staged / NEXT, staged):
+    for place in (staged / _LEFT_OVER, staged):
         for name in names:
             files.discard(place / name)
         with suppress(OSError):
             for temp in files.stale_temps(place):
-                if temp.name != NEXT:
+                if temp.name != _LEFT_OVER:
                     files.discard(temp)
             system_calls.rmdir(place)
 
 
 def _sweep(parent: Path, names: Collection[str]) -> None:
     """Remove what stopped programs left, by the disk's own clock."""
-    temps = [path for path in files.stale_temps(parent) if path.name != NEXT]
+    temps = files.stale_temps(parent)
     with suppress(OSError):
         now = max((system_calls.lstat(path).st_mtime for path in (parent, *temps)), default=0.0)
         for path in temps:

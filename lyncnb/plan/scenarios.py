@@ -141,7 +141,7 @@ class Scenario(Table):
 
 def is_scenario(folder: str | os.PathLike[str]) -> bool:
     """Tell whether a folder is a scenario's, be it a damaged one."""
-    marks = (TOPOLOGY_FILE, OPTIONS_FILE, small_folder.NEXT)
+    marks = (TOPOLOGY_FILE, OPTIONS_FILE)
     return os.path.isdir(folder) and any(
         os.path.lexists(os.path.join(folder, mark)) for mark in marks
     )

@@ -45,7 +45,7 @@ def hints(call) -> list[str]:
 @pytest.mark.fault
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES])
 def test_each_call_fails_in_turn(tmp_path, code):
-    """A new folder is whole or not there; replaced files are all old or all new; then it goes on."""
+    """A new folder is whole or not there; each replaced file is old or new; then it goes on."""
     steps = 0
     for number in range(200):
         folder = tmp_path / str(number) / "scenarios" / "it"
@@ -57,7 +57,7 @@ def test_each_call_fails_in_turn(tmp_path, code):
             small_folder.write_folder(folder, OLD)
         with failing(number, error(code), KINDS) as more:
             assert "" not in hints(partial(small_folder.replace_files, folder, NEW))
-        assert read(folder) in (OLD, NEW)
+        assert all(data in (OLD[name], NEW[name]) for name, data in read(folder).items())
         small_folder.replace_files(folder, NEW)
         assert read(folder) == NEW
         assert sorted(os.listdir(folder)) == sorted(NEW)
@@ -67,23 +67,42 @@ def test_each_call_fails_in_turn(tmp_path, code):
     assert 20 < steps < 199
 
 
-def test_a_program_that_is_stopped_while_it_moves_files_has_replaced_them_all(tmp_path):
-    """From the moment that the new files count, all of them do, and the next writer ends it."""
+def test_what_is_hidden_is_never_read(tmp_path):
+    """A folder that a stopped program left, or somebody put there, does not win over the files."""
     folder = tmp_path / "it"
     small_folder.write_folder(folder, OLD)
+    hidden = folder / ".tmp-lyncnb-next"
+    hidden.mkdir()  # as earlier versions named it
+    for name, data in NEW.items():
+        (hidden / name).write_bytes(data)
+    assert read(folder) == OLD
+    small_folder.replace_files(folder, {"two": b"newer"})
+    assert read(folder) == {**OLD, "two": b"newer"}
+    small_folder.replace_files(folder, OLD)
+    assert not hidden.exists()
+    hidden.mkdir()
+    (hidden / "one").write_bytes(b"planted")
+    small_folder.remove_folder(folder, OLD)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_program_that_is_stopped_leaves_each_file_whole(tmp_path):
+    """Each is as it was or as it is to be, and the same again completes it."""
+    folder = tmp_path / "it"
     for number in range(len(NEW)):
-        small_folder.replace_files(folder, OLD)
+        small_folder.write_folder(folder, OLD)
         with (
             failing(number, lambda _: Stopped(), ("replace",)) as calls,
             pytest.raises(Stopped),
         ):
             small_folder.replace_files(folder, NEW)
         assert calls.failed
+        for name, data in read(folder).items():
+            assert data in (OLD[name], NEW[name])
+        small_folder.replace_files(folder, NEW)
         assert read(folder) == NEW
-        assert (folder / small_folder.NEXT).is_dir()
-    small_folder.replace_files(folder, {"two": b"newer"})
-    assert read(folder) == {**NEW, "two": b"newer"}
-    assert sorted(os.listdir(folder)) == sorted(NEW)
+        assert sorted(os.listdir(folder)) == sorted(NEW)
+        small_folder.remove_folder(folder, NEW)
 
 
 def test_what_is_there_is_never_written_over(tmp_path):
