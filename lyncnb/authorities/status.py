@@ -47,7 +47,8 @@ STATES = (
 
 _COVERS_TOLD = 20
 
-_OUT_OF_USE = ("superseded", "retired")
+# States of a request for which no certificate is good; a newer faulty one hinders nothing.
+_WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 _EXPIRED = "certificate-expired"
 
 _COLUMNS = (
@@ -108,10 +109,10 @@ class FolderStatus(Table):
 
     @property
     def exit_status(self) -> int:
-        """3 if the folder needs attention, 1 if a certificate of the plan is refused, else 0."""
+        """3 if the folder needs attention, 1 if a request has only refused certificates, else 0."""
         if self.needs_attention:
             return 3
-        return int(any(one.refused and one.state not in _OUT_OF_USE for one in self.requests))
+        return int(any(one.refused and one.state in _WITHOUT_GOOD_ONE for one in self.requests))
 
     def counts(self) -> dict[str, int]:
         """Count the requests of each state, e.g. ``{"waiting": 12, "issued": 3}``."""

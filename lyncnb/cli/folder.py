@@ -327,7 +327,7 @@ def status_command(
     planned, waiting, issued, packaged, refused, covered, expiring, expired, superseded or retired.
     Without --rebuild nothing is written and no passphrase is needed.
 
-    Exit status: 0; 1 if a certificate is refused; 3 if the folder needs attention.
+    Exit status: 0; 1 if a request has only refused certificates; 3 if the folder needs attention.
     """
     from ..authorities.status import folder_status
     from ..base.outputs import check_output

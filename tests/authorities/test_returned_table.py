@@ -95,7 +95,7 @@ class Row:
 
 def refused(build: Build, code: str) -> Row:
     """Give the row of an answer that is kept aside: everybody names it, the other one goes on."""
-    return Row(build, (1, 0, 1, 1), (code,), code, packages=1)
+    return Row(build, (1, 1, 1, 1), (code,), code, packages=1)
 
 
 def warned(build: Build, code: str) -> Row:
@@ -430,7 +430,7 @@ TABLE = {
     # 1: errors that were forgotten
     "an octet of the signature flipped": refused(spoilt, "chain-signature-wrong"),
     "a serial number twice": Row(
-        same_serial, (1, 0, 1, 1), ("duplicate-serial",), "duplicate-serial", 0
+        same_serial, (1, 1, 1, 1), ("duplicate-serial",), "duplicate-serial", 0
     ),
     "a stranger's certificate of a pool's name": Row(
         stranger, (1, 0, 0, 0), ("unknown-key", "different-certificates-in-pool")
@@ -584,7 +584,7 @@ TABLE = {
         accepted_reason, (0, 0, 0, 0), ("accepted: crl-distribution-point-absent",)
     ),
     "a wrong signature, accepted": Row(
-        accepted_in_vain, (3, 0, 1, 1), ("cannot be accepted",), "chain-signature-wrong", 1
+        accepted_in_vain, (3, 1, 1, 1), ("cannot be accepted",), "chain-signature-wrong", 1
     ),
     "no server authentication": refused(
         signed(extensions=(*without("extended"), "extendedKeyUsage=clientAuth")),
