@@ -235,12 +235,28 @@ def slug(name: str) -> str:
 def plan_digest(product: str, certificates: Iterable[PlannedCertificate]) -> str:
     """Digest what is to be requested, as :attr:`CertificatePlan.sha256`, by a product's name."""
     # A list of product and certificates, written part by part: whole it may be 100 MB.
-    encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-    digest = hashlib.sha256(b"[" + encode(product).encode("ascii"))
-    for certificate in certificates:
-        digest.update(b"," + encode(certificate_document(certificate)).encode("ascii"))
+    return digest_of_parts(product, (digest_part((certificate,)) for certificate in certificates))
+
+
+def digest_part(certificates: Iterable[PlannedCertificate]) -> bytes:
+    """Write some of a plan's certificates as the plan's digest takes them."""
+    return b"".join(b"," + _json(certificate_document(one)) for one in certificates)
+
+
+def digest_of_parts(product: str, parts: Iterable[bytes]) -> str:
+    """Digest a plan of which each part is written already, in the plan's order."""
+    digest = hashlib.sha256(b"[" + _json(product))
+    for part in parts:
+        digest.update(part)
     digest.update(b"]")
     return digest.hexdigest()
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+def _json(value: object) -> bytes:
+    return _ENCODER.encode(value).encode("ascii")
 
 
 def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:

@@ -10,7 +10,7 @@ from ..base.tables import count_of
 from ..checks.check_plan import check_acceptances, check_certificates, check_deployment, judging_day
 from ..plan.acceptances import reason_for
 from ..plan.compare import plan_sizes
-from ..plan.model import CertificatePlan, PlannedCertificate
+from ..plan.model import CertificatePlan, PlannedCertificate, digest_of_parts, digest_part
 from ..plan.options import PlanOptions
 from ..plan.planner import plan_certificates, replan, settled_options
 from ..rules.findings import Finding, Findings, sort_findings
@@ -52,6 +52,7 @@ class LivePlan:
         self._whole: tuple[Finding, ...] = ()
         self._sized: tuple[CertificatePlan | None, dict[str, int]] = (None, {})
         self._touched: set[str] | None = None
+        self._digested: dict[int, tuple[Part, bytes]] = {}
 
     @property
     def first(self) -> CertificatePlan:
@@ -65,6 +66,16 @@ class LivePlan:
     def plan(self) -> CertificatePlan:
         """The plan as it is now."""
         return self._later or self.first
+
+    def sha256(self) -> str:
+        """Digest the plan as `CertificatePlan.sha256` does; only pools that changed are written."""
+        plan, before = self.plan, self._digested
+        self._digested = {
+            # A part that is kept has its id for itself.
+            id(part): before[id(part)] if id(part) in before else (part, digest_part(part))
+            for part in plan.by_pool
+        }
+        return digest_of_parts(plan.rules.product, (text for _, text in self._digested.values()))
 
     def update(self, topology: Topology, options: PlanOptions) -> None:
         """Plan again; checks wait until somebody asks, so that rows are seen before.

@@ -35,7 +35,7 @@ def overview(editing: PlanEditing) -> dict[str, int | str]:
         "warnings": counts["warning"],
         "notices": counts["notice"],
         "accepted": counts["accepted"],
-        "digest": editing.plan.sha256,
+        "digest": editing.live.sha256(),
     }
 
 

@@ -44,6 +44,19 @@ def show(name: str, seconds: list[float]) -> None:
     )
 
 
+def show_overview(editor, change, rounds: int) -> None:
+    """Print what `overview` costs after a change, as a share of the change in the same round."""
+    from lyncnb.widgets import plan_views
+
+    shares = []
+    for n in range(4 * rounds):
+        changed = change(n)
+        begin = time.perf_counter()
+        plan_views.overview(editor)
+        shares.append((time.perf_counter() - begin) / changed)
+    print(f"{'kernel overview':24} median {statistics.median(shares):7.0%} of a change   limit 10%")
+
+
 def kernel(rows: int, rounds: int) -> None:
     """Time answers of the editor's panel without a browser."""
     import lyncnb as ln
@@ -75,6 +88,8 @@ def kernel(rows: int, rounds: int) -> None:
         "kernel one role",
         [say(**role, ids=[row], value="Director") for row in alone[: 2 * rounds]],
     )
+    ends = ("Director", "StandardEdition")
+    show_overview(editor, lambda n: say(**role, ids=alone[:1], value=ends[n % 2]), rounds)
     show("kernel undo", [say("undo") for _ in range(rounds)])
     everything = list(range(rows))
     for column, values in (("target_os", ("2016", "2019")), ("role", ("Mediation", "SBA"))):

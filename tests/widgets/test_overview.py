@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import ipywidgets
 import pytest
 import traitlets
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
+
+GLOBAL = Path(__file__).parents[2] / "data" / "litwareinc-global.csv"
 
 
 @pytest.fixture
@@ -35,6 +39,25 @@ def test_a_control_follows_the_plan(editor):
         "accepted": 0,
         "digest": editor.plan.sha256,
     }
+
+
+def test_the_digest_follows_every_kind_of_change():
+    """After each edit of a table with many pools the digest is the plan's, as a fresh plan has it."""
+    editor = ln.PlanEditor(ln.read_topology(GLOBAL), ln.load_rules("lync2013"))
+    seen = []
+    editor.view.observe(lambda change: seen.append(change.new["digest"]), "overview")
+    ids = editor.draft.state.ids
+    for change in (
+        lambda: editor.set_cells(ids[:1], "issuer", "public"),
+        lambda: editor.remove_rows(ids[1:2]),
+        lambda: editor.change_options(separate_av_certificate=True),
+        editor.undo,
+        editor.undo,
+    ):
+        change()
+        fresh = ln.plan_certificates(editor.topology, editor.rules, options=editor.options)
+        assert editor.view.overview["digest"] == fresh.sha256
+    assert len(set(seen)) >= 3
 
 
 def test_a_link_begins_with_the_plan_as_it_is(editor):
