@@ -12,7 +12,7 @@ from ..base.arguments import at_door
 from ..base.tables import DataFrame, Table, count_of, to_frame
 from ..pki.certificates import Certificate, name_text
 from ..request_folder.bundle import RequestBundle
-from ..rules.findings import Finding, Findings
+from ..rules.findings import Finding, Findings, grouped
 from .compare_predecessor import succession
 from .returned_files import ReturnedFile
 
@@ -347,7 +347,7 @@ class IssuedCertificates(Table):
             )
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
-        lines += [found.to_text() for found in self.findings]
+        lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]
         return "\n".join(lines) + "\n"
 
     def to_document(self) -> dict[str, object]:

@@ -25,7 +25,7 @@ from ..request_folder.files_on_disk import MODES, Survey, csr_sha256, refuse, ta
 from ..request_folder.leftovers import Move, carry_out, pending_moves
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.request_record import RequestRecord
-from ..rules.findings import Finding, Findings, sort_findings
+from ..rules.findings import Finding, Findings, grouped, sort_findings
 from ..rules.returned_rules import finding
 from .compare_request import compare_request
 from .judging import with_acceptances
@@ -107,7 +107,7 @@ class ReceivedRequests(Table):
             lines.append(f"{one.action}: {one.file}: {one.request_id or 'unknown'}{where}")
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
-        lines += [found.to_text() for found in self.findings]
+        lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]
         return "\n".join(lines) + "\n"
 
     def to_document(self) -> dict[str, object]:

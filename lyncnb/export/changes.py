@@ -29,7 +29,7 @@ from ..request_folder.request_record import (
     RequestRecord,
     present_files,
 )
-from ..rules.findings import Finding
+from ..rules.findings import Finding, grouped
 from ..rules.returned_rules import may_be_accepted, returned_checks
 from .covers import NO_COVERS, Covers
 from .entry_differences import ABOUT, CONTENT, entry_differences
@@ -494,8 +494,8 @@ def _refuse_errors(errors: Sequence[Finding]) -> None:
         f"the plan has {len(errors)} error{'s' if len(errors) > 1 else ''} "
         f"({', '.join(codes)}), so nothing was written",
         problems=tuple(
-            Problem(message=f"{finding.code}: {finding.message}", hint=finding.hint)
-            for finding in errors[:20]
+            Problem(message=f"{', '.join(entry.codes)}: {entry.message}", hint=entry.hint)
+            for entry in grouped(errors)[:20]
         ),
         hint=f"correct the table, or accept each code with a reason, e.g. {codes[0]}=why",
     )

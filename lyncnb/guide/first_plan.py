@@ -30,7 +30,7 @@ from ..plan.model import CertificatePlan
 from ..plan.planner import plan_certificates
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..plan.summary_from_plan import totals
-from ..rules.findings import Finding, Findings
+from ..rules.findings import Findings, grouped
 from ..topology.columns import column
 from ..topology.topology import Topology
 from .answers import GuideAnswers
@@ -92,14 +92,10 @@ class FirstPlan(Table):
     @property
     def told_findings(self) -> tuple[str, ...]:
         """Errors and warnings in a sentence each, those of one kind as one."""
-        by_code: dict[str, list[Finding]] = {}
-        for one in self.findings:
-            if one.severity != "notice":
-                by_code.setdefault(one.code, []).append(one)
+        serious = (one for one in self.findings if one.severity != "notice")
         return tuple(
-            f"{first.severity}: {first.words} [{code}]"
-            + (f", and {len(more):,} more of this kind" if more else "")
-            for code, (first, *more) in by_code.items()
+            f"{entry.severity}: {entry.words} [{', '.join(entry.codes)}]"
+            for entry in grouped(serious)
         )
 
     def overview(self) -> tuple[list[str], list[list[str]]]:

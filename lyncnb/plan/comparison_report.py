@@ -17,7 +17,7 @@ from ..base.outputs import OutputKind, first_line, is_page, mentions
 from ..base.spreadsheets import to_csv
 from ..base.tables import ROWS_SHOWN, count_of, left_out, paragraph, rows_to_html, to_markdown
 from ..rules.ca_rules import ca_rules
-from ..rules.findings import Finding, Findings
+from ..rules.findings import Finding, Findings, grouped
 from ..rules.model import SEVERITIES
 from .compare import COLUMNS, ChangeGroup, CountChange, PlanDifference
 from .figures import FIGURE_FILE, figure
@@ -287,9 +287,12 @@ def comparison_lines(comparison: Comparison, *, limit: int) -> Iterator[str]:
         ("gone", comparison.findings_gone),
         ("new", comparison.findings_new),
     ):
-        for finding in findings[:limit]:
+        entries = grouped(findings)
+        for entry in entries[:limit]:
             yield ""
-            yield f"finding {what}: {finding.severity}: {finding.about}: {finding.words}"
+            yield f"finding {what}: {entry.severity}: {entry.places}: {entry.words}"
+        if len(entries) > limit:
+            yield f"… and {len(entries) - limit:,} more; with --json or -o FILE all are listed"
 
 
 def _group_lines(group: ChangeGroup) -> Iterator[str]:
@@ -369,7 +372,11 @@ def _finding_tables(comparison: Comparison) -> Iterator[tuple[str, list[tuple[st
         ("New findings", comparison.findings_new),
     ):
         if findings:
-            yield caption, [(one.severity, one.about, one.words, one.source) for one in findings]
+            entries = grouped(findings)
+            yield (
+                caption,
+                [(one.severity, one.places, one.paragraph, one.source) for one in entries],
+            )
 
 
 def _markdown(comparison: Comparison) -> str:

@@ -173,6 +173,20 @@ class FindingGroup:
         more = len(self.about) - _PLACES_SHOWN
         return ", ".join(self.about[:_PLACES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
+    def to_text(self) -> str:
+        """Write it for a terminal: what was found, where, and once what to do."""
+        first, codes = self.findings[0], ", ".join(self.codes)
+        if len(self.findings) == 1:
+            return first.to_text()
+        if len({finding.message for finding in self.findings}) == 1 and not self.subject:
+            return f"{self.severity}: {self.places}: {first.message} [{codes}]\n  hint: {self.hint}"
+        lines = [f"  {finding.about}: {finding.message}" for finding in self.findings]
+        more = len(lines) - _PLACES_SHOWN
+        lines[_PLACES_SHOWN:] = [f"  … and {more:,} more; --json lists all"] if more > 0 else []
+        count = count_of(len(self.findings), "time")
+        head = f"{self.severity}: {self.title} ({count}) [{codes}]"
+        return "\n".join((head, *lines, f"  hint: {self.hint}"))
+
     @property
     def hint(self) -> str:
         """What to do."""

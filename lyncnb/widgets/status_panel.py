@@ -29,6 +29,7 @@ from ..pki.passphrase import Secret, as_passphrase
 from ..plan.summary_on_record import from_text
 from ..request_folder.bundle import open_requests
 from ..request_folder.manifest import read_manifest
+from ..rules.findings import grouped
 from ..rules.rule_files import rules_on_record
 from ..topology.columns import column
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
@@ -386,7 +387,10 @@ def _told(result: Any) -> dict[str, Any]:
     headings: tuple[str, ...] = ()
     if isinstance(result, IssuedCertificates):
         headings = ("Severity", "About", "Finding", "What to do")
-        rows = [(f.severity, f.about, f.message, f.hint) for f in result.findings]
+        rows = [
+            (one.severity, one.places, one.message, one.hint)
+            for one in grouped(result.findings, by_subject=False)
+        ]
     elif isinstance(result, Packages):
         headings = ("Request", "Why there is no package")
         rows = [(p.request_id, p.why) for p in result.packages if p.action == "refused"]

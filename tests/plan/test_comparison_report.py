@@ -109,6 +109,19 @@ def test_findings_that_come_and_go(compared):
     assert back.findings_new == compared.findings_gone
 
 
+def test_a_finding_of_many_servers_is_one_entry():
+    """A notice about each of ten servers is one entry in each list of the comparison."""
+    servers = range(10, 20)
+    old = plan(*map(front_end, servers))
+    told = comparison(old, plan(*(front_end(n, issuer="public") for n in servers)))
+    code = "internal-ca-recommended"
+    several = [f for f in told.findings_new if f.code == code]
+    assert len(several) == 10
+    texts = ["\n".join(comparison_lines(told, limit=100))]
+    texts += [write_comparison(told, suffix).decode() for suffix in (".html", ".md")]
+    assert [text.count(several[0].title) for text in texts] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("suffix", COMPARISON_FILE.is_ours)
 def test_each_file_says_what_differs(compared, suffix, tmp_path):
     """Every format has the added name, the same bytes again, and is known as lyncnb's."""

@@ -91,3 +91,21 @@ def test_what_every_order_asks_is_one_entry_with_points():
         "",
         "",
     ]
+
+
+def test_thirty_servers_are_one_entry_for_a_terminal():
+    """The same message is told once with its places; other messages keep theirs, the first five."""
+    servers = [replace(ONE, about=f"fe{number}.contoso.com") for number in range(10, 40)]
+    (same,) = grouped(servers)
+    first_five = ", ".join(one.about for one in servers[:5])
+    assert same.to_text().splitlines() == [
+        f"error: {first_five} and 25 more: the name has 65 characters [name-too-long]",
+        "  hint: Shorten it.",
+    ]
+    own = [replace(one, title="Too long", message=f"{one.about} is too long") for one in servers]
+    (group,) = grouped(own)
+    head, *lines, more, hint = group.to_text().splitlines()
+    assert head == "error: Too long (30 times) [name-too-long]"
+    assert lines == [f"  {one.about}: {one.message}" for one in own[:5]]
+    assert (more, hint) == ("  … and 25 more; --json lists all", "  hint: Shorten it.")
+    assert grouped([ONE])[0].to_text() == ONE.to_text()
