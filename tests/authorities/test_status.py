@@ -38,11 +38,11 @@ def folder(tmp_path):
     manifest = write(numbered(6), place).manifest
     (place / "returned").mkdir()
     changed = []
-    for record in manifest.requests[:3]:
+    for letter, record in zip("abc", manifest.requests, strict=False):
         request = x509.load_pem_x509_csr((place / record.files.csr).read_bytes())
         begins = datetime(2026, 12, 1, tzinfo=UTC)
         certificate = CA.issue_for(request, begins=begins, days=90)
-        file, digest = f"returned/{record.id}.cer", read_certificate(der(certificate)).sha256
+        file, digest = f"returned/{letter}.cer", read_certificate(der(certificate)).sha256
         (place / file).write_bytes(pem(certificate))
         issued = replace(ISSUED, file=file, sha256=digest)
         changed.append(record.with_issued(issued, at="2026-12-01T08:00:00Z"))
