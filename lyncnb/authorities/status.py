@@ -37,6 +37,7 @@ from ..rules.returned_rules import returned_checks
 from .altered_entries import altered_entries
 from .certificates_on_record import load_issued
 from .issued import IssuedCertificate, IssuedCertificates
+from .kept_approval import look_at_approval
 from .plan_standing import PlanStanding, plan_standing
 
 #: Every state that a request can be in, in the order of its life.
@@ -216,7 +217,12 @@ def _document(item: RequestStatus) -> dict[str, object]:
     }
 
 
-def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) -> FolderStatus:
+def folder_status(
+    folder: str | os.PathLike[str],
+    *,
+    today: date | None = None,
+    approved_by: str | os.PathLike[str] | None = None,
+) -> FolderStatus:
     """Say where each request of a folder stands.
 
     Parameters
@@ -225,6 +231,8 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
         A request folder.
     today : date or datetime, optional
         The moment at which certificates are judged (of a day its noon, UTC); now if left out.
+    approved_by : path, optional
+        A list of allowed signers: one of them must have approved the plan that was requested.
 
     Returns
     -------
@@ -235,6 +243,8 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
     ------
     BundleError
         If it is no request folder, its manifest cannot be read, or others can write it.
+    ApprovalError
+        If the list of allowed signers cannot be read.
     """
     path = Path(folder)
     survey = take_survey(path)
@@ -249,7 +259,12 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
             issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     standing = plan_standing(manifest, issued)
     strays = standing.problem if standing else None
-    problems = (*_problems(survey, manifest, issued), *((strays,) if strays else ()))
+    approval = look_at_approval(path, manifest, approved_by)
+    problems = (
+        *_problems(survey, manifest, issued),
+        *((strays,) if strays else ()),
+        *approval.problems,
+    )
     return FolderStatus(
         folder=path,
         today=at.date(),
@@ -257,6 +272,7 @@ def folder_status(folder: str | os.PathLike[str], *, today: date | None = None) 
         problems=problems,
         notes=(
             *((standing.words,) if standing and standing.follows else ()),
+            *approval.notes,
             *_notes(survey, manifest, at, problems),
         ),
         saved_plan=standing,

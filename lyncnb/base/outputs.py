@@ -27,6 +27,7 @@ OWN_PLACES = frozenset(
     (
         *("csr", "keys", "archive", "returned", "pfx", "steps", "recovery"),
         *("manifest.json", ".lock", "lyncnb.lock"),
+        *("approved-plan.json", "approved-plan.json.sig"),
         *("summary.csv", "summary.xlsx", "summary.html", "summary.md"),
     )
 )

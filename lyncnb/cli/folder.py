@@ -312,6 +312,10 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
     help="Open every key and make the manifest anew from keys and requests.",
 )  # fmt: skip
 @click.option("--calendar", metavar="FILE.ics", help="Write the renewals as a calendar, too.")
+@click.option(
+    "--approved-by", metavar="SIGNERS",
+    help="Verify who approved the plan, by this file of allowed signers (ssh-keygen's).",
+)  # fmt: skip
 @force_option
 @passphrase_option
 def status_command(
@@ -319,6 +323,7 @@ def status_command(
     as_json: bool,
     rebuild: bool,
     calendar: str | None,
+    approved_by: str | None,
     force: bool,
     passphrase_file: str | None,
 ) -> int:
@@ -340,7 +345,7 @@ def status_command(
     if rebuild:
         secret = get_passphrase(passphrase_file) if has_secrets(folder) else None
         rebuilt = rebuild_manifest(folder, secret)
-    status = folder_status(folder)
+    status = folder_status(folder, approved_by=approved_by)
     if calendar is not None:
         write_renewals(folder, calendar, force=force)
     if as_json:

@@ -7,6 +7,7 @@ in the manifest that it is written; summary. Interrupted anywhere, the next run 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from datetime import date
 from pathlib import Path
 
 from ..authorities.as_is import AsIs
+from ..authorities.kept_approval import keep_approval
 from ..authorities.summary_files import write_summary_files
 from ..base import files, system_calls
 from ..base.folder_lock import OWNER_NAME, lock
@@ -26,6 +28,7 @@ from ..errors import ApprovalError, BundleError, PassphraseError, PlanAltered, P
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
+from ..pki.ssh_signatures import read_signature
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import MODES, archive_problems, take_survey
@@ -42,7 +45,7 @@ from ..request_folder.request_record import ApprovalOnRecord, PlanOnRecord
 from ..request_folder.unrecorded import unknown_notes
 from ..rules.findings import Finding
 from . import executors
-from .approve_plan import check_approval
+from .approve_plan import check_approval, signature_of
 from .changes import Order, covering_day, make_order
 from .covers import find_covers
 from .executors import Making, Progress
@@ -320,6 +323,7 @@ def write_requests(
     recovery_keys = tuple(map(read_recovery_key, recovery))
     why = "" if renew else reason.strip()
     saved = _on_record(plan, path, approved_by, accept or {}, why=why, now=now)
+    approved = plan if approved_by is not None and isinstance(plan, SavedPlan) else None
     if approved_by is None and not unapproved.strip():
         _refuse_unapproved(plan.plan if isinstance(plan, SavedPlan) else plan, path)
     if isinstance(plan, SavedPlan):
@@ -343,14 +347,11 @@ def write_requests(
         workers=workers, executor=executor, progress=progress, cancel=cancel or threading.Event()
     )
     outcome = write(
-        path,
-        order,
-        secret,
-        making=making,
-        confirm_new=confirm_new,
-        recovery=recovery_keys,
+        path, order, secret, making=making, confirm_new=confirm_new, recovery=recovery_keys,
         lock_seconds=lock_seconds,
-    )
+    )  # fmt: skip
+    if approved is not None and saved is not None:
+        _keep_approval(path, approved, saved, lock_seconds)
     return bundle_of(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
 
 
@@ -388,6 +389,14 @@ def _on_record(
         approvals=approvals,
         reason=why,
     )
+
+
+def _keep_approval(folder: Path, plan: SavedPlan, record: PlanOnRecord, seconds: float) -> None:
+    """Keep plan and signature in the folder, if it is the signature that is on record."""
+    signature = read_signature(signature_of(plan))
+    digest = hashlib.sha256(signature).hexdigest()
+    if any(one.signature_sha256 == digest for one in record.approvals):
+        keep_approval(folder, plan.data, signature, lock_seconds=seconds)
 
 
 def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:

@@ -19,6 +19,7 @@ from standing_certificates import MIDNIGHT, authority, stand_for
 from topologies import TWO_FRONT_ENDS
 
 import lyncnb as ln
+from lyncnb.authorities.kept_approval import PLAN, SIGNATURE
 from lyncnb.plan.saved_plan_json import SIGN_LINE, saved_plan_bytes
 
 shell = pytest.fixture(make_shell)
@@ -90,6 +91,37 @@ def test_what_alice_approves_is_requested(planner):
     assert f"approved by {ALICE} ({planner.fingerprint})" in planner("status", "requests").err
     told = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
     assert told["approvals"][0]["signer"] == ALICE
+
+
+def test_the_folder_keeps_the_signature(planner):
+    """Status verifies the recorded key; whose it is, it says by a list of allowed signers alone."""
+    approve(planner, "--key", "alice")
+    assert request(planner).status == 0
+    place = planner.folder / "requests"
+    (planner.folder / "p.json").unlink()
+    (planner.folder / "p.json.sig").unlink()
+    ended = planner("status", "requests")
+    assert ended.status == 0
+    assert "the signature matches the key recorded on 20" in ended.err
+    assert "lets" not in ended.err
+    ended = planner("status", "requests", "--approved-by", "signers")
+    assert ended.status == 0
+    assert f"the list of allowed signers lets {ALICE} approve plans now" in ended.err
+    planner.write("others", f"bob@contoso.com {make_key(planner.folder / 'bob')}\n")
+    ended = planner("status", "requests", "--approved-by", "others")
+    assert ended.status == 3
+    assert f"the key {planner.fingerprint} is none of the allowed signers" in ended.err
+    kept = {name: (place / name).read_bytes() for name in (PLAN, SIGNATURE)}
+    sign_by_hand(planner.folder / "bob", place / PLAN)
+    assert "which is not on record" in planner("status", "requests").err
+    (place / SIGNATURE).write_bytes(kept[SIGNATURE])
+    (place / PLAN).write_bytes(kept[PLAN].replace(b"fe02", b"fe03"))
+    ended = planner("status", "requests")
+    assert ended.status == 3
+    assert "the signature is not over this plan" in ended.err
+    (place / PLAN).unlink()
+    assert "keeps no signature of its plan" in planner("status", "requests").err
+    assert planner("status", "requests", "--approved-by", "signers").status == 3
 
 
 def test_the_summary_says_who_approved_what(planner):

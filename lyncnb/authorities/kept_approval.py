@@ -1,0 +1,116 @@
+"""The approved plan and its signature, kept in the folder and verified again on request.
+
+The manifest says who approved a plan. With plan and signature beside it anybody can see that the
+recorded key did sign; whose key it is, only a list of allowed signers says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base import files
+from ..base.folder_lock import lock
+from ..errors import ApprovalError, BundleError, Problem
+from ..pki import ssh_signatures
+from ..plan.saved_plan_json import NAMESPACE
+from ..request_folder.manifest import Manifest
+
+#: Relative to the folder.
+PLAN, SIGNATURE = "approved-plan.json", "approved-plan.json.sig"
+
+# 100,000 certificates are some 100 MB; a signature has less than 1 kB.
+_LARGEST = 1 << 30
+_HINT = (
+    "restore both files from a backup, or request the plan again: lyncnb request --plan PLAN "
+    "--approved-by SIGNERS FOLDER"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptApproval:
+    """What the kept signature shows: notes, and problems that need attention."""
+
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def keep_approval(folder: Path, plan: bytes, signature: bytes, *, lock_seconds: float) -> None:
+    """Keep an approved plan and its signature; the same again changes nothing."""
+    wanted = {PLAN: plan, SIGNATURE: signature}
+    present = dict(_present(folder))
+    if present == wanted:
+        return
+    with lock(folder, wait=lock_seconds):
+        for name, data in wanted.items():
+            if present.get(name) != data:
+                files.replace(folder / name, data, 0o600)
+
+
+def _present(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for name in (PLAN, SIGNATURE):
+        if os.path.lexists(folder / name):
+            yield name, files.read(folder / name, limit=_LARGEST)
+
+
+def look_at_approval(
+    folder: Path, manifest: Manifest, signers: str | os.PathLike[str] | None
+) -> KeptApproval:
+    """Verify the signature of the plan that was requested last.
+
+    Parameters
+    ----------
+    folder : Path
+        The request folder.
+    manifest : Manifest
+        What is on record.
+    signers : path, optional
+        A list of allowed signers. Without it only the key is compared with the recorded one.
+
+    Raises
+    ------
+    ApprovalError
+        If the list cannot be read.
+    """
+    last = manifest.plans[-1] if manifest.plans else None
+    if last is None or not last.approvals:
+        if signers is None:
+            return KeptApproval()
+        message = "nobody approved the plan that was requested last"
+        return KeptApproval(problems=(Problem(message=message, file="manifest.json", hint=_HINT),))
+    allowed = None if signers is None else ssh_signatures.read_signers(Path(signers))
+    recorded = {one.key: one for one in last.approvals}
+    try:
+        present = dict(_present(folder))
+        if present.keys() != {PLAN, SIGNATURE}:
+            return _not_kept(signers is not None)
+        data, signature = present[PLAN], present[SIGNATURE]
+        key = ssh_signatures.signing_key(data, signature, namespace=NAMESPACE)
+        approval = recorded.get(key)
+        if approval is None:
+            return _wrong(f"is by the key {key}, which is not on record")
+        if hashlib.sha256(signature).hexdigest() != approval.signature_sha256:
+            return _wrong("is not the signature that was verified")
+        if f'"sha256": "{last.sha256}"'.encode() not in data[-100:]:
+            return _wrong("is over another plan than the one on record")
+        notes = [f"the signature matches the key recorded on {approval.verified_at[:10]}: {key}"]
+        if allowed is not None:
+            signer = ssh_signatures.verify(data, signature, allowed, namespace=NAMESPACE)
+            notes.append(f"the list of allowed signers lets {signer.name} approve plans now")
+        return KeptApproval(notes=tuple(notes))
+    except (ApprovalError, BundleError) as error:
+        return _wrong(f"does not count: {error.message}", hint=error.hint)
+
+
+def _not_kept(is_asked: bool) -> KeptApproval:
+    words = "the folder keeps no signature of its plan"
+    if is_asked:
+        return KeptApproval(problems=(Problem(message="is missing", file=SIGNATURE, hint=_HINT),))
+    return KeptApproval(notes=(f"{words}; who approved it is known from the manifest alone",))
+
+
+def _wrong(message: str, hint: str = "") -> KeptApproval:
+    return KeptApproval(problems=(Problem(message=message, file=SIGNATURE, hint=hint or _HINT),))
