@@ -22,11 +22,13 @@ import nbformat
 import pandas as pd
 import pytest
 from places import REPOSITORY
-from saved_outputs import Pictures, leads_somewhere, split_pictures, without_dead_links
+from saved_outputs import leads_somewhere, without_dead_links
 
 import lyncnb as ln
+from lyncnb.base.browser_print import draw_picture
 from lyncnb.jupyter.leak_scan import scan_notebook
 from lyncnb.jupyter.notebook_files import read_notebook, strip_widgets
+from lyncnb.jupyter.png_pictures import split_pictures
 from lyncnb.jupyter.run_notebook import run_notebook
 from lyncnb.pki.passphrase import Secret
 
@@ -73,12 +75,10 @@ def executed(request, tmp_path_factory):
             if "text/html" in data:
                 data["text/html"] = without_dead_links(data["text/html"], NOTEBOOKS)
     if request.config.getoption("--refresh"):
-        with Pictures() as pictures:
-            split_pictures(notebook, pictures.draw)
+        split_pictures(notebook, draw_picture)
+        nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")
     else:
         split_pictures(notebook, lambda _: b"")
-    if request.config.getoption("--refresh"):
-        nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")
     return name, notebook
 
 

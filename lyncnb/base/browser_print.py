@@ -1,15 +1,18 @@
-"""A page to PDF, by a Chromium that is there. Knows no certificate.
+"""A page to PDF, a picture to PNG, by a Chromium that is there. Knows no certificate.
 
-The page is printed without network, in a profile of its own that is gone afterwards: the reader's
+The page is opened without network, in a profile of its own that is gone afterwards: the reader's
 browser, its windows and its history stay out of it. Scripts are the page's own policy to forbid.
 """
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import NotebookError
@@ -41,8 +44,8 @@ def find_chromium() -> str:
         if name and (found := find_program(name)):
             return found
     raise NotebookError(
-        "there is no Chromium to print with",
-        hint=f"install Chromium, Chrome or Edge, or name it in {VARIABLE}; the page prints as well",
+        "there is no Chromium to print or draw with",
+        hint=f"install Chromium, Chrome or Edge, or name it in {VARIABLE}",
     )
 
 
@@ -64,9 +67,50 @@ def print_page(page: str) -> bytes:
     NotebookError
         If there is no Chromium, or it does not print.
     """
+    return _made_by_chromium(
+        page,
+        "page.pdf",
+        lambda target: ("--no-pdf-header-footer", f"--print-to-pdf={target}"),
+        hint="open the page and print it yourself",
+    )
+
+
+def draw_picture(svg: bytes) -> bytes:
+    """Draw an SVG document in its own size, as readers see it in a light theme.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+
+    Raises
+    ------
+    NotebookError
+        If there is no Chromium, or it does not draw.
+    """
+    sizes = dict(_SIZE.findall(svg.partition(b">")[0].decode("utf-8", "replace")))
+    width, height = sizes.get("width", "1000"), sizes.get("height", "1000")
+    data = base64.b64encode(svg).decode("ascii")
+    return _made_by_chromium(
+        f'<body style="margin:0"><img src="data:image/svg+xml;base64,{data}">',
+        "picture.png",
+        lambda target: (
+            *("--hide-scrollbars", f"--window-size={width},{height}"),
+            f"--screenshot={target}",
+        ),
+        hint="clean the notebook without --png",
+    )
+
+
+_SIZE = re.compile(r'\s(width|height)="(\d+)')
+
+
+def _made_by_chromium(
+    page: str, name: str, wish: Callable[[Path], tuple[str, ...]], *, hint: str
+) -> bytes:
     chromium = find_chromium()
     with tempfile.TemporaryDirectory(prefix="lyncnb-print-") as folder:
-        source, target = Path(folder, "page.html"), Path(folder, "page.pdf")
+        source, target = Path(folder, "page.html"), Path(folder, name)
         with source.open("x", encoding="utf-8") as file:
             file.write(page)
         command = [
@@ -75,12 +119,11 @@ def print_page(page: str) -> bytes:
             f"--user-data-dir={folder}/profile",
             # Chromium's own sandbox cannot start for root; the page runs nothing.
             *(("--no-sandbox",) if sys.platform != "win32" and os.geteuid() == 0 else ()),
-            *("--no-pdf-header-footer", f"--print-to-pdf={target}", source.as_uri()),
+            *wish(target),
+            source.as_uri(),
         ]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
             return target.read_bytes()
         except (OSError, subprocess.SubprocessError) as error:
-            raise NotebookError(
-                f"{chromium} did not print the page", hint="open the page and print it yourself"
-            ) from error
+            raise NotebookError(f"{chromium} did not write {name}", hint=hint) from error

@@ -138,7 +138,12 @@ def share_command(
 
 @click.command("clean")
 @click.argument("notebooks", metavar="NOTEBOOK…", nargs=-1, required=True)
-def clean_command(notebooks: tuple[str, ...]) -> int:
+@click.option(
+    "--png", is_flag=True,
+    help="Make each picture a PNG output, drawn by a Chromium that is there: pages such as GitHub "
+    "show no other.",
+)  # fmt: skip
+def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
     """Take widget state and paths of this machine out of notebooks; leave their static form.
 
     Refused if a cell or an output holds a private key or a passphrase; the other notebooks are
@@ -152,7 +157,7 @@ def clean_command(notebooks: tuple[str, ...]) -> int:
     refused: list[NotebookError] = []
     for notebook in notebooks:
         try:
-            changed = clean_notebook(notebook)
+            changed = clean_notebook(notebook, png=png)
         except NotebookError as error:
             refused.append(error)
         else:

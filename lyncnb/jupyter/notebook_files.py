@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..base import files, outputs
+from ..base.browser_print import draw_picture
 from ..errors import UnreadableNotebook
 from .leak_scan import refuse, scan_notebook, without_paths
+from .png_pictures import split_pictures
 
 #: MIME type under which a live widget stands in a saved output.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -120,7 +122,7 @@ def write_notebook(
     outputs.write_output(path, data, kind, force=force)
 
 
-def clean_notebook(path: str | Path) -> bool:
+def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
     """Take widget state, widget views, timings and paths of this machine out of a notebook.
 
     Static output stays: where a widget stood its ``text/html``, or a sentence in its place. Paths
@@ -130,6 +132,8 @@ def clean_notebook(path: str | Path) -> bool:
     ----------
     path : path
         Rewritten in place, and only if something changes.
+    png : bool, optional
+        Whether pictures become PNG outputs, drawn by a Chromium that is there.
 
     Returns
     -------
@@ -150,6 +154,8 @@ def clean_notebook(path: str | Path) -> bool:
     changed = strip_widgets(notebook)
     changed |= without_paths(notebook)
     refuse(scan_notebook(notebook, name=path.name), path)
+    if png:
+        changed |= split_pictures(notebook, draw_picture)
     if changed:
         write_notebook(notebook, path, kind=CLEANED, force=True)
     return changed

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import re
+import struct
+import zlib
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from topologies import FIVE_SERVERS
 
+import lyncnb as ln
 from lyncnb.errors import NotebookError
 from lyncnb.jupyter.leak_scan import scan_notebook
 from lyncnb.jupyter.notebook_files import WIDGET_VIEW, clean_notebook, read_notebook
@@ -101,6 +105,39 @@ def test_clean_takes_state_views_and_timings_out(tmp_path):
     text = path.read_text("utf-8")
     assert not any(word in text for word in ("needle", "widget-view", 'execution":', "widgets"))
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.browser
+def test_clean_makes_pictures_png_outputs(tmp_path):
+    """With png, what an editor leaves in a notebook has its picture where HTML pictures are left out."""
+    editor = ln.PlanEditor(ln.read_topology(FIVE_SERVERS.encode()), ln.load_rules("lync2013"))
+    page, text, _ = editor.view.static_form()
+    saved = new_output("display_data", data={"text/html": page, "text/plain": text})
+    path = save(tmp_path / "a.ipynb", new_code_cell("editor", outputs=[saved]))
+
+    assert clean_notebook(path, png=True)
+    assert not clean_notebook(path, png=True)
+
+    static, picture = read_notebook(path).cells[0].outputs
+    assert "data:image/svg" not in static.data["text/html"]
+    assert "certificates" in static.data["text/html"]
+    image = base64.b64decode(picture.data["image/png"])
+    drawn = ln.figure(editor.plan)
+    width, height = re.search(r'width="(\d+)" height="(\d+)"', drawn.svg).groups()
+    assert image.startswith(b"\x89PNG\r\n")
+    assert struct.unpack(">II", image[16:24]) == (int(width), int(height))
+    assert len(set(zlib.decompress(image_data(image)))) > 40  # neither blank nor black
+    assert picture.data["text/plain"] == drawn.title
+
+
+def image_data(image: bytes) -> bytes:
+    """Give the compressed points of a PNG."""
+    found, place = b"", 8
+    while place < len(image):
+        length, kind = struct.unpack(">I4s", image[place : place + 8])
+        found += image[place + 8 : place + 8 + length] if kind == b"IDAT" else b""
+        place += 12 + length
+    return found
 
 
 def test_clean_changes_a_clean_notebook_not_at_all(tmp_path):

@@ -1,0 +1,51 @@
+"""Pictures of a notebook as PNG outputs.
+
+Pages that show notebooks, such as GitHub, leave out pictures inside HTML, and SVG.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Callable
+from typing import Any
+
+_PICTURE = re.compile(
+    r'<img src="data:image/svg\+xml;base64,(?P<data>[\w+/=]+)" alt="(?P<words>[^"]*)"[^>]*>'
+)
+_SAME = "<p>The picture is the same as above.</p>"
+
+
+def split_pictures(notebook: Any, draw: Callable[[bytes], bytes]) -> bool:
+    """Give each SVG picture of an HTML output an output of its own, as `draw` makes it a PNG.
+
+    A picture that the notebook has already shown is named, not repeated.
+
+    Returns
+    -------
+    bool
+        Whether there was any.
+    """
+    from nbformat.v4 import new_output
+
+    shown: set[str] = set()
+    changed = False
+    for cell in notebook.cells:
+        outputs = []
+        for output in cell.get("outputs", ()):
+            page = output.get("data", {}).get("text/html", "")
+            outputs.append(output)
+            pictures = list(_PICTURE.finditer(page))
+            new = [picture for picture in pictures if picture["data"] not in shown]
+            for picture in new:
+                shown.add(picture["data"])
+                image = base64.b64encode(draw(base64.b64decode(picture["data"]))).decode("ascii")
+                data = {"image/png": image, "text/plain": html.unescape(picture["words"])}
+                outputs.append(new_output("display_data", data))  # type: ignore[no-untyped-call]
+            if pictures:
+                changed = True
+                output.data["text/html"] = _PICTURE.sub("" if new else _SAME, page)
+        if outputs:
+            cell.outputs = outputs
+    return changed
