@@ -39,7 +39,8 @@ def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
     if outside:
         shown = ", ".join(list(outside)[:_SHOWN])
         more = f" and {len(outside) - _SHOWN:,} more" if len(outside) > _SHOWN else ""
-        yield view.place((web or edges)[0]), f"in none of {', '.join(domains)}: {shown}{more}"
+        message = f"{shown}{more} (SIP domains: {', '.join(domains)})"
+        yield view.place((web or edges)[0]), message
 
 
 def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
@@ -48,7 +49,7 @@ def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
         p for p in view.pools_with("perimeter") if p.flags & {"federation", "client_autoconfig"}
     ]
     if len(pools) > 1:
-        yield view.place(pools[0]), f"{len(pools)} Edge pools carry them: {in_words(pools)}"
+        yield view.place(pools[0]), in_words(pools)
 
 
 def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:

@@ -26,9 +26,9 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.asked_of(rule)
     if certificates:
         domains = _listed(_to_prove(view, rule))
-        message = f"a proof of {domains} counts for {count_of(rule.limit, 'day')}"
+        message = f"a validation of {domains} counts for {count_of(rule.limit, 'day')}"
         shorter = [m for m in ca_rules().methods if 0 < m.reuse_days < rule.limit]
-        message += "".join(f", by a {m.title} for {m.reuse_days}" for m in shorter)
+        message += "".join(f" ({m.reuse_days} with a {m.title})" for m in shorter)
         yield certificates[0].id, message
 
 
@@ -82,7 +82,7 @@ def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
             certificates.append(certificate)
             names += found
     if certificates:
-        yield certificates[0].id, f"a file on a web server does not prove {_listed(names)}"
+        yield certificates[0].id, f"a file on a web server does not validate {_listed(names)}"
 
 
 def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
@@ -90,8 +90,8 @@ def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.asked_of(rule)
     if certificates:
         wild = any(name.is_wildcard for c in certificates for name in view.names(c))
-        tags = "issue and issuewild count" if wild else "issue counts"
-        yield certificates[0].id, f"{tags} in {_listed(view.domains_of(rule))}"
+        tags = "issue and issuewild" if wild else "issue"
+        yield certificates[0].id, f"CAs read {tags} in {_listed(view.domains_of(rule))}"
 
 
 def caa_parameters_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
@@ -99,7 +99,7 @@ def caa_parameters_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.asked_of(rule)
     if certificates:
         domains = _listed(view.domains_of(rule))
-        yield certificates[0].id, f"accounturi and validationmethods count in {domains}"
+        yield certificates[0].id, f"CAs read accounturi and validationmethods in {domains}"
 
 
 def zones_concerned(view: PlanView, rule: CheckRule) -> Pairs:
@@ -121,15 +121,16 @@ def dnssec_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     """Name the zones whose signatures a CA checks."""
     certificates = view.asked_of(rule)
     if certificates:
-        yield certificates[0].id, f"signatures are checked in {_listed(view.domains_of(rule))}"
+        yield certificates[0].id, f"CAs check signatures in {_listed(view.domains_of(rule))}"
 
 
 def zones_seen_from_many_places(view: PlanView, rule: CheckRule) -> Pairs:
     """Tell from how many places a CA looks."""
     certificates = view.asked_of(rule)
     if certificates:
-        places = f"from {rule.limit} remote places beside the CA's own"
-        yield certificates[0].id, f"{_listed(view.domains_of(rule))}: looked at {places}"
+        domains = _listed(view.domains_of(rule))
+        message = f"CAs query {domains} from {rule.limit} remote places and their own"
+        yield certificates[0].id, message
 
 
 def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:

@@ -312,7 +312,9 @@ def _write_findings(findings: Findings, *, whole: bool = False) -> None:
     """Write one entry for each finding, with a count; whole: one for each place."""
     from ..rules.findings import FindingGroup, grouped
 
-    groups = [FindingGroup(findings=(f,)) for f in findings] if whole else grouped(findings)
+    groups = grouped(findings)
+    if whole:  # the points of one subject stay together
+        groups = tuple(FindingGroup(findings=(f,)) for group in groups for f in group.findings)
     for group in groups:
         if group.subject:
             write(indented(f"{group.severity}: {group.title} ({len(group.points)} points)", ""))

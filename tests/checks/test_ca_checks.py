@@ -184,7 +184,7 @@ def test_the_smallest_limit_counts_alone(ca, days):
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
     told = [f.message for f in findings if f.code == "domains-validated-again"]
-    counts = [message.split("counts for ")[1].partition(",")[0] for message in told]
+    counts = [message.split("counts for ")[1].partition(" (")[0] for message in told]
     assert counts == [f"{n} days" for n in days]
 
 
@@ -226,7 +226,7 @@ def test_a_ca_that_reuses_a_proof_for_the_same_name_alone_gets_every_name(ca, pr
     """Let's Encrypt validates each name; for other CAs the domains are listed."""
     findings = check_plan(plan_of(options=PlanOptions(ca={"public": ca})), on=date(2026, 11, 25))
     (message,) = (f.message for f in findings if f.code == "domains-validated-again")
-    assert message.startswith(f"a proof of {proved}")
+    assert message.startswith(f"a validation of {proved}")
 
 
 @pytest.mark.parametrize(("on", "is_told"), [("2026-03-14", False), ("2026-03-15", True)])
@@ -244,7 +244,7 @@ def test_a_record_that_stays_counts_for_ten_days():
         f.message for f in check_plan(plan_of(), on=on) if f.code == "domains-validated-again"
     ]
     (now,), (later,) = told(date(2026, 11, 25)), told(date(2029, 3, 15))
-    assert now.endswith("counts for 200 days, by a DNS record that stays for 10")
+    assert now.endswith("counts for 200 days (10 with a DNS record that stays)")
     assert later.endswith("counts for 10 days")
 
 

@@ -464,6 +464,9 @@ def test_what_every_order_asks_is_one_notice_and_v_opens_it(shell, data):
     assert "notice: Before you order from a public CA (12 points)" in short
     long = shell("check", path, "--on", "2026-11-25", "-v").out
     assert long.count("notice: ") == 13
+    places = [line for line in long.splitlines() if line.startswith("  about ")]
+    alike = [line.partition(" [")[0] for line in places]
+    assert len(set(alike[:12])) == 1  # the points stay together
     codes = [f["code"] for f in json.loads(shell("check", path, "--json").out)["findings"]]
     assert "caa-of-zones" in codes
     assert len(set(codes)) >= 10
