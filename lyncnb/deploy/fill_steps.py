@@ -48,6 +48,21 @@ def store_of(issuer: Certificate) -> str:
 Values = Mapping[str, str | int | tuple[str, ...]]
 
 
+def _read_by_hand(place: FilledPlace) -> str:
+    """Give the command that shows a person what a place uses."""
+    if not place.read:
+        return f"# by hand, in its own pages: {place.name}"
+    return (
+        f"foreach ($Key in @({place.each})) {{ $Key; {place.read} }}" if place.each else place.read
+    )
+
+
+def _set_by_hand(place: FilledPlace) -> str:
+    """Give the command with which a person sets a place, or all that there are of its kind."""
+    command = place.set.replace("$Value", quote(place.new))
+    return f"foreach ($Key in @({place.each})) {{ {command} }}" if place.each else command
+
+
 def filled_command(step: Step, values: Values) -> tuple[str, ...]:
     """Fill in a step's commands; an option whose value is blank is left out."""
     lines = [fill(command, values, as_command=True) for command in step.commands]
@@ -122,7 +137,7 @@ class Filler:
             steps=tuple(step for step in steps if step.step.phase in ("set-up", "day", "both")),
             later=tuple(step for step in steps if step.step.phase == "later"),
             back=tuple(step for step in steps if step.step.phase in ("back", "both")),
-            places=tuple(self._filled_place(place, values) for place, values in found),
+            places=tuple(self._filled_place(*one) for one in found),
             folder=self.procedure.folder,
             issuers=tuple(issuer for issuer, _ in self.trusted.on_server(server)),
         )
@@ -222,7 +237,7 @@ class Filler:
                 continue
             if step.scope == "server":
                 if step.does == "record":
-                    reads = tuple(fill(place.read, v, as_command=True) for place, v in found)
+                    reads = tuple(_read_by_hand(self._filled_place(*one)) for one in found)
                     if reads:
                         yield replace(self.filled(step, common), commands=reads)
                 elif step.applies(own.role, own.usages):
@@ -261,6 +276,7 @@ class Filler:
         return FilledPlace(
             name=str(values["place"]),
             new=fill(place.new, values),
+            each=command(place.each),
             read=command(place.read),
             set=command(place.set),
             roll=command(place.roll),
@@ -273,11 +289,13 @@ class Filler:
 
     def _of_place(self, step: Step, place: Place, values: Values) -> ServerStep:
         """Fill in a step of one place; what it shows a person are the place's own commands."""
-        name = str(values["place"])
-        commands = tuple(
-            fill(text, values, as_command=True) for text in (place.set, place.clear) if text
-        )
-        return replace(self.filled(step, values, about=name), commands=commands, place=name)
+        own = self._filled_place(place, values)
+        values = {**values, "new": own.new}
+        filled = self.filled(step, values, package=str(values["package"]), about=own.name)
+        if step.does == "set":
+            return replace(filled, commands=(_set_by_hand(own),), place=own.name)
+        commands = tuple(text for text in (own.each, own.set, own.clear) if text)
+        return replace(filled, commands=commands or filled.commands, place=own.name)
 
     def _of_package(
         self, step: Step, package: ServerPackage, common: Values
@@ -316,10 +334,22 @@ class Filler:
             "types": package.usages,
             "count": len(package.usages),
             "servers": package.servers,
+            "san": package.san or (package.name,),
+            "ports": self._ports(package.role, package.usages),
             "key_holder": package.key_holder,
             "answer": f"returned/{package.id}.cer",
             "answer_path": self.path(f"{package.id}.cer"),
         }
+
+    def _ports(self, role: str, usages: tuple[str, ...]) -> tuple[str, ...]:
+        """Give the ports that show a certificate of this role in every deployment, in order."""
+        ports = {
+            rule.port
+            for rule in self.rules.connections
+            if role in rule.listeners and (rule.usage in usages or not rule.usage)
+            if not rule.when and not rule.if_all
+        }
+        return tuple(map(str, sorted(ports)))
 
     def _of_call(
         self, call: Call, package: ServerPackage

@@ -26,7 +26,7 @@ def import_script(server: ServerSteps) -> bytes:
             "Commands": list(shell.commands) if shell else [],
             "ServiceList": _block(shell.services) if shell else None,
             "ServiceStart": _block(shell.start_service, "Value") if shell else None,
-            "Places": [_script_place(place) for place in server.places],
+            "Places": [_script_place(place) for place in server.places if place.read],
             "Steps": [_script_step(step, n) for n, step in enumerate(server.steps, 1)],
             "BackSteps": [_script_step(step, n) for n, step in enumerate(server.back, 1)],
         },
@@ -42,11 +42,13 @@ def _block(command: str, *parameters: str) -> ScriptBlock | None:
 
 
 def _script_place(place: FilledPlace) -> dict[str, object]:
+    key = ("Key",) if place.each else ()
     entries: dict[str, object] = {
         "Name": place.name,
         "New": place.new,
-        "Read": _block(place.read),
-        "Set": _block(place.set, "Value"),
+        "Each": _block(place.each),
+        "Read": _block(place.read, *key),
+        "Set": _block(place.set, "Value", *key),
         "Roll": _block(place.roll, "Value", "Date"),
         "Clear": _block(place.clear),
         "Staged": _block(place.staged),
@@ -59,7 +61,7 @@ def _script_place(place: FilledPlace) -> dict[str, object]:
 
 def _script_step(step: ServerStep, number: int) -> dict[str, object]:
     about = f" ({step.about})" if step.about else ""
-    of_places = step.step.does in ("record", "restore")
+    of_places = step.step.does in ("record", "set", "restore")
     entries: dict[str, object] = {
         "Number": number,
         "Title": f"{step.title}{about}",

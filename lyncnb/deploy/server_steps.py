@@ -57,7 +57,7 @@ class ServerPackage:
     ``in_use_until`` is the end of the certificate that it replaces, where the folder knows one.
     ``key_holder`` is the computer that has its key, if that is not in the folder: the package is
     exported there, so nobody knows its ``sha256`` yet. ``eku`` are its extended key usages, as
-    planned; where the plan is not known, blank.
+    planned; where the plan is not known, blank. ``san`` are its DNS names.
     """
 
     id: str
@@ -80,6 +80,7 @@ class ServerPackage:
     key_holder: str = ""
     site: str = ""
     eku: tuple[str, ...] = ()
+    san: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,7 @@ class FilledPlace:
 
     name: str
     new: str
+    each: str
     read: str
     set: str
     roll: str

@@ -160,6 +160,7 @@ def _server_package(
         servers=plan.servers,
         usages=plan.usages,
         eku=plan.eku,
+        san=plan.san,
         shared_by=plan.shared_by,
         issuer=plan.issuer,
         name=plan.common_name,

@@ -9,11 +9,15 @@ Its words:
   a moment only, so ``-Verify`` leaves it out. ``script_only``: asks functions of the script.
   ``after``: the check that must be true before this one has an answer; ``-WhatIf`` names the step
   that will make it true.
-- ``[[deploy.place]]``: where a certificate is in use (a usage, a farm, a service). ``read``
-  prints what it uses now, or nothing; ``set`` and ``roll`` (with ``$Date``) assign ``$Value``,
-  ``clear`` takes the assignment away, ``staged`` says whether the new certificate waits there for
-  its date. The script writes a record of all places before it changes anything, and goes back by
-  it. ``restart``: services read it when they start. ``for_deployment``: all servers share it.
+- ``[[deploy.place]]``: where a certificate is in use (a usage, a farm, a service, a binding).
+  ``read`` prints what it uses now, or nothing; ``set`` and ``roll`` (with ``$Date``) assign
+  ``$Value``, ``clear`` takes the assignment away, ``staged`` says whether the new certificate
+  waits there for its date. The script writes a record of all places before it changes anything,
+  and goes back by it. ``each``: a server has several of them, or none; it prints one key for each,
+  which the other commands have as ``$Key`` (an empty key adds nothing to the title). A place
+  without ``read`` belongs to another product: it is read, set and given back by hand. From outside,
+  the port of each connection to the role (``[[connection]]``) shows what a place uses.
+  ``restart``: services read it when they start. ``for_deployment``: all servers share it.
   ``setting``: no certificate but a value that goes with one, and may have been ``new`` before.
 - ``[[deploy.step]]``: ``only_if`` says where it is taken. It is done when all of ``holds`` are
   true. ``waits``: if one is not true, the run leaves the step for later and continues. ``needs``:
@@ -21,7 +25,8 @@ Its words:
   ``by_hand``: the script runs nothing and stops until ``holds`` are true. ``goes_on``: where they
   are not true, the script warns and continues. ``minutes``: how long ``holds`` are asked again.
   ``does``: what the script does more than the commands: ``record`` all places, ``assign`` (keeps
-  the time), ``drain`` (keeps which services ran), ``start`` (those that ran), ``restore`` a place.
+  the time), ``drain`` (keeps which services ran), ``start`` (those that ran), ``set`` a place to
+  ``new``, ``restore`` it.
   ``phase = "both"``: on the day and on the way back. ``confirmed_by``: the run stops here without
   that switch. ``trust``: the step is one of those that ``-TrustOnly`` takes.
 - ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
@@ -29,8 +34,9 @@ Its words:
 
 A check may ask the script: ``Test-Key PATH``, ``Test-ServicesStopped``, ``Test-ServicesRun``,
 ``Test-ServicesLoaded`` (all started after their certificate was assigned; ``Get-Stale`` names the
-others), ``Test-RestartAhead``, ``Test-FailedOver``, and ``$ComputerName``. ``shows`` prints
-each time by ``Get-Utc TIME``: 2026-12-22 06:00 UTC.
+others), ``Test-RestartAhead``, ``Test-FailedOver``, ``Get-Places TITLE``, ``Get-InUse PLACE``,
+``Get-Shown SERVER PORT NAME`` (the thumbprint that a client is shown), and ``$ComputerName``.
+``shows`` prints each time by ``Get-Utc TIME``: 2026-12-22 06:00 UTC.
 """
 
 from __future__ import annotations
@@ -63,12 +69,13 @@ BEFORE = ("request", "finish", "set-up")
 SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 
 #: What the script does at a step, more than its commands.
-DEEDS = ("record", "assign", "drain", "start", "restore")
+DEEDS = ("record", "assign", "drain", "start", "set", "restore")
 
 #: Functions of the script that a check may ask.
 SCRIPT_FUNCTIONS = (
     *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
     *("Test-RestartAhead", "Get-Stale", "Get-Utc", "Test-FailedOver"),
+    *("Get-Places", "Get-InUse", "Get-Shown"),
 )
 
 #: The keys of a step that name checks, in the order in which the script asks them.
@@ -87,7 +94,7 @@ _SERVER = ("server", "pool", "packages", "product", "folder", "record_path", "pr
 _CERTIFICATE = (
     *_SERVER,
     *("package", "package_path", "thumbprint", "certificate_path", "friendly_name", "name"),
-    *("types", "count", "servers", "key_holder", "answer", "answer_path"),
+    *("types", "count", "servers", "key_holder", "answer", "answer_path", "san", "ports"),
 )
 _ISSUER = (
     *_SERVER,
@@ -104,7 +111,7 @@ _GIVEN = {
     "certificate": _CERTIFICATE,
     "call": (*_CERTIFICATE, "lead_hours", "effective", "effective_words", "old_end", "outage"),
     "usage": (*_CERTIFICATE, "type"),
-    "place": (*_CERTIFICATE, "type", "place"),
+    "place": (*_CERTIFICATE, "type", "place", "new"),
     "issuer": _ISSUER,
     "request": (
         *("server", "servers", "pool", "product", "folder", "types", "friendly_name", "name"),
@@ -149,8 +156,9 @@ class Place:
     id: str
     title: str
     scope: str
-    read: str
     source: str
+    read: str = ""
+    each: str = ""
     new: str = "{thumbprint}"
     set: str = ""
     roll: str = ""
@@ -363,8 +371,9 @@ def _check(reader: TomlReader, procedure: Procedure, table: Mapping[str, object]
         reader.among(f"{where}.after", (check.after,), {"": None, **checks}, "check")
     for where, place in zip(where_is["place"], procedure.places):
         reader.among(f"{where}.scope", (place.scope,), ("usage", "certificate"), "scope")
-        texts = [place.title, place.read, place.new, place.set, place.roll, place.clear]
-        used = {name for text in (*texts, place.staged) for name in PLACEHOLDER.findall(text)}
+        texts = [place.title, place.each, place.read, place.new, place.set, place.roll]
+        texts += [place.clear, place.staged]
+        used = {name for text in texts for name in PLACEHOLDER.findall(text)}
         reader.among(where, sorted(used), _GIVEN["usage"], "placeholder")
     for kind in where_is:
         records: tuple[Step | Check | Place, ...] = getattr(procedure, f"{kind}s")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from deploy.walk import (
     NOON,
+    WEB_CONFIG,
     all_lines,
     in_order,
     old,
@@ -16,7 +15,7 @@ from deploy.walk import (
     wrongs,
 )
 from powershell_kit import needs_pwsh
-from topologies import front_end, plan, row
+from topologies import front_end, row, topology
 
 from lyncnb.deploy.steps import procedure_of
 from lyncnb.plan.planner import plan_certificates
@@ -33,7 +32,7 @@ APPLICATIONS = [row(f"app0{n}.contoso.com", "TrustedApplication", "apps.contoso.
 def steps_of(rows, product="lync2013"):
     """Give the steps of some servers beside a pool."""
     rules = load_rules(product)
-    planned = plan_certificates(plan(front_end(1), *rows).topology, rules)
+    planned = plan_certificates(topology(front_end(1), *rows), rules)
     made = procedure_of(packages_of(planned), rules, now=NOON)
     roles = {r["role"] for r in rows}
     return made, [page for page in in_order(made) if page.role in roles]
@@ -147,7 +146,7 @@ def test_web_config_is_where_exchange_is_installed(walk):
     begin(walk, made, exchangeversion="15.0")
     walk.by_hand(pages[0])
     walk.set(pages[0].server, my=[pages[0].packages[0].thumbprint])
-    named = f"web.config of Outlook Web App names {pages[0].packages[0].thumbprint}"
+    named = f"IMCertificateThumbprint of Outlook Web App uses {pages[0].packages[0].thumbprint}"
     assert f"yes {named}" in unfolded(walk.run(pages[0], "Verify"))
     walk.set(pages[0].server, exchangepath="C:\\elsewhere")
     assert f"CANNOT TELL {named}" in unfolded(walk.run(pages[0], "Verify"))
@@ -220,34 +219,240 @@ def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk)
     assert walk.run(pages[0])["code"] == 0  # it is assigned: nobody is asked again
 
 
-def test_an_application_without_a_replica_is_left_to_its_owner(walk):
-    """Nothing can be assigned there: the script stops before any change, and the page says what to do."""
+def test_an_application_without_a_replica_is_asked_about(walk):
+    """With No nothing is changed; once there is a replica, the certificate is assigned."""
     made, pages = steps_of(APPLICATIONS)
     begin(walk, made, replica=False)
-    run = walk.run(pages[0], "TrustInstalled", answers="Y\n" * 4)
+    run = walk.run(pages[0], "TrustInstalled", answers="N\n")
     assert (run["code"], run["changes"], run["harm"]) == (1, [], [])
-    assert "Not true yet: this computer has a replica" in unfolded(run)
+    assert "You answered No. Not confirmed: the application is configured by hand" in unfolded(run)
     assert "before-" not in " ".join(walk.read(pages[0].server))
-    (step,) = (s for s in pages[0].steps if s.step.id == "trusted-application-before")
-    assert "name the new one there, and restart the application" in step.text
-    assert walk.run(pages[0], "Verify")["code"] == 1
     walk.set(pages[0].server, replica=True)  # its administrator provisions it automatically
-    assert walk.run(pages[0], "TrustInstalled", answers="Y\n" * 4)["code"] == 0
+    run = walk.run(pages[0], "TrustInstalled", answers="Y\n" * 4)
+    assert run["code"] == 0
+    assert [change for change in run["changes"] if "Set-CsCertificate" in change]
+
+
+def test_a_manually_provisioned_application_is_led_to_its_end_and_back(walk):
+    """Trust, import and key by script; its own configuration by hand, on the day and on the way back."""
+    made, pages = steps_of(APPLICATIONS)
+    begin(walk, made, replica=False)
+    page, thumbprint = pages[0], pages[0].packages[0].thumbprint
+    run = walk.run(page, "TrustInstalled", answers="Y\n" * 4)
+    assert (run["code"], run["harm"]) == (0, []), all_lines([run])
+    text = unfolded(run)
+    assert "by hand" in text
+    assert "in the application's own configuration" in text
+    assert text.index("Import the package") < text.index("account read the key")
+    assert text.index("account read the key") < text.index("own configuration, where")
+    assert text.index("own configuration, where") < text.index("Restart the application")
+    assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
+    here = walk.world()["servers"][page.server]
+    assert thumbprint in here["my"]
+    assert here["root"]
+    again = walk.run(page, "TrustInstalled", answers="Y\n" * 4)
+    assert (again["code"], again["changes"]) == (0, []), all_lines([again])
+    assert walk.run(page, "Verify")["code"] == 0
+    back = walk.run(page, "Back")
+    assert (back["code"], back["changes"]) == (0, []), all_lines([back])
+    assert "Name the earlier certificate in the application's own configuration" in unfolded(back)
+
+
+# ---- reverse proxies
+
+
+PROXY = [row("rp01.contoso.com", "ReverseProxy")]
 
 
 def test_a_listener_that_shows_another_certificate_is_left_for_later(walk):
-    """-Verify and the end of a run say what port 443 of the reverse proxy shows."""
-    made, (page,) = steps_of([row("rp01.contoso.com", "ReverseProxy")])
-    begin(walk, made)
+    """Another product is set by hand: -Verify and the end of a run say what port 443 shows."""
+    made, (page,) = steps_of(PROXY)
+    begin(walk, made, bindings={}, listener=old(made.servers[-1].packages[0]))
+    walk.set(page.server, listener=old(page.packages[0]))
     run = walk.run(page)
-    assert run["code"] == 2
-    assert f"Found: {old(page.packages[0])}" in unfolded(walk.run(page, "Verify")) or (
-        "port 443 of this server shows" in unfolded(run)
-    )
+    assert run["code"] == 2, all_lines([run])
+    assert "port 443 of this server shows" in unfolded(run)
+    assert f"meet.contoso.com: {old(page.packages[0])}" in unfolded(walk.run(page, "Verify"))
     assert walk.run(page, "Verify")["code"] == 1
     walk.set(page.server, listener=page.packages[0].thumbprint)
     assert walk.run(page)["code"] == 0
     assert walk.run(page, "Verify")["code"] == 0
     walk.set(page.server, listener="")
     assert "CANNOT TELL" in unfolded(walk.run(page, "Verify"))
-    walk.pass_time(NOON + timedelta(days=1))
+
+
+def test_each_binding_of_iis_gets_the_certificate_and_its_own_one_back(walk):
+    """By name, or by the common name of what a binding without a name has; others stay as they are."""
+    made, (page,) = steps_of(PROXY)
+    package = page.packages[0]
+    before = {
+        "*:443:": old(package),
+        "*:443:meet.contoso.com": old(package),
+        "*:443:dialin.contoso.com": old(made.servers[0].packages[0]),
+        "*:443:shop.fabrikam.com": old(package),
+        "10.0.0.9:443:": old(made.servers[0].packages[0]),
+    }
+    world = begin(walk, made, bindings=dict(before))
+    here = world["servers"][page.server]
+    here["my"] += [old(made.servers[0].packages[0])]
+    here["keys"] += [old(made.servers[0].packages[0])]
+    other = world["certificates"][old(made.servers[0].packages[0])]
+    other["name"] = "portal.contoso.com 1"
+    walk.begin(world, made)
+    run = walk.run(page)
+    assert (run["code"], run["harm"]) == (0, []), all_lines([run])
+    after = walk.world()["servers"][page.server]["bindings"]
+    changed = {key for key, thumbprint in after.items() if thumbprint == package.thumbprint}
+    assert changed == {"*:443:", "*:443:meet.contoso.com", "*:443:dialin.contoso.com"}
+    assert {key: before[key] for key in before if key not in changed} == {
+        key: after[key] for key in after if key not in changed
+    }
+    assert walk.run(page)["changes"] == []
+    assert walk.run(page, "Verify")["code"] == 0
+    back = walk.run(page, "Back")
+    assert (back["code"], back["harm"]) == (0, []), all_lines([back])
+    assert walk.world()["servers"][page.server]["bindings"] == before
+    assert walk.run(page, "Back")["changes"] == []
+
+
+def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
+    """The published address says whether it is one of the certificate's; the way back has each ID."""
+    made, (page,) = steps_of(PROXY)
+    package = page.packages[0]
+    before = {
+        "1a": {"url": "https://meet.contoso.com/", "thumbprint": old(package)},
+        "2b": {"url": "https://webcon01.contoso.com/", "thumbprint": old(package)},
+        "3c": {"url": "https://shop.fabrikam.com/", "thumbprint": old(package)},
+    }
+    begin(walk, made, bindings={}, applications={k: dict(v) for k, v in before.items()})
+    run = walk.run(page)
+    # A name of the certificate that no application publishes is not shown: that is left for later.
+    assert (run["code"], run["harm"]) == (2, []), all_lines([run])
+    after = walk.world()["servers"][page.server]["applications"]
+    changed = {key for key, one in after.items() if one["thumbprint"] == package.thumbprint}
+    assert changed == {"1a", "2b"}
+    back = walk.run(page, "Back")
+    assert back["code"] == 0, all_lines([back])
+    assert walk.world()["servers"][page.server]["applications"] == before
+
+
+def test_a_binding_that_came_after_the_record_is_set_and_left(walk):
+    """The record has no line for it: the way back leaves it, says so, and restores the others."""
+    made, (page,) = steps_of(PROXY)
+    package = page.packages[0]
+    begin(walk, made, bindings={"*:443:": old(package)})
+    assert walk.run(page)["code"] == 0
+    later = {"*:443:": package.thumbprint, "*:443:meet.contoso.com": package.thumbprint}
+    walk.set(page.server, bindings=later)
+    back = walk.run(page, "Back")
+    assert back["code"] == 2, all_lines([back])
+    assert "https binding of IIS *:443:meet.contoso.com: it had no certificate" in unfolded(back)
+    assert walk.world()["servers"][page.server]["bindings"] == {
+        **later,
+        "*:443:": old(package),
+    }
+
+
+def test_what_if_names_what_would_be_set_and_changes_nothing(walk):
+    """Bindings are read for it, and none is set."""
+    made, (page,) = steps_of(PROXY)
+    begin(walk, made)
+    run = walk.run(page, "WhatIf")
+    assert (run["code"], run["changes"]) == (0, []), all_lines([run])
+    assert "would be done" in unfolded(run)
+
+
+# ---- web.config of Exchange 2013
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
+def test_web_config_gets_one_value_and_gets_it_back(walk, product):
+    """The script changes one attribute; a comment and the name of the pool stay as they are."""
+    made, pages = steps_of(OWA, product)
+    begin(walk, made, exchangeversion="15.0")
+    page, package = pages[0], pages[0].packages[0]
+    walk.configure(page.server, old(package))
+    before = walk.file(page.server, WEB_CONFIG)
+    run = walk.run(page)
+    assert (run["code"], run["harm"]) == (0, []), all_lines([run])
+    after = walk.file(page.server, WEB_CONFIG)
+    assert (
+        after.replace(package.thumbprint, old(package)).split() == before.replace("'", '"').split()
+    )
+    assert walk.run(page)["changes"] == []
+    assert walk.file(page.server, WEB_CONFIG) == after
+    assert walk.run(page, "Verify")["code"] == 0
+    back = walk.run(page, "Back")
+    assert back["code"] == 0, all_lines([back])
+    assert walk.file(page.server, WEB_CONFIG).split() == before.replace("'", '"').split()
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
+def test_a_web_config_without_the_keys_is_for_a_person(walk, product):
+    """The first time both keys are added by hand; going back leaves them, for nothing was there."""
+    made, pages = steps_of(OWA, product)
+    begin(walk, made, exchangeversion="15.0")
+    page, package = pages[0], pages[0].packages[0]
+    run = walk.run(page)
+    assert run["code"] == 1
+    assert "Not true yet: web.config of Outlook Web App has the keys" in unfolded(run)
+    walk.configure(page.server, package.thumbprint)
+    run = walk.run(page)
+    assert (run["code"], run["harm"]) == (0, []), all_lines([run])
+    back = walk.run(page, "Back")
+    assert back["code"] == 2, all_lines([back])
+    assert "it had no certificate before, and this one cannot be taken away" in unfolded(back)
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
+def test_outlook_web_app_beside_unified_messaging_follows_its_certificate(walk, product):
+    """One certificate serves both: web.config that names the earlier one gets the new one, and back."""
+    made, (page,) = steps_of(MAIL, product)
+    begin(walk, made, exchangeversion="15.0")
+    package = page.packages[0]
+    walk.configure(page.server, old(package))
+    before = walk.file(page.server, WEB_CONFIG).replace("'", '"').split()
+    run = walk.run(page)
+    assert (run["code"], run["harm"]) == (0, []), all_lines([run])
+    assert package.thumbprint in walk.file(page.server, WEB_CONFIG)
+    assert walk.run(page)["changes"] == []
+    back = walk.run(page, "Back")
+    assert back["code"] == 0, all_lines([back])
+    assert walk.file(page.server, WEB_CONFIG).split() == before
+
+
+def test_an_override_of_another_certificate_stays_when_voice_mail_is_renewed(walk):
+    """Exchange 2016: only an override that names this server's own certificate gets the new one."""
+    made, (page,) = steps_of(MAIL, "sfb2015")
+    world = begin(walk, made, exchangeversion="15.1")
+    package = page.packages[0]
+    foreign = old(made.servers[0].packages[0])
+
+    def override(thumbprint, server=""):
+        return {"name": "IM", "server": server, "parameters": [f"IMCertificateThumbprint={thumbprint}"]}  # fmt: skip
+
+    world["overrides"] = {"IM": override(foreign)}
+    walk.begin(world, made)
+    run = walk.run(page)
+    assert run["code"] == 0, all_lines([run])
+    assert walk.ask({"moves": [{"overrides": True}]})[0]["IM"] == override(foreign)
+    world["overrides"] = {"IM": override(old(package), "um01")}
+    walk.begin(world, made)
+    assert walk.run(page)["code"] == 0
+    shown = walk.ask({"moves": [{"overrides": True}]})[0]["IM"]
+    assert shown == override(package.thumbprint, "um01")
+    assert walk.run(page, "Back")["code"] == 0
+    assert walk.ask({"moves": [{"overrides": True}]})[0]["IM"] == override(old(package), "um01")
+
+
+def test_a_video_interop_server_takes_the_steps_of_the_servers_inside(walk):
+    """Trust, import, drain, assign and start: without them its certificate never reaches it."""
+    made, (page,) = steps_of(
+        [row("vis01.contoso.com", "VideoInterop", "vis.contoso.com")], "sfb2015"
+    )
+    begin(walk, made)
+    run = walk.run(page, "DrainServices", "StartServices", "TrustInstalled")
+    assert (run["code"], run["harm"]) == (0, []), all_lines([run])
+    assert [line for line in wrongs(made, walk.world()) if page.server in line] == []
+    back = walk.run(page, "Back", "DrainServices", "StartServices")
+    assert back["code"] == 0, all_lines([back])

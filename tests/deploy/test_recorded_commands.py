@@ -24,7 +24,7 @@ from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 PRODUCTS = ("lync2013", "sfb2015", "sfb2019", "sfbse")
-IMPORT_STEPS = ("import", "import-edge", "import-other")
+IMPORT_STEPS = ("import", "import-edge", "import-other", "import-application")
 
 
 def _cells(folder):
@@ -62,6 +62,17 @@ def test_cells_have_the_commands_that_the_steps_print(product, sample, old_end):
             assert set(calls) <= set(assigns)
             if package.usages:
                 assert [line for line in assigns if "Set-CsCertificate" in line] == calls
+    for number, column in enumerate(("Import", "Assign")):
+        for package in packages:
+            printed = {
+                command
+                for server in steps.servers
+                for step in server.steps
+                if step.package == package.file and step.step.column == column
+                for command in step.commands
+            }
+            shown = {line for line in cells[package.id][number] if not line.startswith("#")}
+            assert shown == printed
 
 
 @pytest.fixture(scope="module")

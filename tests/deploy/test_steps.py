@@ -445,8 +445,13 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
         assert in_script == [
             step.commands
             for step in (*server.steps, *server.back)
-            if step.commands and step.step.does not in ("record", "restore")
+            if step.commands and step.step.does not in ("record", "set", "restore")
         ]
+        # What sets a place is the place's own command, with its value.
+        for step in (s for s in server.steps if s.step.does == "set"):
+            (place,) = (p for p in server.places if p.name == step.place)
+            assert place.set.replace("$Value", f"'{place.new}'") in step.commands[0]
+            assert place.set in text
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

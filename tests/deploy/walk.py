@@ -62,6 +62,7 @@ def packages_of(
                 pool=entry["pool"],
                 servers=tuple(entry["servers"]),
                 usages=tuple(entry["usages"]),
+                san=tuple(entry["san"]),
                 shared_by=entry["shared_by"],
                 issuer=entry["issuer"],
                 name=common_name,
@@ -145,8 +146,10 @@ def world_of(
                 here["farm"] = f"old {package.friendly_name}"
             if package.role == "ExchangeUM":
                 here |= {"ummode": "Dual", "exchange": dict.fromkeys(("UM", "SMTP"), old(package))}
-            if package.role == "ReverseProxy":
-                here["listener"] = old(package)
+            if package.role == "ReverseProxy":  # IIS, with a binding without and with a name
+                here["bindings"] = dict.fromkeys(
+                    ("*:443:", f"*:443:{package.san[-1]}"), old(package)
+                )
             if package.role == "ExchangeOWA":
                 here["exchangeversion"] = "15.0"
         has_services = any(step.step.does == "start" for step in page.steps)
@@ -192,7 +195,9 @@ def _computer(name: str, pool: str) -> Json:
             "ummode": "TCP",
             "routermode": "",  # where the UM call router is: its mode
             "exchange": {},
-            "listener": "",  # what port 443 of a reverse proxy shows
+            "bindings": {},  # of IIS: thumbprints
+            "applications": {},  # of Web Application Proxy, by ID: url and thumbprint
+            "listener": "",  # what port 443 of another reverse proxy shows
             "exchangeversion": "",
             "exchangepath": "C:\\exchange",
             "imread": "",  # the certificate of the override that Exchange has read
@@ -305,6 +310,11 @@ class Walk:
         assert isinstance(found, dict)
         return found
 
+    def file(self, server: str, name: str) -> str:
+        """Give the text of one file on a server."""
+        (found,) = self.ask({"moves": [{"read": server, "name": name}]})
+        return str(found)
+
     def pass_time(self, to: datetime) -> None:
         """Let the clock run until a time."""
         self.ask({"moves": [{"now": to.isoformat()}]})
@@ -331,11 +341,17 @@ class Walk:
             if package.role == "ReverseProxy":
                 self.set(page.server, listener=package.thumbprint)
             if package.role == "ExchangeOWA":
-                config = (
-                    "<configuration><appSettings><add key='IMCertificateThumbprint' "
-                    f"value='{package.thumbprint}' /></appSettings></configuration>"
-                )
-                self.ask({"moves": [{"write": page.server, "files": {WEB_CONFIG: config}}]})
+                self.configure(page.server, package.thumbprint)
+
+    def configure(self, server: str, thumbprint: str) -> None:
+        """Write the two keys of Outlook Web App into web.config on a server."""
+        config = (
+            "<configuration>\n  <!-- kept -->\n  <appSettings>\n"
+            f"    <add key='IMCertificateThumbprint' value='{thumbprint}' />\n"
+            "    <add key='IMServerName' value='eepool.contoso.com' />\n"
+            "  </appSettings>\n</configuration>"
+        )
+        self.ask({"moves": [{"write": server, "files": {WEB_CONFIG: config}}]})
 
     def take(self, page: ServerSteps, *switches: str) -> Json:
         """Take the steps of a server as an administrator does: by script, by hand, by script."""
@@ -421,8 +437,11 @@ def wrongs(steps: DeploymentSteps, world: Json) -> list[str]:
                     found.append(f"{page.server}: does not know {issuer.thumbprint}")
             if package.role == "OfficeWebApps" and here["farm"] != package.friendly_name:
                 found.append(f"{page.server}: the farm has {here['farm']}")
-            if package.role == "ReverseProxy" and here["listener"] != package.thumbprint:
-                found.append(f"{page.server}: port 443 shows {here['listener']}")
+            if package.role == "ReverseProxy":
+                shown = {*here["bindings"].values()} or {here["listener"]}
+                shown = {a["thumbprint"] for a in here["applications"].values()} or shown
+                if shown != {package.thumbprint}:
+                    found.append(f"{page.server}: port 443 shows {shown}")
             if package.role == "ExchangeUM" and here["exchange"].get("UM") != package.thumbprint:
                 found.append(f"{page.server}: UM has {here['exchange']}")
         found += [f"{page.server}: {name} is stopped" for name in stopped(here)]

@@ -26,6 +26,7 @@ function global:Get-Uses {
 function global:Get-Certificate {
     param([string] $Thumbprint)
     Set-StrictMode -Off
+    $Thumbprint = $Thumbprint.ToUpper()  # a store knows both cases
     $known = $global:World.certificates[$Thumbprint]
     $key = [pscustomobject]@{
         'Thumbprint' = $Thumbprint; 'FriendlyName' = $known.name; 'Subject' = $(if ($known.subject) { $known.subject } else { 'CN=' + $known.name })
@@ -38,6 +39,7 @@ function global:Get-Certificate {
     $broken = (Get-Here).broken -contains $Thumbprint
     $key | Add-Member -MemberType ScriptProperty -Name PrivateKey -Value { if ($this.Broken) { throw 'Keyset does not exist' }; if ($this.HasPrivateKey) { 'key' } }
     $key | Add-Member -NotePropertyName Broken -NotePropertyValue $broken
+    $key | Add-Member -MemberType ScriptMethod -Name GetNameInfo -Value { ($this.FriendlyName -replace '^old ', '' -split ' ')[0] }
     return $key
 }
 
@@ -46,6 +48,14 @@ function global:Split-Cert { param([string] $Path) if ($Path -match '^Cert:\\Loc
 function global:Get-Pool {
     $pool = (Get-Here).pool
     $global:World.servers.Values | Where-Object { $_.pool -eq $pool }
+}
+
+function global:Get-PortShows {
+    # What port 443 shows to a client that asks for a name: Web Application Proxy, IIS, or another product.
+    param([string] $Name)
+    foreach ($application in @((Get-Here)['applications'].Values)) { if ($application.url -like ('https://' + $Name + '/*')) { return $application.thumbprint } }
+    foreach ($key in ('*:443:' + $Name), '*:443:') { if ((Get-Here)['bindings'][$key]) { return (Get-Here).bindings[$key] } }
+    return (Get-Here)['listener']
 }
 
 function global:Get-Farm { @(Get-Pool | Where-Object { $_.farm }) }
@@ -255,6 +265,30 @@ $global:Effects = @{
         if ($p.Argument -eq 'Refresh') { (Get-Here).imread = [string](($override.parameters -match '^IMCertificateThumbprint=') -replace '.*=', ''); return }
         '<Diagnostics><Components><VariantConfiguration><Configuration><OwaServer><IMSettings><IMCertificateThumbprint>' + (Get-Here).imread + '</IMCertificateThumbprint></IMSettings></OwaServer></Configuration></VariantConfiguration></Components></Diagnostics>'
     }
+    'Get-WebBinding' = {
+        param($p)
+        foreach ($key in @((Get-Here).bindings.Keys | Sort-Object)) {
+            $binding = [pscustomobject]@{ 'protocol' = 'https'; 'bindingInformation' = $key; 'certificateHash' = ((Get-Here).bindings[$key]).ToLower() }
+            $binding | Add-Member -MemberType ScriptMethod -Name AddSslCertificate -Value { param($thumbprint, $store) Enter-Command 'AddSslCertificate' @{ 'Key' = $this.bindingInformation; 'Store' = $store; 'Thumbprint' = $thumbprint } }
+            $binding
+        }
+    }
+    'AddSslCertificate' = {
+        param($p)
+        if ($p.Store -ne 'My' -or (Get-Here).keys -notcontains $p.Thumbprint) { throw 'A specified logon session does not exist. It may already have been terminated.' }
+        (Get-Here).bindings[$p.Key] = $p.Thumbprint
+    }
+    'Get-WebApplicationProxyApplication' = {
+        param($p)
+        foreach ($id in @((Get-Here).applications.Keys | Sort-Object)) {
+            [pscustomobject]@{ 'ID' = $id; 'Name' = 'Application ' + $id; 'ExternalUrl' = (Get-Here).applications[$id].url; 'ExternalCertificateThumbprint' = (Get-Here).applications[$id].thumbprint }
+        }
+    }
+    'Set-WebApplicationProxyApplication' = {
+        param($p)
+        if ((Get-Here).keys -notcontains $p.ExternalCertificateThumbprint) { throw 'The certificate has no private key on this server.' }
+        (Get-Here).applications[[string]$p.ID].thumbprint = $p.ExternalCertificateThumbprint
+    }
     'Get-UMCallRouterSettings' = { param($p) [pscustomobject]@{ 'UMStartupMode' = (Get-Here).routermode } }
     'Set-UMCallRouterSettings' = { param($p) (Get-Here).routermode = [string]$p.UMStartupMode }
     'Get-ExchangeCertificate' = {
@@ -311,7 +345,7 @@ $global:Effects = @{
     }
 }
 # What changes something; all other commands read.
-$global:Changing = 'Set-CsCertificate', 'Remove-CsCertificate', 'Import-CsCertificate', 'Stop-CsWindowsService', 'Start-CsWindowsService', 'Invoke-CsComputerFailOver', 'Invoke-CsComputerFailBack', 'Set-OfficeWebAppsFarm', 'New-OfficeWebAppsFarm', 'Set-UMService', 'Set-UMCallRouterSettings', 'Set-SettingOverride', 'Enable-ExchangeCertificate', 'certutil', 'Request-CsCertificate'
+$global:Changing = 'Set-CsCertificate', 'Remove-CsCertificate', 'Import-CsCertificate', 'Stop-CsWindowsService', 'Start-CsWindowsService', 'Invoke-CsComputerFailOver', 'Invoke-CsComputerFailBack', 'Set-OfficeWebAppsFarm', 'New-OfficeWebAppsFarm', 'Set-UMService', 'Set-UMCallRouterSettings', 'Set-SettingOverride', 'Enable-ExchangeCertificate', 'certutil', 'Request-CsCertificate', 'AddSslCertificate', 'Set-WebApplicationProxyApplication'
 
 function global:Enter-Command {
     # Runs a command, or the fault that the case asks for at its place.
@@ -334,7 +368,7 @@ function global:Enter-Command {
 
 # ---- the commands themselves: a module, whose functions do not see the script's preferences
 
-$types = @{ 'SwitchParameter' = '[switch]'; 'CertType[]' = '[string[]]'; 'String' = '[string]'; 'Boolean' = '[bool]'; 'DateTime' = '[datetime]'; 'Int32' = '[int]' }
+$types = @{ 'SwitchParameter' = '[switch]'; 'CertType[]' = '[string[]]'; 'String' = '[string]'; 'Boolean' = '[bool]'; 'DateTime' = '[datetime]'; 'Int32' = '[int]'; 'Guid' = '[string]' }
 $known = Get-Content -Raw -LiteralPath $Parameters | ConvertFrom-Json -AsHashtable
 $text = foreach ($name in $global:Effects.Keys) {
     if (-not $known[$name]) { continue }
@@ -360,6 +394,14 @@ New-Module -ScriptBlock {
     function global:Get-Date { $global:World.now }
     function global:Start-Sleep { [CmdletBinding()] param([int] $Seconds) $global:World.now = $global:World.now.AddSeconds($Seconds); Update-World }
     function global:Read-Host { [CmdletBinding()] param([switch] $AsSecureString, [string] $Prompt) ConvertTo-SecureString $global:World.password -AsPlainText -Force }
+    function global:Get-Command {
+        # A role that a server does not have has no commands there.
+        [CmdletBinding()] param([string] $Name)
+        if ($Name -eq 'Get-WebBinding' -and -not (Get-Here)['bindings'].Count) { return }
+        if ($Name -eq 'Get-WebApplicationProxyApplication' -and -not (Get-Here)['applications'].Count) { return }
+        if ($Name -eq 'Get-CsCertificate' -and -not (Get-Here).replica) { return }
+        Microsoft.PowerShell.Core\Get-Command -Name $Name -ErrorAction SilentlyContinue
+    }
     function global:Import-Module { [CmdletBinding()] param([string] $Name) }
     function global:Start-Transcript { [CmdletBinding()] param([string] $Path) Set-Content -LiteralPath $Path -Value 'transcript' }
     function global:Stop-Transcript { [CmdletBinding()] param() }
@@ -377,7 +419,7 @@ New-Module -ScriptBlock {
         [CmdletBinding()] param([string] $LiteralPath)
         $store, $thumbprint = Split-Cert $LiteralPath
         if (-not $store) { return (Microsoft.PowerShell.Management\Get-Item -LiteralPath $LiteralPath -ErrorAction Stop) }
-        if (-not (Test-Path -LiteralPath $LiteralPath)) { throw ("Cannot find path '" + $LiteralPath + "' because it does not exist.") }
+        if (-not (Test-Path -LiteralPath $LiteralPath)) { Write-Error ("Cannot find path '" + $LiteralPath + "' because it does not exist."); return }
         Get-Certificate $thumbprint
     }
     function global:Remove-Item {
@@ -414,7 +456,7 @@ New-Module -ScriptBlock {
             return $chain
         }
         if ($TypeName -like '*TcpClient') {
-            if (-not (Get-Here)['listener']) { throw 'No connection could be made because the target machine actively refused it.' }
+            if (-not (Get-Here)['listener'] -and -not (Get-Here)['bindings'].Count -and -not (Get-Here)['applications'].Count) { throw 'No connection could be made because the target machine actively refused it.' }
             $client = [pscustomobject]@{}
             $client | Add-Member -MemberType ScriptMethod -Name GetStream -Value { 'stream' }
             $client | Add-Member -MemberType ScriptMethod -Name Close -Value { }
@@ -422,9 +464,9 @@ New-Module -ScriptBlock {
         }
         if ($TypeName -like '*SslStream') {
             $shown = [pscustomobject]@{}
-            $shown | Add-Member -MemberType ScriptMethod -Name GetCertHashString -Value { (Get-Here)['listener'] }
+            $shown | Add-Member -MemberType ScriptMethod -Name GetCertHashString -Value { Get-PortShows $global:World['asked'] }
             $tls = [pscustomobject]@{ 'RemoteCertificate' = $shown }
-            $tls | Add-Member -MemberType ScriptMethod -Name AuthenticateAsClient -Value { param($name) }
+            $tls | Add-Member -MemberType ScriptMethod -Name AuthenticateAsClient -Value { param($name) $global:World['asked'] = $name }
             return $tls
         }
         if ($TypeName -like '*X509Certificate2') {
@@ -559,6 +601,7 @@ function Invoke-Move {
     }
     if ($Move['read']) {
         $root = Use-Drive $Move.read
+        if ($Move['name']) { return [IO.File]::ReadAllText("$root/" + $Move.name) }
         $found = @{}
         foreach ($file in [IO.Directory]::GetFiles("$root/certificates")) { $found[[IO.Path]::GetFileName($file)] = [IO.File]::ReadAllText($file) }
         return $found

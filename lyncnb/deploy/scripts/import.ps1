@@ -286,11 +286,43 @@ function Test-RestartAhead {
 
 # ---- places where a certificate is in use, the record of what they had, and the events
 
+function Expand-Places {
+    # Some kinds of place are there several times, or not at all: each has a key of its own.
+    foreach ($place in $Places) {
+        $place.Title = $place.Name
+        if (-not $place['Each']) { $place; continue }
+        foreach ($key in @(& $place.Each | Select-Object -Unique)) {
+            $own = $place.Clone()
+            $own.Key = [string]$key
+            $own.Name = ($place.Title + ' ' + $key).Trim()
+            $own
+        }
+    }
+}
+
+function Get-Places {
+    param([string] $Title)
+    $Places | Where-Object { $_.Title -eq $Title }
+}
+
+function Get-Shown {
+    # The thumbprint that a client is shown, whatever it thinks of the certificate.
+    param([string] $Server, [int] $Port, [string] $Name)
+    $anyone = [Net.Security.RemoteCertificateValidationCallback] { $true }
+    $client = New-Object Net.Sockets.TcpClient -ArgumentList $Server, $Port
+    try {
+        $tls = New-Object Net.Security.SslStream -ArgumentList $client.GetStream(), $false, $anyone
+        $tls.AuthenticateAsClient($Name)
+        return $tls.RemoteCertificate.GetCertHashString()
+    }
+    finally { $client.Close() }
+}
+
 function Get-InUse {
     # What a place has now: a thumbprint, a name, or $Nothing. Two certificates at one place are an
     # answer only if one alone is in date.
     param([hashtable] $Place)
-    $values = @(& $Place.Read | ForEach-Object { [string]$_ } | Where-Object { $_ } | Select-Object -Unique)
+    $values = @(& $Place.Read $Place['Key'] | ForEach-Object { [string]$_ } | Where-Object { $_ } | Select-Object -Unique)
     if ($values.Count -gt 1) { $values = @($values | Where-Object { $_ -ne $Place.New }) }
     if ($values.Count -gt 1) {
         $values = @($values | Where-Object { Test-InDate $_ })
@@ -311,16 +343,18 @@ function Test-InDate {
 function Read-Record {
     # The whole record, or an error: a half, a foreign or a doubled one is not a record.
     $lines = @(Get-Content -LiteralPath $Record -Encoding UTF8)
-    $end = '# end: ' + [string]@($Places).Count + ' of ' + $Server
-    if ($lines.Count -lt 2 -or $lines[0] -ne '"Place","Value"' -or $lines[-1] -ne $end) {
+    $rows = @($lines | Where-Object { $_ -notmatch '^#' } | ConvertFrom-Csv)
+    if ($lines.Count -lt 2 -or $lines[0] -ne '"Place","Value"' -or $lines[-1] -ne ('# end: ' + [string]$rows.Count + ' of ' + $Server)) {
         throw ($Record + ' is not a whole record of this script.')
     }
     $values = @{}
-    foreach ($row in @($lines | Where-Object { $_ -notmatch '^#' } | ConvertFrom-Csv)) {
+    foreach ($row in $rows) {
         if ($values.ContainsKey($row.Place)) { throw ($Record + ' has two rows for ' + $row.Place + '.') }
         $values[$row.Place] = $row.Value
     }
     foreach ($place in $Places) {
+        # A binding or an override that came later had nothing when the record was written.
+        if (-not $values[$place.Name] -and $place.ContainsKey('Key')) { $values[$place.Name] = $Nothing }
         if (-not $values[$place.Name]) { throw ($Record + ' has no row for ' + $place.Name + '.') }
     }
     return $values
@@ -336,7 +370,7 @@ function Save-Record {
         New-Object PSObject -Property @{ 'Place' = $place.Name; 'Value' = $value } | Select-Object -Property Place, Value
     }
     $running = @(Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { $_.Name })
-    $lines = @($rows | ConvertTo-Csv -NoTypeInformation) + ('# end: ' + [string]@($Places).Count + ' of ' + $Server)
+    $lines = @('"Place","Value"') + @($rows | ConvertTo-Csv -NoTypeInformation | Select-Object -Skip 1) + ('# end: ' + [string]@($rows).Count + ' of ' + $Server)
     Set-Content -LiteralPath ($Record + '.new') -Value $lines -Encoding UTF8
     Add-Event 'ran' ($running -join ';')
     Move-Item -LiteralPath ($Record + '.new') -Destination $Record -Force
@@ -386,6 +420,7 @@ function Get-Return {
         $way.Do = 'leave'
         if ($Place['Staged'] -and (& $Place.Staged)) { $way.Do = 'assign' }
     }
+    elseif ($Value -eq $NotKnown -and $now -ne $Place.New) { $way.Do = 'leave' }
     elseif ($Value -eq $NotKnown) {
         $way.Problem = 'the record does not know what it had: the new certificate was assigned before'
     }
@@ -447,7 +482,7 @@ function Restore-Place {
         & $Place.Clear
     }
     elseif ($way.Do -eq 'roll') { & $Place.Roll $Value (Get-Date).AddMinutes(10) }
-    elseif ($way.Do -eq 'assign') { & $Place.Set $Value }
+    elseif ($way.Do -eq 'assign') { & $Place.Set $Value $Place['Key'] }
     Add-Event 'assigned' ($Place.Name + ';' + $Value)
     if ($way.Do -eq 'roll') { return }
     $way = Get-Return $Place $Value
@@ -475,8 +510,15 @@ function Invoke-Work {
             }
             else { & $Step.Commands }
         }
-        'restore' { Restore-Place ($Places | Where-Object { $_.Name -eq $Step.Place }) }
-        default { & $Step.Commands }
+        'set' {
+            foreach ($place in @(Get-Places $Step.Place)) {
+                if ((Get-InUse $place) -eq $place.New) { continue }
+                & $place.Set $place.New $place['Key']
+                Add-Event 'assigned' ($place.Name + ';' + $place.New)
+            }
+        }
+        'restore' { foreach ($place in @(Get-Places $Step.Place)) { Restore-Place $place } }
+        default { if ($Step['Commands']) { & $Step.Commands } }
     }
     foreach ($name in $Step['Assigns']) { Add-Event 'assigned' $name }
 }
@@ -490,11 +532,15 @@ function Test-Done {
         return 'yes'
     }
     if ($Step['Does'] -eq 'restore') {
-        $place = $Places | Where-Object { $_.Name -eq $Step.Place }
-        $way = Get-Return $place (Read-Record)[$place.Name]
-        $script:Found = 'it uses ' + $way.Now + ', the record says ' + $way.Value
-        if ($way.Left) { $script:Left += $place.Name + ': ' + $way.Left + '.' }
-        return $(if ($way.Do -eq 'leave') { 'yes' } else { 'no' })
+        $answer = 'yes'
+        $ways = foreach ($place in @(Get-Places $Step.Place)) {
+            $way = Get-Return $place (Read-Record)[$place.Name]
+            $place.Name + ' uses ' + $way.Now + ', the record says ' + $way.Value
+            if ($way.Left) { $script:Left += $place.Name + ': ' + $way.Left + '.' }
+            if ($way.Do -ne 'leave') { $answer = 'no' }
+        }
+        $script:Found = @($ways) -join '; '
+        return $answer
     }
     if (-not $Step['Holds']) { return 'no' }
     $wrong = Find-Wrong $Step 'Holds'
@@ -666,6 +712,7 @@ try {
     }
     foreach ($module in $Modules) { Import-Module -Name $module }
     Assert-Place
+    $Places = @(Expand-Places)
     if ($Back -and -not $Verify) { Assert-Return }
     if ($Verify) { Show-Facts }
     foreach ($step in $chosen) {
