@@ -109,6 +109,82 @@ def test_services_are_tested_and_not_only_assignments():
     assert "Test-CsPstnPeerToPeerCall" in on("med01")["verify-mediation"].text
 
 
+@pytest.mark.parametrize(
+    ("server", "ports"),
+    [
+        ("ee01", {"443, 4443, 5061"}),
+        ("edge01", {"4443, 5061, 5062, 8057", "443, 5269"}),
+        ("med01", {"5070"}),
+        ("dir01", {"443, 4443, 5061"}),
+    ],
+)
+def test_each_sheet_says_which_ports_show_which_certificate(server, ports):
+    """The ports are those of the connections to the role and its usages; OAuth has none."""
+    (found,) = [s for s in steps().servers if s.server.startswith(server)]
+    looks = [step for step in found.steps if step.step.id == "verify-ports"]
+    assert {step.text.split("ports ")[1].split(" of ")[0] for step in looks} == ports
+    for step in looks:
+        (package,) = [p for p in found.packages if p.file == step.package]
+        assert package.thumbprint in step.text
+        assert "OAuthTokenIssuer" not in package.usages
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
+def test_a_new_pool_of_three_is_started_once(product):
+    """From 2015 on Start-CsPool starts it, before any server is failed back or started by itself."""
+    own = on("ee01", product)
+    assert ("start-pool" in own) == (product != "lync2013")
+    if product != "lync2013":
+        step = own["start-pool"]
+        assert step.commands == ("Start-CsPool -PoolFqdn 'eepool.contoso.com'",)
+        assert {check.id for check in step.only_if} == {"new-server", "pool-of-three"}
+        order = list(own)
+        assert order.index("assign") < order.index("start-pool") < order.index("start-front-end")
+        assert "Start-CsPool" in own["start-front-end"].text
+    assert "start-pool" not in on("dir01", product)
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
+def test_edge_services_restart_without_xmpp_too(product):
+    """The reason is the certificate that services loaded; from 2019 on no Edge step names XMPP."""
+    own = on("edge01", product, renewal=True)
+    drain = own["drain-edge"]
+    assert {check.id for check in drain.only_if} == {"services-up", "restart-ahead"}
+    assert "XMPP" not in drain.text
+    assert {"drain-edge", "start-services"} <= own.keys()
+    if product in ("sfb2019", "sfbse"):
+        texts = [step.title + step.text for key, step in own.items() if key != "verify-ports"]
+        assert not [text for text in texts if "XMPP" in text]
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
+@pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
+def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, product):
+    """Of later products nothing is documented about keys: the provider is looked at, and that is all."""
+    own = on(server, product)
+    assert ("provider-again" in own) == (product == "lync2013")
+    assert own["provider"].step.goes_on
+    deletes = [key for key, step in own.items() if "-DeleteKey" in "".join(step.commands)]
+    assert deletes == (["provider-again"] if product == "lync2013" else []) + ["revoke-superseded"]
+
+
+def test_technicians_of_a_branch_appliance_are_local_administrators():
+    """The group alone is not enough on the appliance, and the sheet says so."""
+    rules = load_rules("lync2013")
+    planned = plan_certificates(topology(*TABLE, row("sba01.contoso.net", "SBA")), rules)
+    made = procedure_of(packages_of(planned), rules, now=NOON)
+    (found,) = [s for s in made.servers if s.server.startswith("sba01")]
+    (step,) = [s for s in found.steps if s.step.id == "group-branch-appliance"]
+    assert "RTCUniversalSBATechnicians" in step.text
+    assert "local Administrators of sba01.contoso.net" in step.text
+
+
+def test_chat_rooms_close_only_where_no_other_server_of_the_pool_runs():
+    """The order of the evening does not promise an outage that a second server prevents."""
+    (text,) = [place.text for place in steps().order if "PersistentChat" in place.roles]
+    assert "A chat room closes only where no other server of the Persistent Chat pool runs" in text
+
+
 def test_a_mediation_server_that_carries_calls_is_never_restarted():
     """The restart is for a new server alone, and says so before anything else."""
     step = on("med01", renewal=True)["restart-mediation"]

@@ -193,6 +193,29 @@ def test_a_fail_back_that_timed_out_is_repeated(walk):
     assert stale(walk.world()) == []
 
 
+@pytest.mark.parametrize(("rows", "started"), [(POOL, True), (POOL[:2], False)], ids=["3", "2"])
+def test_a_new_pool_of_three_is_told_to_start_once(walk, rows, started):
+    """The script names Start-CsPool for a person; a pool of two starts server by server."""
+    steps = begun(walk, *rows, product="sfb2015", in_use=False)
+    run = walk.run(steps.servers[0], "WhatIf", "StartServices")
+    assert ("by hand" in unfolded(run).split("start it once")[0][-90:]) == started
+    run = walk.run(steps.servers[0])
+    assert ("Start-CsPool -PoolFqdn 'eepool.contoso.com'" in all_lines([run])) == started
+    assert calls(run, "Start-Cs") == []
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
+def test_an_external_certificate_alone_restarts_the_edge_services(walk, product):
+    """Without XMPP too: the services run with the new certificate when the run has ended."""
+    steps = begun(walk, edge(1), edge(2), product=product)
+    page = steps.servers[0]
+    run = walk.run(page, *SWITCHES)
+    assert run["code"] == 0, all_lines([run])
+    assert len(calls(run, "Stop-CsWindowsService")) == 1
+    assert calls(run, "Start-CsWindowsService")
+    assert stale(walk.world()) == []
+
+
 # ---- Mediation Servers
 
 
