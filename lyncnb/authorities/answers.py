@@ -29,9 +29,9 @@ class Outstanding:
     a certificate came, ``chains`` its whole path as on record, by its SHA-256; ``displaced`` are
     certificates that had to make room.
     ``is_fictional``: its folder holds nothing but names of the sample deployments. ``ca`` is the
-    name of the CA that was planned, if one is. ``evidence`` is the certificate on record and the
-    path above it, by SHA-256, if no error is known of it; ``has_root`` tells whether that path is
-    whole.
+    name of the CA that was planned, if one is, ``target_os`` the Windows of its servers.
+    ``evidence`` is the certificate on record and the path above it, by SHA-256, if no error is
+    known of it; ``has_root`` tells whether that path is whole.
     """
 
     request_id: str
@@ -49,6 +49,7 @@ class Outstanding:
     displaced: frozenset[str] = frozenset()
     is_fictional: bool = False
     ca: str = ""
+    target_os: str = ""
     evidence: tuple[str, ...] = ()
     has_root: bool = False
 

@@ -147,6 +147,7 @@ def outstanding_requests(
             },
             displaced=displaced,
             ca=record.ca,
+            target_os=record.target_os,
             evidence=_evidence_of(record.issued),
             has_root=_has_root(record.issued),
         )
@@ -160,6 +161,7 @@ def outstanding_requests(
                 is_fictional=fictional,
                 held_sha256=old.issued.sha256 if old.issued else "",
                 ca=record.ca,
+                target_os=record.target_os,
                 evidence=_evidence_of(old.issued),
                 has_root=_has_root(old.issued),
             )

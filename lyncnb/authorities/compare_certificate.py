@@ -246,6 +246,12 @@ def _instead_of_list(certificate: Certificate) -> str:
 
 def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Iterator[Difference]:
     begins, ends = certificate.not_before, certificate.not_after
+    if ends < begins:
+        message = (
+            f"it begins on {begins:%Y-%m-%d at %H:%M} UTC and ends on {ends:%Y-%m-%d at %H:%M} UTC"
+        )
+        yield "validity-reversed", message
+        return
     if at.replace(microsecond=0) > ends:
         yield "certificate-expired", f"it ended on {ends:%Y-%m-%d at %H:%M} UTC"
     if at < begins:

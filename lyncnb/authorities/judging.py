@@ -30,6 +30,7 @@ from ..rules.returned_rules import (
     findings,
     may_be_accepted,
     returned_checks,
+    returned_rules,
     rules_identity,
 )
 from .compare_certificate import compare_certificate
@@ -51,6 +52,7 @@ class Evidence:
     ``settled`` is its certification path as it is on record: another one takes its place only where
     an error is found in it, so that no CA certificate that comes later can lead to another root.
     ``is_fictional``: only such a folder may hold certificates of the demonstration CA.
+    ``target_os`` is the Windows of its servers.
     """
 
     certificate: Certificate
@@ -61,6 +63,7 @@ class Evidence:
     noted: tuple[Difference, ...] = ()
     settled: tuple[Certificate, ...] = ()
     is_fictional: bool = False
+    target_os: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,7 @@ def judge(evidence: Evidence, *, at: datetime) -> Verdict:
     """
     certificate, entry = evidence.certificate, evidence.entry
     path = _path(evidence, at)
-    differences = [*evidence.noted, *((wrong.code, wrong.detail) for wrong in path.objections)]
+    differences = [*evidence.noted, *_of_path(path, evidence)]
     differences += _other_roots(path)
     if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
         signed = f"it was signed by the {DEMONSTRATION_NAME}"
@@ -123,6 +126,20 @@ def _path(evidence: Evidence, at: datetime) -> Path:
         return found
     roots = (found.issuers[-1], *found.other_roots) if found.is_complete else ()
     return replace(followed, rejected=found.rejected, other_roots=roots)
+
+
+def _of_path(path: Path, evidence: Evidence) -> Iterator[Difference]:
+    """Give the objections to a path, as the servers and the kind of CA see them."""
+    can_be_enabled = evidence.target_os in returned_rules().curves_to_enable
+    for wrong in path.objections:
+        if wrong.code == "chain-curve-unsupported" and can_be_enabled:
+            yield "chain-curve-to-enable", f"{wrong.detail}, for Windows {evidence.target_os}"
+        elif (
+            wrong.code == "chain-incomplete" and evidence.entry.issuer == "public" and path.issuers
+        ):
+            yield "chain-without-root", wrong.detail
+        else:
+            yield wrong.code, wrong.detail
 
 
 def _other_roots(path: Path) -> Iterator[Difference]:

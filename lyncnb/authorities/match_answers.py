@@ -161,6 +161,7 @@ def _evidence(
         accepted=asked.accepted,
         noted=asked.noted.get(certificate.sha256, ()),
         is_fictional=asked.is_fictional,
+        target_os=asked.target_os,
     )
 
 

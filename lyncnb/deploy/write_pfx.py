@@ -272,7 +272,9 @@ def _objection(
         return "the certificate answers a superseded request"
     if one.has_errors:
         return issued.why_refused(record.id)
-    if not one.chain_complete and not may_lack_chain:
+    # The root of a public CA is in the operating system's store.
+    has_chain = one.chain_complete or (record.plan.issuer == "public" and bool(one.path))
+    if not has_chain and not may_lack_chain:
         return (
             "its chain is incomplete: receive the missing CA certificate, or package it as it is "
             f"with --without-chain {record.id}"

@@ -11,6 +11,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -29,7 +30,8 @@ from cryptography.x509.oid import (
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS
 from ..base.pasted_text import shown, visible
-from .asn1 import BadStructure, Element, children, read_element
+from .asn1 import BadStructure, Element, children, object_identifiers, read_element
+from .der_structures import items
 from .library_words import NotAsStandard, in_words
 
 #: A name in the form in which equal names are equal: a set of (OID, text) for each part.
@@ -82,6 +84,8 @@ _SCHEMES = {
     SignatureAlgorithmOID.DSA_WITH_SHA512: "DSA",
 }
 
+_POLICY_MAPPINGS = x509.ObjectIdentifier("2.5.29.33")
+
 # Extensions that are looked at, here or in chain.py, so that critical ones are heeded.
 _UNDERSTOOD = frozenset(
     {
@@ -92,6 +96,9 @@ _UNDERSTOOD = frozenset(
         x509.NameConstraints.oid,
         x509.CertificatePolicies.oid,
         x509.CRLDistributionPoints.oid,
+        x509.PolicyConstraints.oid,
+        x509.InhibitAnyPolicy.oid,
+        _POLICY_MAPPINGS,
     }
 )
 
@@ -138,8 +145,10 @@ class Certificate:
     certificate, if the authority key identifier names them. ``general_names`` are all names that
     name constraints are about, ``permitted`` and ``excluded`` the constraints themselves.
     ``crl_urls`` and ``ocsp_urls`` are where its revocation can be looked up and asked for.
-    ``policies`` are its certificate policies, dotted, and ``timestamps`` counts the signed
-    certificate timestamps (RFC 6962) in it.
+    ``curve`` is that of an elliptic key, as ``secp256r1``. ``policies`` are its certificate
+    policies, dotted; ``policy_mappings`` are pairs of what the CA above and the CA itself call a
+    policy. The three that follow count certificates until they hold (RFC 5280 sections 4.2.1.11
+    and 4.2.1.14). ``timestamps`` counts the signed certificate timestamps (RFC 6962) in it.
     ``unknown_critical`` lists critical extensions that are not understood here, dotted.
     """
 
@@ -165,7 +174,12 @@ class Certificate:
     key_usage: frozenset[str] | None = field(compare=False)
     crl_urls: tuple[str, ...] = field(compare=False)
     ocsp_urls: tuple[str, ...] = field(compare=False)
+    curve: str = field(compare=False)
     policies: tuple[str, ...] = field(compare=False)
+    policy_mappings: tuple[tuple[str, str], ...] = field(compare=False)
+    require_explicit_policy: int | None = field(compare=False)
+    inhibit_policy_mapping: int | None = field(compare=False)
+    inhibit_any_policy: int | None = field(compare=False)
     timestamps: int = field(compare=False)
     is_ca: bool = field(compare=False)
     path_length: int | None = field(compare=False)
@@ -334,7 +348,10 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         key_usage=_key_usage(extensions),
         crl_urls=_crl_urls(extensions),
         ocsp_urls=_ocsp_urls(extensions),
+        curve=_curve(certificate),
         policies=_policies(extensions),
+        policy_mappings=_policy_mappings(extensions),
+        **_policy_limits(extensions),
         timestamps=_timestamps(extensions),
         is_ca=bool(basic is not None and basic.ca),
         path_length=basic.path_length if basic is not None else None,
@@ -424,6 +441,43 @@ def _key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
     if isinstance(key, dsa.DSAPublicKey):
         return "DSA", key.key_size, digest
     return type(key).__name__.removesuffix("PublicKey"), 0, digest
+
+
+def _curve(certificate: x509.Certificate) -> str:
+    with suppress(ValueError, UnsupportedAlgorithm):
+        key = certificate.public_key()
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            return key.curve.name
+    return ""
+
+
+def _policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
+    """Read what pyca does not: SEQUENCE OF SEQUENCE { of the CA above, of this CA }."""
+    extension = extensions.get(_POLICY_MAPPINGS)
+    if not isinstance(extension, x509.UnrecognizedExtension):
+        return ()
+    try:
+        pairs = [object_identifiers(pair) for pair in items(extension.value)]
+    except BadStructure:
+        pairs = [()]
+    if not all(1 <= len(pair) <= 2 for pair in pairs):
+        raise NotAsStandard("policy mappings that are no pairs of policies")
+    # A policy that is mapped to itself is listed once.
+    return tuple((pair[0], pair[-1]) for pair in pairs)
+
+
+def _policy_limits(extensions: Extensions) -> dict[str, int | None]:
+    found: dict[str, int | None] = dict.fromkeys(
+        ("require_explicit_policy", "inhibit_policy_mapping", "inhibit_any_policy")
+    )
+    constraints = extensions.get(x509.PolicyConstraints.oid)
+    if isinstance(constraints, x509.PolicyConstraints):
+        found["require_explicit_policy"] = constraints.require_explicit_policy
+        found["inhibit_policy_mapping"] = constraints.inhibit_policy_mapping
+    inhibit = extensions.get(x509.InhibitAnyPolicy.oid)
+    if isinstance(inhibit, x509.InhibitAnyPolicy):
+        found["inhibit_any_policy"] = inhibit.skip_certs
+    return found
 
 
 def _signature_facts(certificate: x509.Certificate) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.x509 import verification
 from cryptography.x509.oid import SignatureAlgorithmOID
 
+from .certificate_policies import policy_violation
 from .certificates import Certificate, NameKey, moment_of, name_text
 from .name_constraints import constraint_violations
 
@@ -428,7 +429,10 @@ def objections_to(
             found.append(
                 Objection(code="chain-issuer-not-in-force", detail=f"{who} is valid {days}")
             )
-        if not is_root and issuer.signature_hash in ("md5", "sha1"):
+        if not is_root and issuer.signature_hash == "md5":
+            weak = f"{who} is signed with MD5"
+            found.append(Objection(code="chain-signature-hash-broken", detail=weak))
+        if not is_root and issuer.signature_hash == "sha1":
             weak = f"{who} is signed with {issuer.signature_hash.upper()}"
             found.append(Objection(code="chain-signature-hash-weak", detail=weak))
         found.extend(_key_objections(issuer, who, is_root=is_root))
@@ -443,6 +447,10 @@ def objections_to(
         if one.unknown_critical:
             detail = f'"{name_text(one.subject)}" has {", ".join(one.unknown_critical)}'
             found.append(Objection(code="critical-extension-unknown", detail=detail))
+    if path and path[-1].is_self_issued:
+        violation = policy_violation(below[-2::-1])
+        if violation:
+            found.append(Objection(code="chain-policy-not-valid", detail=violation))
     if path and certificate.not_after > path[0].not_after:
         late = f"{certificate.not_after:%Y-%m-%d} is after {path[0].not_after:%Y-%m-%d}"
         found.append(Objection(code="outlives-issuer", detail=late))
@@ -457,6 +465,8 @@ def _cas_below(below: tuple[Certificate, ...], depth: int) -> int:
 # What Windows Server 2008 R2 to 2012 R2 knows in a chain.
 _CHAIN_KEYS = ("RSA", "ECDSA")
 _CHAIN_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
+_LEAST_RSA_BITS = 1024
 
 
 def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator[Objection]:
@@ -464,10 +474,15 @@ def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator
     if issuer.key_algorithm not in _CHAIN_KEYS:
         detail = f"{who} has a key of {issuer.key_algorithm}"
         yield Objection(code="chain-algorithm-unsupported", detail=detail)
+    elif issuer.key_algorithm == "RSA" and issuer.key_bits < _LEAST_RSA_BITS:
+        yield Objection(code="chain-key-refused", detail=f"{who} has RSA {issuer.key_bits}")
     elif issuer.key_algorithm == "RSA" and issuer.key_bits < 2048:
         yield Objection(code="chain-key-weak", detail=f"{who} has RSA {issuer.key_bits}")
     elif issuer.key_algorithm == "ECDSA" and issuer.key_bits < 256:
         yield Objection(code="chain-key-weak", detail=f"{who} has ECDSA {issuer.key_bits}")
+    if issuer.curve and issuer.curve not in _CURVES:
+        detail = f"{who} has a key on the curve {issuer.curve}"
+        yield Objection(code="chain-curve-unsupported", detail=detail)
     if not is_root and issuer.signature_scheme not in _CHAIN_SCHEMES:
         detail = f"{who} is signed with {issuer.signature_scheme}"
         yield Objection(code="chain-algorithm-unsupported", detail=detail)

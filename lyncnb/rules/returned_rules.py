@@ -46,6 +46,7 @@ class ReturnedRules:
 
     checks: Mapping[str, CheckRule]
     never_accepted: frozenset[str] = frozenset()
+    curves_to_enable: frozenset[str] = frozenset()
 
 
 @cache
@@ -75,10 +76,11 @@ def parse_returned_rules(text: str) -> ReturnedRules:
     except NotToml as error:
         raise RulesError(f"{name}: {error}", hint=error.hint) from None
     reader = TomlReader(name)
-    reader.known("", document, ("check", "never_accepted"))
+    reader.known("", document, ("check", "never_accepted", "curves_to_enable"))
     checks = reader.records(CheckRule, document.get("check", []), "check")
     check_checks(reader, checks)
     never = reader.value(tuple[str, ...], document.get("never_accepted", []), "never_accepted")
+    curves = reader.value(tuple[str, ...], document.get("curves_to_enable", []), "curves_to_enable")
     codes = [check.code for check in (*checks.values(), *ca_rules().returned_checks())]
     reader.among("never_accepted", never or (), codes, "check")
     if reader.problems:
@@ -86,6 +88,7 @@ def parse_returned_rules(text: str) -> ReturnedRules:
     return ReturnedRules(
         checks={check.code: check for check in checks.values()},
         never_accepted=frozenset(never),
+        curves_to_enable=frozenset(curves or ()),
     )
 
 

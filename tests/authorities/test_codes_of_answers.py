@@ -169,6 +169,12 @@ def below_rsa(**changes):
     return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain))
 
 
+def below_curve(**changes):
+    """Codes of a certificate below a CA with a key on secp256k1."""
+    ca = PythonCa(make_key=lambda: ec.generate_private_key(ec.SECP256K1()))
+    return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain), **changes)
+
+
 PUBLIC = {"entry": {"issuer": "public"}}
 OWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
 WRONG_KEY = x509.AuthorityKeyIdentifier(b"\1" * 20, None, None)
@@ -262,6 +268,14 @@ MATCHED = {
         lambda: extended(issuer_key_id=False, more=[(RIGHT_KEY, False)]),
     ),
     "chain-algorithm-unsupported": (lambda: below_rsa(pss=True), lambda: below_rsa(pss=False)),
+    "chain-curve-to-enable": (
+        lambda: below_curve(target_os="2016"),
+        lambda: below_curve(target_os="2012R2"),
+    ),
+    "chain-without-root": (
+        lambda: one(made("a"), CHAIN[0], **PUBLIC),
+        lambda: one(made("a"), *CHAIN, **PUBLIC),
+    ),
     "web-pki-objection": (
         lambda: one(made("a", days=100, issuer_key_id=False), *CHAIN, **PUBLIC),
         lambda: one(made("a", days=100, issuer_key_id=True), *CHAIN, **PUBLIC),

@@ -22,7 +22,7 @@ from planned_entry import DAY, ENTRY, NAMES, SUBJECT
 
 from lyncnb.authorities.compare_certificate import compare_certificate
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.pki.chain import Issuers, build_path
+from lyncnb.pki.chain import Issuers, build_path, objections_to
 from lyncnb.request_folder.request_record import PlannedKey
 from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.returned_rules import returned_checks
@@ -38,7 +38,7 @@ LDAP = ("ldap:///CN=Contoso",)
 OCSP = "http://ocsp.contoso.net"
 
 
-def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, **changes):
+def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, **changes):
     """Codes of one certificate: what it is, and what was planned."""
     issuer_key = signer or CA.key
     values = {"subject": SUBJECT, "san": NAMES, **changes}
@@ -57,10 +57,12 @@ def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, **changes):
         certificate = issue(key.public_key(), CA.issuing.subject, issuer_key, **values)
     if hash_name:
         certificate = resigned(certificate, CA.key, hash_name)
+    certificate = read_certificate(der(certificate))
+    if ends is not None:  # pyca makes none that ends before it begins
+        certificate = replace(certificate, not_after=certificate.not_before + ends)
     found = compare_certificate(
-        read_certificate(der(certificate)), replace(ENTRY, **(entry or {})),
-        today=DAY, validity_days=asked,
-    )  # fmt: skip
+        certificate, replace(ENTRY, **(entry or {})), today=DAY, validity_days=asked
+    )
     return {one.code for one in found}
 
 
@@ -125,6 +127,7 @@ COMPARED = {
     ),
     "crl-distribution-point-ldap-only": ({"crl": LDAP, "entry": {"role": "Edge"}}, {"crl": (*LDAP, "http://x/"), "entry": {"role": "Edge"}}),
     "certificate-expired": ({"begins": NOON - timedelta(365)}, {"begins": NOON - timedelta(365) + timedelta(seconds=1)}),
+    "validity-reversed": ({"ends": timedelta(seconds=-1)}, {"ends": timedelta(0)}),
     "not-yet-valid": ({"begins": NOON + timedelta(seconds=1)}, {"begins": NOON}),
     "validity-shorter-than-asked": ({"days": 363, "asked": 365}, {"days": 364.5, "asked": 365}),
     "policy-of-public-ca-absent": (
@@ -150,11 +153,12 @@ def test_what_fires_and_the_nearest_that_does_not(code):
     assert code not in case(**nearest)
 
 
-def path_codes(ca, *issuers, sha1=(), **changes):
-    """Codes of the path of one certificate; some of the issuers are signed with SHA-1."""
+def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
+    """Codes of the path of one certificate; some of the issuers are signed with an old hash."""
     values = {"subject": [CN], "san": NAMES[:1], "days": 300, **changes}
     leaf = issue(KEY.public_key(), ca.issuing.subject, ca.key, **values)
     chain = [resigned(one, ca.root_key, "sha1") if one in sha1 else one for one in issuers]
+    chain = [resigned(one, ca.root_key, "md5") if one in md5 else one for one in chain]
     found = Issuers([read_certificate(der(one)) for one in chain])
     path = build_path(read_certificate(der(leaf)), found, today=DAY)
     return {objection.code for objection in path.objections}
@@ -164,6 +168,24 @@ def whole(**changes):
     """Codes of a path of a CA that is made as told, with all its certificates."""
     ca = PythonCa(**changes)
     return path_codes(ca, *ca.chain)
+
+
+def with_key_bits(bits):
+    """Codes of a path whose issuing CA has an RSA key of so many bits; pyca makes none so short."""
+    leaf = issue(KEY.public_key(), CA.issuing.subject, CA.key, subject=[CN], san=NAMES[:1])
+    leaf, issuing, root = (read_certificate(der(one)) for one in (leaf, *CA.chain))
+    path = (replace(issuing, key_bits=bits), root)
+    return {objection.code for objection in objections_to(leaf, path, today=DAY)}
+
+
+def curve(kind):
+    return lambda: ec.generate_private_key(kind())
+
+
+EXPLICIT = (x509.PolicyConstraints(0, None), True)
+ANY_POLICY = x509.CertificatePolicies(
+    [x509.PolicyInformation(x509.ObjectIdentifier("2.5.29.32.0"), None)]
+)
 
 
 def rsa_key(bits):
@@ -180,6 +202,13 @@ PATHS = {
     "chain-issuer-not-ca": (lambda: whole(usage=("crl_sign",)), lambda: whole(usage=CA_USAGE[:1])),
     "chain-issuer-not-in-force": (lambda: whole(begins=NOON + timedelta(seconds=1)), lambda: whole(begins=NOON)),
     "chain-signature-hash-weak": (lambda: path_codes(CA, *CA.chain, sha1=[CA.issuing]), lambda: path_codes(CA, *CA.chain, sha1=[CA.root])),
+    "chain-signature-hash-broken": (lambda: path_codes(CA, *CA.chain, md5=[CA.issuing]), lambda: path_codes(CA, *CA.chain, md5=[CA.root])),
+    "chain-key-refused": (lambda: with_key_bits(1023), lambda: with_key_bits(1024)),
+    "chain-curve-unsupported": (lambda: whole(make_key=curve(ec.SECP256K1)), lambda: whole(make_key=curve(ec.SECP384R1))),
+    "chain-policy-not-valid": (
+        lambda: whole(more=[EXPLICIT]),
+        lambda: whole(more=[EXPLICIT, (ANY_POLICY, False)]),
+    ),
     "name-constraints-violated": (
         lambda: path_codes(LIMITED, *LIMITED.chain, san=["xcontoso.com"]),
         lambda: path_codes(LIMITED, *LIMITED.chain, san=["x.contoso.com"]),

@@ -8,12 +8,23 @@ import shutil
 import subprocess
 
 import pytest
+from cas.python_ca import PythonCa, pem
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import pkcs12
-from folders import PASSPHRASE, TODAY, answered_by_openssl, certify, make_folder, make_plan
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    answer_all,
+    answered_by_openssl,
+    certify,
+    make_folder,
+    make_plan,
+)
 from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.base import system_calls
 from lyncnb.deploy.package_passwords import LIST, PasswordList, new_password
@@ -358,6 +369,33 @@ def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
         check=True,
     )
     assert done.stdout.split() == ["2", "1", "256"]
+
+
+@pytest.mark.usefixtures("quick_cipher")
+def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
+    """Leaf and intermediate are what a public CA sends; the root is the operating system's."""
+    folder = make_folder(tmp_path / "requests").folder
+    bundle, ca = open_requests(folder), PythonCa(make_key=lambda: generate_private_key(65537, 2048))
+    public = {one.id for one in bundle.requests if one.plan.issuer == "public"}
+    others = {one.id for one in bundle.requests} - public
+    answers = answer_all(bundle, ca, skip=others, days=199)
+    (tmp_path / "leaves.pem").write_bytes(pem(*answers.values()))
+    receive(folder, tmp_path / "leaves.pem", today=TODAY)
+    alone = write_pfx(load_issued(open_requests(folder), today=TODAY), passphrase=PASSPHRASE)
+    assert {one.action for one in alone.packages} == {"refused"}  # no intermediate, no package
+    (tmp_path / "chain.pem").write_bytes(pem(ca.issuing))
+    received = receive(folder, tmp_path / "chain.pem", today=TODAY)
+    assert not received.has_errors
+    issued = load_issued(open_requests(folder), today=TODAY)
+    codes = {one.code for one in issued.findings}
+    assert "chain-without-root" in codes
+    assert "chain-incomplete" not in codes
+    made = write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
+    assert {one.request_id for one in made.packages if one.action == "written"} == public
+    one = next(one for one in made.packages if one.action == "written")
+    password = password_of(folder, one.file).reveal().encode()
+    loaded = pkcs12.load_pkcs12((folder / one.file).read_bytes(), password)
+    assert [extra.certificate for extra in loaded.additional_certs] == [ca.issuing]
 
 
 @pytest.mark.usefixtures("quick_cipher")

@@ -1,0 +1,101 @@
+"""Certificate policies along a path, as RFC 5280 section 6.1 and Windows process them.
+
+Any policy will do for a server. So only one thing can fail: a CA that asks for an explicit policy
+and a path that has none in common. Of the tree of policies the level that was reached last is
+enough for that (RFC 9618 section 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .certificates import Certificate, name_text
+
+_ANY = "2.5.29.32.0"
+
+
+@dataclass
+class _State:
+    """The policies of one level with what each is called below, and what is still allowed.
+
+    The counters are certificates until the rule begins (RFC 5280 section 6.1.2 (d) to (f)).
+    """
+
+    level: dict[str, set[str]] = field(default_factory=lambda: {_ANY: {_ANY}})
+    explicit: int = 1 << 30
+    inhibit_any: int = 1 << 30
+    mapping: int = 1 << 30
+
+
+def policy_violation(path: Sequence[Certificate]) -> str:
+    """Say why the policies of a path are not valid; "" if they are.
+
+    Parameters
+    ----------
+    path : sequence of Certificate
+        From the one that the root signed down to the end-entity certificate.
+
+    Notes
+    -----
+    Source: RFC 5280 sections 6.1.3 (d) to (f), 6.1.4 (a) to (j) and 6.1.5 (a), (b), (g).
+    """
+    state = _State()
+    for depth, certificate in enumerate(path):
+        is_last = depth == len(path) - 1
+        who = f'"{name_text(certificate.subject)}"'
+        state.level = _next_level(state, certificate, is_last=is_last)
+        if not state.explicit and not state.level:
+            return f"{who} has no policy that the CAs above it ask for"
+        if is_last:
+            break
+        if any(_ANY in pair for pair in certificate.policy_mappings):
+            return f"{who} maps anyPolicy to another policy"
+        _map(state, certificate)
+        _count_down(state, certificate)
+    return _at_the_end(state, path[-1]) if path else ""
+
+
+def _next_level(state: _State, certificate: Certificate, *, is_last: bool) -> dict[str, set[str]]:
+    expected = {name for names in state.level.values() for name in names}
+    found: dict[str, set[str]] = {}
+    for policy in certificate.policies:
+        if policy != _ANY and (policy in expected or _ANY in state.level):
+            found[policy] = {policy}
+    may_be_any = state.inhibit_any > 0 or (not is_last and certificate.is_self_issued)
+    if _ANY in certificate.policies and may_be_any:
+        for policy in expected:
+            found.setdefault(policy, {policy})
+    return found
+
+
+def _map(state: _State, certificate: Certificate) -> None:
+    mapped: dict[str, set[str]] = {}
+    for above, below in certificate.policy_mappings:
+        mapped.setdefault(above, set()).add(below)
+    for policy, names in mapped.items():
+        if not state.mapping:
+            state.level.pop(policy, None)
+        elif policy in state.level or _ANY in state.level:
+            state.level[policy] = names
+
+
+def _count_down(state: _State, certificate: Certificate) -> None:
+    if not certificate.is_self_issued:
+        state.explicit = max(state.explicit - 1, 0)
+        state.mapping = max(state.mapping - 1, 0)
+        state.inhibit_any = max(state.inhibit_any - 1, 0)
+    state.explicit = _least(state.explicit, certificate.require_explicit_policy)
+    state.mapping = _least(state.mapping, certificate.inhibit_policy_mapping)
+    state.inhibit_any = _least(state.inhibit_any, certificate.inhibit_any_policy)
+
+
+def _least(present: int, asked: int | None) -> int:
+    return present if asked is None else min(present, asked)
+
+
+def _at_the_end(state: _State, certificate: Certificate) -> str:
+    is_asked = state.explicit <= 1 or certificate.require_explicit_policy == 0
+    if is_asked and not state.level:
+        return f'"{name_text(certificate.subject)}" has no policy that the CAs above it ask for'
+    return ""
