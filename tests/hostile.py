@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import struct
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -169,3 +170,14 @@ def lay_out(folder: Path, files: dict[str, tuple[bytes, str]]) -> None:
         (folder / name.split(": ")[0]).write_bytes(data)
     (folder / "link.cer").symlink_to("/etc/hostname")
     os.mkfifo(folder / "pipe.cer")
+
+
+def tarred(entries: dict[str, bytes], mode: str = "w:gz") -> bytes:
+    """Write a tar archive, compressed or not."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as file:
+        for title, data in entries.items():
+            facts = tarfile.TarInfo(title)
+            facts.size = len(data)
+            file.addfile(facts, io.BytesIO(data))
+    return out.getvalue()

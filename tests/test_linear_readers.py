@@ -20,13 +20,16 @@ from pathlib import Path
 
 import pytest
 from growth import faster_than_linear
+from hostile import tarred
 from topologies import STANDARD_EDITION
 from workbooks import packed, sheet_xml, spreadsheet, workbook
 
 import lyncnb
 from lyncnb.authorities.decoding import decode
 from lyncnb.authorities.handover import refuse_keys
+from lyncnb.authorities.mail_messages import is_mail, mail_parts
 from lyncnb.authorities.returned_files import read_returned
+from lyncnb.base import tar_file
 from lyncnb.base.json_text import may_hold_surrogates, parse_json
 from lyncnb.base.toml_records import parse_toml
 from lyncnb.base.zip_file import contents_trouble, from_zip
@@ -75,9 +78,14 @@ def by_folder(data: bytes, place: Path) -> object:
 READERS: dict[str, Callable[[bytes, Path], object]] = {
     "authorities.decoding.decode": lambda data, _: decode(data),
     "authorities.handover.refuse_keys": lambda data, _: refuse_keys("a", data),
+    "authorities.mail_messages.is_mail": lambda data, _: is_mail(data),
+    "authorities.mail_messages.mail_parts": lambda data, _: list(mail_parts(data)),
     "authorities.returned_files.read_returned": by_file(lambda path: read_returned([path])),
     "base.json_text.may_hold_surrogates": lambda data, _: may_hold_surrogates(data),
     "base.json_text.parse_json": lambda data, _: parse_json(data),
+    "base.tar_file.gunzip": lambda data, _: tar_file.gunzip(data, limit=1 << 22),
+    "base.tar_file.is_tar": lambda data, _: tar_file.is_tar(data),
+    "base.tar_file.tar_entries": lambda data, _: list(tar_file.tar_entries(data)),
     "base.toml_records.parse_toml": lambda data, _: parse_toml(data),
     "base.zip_file.contents_trouble": lambda data, _: contents_trouble(data, 1000),
     "base.zip_file.from_zip": lambda data, _: from_zip(data),
@@ -125,6 +133,7 @@ NO_READERS = {
     *("base.outputs.first_line", "base.outputs.mentions", "base.outputs.is_page"),
     *("base.outputs.write_output", "base.zip_file.to_zip"),
     *("cli.output.write_bytes_out", "cli.output.write_file"),
+    "authorities.kept_approval.keep_approval",
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),
     *("pki.hpke.seal", "pki.hpke.unseal"),
     # OpenSSH reads what these are given, in a process of its own and at most a minute.
@@ -139,6 +148,7 @@ _SAVED = b'{"format": "lyncnb-saved-plan/1", '
 _HEADER, _ROW = _TABLE.splitlines()[0], _TABLE.splitlines()[1]
 
 
+_MAIL = b"From: ca@fabrikam.com\nSubject: certificate\nMessage-ID: <1@fabrikam.com>\n"
 _EXPORT = (
     b"lyncnb certificate export 1\nComputer: a.contoso.com\nTime: 2026-11-24T08:00:00Z\nLync: yes\n"
 )
@@ -212,6 +222,7 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
                 b"\x30\x00",
                 b"\x04\x06\x30\x04\x04\x02",
             ),
+            *(b"<", b"<br>", b"&amp;", b"&", b"> ", b">"),
             *(b"PK\x03\x04", b"PK\x05\x06", b"PK\x01\x02", b"A\0", b"\xff\xfe"),
         )
     },
@@ -250,6 +261,22 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     ),
     "an export with a type again and again": within(
         _EXPORT + b"Store: My\nKey: no\n", b"Type: A\n", b""
+    ),
+    "headers of a mail": within(_MAIL, b"X: y\n", b"\nhello\n"),
+    "a long header of a mail": within(_MAIL + b"X: y\n", b" y\n", b"\nhello\n"),
+    "the text of a mail": within(_MAIL + b"\n", b"hello\n", b""),
+    "parts of a mail": within(
+        _MAIL + b'Content-Type: multipart/mixed; boundary="a"\n\n', b"--a\n\nx\n", b"--a--\n"
+    ),
+    "parts within parts": numbered(
+        _MAIL.decode(), 'Content-Type: multipart/mixed; boundary="b#"\n\n--b#\n'
+    ),
+    "parts within one part": within(
+        _MAIL, b"Content-Type: message/rfc822\n\nFrom: a\nSubject: b\n", b"\nx\n"
+    ),
+    "a tar archive": repeated(tarred({"a.cer": b"x"}, "w")[:1024]),
+    "a web page with a certificate": within(
+        b"<html>-----BEGIN X-----", b"<br>QUJD", b"-----END X-----"
     ),
     "nested XML": repeated(b"<a>"),
     "XML attributes": numbered("<a ", 'a#="1" ', "/>"),

@@ -15,8 +15,9 @@ from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.findings import Finding, sort_findings
-from ..rules.returned_rules import finding
+from ..rules.returned_rules import finding, returned_rules
 from .answers import Match, Outstanding, by_public_key, earlier_certificates
+from .cas_on_record import PlannedCa
 from .cross_findings import with_cross_findings
 from .decoding import decode
 from .demonstration import is_fictional
@@ -108,6 +109,18 @@ def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
     return found
 
 
+def _accepted_of_cas(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
+    """Give the reasons that count for every certificate of a planned CA, by that CA."""
+    codes = returned_rules().accepted_for_a_ca
+    found: dict[PlannedCa, dict[str, str]] = {}
+    for record in bundle.requests:
+        judgement = record.issued.judgement if record.issued is not None else None
+        for one in judgement.accepted if judgement is not None else ():
+            if one.code in codes:
+                found.setdefault((record.plan.issuer, record.ca), {})[one.code] = one.reason
+    return found
+
+
 def outstanding_requests(
     bundle: RequestBundle, accepted: Mapping[str, str]
 ) -> Iterator[Outstanding]:
@@ -126,6 +139,7 @@ def outstanding_requests(
         if entry.event in DISPLACED and entry.about.endswith(")")
     )
     fictional = is_fictional(record.plan for record in bundle.requests)
+    of_ca = _accepted_of_cas(bundle)
     for record in bundle.requests:
         parts = [one for one in (record.issued, *record.refused) if one is not None]
         yield Outstanding(
@@ -138,7 +152,9 @@ def outstanding_requests(
             validity_days=record.validity_days,
             held_sha256=record.issued.sha256 if record.issued else "",
             held_file=record.issued.file if record.issued else "",
-            accepted=acceptances(bundle, record) | dict(accepted),
+            accepted=of_ca.get((record.plan.issuer, record.ca), {})
+            | acceptances(bundle, record)
+            | dict(accepted),
             noted={one.sha256: noted(one.judgement) for one in parts},
             chains={
                 one.sha256: one.judgement.chain

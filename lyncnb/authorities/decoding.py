@@ -8,6 +8,7 @@ never decoded.
 from __future__ import annotations
 
 import binascii
+import html
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -25,6 +26,10 @@ Remark = tuple[str, str]  # code of rules/returned_rules.toml, message
 # Possessive throughout: what is foreign must not choose how often it is read.
 _MARK = re.compile(r"-----[ \t]*+(BEGIN|END)[ \t]++([^\r\n-]{1,64}+)-----", re.IGNORECASE)
 _HEADER = re.compile(r"[ \t]*+[A-Za-z0-9-]{1,64}+:")
+# A mail that was answered or forwarded has "> " before each line; base64 has none.
+_QUOTED = re.compile(r"^(?:[ \t]{0,8}+>)++", re.MULTILINE)
+_MARKUP = re.compile(r"<(?:br|p|div|pre|html|body|span|td|tt|code)\b", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*+>")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]++={0,2}+")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 # The shortest certificate with a key in it has some 200 bytes; shorter text is a word, no base64.
@@ -119,7 +124,7 @@ def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
         yield "", binary
         return
     text = _text(data)
-    text = _json_strings(text) or text
+    text = _json_strings(text) or _without_markup(text)
     marks = list(_MARK.finditer(text))
     if marks:
         yield from _armoured(text, marks)
@@ -181,6 +186,13 @@ def _json_strings(text: str) -> str:
     return "\n".join(found)
 
 
+def _without_markup(text: str) -> str:
+    """Take the tags out of what is HTML, as web mail and portals show a certificate in a page."""
+    if not _MARKUP.search(text):
+        return text
+    return html.unescape(_TAG.sub("\n", text)).replace("\xa0", " ")
+
+
 def _armoured(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, bytes | Remark]]:
     if len(marks) > 2 * MAX_ELEMENTS:
         yield "", ("file-malformed", f"it has more than {MAX_ELEMENTS:,} armoured blocks")
@@ -212,7 +224,7 @@ def _body(body: str, label: str) -> bytes | Remark:
     if "PRIVATE KEY" in label:
         # A key is known by its label alone: it may be encrypted or of a kind without ASN.1.
         return "private-key-in-file", f'it holds a "{_short(label)}"'
-    content = _from_base64(_without_headers(body))
+    content = _from_base64(_without_headers(_QUOTED.sub("", body)))
     return content or ("file-malformed", f'the block "{_short(label)}" is no base64')
 
 
@@ -318,6 +330,7 @@ def _pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate | Rem
 # What AD CS says of a request that it has not decided on, on its page and in certreq's output.
 _PENDING = ("certificate pending", "taken under submission", "request is pending")
 _DENIED = ("request was denied", "denied by policy module", "certificate request denied")
+_OUTLOOK = bytes.fromhex("d0cf11e0a1b11ae1")
 _NUMBER = re.compile(r"request ?id(?: is|:)?[\s:]{0,9}+(\d{1,9}+)")
 
 
@@ -330,6 +343,9 @@ def _guess(data: bytes) -> Remark:
         return "request-pending", f"the CA says that {which} is pending: nobody has decided on it"
     if any(words in head for words in _DENIED):
         return "request-denied", f"the CA says that {which} was denied"
+    if data.startswith(_OUTLOOK):
+        what = "it is a message of Outlook (.msg) or another Office file; save the attachment"
+        return "file-without-certificate", f"{what}, and give that file"
     what = "neither a certificate nor a request was found in it"
     if "<html" in head or "<!doctype" in head:
         what = "it is a web page; download the certificate itself instead of saving the page"

@@ -1,4 +1,4 @@
-"""What came back from a CA: files, folders and zip archives, read within bounds.
+"""What came back from a CA: files, folders, archives and mails, read within bounds.
 
 Nothing is unpacked to disk and no link is followed, so no name in an archive can reach anywhere.
 What each file holds is found in ``decoding.py``.
@@ -17,11 +17,13 @@ from pathlib import Path
 
 from ..base.files import read
 from ..base.pasted_text import visible
+from ..base.tar_file import GZIP, BadTar, TarEntry, gunzip, is_tar, tar_entries
 from ..base.zip_file import READ_ERRORS, archive_reason, contents_trouble
 from ..errors import BundleError, ReturnedFileError
 from ..pki.certificates import Certificate
 from ..pki.passphrase import Secret
 from .decoding import AskPassword, Decoded, Remark, decode
+from .mail_messages import is_mail, mail_parts
 from .server_export import ServerExport
 
 Password = Secret | str | Callable[[str], Secret | str | None] | None
@@ -68,7 +70,7 @@ class ReturnedFile:
 def read_returned(
     paths: Iterable[str | os.PathLike[str]], *, password: Password = None
 ) -> tuple[ReturnedFile, ...]:
-    """Read everything in the given files, folders and zip archives.
+    """Read everything in the given files, folders, archives (zip, tar, tar.gz) and mails.
 
     Parameters
     ----------
@@ -160,20 +162,98 @@ def _read_path(path: Path, name: str, password: Password) -> Iterator[ReturnedFi
         if not stat.S_ISREG(mode):
             yield _told(name, "file-unreadable", "it is no ordinary file")
             return
-        data = read(path, limit=MAX_FILE_BYTES if not _is_archive(path) else MAX_ARCHIVE_BYTES)
+        data = read(path, limit=_limit(path))
     except (BundleError, OSError) as error:
         reason = error.message if isinstance(error, BundleError) else error.strerror
         yield _told(name, "file-unreadable", str(reason))
         return
+    yield from _read_anything(data, name, password)
+
+
+def _read_anything(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
     if data.startswith(_ZIP):
         yield from _read_archive(data, name, password)
+    elif data.startswith(GZIP) or is_tar(data):
+        yield from _read_tar(data, name, password)
+    elif is_mail(data):
+        yield from _read_mail(data, name, password)
     else:
         yield _read_data(data, name, password)
 
 
-def _is_archive(path: Path) -> bool:
+def _limit(path: Path) -> int:
+    """Give how many bytes a file may have: an archive may have more."""
     with path.open("rb") as file:
-        return file.read(4) in _ZIP
+        head = file.read(512)
+    return (
+        MAX_ARCHIVE_BYTES
+        if head[:4] in _ZIP or head[:2] == GZIP or is_tar(head)
+        else (MAX_FILE_BYTES)
+    )
+
+
+def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
+    """Read what a mail program saved; of its parts those that hold something are told."""
+    parts = [(f"{name}: {visible(part)}", content) for part, content in mail_parts(data)]
+    found = [
+        file
+        for part, content in parts
+        # A mail inside a mail was taken apart with it.
+        for file in (
+            [_read_data(content, part, password)]
+            if is_mail(content)
+            else _read_anything(content, part, password)
+        )
+    ]
+    telling = [file for file in found if not _is_empty(file)]
+    if telling:
+        yield from telling
+        return
+    whole = _read_data(data, name, password)
+    if not _is_empty(whole):
+        yield whole
+        return
+    message = (
+        "it is a mail, and no certificate was found in it; save the attachment, and give that file"
+    )
+    yield _told(name, "file-without-certificate", message)
+
+
+def _is_empty(file: ReturnedFile) -> bool:
+    """Whether a part of a mail is only its text, a signature or a picture."""
+    codes = {code for code, _ in file.remarks}
+    return not file.certificates and not file.requests and codes <= {"file-without-certificate"}
+
+
+def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
+    try:
+        if data.startswith(GZIP):
+            data = gunzip(data, limit=min(MAX_UNPACKED_BYTES, MAX_RATIO * len(data)))
+        if not is_tar(data):
+            yield _read_data(data, name, password)  # one file, compressed
+            return
+        for number, entry in enumerate(tar_entries(data), 1):
+            entry_name = f"{name}: {visible(entry.name)}"
+            if number > MAX_ARCHIVE_ENTRIES:
+                message = f"it has more than {MAX_ARCHIVE_ENTRIES:,} entries; the rest was left"
+                yield _told(name, "file-unreadable", message)
+                return
+            if not _is_left_alone(entry.name.split("/")[-1]):
+                yield _read_tar_entry(entry, entry_name, password)
+    except BadTar as error:
+        yield _told(name, "file-unreadable", str(error))
+
+
+def _read_tar_entry(entry: TarEntry, name: str, password: Password) -> ReturnedFile:
+    if reason := _points_outside(entry.name):
+        return _told(name, "file-skipped", reason)
+    if not entry.is_file:
+        return _told(name, "file-skipped", "it is a link or no ordinary file")
+    if len(entry.data) > MAX_FILE_BYTES:
+        return _told(name, "file-unreadable", f"it is larger than {MAX_FILE_BYTES:,} bytes")
+    if entry.data.startswith((*_ZIP, GZIP)) or is_tar(entry.data):
+        return _told(name, "file-skipped", "it is an archive inside an archive")
+    return _read_data(entry.data, name, password)
 
 
 def _told(name: str, code: str, message: str) -> ReturnedFile:
@@ -248,10 +328,8 @@ def _read_entry(
 
 
 def _why_skipped(entry: zipfile.ZipInfo) -> str:
-    name = entry.filename.replace("\\", "/")
-    parts = name.split("/")
-    if name.startswith("/") or ".." in parts or ":" in parts[0]:
-        return "its name points outside the archive"
+    if reason := _points_outside(entry.filename):
+        return reason
     if stat.S_ISLNK(entry.external_attr >> 16):
         return "it is a symbolic link"
     if entry.flag_bits & 0x1:
@@ -259,3 +337,10 @@ def _why_skipped(entry: zipfile.ZipInfo) -> str:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "it is compressed in a way that no CA uses"
     return ""
+
+
+def _points_outside(entry_name: str) -> str:
+    name = entry_name.replace("\\", "/")
+    parts = name.split("/")
+    is_outside = name.startswith("/") or ".." in parts or ":" in parts[0]
+    return "its name points outside the archive" if is_outside else ""

@@ -46,7 +46,11 @@ class ReturnedRules:
 
     checks: Mapping[str, CheckRule]
     never_accepted: frozenset[str] = frozenset()
+    accepted_for_a_ca: frozenset[str] = frozenset()
     curves_to_enable: frozenset[str] = frozenset()
+
+
+_LISTS = ("never_accepted", "accepted_for_a_ca", "curves_to_enable")
 
 
 @cache
@@ -76,19 +80,20 @@ def parse_returned_rules(text: str) -> ReturnedRules:
     except NotToml as error:
         raise RulesError(f"{name}: {error}", hint=error.hint) from None
     reader = TomlReader(name)
-    reader.known("", document, ("check", "never_accepted", "curves_to_enable"))
+    reader.known("", document, ("check", *_LISTS))
     checks = reader.records(CheckRule, document.get("check", []), "check")
     check_checks(reader, checks)
-    never = reader.value(tuple[str, ...], document.get("never_accepted", []), "never_accepted")
-    curves = reader.value(tuple[str, ...], document.get("curves_to_enable", []), "curves_to_enable")
+    lists = {
+        name: reader.value(tuple[str, ...], document.get(name, []), name) or () for name in _LISTS
+    }
     codes = [check.code for check in (*checks.values(), *ca_rules().returned_checks())]
-    reader.among("never_accepted", never or (), codes, "check")
+    for name in ("never_accepted", "accepted_for_a_ca"):
+        reader.among(name, lists[name], codes, "check")
     if reader.problems:
         raise RulesError(f"{name} has mistakes", problems=tuple(reader.problems))
     return ReturnedRules(
         checks={check.code: check for check in checks.values()},
-        never_accepted=frozenset(never),
-        curves_to_enable=frozenset(curves or ()),
+        **{name: frozenset(values) for name, values in lists.items()},
     )
 
 

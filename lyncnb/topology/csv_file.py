@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 #: A file of this size or more is refused before it is read (bytes).
 MAX_BYTES = 200_000_000
 
+_WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
+_SAVE_AS_WORKBOOK = "open it in Excel or LibreOffice and save it again, or restore it from a backup"
 _SAVE_AS = 'in Excel choose File, Save As, "CSV UTF-8 (Comma delimited)"'
 _GIVE_A_PATH = "give the path of a topology table, e.g. data/contoso.csv, its bytes or a DataFrame"
 _LOOK_AT_THE_PATH = "look at the path; a table of servers is expected, e.g. data/contoso.csv"
@@ -105,6 +107,8 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
             return data.decode("cp950"), True
         except UnicodeDecodeError:
             pass  # then the byte that is not UTF-8 is what to tell
+    if Path(name).suffix.casefold() in _WORKBOOKS:
+        raise TopologyError(f"{name} is not a workbook, and not a text", hint=_SAVE_AS_WORKBOOK)
     line = data.count(b"\n", 0, place) + 1
     kind = "UTF-16" if encoding != "utf-8-sig" else "UTF-8"
     raise TopologyError(

@@ -271,6 +271,25 @@ def test_policy_is_accepted_with_a_reason(shell, requests, ca):
     ]
 
 
+def test_what_a_ca_never_writes_is_accepted_once_for_it(shell, requests, ca):
+    """A reason for one certificate without a place of revocation counts for the CA's next one."""
+    back, without_list = shell.folder / "back", without("crl")
+    back.mkdir()
+    ca.sign(csr_of(requests, "Standard"), back / "server.pem", extensions=without_list)
+    (back / "chain.pem").write_bytes(ca.chain)
+    reason = "crl-distribution-point-absent=the lab has no list"
+    assert shell("receive", "requests", "back", "--accept", reason).status == 0
+    later = ca.sign(
+        csr_of(requests, "Deployment"), shell.folder / "oauth.pem", extensions=without_list
+    )
+    received = shell("receive", "requests", later)
+    assert received.status == 0, received.out
+    assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
+    records = open_requests(requests).requests
+    reasons = {one.reason for record in records for one in record.issued.judgement.accepted}
+    assert reasons == {"the lab has no list"}
+
+
 def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
     """Steps name the CA and what is missing, with a verb, and never the packages."""
     back = shell.folder / "back"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import random
 import zipfile
+from email.message import EmailMessage
+from email.policy import SMTP
 
 import pytest
 from cas.python_ca import PythonCa, der, issue, p7b, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
-from hostile import archive, hostile_files, lay_out
+from hostile import archive, hostile_files, lay_out, tarred
 
 from lyncnb.authorities import returned_files
 from lyncnb.authorities.returned_files import read_returned
 from lyncnb.errors import ReturnedFileError
+from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.passphrase import Secret
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -205,3 +210,124 @@ def test_what_submit_cmd_writes_beside_the_answers_is_no_trouble(tmp_path):
     assert [file.remarks[0][0] for file in read_returned([tmp_path / "ca.txt"])] == [
         "file-unreadable"
     ]
+
+
+# What mail programs and CAs send.
+
+
+def mail(*parts: tuple[str, str, bytes], inside: EmailMessage | None = None) -> EmailMessage:
+    """Write a mail with a text, and attachments: name, kind, bytes."""
+    message = EmailMessage()
+    message["From"], message["To"] = "ca@fabrikam.com", "pki@contoso.com"
+    message["Subject"], message["Date"] = "Your certificate", "Tue, 24 Nov 2026 08:00:00 +0000"
+    message["Message-ID"] = "<1@fabrikam.com>"
+    message.set_content("Please find the certificate attached.")
+    for title, kind, data in parts:
+        main, _, sub = kind.partition("/")
+        message.add_attachment(data, maintype=main, subtype=sub, filename=title)
+    if inside is not None:
+        message.add_attachment(inside)
+    return message
+
+
+def quoted_printable(data: bytes) -> bytes:
+    """Write a mail whose text holds PEM, as quoted-printable."""
+    message = EmailMessage()
+    message["From"], message["Subject"] = "ca@fabrikam.com", "Your certificate"
+    message["MIME-Version"] = "1.0"
+    message.set_content(data.decode(), cte="quoted-printable")
+    return message.as_bytes(policy=SMTP)
+
+
+def page(data: bytes) -> bytes:
+    """Show PEM in a web page, a line each, with entities."""
+    lines = "<br>".join(data.decode().replace("+", "&#43;").replace("=", "&#x3D;").splitlines())
+    return f"<html><body><p>Dear&nbsp;planner,<br>{lines}</p></body></html>".encode()
+
+
+def quoted(data: bytes, mark: str) -> bytes:
+    return "".join(f"{mark}{line}\n" for line in data.decode().splitlines()).encode()
+
+
+def html_mail(data: bytes) -> bytes:
+    message = mail()
+    message.add_alternative(page(data).decode(), subtype="html")
+    return message.as_bytes()
+
+
+WHOLE = pem(LEAF, *CA.chain)
+SENT = {
+    "PEM attached, base64": mail(("sip.pem", "application/octet-stream", WHOLE)).as_bytes(),
+    "CRLF": mail(("sip.cer", "application/x-x509-ca-cert", WHOLE)).as_bytes(policy=SMTP),
+    "PKCS #7 attached": mail(("sip.p7b", "application/x-pkcs7-certificates", p7b(LEAF, *CA.chain))).as_bytes(),
+    "zip attached": mail(("answer.zip", "application/zip", archive(("sip.cer", WHOLE)))).as_bytes(),
+    "tar.gz attached": mail(("answer.tar.gz", "application/gzip", tarred({"sip.cer": WHOLE}))).as_bytes(),
+    "forwarded": mail(inside=mail(("sip.pem", "text/plain", WHOLE))).as_bytes(),
+    "quoted-printable text": quoted_printable(WHOLE),
+    "HTML in a mail": html_mail(WHOLE),
+    "from an mbox": b"From ca@fabrikam.com Tue Nov 24 08:00:00 2026\n" + mail(("a", "text/plain", WHOLE)).as_bytes(),
+    "a saved page": page(WHOLE),
+    "quoted by >": quoted(WHOLE, "> "),
+    "quoted twice": quoted(WHOLE, ">> "),
+    "quoted, forwarded": quoted(WHOLE, "> > "),
+    "tar.gz": tarred({"answer/sip.cer": pem(LEAF), "answer/chain.pem": pem(*CA.chain)}),
+    "tar": tarred({"a" * 120 + "/sip.cer": WHOLE}, "w"),
+    "pax": tarred({"\u4e2d" * 60 + ".cer": WHOLE}, "w:gz"),
+    "gzip of one file": gzip.compress(WHOLE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", SENT.values(), ids=SENT)
+def test_what_mail_programs_and_cas_send_is_read(tmp_path, data):
+    """Leaf, intermediate and root come out of it, and nothing is told of the rest."""
+    path = tmp_path / "answer"
+    path.write_bytes(data)
+    files = read_returned([path])
+    found = {one.sha256 for file in files for one in file.certificates}
+    assert found == {read_certificate(der(one)).sha256 for one in (LEAF, *CA.chain)}
+    assert [file.remarks for file in files if file.remarks] == []
+
+
+def test_a_mail_without_its_attachment_says_what_to_save(tmp_path):
+    """Also a message of Outlook, which no other program writes."""
+    (tmp_path / "a.eml").write_bytes(mail(("photo.png", "image/png", b"\x89PNG" * 9)).as_bytes())
+    (tmp_path / "b.msg").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600))
+    for name in ("a.eml", "b.msg"):
+        (file,) = read_returned([tmp_path / name])
+        ((code, message),) = file.remarks
+        assert code == "file-unreadable"
+        assert "save the attachment" in message
+
+
+BAD_ARCHIVES = {
+    "cut off": (tarred({"a.cer": WHOLE}, "w")[:900], "file-unreadable"),
+    "compressed and cut off": (tarred({"a.cer": WHOLE})[:-9], "file-unreadable"),
+    "a bomb": (gzip.compress(bytes(50_000_000)), "file-unreadable"),
+    "outside": (tarred({"../../a.cer": WHOLE}), "file-skipped"),
+    "absolute": (tarred({"/etc/a.cer": WHOLE}), "file-skipped"),
+    "an archive inside": (tarred({"a.tar.gz": tarred({"b.cer": WHOLE})}), "file-skipped"),
+}
+
+
+@pytest.mark.parametrize(("data", "code"), BAD_ARCHIVES.values(), ids=BAD_ARCHIVES)
+def test_bad_archives_are_told_and_nothing_is_taken(tmp_path, data, code):
+    """Nothing is unpacked to disk, and nothing from outside is read."""
+    (tmp_path / "answer.tar.gz").write_bytes(data)
+    (file,) = read_returned([tmp_path])
+    assert [told for told, _ in file.remarks] == [code]
+    assert file.certificates == ()
+    assert sorted(os.listdir(tmp_path)) == ["answer.tar.gz"]
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_any_damage_to_what_is_sent_is_a_remark(tmp_path, name):
+    """A hundredth of what one by hand may: bits, bytes and cuts, and no fault of lyncnb's."""
+    chance, count = random.Random(name), int(os.environ.get("LYNCNB_MUTATIONS", "100"))
+    path = tmp_path / "answer"
+    for _ in range(max(count // 10, 1)):
+        data = bytearray(SENT[name])
+        for _ in range(chance.randint(1, 4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        path.write_bytes(data[: chance.choice([len(data), chance.randrange(1, len(data))])])
+        files = read_returned([path])
+        assert any(file.certificates or file.remarks for file in files)

@@ -495,3 +495,12 @@ def test_a_table_with_a_title_is_corrected_in_its_file():
     data = b"Our servers\n\nserver_fqdn,role,sip_domains,site\nse01.contoso.com,SE,contoso.com,\n"
     after, _ = edit_csv("t.csv", data, {0: {"site": "Taipei"}})
     assert after == data.replace(b"contoso.com,\n", b"contoso.com,Taipei\n")
+
+
+@pytest.mark.parametrize("name", ["servers.xlsx", "servers.ods", "servers.XLSM"])
+def test_random_bytes_are_not_a_workbook(tmp_path, name):
+    """Who named the file for a program is told about that kind of file, not about text."""
+    path = tmp_path / name
+    path.write_bytes(bytes(range(255, 0, -1)) * 9)
+    with pytest.raises(TopologyError, match=f"{name} is not a workbook"):
+        read_topology(path)

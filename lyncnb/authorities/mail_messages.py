@@ -1,0 +1,63 @@
+"""The parts of a mail that was saved as a file, as mail programs write it (``.eml``).
+
+Attachments and bodies come out decoded: base64, quoted-printable, forwarded messages. What is in
+each is found as in any other file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.errors import MessageError
+from email.message import Message
+
+_HEADER_BYTES = 65_536
+_FIRST_LINE = re.compile(rb"(?:From |[A-Za-z][A-Za-z0-9-]{1,60}+:)")
+_MARKS = re.compile(
+    rb"^(?:mime-version|message-id|received|content-type|return-path|subject|date):",
+    re.IGNORECASE | re.MULTILINE,
+)
+# A forwarded mail of a forwarded mail has six. Each one costs a look at every line below it.
+_MOST_BOUNDARIES = 20
+
+
+def is_mail(data: bytes) -> bool:
+    """Whether a file is a mail: headers that mails have, before the first blank line."""
+    head = data[:_HEADER_BYTES].lstrip(b"\xef\xbb\xbf\r\n")
+    if not _FIRST_LINE.match(head):
+        return False
+    head = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
+    return len({mark.lower() for mark in _MARKS.findall(head)}) >= 2
+
+
+def mail_parts(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the decoded bytes of each attachment and body.
+
+    Nothing is yielded of a mail that is nested beyond what people send.
+    """
+    if data.lower().count(b"boundary=") > _MOST_BOUNDARIES:
+        return
+    try:
+        parts = list(message_from_bytes(data.lstrip(b"\xef\xbb\xbf\r\n")).walk())
+    except (MessageError, RecursionError, ValueError, LookupError):
+        return
+    for number, part in enumerate(parts, 1):
+        content = b"" if part.is_multipart() else _content(part)
+        if content:
+            yield _name(part) or f"part {number}", content
+
+
+def _content(part: Message) -> bytes:
+    try:
+        found = part.get_payload(decode=True)
+    except (ValueError, LookupError):
+        return b""
+    return found if isinstance(found, bytes) else b""
+
+
+def _name(part: Message) -> str:
+    try:
+        return part.get_filename() or ""
+    except (ValueError, LookupError, TypeError):
+        return ""

@@ -1,0 +1,104 @@
+"""The files in a tar archive, plain or compressed with gzip, read in memory and within bounds.
+
+The standard library's reader follows every extension of the format; what a CA packs needs names,
+kinds and contents alone. Nothing is unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+GZIP = b"\x1f\x8b"
+_BLOCK = 512
+_MAGIC = b"ustar"
+_REGULAR = (b"0", b"\0", b"7")
+_LONG_NAME = b"L"
+# What describes the next entry (pax) or the whole archive; its name in the header will do.
+_DESCRIPTIONS = (b"x", b"g", b"X", b"K")
+
+
+class BadTar(ValueError):
+    """The bytes are not a whole archive."""
+
+
+class TarEntry(NamedTuple):
+    """One entry: its name, whether it is an ordinary file, and its bytes."""
+
+    name: str
+    is_file: bool
+    data: bytes
+
+
+def is_tar(data: bytes) -> bool:
+    """Whether the bytes begin as a tar archive."""
+    return data[257:262] == _MAGIC
+
+
+def gunzip(data: bytes, *, limit: int) -> bytes:
+    """Decompress gzip data.
+
+    Raises
+    ------
+    BadTar
+        If it is damaged, or has more than `limit` bytes.
+    """
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        found = unpacker.decompress(data, limit + 1)
+    except zlib.error:
+        raise BadTar("the compressed file is damaged") from None
+    if len(found) > limit:
+        raise BadTar(f"it unpacks to more than {limit:,} bytes")
+    if not unpacker.eof:
+        raise BadTar("the compressed file is cut off")
+    return found
+
+
+def tar_entries(data: bytes) -> Iterator[TarEntry]:
+    """Yield files, links and everything else but folders, in the order of the archive.
+
+    Raises
+    ------
+    BadTar
+        If a header is damaged, or the archive is cut off.
+    """
+    place, long_name = 0, ""
+    while place + _BLOCK <= len(data):
+        header = data[place : place + _BLOCK]
+        if not header.strip(b"\0"):
+            return
+        if header[257:262] != _MAGIC:
+            raise BadTar(f"the archive is damaged at byte {place:,}")
+        size, kind = _number(header[124:136], place), header[156:157]
+        content = data[place + _BLOCK : place + _BLOCK + size]
+        if len(content) < size:
+            raise BadTar("the archive is cut off")
+        place += _BLOCK + -(-size // _BLOCK) * _BLOCK
+        if kind == _LONG_NAME:
+            long_name = _text(content)
+        elif kind not in _DESCRIPTIONS:
+            name = long_name or "/".join(filter(None, (_prefix(header), _text(header[:100]))))
+            long_name = ""
+            if kind != b"5":
+                yield TarEntry(name, kind in _REGULAR, content)
+
+
+def _prefix(header: bytes) -> str:
+    # Old GNU archives ("ustar  ") keep times there.
+    return _text(header[345:500]) if header[257:263] == b"ustar\0" else ""
+
+
+def _text(field: bytes) -> str:
+    return field.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def _number(field: bytes, place: int) -> int:
+    if field[0] & 0x80:  # base 256, for what has more than 8 GB
+        return int.from_bytes(field[1:], "big")
+    digits = field.strip(b" \0") or b"0"
+    try:
+        return int(digits, 8)
+    except ValueError:
+        raise BadTar(f"the archive is damaged at byte {place:,}") from None
