@@ -115,8 +115,10 @@ def test_one_that_begins_later(folder, with_chain, together):
     folder.package()
     if together and with_chain:
         # Two whole chains and nothing on record: none is taken until the roots were compared.
-        assert said.count("[root-to-compare]") == 2
-        assert said.count("[answers-of-two-cas]") == 2
+        assert "[root-to-compare]" in said
+        assert all(f"  {name}: " in said for name in ("chain.pem", "their-chain.pem"))
+        assert "[answers-of-two-cas]" in said
+        assert "2 errors" in said
         assert folder.record.state == "waiting"
         assert len(folder.record.refused) == 2
         assert "[answers-of-two-cas]" in folder.receive()
@@ -196,7 +198,8 @@ def test_two_roots_in_the_first_batch(folder):
     bad = folder.theirs.sign(csr, folder.place / "bad.pem")
     good = folder.good()
     said = folder.receive(*good, bad, folder.file("their-chain.pem", folder.theirs.chain))
-    assert said.count("[issued-under-another-root]") == 2
+    assert "2 errors" in said
+    assert "[issued-under-another-root]" in said
     assert said.count("SHA-256") >= 4
     folder.receive(*good)
     assert folder.holds(good[0])
@@ -357,7 +360,8 @@ def test_a_serial_number_twice_before_any_chain(folder):
         folder.ca.sign(csr, folder.place / f"{csr.stem}.pem", serial=4711)
     folder.receive(*folder.place.glob("*.pem"))
     said = folder.receive(folder.file("chain.pem", folder.ca.chain))
-    assert said.count("[duplicate-serial]") == 2
+    assert "2 errors" in said
+    assert "[duplicate-serial]" in said
     ended = folder.shell("pfx", "requests", "--passphrase-file", "passphrase.txt")
     assert ended.status == 1
     assert "duplicate-serial" in ended.out + ended.err
