@@ -64,7 +64,9 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     if summary.asks:
         document.add_heading(say("What is asked of whom"), level=1)
         asks = [
-            (ask.who, _SIGN, ask.when, _APPROVAL) if ask.is_approval else ask.row
+            (ask.who, _SIGN, ask.when, say(_APPROVAL))
+            if ask.is_approval
+            else (*ask.row[:-1], say(ask.row[-1]))
             for ask in summary.asks
         ]
         columns = ("Who", "What", "By when", "See")
@@ -97,6 +99,9 @@ def _set_page(document: Document, title: str, language: str) -> None:
     from docx.oxml.ns import qn
     from docx.shared import Mm, Pt
 
+    if language == "zh-TW":  # else a program may take the letters of another region's fonts
+        defaults = document.styles.element.find(f".//{qn('w:rPrDefault')}//{qn('w:lang')}")
+        defaults.set(qn("w:eastAsia"), language)
     section = document.sections[0]
     section.page_width, section.page_height = Mm(210), Mm(297)
     section.left_margin = section.right_margin = Mm(15)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..base.languages import translated
 from ..base.svg import fit, text_width
 from ..base.tables import count_of
 from ..rules.model import ZONES, PartyRule, Rules
@@ -331,7 +332,7 @@ def _pool_box(
     certificates = [c for pool in pools for c in by_pool.get((pool.fqdn, pool.role), ())]
     return Box(
         zone=role.zone,
-        title=role.title,
+        title=translated(role.title, plan.options.lang),
         lines=lines,
         speaks={(role.id, pool.site) for pool in pools} | {(role.id, None)},
         shown=kinds_of(certificates),

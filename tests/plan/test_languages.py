@@ -13,6 +13,7 @@ from docx.oxml.ns import qn
 from panel_kit import Talk
 from topologies import edge, front_end, plan, row
 
+import lyncnb as ln
 from lyncnb.base.languages import LANGUAGES, translated, untranslated
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import OptionsError
@@ -59,11 +60,21 @@ def titles():
         yield from (role.title for role in load_rules(product).roles.values())
     yield from (role.title for role in topology_roles())
     yield from (column.title for column in topology_columns())
-    for name in ("COVER", "CERTIFICATES", "NAMES", "SERVERS", "FINDINGS", "RENEWALS", "FILES"):
+    for name in (
+        "COVER",
+        "CERTIFICATES",
+        "NAMES",
+        "SERVERS",
+        "FINDINGS",
+        "RENEWALS",
+        "DOCUMENTS",
+        "FILES",
+    ):
         yield from getattr(summary_workbook, name)
     yield from (spellings.HEADING, *spellings.COLUMNS)
     page = Path(summary.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"\)', page)
+    yield from ("this page", "Notices")  # where an ask is told whole
 
 
 def test_what_is_missing_is_listed():
@@ -109,6 +120,22 @@ def test_the_page_and_the_tables_have_chinese_titles():
     assert "主體別名" in [cell.value for cell in book["憑證"][1]]
 
 
+def test_an_ask_names_the_heading_that_the_document_has():
+    """The last column of "who does what" leads to a heading in the reader's language."""
+    made = planned("zh-TW")
+    document = docx.Document(io.BytesIO(summary.write_plan_table(made, check_plan(made), ".docx")))
+    headings = {p.text for p in document.paragraphs if p.style.name == "Heading 1"}
+    seen = {row.cells[3].text for row in document.tables[1].rows[1:]} - {"本頁"}
+    assert {"核准", "發現事項", "伺服器"} <= seen
+    assert [one for one in seen if not any(h.startswith(one) for h in headings)] == []
+
+
+def test_the_picture_names_roles_in_chinese():
+    """The heading of a box is its role's title, in the plan's language."""
+    assert "Enterprise Edition 集區的前端伺服器" in ln.figure(planned("zh-TW")).svg
+    assert "集區" not in ln.figure(planned("en")).svg
+
+
 def test_word_has_an_east_asian_font():
     """Without one Word takes whatever it has, for Chinese often a Japanese one."""
     made = planned("zh-TW")
@@ -116,6 +143,8 @@ def test_word_has_an_east_asian_font():
     document = docx.Document(io.BytesIO(data))
     fonts = document.styles["Normal"].element.rPr.rFonts
     assert fonts.get(qn("w:eastAsia")) == "Microsoft JhengHei"
+    language = document.styles.element.find(f".//{qn('w:rPrDefault')}//{qn('w:lang')}")
+    assert language.get(qn("w:eastAsia")) == "zh-TW"
     assert "各方的工作" in "\n".join(p.text for p in document.paragraphs)
 
 
