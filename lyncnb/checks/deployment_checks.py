@@ -354,16 +354,6 @@ def nearly_known_columns(view: PlanView) -> Iterator[tuple[str, str]]:
             yield heading, name
 
 
-def sites_differ_in_case(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find sites whose names only letter case tells apart."""
-    first: dict[str, Pool] = {}
-    for pool in view.plan.topology.pools:
-        known = first.setdefault(pool.site.casefold(), pool)
-        if known.site != pool.site:
-            first[pool.site.casefold()] = pool  # once for each spelling
-            yield view.place(pool), f'"{known.site}" and "{pool.site}" are two sites'
-
-
 def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a server whose first label is a name that Windows keeps for a device."""
     for pool in view.plan.topology.pools:
@@ -417,7 +407,6 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         extra_name_usage,
         column_not_read,
         column_nearly_known,
-        sites_differ_in_case,
         device_name_as_server,
     )
 }

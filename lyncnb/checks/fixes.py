@@ -128,24 +128,6 @@ def av_edge_name_on_certificate(
     )
 
 
-def sites_differ_in_case(
-    view: PlanView, rule: CheckRule, about: str, message: str
-) -> tuple[Edit, ...]:
-    """Write a site's name as it is written first."""
-    pools = view.plan.topology.pools
-    first: dict[str, str] = {}
-    for pool in pools:
-        first.setdefault(pool.site.casefold(), pool.site)
-    here = [pool.site for pool in pools if view.place(pool) == about]
-    wrong = {site for site in here if site != first[site.casefold()]}
-    rows = [row for pool in pools if pool.site in wrong for row in _rows(view, pool)]
-    return tuple(
-        CellEdit(row=row, column="site", text=first[_text(view, row, "site").casefold()])
-        for row in dict.fromkeys(rows)
-        if _text(view, row, "site") in wrong
-    )
-
-
 def validity_asked_over_limit(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
@@ -224,7 +206,6 @@ FIXES: dict[str, Fix] = {
         collocated_role,
         stand_alone_and_collocated,
         av_edge_name_on_certificate,
-        sites_differ_in_case,
         validity_asked_over_limit,
         option_changes_nothing,
         acceptance_counts_for_nothing,

@@ -379,7 +379,7 @@ def _read_column(
 def _one_spelling(
     column: Column, texts: list[str], rows: Sequence[int], report: Report, known: Iterable[str]
 ) -> list[str]:
-    """Write what differs in variants of letters alone as it is known, or mostly written."""
+    """Write what differs in letter case or variants of letters as most rows do, or as known."""
     counted = Counter(texts)
     chosen: dict[str, str] = {spelling_key(column, name): name for name in known if name}
     # Neither the order of rows nor that of a dict decides.

@@ -162,7 +162,8 @@ def nearest_column(heading: str) -> str | None:
 
 
 def spelling_key(column: Column, text: str) -> str:
-    """Write a text with the first of letters that are variants of one letter."""
+    """Write a text in one letter case, and of variants of a letter the first."""
+    text = text.casefold()
     for letters in column.variants:
         for letter in letters[1:]:
             text = text.replace(letter, letters[0])

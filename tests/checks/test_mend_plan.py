@@ -115,18 +115,6 @@ def test_what_may_be_meant_is_no_fix(edits, options):
     assert [f.edits for f in found if f.code in wanted and f.edits] == []
 
 
-def test_a_fix_that_contradicts_the_table_is_not_made():
-    """Sites that become one have two Dial-in URLs: the fix is left out, and nothing is raised."""
-    edits = [(FE, "site", "Taipei"), (1, "site", "Taipei"), (SE, "site", "TAIPEI")]
-    edits += [(SE, "dialin_url", "https://dialin.fabrikam.com")]
-    edits += [(SE, "meet_urls", "https://meet.contoso.com/b;https://meet.fabrikam.com/b")]
-    plan = plan_of(edits)
-    assert [f.edits for f in check_plan(plan, on=DAY) if f.code == "sites-differ-in-case"] != [()]
-    mended = mend_plan(plan, on=DAY)
-    assert "sites-differ-in-case" in codes(mended.findings)
-    assert mended.cells == {}
-
-
 def test_two_names_of_one_cell_are_mended_one_after_the_other():
     """Two findings about one cell do not undo each other."""
     plan = plan_of(
@@ -155,11 +143,7 @@ CELLS = [
     (EDGE, "extra_san", "AccessEdgeExternal=av.contoso.com; Internal=av.contoso.com"),
     (EDGE, "av_edge_fqdn", ""),
     (EDGE, "av_edge_fqdn", "sip.contoso.com"),
-    *[
-        (row, "site", site)
-        for row in (MED, APP, SE, DIR)
-        for site in ("Taipei", "TAIPEI", "taipei")
-    ],
+    *[(row, "site", "Taipei") for row in (MED, APP, SE, DIR)],
     (FE, "mediation_standalone", "true"),
     (MED, "mediation_standalone", "true"),
     (MED, "issuer", "Internal=public; Default=internal"),
@@ -186,7 +170,7 @@ MORE = [
     BESIDE | {"mediation_standalone": "true"},
     BESIDE | {"server_fqdn": "fe02.contoso.com"},
     {"server_fqdn": "se01.contoso.com", "role": "PersistentChat"},
-    {"server_fqdn": "med02.contoso.com", "role": "Mediation", "site": "TAIPEI"},
+    {"server_fqdn": "med02.contoso.com", "role": "Mediation", "site": "Taipei"},
     {
         "server_fqdn": "se02.contoso.com",
         "role": "StandardEdition",

@@ -108,17 +108,22 @@ def test_every_export_of_excel_loads(data, encoding, delimiter):
 
 SITES = "server_fqdn,role,site,sip_domains\n" + "".join(
     f"se0{number}.contoso.com,StandardEdition,{site},contoso.com\n"
-    for number, site in enumerate(("台北", "臺北", "臺北", "台中", "臺中", "Hsinchu"), 1)
+    for number, site in enumerate(
+        ("台北", "臺北", "臺北", "台中", "臺中", "Hsinchu", "HSINCHU", "Hsinchu"), 1
+    )
 )
 
 
 def test_two_spellings_of_a_site_are_one_site():
-    """台 or 臺 makes no other site: the spelling of most rows counts, and a note says so."""
+    """Neither 台 or 臺 nor letter case makes another site: most rows count, and a note says so."""
     read = read_topology(SITES.encode())
     assert [site.name for site in read.sites] == ["Hsinchu", "台中", "臺北"]
     (note,) = [note for note in read.notes if note.before == "台北"]
     assert (note.row, note.column, note.after) == (2, "site", "臺北")
     assert note.message == "read as 臺北: both spellings are one site"
+    (note,) = [note for note in read.notes if note.before == "HSINCHU"]
+    assert (note.row, note.after) == (8, "Hsinchu")
+    assert note.message == "read as Hsinchu: both spellings are one site"
     head, *rows = SITES.splitlines(keepends=True)
     again = read_topology((head + "".join(reversed(rows))).encode())
     assert [(pool.fqdn, pool.site) for pool in again.pools] == [
