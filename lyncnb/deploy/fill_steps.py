@@ -335,6 +335,7 @@ class Filler:
             "count": len(package.usages),
             "servers": package.servers,
             "san": package.san or (package.name,),
+            "superseded": package.superseded or "the first command shows serial number and issuer",
             "ports": self._ports(package.role, package.usages),
             "key_holder": package.key_holder,
             "answer": f"returned/{package.id}.cer",

@@ -58,6 +58,7 @@ class ServerPackage:
     ``key_holder`` is the computer that has its key, if that is not in the folder: the package is
     exported there, so nobody knows its ``sha256`` yet. ``eku`` are its extended key usages, as
     planned; where the plan is not known, blank. ``san`` are its DNS names.
+    ``superseded`` is the serial number and issuer of the certificate that it replaces, if known.
     """
 
     id: str
@@ -81,6 +82,7 @@ class ServerPackage:
     site: str = ""
     eku: tuple[str, ...] = ()
     san: tuple[str, ...] = ()
+    superseded: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 
-from ..authorities.issued import IssuedCertificate, IssuedCertificates
+from ..authorities.issued import IssuedCertificate, IssuedCertificates, serial_text
+from ..pki.certificates import name_text
 from ..request_folder.request_record import (
     CoveringCertificate,
     PackageRecord,
@@ -152,6 +153,7 @@ def _server_package(
     plan = record.plan
     # A certificate that was never packaged is on no server, unless its key was elsewhere.
     was_used = any(old.package or (old.issued and not old.key_sha256) for old in record.archived)
+    replaced = one.earlier if was_used else None
     return ServerPackage(
         id=record.id,
         role=plan.role,
@@ -179,7 +181,12 @@ def _server_package(
         not_before=one.not_before,
         not_after=one.not_after,
         path=one.path,
-        in_use_until=one.earlier.not_after if one.earlier and was_used else None,
+        in_use_until=replaced.not_after if replaced else None,
+        superseded=(
+            f"serial {serial_text(replaced.serial)} of {name_text(replaced.issuer)}"
+            if replaced
+            else ""
+        ),
         key_holder=record.key_holder,
     )
 

@@ -95,6 +95,7 @@ _CERTIFICATE = (
     *_SERVER,
     *("package", "package_path", "thumbprint", "certificate_path", "friendly_name", "name"),
     *("types", "count", "servers", "key_holder", "answer", "answer_path", "san", "ports"),
+    "superseded",
 )
 _ISSUER = (
     *_SERVER,

@@ -87,16 +87,24 @@ PAGES = [
         ("Default",),
         {
             *("trusted-application-before", "trusted-application-account", "repeat"),
+            *("import-application", "assign-application", "verify-application"),
             "trusted-application-restart",
         },
     ),
     (
+        "trusted application without a replica: its own configuration, and back",
+        "TrustedApplication",
+        ("Default",),
+        {"application-settings", "back-application-settings"},
+    ),
+    ("what each port shows", "Director", ("Default",), {"verify-ports"}),
+    (
         "reverse proxy: both chains",
         "ReverseProxy",
         (),
-        {"import-other", "reverse-proxy-list", "bind-reverse-proxy", "chain-reverse-proxy"},
+        {"import-other", "listener", "bind-reverse-proxy", "chain-reverse-proxy"},
     ),
-    ("reverse proxy, back", "ReverseProxy", (), {"back-reverse-proxy"}),
+    ("reverse proxy, back", "ReverseProxy", (), {"back-reverse-proxy", "back-listener"}),
     (
         "Office Web Apps: new farm, standing farm, restart",
         "OfficeWebApps",
@@ -128,7 +136,16 @@ PAGES = [
         "Outlook Web App: web.config, pool, directories and policies",
         "ExchangeOWA",
         (),
-        {"exchange-owa-config", "exchange-owa-recycle", "exchange-owa-enable", "back-owa"},
+        {
+            *("exchange-owa-keys", "exchange-owa-config", "exchange-owa-recycle"),
+            *("exchange-owa-enable", "back-owa"),
+        },
+    ),
+    (
+        "Outlook Web App beside Unified Messaging",
+        "ExchangeUM",
+        (),
+        {"exchange-um-owa", "exchange-um-owa-new", "back-um-owa", "exchange-owa-recycle"},
     ),
     (
         "Outlook Web App: a trusted application pool, verification",
@@ -269,7 +286,7 @@ def test_every_command_and_parameter_is_documented(procedure):
     for check in procedure.checks:
         texts += [check.command, check.shows, check.when]
     for place in procedure.places:
-        texts += [place.read, place.set, place.roll, place.clear, place.staged]
+        texts += [place.each, place.read, place.set, place.roll, place.clear, place.staged]
     for shell in procedure.shells:
         texts += [shell.services, shell.start_service]
     for text in texts:
