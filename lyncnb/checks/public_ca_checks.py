@@ -18,6 +18,7 @@ from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
 _SHOWN = 5  # names that a message lists
+_BEFORE = timedelta(days=398)  # no certificate in use was ordered earlier
 _AHEAD = timedelta(days=366)  # a renewal or two: what ends later is told then
 
 
@@ -52,7 +53,7 @@ def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
     """Tell which ways to show a domain have ended, and which end within a year."""
     certificates = view.asked_of(rule)
     methods = [m for m in ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
-    ended = [m.title for m in methods if m.until and m.until <= view.on]
+    ended = [m.title for m in methods if m.until and view.on - _BEFORE < m.until <= view.on]
     ending = [f"{m.title} (on {m.until})" for m in methods if m.until and m.until > view.on]
     words = [f"ended: {', '.join(ended)}"] if ended else []
     words += [f"ends within a year: {', '.join(ending)}"] if ending else []

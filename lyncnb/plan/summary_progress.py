@@ -269,8 +269,8 @@ def _of_domain_owners(summary: Summary, waiting: Collection[str]) -> Iterator[As
     if told:
         yield Ask(
             who="Domain owners",
-            what="See to what a public CA asks of your DNS zones and of the proof that the "
-            f"domains are yours: {count_of(len(told), 'notice')}.",
+            what="Prepare your DNS zones for the public CA and for its domain control validation: "
+            f"{count_of(len(told), 'notice')}.",
             when="before a public CA is asked",
             where="Notices",
             anchor="notices",

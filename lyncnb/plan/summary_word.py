@@ -146,7 +146,7 @@ def _findings(document: Document, summary: Summary, shown: int) -> None:
     groups = grouped(summary.findings)
     rows = [(one.severity, one.paragraph, one.hint) for one in groups[:shown]]
     columns = tuple(map(say, ("Severity", "What was found", "What to do")))
-    _table(document, columns, rows, widths=(16, 94, 70))
+    _table(document, columns, rows, widths=(16, 114, 50))
     if len(groups) > shown:
         document.add_paragraph(left_out(shown, len(groups)))
 
