@@ -7,13 +7,14 @@ import os
 import re
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from datetime import date
+from functools import partial
 
 import pytest
 from big_topology import big_table
+from growth import faster_than_linear
 from places import DATA, REPOSITORY
 from topologies import edge, front_end, plan, row
 
@@ -131,13 +132,14 @@ def test_what_does_not_exist_is_told_with_what_does():
         ln.figure(planned("litwareinc-global"), site="Paris")
 
 
-def test_a_thousand_servers_in_a_second():
-    """Each picture of so many servers takes less than its share of a second."""
-    big = planned(big_table(SERVERS))
-    for kind in KINDS:
-        start = time.process_time()  # others may be at work on the machine
-        ln.figure(big, kind)
-        assert time.process_time() - start < 3  # 1 s on a machine that does nothing else
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_time_grows_with_the_servers(kind):
+    """A picture of twice the servers takes about twice the time."""
+
+    def work(servers: int):
+        return partial(ln.figure, planned(big_table(servers)), kind)
+
+    assert faster_than_linear(work, size=125, most=1_000) is None
 
 
 # -- topology
