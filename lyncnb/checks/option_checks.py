@@ -21,6 +21,7 @@ from .plan_lookups import PlanView
 # which names and certificates there are.
 _NEVER_IDLE = frozenset(
     {"product", "planned_issue_date", "validity_days", "at_set_up", "oldest_client", "lang"}
+    | {"internal_only_sip_domains", "client_authentication"}
 )
 
 
@@ -71,6 +72,15 @@ def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
     if plan.options.at_set_up:
         ids = {certificate.id for certificate in plan.certificates}
         yield from (("at_set_up", item) for item in plan.options.at_set_up if item not in ids)
+    yield from (
+        ("internal_only_sip_domains", domain)
+        for domain in plan.options.internal_only_sip_domains
+        if domain not in plan.topology.sip_domains
+    )
+    if plan.options.client_authentication:
+        pools = {c.pool for c in plan.certificates if "clientAuth" in c.extended_key_usage}
+        names = plan.options.client_authentication
+        yield from (("client_authentication", pool) for pool in names if pool not in pools)
 
 
 def _two_servers_a_pool(topology: Topology) -> Topology:

@@ -182,6 +182,7 @@ def spell(rule: NameRule, values: Iterable[DnsName]) -> Values:
 _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
     "": lambda context, site: (DnsName(),),
     "sip_domain": lambda context, site: context.sip_domains,
+    "external_sip_domain": lambda context, site: context.external_sip_domains,
     "default_sip_domain": lambda context, site: context.sip_domains[:1],
     "autodiscover_internal_extra_domain": lambda context, site: context.extra_domains,
     "meet_url.host": lambda context, site: _meet(context.sites_of(site)),
@@ -231,6 +232,12 @@ class PlanContext:
     _site_of_pool: dict[str, str] = field(default_factory=dict)
     _twins: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def external_sip_domains(self) -> Values:
+        """List the SIP domains that clients and partners outside use."""
+        inside = self.options.internal_only_sip_domains
+        return tuple(domain for domain in self.sip_domains if domain not in inside)
+
     def sites_of(self, site: str) -> tuple[Site, ...]:
         """Give the site with its simple URLs, as a tuple of at most one."""
         return (self.sites[site],) if site in self.sites else ()
@@ -274,6 +281,8 @@ class PlanContext:
     def resolved_rules(self, pool: Pool) -> tuple[ResolvedRule, ...]:
         """Give the resolved rules of the certificates that a pool needs, in their order."""
         flags = pool.flags
+        if pool.fqdn in self.options.client_authentication:
+            flags |= {"client_authentication"}
         extra = frozenset(usage.lower() for usage, _ in pool.extra_san)
         site = pool.site if pool.role in self.publishing else self._twin(pool.site)
         key = (pool.role, flags, site, extra)

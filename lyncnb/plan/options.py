@@ -77,6 +77,15 @@ OPTIONS: Mapping[str, Option] = {
         "", "autodiscover_internal_extra_domains", "more domains for lyncdiscoverinternal names",
         "Further internal Autodiscover domains", "list", _CERTIFICATES,
     ),
+    "internal_only_sip_domains": Option(
+        "", "internal_only_sip_domains", "SIP domains without names on Edge and reverse proxies",
+        "SIP domains that are used inside only", "list", _CERTIFICATES,
+    ),
+    "client_authentication": Option(
+        "", "client_authentication",
+        "pools whose certificates get client authentication, e.g. for a gateway that requires it",
+        "Pools with client authentication", "list", _CERTIFICATES,
+    ),
     "at_set_up": Option(
         "", "at_set_up", "ids of certificates that are requested when their server is set up",
         "Requested at set-up",
@@ -197,6 +206,10 @@ class PlanOptions(Table):
         Likewise.
     autodiscover_internal_extra_domains : tuple of str
         Domains for ``lyncdiscoverinternal`` names beside the SIP domains.
+    internal_only_sip_domains : tuple of str
+        SIP domains that get no names on the certificates of Edge pools and reverse proxies.
+    client_authentication : tuple of str
+        Pools whose certificates get client authentication beside server authentication.
     at_set_up : tuple of str
         Ids of certificates that are planned and not requested in advance.
     key : KeyParameters
@@ -246,6 +259,8 @@ class PlanOptions(Table):
     separate_av_certificate: bool = False
     reverse_proxy_client_eku: bool = False
     autodiscover_internal_extra_domains: tuple[str, ...] = ()
+    internal_only_sip_domains: tuple[str, ...] = ()
+    client_authentication: tuple[str, ...] = ()
     at_set_up: tuple[str, ...] = ()
     key: KeyParameters = field(default_factory=KeyParameters)
     hash: str = "sha256"
@@ -291,7 +306,8 @@ class PlanOptions(Table):
         yield partial(_key_parameters, self.key)
         yield partial(_day, self.planned_issue_date)
         yield partial(_days, self.validity_days)
-        yield self._keep_domains
+        for name in _DOMAIN_LISTS:
+            yield partial(self._keep_domains, name)
         yield self._keep_ids
         for name in ("issuer", "ca", "freezes", "windows", "accepted"):
             yield partial(self._keep_texts, name)
@@ -299,9 +315,8 @@ class PlanOptions(Table):
         yield self._read_work_days
         yield self._keep_limits
 
-    def _keep_domains(self) -> None:
-        name = "autodiscover_internal_extra_domains"
-        self._keep(name, _domains(getattr(self, name)))
+    def _keep_domains(self, name: str) -> None:
+        self._keep(name, _domains(name, getattr(self, name)))
 
     def _keep_ids(self) -> None:
         if self.at_set_up and not _is_texts(self.at_set_up):
@@ -424,6 +439,9 @@ class PlanOptions(Table):
 
 
 _COLUMNS = ("Option", "Value", "Meaning")
+_DOMAIN_LISTS = (
+    "autodiscover_internal_extra_domains", "internal_only_sip_domains", "client_authentication",
+)  # fmt: skip
 _LIMITS = ("accepted_until", "accepted_for")
 
 # A plan.toml has a few kB; what is larger is something else.
@@ -486,8 +504,7 @@ def _subject_field(name: str, value: Any) -> None:
         ) from None
 
 
-def _domains(values: object) -> tuple[DnsName, ...]:
-    name = "autodiscover_internal_extra_domains"
+def _domains(name: str, values: object) -> tuple[DnsName, ...]:
     if not isinstance(values, (tuple, list)) or not all(isinstance(v, str) for v in values):
         _refuse(name, values, "a list of domain names")
     try:

@@ -20,6 +20,7 @@ _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
         "pool.fqdn": "the pool's name",
         "pool.computers": "the name of every server of the pool",
         "sip_domain": "every SIP domain, the default one first",
+        "external_sip_domain": "every SIP domain that is not used inside only",
         "default_sip_domain": "the default SIP domain",
         "autodiscover_internal_extra_domain": "every further domain that the options name",
         "meet_url.host": "the host of every Meet simple URL in force at the pool's site",
@@ -54,6 +55,7 @@ _CHOICES: Mapping[str, str] = MappingProxyType(
         "xmpp_host_names": "the plan wants xmpp.<domain> names",
         "separate_av_certificate": "A/V Authentication has a certificate of its own",
         "reverse_proxy_client_eku": "the plan wants client authentication on reverse proxies",
+        "client_authentication": "the plan wants client authentication for the pool",
     }
 )
 

@@ -26,6 +26,14 @@ def told(options):
             "autodiscover_internal_extra_domains = contoso.com",
         ),
         ({"issuer": {"SBA": "public"}}, 'issuer for "SBA" is for no certificate of the plan'),
+        (
+            {"internal_only_sip_domains": ("litwareinc.com",)},
+            'internal_only_sip_domains for "litwareinc.com" is for no certificate of the plan',
+        ),
+        (
+            {"client_authentication": ("rp01.contoso.com",)},
+            'client_authentication for "rp01.contoso.com" is for no certificate of the plan',
+        ),
         ({"ca": {"PersistentChat": "A CA"}}, 'ca for "PersistentChat" is for no certificate'),
     ],
 )

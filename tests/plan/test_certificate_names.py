@@ -361,6 +361,42 @@ def test_autodiscover_under_further_domains():
     assert "lyncdiscover.contoso.net" not in names(planned)
 
 
+def test_a_sip_domain_that_is_used_inside_only():
+    """Edge pool and reverse proxy carry no name of it; inside nothing changes."""
+    rows = (
+        front_end(1, autologon="true"),
+        edge(1, federation="true", client_autoconfig="true"),
+        row("rp01.contoso.com", "ReverseProxy"),
+    )
+    domains = "contoso.com;contoso.local"
+    inside = PlanOptions(internal_only_sip_domains=("contoso.local",))
+    before = plan(*rows, sip_domains=domains)
+    after = plan(*rows, sip_domains=domains, options=inside)
+    gone = {
+        certificate.role: set(certificate.names) - set(other.names)
+        for certificate, other in zip(before.certificates, after.certificates, strict=True)
+        if certificate != other
+    }
+    assert gone == {"Edge": {"sip.contoso.local"}, "ReverseProxy": {"lyncdiscover.contoso.local"}}
+    assert "sip.contoso.local" in names(after)
+
+
+def test_client_authentication_for_some_pools():
+    """Named pools get both usages on what they show to gateways and partners, others stay."""
+    rows = (
+        front_end(1), row("med01.contoso.com", "Mediation"), row("med02.contoso.com", "Mediation"),
+    )  # fmt: skip
+    options = PlanOptions(
+        layout="separate", client_authentication=("MED01.contoso.com", "eepool.contoso.com")
+    )
+    planned = plan(*rows, options=options)
+    both = {
+        (c.owner, c.usages) for c in planned.certificates if "clientAuth" in c.extended_key_usage
+    }
+    assert both == {("ee01.contoso.com", ("Default",)), ("med01.contoso.com", ("Default",))}
+    assert all("serverAuth" in c.extended_key_usage for c in planned.certificates)
+
+
 def test_a_name_that_grows_too_long():
     """A name that a rule makes too long for DNS is refused, with the rule's id."""
     domain = ".".join(["a" * 60] * 3 + ["b" * 50, "com"])

@@ -28,6 +28,8 @@ FULL = PlanOptions(
     separate_av_certificate=True,
     reverse_proxy_client_eku=True,
     autodiscover_internal_extra_domains=("contoso.net", "corp.contoso.com"),
+    internal_only_sip_domains=("contoso.local",),
+    client_authentication=("med01.contoso.com",),
     key=KeyParameters(algorithm="ECDSA", bits=384),
     hash="sha384",
     organization='Contoso "Ltd." \\ 康多索',
