@@ -276,6 +276,7 @@ class Filler:
         return FilledPlace(
             name=str(values["place"]),
             new=fill(place.new, values),
+            outside=fill(place.outside, values),
             each=command(place.each),
             read=command(place.read),
             set=command(place.set),
@@ -292,6 +293,7 @@ class Filler:
         own = self._filled_place(place, values)
         values = {**values, "new": own.new}
         filled = self.filled(step, values, package=str(values["package"]), about=own.name)
+        filled = replace(filled, text=f"{filled.text} From outside: {own.outside}")
         if step.does == "set":
             return replace(filled, commands=(_set_by_hand(own),), place=own.name)
         commands = tuple(text for text in (own.each, own.set, own.clear) if text)

@@ -114,6 +114,7 @@ class FilledPlace:
 
     name: str
     new: str
+    outside: str
     each: str
     read: str
     set: str

@@ -15,8 +15,8 @@ Its words:
   waits there for its date. The script writes a record of all places before it changes anything,
   and goes back by it. ``each``: a server has several of them, or none; it prints one key for each,
   which the other commands have as ``$Key`` (an empty key adds nothing to the title). A place
-  without ``read`` belongs to another product: it is read, set and given back by hand. From outside,
-  the port of each connection to the role (``[[connection]]``) shows what a place uses.
+  without ``read`` belongs to another product: it is read, set and given back by hand. ``outside``
+  says how another computer sees what it uses; the sheet says it at each step of the place.
   ``restart``: services read it when they start. ``for_deployment``: all servers share it.
   ``setting``: no certificate but a value that goes with one, and may have been ``new`` before.
 - ``[[deploy.step]]``: ``only_if`` says where it is taken. It is done when all of ``holds`` are
@@ -158,6 +158,7 @@ class Place:
     title: str
     scope: str
     source: str
+    outside: str
     read: str = ""
     each: str = ""
     new: str = "{thumbprint}"
@@ -373,7 +374,7 @@ def _check(reader: TomlReader, procedure: Procedure, table: Mapping[str, object]
     for where, place in zip(where_is["place"], procedure.places):
         reader.among(f"{where}.scope", (place.scope,), ("usage", "certificate"), "scope")
         texts = [place.title, place.each, place.read, place.new, place.set, place.roll]
-        texts += [place.clear, place.staged]
+        texts += [place.clear, place.staged, place.outside]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
         reader.among(where, sorted(used), _GIVEN["usage"], "placeholder")
     for kind in where_is:

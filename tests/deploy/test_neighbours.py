@@ -78,6 +78,21 @@ def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
     assert not [change for change in run["changes"] if "OfficeWebAppsFarm" in change]
 
 
+@pytest.mark.parametrize("offloads", [False, True], ids=["decrypts", "offloaded"])
+def test_a_farm_of_one_server_asks_nobody(walk, offloads):
+    """There is no other server to import on; behind a balancer that decrypts nothing is named."""
+    made, (page,) = steps_of(FARM[:1])
+    begin(walk, made, offloads=offloads)
+    run = walk.run(page, answers="N\n")
+    assert (run["code"], run["harm"]) == (0, []), all_lines([run])
+    named = [change for change in run["changes"] if "OfficeWebAppsFarm" in change]
+    assert len(named) == (0 if offloads else 1)
+    back = walk.run(page, "Back")
+    assert (back["code"], back["harm"]) == (0, []), all_lines([back])
+    farm = walk.world()["servers"][page.server]["farm"]
+    assert farm == f"old {page.packages[0].friendly_name}"
+
+
 def test_a_new_server_of_a_farm_is_told_to_join_it(walk):
     """A server that is in no farm stops, and the page names the command that joins the first one."""
     made, pages = steps_of(FARM)

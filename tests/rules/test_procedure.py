@@ -262,6 +262,20 @@ def test_removing_is_no_step_of_the_day(procedure):
             assert step.by_hand or step.only_if, step.id
 
 
+def test_every_place_is_one_record(procedure):
+    """A place is read and set, or belongs to another product and is changed by hand; all are seen."""
+    by_hand = {place.id for place in procedure.places if not place.read}
+    assert by_hand == {"listener", "application-settings"}
+    for place in procedure.places:
+        assert place.outside.endswith("."), place.id
+        assert bool(place.read) == bool(place.set), place.id
+        assert bool(place.each) == ("$Key" in place.read) or place.id == "application-usage"
+        steps = [step for step in procedure.steps if place.id in step.places]
+        assert "back" in {step.phase for step in steps}, place.id
+        if place.id in by_hand:
+            assert {step.by_hand for step in steps} == {True}, place.id
+
+
 def test_what_is_for_the_deployment_says_so(procedure):
     """Every command that changes OAuthTokenIssuer names the global scope."""
     for step in procedure.steps:
