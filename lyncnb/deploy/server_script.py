@@ -64,7 +64,7 @@ def _script_step(step: ServerStep, number: int) -> dict[str, object]:
     of_places = step.step.does in ("record", "set", "restore")
     entries: dict[str, object] = {
         "Number": number,
-        "Title": f"{step.title}{about}",
+        "Name": f"{number}. {step.title}{about}",
         "OnlyIf": [_question(check) for check in step.only_if],
         "Holds": [_question(check) for check in step.holds],
         "Waits": [_question(check) for check in step.waits],

@@ -410,7 +410,7 @@ def test_a_web_config_without_the_keys_is_for_a_person(walk, product):
     page, package = pages[0], pages[0].packages[0]
     run = walk.run(page)
     assert run["code"] == 1
-    assert "Not true yet: web.config of Outlook Web App has the keys" in unfolded(run)
+    assert "This is not true: web.config of Outlook Web App has the keys" in unfolded(run)
     walk.configure(page.server, package.thumbprint)
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])

@@ -35,7 +35,7 @@ def values(name: str) -> dict[str, object]:
         "Ask": ScriptBlock((f"Test-Path -LiteralPath {quote(name)}",)),
     }
     step = {
-        "Title": name,
+        "Name": name,
         "Needs": [question],
         "Holds": [question],
         "Commands": ScriptBlock((f"Set-CsCertificate -Type {quote(name)}",)),

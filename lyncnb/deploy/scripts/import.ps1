@@ -61,17 +61,15 @@ $NotKnown = '(not known)'
 $Found = ''       # what the last check found
 $Changed = @()    # the steps that this run has taken
 $Left = @()       # what this run leaves for later
-$Doubts = @()     # checks of by-hand steps that were not true; asked once more at the end
+$Doubts = @()     # steps whose result was not seen; asked once more at the end
 $Would = @{}      # with -WhatIf: what would be true by now, and the step that makes it so
 $Undone = @{}     # with -WhatIf: what would not be true any more, and the step that ends it
 $Current = $null  # the step at which the run is
 $Ended = $false
 
 function Write-Line {
-    # Folds at the width of the window: a console would break words. Every line after the first
-    # begins below the text.
+    # Folds at the width of the window. Every line after the first begins below the text.
     param([string] $Text, [string] $Label = '')
-    $width = 80
     try { $width = [Math]::Max(60, $Host.UI.RawUI.WindowSize.Width) } catch { $width = 80 }
     $line = $Label
     foreach ($word in ($Text -split '\s+' | Where-Object { $_ })) {
@@ -84,34 +82,29 @@ function Write-Line {
     Write-Host $line.TrimEnd()
 }
 
+function Write-Step {
+    param([string] $State, [string] $After = '', [string] $Detail = '')
+    Write-Line ($Current.Name + $After) $State.PadRight(15)
+    if ($Detail) { Write-Line $Detail (' ' * 15) }
+}
+
 function Write-List {
     param([string] $Heading, [object[]] $Lines)
-    if (@($Lines).Count -gt 0) {
-        Write-Line $Heading
-        foreach ($line in $Lines) { Write-Line $line '  - ' }
-    }
-}
-
-function Write-Commands {
-    param([hashtable] $Step)
-    foreach ($line in ([string]$Step['Commands'] -split "`n")) {
-        if ($line.Trim()) { Write-Host ('               ' + $line.Trim()) }
-    }
-}
-
-function Get-Name {
-    param([hashtable] $Step)
-    [string]$Step.Number + '. ' + $Step.Title
+    if (@($Lines).Count -gt 0) { Write-Line $Heading }
+    foreach ($line in $Lines) { Write-Line $line '  - ' }
 }
 
 function Stop-Run {
     # Every end of a run: what happened, what this run changed, what is stopped, what to do next.
+    # With -WhatIf a step only says that it would stop.
     param([string] $What, [string] $Do, [int] $Status = 1)
     $script:Ended = $true
+    if ($What) { $What = $What.Substring(0, 1).ToUpper() + $What.Substring(1) }
+    if ($What -and $Look -and $Current) { return (Write-Step 'WOULD STOP' '' ($What + (Get-Evidence))) }
     Write-Host ''
     if ($What) {
-        Write-Line ('STOPPED' + $(if ($Current) { ' at step ' + (Get-Name $Current) }))
-        Write-Line $What '  '
+        Write-Line ('STOPPED' + $(if ($Current) { ' at step ' + $Current.Name }))
+        Write-Line ($What + '.') '  '
         if ($Found) { Write-Line $Found '  Found: ' }
         Write-List 'This run changed:' $(if (@($Changed).Count) { $Changed } else { 'nothing' })
     }
@@ -124,7 +117,7 @@ function Stop-Run {
         Write-Line ('Start them: run this script with ' + $(if ($Back) { '-Back ' }) + '-StartServices again, or type Start-Service and each name.')
         $Status = [Math]::Max($Status, 1 + [int](-not $What))
     }
-    if ($Do) { Write-Line ('What to do next: ' + $Do) }
+    if ($Do -and ($What -or -not $stopped.Count)) { Write-Line ('What to do next: ' + $Do) }
     try { Stop-Transcript | Out-Null } catch { $null = $_ }
     exit $Status
 }
@@ -138,38 +131,38 @@ function Read-Answer {
     try {
         $answer = @(& $Check.Ask)
         if ($answer.Count -ne 1 -or $answer[0] -isnot [bool]) { throw 'the check gave no answer.' }
+        if ($answer[0]) { return 'yes' }
     }
     catch {
         $script:Found = $_.Exception.Message
         return 'cannot tell'
     }
-    if ($answer[0]) { return 'yes' }
     if ($Check['Shows']) {
-        try { $script:Found = (@(& $Check.Shows | ForEach-Object { [string]$_ }) -join '; ') -replace '\s+', ' ' }
-        catch { $script:Found = $_.Exception.Message }
-        if (-not $script:Found.Trim()) { $script:Found = 'nothing' }
+        $script:Found = $(try { @(& $Check.Shows) -join '; ' -replace '\s+', ' ' } catch { $_.Exception.Message })
+        if (-not $Found.Trim()) { $script:Found = 'nothing' }
     }
     return 'no'
 }
 
 function Find-Wrong {
-    # Gives the first check whose answer is not yes, with that answer. With -WhatIf, earlier steps of
-    # the run count. A check that has an answer only after one of them is "later".
+    # Gives the first check whose answer is not yes, and what to say of it. With -WhatIf, earlier steps
+    # of the run count; a check that has an answer only after one of them is "later".
     param([hashtable] $Step, [string] $Kind)
     $later = $null
     foreach ($check in $Step[$Kind]) {
         if ($Would.ContainsKey($check.Text)) { continue }
         if ($check['After'] -and $Would.ContainsKey($check.After)) {
-            $later = @{ 'Check' = $check; 'Answer' = 'later'; 'Step' = $Would[$check.After] }
+            $later = @{ 'Check' = $check; 'Answer' = 'later'; 'Says' = 'can be checked after step ' + $Would[$check.After] }
             continue
         }
         $ends = $check.Text, [string]$check['After'] | Where-Object { $Undone.ContainsKey($_) } | Select-Object -First 1
         $answer = $(if ($ends) { 'no' } else { Read-Answer $check })
+        if ($answer -eq 'yes') { continue }
         if ($ends) { $script:Found = 'step ' + $Undone[$ends] + ' stops the services' }
-        if ($answer -ne 'yes') { return @{ 'Check' = $check; 'Answer' = $answer } }
+        $says = $(if ($answer -eq 'no') { 'this is not true: ' } else { 'the script cannot tell whether ' })
+        return @{ 'Check' = $check; 'Answer' = $answer; 'Says' = $says + $check.Text }
     }
     if ($Kind -in 'OnlyIf', 'Holds') { return $later }
-    return $null
 }
 
 function Add-Would {
@@ -183,17 +176,7 @@ function Add-Would {
 }
 
 function Get-Evidence { if ($Found) { '. Found: ' + $Found } else { '.' } }
-
-function Get-When {
-    param([hashtable] $Check)
-    if (-not $Check['When']) { return '' }
-    try { return ' until ' + (Get-Utc (& $Check.When | Select-Object -Last 1)) } catch { return '' }
-}
-
-function Get-Utc {
-    param([datetime] $Time)
-    $Time.ToUniversalTime().ToString('yyyy-MM-dd HH:mm') + ' UTC'
-}
+function Get-Utc { param([datetime] $Time) $Time.ToUniversalTime().ToString('yyyy-MM-dd HH:mm') + ' UTC' }
 
 function Test-Key {
     # Opens the key: a key that is attached may still be unusable. .NET Framework before 4.6 cannot open
@@ -202,34 +185,34 @@ function Test-Key {
     if (-not (Test-Path -LiteralPath $Path)) { return $false }
     $certificate = Get-Item -LiteralPath $Path
     if (-not $certificate.HasPrivateKey) { return $false }
-    try { return ($null -ne $certificate.PrivateKey) }
-    catch { $reason = $_.Exception.Message }
-    $type = 'Security.Cryptography.X509Certificates.RSACertificateExtensions' -as [type]
-    if ($type -and $type::GetRSAPrivateKey($certificate)) { return $true }
-    $type = 'Security.Cryptography.X509Certificates.ECDsaCertificateExtensions' -as [type]
-    if ($type -and $type::GetECDsaPrivateKey($certificate)) { return $true }
+    try { return ($null -ne $certificate.PrivateKey) } catch { $reason = $_.Exception.Message }
+    foreach ($kind in 'RSA', 'ECDsa') {
+        $type = ('Security.Cryptography.X509Certificates.' + $kind + 'CertificateExtensions') -as [type]
+        $method = 'Get' + $kind + 'PrivateKey'
+        if ($type -and $type::$method($certificate)) { return $true }
+    }
     throw $reason
 }
 
 # ---- services: by the names that the product's own command gives
 
-function Get-Services {
-    if ($ServiceList) { & $ServiceList | ForEach-Object { @{ 'Name' = [string]$_.Name; 'Status' = [string]$_.Status } } }
-}
-
-function Test-ServicesStopped {
-    @(Get-Services | Where-Object { $_.Status -ne 'Stopped' }).Count -eq 0
-}
+function Get-Services { if ($ServiceList) { & $ServiceList | ForEach-Object { @{ 'Name' = [string]$_.Name; 'Status' = [string]$_.Status } } } }
+function Get-Settings { param([string] $Name) Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $Name + "'") }
+function Get-Running { Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { $_.Name } }
+function Test-ServicesStopped { @(Get-Running).Count -eq 0 }
+function Test-ServicesRun { @(Get-NotRunning).Count -eq 0 }
+function Test-ServicesLoaded { @(Get-Stale).Count -eq 0 }
+function Test-Drained { @(Get-Event 'drain|started' | Select-Object -Last 1 | Where-Object { $_.What -eq 'drain' }).Count -eq 1 }
+function Get-StoppedByChange { if (Test-Drained) { Get-NotRunning } }
+# Failing over disables the services that ran; only failing back enables them again.
+function Test-FailedOver { @(Get-Expected | Where-Object { (Get-Settings $_).StartMode -eq 'Disabled' }).Count -gt 0 }
 
 function Get-Expected {
     # The services that should run: those that ran when this change began; on a new server, all that
     # are not disabled.
     $ran = @(Get-Event 'ran' | Select-Object -Last 1 | ForEach-Object { $_.Rest -split ';' } | Where-Object { $_ })
     if ($ran.Count -gt 0) { return $ran }
-    foreach ($service in @(Get-Services)) {
-        $windows = Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $service.Name + "'")
-        if ($windows.StartMode -ne 'Disabled') { $service.Name }
-    }
+    Get-Services | ForEach-Object { $_.Name } | Where-Object { (Get-Settings $_).StartMode -ne 'Disabled' }
 }
 
 function Get-NotRunning {
@@ -237,49 +220,29 @@ function Get-NotRunning {
     Get-Services | Where-Object { $expected -contains $_.Name -and $_.Status -ne 'Running' } | ForEach-Object { $_.Name }
 }
 
-function Test-ServicesRun { @(Get-NotRunning).Count -eq 0 }
-
-function Test-FailedOver {
-    # Failing over disables the services that ran; only failing back enables them again.
-    foreach ($name in @(Get-Expected)) {
-        if ((Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $name + "'")).StartMode -eq 'Disabled') { return $true }
-    }
-    return $false
-}
-
-function Test-Drained { @(Get-Event 'drain|started' | Select-Object -Last 1 | Where-Object { $_.What -eq 'drain' }).Count -eq 1 }
-
-function Get-StoppedByChange { if (Test-Drained) { Get-NotRunning } }
-
 function Get-Stale {
     # Names the services that started before their certificate was assigned: they still use the earlier
     # one. A shared process (svchost) serves the web usages, which need no restart.
     if (-not @($Steps | Where-Object { $_['Does'] -eq 'drain' }).Count) { return }
-    $assigned = $null
-    foreach ($place in $Places) {
-        if (-not $place['Restart']) { continue }
+    $assigned = [datetime]::MinValue
+    foreach ($place in @($Places | Where-Object { $_['Restart'] })) {
         $value = Get-InUse $place
         $known = Get-Event 'assigned' | Where-Object { $_.Rest -eq ($place.Name + ';' + $value) } | Select-Object -Last 1
-        if ($known) { if (-not $assigned -or $known.Time -gt $assigned) { $assigned = $known.Time } }
+        if ($known) { if ($known.Time -gt $assigned) { $assigned = $known.Time } }
         elseif ($value -eq $place.New) { $assigned = [datetime]::MaxValue }
     }
-    if (-not $assigned) { return }
-    foreach ($service in @(Get-Services | Where-Object { $_.Status -ne 'Stopped' })) {
-        $windows = Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $service.Name + "'")
-        if ($windows.ServiceType -eq 'Own Process' -and (Get-Process -Id $windows.ProcessId).StartTime.ToUniversalTime() -lt $assigned) { $service.Name }
+    if ($assigned -eq [datetime]::MinValue) { return }
+    foreach ($name in @(Get-Running)) {
+        $settings = Get-Settings $name
+        if ($settings.ServiceType -eq 'Own Process' -and (Get-Process -Id $settings.ProcessId).StartTime.ToUniversalTime() -lt $assigned) { $name }
     }
 }
 
-function Test-ServicesLoaded { @(Get-Stale).Count -eq 0 }
-
 function Test-RestartAhead {
     # Whether a certificate that services read when they start is to change, or has changed since.
-    foreach ($place in $Places) {
-        if (-not $place['Restart']) { continue }
-        $wanted = $place.New
-        if ($Back) { $wanted = (Read-Record)[$place.Name] }
-        if ($wanted -eq $NotKnown) { continue }
-        if ((Get-InUse $place) -ne $wanted) { return $true }
+    foreach ($place in @($Places | Where-Object { $_['Restart'] })) {
+        $wanted = $(if ($Back) { (Read-Record)[$place.Name] } else { $place.New })
+        if ($wanted -ne $NotKnown -and (Get-InUse $place) -ne $wanted) { return $true }
     }
     return (-not (Test-ServicesLoaded))
 }
@@ -300,10 +263,7 @@ function Expand-Places {
     }
 }
 
-function Get-Places {
-    param([string] $Title)
-    $Places | Where-Object { $_.Title -eq $Title }
-}
+function Get-Places { param([string] $Title) $Places | Where-Object { $_.Title -eq $Title } }
 
 function Get-Shown {
     # The thumbprint that a client is shown, whatever it thinks of the certificate.
@@ -340,13 +300,13 @@ function Test-InDate {
     return ($certificate.NotBefore -le (Get-Date) -and $certificate.NotAfter -gt (Get-Date))
 }
 
+function Get-EndLine { param([int] $Rows) '# end: ' + $Rows + ' of ' + $Server }
+
 function Read-Record {
     # The whole record, or an error: a half, a foreign or a doubled one is not a record.
     $lines = @(Get-Content -LiteralPath $Record -Encoding UTF8)
     $rows = @($lines | Where-Object { $_ -notmatch '^#' } | ConvertFrom-Csv)
-    if ($lines.Count -lt 2 -or $lines[0] -ne '"Place","Value"' -or $lines[-1] -ne ('# end: ' + [string]$rows.Count + ' of ' + $Server)) {
-        throw ($Record + ' is not a whole record of this script.')
-    }
+    if ($lines.Count -lt 2 -or $lines[0] -ne '"Place","Value"' -or $lines[-1] -ne (Get-EndLine $rows.Count)) { throw ($Record + ' is not a whole record of this script.') }
     $values = @{}
     foreach ($row in $rows) {
         if ($values.ContainsKey($row.Place)) { throw ($Record + ' has two rows for ' + $row.Place + '.') }
@@ -367,12 +327,12 @@ function Save-Record {
         if ($value -ne (Get-InUse $place)) { throw ('Two answers differ: what ' + $place.Name + ' uses cannot be told.') }
         # A certificate that is new was assigned by hand before; a setting may have had its value for years.
         if ($value -eq $place.New -and -not $place['Setting']) { $value = $NotKnown }
-        New-Object PSObject -Property @{ 'Place' = $place.Name; 'Value' = $value } | Select-Object -Property Place, Value
+        [pscustomobject]@{ 'Place' = $place.Name; 'Value' = $value }
     }
-    $running = @(Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { $_.Name })
-    $lines = @('"Place","Value"') + @($rows | ConvertTo-Csv -NoTypeInformation | Select-Object -Skip 1) + ('# end: ' + [string]@($rows).Count + ' of ' + $Server)
+    $running = @(Get-Running) -join ';'
+    $lines = @('"Place","Value"') + @($rows | ConvertTo-Csv -NoTypeInformation | Select-Object -Skip 1) + (Get-EndLine @($rows).Count)
     Set-Content -LiteralPath ($Record + '.new') -Value $lines -Encoding UTF8
-    Add-Event 'ran' ($running -join ';')
+    Add-Event 'ran' $running
     Move-Item -LiteralPath ($Record + '.new') -Destination $Record -Force
 }
 
@@ -382,17 +342,19 @@ function Assert-Record {
     $values = Read-Record
     foreach ($place in $Places) {
         $now = Get-InUse $place
+        $name = $place.Name + ';' + $now
         if ($now -eq $place.New) {
-            if (-not (Get-Event 'assigned' | Where-Object { $_.Rest -eq ($place.Name + ';' + $now) })) { Add-Event 'assigned' ($place.Name + ';' + $now) }
+            if (-not (Get-Event 'assigned' | Where-Object { $_.Rest -eq $name })) { Add-Event 'assigned' $name }
         }
         elseif ($now -ne $values[$place.Name] -and $values[$place.Name] -ne $NotKnown) {
             $script:Found = $place.Name + ' uses ' + $now + '; the record says ' + $values[$place.Name]
-            Stop-Run 'Somebody changed an assignment after the record was written.' ('Find out who changed it and why. If it is right, rename ' + $Record + ' and run this script again: it writes a new record.')
+            Stop-Run 'somebody changed an assignment after the record was written' ('Find out who changed it and why. If it is right, rename ' + $Record + ' and run this script again: it writes a new record.')
         }
     }
 }
 
 function Get-Event {
+    # A line without its full stop at the end was broken off, and does not count.
     param([string] $What)
     if (-not (Test-Path -LiteralPath $Events)) { return }
     foreach ($line in @(Get-Content -LiteralPath $Events -Encoding UTF8)) {
@@ -403,7 +365,6 @@ function Get-Event {
 }
 
 function Add-Event {
-    # A line without its full stop at the end was broken off, and does not count.
     param([string] $What, [string] $Rest = '')
     Add-Content -LiteralPath $Events -Encoding UTF8 -Value ((Get-Date).ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ssZ') + ' ' + $What + ' ' + $Rest + ' .')
 }
@@ -411,40 +372,28 @@ function Add-Event {
 # ---- going back
 
 function Get-Return {
-    # What going back does at a place: leave, assign, roll or remove; or why it cannot.
+    # What going back does at a place: leave, assign, roll or remove; stop says why it cannot.
     param([hashtable] $Place, [string] $Value)
     $now = Get-InUse $Place
-    $way = @{ 'Now' = $now; 'Value' = $Value; 'Do' = 'assign'; 'Problem' = ''; 'Left' = '' }
+    $way = @{ 'Now' = $now; 'Value' = $Value; 'Do' = 'leave'; 'Problem' = ''; 'Left' = '' }
     if ($now -eq $Value) {
         # A certificate that waits for its date is shown nowhere for certain: assigning again ends that.
-        $way.Do = 'leave'
         if ($Place['Staged'] -and (& $Place.Staged)) { $way.Do = 'assign' }
     }
     elseif ($Value -eq $NotKnown -and $now -ne $Place.New) { $way.Do = 'leave' }
-    elseif ($Value -eq $NotKnown) {
-        $way.Problem = 'the record does not know what it had: the new certificate was assigned before'
-    }
-    elseif ($now -ne $Place.New) {
-        $way.Problem = 'it uses ' + $now + ', which is neither what this change sets nor what is on record'
-    }
-    elseif ($Value -eq $Nothing -and -not $Place['Clear']) {
-        $way.Do = 'leave'
-        $way.Left = 'it had no certificate before, and this one cannot be taken away'
-    }
-    elseif ($Value -eq $Nothing) {
-        $way.Do = 'remove'
-        if ($Place['Global'] -and -not $RemoveGlobal) {
-            $way.Do = 'leave'
-            $way.Left = 'it had no certificate before; -RemoveGlobal takes this one away from the whole deployment'
-        }
-    }
-    elseif ($Place['Roll']) { $way.Do = 'roll' }
+    elseif ($Value -eq $NotKnown) { $way.Problem = 'the record does not know what it had: the new certificate was assigned before' }
+    elseif ($now -ne $Place.New) { $way.Problem = 'it uses ' + $now + ', which is neither what this change sets nor what is on record' }
+    elseif ($Value -ne $Nothing) { $way.Do = $(if ($Place['Roll']) { 'roll' } else { 'assign' }) }
+    elseif (-not $Place['Clear']) { $way.Left = 'it had no certificate before, and this one cannot be taken away' }
+    elseif ($Place['Global'] -and -not $RemoveGlobal) { $way.Left = 'it had no certificate before; -RemoveGlobal takes this one away from the whole deployment' }
+    else { $way.Do = 'remove' }
     if ($way.Do -in 'assign', 'roll' -and $Value -match '^[0-9A-F]{40}$') {
         $path = 'Cert:\LocalMachine\My\' + $Value
         if (-not (Test-Path -LiteralPath $path)) { $way.Problem = $Value + ' is not in the store any more' }
         elseif (-not (Test-InDate $Value)) { $way.Problem = $Value + ' is not in date: it ended on ' + (Get-Utc (Get-Item -LiteralPath $path).NotAfter) }
         elseif (-not (Test-Key $path)) { $way.Problem = 'the key of ' + $Value + ' cannot be opened' }
     }
+    if ($way.Problem) { $way.Do = 'stop' }
     return $way
 }
 
@@ -452,43 +401,37 @@ function Assert-Return {
     # Record, store, keys and dates are read before anything is changed.
     if (@($Places).Count -eq 0) { return }
     if (-not (Test-Path -LiteralPath $Record)) {
-        Stop-Run ($Record + ' is not there: this change assigned nothing here, or its record was deleted.') 'Nothing was changed. Without the record the script cannot go back; assign the earlier certificate by hand.'
+        Stop-Run ($Record + ' is not there: this change assigned nothing here, or its record was deleted') 'Nothing was changed. Without the record the script cannot go back; assign the earlier certificate by hand.'
     }
     $values = Read-Record
-    $problems = @()
-    $restart = $false
-    foreach ($place in $Places) {
-        $way = Get-Return $place $values[$place.Name]
-        if ($way.Problem) { $problems += $place.Name + ': ' + $way.Problem + '.' }
-        if ($place['Restart'] -and $way.Do -ne 'leave') { $restart = $true }
-    }
+    $ways = @(foreach ($place in $Places) { (Get-Return $place $values[$place.Name]) + @{ 'Place' = $place } })
+    $problems = @($ways | Where-Object { $_.Problem } | ForEach-Object { $_.Place.Name + ': ' + $_.Problem })
     if ($problems.Count -gt 0) {
-        Stop-Run ('Going back is not possible as recorded. ' + ($problems -join ' ')) 'Nothing was changed. Assign a certificate that is valid by hand, as the sheet says.'
+        Stop-Run ('going back is not possible as recorded. ' + ($problems -join '. ')) 'Nothing was changed. Assign a certificate that is valid by hand, as the sheet says.'
     }
-    if ($restart -and -not $DrainServices -and -not $Look -and -not (Test-ServicesStopped)) {
-        Stop-Run 'The services run, and would keep the new certificate.' 'Nothing was changed. Run this script with -Back -DrainServices -StartServices.'
+    if (@($ways | Where-Object { $_.Place['Restart'] -and $_.Do -ne 'leave' }).Count -and -not $DrainServices -and -not $Look -and -not (Test-ServicesStopped)) {
+        Stop-Run 'the services run, and would keep the new certificate' 'Nothing was changed. Run this script with -Back -DrainServices -StartServices.'
     }
 }
 
 function Restore-Place {
     param([hashtable] $Place)
     $way = Get-Return $Place (Read-Record)[$Place.Name]
-    $Value = $way.Value
     if ($way.Do -eq 'remove') {
         $question = 'Take the certificate ' + $way.Now + ' away from ' + $Place.Name + ' on ' + $Server + '? Without a certificate, what uses it stops working.'
         if (-not $PSCmdlet.ShouldContinue($question, 'No certificate was in use before')) {
-            Stop-Run ('You answered No: ' + $Place.Name + ' keeps ' + $way.Now + '.') 'Run the script again when you have decided.'
+            Stop-Run ('you answered No: ' + $Place.Name + ' keeps ' + $way.Now) 'Run the script again when you have decided.'
         }
         & $Place.Clear
     }
-    elseif ($way.Do -eq 'roll') { & $Place.Roll $Value (Get-Date).AddMinutes(10) }
-    elseif ($way.Do -eq 'assign') { & $Place.Set $Value $Place['Key'] }
-    Add-Event 'assigned' ($Place.Name + ';' + $Value)
+    elseif ($way.Do -eq 'roll') { & $Place.Roll $way.Value (Get-Date).AddMinutes(10) }
+    elseif ($way.Do -eq 'assign') { & $Place.Set $way.Value $Place['Key'] }
+    Add-Event 'assigned' ($Place.Name + ';' + $way.Value)
     if ($way.Do -eq 'roll') { return }
-    $way = Get-Return $Place $Value
+    $way = Get-Return $Place $way.Value
     if ($way.Do -ne 'leave') {
         $script:Found = $Place.Name + ' uses ' + $way.Now + ', or the new certificate still waits for its date there'
-        Stop-Run 'Going back cannot be confirmed.' 'Look with the command of the sheet. Never remove the assignment for this: that takes the current certificate away.'
+        Stop-Run 'going back cannot be confirmed' 'Look with the command of the sheet. Never remove the assignment for this: that takes the current certificate away.'
     }
 }
 
@@ -500,7 +443,7 @@ function Invoke-Work {
     switch ($Step['Does']) {
         'record' { if (-not (Test-Path -LiteralPath $Record)) { Save-Record } }
         'drain' {
-            if (-not (Test-Drained)) { Add-Event 'ran' (@(Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { $_.Name }) -join ';') }
+            if (-not (Test-Drained)) { Add-Event 'ran' (@(Get-Running) -join ';') }
             Add-Event 'drain'
             & $Step.Commands
         }
@@ -511,8 +454,7 @@ function Invoke-Work {
             else { & $Step.Commands }
         }
         'set' {
-            foreach ($place in @(Get-Places $Step.Place)) {
-                if ((Get-InUse $place) -eq $place.New) { continue }
+            foreach ($place in @(Get-Places $Step.Place | Where-Object { (Get-InUse $_) -ne $_.New })) {
                 & $place.Set $place.New $place['Key']
                 Add-Event 'assigned' ($place.Name + ';' + $place.New)
             }
@@ -524,7 +466,7 @@ function Invoke-Work {
 }
 
 function Test-Done {
-    # Gives yes, no or cannot tell: whether a step is done already.
+    # Gives yes, no, cannot tell or later: whether a step is done already.
     param([hashtable] $Step)
     if ($Step['Does'] -eq 'record') {
         if (-not (Test-Path -LiteralPath $Record)) { return 'no' }
@@ -544,167 +486,144 @@ function Test-Done {
     }
     if (-not $Step['Holds']) { return 'no' }
     $wrong = Find-Wrong $Step 'Holds'
-    if ($wrong) { return $wrong.Answer }
-    return 'yes'
+    return $(if ($wrong) { $wrong.Answer } else { 'yes' })
+}
+
+function Add-Doubt {
+    # A result that was not seen is said at once, and asked for again at the end of the run.
+    param([hashtable] $Wrong)
+    Write-Line ($Wrong.Says + (Get-Evidence)) 'WARNING        '
+    $script:Doubts += @{ 'Holds' = @($Wrong.Check) }
+}
+
+function Invoke-ByHand {
+    # A person does the step; the script says what to do, and looks whether it is done.
+    param([hashtable] $Step)
+    Write-Step 'by hand'
+    if (-not $Look) { [string]$Step['Commands'] -split "`n" | Where-Object { $_.Trim() } | ForEach-Object { Write-Host (' ' * 15 + $_.Trim()) } }
+    $wrong = Find-Wrong $Step 'Holds'
+    if (-not $wrong) { return }
+    if ($wrong.Answer -eq 'later') { Write-Line $wrong.Says (' ' * 15) }
+    elseif ($Step['GoesOn']) { return (Add-Doubt $wrong) }
+    if ($Look) { return (Add-Would $Step) }
+    if ($wrong.Answer -eq 'cannot tell' -and $PSCmdlet.ShouldContinue('Cannot tell whether ' + $wrong.Check.Text + (Get-Evidence) + ' Did you check it by hand, and is it true?', $Step.Name)) { return }
+    Stop-Run $wrong.Says 'Do this step by hand as the sheet says, then run this script again.'
 }
 
 function Invoke-Step {
     param([hashtable] $Step)
     $script:Current = $Step
-    $name = Get-Name $Step
+    $again = 'This step was not taken. Find out why the check fails, then run the script again.'
     $wrong = Find-Wrong $Step 'OnlyIf'
-    if ($wrong -and $wrong.Answer -eq 'no') {
-        if ($Look) { Write-Line $name 'not needed     ' }
+    if ($wrong) {
+        if ($wrong.Answer -eq 'cannot tell') { return (Stop-Run $wrong.Says $again) }
+        if ($wrong.Answer -eq 'later') { return (Write-Step 'not known yet' (': ' + $wrong.Says)) }
+        if ($Look) { Write-Step 'not needed' }
         return
     }
-    if ($wrong -and $wrong.Answer -eq 'later') { Write-Line ($name + ': can be checked after step ' + $wrong.Step) 'not known yet  '; return }
-    if ($wrong) { Stop-Run ('Cannot tell whether ' + $wrong.Check.Text + '.') 'This step was not taken. Find out why the check fails, then run the script again.' }
     $done = Test-Done $Step
-    if ($done -eq 'cannot tell' -and -not $Step['ByHand']) { Stop-Run 'Cannot tell whether this step is done.' 'This step was not taken. Find out why the check fails, then run the script again.' }
+    if ($done -eq 'cannot tell' -and -not $Step['ByHand']) { return (Stop-Run 'the script cannot tell whether this step is done' $again) }
     if ($done -eq 'yes') {
-        $earlier = @($Step['Holds'] | Where-Object { $_ -and $Would.ContainsKey($_.Text) }).Count
-        Write-Line $name $(if ($earlier) { 'done by then   ' } else { 'done already   ' })
-        return
+        $by = @($Step['Holds'] | Where-Object { $_ -and $Would.ContainsKey($_.Text) }).Count
+        return (Write-Step $(if ($by) { 'done by then' } elseif ($Step['ByHand']) { 'checked' } else { 'done already' }))
     }
     if ($Step['ConfirmedBy']) {
-        if ($Asked[$Step.ConfirmedBy]) { Write-Line $name 'confirmed      '; return }
-        if ($Look) { Write-Line ($name + ' (-' + $Step.ConfirmedBy + ')') 'WOULD STOP     '; $script:Ended = $true; return }
-        Stop-Run 'Nobody has confirmed this yet.' ('Do this step as the sheet says, then run this script again with -' + $Step.ConfirmedBy + '.')
+        if ($Asked[$Step.ConfirmedBy]) { return (Write-Step 'confirmed') }
+        return (Stop-Run 'nobody has confirmed this yet' ('Do this step as the sheet says, then run this script again with -' + $Step.ConfirmedBy + '.'))
     }
-    if ($Step['ByHand']) {
-        Write-Line $name 'by hand        '
-        if (-not $Look) { Write-Commands $Step }
-        $wrong = Find-Wrong $Step 'Holds'
-        if ($wrong -and $wrong.Answer -eq 'later') {
-            Write-Line ('can be checked after step ' + $wrong.Step) '               '
-            Add-Would $Step
-        }
-        elseif ($wrong -and $Step['GoesOn']) {
-            Write-Line ('not true: ' + $wrong.Check.Text + (Get-Evidence)) 'WARNING        '
-            $script:Doubts += $wrong.Check
-        }
-        elseif ($wrong -and $Look) { Add-Would $Step }
-        elseif ($wrong -and $wrong.Answer -eq 'cannot tell' -and $PSCmdlet.ShouldContinue('Cannot tell whether ' + $wrong.Check.Text + (Get-Evidence) + ' Did you check it by hand, and is it true?', $name)) { return }
-        elseif ($wrong) { Stop-Run ($(if ($wrong.Answer -eq 'no') { 'Not true yet: ' } else { 'Cannot tell whether ' }) + $wrong.Check.Text + '.') 'Do this step by hand as the sheet says, then run this script again.' }
-        return
-    }
-    if ($Step['WhenAsked'] -and -not $Asked[$Step.WhenAsked]) {
-        Write-Line ($name + ' (-' + $Step.WhenAsked + ')') 'not asked for  '
-        return
-    }
+    if ($Step['ByHand']) { return (Invoke-ByHand $Step) }
+    if ($Step['WhenAsked'] -and -not $Asked[$Step.WhenAsked]) { return (Write-Step 'not asked for' (' (-' + $Step.WhenAsked + ')')) }
     $wrong = Find-Wrong $Step 'Waits'
     if ($wrong) {
-        $why = $(if ($wrong.Answer -eq 'no') { 'not true: ' } else { 'cannot tell whether ' }) + $wrong.Check.Text
-        Write-Line ($name + (Get-When $wrong.Check)) 'waits          '
-        Write-Line ($why + (Get-Evidence)) '               '
-        $script:Left += 'Step ' + $name + ' waits' + (Get-When $wrong.Check) + ': ' + $why + '.'
-        return
+        $until = ''
+        try { if ($wrong.Check['When']) { $until = ' until ' + (Get-Utc (& $wrong.Check.When | Select-Object -Last 1)) } } catch { $null = $_ }
+        $script:Left += 'Step ' + $Step.Name + ' waits' + $until + ': ' + $wrong.Says + '.'
+        return (Write-Step 'waits' $until ($wrong.Says + (Get-Evidence)))
     }
     $wrong = Find-Wrong $Step 'Needs'
-    if ($wrong -and $Look) {
-        Write-Line $name 'WOULD STOP     '
-        Write-Line ($wrong.Answer + ': ' + $wrong.Check.Text + (Get-Evidence)) '               '
-        $script:Ended = $true
-        return
+    if ($wrong) { return (Stop-Run $wrong.Says 'This step was not taken. Read it on the sheet, correct what is wrong, then run the script again.') }
+    if ($Look) {
+        Write-Step 'would be done' $(if ($Step['Does'] -eq 'restore') { ': ' + $Found })
+        return (Add-Would $Step)
     }
-    if ($wrong) { Stop-Run ($(if ($wrong.Answer -eq 'no') { 'This is not true: ' } else { 'Cannot tell whether ' }) + $wrong.Check.Text + '.') 'This step was not taken. Read it on the sheet, correct what is wrong, then run the script again.' }
     $script:Found = ''
     foreach ($check in $Step['Confirms']) {
-        if ($Look -or (Read-Answer $check) -eq 'yes') { continue }
-        if (-not $PSCmdlet.ShouldContinue('Not confirmed: ' + $check.Text + (Get-Evidence) + ' Do you want to continue?', $name)) {
-            Stop-Run ('You answered No. Not confirmed: ' + $check.Text + '.') 'This step was not taken. Run the script again when this is settled.'
+        if ((Read-Answer $check) -eq 'yes') { continue }
+        if (-not $PSCmdlet.ShouldContinue('Not confirmed: ' + $check.Text + (Get-Evidence) + ' Do you want to continue?', $Step.Name)) {
+            Stop-Run ('you answered No. Not confirmed: ' + $check.Text) 'This step was not taken. Run the script again when this is settled.'
         }
     }
-    if ($Look) {
-        $detail = ''
-        if ($Step['Does'] -eq 'restore') { $detail = ': ' + $Found }
-        Write-Line ($name + $detail) 'would be done  '
-        Add-Would $Step
-        return
+    if (-not $PSCmdlet.ShouldProcess($Server, $Step.Name)) {
+        Stop-Run 'you answered No' 'This step and those after it were not taken. Run the script again when you want to continue.'
     }
-    if (-not $PSCmdlet.ShouldProcess($Server, $name)) {
-        Stop-Run 'You answered No.' 'This step and those after it were not taken. Run the script again when you want to continue.'
-    }
-    Write-Line $name 'taking         '
+    Submit-Step $Step
+}
+
+function Submit-Step {
+    # Takes a step and checks it again, for as many minutes as its result may need.
+    param([hashtable] $Step)
+    Write-Step 'taking'
     $script:Found = ''
-    $script:Changed += 'begun: ' + $name
+    $script:Changed += 'begun: ' + $Step.Name
     Invoke-Work $Step
     $limit = (Get-Date).AddMinutes([int]$Step['Minutes'])
-    do {
-        $done = Test-Done $Step
-        $again = $done -ne 'yes' -and $Step['Holds'] -and (Get-Date) -lt $limit
-        if ($again) { Start-Sleep -Seconds 20 }
-    } while ($again)
-    if ($Step['Holds'] -and $done -ne 'yes') {
-        $wrong = Find-Wrong $Step 'Holds'
-        if ($Step['GoesOn']) {
-            # The services may be stopped: a result that nothing shows must not keep them so.
-            Write-Line ('not true: ' + $wrong.Check.Text + (Get-Evidence)) 'WARNING        '
-            $script:Doubts += $wrong.Check
-            $script:Changed[-1] = 'not confirmed: ' + $name
-            return
-        }
-        Stop-Run ('The commands of this step ended, but ' + $(if ($wrong.Answer -eq 'no') { 'this is not true: ' } else { 'the script cannot tell whether ' }) + $wrong.Check.Text + '.') 'Read this step on the sheet before you run anything again.'
-    }
+    while ($Step['Holds'] -and (Test-Done $Step) -ne 'yes' -and (Get-Date) -lt $limit) { Start-Sleep -Seconds 20 }
+    $wrong = Find-Wrong $Step 'Holds'
+    if ($wrong -and -not $Step['GoesOn']) { Stop-Run ('the commands of this step ended, but ' + $wrong.Says) 'Read this step on the sheet before you run anything again.' }
+    # The services may be stopped: a result that nothing shows must not keep them so.
+    if ($wrong) { Add-Doubt $wrong }
     if ($Step['Does'] -eq 'start') { Add-Event 'started' }
-    $script:Changed[-1] = 'done: ' + $name
+    $script:Changed[-1] = $(if ($wrong) { 'not confirmed: ' } else { 'done: ' }) + $Step.Name
 }
 
 function Show-Facts {
     # One line a fact, each once: what is not true first, with what was found below it.
-    $lines = @{ 'no' = @(); 'cannot tell' = @(); 'yes' = @() }
     $seen = @()
-    foreach ($step in $chosen) {
+    $facts = @(foreach ($step in $chosen) {
         $script:Current = $step
-        if ($step['Does'] -eq 'restore') {
-            $answer = Test-Done $step
-            $lines[$answer] += , @(($step.Place + ' uses what it used before'), $Found)
-            continue
-        }
-        if ((Find-Wrong $step 'OnlyIf')) { continue }
+        if ($step['Does'] -eq 'restore') { @{ 'Answer' = Test-Done $step; 'Text' = $step.Place + ' uses what it used before'; 'Found' = $Found } }
+        elseif (Find-Wrong $step 'OnlyIf') { continue }
         foreach ($check in $step['Holds']) {
             if ($check['Passing'] -or $seen -contains $check.Text) { continue }
             $seen += $check.Text
-            $answer = Read-Answer $check
-            $lines[$answer] += , @($check.Text, $Found)
+            @{ 'Answer' = Read-Answer $check; 'Text' = $check.Text; 'Found' = $Found }
         }
-    }
-    $words = @{ 'no' = 'NO           '; 'cannot tell' = 'CANNOT TELL  '; 'yes' = 'yes          ' }
-    foreach ($answer in 'no', 'cannot tell', 'yes') {
-        foreach ($line in $lines[$answer]) {
-            Write-Line $line[0] $words[$answer]
-            if ($answer -ne 'yes' -and $line[1]) { Write-Line ('Found: ' + $line[1]) '             ' }
+    })
+    $counts = foreach ($answer in 'no', 'cannot tell', 'yes') {
+        $some = @($facts | Where-Object { $_.Answer -eq $answer })
+        foreach ($fact in $some) {
+            Write-Line $fact.Text $(if ($answer -eq 'yes') { $answer } else { $answer.ToUpper() }).PadRight(13)
+            if ($answer -ne 'yes' -and $fact.Found) { Write-Line ('Found: ' + $fact.Found) (' ' * 13) }
         }
+        $some.Count
     }
-    Write-Line ('{0}: {1} not true, {2} cannot be told, {3} true.' -f $Server, $lines['no'].Count, $lines['cannot tell'].Count, $lines['yes'].Count)
+    Write-Line ('{0}: {1} not true, {2} cannot be told, {3} true.' -f (@($Server) + $counts))
     $script:Current = $null
-    $script:Found = ''
-    Stop-Run '' '' ([int]($lines['no'].Count + $lines['cannot tell'].Count -gt 0))
+    Stop-Run '' '' ([int]($counts[0] + $counts[1] -gt 0))
 }
 
 function Assert-Place {
     # The package of another server would import, and every client would refuse it.
     if ($Server -and $ComputerName -ne $Server) {
-        Stop-Run ('This computer is ' + $ComputerName + '. The script is for ' + $Server + '.') 'Run the script of this server. On a server outside the domain, set the primary DNS suffix first.'
+        Stop-Run ('this computer is ' + $ComputerName + '. The script is for ' + $Server) 'Run the script of this server. On a server outside the domain, set the primary DNS suffix first.'
     }
     # The name of the group "High Mandatory Level" is translated; its SID is the same everywhere.
     if (-not ((whoami.exe /groups) -match 'S-1-16-(12288|16384)')) {
-        Stop-Run 'This PowerShell is not elevated.' 'Open PowerShell with Run as administrator.'
+        Stop-Run 'this PowerShell is not elevated' 'Open PowerShell with Run as administrator.'
     }
     foreach ($command in $Commands) {
         if (-not (Get-Command -Name $command -ErrorAction SilentlyContinue)) {
-            Stop-Run ('The command ' + $command + ' does not exist here.') ('Run this script in ' + $Shell + '.')
+            Stop-Run ('the command ' + $command + ' does not exist here') ('Run this script in ' + $Shell + '.')
         }
     }
     if (-not $Look -and -not $Verify -and $Host.Name -ne 'ConsoleHost' -and @($chosen | Where-Object { [string]$_['Commands'] -match '-importpfx|-exportpfx' }).Count) {
-        Stop-Run ('certutil asks for the password at a console, and this is ' + $Host.Name + '.') 'Open a PowerShell console on the server itself and run this script there.'
+        Stop-Run ('a console is needed: certutil asks for a password there, and this is ' + $Host.Name) 'Open a PowerShell console on the server itself and run this script there.'
     }
 }
 
 $tcpip = Get-ItemProperty -Path 'HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters'
 $ComputerName = (@($tcpip.Hostname, $tcpip.Domain) | Where-Object { $_ }) -join '.'
-$chosen = $(if ($Back) { $BackSteps } else { $Steps })
-if ($TrustOnly) { $chosen = @($chosen | Where-Object { $_['Trust'] }) }
+$chosen = @($(if ($Back) { $BackSteps } else { $Steps }) | Where-Object { -not $TrustOnly -or $_['Trust'] })
 try {
     if (-not $Look -and -not $Verify) {
         try { Start-Transcript -Path ($Folder + '\run-' + $Change + (Get-Date).ToString('-yyyyMMdd-HHmmss') + '.txt') | Out-Null }
@@ -713,27 +632,24 @@ try {
     foreach ($module in $Modules) { Import-Module -Name $module }
     Assert-Place
     $Places = @(Expand-Places)
-    if ($Back -and -not $Verify) { Assert-Return }
     if ($Verify) { Show-Facts }
-    foreach ($step in $chosen) {
-        if ($Ended) { break }
-        Invoke-Step $step
-    }
+    if ($Back) { Assert-Return }
+    foreach ($step in $chosen) { if (-not $Ended) { Invoke-Step $step } }
     $Current = $null
-    $Found = ''
     if (-not $Look -and -not $TrustOnly -and -not (Test-ServicesLoaded)) {
         $Left += 'Services still use the earlier certificate (' + (@(Get-Stale) -join ', ') + '): run this script with -DrainServices -StartServices.'
     }
-    foreach ($check in $Doubts) {
-        if (-not $Look -and (Read-Answer $check) -ne 'yes') { $Left += 'Not true: ' + $check.Text + (Get-Evidence) }
+    foreach ($doubt in @($Doubts | Where-Object { -not $Look })) {
+        $wrong = Find-Wrong $doubt 'Holds'
+        if ($wrong) { $Left += $wrong.Says + (Get-Evidence) }
     }
     $Found = ''
-    $status = $(if (@($Left).Count) { 2 } else { 0 })
-    Stop-Run '' $(if ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with -Verify, and bring the files run-... back to those who planned this.' }) $status
+    Stop-Run '' $(if ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and bring the files run-... back to those who planned this.' }) $(if (@($Left).Count) { 2 } else { 0 })
 }
 catch {
     $Found = $_.Exception.Message
-    Stop-Run 'A command failed.' 'Read the message above. When its cause is removed, run this script again: it continues here.'
+    $Look = $false
+    Stop-Run 'a command failed' 'Read the message above. When its cause is removed, run this script again: it continues here.'
 }
 finally {
     if (-not $Ended) { Write-Host 'The run was broken off. Run the script again: it continues where it was.' }
