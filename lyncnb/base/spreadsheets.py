@@ -8,6 +8,7 @@ topology CSV is read again by programs and is written verbatim by ``csv_source``
 from __future__ import annotations
 
 import codecs
+import csv
 import html
 import io
 import re
@@ -90,6 +91,24 @@ def neutralise(value: Any) -> str:
     """
     # NUL goes first: it would hide the sign behind it and is dropped by whoever reads the file.
     return _FORMULA_START.sub(r"\1'\2", cell_text(value).replace("\x00", ""))
+
+
+def formula_cells(data: bytes) -> list[tuple[int, str, str]]:
+    """List the cells of a CSV file of ours that a spreadsheet takes for a formula.
+
+    Returns
+    -------
+    list of (int, str, str)
+        Row as a spreadsheet counts, heading, value.
+    """
+    rows = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    headings: list[str] = next(rows, [])
+    return [
+        (number, heading, value)
+        for number, row in enumerate(rows, 2)
+        for heading, value in zip(headings, row, strict=False)
+        if neutralise(value) != value.replace("\x00", "")
+    ]
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .inputs import force_option, tell_of_clean_ups
-from .output import write
+from .output import note, write
 
 _product_option = click.option(
     "--product", metavar="NAME",
@@ -37,6 +37,9 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     Exit status: 0; 2 if IN cannot be read or OUT cannot be written.
     """
     from ..base.outputs import check_output, write_output
+    from ..base.pasted_text import shown
+    from ..base.spreadsheets import formula_cells
+    from ..base.tables import count_of
     from ..topology.table_files import table_file
     from ..topology.topology import read_topology
 
@@ -47,6 +50,14 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     data = table.to_csv() if Path(output).suffix.lower() == ".csv" else table.to_xlsx()
     write_output(output, data, kind, force=force, inputs=(topology,))
     tell_of_clean_ups(table)
+    formulas = formula_cells(data) if Path(output).suffix.lower() == ".csv" else []
+    if formulas:
+        row, heading, value = formulas[0]
+        note(
+            f"warning: a spreadsheet would run {count_of(len(formulas), 'cell')} of {output} as a "
+            f'formula, e.g. row {row}, {heading}: "{shown(value)}". Correct the source, or write '
+            ".xlsx, where cells are text"
+        )
     write(f"written: {output}")
     return 0
 

@@ -113,7 +113,8 @@ def used_cmdlets(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
 
 def to_markdown(steps: DeploymentSteps) -> str:
     """Write the checklist as Markdown, one section for each server, one box for each step."""
-    lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", "", steps.summary(), ""]
+    lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", ""]
+    lines += [escape_markdown(steps.summary()), ""]
     lines += [f"- {_lacks(one)}" for one in steps.missing]
     lines += [f"- {_stands(one)}" for one in steps.covered]
     for server in steps.pages:

@@ -112,7 +112,8 @@ class PurgeList(Table):
     def _summary(self) -> str:
         done = "removed" if self.is_done else f"to remove (confirm with {self.token})"
         number = len(self.items) + len(self.passwords)
-        what = f"{number:,} {done}" if number else "nothing to remove"
+        before = ": this list was removed before" if self.is_done else ""
+        what = f"{number:,} {done}" if number else f"nothing to remove{before}"
         if self.kept:
             what += f"; {self.kept:,} superseded stay until the new certificate is there"
         if self.unanswered:
@@ -147,6 +148,9 @@ _HISTORIES = (
     "Version histories, snapshots, recycle bins and backups keep copies of these files. lyncnb "
     "cannot remove them there."
 )
+
+#: Event of the log: a confirmed list was removed whole; its token is what it is about.
+_FINISHED = "purge-finished"
 
 
 def purge(
@@ -202,6 +206,8 @@ def purge(
         refuse(path, survey.problems)
         listed = _list(survey, manifest, deployed, cipher, day)
         if token != listed.token:
+            if _is_finished(manifest, token) and listed.is_empty:
+                return replace(listed, is_done=True)
             raise BundleError(
                 f'{path}: "{token}" does not confirm what can be removed now; nothing was removed',
                 hint="list it again, read it, and confirm that",
@@ -214,7 +220,14 @@ def purge(
         _remove(survey, manifest, listed, timestamp(today))
         if listed.passwords and cipher is not None:
             PasswordList(path, cipher).drop(listed.passwords)
+        manifest = read_manifest(path).with_event(_FINISHED, token, at=timestamp(today))
+        save_manifest(path, manifest)
     return replace(listed, is_done=True)
+
+
+def _is_finished(manifest: Manifest, token: str) -> bool:
+    """Whether an earlier call removed exactly this list: the same again has nothing to do."""
+    return any(entry.event == _FINISHED and entry.about == token for entry in manifest.log)
 
 
 def needs_passphrase(folder: str | os.PathLike[str]) -> bool:

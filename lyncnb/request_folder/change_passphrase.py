@@ -130,7 +130,9 @@ def rekey(
     manifest, survey = read_manifest(path), take_survey(path)
     if not manifest.rekeying and not isinstance(old, RecoveryPair):
         # A wrong passphrase is told before even the lock's file is touched.
-        prove_passphrase(survey, manifest, ciphers[0])
+        finished = _finished_before(survey, manifest, take_out, *ciphers)
+        if finished is not None:
+            return finished
     with lock(path, wait=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
@@ -172,6 +174,32 @@ def rekey(
         left_alone=tuple(left_alone),
         not_opened=tuple(looked.not_opened),
         not_sealed=not_sealed,
+    )
+
+
+def _finished_before(
+    survey: Survey,
+    manifest: Manifest,
+    take_out: Sequence[str],
+    old: FolderCipher,
+    new: FolderCipher,
+) -> Rekeyed | None:
+    """Prove the old passphrase; if the same call has put everything under the new one, say so."""
+    try:
+        prove_passphrase(survey, manifest, old)
+        return None
+    except PassphraseError as error:
+        try:
+            prove_passphrase(survey, manifest, new)
+            looked = _look(survey, _targets(survey, manifest), old, new, is_recovery=False)
+        except BundleError:
+            raise error from None
+        named = [one.fingerprint for one in manifest.recovery]
+        if looked.waiting or any(one.startswith(name) for name in take_out for one in named):
+            raise
+    count = len(_targets(survey, manifest)) - len(looked.left_alone)
+    return Rekeyed(
+        folder=survey.folder, changed=0, already=count, left_alone=tuple(looked.left_alone)
     )
 
 

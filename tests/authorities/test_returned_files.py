@@ -321,10 +321,10 @@ def test_bad_archives_are_told_and_nothing_is_taken(tmp_path, data, code):
 
 @pytest.mark.parametrize("name", SENT)
 def test_any_damage_to_what_is_sent_is_a_remark(tmp_path, name):
-    """A hundredth of what one by hand may: bits, bytes and cuts, and no fault of lyncnb's."""
+    """Bytes and cuts, and no fault of lyncnb's; CI does a tenth of the thousand by hand."""
     chance, count = random.Random(name), int(os.environ.get("LYNCNB_MUTATIONS", "100"))
     path = tmp_path / "answer"
-    for _ in range(max(count // 10, 1)):
+    for _ in range(count):
         data = bytearray(SENT[name])
         for _ in range(chance.randint(1, 4)):
             data[chance.randrange(len(data))] = chance.randrange(256)

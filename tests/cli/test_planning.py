@@ -470,3 +470,15 @@ def test_what_every_order_asks_is_one_notice_and_v_opens_it(shell, data):
     codes = [f["code"] for f in json.loads(shell("check", path, "--json").out)["findings"]]
     assert "caa-of-zones" in codes
     assert len(set(codes)) >= 10
+
+
+def test_convert_names_cells_that_a_spreadsheet_would_run(shell):
+    """The table keeps them, so that it reads back; who opens it is warned. A workbook has text."""
+    table = TWO_FRONT_ENDS.replace("Taipei", '"=HYPERLINK(""http://x"")"')
+    shell.write("t.csv", table)
+    ended = shell("convert", "t.csv", "out.csv")
+    assert ended.status == 0
+    assert "of out.csv as a formula, e.g. row 2, site: " in ended.err
+    assert "would run" not in shell("convert", "t.csv", "out.xlsx").err
+    shell.write("good.csv", TWO_FRONT_ENDS)
+    assert "would run" not in shell("convert", "good.csv", "good-out.csv").err

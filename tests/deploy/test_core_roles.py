@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -204,3 +205,12 @@ def test_later_steps_say_when():
     """No introduction claims that all of them wait for the old certificate's end."""
     for page in (to_html(steps(renewal=True)), to_markdown(steps(renewal=True))):
         assert "waits until the old certificate has ended" not in page
+
+
+def test_a_title_of_a_product_of_ones_own_is_only_text():
+    """The title of a product's file steers neither the checklist nor its page."""
+    evil = replace(steps(renewal=True), title="<img src=x> | [a](http://x)")
+    checklist = to_markdown(evil)
+    assert "<img" not in checklist
+    assert checklist.count("&lt;img src=x&gt;") == 2  # heading and summary
+    assert "<img src=x>" not in to_html(evil)

@@ -131,8 +131,16 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
             about=f"{NAMES[0]} generation 1: key and CSR, "
             "superseded, and the new certificate is there",
         ),
+        LogEntry(at="2026-12-05T00:00:00Z", event="purge-finished", about=first.token),
     )
     assert listed(purge(folder, today=BEFORE)) == []
+    before = (folder / "manifest.json").read_bytes()
+    again = purge(folder, today=BEFORE, confirmed=first.token)
+    assert again.is_done
+    assert "nothing to remove: this list was removed before" in repr(again)
+    assert (folder / "manifest.json").read_bytes() == before
+    with pytest.raises(BundleError, match="does not confirm what can be removed now"):
+        purge(folder, today=BEFORE, confirmed="00000000")
     assert problems(folder) == ()
     assert write(numbered(5), folder).counts() == {"kept": 5}
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
@@ -195,7 +203,7 @@ def test_key_and_package_go_once_they_are_deployed(folder):
     assert {path.stem for path in (folder / "csr").iterdir()} == set(NAMES)
     manifest = read_manifest(folder)
     assert manifest.by_id[NAMES[3]].deployed_at == "2026-12-05T00:00:00Z"
-    assert [entry.about for entry in manifest.log[-2:]] == [
+    assert [entry.about for entry in manifest.log[-3:-1]] == [
         f"{NAMES[3]} generation 1: key, {ONLY}",
         f"{NAMES[3]} generation 1: package, deployed",
     ]

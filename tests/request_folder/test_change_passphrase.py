@@ -92,6 +92,18 @@ def test_a_wrong_passphrase_changes_nothing(folder, old, new, message):
     assert snapshot(folder) == before
 
 
+def test_the_same_again_has_nothing_to_do_and_says_so(folder):
+    """Who repeats a change that has finished learns that it has; nothing is written."""
+    done = rekey(folder, PASSPHRASE, NEW)
+    before = snapshot(folder)
+    again = rekey(folder, PASSPHRASE, NEW)
+    assert (again.changed, again.already) == (0, done.changed)
+    assert "were already" in repr(again)
+    assert snapshot(folder) == before
+    with pytest.raises(PassphraseError):
+        rekey(folder, PASSPHRASE, "a third passphrase of words")
+
+
 def test_a_key_that_does_not_open_stops_it(folder):
     """A damaged key of the folder is named, and no other file is touched."""
     name = numbered(4).certificates[2].id
