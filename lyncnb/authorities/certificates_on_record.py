@@ -27,6 +27,8 @@ from .match_answers import judge_on_record
 from .returned_files import MAX_FILE_BYTES
 
 FOLDER = "returned"
+#: Certificates of CAs, kept for the whole folder.
+ISSUERS = f"{FOLDER}/issuers"
 
 
 _Missing = tuple[tuple[str, int], Finding]  # request and generation, and what to say

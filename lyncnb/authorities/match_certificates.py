@@ -16,6 +16,7 @@ from ..rules.findings import Finding, sort_findings
 from ..rules.returned_rules import may_be_accepted, returned_checks
 from .certificates_on_record import (
     FOLDER,
+    ISSUERS,
     as_issued,
     exchanged_packages,
     known_certificates,
@@ -76,7 +77,7 @@ def match_certificates(
     everything = [
         *_with_unrecorded(bundle, files, matched.findings),
         # What was lost and has come again, in this form or another, is written once more.
-        *(found for part, found in missing if part not in here),
+        *(found for part, found in missing if part not in here and not _is_rebuilt(found, files)),
         *packages.values(),
         *told_apart(everyone),
     ]
@@ -93,6 +94,14 @@ def match_certificates(
         accepted=accepted,
         exchanged=exchanged | {path: found.message for path, found in packages.items()},
     )
+
+
+def _is_rebuilt(found: Finding, files: Iterable[ReturnedFile]) -> bool:
+    """Whether a kept CA certificate that is gone came again: this run writes it once more."""
+    if found.code != "file-unreadable" or not found.about.startswith(f"{ISSUERS}/"):
+        return False
+    stem = found.about.rpartition("/")[2].removesuffix(".cer")
+    return any(one.sha256.startswith(stem) for file in files for one in file.certificates)
 
 
 def _with_unrecorded(

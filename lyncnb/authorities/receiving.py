@@ -28,7 +28,7 @@ from ..request_folder.request_record import (
     PlannedEntry,
     RequestRecord,
 )
-from .certificates_on_record import FOLDER, known_certificates
+from .certificates_on_record import FOLDER, ISSUERS, known_certificates
 from .decoding import decode
 from .issued import DISPLACED, IssuedCertificate, IssuedCertificates, serial_text, time_text
 from .judging import to_record
@@ -36,9 +36,8 @@ from .match_certificates import match_certificates
 from .returned_files import MAX_FILE_BYTES, Password
 from .summary_files import refresh_summary_files
 
-#: Certificates that were not taken, and certificates of CAs, kept for the whole folder.
+#: Certificates that were not taken.
 REFUSED = f"{FOLDER}/refused"
-ISSUERS = f"{FOLDER}/issuers"
 
 # Told when a certificate comes, of the run and not of the certificate.
 _TOLD_ONCE = (

@@ -232,6 +232,7 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
         if not is_tar(data):
             yield _read_data(data, name, password)  # one file, compressed
             return
+        is_empty = True
         for number, entry in enumerate(tar_entries(data), 1):
             entry_name = f"{name}: {visible(entry.name)}"
             if number > MAX_ARCHIVE_ENTRIES:
@@ -239,7 +240,10 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
                 yield _told(name, "file-unreadable", message)
                 return
             if not _is_left_alone(entry.name.split("/")[-1]):
+                is_empty = False
                 yield _read_tar_entry(entry, entry_name, password)
+        if is_empty:
+            yield _told(name, "file-without-certificate", "the archive is empty")
     except BadTar as error:
         yield _told(name, "file-unreadable", str(error))
 

@@ -83,6 +83,8 @@ def tar_entries(data: bytes) -> Iterator[TarEntry]:
             long_name = ""
             if kind != b"5":
                 yield TarEntry(name, kind in _REGULAR, content)
+    if data[place:].strip(b"\0"):
+        raise BadTar("the archive is cut off")
 
 
 def _prefix(header: bytes) -> str:

@@ -311,6 +311,29 @@ def test_lost_file(folder, tmp_path):
     }
 
 
+def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
+    """What came is received again, and nothing is told of what is being rebuilt."""
+    answers = answer_all(open_requests(folder), CA)
+    answer = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
+    receive(folder, answer, today=TODAY)
+    before = snapshot(folder / "returned", but_lock=True)
+    shutil.rmtree(folder / "returned")
+    problems = folder_status(folder, today=TODAY).problems
+    assert any("lyncnb receive" in problem.hint for problem in problems)
+    again = receive(folder, answer, today=TODAY)
+    assert [finding for finding in again.findings if finding.severity != "notice"] == []
+    assert again.exit_status == 0
+    after = snapshot(folder / "returned", but_lock=True)
+    kinds = [{name: (facts[0], facts[3]) for name, facts in x.items()} for x in (before, after)]
+    assert kinds[0] == kinds[1]
+    assert folder_status(folder, today=TODAY).problems == ()
+    # Of what does not come again it is still told.
+    shutil.rmtree(folder / "returned")
+    one = write(tmp_path / "one.p7b", p7b(next(iter(answers.values()))))
+    codes = {finding.code for finding in receive(folder, one, today=TODAY).findings}
+    assert "file-unreadable" in codes
+
+
 def test_public_files(folder, tmp_path):
     """Certificates are no secret and may be read; the folder of old keys stays closed."""
     answers = answer_all(open_requests(folder), CA)
