@@ -8,7 +8,6 @@ topology CSV is read again by programs and is written verbatim by ``csv_source``
 from __future__ import annotations
 
 import codecs
-import csv
 import html
 import io
 import re
@@ -93,21 +92,21 @@ def neutralise(value: Any) -> str:
     return _FORMULA_START.sub(r"\1'\2", cell_text(value).replace("\x00", ""))
 
 
-def formula_cells(data: bytes) -> list[tuple[int, str, str]]:
-    """List the cells of a CSV file of ours that a spreadsheet takes for a formula.
+def formula_cells(
+    columns: Sequence[str], rows: Iterable[Sequence[str]]
+) -> list[tuple[int, str, str]]:
+    """List the cells that a spreadsheet takes for a formula.
 
     Returns
     -------
     list of (int, str, str)
         Row as a spreadsheet counts, heading, value.
     """
-    rows = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-    headings: list[str] = next(rows, [])
     return [
         (number, heading, value)
         for number, row in enumerate(rows, 2)
-        for heading, value in zip(headings, row, strict=False)
-        if neutralise(value) != value.replace("\x00", "")
+        for heading, value in zip(columns, row, strict=False)
+        if _FORMULA_START.search(value)
     ]
 
 

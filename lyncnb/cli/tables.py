@@ -50,7 +50,8 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     data = table.to_csv() if Path(output).suffix.lower() == ".csv" else table.to_xlsx()
     write_output(output, data, kind, force=force, inputs=(topology,))
     tell_of_clean_ups(table)
-    formulas = formula_cells(data) if Path(output).suffix.lower() == ".csv" else []
+    is_csv = Path(output).suffix.lower() == ".csv"
+    formulas = formula_cells(table.columns, table.cells) if is_csv else []
     if formulas:
         row, heading, value = formulas[0]
         note(
