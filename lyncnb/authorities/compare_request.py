@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 
 from ..base.pasted_text import shown
 from ..pki.csr import RequestContent
+from ..pki.weak_keys import weakness
 from ..request_folder.request_record import PlannedEntry
 from ..rules.findings import Finding
 from ..rules.returned_rules import Difference, findings
@@ -71,6 +72,9 @@ def _names(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]
 
 
 def _key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
+    weak = weakness(content.modulus) if content.modulus else ""
+    if weak:
+        yield "request-key-weak", weak
     if entry.key is None:
         return
     planned = (entry.key.algorithm, entry.key.bits)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS, KeyParameters
@@ -49,6 +49,8 @@ class RequestContent:
         Of the signature, e.g. ``sha256``.
     other : tuple of str
         Dotted numbers of extensions and attributes that no plan asks for.
+    modulus : int
+        Of an RSA key; 0 in a plan and for other keys.
     """
 
     subject: tuple[tuple[str, str], ...]
@@ -59,6 +61,7 @@ class RequestContent:
     key_bits: int
     hash: str
     other: tuple[str, ...] = ()
+    modulus: int = field(default=0, compare=False, repr=False)
 
     @property
     def key(self) -> KeyParameters:
@@ -365,6 +368,7 @@ def _content(parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey)
         key_bits=bits,
         hash=_hash_name(parsed),
         other=tuple(other),
+        modulus=public_key.public_numbers().n if isinstance(public_key, rsa.RSAPublicKey) else 0,
     )
 
 

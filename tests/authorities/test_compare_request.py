@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import pytest
 from planned_entry import ENTRY, NAMES, SUBJECT
@@ -19,6 +20,14 @@ AS_PLANNED = RequestContent(
     key_bits=2048,
     hash="sha256",
 )
+
+# Each prime of this kind of key is k * M + 65537**a mod M; M is the product of small primes.
+_SMALL = [n for n in range(3, 168) if all(n % divisor for divisor in range(2, n))]
+_PRODUCT = prod(_SMALL)
+ROCA = (3**200 * _PRODUCT + pow(65537, 1234, _PRODUCT)) * (5**150 * _PRODUCT + 65537)
+# Fermat's method needs as many rounds as the mean of the factors is above the root of the product.
+_MIDDLE = 1 << 1023
+CLOSE, FAR = _MIDDLE**2 - (1 << 256) ** 2, _MIDDLE**2 - (1 << 900) ** 2
 
 # Code, what differs, and what comes nearest to it and is as planned.
 CASES = [
@@ -39,6 +48,7 @@ CASES = [
         {"names": (*NAMES, NAMES[2].upper())},
     ),
     ("request-key-differs", {"key_bits": 4096}, {"key_usage": ()}),
+    ("request-key-weak", {"modulus": ROCA}, {"modulus": ROCA + 2}),
     (
         "request-usage-differs",
         {"extended_key_usage": ("serverAuth", "clientAuth")},
@@ -51,6 +61,12 @@ CASES = [
 def compared(**changes):
     """Codes of a request that is as planned but for some changes."""
     return {finding.code for finding in compare_request(replace(AS_PLANNED, **changes), ENTRY)}
+
+
+def test_primes_that_are_too_close_are_found():
+    """A hundred rounds of Fermat's method find them; primes further apart are as planned."""
+    assert compared(modulus=CLOSE) == {"request-key-weak"}
+    assert compared(modulus=FAR) == set()
 
 
 def test_as_planned():
