@@ -237,6 +237,10 @@ class NewerManifest(BundleError):
     """A newer lyncnb wrote the folder's manifest, so it is left as it is."""
 
 
+class SharedFolder(BundleError):
+    """A group can write the folder, which was not made for a team."""
+
+
 class StandardOutputError(LyncnbError):
     """Standard output does not take what a command has to say."""
 

@@ -45,7 +45,7 @@ TOUCHES = {
     "cryptography": {"pki"},
     "asn1crypto": set(),
     "icalendar": {"forecasts.calendar_file", "request_folder.renewals"},
-    "secrets": {"pki", "deploy.package_passwords", "base.files"},
+    "secrets": {"pki", "deploy.package_passwords", "base.files", "base.folder_access"},
     "random": set(),
     "uuid": set(),
     "tempfile": {"base.browser_print", "jupyter.run_notebook", "pki.ssh_signatures"},

@@ -111,7 +111,7 @@ def _with_unrecorded(
     found = tuple(findings)
     here: dict[str, str] = {}
     if any(one.code == "unknown-key" for one in found):
-        requests = unrecorded_requests(take_survey(bundle.folder), bundle.manifest)
+        requests = unrecorded_requests(take_survey(bundle.folder, reading=True), bundle.manifest)
         for file in files:
             for certificate in file.certificates:
                 if (path := requests.get(certificate.spki_sha256)) is not None:

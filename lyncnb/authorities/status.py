@@ -27,6 +27,7 @@ from ..request_folder.files_on_disk import (
     record_problems,
     take_survey,
 )
+from ..request_folder.folder_place import open_disk_note
 from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.recovery_key import LIST, recovery_problems
@@ -247,13 +248,14 @@ def folder_status(
         If the list of allowed signers cannot be read.
     """
     path = Path(folder)
-    survey = take_survey(path)
+    survey = take_survey(path, reading=True)
     manifest = read_manifest(path)
     at = moment_of(today) if today is not None else datetime.now(UTC)
     issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     # A file written between two looks is not wrong; what is wrong stays wrong.
     if _problems(survey, manifest, issued):
-        before, survey, manifest = manifest, take_survey(path), read_manifest(path)
+        before, survey = manifest, take_survey(path, reading=True)
+        manifest = read_manifest(path)
         # Whoever writes what was received or made names it in the manifest next.
         if manifest != before:
             issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
@@ -350,6 +352,10 @@ def _notes(
             f"not verified: {count_of(count, 'key')}, whether it belongs to its request; the next "
             "command with the passphrase checks that and records it"
         )
+    if survey.keeps_no_modes:
+        yield open_disk_note(survey.folder)
+    if manifest.team:
+        yield f"a team's folder: the members of the group {manifest.team} can write it"
     for key in manifest.recovery:
         if any(one.file == LIST or key.fingerprint in one.message for one in problems):
             continue

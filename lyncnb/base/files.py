@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BundleError, LyncnbError
-from . import system_calls
+from . import folder_access, system_calls
 
 TEMP_PREFIX = ".tmp-lyncnb-"
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def check_folder(path: str | os.PathLike[str]) -> None:
+def check_folder(path: str | os.PathLike[str], *, reading: bool = False) -> None:
     """Refuse a folder that is a symbolic link, no folder, or that others can write.
+
+    A team's folder is its members' to write; for reading a folder may belong to anybody.
 
     Raises
     ------
@@ -43,18 +44,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         )
     if not stat.S_ISDIR(found.st_mode):
         raise BundleError(f"{path} is a file, not a folder", hint="give the path of a folder")
-    if system_calls.WINDOWS:
-        return
-    if found.st_mode & _OTHERS_WRITE:
-        raise BundleError(
-            f"{path} can be written by others (mode {stat.S_IMODE(found.st_mode):04o})",
-            hint=f"look at what is in it, then run: chmod go-w '{path}'",
-        )
-    if found.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
-        raise BundleError(
-            f"{path} belongs to another user (number {found.st_uid})",
-            hint="take a folder of your own",
-        )
+    folder_access.check_access(path, found, reading=reading)
 
 
 def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
@@ -65,18 +55,30 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
     BundleError
         If it cannot be made, or what is there is refused by :func:`check_folder`.
     """
+    path = Path(path)
+    mode = folder_access.folder_mode(path.parent, mode)
     try:
         system_calls.mkdir(path, mode)
+        folder_access.hand_over_path(path, is_folder=True)
     except FileExistsError:
         check_folder(path)
     except (OSError, ValueError) as error:
         raise system_calls.trouble(error, path, "make the folder") from None
     else:
-        sync_folder(Path(path).parent)
+        sync_folder(path.parent)
     try:
         found = stat.S_IMODE(system_calls.lstat(path).st_mode)
-        if not system_calls.WINDOWS and found & ~mode & 0o777:
-            system_calls.chmod(path, found & mode)
+        is_shut = system_calls.WINDOWS or folder_access.is_team(found)
+        if not is_shut and found & ~mode & 0o777:
+            with suppress(PermissionError):
+                system_calls.chmod(path, found & mode)
+            # Some disks refuse, others do nothing: then it is as open as the whole disk.
+            left = system_calls.lstat(path).st_mode & ~mode & 0o077
+            if left and not folder_access.keeps_no_modes(path):
+                raise BundleError(
+                    f"{path} stays open to others (mode {stat.S_IMODE(found):04o})",
+                    hint=f"run as its owner: chmod {mode:o} '{path}'",
+                )
     except OSError as error:
         raise system_calls.trouble(error, path, "set the folder's mode") from None
 
@@ -105,8 +107,10 @@ def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
     """Write `data` under a temporary name beside `path`; nothing stays if that fails."""
     temp = path.with_name(temp_name())
     try:
+        mode = folder_access.file_mode(path.parent, mode)
         descriptor = system_calls.open(temp, system_calls.NEW, mode)
         try:
+            folder_access.hand_over(descriptor, path.parent)
             rest = memoryview(data)
             while rest:
                 rest = rest[system_calls.write(descriptor, rest) :]

@@ -21,7 +21,7 @@ from pathlib import Path
 import filelock
 
 from ..errors import BundleError
-from . import files, system_calls
+from . import files, folder_access, system_calls
 
 LOCK_NAME = "lyncnb.lock"
 #: Earlier versions take this one alone. OneDrive and SharePoint take no file of that name.
@@ -61,15 +61,17 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
     for path in (*paths, note):
         if path.is_symlink():
             raise BundleError(f"{path} is a symbolic link", hint="remove the link")
-    guards = [filelock.FileLock(path, mode=0o600, thread_local=False) for path in paths]
+    mode = folder_access.TEAM_FILE if folder_access.team_of(folder) else 0o600
+    guards = [filelock.FileLock(path, mode=mode, thread_local=False) for path in paths]
     token, key = files.temp_name().removeprefix(files.TEMP_PREFIX), os.path.realpath(folder)
     deadline = float("inf") if wait < 0 else time.monotonic() + wait
     try:
-        while not _take(folder, guards, token, deadline):
-            time.sleep(_LOOK_EVERY)
-        _held[key] = token
-        files.remove_stale(folder)
-        yield
+        with folder_access.sharing(folder):
+            while not _take(folder, guards, token, deadline):
+                time.sleep(_LOOK_EVERY)
+            _held[key] = token
+            files.remove_stale(folder)
+            yield
     finally:
         _held.pop(key, None) if _held.get(key) == token else None
         if _token(note) == token:
@@ -107,6 +109,8 @@ def _take(folder: Path, guards: list[filelock.FileLock], token: str, deadline: f
         for guard in guards:
             left = deadline - time.monotonic()
             guard.acquire(timeout=-1 if left == float("inf") else max(left, 0.0))
+        for name in (LOCK_NAME, OLD_LOCK_NAME):
+            folder_access.hand_over_path(folder / name)
     except filelock.Timeout:
         _refuse(folder, "wait until that is done, then run the same again")
     except OSError as error:

@@ -14,12 +14,14 @@ from ..errors import BundleError
 
 CALLS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
-    *("unlink", "mkdir", "rmdir", "chmod", "lstat"),
+    *("unlink", "mkdir", "rmdir", "chmod", "fchmod", "fchown", "lstat"),
 )
 open, write, close = os.open, os.write, os.close  # noqa: A001
 rename, replace, unlink = os.rename, os.replace, os.unlink
 mkdir, rmdir, chmod, lstat = os.mkdir, os.rmdir, os.chmod, os.lstat
 link = getattr(os, "link", None)
+if os.name != "nt":
+    fchmod, fchown = os.fchmod, os.fchown
 
 # On macOS fsync() leaves data in the disk's own cache; this command of fcntl() does not.
 full_sync: int | None = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +93,11 @@ _NEEDS_ATTENTION = 3
     help="A recovery key that shall open FOLDER too. May be repeated.",
 )  # fmt: skip
 @click.option(
+    "--team", default="", metavar="GROUP",
+    help="Make FOLDER for a team: the members of this group can read and write it (mode 2770, files"
+    " 0660). Goes on record.",
+)  # fmt: skip
+@click.option(
     "--cluster", metavar="ADDRESS",
     help="Let the workers of this Dask scheduler make the keys (extra lyncnb[cluster]); the one"
     " option that opens a connection. Another machine is reached by tls:// alone.",
@@ -134,15 +141,8 @@ def request_command(
     from ..request_folder.rebuild_manifest import has_secrets
 
     topology, folder = _table_and_folder(topology, folder, options_file, saved_plan)
-    if approved_by is not None and saved_plan is None:
-        raise click.UsageError("--approved-by goes with --plan: only a saved plan is approved")
-    if not folder.strip():  # a shell variable that is not set; the present folder is "."
-        raise click.UsageError("FOLDER is blank")
+    _check_usage(folder, saved_plan, approved_by, choices)
     refuse_own_place(folder)
-    if choices["reason"] and not choices["renew"] and saved_plan is None:
-        raise click.UsageError("--reason says why --renew is given, and it is not")
-    if choices["reuse"] and not choices["only_missing"]:
-        raise click.UsageError("--reuse goes with --only-missing FILE.json")
     asked: CertificatePlan | SavedPlan
     if saved_plan is not None:
         asked = _saved_plan(saved_plan, product, reworded=approved_by is not None)
@@ -153,14 +153,18 @@ def request_command(
         asked = plan
     _refuse_unknown_codes(plan, choices["accept"])
     order = {name: choices[name] for name in ("accept", "renew", "reason", "only_missing", "reuse")}
-    unapproved = choices["unapproved"]
+    given = {
+        "approved_by": approved_by,
+        "unapproved": choices["unapproved"],
+        "team": choices["team"],
+    }
     if dry_run:
         bundle = write_requests(
-            asked, folder, passphrase=None, findings=findings, dry_run=True,
-            approved_by=approved_by, unapproved=unapproved, **order,
+            asked, folder, passphrase=None, findings=findings, dry_run=True, **given, **order,
         )  # fmt: skip
         return _show_changes(bundle, as_json=as_json)
     _look_ahead(plan, folder, findings, order)
+    told = _place_notes(folder)
     # A folder that waits for requests of other computers has a manifest and no key yet.
     secret = get_passphrase(passphrase_file, is_new=not has_secrets(folder))
     progress, finish = progress_bar("requests")
@@ -169,11 +173,36 @@ def request_command(
             bundle = write_requests(
                 asked, folder, passphrase=secret, findings=findings, workers=choices["workers"],
                 recovery=choices["recovery"], executor=executor, progress=progress,
-                cancel=cancel, approved_by=approved_by, unapproved=unapproved, **order,
+                cancel=cancel, **given, **order,
             )  # fmt: skip
         finally:
             finish()
-    return _show_changes(bundle, as_json=as_json)
+    notes = tuple(text for text in bundle.notes if as_json or text not in told)
+    return _show_changes(replace(bundle, notes=notes), as_json=as_json)
+
+
+def _check_usage(
+    folder: str, saved_plan: str | None, approved_by: str | None, choices: Mapping[str, Any]
+) -> None:
+    if approved_by is not None and saved_plan is None:
+        raise click.UsageError("--approved-by goes with --plan: only a saved plan is approved")
+    if not folder.strip():  # a shell variable that is not set; the present folder is "."
+        raise click.UsageError("FOLDER is blank")
+    if choices["reason"] and not choices["renew"] and saved_plan is None:
+        raise click.UsageError("--reason says why --renew is given, and it is not")
+    if choices["reuse"] and not choices["only_missing"]:
+        raise click.UsageError("--reuse goes with --only-missing FILE.json")
+
+
+def _place_notes(folder: str) -> tuple[str, ...]:
+    """Say what is to be known of the place of a new folder, while another is a matter of a word."""
+    from ..request_folder.folder_place import place_notes
+    from ..request_folder.manifest import NAME
+
+    told = () if os.path.lexists(Path(folder, NAME)) else place_notes(Path(folder))
+    for text in told:
+        note(f"note: {text}")
+    return told
 
 
 def _table_and_folder(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..authorities.submission import check_template
 from ..base import files, outputs
+from ..base.folder_access import sharing
 from ..errors import BundleError, OptionsError, Problem
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..request_folder.bundle import RequestBundle
@@ -227,9 +228,10 @@ def write_request_scripts(
     contents = dict(_contents(steps))
     outputs.refuse_own_place(place / _PAGE)
     if outputs.is_request_folder(place):
-        files.make_folder(place / FOLDER, 0o755)
-        for name, data in contents.items():
-            files.replace(place / FOLDER / name, data, 0o644)
+        with sharing(place):
+            files.make_folder(place / FOLDER, 0o755)
+            for name, data in contents.items():
+                files.replace(place / FOLDER / name, data, 0o644)
         for path in (place / FOLDER).glob("*.ps1"):
             # Of a certificate that is planned no longer, or whose key is here now.
             if path.name not in contents and _is_request_script(path):

@@ -12,6 +12,7 @@ from typing import IO
 
 from ..base import files, outputs
 from ..base.file_names import file_name
+from ..base.folder_access import sharing
 from ..errors import BundleError
 from ..request_folder.manifest import NAME as MANIFEST
 from .checklist import CHECKLIST, of_server, script_of, to_html, to_markdown
@@ -66,14 +67,15 @@ def write_steps(
         data = forms[Path(output).suffix.lower()](steps).encode()
         return (outputs.write_output(output, data, CHECKLIST, force=force),)
     place = Path(folder) / FOLDER
-    files.make_folder(place, 0o755)
-    files.make_folder(place / "chain", 0o755)
     contents = {f"checklist{suffix}": form(steps).encode() for suffix, form in forms.items()}
     for page in steps.pages:
         contents[file_name(page.stem, ".html")] = to_html(of_server(steps, page)).encode()
     contents |= server_scripts(steps) | _chain(steps)
-    for name, data in contents.items():
-        files.replace(place / name, data, 0o644)
+    with sharing(folder):
+        files.make_folder(place, 0o755)
+        files.make_folder(place / "chain", 0o755)
+        for name, data in contents.items():
+            files.replace(place / name, data, 0o644)
     for name in sorted(_earlier(place) - contents.keys()):
         files.remove(place / name)
     if steps.servers and (Path(folder) / MANIFEST).is_file():

@@ -333,6 +333,8 @@ class Order:
     saved: PlanOnRecord | None = None
     #: Why this plan is requested although another one was approved for the folder.
     unapproved: str = ""
+    #: The group whose members share the folder.
+    team: str = ""
 
 
 def make_order(

@@ -16,6 +16,7 @@ from ..authorities.compare_request import compare_request
 from ..authorities.planned_entry import planned_entry
 from ..authorities.summary_files import summary_progress
 from ..base import files
+from ..base.folder_access import TEAM_MODE, is_the_team, team_of
 from ..errors import BundleError, Problem
 from ..pki import csr
 from ..pki.csr import content_differences
@@ -145,6 +146,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     collisions += _collisions(survey, before, after)
     collisions += _other_routes(settled.manifest, after, order)
     collisions += _already_requested(settled.manifest, order)
+    collisions += _other_team(survey, before, order)
     if cipher is None:
         collisions += shared_keys(before, given_up=order.renew)
     else:
@@ -156,6 +158,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         plan_sha256=order.plan.sha256,
         accepted=order.accepted,
         plans=with_saved_plan(after.plans, order.saved),
+        team=order.team or after.team,
     )
     if order.unapproved and before.plan_sha256 != order.plan.sha256:
         after = after.with_event("unapproved-plan", order.unapproved, at=order.now)
@@ -173,6 +176,23 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         is_proven=proven,
         order=order,
     )
+
+
+def _other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
+    """Refuse a folder that is there and is another team's, or nobody's beside its owner."""
+    group = team_of(survey.folder)
+    if order.team and survey.exists and not (group and is_the_team(survey.folder, order.team)):
+        yield Problem(
+            message=f"is not a folder of the group {order.team} with mode {TEAM_MODE:o}",
+            file=str(survey.folder),
+            hint="leave --team out, or give a new folder",
+        )
+    elif group and not (order.team or manifest.team):
+        yield Problem(
+            message=f'can be written by the group "{group}"',
+            file=str(survey.folder),
+            hint=f"if that is meant, give --team {group}",
+        )
 
 
 def _logged(manifest: Manifest, changes: Sequence[Change], now: str) -> Manifest:

@@ -21,6 +21,7 @@ from ..authorities.as_is import AsIs
 from ..authorities.kept_approval import keep_approval
 from ..authorities.summary_files import write_summary_files
 from ..base import files, system_calls
+from ..base.folder_access import give_to_team, group_number
 from ..base.folder_lock import OWNER_NAME, lock
 from ..checks.check_plan import check_plan
 from ..checks.saved_plan import SavedPlan
@@ -32,6 +33,7 @@ from ..pki.ssh_signatures import read_signature
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import MODES, archive_problems, take_survey
+from ..request_folder.folder_place import IGNORE_ALL, IGNORE_NAME, open_disk_note, place_notes
 from ..request_folder.key_bindings import bind
 from ..request_folder.leftovers import carry_out
 from ..request_folder.manifest import NAME, Manifest, read_manifest, save_manifest, timestamp
@@ -89,7 +91,7 @@ def write(
         if preview.is_quiet and not _is_news(preview, recovery):
             return Outcome(preview=preview, manifest=preview.manifest)
     del preview  # 100,000 requests are some 300 MB, once is enough
-    with writing(folder, lock_seconds):
+    with writing(folder, lock_seconds, team=order.team):
         preview = foresee(folder, order, cipher)
         confirm(preview)
         return _carry_out(preview, order, cipher, making, recovery)
@@ -130,12 +132,16 @@ def _confirmation(
 
 
 @contextmanager
-def writing(folder: Path, wait: float) -> Iterator[None]:
-    """Make a request folder if it is missing, and hold its lock."""
+def writing(folder: Path, wait: float, *, team: str = "") -> Iterator[None]:
+    """Make a request folder if it is missing, for a team or its owner alone, and hold its lock."""
+    if team:
+        group_number(team)  # no folder is made for a group that does not exist
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     for place in reversed(missing):
         # What leads there is the planner's, and as open as the system makes it.
         files.make_folder(place, 0o700 if place == folder else 0o777)
+        if team and place == folder:
+            give_to_team(folder, team)
     with lock(folder, wait=wait):
         yield
 
@@ -179,6 +185,8 @@ def announce(preview: Preview) -> None:
     folder = preview.survey.folder
     for place in ("csr", "keys", *(["archive"] if preview.moves else [])):
         files.make_folder(folder / place, MODES[place])
+    if not os.path.lexists(folder / IGNORE_NAME):
+        files.write_new(folder / IGNORE_NAME, IGNORE_ALL, 0o644)
     save_manifest(folder, preview.manifest)
     carry_out(preview.survey, preview.moves)
 
@@ -248,6 +256,7 @@ def write_requests(
     reuse: Sequence[str] = (),
     approved_by: str | os.PathLike[str] | None = None,
     unapproved: str = "",
+    team: str = "",
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
     """Write keys, certification requests and the summary of a plan into a request folder.
@@ -260,7 +269,7 @@ def write_requests(
     plan : CertificatePlan or SavedPlan
         n certificates; a saved plan, with its own findings, goes on record in the manifest.
     folder : path
-        Made if missing, mode 0700.
+        Made if missing, mode 0700, or 2770 for a team.
     passphrase : Secret or str
         At least 12 characters. It is proven on a key of the folder before anything is written.
         None only for a dry run.
@@ -294,6 +303,8 @@ def write_requests(
     unapproved : str, optional
         Why another plan than the approved one is requested into a folder whose plan was approved;
         recorded in the manifest.
+    team : str, optional
+        A group whose members share the new folder: they can read and write all of it.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds; negative waits without end.
 
@@ -319,13 +330,12 @@ def write_requests(
     CSR's signature; packaging opens each key that it packs.
     """
     path = Path(folder)
-    now = timestamp(today)
+    now, why = timestamp(today), "" if renew else reason.strip()
     recovery_keys = tuple(map(read_recovery_key, recovery))
-    why = "" if renew else reason.strip()
-    saved = _on_record(plan, path, approved_by, accept or {}, why=why, now=now)
+    saved = _on_record(
+        plan, path, approved_by, accept or {}, unapproved=unapproved, why=why, now=now
+    )
     approved = plan if approved_by is not None and isinstance(plan, SavedPlan) else None
-    if approved_by is None and not unapproved.strip():
-        _refuse_unapproved(plan.plan if isinstance(plan, SavedPlan) else plan, path)
     if isinstance(plan, SavedPlan):
         findings, plan = plan.findings, plan.plan
     order = make_order(
@@ -337,7 +347,7 @@ def write_requests(
         now=now,
         covers=find_covers(plan, only_missing, reuse, on=covering_day(plan, now), now=now),
     )
-    order = replace(order, saved=saved, unapproved=unapproved.strip())
+    order = replace(order, saved=saved, unapproved=unapproved.strip(), team=team)
     secret = None if passphrase is None else as_passphrase(passphrase)
     if dry_run:
         return _dry_run(foresee(path, order, None if secret is None else FolderCipher(secret)))
@@ -361,10 +371,13 @@ def _on_record(
     approved_by: str | os.PathLike[str] | None,
     accept: Mapping[str, str],
     *,
+    unapproved: str,
     why: str,
     now: str,
 ) -> PlanOnRecord | None:
     """Give what the manifest is to say of a saved plan; None for any other."""
+    if approved_by is None and not unapproved.strip():
+        _refuse_unapproved(plan.plan if isinstance(plan, SavedPlan) else plan, folder)
     if not isinstance(plan, SavedPlan):
         if approved_by is not None:
             raise ApprovalError(
@@ -463,4 +476,8 @@ def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     notes += preview.order.notes
     if preview.to_write and (note := system_calls.protection_note()):
         notes.append(note)
+    if not preview.before.requests:
+        notes += place_notes(survey.folder)
+    elif survey.keeps_no_modes:
+        notes.append(open_disk_note(survey.folder))
     return tuple(notes)

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..base import files, system_calls
+from ..base import files, folder_access, system_calls
 from ..errors import BundleError, Problem
 from .manifest import NAME, Manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-#: Folders that lyncnb makes, and the rights that others have in each.
+#: Folders that lyncnb makes, and their modes where the folder is not a team's.
 MODES = {
     "csr": 0o755,
     "keys": 0o700,
@@ -50,6 +50,8 @@ class Survey:
 
     folder: Path
     exists: bool = False
+    is_team: bool = False
+    keeps_no_modes: bool = False
     csr: Mapping[str, int] = field(default_factory=dict)
     keys: Mapping[str, int] = field(default_factory=dict)
     archive: Mapping[str, int] = field(default_factory=dict)
@@ -60,6 +62,13 @@ class Survey:
         """Whether a file of the folder is there, by its path relative to the folder."""
         place, _, name = path.partition("/")
         return name in getattr(self, place)
+
+    @property
+    def others(self) -> int:
+        """The rights that nobody may have beside owner and team, on a disk that keeps them."""
+        if self.keeps_no_modes:
+            return 0
+        return 0o007 if self.is_team else 0o077
 
     @property
     def has_manifest(self) -> bool:
@@ -82,8 +91,15 @@ def _is_ours(name: str) -> bool:
     return name.endswith((".csr", ".key"))
 
 
-def take_survey(folder: Path) -> Survey:
+def take_survey(folder: Path, *, reading: bool = False) -> Survey:
     """Look at a request folder, which need not exist.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    reading : bool, optional
+        Whether nothing will be written: then it may belong to anybody.
 
     Returns
     -------
@@ -97,49 +113,71 @@ def take_survey(folder: Path) -> Survey:
     """
     if not os.path.lexists(folder):
         return Survey(folder=folder)
-    files.check_folder(folder)
+    files.check_folder(folder, reading=reading)
+    is_team = bool(folder_access.team_of(folder))
     names: dict[str, Mapping[str, int]] = {}
     problems = [*_linked(folder), *_copies_of_manifest(folder)]
+    opened: list[Problem] = []
     stale = list(files.stale_temps(folder))
     for place in MODES:
         inside = folder / place
         if not os.path.lexists(inside):
             continue
-        files.check_folder(inside)
-        problems += _folder_problems(inside, place)
+        files.check_folder(inside, reading=reading)
+        opened += _folder_problems(inside, place, is_team=is_team)
         if place in ("csr", "keys", "archive"):
             names[place] = _listing(inside)
         stale += files.stale_temps(inside)
-    return Survey(folder=folder, exists=True, stale=tuple(stale), problems=tuple(problems), **names)
+    is_open = bool(opened) or any(
+        mode & (0o007 if is_team else 0o077)
+        for place in names.values()
+        for name, mode in place.items()
+        if name.endswith(".key")
+    )
+    keeps_no_modes = is_open and folder_access.keeps_no_modes(folder)
+    return Survey(
+        folder=folder,
+        exists=True,
+        is_team=is_team,
+        keeps_no_modes=keeps_no_modes,
+        stale=tuple(stale),
+        problems=(*problems, *(() if keeps_no_modes else opened)),
+        **names,
+    )
 
 
 def _linked(folder: Path) -> list[Problem]:
     return [
         Problem(message="is a symbolic link", file=name, hint=_LINK)
         for name in (NAME, *SUMMARY_NAMES)
-        if (folder / name).is_symlink()
+        if os.path.islink(folder / name)
     ]
 
 
 def _copies_of_manifest(folder: Path) -> Iterator[Problem]:
     """Report what a program that synchronises made of two manifests."""
     stem, ending = NAME.split(".")
-    for path in sorted(folder.iterdir()):
-        name = path.name.casefold()
-        if name.startswith(stem) and name.endswith(f".{ending}") and name != NAME:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise system_calls.trouble(error, folder, "list the folder") from None
+    for name in names:
+        folded = name.casefold()
+        if folded.startswith(stem) and folded.endswith(f".{ending}") and folded != NAME:
             yield Problem(
                 message="is a copy of the manifest that another program made; two computers may "
                 "have written the folder",
-                file=path.name,
+                file=name,
                 hint=f"keep as {NAME} the one that names more requests, move the other out of the "
                 "folder, then run: lyncnb status FOLDER --rebuild",
             )
 
 
-def _folder_problems(inside: Path, place: str) -> list[Problem]:
-    if system_calls.WINDOWS or place not in SECRET or not inside.lstat().st_mode & 0o077:
+def _folder_problems(inside: Path, place: str, *, is_team: bool) -> list[Problem]:
+    others = 0o007 if is_team else 0o077
+    if system_calls.WINDOWS or place not in SECRET or not inside.lstat().st_mode & others:
         return []
-    hint = f"run: chmod 700 '{inside}'"
+    hint = f"run: chmod {'2770' if is_team else '700'} '{inside}'"
     return [Problem(message="can be opened by others", file=f"{place}/", hint=hint)]
 
 
@@ -176,8 +214,8 @@ def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     if not stat.S_ISREG(mode):
         hint = "move it out of the folder"
         return (Problem(message="is no file", file=path, hint=hint),)
-    if path.endswith(".key") and not system_calls.WINDOWS and mode & 0o077:
-        hint = f"run: chmod 600 '{where}'"
+    if path.endswith(".key") and not system_calls.WINDOWS and mode & survey.others:
+        hint = f"run: chmod {'660' if survey.is_team else '600'} '{where}'"
         return (Problem(message="can be read by others", file=path, hint=hint),)
     return ()
 

@@ -16,11 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..base import files
+from ..base import files, folder_access
 from ..base.folder_lock import confirm
 from ..base.garbage_collection import no_collection
 from ..base.json_text import may_hold_surrogates
-from ..errors import BundleError, NewerManifest, Problem
+from ..errors import BundleError, NewerManifest, Problem, SharedFolder
 from . import manifest_schema
 from .request_record import (
     Acceptance,
@@ -54,8 +54,9 @@ class Manifest:
     for people to see; what is sealed to is never taken from here. ``issuers`` are certificates of
     CAs that were kept for the whole folder. ``plans`` are the saved plans that were requested into
     it, the last one last. ``binding_key`` says how the key of the requests' bindings is derived;
-    where it is set, no list of the folder is in the form of earlier versions. ``format`` is that of
-    the file it was read from.
+    where it is set, no list of the folder is in the form of earlier versions. ``team`` is the group
+    whose members can write the folder beside its owner. ``format`` is that of the file it was read
+    from.
     """
 
     product: str = ""
@@ -69,6 +70,7 @@ class Manifest:
     issuers: tuple[KeptFile, ...] = field(default=(), metadata={"since": 2})
     plans: tuple[PlanOnRecord, ...] = field(default=(), metadata={"since": 2})
     binding_key: BindingKey | None = field(default=None, metadata={"since": 2})
+    team: str = field(default="", metadata={"since": 2})
     requests: tuple[RequestRecord, ...] = ()
     others: Mapping[str, object] = field(default_factory=dict)
     format: str = field(default=FORMAT, compare=False)
@@ -202,7 +204,8 @@ def read_manifest(folder: Path) -> Manifest:
     ------
     BundleError
         If there is none, if it was edited or cut off (every field that is not what it must be is
-        named with its request), or if a newer lyncnb wrote it (:class:`NewerManifest`).
+        named with its request), if a newer lyncnb wrote it (:class:`NewerManifest`), or if a group
+        can write the folder that was not made for it (:class:`SharedFolder`).
     """
     path = Path(folder) / NAME
     if os.path.isfile(folder):  # false for a name that no system takes, too
@@ -235,7 +238,20 @@ def read_manifest(folder: Path) -> Manifest:
             problems=tuple(problems),
             hint=_REBUILD,
         )
-    return Manifest(**values)
+    manifest = Manifest(**values)
+    _check_team(Path(folder), manifest)
+    return manifest
+
+
+def _check_team(folder: Path, manifest: Manifest) -> None:
+    """Refuse a folder that a group can write and that was not made for that group."""
+    group = folder_access.team_of(folder)
+    if group and not folder_access.is_the_team(folder, manifest.team):
+        expected = f'the group "{manifest.team}"' if manifest.team else "no team"
+        raise SharedFolder(
+            f'{folder} can be written by the group "{group}", and its manifest names {expected}',
+            hint=f"look at what is in it, then run: chmod g-rwxs '{folder}'",
+        )
 
 
 def _not_json(error: Exception) -> str:

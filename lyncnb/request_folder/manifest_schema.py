@@ -390,6 +390,7 @@ _HEAD: Mapping[str, Reader] = {
     "issuers": _Nested(KeptFile, is_list=True),
     "plans": _Nested(PlanOnRecord, is_list=True),
     "binding_key": _Nested(BindingKey, may_be_null=True),
+    "team": _line,
 }
 _MUST_BE = ("product", "plan_sha256", "accepted", "summary", "encrypted", "rekeying", "log")
 

@@ -16,8 +16,9 @@ from datetime import date
 from pathlib import Path
 
 from ..base import files
+from ..base.folder_access import team_of
 from ..base.folder_lock import lock
-from ..errors import BundleError, NewerManifest, PassphraseError
+from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
 from ..pki import csr, keys
 from ..pki.csr import RequestContent
 from ..pki.passphrase import Secret, as_passphrase
@@ -228,7 +229,7 @@ def rebuild_manifest(
             moves = (*moves, *(move for move in more if move.source not in moved))
             inventory.notes += notes
         refuse(path, tuple(shared_keys(manifest)))
-        manifest = _with_lists(path, manifest, cipher)
+        manifest = replace(_with_lists(path, manifest, cipher), team=kept.team or team_of(path))
         if cipher is not None and (manifest != kept or kept.format == FORMAT):
             renew_lists(path, cipher, manifest)
             manifest = bind(manifest, cipher)
@@ -271,7 +272,7 @@ def _present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
         return None, b""
     try:
         return read_manifest(folder), b""
-    except NewerManifest:
+    except (NewerManifest, SharedFolder):
         raise
     except BundleError:
         return None, files.read(folder / NAME, limit=1 << 32)

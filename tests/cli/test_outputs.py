@@ -40,7 +40,16 @@ CALLS = {
 # What a text on the command line is where it names no file.
 WORDS = {
     *("NAME", "SERVER", "CODE", "DATE", "KIND", "CODE=REASON", "ID", "TEXT", "ADDRESS", "OS", "X"),
-    *("FINGERPRINT", "TOKEN", "[TYPE=]TIME", "DIGEST", "REASON", "LANG", "[clientAuth=]NAME"),
+    *(
+        "FINGERPRINT",
+        "TOKEN",
+        "[TYPE=]TIME",
+        "DIGEST",
+        "REASON",
+        "LANG",
+        "GROUP",
+        "[clientAuth=]NAME",
+    ),
 }
 # Names of parameters that are read, or a folder of lyncnb's; every other one is an output.
 READ = {

@@ -1,0 +1,70 @@
+"""What to know of the place of a request folder before its first key is made.
+
+A folder inside a git working tree, or in one that a program synchronises, has copies elsewhere, and
+so have keys that are removed from it. A disk without file modes lets everybody in who can use it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..base import folder_access, system_calls
+
+#: Keeps git from taking what is in the folder; written into each new one.
+IGNORE_NAME, IGNORE_ALL = ".gitignore", b"*\n"
+
+# By the program: names that its folders have, also within the names that a system adds
+# ("OneDrive - Contoso", "OneDrive-Personal"), and files by which it marks them.
+_PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
+    ("OneDrive", re.compile(r"onedrive\b", re.IGNORECASE), ()),
+    ("Dropbox", re.compile(r"dropbox\b", re.IGNORECASE), (".dropbox", ".dropbox.cache")),
+    ("iCloud", re.compile(r"icloud|mobile documents$|com~apple~clouddocs", re.IGNORECASE), ()),
+    ("Google Drive", re.compile(r"google ?drive\b", re.IGNORECASE), ()),
+    ("Nextcloud", re.compile(r"nextcloud\b", re.IGNORECASE), (".sync_nextcloud.db",)),
+    ("Syncthing", re.compile(r"syncthing\b", re.IGNORECASE), (".stfolder",)),
+)
+_COPIES = "it keeps copies and earlier versions, also of keys that you purge"
+
+
+def place_notes(folder: Path) -> tuple[str, ...]:
+    """Say what is to be known of the place of a folder, which need not exist yet."""
+    whole = Path(os.path.realpath(folder))
+    return (*_git_notes(whole), *_synchronised_notes(whole), *_disk_notes(whole))
+
+
+def _git_notes(whole: Path) -> Iterator[str]:
+    for place in whole.parents:
+        if os.path.lexists(place / ".git"):
+            yield (
+                f"{whole} is in the git working tree {place}. Its {IGNORE_NAME} keeps git from "
+                "taking keys; do not force them in. A folder outside is safer."
+            )
+            return
+
+
+def _synchronised_notes(whole: Path) -> Iterator[str]:
+    for program, name, marks in _PROGRAMS:
+        for place in (whole, *whole.parents):
+            if name.match(place.name) or any(os.path.lexists(place / mark) for mark in marks):
+                yield (
+                    f"{whole} is in a folder of {program}: {_COPIES}, and two computers can write "
+                    "the folder at once. Choose a folder that no program synchronises."
+                )
+                break
+
+
+def _disk_notes(whole: Path) -> Iterator[str]:
+    if not system_calls.WINDOWS and folder_access.keeps_no_modes(whole):
+        yield open_disk_note(whole)
+
+
+def open_disk_note(folder: Path) -> str:
+    """Say what a disk without file modes means for the keys on it."""
+    return (
+        f"The disk of {folder} keeps no file modes: everybody who can use the disk can read and "
+        "replace the files, and only the passphrase protects the keys. Choose another disk, or "
+        "mount this one for yourself alone (uid=, umask=077)."
+    )

@@ -1,0 +1,266 @@
+"""A folder that several people write, and one that root writes for somebody: real users.
+
+Each step runs in a child process under another user's number. Modules are imported before, since
+such a user may not be able to read them where the tests are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import tempfile
+import traceback
+from datetime import date
+from pathlib import Path
+
+import pytest
+from folders import PASSPHRASE, certify, numbered, write
+
+from lyncnb.authorities.match_certificates import match_certificates
+from lyncnb.authorities.status import folder_status
+from lyncnb.base.folder_access import team_of
+from lyncnb.deploy.purge_keys import purge
+from lyncnb.deploy.step_files import write_steps
+from lyncnb.deploy.steps import deployment_steps
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.errors import BundleError, LyncnbError
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.change_passphrase import rekey
+from lyncnb.request_folder.manifest import NAME, read_manifest
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
+
+pytestmark = [
+    pytest.mark.usefixtures("quick_cipher"),
+    pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="takes other users' numbers"),
+]
+
+TEAM = 61100
+ANN, BEN, CARL = (61001, [TEAM]), (61002, [TEAM]), (61003, [])
+IDS = [item.id for item in numbered(2).certificates]
+DAY = date(2026, 12, 5)
+
+
+def work(folder, team=""):
+    """Do with a folder what planners do, from the request to the purge."""
+    write(numbered(2), folder, team=team)
+    certify(folder, IDS[0], today=DAY)
+    package(folder)
+    write(numbered(2), folder, renew=IDS[1:], reason="x")
+
+
+def package(folder):
+    """Package what came back, and write the steps."""
+    issued = match_certificates(open_requests(folder), today=DAY)
+    write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=DAY)
+    issued = match_certificates(open_requests(folder), today=DAY)
+    write_steps(deployment_steps(issued, today=DAY), folder)
+
+
+def problems(folder):
+    """List what status finds wrong."""
+    return [str(problem) for problem in folder_status(folder, today=DAY).problems]
+
+
+def clean_up(folder):
+    """Purge what is deployed, and choose another passphrase."""
+    given = {"passphrase": PASSPHRASE, "deployed": IDS[:1], "today": DAY}
+    purge(folder, confirmed=purge(folder, **given), **given)
+    rekey(folder, PASSPHRASE, PASSPHRASE + " too")
+    rekey(folder, PASSPHRASE + " too", PASSPHRASE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported(quick_cipher):
+    """Do all of it once as root, so that every module is there."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "requests"
+        work(folder)
+        problems(folder)
+        clean_up(folder)
+        (folder / NAME).unlink()
+        rebuild_manifest(folder, PASSPHRASE)
+
+
+@pytest.fixture
+def place():
+    """Give a folder that every user can write."""
+    found = Path(tempfile.mkdtemp())
+    found.chmod(0o777)
+    yield found
+    shutil.rmtree(found)
+
+
+def as_user(user, function, *arguments, **keywords):
+    """Run a function as another user, and give what it returns, or the message that it raises."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            told = pipe.read()
+        os.waitpid(child, 0)
+        return json.loads(told)
+    number, groups = user
+    try:
+        os.setgroups(groups)
+        os.setgid(number)
+        os.setuid(number)
+        os.umask(0o077)
+        try:
+            result = function(*arguments, **keywords)
+        except LyncnbError as error:
+            result = f"{type(error).__name__}: {error}"
+        except BaseException:
+            result = traceback.format_exc()
+        os.write(writer, json.dumps(result if isinstance(result, list) else str(result)).encode())
+    finally:
+        os._exit(0)
+
+
+def facts(folder):
+    """Give mode, user and group of a folder and all that is in it."""
+    return {
+        path.relative_to(folder).as_posix(): (
+            stat.S_IMODE(path.lstat().st_mode),
+            path.lstat().st_uid,
+            path.lstat().st_gid,
+        )
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+def refused(told):
+    """Whether a function was refused for a reason that lyncnb gives."""
+    return isinstance(told, str) and told.startswith("BundleError")
+
+
+def test_a_team_writes_one_folder(place):
+    """Two members do all the work by turns; everything stays open to both, and to nobody else."""
+    folder = place / "requests"
+    assert "2 requests" in as_user(ANN, write, numbered(2), folder, team=str(TEAM))
+    assert as_user(BEN, problems, folder) == []
+    steps = (
+        (BEN, certify, folder, IDS[0]),
+        (ANN, package, folder),
+        (BEN, package, folder),
+        (BEN, clean_up, folder),
+        (ANN, rebuild_manifest, folder, PASSPHRASE),
+    )
+    for user, function, *arguments in steps:
+        told = as_user(
+            user, function, *arguments, **({"today": DAY} if function is certify else {})
+        )
+        assert "Error" not in told, told
+        assert as_user(ANN, problems, folder) == as_user(BEN, problems, folder) == []
+        for name, (mode, user_, group) in facts(folder).items():
+            expected = 0o2770 if (folder / name).is_dir() else 0o660
+            assert (name, oct(mode), group) == (name, oct(expected), TEAM)
+            assert user_ in (ANN[0], BEN[0])
+    assert "1 renewed" in as_user(ANN, write, numbered(2), folder, renew=IDS[1:], reason="x")
+    assert "1 renewed" in as_user(BEN, write, numbered(2), folder, renew=IDS[1:], reason="y")
+    assert refused(as_user(CARL, problems, folder))
+    assert read_manifest(folder).team == str(TEAM)
+    notes = folder_status(folder, today=DAY).notes
+    assert f"a team's folder: the members of the group {TEAM} can write it" in notes
+
+
+def test_reading_needs_no_ownership(place):
+    """Whoever may read the files can run status; writing is the owner's."""
+    folder = place / "requests"
+    as_user(ANN, write, numbered(2), folder)
+    assert refused(as_user(BEN, problems, folder))
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    told = as_user(BEN, problems, folder)
+    assert len(told) == 3  # the folder of keys, and two keys, which others can read now
+    assert all("by others" in problem for problem in told)
+    told = as_user(BEN, rebuild_manifest, folder, PASSPHRASE)
+    assert "belongs to another user" in told
+    assert "--team" in told
+
+
+def test_a_run_of_root_does_not_lock_the_owner_out(place):
+    """What root makes in a folder is its owner's."""
+    folder = place / "requests"
+    as_user(ANN, write, numbered(2), folder)
+    work(folder)
+    assert {(user, group) for _, user, group in facts(folder).values()} == {(ANN[0], ANN[0])}
+    assert as_user(ANN, problems, folder) == []
+    assert "1 renewed" in as_user(ANN, write, numbered(2), folder, renew=IDS[:1], reason="x")
+    clean = as_user(ANN, rekey, folder, PASSPHRASE, "another passphrase")
+    assert "under the new passphrase now" in clean
+
+
+def test_root_gives_the_files_of_a_team_to_the_owner_and_the_team(place):
+    """Both ways at once."""
+    folder = place / "requests"
+    as_user(ANN, write, numbered(2), folder, team=str(TEAM))
+    work(folder)
+    assert {(user, group) for _, user, group in facts(folder).values()} == {(ANN[0], TEAM)}
+    assert as_user(BEN, problems, folder) == []
+
+
+def test_a_group_that_is_not_on_record_is_refused(tmp_path):
+    """A folder that a group can write by accident, or by somebody's hand, is no team's."""
+    folder = tmp_path / "requests"
+    write(numbered(1), folder)
+    os.chown(folder, -1, TEAM)
+    folder.chmod(0o2770)
+    for attempt in (
+        lambda: folder_status(folder),
+        lambda: write(numbered(2), folder),
+        lambda: rebuild_manifest(folder, PASSPHRASE),
+    ):
+        with pytest.raises(BundleError, match=f'can be written by the group "{TEAM}", and its man'):
+            attempt()
+    folder.chmod(0o770)
+    with pytest.raises(BundleError, match="can be written by others"):
+        write(numbered(2), folder)
+    folder.chmod(0o700)
+    assert problems(folder) == []
+
+
+def test_another_group_than_the_recorded_one_is_refused(tmp_path):
+    """Somebody who may give the folder to a group of theirs opens it to nobody unnoticed."""
+    folder = tmp_path / "requests"
+    write(numbered(1), folder, team=str(TEAM))
+    os.chown(folder, -1, TEAM + 1)
+    folder.chmod(0o2770)
+    with pytest.raises(BundleError, match=f'its manifest names the group "{TEAM}"'):
+        folder_status(folder)
+
+
+def test_a_folder_that_is_there_becomes_no_team_s(tmp_path):
+    """Nor is a folder made for a group that does not exist."""
+    folder = tmp_path / "requests"
+    with pytest.raises(BundleError, match='there is no group "planners of contoso"'):
+        write(numbered(1), folder, team="planners of contoso")
+    assert not folder.exists()
+    write(numbered(1), folder)
+    with pytest.raises(BundleError, match=f"is not a folder of the group {TEAM} with mode 2770"):
+        write(numbered(1), folder, team=str(TEAM))
+
+
+def test_a_folder_that_was_made_for_a_team_by_hand_has_to_be_named(tmp_path):
+    """An empty folder of mode 2770 is taken with --team alone."""
+    folder = tmp_path / "requests"
+    folder.mkdir()
+    os.chown(folder, -1, TEAM)
+    folder.chmod(0o2770)
+    with pytest.raises(BundleError, match=f"if that is meant, give --team {TEAM}"):
+        write(numbered(1), folder)
+    write(numbered(1), folder, team=str(TEAM))
+    assert read_manifest(folder).team == str(TEAM)
+    assert problems(folder) == []
+
+
+def test_a_rebuilt_manifest_knows_the_team(tmp_path):
+    """The folder itself says which group it is."""
+    folder = tmp_path / "requests"
+    write(numbered(1), folder, team=str(TEAM))
+    (folder / NAME).unlink()
+    rebuild_manifest(folder, PASSPHRASE)
+    assert read_manifest(folder).team == team_of(folder) == str(TEAM)
+    assert problems(folder) == []
