@@ -206,19 +206,25 @@ async def _execute(
                 f"{answers.place}: the kernel died",
                 hint="look whether the machine ran out of memory",
             )
-        except RuntimeError:
+        except RuntimeError as error:
             if answers.is_started:
                 raise
             atexit.unregister(client._cleanup_kernel)  # would fail: there is nothing to clean up
-            raise _not_started(path, said) from None
+            raise _not_started(path, said, str(error)) from None
         finally:
             answers.stop()
     return None
 
 
-def _not_started(path: Path, said: IO[bytes]) -> NotebookError:
+def _not_started(path: Path, said: IO[bytes], why: str) -> NotebookError:
     """Tell it with what Python ends a failed start with: the last line."""
     message = f"{path.name}: the kernel did not start"
+    if "transport_encryption" in why:
+        return NotebookError(
+            f"{message}: it cannot encrypt its channels, over which a passphrase would travel",
+            hint="install ipykernel again, and remove other kernels called python3: "
+            "jupyter kernelspec list",
+        )
     said.seek(max(said.seek(0, os.SEEK_END) - (1 << 12), 0))
     lines = said.read().decode("utf-8", "replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
@@ -244,7 +250,7 @@ def _client(notebook: Notebook, path: Path) -> Any:
         # nbclient's own default would save every value that a widget holds.
         store_widget_state=False,
         # The kernel's channels are sockets on loopback, in plain text unless asked.
-        config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+        config=Config({"KernelManager": {"transport_encryption": "required"}}),
     )
 
 

@@ -82,7 +82,7 @@ def open_lab(
         f"--LabApp.default_url=/lab/tree/{PLANNING_NOTEBOOK.as_posix()}",
         "--ServerApp.ip=127.0.0.1",
         "--ServerApp.allow_remote_access=False",
-        "--KernelManager.transport_encryption=auto",
+        "--KernelManager.transport_encryption=required",
         f"--ServerApp.open_browser={browser}",
         "--Application.log_level=WARN",  # what is left is the address, and what goes wrong
         *([f"--ServerApp.port={port}", "--ServerApp.port_retries=0"] if port else []),
@@ -133,7 +133,7 @@ def open_page(
             "--token",  # Voila serves anybody on the machine unless asked for one
             "--Voila.ip=127.0.0.1",
             f"--Voila.open_browser={browser}",
-            "--KernelManager.transport_encryption=auto",
+            "--KernelManager.transport_encryption=required",
             # What the panels link to; Voila's own list stops at pictures.
             r"--VoilaConfiguration.file_allowlist=.*\.(csv|xlsx|html|md|svg|png|zip|ics)",
             *([f"--Voila.port={port}", "--Voila.port_retries=0"] if port else []),
