@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base.files import FileBatch, make_folder, move_no_clobber, read, remove
-from ..base.folder_lock import lock
+from ..base.folder_lock import confirm, lock
 from ..errors import BundleError
 from ..pki.certificates import Certificate, to_pem
 from ..pki.chain import Path as ChainPath
@@ -365,7 +365,9 @@ def _write(folder: Path, wanted: list[_Placement]) -> dict[str, str]:
                 if data:
                     batch.add(folder / name, data, 0o644)
             if len(batch) >= _FILES_AT_ONCE:
+                confirm(folder)
                 batch.commit()
+        confirm(folder)
         batch.commit()
     return moved
 

@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base import files
-from ..base.folder_lock import lock
+from ..base.folder_lock import confirm, lock
 from ..base.tables import Table, count_of
 from ..errors import BundleError
 from ..pki.passphrase import Secret, as_passphrase
@@ -454,6 +454,7 @@ def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> 
     save_manifest(folder, _noted(manifest, listed.items, now))
     for item in listed.items:
         for path in item.files:
+            confirm(folder)
             files.remove(folder / moved.get(path, path))
 
 

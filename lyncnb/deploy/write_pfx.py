@@ -17,7 +17,7 @@ from pathlib import Path
 from ..authorities.issued import IssuedCertificate, IssuedCertificates
 from ..authorities.receiving import store_returned
 from ..base import files
-from ..base.folder_lock import lock
+from ..base.folder_lock import confirm, lock
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
 from ..pki.certificates import moment_of, read_certificate
@@ -348,6 +348,7 @@ def _write_all(
     saved_at = time.monotonic()
     try:
         for start in range(0, len(ready), _BATCH):
+            confirm(base)
             batch = ready[start : start + _BATCH]
             manifest, done = _write(base, manifest, batch, cipher, passwords, workers, now)
             packages += done

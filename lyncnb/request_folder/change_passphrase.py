@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base import files, system_calls
-from ..base.folder_lock import lock
+from ..base.folder_lock import confirm, lock
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
@@ -372,14 +372,13 @@ def _swapped(
     # Threads wait for the disk together: a third of the time of one file after another.
     with ThreadPoolExecutor(_THREADS, "lyncnb-rekey") as pool:
         try:
-            yield from pool.map(
-                lambda target: _swap(folder / target.path, target.path, old, new), targets
-            )
+            yield from pool.map(lambda target: _swap(folder, target.path, old, new), targets)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _swap(path: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
+def _swap(folder: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
+    path = folder / name
     content = old.open(files.read(path, limit=LARGEST), name=name)
     data = (
         new.encrypt_data(content, name=name) if isinstance(content, bytes) else new.encrypt(content)
@@ -391,6 +390,7 @@ def _swap(path: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
             raise BundleError(
                 f"{name}: what was written does not read back", hint="test this machine's disk"
             )
+        confirm(folder)
         system_calls.replace(temp, path)
     except OSError as error:
         files.discard(temp)

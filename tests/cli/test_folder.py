@@ -68,6 +68,20 @@ def test_request_writes_the_folder(shell, written):
     assert len(list(folder.glob("csr/*.csr"))) == len(list(folder.glob("keys/*.key"))) == 3
 
 
+def test_the_place_is_told_before_the_first_key(shell, topology, passphrase):
+    """Before the passphrase is asked, so that another place can be chosen; and once only."""
+    (shell.folder / ".git").mkdir()
+    ended = shell("request", topology, "requests", "--passphrase-file", shell.folder / "none")
+    assert ended.status == 3
+    assert "is in the git working tree" in ended.err
+    assert not (shell.folder / "requests").exists()
+    ended = shell("request", topology, "requests", "--passphrase-file", passphrase)
+    assert ended.status == 0
+    assert ended.err.count("is in the git working tree") == 1
+    ended = shell("request", topology, "requests", "--passphrase-file", passphrase)
+    assert "git" not in ended.err
+
+
 def test_request_again_changes_nothing(shell, written):
     """The same command again leaves every byte and time as it was."""
     before = _snapshot(shell.folder / "requests")
@@ -483,6 +497,18 @@ def superseded(shell, answered, passphrase):
     accept = ("--accept", "issued-under-another-root=the CA is made anew for each test")
     assert shell("receive", "requests", "back", *accept).status in (0, 1)
     return shell.folder / "requests" / "archive"
+
+
+def test_purge_asks_for_the_passphrase_where_there_are_passwords(shell, superseded, passphrase):
+    """The passwords of packages go with them, and only the passphrase opens their list."""
+    given = ("--passphrase-file", passphrase)
+    assert shell("pfx", "requests", *given).status in (0, 1)
+    ended = shell("purge", "requests")
+    assert ended.status == 3
+    assert "passphrase" in ended.err
+    ended = shell("purge", "requests", *given)
+    assert ended.status == 0
+    assert "Version histories, snapshots, recycle bins and backups keep copies" in ended.out
 
 
 def test_purge_with_its_token(shell, superseded):

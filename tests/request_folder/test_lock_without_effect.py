@@ -8,15 +8,23 @@ import random
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
-from folders import PASSPHRASE, numbered, write
+from folders import PASSPHRASE, certify, numbered, write
 
+from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
+from lyncnb.base import system_calls
+from lyncnb.base.folder_lock import OWNER_NAME
+from lyncnb.deploy.purge_keys import purge
+from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
 from lyncnb.pki import csr, keys
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.change_passphrase import rekey
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -111,3 +119,80 @@ def test_no_request_without_a_key_goes_untold(tmp_path, writers):
     for outcome in outcomes:
         print(outcome)
     assert any("created" in text for outcome in outcomes for text in outcome)
+
+
+DAY = date(2026, 12, 5)
+NAME = numbered(1).certificates[0].id
+THERE = "planner on another.contoso.com, process 7, since 2026-11-24T08:00:00+00:00\n"
+
+
+def _receive(folder):
+    certify(folder, NAME, today=DAY)
+
+
+def _package(folder):
+    write_pfx(
+        match_certificates(open_requests(folder), today=DAY),
+        passphrase=PASSPHRASE,
+        workers=1,
+        today=DAY,
+    )
+
+
+def _purge(folder):
+    given = {"passphrase": PASSPHRASE, "deployed": [NAME], "today": DAY}
+    purge(folder, confirmed=purge(folder, **given), **given)
+
+
+def _rekey(folder):
+    rekey(folder, PASSPHRASE, "another passphrase")
+
+
+def _request(folder):
+    write(numbered(2), folder)
+
+
+@pytest.mark.parametrize(
+    ("before", "run"),
+    [
+        ((), _request),
+        ((), _rekey),
+        ((), _receive),
+        ((_receive,), _package),
+        ((_receive, _package), _purge),
+    ],
+    ids=lambda one: one.__name__[1:] if callable(one) else "",
+)
+def test_a_run_that_is_taken_over_gives_no_file_its_name(tmp_path, monkeypatch, before, run):
+    """Each command looks at its note again before it writes, replaces or removes a file that counts."""
+    folder = tmp_path / "requests"
+    write(numbered(1), folder)
+    for earlier in before:
+        earlier(folder)
+
+    def counted():
+        found = [
+            path
+            for place in ("csr", "keys", "returned", "pfx")
+            for path in folder.glob(f"{place}/*")
+        ]
+        return {
+            path.name: path.read_bytes()
+            for path in found
+            if path.is_file() and path.suffix != ".enc"
+        }
+
+    kept, real = counted(), system_calls.open
+
+    def opened(path, flags, *mode):
+        # As soon as the run writes anything beside its note, another computer takes over.
+        if flags & os.O_EXCL and (folder / OWNER_NAME).exists():
+            (folder / OWNER_NAME).write_text(THERE)
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr(system_calls, "open", opened)
+    with pytest.raises(BundleError, match="taken over by planner on another"):
+        run(folder)
+    monkeypatch.undo()
+    assert {name: data for name, data in counted().items() if ".tmp-" not in name} == kept
+    assert (folder / OWNER_NAME).read_text() == THERE
