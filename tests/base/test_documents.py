@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -99,18 +98,8 @@ def test_every_part_of_a_source_is_a_link_or_says_why_not():
     assert plain == WITHOUT_ADDRESS
 
 
-def test_every_document_is_named_in_a_source():
-    """The list has no document that no source names."""
-    texts = "\n".join(chain(_sources(), _documents_of_cas()))
-    assert [title for title in document_addresses() if title not in texts] == []
-
-
 def _sources() -> Iterator[str]:
     return (value for value in _values_of_source() if isinstance(value, str))
-
-
-def _documents_of_cas() -> Iterator[str]:
-    return (value["document"] for value in _values_of_source() if isinstance(value, dict))
 
 
 def _values_of_source() -> Iterator[Any]:
