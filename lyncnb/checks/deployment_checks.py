@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from ..base.pasted_text import shown
+from ..plan.certificate_names import BACKUP_POOL
 from ..plan.collocation import hosted_pools, unsupported_roles
 from ..plan.model import PlannedCertificate
 from ..rules.model import CheckRule
@@ -181,12 +182,20 @@ def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find automatic sign-in pointed at more than one pool."""
+    """Find automatic sign-in pointed at more than one pool and the pool that it is paired with."""
     pools = [pool for pool in view.pools_with("heeds_autologon") if "autologon" in pool.flags]
-    if len(pools) > 1:
+    counted: list[Pool] = []
+    for pool in pools:
+        if not any(_are_paired(pool, other) for other in counted):
+            counted.append(pool)
+    if len(counted) > 1:
         names = [pool.fqdn for pool in pools]
         listed = ", ".join(names[:8]) + _more(names, 8)
         yield view.place(pools[0]), f"autologon is set on {len(pools)} pools: {listed}"
+
+
+def _are_paired(one: Pool, other: Pool) -> bool:
+    return one.fqdn in other.names_in(BACKUP_POOL) or other.fqdn in one.names_in(BACKUP_POOL)
 
 
 def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:

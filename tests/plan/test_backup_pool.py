@@ -58,3 +58,23 @@ def test_a_backup_pool_that_is_not_there_is_an_error():
     for name in ("pool9.contoso.com", "pool1.contoso.com"):
         found = {f.code: f.severity for f in check_plan(paired(name))}
         assert found["backup-pool-unknown"] == "error"
+
+
+def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
+    """Automatic sign-in at both is no finding; at a third pool, or at two that are no pair, it is."""
+    head = "server_fqdn,role,pool_fqdn,site,sip_domains,backup_pool,autologon"
+    rows = [
+        f"fe0{n}.contoso.com,FrontEnd,pool{n}.contoso.com,Taipei,{domain},{{}},{{}}"
+        for n, domain in ((1, "contoso.com"), (2, ""), (3, ""))
+    ]
+
+    def told(*cells):
+        filled = [line.format(*own) for line, own in zip(rows, cells, strict=True)]
+        table = read_topology("\n".join([head, *filled]).encode())
+        found = check_plan(plan_certificates(table, load_rules("lync2013")))
+        return [f.message for f in found if f.code == "several-autologon-pools"]
+
+    alone, backed = ("", "true"), ("pool1.contoso.com", "true")
+    assert told(alone, backed, ("", "")) == []
+    assert told(alone, alone, ("", "")) != []
+    assert told(alone, backed, alone) != []
