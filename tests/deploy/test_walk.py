@@ -498,6 +498,11 @@ def test_what_if_counts_the_steps_before(walk):
     assert f"would be done {number['start-front-end']}. Start the services" in text
     assert f"can be checked after step {number['start-front-end']}" in text
     assert "done already" not in text[text.index("Start the services") :]
+    run = walk.run(page, "WhatIf", "DrainServices", "StartServices")
+    text = unfolded(run)
+    assert "Nobody has confirmed this yet. Do this step as the sheet says" in text
+    assert text.index("WOULD STOP") < text.index("again with -TrustInstalled.")
+    assert text.endswith("Nothing was changed. First do what the step asks.")
     run = walk.run(page, "WhatIf", "DrainServices", "TrustInstalled")
     text = unfolded(run)
     assert f"not asked for {number['start-front-end']}. Start the services" in text

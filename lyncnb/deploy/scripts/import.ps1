@@ -100,7 +100,7 @@ function Stop-Run {
     param([string] $What, [string] $Do, [int] $Status = 1)
     $script:Ended = $true
     if ($What) { $What = $What.Substring(0, 1).ToUpper() + $What.Substring(1) }
-    if ($What -and $Look -and $Current) { return (Write-Step 'WOULD STOP' '' ($What + (Get-Evidence))) }
+    if ($What -and $Look -and $Current) { return (Write-Step 'WOULD STOP' '' ($What + (Get-Evidence) + ' ' + $Do)) }
     Write-Host ''
     if ($What) {
         Write-Line ('STOPPED' + $(if ($Current) { ' at step ' + $Current.Name }))
@@ -644,7 +644,7 @@ try {
         if ($wrong) { $Left += $wrong.Says + (Get-Evidence) }
     }
     $Found = ''
-    Stop-Run '' $(if ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and bring the files run-... back to those who planned this.' }) $(if (@($Left).Count) { 2 } else { 0 })
+    Stop-Run '' $(if ($Look -and $Ended) { 'Nothing was changed. First do what the step asks.' } elseif ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and bring the files run-... back to those who planned this.' }) $(if (@($Left).Count) { 2 } else { 0 })
 }
 catch {
     $Found = $_.Exception.Message
