@@ -330,6 +330,27 @@ def test_each_binding_of_iis_gets_the_certificate_and_its_own_one_back(walk):
     assert walk.run(page, "Back")["changes"] == []
 
 
+@pytest.mark.parametrize("kind", ["break", "fail", "error"])
+def test_a_fault_among_the_bindings_loses_none(walk, kind):
+    """Broken or failed at any command, each binding has a certificate; the next run ends it."""
+    made, (page,) = steps_of(PROXY)
+    package = page.packages[0]
+    before = dict.fromkeys(("*:443:", "*:443:meet.contoso.com"), old(package))
+    for at in (2, 7, 12, 13, 15, 16):
+        begin(walk, made, bindings=dict(before))
+        broken = walk.run(page, fault={"at": at, "kind": kind})
+        assert broken["struck"], at
+        middle = walk.world()["servers"][page.server]["bindings"]
+        assert middle.keys() == before.keys()
+        assert set(middle.values()) <= {old(package), package.thumbprint}
+        again = walk.run(page)
+        assert (again["code"], again["harm"]) == (0, []), all_lines([broken, again])
+        after = walk.world()["servers"][page.server]["bindings"]
+        assert set(after.values()) == {package.thumbprint}
+        assert walk.run(page, "Back")["code"] == 0
+        assert walk.world()["servers"][page.server]["bindings"] == before
+
+
 def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
     """The published address says whether it is one of the certificate's; the way back has each ID."""
     made, (page,) = steps_of(PROXY)

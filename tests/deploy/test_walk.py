@@ -605,13 +605,13 @@ def test_an_answer_taken_to_another_computer_is_found(walk):
 
 
 # ---- random deployments
-# Three of them; LYNCNB_WALKS=200 walks two hundred.
+# Two of them; LYNCNB_WALKS=200 walks two hundred.
 
 ROLES = [
     *("FrontEnd", "Director", "Edge", "Mediation", "PersistentChat", "ReverseProxy"),
     *("OfficeWebApps", "ExchangeUM", "TrustedApplication", "SBA"),
 ]
-WALKS = int(os.environ.get("LYNCNB_WALKS", "3"))
+WALKS = int(os.environ.get("LYNCNB_WALKS", "2"))
 
 
 def random_rows(chance: random.Random):
