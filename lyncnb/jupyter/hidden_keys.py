@@ -2,8 +2,8 @@
 
 A page shows ``&#45;`` as a dash, a highlighter puts tags between words, an attachment is base64:
 what a reader or a program gets back out of the text is looked at, not only the text. So are the
-other forms in which programs show keys: hexadecimal and decimal bytes, Python's ``b'...'``, JSON
-Web Keys, XML, and what ``openssl -text`` prints.
+other forms in which programs show keys: hexadecimal and decimal bytes, one decimal number, base85,
+reversed text, Python's ``b'...'``, JSON Web Keys, XML, and what ``openssl -text`` prints.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -48,6 +49,12 @@ _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}(?:[:,]|,?\s+)?){24,}")
 _HEX_MARKS = re.compile(r"0x|[^0-9A-Fa-f]")
 _BYTES = re.compile(r"""b(?:'((?:[^'\\]|\\.){16,})'|"((?:[^"\\]|\\.){16,})")""")
 _DECIMAL = re.compile(r"(?:\d{1,3}[,\s]{1,4}){24,}")
+# One number: a key of 256 bits in DER has some 160 digits, one of 8,192 bits some 11,000.
+_NUMBER = re.compile(r"(?<!\d)\d{150,12000}(?!\d)")
+_DIGITS_AT_ONCE = 4000
+# Base85, as Git and Python write it, and as Adobe does. A picture in base64 is longer than any key.
+_BASE85 = re.compile(r"(?<![!-~])[!-~]{60,12000}(?![!-~])")
+_ENDS = "'\".,:"
 _COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 _MOST_UNPACKED = 1 << 20
 
@@ -113,6 +120,7 @@ def _readings(text: str) -> Iterator[str]:
     yield text
     if "<" in text:
         yield _TAG.sub("", text)
+    yield text[::-1]
 
 
 def _decoded(text: str) -> Iterator[bytes]:
@@ -136,9 +144,32 @@ def _other_bytes(text: str) -> Iterator[bytes]:
         digits = _HEX_MARKS.sub("", match[0])
         yield bytes.fromhex(digits[: len(digits) // 2 * 2])
     for match in _BYTES.finditer(text):
-        with suppress(UnicodeError):
+        with suppress(UnicodeError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             plain = (match[1] or match[2]).encode("latin-1")
             yield plain.decode("unicode_escape").encode("latin-1")
     for match in _DECIMAL.finditer(text):
         numbers = [int(number) for number in re.findall(r"\d+", match[0])]
         yield bytes(number for number in numbers if number < 256)
+    for match in _NUMBER.finditer(text):
+        yield _number_bytes(match[0])
+    for match in _BASE85.finditer(text):
+        yield from _from_base85(match[0])
+
+
+def _number_bytes(digits: str) -> bytes:
+    value = 0
+    for start in range(0, len(digits), _DIGITS_AT_ONCE):
+        part = digits[start : start + _DIGITS_AT_ONCE]
+        value = value * 10 ** len(part) + int(part)
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")
+
+
+def _from_base85(word: str) -> Iterator[bytes]:
+    """Decode a word, also one in quotes behind a name and an equals sign."""
+    starts = {word, *(word.partition(mark)[2] for mark in ("='", '="', "=b'", "'", '"', "<~"))}
+    for start in starts - {""}:
+        text = start.rstrip(_ENDS).removesuffix("~>")
+        for decode in (base64.b85decode, base64.a85decode):
+            with suppress(ValueError):
+                yield decode(text)

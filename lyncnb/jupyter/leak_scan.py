@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from ..errors import NotebookError, Problem
 from .hidden_keys import holds_key
+from .written_secrets import cells_with_secrets
 
 if TYPE_CHECKING:
     from ..pki.passphrase import Secret
@@ -37,6 +38,10 @@ _WRITTEN_SECRET = re.compile(
     r"""|LYNCNB_PASSPHRASE["'\] ]*(?:=[ ]*["']?[^\s"'=]|,[ ]*["'][^"']+)"""
     r"""|ConvertTo-SecureString\s+["'][^"']+["']""",
     re.IGNORECASE,
+)
+_WRITTEN = (
+    "a passphrase or another secret is written in its source",
+    "use ln.ask_passphrase(), and change the passphrase with: lyncnb rekey",
 )
 # As a header has it, or the address that JupyterLab prints; 48 hexadecimal digits are its own.
 _AUTHORIZATION = re.compile(
@@ -92,9 +97,13 @@ def scan_notebook(
             )
         )
     forms = tuple(form for secret in known for form in _forms(secret.reveal()))
+    code = (cell.source if cell.cell_type == "code" else "" for cell in notebook.cells)
+    given = cells_with_secrets(code)
     for number, cell in enumerate(notebook.cells, start=1):
         place = f"{name} cell {number}"
         found = [*_cell_secrets(cell), *_known_secrets(cell, forms)]
+        if number - 1 in given:
+            found.append(_WRITTEN)
         if paths:
             found += _paths(cell)
         problems += [Problem(file=place, message=m, hint=h) for m, h in dict.fromkeys(found)]
@@ -155,10 +164,7 @@ def _cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
     if _holds_key(cell):
         yield "a private key stands in it", "delete the cell or its output, and make a new key"
     if cell.cell_type == "code" and _WRITTEN_SECRET.search(cell.source):
-        yield (
-            "a passphrase or another secret is written in its source",
-            "use ln.ask_passphrase(), and change the passphrase with: lyncnb rekey",
-        )
+        yield _WRITTEN
     if any(map(_AUTHORIZATION.search, _texts(cell))):
         yield "a token for signing in stands in it", "delete it, and have the token withdrawn"
     for output in cell.get("outputs", ()):

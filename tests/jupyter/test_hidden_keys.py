@@ -40,6 +40,15 @@ def _quoted(text: str) -> str:
     return urllib.parse.quote(text)
 
 
+def _number(data: bytes) -> str:
+    """Write bytes as one decimal number; Python's own way stops at 4,300 digits."""
+    value, parts = int.from_bytes(data, "big"), []
+    while value:
+        value, part = divmod(value, 10**1000)
+        parts.append(f"{part:01000d}")
+    return "".join(reversed(parts)).lstrip("0")
+
+
 # How a text may stand in a notebook so that a reader gets it back.
 WRAPS = {
     "plain": lambda text: text,
@@ -50,6 +59,7 @@ WRAPS = {
     "letters as entities": lambda text: "".join(f"&#{ord(c)};" for c in text),
     "tags between words": lambda text: text.replace(" ", "</span> <span class='k'>"),
     "escaped for JavaScript": lambda text: text.replace("-", "\\u002d"),
+    "reversed": lambda text: text[::-1],
     "percent": lambda text: "data:text/plain," + _quoted(text).replace("-", "%2D"),
 }
 CODES = {
@@ -59,6 +69,11 @@ CODES = {
     "in lines": lambda data: "\n".join(textwrap.wrap(base64.b64encode(data).decode(), 76)),
     "lines of a list": lambda data: base64.encodebytes(data).decode().replace("\n", "\\n"),
     "safe for addresses": lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),
+    "base85": lambda data: base64.b85encode(data).decode(),
+    "base85 of Adobe": lambda data: base64.a85encode(data, adobe=True).decode(),
+    "base85 in a cell": lambda data: f"key={base64.b85encode(data)!r}",
+    "one number": _number,
+    "reversed": lambda data: base64.b64encode(data).decode()[::-1],
     "twice": lambda data: base64.b64encode(base64.b64encode(data)).decode(),
     "UTF-16": lambda data: base64.b64encode(data.decode("latin-1").encode("utf-16-le")).decode(),
 }

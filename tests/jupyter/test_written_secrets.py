@@ -1,0 +1,48 @@
+"""Passphrases in a notebook's source are found by the call that takes them."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+
+from lyncnb.jupyter.leak_scan import scan_notebook
+
+WRITTEN = {
+    "a secret": ['ln.Secret("correct horse battery")'],
+    "requests": ['ln.write_requests(plan, "r", "correct horse battery")'],
+    "both of a change": ['ln.rekey("r", "correct horse battery", ln.ask_passphrase())'],
+    "by name": ["ln.rekey('r', old='correct horse battery', new=ask())"],
+    "a variable": ['words = "correct horse battery"', 'ln.rekey("r", words, ask())'],
+    "a variable with its type": ['words: str = "correct horse battery"\nSecret(words)'],
+    "beside a magic": ['%time\nln.Secret("correct horse battery")'],
+    "formatted": ['ln.Secret(f"correct horse {battery}")'],
+    "in an expression": ['ln.Secret((words := "correct horse battery"))\nln.Secret(words)'],
+}
+PUBLIC = {
+    "asked": ["ln.write_requests(plan, 'r', passphrase=ln.ask_passphrase())"],
+    "a folder": ['folder = "requests"\nln.rekey(folder, ask(), ask())'],
+    "another function": ['print(1, "correct horse battery")'],
+    "blank": ['ln.Secret("")'],
+    "no Python": ["this is ( no Python"],
+}
+
+
+def scan(sources):
+    """Scan a notebook of these cells; give the numbers of those that are told."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    problems = scan_notebook(nbformat.v4.new_notebook(cells=cells), name="n.ipynb")
+    assert all("written in its source" in one.message for one in problems)
+    assert not any("battery" in str(one) for one in problems)
+    return [one.file for one in problems]
+
+
+@pytest.mark.parametrize("sources", WRITTEN.values(), ids=WRITTEN)
+def test_a_written_passphrase_is_told(sources):
+    """Once, and by the cell where the text stands."""
+    assert scan(sources) == ["n.ipynb cell 1"]
+
+
+@pytest.mark.parametrize("sources", PUBLIC.values(), ids=PUBLIC)
+def test_what_is_no_secret_is_not_told(sources):
+    """Texts that are given to other arguments, and what cannot be read as Python."""
+    assert scan(sources) == []
