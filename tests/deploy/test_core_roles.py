@@ -9,7 +9,9 @@ import pytest
 from deploy.walk import NOON, OLD_END, packages_of
 from topologies import edge, front_end, row, topology
 
-from lyncnb.deploy.checklist import to_html, to_markdown
+from lyncnb.deploy.checklist import of_server, to_html, to_markdown
+from lyncnb.deploy.powershell import quote
+from lyncnb.deploy.server_script import import_script
 from lyncnb.deploy.steps import procedure_of
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.procedure import load_procedure
@@ -143,6 +145,39 @@ def test_a_new_pool_of_three_is_started_once(product):
         assert order.index("assign") < order.index("start-pool") < order.index("start-front-end")
         assert "Start-CsPool" in own["start-front-end"].text
     assert "start-pool" not in on("dir01", product)
+
+
+@pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
+def test_a_provider_is_looked_at_before_its_key_is_repaired(server):
+    """The step that deletes and imports again comes after the step that shows the provider."""
+    order = list(on(server))
+    assert order.index("provider") < order.index("provider-again")
+    assert order.index("import-edge" if server == "edge01" else "import") < order.index("provider")
+
+
+@pytest.mark.parametrize("server", ["edge01", "med01", "dir01"])
+def test_services_are_stopped_by_one_step(server):
+    """The command that drains a server appears once on the day, and once on the way back."""
+    (found,) = [s for s in steps().servers if s.server.startswith(server)]
+    for own in (found.steps, found.back):
+        assert sum("Stop-CsWindowsService" in "".join(step.commands) for step in own) == 1
+
+
+@pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
+def test_script_and_sheet_number_the_same_steps(server):
+    """Number and title are those of the sheet, and what the script leaves to a person is marked."""
+    (found,) = [s for s in steps().servers if s.server.startswith(server)]
+    text = import_script(found).decode("utf-8-sig")
+    table = text[text.index("\n$Steps = ") : text.index("\n$BackSteps = ")]
+    entries = table.split("'Number' = ")[1:]
+    assert len(entries) == len(found.steps)
+    sheet = to_markdown(of_server(steps(), found))
+    for number, (entry, step) in enumerate(zip(entries, found.steps), 1):
+        assert entry.startswith(f"{number}\r\n")
+        assert f"'Name' = {quote(f'{number}. {step.title}')[:-1]}" in entry
+        assert ("'ByHand' = $true" in entry) == step.step.by_hand
+        (line,) = [x for x in sheet.splitlines() if x.startswith(f"- [ ] **{number}. ")][:1]
+        assert line.rstrip().endswith("(by hand)") == step.step.by_hand
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
