@@ -134,6 +134,8 @@ NO_READERS = {
     *("base.outputs.write_output", "base.zip_file.to_zip"),
     *("cli.output.write_bytes_out", "cli.output.write_file"),
     *("authorities.kept_approval.keep_approval", "plan.model.digest_of_parts"),
+    # They hand SVG of our own to a browser.
+    *("base.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),
     *("pki.hpke.seal", "pki.hpke.unseal"),
     # OpenSSH reads what these are given, in a process of its own and at most a minute.
