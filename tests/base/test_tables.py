@@ -167,7 +167,7 @@ def test_html_folds_many_chips_under_a_count():
 
 def test_html_links_a_source_that_has_an_address():
     """An RFC leads to its section, an address to itself; a document without one stays text."""
-    sources = "RFC 5280, section 4.2.1.6; Microsoft, certreq; https://example.contoso.com/a<b>"
+    sources = "RFC 5280, section 4.2.1.6; Microsoft, other; https://example.contoso.com/a<b>"
     text = tables.rows_to_html(("Source", "Other"), [(sources, "RFC 8555")])
     assert 'href="https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6"' in text
     assert 'href="https://example.contoso.com/a"' in text
