@@ -99,7 +99,8 @@ def keeps_no_modes(folder: str | os.PathLike[str]) -> bool:
     try:
         return bool(os.fstat(descriptor).st_mode & 0o077)
     finally:
-        system_calls.close(descriptor)
+        with suppress(OSError):  # nothing was written that could be lost
+            system_calls.close(descriptor)
 
 
 def _is_open_to_all(place: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import IO
 
 from ..base import files, outputs
 from ..base.file_names import file_name
-from ..base.folder_access import sharing
+from ..base.folder_lock import lock
 from ..errors import BundleError
 from ..request_folder.manifest import NAME as MANIFEST
 from .checklist import CHECKLIST, of_server, script_of, to_html, to_markdown
@@ -32,6 +32,7 @@ def write_steps(
     *,
     output: str | os.PathLike[str] | None = None,
     force: bool = False,
+    lock_seconds: float = 10.0,
 ) -> tuple[Path, ...]:
     """Write the checklists and the scripts, and their commands into the folder's summary.
 
@@ -45,6 +46,8 @@ def write_steps(
         One file instead, the checklist as ``.md`` or ``.html``.
     force : bool, optional
         Whether another's file of the name ``output`` is replaced.
+    lock_seconds : float, optional
+        How long to wait for another writer of the folder, in seconds.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def write_steps(
     OutputError
         If the name ``output`` is refused.
     BundleError
-        If a file cannot be written.
+        If a file cannot be written, or another run writes the folder.
     """
     forms = {".md": to_markdown, ".html": to_html}
     if output is not None:
@@ -71,15 +74,15 @@ def write_steps(
     for page in steps.pages:
         contents[file_name(page.stem, ".html")] = to_html(of_server(steps, page)).encode()
     contents |= server_scripts(steps) | _chain(steps)
-    with sharing(folder):
+    with lock(folder, wait=lock_seconds):
         files.make_folder(place, 0o755)
         files.make_folder(place / "chain", 0o755)
         for name, data in contents.items():
             files.replace(place / name, data, 0o644)
-    for name in sorted(_earlier(place) - contents.keys()):
-        files.remove(place / name)
+        for name in sorted(_earlier(place) - contents.keys()):
+            files.remove(place / name)
     if steps.servers and (Path(folder) / MANIFEST).is_file():
-        record_commands(Path(folder), steps)
+        record_commands(Path(folder), steps, lock_seconds=lock_seconds)
     return tuple(place / name for name in contents)
 
 

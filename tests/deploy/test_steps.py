@@ -15,6 +15,7 @@ from topologies import STANDARD_EDITION
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.base.documents import document_addresses
+from lyncnb.base.folder_lock import lock
 from lyncnb.deploy.checklist import of_server, to_html, to_markdown, used_cmdlets
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.server_script import import_script
@@ -22,7 +23,7 @@ from lyncnb.deploy.server_steps import MissingPackage
 from lyncnb.deploy.step_files import server_scripts, write_steps
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
-from lyncnb.errors import OutputError, PackageError
+from lyncnb.errors import BundleError, OutputError, PackageError
 from lyncnb.export.write import write_requests
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.plan.planner import plan_certificates
@@ -325,6 +326,14 @@ def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
     assert [name for name in before if name.endswith(".cer")] != []
     write_steps(deployment_steps(copy.matched(), today=TODAY), copy.folder)
     assert {path.name: path.read_bytes() for path in paths} == before
+
+
+def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
+    """A writer removes what is half-written, so nothing is written beside it."""
+    copy = contoso.copy(tmp_path)
+    with lock(copy.folder), pytest.raises(BundleError, match="is being written by"):
+        write_steps(steps, copy.folder, lock_seconds=0)
+    assert not (copy.folder / "steps").exists()
 
 
 def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, tmp_path):
