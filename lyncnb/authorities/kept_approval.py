@@ -75,13 +75,14 @@ def look_at_approval(
     ApprovalError
         If the list cannot be read.
     """
+    # A list that is given is read in every case: a wrong name is reported before anything else.
+    allowed = None if signers is None else ssh_signatures.read_signers(Path(signers))
     last = manifest.plans[-1] if manifest.plans else None
     if last is None or not last.approvals:
         if signers is None:
             return KeptApproval()
         message = "nobody approved the plan that was requested last"
         return KeptApproval(problems=(Problem(message=message, file="manifest.json", hint=_HINT),))
-    allowed = None if signers is None else ssh_signatures.read_signers(Path(signers))
     recorded = {one.key: one for one in last.approvals}
     try:
         present = dict(_present(folder))

@@ -159,6 +159,10 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
         assert re.search("^(error|warning): ", ended.out, re.MULTILINE), ended
         return
     assert ended.err.startswith("lyncnb: "), ended
+    if "needs attention: 1 file" in ended.out:  # the list is one; the folder is shown all the same
+        assert "--approved-by" in arguments
+        assert ended.status == 3
+        return
     if "--json" in arguments:
         assert json.loads(ended.out)["error"]["code"] != "fault"
     else:
@@ -181,6 +185,13 @@ def test_what_is_no_ordinary_file(planner, reader):
         names += ["folder.ipynb"] if reader != "receive files" else []  # which takes folders
     for name in names:
         refused(planner, READERS[reader], name)
+
+
+def test_a_list_of_signers_is_read_when_nobody_approved(planner):
+    """A wrong name is reported, and not hidden behind what the folder lacks."""
+    ended = planner("status", "requests", "--approved-by", "nowhere.txt")
+    assert (ended.status, ended.out) == (2, "")
+    assert "nowhere.txt" in ended.err
 
 
 @pytest.mark.parametrize("reader", READERS)
