@@ -44,7 +44,9 @@ _LISTS = {
     "places": ("deploy.place",),
     "connections": ("connection",),
 }
-_WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections")
+_WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections", "places")
+# Records that go with their roles. They are left out first: what is said of them goes as well.
+_ABOUT_ROLES = ("connection", "deploy.place")
 _SAID_ALIKE = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")
 
@@ -177,15 +179,14 @@ def _leave_out(
     certificates = arrays.get("certificate", [])
     certificates[:] = [c for c in certificates if c["role"] not in gone["role"]]
     gone["name"] |= before - _names_used(arrays)
-    # Connections first: what is said of those that nobody opens any more goes as well.
-    for kind, records in sorted(arrays.items(), key=lambda item: item[0] != "connection"):
+    for kind, records in sorted(arrays.items(), key=lambda item: item[0] not in _ABOUT_ROLES):
         key = _IDENTITY.get(kind, "")
         left = [
             record
             for record in records
             if record.get(key) not in gone.get(kind, ()) and _is_left(record, gone)
         ]
-        if kind == "connection":
+        if kind in _ABOUT_ROLES:
             gone[kind] |= {record[key] for record in records} - {record[key] for record in left}
         records[:] = left
 

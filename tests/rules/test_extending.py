@@ -101,9 +101,15 @@ def test_with_a_role_goes_what_is_about_nothing_else():
 
 
 def test_with_a_certificate_go_the_names_that_only_it_had():
-    """A name that no certificate carries any more is gone, also where connections knew it."""
+    """Names that no certificate carries any more are gone, and the places and steps of that role."""
     mine = extended('[without]\nrole = ["ReverseProxy"]\n')
     assert not [name for name in mine.names if name.startswith("published-")]
+    procedure = load_procedure(mine)
+    places = {place.id for place in procedure.places}
+    assert "https-binding" not in places
+    assert "usage" in places
+    assert all(step.scope != "place" or step.places for step in procedure.steps)
+    assert "bind-reverse-proxy" not in {step.id for step in procedure.steps}
 
 
 def test_a_role_like_another():
