@@ -228,7 +228,7 @@ def too_many_names(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> It
     """Find more names on a certificate than the check's limit."""
     count = len(c.subject_alt_name)
     if count > rule.limit:
-        yield f"{view.label(c)} has {count:,} names; {rule.limit} are usual at most"
+        yield f"{view.label(c)} has {count:,} names, more than {rule.limit}"
 
 
 def organization_without_place(

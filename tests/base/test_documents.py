@@ -19,6 +19,7 @@ HOSTS = {
     "blogs.perficient.com",
     "blogs.technet.microsoft.com",
     "cryptography.io",
+    "docs.digicert.com",
     "github.com",
     "googlechrome.github.io",
     "learn.microsoft.com",
@@ -31,6 +32,7 @@ HOSTS = {
     "www.iso.org",
     "www.itu.int",
     "www.mozilla.org",
+    "www.xolphin.com",
 }
 
 # Works whose address nobody has read: looked for on 2026-11-28, and not found.

@@ -12,6 +12,7 @@ from lyncnb.base.certificate_fields import KEYS, KeyParameters
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.plan.options import PlanOptions
 from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.findings import grouped
 
 RULES = ca_rules()
 OF_PLANS = [check for check in RULES.checks if "plan" in check.judges]
@@ -205,6 +206,18 @@ def test_many_names_are_an_error_where_the_ca_is_known_to_refuse_them(ca, code, 
     assert codes == {code: severity}
     (warning,) = (c for c in ca_rules().checks if c.code == "many-names-on-public-certificate")
     assert warning.meaning.startswith("Let's Encrypt refuses more than 100 names")
+
+
+@pytest.mark.parametrize(("ca", "told"), [("DigiCert", True), ("", True), ("Let's Encrypt", False)])
+def test_the_price_of_many_names_is_a_point_before_the_order(ca, told):
+    """26 names: a notice names what a price depends on, not where the CA charges nothing."""
+    names = ";".join(f"n{number}.contoso.com" for number in range(25))
+    options = PlanOptions(ca={"public": ca} if ca else {})
+    findings = check_plan(plan_of([(EDGE, "extra_san", names)], options), on=date(2026, 11, 25))
+    prices = [f for f in findings if f.code == "price-depends-on-names"]
+    assert [f.severity for f in prices] == ["notice"] * told
+    (order,) = (g for g in grouped(findings) if g.title == "Before you order from a public CA")
+    assert ("price-depends-on-names" in order.codes) is told
 
 
 def test_a_country_in_small_letters_is_planned_in_capitals():

@@ -71,6 +71,7 @@ OURS_ALONE = {
     "shared-domain-wildcard-on-public-certificate",
     "many-names-on-public-certificate",
     "too-many-names-for-ca",
+    "price-depends-on-names",
     "client-authentication-ends-soon",
     "client-authentication-ended",
     "client-authentication-ended-at-digicert",
