@@ -148,7 +148,6 @@ class PlanAltered(PlanError):
     """A saved plan is not what its table, options and the rules give: one of them is another."""
 
     code = "plan-altered"
-    exit_status = 1
 
 
 class PlanOutdated(PlanError):

@@ -45,8 +45,8 @@ def approve_command(
     sign; --confirm DIGEST answers that. Without lyncnb the same is done by: ssh-keygen -Y sign -n
     lyncnb-plan -f ID FILE. Then: lyncnb request --plan FILE --approved-by SIGNERS FOLDER.
 
-    Exit status: 0; 1 if FILE is not what is planned again or what is confirmed, or the key does not
-    sign; 2 if FILE cannot be read.
+    Exit status: 0; 1 if FILE is outdated or not what is confirmed, or the key does not sign;
+    2 if FILE was altered or cannot be read.
     """
     from ..base.tables import count_of
     from ..checks.saved_plan import read_saved_plan

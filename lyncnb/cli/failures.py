@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from ..errors import LyncnbError, OutputError, Problem, StandardOutputError, UsageProblem
+from ..errors import LyncnbError, Problem, StandardOutputError, UsageProblem
 from .output import abandon, finish_output, note, write_json
 
 #: Exit status after Ctrl-C, as shells count it (128 + SIGINT).
@@ -114,8 +114,6 @@ def _problem_document(problem: Problem) -> dict[str, Any]:
 
 def _understood(error: BaseException, system_status: int) -> tuple[LyncnbError, int]:
     """Turn any exception into an error with a message and a hint, and its exit status."""
-    if isinstance(error, OutputError):
-        return error, system_status
     if isinstance(error, LyncnbError):
         return error, error.exit_status
     if isinstance(error, click.ClickException):

@@ -18,6 +18,7 @@ from .inputs import (
     force_option,
     get_passphrase,
     json_option,
+    know_product,
     make_plan,
     passphrase_option,
     plan_arguments,
@@ -133,8 +134,9 @@ def request_command(
     What is left out by --only-missing and --reuse stays left out in later runs, until the plan asks
     for something else there, the certificate that covers it ends, or --renew names it.
 
-    Exit status: 0; 1 if the plan has errors that are not accepted, or is not what was saved or
-    approved; 2 if something cannot be read; 3 if the folder or its passphrase needs attention.
+    Exit status: 0; 1 if the plan has errors that are not accepted, or is outdated or not
+    approved; 2 if a saved plan was altered, or something cannot be read; 3 if the folder
+    or its passphrase needs attention.
     """
     from ..base.outputs import refuse_own_place
     from ..export.write import write_requests
@@ -227,8 +229,7 @@ def _saved_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
     if product is not None:  # a product of one's own is known once its file was read
         load_rules(product)
     saved = read_saved_plan(path, reworded=reworded)
-    if product is not None and load_rules(product).product != saved.plan.rules.product:
-        raise click.UsageError(f"--product: {path} is a plan for {saved.plan.rules.product}")
+    know_product(product, saved.plan.rules.product, path)
     _tell_of_today(saved)
     return saved
 

@@ -258,3 +258,28 @@ def pfx_password(name: str) -> Secret | None:
         return None
     return Secret(click.prompt(f"Password of {name}", hide_input=True, default="", err=True,
                                show_default=False))  # fmt: skip
+
+
+def know_product(product: str | None, expected: str, path: str) -> None:
+    """Read the file of a product of one's own, which is known from then on.
+
+    Parameters
+    ----------
+    product : str or None
+        As ``--product`` names it; None reads nothing.
+    expected : str
+        The product that ``path``, a folder or a saved plan, is of.
+    path : str
+        For the message.
+
+    Raises
+    ------
+    click.UsageError
+        If the file is of another product.
+    RulesError
+        If it cannot be read.
+    """
+    from ..rules.rule_files import load_rules
+
+    if product is not None and load_rules(product).product != expected:
+        raise click.UsageError(f'--product: {path} is of the product "{expected}"')

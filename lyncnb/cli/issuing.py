@@ -13,6 +13,7 @@ from .inputs import (
     force_option,
     get_passphrase,
     json_option,
+    know_product,
     make_plan,
     passphrase_option,
     pfx_password,
@@ -165,6 +166,7 @@ def _receive_requests(
 @click.option(
     "--show-password", metavar="ID", help="Show the password of one package on this terminal."
 )
+@click.option("--product", metavar="NAME", help="The FILE.toml of your own that FOLDER is of.")
 @passphrase_option
 @json_option
 def pfx_command(
@@ -172,6 +174,7 @@ def pfx_command(
     target_os: str,
     without_chain: tuple[str, ...],
     show_password: str | None,
+    product: str | None,
     passphrase_file: str | None,
     as_json: bool,
 ) -> int:
@@ -189,7 +192,9 @@ def pfx_command(
 
     if show_password:
         return _show_password(folder, show_password, passphrase_file)
-    issued = load_issued(open_requests(folder))
+    bundle = open_requests(folder)
+    know_product(product, bundle.manifest.product, folder)
+    issued = load_issued(bundle)
     progress, finish = progress_bar("packages")
     try:
         packages = write_pfx(
@@ -247,7 +252,7 @@ def _once(password: str) -> None:
     "--request-on-server", is_flag=True,
     help="From TOPOLOGY: scripts that request where the administrative tools are installed.",
 )  # fmt: skip
-@click.option("--product", metavar="NAME", help="With --request-on-server: the product's rules.")
+@click.option("--product", metavar="NAME", help="The product's rules; for FOLDER, your FILE.toml.")
 @click.option("--options", "options_file", metavar="plan.toml", help="Likewise: the choices.")
 @click.option(
     "--template",
@@ -276,6 +281,7 @@ def steps_command(
     effective: tuple[str, ...],
     request_on_server: bool,
     force: bool,
+    product: str | None,
     as_json: bool,
     **choices: Any,
 ) -> int:
@@ -293,7 +299,7 @@ def steps_command(
     cannot be read; 3 if the folder needs attention.
     """
     if request_on_server:
-        return _request_on_server(folder, output, as_json, **choices)
+        return _request_on_server(folder, output, as_json, product=product, **choices)
     if any(choices.values()):
         names = ", ".join(f"--{name.removesuffix('_file')}" for name in choices if choices[name])
         raise click.UsageError(f"{names}: only with --request-on-server")
@@ -306,7 +312,9 @@ def steps_command(
 
     if output is not None:
         check_output(output, CHECKLIST, force=force)
-    issued = load_issued(open_requests(folder))
+    bundle = open_requests(folder)
+    know_product(product, bundle.manifest.product, folder)
+    issued = load_issued(bundle)
     steps = deployment_steps(issued, effective=_times(effective))
     written = write_steps(steps, folder, output=output, force=force)
     _tell_steps(steps, written, as_json, "not packaged")

@@ -103,7 +103,7 @@ def deployment_steps(
             packages.append(_server_package(record, record.package, one))
     return procedure_of(
         packages,
-        rules_on_record(manifest.product),
+        rules_on_record(manifest.product, sha256=manifest.product_sha256),
         missing=missing,
         covered=covered,
         at_set_up=[one.plan for one in manifest.requests if _is_at_set_up(one)],

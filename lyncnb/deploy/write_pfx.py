@@ -141,7 +141,7 @@ def write_pfx(
             base, manifest, ready, cipher, passwords, workers, now, progress
         )
         packages += made
-    if "deploy" in rules_on_record(manifest.product).settings:
+    if "deploy" in rules_on_record(manifest.product, sha256=manifest.product_sha256).settings:
         of_these = replace(issued, bundle=replace(issued.bundle, manifest=manifest))
         steps = deployment_steps(of_these, today=today)
         manifest = record_commands(base, steps, lock_seconds=lock_seconds)
@@ -211,7 +211,7 @@ def _sort_out(
     without_chain: Collection[str],
 ) -> tuple[list[_Job], list[Package]]:
     """Tell what is to be made from what is there already and what cannot be."""
-    rules = package_rules(rules_on_record(manifest.product))
+    rules = package_rules(rules_on_record(manifest.product, sha256=manifest.product_sha256))
     ready, settled = [], []
     for record in manifest.requests:
         if record.state == "retired":
@@ -373,7 +373,7 @@ def _write(
 ) -> tuple[Manifest, list[Package]]:
     """Make some packages, list their passwords and write them; return the manifest to save."""
     tasks, failed = [], []
-    rules = package_rules(rules_on_record(manifest.product))
+    rules = package_rules(rules_on_record(manifest.product, sha256=manifest.product_sha256))
     for job in jobs:
         try:
             tasks.append((job, _task(base, job, cipher, rules)))

@@ -155,6 +155,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     after = replace(
         _logged(after, settled.changes, order.now),
         product=order.plan.rules.product,
+        product_sha256=order.plan.rules.file_sha256,
         plan_sha256=order.plan.sha256,
         accepted=order.accepted,
         plans=with_saved_plan(after.plans, order.saved),

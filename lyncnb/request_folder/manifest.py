@@ -55,8 +55,9 @@ class Manifest:
     CAs that were kept for the whole folder. ``plans`` are the saved plans that were requested into
     it, the last one last. ``binding_key`` says how the key of the requests' bindings is derived;
     where it is set, no list of the folder is in the form of earlier versions. ``team`` is the group
-    whose members can write the folder beside its owner. ``format`` is that of the file it was read
-    from.
+    whose members can write the folder beside its owner. ``product_sha256`` is that of the file of a
+    planner's own product, whose text is never here: its commands become scripts. ``format`` is that
+    of the file it was read from.
     """
 
     product: str = ""
@@ -71,6 +72,7 @@ class Manifest:
     plans: tuple[PlanOnRecord, ...] = field(default=(), metadata={"since": 2})
     binding_key: BindingKey | None = field(default=None, metadata={"since": 2})
     team: str = field(default="", metadata={"since": 2})
+    product_sha256: str = field(default="", metadata={"since": 2})
     requests: tuple[RequestRecord, ...] = ()
     others: Mapping[str, object] = field(default_factory=dict)
     format: str = field(default=FORMAT, compare=False)

@@ -391,6 +391,7 @@ _HEAD: Mapping[str, Reader] = {
     "plans": _Nested(PlanOnRecord, is_list=True),
     "binding_key": _Nested(BindingKey, may_be_null=True),
     "team": _line,
+    "product_sha256": _hex_or_blank,
 }
 _MUST_BE = ("product", "plan_sha256", "accepted", "summary", "encrypted", "rekeying", "log")
 

@@ -386,7 +386,11 @@ def cited(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Rules(Table):
-    """What one product version asks of each role; ``sha256`` is that of what they say."""
+    """What one product version asks of each role.
+
+    ``sha256`` is that of what decides a plan. ``file_sha256`` is that of the whole file of a
+    product of one's own, with the commands that become scripts; a product of the package has none.
+    """
 
     product: str
     title: str
@@ -400,6 +404,7 @@ class Rules(Table):
     trusts: tuple[TrustRule, ...] = ()
     clients: tuple[ClientRule, ...] = ()  # the oldest first
     sha256: str = field(default="", compare=False)
+    file_sha256: str = field(default="", compare=False)
     words: tuple[Mapping[str, str], ...] = ()  # of texts that several products share, in turn
     #: Of sources of such texts, likewise: another product's title, its documents to one's own.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()

@@ -6,6 +6,7 @@ What a product asks of each role is data. Whatever does not fit its form, or say
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -118,7 +119,7 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     )
 
 
-def rules_on_record(product: str) -> Rules:
+def rules_on_record(product: str, *, sha256: str = "") -> Rules:
     """Read the rules of a product that a file names, which somebody else may have written.
 
     Parameters
@@ -126,6 +127,8 @@ def rules_on_record(product: str) -> Rules:
     product : str
         As for :func:`load_rules`, but a name alone: no file decides what else is opened here, and
         on Windows a path can be on another machine.
+    sha256 : str, optional
+        The file must have this SHA-256, as ``Rules.file_sha256``; blank accepts any.
 
     Returns
     -------
@@ -135,14 +138,23 @@ def rules_on_record(product: str) -> Rules:
     Raises
     ------
     RulesError
-        If it is no name, or there is no such product.
+        If it is no name, there is no such product, or its file is another.
     """
     if not PRODUCT_NAME.fullmatch(product):
         raise RulesError(
             f'"{product[:_SHOWN]}" is no name of a product',
             hint="was the file altered? A product of one's own is given by --product FILE.toml",
         )
-    return load_rules(product)
+    rules = load_rules(product)
+    if sha256 and rules.file_sha256 != sha256:
+        now = f"SHA-256 {rules.file_sha256}" if rules.file_sha256 else "a product of lyncnb"
+        raise RulesError(
+            f'the product "{product}" is {now}; the folder was made with SHA-256 {sha256}',
+            hint="its commands are run on servers: compare the two files. Give the one that the"
+            " folder was made with; or request the plan again with the new one: lyncnb request"
+            " TOPOLOGY FOLDER --product FILE.toml",
+        )
+    return rules
 
 
 @cache
@@ -166,8 +178,9 @@ def _document(product: str) -> Mapping[str, object]:
 
 
 def _load_own(path: Path) -> Rules:
+    data = read_named(path, limit=_LARGEST, error=RulesError)
     try:
-        text = read_named(path, limit=_LARGEST, error=RulesError).decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise RulesError(f"{path}: this is not UTF-8 text", hint="save it as UTF-8") from None
     known_before = further()
@@ -178,6 +191,7 @@ def _load_own(path: Path) -> Rules:
             f'{path.name} calls its product "{rules.product}", which is one of lyncnb\'s',
             hint="give it a name of its own",
         )
+    rules = replace(rules, file_sha256=hashlib.sha256(data).hexdigest())
     _own[rules.product] = rules
     return rules
 

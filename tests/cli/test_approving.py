@@ -185,9 +185,9 @@ def test_a_plan_altered_after_it_was_approved(planner):
     refused(planner, "the signature is not over this plan: it was altered after it was signed")
     path = planner.folder / "p.json"
     path.write_text(path.read_text().replace("www.", "web."))
-    refused(planner, "altered after it was saved")
+    refused(planner, "altered after it was saved", status=2)
     ended = approve(planner, "--key", "alice")
-    assert (ended.status, ended.out) == (1, "")
+    assert (ended.status, ended.out) == (2, "")
 
 
 def around(days: int) -> str:
@@ -436,10 +436,10 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
     del document["sha256"]
     now, document["findings"][0]["message"] = document["findings"][0]["message"], "in old words"
     path.write_bytes(saved_plan_bytes(document))
-    assert approve(planner, "--key", "alice").status == 1  # of these words nobody knows
+    assert approve(planner, "--key", "alice").status == 2  # of these words nobody knows
     sign_by_hand(planner.folder / "alice", path)
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
-    assert (ended.status, (planner.folder / "requests").exists()) == (1, False)
+    assert (ended.status, (planner.folder / "requests").exists()) == (2, False)
     assert "only words differ" in ended.err
     ended = request(planner)
     assert ended.status == 0, ended.err

@@ -7,11 +7,13 @@ import json
 import re
 
 import pytest
-from folders import PASSPHRASE
+from cas.python_ca import PythonCa, pem
+from folders import PASSPHRASE, answer_all
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS, TWO_SITES
 
 from lyncnb.plan.saved_plan_json import saved_plan_bytes
+from lyncnb.request_folder.bundle import open_requests
 
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -98,11 +100,11 @@ def test_it_is_requested_and_on_record(planner):
 
 
 def test_an_altered_plan_is_refused(planner):
-    """Exit status 1, name by name; no folder is made, and nobody is asked for a passphrase."""
+    """Exit status 2, name by name; no folder is made, and nobody is asked for a passphrase."""
     alter(planner, '"web.contoso.com"', '"evil.contoso.com"')
     for arguments in (("--dry-run",), PASS):
         ended = planner("request", "--plan", "p.json", "requests", *arguments)
-        assert ended.status == 1
+        assert ended.status == 2
         assert ended.out == ""
         assert "altered after it was saved" in ended.err
         assert not (planner.folder / "requests").exists()
@@ -216,7 +218,7 @@ def test_it_is_compared_with_anything(planner):
     assert "option" in ended.out
     alter(planner, "fe02", "fe99", "q.json")
     ended = planner("compare", "p.json", "q.json")
-    assert ended.status == 1
+    assert ended.status == 2
     assert "altered after it was saved" in ended.err
 
 
@@ -235,7 +237,7 @@ def test_a_new_digest_makes_no_other_rules(planner, old, new, words):
     """Compare does not put down to other rules what somebody altered, digest and all."""
     alter_with_digest(planner, old, new)
     ended = planner("compare", "p.json", "t.csv")
-    assert (ended.status, ended.out) == (1, "")
+    assert (ended.status, ended.out) == (2, "")
     assert words in ended.err
 
 
@@ -273,7 +275,7 @@ def test_an_entry_that_stands_twice_is_refused(planner):
     line = data[data.index('"certificates": [\n') :].splitlines()[1].removesuffix(",")
     alter_with_digest(planner, line, f"{line},\n{line}")
     ended = planner("compare", "p.json", "t.csv")
-    assert ended.status == 1
+    assert ended.status == 2
     assert "stands twice" in ended.err
     assert "its digest" not in ended.err  # which is right
 
@@ -305,3 +307,45 @@ def test_the_last_days_there_are(planner, day):
     planner.write("o.toml", f"planned_issue_date = {day}\nvalidity_days = 800\n")
     ended = planner("plan", "t.csv", "--options", "o.toml", "-o", "t.svg", "--figure", "timeline")
     assert ended.status in (0, 1), ended.err
+
+
+def test_a_folder_of_ones_own_product_is_finished(planner):
+    """The folder knows the digest of the product's file; packages and steps refuse another."""
+    text = 'extends = "lync2013"\nproduct = "mine_finished"\ntitle = "Mine"\n'
+    planner.write("mine.toml", text)
+    planner.write("other.toml", text.replace("mine_finished", "mine_other"))
+    ours = ("--product", "mine.toml")
+    assert planner.process("request", "t.csv", "requests", *ours, *PASS).status == 0
+    on_record = json.loads((planner.folder / "requests/manifest.json").read_bytes())
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert (on_record["product"], on_record["product_sha256"]) == ("mine_finished", digest)
+    bundle = open_requests(planner.folder / "requests")
+    ca = PythonCa()
+    planner.write("all.pem", pem(*answer_all(bundle, ca).values(), *ca.chain))
+    assert planner.process("receive", "requests", "all.pem").status == 0
+    for command in (("pfx", "requests", *PASS), ("steps", "requests")):
+        planner.write("mine.toml", text)
+        ended = planner.process(*command)
+        assert (ended.status, ended.out) == (2, "")
+        assert 'no rules for a product "mine_finished"' in ended.err
+        ended = planner.process(*command, "--product", "other.toml")
+        assert (ended.status, ended.out) == (2, "")
+        assert 'requests is of the product "mine_finished"' in ended.err
+        # The plan is the same; what the servers would run might not be.
+        planner.write("mine.toml", text + "# another file\n")
+        ended = planner.process(*command, *ours)
+        assert (ended.status, ended.out) == (2, "")
+        assert f"the folder was made with SHA-256 {digest}" in ended.err
+        planner.write("mine.toml", text)
+        ended = planner.process(*command, *ours)
+        assert ended.status == 0, ended.err
+    planner.write("mine.toml", text + "# another file\n")
+    keys = contents_of(planner.folder / "requests/keys")
+    assert planner.process("request", "t.csv", "requests", *ours, *PASS).status == 0
+    assert contents_of(planner.folder / "requests/keys") == keys
+    assert planner.process("steps", "requests", *ours).status == 0
+
+
+def contents_of(folder):
+    """Every file of a folder by name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
