@@ -1,13 +1,16 @@
 """A name from somebody else's file never leads to another folder.
 
-Each text of a manifest is exchanged, one at a time, for names that lead out of the folder. Then the
-commands run that name files after what the manifest says.
+Each text of a manifest, a saved plan, a saved answer, guided answers and a product's file is
+exchanged, one at a time, for names that lead out of the folder or are devices of Windows. Then the
+commands run that name files after what such a file says.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -16,11 +19,13 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE, TODAY, answered_by_openssl
 from shell_kit import make_shell
+from standing_certificates import write_all
 from topologies import STANDARD_EDITION
 
 from lyncnb.base.file_names import file_name
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
+from lyncnb.plan.saved_plan_json import saved_plan_bytes
 
 shell = pytest.fixture(make_shell)
 
@@ -113,3 +118,115 @@ def test_no_name_names_a_file_elsewhere(text):
     """The last line of defence: a file is named after a host name or an id, or not at all."""
     with pytest.raises(BundleError, match="is not the name of a server or of a request"):
         file_name(text, ".ps1")
+
+
+#: A name for a device of Windows leads to no folder, and no file may have it.
+OTHERS = (*PLANTED, "con", "nul.csv")
+PASS = ("--passphrase-file", "passphrase")
+
+
+def reach(shell, commands, path) -> set[int]:
+    """Give the exit statuses of commands that leave everything outside their folder as it is."""
+    before = files_below(shell.folder)
+    statuses = set()
+    for command in commands:
+        ended = shell(*command)
+        assert ended.status in (0, 1, 2, 3), (path, command, ended)
+        assert ended.status == 0 or ended.err.startswith(("lyncnb: ", "error: ")), (path, ended)
+        statuses.add(ended.status)
+    assert not Path("/outside").exists(), path
+    made = files_below(shell.folder) - before
+    assert all(name.startswith("deep/made/") for name in made), (path, made)
+    stems = {Path(name).name.partition(".")[0].casefold() for name in made}
+    assert not stems & {"con", "nul"}, (path, made)
+    shutil.rmtree(shell.folder / "deep", ignore_errors=True)
+    return statuses
+
+
+def test_no_text_of_a_saved_plan_becomes_a_path(shell):
+    """Each altered text is refused, also where the digest is made anew for it."""
+    shell.write("table.csv", STANDARD_EDITION)
+    shell.write("passphrase", PASSPHRASE)
+    assert shell("plan", "table.csv", "--save", "p.json").status == 0
+    document = json.loads((shell.folder / "p.json").read_bytes())
+    del document["sha256"]
+    places = list(texts(document["certificates"][0], ("certificates", 0)))
+    places += [("product",), ("options", "product")]
+    assert len(places) > 15
+    for number, path in enumerate(places):
+        altered = planted(document, path, OTHERS[number % len(OTHERS)])
+        (shell.folder / "p.json").write_bytes(saved_plan_bytes(altered))
+        command = ("request", "--plan", "p.json", "deep/made", *PASS)
+        assert reach(shell, [command], path) == {2}, path
+
+
+def test_no_text_of_a_saved_answer_becomes_a_path(shell):
+    """What an as-is file says of certificates and servers names no file."""
+    shell.write("table.csv", STANDARD_EDITION)
+    shell.write("passphrase", PASSPHRASE)
+    write_all(STANDARD_EDITION, shell.folder / "standing.pem")
+    shell("asis", "standing.pem", "table.csv", "--save", "kept.json")
+    document = json.loads((shell.folder / "kept.json").read_bytes())
+    del document["sha256"]
+    command = ("request", "table.csv", "deep/made", "--only-missing", "kept.json", *PASS)
+    refusals = 0
+    for number, path in enumerate(texts(document)):
+        altered = planted(document, path, OTHERS[number % len(OTHERS)])
+        # As somebody does who knows how the digest is made.
+        text = json.dumps(altered, sort_keys=True, separators=(",", ":"))
+        altered["sha256"] = hashlib.sha256(text.encode("ascii")).hexdigest()
+        (shell.folder / "kept.json").write_text(json.dumps(altered))
+        statuses = reach(shell, [command], path)
+        refusals += statuses == {2}
+        assert statuses == {2} or path[0] in ("planned", "unplanned", "files", "notes"), path
+    assert refusals > 15
+
+
+ANSWERS = """product = "lync2013"
+sip_domains = ["contoso.com"]
+server_names = "{site}{role}{n}"
+[[site]]
+name = "Taipei"
+code = "tpe"
+"""
+PRODUCT = """product = "mine_planted"
+title = "Mine"
+extends = "lync2013"
+[[topology.role]]
+id = "Recorder"
+title = "Call recorder"
+[[role]]
+id = "Recorder"
+title = "Call recorder"
+source = "Contoso, Call recorders, 2026-05-01"
+[[certificate]]
+id = "Recorder/Default"
+role = "Recorder"
+usages = ["Default"]
+issue_per = "computer"
+subject_name = "server-name"
+subject_alt_name = ["server-name"]
+extended_key_usage = ["serverAuth"]
+issuer = "internal"
+source = "Contoso, Call recorders, 2026-05-01"
+"""
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_no_answer_and_no_product_becomes_a_path(shell, text):
+    """Guided answers and a product's file name no folder and no file: each text in turn."""
+    table = "server_fqdn,role,sip_domains\nrec01.contoso.com,Recorder,contoso.com\n"
+    shell.write("table.csv", table)
+    shell.write("passphrase", PASSPHRASE)
+    for given, command in (
+        (ANSWERS, ("guide", "deep/made", "--answers", "f.toml")),
+        (PRODUCT, ("request", "table.csv", "deep/made", "--product", "f.toml", *PASS)),
+    ):
+        shell.write("f.toml", given)
+        assert reach(shell, [command], "as it is") == {0}
+        for old in sorted(set(re.findall(r'"([^"]+)"', given))):
+            shell.write("f.toml", given.replace(f'"{old}"', f"'{text}'"))
+            statuses = reach(shell, [command], (old, text))
+            # Requests and products are named so; a certificate's id and a title name nothing.
+            if old in ("Recorder", "mine_planted", "lync2013") and text in PLANTED:
+                assert statuses == {2}, (old, text)
