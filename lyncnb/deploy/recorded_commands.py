@@ -64,6 +64,8 @@ def record_commands(
             replace(record, import_commands=imports, assign_commands=assigns)
             for record in manifest.requests
             if record.issued and record.issued.thumbprint_sha1 == thumbprints.get(record.id)
+            # A manifest that somebody altered may name a role whose steps have no such commands.
+            if record.id in commands
             for imports, assigns in (commands[record.id],)
         ]
         changed = refresh_summary_files(folder, manifest.with_records(records))

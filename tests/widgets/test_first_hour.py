@@ -81,7 +81,9 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     expect(live).to_contain_text("0 errors", use_inner_text=True)
 
     lab.tab("Deployment").click()
-    domains = page.get_by_role("tabpanel", name="Deployment").get_by_label("SIP domains")
+    domains = page.get_by_role("tabpanel", name="Deployment").get_by_label(
+        "SIP domains", exact=True
+    )
     expect(domains).to_have_value("contoso.com\nfabrikam.com")
     domains.click()
     keys.press("Control+End")

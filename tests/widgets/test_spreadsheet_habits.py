@@ -336,7 +336,7 @@ def test_changes_say_what_they_do_to_certificates(lab, folder):
     """Counts before and after; the tab tells names that come and go, and undo empties it."""
     open_editor(lab, folder)
     lab.tab("Deployment").click()
-    domains = lab.page.get_by_label("SIP domains").last
+    domains = lab.page.get_by_label("SIP domains", exact=True).last
     domains.fill("contoso.com")
     domains.press("Tab")
     live = lab.page.locator(".lc-live")

@@ -48,7 +48,7 @@ function makeFindings({ send, reasons, goTo }) {
         code: group.code }), { "aria-label": `Mend ${group.code}` }),
       ` There is one safe answer; it can be undone like every other change.`) : null,
       acceptance(group),
-      table("Where it was found", ["About", "Finding"], rows),
+      table(`Where it was found: ${group.title}`, ["About", "Finding"], rows),
       group.count > rows.length
         ? h("p", { class: "lc-hint" }, `The first ${rows.length} of ${group.count}.`) : null,
       h("p", { class: "lc-source" }, group.source));
