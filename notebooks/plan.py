@@ -89,6 +89,7 @@ import ipywidgets
 
 rules = ln.load_rules("lync2013")
 issue_date = date(2026, 12, 1)  # the day on which the CA is to issue: its rules count
+# Your organization, as each certificate names it in its subject: the sample's belongs to the sample.
 options = ln.PlanOptions(
     organization="Contoso", locality="Taipei", country="TW", planned_issue_date=issue_date
 )
