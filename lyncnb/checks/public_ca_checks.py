@@ -1,9 +1,8 @@
-"""Checks that say, once for a plan, what its public certificates ask of those who own the domains.
+"""Checks that report, once for a plan, what its public certificates require from domain owners.
 
-Each function yields at most one pair: the first certificate concerned, and what to know of all of
-them by the rules of the day. Which CAs a rule binds, from when, and its numbers are data
-(``cas/*.toml``). No message holds the day of judgement: it may be today, and the summary of a plan
-that did not change must not change either.
+Each check yields at most one pair: the first certificate concerned, and a message about all of
+them. Which CAs a rule binds, from when, and its numbers are data (``cas/*.toml``). No message
+contains the evaluation date: it may be today, and the summary of an unchanged plan must not change.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ from .plan_lookups import PlanView
 
 _SHOWN = 5  # names that a message lists
 _BEFORE = timedelta(days=398)  # no certificate in use was ordered earlier
-_AHEAD = timedelta(days=366)  # a renewal or two: what ends later is told then
+_AHEAD = timedelta(days=366)  # a renewal or two: what ends later is reported then
 
 
 def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
-    """Tell for how long a proof counts that a domain is the applicant's."""
+    """Report for how many days a domain control validation counts."""
     certificates = view.asked_of(rule)
     if certificates:
-        domains = _listed(_to_prove(view, rule))
+        domains = _listed(_names_to_validate(view, rule))
         message = f"a validation of {domains} counts for {count_of(rule.limit, 'day')}"
         shorter = [m for m in ca_rules().methods if 0 < m.reuse_days < rule.limit]
         message += "".join(f" ({m.reuse_days} with a {m.title})" for m in shorter)
         yield certificates[0].id, message
 
 
-def _to_prove(view: PlanView, rule: CheckRule) -> list[str]:
-    """List what is to be proved: domains, or every name where no CA counts a domain for it."""
+def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
+    """List the domains to validate, or every name if all CAs validate each name by itself."""
     certificates = view.asked_of(rule)
     if not all(ca_rules().proves_each_name(c.ca) for c in certificates):
         return view.domains_of(rule)
@@ -42,7 +41,7 @@ def _to_prove(view: PlanView, rule: CheckRule) -> list[str]:
 
 
 def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
-    """Tell for how long what was verified of the organization counts."""
+    """Report for how many days the verification of the organization counts."""
     certificates = [c for c in view.asked_of(rule) if c.subject.organization]
     if certificates:
         name = certificates[0].subject.organization
@@ -50,7 +49,7 @@ def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
-    """Tell which ways to show a domain have ended, and which end within a year."""
+    """Report which validation methods have ended, and which end within a year."""
     certificates = view.asked_of(rule)
     methods = [m for m in ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
     ended = [m.title for m in methods if m.until and view.on - _BEFORE < m.until <= view.on]
@@ -70,7 +69,7 @@ def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find names on public certificates at which no file on a web server can be shown."""
+    """Find names on public certificates that no file on a web server can validate."""
     edges = {role.id for role in view.plan.rules.roles.values() if "perimeter" in role.traits}
     certificates, names = [], []
     for certificate in view.asked_of(rule):
@@ -95,45 +94,6 @@ def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
         yield certificates[0].id, f"CAs read {tags} in {_listed(view.domains_of(rule))}"
 
 
-def caa_parameters_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
-    """Name the zones in which a CA heeds what a CAA record says of account and proof."""
-    certificates = view.asked_of(rule)
-    if certificates:
-        domains = _listed(view.domains_of(rule))
-        yield certificates[0].id, f"CAs read accounturi and validationmethods in {domains}"
-
-
-def zones_concerned(view: PlanView, rule: CheckRule) -> Pairs:
-    """Name the zones to which a rule of the CAs applies."""
-    certificates = view.asked_of(rule)
-    if certificates:
-        yield certificates[0].id, f"this applies to {_listed(view.domains_of(rule))}"
-
-
-def certificates_concerned(view: PlanView, rule: CheckRule) -> Pairs:
-    """Count the certificates to which a rule of the CAs applies."""
-    certificates = view.asked_of(rule)
-    if certificates:
-        count = count_of(len(certificates), "certificate")
-        yield certificates[0].id, f"this applies to {count}"
-
-
-def dnssec_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
-    """Name the zones whose signatures a CA checks."""
-    certificates = view.asked_of(rule)
-    if certificates:
-        yield certificates[0].id, f"CAs check signatures in {_listed(view.domains_of(rule))}"
-
-
-def zones_seen_from_many_places(view: PlanView, rule: CheckRule) -> Pairs:
-    """Tell from how many places a CA looks."""
-    certificates = view.asked_of(rule)
-    if certificates:
-        domains = _listed(view.domains_of(rule))
-        message = f"CAs query {domains} from {rule.limit} remote places and their own"
-        yield certificates[0].id, message
-
-
 def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
     """List the names that public logs will show."""
     certificates = view.asked_of(rule)
@@ -145,7 +105,7 @@ def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs:
-    """Name the public CAs, or say that none is named, whose certificates may lack a CRL's place."""
+    """Name the public CAs whose certificates may have no CRL distribution point."""
     certificates = view.asked_of(rule)
     if certificates:
         cas = sorted({c.ca for c in certificates if c.ca})
@@ -154,16 +114,8 @@ def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs
         yield certificates[0].id, f"{count} {whose} may have none"
 
 
-def replacement_within_24_hours(view: PlanView, rule: CheckRule) -> Pairs:
-    """Count the certificates that a public CA may have to revoke within 24 hours."""
-    certificates = view.asked_of(rule)
-    if certificates:
-        count = count_of(len(certificates), "certificate")
-        yield certificates[0].id, f"be able to replace {count} within 24 hours"
-
-
 def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find rules of CAs that nobody looked after for longer than they may be trusted."""
+    """Find rules of CAs that were last reviewed too long ago."""
     certificates, as_of = view.asked_of(rule), ca_rules().as_of
     if certificates and view.on > _months_later(as_of, rule.limit):
         age = f"more than {rule.limit} months before the day by which the plan is judged"
@@ -184,6 +136,35 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(known[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
+# What the checks report that only name the domains or count the certificates of a rule.
+_MESSAGES = {
+    "caa_parameters_of_zones": "CAs read accounturi and validationmethods in {domains}",
+    "zones_concerned": "this applies to {domains}",
+    "certificates_concerned": "this applies to {certificates}",
+    "dnssec_of_zones": "CAs check signatures in {domains}",
+    "zones_seen_from_many_places": "CAs query {domains} from {limit} remote places and their own",
+    "replacement_within_24_hours": "be able to replace {certificates} within 24 hours",
+}
+
+
+def _reporter(message: str) -> DeploymentTest:
+    """Return a check that reports a message once, for all certificates of its rule."""
+
+    def report(view: PlanView, rule: CheckRule) -> Pairs:
+        certificates = view.asked_of(rule)
+        if certificates:
+            yield (
+                certificates[0].id,
+                message.format(
+                    domains=_listed(view.domains_of(rule)),
+                    certificates=count_of(len(certificates), "certificate"),
+                    limit=rule.limit,
+                ),
+            )
+
+    return report
+
+
 PUBLIC_CA_TESTS: dict[str, DeploymentTest] = {
     test.__name__: test
     for test in (
@@ -192,14 +173,8 @@ PUBLIC_CA_TESTS: dict[str, DeploymentTest] = {
         validation_methods_end,
         names_need_dns_validation,
         caa_of_zones,
-        caa_parameters_of_zones,
-        zones_concerned,
-        certificates_concerned,
-        dnssec_of_zones,
-        zones_seen_from_many_places,
         names_become_public,
         crl_distribution_point_not_assured,
-        replacement_within_24_hours,
         rules_of_cas_old,
     )
-}
+} | {name: _reporter(message) for name, message in _MESSAGES.items()}
