@@ -260,14 +260,20 @@ def _link_for_move(source: Path, target: Path) -> bool:
 
 
 def remove(path: str | os.PathLike[str]) -> None:
-    """Remove a file durably; one that is not there is no trouble."""
+    """Remove a file durably, if there is one."""
+    if _unlink(path, "remove the file"):
+        sync_folder(Path(path).parent)
+
+
+def _unlink(path: str | os.PathLike[str], purpose: str) -> bool:
+    """Remove a file; return whether there was one."""
     try:
         system_calls.unlink(path)
     except FileNotFoundError:
-        return
+        return False
     except OSError as error:
-        raise system_calls.trouble(error, path, "remove the file") from None
-    sync_folder(Path(path).parent)
+        raise system_calls.trouble(error, path, purpose) from None
+    return True
 
 
 def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float) -> bytes:
@@ -348,7 +354,7 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
 
 
 def is_missing(path: str | os.PathLike[str]) -> bool:
-    """Tell whether there is no file; one that cannot be reached, as on a stale share, is there."""
+    """Tell whether there is no file; one that cannot be reached, as on a stale share, exists."""
     try:
         system_calls.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -426,20 +432,13 @@ def remove_stale(folder: str | os.PathLike[str]) -> int:
     int
         How many files that were.
     """
-    number = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            if not name.startswith(TEMP_PREFIX):
-                continue
-            temp = Path(parent, name)
-            try:
-                system_calls.unlink(temp)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise system_calls.trouble(error, temp, "remove the half-written file") from None
-            number += 1
-    return number
+    temps = (
+        Path(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if name.startswith(TEMP_PREFIX)
+    )
+    return sum(_unlink(temp, "remove the half-written file") for temp in temps)
 
 
 # Many new files at the price of few: written, synced together, then named in order.

@@ -1,8 +1,8 @@
-"""Who owns what lyncnb makes in a folder, and who besides its owner may write there.
+"""Who owns the files that lyncnb creates in a folder, and who may write there.
 
-A folder is its owner's alone (0700), or a team's: mode 2770, and all that is made below it has mode
-2770 or 0660 and belongs to the group. What root makes in somebody's folder is given to that person,
-so that one run under ``sudo`` does not lock the owner out.
+A folder belongs to its owner alone (mode 0700) or to a team (mode 2770). In a team's folder, new
+folders have mode 2770, new files mode 0660, and all belong to the group. If root creates a file in
+another user's folder, lyncnb gives it to that user, so that a run with ``sudo`` locks nobody out.
 """
 
 from __future__ import annotations
@@ -19,49 +19,46 @@ from ..errors import BundleError
 from . import system_calls
 
 with suppress(ImportError):  # Windows has no such module
-    pass
-
-with suppress(ImportError):  # Windows has no such module
     import grp
 
 TEAM_MODE = 0o2770
 TEAM_FILE = 0o660
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-# Elsewhere than on Linux this opens a folder for writing, which no system does.
+# Outside Linux this would open a folder for writing, which every system refuses.
 _NAMELESS = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What holds for all that is made below a folder; ``owner`` is -1 where it stays as it is."""
+    """Owner and group of new files and folders below a folder; -1 keeps the owner."""
 
     is_team: bool
     owner: int
     group: int
 
 
-# By the real path of a folder that this process writes, where anything is to be changed there.
+# By the real path of each folder that this process writes and whose owner or modes it sets.
 _rules: dict[str, _Rule] = {}
 
 
 def is_team(mode: int) -> bool:
-    """Whether a folder has the mode that lyncnb gives a team's, and no accident does."""
+    """Whether a folder has the mode of a team's folder, which it does not get by accident."""
     return stat.S_IMODE(mode) == TEAM_MODE
 
 
 def check_access(path: str | os.PathLike[str], found: os.stat_result, *, reading: bool) -> None:
-    """Refuse a folder that others than its owner or a team can write.
+    """Refuse a folder that users other than its owner or a team can write.
 
     Parameters
     ----------
     path : path
         The folder.
     found : stat_result
-        What the system says of it.
+        Its status, as ``lstat`` reports it.
     reading : bool
-        Whether nothing will be written: then it may belong to anybody.
+        Whether lyncnb only reads the folder, which may then belong to any user.
 
     Raises
     ------
@@ -85,9 +82,9 @@ def check_access(path: str | os.PathLike[str], found: os.stat_result, *, reading
 def keeps_no_modes(folder: str | os.PathLike[str]) -> bool:
     """Tell whether the disk of a folder, which need not exist, gives every file the same mode.
 
-    So do exFAT, and shares and drives of Windows as they are mounted by default. A file without a
-    name shows it where the disk can have one. Elsewhere an empty folder is made and removed. Where
-    neither can be made nothing is known.
+    exFAT does so, and so do Windows shares and drives with the default mount options. A file
+    without a name shows it if the disk supports one. Otherwise lyncnb creates and removes an empty
+    folder. If it can create neither, the answer is no.
     """
     place = Path(folder)
     while not os.path.lexists(place) and place != place.parent:
@@ -120,7 +117,7 @@ def _is_open_to_all(place: Path) -> bool:
 
 @contextmanager
 def sharing(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Give all that is made below a folder to its owner and its team."""
+    """Give new files and folders below a folder to its owner and its team."""
     key, before = os.path.realpath(folder), dict(_rules)
     with suppress(OSError):
         found = system_calls.lstat(folder)
@@ -148,9 +145,9 @@ def folder_mode(folder: str | os.PathLike[str], mode: int) -> int:
 
 
 def hand_over(descriptor: int, folder: str | os.PathLike[str], *, is_folder: bool = False) -> None:
-    """Give an open file or folder that was just made in a folder to whom it belongs.
+    """Set owner, group and mode of an open file or folder that was just created in a folder.
 
-    By its descriptor: somebody who can write the folder could put another file under its name.
+    It uses the descriptor: a user who can write the folder could put another file under the name.
 
     Raises
     ------
@@ -163,12 +160,12 @@ def hand_over(descriptor: int, folder: str | os.PathLike[str], *, is_folder: boo
     if rule.owner != -1:
         with suppress(PermissionError):  # a disk without owners
             system_calls.fchown(descriptor, rule.owner, rule.group)
-    if rule.is_team:  # whatever the umask took away
+    if rule.is_team:  # sets the bits that the umask removed
         system_calls.fchmod(descriptor, TEAM_MODE if is_folder else TEAM_FILE)
 
 
 def hand_over_path(path: Path, *, is_folder: bool = False) -> None:
-    """Give a file or folder of this process, which lyncnb did not open itself, to whom it belongs.
+    """Set owner, group and mode of a file or folder of this process that lyncnb did not open.
 
     Raises
     ------
@@ -213,12 +210,12 @@ def give_to_team(folder: Path, group: str) -> None:
 
 
 def group_number(group: str) -> int:
-    """Give the number of a group by its name, or the number that it is given by.
+    """Return the number of a group, from its name or its number as text.
 
     Raises
     ------
     BundleError
-        If there is none of that name.
+        If there is no such group.
     """
     if system_calls.WINDOWS:
         raise BundleError(
