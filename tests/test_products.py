@@ -5,13 +5,12 @@
 rest are listed below with the reason.
 """
 
-import csv
-import io
 from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
+from topologies import csv_of
 
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
@@ -116,18 +115,15 @@ def rows_for(vector: dict) -> list[dict]:
 
 
 def as_csv(rows: list[dict]) -> bytes:
-    headings = list(dict.fromkeys(heading for row in rows for heading in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, headings)
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
+    return csv_of(
+        [
             {
                 key: ";".join(value) if isinstance(value, list) else value
                 for key, value in row.items()
             }
-        )
-    return text.getvalue().encode()
+            for row in rows
+        ]
+    )
 
 
 #: Whose rules a vector's certificate follows.

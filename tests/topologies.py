@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 
 from lyncnb.plan.model import CertificatePlan
 from lyncnb.plan.options import PlanOptions
@@ -77,8 +78,11 @@ def edge(number: int = 1, **cells: str) -> dict[str, str]:
 
 def table(*rows: dict[str, str], **deployment: str) -> bytes:
     """A CSV of these rows; what is the deployment's stands on the first of them."""
-    rows = [dict(r) for r in rows]
-    rows[0] = DEPLOYMENT | deployment | rows[0]
+    return csv_of([DEPLOYMENT | deployment | rows[0], *rows[1:]])
+
+
+def csv_of(rows: Sequence[Mapping[str, str]]) -> bytes:
+    """Write rows as a CSV with every column that one of them has."""
     headings = list(dict.fromkeys(heading for r in rows for heading in r))
     text = io.StringIO()
     writer = csv.DictWriter(text, headings)

@@ -8,8 +8,6 @@ Edge names, hybrid, branch sites, two roles on one server. CI plans a tenth;
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import random
 from collections import Counter
@@ -18,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pytest
+from topologies import csv_of
 
 import lyncnb as ln
 
@@ -108,12 +107,7 @@ class Deployment:
                 if pool.also:
                     rows.append({**row, "role": pool.also, **dict.fromkeys(pool.cells, "")})
         rows[0]["sip_domains"] = ";".join(self.domains)
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue().encode()
+        return csv_of(rows)
 
 
 # ------------------------------------------------------------------------------- the statement
