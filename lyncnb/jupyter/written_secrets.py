@@ -10,13 +10,14 @@ import ast
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
-#: Where each function takes a secret, counted from 0.
+#: Where each function takes a secret, counted from 0; blank where only by name.
 _POSITIONS: Mapping[str, tuple[int, ...]] = {
     "Secret": (0,),
     "rekey": (1, 2),
     "rebuild_manifest": (1,),
     "write_requests": (2,),
     "write_pfx": (1,),
+    "purge": (),
     "new_recovery_key": (1,),
     "open_recovery_key": (1,),
     "name_recovery_key": (1,),
@@ -48,7 +49,7 @@ def cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
 
 
 def _nodes(source: str) -> Iterator[ast.AST]:
-    # Lines for IPython or a shell are no Python.
+    # Lines for IPython or a shell are not Python.
     lines = ["" if line.lstrip()[:1] in ("%", "!") else line for line in source.splitlines()]
     try:
         with warnings.catch_warnings():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import nbformat
 import pytest
 
+import lyncnb as ln
 from lyncnb.jupyter.leak_scan import scan_notebook
+from lyncnb.pki.passphrase import Secret
 
 WRITTEN = {
     "a secret": ['ln.Secret("correct horse battery")'],
@@ -46,3 +50,24 @@ def test_a_written_passphrase_is_told(sources):
 def test_what_is_no_secret_is_not_told(sources):
     """Texts that are given to other arguments, and what cannot be read as Python."""
     assert scan(sources) == []
+
+
+def takers():
+    """Yield public functions that take a secret, its name, and its position if it has one."""
+    for name in ln.__all__:
+        value = getattr(ln, name)
+        if inspect.isfunction(value):
+            for place, parameter in enumerate(inspect.signature(value).parameters.values()):
+                if str(parameter.annotation).startswith(Secret.__name__):
+                    has_place = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+                    yield name, parameter.name, place if has_place else None
+
+
+@pytest.mark.parametrize(("function", "parameter", "position"), list(takers()))
+def test_every_function_that_takes_a_secret_is_known(function, parameter, position):
+    """By the name of the parameter, and by its position where Python allows that."""
+    calls = [f"ln.{function}(folder, {parameter}=words)"]
+    if position is not None:
+        calls.append(f"ln.{function}({'folder, ' * position}words)")
+    for call in calls:
+        assert scan(['words = "correct horse battery"', call]) == ["n.ipynb cell 1"]
