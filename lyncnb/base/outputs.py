@@ -26,7 +26,7 @@ from .zip_file import READ_ERRORS
 OWN_PLACES = frozenset(
     (
         *("csr", "keys", "archive", "returned", "pfx", "steps", "recovery"),
-        *(".gitignore", "manifest.json", ".lock", "lyncnb.lock"),
+        *(".gitignore", "manifest.json", ".lock", "lyncnb.lock", ".lock.owner"),
         *("approved-plan.json", "approved-plan.json.sig"),
         *("summary.csv", "summary.xlsx", "summary.html", "summary.md"),
     )

@@ -16,22 +16,20 @@ from itertools import chain
 from pathlib import Path
 
 from ..base import files
-from ..base.folder_lock import LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME
+from ..base.outputs import OWN_PLACES
 from ..base.tables import count_of
 from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher
-from .files_on_disk import SUMMARY_NAMES, Survey, file_problems, key_sha256
+from .files_on_disk import Survey, file_problems, key_sha256
 from .leftovers import Move
-from .manifest import NAME, Manifest
+from .manifest import Manifest
 from .request_record import ArchivedGeneration, RequestRecord, archived_files
 
 _ENDINGS = (".csr", ".key")
 _PLACES = ("csr", "keys", "archive")
 _OWN_COPY = re.compile(r"archive/manifest-[0-9a-f]{8}\.json")
 _NUMBER = re.compile(r"-g([1-9][0-9]{0,5})\.(?:csr|key)$")
-# What else is lyncnb's own in the folder itself; none of it holds a key.
-_OWN_FILES = {NAME, LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME, ".gitignore", *SUMMARY_NAMES}
 _SECRET = re.compile(rf"\.(?:key|pfx|p12)\b|(?:^|/){re.escape(files.TEMP_PREFIX)}", re.IGNORECASE)
 _REBUILD = "lyncnb status FOLDER --rebuild takes it in with its key, as a superseded generation"
 
@@ -102,7 +100,7 @@ def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 def unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
     """List the files, by path, that no record names and that may hold a key, a package or a CSR."""
-    known = set(manifest.encrypted) | {one.file for one in manifest.issuers} | _OWN_FILES
+    known = {*manifest.encrypted, *(one.file for one in manifest.issuers), *OWN_PLACES}
     for record in manifest.requests:
         known.update(_paths(record))
         for part in record.generations:
@@ -124,9 +122,9 @@ def _all_files(folder: Path) -> Iterator[str]:
 
 
 def possible_secrets(survey: Survey, manifest: Manifest, names: Container[str]) -> tuple[str, ...]:
-    """List the files, by path, that may hold a key of some requests, though none may be there.
+    """List the files, by path, that may hold a key of some requests, though none should.
 
-    Judged without a passphrase: by the names of keys and packages, and by what is half-written.
+    No passphrase is needed: names tell keys, packages and half-written files.
     """
     found = [
         path

@@ -16,6 +16,7 @@ from shell_kit import make_shell
 from standing_certificates import write_all
 from topologies import TWO_FRONT_ENDS
 
+from lyncnb.base.folder_lock import lock
 from lyncnb.base.outputs import OWN_PLACES
 from lyncnb.cli import main
 from lyncnb.cli.app import COMMANDS
@@ -283,4 +284,5 @@ def test_no_workspace_or_folder_inside_a_request_folder(planner):
 
 def test_own_places_are_what_a_folder_holds(planner):
     """Everything that lyncnb makes in the first level of a request folder is guarded."""
-    assert {path.name for path in (planner.folder / "requests").iterdir()} <= OWN_PLACES
+    with lock(planner.folder / "requests"):
+        assert {path.name for path in (planner.folder / "requests").iterdir()} <= OWN_PLACES
