@@ -47,10 +47,10 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     table = read_topology(topology)
     kind = table_file(lambda suffix: table.to_csv() if suffix == ".csv" else table.to_xlsx())
     check_output(output, kind, force=force, inputs=(topology,))
-    data = table.to_csv() if Path(output).suffix.lower() == ".csv" else table.to_xlsx()
+    is_csv = Path(output).suffix.lower() == ".csv"
+    data = table.to_csv() if is_csv else table.to_xlsx()
     write_output(output, data, kind, force=force, inputs=(topology,))
     tell_of_clean_ups(table)
-    is_csv = Path(output).suffix.lower() == ".csv"
     formulas = formula_cells(table.columns, table.cells) if is_csv else []
     if formulas:
         row, heading, value = formulas[0]

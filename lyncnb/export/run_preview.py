@@ -180,7 +180,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
 
 
 def _other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
-    """Refuse a folder that is there and is another team's, or nobody's beside its owner."""
+    """Refuse a folder that exists for another team than the order names, or for no team."""
     group = team_of(survey.folder)
     if order.team and survey.exists and not (group and is_the_team(survey.folder, order.team)):
         yield Problem(

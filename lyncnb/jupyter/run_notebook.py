@@ -217,7 +217,7 @@ async def _execute(
 
 
 def _not_started(path: Path, said: IO[bytes], why: str) -> NotebookError:
-    """Tell it with what Python ends a failed start with: the last line."""
+    """Make the error of a failed start; Python's last line says why it failed."""
     message = f"{path.name}: the kernel did not start"
     if "transport_encryption" in why:
         return NotebookError(

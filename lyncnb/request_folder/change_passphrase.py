@@ -321,21 +321,21 @@ def _look(
                 continue
             is_waiting = _opens(survey.folder, target, old, new)
         except BundleError as error:
-            if isinstance(error, PassphraseError):
+            if is_locked := isinstance(error, PassphraseError):
                 wrong = wrong or error
-            is_locked = isinstance(error, PassphraseError)
-            is_old = target.path.startswith("archive/")
+            is_archived = target.path.startswith("archive/")
             # A list of passwords is made anew with its packages; a key that is on record is not.
             is_key = target.is_known and target.path.endswith(".key")
-            if is_key and is_locked and is_recovery and not is_old:
+            if is_key and is_locked and is_recovery and not is_archived:
                 found.not_opened.append(target.path)
-            elif is_key and not (is_locked and is_old):
+            elif is_key and not (is_locked and is_archived):
                 problems.append(Problem(message=error.message, file=target.path, hint=error.hint))
             else:
                 found.left_alone.append(target.path)
             continue
         opened += 1
-        found.waiting.extend([target] if is_waiting else [])
+        if is_waiting:
+            found.waiting.append(target)
     if not opened and wrong is not None:
         raise wrong
     refuse(survey.folder, tuple(problems))

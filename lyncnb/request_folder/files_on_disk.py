@@ -66,9 +66,7 @@ class Survey:
     @property
     def others(self) -> int:
         """The rights that nobody may have beside owner and team, on a disk that keeps them."""
-        if self.keeps_no_modes:
-            return 0
-        return 0o007 if self.is_team else 0o077
+        return 0 if self.keeps_no_modes else _others(is_team=self.is_team)
 
     @property
     def has_manifest(self) -> bool:
@@ -85,6 +83,10 @@ class Survey:
         known = {path for record in manifest.requests for path in record.files}
         found = [f"csr/{name}" for name in self.csr] + [f"keys/{name}" for name in self.keys]
         return tuple(sorted(path for path in found if path not in known))
+
+
+def _others(*, is_team: bool) -> int:
+    return 0o007 if is_team else 0o077
 
 
 def _is_ours(name: str) -> bool:
@@ -129,7 +131,7 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
             names[place] = _listing(inside)
         stale += files.stale_temps(inside)
     is_open = bool(opened) or any(
-        mode & (0o007 if is_team else 0o077)
+        mode & _others(is_team=is_team)
         for place in names.values()
         for name, mode in place.items()
         if name.endswith(".key")
@@ -174,7 +176,7 @@ def _copies_of_manifest(folder: Path) -> Iterator[Problem]:
 
 
 def _folder_problems(inside: Path, place: str, *, is_team: bool) -> list[Problem]:
-    others = 0o007 if is_team else 0o077
+    others = _others(is_team=is_team)
     if system_calls.WINDOWS or place not in SECRET or not inside.lstat().st_mode & others:
         return []
     hint = f"run: chmod {'2770' if is_team else '700'} '{inside}'"

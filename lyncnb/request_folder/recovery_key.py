@@ -236,9 +236,8 @@ def recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     ]
     for key in manifest.recovery:
         for which, path in in_use:
-            seal = _seal_path(survey.folder, which, key.fingerprint)
-            wrong = _wrong_seal(seal, which, key.fingerprint)
-            if wrong:
+            if wrong := _wrong_seal(survey.folder, which, key.fingerprint):
+                seal = _seal_path(survey.folder, which, key.fingerprint)
                 message = f"{wrong}; the recovery key {key.fingerprint} does not open {path}"
                 yield Problem(message=message, file=f"{_PLACE}/{seal.name}", hint=_NAME_AGAIN)
 
@@ -254,16 +253,15 @@ def _wrong_list(folder: Path) -> str:
     return ""
 
 
-def _wrong_seal(path: Path, which: Derivation, fingerprint: str) -> str:
+def _wrong_seal(folder: Path, which: Derivation, fingerprint: str) -> str:
     """Say what is wrong with a sealed file, as far as it shows without the recovery key."""
+    path = _seal_path(folder, which, fingerprint)
     if not os.path.lexists(path):
         return "is missing"
     try:
         document = json.loads(files.read(path, limit=_SMALL))
-        named = (
-            *(document["recovery"], document["salt"], document["rounds"], document["prf"]),
-            document["length"],
-        )
+        fields = ("recovery", "salt", "rounds", "prf", "length")
+        named = tuple(document[field] for field in fields)
         sealed = base64.b64decode(document["sealed"], validate=True)
         is_whole = document.get("sha256") in (None, _digest(document))
     except (BundleError, ValueError, KeyError, TypeError, AttributeError):
@@ -297,11 +295,7 @@ def add_recipients(
     added = tuple(Recipient(key=key, added_at=now) for key in keys if key not in known)
     for which, path in _salts(survey, manifest).items():
         lacking = [
-            one
-            for one in (*present, *added)
-            if _wrong_seal(
-                _seal_path(folder, which, one.key.fingerprint), which, one.key.fingerprint
-            )
+            one for one in (*present, *added) if _wrong_seal(folder, which, one.key.fingerprint)
         ]
         # What is under another passphrase is not this folder's to hand on.
         with suppress(PassphraseError):
