@@ -27,7 +27,7 @@ from ..request_folder.files_on_disk import (
     record_problems,
     take_survey,
 )
-from ..request_folder.folder_place import open_disk_note
+from ..request_folder.folder_location import open_disk_note
 from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.recovery_key import LIST, recovery_problems

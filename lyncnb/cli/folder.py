@@ -18,7 +18,7 @@ from .inputs import (
     force_option,
     get_passphrase,
     json_option,
-    know_product,
+    load_product,
     make_plan,
     passphrase_option,
     plan_arguments,
@@ -166,7 +166,7 @@ def request_command(
         )  # fmt: skip
         return _show_changes(bundle, as_json=as_json)
     _look_ahead(plan, folder, findings, order)
-    told = _place_notes(folder)
+    shown = _location_notes(folder)
     # A folder that waits for requests of other computers has a manifest and no key yet.
     secret = get_passphrase(passphrase_file, is_new=not has_secrets(folder))
     progress, finish = progress_bar("requests")
@@ -179,7 +179,7 @@ def request_command(
             )  # fmt: skip
         finally:
             finish()
-    notes = tuple(text for text in bundle.notes if as_json or text not in told)
+    notes = tuple(text for text in bundle.notes if as_json or text not in shown)
     return _show_changes(replace(bundle, notes=notes), as_json=as_json)
 
 
@@ -196,15 +196,15 @@ def _check_usage(
         raise click.UsageError("--reuse goes with --only-missing FILE.json")
 
 
-def _place_notes(folder: str) -> tuple[str, ...]:
-    """Say what is to be known of the place of a new folder, while another is a matter of a word."""
-    from ..request_folder.folder_place import place_notes
+def _location_notes(folder: str) -> tuple[str, ...]:
+    """Warn about where a new folder is, while another one is still easy to choose."""
+    from ..request_folder.folder_location import location_notes
     from ..request_folder.manifest import NAME
 
-    told = () if os.path.lexists(Path(folder, NAME)) else place_notes(Path(folder))
-    for text in told:
+    notes = () if os.path.lexists(Path(folder, NAME)) else location_notes(Path(folder))
+    for text in notes:
         note(f"note: {text}")
-    return told
+    return notes
 
 
 def _table_and_folder(
@@ -229,7 +229,7 @@ def _saved_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
     if product is not None:  # a product of one's own is known once its file was read
         load_rules(product)
     saved = read_saved_plan(path, reworded=reworded)
-    know_product(product, saved.plan.rules.product, path)
+    load_product(product, saved.plan.rules.product, path)
     _tell_of_today(saved)
     return saved
 

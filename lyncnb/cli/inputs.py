@@ -260,26 +260,26 @@ def pfx_password(name: str) -> Secret | None:
                                show_default=False))  # fmt: skip
 
 
-def know_product(product: str | None, expected: str, path: str) -> None:
-    """Read the file of a product of one's own, which is known from then on.
+def load_product(product: str | None, expected: str, path: str) -> None:
+    """Load the file of a planner's own product, so that later look-ups of its name find it.
 
     Parameters
     ----------
     product : str or None
         As ``--product`` names it; None reads nothing.
     expected : str
-        The product that ``path``, a folder or a saved plan, is of.
+        The product of the folder or saved plan.
     path : str
-        For the message.
+        The folder or saved plan, for the message.
 
     Raises
     ------
     click.UsageError
-        If the file is of another product.
+        If the file defines another product.
     RulesError
         If it cannot be read.
     """
     from ..rules.rule_files import load_rules
 
     if product is not None and load_rules(product).product != expected:
-        raise click.UsageError(f'--product: {path} is of the product "{expected}"')
+        raise click.UsageError(f'--product: {path} is for the product "{expected}"')

@@ -13,7 +13,7 @@ from .inputs import (
     force_option,
     get_passphrase,
     json_option,
-    know_product,
+    load_product,
     make_plan,
     passphrase_option,
     pfx_password,
@@ -166,7 +166,9 @@ def _receive_requests(
 @click.option(
     "--show-password", metavar="ID", help="Show the password of one package on this terminal."
 )
-@click.option("--product", metavar="NAME", help="The FILE.toml of your own that FOLDER is of.")
+@click.option(
+    "--product", metavar="NAME", help="FILE.toml of your own product, as given to request."
+)
 @passphrase_option
 @json_option
 def pfx_command(
@@ -193,7 +195,7 @@ def pfx_command(
     if show_password:
         return _show_password(folder, show_password, passphrase_file)
     bundle = open_requests(folder)
-    know_product(product, bundle.manifest.product, folder)
+    load_product(product, bundle.manifest.product, folder)
     issued = load_issued(bundle)
     progress, finish = progress_bar("packages")
     try:
@@ -252,7 +254,9 @@ def _once(password: str) -> None:
     "--request-on-server", is_flag=True,
     help="From TOPOLOGY: scripts that request where the administrative tools are installed.",
 )  # fmt: skip
-@click.option("--product", metavar="NAME", help="The product's rules; for FOLDER, your FILE.toml.")
+@click.option(
+    "--product", metavar="NAME", help="As in request: a product, or FILE.toml of your own."
+)
 @click.option("--options", "options_file", metavar="plan.toml", help="Likewise: the choices.")
 @click.option(
     "--template",
@@ -313,7 +317,7 @@ def steps_command(
     if output is not None:
         check_output(output, CHECKLIST, force=force)
     bundle = open_requests(folder)
-    know_product(product, bundle.manifest.product, folder)
+    load_product(product, bundle.manifest.product, folder)
     issued = load_issued(bundle)
     steps = deployment_steps(issued, effective=_times(effective))
     written = write_steps(steps, folder, output=output, force=force)

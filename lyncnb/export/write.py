@@ -33,7 +33,7 @@ from ..pki.ssh_signatures import read_signature
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import MODES, archive_problems, take_survey
-from ..request_folder.folder_place import IGNORE_ALL, IGNORE_NAME, open_disk_note, place_notes
+from ..request_folder.folder_location import IGNORE_ALL, IGNORE_NAME, location_notes, open_disk_note
 from ..request_folder.key_bindings import bind
 from ..request_folder.leftovers import carry_out
 from ..request_folder.manifest import NAME, Manifest, read_manifest, save_manifest, timestamp
@@ -477,7 +477,7 @@ def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     if preview.to_write and (note := system_calls.protection_note()):
         notes.append(note)
     if not preview.before.requests:
-        notes += place_notes(survey.folder)
+        notes += location_notes(survey.folder)
     elif survey.keeps_no_modes:
         notes.append(open_disk_note(survey.folder))
     return tuple(notes)

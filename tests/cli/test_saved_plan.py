@@ -330,7 +330,7 @@ def test_a_folder_of_ones_own_product_is_finished(planner):
         assert 'no rules for a product "mine_finished"' in ended.err
         ended = planner.process(*command, "--product", "other.toml")
         assert (ended.status, ended.out) == (2, "")
-        assert 'requests is of the product "mine_finished"' in ended.err
+        assert 'requests is for the product "mine_finished"' in ended.err
         # The plan is the same; what the servers would run might not be.
         planner.write("mine.toml", text + "# another file\n")
         ended = planner.process(*command, *ours)

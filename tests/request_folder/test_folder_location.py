@@ -19,7 +19,7 @@ from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
-from lyncnb.request_folder.folder_place import place_notes
+from lyncnb.request_folder.folder_location import location_notes
 from lyncnb.request_folder.manifest import NAME
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
@@ -112,7 +112,7 @@ def test_a_disk_without_modes_is_worked_on_with_a_warning(disk):
 
 def test_it_is_said_before_the_folder_is_there(disk):
     """To look leaves nothing behind."""
-    assert [OPEN in note for note in place_notes(disk / "new" / "requests")] == [True]
+    assert [OPEN in note for note in location_notes(disk / "new" / "requests")] == [True]
     assert list(disk.iterdir()) == []
 
 
@@ -152,14 +152,14 @@ def test_a_synchronised_folder_is_told_at_its_creation(tmp_path, program, path):
 def test_a_synchronised_folder_is_known_by_its_mark(tmp_path, mark):
     """Whatever it is called."""
     (tmp_path / mark).mkdir()
-    (note,) = place_notes(tmp_path / "a" / "requests")
+    (note,) = location_notes(tmp_path / "a" / "requests")
     assert "Choose a folder that no program synchronises" in note
 
 
 @pytest.mark.parametrize("name", ["drop box", "my onedrives", "git", "cloud"])
 def test_a_name_that_only_looks_alike_is_not_told(tmp_path, name):
     """A warning that comes too often is read by nobody."""
-    assert place_notes(tmp_path / name / "requests") == ()
+    assert location_notes(tmp_path / name / "requests") == ()
 
 
 def test_git_is_told_and_takes_nothing(tmp_path):

@@ -1,7 +1,7 @@
-"""What to know of the place of a request folder before its first key is made.
+"""Warnings about where a request folder is: in git, in a synchronised folder, on an open disk.
 
-A folder inside a git working tree, or in one that a program synchronises, has copies elsewhere, and
-so have keys that are removed from it. A disk without file modes lets everybody in who can use it.
+A commit, or a program that synchronises, keeps copies, also of keys that are removed from the
+folder. On a disk without file modes everybody who can use it can read and replace the files.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
 _COPIES = "it keeps copies and earlier versions, also of keys that you purge"
 
 
-def place_notes(folder: Path) -> tuple[str, ...]:
-    """Say what is to be known of the place of a folder, which need not exist yet."""
+def location_notes(folder: Path) -> tuple[str, ...]:
+    """Warn about where a folder is; it need not exist yet."""
     whole = Path(os.path.realpath(folder))
     return (*_git_notes(whole), *_synchronised_notes(whole), *_disk_notes(whole))
 
