@@ -429,12 +429,6 @@ def objections_to(
             found.append(
                 Objection(code="chain-issuer-not-in-force", detail=f"{who} is valid {days}")
             )
-        if not is_root and issuer.signature_hash == "md5":
-            weak = f"{who} is signed with MD5"
-            found.append(Objection(code="chain-signature-hash-broken", detail=weak))
-        if not is_root and issuer.signature_hash == "sha1":
-            weak = f"{who} is signed with {issuer.signature_hash.upper()}"
-            found.append(Objection(code="chain-signature-hash-weak", detail=weak))
         found.extend(_key_objections(issuer, who, is_root=is_root))
         found.extend(_purpose_objections(issuer, who))
         violations = constraint_violations(below[: depth + 1], issuer)
@@ -462,15 +456,18 @@ def _cas_below(below: tuple[Certificate, ...], depth: int) -> int:
     return sum(not issuer.is_self_issued for issuer in below[1 : depth + 1])
 
 
-# What Windows Server 2008 R2 to 2012 R2 knows in a chain.
+# The keys and signatures in a chain that Windows Server 2008 R2 to 2012 R2 supports.
 _CHAIN_KEYS = ("RSA", "ECDSA")
 _CHAIN_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _LEAST_RSA_BITS = 1024
+_WEAK_HASHES = {"md5": "chain-signature-hash-broken", "sha1": "chain-signature-hash-weak"}
 
 
 def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator[Objection]:
-    """Judge an issuer's key, and how it was signed itself; a root's own signature is nothing."""
+    """Evaluate an issuer's key and its signature; a root's signature on itself proves nothing."""
+    if not is_root and (code := _WEAK_HASHES.get(issuer.signature_hash)):
+        yield Objection(code=code, detail=f"{who} is signed with {issuer.signature_hash.upper()}")
     if issuer.key_algorithm not in _CHAIN_KEYS:
         detail = f"{who} has a key of {issuer.key_algorithm}"
         yield Objection(code="chain-algorithm-unsupported", detail=detail)
