@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import chain, groupby
@@ -323,7 +323,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What is asked of whom, until when, and where on the page it is told whole."""
+    """Who does what by when, and the part of the page that gives the details."""
 
     who: str
     what: str
@@ -332,11 +332,10 @@ class Ask:
     anchor: str = ""
     is_approval: bool = False  # by a signature: a document has a page of its own for it
 
-    @property
-    def row(self) -> tuple[str, str, str, str]:
-        """Who, what, by when and where in a document that tells notices among its findings."""
+    def row(self, say: Callable[[str], str]) -> tuple[str, str, str, str]:
+        """Return who, what, by when and where, for a document with notices among its findings."""
         where = "Findings" if self.anchor == "notices" else self.where
-        return self.who, self.what, self.when, where
+        return self.who, self.what, self.when, say(where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

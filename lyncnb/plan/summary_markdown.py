@@ -37,7 +37,7 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
     if summary.asks:
         yield _heading("What is asked of whom", say)
-        rows = [(*ask.row[:-1], say(ask.row[-1])) for ask in summary.asks]
+        rows = [ask.row(say) for ask in summary.asks]
         yield to_markdown(_said(say, "Who", "What", "By when", "See"), rows)
     groups = grouped(summary.findings)
     found = groups[:rows_shown]

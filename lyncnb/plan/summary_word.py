@@ -64,9 +64,7 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     if summary.asks:
         document.add_heading(say("What is asked of whom"), level=1)
         asks = [
-            (ask.who, _SIGN, ask.when, say(_APPROVAL))
-            if ask.is_approval
-            else (*ask.row[:-1], say(ask.row[-1]))
+            (ask.who, _SIGN, ask.when, say(_APPROVAL)) if ask.is_approval else ask.row(say)
             for ask in summary.asks
         ]
         columns = ("Who", "What", "By when", "See")
