@@ -1,7 +1,7 @@
-"""A page to PDF, a picture to PNG, by a Chromium that is there. Knows no certificate.
+"""A page to PDF and a picture to PNG, by an installed Chromium. Knows no certificate.
 
-The page is opened without network, in a profile of its own that is gone afterwards: the reader's
-browser, its windows and its history stay out of it. Scripts are the page's own policy to forbid.
+Chromium opens the page without network, in a temporary profile: the reader's browser, its windows
+and its history are not used. The page's own policy forbids scripts.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def print_page(page: str) -> bytes:
     NotebookError
         If there is no Chromium, or it does not print.
     """
-    return _made_by_chromium(
+    return _run_chromium(
         page,
         "page.pdf",
         lambda target: ("--no-pdf-header-footer", f"--print-to-pdf={target}"),
@@ -91,7 +91,7 @@ def draw_picture(svg: bytes) -> bytes:
     sizes = dict(_SIZE.findall(svg.partition(b">")[0].decode("utf-8", "replace")))
     width, height = sizes.get("width", "1000"), sizes.get("height", "1000")
     data = base64.b64encode(svg).decode("ascii")
-    return _made_by_chromium(
+    return _run_chromium(
         f'<body style="margin:0"><img src="data:image/svg+xml;base64,{data}">',
         "picture.png",
         lambda target: (
@@ -105,8 +105,8 @@ def draw_picture(svg: bytes) -> bytes:
 _SIZE = re.compile(r'\s(width|height)="(\d+)')
 
 
-def _made_by_chromium(
-    page: str, name: str, wish: Callable[[Path], tuple[str, ...]], *, hint: str
+def _run_chromium(
+    page: str, name: str, options: Callable[[Path], tuple[str, ...]], *, hint: str
 ) -> bytes:
     chromium = find_chromium()
     with tempfile.TemporaryDirectory(prefix="lyncnb-print-") as folder:
@@ -119,7 +119,7 @@ def _made_by_chromium(
             f"--user-data-dir={folder}/profile",
             # Chromium's own sandbox cannot start for root; the page runs nothing.
             *(("--no-sandbox",) if sys.platform != "win32" and os.geteuid() == 0 else ()),
-            *wish(target),
+            *options(target),
             source.as_uri(),
         ]
         try:

@@ -269,7 +269,7 @@ class _Schedules:
 
 
 def _steps(limits: tuple[tuple[date, CaLimit | None], ...], asked: int | None) -> tuple[Step, ...]:
-    """Say from which day on which number counts: the limit, or fewer days if they are asked for."""
+    """List the number of days that counts from each day on: the limit, or fewer if requested."""
     steps = []
     for day, least in limits:
         if asked is not None and (least is None or asked <= least.value):
@@ -429,9 +429,9 @@ class _Schedule:
 
 
 def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[ForecastEntry]:
-    """Say for which certificates domains are validated: where no proof that is there counts."""
+    """Add to each certificate the domains to validate: those without a validation that counts."""
     domains = {
-        one.id: _domains(one, each_name=ca_rules().proves_each_name(schedules.ca(one)))
+        one.id: _domains(one, each_name=ca_rules().validates_each_name(schedules.ca(one)))
         for one in schedules.read.plan.certificates
         if one.issuer == "public"
     }
@@ -462,14 +462,15 @@ def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[
 
 
 def _issued(one: ForecastEntry, schedules: _Schedules) -> date:
-    """Give the day of issue; of what is on record the first day of validity."""
+    """Return the day of issue; for a certificate on record, its first day of validity."""
     return one.issued_on or schedules.read.held[one.id].begins.date()
 
 
 def _domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
-    """Give what is to be validated: every name, or the domains, whose proof counts for all names.
+    """List what the CA validates: every name, or the domains that count for all names below them.
 
-    Source: Baseline Requirements 3.2.2.4.7: a CA may, and need not, count the proof of a domain.
+    Source: Baseline Requirements 3.2.2.4.7: a CA may count the validation of a domain for these
+    names.
     """
     names = (entry.name for entry in certificate.subject_alt_name)
     return tuple(sorted({str(name if each_name else name.registrable or name) for name in names}))

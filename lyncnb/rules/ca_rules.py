@@ -169,14 +169,14 @@ class Authority:
 
     ``names`` are what ``plan.toml`` may call it under ``[ca]``, in any letter case, as a whole or
     as words of a longer name; none for a programme, whose rules are for every public CA.
-    ``proof_for_each_name``: a proof of a domain does not count for the names below it.
+    ``validates_each_name``: the validation of a domain does not count for the names below it.
     """
 
     id: str
     title: str
     issuer: str  # one of ISSUERS
     names: tuple[str, ...] = ()
-    proof_for_each_name: bool = False
+    validates_each_name: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,10 +230,10 @@ class CaRuleSet:
         """What clients do with certificates of single roots, whenever it begins."""
         return tuple(chain.from_iterable(rules.roots for rules in self.files))
 
-    def proves_each_name(self, ca: str) -> bool:
-        """Say whether a CA, by its name in ``plan.toml``, validates every name by itself."""
+    def validates_each_name(self, ca: str) -> bool:
+        """Return whether a CA, by its name in ``plan.toml``, validates every name by itself."""
         cas = chain.from_iterable(rules.cas for rules in self.files)
-        return any(one.proof_for_each_name and is_named(ca, one.names) for one in cas)
+        return any(one.validates_each_name and is_named(ca, one.names) for one in cas)
 
     def smallest(
         self, quantity: str, *, issuer: str = "public", ca: str = ""
