@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import sys
 from pathlib import Path
 
 import nbformat
@@ -91,14 +89,9 @@ def test_kernel_channels_are_encrypted(tmp_path):
     assert "curve" in read_notebook(run.executed).cells[1].outputs[0].text
 
 
-def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("older_kernel")
+def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     """Somebody's older kernel of the same name comes first: no word goes over its channels."""
-    kernel = tmp_path / "jupyter" / "kernels" / "python3"
-    kernel.mkdir(parents=True)
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec = {"argv": command, "display_name": "Python 3", "language": "python"}
-    (kernel / "kernel.json").write_text(json.dumps(spec))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     path = save(tmp_path, "print('before')")
     with pytest.raises(NotebookError, match="cannot encrypt its channels") as caught:
         run_notebook(path)

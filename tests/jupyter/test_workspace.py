@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -166,14 +165,9 @@ def test_lab_never_passes_the_passphrase_on(serve):
 
 
 @pytest.mark.kernel
-def test_lab_starts_no_kernel_that_cannot_encrypt_its_channels(serve, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("older_kernel")
+def test_lab_starts_no_kernel_that_cannot_encrypt_its_channels(serve, tmp_path):
     """Somebody's older kernel of the same name comes first, and is refused."""
-    kernel = tmp_path / "jupyter" / "kernels" / "python3"
-    kernel.mkdir(parents=True)
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec = {"argv": command, "display_name": "Python 3", "language": "python"}
-    (kernel / "kernel.json").write_text(json.dumps(spec), "utf-8")
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     port, token, _ = serve("open_lab")
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/kernels?token={token}",
