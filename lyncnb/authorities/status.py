@@ -252,21 +252,19 @@ def folder_status(
     manifest = read_manifest(path)
     at = moment_of(today) if today is not None else datetime.now(UTC)
     issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
+    problems = _problems(survey, manifest, issued)
     # A file written between two looks is not wrong; what is wrong stays wrong.
-    if _problems(survey, manifest, issued):
+    if problems:
         before, survey = manifest, take_survey(path, reading=True)
         manifest = read_manifest(path)
         # Whoever writes what was received or made names it in the manifest next.
         if manifest != before:
             issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
+        problems = _problems(survey, manifest, issued)
     standing = plan_standing(manifest, issued)
     strays = standing.problem if standing else None
     approval = look_at_approval(path, manifest, approved_by)
-    problems = (
-        *_problems(survey, manifest, issued),
-        *((strays,) if strays else ()),
-        *approval.problems,
-    )
+    problems = (*problems, *((strays,) if strays else ()), *approval.problems)
     return FolderStatus(
         folder=path,
         today=at.date(),
