@@ -185,11 +185,8 @@ def _limit(path: Path) -> int:
     """Give how many bytes a file may have: an archive may have more."""
     with path.open("rb") as file:
         head = file.read(512)
-    return (
-        MAX_ARCHIVE_BYTES
-        if head[:4] in _ZIP or head[:2] == GZIP or is_tar(head)
-        else (MAX_FILE_BYTES)
-    )
+    is_archive = head.startswith((*_ZIP, GZIP)) or is_tar(head)
+    return MAX_ARCHIVE_BYTES if is_archive else MAX_FILE_BYTES
 
 
 def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:

@@ -1,9 +1,10 @@
 """The files in a tar archive, plain or compressed with gzip, read in memory and within bounds.
 
 The standard library's ``tarfile`` keeps a copy of the global pax header with every entry. A hostile
-archive of 0.8 MB with 400 entries makes it take 750 MB of memory (Python 3.11). This reader needs
-names, kinds and contents alone, and takes no more memory than the archive. Nothing is unpacked to
-disk.
+archive of 0.8 MB with 400 entries makes it take 750 MB of memory (Python 3.11). It also takes a
+damaged header inside an archive for its end, so a certificate after it would be missing unnoticed.
+This reader needs names, kinds and contents alone, and takes no more memory than the archive.
+Nothing is unpacked to disk.
 """
 
 from __future__ import annotations

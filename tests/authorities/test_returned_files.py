@@ -319,6 +319,18 @@ def test_bad_archives_are_told_and_nothing_is_taken(tmp_path, data, code):
     assert sorted(os.listdir(tmp_path)) == ["answer.tar.gz"]
 
 
+def test_a_damaged_header_is_not_the_end_of_an_archive(tmp_path):
+    """The certificates before it are read; a remark says that the archive is damaged."""
+    data = bytearray(tarred({"a.cer": WHOLE, "b.cer": WHOLE}, "w"))
+    second = data.index(b"b.cer")
+    data[second + 257 : second + 262] = b"\xff" * 5
+    (tmp_path / "answer.tar").write_bytes(data)
+    first, damaged = read_returned([tmp_path])
+    assert len(first.certificates) == 3
+    message = f"the archive is damaged at byte {second:,}"
+    assert damaged.remarks == (("file-unreadable", message),)
+
+
 @pytest.mark.parametrize("name", SENT)
 def test_any_damage_to_what_is_sent_is_a_remark(tmp_path, name):
     """Bytes and cuts, and no fault of lyncnb's; CI does a tenth of the thousand by hand."""
