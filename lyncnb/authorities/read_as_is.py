@@ -117,6 +117,12 @@ def _document(data: bytes, name: str) -> dict[str, object]:
         raise ReturnedFileError(f"{name}: {error}", hint=_AGAIN) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ReturnedFileError(f"{name} is no answer that asis kept ({FORMAT})", hint=_AGAIN)
+    if "planned" in document and "sha256" not in document:
+        raise ReturnedFileError(
+            f"{name}: an older lyncnb saved this without a digest and counted certificates as "
+            "covered that a CA may not have signed",
+            hint=_AGAIN,
+        )
     planned = document.get("planned")
     for one in planned if isinstance(planned, list) else ():
         if isinstance(one, dict) and one.get("certificate", "") is None:

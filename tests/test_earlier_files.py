@@ -1,0 +1,173 @@
+"""Files as lyncnb wrote them at commit 50307b1: they open for ever, in whatever comes after.
+
+``earlier/`` has what that commit wrote: manifests of format ``lyncnb-requests/2`` after each
+command, a saved plan with its signature, a plan's JSON, the answer of ``asis``, a scenario and the
+answers of the guide. No key is committed: a folder is made by the package as it is, with the same
+commands, and gets the manifest of that commit with the hashes of its own files.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from cas.python_ca import PythonCa, pem
+from first_format import digest
+from folders import PASSPHRASE, ROUNDS, TODAY, answer_all, certify, make_folder, make_plan
+from shell_kit import make_shell
+from ssh_keys import needs_ssh_keygen
+from topologies import TWO_SITES
+
+import lyncnb as ln
+from lyncnb.export.requests_elsewhere import request_elsewhere
+from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.recovery_key import new_recovery_key
+
+EARLIER = Path(__file__).resolve().parent / "earlier"
+STAGES = ("requested", "answered", "packaged", "renewed")
+# What a manifest says of the files beside it: keys and certificates differ with every folder.
+_OF_FILES = {
+    *("csr_sha256", "key_sha256", "spki_sha256", "sha256", "chain_sha256", "file_sha256"),
+    *("thumbprint_sha1", "serial", "certificate", "chain", "friendly_name", "fingerprint"),
+    *("summary.csv", "summary.xlsx", "summary.html", "summary.md"),
+}
+_RETURNED = "returned/"
+
+shell = pytest.fixture(make_shell)
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+
+def _graft(kept: object, fresh: object) -> object:
+    """Give the manifest that was kept, with what a fresh one says of files."""
+    if isinstance(kept, dict):
+        return {
+            name: fresh[name] if name in _OF_FILES else _graft(value, fresh.get(name))
+            for name, value in kept.items()
+        }
+    if isinstance(kept, list):
+        pairs = zip(kept, fresh, strict=True)
+        return [_graft(one, other) for one, other in pairs]
+    of_files = isinstance(kept, str) and kept.startswith(("pfx/", _RETURNED))
+    return fresh if of_files else kept
+
+
+def _by_id(document: dict) -> dict:
+    return document | {"requests": {one["id"]: one for one in document["requests"]}}
+
+
+def _package(folder: Path) -> ln.PfxPackages:
+    matched = ln.match_certificates(ln.open_requests(folder), today=TODAY)
+    return ln.write_pfx(matched, passphrase=PASSPHRASE)
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory):
+    """Lay out the folder after each command, with the manifest that 50307b1 wrote there."""
+    before = dict(FolderCipher.__init__.__kwdefaults__)
+    FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
+    place = tmp_path_factory.mktemp("earlier")
+    folder, plan, ca = place / "requests", make_plan(), PythonCa()
+    new_recovery_key(place / "pair", PASSPHRASE)
+
+    def keep(stage: str) -> None:
+        shutil.copytree(folder, place / stage)
+        path = place / stage / "manifest.json"
+        kept = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
+        grafted = _graft(_by_id(kept), _by_id(json.loads(path.read_bytes())))
+        path.write_text(json.dumps(grafted | {"requests": [*grafted["requests"].values()]}))
+
+    make_folder(folder, plan, recovery=[place / "pair.pub"])
+    keep("requested")
+    bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
+    answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])
+    (place / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
+    ln.receive(folder, place / "all.pem", today=TODAY)
+    keep("answered")
+    _package(folder)
+    keep("packaged")
+    elsewhere = next(one.id for one in plan.certificates if one.role == "Deployment")
+    request_elsewhere(
+        plan, folder, computer="tools01.contoso.com", renew=[elsewhere], reason="x", findings=()
+    )
+    make_folder(folder, plan, renew=[plan.certificates[1].id], reason="a name more")
+    keep("renewed")
+    FolderCipher.__init__.__kwdefaults__.update(before)
+    return place
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_folder_opens_at_every_stage(stages, stage):
+    """Looking finds no problem and changes no byte."""
+    folder = stages / stage
+    before = digest(folder)
+    status = ln.folder_status(folder, today=TODAY)
+    assert status.problems == ()
+    kept = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
+    assert [one.id for one in read_manifest(folder).requests] == [
+        one["id"] for one in kept["requests"]
+    ]
+    assert digest(folder) == before
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_folder_goes_on_from_every_stage(stages, stage, tmp_path):
+    """Request, receive, package and rekey work as if the folder had been begun today."""
+    folder = tmp_path / "requests"
+    shutil.copytree(stages / stage, folder)
+    assert set(make_folder(folder, make_plan()).counts()) <= {"kept", "elsewhere"}
+    if stage == "requested":
+        certify(folder, *read_manifest(folder).by_id)
+    else:
+        assert ln.receive(folder, stages / "all.pem", today=TODAY).exit_status == 0
+    assert {one.action for one in _package(folder).packages} <= {"written", "kept", "refused"}
+    ln.rekey(folder, PASSPHRASE, "another long phrase", today=TODAY)
+    assert ln.folder_status(folder, today=TODAY).problems == ()
+
+
+def test_a_saved_plan_opens_and_is_compared(shell):
+    """It is compared with a plan's JSON of the same day, and with the table that it came from."""
+    assert shell("compare", EARLIER / "saved.json", EARLIER / "plan.json").status == 0
+    shell.write("t.csv", TWO_SITES)
+    done = shell("compare", EARLIER / "saved.json", "t.csv")
+    assert done.status == 1
+    assert "sha384" in done.out
+
+
+@needs_ssh_keygen
+def test_a_signed_plan_says_who_approved_it(shell):
+    """The signature is found good before the rules are found to be others."""
+    shell.write("passphrase", PASSPHRASE)
+    done = shell(
+        *("request", "--plan", EARLIER / "saved.json", "--approved-by", EARLIER / "signers"),
+        *("requests", "--passphrase-file", "passphrase"),
+    )
+    assert done.status == 1
+    assert "was saved by other rules than those here" in done.err
+    assert "signature" not in done.err
+    assert not (shell.folder / "requests").exists()
+
+
+def test_an_answer_of_asis_says_that_it_is_too_old(shell):
+    """It has no digest, and was not evaluated as strictly: requests are not left out by it."""
+    shell.write("t.csv", TWO_SITES)
+    done = shell("request", "t.csv", "requests", "--only-missing", EARLIER / "as-is.json")
+    assert done.status == 2
+    assert "an older lyncnb saved this without a digest" in done.err
+    assert "lyncnb asis" in done.err
+
+
+def test_a_scenario_opens():
+    """Table, options and note are what was kept."""
+    scenario = ln.open_scenario(EARLIER / "scenarios" / "as planned")
+    assert scenario.topology == ln.read_topology(TWO_SITES.encode())
+    assert (scenario.options.hash, scenario.note) == ("sha384", "Why we look at it:\n\n- cheaper?")
+
+
+def test_answers_of_the_guide_lay_out(shell):
+    """Every answer is still known."""
+    done = shell("guide", "first", "--answers", EARLIER / "guide.toml")
+    assert (done.status, done.err) == (0, "")
+    assert "7 certificates for 5 servers" in done.out
