@@ -231,6 +231,16 @@ def too_many_names(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> It
         yield f"{view.label(c)} has {count:,} names, more than {rule.limit}"
 
 
+def servers_share_certificate(
+    c: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find one certificate for several servers, which by the rules have one each."""
+    rules = view.plan.rules.certificates
+    shared = c.shared_by == "pool" and len(c.servers) > 1
+    if shared and any(one.id == c.rule and one.per_pool_if for one in rules):
+        yield f"{view.label(c)} is for {len(c.servers)} servers: {', '.join(c.servers)}"
+
+
 def organization_without_place(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
@@ -368,6 +378,7 @@ CERTIFICATE_TESTS = _named(
     issuer_not_recommended,
     issuers_differ,
     too_many_names,
+    servers_share_certificate,
 )
 # Whether they have anything to say hangs on role, usages, issuer, CA and ``PlanView.features``
 # alone; what they say may name the certificate.

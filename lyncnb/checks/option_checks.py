@@ -21,7 +21,7 @@ from .plan_lookups import PlanView
 # which names and certificates there are.
 _NEVER_IDLE = frozenset(
     {"product", "planned_issue_date", "validity_days", "at_set_up", "oldest_client", "lang"}
-    | {"internal_only_sip_domains", "client_authentication"}
+    | {"internal_only_sip_domains", "client_authentication", "shared_certificate"}
 )
 
 
@@ -81,6 +81,11 @@ def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
         pools = {c.pool for c in plan.certificates if "clientAuth" in c.extended_key_usage}
         names = plan.options.client_authentication
         yield from (("client_authentication", pool) for pool in names if pool not in pools)
+    if plan.options.shared_certificate:
+        rules = {rule.id for rule in plan.rules.certificates if rule.per_pool_if}
+        pools = {c.pool for c in plan.certificates if c.rule in rules}
+        names = plan.options.shared_certificate
+        yield from (("shared_certificate", pool) for pool in names if pool not in pools)
 
 
 def _two_servers_a_pool(topology: Topology) -> Topology:

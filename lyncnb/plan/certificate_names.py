@@ -7,7 +7,7 @@ What the rules give for a role with certain flags at a certain site is worked ou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -62,6 +62,9 @@ def _extra_names(usages: Iterable[str]) -> Finder:
     asked = {"", *(usage.lower() for usage in usages)}
     return lambda pool, server: tuple(n for usage, n in pool.extra_san if usage.lower() in asked)
 
+
+#: Options that list pools, each a flag of the pools that it lists.
+_OF_POOLS = ("client_authentication", "shared_certificate")
 
 #: The column that names the pool with which one is paired.
 BACKUP_POOL = "backup_pool"
@@ -281,8 +284,9 @@ class PlanContext:
     def resolved_rules(self, pool: Pool) -> tuple[ResolvedRule, ...]:
         """Give the resolved rules of the certificates that a pool needs, in their order."""
         flags = pool.flags
-        if pool.fqdn in self.options.client_authentication:
-            flags |= {"client_authentication"}
+        for choice in _OF_POOLS:
+            if pool.fqdn in getattr(self.options, choice):
+                flags |= {choice}
         extra = frozenset(usage.lower() for usage, _ in pool.extra_san)
         site = pool.site if pool.role in self.publishing else self._twin(pool.site)
         key = (pool.role, flags, site, extra)
@@ -317,6 +321,9 @@ class PlanContext:
         for flag, more in rule.extended_key_usage_if.items():
             usages |= dict.fromkeys(more if flag in flags else ())
         names = [self.rules.names[name] for name in rule.subject_alt_name]
+        if not flags.isdisjoint(rule.per_pool_if):
+            rule = replace(rule, issue_per="pool")
+            names = [_of_all_servers(name) for name in names]
         wildcard = rule.wildcard and "wildcard" in flags
         issuer = settle_issuer(rule, (), self.options)
         subject = self._parts([self.rules.names[rule.subject_name]], flags, site, rule.usages)
@@ -365,6 +372,11 @@ class PlanContext:
                 for name in spell(rule, of_site(self, site)):
                     merge(fixed, SanEntry(name, (rule.id,)))
         return (*parts, Part(None, (), fixed)) if fixed else tuple(parts)
+
+
+def _of_all_servers(rule: NameRule) -> NameRule:
+    """Give a rule of one server's name as one of the names of all servers of the pool."""
+    return replace(rule, template=rule.template.replace("{computer.fqdn}", "{pool.computers}"))
 
 
 def _holds(rule: NameRule, flags: frozenset[str]) -> bool:

@@ -86,6 +86,11 @@ OPTIONS: Mapping[str, Option] = {
         "pools whose certificates get client authentication, e.g. for a gateway that requires it",
         "Pools with client authentication", "list", _CERTIFICATES,
     ),
+    "shared_certificate": Option(
+        "", "shared_certificate",
+        "Front End pools whose servers share one certificate with the names of all of them",
+        "Front End pools with one certificate for all servers", "list", _CERTIFICATES,
+    ),
     "at_set_up": Option(
         "", "at_set_up", "ids of certificates that are requested when their server is set up",
         "Requested at set-up",
@@ -210,6 +215,8 @@ class PlanOptions(Table):
         SIP domains that get no names on the certificates of Edge pools and reverse proxies.
     client_authentication : tuple of str
         Pools whose certificates get client authentication beside server authentication.
+    shared_certificate : tuple of str
+        Front End pools whose servers share one certificate, which has the names of all of them.
     at_set_up : tuple of str
         Ids of certificates that are planned and not requested in advance.
     key : KeyParameters
@@ -261,6 +268,7 @@ class PlanOptions(Table):
     autodiscover_internal_extra_domains: tuple[str, ...] = ()
     internal_only_sip_domains: tuple[str, ...] = ()
     client_authentication: tuple[str, ...] = ()
+    shared_certificate: tuple[str, ...] = ()
     at_set_up: tuple[str, ...] = ()
     key: KeyParameters = field(default_factory=KeyParameters)
     hash: str = "sha256"
@@ -441,6 +449,7 @@ class PlanOptions(Table):
 _COLUMNS = ("Option", "Value", "Meaning")
 _DOMAIN_LISTS = (
     "autodiscover_internal_extra_domains", "internal_only_sip_domains", "client_authentication",
+    "shared_certificate",
 )  # fmt: skip
 _LIMITS = ("accepted_until", "accepted_for")
 

@@ -56,6 +56,7 @@ _CHOICES: Mapping[str, str] = MappingProxyType(
         "separate_av_certificate": "A/V Authentication has a certificate of its own",
         "reverse_proxy_client_eku": "the plan wants client authentication on reverse proxies",
         "client_authentication": "the plan wants client authentication for the pool",
+        "shared_certificate": "the servers of the pool share one certificate",
     }
 )
 
@@ -173,10 +174,11 @@ class CertificateRule:
     """One certificate that a role needs.
 
     ``issue_per`` is ``computer``, ``pool`` or ``deployment``; the last is for all servers of the
-    roles in ``needed_by``. ``layout`` is ``combined``, ``separate`` or "" (both). The certificate
-    is needed if all flags of ``if_all`` and none of ``unless`` hold. ``subject_name`` is the id of
-    a name rule (its first value); ``subject_alt_name`` are ids of name rules, in the order of
-    writing.
+    roles in ``needed_by``. If a flag of ``per_pool_if`` is set, all servers of a pool share one
+    certificate with the names of each. ``layout`` is ``combined``, ``separate`` or "" (both). The
+    certificate is needed if all flags of ``if_all`` and none of ``unless`` hold. ``subject_name``
+    is the id of a name rule (its first value); ``subject_alt_name`` are ids of name rules, in the
+    order of writing.
     """
 
     id: str
@@ -197,6 +199,7 @@ class CertificateRule:
         default_factory=lambda: MappingProxyType({})
     )
     wildcard: bool = False
+    per_pool_if: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -443,8 +446,8 @@ class Rules(Table):
         """Every column of pools that some name or condition of the product asks for."""
         names = self.names.values()
         asked = {flag for rule in names for flag in (*rule.if_all, *rule.if_any, *rule.unless)}
-        asked |= {flag for rule in self.certificates for flag in (*rule.if_all, *rule.unless)}
-        asked |= {flag for rule in self.certificates for flag in rule.extended_key_usage_if}
+        for rule in self.certificates:
+            asked.update(rule.if_all, rule.unless, rule.per_pool_if, rule.extended_key_usage_if)
         return frozenset(asked | {rule.parts[1].removeprefix("pool.") for rule in names})
 
     def _headings(self) -> tuple[str, ...]:

@@ -159,6 +159,7 @@ def check_certificates(
             ("layout", (rule.layout,), ("", *LAYOUTS), "layout"),
             ("profiles", rule.profiles, PROFILES, "profile"),
             ("issue_per", (rule.issue_per,), OUT_OF_SCOPE, "value"),
+            ("per_pool_if", rule.per_pool_if, flags, "flag"),
         ):
             reader.among(f"{where}.{key}", values, words, what)
         _check_scope(reader, where, rule, [n for n in names.values() if n.id in used])
@@ -175,6 +176,8 @@ def _check_scope(
                 f"'{where}' is issued per {rule.issue_per} and cannot use the name "
                 f'"{name.id}" with {{{placeholder}}}'
             )
+    if rule.per_pool_if and rule.issue_per != "computer":
+        reader.problem(f"'{where}.per_pool_if' goes with issue_per = \"computer\" and only there")
     if (rule.issue_per == "deployment") != bool(rule.needed_by):
         reader.problem(f"'{where}.needed_by' goes with issue_per = \"deployment\" and only there")
 

@@ -39,7 +39,7 @@ _GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows"
 _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
           "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
           "autodiscover_internal_extra_domains", "internal_only_sip_domains",
-          "client_authentication", "profile", "key")  # fmt: skip
+          "client_authentication", "shared_certificate", "profile", "key")  # fmt: skip
 LABELS = {name: option.label for name, option in OPTIONS.items() if option.label}
 
 _OWN_COLUMN: Mapping[str, object] = {

@@ -34,6 +34,10 @@ def told(options):
             {"client_authentication": ("rp01.contoso.com",)},
             'client_authentication for "rp01.contoso.com" is for no certificate of the plan',
         ),
+        (
+            {"shared_certificate": ("edge.contoso.com",)},  # its servers share one already
+            'shared_certificate for "edge.contoso.com" is for no certificate of the plan',
+        ),
         ({"ca": {"PersistentChat": "A CA"}}, 'ca for "PersistentChat" is for no certificate'),
     ],
 )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import pytest
+from random_plans import random_rows
 from topologies import edge, front_end, plan, row, topology
 
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import PlanError
 from lyncnb.plan.certificate_names import plan_context
+from lyncnb.plan.model import PlannedCertificate
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
@@ -395,6 +400,53 @@ def test_client_authentication_for_some_pools():
     }
     assert both == {("ee01.contoso.com", ("Default",)), ("med01.contoso.com", ("Default",))}
     assert all("serverAuth" in c.extended_key_usage for c in planned.certificates)
+
+
+def test_one_certificate_for_all_front_end_servers():
+    """A named pool gets one certificate, which has the pool's name and that of each server."""
+    rows = (front_end(1), front_end(2), front_end(3))
+    options = PlanOptions(shared_certificate=("EEPOOL.contoso.com",))
+    planned = plan(*rows, sip_domains="contoso.com", meet_urls="", options=options)
+    shared, oauth = planned.certificates
+    assert (shared.id, shared.shared_by) == ("FrontEnd-eepool-contoso-com-e3c3248e", "pool")
+    assert shared.servers == ("ee01.contoso.com", "ee02.contoso.com", "ee03.contoso.com")
+    assert shared.subject.common_name == "eepool.contoso.com"
+    assert shared.names == (
+        *("eepool.contoso.com", "ee01.contoso.com", "ee02.contoso.com", "ee03.contoso.com"),
+        *("webcon01.contoso.com", "dialin.contoso.com", "admin.contoso.com"),
+        *("lyncdiscoverinternal.contoso.com", "lyncdiscover.contoso.com"),
+    )
+    assert reasons(planned, "ee02.contoso.com") == ("server-name", "pool-servers")
+    told = {line.rule: line.source for line in planned.explain("ee01.contoso.com").names}
+    assert told["pool-servers"].startswith("Inferred: from practice; Microsoft, Certificate req")
+    assert oauth == plan(*rows, sip_domains="contoso.com", meet_urls="").certificates[-1]
+
+
+@pytest.mark.parametrize("layout", ["combined", "separate"])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_shared_certificate_has_the_names_of_all_that_it_replaces(seed, layout):
+    """It covers what each server's own would; no other certificate of the plan changes."""
+    chance = random.Random(seed)
+    rows = random_rows(chance)
+    chosen = PlanOptions(layout=layout, wildcard=chance.random() < 0.3)
+    each = plan(*rows, options=chosen)
+    pools = ("fe1.contoso.com", "fe2.contoso.com", "med.contoso.com", "edge.contoso.com")
+    together = plan(*rows, options=replace(chosen, shared_certificate=pools))
+    own: dict[tuple[str, ...], list[PlannedCertificate]] = {}
+    others = []
+    for one in each.certificates:
+        key = (one.pool, *one.usages)
+        own.setdefault(key, []).append(one) if one.role == "FrontEnd" else others.append(one)
+    shared = {(c.pool, *c.usages): c for c in together.certificates if c.role == "FrontEnd"}
+    assert [c for c in together.certificates if c.role != "FrontEnd"] == others
+    assert shared.keys() == own.keys()
+    for key, certificate in shared.items():
+        replaced = own[key]
+        assert set(certificate.names) == {name for one in replaced for name in one.names}
+        assert {certificate.subject} == {one.subject for one in replaced}
+        assert certificate.servers == tuple(s for one in replaced for s in one.servers)
+        assert certificate.target_os == min(one.target_os for one in replaced)
+        assert certificate.extended_key_usage == replaced[0].extended_key_usage
 
 
 def test_a_name_that_grows_too_long():

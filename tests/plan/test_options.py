@@ -30,6 +30,7 @@ FULL = PlanOptions(
     autodiscover_internal_extra_domains=("contoso.net", "corp.contoso.com"),
     internal_only_sip_domains=("contoso.local",),
     client_authentication=("med01.contoso.com",),
+    shared_certificate=("eepool.contoso.com",),
     key=KeyParameters(algorithm="ECDSA", bits=384),
     hash="sha384",
     organization='Contoso "Ltd." \\ 康多索',
