@@ -192,8 +192,12 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
     "dialin_url.host": lambda context, site: _dialin(context.sites_of(site)),
     "admin_url.host": lambda context, site: _admin(context.sites_of(site)),
     "published.web_external_fqdn": lambda context, site: context.published_names(site),
-    "published.meet_url.host": lambda context, site: _meet(context.published_sites(site)),
-    "published.dialin_url.host": lambda context, site: _dialin(context.published_sites(site)),
+    "published.meet_url.host": lambda context, site: context.outside(
+        _meet(context.published_sites(site))
+    ),
+    "published.dialin_url.host": lambda context, site: context.outside(
+        _dialin(context.published_sites(site))
+    ),
 }
 
 
@@ -240,6 +244,20 @@ class PlanContext:
         """List the SIP domains that clients and partners outside use."""
         inside = self.options.internal_only_sip_domains
         return tuple(domain for domain in self.sip_domains if domain not in inside)
+
+    def outside(self, hosts: Values) -> Values:
+        """Leave out the hosts whose SIP domain is used inside only."""
+        inside = self.options.internal_only_sip_domains
+        if not inside:
+            return hosts
+        return tuple(host for host in hosts if self._sip_domain_of(host) not in inside)
+
+    def _sip_domain_of(self, host: DnsName) -> DnsName:
+        """Give the nearest SIP domain that a host is in, empty if there is none."""
+        name = host
+        while name and name not in self.sip_domains:
+            name = name.parent
+        return name
 
     def sites_of(self, site: str) -> tuple[Site, ...]:
         """Give the site with its simple URLs, as a tuple of at most one."""

@@ -367,38 +367,63 @@ def test_autodiscover_under_further_domains():
 
 
 def test_a_sip_domain_that_is_used_inside_only():
-    """Edge pool and reverse proxy carry no name of it; inside nothing changes."""
+    """Edge pool and reverse proxy carry no name of it, its Meet host included; inside all stay."""
     rows = (
         front_end(1, autologon="true"),
         edge(1, federation="true", client_autoconfig="true"),
         row("rp01.contoso.com", "ReverseProxy"),
     )
-    domains = "contoso.com;contoso.local"
+    table = {
+        "sip_domains": "contoso.com;contoso.local",
+        "meet_urls": "https://meet.contoso.com;https://meet.contoso.local",
+    }
     inside = PlanOptions(internal_only_sip_domains=("contoso.local",))
-    before = plan(*rows, sip_domains=domains)
-    after = plan(*rows, sip_domains=domains, options=inside)
+    before = plan(*rows, **table)
+    after = plan(*rows, options=inside, **table)
     gone = {
         certificate.role: set(certificate.names) - set(other.names)
         for certificate, other in zip(before.certificates, after.certificates, strict=True)
         if certificate != other
     }
-    assert gone == {"Edge": {"sip.contoso.local"}, "ReverseProxy": {"lyncdiscover.contoso.local"}}
-    assert "sip.contoso.local" in names(after)
+    of_proxy = {"lyncdiscover.contoso.local", "meet.contoso.local"}
+    assert gone == {"Edge": {"sip.contoso.local"}, "ReverseProxy": of_proxy}
+    assert {"sip.contoso.local", "meet.contoso.local"} <= set(names(after))
+    assert not [finding for finding in check_plan(after) if finding.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    ("inside", "published"),
+    [
+        ("contoso.com", {"meet.emea.contoso.com"}),
+        ("emea.contoso.com", {"meet.contoso.com", "dialin.contoso.com"}),
+    ],
+)
+def test_a_host_belongs_to_the_nearest_sip_domain(inside, published):
+    """With contoso.com inside only, a reverse proxy still publishes meet.emea.contoso.com."""
+    planned = plan(
+        front_end(web_external_fqdn="web.fabrikam.com"),
+        row("rp01.contoso.com", "ReverseProxy"),
+        sip_domains="contoso.com;emea.contoso.com",
+        meet_urls="https://meet.contoso.com;https://meet.emea.contoso.com",
+        options=PlanOptions(internal_only_sip_domains=(inside,), autodiscover_https=False),
+    )
+    assert set(names(planned, "ReverseProxy")) == {"web.fabrikam.com", *published}
 
 
 def test_client_authentication_for_some_pools():
     """Named pools get both usages on what they show to gateways and partners, others stay."""
     rows = (
         front_end(1), row("med01.contoso.com", "Mediation"), row("med02.contoso.com", "Mediation"),
+        row("sba01.contoso.com", "SBA"), row("sbs01.contoso.com", "SBS"),
     )  # fmt: skip
-    options = PlanOptions(
-        layout="separate", client_authentication=("MED01.contoso.com", "eepool.contoso.com")
-    )
+    named = ("MED01.contoso.com", "eepool.contoso.com", "sba01.contoso.com", "sbs01.contoso.com")
+    options = PlanOptions(layout="separate", client_authentication=named)
     planned = plan(*rows, options=options)
     both = {
         (c.owner, c.usages) for c in planned.certificates if "clientAuth" in c.extended_key_usage
     }
-    assert both == {("ee01.contoso.com", ("Default",)), ("med01.contoso.com", ("Default",))}
+    servers = ("ee01.contoso.com", "med01.contoso.com", "sba01.contoso.com", "sbs01.contoso.com")
+    assert both == {(server, ("Default",)) for server in servers}
     assert all("serverAuth" in c.extended_key_usage for c in planned.certificates)
 
 
