@@ -129,7 +129,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
 #: They write bytes, compare bytes of our own, or are given what another reader has opened.
 NO_READERS = {
     *("base.files.write_temp", "base.files.write_new", "base.files.replace"),
-    *("base.small_folder.write_folder", "base.small_folder.replace_files"),
+    "base.small_folder.write_folder",
     *("base.outputs.first_line", "base.outputs.mentions", "base.outputs.is_page"),
     *("base.outputs.write_output", "base.zip_file.to_zip"),
     *("cli.output.write_bytes_out", "cli.output.write_file"),

@@ -1,8 +1,9 @@
 """``Scenario``: a table and its options under a name, with a note; as a folder of three files.
 
-``scenarios/NAME/`` holds ``topology.csv``, ``plan.toml`` and ``note.md``, written whole or not at
-all. They are what people read, compare in version control and change by hand, so nothing else is
-kept of a scenario: its plan is made when somebody asks.
+``scenarios/NAME/`` holds ``topology.csv``, ``plan.toml`` and ``note.md``. A new folder is written
+whole or not at all; later each file that differs is replaced by itself. They are what people read,
+compare in version control and change by hand, so nothing else is kept of a scenario: its plan is
+made when somebody asks.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
-from ..base import small_folder
+from ..base import files, small_folder
 from ..base.arguments import at_door
 from ..base.file_names import folder_name, same_name
 from ..base.outputs import refuse_own_place
@@ -325,7 +326,7 @@ class Scenarios(Table):
 
     @at_door
     def keep(self, scenario: Scenario, *, replace: bool = False) -> Scenario:
-        """Write a scenario into the folder of its name, whole or not at all.
+        """Write a scenario into the folder of its name; replace only the files that differ.
 
         Parameters
         ----------
@@ -352,14 +353,15 @@ class Scenarios(Table):
             if not os.path.lexists(place):
                 small_folder.write_folder(place, contents)
                 return scenario
-            if self.files(scenario.name) == contents:
-                return scenario
-            if not replace:
+            held = self.files(scenario.name)
+            changed = {name: data for name, data in contents.items() if held.get(name) != data}
+            if changed and not replace:
                 raise FileOccupied(
                     f'there is another scenario "{scenario.name}" already',
                     hint="take another name, or look at it and then replace it",
                 )
-            small_folder.replace_files(place, contents)
+            for name, data in changed.items():
+                files.replace(place / name, data, small_folder.FILE_MODE)
         return scenario
 
     @at_door
@@ -405,7 +407,7 @@ class Scenarios(Table):
         data = _note_data(note)
         if data != _note_data(self.note(name)):
             with _as_scenario():
-                small_folder.replace_files(self.folder / name, {NOTE_FILE: data})
+                files.replace(self.folder / name / NOTE_FILE, data, small_folder.FILE_MODE)
 
     @at_door
     def remove(self, name: str) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ import pytest
 from failing import failing
 from places import DATA
 from random_plans import random_plan
-from topologies import FIVE_SERVERS
+from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 import lyncnb as ln
 from lyncnb.base.file_names import folder_name
@@ -185,6 +185,30 @@ def test_what_is_not_ours_is_left_alone(kept):
     with pytest.raises(ln.ScenarioError, match=r"sketch\.png"):
         kept.remove("as planned")
     assert kept.open("as planned").is_same(one())
+
+
+def test_a_program_that_is_stopped_leaves_a_scenario_that_opens(kept):
+    """Stopped between two files, each file is old or new, and a hidden folder never wins."""
+    new = replace(one(), options=ln.PlanOptions(wildcard=True), note="new")
+    new = replace(new, topology=ln.read_topology(STANDARD_EDITION.encode()))
+    old_files, new_files = one().files(), new.files()
+    for number in range(len(new_files)):
+        kept.keep(one(), replace=True)
+        with (
+            failing(number, lambda _: KeyboardInterrupt(), ("replace",)),
+            contextlib.suppress(KeyboardInterrupt),
+        ):
+            kept.keep(new, replace=True)
+        files = kept.files("as planned")
+        assert (
+            list(files.values()) == [*new_files.values()][:number] + [*old_files.values()][number:]
+        )
+        kept.open("as planned")
+    hidden = kept.folder / "as planned" / ".tmp-lyncnb-next"
+    hidden.mkdir()
+    (hidden / "topology.csv").write_bytes(old_files["topology.csv"])
+    kept.keep(new, replace=True)
+    assert kept.files("as planned") == new_files
 
 
 def test_nothing_goes_into_a_request_folder(tmp_path):
