@@ -74,12 +74,23 @@ def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
             yield view.place(pool), f'web_internal_fqdn is "{name}", the server is {pool.fqdn}'
 
 
+def web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find an internal web name on a server that is a pool of its own and may have one."""
+    for pool in view.plan.topology.pools:
+        name = pool.web_internal_fqdn
+        if pool.role in rule.roles and len(pool.computers) == 1 and name not in (None, pool.fqdn):
+            yield view.place(pool), f'web_internal_fqdn of {pool.fqdn} is "{name}"'
+
+
 def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an internal web name that is the name of another pool, of a member, or external."""
+    """Find an internal web name that another pool, a member or an external name has."""
     pools = view.pools_with("publishes_web")
     named = [pool for pool in pools if pool.web_internal_fqdn not in (None, pool.fqdn)]
     if not named:
         return
+    internal: dict[str, list[Pool]] = {}
+    for pool in named:
+        internal.setdefault(str(pool.web_internal_fqdn), []).append(pool)
     external = {p.web_external_fqdn: p for p in pools if p.web_external_fqdn}
     members = {computer.fqdn: pool for pool, computer in view.plan.topology.computers}
     for pool in named:
@@ -90,6 +101,8 @@ def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
             what = "the name of another pool"
         elif name in members and (members[name] is not pool or len(pool.computers) > 1):
             what = f"a server of {members[name].fqdn}"
+        elif others := [other.fqdn for other in internal[name] if other is not pool]:
+            what = f"the internal web name of {others[0]}"
         else:
             continue
         yield view.place(pool), f'web_internal_fqdn of {pool.fqdn} is "{name}", {what}'
@@ -395,6 +408,7 @@ DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
         web_internal_fqdn_overridden,
         pool_name_differs_from_server,
         web_names_equal,
+        web_internal_fqdn_of_single_server,
         web_internal_fqdn_taken,
         xmpp_domain_is_no_sip_domain,
         web_internal_fqdn_blank,

@@ -427,6 +427,48 @@ def test_client_authentication_for_some_pools():
     assert all("serverAuth" in c.extended_key_usage for c in planned.certificates)
 
 
+@pytest.mark.parametrize(
+    ("cell", "names_inside"),
+    [
+        ("", ["dir01.contoso.com"]),
+        ("dir01.contoso.com", ["dir01.contoso.com"]),
+        ("webdir.contoso.com", ["dir01.contoso.com", "webdir.contoso.com"]),
+    ],
+)
+def test_the_internal_web_name_of_a_single_director(cell, names_inside):
+    """It is the server's own name unless the table overrides it; then both are planned."""
+    director = row("dir01.contoso.com", "Director", web_external_fqdn="dirext.contoso.com")
+    planned = plan(
+        director | {"web_internal_fqdn": cell},
+        options=PlanOptions(layout="separate"),
+        sip_domains="contoso.com",
+        meet_urls="https://meet.contoso.com",
+        dialin_url="https://dialin.contoso.com",
+    )
+    (web,) = [c for c in planned.certificates if c.usages == ("WebServicesInternal",)]
+    assert web.subject.common_name == "dir01.contoso.com"
+    assert list(web.names) == [
+        *names_inside,
+        *("meet.contoso.com", "dialin.contoso.com", "admin.contoso.com"),
+        "lyncdiscoverinternal.contoso.com",
+    ]
+    noticed = [f.message for f in check_plan(planned) if f.code == "director-web-name-overridden"]
+    assert len(noticed) == (cell == "webdir.contoso.com")
+
+
+def test_an_internal_web_name_belongs_to_one_pool():
+    """A Director and a Front End pool with one internal web name are both an error."""
+    inside = {"web_internal_fqdn": "webint.contoso.com"}
+    director = row("dir01.contoso.com", "Director", web_external_fqdn="dirext.contoso.com")
+    planned = plan(front_end(1, **inside), director | inside)
+    taken = [f.message for f in check_plan(planned) if f.code == "web-internal-fqdn-taken"]
+    both = ("dir01.contoso.com", "eepool.contoso.com")
+    assert [message.partition(": ")[2] for message in taken] == [
+        f'web_internal_fqdn of {pool} is "webint.contoso.com", the internal web name of {other}'
+        for pool, other in (both, both[::-1])
+    ]
+
+
 def test_one_certificate_for_all_front_end_servers():
     """A named pool gets one certificate, which has the pool's name and that of each server."""
     rows = (front_end(1), front_end(2), front_end(3))
