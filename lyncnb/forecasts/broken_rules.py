@@ -7,7 +7,7 @@ would not help; each rule is named once, with its days.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 
 from ..base.tables import count_of
@@ -29,7 +29,7 @@ class _Days:
 
 
 def rules_between(
-    timetable: Timetable, origin: Hold, hold: Hold, *, gap: tuple[int, int], lead_source: str
+    timetable: Timetable, hold: Hold, missing_from: int, *, lead_source: str
 ) -> tuple[BrokenRule, ...]:
     """Name what keeps a certificate from being followed in time.
 
@@ -37,51 +37,24 @@ def rules_between(
     ----------
     timetable : Timetable
         Its terms and days.
-    origin, hold : Hold
-        The certificate with which the schedule begins, and the last one that came in time.
-    gap : tuple of int
-        The first and the last day on which one is missing.
+    hold : Hold
+        The last certificate that came in time.
+    missing_from : int
+        The first day on which the next one is missing.
     lead_source : str
         Who says how long tokens live.
 
     Returns
     -------
     tuple of BrokenRule
-        The end of what is in use first. Then each rule without which alone it would work; if there
-        is none, since only several together stand in the way, each one that forbids a day.
+        The end of what is in use first, then each rule that forbids a day of issue before the next
+        one is missing, or a change of servers after it.
     """
-    first, end = max(hold.issued + 1, 0), _end(timetable, hold)
-    leads = [_lead(timetable, hold, lead_source)] if timetable.terms.lead_hours else []
-    # What was forbidden earlier may be why the last one was issued so early.
-    earlier = [*leads, *_forbidding(timetable, max(origin.issued + 1, 0), gap[0] - 1)]
-    alone = [
-        replace(rule, alone=True) for rule in earlier
-        if rule.rule != "validity" and _works_without(timetable, rule, origin, gap[1])
-    ]  # fmt: skip
-    return (end, *(alone or (*leads, *_forbidding(timetable, first, gap[0] - 1))))
-
-
-def _forbidding(timetable: Timetable, first: int, last: int) -> Iterator[BrokenRule]:
-    """Yield each rule that forbids a day of issue between two, or a change of servers after it."""
-    blocked, last = _Days(), min(last, timetable.days.count - 1)
-    for issue in range(first, last + 1):
+    blocked, last = _Days(), min(missing_from, timetable.days.count) - 1
+    for issue in range(max(hold.issued + 1, 0), last + 1):
         _ask(timetable, issue, last, blocked)
-    yield from _named(blocked, timetable)
-
-
-def _works_without(timetable: Timetable, rule: BrokenRule, origin: Hold, last: int) -> bool:
-    """Say whether every day up to the last is served without a rule."""
-    freezes = (
-        one for one in timetable.days.freezes
-        if (one.begins, one.ends) == (rule.begins, rule.ends) and rule.says.startswith(f"{one}: ")
-    )  # fmt: skip
-    relaxed = timetable.relaxed(rule.rule, next(freezes) if rule.rule == "freeze" else None)
-    begin = origin
-    if origin.is_planned:
-        begin = relaxed.hold(origin.issued)
-    elif rule.rule == "roll-over":
-        begin = origin._replace(deadline=origin.last)
-    return relaxed.reached(begin) >= min(last, timetable.days.goal)
+    leads = [_lead(timetable, hold, lead_source)] if timetable.terms.lead_hours else []
+    return (_end(timetable, hold), *leads, *_named(blocked, timetable))
 
 
 def rules_at_first(timetable: Timetable, issue: int) -> tuple[BrokenRule, ...]:

@@ -177,7 +177,7 @@ def write_forecasts(pair: ForecastComparison, suffix: str) -> bytes:
 def _problem_rows(pair: ForecastComparison) -> Iterator[tuple[object, ...]]:
     for of, problem in pair.problems():
         for rule in problem.rules:
-            yield (of, problem.certificates, problem.what, rule.rule, rule.words, rule.source)
+            yield (of, problem.certificates, problem.what, rule.rule, rule.says, rule.source)
 
 
 def _page(pair: ForecastComparison) -> str:

@@ -313,24 +313,21 @@ class _Schedule:
         elif (issue := self.of.options.planned_issue_date) and self._is_to_come(issue):
             first = self.days.number(issue)
             problems += self._first_problem(first)
-        origin = hold
         for number, turn in enumerate(self.timetable.turns(hold, first), 1):
-            if turn.late_from is not None and hold is not None and origin is not None:
+            if turn.late_from is not None and hold is not None:
                 gap = hold.deadline + 1, turn.change  # on its last day it is put in place
-                problems.append(self._problem(number, origin, hold, gap))
-                origin = turn.hold
+                problems.append(self._problem(number, hold, gap))
             entries.append(self._turn(number, turn, is_first=not in_use))
             hold, in_use = turn.hold, in_use or entries[-1].change_on is not None
-            origin = origin or hold
             if turn.change >= self.days.count:
                 return entries, problems  # it never comes to a server, as was said
             last = self.days.date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
-        if hold is None or origin is None:
+        if hold is None:
             problems.append(self._never())
         elif hold.last < self.days.goal:
             gap = hold.deadline + 1, self.days.goal
-            problems.append(self._problem(entries[-1].number + 1, origin, hold, gap))
+            problems.append(self._problem(entries[-1].number + 1, hold, gap))
         return entries, problems
 
     def _is_to_come(self, issue: date) -> bool:
@@ -400,16 +397,12 @@ class _Schedule:
                 what=f"the first one cannot be issued on {day} and come to its servers as planned",
             )  # fmt: skip
 
-    def _problem(
-        self, number: int, origin: Hold, hold: Hold, gap: tuple[int, int]
-    ) -> ForecastProblem:
+    def _problem(self, number: int, hold: Hold, gap: tuple[int, int]) -> ForecastProblem:
         begins, ends = map(self.days.date, gap)
         source = "; ".join(dict.fromkeys(roll.source for roll in self.rolls.values()))
-        key = (self.timetable.terms, origin, hold, gap)
+        key = (self.timetable.terms, hold, gap[0])
         if key not in self.of.broken:
-            self.of.broken[key] = rules_between(
-                self.timetable, origin, hold, gap=gap, lead_source=source
-            )
+            self.of.broken[key] = rules_between(self.timetable, hold, gap[0], lead_source=source)
         rules = self.of.broken[key]
         what = f"no. {number} is missing on its servers {span_words(begins, ends)}"
         return ForecastProblem(

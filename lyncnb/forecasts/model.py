@@ -109,7 +109,7 @@ class BrokenRule:
     """One rule that stands in the way, on which days, and who says so.
 
     ``rule`` is one of ``validity``, ``roll-over``, ``freeze``, ``window``, ``lead time``,
-    ``validation``, ``earliest order``. ``alone``: without this one alone it would work.
+    ``validation``, ``earliest order``.
     """
 
     rule: str
@@ -117,12 +117,6 @@ class BrokenRule:
     begins: date
     ends: date
     source: str
-    alone: bool = False
-
-    @property
-    def words(self) -> str:
-        """What it says, and whether it is the only one in the way."""
-        return f"{self.says} (without this alone it would work)" if self.alone else self.says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +142,7 @@ class ForecastProblem:
         more = len(self.certificates) - 3
         yield f"cannot work: {shown}{f' and {more:,} more' if more > 0 else ''}: {self.what}"
         for rule in self.rules:
-            yield f"  {rule.rule}: {rule.words}"
+            yield f"  {rule.rule}: {rule.says}"
             yield f"    {rule.source}"
 
 
@@ -310,7 +304,7 @@ class Forecast(Table):
         for one in self.problems:
             for place, rule in enumerate(one.rules):
                 said = (one.certificates, one.what) if place == 0 else ("", "")
-                yield (*said, rule.rule, rule.words, rule.source)
+                yield (*said, rule.rule, rule.says, rule.source)
 
     def problems_html(self) -> str:
         """Write what cannot work as a table; nothing where all works."""
@@ -473,7 +467,7 @@ def _problem(one: ForecastProblem) -> dict[str, object]:
         "what": one.what,
         "rules": [
             {name: _plain(getattr(rule, name))
-             for name in ("rule", "says", "begins", "ends", "source", "alone")}
+             for name in ("rule", "says", "begins", "ends", "source")}
             for rule in one.rules
         ],
     }  # fmt: skip

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from typing import NamedTuple
 
-from ..plan.work_days import Period, WorkDays
+from ..plan.work_days import WorkDays
 
 #: Of a certificate's life, from when on it is renewed; as a request folder calls it expiring.
 RENEWED_AFTER = (2, 3)
@@ -73,40 +72,24 @@ class Days:
         self.goal = (until - begin).days
         end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
-        self._freeze(work.freezes_between(begin, end))
+        self.freezes = work.freezes_between(begin, end)
+        self.frozen = bytearray(self.count)
+        for freeze in self.freezes:
+            first, last = self.number(freeze.begins), self.number(freeze.ends)
+            for day in range(max(0, first), min(self.count, last + 1)):
+                self.frozen[day] = 1
         window = work.window_days(begin, end)
         self.windowed = bytearray(
             1 if window is None else begin + number * _DAY in window for number in range(self.count)
         )
-        self._index()
-
-    def _freeze(self, freezes: tuple[Period, ...]) -> None:
-        self.freezes = freezes
-        self.frozen = bytearray(self.count)
-        for freeze in freezes:
-            first, last = self.number(freeze.begins), self.number(freeze.ends)
-            for day in range(max(0, first), min(self.count, last + 1)):
-                self.frozen[day] = 1
-
-    def _index(self) -> None:
-        self.may_change = bytearray(
+        may_change = bytearray(
             is_in and not is_frozen
             for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
         )
         #: By day: the first on or after it, and the last on or before it, to change a server.
-        self.next_change = _next(self.may_change)
-        self.last_change = _last(self.may_change)
+        self.next_change = _next(may_change)
+        self.last_change = _last(may_change)
         self.next_unfrozen = _next(bytearray(not day for day in self.frozen))
-
-    def without(self, freeze: Period | None) -> Days:
-        """Give the same days without a freeze; None: without windows."""
-        found = copy(self)
-        if freeze is None:
-            found.windowed = bytearray(b"\1" * self.count)
-        else:
-            found._freeze(tuple(one for one in self.freezes if one != freeze))
-        found._index()
-        return found
 
     def number(self, day: date) -> int:
         """Give the number of a day."""
@@ -190,7 +173,6 @@ class Timetable:
             for issue in range(count)
         )
         self._toward: dict[int, _Ways] = {}
-        self._relaxed: dict[tuple[str, Period | None], Timetable] = {}
 
     def _lasts(self) -> list[int]:
         days, found = self.days, []
@@ -252,25 +234,6 @@ class Timetable:
                 reach = max(reach, self.up_to(self.deadlines[issue]))
             issue += 1
         return target
-
-    def reached(self, hold: Hold) -> int:
-        """Give the last day that is served from a certificate on, however it is followed."""
-        target = self._furthest(hold)
-        return hold.deadline if target is None else self.deadlines[target]
-
-    def relaxed(self, rule: str, freeze: Period | None = None) -> Timetable:
-        """Give the timetable that there would be without one rule; see ``BrokenRule.rule``."""
-        key = (rule, freeze)
-        if key not in self._relaxed:
-            changes: dict[str, Terms] = {
-                "roll-over": replace(self.terms, lead_hours=0),
-                "lead time": replace(self.terms, order_days=0),
-                "validation": replace(self.terms, reuse=()),
-                "earliest order": replace(self.terms, earliest=date.min),
-            }
-            days = self.days if rule in changes else self.days.without(freeze)
-            self._relaxed[key] = Timetable(changes.get(rule, self.terms), days)
-        return self._relaxed[key]
 
     def turns(self, hold: Hold | None, first: int | None = None) -> Iterator[Turn]:
         """Yield the certificates of a schedule, until the last day is served.

@@ -153,36 +153,23 @@ def check(case, search, entries, problems, where) -> bool:
 
 
 def first_gap_is_named(case, search, problem, where) -> None:
-    """The rules that are named are those without which alone it would work, if there are any."""
-    told = {name_of(rule) for rule in problem.rules[1:]}
-    alone = {name_of(rule) for rule in problem.rules[1:] if rule.alone}
+    """The end of what is in use comes first; without all rules after it the next comes in time."""
     assert problem.rules[0].rule == "validity", where
-    assert alone in (set(), told), where
-    for name, other in without_each(case, search):
-        days = map(other.served_until, other.reached(case.issue))
-        works = max(days) >= min(problem.ends, case.until)
-        assert works == (name in alone), (where, name)
-
-
-def name_of(rule) -> tuple[str, ...]:
-    return (rule.rule, *((rule.says.split('"')[1],) if rule.rule == "freeze" else ()))
-
-
-def without_each(case, search):
-    """Each rule of a case, and the search that there would be without it."""
-
-    def searching(hours=search.lead, **changes) -> Search:
-        found = Search(replace(case, frozen=set(), **changes), usages=(), issuer=search.issuer)
-        found.lead = hours
-        return found
-
-    for number, freeze in enumerate(case.freezes):
-        left = case.freezes[:number] + case.freezes[number + 1 :]
-        if freeze not in left:
-            yield ("freeze", f"f{number}"), searching(freezes=left)
-    yield ("window",), searching(windows=[], weekdays=set())
-    yield ("lead time",), searching(lead={"public": 0, "internal": 0})
-    yield ("roll-over",), searching(hours=0)
+    assert problem.rules[0].begins <= problem.rules[0].ends <= problem.begins, where
+    named = {rule.rule for rule in problem.rules[1:]}
+    frozen = {rule.says.split('"')[1] for rule in problem.rules[1:] if rule.rule == "freeze"}
+    for number, (begins, ends) in enumerate(case.freezes):
+        if f"f{number}" in frozen:
+            assert begins <= problem.begins, where
+            assert ends >= problem.rules[0].begins, where
+    free = {"windows": [], "weekdays": set()} if "window" in named else {}
+    free |= {"lead": {"public": 0, "internal": 0}} if "lead time" in named else {}
+    left = [span for number, span in enumerate(case.freezes) if f"f{number}" not in frozen]
+    without = Search(
+        replace(case, frozen=set(), freezes=left, **free), usages=(), issuer=search.issuer
+    )
+    without.lead = 0 if "roll-over" in named else search.lead
+    assert max(map(without.served_until, without.reached(case.issue))) >= problem.begins, where
 
 
 def proofs_count(case, made, where) -> None:
