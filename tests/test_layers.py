@@ -49,7 +49,7 @@ TOUCHES = {
     "random": set(),
     "uuid": set(),
     "tempfile": {"base.browser_print", "jupyter.run_notebook", "pki.ssh_signatures"},
-    "bleach": {"jupyter"},
+    "nh3": {"jupyter"},
     "ipywidgets": {"widgets.planning_page"},
     "anywidget": {"widgets"},
     "IPython": {"widgets"},

@@ -171,8 +171,8 @@ _PROPERTIES = frozenset(
         "width",
     ]
 )
-# These are taken out with what stands inside them.
-_WHOLE = re.compile(r"<(script|style|template|noscript|title)\b.*?(?:</\1\s*>|\Z)", re.I | re.S)
+# The content of these is not text to read: it goes with the tag.
+_WHOLE = frozenset(["noscript", "script", "style", "template", "title"])
 _HEADING = re.compile(r'<h([1-3]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.S)
 _ANCHOR = re.compile(r'<a class="anchor-link" href="#[^"]*">[^<]*</a>')
 _DETAILS = re.compile(r"(<details[^>]*>|</details>)")
@@ -303,11 +303,14 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
     str
         HTML without a single address to load from; a policy in its head forbids loading.
     """
+    from .attachments import Attachments
+
     static = copy.deepcopy(notebook)
     strip_widgets(static)
     for cell in static.cells:
         if cell.cell_type == "markdown":
-            cell["attachments"] = _attached(cell)
+            pictures = {name: data for name, data in cell.get("attachments", {}).items() if data}
+            cell["attachments"] = Attachments(pictures)  # type: ignore[no-untyped-call]
         cell.get("outputs", [])[:] = [_static(output) for output in cell.get("outputs", ())]
     body = _ANCHOR.sub("", _rendered(static, code=code))
     body = _NO_HEADING.sub("<td></td>", body)  # over pandas' index; nobody can read it out
@@ -349,23 +352,6 @@ def _rendered(notebook: Notebook, *, code: bool) -> str:
     return str(body)
 
 
-_ATTACHMENT = re.compile(r"attachment:([^\s\"'<>]+)")
-
-
-def _attached(cell: Notebook) -> dict[str, dict[str, str]]:
-    """Give a text cell's pictures by name; a name that has none gets an empty one.
-
-    JupyterLab shows a broken picture there, and nbconvert refuses the whole notebook.
-    """
-    attached = {name: data for name, data in cell.get("attachments", {}).items() if data}
-    for name in _ATTACHMENT.findall(cell.source):
-        # A link ends at a bracket, and a name may have brackets in it.
-        ends = [place for place, letter in enumerate(name) if letter in "()[]"]
-        for missing in (name, *(name[:end] for end in ends)):
-            attached.setdefault(missing, {"image/png": ""})
-    return attached
-
-
 def _static(output: Notebook) -> Notebook:
     """Leave of an output what a page can show: pictures become images with words beside them."""
     data = output.get("data")
@@ -391,28 +377,28 @@ def _image(kind: str, content: Any, words: str) -> str:
 
 
 def _harmless(text: object) -> str:
-    """Take out of a fragment what runs or loads something."""
-    from bleach import clean
-    from bleach.css_sanitizer import CSSSanitizer
+    """Return a fragment without what runs or loads something."""
+    import nh3
 
-    return str(
-        clean(
-            _WHOLE.sub("", str(text)),
-            tags=_TAGS,
-            attributes=_is_harmless,
-            protocols={"http", "https", "mailto", "data"},
-            strip=True,
-            css_sanitizer=CSSSanitizer(allowed_css_properties=_PROPERTIES),
-        )
+    return nh3.clean(
+        str(text),
+        tags=_TAGS,
+        clean_content_tags=_WHOLE,
+        attributes={"*": _ATTRIBUTES, "a": {"href"}, "img": {"src"}},
+        attribute_filter=_harmless_value,
+        link_rel=None,
+        url_schemes={"http", "https", "mailto", "data"},
+        filter_style_properties=_PROPERTIES,
     )
 
 
-def _is_harmless(tag: str, name: str, value: str) -> bool:
-    if name == "src":
-        return tag == "img" and value.startswith("data:image/")
-    if name == "href":
-        return tag == "a" and not value.lower().startswith("data:")
-    return name in _ATTRIBUTES
+def _harmless_value(tag: str, name: str, value: str) -> str | None:
+    """Return the value of an attribute, or None if the attribute must go."""
+    if name == "src" and not value.startswith("data:image/"):
+        return None
+    if name == "href" and value.lower().startswith("data:"):
+        return None
+    return value
 
 
 def _contents(body: str) -> str:

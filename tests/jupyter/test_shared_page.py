@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from growth import faster_than_linear
 from lab_driver import CHROMIUM
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from places import DATA, REPOSITORY
@@ -27,6 +30,7 @@ import lyncnb as ln
 from lyncnb.base.browser_print import find_chromium
 from lyncnb.base.tables import count_of
 from lyncnb.errors import NotebookError, OutputError
+from lyncnb.jupyter import shared_page
 from lyncnb.jupyter.notebook_files import read_notebook, write_notebook
 from lyncnb.jupyter.shared_page import CLEAN_COPY, notebook_page, share_notebook
 
@@ -43,6 +47,7 @@ HOSTILE = (
     "<b style='background:url(//example.com/x);color:red'>bold</b>"
     "<svg><script>alert(1)</script></svg><form action=//example.com><input></form>"
 )
+FRAGMENTS = int(os.environ.get("LYNCNB_FRAGMENTS", "1000"))
 WIDE = [f"Column {number}" for number in range(23)]
 
 
@@ -92,7 +97,110 @@ def test_what_runs_or_loads_is_taken_out():
     page = notebook_page(notebook, title="x")
     assert not re.search(r"<script|<iframe|<form|<input|<link|onerror|alert|javascript:", page)
     assert "example.com" not in page
-    assert page.count('<b style="color:red;">bold</b>') == 3
+    assert page.count('<b style="color:red">bold</b>') == 3
+
+
+@pytest.mark.parametrize("name", ["a b.png", "a%20b.png", "a(1).png", "\u5716.png", "a&b.png"])
+def test_an_attached_picture_is_in_the_page(name):
+    """A link may spell the name of a picture in its own way."""
+    picture = {name: {"image/png": "QUJD"}}
+    cell = new_markdown_cell(f"![x](<attachment:{name}>)", attachments=picture)
+    assert "data:image/png;base64,QUJD" in notebook_page(new_notebook(cells=[cell]), title="x")
+
+
+#: What fragments that try to get past a sanitizer are made of.
+PIECES = (
+    *("<svg>", "</svg>", "<math>", "<mtext>", "<mglyph>", "<annotation-xml encoding=text/html>"),
+    *(
+        "<style>",
+        "</style>",
+        "<script>",
+        "</script>",
+        "<title>",
+        "<textarea>",
+        "<xmp>",
+        "<noscript>",
+    ),
+    *("<template>", "<table>", "<tr>", "<td>", "</table>", "<p>", "<b>", "</b>", "<a>", "<select>"),
+    *("<form>", "<input autofocus onfocus=alert(1)>", "<!--", "-->", "--!>", "<![CDATA[", "]]>"),
+    *("<?x", "<", ">", '"', "'", "`", "/", "=", " ", "\n", "\t", "\0", "&lt;", "&#x3c;", "\u2028"),
+    *(
+        "<img src=x onerror=alert(1)>",
+        "<img alt='",
+        "<img src=data:image/png;base64,AA ",
+        "onload=x>",
+    ),
+    *(
+        "<a href='java&#x09;script:alert(1)'>",
+        "<a href=//example.com>",
+        "<a href=data:text/html,x>",
+    ),
+    *("<b style='background-image:url(//example.com)'>", "<b style='color:red;behavior:url(x)'>"),
+    *(
+        "<b style='",
+        "width:1px;position:fixed",
+        "';",
+        "<iframe srcdoc='",
+        "<base href=//example.com>",
+    ),
+    *(
+        "<meta http-equiv=refresh content='0;url=//example.com'>",
+        "<object data=x>",
+        "<embed src=x>",
+    ),
+    *("<link rel=stylesheet href=x>", "<video src=x>", "<a target=_blank ping=//example.com>"),
+    *("<p id=a name=b class=c>", "<image href=x>", "<use href=x>", "<body onload=alert(1)>"),
+)
+
+
+def test_a_second_sanitizer_finds_nothing():
+    """bleach, which reads HTML by itself, sees no other tag, attribute or address in the page."""
+    from bleach import clean
+    from bleach.css_sanitizer import CSSSanitizer
+
+    chance, tags, properties = random.Random(35), shared_page._TAGS, shared_page._PROPERTIES
+    seen: set[tuple[str, str]] = set()
+
+    def is_seen(tag: str, name: str, value: str) -> bool:
+        seen.add((tag, name))
+        assert name != "src" or value.startswith("data:image/")
+        assert name != "href" or not value.strip().lower().startswith(("data", "javascript"))
+        assert name != "style" or CSSSanitizer(properties).sanitize_css(value).rstrip(";") == value
+        return True
+
+    for _ in range(FRAGMENTS):
+        fragment = "".join(chance.choices(PIECES, k=chance.randint(1, 12)))
+        page = shared_page._harmless(fragment)
+        escaped = clean(page, tags=tags, attributes=is_seen, protocols={"http", "https", "data"})
+        assert escaped.count("&lt;") == page.count("&lt;"), fragment
+        assert "<!--" not in page
+    names = {name for _, name in seen}
+    assert names <= shared_page._ATTRIBUTES | {"src", "href"}
+    assert {tag for tag, name in seen if name in ("src", "href")} == {"a", "img"}
+
+
+#: Texts of a notebook by the number of their pieces.
+GROWING = {
+    "a table": lambda count: "|a|b|\n|-|-|\n" + "|fe01.contoso.com|10.0.0.1|\n" * count,
+    "a list": lambda count: "- a\n" * count,
+    "headings": lambda count: "".join(f"## a{number}\n\n" for number in range(count)),
+    "open tags": lambda count: "<b>a" * count,
+    "folded parts": lambda count: "<details>" * count,
+    "brackets after attachment": lambda count: "attachment:" + "(" * count,
+}
+
+
+@pytest.mark.parametrize("what", GROWING)
+def test_twice_the_text_takes_at_most_thrice_the_time(what):
+    """In a text cell, and in the output of a code cell."""
+
+    def make(count):
+        cells = [new_markdown_cell(GROWING[what](count))]
+        notebook = new_notebook(cells=[*cells, shown("text/html", GROWING[what](count))])
+        return lambda: notebook_page(notebook, title="Plan")
+
+    make(1)()  # nbconvert imports what it needs when it is first used
+    assert faster_than_linear(make, size=1_000, most=16_000) is None
 
 
 def test_a_page_has_contents_and_folded_code():
