@@ -352,18 +352,10 @@ else:
             value = version(__name__)
         elif name in _MODULES:
             value = getattr(_import_module(f".{_MODULES[name]}", __name__), name)
-            if name.islower():  # a verb: what planners hand to it is looked at first
-                value = _import_module(".base.arguments", __name__).at_door(value, _find)
-                value.__module__ = __name__  # where pickle finds this one
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = value  # asked for once only
         return value
-
-    def _find(name: str) -> object:
-        if name not in _MODULES:
-            raise KeyError(name)
-        return getattr(_import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 
-from ..base.arguments import at_door
 from ..base.tables import DataFrame, Table, count_of, to_frame
 from ..pki.certificates import Certificate, name_text
 from ..request_folder.bundle import RequestBundle
@@ -218,7 +217,6 @@ class IssuedCertificates(Table):
             and (record.id not in self.by_id or self.by_id[record.id].has_errors)
         )
 
-    @at_door
     def why_refused(self, request_id: str) -> str:
         """Say which certificate for a request was refused, and why; "" if none was.
 
@@ -265,7 +263,6 @@ class IssuedCertificates(Table):
             return 2
         return 1 if self.has_differences else 0
 
-    @at_door
     def why_missing(self, request_id: str) -> str:
         """Say why a request has no certificate that can be used; "" if none came back yet."""
         lost = [

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from ..base.arguments import require
 from ..errors import BundleError
 from ..pki.certificates import Certificate, moment_of
 from ..request_folder.bundle import RequestBundle
@@ -61,6 +62,7 @@ def match_certificates(
     BundleError
         If a code to accept is unknown, or no reason excuses it.
     """
+    require("match_certificates: bundle", bundle, RequestBundle)
     at = moment_of(today) if today is not None else datetime.now(UTC)
     accepted = checked_acceptances(accept or {})
     own = bundle.folder / FOLDER

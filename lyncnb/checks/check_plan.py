@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
+from ..base.arguments import require
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..errors import RulesError
@@ -64,6 +65,7 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     -----
     Source: each finding carries its own; they are data of the product and of the CAs.
     """
+    require("check_plan: plan", plan, CertificatePlan)
     day = judging_day(plan, on)
     view = PlanView(plan, on=day)
     with no_collection():

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from ..base.arguments import require
 from ..base.garbage_collection import no_collection
 from ..base.tables import Table, cell_text, count_of, folded, rows_to_html
 from ..errors import ScenarioError
@@ -164,6 +165,8 @@ def compare_scenarios(
     LyncnbError
         If no plan can be made of one.
     """
+    for one in scenarios:
+        require("compare_scenarios: each scenario", one, Scenario)
     if len(scenarios) < 2:
         raise ScenarioError(
             "a comparison needs two scenarios", hint="name two, or three, e.g. two of their folders"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..authorities.submission import check_template
 from ..base import files, outputs
+from ..base.arguments import require
 from ..base.folder_access import sharing
 from ..errors import BundleError, OptionsError, Problem
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -84,6 +85,7 @@ def request_scripts(
     -----
     Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013, 2014-07-23.
     """
+    require("request_scripts: plan", plan, CertificatePlan)
     if template:
         check_template(template)
     procedure = load_procedure(plan.rules)
@@ -224,6 +226,7 @@ def write_request_scripts(
     BundleError
         If a file cannot be written.
     """
+    require("write_request_scripts: steps", steps, DeploymentSteps)
     place = Path(folder)
     contents = dict(_contents(steps))
     outputs.refuse_own_place(place / _PAGE)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from ..base import files, outputs
+from ..base.arguments import require
 from ..base.file_names import file_name
 from ..base.folder_lock import lock
 from ..errors import BundleError
@@ -64,6 +65,7 @@ def write_steps(
     BundleError
         If a file cannot be written, or another run writes the folder.
     """
+    require("write_steps: steps", steps, DeploymentSteps)
     forms = {".md": to_markdown, ".html": to_html}
     if output is not None:
         outputs.check_output(output, CHECKLIST, force=force)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 
 from ..authorities.issued import IssuedCertificate, IssuedCertificates, serial_text
+from ..base.arguments import require
 from ..pki.certificates import name_text
 from ..request_folder.request_record import (
     CoveringCertificate,
@@ -61,6 +62,7 @@ def deployment_steps(
     -----
     Source: each step carries its own; they are data of the product.
     """
+    require("deployment_steps: issued", issued, IssuedCertificates)
     manifest = issued.bundle.manifest
     now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)
     packages: list[ServerPackage] = []

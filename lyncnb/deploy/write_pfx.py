@@ -17,6 +17,7 @@ from pathlib import Path
 from ..authorities.issued import IssuedCertificate, IssuedCertificates
 from ..authorities.receiving import store_returned
 from ..base import files
+from ..base.arguments import require
 from ..base.folder_lock import confirm, lock
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
@@ -116,6 +117,7 @@ def write_pfx(
     -----
     Source: RFC 7292; Microsoft, PKCS12_PBES2_EXPORT_PARAMS, for what an old Windows can read.
     """
+    require("write_pfx: issued", issued, IssuedCertificates)
     base = issued.bundle.folder
     place = _inside(base, folder)
     now = timestamp(today)

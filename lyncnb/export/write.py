@@ -21,6 +21,7 @@ from ..authorities.as_is import AsIs
 from ..authorities.kept_approval import keep_approval
 from ..authorities.summary_files import write_summary_files
 from ..base import files, system_calls
+from ..base.arguments import require
 from ..base.folder_access import give_to_team, group_number
 from ..base.folder_lock import OWNER_NAME, lock
 from ..checks.check_plan import check_plan
@@ -329,6 +330,7 @@ def write_requests(
     changed is opened and compared with its CSR. ``rebuild`` opens every key and verifies every
     CSR's signature; packaging opens each key that it packs.
     """
+    require("write_requests: plan", plan, CertificatePlan, SavedPlan)
     path = Path(folder)
     now, why = timestamp(today), "" if renew else reason.strip()
     recovery_keys = tuple(map(read_recovery_key, recovery))

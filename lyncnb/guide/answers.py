@@ -16,7 +16,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ..base.arguments import at_door
 from ..base.files import read_named
 from ..base.pasted_text import shown
 from ..base.tables import Table
@@ -94,7 +93,6 @@ class GuideAnswers(Table):
         object.__setattr__(self, "_values", values)
 
     @classmethod
-    @at_door
     def of(cls, document: Mapping[str, Any], *, source: str = "the answers") -> GuideAnswers:
         """Take answers as a file has them.
 
@@ -128,7 +126,6 @@ class GuideAnswers(Table):
         return cls(asked=walked)
 
     @classmethod
-    @at_door
     def from_toml(cls, source: str | os.PathLike[str] | bytes) -> GuideAnswers:
         """Read answers from a file such as ``guide.toml``.
 

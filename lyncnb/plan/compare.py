@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from ..base.arguments import require
 from ..base.certificate_fields import SanEntry
 from ..base.tables import ROWS_SHOWN, Table, cell_text, count_of, rows_to_html
 from ..rules.model import Rules
@@ -266,6 +267,8 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
     What one plan kept of the other (``replan``) is not looked at, so that after an edit the cost
     is that of the pools concerned.
     """
+    require("compare_plans: old", old, CertificatePlan)
+    require("compare_plans: new", new, CertificatePlan)
     before, after = _by_id(old, new), _by_id(new, old)
     kinds = _Comparison(old, new)
     found = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
+from ..base.arguments import require
 from ..base.figure import Figure
 from ..base.outputs import OutputKind, mentions
 from ..base.tables import count_of
@@ -79,6 +80,8 @@ def figure(
     """
     if isinstance(of, PlanDifference):
         return _difference(of, kind, site)
+    if not isinstance(of, Dated):
+        require("figure: of", of, CertificatePlan)
     if not isinstance(of, CertificatePlan):
         if kind not in ("", "timeline"):
             raise PlanError(

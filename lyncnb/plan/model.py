@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..base.arguments import at_door
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from ..base.languages import translator
 from ..base.tables import ROWS_SHOWN, Chip, Table, count_of, folded, rows_to_html
@@ -318,7 +317,6 @@ class CertificatePlan(Table):
         """
         return plan_digest(self.rules.product, self.certificates)
 
-    @at_door
     def explain(self, server: str) -> Explanation:
         """Say why each name is on each certificate of one server.
 

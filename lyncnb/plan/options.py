@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..base import files
-from ..base.arguments import at_door
 from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..base.dns_name import DnsName
 from ..base.languages import LANGUAGES
@@ -379,7 +378,6 @@ class PlanOptions(Table):
         object.__setattr__(self, name, value)  # the dataclass is frozen; this is its own making
 
     @classmethod
-    @at_door
     def from_toml(cls, source: str | Path | bytes) -> PlanOptions:
         """Read ``plan.toml``.
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import chain, repeat
 from operator import attrgetter
 
+from ..base.arguments import require
 from ..base.certificate_fields import DistinguishedName, SanEntry
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
@@ -210,6 +211,9 @@ def settled_options(topology: Topology, rules: Rules, options: PlanOptions) -> P
     PlanError, OptionsError
         As :func:`plan_certificates`, but for names that come out too long.
     """
+    require("topology", topology, Topology)
+    require("rules", rules, Rules)
+    require("options", options, PlanOptions)
     _check_roles(topology.pools, rules)
     options = _of_product(options, rules)
     _check_options(rules, options)

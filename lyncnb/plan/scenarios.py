@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..base import files, small_folder
-from ..base.arguments import at_door
 from ..base.file_names import folder_name, same_name
 from ..base.outputs import refuse_own_place
 from ..base.pasted_text import shown
@@ -85,7 +84,6 @@ class Scenario(Table):
         return self._plan
 
     @classmethod
-    @at_door
     def of_plan(cls, name: str, plan: CertificatePlan, *, note: str = "") -> Scenario:
         """Make a scenario of a plan that is there already."""
         made = cls(name=name, topology=plan.topology, options=plan.options, note=note)
@@ -93,14 +91,12 @@ class Scenario(Table):
         object.__setattr__(made, "_plan", named)
         return made
 
-    @at_door
     def called(self, name: str, *, note: str) -> Scenario:
         """Give the same under another name, or with another note; its plan is not made again."""
         if self._plan is not None:
             return Scenario.of_plan(name, self._plan, note=note)
         return replace(self, name=name, note=note)
 
-    @at_door
     def is_same(self, other: Scenario) -> bool:
         """Tell whether another has the same table, cell for cell, and the same options."""
         ours, others = self.topology, other.topology
@@ -289,7 +285,6 @@ class Scenarios(Table):
         names = [n for n in found if not n.startswith(".") and is_scenario(self.folder / n)]
         return tuple(sorted(names, key=lambda one: (one.casefold(), one)))
 
-    @at_door
     def files(self, name: str) -> dict[str, bytes]:
         """Read the files of a scenario as they are, by name.
 
@@ -304,7 +299,6 @@ class Scenarios(Table):
         except BundleError as error:
             raise ScenarioError(error.message, hint=error.hint) from None
 
-    @at_door
     def open(self, name: str) -> Scenario:
         """Read a scenario.
 
@@ -316,7 +310,6 @@ class Scenarios(Table):
         self._known(name)
         return open_scenario(self.folder / name)
 
-    @at_door
     def note(self, name: str) -> str:
         """Read the note of a scenario, and nothing else; blank where it cannot be read."""
         with suppress(BundleError, ScenarioError):
@@ -324,7 +317,6 @@ class Scenarios(Table):
             return _note(read.get(NOTE_FILE, b""))
         return ""
 
-    @at_door
     def keep(self, scenario: Scenario, *, replace: bool = False) -> Scenario:
         """Write a scenario into the folder of its name; replace only the files that differ.
 
@@ -364,7 +356,6 @@ class Scenarios(Table):
                 files.replace(place / name, data, small_folder.FILE_MODE)
         return scenario
 
-    @at_door
     def duplicate(self, name: str, new: str = "") -> str:
         """Copy a scenario as it lies there; give the copy's name, a free one if none is given.
 
@@ -379,7 +370,6 @@ class Scenarios(Table):
             small_folder.write_folder(self.folder / self._free(copy), contents)
         return copy
 
-    @at_door
     def rename(self, name: str, new: str) -> None:
         """Give a scenario another name.
 
@@ -394,7 +384,6 @@ class Scenarios(Table):
             with _as_scenario():
                 small_folder.rename_folder(self.folder / name, target)
 
-    @at_door
     def set_note(self, name: str, note: str) -> None:
         """Write another note beside a scenario, whatever its other files hold.
 
@@ -409,7 +398,6 @@ class Scenarios(Table):
             with _as_scenario():
                 files.replace(self.folder / name / NOTE_FILE, data, small_folder.FILE_MODE)
 
-    @at_door
     def remove(self, name: str) -> dict[str, bytes]:
         """Remove a scenario's folder, and give what it held.
 
@@ -423,7 +411,6 @@ class Scenarios(Table):
             small_folder.remove_folder(self.folder / name, _FILES)
         return held
 
-    @at_door
     def put_back(self, name: str, held: Mapping[str, bytes]) -> None:
         """Make the folder again that :meth:`remove` removed.
 

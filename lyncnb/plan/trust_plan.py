@@ -15,6 +15,7 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..base.arguments import require
 from ..base.dns_name import DnsName
 from ..rules.ca_rules import ca_rules, is_named
 from ..rules.model import CheckRule, ConnectionRule, TrustRule
@@ -63,6 +64,7 @@ def trust(
     -----
     Source: each line carries its own, or is marked as inferred.
     """
+    require("trust: plan", plan, CertificatePlan)
     plan = _with_pools(plan)
     return _Planner(plan, chains or {}).plan_trust()
 

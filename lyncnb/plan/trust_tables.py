@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from ..base.arguments import at_door
 from ..base.tables import ROWS_SHOWN, Table, count_of, rows_to_html
 from ..rules.model import TrustRule
 
@@ -285,7 +284,6 @@ class TrustPlan(Table):
         """Give who shows which certificate to whom, as a table."""
         return Presentations(rows=self.presentations)
 
-    @at_door
     def on_server(self, server: str) -> tuple[RequiredCa, ...]:
         """Give what one server needs, by its name; nothing if there is no such server."""
         wanted = server.strip().rstrip(".").lower()

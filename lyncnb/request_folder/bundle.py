@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..base.arguments import require
 from ..base.tables import Table, count_of
 from .manifest import Manifest, read_manifest
 from .request_record import RequestRecord
@@ -128,6 +129,7 @@ def open_requests(folder: str | os.PathLike[str]) -> RequestBundle:
     BundleError
         If it is no request folder, or its manifest cannot be read.
     """
+    require("folder", folder, str, os.PathLike)
     path = Path(folder)
     manifest = read_manifest(path)
     return RequestBundle(folder=path, manifest=manifest)

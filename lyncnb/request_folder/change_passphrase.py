@@ -125,7 +125,7 @@ def rekey(
         If a key opens with neither, or is not that of its record; nothing was changed then. With a
         recovery key, what was not sealed to it is left as it is and named.
     """
-    path, new = Path(folder), as_new_passphrase(new)
+    path, new, take_out = Path(folder), as_new_passphrase(new), _fingerprints(take_out)
     ciphers = (_opener(path, old, new), FolderCipher(new))
     manifest, survey = read_manifest(path), take_survey(path)
     if not manifest.rekeying and not isinstance(old, RecoveryPair):
@@ -257,6 +257,11 @@ def _recipients(
         )
     gone = [_one_of(present, name, manifest) for name in take_out]
     return tuple(one for one in present if one.key.fingerprint not in gone)
+
+
+def _fingerprints(take_out: Sequence[str]) -> Sequence[str]:
+    """Take text as one fingerprint: each of its letters could be the beginning of another one."""
+    return (take_out,) if isinstance(take_out, str) else take_out
 
 
 def _one_of(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:

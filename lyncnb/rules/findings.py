@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import overload
 
-from ..base.arguments import at_door
 from ..base.tables import ROWS_SHOWN, Table, count_of, rows_to_html
 from .ca_rules import ca_rules
 from .model import SEVERITIES, CheckRule
@@ -265,7 +264,6 @@ class Findings(Table, Sequence[Finding]):
         severities = [finding.severity for finding in self.items]
         return {severity: severities.count(severity) for severity in SEVERITIES}
 
-    @at_door
     def of(self, severity: str) -> Findings:
         """Give the findings of one severity."""
         return Findings(tuple(f for f in self.items if f.severity == severity), self.judged_on)

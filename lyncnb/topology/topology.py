@@ -9,7 +9,6 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from ..base.arguments import at_door
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..base.pasted_text import shown
@@ -63,7 +62,6 @@ class Topology(Table):
         """Go through the computers with their pools, in the order of the pools."""
         return ((pool, computer) for pool in self.pools for computer in pool.computers)
 
-    @at_door
     def site(self, name: str) -> Site:
         """Find a site by its name.
 
@@ -81,7 +79,6 @@ class Topology(Table):
             hint=f"its sites are {names}" if names else "it names no site",
         )
 
-    @at_door
     def compare(self, other: Topology) -> TopologyDifference:
         """Say where another topology disagrees, value by value.
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import traitlets
 
-from ..base.arguments import at_door
 from ..base.tables import ROWS_SHOWN, count_of
 from ..errors import LyncnbError, Problem, TopologyError
 from ..plan.compare import CountChange, plan_sizes
@@ -513,7 +512,6 @@ class PlanEditor(PlanEditing):
     Show it as the last line of a cell. Every change there and every call here can be undone.
     """
 
-    @at_door
     def __init__(
         self,
         topology: Topology,

@@ -224,7 +224,7 @@ def test_the_last_recovery_key_can_be_taken_out(tmp_path, pair):
     """Then the passphrase is the only way again, and nothing is sealed."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
-    rekey(folder, PASSPHRASE, NEW, take_out=[opened(pair).public.fingerprint])
+    rekey(folder, PASSPHRASE, NEW, take_out=opened(pair).public.fingerprint)
     assert list((folder / "recovery").glob("*.sealed")) == []
     assert write(numbered(3), folder, passphrase=NEW).counts() == {"kept": 2, "created": 1}
     assert list((folder / "recovery").glob("*.sealed")) == []
