@@ -194,9 +194,10 @@ def test_reverse_proxy_shows_a_client_certificate_only_if_planned():
     assert PUBLIC in roots(planned, "ee01.contoso.com")
 
 
-def test_hybrid_trusts_microsoft_365_where_a_tenant_is_named():
-    """Skype for Business: with an online tenant Microsoft 365 and the Edge pool verify each other."""
-    rules = ln.load_rules("sfbse")
+@pytest.mark.parametrize("product", products())
+def test_hybrid_trusts_microsoft_365_where_a_tenant_is_named(product):
+    """With an online tenant, Microsoft 365 and the Edge pool verify each other."""
+    rules = ln.load_rules(product)
     tenant = edge(tenant_sip_domains="fabrikam.com")
     for rows, expected in (((edge(),), False), ((tenant,), True)):
         table = plan(front_end(), *rows).topology
@@ -228,7 +229,7 @@ def test_what_no_page_says_is_marked():
     trusts = ln.load_rules("lync2013").trusts
     assert {rule.id for rule in trusts if is_inferred(rule.source)} == {
         *("own-chain-other", "xmpp", "gateways-called", "reverse-proxy-farm"),
-        "partner-applications",
+        *("partner-applications", "hybrid"),
         *("reverse-proxy-client", "office-web-apps-fetching"),
     }
     for rule in trusts:

@@ -15,9 +15,9 @@ from lyncnb.errors import LyncnbError, OptionsError, RulesError
 from lyncnb.rules.rule_files import product_titles
 from lyncnb.widgets.editor import PlanEditor
 
-CSV = """server_fqdn,role,pool_fqdn,sip_domains,meet_urls,dialin_url,web_external_fqdn,access_edge_fqdn,webconf_edge_fqdn,tenant_sip_domains
+CSV = """server_fqdn,role,pool_fqdn,sip_domains,meet_urls,dialin_url,web_external_fqdn,access_edge_fqdn,webconf_edge_fqdn,aol_pic
 se01.contoso.com,StandardEdition,,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com,,,
-edge01.contoso.com,Edge,,,,,,sip.contoso.com,wc.contoso.com,fabrikam.com
+edge01.contoso.com,Edge,,,,,,sip.contoso.com,wc.contoso.com,true
 """
 CHAT = CSV + "chat01.contoso.com,PersistentChat,,,,,,,,\n"
 
@@ -35,17 +35,17 @@ def codes(editor: PlanEditor) -> set[str]:
 
 def test_another_product_plans_again_and_is_taken_back():
     """Rules, names and findings are those of the product; undo gives the ones before."""
-    editor = editor_of(CSV)
-    assert "column-of-other-product" in codes(editor), "the table is for a later product"
-    editor.change_options(product="sfbse")
-    assert editor.rules is editor.plan.rules is ln.load_rules("sfbse")
+    editor = editor_of(CSV, "sfbse")
+    assert "column-of-other-product" in codes(editor), "the table is for an earlier product"
+    editor.change_options(product="lync2013")
+    assert editor.rules is editor.plan.rules is ln.load_rules("lync2013")
     assert editor.plan == ln.plan_certificates(
-        editor.topology, ln.load_rules("sfbse"), options=editor.options
+        editor.topology, ln.load_rules("lync2013"), options=editor.options
     )
-    assert "sip.fabrikam.com" in {str(n) for c in editor.plan.certificates for n in c.names}
+    assert "clientAuth" in {eku for c in editor.plan.certificates for eku in c.extended_key_usage}
     assert "column-of-other-product" not in codes(editor)
     editor.undo()
-    assert (editor.rules.product, editor.options.product) == ("lync2013", "lync2013")
+    assert (editor.rules.product, editor.options.product) == ("sfbse", "sfbse")
     assert editor.plan == editor.loaded_plan
 
 
