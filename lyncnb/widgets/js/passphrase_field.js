@@ -27,13 +27,3 @@ function secretField(label, help, onEnter) {
     },
   };
 }
-
-// Random bytes that cover an answer on its way, so that no log of messages shows it.
-/** @param {Uint8Array} bytes */
-const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-const newPad = () => crypto.getRandomValues(new Uint8Array(64));
-/** @param {string} text @param {Uint8Array} pad */
-function uncovered(text, pad) {
-  const bytes = Uint8Array.from(text.match(/../g) || [], (pair, n) => parseInt(pair, 16) ^ pad[n]);
-  return new TextDecoder().decode(bytes);
-}

@@ -104,11 +104,10 @@ export default {
 
     const which = h("select", { class: "lc-control" });
     const opening = secretField("The folder's passphrase", "", () => reveal.click());
-    /** @type {Uint8Array | null} */
-    let pad = null;
+    let isAsked = false; // another view of the panel gets the answer too
     const reveal = action("Show its password", () => {
-      pad = newPad();
-      send({ type: "password", id: which.value, passphrase: opening.take(), pad: hex(pad) });
+      isAsked = true;
+      send({ type: "password", id: which.value, passphrase: opening.take() });
     });
     const shown = h("output", { class: "lc-password", hidden: true });
     const hide = button("Hide", forget, { hidden: true });
@@ -222,11 +221,11 @@ export default {
       },
       /** @param {ReasonsMessage} message */
       reasons: (message) => reasons.show(message),
-      /** @param {{text: string, file: string}} message */
-      password(message) {
-        if (!pad) return;
-        shown.textContent = uncovered(message.text, pad);
-        pad = null;
+      /** @param {{file: string}} message @param {DataView[]} buffers */
+      password(message, buffers) {
+        if (!isAsked) return;
+        shown.textContent = new TextDecoder().decode(buffers[0]);
+        isAsked = false;
         shown.setAttribute("aria-label", `Password of ${message.file}`);
         shown.hidden = hide.hidden = false;
         clearTimeout(timer);
