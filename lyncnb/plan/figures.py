@@ -132,9 +132,10 @@ def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | Non
     title = f"{plan.rules.title}, {plan.topology.source}: who speaks to whom"
     description = (
         f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, from outside "
-        "through the perimeter to the inside. Under each certificate stands who connects to it, by "
-        "which protocol and under which of its names. Drawn are connections for which the plan has "
-        "a name; which pool uses which is taken from their sites, the topology does not say it."
+        "through the perimeter to the inside. Below each certificate the picture shows who "
+        "connects to it, with the protocol and the names. Only connections for which the plan "
+        "has a name are shown. Which pools use each other follows from their sites, because the "
+        "topology does not say it."
     )
     if site:
         description += (

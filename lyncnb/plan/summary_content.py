@@ -335,7 +335,7 @@ class Ask:
     def row(self, say: Callable[[str], str]) -> tuple[str, str, str, str]:
         """Return who, what, by when and where, for a document with notices among its findings."""
         where = "Findings" if self.anchor == "notices" else self.where
-        return self.who, self.what, self.when, say(where)
+        return say(self.who), self.what, self.when, say(where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -399,6 +399,10 @@ class Summary:
     reasons: tuple[NameRule, ...] = ()
     lang: str = "en"  # of titles
     approval: tuple[tuple[str, str], ...] = ()
+
+    def title_in(self, say: Callable[[str], str]) -> str:
+        """Give the title in the language of `say`; the files are recognized by the English one."""
+        return say(f"{TITLE}{{}}").format(self.product)
 
     @property
     def members(self) -> Iterator[tuple[Block, Member]]:

@@ -36,7 +36,7 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     facts = cover_facts(summary)
     yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
     if summary.asks:
-        yield _heading("What is asked of whom", say)
+        yield _heading("Who does what", say)
         rows = [ask.row(say) for ask in summary.asks]
         yield to_markdown(_said(say, "Who", "What", "By when", "See"), rows)
     groups = grouped(summary.findings)
@@ -57,13 +57,13 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     if len(summary.servers) > rows_shown:
         yield left_out(rows_shown, len(summary.servers)) + "\n"
     for one in request_lists(summary):
-        yield f"## {escape_markdown(one.heading)}\n"
+        yield f"## {escape_markdown(one.heading(say))}\n"
         for block in one.blocks:
             yield from _block(block, say)
     yield what_is_left_out(summary) + "\n" if summary.left_out else ""
     yield _heading("What happens with a request", say)
     yield f"{STORY}\n"
-    yield f"SHA-256 of the plan: `{summary.plan_sha256}`\n"
+    yield f"{say('SHA-256 of the plan')}: `{summary.plan_sha256}`\n"
 
 
 def _heading(text: str, say: Callable[[str], str]) -> str:
@@ -93,8 +93,9 @@ def _block(block: Block, say: Callable[[str], str]) -> Iterator[str]:
         ("Findings", ", ".join(block.concerns)),
     ]
     yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
+    own = say("each server’s own name")
     rows = [
-        ("each server’s own name" if group.is_own else ", ".join(group.names), " ".join(group.why))
+        (own if group.is_own else ", ".join(group.names), " ".join(group.why))
         for group in block.names
     ]
     if rows:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
 from ..base.figure import picture_html
 from ..base.html_page import render
 from ..base.languages import page_language, translator
-from ..base.tables import count_of, left_out
+from ..base.tables import left_out
 from ..rules.findings import grouped
 from ..rules.model import NOT_DOCUMENTED
 from . import spellings
@@ -41,12 +41,12 @@ class RequestList:
         """How many requests there are; what is requested at set-up is none of them."""
         return sum(not m.is_at_set_up for block in self.blocks for m in block.members)
 
-    @property
-    def heading(self) -> str:
-        """Name the CA and say how many requests it gets."""
+    def heading(self, say: Callable[[str], str]) -> str:
+        """Name the CA and say how many requests it gets, in the language of `say`."""
         at_set_up = sum(len(block.members) for block in self.blocks) - self.size
-        later = f", {at_set_up:,} at set-up" if at_set_up else ""
-        return f"{self.title}: {count_of(self.size, 'request')}{later}"
+        later = say(", {} at set-up").format(f"{at_set_up:,}") if at_set_up else ""
+        counted = say("{}: {} request" if self.size == 1 else "{}: {} requests")
+        return counted.format(say(self.title), f"{self.size:,}") + later
 
     @property
     def common(self) -> tuple[tuple[str, str], ...]:
@@ -125,10 +125,11 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
     members = [member for _, member in summary.members]
     groups = grouped(summary.findings)
     told = groups[:rows_shown]
+    say = translator(summary.lang)
     days = days_picture(summary) if summary.picture else None
     return render(
         "plan/summary.html.j2",
-        say=translator(summary.lang),
+        say=say,
         page_language=page_language(summary.lang),
         title=summary.title,
         s=summary,

@@ -36,7 +36,7 @@ def with_requests(
     requests: Iterable[Request] | None = None,
     accepted: Iterable[Finding] = (),
 ) -> Summary:
-    """Add what is on record of the requests, and what is asked of whom.
+    """Add what is on record of the requests, and who does what.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def _asks(summary: Summary) -> Iterator[Ask]:
     day = summary.planned_issue_date
     if waiting and not back:
         yield Ask(
-            who="Whoever decides",
+            who="Approver",
             what="Agree to this plan: sign the page that the planner sends with it.",
             when=f"before the requests are sent{f', in time for {day}' if day else ''}",
             where="this page",

@@ -57,14 +57,14 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     _set_page(document, summary.title, summary.lang)
     say = translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
-    document.add_heading(summary.title + domain, level=0)
+    document.add_heading(summary.title_in(say) + domain, level=0)
     document.add_paragraph(LEAD)
     facts = [(say(name), text) for name, text in cover_facts(summary) if text]
     _table(document, (), facts, widths=(32, 148))
     if summary.asks:
-        document.add_heading(say("What is asked of whom"), level=1)
+        document.add_heading(say("Who does what"), level=1)
         asks = [
-            (ask.who, _SIGN, ask.when, say(_APPROVAL)) if ask.is_approval else ask.row(say)
+            (say(ask.who), _SIGN, ask.when, say(_APPROVAL)) if ask.is_approval else ask.row(say)
             for ask in summary.asks
         ]
         columns = ("Who", "What", "By when", "See")
@@ -76,10 +76,10 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
         _table(document, tuple(map(say, spellings.COLUMNS)), told, widths=(28, 50, 50, 52))
     _servers(document, summary, rows_shown)
     for one in request_lists(summary):
-        document.add_heading(one.heading, level=1)
+        document.add_heading(one.heading(say), level=1)
         common = one.common
         if common:
-            document.add_paragraph(f"For each: {_facts(common, say)}")
+            document.add_paragraph(f"{say('For each')}: {_facts(common, say)}")
         for block in one.blocks:
             _block(document, block, common, say)
     document.add_heading(say("What happens with a request"), level=1)
@@ -182,7 +182,7 @@ def _block(
         text += f" {say('Findings')}: {', '.join(block.concerns)}."
     document.add_paragraph(text).paragraph_format.keep_with_next = True
     names = [
-        ("each server’s own name" if group.is_own else group.names, " ".join(group.why))
+        (say("each server’s own name") if group.is_own else group.names, " ".join(group.why))
         for group in block.names
     ]
     if names:

@@ -24,6 +24,7 @@ PAD, LINE = 8, 15  # pixels inside a box
 WIDTHS = {"outside": 138.0, "perimeter": 284.0, "inside": 388.0}
 BOLD = 1.12  # how much wider bold letters are
 MARGIN = 12
+_WHOLE = "Whole deployment"
 BAND_TITLE = 350  # of a band's title, as widths are estimated: right of it run lines
 _ALMOST = 1.12  # of a sheet's height: printed a little smaller
 _TOP = 96.0  # below heading, legend and the titles of the zones
@@ -242,7 +243,7 @@ def _bands(
     bands: dict[str, Band] = {}
     for cell in sorted(groups, key=lambda c: (c[0] == "*", c[0] == "", c[0])):
         if cell[0] not in bands:
-            title = _band_title(cell[0], groups, site)
+            title = translated(_band_title(cell[0], groups, site), plan.options.lang)
             bands[cell[0]] = Band(title=title, boxes=[], is_far=cell[0] == "*")
         band = bands[cell[0]]
         band.boxes.append(boxes[cell])
@@ -261,7 +262,7 @@ def _bands(
     return [
         Band(title="", boxes=parties),
         *bands.values(),
-        *([Band(title="Whole deployment", boxes=whole)] if whole else []),
+        *([Band(title=translated(_WHOLE, plan.options.lang), boxes=whole)] if whole else []),
         *_gone(changes),
     ]
 

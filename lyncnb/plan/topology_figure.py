@@ -6,8 +6,9 @@ it, and where, is ``topology_boxes``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from ..base.languages import translator
 from ..base.svg import Drawing, fit, text_width
 from ..base.tables import count_of
 from ..rules.model import ZONES, Rules
@@ -153,14 +154,17 @@ def draw_topology(
     """
     layout = lay_out(plan, connections, site=site, changes=changes)
     drawing = Drawing(WIDTH)
-    _draw_zones(drawing, layout, title, is_compared=changes is not None)
+    say = translator(plan.options.lang)
+    _draw_zones(drawing, layout, title, say, is_compared=changes is not None)
     _draw_lines(drawing, [box for band in layout.bands for box in band.boxes])
     for band in layout.bands:
         _draw_band(drawing, band)
     return drawing.to_svg(layout.height, title=title, description=description, breaks=layout.breaks)
 
 
-def _draw_zones(drawing: Drawing, layout: Layout, title: str, *, is_compared: bool) -> None:
+def _draw_zones(
+    drawing: Drawing, layout: Layout, title: str, say: Callable[[str], str], *, is_compared: bool
+) -> None:
     drawing.text(MARGIN, 26, fit(title, (WIDTH - 2 * MARGIN) / BOLD, 17), "title")
     x = float(MARGIN)
     for kind, words in (("solid", "SIP"), ("dashed", "HTTPS"), ("dotted", "other")):
@@ -180,9 +184,10 @@ def _draw_zones(drawing: Drawing, layout: Layout, title: str, *, is_compared: bo
     for zone in ZONES:
         left, width = _LEFT[zone] - 6, WIDTHS[zone] + 12
         drawing.rect(left, 62, width, layout.height - 62 - MARGIN, "zone")
-        drawing.text(left + 8, 82, _ZONE_TITLES[zone], "head")
+        zone_title = say(_ZONE_TITLES[zone])
+        drawing.text(left + 8, 82, zone_title, "head")
         for top in layout.breaks:
-            drawing.text(left + 8, top + 20, f"{_ZONE_TITLES[zone]}, continued", "head")
+            drawing.text(left + 8, top + 20, say("{}, continued").format(zone_title), "head")
 
 
 def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:

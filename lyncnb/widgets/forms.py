@@ -77,6 +77,11 @@ def column_facts(
     return facts
 
 
+def _title_width(title: str) -> int:
+    """Give the pixels that a heading needs, which is never cut; a Chinese character takes two."""
+    return round(_CHARACTER * sum(1 if letter.isascii() else 2 for letter in title)) + _AROUND
+
+
 def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> dict[str, object]:
     wide = column.kind in _WIDE
     choices = [[choice, choice] for choice in column.choices]
@@ -106,7 +111,7 @@ def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> dict[str,
         "search": wide,
         "least": max(
             _LEAST.get(column.name, 160 if wide else 100),
-            round(_CHARACTER * len(column.title)) + _AROUND,
+            _title_width(say(column.title)),
         ),
         "share": 3 if column.name == "server_fqdn" else 2 if wide else 1,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from pathlib import Path
@@ -24,6 +25,7 @@ from lyncnb.plan.saved_plan_json import saved_document
 from lyncnb.rules.rule_files import load_rules, products
 from lyncnb.topology.columns import topology_columns, topology_roles
 from lyncnb.widgets.editor import PlanEditor
+from lyncnb.widgets.forms import column_facts
 
 SERVERS = (front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
 
@@ -73,8 +75,43 @@ def titles():
         yield from getattr(summary_workbook, name)
     yield from (spellings.HEADING, *spellings.COLUMNS)
     page = Path(summary.__file__).with_name("summary.html.j2").read_text("utf-8")
-    yield from re.findall(r'say\("([^"]+)"\)', page)
+    yield from re.findall(r'say\("([^"]+)"', page)
     yield from ("this page", "Notices")  # where an ask is told whole
+    yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
+
+
+def test_every_heading_of_the_page_is_chinese():
+    """Headings of parts and tables; a certificate's own begins with its number, then its name."""
+    page = summary.write_plan_table(planned("zh-TW"), check_plan(planned("zh-TW")), ".html")
+    headings = re.findall(r"<(h[1-3]|th|figcaption)\b[^>]*>(.*?)</\1>", page.decode(), re.DOTALL)
+    shown = [
+        html.unescape(re.sub("<[^>]+>", "", text))
+        for kind, text in headings
+        if kind != "figcaption"
+    ]
+    assert len(shown) > 20
+    english = [text for text in shown if not re.search(r"[\u4e00-\u9fff]|^\d+ ·", text)]
+    assert english == ["Edge Server"]  # as Microsoft's pages for Taiwan have it
+
+
+def test_a_column_is_as_wide_as_its_title_in_the_language():
+    """A short Chinese title leaves the room to the names of pools."""
+    topology, rules = planned("en").topology, load_rules("lync2013")
+    least = {
+        lang: {fact["name"]: fact["least"] for fact in column_facts(topology, rules, lang)}
+        for lang in LANGUAGES
+    }
+    assert least["en"]["strict_dns"] == round(8.4 * len("Strict DNS matching")) + 22
+    assert least["zh-TW"]["strict_dns"] == round(8.4 * (4 * 2 + 5)) + 22  # 嚴格 DNS 比對
+    assert least["zh-TW"]["autologon"] == 100 < least["en"]["autologon"]
+
+
+def test_every_party_with_a_task_is_named_in_chinese():
+    """The planner, who approves, the CAs, the owners of domains and the server team."""
+    made = planned("zh-TW")
+    text = summary.write_plan_table(made, check_plan(made), ".md").decode()
+    for name in ("規劃人員", "核准者", "網域擁有者", "內部 CA", "公用 CA", "伺服器小組"):
+        assert f"| {name} |" in text
 
 
 def test_what_is_missing_is_listed():
@@ -132,7 +169,9 @@ def test_an_ask_names_the_heading_that_the_document_has():
 
 def test_the_picture_names_roles_in_chinese():
     """The heading of a box is its role's title, in the plan's language."""
-    assert "Enterprise Edition 集區的前端伺服器" in ln.figure(planned("zh-TW")).svg
+    drawn = ln.figure(planned("zh-TW")).svg
+    for title in ("Enterprise Edition 集區的前端伺服器", "外部", "周邊網路", "內部", "整個部署"):
+        assert title in drawn
     assert "集區" not in ln.figure(planned("en")).svg
 
 

@@ -387,7 +387,7 @@ def test_each_is_told_what_is_asked_of_them(hostile):
     error = Finding(code="x", severity="error", about="", message="", hint="", source="")
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
     asks = with_requests(summarise(replace(plan, options=options), (error,))).asks
-    wanted = ["Planner", "Whoever decides", "Internal CA", "Public CA", "Server team"]
+    wanted = ["Planner", "Approver", "Internal CA", "Public CA", "Server team"]
     assert [ask.who for ask in asks] == wanted
     assert asks[0].what.startswith("Settle 1 error")
     assert asks[2].when == "by 2026-04-01"
@@ -437,7 +437,7 @@ def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
     data = summary.write_plan_table(dated, findings, ".docx")
     tables = docx.Document(io.BytesIO(data)).tables
     asked = [[cell.text for cell in row.cells] for table in tables for row in table.rows]
-    (told,) = [row for row in asked if row[0] == "Whoever decides"]
+    (told,) = [row for row in asked if row[0] == "Approver"]
     assert told[2:] == ["before the requests are sent, in time for 2026-12-01", "Approval"]
     assert "last page" in told[1]
 
@@ -667,7 +667,7 @@ def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
         asks["Renew certificate 1.1, ended on 2026-10-05: request anew, and send that to the CA."]
         == "now"
     )
-    assert "Whoever decides" not in {ask.who for ask in told.asks}
+    assert "Approver" not in {ask.who for ask in told.asks}
     (ended,) = (fact for fact in told.facts if fact.ends == date(2026, 10, 5))
     assert (ended.what, ended.needs_a_look) == ("ended: no. 1.1", True)
     # Nothing is planned any more of what is back.
