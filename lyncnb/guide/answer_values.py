@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName, clean_text, shown
@@ -11,7 +12,7 @@ from ..errors import LyncnbError
 from ..rules.ca_rules import ca_rules
 from ..rules.rule_files import load_rules, product_titles
 from ..topology.columns import column
-from .name_patterns import LABEL, BadPattern, read_pattern
+from .name_patterns import LABEL, read_pattern
 from .questions import Question, interview
 
 #: What an answer can be once it is understood.
@@ -26,14 +27,6 @@ _NO = ("no", "n", "false", "0", "否")
 _DOMAIN_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
 _NAME_SEPARATOR = re.compile(r"[;,|\n；，｜、]+")
 _LONGEST_TEXT = 10_000
-
-
-class BadAnswer(ValueError):
-    """An answer that is none; ``hint`` says what would be one."""
-
-    def __init__(self, message: str, hint: str):
-        super().__init__(message)
-        self.hint = hint
 
 
 def read_answer(question: Question, text: str, *, is_public: bool = False) -> Value:
@@ -55,18 +48,20 @@ def read_answer(question: Question, text: str, *, is_public: bool = False) -> Va
 
     Raises
     ------
-    BadAnswer
+    BadName
         With the value and a hint.
     """
     if len(text) > _LONGEST_TEXT:
-        raise BadAnswer(f"the answer has {len(text):,} characters", "shorter, please")
+        raise BadName(f"the answer has {len(text):,} characters", "shorter, please")
+    if not is_public:
+        question = replace(question, public=False)
     try:
         text = clean_text(text)[0] if question.kind != "names" else text.strip()
         if not text and not question.may_be_blank:
-            raise BadAnswer("there is no answer", question.help)
-        return _READERS[question.kind](question, text, is_public)
+            raise BadName("there is no answer")
+        return _READERS[question.kind](question, text)
     except BadName as error:
-        raise BadAnswer(str(error), error.hint or question.help) from None
+        raise BadName(error.message, error.hint or question.help) from None
 
 
 def choices_of(question: Question) -> Mapping[str, str]:
@@ -78,94 +73,88 @@ def choices_of(question: Question) -> Mapping[str, str]:
     return question.choices
 
 
-def _choice(question: Question, text: str, is_public: bool) -> str:
-    return _one_of(text, question.choices)
+def _choice(question: Question, text: str) -> str:
+    return _one_of(text, choices_of(question))
 
 
 def _one_of(text: str, choices: Mapping[str, str]) -> str:
-    """Find a choice by its word, its number as listed, or how it begins."""
-    folded = text.casefold()
-    by_number = {str(number): one for number, one in enumerate(choices, 1)}
-    if folded in by_number:
-        return by_number[folded]
-    found = [one for one in choices if one.casefold() == folded]
-    found = found or [one for one in choices if one.casefold().startswith(folded)]
+    """Find a choice by its number as listed, its word, its meaning, or how its word begins."""
+    answer = _squeezed(text)
+    by_text = {str(number): choice for number, choice in enumerate(choices, 1)}
+    by_text |= {_squeezed(meaning): choice for choice, meaning in choices.items()}
+    by_text |= {_squeezed(choice): choice for choice in choices}
+    if answer in by_text:
+        return by_text[answer]
+    found = [choice for choice in choices if _squeezed(choice).startswith(answer)]
     if len(found) != 1:
-        raise BadAnswer(f"{shown(text)} is none of them", f"answer {', '.join(choices)}")
+        raise BadName(f"{shown(text)} is none of them", f"answer {', '.join(choices)}")
     return found[0]
 
 
-def _product(question: Question, text: str, is_public: bool) -> str:
-    try:
-        if text.endswith(".toml"):
-            load_rules(text)
-            return text
-        known = choices_of(question)
-        titles = {title.casefold(): product for product, title in known.items()}
-        if text.casefold() in titles:
-            return titles[text.casefold()]
-        if text in known or (text.isascii() and text.isdecimal()):
-            return _one_of(text, known)
-        return load_rules(text).product  # of one's own, by its name
-    except LyncnbError as error:
-        raise BadAnswer(error.message, error.hint) from None
+def _squeezed(text: str) -> str:
+    """Fold letter case and drop blanks: "2012 R2" is the choice 2012R2."""
+    return text.casefold().replace(" ", "")
 
 
-def _target_os(question: Question, text: str, is_public: bool) -> str:
+def _product(question: Question, text: str) -> str:
     known = choices_of(question)
-    wanted = text.casefold().replace("windows server", "").replace(" ", "")
-    return next((one for one in known if one.casefold() == wanted), "") or _one_of(text, known)
+    titles = {title.casefold(): product for product, title in known.items()}
+    if text.casefold() in titles:
+        return titles[text.casefold()]
+    if text in known or (text.isascii() and text.isdecimal()):
+        return _one_of(text, known)
+    try:
+        rules = load_rules(text)  # of one's own, by its file or its name
+    except LyncnbError as error:
+        raise BadName(error.message, error.hint) from None
+    return text if text.endswith(".toml") else rules.product
 
 
-def _yes_no(question: Question, text: str, is_public: bool) -> bool:
+def _yes_no(question: Question, text: str) -> bool:
     if text.casefold() in (*_YES, *_NO):
         return text.casefold() in _YES
-    raise BadAnswer(f"{shown(text)} is neither yes nor no", "answer yes or no")
-
-
-def _number(question: Question, text: str, is_public: bool) -> int:
-    return _count(question, text)
+    raise BadName(f"{shown(text)} is neither yes nor no", "answer yes or no")
 
 
 def _count(question: Question, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6):
-        raise BadAnswer(f"{shown(text)} is no number", f"a whole number, {question.least} or more")
+        raise BadName(f"{shown(text)} is no number", f"a whole number, {question.least} or more")
     if not question.least <= int(text) <= _MOST:
-        raise BadAnswer(
+        raise BadName(
             f"{int(text):,} is not between {question.least} and {_MOST}",
             "more can be added to the table afterwards" if int(text) > _MOST else question.help,
         )
     return int(text)
 
 
-def _sizes(question: Question, text: str, is_public: bool) -> tuple[int, ...]:
+def _sizes(question: Question, text: str) -> tuple[int, ...]:
     parts = [part for part in _DOMAIN_SEPARATOR.split(text) if part]
     if not parts:
-        raise BadAnswer(f"{shown(text)} has no number", question.help)
+        raise BadName(f"{shown(text)} has no number", question.help)
     if len(parts) > _MOST:
-        raise BadAnswer(f"there are {len(parts):,} pools", "add more to the table afterwards")
+        raise BadName(f"there are {len(parts):,} pools", "add more to the table afterwards")
     return tuple(_count(question, part) for part in parts)
 
 
-def _domain(question: Question, text: str, is_public: bool) -> str:
+def _domain(question: Question, text: str) -> str:
     name = DnsName.parse(text)
     if name.has_underscore:
-        raise BadAnswer(f"{shown(text)} has an underscore", "CAs and Lync refuse such names")
+        raise BadName(f"{shown(text)} has an underscore", "CAs and Lync refuse such names")
     if len(name) > LONGEST_NAME:
-        raise BadAnswer(
+        raise BadName(
             f"{shown(text)} has {len(name)} characters",
             f"names on certificates have {LONGEST_NAME} at most, and something stands before it",
         )
-    if is_public and question.public and name.registrable is None:
-        raise BadAnswer(
+    if question.public and name.registrable is None:
+        raise BadName(
             f"{shown(text)} is no domain that somebody can have registered",
             "people outside need certificates of a public CA, which certifies nothing below it; "
             "give the public domain, or answer no to what is asked about outside",
         )
-    if is_public and question.public:
+    if question.public:
         _refuse_zones_of_no_ca(name, text)
     if name == "onmicrosoft.com" or name.endswith(".onmicrosoft.com"):
-        raise BadAnswer(
+        raise BadName(
             f"{shown(text)} lies in onmicrosoft.com",
             "no CA certifies such a name for you; leave it out",
         )
@@ -177,50 +166,47 @@ def _refuse_zones_of_no_ca(name: DnsName, text: str) -> None:
     for check in ca_rules().checks:
         for zone in check.suffixes if check.test == "name_in_zone" else ():
             if name == zone or name.endswith(f".{zone}"):
-                raise BadAnswer(f"{shown(text)} lies in {zone}: {check.title.lower()}", check.hint)
+                raise BadName(f"{shown(text)} lies in {zone}: {check.title.lower()}", check.hint)
 
 
-def _domains(question: Question, text: str, is_public: bool) -> tuple[str, ...]:
+def _domains(question: Question, text: str) -> tuple[str, ...]:
     parts = [part for part in _DOMAIN_SEPARATOR.split(text) if part]
-    names = tuple(dict.fromkeys(_domain(question, part, is_public) for part in parts))
+    names = tuple(dict.fromkeys(_domain(question, part) for part in parts))
     if not names:
-        raise BadAnswer("there is no domain", "e.g. contoso.com;fabrikam.com")
+        raise BadName("there is no domain", "e.g. contoso.com;fabrikam.com")
     return names
 
 
-def _names(question: Question, text: str, is_public: bool) -> tuple[str, ...]:
+def _names(question: Question, text: str) -> tuple[str, ...]:
     found: dict[str, str] = {}
     for part in _NAME_SEPARATOR.split(text):
         name = " ".join(clean_text(part)[0].split())
         if not name:
             continue
         if not (name.isprintable() and name[0].isalnum() and len(name) <= LONGEST_NAME):
-            raise BadAnswer(f"{shown(name)} is no name", "a short name, such as Taipei")
+            raise BadName(f"{shown(name)} is no name", "a short name, such as Taipei")
         if found.setdefault(name.casefold(), name) != name:
-            raise BadAnswer(
+            raise BadName(
                 f"{shown(name)} and {shown(found[name.casefold()])} differ in letter case alone",
                 "give each site a name of its own",
             )
     if not found and not question.may_be_blank:
-        raise BadAnswer("there is no name", question.help)
+        raise BadName("there is no name", question.help)
     return tuple(found.values())
 
 
-def _label(question: Question, text: str, is_public: bool) -> str:
+def _label(question: Question, text: str) -> str:
     label = text.lower()
     if not LABEL.match(label):
-        raise BadAnswer(
+        raise BadName(
             f"{shown(text)} cannot stand in a host name",
             "letters a to z, digits and hyphens, not first or last",
         )
     return label
 
 
-def _pattern(question: Question, text: str, is_public: bool) -> str:
-    try:
-        read_pattern(text, knows=question.knows, kinds=kinds_of(question), default="")
-    except BadPattern as error:
-        raise BadAnswer(str(error), error.hint) from None
+def _pattern(question: Question, text: str) -> str:
+    read_pattern(text, knows=question.knows, kinds=kinds_of(question), default="")
     return text
 
 
@@ -234,12 +220,12 @@ def kinds_of(question: Question) -> tuple[str, ...]:
     )
 
 
-_READERS: Mapping[str, Callable[[Question, str, bool], Value]] = {
+_READERS: Mapping[str, Callable[[Question, str], Value]] = {
     "choice": _choice,
     "product": _product,
-    "target_os": _target_os,
+    "target_os": _choice,
     "yes_no": _yes_no,
-    "number": _number,
+    "number": _count,
     "sizes": _sizes,
     "domain": _domain,
     "domains": _domains,
@@ -260,4 +246,4 @@ def answer_text(value: Value) -> str:
 
 def is_yes(value: Value | None) -> bool:
     """Tell whether an answer is yes, more than 0, or names something."""
-    return value is not None and value not in (False, 0, (), "")
+    return value not in (None, False, 0, (), "")

@@ -12,19 +12,18 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ..base.files import read_named
-from ..base.pasted_text import shown
+from ..base.pasted_text import BadName, shown
 from ..base.tables import Table
-from ..base.toml_records import NotToml, parse_toml, value_words
+from ..base.toml_records import NotToml, TomlReader, parse_toml, value_words
 from ..errors import AnswersError, LyncnbError, Problem
 from ..plan.options import PlanOptions
 from ..rules.model import Rules
 from ..rules.rule_files import load_rules
-from .answer_values import BadAnswer, Value, answer_text, is_yes, read_answer
+from .answer_values import Value, answer_text, is_yes, read_answer
 from .questions import Question, interview
 
 #: How answers are kept while somebody is asked: by site ("" = the deployment) and key.
@@ -108,8 +107,8 @@ class GuideAnswers(Table):
         AnswersError
             With every answer that is wrong: its place, value and hint.
         """
-        problems: list[Problem] = []
-        texts = _texts_of(document, source, problems)
+        reader = TomlReader(source)
+        texts, problems = _texts_of(document, reader), reader.problems
         walked = walk(texts)
         problems += [_problem(one, source) for one in walked if one.problem]
         places = {one.place for one in walked}
@@ -237,32 +236,21 @@ def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
     """
     walked: list[Asked] = []
     values: dict[tuple[str, str], Value] = {}
-    table = interview()
     sites: dict[str, str] = {}  # short names by name
     unknown: frozenset[str] = frozenset()
     outside = _is_outside(texts, only_given=only_given)
-    questions = list(table.question)
-    of_sites = [one for one in questions if one.is_of_site]
-    for question in questions:
-        if question.is_of_site and question is not of_sites[0]:
-            continue
-        block = (
-            [(site, one) for site in sites for one in of_sites]
-            if question.is_of_site
-            else [("", question)]
-        )
-        for site, one in block:
-            if one.key in unknown or not _is_asked(one, site, values):
+    for is_of_site, group in itertools.groupby(interview().question, lambda one: one.is_of_site):
+        for site, question in itertools.product([*sites] if is_of_site else [""], group):
+            if question.key in unknown or not _is_asked(question, site, values):
                 continue
-            asked = _ask(one, site, texts, values, sites, is_public=outside)
+            asked = _ask(question, site, texts, values, sites, is_public=outside)
             walked.append(asked)
             if asked.value is not None:
                 values[asked.place] = asked.value
-        if question.key == "product":
-            unknown = _without(values.get(("", "product")))
-        if question.key == "sites":
-            value = values.get(("", "sites"), ())
-            sites = short_names([*map(str, value)]) if isinstance(value, tuple) else {}
+            if question.key == "product":
+                unknown = _without(asked.value)
+            elif question.key == "sites" and isinstance(asked.value, tuple):
+                sites = short_names([*map(str, asked.value)])
     return tuple(walked)
 
 
@@ -274,7 +262,7 @@ def _is_outside(texts: Texts, *, only_given: bool) -> bool:
         try:
             if text and is_yes(read_answer(question, text)):
                 return True
-        except BadAnswer:
+        except BadName:
             continue
     return False
 
@@ -293,11 +281,9 @@ def _ask(
     asked = Asked(question=question, site=site, default=default, text=text)
     if not text and not default and "{" in question.default:
         return asked  # what its default hangs on is wrong, and told
-    if not text and not default and not question.may_be_blank:
-        return replace(asked, problem="there is no answer", hint=question.help)
     try:
         return replace(asked, value=read_answer(question, text or default, is_public=is_public))
-    except BadAnswer as error:
+    except BadName as error:
         return replace(asked, problem=str(error), hint=error.hint)
 
 
@@ -385,57 +371,39 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _texts_of(
-    document: Mapping[str, Any], source: str, problems: list[Problem]
-) -> dict[tuple[str, str], str]:
+def _texts_of(document: Mapping[str, Any], reader: TomlReader) -> dict[tuple[str, str], str]:
     """Take a document apart; what has no place in one is a problem."""
-    table = interview()
-    of_site = [one.key for one in table.question if one.is_of_site]
-    of_all = [one.key for one in table.question if not one.is_of_site and one.key != "sites"]
+    questions = [one for one in interview().question if one.key != "sites"]
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
 
-    def take(site: str, key: str, value: object, where: str, known: Sequence[str]) -> None:
-        if key not in known:
-            close = get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"the answers are {', '.join(known)}"
-            problems.append(Problem(file=source, message=f"Unknown key in '{where}'", hint=hint))
-            return
-        text = _as_text(value)
-        if text is None:
-            problems.append(
-                Problem(
-                    file=source,
-                    message=f"'{where}' is {value_words(value)}, which is no answer",
-                    hint=table.find(key).help,
-                )
-            )
-        else:
-            texts[site, key] = text
+    def take(site: str, table: Mapping[str, Any], where: str, other: str) -> None:
+        known = {one.key: one for one in questions if one.is_of_site is bool(where)}
+        reader.known(where, table, [*known, other])
+        for key in [key for key in table if key in known]:
+            text = _as_text(table[key])
+            if text is None:
+                what = f"is {value_words(table[key])}, which is no answer"
+                reader.problem(f"'{f'{where}.{key}'.lstrip('.')}' {what}", known[key].help)
+            else:
+                texts[site, key] = text
 
-    for key, value in document.items():
-        if key != _SITES:
-            take("", key, value, key, of_all)
+    take("", document, "", _SITES)
+    sites = document.get(_SITES, ())
+    if not (isinstance(sites, (list, tuple)) and all(isinstance(v, Mapping) for v in sites)):
+        reader.problem(f"'{_SITES}' is no array of tables", f"write [[{_SITES}]]")
+        return texts
+    for number, one in enumerate(sites):
+        where = f"{_SITES}[{number}]"
+        try:
+            name = _site_name(one.get("name"))
+            if name in names:
+                raise BadName(f"is {shown(name)} again", _OF_ITS_OWN)
+        except BadName as error:
+            reader.problem(f"'{where}.name' {error}", error.hint)
             continue
-        if not (isinstance(value, (list, tuple)) and all(isinstance(v, Mapping) for v in value)):
-            problems.append(
-                Problem(file=source, message="'site' is no array of tables", hint="write [[site]]")
-            )
-            continue
-        for number, one in enumerate(value):
-            where = f"{_SITES}[{number}]"
-            try:
-                name = _site_name(one.get("name"))
-                if name in names:
-                    raise BadAnswer(f"is {shown(name)} again", _OF_ITS_OWN)
-            except BadAnswer as error:
-                message = f"'{where}.name' {error}"
-                problems.append(Problem(file=source, message=message, hint=error.hint))
-                continue
-            names[name] = None
-            for inner, item in one.items():
-                if inner != "name":
-                    take(name, inner, item, f"{where}.{inner}", of_site)
+        names[name] = None
+        take(name, one, where, "name")
     if names:
         texts["", "sites"] = ";".join(names)
     return texts
@@ -444,13 +412,13 @@ def _texts_of(
 def _site_name(value: object) -> str:
     """Read the name of one site as an answer does, so that both are called the same."""
     if not isinstance(value, str) or not value.strip():
-        raise BadAnswer(f"is {value_words(value) if value else 'missing'}", _OF_ITS_OWN)
+        raise BadName(f"is {value_words(value) if value else 'missing'}", _OF_ITS_OWN)
     try:
         names = read_answer(interview().find("sites"), value)
-    except BadAnswer as error:
-        raise BadAnswer(f"cannot be: {error}", error.hint) from None
+    except BadName as error:
+        raise BadName(f"cannot be: {error}", error.hint) from None
     if not isinstance(names, tuple) or len(names) != 1:
-        raise BadAnswer(f"is {shown(value)}, which separates several names", _OF_ITS_OWN)
+        raise BadName(f"is {shown(value)}, which separates several names", _OF_ITS_OWN)
     return str(names[0])
 
 

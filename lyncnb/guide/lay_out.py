@@ -13,7 +13,7 @@ from ..topology.columns import topology_columns
 from ..topology.topology import Topology, topology_of_rows
 from .answer_values import LONGEST_NAME, Value, answer_text, is_yes, kinds_of
 from .answers import GuideAnswers, place_words, short_names
-from .name_patterns import LABEL, NamePattern, read_pattern
+from .name_patterns import LABEL, fill_pattern, read_pattern
 from .questions import Part, interview
 
 #: Where a table that was laid out is said to come from.
@@ -38,7 +38,7 @@ class Layout:
     """The rows as they grow: by column; who has which name; what is to be told."""
 
     answers: GuideAnswers
-    patterns: dict[str, NamePattern] = field(default_factory=dict)
+    patterns: Mapping[str, Mapping[str, str]]
     rows: list[dict[str, str]] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     problems: list[LayoutProblem] = field(default_factory=list)
@@ -98,14 +98,16 @@ def guided_topology(answers: GuideAnswers) -> Topology:
 
 def lay_out(answers: GuideAnswers) -> Layout:
     """Lay out rows, and keep what does not fit and what was decided."""
-    layout = Layout(answers=answers)
+    layout = Layout(answers=answers, patterns=_patterns(answers))
     urls = _simple_urls(answers)
     _reserve(layout, urls)
     _check_outside(layout)
-    signing_in = _signing_in(layout)
+    pools = list(_pools(layout))
+    signs_in = [pool for pool in pools if pool.part.signs_in]
+    signing_in = min(signs_in, key=lambda pool: pool.part.signs_in, default=None)
     first: dict[str, dict[str, str]] = {}
     several: dict[str, Part] = {}
-    for pool in _pools(layout):
+    for pool in pools:
         rows = _rows_of(pool, layout)
         word = pool.part.word
         _cells_of(pool, layout, rows[0], is_first=word not in first)
@@ -113,7 +115,7 @@ def lay_out(answers: GuideAnswers) -> Layout:
             several[word] = pool.part
         if pool.part.all_sites and not pool.table_site:
             layout.remarks.append(f"{_called(rows[0])} serves all sites: its cell site is blank.")
-        if pool == signing_in:
+        if pool is signing_in:
             rows[0]["autologon"] = "true"
             layout.remarks.append(f"Clients sign in automatically at {_called(rows[0])}.")
         layout.rows += rows
@@ -132,6 +134,19 @@ def lay_out(answers: GuideAnswers) -> Layout:
         )
     _tell_of_long_names(layout)
     return layout
+
+
+def _patterns(answers: GuideAnswers) -> dict[str, Mapping[str, str]]:
+    return {
+        one.question.key: read_pattern(
+            answers.text(one.question.key),
+            knows=one.question.knows,
+            kinds=kinds_of(one.question),
+            default=one.default,
+        )
+        for one in answers.asked
+        if one.question.kind == "pattern"
+    }
 
 
 def _simple_urls(answers: GuideAnswers) -> dict[str, str]:
@@ -254,11 +269,6 @@ def _serving_all(answers: GuideAnswers) -> dict[str, str]:
     return found
 
 
-def _signing_in(layout: Layout) -> _Pool | None:
-    pools = [pool for pool in _pools(Layout(answers=layout.answers)) if pool.part.signs_in]
-    return min(pools, key=lambda pool: pool.part.signs_in, default=None)
-
-
 def _rows_of(pool: _Pool, layout: Layout) -> list[dict[str, str]]:
     answers = layout.answers
     part = pool.part
@@ -318,10 +328,7 @@ def _name(
     what: str,
 ) -> str:
     """Make a name by the planner's pattern; one that cannot be, or is taken, is a problem."""
-    pattern = layout.patterns.get(key)
-    if pattern is None:
-        pattern = layout.patterns[key] = _pattern(layout.answers, key)
-    label = pattern.name(kind, values)
+    label = fill_pattern(layout.patterns[key], kind, values)
     name = f"{label}.{domain}"
     taken = layout.names.get(name)
     if not LABEL.match(label):
@@ -348,14 +355,6 @@ def _name(
     if not any(one.key == key for one in layout.problems):  # the first says it
         layout.problems.append(LayoutProblem(site="", key=key, message=message, hint=hint))
     return name
-
-
-def _pattern(answers: GuideAnswers, key: str) -> NamePattern:
-    asked = next(one for one in answers.asked if one.question.key == key)
-    question = asked.question
-    return read_pattern(
-        answers.text(key), knows=question.knows, kinds=kinds_of(question), default=asked.default
-    )
 
 
 def _called(row: Mapping[str, str]) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
-from ..base.pasted_text import shown
+from ..base.pasted_text import BadName, shown
 
 _LITERAL = re.compile(r"[A-Za-z0-9-]*\Z")
 _KEY = re.compile(r"\s*([a-z][a-z0-9-]*)\s*=")
@@ -27,37 +26,32 @@ _MEANINGS = {
 }
 
 
-class BadPattern(ValueError):
-    """Text that is no pattern; ``hint`` says what one knows."""
+def fill_pattern(patterns: Mapping[str, str], kind: str, values: Mapping[str, object]) -> str:
+    """Make a label in lower case; the caller checks that a host name can have it.
 
-    def __init__(self, message: str, hint: str):
-        super().__init__(message)
-        self.hint = hint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamePattern:
-    """What a name is made of: by kind (``fe``, ``access`` …), "" for every other kind."""
-
-    by_kind: Mapping[str, str]
-
-    def name(self, kind: str, values: Mapping[str, object]) -> str:
-        """Fill the pattern in: one label, lower case; whether it is a good one is not said."""
-        pattern = self.by_kind.get(kind, self.by_kind[""])
-        parts = []
-        for literal, key, form, _ in string.Formatter().parse(pattern):
-            parts.append(literal)
-            if key is not None:
-                value = values[key]
-                text = format(value, form or "") if isinstance(value, int) else str(value)
-                parts.append(text or _BLANK)
-        # A blank number takes a hyphen beside it along: fe-pool-{k} is fe-pool.
-        return _AROUND_BLANK.sub(r"\1", "".join(parts)).lower()
+    Parameters
+    ----------
+    patterns : mapping of str to str
+        As :func:`read_pattern` gives them.
+    kind : str
+        What gets the name, e.g. ``fe`` or ``access``.
+    values : mapping of str to object
+        By placeholder.
+    """
+    parts = []
+    for literal, key, form, _ in string.Formatter().parse(patterns.get(kind, patterns[""])):
+        parts.append(literal)
+        if key is not None:
+            value = values[key]
+            text = format(value, form or "") if isinstance(value, int) else str(value)
+            parts.append(text or _BLANK)
+    # A blank number takes a hyphen beside it along: fe-pool-{k} is fe-pool.
+    return _AROUND_BLANK.sub(r"\1", "".join(parts)).lower()
 
 
 def read_pattern(
     text: str, *, knows: Collection[str], kinds: Collection[str], default: str
-) -> NamePattern:
+) -> Mapping[str, str]:
     """Read a pattern, or several for kinds of their own.
 
     Parameters
@@ -71,9 +65,14 @@ def read_pattern(
     default : str
         For every other kind, if `text` has none for all.
 
+    Returns
+    -------
+    mapping of str to str
+        By kind, "" for every other kind.
+
     Raises
     ------
-    BadPattern
+    BadName
         If a placeholder or kind is unknown, or a character can stand in no host name.
     """
     by_kind: dict[str, str] = {}
@@ -81,12 +80,12 @@ def read_pattern(
         found = _KEY.match(part)
         kind = found[1] if found else ""
         if kind and kind not in kinds:
-            raise BadPattern(
+            raise BadName(
                 f'there is no kind "{kind}"',
                 f"kinds with patterns of their own: {', '.join(kinds)}",
             )
         if kind in by_kind:
-            raise BadPattern(
+            raise BadName(
                 f'there are two patterns for "{kind}"'
                 if kind
                 else "there are two patterns for all",
@@ -94,7 +93,7 @@ def read_pattern(
             )
         pattern = part[found.end() :].strip() if found else part
         by_kind[kind] = _checked(pattern, knows, for_all=not kind)
-    return NamePattern(by_kind={"": default, **by_kind})
+    return {"": default, **by_kind}
 
 
 def _checked(pattern: str, knows: Collection[str], *, for_all: bool) -> str:
@@ -102,21 +101,21 @@ def _checked(pattern: str, knows: Collection[str], *, for_all: bool) -> str:
     try:
         parts = list(string.Formatter().parse(pattern))
     except ValueError:
-        raise BadPattern(f"a brace of {shown(pattern)} is not closed or not opened", hint) from None
+        raise BadName(f"a brace of {shown(pattern)} is not closed or not opened", hint) from None
     if for_all and not any(key for _, key, _, _ in parts):
-        raise BadPattern(f"{shown(pattern)} gives everything the same name", hint)
+        raise BadName(f"{shown(pattern)} gives everything the same name", hint)
     for literal, key, form, conversion in parts:
         if not _LITERAL.match(literal):
-            raise BadPattern(
+            raise BadName(
                 f"{shown(literal)} has a character that a host name's first label cannot have",
                 f"letters a to z, digits and hyphens; {hint}",
             )
         if key is None:
             continue
         if key not in knows:
-            raise BadPattern(f"there is no {{{key}}}", hint)
+            raise BadName(f"there is no {{{key}}}", hint)
         if conversion or (form and not (key in _NUMBERS and re.fullmatch(r"0[1-9]", form))):
-            raise BadPattern(
+            raise BadName(
                 f"{{{key}}} cannot be written so", f"write {{n:02}} for two digits; {hint}"
             )
     return pattern
