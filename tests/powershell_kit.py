@@ -22,6 +22,13 @@ _NOT_RUN = "no pwsh on PATH: PowerShell was not asked"
 _DEPLOY = Path(__file__).parent / "deploy"
 PARAMETERS = _DEPLOY / "cmdlet_parameters.json"
 
+#: Functions of the script that a check may call.
+SCRIPT_FUNCTIONS = (
+    *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
+    *("Test-RestartAhead", "Get-Stale", "Get-Utc", "Test-FailedOver"),
+    *("Get-Places", "Get-InUse", "Get-Shown"),
+)
+
 #: For every file of tests that runs scripts: without PowerShell they are skipped, and say why. Where
 #: the environment promises one (LYNCNB_PWSH), they fail instead.
 needs_pwsh = pytest.mark.skipif(

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 
-from ..base.tables import DataFrame, Table, count_of, to_frame
+from ..base.tables import Table, count_of
 from ..pki.certificates import Certificate, name_text
 from ..request_folder.bundle import RequestBundle
 from ..rules.findings import Finding, Findings, grouped
-from .compare_predecessor import succession
 from .returned_files import ReturnedFile
 
 
@@ -272,23 +271,6 @@ class IssuedCertificates(Table):
         ]
         refused = self.why_refused(request_id)
         return "; ".join([*lost, *([refused] if refused else [])])
-
-    def findings_frame(self) -> DataFrame:
-        """Return the findings as a DataFrame, one row each, six columns."""
-        return self.findings.to_frame()
-
-    def succession_frame(self) -> DataFrame:
-        """Return old against new, a row per field that changed where a certificate has a successor.
-
-        Four text columns: request, what, before, after.
-        """
-        rows = [
-            (one.request_id, change.what, change.before, change.after)
-            for one in self.certificates
-            if one.earlier is not None
-            for change in succession(one.earlier, one.certificate)
-        ]
-        return to_frame(("Request", "What", "Before", "After"), rows)
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
         records = self.bundle.manifest.by_id

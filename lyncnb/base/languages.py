@@ -5,7 +5,7 @@ The language changes what people read and nothing else: no digest, no JSON, no h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 
@@ -37,11 +37,6 @@ def translated(text: str, language: str) -> str:
 def translator(language: str) -> Callable[[str], str]:
     """Give what puts titles into a language."""
     return partial(translated, language=language)
-
-
-def untranslated(texts: Iterable[str], language: str) -> tuple[str, ...]:
-    """List the titles that a language has no text for."""
-    return tuple(text for text in dict.fromkeys(texts) if text not in _texts()[language])
 
 
 def page_language(language: str) -> str:

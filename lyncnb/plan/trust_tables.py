@@ -284,11 +284,6 @@ class TrustPlan(Table):
         """Give who shows which certificate to whom, as a table."""
         return Presentations(rows=self.presentations)
 
-    def on_server(self, server: str) -> tuple[RequiredCa, ...]:
-        """Give what one server needs, by its name; nothing if there is no such server."""
-        wanted = server.strip().rstrip(".").lower()
-        return tuple(one for one in self.required if wanted in one.servers)
-
     def _headings(self) -> Sequence[str]:
         return ROOT_COLUMNS
 

@@ -71,13 +71,6 @@ SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 #: What the script does at a step, more than its commands.
 DEEDS = ("record", "assign", "drain", "start", "set", "restore")
 
-#: Functions of the script that a check may ask.
-SCRIPT_FUNCTIONS = (
-    *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
-    *("Test-RestartAhead", "Get-Stale", "Get-Utc", "Test-FailedOver"),
-    *("Get-Places", "Get-InUse", "Get-Shown"),
-)
-
 #: The keys of a step that name checks, in the order in which the script asks them.
 QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
 

@@ -13,7 +13,6 @@ from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..base.pasted_text import shown
 from ..base.tables import ROWS_SHOWN, DataFrame, Table, count_of, rows_to_html
-from ..errors import TopologyError
 from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
@@ -61,23 +60,6 @@ class Topology(Table):
     def computers(self) -> Iterator[tuple[Pool, Computer]]:
         """Go through the computers with their pools, in the order of the pools."""
         return ((pool, computer) for pool in self.pools for computer in pool.computers)
-
-    def site(self, name: str) -> Site:
-        """Find a site by its name.
-
-        Raises
-        ------
-        TopologyError
-            If there is none, with those that there are.
-        """
-        for site in self.sites:
-            if site.name == name:
-                return site
-        names = ", ".join(site.name for site in self.sites[:10] if site.name)
-        raise TopologyError(
-            f'{self.source} has no site "{name}"',
-            hint=f"its sites are {names}" if names else "it names no site",
-        )
 
     def compare(self, other: Topology) -> TopologyDifference:
         """Say where another topology disagrees, value by value.

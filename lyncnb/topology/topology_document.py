@@ -97,10 +97,6 @@ class _Cluster:
     machines: tuple[str, ...]
     services: list[_Service] = field(default_factory=list)
 
-    def service(self, name: str) -> Element | None:
-        """Give the element of a service that runs here."""
-        return next((one.element for one in self.services if one.name == name), None)
-
 
 def _cluster(element: Element, site: str, *, is_branch: bool) -> _Cluster:
     fqdn = element.get("Fqdn")

@@ -88,7 +88,7 @@ def test_tables(issued):
     frame = issued.to_frame()
     assert len(frame) == len(issued.certificates)
     assert list(frame["Chain"].unique()) == ["complete"]
-    assert list(issued.findings_frame()["Code"]) == [
+    assert list(issued.findings.to_frame()["Code"]) == [
         "crl-distribution-point-absent",
         "file-without-certificate",
         "root-to-compare",

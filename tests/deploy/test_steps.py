@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from folders import PASSPHRASE, TODAY, answered_by_openssl, sign_by_openssl
 from places import DATA
-from powershell_kit import HOSTILE, commands, parse
+from powershell_kit import HOSTILE, SCRIPT_FUNCTIONS, commands, parse
 from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.match_certificates import match_certificates
@@ -28,7 +28,6 @@ from lyncnb.export.write import write_requests
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
-from lyncnb.rules.procedure import SCRIPT_FUNCTIONS
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 

@@ -288,7 +288,8 @@ class Tried:
             return all(
                 any(
                     not need.ca.is_root and f"below the {root.title}," in need.ca.title
-                    for need in self.pair.trust.on_server(server.fqdn)
+                    for need in self.pair.trust.required
+                    if server.fqdn in need.servers
                 )
                 for server in pool.computers
             )

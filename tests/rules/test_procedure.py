@@ -6,11 +6,11 @@ import re
 from dataclasses import replace
 
 import pytest
-from powershell_kit import commands, parse
+from powershell_kit import SCRIPT_FUNCTIONS, commands, parse
 
 from lyncnb.deploy.fill_steps import fill
 from lyncnb.errors import RulesError
-from lyncnb.rules.procedure import PLACEHOLDER, QUESTIONS, SCRIPT_FUNCTIONS, load_procedure
+from lyncnb.rules.procedure import PLACEHOLDER, QUESTIONS, load_procedure
 from lyncnb.rules.returned_rules import every_check
 from lyncnb.rules.rule_files import load_rules, products
 

@@ -27,7 +27,7 @@ def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.Trus
         assert_type(shown.verifier, ln.TrustSide)
         assert_type(shown.root, ln.CaCertificate)
         assert_type(shown.client_auth_ends, date | None)
-    for required in found.on_server("edge01.contoso.net"):
+    for required in found.required:
         assert_type(required, ln.RequiredCa)
         assert_type(required.ca.store, str)
     found.to_frame()
