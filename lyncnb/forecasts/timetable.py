@@ -17,9 +17,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..plan.work_days import WorkDays
-
-#: Of a certificate's life, from when on it is renewed; as a request folder calls it expiring.
-RENEWED_AFTER = (2, 3)
+from ..request_folder.request_record import EXPIRING_SHARE
 
 _DAY = timedelta(days=1)
 _AFTER = 400  # days that are known after the last one: what is due then is renewed before
@@ -190,9 +188,8 @@ class Timetable:
 
     def hold(self, issue: int) -> Hold:
         """Give a certificate that is issued on a day."""
-        share, whole = RENEWED_AFTER
         length = self.lasts[issue] - issue + 1
-        renew = issue + length * share // whole
+        renew = issue + int(length * (1 - EXPIRING_SHARE))
         return Hold(issue, self.lasts[issue], self.deadlines[issue], renew)
 
     def up_to(self, deadline: int) -> int:
