@@ -44,7 +44,7 @@ TOUCHES = {
     "markupsafe": {"base.html_page"},
     "cryptography": {"pki"},
     "asn1crypto": set(),
-    "icalendar": {"forecasts.calendar_file", "request_folder.renewals"},
+    "icalendar": {"base.calendars"},
     "secrets": {"pki", "deploy.package_passwords", "base.files", "base.folder_access"},
     "random": set(),
     "uuid": set(),

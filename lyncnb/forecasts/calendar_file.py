@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
 
+from ..base.calendars import DayEntry, write_calendar
 from ..base.tables import count_of
 from .model import DayWork, Forecast, ForecastEntry
 
@@ -18,9 +18,6 @@ PRODUCT = "-//lyncnb//certificate forecast//EN"
 _DAY = timedelta(days=1)
 _MORNING = time(8, tzinfo=UTC)
 _LISTED = 50  # certificates that an entry lists; a calendar is no table
-
-if TYPE_CHECKING:
-    from icalendar import Event
 
 
 def to_calendar(forecast: Forecast) -> bytes:
@@ -34,50 +31,38 @@ def to_calendar(forecast: Forecast) -> bytes:
         the last on which it still works, where that is later. The same forecast gives the same
         bytes; an entry of the same day and kind keeps its UID.
     """
-    from icalendar import Calendar
+    return write_calendar(PRODUCT, _entries(forecast))
 
-    calendar = Calendar()
-    calendar.add("prodid", PRODUCT)
-    calendar.add("version", "2.0")
-    calendar.add("method", "PUBLISH")
+
+def _entries(forecast: Forecast) -> Iterator[DayEntry]:
     for work in forecast.days():
         if work.what != "validate":  # stands in the order's entry, or has one of its own
-            calendar.add_component(_event(work, forecast))
+            yield _entry(work, forecast)
         elif validated := tuple(one for one in work.entries if one.validate_on != one.order_on):
-            calendar.add_component(_event(work._replace(entries=validated), forecast))
-    data: bytes = calendar.to_ical()
-    return data
+            yield _entry(work._replace(entries=validated), forecast)
 
 
-def _event(work: DayWork, forecast: Forecast) -> Event:
-    from icalendar import Alarm, Event
-
-    event, number = Event(), count_of(len(work.entries), "certificate")
-    last = _last_day(work)
+def _entry(work: DayWork, forecast: Forecast) -> DayEntry:
+    number, last = count_of(len(work.entries), "certificate"), _last_day(work)
     summary = {
         "order": f"Order {number}",
         "validate": f"Validate domains for {number}",
         "change": f"Put {number} on {_servers(work.entries)}",
     }[work.what]
     summary += f" (by {last} at the latest)" if last and last > work.day else ""
-    event.add("uid", f"{work.what}-{work.day}-{forecast.source}@lyncnb")
-    event.add("dtstamp", datetime.combine(forecast.start, time(), tzinfo=UTC))
-    event.add("dtstart", work.day)
-    # The end of an all-day event is the first day after it, RFC 5545 section 3.6.1.
-    event.add("dtend", work.day + _DAY)
-    event.add("summary", summary)
-    event.add("description", "\n".join(_description(work)))
-    event.add("transp", "TRANSPARENT")
     mornings = [work.day - _DAY]
     if last and last - _DAY > work.day:
         mornings.append(last - _DAY)
-    for morning in mornings:
-        alarm = Alarm()
-        alarm.add("action", "DISPLAY")
-        alarm.add("description", summary)
-        alarm.add("trigger", datetime.combine(morning, _MORNING), parameters={"value": "DATE-TIME"})
-        event.add_component(alarm)
-    return event
+    return DayEntry(
+        uid=f"{work.what}-{work.day}-{forecast.source}@lyncnb",
+        stamp=datetime.combine(forecast.start, time(), tzinfo=UTC),
+        first=work.day,
+        last=work.day,
+        summary=summary,
+        lines=_description(work),
+        reminder=summary,
+        moments=[datetime.combine(morning, _MORNING) for morning in mornings],
+    )
 
 
 def _last_day(work: DayWork) -> date | None:

@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
+from ..base.calendars import DayEntry, write_calendar
 from ..base.outputs import OutputKind, check_output, mentions, write_output
 from ..base.tables import Table
 from ..errors import ArgumentError
@@ -31,9 +32,6 @@ CALENDAR = OutputKind(
     what="a calendar of renewals",
     is_ours={".ics": mentions(b"BEGIN:VCALENDAR", _PRODUCT.encode())},
 )
-
-if TYPE_CHECKING:
-    from icalendar import Event
 
 
 def state_by_date(issued: IssuedRecord | None, today: date) -> str:
@@ -115,37 +113,22 @@ class Renewals(Table, Sequence[Renewal]):
             to its last, with a reminder on the first. The same certificates give the same bytes,
             and an event keeps its UID, so that importing again changes it instead of doubling it.
         """
-        from icalendar import Calendar
-
-        calendar = Calendar()
-        calendar.add("prodid", _PRODUCT)
-        calendar.add("version", "2.0")
-        calendar.add("method", "PUBLISH")
-        for one in self.items:
-            calendar.add_component(_event(one))
-        data: bytes = calendar.to_ical()
-        return data
+        return write_calendar(_PRODUCT, map(_entry, self.items))
 
 
-def _event(one: Renewal) -> Event:
-    from icalendar import Alarm, Event
-
-    event = Event()
-    event.add("uid", f"{one.request_id}-{one.serial}@lyncnb")
-    event.add("dtstamp", one.recorded_at)
-    event.add("dtstart", one.renew_from.date())
-    # The end of an all-day event is the first day after it, RFC 5545 section 3.6.1.
-    last = max(one.not_after.date(), one.renew_from.date())
-    event.add("dtend", last + timedelta(days=1) if last < date.max else last)
-    event.add("summary", f"Renew certificate {one.subject} (until {one.not_after:%Y-%m-%d})")
-    event.add("description", "\n".join(_description(one)))
-    event.add("transp", "TRANSPARENT")  # nobody is busy for a third of a year
-    alarm = Alarm()
-    alarm.add("action", "DISPLAY")
-    alarm.add("description", f"Renew certificate {one.subject}")
-    alarm.add("trigger", timedelta(0))
-    event.add_component(alarm)
-    return event
+def _entry(one: Renewal) -> DayEntry:
+    first = one.renew_from.date()
+    words = f"Renew certificate {one.subject}"
+    return DayEntry(
+        uid=f"{one.request_id}-{one.serial}@lyncnb",
+        stamp=one.recorded_at,
+        first=first,
+        last=max(one.not_after.date(), first),
+        summary=f"{words} (until {one.not_after:%Y-%m-%d})",
+        lines=_description(one),
+        reminder=words,
+        moments=(timedelta(0),),
+    )
 
 
 def _description(one: Renewal) -> Iterator[str]:
