@@ -36,7 +36,7 @@ TOUCHES = {
     "pandas": {"base.tables"},
     "csv": {"topology.csv_edit", "topology.csv_file"},
     "xml": {"topology.xml_tree"},
-    "tomllib": {"base.toml_records"},
+    "tomllib": {"base.toml_text"},
     "tomli_w": {"plan.plan_toml", "guide.answers"},
     "xlsxwriter": {"base.spreadsheets"},
     "docx": {"plan.summary_word"},

@@ -31,7 +31,7 @@ from lyncnb.authorities.mail_messages import is_mail, mail_parts
 from lyncnb.authorities.returned_files import read_returned
 from lyncnb.base import tar_file
 from lyncnb.base.json_text import may_hold_surrogates, parse_json
-from lyncnb.base.toml_records import parse_toml
+from lyncnb.base.toml_text import parse_toml
 from lyncnb.base.zip_file import contents_trouble, from_zip
 from lyncnb.errors import LyncnbError
 from lyncnb.jupyter.notebook_files import clean_notebook, read_notebook
@@ -86,7 +86,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "base.tar_file.gunzip": lambda data, _: tar_file.gunzip(data, limit=1 << 22),
     "base.tar_file.is_tar": lambda data, _: tar_file.is_tar(data),
     "base.tar_file.tar_entries": lambda data, _: list(tar_file.tar_entries(data)),
-    "base.toml_records.parse_toml": lambda data, _: parse_toml(data),
+    "base.toml_text.parse_toml": lambda data, _: parse_toml(data),
     "base.zip_file.contents_trouble": lambda data, _: contents_trouble(data, 1000),
     "base.zip_file.from_zip": lambda data, _: from_zip(data),
     "jupyter.notebook_files.clean_notebook": by_file(clean_notebook),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.json_text import NotJson, parse_json
-from ..base.toml_records import TomlReader
+from ..base.records import RecordReader
 from ..errors import ReturnedFileError
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES
@@ -131,7 +131,7 @@ def _document(data: bytes, name: str) -> dict[str, object]:
 
 
 def _of_document(document: dict[str, object], name: str) -> AsIs:
-    reader = TomlReader(name)
+    reader = RecordReader(name)
     said = reader.record(_Document, document)
     if said is not None:
         for where, message in _wrong(said):

@@ -15,13 +15,14 @@ from pathlib import Path, PureWindowsPath
 
 from ..base import files
 from ..base.folder_lock import lock
+from ..base.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
 from ..base.tables import Table, count_of
 from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
 from ..pki.csr import COMPUTER_NAME, CertificationRequest, parse_request
 from ..pki.keys import oddity
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import MODES, Survey, csr_sha256, refuse, take_survey
+from ..request_folder.files_on_disk import Survey, csr_sha256, refuse, take_survey
 from ..request_folder.leftovers import Move, carry_out, pending_moves
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.request_record import RequestRecord
@@ -360,7 +361,7 @@ def _keep(survey: Survey, record: RequestRecord, request: CertificationRequest) 
         stem = f"archive/{record.id}-orphan-{there[:8] or 'unread'}"
         moves.append(Move(source=record.files.csr, target=f"{stem}.csr"))
     for place in ("csr", *(["archive"] if moves else [])):
-        files.make_folder(survey.folder / place, MODES[place])
+        files.make_folder(survey.folder / place, OWN_FOLDERS[place])
     carry_out(survey, moves)
     files.replace(target, request.pem, 0o644)
 

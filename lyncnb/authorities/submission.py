@@ -15,8 +15,9 @@ from importlib.resources import files as package_files
 
 from ..base.html_page import render
 from ..base.pasted_text import shown
+from ..base.records import RecordReader
 from ..base.tables import count_of
-from ..base.toml_records import NotToml, TomlReader, parse_toml
+from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, RulesError
 from ..request_folder.request_record import PlannedEntry, RequestRecord
 from ..rules.ca_rules import ca_rules
@@ -124,7 +125,7 @@ def parse_wordings(text: str) -> Wordings:
     """
     name = "handover_wording.toml"
     try:
-        reader = TomlReader(name)
+        reader = RecordReader(name)
         wordings = reader.record(Wordings, parse_toml(text))
     except NotToml as error:
         raise RulesError(f"{name}: {error}", hint=error.hint) from None

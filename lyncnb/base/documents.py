@@ -13,7 +13,8 @@ from functools import cache
 from importlib.resources import files as package_files
 
 from ..errors import RulesError
-from .toml_records import TomlReader, parse_toml
+from .records import RecordReader
+from .toml_text import parse_toml
 
 _FILE = "documents.toml"
 _RFC = r"RFC (?P<rfc>\d{1,5})(?:,? section (?P<section>\d+(?:\.\d+)*))?"
@@ -48,7 +49,7 @@ def parse_documents(text: str) -> Documents:
     RulesError
         With every mistake, e.g. of ``document[3].url``.
     """
-    reader = TomlReader(_FILE)
+    reader = RecordReader(_FILE)
     found = reader.record(Documents, parse_toml(text))
     if found is None:
         raise RulesError(f"{_FILE} has mistakes", problems=tuple(reader.problems))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 
-from .toml_records import parse_toml
+from .toml_text import parse_toml
 
 _DATA = Path(__file__).with_name("languages.toml")
 

@@ -22,10 +22,21 @@ from . import files, system_calls
 from .pasted_text import shown
 from .zip_file import READ_ERRORS
 
+#: Folders that lyncnb makes in a request folder, and their modes where the folder is not a team's.
+OWN_FOLDERS = {
+    "csr": 0o755,
+    "keys": 0o700,
+    "archive": 0o700,
+    "returned": 0o755,
+    "pfx": 0o700,
+    "steps": 0o755,
+    "recovery": 0o700,
+}
+
 #: What a request folder keeps in its first level, folders and files alike.
 OWN_PLACES = frozenset(
     (
-        *("csr", "keys", "archive", "returned", "pfx", "steps", "recovery"),
+        *OWN_FOLDERS,
         *(".gitignore", "manifest.json", ".lock", "lyncnb.lock", ".lock.owner"),
         *("approved-plan.json", "approved-plan.json.sig"),
         *("summary.csv", "summary.xlsx", "summary.html", "summary.md"),

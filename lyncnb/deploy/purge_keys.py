@@ -18,15 +18,16 @@ from pathlib import Path
 
 from ..base import files
 from ..base.folder_lock import confirm, lock
+from ..base.outputs import OWN_FOLDERS
 from ..base.tables import Table, count_of
 from ..errors import BundleError
 from ..pki.passphrase import Secret, as_passphrase
 from ..pki.pkcs8 import FolderCipher
-from ..request_folder.files_on_disk import MODES, Survey, refuse, take_survey
+from ..request_folder.field_forms import is_inside
+from ..request_folder.files_on_disk import Survey, refuse, take_survey
 from ..request_folder.key_bindings import bind, binding_problems
 from ..request_folder.leftovers import Move, carry_out, pending_moves, prove_passphrase
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
-from ..request_folder.manifest_schema import is_inside
 from ..request_folder.recovery_key import arm, renew_lists
 from ..request_folder.renewals import is_expired
 from ..request_folder.request_record import ArchivedGeneration, LogEntry, RequestRecord
@@ -447,7 +448,7 @@ def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> 
     manifest, moves = _superseded(survey, manifest, expired, now)
     moves += begun  # what an interrupted purge had announced
     if moves:
-        files.make_folder(folder / "archive", MODES["archive"])
+        files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
     save_manifest(folder, manifest)
     carry_out(survey, moves)
     moved = {move.source: move.target for move in moves}

@@ -15,8 +15,8 @@ from ..checks.check_plan import check_plan
 from ..errors import BundleError, Problem
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
+from ..request_folder.field_forms import SOME_COMPUTER
 from ..request_folder.manifest import timestamp
-from ..request_folder.request_record import SOME_COMPUTER
 from ..rules.findings import Finding
 from .changes import Order, make_order
 from .run_preview import Preview, foresee

@@ -24,6 +24,7 @@ from ..base import files, system_calls
 from ..base.arguments import require
 from ..base.folder_access import give_to_team, group_number
 from ..base.folder_lock import OWNER_NAME, lock
+from ..base.outputs import OWN_FOLDERS
 from ..checks.check_plan import check_plan
 from ..checks.saved_plan import SavedPlan
 from ..errors import ApprovalError, BundleError, PassphraseError, PlanAltered, Problem
@@ -33,7 +34,7 @@ from ..pki.recovery_pair import RecoveryPublicKey
 from ..pki.ssh_signatures import read_signature
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import MODES, archive_problems, take_survey
+from ..request_folder.files_on_disk import archive_problems, take_survey
 from ..request_folder.folder_location import IGNORE_ALL, IGNORE_NAME, location_notes, open_disk_note
 from ..request_folder.key_bindings import bind
 from ..request_folder.leftovers import carry_out
@@ -185,7 +186,7 @@ def announce(preview: Preview) -> None:
     """Say in the manifest what will be there, and move what is superseded out of its way."""
     folder = preview.survey.folder
     for place in ("csr", "keys", *(["archive"] if preview.moves else [])):
-        files.make_folder(folder / place, MODES[place])
+        files.make_folder(folder / place, OWN_FOLDERS[place])
     if not os.path.lexists(folder / IGNORE_NAME):
         files.write_new(folder / IGNORE_NAME, IGNORE_ALL, 0o644)
     save_manifest(folder, preview.manifest)

@@ -17,8 +17,9 @@ from typing import Any
 
 from ..base.files import read_named
 from ..base.pasted_text import BadName, shown
+from ..base.records import RecordReader, value_words
 from ..base.tables import Table
-from ..base.toml_records import NotToml, TomlReader, parse_toml, value_words
+from ..base.toml_text import NotToml, parse_toml
 from ..errors import AnswersError, LyncnbError, Problem
 from ..plan.options import PlanOptions
 from ..rules.model import Rules
@@ -107,7 +108,7 @@ class GuideAnswers(Table):
         AnswersError
             With every answer that is wrong: its place, value and hint.
         """
-        reader = TomlReader(source)
+        reader = RecordReader(source)
         texts, problems = _texts_of(document, reader), reader.problems
         walked = walk(texts)
         problems += [_problem(one, source) for one in walked if one.problem]
@@ -371,7 +372,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _texts_of(document: Mapping[str, Any], reader: TomlReader) -> dict[tuple[str, str], str]:
+def _texts_of(document: Mapping[str, Any], reader: RecordReader) -> dict[tuple[str, str], str]:
     """Take a document apart; what has no place in one is a problem."""
     questions = [one for one in interview().question if one.key != "sites"]
     texts: dict[tuple[str, str], str] = {}

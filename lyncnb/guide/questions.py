@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files as package_files
 
-from ..base.toml_records import TomlReader, parse_toml
+from ..base.records import RecordReader
+from ..base.toml_text import parse_toml
 
 _FILE = "questions.toml"
 
@@ -99,7 +100,7 @@ class Interview:
 @cache
 def interview() -> Interview:
     """Read the questions: lyncnb's own file, which the tests check."""
-    reader = TomlReader(_FILE)
+    reader = RecordReader(_FILE)
     found = reader.record(Interview, parse_toml((package_files(__package__) / _FILE).read_bytes()))
     assert found is not None, reader.problems
     return found

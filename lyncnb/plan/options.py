@@ -17,8 +17,8 @@ from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..base.dns_name import DnsName
 from ..base.languages import LANGUAGES
 from ..base.pasted_text import BadName
+from ..base.records import RecordReader, value_words
 from ..base.tables import Table
-from ..base.toml_records import TomlReader, value_words
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
 from ..topology.columns import column
@@ -183,7 +183,7 @@ def shown(value: object) -> object:
     return tuple(f"{key or ALL} = {item}" for key, item in value.items())
 
 
-def options_in(document: Mapping[str, object], reader: TomlReader) -> dict[str, Any]:
+def options_in(document: Mapping[str, object], reader: RecordReader) -> dict[str, Any]:
     """Read the options of a document that is parsed; the reader gets every problem."""
     return values_in(document, reader, OPTIONS, _kinds())
 
@@ -400,7 +400,7 @@ class PlanOptions(Table):
         if not isinstance(data, bytes):
             name = Path(data).name
             data = files.read_named(data, limit=_LARGEST, error=OptionsError)
-        reader = TomlReader("")
+        reader = RecordReader("")
         try:
             values = read_plan_toml(data, reader, OPTIONS, _kinds())
             if reader.problems and "accepted" not in values:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 
-from ..base.toml_records import TomlReader
+from ..base.records import RecordReader
 from .options import OPTIONS, PlanOptions, options_in
 from .plan_toml import ALL
 
@@ -53,14 +53,16 @@ def _plain(value: object) -> object:
     return list(map(str, value)) if isinstance(value, tuple) else value
 
 
-def read_options_document(document: Mapping[str, object], reader: TomlReader) -> PlanOptions | None:
+def read_options_document(
+    document: Mapping[str, object], reader: RecordReader
+) -> PlanOptions | None:
     """Read options that :func:`options_document` wrote.
 
     Parameters
     ----------
     document : mapping
         JSON values.
-    reader : TomlReader
+    reader : RecordReader
         Gets every problem of keys and kinds.
 
     Returns
@@ -90,7 +92,7 @@ def read_options_document(document: Mapping[str, object], reader: TomlReader) ->
     return None if len(reader.problems) > before else PlanOptions(**values)
 
 
-def _day(value: object, where: str, reader: TomlReader) -> date | None:
+def _day(value: object, where: str, reader: RecordReader) -> date | None:
     if isinstance(value, str) and _DAY.fullmatch(value):
         try:
             return date.fromisoformat(value)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..base.certificate_fields import KeyParameters
-from ..base.toml_records import NotToml, TomlReader, parse_toml, value_words
+from ..base.records import RecordReader, value_words
+from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, Problem
 
 #: How the key "" (no usage in particular) is written.
@@ -49,7 +50,7 @@ class Option(NamedTuple):
 
 
 def read_plan_toml(
-    data: bytes, reader: TomlReader, options: Mapping[str, Option], kinds: Mapping[str, Any]
+    data: bytes, reader: RecordReader, options: Mapping[str, Option], kinds: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Read the options that a file sets.
 
@@ -57,7 +58,7 @@ def read_plan_toml(
     ----------
     data : bytes
         What is in the file.
-    reader : TomlReader
+    reader : RecordReader
         Gets every unknown key and every value of another kind.
     options, kinds : mapping
         By option: its place, and its type.
@@ -124,7 +125,7 @@ def write_plan_toml(
 
 def values_in(
     document: Mapping[str, object],
-    reader: TomlReader,
+    reader: RecordReader,
     options: Mapping[str, Option],
     kinds: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -177,7 +178,7 @@ class _KeySection:
     bits: int | None = None
 
 
-def _key(value: Mapping[str, object], reader: TomlReader) -> KeyParameters | None:
+def _key(value: Mapping[str, object], reader: RecordReader) -> KeyParameters | None:
     for name in sorted(dict(value).keys() - {"algorithm", "bits"}):
         reader.problem(f'there is no option "key.{name}"', "known: algorithm, bits")
         return None
@@ -193,7 +194,7 @@ def _key(value: Mapping[str, object], reader: TomlReader) -> KeyParameters | Non
         return None
 
 
-def _refuse_unknown(key: str, reader: TomlReader, options: Mapping[str, Option]) -> None:
+def _refuse_unknown(key: str, reader: RecordReader, options: Mapping[str, Option]) -> None:
     """Refuse a key and name the one that was perhaps meant, in whatever section it stands."""
     known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in options.values() if p.key}
     known |= {p.section: f"[{p.section}]" for p in options.values() if not p.key}

@@ -14,7 +14,7 @@ from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from ..base.dns_name import DnsName, is_host_name
 from ..base.json_text import NotJson, parse_json
-from ..base.toml_records import TomlReader
+from ..base.records import RecordReader
 from ..errors import PlanError, Problem
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
@@ -291,7 +291,7 @@ def read_plan_document(data: bytes, *, source: str) -> RecordedPlan:
         raise PlanError(f"{source}: {error}", hint=_EDITED) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise PlanError(f"{source}: is no plan that lyncnb wrote ({FORMAT})", hint=_EDITED)
-    reader = TomlReader(source)
+    reader = RecordReader(source)
     said = reader.record(_Document, document)
     if said is None:
         raise PlanError(

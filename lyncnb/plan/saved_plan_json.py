@@ -18,8 +18,8 @@ from typing import Any
 
 from ..base.json_text import NotJson, parse_json
 from ..base.outputs import OutputKind, mentions
+from ..base.records import RecordReader
 from ..base.tables import count_of
-from ..base.toml_records import TomlReader
 from ..errors import LyncnbError, OptionsError, PlanAltered, PlanError, Problem
 from ..rules.ca_rules import ca_rules_deciding
 from ..rules.findings import Finding, Findings
@@ -367,7 +367,7 @@ def read_saved_document(data: bytes, *, source: str, whole: bool = True) -> Save
         If its product is not known here.
     """
     plain = _parsed(data, source)
-    reader = TomlReader("")
+    reader = RecordReader("")
     table, options = plain.get("table"), plain.get("options")
     rest = {key: value for key, value in plain.items() if key not in ("table", "options")}
     said = reader.record(_Document, rest) if whole else None
@@ -428,7 +428,7 @@ def _parsed(data: bytes, source: str) -> dict[str, Any]:
     raise PlanError(f"{source}: is no saved plan ({FORMAT})", hint=_SAVE_ANEW)
 
 
-def _day(value: object, reader: TomlReader) -> date | None:
+def _day(value: object, reader: RecordReader) -> date | None:
     try:
         if isinstance(value, str) and len(value) == len("2026-01-31"):
             return date.fromisoformat(value)
@@ -438,7 +438,7 @@ def _day(value: object, reader: TomlReader) -> date | None:
     return None
 
 
-def _topology(table: object, source: str, reader: TomlReader) -> Topology | None:
+def _topology(table: object, source: str, reader: RecordReader) -> Topology | None:
     before = len(reader.problems)
     if not isinstance(table, dict) or table.keys() != {"columns", "rows"}:
         reader.problem("'table' must have columns and rows, and nothing else")
@@ -462,7 +462,7 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-def _options(options: object, reader: TomlReader) -> PlanOptions | None:
+def _options(options: object, reader: RecordReader) -> PlanOptions | None:
     if not isinstance(options, dict):
         reader.problem("'options' must be a table")
         return None

@@ -16,20 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..base import files, folder_access, system_calls
+from ..base.outputs import OWN_FOLDERS
 from ..errors import BundleError, Problem
 from .manifest import NAME, Manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-#: Folders that lyncnb makes, and their modes where the folder is not a team's.
-MODES = {
-    "csr": 0o755,
-    "keys": 0o700,
-    "archive": 0o700,
-    "returned": 0o755,
-    "pfx": 0o700,
-    "steps": 0o755,
-    "recovery": 0o700,
-}
 #: Written beside the manifest; what is in them is ``summary.py``'s.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 SECRET = ("keys", "archive", "pfx", "recovery")
@@ -121,7 +112,7 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
     problems = [*_linked(folder), *_copies_of_manifest(folder)]
     opened: list[Problem] = []
     stale = list(files.stale_temps(folder))
-    for place in MODES:
+    for place in OWN_FOLDERS:
         inside = folder / place
         if not os.path.lexists(inside):
             continue

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from ..base import files
 from ..base.json_text import NotJson, parse_json
-from ..errors import LyncnbError, Problem
-from . import manifest_schema
-from .manifest import FORMAT, Manifest
+from ..base.records import RecordReader
+from ..errors import LyncnbError
+from .manifest import FORMAT, NAME, Manifest, read_document
 from .request_record import RequestRecord
 
 _LARGEST = 1 << 26  # bytes of a summary file that is looked at
@@ -67,10 +67,7 @@ def _json(text: bytes) -> object:
 def _read(part: dict[str, object]) -> Manifest | None:
     """Read one part of a manifest as strictly as a whole one."""
     document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **part}
-    problems: list[Problem] = []
-    manifest_schema.refuse_half_characters(document, problems)
-    values = manifest_schema.read_document(document, problems)
-    return None if problems else Manifest(**values)
+    return read_document(document, RecordReader(NAME, is_json=True))
 
 
 def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """``manifest.json``: what the request folder holds, what is about to be written, what came back.
 
 This file owns the document; it holds no secret and reads no key. What its records are is in
-``request_record.py``, what a field may be in ``manifest_schema.py``.
+``request_record.py``, what a field may be in ``field_forms.py``.
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..base import files, folder_access
 from ..base.folder_lock import confirm
 from ..base.garbage_collection import no_collection
 from ..base.json_text import may_hold_surrogates
-from ..errors import BundleError, NewerManifest, Problem, SharedFolder
-from . import manifest_schema
+from ..base.pasted_text import shown
+from ..base.records import SINCE_2, RecordReader, others_field, plain_record
+from ..errors import BundleError, NewerManifest, SharedFolder
+from .field_forms import Line, OwnFile, Sha256OrBlank, TimeOrBlank
 from .request_record import (
     Acceptance,
     BindingKey,
@@ -30,6 +32,8 @@ from .request_record import (
     PlanOnRecord,
     RecoveryKey,
     RequestRecord,
+    archived_files,
+    present_files,
 )
 
 #: What is written. ``/1`` is read for ever, and stays where a run changes nothing else.
@@ -60,22 +64,24 @@ class Manifest:
     of the file it was read from.
     """
 
-    product: str = ""
-    plan_sha256: str = ""
+    whole: ClassVar = True
+
+    product: Line = ""
+    plan_sha256: Sha256OrBlank = ""
     accepted: tuple[Acceptance, ...] = ()
-    summary: Mapping[str, str] = field(default_factory=dict)
-    encrypted: tuple[str, ...] = ()
-    rekeying: str = ""
+    summary: Mapping[Line, Line] = field(default_factory=dict)
+    encrypted: tuple[OwnFile, ...] = ()
+    rekeying: TimeOrBlank = ""
     log: tuple[LogEntry, ...] = ()
-    recovery: tuple[RecoveryKey, ...] = field(default=(), metadata={"since": 2})
-    issuers: tuple[KeptFile, ...] = field(default=(), metadata={"since": 2})
-    plans: tuple[PlanOnRecord, ...] = field(default=(), metadata={"since": 2})
-    binding_key: BindingKey | None = field(default=None, metadata={"since": 2})
-    team: str = field(default="", metadata={"since": 2})
-    product_sha256: str = field(default="", metadata={"since": 2})
+    recovery: tuple[RecoveryKey, ...] = field(default=(), metadata=SINCE_2)
+    issuers: tuple[KeptFile, ...] = field(default=(), metadata=SINCE_2)
+    plans: tuple[PlanOnRecord, ...] = field(default=(), metadata=SINCE_2)
+    binding_key: BindingKey | None = field(default=None, metadata=SINCE_2)
+    team: Line = field(default="", metadata=SINCE_2)
+    product_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
     requests: tuple[RequestRecord, ...] = ()
-    others: Mapping[str, object] = field(default_factory=dict)
-    format: str = field(default=FORMAT, compare=False)
+    others: Mapping[str, object] = others_field()
+    format: Line = field(default=FORMAT, compare=False)
 
     @cached_property
     def by_id(self) -> Mapping[str, RequestRecord]:
@@ -110,34 +116,10 @@ class Manifest:
         return replace(self, log=(*self.log, LogEntry(at=at, event=event, about=about)))
 
 
-# By kind of record: its fields in their order, and whether each is written only if it is set.
-_SHAPES: dict[type[Any], tuple[tuple[str, bool], ...]] = {}
-
-
-def _shape(kind: type[Any]) -> tuple[tuple[str, bool], ...]:
-    if kind not in _SHAPES:
-        own = (item for item in fields(kind) if item.name not in ("others", "format"))
-        _SHAPES[kind] = tuple((item.name, "since" in item.metadata) for item in own)
-    return _SHAPES[kind]
-
-
-def _plain(record: Any) -> dict[str, object]:
-    # dataclasses.asdict copies every plan entry deeply: 20 times slower at 100,000 requests.
-    plain: dict[str, object] = {}
-    for name, only_if_set in _shape(type(record)):
-        value = getattr(record, name)
-        if value is None and name in ("plan", "key"):
-            value = {}  # so the first format wrote what is not known
-        if value or not only_if_set:
-            plain[name] = value
-    plain.update(getattr(record, "others", {}))
-    return plain
-
-
 def _lines(manifest: Manifest, form: str) -> Iterator[str]:
-    head = _plain(manifest)
-    del head["requests"]
-    dump = json.JSONEncoder(ensure_ascii=False, default=_plain).encode
+    head = plain_record(manifest)
+    del head["requests"], head["format"]
+    dump = json.JSONEncoder(ensure_ascii=False, default=plain_record).encode
     yield "{\n" + dump("format") + ": " + dump(form)
     for name, value in head.items():
         yield f",\n{dump(name)}: {dump(value)}"
@@ -178,13 +160,13 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
         else has taken the folder over.
     """
     confirm(Path(folder))
-    problems: list[Problem] = []
-    manifest_schema.check_records(manifest.requests, problems)
-    if problems:
+    reader = RecordReader(NAME, is_json=True)
+    _check_records(manifest.requests, reader)
+    if reader.problems:
         raise BundleError(
             f"{folder}: no command could read the manifest that was about to be written; it was "
             "left as it is",
-            problems=tuple(problems),
+            problems=tuple(reader.problems),
             hint="make it from keys and CSRs: lyncnb status FOLDER --rebuild",
         )
     path, data = Path(folder) / NAME, manifest_bytes(manifest)
@@ -230,19 +212,65 @@ def read_manifest(folder: Path) -> Manifest:
     found = document.get("format") if isinstance(document, dict) else None
     if found not in _FORMATS:
         _refuse_format(path, found)
-    problems: list[Problem] = []
+    reader = RecordReader(NAME, is_json=True)
     if may_hold_surrogates(data):
-        manifest_schema.refuse_half_characters(document, problems)
-    values = manifest_schema.read_document(document, problems)
-    if problems:
+        _refuse_half_characters(document, reader)
+    manifest = read_document(document, reader)
+    if manifest is None or reader.problems:
         raise BundleError(
             f"{path}: was edited or damaged; nothing was changed",
-            problems=tuple(problems),
+            problems=tuple(reader.problems),
             hint=_REBUILD,
         )
-    manifest = Manifest(**values)
     _check_team(Path(folder), manifest)
     return manifest
+
+
+def read_document(document: Mapping[str, object], reader: RecordReader) -> Manifest | None:
+    """Read a manifest's document, of a format that is known.
+
+    Returns
+    -------
+    Manifest or None
+        None if something in it is not what it must be; each such value is a problem of the reader.
+    """
+    manifest = reader.record(Manifest, document)
+    if manifest is not None:
+        _check_records(manifest.requests, reader)
+    return None if reader.problems else manifest
+
+
+def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> None:
+    """Refuse what no single field shows: names of files, and ids and generations twice."""
+    seen: set[str] = set()
+    for record in records:
+        where = record.id
+        if where in seen:
+            reader.problem(f"'{where}' stands twice")
+        seen.add(where)
+        if record.plan.shared_by == "server" and not record.plan.servers:
+            reader.problem(f"'{where}.plan.servers' names no server")
+        if record.plan.id != where:
+            reader.problem(f"'{where}.plan.id' is another id: {shown(record.plan.id)}")
+        if record.files != present_files(where):
+            reader.problem(f"'{where}.files' are not those of this request")
+        generations = [old.generation for old in record.archived]
+        if len(set(generations)) != len(generations):
+            reader.problem(f"'{where}.archived' has one generation twice")
+        for place, old in enumerate(record.archived):
+            if old.files != archived_files(where, old.generation):
+                reader.problem(
+                    f"'{where}.archived[{place}].files' are not those of this generation"
+                )
+
+
+def _refuse_half_characters(document: Mapping[str, Any], reader: RecordReader) -> None:
+    """Refuse halves of characters (lone surrogates): no file and no terminal can hold them."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        # One request a line: the line is that of the file as lyncnb writes it.
+        reader.problem(f"holds half a character after {shown(error.object[: error.start][-80:])}")
 
 
 def _check_team(folder: Path, manifest: Manifest) -> None:

@@ -18,13 +18,14 @@ from pathlib import Path
 from ..base import files
 from ..base.folder_access import team_of
 from ..base.folder_lock import lock
+from ..base.outputs import OWN_FOLDERS
 from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
 from ..pki import csr, keys
 from ..pki.csr import RequestContent
 from ..pki.passphrase import Secret, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
-from .files_on_disk import MODES, Survey, file_problems, key_sha256, refuse, take_survey
+from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_survey
 from .key_bindings import altered_records, bind, shared_keys
 from .leftovers import Move, carry_out, prove_passphrase
 from .lost_records import loss_notes, salvaged
@@ -234,7 +235,7 @@ def rebuild_manifest(
             renew_lists(path, cipher, manifest)
             manifest = bind(manifest, cipher)
         if moves or damaged:
-            files.make_folder(path / "archive", MODES["archive"])
+            files.make_folder(path / "archive", OWN_FOLDERS["archive"])
         if damaged:
             # Whatever it can still tell, somebody may want to read it.
             _keep(path / "archive", damaged)

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from ..base import files
 from ..base.folder_lock import lock
-from ..base.outputs import refuse_own_place
+from ..base.outputs import OWN_FOLDERS, refuse_own_place
 from ..errors import BundleError, OutputError, PassphraseError, Problem
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, salt_of
 from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_pair, read_public
-from .files_on_disk import MODES, Survey, refuse, take_survey
+from .files_on_disk import Survey, refuse, take_survey
 from .key_bindings import bind, binding_problems
 from .leftovers import LARGEST, prove_passphrase
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
@@ -200,7 +200,7 @@ def _sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedK
     keys = tuple(recipient.key for recipient in recipients)
 
     def seal(derived: DerivedKey) -> None:
-        files.make_folder(folder / _PLACE, MODES[_PLACE])
+        files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
         about = _about(derived)
         for key in keys:
             document = {
@@ -314,7 +314,7 @@ def add_recipients(
 
 def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipient]) -> None:
     """Write the encrypted list; what it is encrypted with is sealed to these recovery keys."""
-    files.make_folder(folder / _PLACE, MODES[_PLACE])
+    files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
     cipher.seal_with(_sealer(folder, recipients))
     document = {
         "format": _LIST_FORMAT,

@@ -2,7 +2,8 @@
 
 A record says what was asked of a certificate authority and under which public key, so every later
 step (matching, packaging, a new run) compares with it and never guesses from file names. Records
-are values of a checked document (``manifest_schema.py``) and are trusted here.
+are values of a checked document: the type of each field says what ``manifest.json`` may hold there
+(``field_forms.py``).
 
 ``others`` of a record are fields that a later lyncnb wrote beside the ones known here: they are
 kept and written back.
@@ -13,24 +14,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Annotated, ClassVar
 
-STATES = ("planned", "waiting", "issued", "packaged", "retired")
-
-#: Who holds a key until somebody names the computer, or the request itself does.
-SOME_COMPUTER = "a computer with the administrative tools"
-
-# One object for all: a folder has 100,000 records, and hardly one has anything in it.
-_NO_OTHERS: Mapping[str, object] = {}
-
-
-def _no_others() -> Mapping[str, object]:
-    return _NO_OTHERS
-
-
-# Fields that the first format did not have: written only where there is something to say, so that
-# a folder of that format stays as it is.
-_SINCE_2 = {"since": 2}
-
+from ..base.records import BLANK_IS_NONE, SINCE_2, others_field
+from .field_forms import (
+    Bits,
+    Computer,
+    Day,
+    Days,
+    Generation,
+    Hash,
+    Host,
+    Id,
+    Issuer,
+    KeyBytes,
+    Line,
+    PackageFile,
+    ReturnedFile,
+    ReturnedFileOrBlank,
+    Rounds,
+    Salt,
+    Serial,
+    Sha256,
+    Sha256OrBlank,
+    State,
+    Text,
+    Thumbprint,
+    Time,
+    TimeOrBlank,
+)
 
 #: A certificate is expiring in the last third of its life: 122 days of a year, 15 of 47.
 EXPIRING_SHARE = 1 / 3
@@ -56,8 +68,8 @@ def read_time(text: str) -> datetime:
 class RequestFiles:
     """Where CSR and key of one generation stand, relative to the folder."""
 
-    csr: str
-    key: str
+    csr: Text
+    key: Text
 
     def __iter__(self) -> Iterator[str]:
         return iter((self.csr, self.key))
@@ -87,9 +99,9 @@ def package_names(request_id: str, generation: int) -> tuple[str, ...]:
 class PlannedKey:
     """Algorithm and size of a key pair as it was asked for; an adopted key may have any size."""
 
-    algorithm: str
-    bits: int
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    algorithm: Line
+    bits: Bits
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,22 +113,25 @@ class PlannedEntry:
     ``at_set_up``: it is requested when its server is set up, and nothing is handed over.
     """
 
-    id: str
-    role: str = ""
-    site: str = ""
-    pool: str = ""
-    servers: tuple[str, ...] = ()
-    usages: tuple[str, ...] = ()
-    subject: Mapping[str, str] = field(default_factory=dict)
-    san: tuple[str, ...] = ()
-    eku: tuple[str, ...] = ()
-    issuer: str = ""
-    key: PlannedKey | None = None
-    hash: str = ""
-    shared_by: str = ""
+    # An entry without a plan is blank where only a plan can tell, but whole.
+    whole: ClassVar = True
+
+    id: Id
+    role: Line = ""
+    site: Text = ""
+    pool: Line = ""
+    servers: tuple[Host, ...] = ()
+    usages: tuple[Line, ...] = ()
+    subject: Mapping[Line, Line] = field(default_factory=dict)
+    san: tuple[Line, ...] = ()
+    eku: tuple[Line, ...] = ()
+    issuer: Issuer = ""
+    key: Annotated[PlannedKey | None, BLANK_IS_NONE] = None
+    hash: Line = ""
+    shared_by: Line = ""
     exportable: bool = True
-    at_set_up: bool = field(default=False, metadata=_SINCE_2)
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    at_set_up: bool = field(default=False, metadata=SINCE_2)
+    others: Mapping[str, object] = others_field()
 
     @property
     def common_name(self) -> str:
@@ -128,19 +143,19 @@ class PlannedEntry:
 class Acceptance:
     """A finding that was accepted, and why."""
 
-    code: str
-    reason: str
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    code: Line
+    reason: Text
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedFinding:
     """One finding of a judgement, as it was told."""
 
-    code: str
-    severity: str
-    message: str
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    code: Line
+    severity: Line
+    message: Text
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,16 +168,16 @@ class Judgement:
     and their date, ``judged_at`` is the moment of judgement.
     """
 
-    certificate: str
-    chain: tuple[str, ...] = ()
+    certificate: Sha256
+    chain: tuple[Sha256, ...] = ()
     chain_complete: bool = False
-    rejected: tuple[str, ...] = ()
-    entry_sha256: str = ""
-    rules: str = ""
-    judged_at: str = ""
+    rejected: tuple[Sha256, ...] = ()
+    entry_sha256: Sha256OrBlank = ""
+    rules: Line = ""
+    judged_at: TimeOrBlank = ""
     findings: tuple[JudgedFinding, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    others: Mapping[str, object] = others_field()
 
 
 class _ValidOnRecord:
@@ -198,19 +213,19 @@ class IssuedRecord(_ValidOnRecord):
     UTC, ISO 8601 to the second. ``findings`` lists codes.
     """
 
-    file: str
-    chain: str
-    serial: str
-    thumbprint_sha1: str
-    sha256: str
-    not_before: str
-    not_after: str
-    received_at: str
-    findings: tuple[str, ...] = ()
-    file_sha256: str = field(default="", metadata=_SINCE_2)
-    chain_sha256: str = field(default="", metadata=_SINCE_2)
-    judgement: Judgement | None = field(default=None, metadata=_SINCE_2)
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    file: ReturnedFile
+    chain: ReturnedFileOrBlank
+    serial: Serial
+    thumbprint_sha1: Thumbprint
+    sha256: Sha256
+    not_before: Time
+    not_after: Time
+    received_at: Time
+    findings: tuple[Line, ...] = ()
+    file_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
+    chain_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
+    judgement: Judgement | None = field(default=None, metadata=SINCE_2)
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,14 +235,14 @@ class PackageRecord:
     ``certificate`` is the SHA-256 of the certificate in it, ``encryption`` the id in the rules.
     """
 
-    file: str
-    target_os: str
-    encryption: str
-    friendly_name: str
-    certificate: str
-    sha256: str
-    packaged_at: str
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    file: PackageFile
+    target_os: Line
+    encryption: Line
+    friendly_name: Line
+    certificate: Sha256
+    sha256: Sha256
+    packaged_at: Time
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,10 +252,10 @@ class NameNote:
     ``name`` as it was requested, ``written`` as the table had it, ``note`` what was made of it.
     """
 
-    name: str
-    written: str
-    note: str
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    name: Text
+    written: Text
+    note: Text
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,19 +268,19 @@ class ArchivedGeneration:
     ``purged_at`` is when its files were removed, on request.
     """
 
-    generation: int
+    generation: Generation
     files: RequestFiles
-    csr_sha256: str
-    spki_sha256: str
-    key_sha256: str
-    superseded_at: str
-    reasons: tuple[str, ...]
-    purged_at: str = ""
-    plan: PlannedEntry | None = None
+    csr_sha256: Sha256OrBlank
+    spki_sha256: Sha256OrBlank
+    key_sha256: Sha256OrBlank
+    superseded_at: Time
+    reasons: tuple[Text, ...]
+    purged_at: TimeOrBlank = ""
+    plan: Annotated[PlannedEntry | None, BLANK_IS_NONE] = None
     issued: IssuedRecord | None = None
     package: PackageRecord | None = None
-    refused: tuple[IssuedRecord, ...] = field(default=(), metadata=_SINCE_2)
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    refused: tuple[IssuedRecord, ...] = field(default=(), metadata=SINCE_2)
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,17 +292,17 @@ class CoveringCertificate(_ValidOnRecord):
     when the request was left out; times are UTC, ISO 8601 to the second.
     """
 
-    thumbprint_sha1: str
-    sha256: str
-    serial: str
-    subject: str
-    issuer: str
-    not_before: str
-    not_after: str
-    found_at: str
-    recorded_at: str
-    servers: tuple[str, ...] = ()
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    thumbprint_sha1: Thumbprint
+    sha256: Sha256
+    serial: Serial
+    subject: Line
+    issuer: Line
+    not_before: Time
+    not_after: Time
+    found_at: Time
+    recorded_at: Time
+    servers: tuple[Line, ...] = ()
+    others: Mapping[str, object] = others_field()
 
     def is_in_force(self, at: datetime) -> bool:
         """Whether it covers anything at a moment, UTC."""
@@ -313,36 +328,36 @@ class RequestRecord:
     for the summary; empty until there is a package.
     """
 
-    id: str
-    generation: int = 1
-    state: str = "planned"
+    id: Id
+    generation: Generation = 1
+    state: State = "planned"
     files: RequestFiles
-    csr_sha256: str = ""
-    spki_sha256: str = ""
-    key_sha256: str = ""
-    planned_at: str = ""
-    written_at: str = ""
-    issued_at: str = ""
-    packaged_at: str = ""
-    retired_at: str = ""
-    deployed_at: str = ""
-    reasons: tuple[str, ...] = ()
-    ca: str = ""
-    target_os: str = ""
-    rule: str = ""
-    validity_days: int = 0
+    csr_sha256: Sha256OrBlank = ""
+    spki_sha256: Sha256OrBlank = ""
+    key_sha256: Sha256OrBlank = ""
+    planned_at: TimeOrBlank = ""
+    written_at: TimeOrBlank = ""
+    issued_at: TimeOrBlank = ""
+    packaged_at: TimeOrBlank = ""
+    retired_at: TimeOrBlank = ""
+    deployed_at: TimeOrBlank = ""
+    reasons: tuple[Text, ...] = ()
+    ca: Text = ""
+    target_os: Line = ""
+    rule: Line = ""
+    validity_days: Days = 0
     plan: PlannedEntry
     issued: IssuedRecord | None = None
     package: PackageRecord | None = None
     archived: tuple[ArchivedGeneration, ...] = ()
-    refused: tuple[IssuedRecord, ...] = field(default=(), metadata=_SINCE_2)
-    key_holder: str = field(default="", metadata=_SINCE_2)
-    name_notes: tuple[NameNote, ...] = field(default=(), metadata=_SINCE_2)
-    covered: CoveringCertificate | None = field(default=None, metadata=_SINCE_2)
-    import_commands: tuple[str, ...] = field(default=(), metadata=_SINCE_2)
-    assign_commands: tuple[str, ...] = field(default=(), metadata=_SINCE_2)
-    binding: str = field(default="", metadata=_SINCE_2)
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    refused: tuple[IssuedRecord, ...] = field(default=(), metadata=SINCE_2)
+    key_holder: Computer = field(default="", metadata=SINCE_2)
+    name_notes: tuple[NameNote, ...] = field(default=(), metadata=SINCE_2)
+    covered: CoveringCertificate | None = field(default=None, metadata=SINCE_2)
+    import_commands: tuple[Line, ...] = field(default=(), metadata=SINCE_2)
+    assign_commands: tuple[Line, ...] = field(default=(), metadata=SINCE_2)
+    binding: Sha256OrBlank = field(default="", metadata=SINCE_2)
+    others: Mapping[str, object] = others_field()
 
     @property
     def is_to_write(self) -> bool:
@@ -478,19 +493,19 @@ class RequestRecord:
 class LogEntry:
     """What was removed or moved outside an ordinary run: when, what, about which request."""
 
-    at: str
-    event: str
-    about: str
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    at: Time
+    event: Line
+    about: Text
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryKey:
     """A key that opens the folder beside its passphrase: its fingerprint, and since when."""
 
-    fingerprint: str
-    added_at: str
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    fingerprint: Line
+    added_at: Time
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -500,32 +515,32 @@ class BindingKey:
     ``salt`` is in hex digits, ``hash`` that of PBKDF2's HMAC, ``length`` is in bytes.
     """
 
-    salt: str
-    rounds: int
-    hash: str
-    length: int
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    salt: Salt
+    rounds: Rounds
+    hash: Hash
+    length: KeyBytes
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFile:
     """A file that came back and is kept for the whole folder, and the SHA-256 of its bytes."""
 
-    file: str
-    sha256: str
-    received_at: str
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    file: ReturnedFile
+    sha256: Sha256
+    received_at: Time
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalOnRecord:
     """Who approved a saved plan: the signer's name, the key's fingerprint, when it was verified."""
 
-    signer: str
-    key: str
-    signature_sha256: str
-    verified_at: str
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    signer: Line
+    key: Line
+    signature_sha256: Sha256
+    verified_at: Time
+    others: Mapping[str, object] = others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -536,10 +551,10 @@ class PlanOnRecord:
     ``reason`` says why it was requested although a newer one was on record.
     """
 
-    sha256: str
-    plan_sha256: str
-    judged_on: str
-    requested_at: str
+    sha256: Sha256
+    plan_sha256: Sha256
+    judged_on: Day
+    requested_at: Time
     approvals: tuple[ApprovalOnRecord, ...] = ()
-    reason: str = field(default="", metadata=_SINCE_2)
-    others: Mapping[str, object] = field(default_factory=_no_others)
+    reason: Text = field(default="", metadata=SINCE_2)
+    others: Mapping[str, object] = others_field()

@@ -18,7 +18,8 @@ from importlib.resources.abc import Traversable
 from itertools import chain
 
 from ..base.certificate_fields import KEYS
-from ..base.toml_records import NotToml, TomlReader, named, parse_toml
+from ..base.records import RecordReader, named
+from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 from .model import ISSUERS, Case, CheckRule, digest_of_deciding
 from .rule_mistakes import check_codes, check_periods
@@ -432,7 +433,7 @@ def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
     RulesError
         With every mistake, e.g. of ``check[3].source.date`` (counted from 0).
     """
-    readers = {name: TomlReader(name) for name in texts}
+    readers = {name: RecordReader(name) for name in texts}
     files = []
     for name, text in texts.items():
         try:
@@ -452,7 +453,7 @@ def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
     return rule_set
 
 
-def _check_file(reader: TomlReader, rules: CaRules, rule_set: CaRuleSet) -> None:
+def _check_file(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> None:
     """Refuse what no rule can say, by its place in the file."""
     authorities = [a for other in rule_set.files for a in (*other.programmes, *other.cas)]
     known = [*ISSUERS, *(authority.id for authority in authorities)]

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ..base.toml_records import Placed, TomlReader
+from ..base.records import Placed, RecordReader
 from .model import cited, in_words
 
 #: A table of a TOML document.
@@ -51,7 +51,7 @@ _SAID_ALIKE = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")
 
 
-def extend(base: Toml, base_source: str, document: Toml, reader: TomlReader) -> dict[str, object]:
+def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -> dict[str, object]:
     """Put a document together with the one that it extends.
 
     Parameters
@@ -62,7 +62,7 @@ def extend(base: Toml, base_source: str, document: Toml, reader: TomlReader) -> 
         Its name, for messages.
     document : mapping
         What differs, with ``extends``.
-    reader : TomlReader
+    reader : RecordReader
         Gets what does not fit: an id, word or source that the other product has not.
 
     Returns
@@ -92,7 +92,7 @@ def extend(base: Toml, base_source: str, document: Toml, reader: TomlReader) -> 
     return taken
 
 
-def _table(reader: TomlReader, value: object, where: str) -> dict[str, Any]:
+def _table(reader: RecordReader, value: object, where: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
         kind: Any = str if where != "without" else tuple[str, ...]
         read = {key: reader.value(kind, one, f"{where}.{key}") for key, one in value.items()}
@@ -165,7 +165,7 @@ def _arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
 
 
 def _leave_out(
-    document: Toml, without: Mapping[str, Iterable[str]], reader: TomlReader, source: str
+    document: Toml, without: Mapping[str, Iterable[str]], reader: RecordReader, source: str
 ) -> None:
     gone: dict[str, set[object]] = {kind: set() for kind in _IDENTITY}
     arrays = dict(_arrays(document))
@@ -210,7 +210,7 @@ def _is_left(record: Placed, gone: Mapping[str, set[object]]) -> bool:
     return True
 
 
-def _say_alike(document: Toml, extension: Toml, reader: TomlReader) -> None:
+def _say_alike(document: Toml, extension: Toml, reader: RecordReader) -> None:
     roles = extension.get("role", [])
     if not isinstance(roles, list):
         return
@@ -228,7 +228,7 @@ def _say_alike(document: Toml, extension: Toml, reader: TomlReader) -> None:
 # --- What differs.
 
 
-def _changed(base: object, value: object, where: str, reader: TomlReader) -> object:
+def _changed(base: object, value: object, where: str, reader: RecordReader) -> object:
     """Change one entry of the whole document, or a table of it, as the extension says."""
     if isinstance(value, Mapping) and isinstance(base, Mapping):
         return {
@@ -244,7 +244,7 @@ def _changed(base: object, value: object, where: str, reader: TomlReader) -> obj
 
 
 def _records(
-    base: list[object], records: list[object], where: str, reader: TomlReader
+    base: list[object], records: list[object], where: str, reader: RecordReader
 ) -> list[object]:
     """Change records by their ids and add new ones."""
     key = _IDENTITY[where]

@@ -46,7 +46,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..base.toml_records import TomlReader, named, place_of
+from ..base.records import RecordReader, named, place_of
 from ..errors import PackageError, RulesError
 from .model import Rules
 
@@ -319,13 +319,13 @@ def _read(
     name: str,
     kind: type[_Record],
     what: str,
-    check: Callable[[TomlReader, _Record, Mapping[str, object]], None] = lambda *_: None,
+    check: Callable[[RecordReader, _Record, Mapping[str, object]], None] = lambda *_: None,
 ) -> _Record:
     """Read one of a product's tables that other commands ask for; ``what`` is in it, in words."""
     table = rules.settings.get(name)
     if not isinstance(table, Mapping):
         raise RulesError(f"Missing required table '{name}' in {rules.product}.toml", hint=what)
-    reader = TomlReader(f"{rules.product}.toml")
+    reader = RecordReader(f"{rules.product}.toml")
     record = reader.record(kind, table, name)
     if record is not None:
         check(reader, record, table)
@@ -337,7 +337,7 @@ def _read(
     return record
 
 
-def _check(reader: TomlReader, procedure: Procedure, table: Mapping[str, object]) -> None:
+def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, object]) -> None:
     """Refuse what has the right kind and means nothing, by its place in the table ``deploy``."""
     if not re.match(r"[A-Z]:\\.", procedure.folder):
         reader.problem("'deploy.folder' is no full path", r"write it as 'C:\certificates'")

@@ -10,7 +10,8 @@ from importlib.resources import files as package_files
 from types import MappingProxyType
 from typing import Protocol
 
-from ..base.toml_records import NotToml, TomlReader, parse_toml
+from ..base.records import RecordReader
+from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 from .ca_rules import ca_rules, ca_rules_digest
 from .findings import Finding, finding_of
@@ -79,7 +80,7 @@ def parse_returned_rules(text: str) -> ReturnedRules:
         document = parse_toml(text)
     except NotToml as error:
         raise RulesError(f"{name}: {error}", hint=error.hint) from None
-    reader = TomlReader(name)
+    reader = RecordReader(name)
     reader.known("", document, ("check", *_LISTS))
     checks = reader.records(CheckRule, document.get("check", []), "check")
     check_checks(reader, checks)

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..base.files import read_named
-from ..base.toml_records import NotToml, TomlReader, named, parse_toml, value_words
+from ..base.records import RecordReader, named, value_words
+from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError
 from ..topology.columns import Column, Role, check_column, further, put_back, set_further
 from .extending import extend
@@ -170,7 +171,7 @@ def _text(product: str) -> str:
 @cache
 def _document(product: str) -> Mapping[str, object]:
     """Give the whole document of a product of the package, with what it extends."""
-    reader = TomlReader(f"{product}.toml")
+    reader = RecordReader(f"{product}.toml")
     document = _extended(parse_toml(_text(product)), reader)
     if reader.problems:
         raise RulesError(f"{product}.toml has mistakes", problems=tuple(reader.problems))
@@ -222,7 +223,7 @@ def parse_rules(text: str, *, source: str) -> Rules:
         document = parse_toml(text)
     except NotToml as error:
         raise RulesError(f"{source}: {error}", hint=error.hint) from None
-    reader, known_before = TomlReader(source), further()
+    reader, known_before = RecordReader(source), further()
     document = _extended(document, reader)
     _take_columns(reader, document)
     rules = _rules(reader, document)
@@ -258,7 +259,7 @@ _TABLES = (
 )
 
 
-def _extended(document: dict[str, object], reader: TomlReader) -> dict[str, object]:
+def _extended(document: dict[str, object], reader: RecordReader) -> dict[str, object]:
     """Put a document together with the product of the package that it extends, if it does."""
     base = document.get("extends")
     if base is None:
@@ -281,7 +282,7 @@ class _Topology:
     roles: tuple[Role, ...] = named("role", default=())
 
 
-def _take_columns(reader: TomlReader, document: Mapping[str, object]) -> None:
+def _take_columns(reader: RecordReader, document: Mapping[str, object]) -> None:
     """Have tables of servers know the columns and roles that a product brings along."""
     before = len(reader.problems)
     found = reader.record(_Topology, document.get("topology", {}), "topology")
@@ -291,7 +292,7 @@ def _take_columns(reader: TomlReader, document: Mapping[str, object]) -> None:
         set_further(reader, str(document.get("product", "")), found.columns, found.roles)
 
 
-def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
+def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     names = reader.records(NameRule, document.get("name", []), "name")
     certificates = reader.records(CertificateRule, document.get("certificate", []), "certificate")
     roles = reader.records(RoleRule, document.get("role", []), "role")
@@ -337,14 +338,14 @@ def _rules(reader: TomlReader, document: Mapping[str, object]) -> Rules:
     return rules
 
 
-def _words(reader: TomlReader, words: object) -> tuple[Mapping[str, str], ...]:
+def _words(reader: RecordReader, words: object) -> tuple[Mapping[str, str], ...]:
     """Give the words of a product in turn: those of what it extends first."""
     if isinstance(words, list):
         return tuple(words)  # read where the two were put together
     return (reader.value(Mapping[str, str], words, "words") or {},) if words else ()
 
 
-def _check_settings(reader: TomlReader, rules: Rules) -> None:
+def _check_settings(reader: RecordReader, rules: Rules) -> None:
     """Read the tables that other commands ask for later: a typing error there is told now."""
     for key, read in (("pfx", package_rules), ("deploy", load_procedure)):
         if key not in rules.settings:

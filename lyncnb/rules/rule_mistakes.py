@@ -12,7 +12,7 @@ from datetime import date
 from typing import Protocol
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES
-from ..base.toml_records import TomlReader, value_words
+from ..base.records import RecordReader, value_words
 from .model import (
     ISSUERS,
     LAYOUTS,
@@ -58,7 +58,7 @@ class _Dated(Protocol):
         """The first day on which it holds no more; None: without end."""
 
 
-def check_checks(reader: TomlReader, checks: Mapping[str, CheckRule]) -> None:
+def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
     """Refuse checks that say what no check can say, by their place in the file."""
     check_codes(reader, checks)
     check_periods(reader, checks)
@@ -66,7 +66,7 @@ def check_checks(reader: TomlReader, checks: Mapping[str, CheckRule]) -> None:
         reader.among(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
 
 
-def check_codes(reader: TomlReader, checks: Mapping[str, _Coded]) -> None:
+def check_codes(reader: RecordReader, checks: Mapping[str, _Coded]) -> None:
     """Refuse codes that are there twice or misspelt, and severities that there are not."""
     reader.once(checks, "code")
     for where, check in checks.items():
@@ -77,14 +77,14 @@ def check_codes(reader: TomlReader, checks: Mapping[str, _Coded]) -> None:
             )
 
 
-def check_periods(reader: TomlReader, rules: Mapping[str, _Dated]) -> None:
+def check_periods(reader: RecordReader, rules: Mapping[str, _Dated]) -> None:
     """Refuse rules that end before they begin, by their place in the file."""
     for where, rule in rules.items():
         if rule.effective and rule.until and rule.effective >= rule.until:
             reader.problem(f"'{where}.until' is not after 'effective'", "leave one of them out")
 
 
-def check_names(reader: TomlReader, names: Mapping[str, NameRule]) -> None:
+def check_names(reader: RecordReader, names: Mapping[str, NameRule]) -> None:
     """Refuse templates with placeholders, and conditions with flags, that there are not."""
     known, flags = placeholders(), known_flags()
     for where, name in names.items():
@@ -106,7 +106,7 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
 
 def check_words(
-    reader: TomlReader,
+    reader: RecordReader,
     product: str,
     roles: Mapping[str, RoleRule],
     certificates: Mapping[str, CertificateRule],
@@ -135,7 +135,7 @@ def ids_in(document: Mapping[str, object], kind: str) -> list[str]:
 
 
 def check_certificates(
-    reader: TomlReader,
+    reader: RecordReader,
     certificates: Mapping[str, CertificateRule],
     names: Mapping[str, NameRule],
     known: Mapping[str, list[str]],
@@ -166,7 +166,7 @@ def check_certificates(
 
 
 def _check_scope(
-    reader: TomlReader, where: str, rule: CertificateRule, names: list[NameRule]
+    reader: RecordReader, where: str, rule: CertificateRule, names: list[NameRule]
 ) -> None:
     """Refuse names that a certificate for many cannot have, e.g. the one server's."""
     for name in names:
@@ -183,7 +183,7 @@ def _check_scope(
 
 
 def check_connections(
-    reader: TomlReader,
+    reader: RecordReader,
     connections: Mapping[str, ConnectionRule],
     known: Mapping[str, list[str]],
 ) -> None:
@@ -198,7 +198,7 @@ def check_connections(
 
 
 def check_trusts(
-    reader: TomlReader, trusts: Mapping[str, TrustRule], known: Mapping[str, list[str]]
+    reader: RecordReader, trusts: Mapping[str, TrustRule], known: Mapping[str, list[str]]
 ) -> None:
     """Refuse trusts in what there is not, or in both kinds at once."""
     for where, rule in trusts.items():
@@ -211,7 +211,7 @@ def check_trusts(
 
 
 def check_roles(
-    reader: TomlReader,
+    reader: RecordReader,
     roles: Mapping[str, RoleRule],
     parties: Mapping[str, PartyRule],
     known: Mapping[str, list[str]],

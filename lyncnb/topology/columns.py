@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..base.languages import LANGUAGES, translated
-from ..base.toml_records import NotToml, TomlReader, named, parse_toml, value_words
+from ..base.records import RecordReader, named, value_words
+from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 
 _DATA = Path(__file__).with_name("column_rules.toml")
@@ -195,7 +196,7 @@ def parse_column_rules(text: str) -> _ColumnRules:
         With every mistake, e.g. of ``column[3].help``.
     """
     try:
-        reader = TomlReader(_DATA.name)
+        reader = RecordReader(_DATA.name)
         rules = reader.record(_ColumnRules, parse_toml(text))
     except NotToml as error:
         raise RulesError(f"{_DATA.name}: {error}", hint=error.hint) from None
@@ -206,7 +207,7 @@ def parse_column_rules(text: str) -> _ColumnRules:
     return rules
 
 
-def check_column(reader: TomlReader, where: str, facts: Column) -> None:
+def check_column(reader: RecordReader, where: str, facts: Column) -> None:
     """Refuse a column of a scope or kind that there is not, by its place in a file."""
     if not re.fullmatch(r"[a-z][a-z_]*", facts.name):  # as a placeholder of the rules
         reader.problem(f"'{where}.name' is {value_words(facts.name)}", "small letters and '_'")
@@ -219,13 +220,13 @@ _further: dict[str, _ColumnRules] = {}
 
 
 def set_further(
-    reader: TomlReader, product: str, columns: tuple[Column, ...], roles: tuple[Role, ...]
+    reader: RecordReader, product: str, columns: tuple[Column, ...], roles: tuple[Role, ...]
 ) -> None:
     """Have tables know columns and roles that a product adds, in place of those it had before.
 
     Parameters
     ----------
-    reader : TomlReader
+    reader : RecordReader
         Gets what another has already: a name, or a way to write it. Nothing is added then.
     product : str
         Whose they are.

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..base.pasted_text import shown
-from ..base.toml_records import NotToml, TomlReader, named, parse_toml
+from ..base.records import RecordReader, named
+from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError, TopologyError
 from .columns import column
 from .source_table import Note, Table, Texts, make_table, raise_problems
@@ -66,7 +67,7 @@ class _Meanings:
 @functools.cache
 def _meanings() -> _Meanings:
     try:
-        reader = TomlReader(_DATA.name)
+        reader = RecordReader(_DATA.name)
         found = reader.record(_Meanings, parse_toml(_DATA.read_text(encoding="utf-8")))
     except NotToml as error:
         raise RulesError(f"{_DATA.name}: {error}", hint=error.hint) from None

@@ -39,9 +39,9 @@ from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
+from lyncnb.request_folder.field_forms import SOME_COMPUTER
 from lyncnb.request_folder.rebuild_manifest import has_secrets, rebuild_manifest
 from lyncnb.request_folder.renewals import list_renewals
-from lyncnb.request_folder.request_record import SOME_COMPUTER
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 

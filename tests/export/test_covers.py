@@ -24,10 +24,10 @@ from standing_certificates import MIDNIGHT, Stored, authority, export_of, random
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.base.records import RecordReader
 from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
 from lyncnb.export.requests_elsewhere import request_elsewhere
-from lyncnb.request_folder.manifest import manifest_bytes
-from lyncnb.request_folder.manifest_schema import read_document
+from lyncnb.request_folder.manifest import manifest_bytes, read_document
 
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -327,9 +327,10 @@ def test_a_manifest_that_says_so_is_read_and_checked(folder):
         broken = json.loads(json.dumps(document))
         place = next(one for one in broken["requests"] if one["id"] == FIRST)
         place["covered"][name] = 5
-        problems = []
-        read_document(broken, problems)
-        assert [one.message.startswith(f'"{FIRST}: covered: {name}"') for one in problems] == [True]
+        reader = RecordReader("manifest.json", is_json=True)
+        read_document(broken, reader)
+        places = [one.message.partition(" must be ")[0] for one in reader.problems]
+        assert places == [f"'{FIRST}.covered.{name}'"]
     record["covered"]["colour"] = "blue"  # of a later lyncnb
     (folder / "manifest.json").write_text(json.dumps(document), "utf-8")
     ln.write_requests(PLAN, folder, passphrase=PASSPHRASE, findings=(), today=LAST_DAY)

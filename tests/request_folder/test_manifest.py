@@ -149,23 +149,32 @@ def set_id(document):
         (b'{"format": "lyncnb-requests/0"}', 'format "lyncnb-requests/0" is none of'),
         (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is none of'),
         (b'{"format": 7}', "it names no format"),
-        (b'{"format": "lyncnb-requests/1"}', '"requests" is missing'),
-        (edited(set_files), f'"{ID}: files" are not those of this request'),
-        (edited(set_archived), rf'"{ID}: archived\[0\]: files" are not those of this generation'),
-        (edited(set_id), '"request 1: id" is no request id'),
-        (edited(lambda d: d["requests"].append(d["requests"][0])), f'"{ID}" stands twice'),
-        (edited(lambda d: d["requests"][0].update(state="sent")), f'"{ID}: state" is no state'),
-        (edited(lambda d: d["requests"][0].update(csr_sha256="A" * 64)), "is no SHA-256"),
+        (b'{"format": "lyncnb-requests/1"}', "Missing required value in 'requests'"),
+        (edited(set_files), f"'{ID}.files' are not those of this request"),
+        (edited(set_archived), rf"'{ID}.archived\[0\].files' are not those of this"),
+        (edited(set_id), r"'requests\[0\].id' must be a request id"),
+        (edited(lambda d: d["requests"].append(d["requests"][0])), f"'{ID}' stands twice"),
+        (
+            edited(lambda d: d["requests"][0].update(state="sent")),
+            f"'{ID}.state' must be one of planned",
+        ),
+        (
+            edited(lambda d: d["requests"][0].update(csr_sha256="A" * 64)),
+            "csr_sha256. must be a SHA-256",
+        ),
         (edited(lambda d: d["requests"][0].pop("generation")), None),  # a default is enough
-        (edited(lambda d: d["requests"][0].pop("plan")), f'"{ID}: plan" is missing'),
+        (edited(lambda d: d["requests"][0].pop("plan")), f"Missing required value in '{ID}.plan'"),
         (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "is another id"),
-        (edited(lambda d: d["requests"][0]["plan"].update(san="x")), 'plan: san" is no list'),
+        (edited(lambda d: d["requests"][0]["plan"].update(san="x")), "plan.san' must be a list"),
         (edited(lambda d: d["requests"][0]["plan"].update(san=["\ud800"])), "half a character"),
-        (edited(lambda d: d["requests"][0].update(generation=True)), "is no whole number"),
-        (edited(lambda d: d["requests"][0].update(planned_at="x")), "planned_at. is no time"),
-        (edited(lambda d: d.update(encrypted=["../secret"])), '"encrypted" is no file'),
-        (edited(lambda d: d.update(requests=None)), '"requests" is no list'),
-        (edited(lambda d: d["requests"].append(7)), '"request 3" is no record'),
+        (edited(lambda d: d["requests"][0].update(generation=True)), "must be a whole number"),
+        (edited(lambda d: d["requests"][0].update(planned_at="x")), "planned_at. must be a time"),
+        (
+            edited(lambda d: d.update(encrypted=["../secret"])),
+            "encrypted' must be a list with a file in one",
+        ),
+        (edited(lambda d: d.update(requests=None)), "'requests' must be a list, not None"),
+        (edited(lambda d: d["requests"].append(7)), "'requests.2.' must be an object, not 7"),
     ],
 )
 def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
@@ -192,9 +201,9 @@ def test_every_wrong_field_is_told_with_its_request(tmp_path):
     with pytest.raises(BundleError) as caught:
         read_manifest(tmp_path)
     assert [problem.message for problem in caught.value.problems] == [
-        '"rekeying" is no time such as 2026-11-24T08:00:00Z: 5',
-        f'"{ID}: state" is no state (planned, waiting, issued, packaged, retired): "sent"',
-        f'"{OTHER}: plan: key: bits" is no whole number from 0 to 1,048,576: "2048"',
+        "'rekeying' must be a time such as 2026-11-24T08:00:00Z or blank, not 5",
+        f"'{ID}.state' must be one of planned, waiting, issued, packaged, retired, not \"sent\"",
+        f"'{OTHER}.plan.key.bits' must be a whole number from 0 to 1,048,576, not \"2048\"",
     ]
 
 

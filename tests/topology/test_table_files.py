@@ -14,7 +14,7 @@ from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 from topology_documents import front_end, topology_builder
 from workbooks import FILLED, filled_in
 
-from lyncnb.base.toml_records import TomlReader
+from lyncnb.base.records import RecordReader
 from lyncnb.errors import TopologyError
 from lyncnb.topology.columns import set_further, topology_columns, topology_roles
 from lyncnb.topology.csv_edit import edit_csv
@@ -198,7 +198,7 @@ def test_a_product_of_ones_own_has_its_columns_and_roles(shell):
         assert shell("convert", "t.csv", "o.xlsx", "--product", "own.toml").status == 0
         assert read_topology(shell.folder / "o.xlsx") == read_topology(rows)
     finally:
-        set_further(TomlReader("own"), "own", (), ())
+        set_further(RecordReader("own"), "own", (), ())
 
 
 def test_a_filled_in_template_is_never_written_over(shell):

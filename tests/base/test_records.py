@@ -8,7 +8,8 @@ from datetime import date
 
 import pytest
 
-from lyncnb.base.toml_records import NotToml, TomlReader, named, parse_toml
+from lyncnb.base.records import RecordReader, named
+from lyncnb.base.toml_text import NotToml, parse_toml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class File:
 
 
 def read(text: str) -> tuple[File | None, list[str]]:
-    reader = TomlReader("x.toml")
+    reader = RecordReader("x.toml")
     record = reader.record(File, parse_toml(text))
     assert all(problem.file == "x.toml" for problem in reader.problems)
     return record, [problem.message for problem in reader.problems]
@@ -89,7 +90,7 @@ def test_what_does_not_fit_is_told_with_its_place(text, problem):
 
 def test_a_slip_is_told_what_was_perhaps_meant():
     """The hint names a key that is spelt alike, else all of them."""
-    reader = TomlReader("x")
+    reader = RecordReader("x")
     reader.record(Entry, {"id": "a", "dasy": 1, "colour": 2}, "entry[3]")
     assert [(problem.message, problem.hint) for problem in reader.problems] == [
         ("Unknown key in 'entry[3].colour'", "the keys are id, days, since"),

@@ -1,0 +1,395 @@
+"""Tables of TOML and objects of JSON to typed records, and back: annotations are the schema.
+
+A record is a frozen dataclass. The type of a field says what a file may hold there, and a
+:class:`Check` in ``Annotated[str, check]`` says what the type cannot: ``check`` holds of the value
+or the value is a problem. A typing error in a file must change no plan silently, so whatever does
+not fit is a problem with its place, e.g. ``certificate[3].source`` (counted from 0, as TOML tools
+do), and all problems of a file are told at once. Knows no certificate.
+
+- A field without a default must be there, and so must every field of a record whose class says
+  ``whole = True``, but for those that came with a later format (``metadata=SINCE_2``).
+- Plain text that must be there may not be blank; a check decides for itself.
+- Keys that no field has are refused, unless the record has a field ``others``: then a later version
+  wrote them, and they are kept and written back.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Collection, Iterable, KeysView, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from datetime import date, datetime
+from difflib import get_close_matches
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+from ..errors import Problem
+from .pasted_text import shown
+
+_Record = TypeVar("_Record")
+
+_KINDS: Mapping[object, str] = MappingProxyType(
+    {str: "text", bool: "true or false", int: "a whole number", date: "a date, e.g. 2026-01-31"}
+)
+
+#: A field that an earlier format did not have: written only where there is something to say.
+SINCE_2 = MappingProxyType({"since": 2})
+
+# One object for all: a folder has 100,000 records, and hardly one has anything in it.
+_NO_OTHERS: Mapping[str, object] = {}
+
+
+def others_field() -> Any:
+    """Make the field ``others`` of a record: keys that a later version wrote."""
+    return field(default_factory=lambda: _NO_OTHERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a value must be beyond its type: ``what`` in words, after "must be"."""
+
+    what: str
+    holds: Callable[[Any], object]
+
+
+#: In ``Annotated[X | None, BLANK_IS_NONE]``: an empty object stands for None, in both directions.
+BLANK_IS_NONE = object()
+
+
+def value_words(value: object) -> str:
+    """Name a value of a TOML document as a planner wrote it."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    if isinstance(value, Mapping):
+        return "a table"
+    return str(value)[:80]
+
+
+class Placed(dict[str, object]):
+    """A table of an array that says itself where it stands, since others were put before it."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, table: Mapping[str, object], place: str):
+        super().__init__(table)
+        self.place = place
+
+
+def place_of(entry: object, where: str, index: int) -> str:
+    """Say where a table of an array stands, e.g. ``certificate[3]``."""
+    return entry.place if isinstance(entry, Placed) else f"{where}[{index}]"
+
+
+def named(key: str, **more: Any) -> Any:
+    """Make a field of a record whose key in the file is another word, e.g. ``import``."""
+    return field(metadata={"key": key}, **more)
+
+
+@dataclass(slots=True)
+class RecordReader:
+    """Checks the records of one file and keeps every problem that it meets.
+
+    Parameters
+    ----------
+    source : str
+        Name of the file, for messages.
+    is_json : bool, optional
+        Whether it has objects and lists, not TOML's tables.
+    """
+
+    source: str
+    is_json: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+    def problem(self, message: str, hint: str = "") -> None:
+        """Keep a problem."""
+        self.problems.append(Problem(message=message, file=self.source, hint=hint))
+
+    def record(
+        self, kind: Callable[..., _Record], table: object, where: str = ""
+    ) -> _Record | None:
+        """Make a record of a table or object.
+
+        Parameters
+        ----------
+        kind : type
+            A dataclass.
+        table : object
+            What stands in the document.
+        where : str, optional
+            Its place, e.g. ``certificate[3]``; "" for the whole document.
+
+        Returns
+        -------
+        record or None
+            None if something does not fit; that is in ``problems`` then.
+        """
+        if not isinstance(table, Mapping):
+            if self.is_json:
+                self.problem(f"'{where}' must be an object, not {value_words(table)}")
+            else:
+                self.problem(f"'{where}' is not a table", f"write [{where}] on a line of its own")
+            return None
+        shape = _shape(kind)
+        before = len(self.problems)
+        values: dict[str, Any] = {}
+        unknown = table.keys() - shape.keys
+        if unknown and shape.keeps_others:
+            values["others"] = {key: table[key] for key in table if key in unknown}
+        elif unknown:
+            self.known(where, table, shape.keys)
+        for name, key, read, take, is_needed, may_not_be_blank in shape.read:
+            if key not in table:
+                if is_needed:
+                    self.problem(f"Missing required value in '{_place(where, key)}'")
+            elif take is None:
+                values[name] = read(self, table[key], _place(where, key))
+            else:
+                given = table[key]
+                try:
+                    values[name] = take(given)
+                except _Wrong as error:
+                    self.problem(f"'{_place(where, key)}' {error}")
+                if may_not_be_blank and given == "":
+                    self.problem(f"Missing required value in '{_place(where, key)}'")
+        return kind(**values) if len(self.problems) == before else None
+
+    def records(
+        self, kind: Callable[..., _Record], entries: object, where: str
+    ) -> dict[str, _Record]:
+        """Make records of a list, each by its place; those that do not fit are left out.
+
+        Where a check says what an ``id`` must be, an id that fits is the place of its record.
+        """
+        if not isinstance(entries, list):
+            if self.is_json:
+                self.problem(f"'{where}' must be a list, not {value_words(entries)}")
+            else:
+                self.problem(f"'{where}' is no array of tables", f"write [[{where}]] for each")
+            return {}
+        named_by = _shape(kind).named_by
+        found: dict[str, _Record] = {}
+        for index, entry in enumerate(entries):
+            place = place_of(entry, where, index)
+            if named_by and isinstance(entry, Mapping) and _fits(named_by, entry.get("id")):
+                place = str(entry["id"]) if entry["id"] not in found else place
+            record = self.record(kind, entry, place)
+            if record is not None:
+                found[place] = record
+        return found
+
+    def value(self, hint: Any, value: object, where: str, *, required: bool = False) -> Any:
+        """Check one value against a field's type and give it as that; None for what is none."""
+        if required and value == "" and hint is str:
+            self.problem(f"Missing required value in '{where}'")
+            return None
+        return _reader(hint)(self, value, where)
+
+    def known(self, where: str, table: Mapping[str, object], keys: Iterable[str]) -> None:
+        """Refuse every key of a table that is none of these."""
+        keys = list(keys)
+        for key in sorted(table.keys() - keys):
+            close = get_close_matches(key, keys, n=1, cutoff=0.6)
+            self.problem(
+                f"Unknown key in '{f'{where}.{key}'.lstrip('.')}'",
+                f"did you mean {close[0]}?" if close else f"the keys are {', '.join(keys)}",
+            )
+
+    def among(self, where: str, values: Iterable[str], known: Collection[str], what: str) -> None:
+        """Refuse every text that is none of those known."""
+        for value in values:
+            if value not in known:
+                self.problem(
+                    f"Unknown {what} \"{value}\" in '{where}'", f"known: {', '.join(known)}"
+                )
+
+    def once(self, records: Mapping[str, object], key: str) -> None:
+        """Refuse what has the same id, code or name as a record before it."""
+        seen: dict[object, str] = {}
+        for where, record in records.items():
+            identity = getattr(record, key)
+            first = seen.setdefault(identity, where)
+            if first != where:
+                self.problem(f"'{where}.{key}' repeats \"{identity}\" of '{first}'")
+
+
+def plain_record(record: Any) -> dict[str, object]:
+    """Give the fields of a record by their keys, as JSON writes them; records in it stay records.
+
+    ``json.JSONEncoder(default=plain_record)`` writes a record with all that is in it.
+    """
+    if isinstance(record, Mapping):
+        return dict(record)
+    plain: dict[str, object] = {}
+    kind: Any = type(record)
+    for name, key, only_if_set, blank_is_none in _shape(kind).written:
+        value = getattr(record, name)
+        if value is None and blank_is_none:
+            value = {}
+        if value or not only_if_set:
+            plain[key] = value
+    plain.update(getattr(record, "others", {}))
+    return plain
+
+
+# What reads a value that may hold records, telling what is wrong of it; and one that holds none.
+_Read = Callable[[RecordReader, object, str], Any]
+_Take = Callable[[object], Any]
+
+
+class _Wrong(Exception):
+    """What a value is not; goes on after its place."""
+
+
+class _ReadItem(NamedTuple):
+    name: str
+    key: str
+    read: _Read
+    take: _Take | None  # of a value without records: its place is written only if it is wrong
+    is_needed: bool
+    may_not_be_blank: bool
+
+
+class _WrittenItem(NamedTuple):
+    name: str
+    key: str
+    only_if_set: bool
+    blank_is_none: bool
+
+
+class _Shape(NamedTuple):
+    read: tuple[_ReadItem, ...]
+    written: tuple[_WrittenItem, ...]
+    keys: KeysView[str]  # in the record's order
+    keeps_others: bool
+    named_by: _Take | None
+
+
+def _place(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+@cache
+def _shape(kind: Any) -> _Shape:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    is_whole = getattr(kind, "whole", False)
+    read, written = [], []
+    own = [item for item in fields(kind) if item.init]
+    for item in own:
+        name, hint = item.name, hints[item.name]
+        if name == "others":
+            continue
+        key, since = item.metadata.get("key", name), "since" in item.metadata
+        no_default = item.default is MISSING and item.default_factory is MISSING
+        is_needed = no_default or (is_whole and not since)
+        may_not_be_blank = is_needed and hint in (str, str | None)
+        read.append(_ReadItem(name, key, _reader(hint), _taker(hint), is_needed, may_not_be_blank))
+        blank_is_none = BLANK_IS_NONE in typing.get_args(hint)[1:]
+        written.append(_WrittenItem(name, key, since, blank_is_none))
+    return _Shape(
+        read=tuple(read),
+        written=tuple(written),
+        keys={item.key: None for item in read}.keys(),
+        keeps_others=len(read) < len(own),
+        named_by=_taker(hints["id"]) if typing.get_origin(hints.get("id")) is Annotated else None,
+    )
+
+
+def _fits(take: _Take, value: object) -> bool:
+    try:
+        take(value)
+    except _Wrong:
+        return False
+    return True
+
+
+@cache
+def _reader(hint: Any) -> _Read:
+    """Give what reads values of a type, records in them too."""
+    take = _taker(hint)
+    if take is not None:
+
+        def read_plain(reader: RecordReader, value: object, where: str) -> Any:
+            try:
+                return take(value)
+            except _Wrong as error:
+                reader.problem(f"'{where}' {error}")
+                return None
+
+        return read_plain
+    if is_dataclass(hint):
+        return lambda reader, value, where: reader.record(hint, value, where)  # type: ignore[arg-type]
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return lambda reader, value, where: tuple(reader.records(inner[0], value, where).values())
+    if origin is Annotated or origin in (types.UnionType, typing.Union):  # of a record
+        none: object = {} if origin is Annotated else None
+        read = _reader(inner[0])
+        return lambda reader, value, where: None if value == none else read(reader, value, where)
+
+    def read_mapping(reader: RecordReader, value: object, where: str) -> Any:
+        if not isinstance(value, Mapping):
+            reader.problem(f"'{where}' must be a table, not {value_words(value)}")
+            return None
+        keys, values = _reader(inner[0]), _reader(inner[1])
+        return MappingProxyType(
+            {
+                keys(reader, key, where): values(reader, one, _place(where, key))
+                for key, one in value.items()
+            }
+        )
+
+    return read_mapping
+
+
+@cache
+def _taker(hint: Any) -> _Take | None:
+    """Give what takes values of a type that has no records in it; None for any other."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        take = _taker(inner[0])
+        return take and (lambda value: None if value is None else take(value))
+    if origin is Annotated and isinstance(inner[1], Check):
+        return _checked(*inner)
+    if origin in (tuple, frozenset):
+        return None if is_dataclass(inner[0]) else _list_of(inner[0], origin)
+    return None if origin is not None or is_dataclass(hint) else _checked(hint, None)
+
+
+def _checked(kind: Any, check: Check | None) -> _Take:
+    what = check.what if check else _KINDS.get(kind)
+
+    def take(value: object) -> object:
+        # true is an int, and a time a date, to Python alone.
+        is_kind = type(value) is kind or (
+            isinstance(value, kind) and not isinstance(value, (bool, datetime))
+        )
+        if is_kind and (check is None or check.holds(value)):
+            return value
+        raise _Wrong(f"must be {what}, not {value_words(value)}")
+
+    return take
+
+
+def _list_of(hint: Any, kind: type) -> _Take:
+    take = _checked(hint, None) if hint is str else _checked(*typing.get_args(hint))
+    what = "of texts" if hint is str else f"with {typing.get_args(hint)[1].what} in each place"
+    plain = "list of texts" if hint is str else "list"
+
+    def take_all(value: object) -> object:
+        if not isinstance(value, list):
+            raise _Wrong(f"must be a {plain}, not {value_words(value)}")
+        for one in value:
+            try:
+                take(one)
+            except _Wrong:
+                raise _Wrong(f"must be a list {what}, not one with {value_words(one)}") from None
+        return kind(value)
+
+    return take_all

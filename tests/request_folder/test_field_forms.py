@@ -1,0 +1,121 @@
+"""What a field of the manifest may be: each kind of value, told where it is not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from request_folder.test_manifest import FULL, ID
+
+from lyncnb.base.records import RecordReader
+from lyncnb.errors import Problem
+from lyncnb.request_folder.field_forms import is_inside
+from lyncnb.request_folder.manifest import manifest_bytes, read_document
+
+
+def problems_of(document: dict) -> list[Problem]:
+    reader = RecordReader("manifest.json", is_json=True)
+    assert (read_document(document, reader) is None) == bool(reader.problems)
+    return reader.problems
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("plan", "exportable"), "yes", 'plan.exportable\' must be true or false, not "yes"'),
+        (("plan", "role"), 5, "plan.role' must be one line of text, not 5"),
+        (("plan", "role"), "a\nb", "plan.role' must be one line of text"),
+        (("plan", "servers"), ["a", 5], "plan.servers' must be a list with a host name"),
+        (("plan", "servers"), ["../a"], "plan.servers' must be a list with a host name"),
+        (("plan", "issuer"), "../a", "plan.issuer' must be internal or public"),
+        (("key_holder",), "..\\a", "key_holder' must be the name of a computer"),
+        (("plan", "subject"), ["CN"], "plan.subject' must be a table, not a list of 1"),
+        (("plan", "key"), [], "plan.key' must be an object, not a list of 0"),
+        (("validity_days",), -1, "validity_days' must be a whole number from 0"),
+        (("planned_at",), "2026-13-01T00:00:00Z", "planned_at' must be a time such as"),
+        (("archived",), {}, "archived' must be a list"),
+        (("reasons",), "x", "reasons' must be a list"),
+        (("issued",), 5, "issued' must be an object"),
+        (("package",), {"file": "a.pfx"}, "package.file' must be a package (.pfx) below"),
+    ],
+)
+def test_a_value_of_another_kind_is_told(path, value, message):
+    """With request, field and what it is not; nothing else is complained of."""
+    document = json.loads(manifest_bytes(FULL))
+    inside = document["requests"][0]
+    for step in path[:-1]:
+        inside = inside[step]
+    inside[path[-1]] = value
+    problems = problems_of(document)
+    assert message in problems[0].message
+    assert problems[0].message.startswith(f"'{ID}.")
+    assert problems[0].file == "manifest.json"
+
+
+def test_a_generation_on_record_twice_is_told():
+    """Two would have one file."""
+    document = json.loads(manifest_bytes(FULL))
+    document["requests"][0]["archived"] *= 2
+    problems = problems_of(document)
+    assert [one.message for one in problems] == [f"'{ID}.archived' has one generation twice"]
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [
+        ("pfx/passwords.pem", True),
+        ("returned/deep/a.cer", True),
+        ("pfx", False),  # the folder itself
+        ("pfx/", False),
+        ("pfx/../keys/a.key", False),
+        ("/pfx/a", False),
+        ("other/a", False),
+        ("pfx\\..\\a", False),
+        ("pfx/a\\b", False),
+    ],
+)
+def test_paths_are_kept_inside(path, inside):
+    """Only files in the folder's own folders are believed."""
+    assert is_inside(path) is inside
+
+
+APPROVAL = {
+    "signer": "alice@contoso.com", "key": "SHA256:abc", "signature_sha256": "2" * 64,
+    "verified_at": "2026-11-25T08:00:00Z",
+}  # fmt: skip
+PLAN = {
+    "sha256": "0" * 64, "plan_sha256": "1" * 64, "judged_on": "2026-11-25",
+    "requested_at": "2026-11-25T08:00:00Z", "approvals": [APPROVAL],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("altered", "message"),
+    [
+        ([PLAN], ""),
+        ([{**PLAN, "others_wrote": 1}], ""),
+        (PLAN, "plans' must be a list"),
+        ([{**PLAN, "sha256": "0" * 63}], "plans[0].sha256' must be a SHA-256"),
+        ([{**PLAN, "judged_on": "2026-11-31"}], "plans[0].judged_on' must be a day such as"),
+        ([PLAN, {**PLAN, "requested_at": ""}], "plans[1].requested_at' must be a time"),
+        (
+            [{**PLAN, "approvals": [{**APPROVAL, "signer": "a\nb"}]}],
+            "signer' must be one line of text",
+        ),
+        (
+            [{**PLAN, "approvals": [{**APPROVAL, "key": 5}]}],
+            "approvals[0].key' must be one line of text",
+        ),
+        ([{"sha256": "0" * 64}], "Missing required value"),
+    ],
+)
+def test_a_saved_plan_on_record(altered, message):
+    """Who approved which plan, and when, is read whole or told; unknown fields are kept."""
+    document = json.loads(manifest_bytes(FULL)) | {"plans": altered}
+    reader = RecordReader("manifest.json", is_json=True)
+    manifest = read_document(document, reader)
+    told = [one.message for one in reader.problems]
+    assert bool(told) == bool(message)
+    assert all(message in one or "Missing required value" in one for one in told)
+    if manifest is not None:
+        assert json.loads(manifest_bytes(manifest))["plans"] == altered
