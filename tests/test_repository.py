@@ -106,6 +106,18 @@ def test_nothing_is_left_undone():
     assert lines_with(UNDONE, ".py", ".js") == []
 
 
+def test_every_module_that_a_comment_names_exists():
+    """A comment or docstring of the package that names ``module.py`` names a file that is there."""
+    paths = [f"/{path.relative_to(REPOSITORY)}" for path in FILES]
+    named = {
+        name
+        for path, text in texts(".py", ".toml", ".js")
+        if path.is_relative_to(REPOSITORY / "lyncnb")
+        for name in re.findall(r"(?<![\w./])[a-z]\w*(?:/\w+)*\.py\b", text)
+    }
+    assert {name for name in named if not any(path.endswith(f"/{name}") for path in paths)} == set()
+
+
 def test_no_lock_is_left_behind():
     """No lock file, temporary file or notebook checkpoint is committed."""
     left = [p for p in FILES if p.suffix in {".lock", ".tmp", ".pyc"} or "checkpoint" in str(p)]

@@ -1,6 +1,6 @@
 """The fields of a certification request as checked values.
 
-Text becomes a value once and is trusted after. Names are read in ``names.py``; this file holds
+Text becomes a value once and is trusted after. ``dns_name.py`` reads names; this file holds
 what else a request says: subject, key, extended key usage.
 """
 

@@ -181,7 +181,7 @@ def spell(rule: NameRule, values: Iterable[DnsName]) -> Values:
 
 
 # What placeholders become that the deployment and a site fill, the same for all pools there;
-# those that a pool fills are in pool_names.py. "": a name without placeholder.
+# those that a pool fills are in _OF_POOL. "": a name without placeholder.
 _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
     "": lambda context, site: (DnsName(),),
     "sip_domain": lambda context, site: context.sip_domains,

@@ -1,4 +1,4 @@
-"""The plan and what is in it: ``PlannedCertificate``, ``CertificatePlan``, ``Finding``.
+"""The plan and what is in it: ``PlannedCertificate``, ``CertificatePlan``, ``Explanation``.
 
 Pure values. ``planner.py`` makes them, ``plan_json.py`` writes them as JSON.
 """
@@ -291,7 +291,7 @@ class CertificatePlan(Table):
     """Every certificate of a topology, by site, pool, computer, usage; the deployment's last.
 
     ``by_pool`` holds the same certificates, one tuple for each of ``topology.pools`` and one for
-    the deployment, so that a changed topology can keep what did not change (``derive.replan``).
+    the deployment, so that a changed topology can keep what did not change (``planner.replan``).
     """
 
     topology: Topology
