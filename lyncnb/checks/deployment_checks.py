@@ -113,7 +113,8 @@ def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.pools_with("publishes_web"):
         inside = pool.web_internal_fqdn or pool.fqdn
         if inside == pool.web_external_fqdn:
-            yield view.place(pool), f'"{inside}" is {pool.fqdn}\'s web name inside and outside'
+            what = "which is its internal web name, too"
+            yield view.place(pool), f'web_external_fqdn of {pool.fqdn} is "{inside}", {what}'
 
 
 def web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:

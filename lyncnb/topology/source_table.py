@@ -42,7 +42,8 @@ class Note:
     def __str__(self) -> str:
         row = f"cell {self.cell}" if self.cell else f"row {self.row}" if self.row else ""
         column = f"column {self.column}" if self.column else ""
-        where = ", ".join(part for part in (row, column) if part)
+        value = shown(self.before) if self.before else ""
+        where = ", ".join(part for part in (row, column, value) if part)
         return f"{where}: {self.message}" if where else self.message
 
 

@@ -377,6 +377,12 @@ def _questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Iterator[s
 # --- Together.
 
 
+_HOW_TO_ANSWER = (
+    "to answer these questions, write a table with lyncnb convert and add the columns in brackets, "
+    "or fill them in with the plan editor"
+)
+
+
 def read_document(source: str, text: str) -> Table:
     """Read a topology document.
 
@@ -435,6 +441,7 @@ def read_document(source: str, text: str) -> Table:
         *_told(clusters),
         *_farms(clusters),
         *map("the document does not say: {}".format, _questions(rows, columns)),
+        _HOW_TO_ANSWER,
     ]
     return make_table(
         source,

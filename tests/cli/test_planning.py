@@ -254,7 +254,8 @@ def test_clean_ups_are_told(shell):
     notes = [line for line in ended.err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 11
     assert notes[0] == (
-        "note: contoso.csv row 4, column server_fqdn: written in lower case; trailing dot removed"
+        'note: contoso.csv row 4, column server_fqdn, "FE20.contoso.net.": written in lower case;'
+        " trailing dot removed"
     )
     assert notes[-1].startswith("note: … and ")
 

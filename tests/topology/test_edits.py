@@ -83,8 +83,8 @@ def test_cells_are_cleaned_as_in_a_file(contoso):
     after = contoso.with_cells({2: {"server_fqdn": "FE03.Contoso.net.", "role": "front end"}})
     assert after.cells[2][:2] == ("fe03.contoso.net", "FrontEnd")
     assert [str(note) for note in after.notes] == [
-        "row 4, column server_fqdn: written in lower case; trailing dot removed",
-        "row 4, column role: role read as FrontEnd",
+        'row 4, column server_fqdn, "FE03.Contoso.net.": written in lower case; trailing dot removed',
+        'row 4, column role, "front end": role read as FrontEnd',
     ]
     assert after == contoso
 

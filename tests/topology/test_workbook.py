@@ -120,8 +120,8 @@ def test_a_clean_up_names_its_cell():
     rows = [["Server\u00a0", " Role", "site"], [" fe01.contoso.net\u00a0", "FrontEnd", "Taipei "]]
     topology_notes = read_topology_notes(xlsx([*map(list, rows)]))
     assert topology_notes == [
-        "cell A2, column server_fqdn: white space around it removed",
-        "cell C2, column site: white space around it removed",
+        'cell A2, column server_fqdn, " fe01.contoso.net\u00a0": white space around it removed',
+        'cell C2, column site, "Taipei ": white space around it removed',
     ]
 
 
