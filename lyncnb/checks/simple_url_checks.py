@@ -7,6 +7,7 @@ before the deployment is through, and a changed host is a new certificate.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from .plan_lookups import PlanView
 # Letters, digits, dots and slashes are documented; of the hyphen, allowed in any host name, another
 # check speaks.
 _ALLOWED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9.-]+)*/?")
+
+_KINDS = ("meet_urls", "dialin_url", "admin_url")
 
 
 def _urls(site: Site) -> Iterator[tuple[str, SimpleUrl]]:
@@ -46,16 +49,13 @@ def dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
 def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that differs from the others in one simple URL and not in all."""
     sites = list(view.web_sites())
-    if len({tuple(_urls(site)) for site in sites}) < 2:
-        return
-    # Admin is optional: where no site has it, there is none to inherit.
-    kinds = ["meet_urls", "dialin_url"]
-    kinds += ["admin_url"] if any(site.admin_url for site in sites) else []
+    counts = {kind: Counter(getattr(site, kind) for site in sites) for kind in _KINDS}
     for site in sites:
-        others = [other for other in sites if other is not site]
-        own = [k for k in kinds if all(getattr(o, k) != getattr(site, k) for o in others)]
-        if own and len(own) < len(kinds):
-            shared = " and ".join(kind for kind in kinds if kind not in own)
+        # No site shares a missing URL: admin is optional, and other checks report the other two.
+        given = [kind for kind in _KINDS if getattr(site, kind)]
+        own = [kind for kind in given if counts[kind][getattr(site, kind)] == 1]
+        if own and len(own) < len(given):
+            shared = " and ".join(kind for kind in given if kind not in own)
             words = f"has its own {' and '.join(own)} and shares {shared} with another site"
             yield view.site_place(site), f"{view.site_words(site)} {words}"
 

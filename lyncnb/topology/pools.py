@@ -313,8 +313,8 @@ def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Si
     Notes
     -----
     If all rows that give a simple URL agree, it is the deployment's. Otherwise each site has its
-    own, and a site without one has what the rows without a site say. A site with its own Meet or
-    dial-in URL inherits no admin URL, which is optional.
+    own, and a site without one has what the rows without a site say. Where a site has its own Meet
+    or dial-in URL, no site inherits the admin URL of another, which is optional.
     Source: Microsoft, Planning for simple URLs in Lync Server 2013 (site beats global).
     """
     found: dict[str, dict[str, Any]] = {name: {} for name in sorted(set(sites))}
@@ -323,7 +323,11 @@ def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Si
     own = {site for name in ("meet_urls", "dialin_url") for site in values[name] if site}
     if own:
         written = {site for site, text in zip(sites, cells.column("admin_url")) if text}
-        values["admin_url"] |= dict.fromkeys(own - written)
+        admin = values["admin_url"]
+        if "" in written:
+            admin |= dict.fromkeys(own - written)
+        else:
+            values["admin_url"] = {site: admin.get(site, admin.get("")) for site in written}
     for heading, by_site in values.items():
         for name, settings in found.items():
             value = by_site[name] if name in by_site else by_site.get("")

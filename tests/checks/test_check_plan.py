@@ -385,6 +385,20 @@ def test_site_with_its_own_urls_takes_no_admin_host_of_another_site(admin):
     assert "admin.contoso.com" not in director.names
 
 
+def test_two_sites_without_an_admin_url_share_none():
+    """Of three sites with their own Meet and dial-in URLs, only one has an admin URL: no finding."""
+    edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
+    edits += [(FE, "admin_url", "https://admin.contoso.com")]
+    for place, site in ((DIR, "tokyo"), (SE, "osaka")):
+        edits += [
+            (place, "site", site),
+            (place, "dialin_url", f"https://dialin.{site}.contoso.com"),
+        ]
+        meet = ";".join(f"https://meet.{site}.contoso.com/{number}" for number in (1, 2))
+        edits += [(place, "meet_urls", meet)]
+    assert "simple-urls-not-all-overridden" not in {code for code, _ in found(plan_of(edits))}
+
+
 def test_standard_edition_with_a_pool_name_is_told():
     """A Standard Edition server is a pool of its own name."""
     edits = [(SE, "pool_fqdn", "sepool.contoso.com")]

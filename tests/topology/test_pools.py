@@ -356,6 +356,14 @@ def test_a_site_with_its_own_urls_inherits_no_admin_url():
     assert urls(read)["Hsinchu"][2] == ""
     assert urls(read)["Taipei"][2] == ADMIN
     read = table_of(
+        f"a.contoso.net,SE,Taipei,contoso.com,{MEET},{DIALIN},{ADMIN}",
+        "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",
+        "c.contoso.net,SE,Tainan,,,,",
+        "d.contoso.net,SE,,,,,",
+    )
+    assert urls(read)["Tainan"] == urls(read)[""] == ("", "", ""), "the deployment has no URLs"
+    assert urls(read)["Taipei"][2] == ADMIN
+    read = table_of(
         f"a.contoso.net,SE,,contoso.com,{MEET},{DIALIN},{ADMIN}",
         "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",
         "c.contoso.net,SE,Tainan,,,,",
