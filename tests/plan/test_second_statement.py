@@ -247,13 +247,16 @@ class Statement:
     def _simple_urls(self, site: str) -> tuple[set[str], str]:
         """Return the hosts of Meet and dial-in, and that of admin, at a site.
 
-        A site with URLs of its own has those alone; one without has the deployment's.
+        A site with URLs of its own has those alone; one without has the deployment's: those on
+        which all rows agree, or those of the rows without a site.
         """
         columns = ("meet_urls", "dialin_url")
         rows = [row for row in self.rows if row["site"] == site]
         differ = any(len({row[column] for row in self.rows} - {""}) > 1 for column in columns)
-        if not differ or not any(row[column] for row in rows for column in columns):
+        if not differ:
             rows = self.rows
+        elif not any(row[column] for row in rows for column in columns):
+            rows = [row for row in self.rows if not row["site"]]
         urls = {url for row in rows for column in columns for url in _parts(row[column])}
         return {_host(url) for url in urls}, _host(_first(rows, "admin_url"))
 
@@ -531,6 +534,8 @@ class Maker:
         if len(with_web) < 2 or self.maybe(0.4):
             self.scatter([row for site in sites for row in self.rows_of(site)], **self.urls(""))
             return
+        if self.rows_of("") and self.maybe():  # the first site has those of rows without a site
+            sites = ["", *sites[1:]]
         for number, site in enumerate([with_web[-1]] if self.maybe(0.3) else sites):
             self.scatter(self.rows_of(site), **self.urls(str(number)))
 
