@@ -106,7 +106,7 @@ function makeForm(send) {
         h("legend", {}, group.title),
         group.help ? h("p", { class: "lc-hint" }, group.help) : null,
         group.by_usage ? byUsage(group.by_usage)
-          : h("div", { class: "lc-fields" }, ...group.fields.map(field)))));
+          : h("div", { class: "lc-fields" }, ...(group.fields ?? []).map(field)))));
     },
     /**
      * What the kernel holds now; also after a refusal, so that a field never shows what is not so.

@@ -71,7 +71,7 @@ type CellName = [id: number, column: string];
 interface Refused {
   about: string;
   lines: string[];
-  cell?: CellName;
+  cell?: CellName | null;
   occupied?: boolean;
   offer?: string;
   /** a name in place of the one that was refused */
@@ -150,7 +150,7 @@ interface UsageTable {
 interface FieldGroup {
   title: string;
   help?: string;
-  fields: FieldFacts[];
+  fields?: FieldFacts[];
   by_usage?: UsageTable;
 }
 
