@@ -191,6 +191,12 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def first_of(texts: Sequence[str], shown: int, *, separator: str = ", ") -> str:
+    """Join the first of some texts, and count the others: "a, b and 3 more"."""
+    left = len(texts) - shown
+    return separator.join(texts[:shown]) + (f" and {left:,} more" if left > 0 else "")
+
+
 def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame:
     """Make a DataFrame of plain text and whole numbers.
 

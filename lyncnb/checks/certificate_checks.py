@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ..base.certificate_fields import COMMON_NAME_CHARACTERS
 from ..base.dns_name import DnsName
+from ..base.tables import first_of
 from ..plan.model import PlannedCertificate
 from ..rules.model import CheckRule
 from .plan_lookups import PlanView
@@ -276,9 +277,7 @@ def certificate_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) 
 def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find client authentication among the key usages."""
     if "clientAuth" in c.extended_key_usage:
-        names = ", ".join(c.names[:3])
-        more = f" and {len(c.names) - 3} more" if len(c.names) > 3 else ""
-        yield f"{view.label(c)} asks for it, for {names}{more}"
+        yield f"{view.label(c)} asks for it, for {first_of(c.names, 3)}"
 
 
 def unit_on_public_certificate(

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from ..base.pasted_text import shown
+from ..base.tables import first_of
 from ..plan.certificate_names import BACKUP_POOL
 from ..plan.collocation import hosted_pools, unsupported_roles
 from ..plan.model import PlannedCertificate
@@ -55,7 +56,7 @@ def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
     pools = [pool for pool in view.pools_with("publishes_web") if pool.web_external_fqdn]
     names = sorted({pool.web_external_fqdn for pool in pools if pool.web_external_fqdn})
     if names:
-        yield view.place(pools[0]), f"nothing publishes {', '.join(names[:5])}" + _more(names, 5)
+        yield view.place(pools[0]), f"nothing publishes {first_of(names, 5)}"
 
 
 def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
@@ -204,7 +205,7 @@ def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
             counted.append(pool)
     if len(counted) > 1:
         names = [pool.fqdn for pool in pools]
-        listed = ", ".join(names[:8]) + _more(names, 8)
+        listed = first_of(names, 8)
         yield view.place(pools[0]), f"autologon is set on {len(pools)} pools: {listed}"
 
 
@@ -392,11 +393,7 @@ def in_words(pools: Sequence[Pool]) -> str:
 
 
 def _words(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + _more(names, 3)
-
-
-def _more(items: Sequence[str], shown: int) -> str:
-    return f" and {len(items) - shown} more" if len(items) > shown else ""
+    return first_of(names, 3)
 
 
 DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..base.dns_name import DnsName
+from ..base.tables import first_of
 from ..plan.certificate_names import BACKUP_POOL
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs, in_words
@@ -37,9 +38,7 @@ def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
         name for name in met if name and not any(_is_within(name, d) for d in domains)
     )
     if outside:
-        shown = ", ".join(list(outside)[:_SHOWN])
-        more = f" and {len(outside) - _SHOWN:,} more" if len(outside) > _SHOWN else ""
-        message = f"{shown}{more} (SIP domains: {', '.join(domains)})"
+        message = f"{first_of([*outside], _SHOWN)} (SIP domains: {', '.join(domains)})"
         yield view.place((web or edges)[0]), message
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from ..base.tables import count_of
+from ..base.tables import count_of, first_of
 from ..rules.ca_rules import ca_rules
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs
@@ -131,9 +131,7 @@ def _months_later(day: date, months: int) -> date:
 
 
 def _listed(names: Iterable[str]) -> str:
-    known = list(dict.fromkeys(names))
-    more = len(known) - _SHOWN
-    return ", ".join(known[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    return first_of(list(dict.fromkeys(names)), _SHOWN)
 
 
 # What the checks report that only name the domains or count the certificates of a rule.

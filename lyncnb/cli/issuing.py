@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..base.tables import first_of
 from .inputs import (
     expanded,
     force_option,
@@ -377,7 +378,7 @@ def _tell_steps(
     for one in steps.covered[:_LINES_SHOWN]:
         write(f"not requested: {one.request}: {one.why}")
     write(steps.summary())
-    write(f"written: {written[0]}" + (f" and {len(written) - 1:,} more" if written[1:] else ""))
+    write(f"written: {first_of([*map(str, written)], 1)}")
 
 
 def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:

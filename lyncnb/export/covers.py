@@ -16,6 +16,7 @@ from ..authorities.as_is import STATES, AsIs, PlannedAsIs
 from ..authorities.judging import entry_sha256
 from ..authorities.planned_entry import planned_entry
 from ..authorities.read_as_is import read_as_is
+from ..base.tables import first_of
 from ..errors import OptionsError, ReturnedFileError
 from ..pki.certificates import moment_of
 from ..plan.model import CertificatePlan
@@ -99,18 +100,15 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
             one for one in now.keys() & before.keys() if now[one] != before[one]
         },
     }
-    said = "; ".join(f"{words} {_listed(ids)}" for words, ids in parts.items() if ids)
+    said = "; ".join(
+        f"{words} {first_of(sorted(ids), _NAMED)}" for words, ids in parts.items() if ids
+    )
     if (found.product, found.plan_sha256) == (plan.rules.product, plan.sha256) and not said:
         return  # both are asked: who edits the entries of an answer may leave its digest alone
     raise ReturnedFileError(
         f"{name} was made for another plan: {said or f'for {found.product}'}",
         hint="hold the certificates against this plan: lyncnb asis PATH… TOPOLOGY --save FILE.json",
     )
-
-
-def _listed(ids: Collection[str]) -> str:
-    shown = sorted(ids)[:_NAMED]
-    return ", ".join(shown) + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
 
 
 def _is_in_force(one: PlannedAsIs, on: date) -> bool:

@@ -25,6 +25,7 @@ from ..base.arguments import require
 from ..base.folder_access import give_to_team, group_number
 from ..base.folder_lock import OWNER_NAME, lock
 from ..base.outputs import OWN_FOLDERS
+from ..base.tables import first_of
 from ..checks.check_plan import check_plan
 from ..checks.saved_plan import SavedPlan
 from ..errors import ApprovalError, BundleError, PassphraseError, PlanAltered, Problem
@@ -468,9 +469,8 @@ def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     notes = list(unknown_notes(survey, manifest))
     if left := manifest.left_out_of_approved:
         notes.append(
-            f"approved, and not requested on your word alone: {', '.join(left[:_NAMED])}"
-            + (f" and {len(left) - _NAMED:,} more" if len(left) > _NAMED else "")
-            + ", since a certificate stands"
+            f"approved, and not requested on your word alone: {first_of(left, _NAMED)},"
+            " since a certificate stands"
         )
     kept = (change.id for change in preview.changes if change.action == "kept")
     for request_id in kept:

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from ..base.tables import ROWS_SHOWN, Table, count_of, paragraph, rows_to_html
+from ..base.tables import ROWS_SHOWN, Table, count_of, first_of, paragraph, rows_to_html
 from ..plan.timeline_figure import DatedFact
 from ..plan.work_days import Period
 
@@ -138,9 +138,7 @@ class ForecastProblem:
 
     def lines(self) -> Iterator[str]:
         """Yield it in lines of text."""
-        shown = ", ".join(self.certificates[:3])
-        more = len(self.certificates) - 3
-        yield f"cannot work: {shown}{f' and {more:,} more' if more > 0 else ''}: {self.what}"
+        yield f"cannot work: {first_of(self.certificates, 3)}: {self.what}"
         for rule in self.rules:
             yield f"  {rule.rule}: {rule.says}"
             yield f"    {rule.source}"
@@ -415,9 +413,7 @@ def _turns(entries: Iterable[ForecastEntry]) -> Iterator[tuple[object, ...]]:
 
 def _owners(ones: list[ForecastEntry]) -> Iterator[str]:
     for one in ones[:_OWNERS]:
-        usages = one.usages or (one.role,)
-        more = f" and {len(usages) - 1} more" if len(usages) > 1 else ""
-        yield f"{one.owner}: {usages[0]}{more}"
+        yield f"{one.owner}: {first_of(one.usages or (one.role,), 1)}"
     if len(ones) > _OWNERS:
         yield f"and {len(ones) - _OWNERS:,} more"
 

@@ -15,7 +15,15 @@ from functools import cached_property
 from ..base.html_page import to_page
 from ..base.outputs import OutputKind, first_line, is_page, mentions
 from ..base.spreadsheets import to_csv
-from ..base.tables import ROWS_SHOWN, count_of, left_out, paragraph, rows_to_html, to_markdown
+from ..base.tables import (
+    ROWS_SHOWN,
+    count_of,
+    first_of,
+    left_out,
+    paragraph,
+    rows_to_html,
+    to_markdown,
+)
 from ..rules.ca_rules import ca_rules
 from ..rules.findings import Finding, Findings, grouped
 from ..rules.model import SEVERITIES
@@ -312,9 +320,7 @@ def _group_lines(group: ChangeGroup) -> Iterator[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_OWNERS_SHOWN])
-    more = len(names) - _OWNERS_SHOWN
-    return f"{shown} and {more:,} more" if more > 0 else shown
+    return first_of(names, _OWNERS_SHOWN)
 
 
 _COUNT_HEADINGS = ("What", "Before", "After")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..base.svg import Drawing, fit, text_width
-from ..base.tables import count_of
+from ..base.tables import count_of, first_of
 from .model import CertificatePlan, PlannedCertificate
 
 COLUMNS = (
@@ -173,9 +173,7 @@ def _rule_words(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
             names[rule][row.name] = None
     words = []
     for rule, given in names.items():
-        first = next(iter(given))
-        more = f" and {len(given) - 1:,} more" if len(given) > 1 else ""
-        text = f"{rule}: {first}{more}"
+        text = f"{rule}: {first_of([*given], 1)}"
         is_short = text_width(text, 12) <= _NAMES_WIDTH - 12
         words.append(text if is_short else f"{rule}: {count_of(len(given), 'name')}")
     return words

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 
-from ..base.tables import cell_text
+from ..base.tables import cell_text, first_of
 from ..errors import LyncnbError
 from ..rules.model import Rules
 from ..topology.topology import Topology
@@ -206,9 +206,7 @@ class _TableCauses:
         found = [*dict.fromkeys(one.words for one in self._of(item, change))]
         if not found:
             return "the table"
-        more = len(found) - _CELLS_TOLD
-        told = "; ".join(found[:_CELLS_TOLD])
-        return f"{told} and {more:,} more" if more > 0 else told
+        return first_of(found, _CELLS_TOLD, separator="; ")
 
     def _of(self, item: ChangedCertificate, change: PlanChange) -> list[TableChange]:
         planned = item.planned

@@ -10,7 +10,7 @@ from itertools import chain
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..base.languages import translator
-from ..base.tables import count_of
+from ..base.tables import count_of, first_of
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, NameRule, Rules
 from .figures import figure
@@ -323,9 +323,8 @@ def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
     if not without:
         return text
     roles = Counter(_why_none(plan.rules, role) for _, role in without)
-    named = ", ".join(f"{server} ({role})" for server, role in without[:_NAMED])
-    more = f" and {len(without) - _NAMED:,} more" if len(without) > _NAMED else ""
+    named = first_of([f"{server} ({role})" for server, role in without], _NAMED)
     why = "; ".join(reason.removeprefix("none: ") for reason in roles)
     need = "needs" if len(without) == 1 else "need"
     why = why.replace("this role", "its role" if len(without) == 1 else "their roles")
-    return f"{text} {count_of(len(without), 'further server')} {need} none: {named}{more}: {why}."
+    return f"{text} {count_of(len(without), 'further server')} {need} none: {named}: {why}."

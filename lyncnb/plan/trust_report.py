@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..base.html_page import to_page
 from ..base.outputs import OutputKind, first_line, is_page, mentions, packs
 from ..base.spreadsheets import Sheet, to_csv, to_xlsx
-from ..base.tables import Chip, paragraph, rows_to_html, to_markdown
+from ..base.tables import Chip, first_of, paragraph, rows_to_html, to_markdown
 from .trust_tables import (
     FORMAT,
     PRESENTATION_COLUMNS,
@@ -81,7 +81,7 @@ def trust_lines(trust: TrustPlan) -> Iterator[str]:
         who = f"{one.title} {one.pool}".rstrip()
         if who != told:
             yield from (("",) if told else ())
-            yield f"{who}: {_listed(one.servers)}" if one.servers else who
+            yield f"{who}: {first_of(one.servers, _SERVERS_SHOWN)}" if one.servers else who
             told = who
         mark = " [inferred]" if one.is_inferred else ""
         yield f"  {one.ca} -> {one.store}{mark}"
@@ -102,11 +102,6 @@ def trust_lines(trust: TrustPlan) -> Iterator[str]:
             f"  {shown.presenter} ({shown.subject}) to {shown.verifier}{condition}: "
             f"{shown.client_authentication}{mark}"
         )
-
-
-def _listed(servers: tuple[str, ...]) -> str:
-    more = len(servers) - _SERVERS_SHOWN
-    return ", ".join(servers[:_SERVERS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _statements(trust: TrustPlan) -> list[tuple[str, str, str, str]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from ..base import files
 from ..base.json_text import NotJson, parse_json
 from ..base.records import RecordReader
+from ..base.tables import first_of
 from ..errors import LyncnbError
 from .manifest import FORMAT, NAME, Manifest, read_document
 from .request_record import RequestRecord
@@ -99,11 +100,12 @@ def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
     if kept.requests:
         yield (
             "kept of the damaged manifest: no request for "
-            f"{_few([one.id for one in kept.requests])}, since a certificate stands"
+            f"{first_of([one.id for one in kept.requests], _IDS_TOLD)}, since a certificate stands"
         )
     if left := [one for one in covered if one not in kept.by_id]:
         yield (
-            f"lost: by which certificate {_few(left)} {'is' if len(left) == 1 else 'are'} covered."
+            f"lost: by which certificate {first_of(left, _IDS_TOLD)}"
+            f" {'is' if len(left) == 1 else 'are'} covered."
             " The next run would request it; give --only-missing FILE.json and --reuse ID again"
         )
     if not (kept.plans or facts or kept.requests or covered):
@@ -112,11 +114,6 @@ def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
             " out for a certificate that stands, reasons for accepted findings. The next request"
             " takes them again: --plan, --approved-by, --only-missing, --accept"
         )
-
-
-def _few(ids: list[str]) -> str:
-    more = len(ids) - _IDS_TOLD
-    return ", ".join(ids[:_IDS_TOLD]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _text(path: Path) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.outputs import OWN_PLACES
-from ..base.tables import count_of
+from ..base.tables import count_of, first_of
 from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher
@@ -93,9 +93,8 @@ def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
         inside = [path for path in unknown if path.startswith(f"{place}/")]
         inside = [path for path in inside if files.TEMP_PREFIX not in path]
         if inside:
-            yield f"{place}/ holds {count_of(len(inside), 'file')} in no record: {inside[0]}" + (
-                f" and {len(inside) - 1:,} more" if inside[1:] else ""
-            )
+            number = count_of(len(inside), "file")
+            yield f"{place}/ holds {number} in no record: {first_of(inside, 1)}"
 
 
 def unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import overload
 
-from ..base.tables import ROWS_SHOWN, Table, count_of, rows_to_html
+from ..base.tables import ROWS_SHOWN, Table, count_of, first_of, rows_to_html
 from .ca_rules import ca_rules
 from .model import SEVERITIES, CheckRule
 
@@ -146,8 +146,7 @@ class FindingGroup:
         if self.subject:
             return "; ".join(point.title for point in self.points)
         messages = list(dict.fromkeys(finding.message for finding in self.findings))
-        more = len(messages) - _MESSAGES_SHOWN
-        return "; ".join(messages[:_MESSAGES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+        return first_of(messages, _MESSAGES_SHOWN, separator="; ")
 
     @property
     def words(self) -> str:
@@ -169,8 +168,7 @@ class FindingGroup:
     @property
     def places(self) -> str:
         """What it is about, in a line: the first five, and the number of the others."""
-        more = len(self.about) - _PLACES_SHOWN
-        return ", ".join(self.about[:_PLACES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+        return first_of(self.about, _PLACES_SHOWN)
 
     def to_text(self) -> str:
         """Write it for a terminal: what was found, where, and once what to do."""

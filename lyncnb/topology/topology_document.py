@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..base.pasted_text import shown
 from ..base.records import RecordReader, named
+from ..base.tables import first_of
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError, TopologyError
 from .columns import column
@@ -360,9 +361,7 @@ def _has_no_row(meaning: _Meaning, cluster: _Cluster, roles: tuple[str, ...]) ->
 
 
 def _listed(names: Iterable[str]) -> str:
-    different = list(dict.fromkeys(names))
-    more = f" and {len(different) - 3:,} more" if different[3:] else ""
-    return ", ".join(shown(name[:253]) for name in different[:3]) + more
+    return first_of([shown(name[:253]) for name in dict.fromkeys(names)], 3)
 
 
 def _questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..base.pasted_text import shown, visible
 from ..base.spreadsheets import column_letters
+from ..base.tables import first_of
 from ..base.zip_file import Archive, BadArchive
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
@@ -171,8 +172,7 @@ def _nearest(sheets: Sequence[Sheet]) -> Sheet:
 
 
 def _listed(sheets: Sequence[Sheet]) -> str:
-    more = f" and {len(sheets) - _LISTED:,} more" if sheets[_LISTED:] else ""
-    return ", ".join(shown(sheet.name) for sheet in sheets[:_LISTED]) + more
+    return first_of([shown(sheet.name) for sheet in sheets], _LISTED)
 
 
 # --- The sheet to a table.
@@ -260,10 +260,9 @@ class _Sheet:
             self._copy_down(area, covered, value)
             told.append(_area_name(area))
         if told:
-            more = f" and {len(told) - _LISTED:,} more" if told[_LISTED:] else ""
             self.notes.append(
-                f"merged cells {', '.join(told[:_LISTED])}{more}: what stands there was read for "
-                "each of their rows"
+                f"merged cells {first_of(told, _LISTED)}: what stands there was read for each of "
+                "their rows"
             )
 
     def _copy_down(self, area: Area, covered: Sequence[int], value: str) -> None:
@@ -333,9 +332,7 @@ class _Sheet:
 
 
 def _runs(runs: Sequence[tuple[int, int]]) -> str:
-    words = [str(a) if a == b else f"{a} to {b}" for a, b in runs[:_LISTED]]
-    more = f" and {len(runs) - _LISTED:,} more" if runs[_LISTED:] else ""
-    return ", ".join(words) + more
+    return first_of([str(a) if a == b else f"{a} to {b}" for a, b in runs], _LISTED)
 
 
 def _area_name(area: Area) -> str:

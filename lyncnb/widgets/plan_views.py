@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..base.dns_name import DnsName
+from ..base.tables import first_of
 from ..plan.model import PlannedCertificate
 from ..rules.model import Rules
 from .editing import PlanEditing
@@ -104,8 +105,7 @@ def _uses(
 
 def few(words: list[str], most: int = _OWNERS_NAMED) -> str:
     """Write the first words in a row, and how many more there are."""
-    more = len(words) - most
-    return ", ".join(words[:most]) + (f" and {more:,} more" if more > 0 else "")
+    return first_of(words, most)
 
 
 def _use(
