@@ -90,7 +90,7 @@ def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.asked_of(rule)
     if certificates:
         wild = any(name.is_wildcard for c in certificates for name in view.names(c))
-        tags = "issue and issuewild" if wild else "issue"
+        tags = "the tags issue and issuewild" if wild else "the tag issue"
         yield certificates[0].id, f"CAs read {tags} in {_listed(view.domains_of(rule))}"
 
 
@@ -136,7 +136,9 @@ def _listed(names: Iterable[str]) -> str:
 
 # What the checks report that only name the domains or count the certificates of a rule.
 _MESSAGES = {
-    "caa_parameters_of_zones": "CAs read accounturi and validationmethods in {domains}",
+    "caa_parameters_of_zones": (
+        "CAs read the parameters accounturi and validationmethods in {domains}"
+    ),
     "zones_concerned": "this applies to {domains}",
     "certificates_concerned": "this applies to {certificates}",
     "dnssec_of_zones": "CAs check signatures in {domains}",

@@ -489,6 +489,23 @@ def test_one_certificate_for_all_front_end_servers():
     assert oauth == plan(*rows, sip_domains="contoso.com", meet_urls="").certificates[-1]
 
 
+def test_one_certificate_for_edge_servers_and_reverse_proxy():
+    """The proxy's names in extra_san of the Edge pool: one public certificate has all of them."""
+    proxy = row("rp01.contoso.com", "ReverseProxy")
+    two = plan(front_end(1), edge(1), proxy)
+    names_of_proxy = names(two, "ReverseProxy")
+    both = ";".join(f"AccessEdgeExternal={name}" for name in names_of_proxy)
+    one = plan(front_end(1), edge(1, extra_san=both))
+    assert [c.usages for c in one.certificates if c.issuer == "public"] == [
+        ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
+    ]
+    edge_names = names(two, "AccessEdgeExternal")
+    assert names(one, "AccessEdgeExternal") == (*edge_names, *names_of_proxy)
+    assert names(one, "Internal") == names(two, "Internal")
+    errors = [f.code for f in check_plan(one) if f.severity == "error"]
+    assert errors == [f.code for f in check_plan(two) if f.severity == "error"]
+
+
 @pytest.mark.parametrize("layout", ["combined", "separate"])
 @pytest.mark.parametrize("seed", range(10))
 def test_a_shared_certificate_has_the_names_of_all_that_it_replaces(seed, layout):
