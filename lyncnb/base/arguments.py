@@ -16,7 +16,7 @@ _MADE_BY = {
     "Rules": 'ln.load_rules("lync2013") returns one',
     "Scenario": "ln.open_scenario(folder) returns one",
     "Topology": 'ln.read_topology("contoso.csv") returns one',
-    "str": 'write its name in quotation marks, such as "contoso.csv"',
+    "str": 'write its name in quotation marks, such as "requests"',
 }
 
 
