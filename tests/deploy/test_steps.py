@@ -10,7 +10,7 @@ import pytest
 from folders import PASSPHRASE, TODAY, answered_by_openssl, sign_by_openssl
 from places import DATA
 from powershell_kit import HOSTILE, SCRIPT_FUNCTIONS, commands, parse
-from topologies import STANDARD_EDITION
+from topologies import STANDARD_EDITION, TWO_FRONT_ENDS
 
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
@@ -26,6 +26,7 @@ from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, OutputError, PackageError
 from lyncnb.export.write import write_requests
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
@@ -67,6 +68,22 @@ def test_every_server_has_its_own_procedure(steps):
     assert {server.server for server in steps.servers} == {c.fqdn for _, c in computers}
     assert steps.missing == ()
     assert steps.exit_status == 0
+
+
+def test_a_shared_certificate_is_imported_and_assigned_on_every_server(tmp_path):
+    """Both servers of the pool get the one package; each has steps and a script of its own."""
+    options = PlanOptions(shared_certificate=("pool.contoso.net",))
+    issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path, options)
+    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
+    steps = deployment_steps(issued.matched(), today=TODAY)
+    assert steps.missing == ()
+    (package,) = {p.file for one in steps.servers for p in one.packages if "Default" in p.usages}
+    for server in ("fe01.contoso.net", "fe02.contoso.net"):
+        assigned = {
+            line.partition(";")[0] for step in of(steps, server).steps for line in step.assigns
+        }
+        assert {"Default", "WebServicesInternal", "WebServicesExternal"} <= assigned
+        assert package in server_scripts(steps)[f"{server}.ps1"].decode("utf-8-sig")
 
 
 def test_oauth_is_imported_on_one_server_only(steps):
