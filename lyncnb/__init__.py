@@ -104,7 +104,7 @@ _MODULES = {
     "RequiredCa": "plan.trust_tables",
     "RequestBundle": "request_folder.bundle",
     "RequestPanel": "widgets.request_panel",
-    "PlannedEntry": "request_folder.request_record",
+    "PlannedEntry": "base.planned_entry",
     "IssuedRecord": "request_folder.request_record",
     "PackageRecord": "request_folder.request_record",
     "RequestRecord": "request_folder.request_record",
@@ -213,6 +213,7 @@ if TYPE_CHECKING:
     from .base.certificate_fields import SanEntry as SanEntry
     from .base.dns_name import DnsName as DnsName
     from .base.figure import Figure as Figure
+    from .base.planned_entry import PlannedEntry as PlannedEntry
     from .checks.check_plan import check_plan as check_plan
     from .checks.compare_scenarios import ScenarioComparison as ScenarioComparison
     from .checks.compare_scenarios import ScenarioFact as ScenarioFact
@@ -320,7 +321,6 @@ if TYPE_CHECKING:
     from .request_folder.request_record import CoveringCertificate as CoveringCertificate
     from .request_folder.request_record import IssuedRecord as IssuedRecord
     from .request_folder.request_record import PackageRecord as PackageRecord
-    from .request_folder.request_record import PlannedEntry as PlannedEntry
     from .request_folder.request_record import PlanOnRecord as PlanOnRecord
     from .request_folder.request_record import RequestRecord as RequestRecord
     from .rules.findings import Finding as Finding

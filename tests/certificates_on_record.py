@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import lyncnb as ln
+from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.plan.model import PlannedCertificate, certificate_document
-from lyncnb.request_folder.request_record import PlannedKey, present_files
+from lyncnb.request_folder.request_record import present_files
 
 Life = tuple[datetime, datetime]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
+from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
 
 DAY = date(2026, 11, 24)
 NAMES = ("eepool.contoso.com", "ee01.contoso.com", "meet.contoso.com")

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from ..base.planned_entry import PlannedEntry
 from ..pki.certificates import Certificate
 from ..pki.chain import Issuers, Path
-from ..request_folder.request_record import PlannedEntry
 from ..rules.findings import Finding
 from ..rules.returned_rules import Difference
 from .cas_on_record import CaOnRecord, CasOnRecord, PlannedCa

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
+from ..base.planned_entry import PlannedEntry
 from ..errors import ReturnedFileError
 from ..pki.certificates import Certificate, moment_of, name_text
 from ..pki.chain import Issuers, Path, is_signed_by
 from ..plan.acceptances import accepted_codes
-from ..plan.model import CertificatePlan
-from ..request_folder.request_record import PlannedEntry
+from ..plan.model import CertificatePlan, planned_entry
 from ..rules.findings import Finding
 from ..rules.returned_rules import finding, findings
 from .answers import Match, Outstanding
@@ -26,7 +26,6 @@ from .cross_findings import with_other_cas
 from .demonstration import is_fictional
 from .issued import serial_text, time_text
 from .judging import Evidence, entry_sha256, judge
-from .planned_entry import planned_entry
 from .returned_files import Password, ReturnedFile, read_returned
 from .server_export import Placement, ServerExport
 

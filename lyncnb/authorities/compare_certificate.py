@@ -11,9 +11,9 @@ from datetime import date, datetime, timedelta
 
 from ..base.dns_name import DnsName, parse_name
 from ..base.pasted_text import BadName, shown
+from ..base.planned_entry import PlannedEntry
 from ..pki.certificates import Certificate, moment_of
 from ..pki.demonstration_ca import DEMONSTRATION_NAME
-from ..request_folder.request_record import PlannedEntry
 from ..rules.ca_rules import ca_rules
 from ..rules.findings import Finding
 from ..rules.returned_rules import Difference, findings, returned_checks

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from ..base.pasted_text import shown
+from ..base.planned_entry import PlannedEntry
 from ..pki.csr import RequestContent
 from ..pki.weak_keys import weakness
-from ..request_folder.request_record import PlannedEntry
 from ..rules.findings import Finding
 from ..rules.returned_rules import Difference, findings
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..base.pasted_text import shown
+from ..base.planned_entry import PlannedEntry
 from ..pki.certificates import Certificate, NameKey, name_text
 from ..pki.chain import Issuers
-from ..request_folder.request_record import PlannedEntry
 from ..rules.findings import Finding
 from ..rules.returned_rules import Difference, finding, findings
 from .answers import Batch, Match, Outstanding, is_issuer, with_findings

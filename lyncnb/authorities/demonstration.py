@@ -14,12 +14,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base import files
+from ..base.planned_entry import PlannedEntry
 from ..base.tables import count_of, paragraph
 from ..errors import BundleError
 from ..pki.csr import parse_request
 from ..pki.demonstration_ca import DEMONSTRATION_NAME, DemonstrationCa
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.request_record import PlannedEntry, RequestRecord
+from ..request_folder.request_record import RequestRecord
 
 _FICTIONAL = re.compile(r"(?:.*\.)?(?:contoso|fabrikam|litwareinc)\.[a-z]+", re.IGNORECASE)
 _FIRST_SERIAL = 100

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from ..base.planned_entry import PlannedEntry
 from ..pki.certificates import Certificate, name_text
 from ..pki.chain import Issuers, Path, build_path, follow, web_pki_objection
 from ..pki.demonstration_ca import DEMONSTRATION_NAME
@@ -20,7 +21,6 @@ from ..request_folder.request_record import (
     Acceptance,
     JudgedFinding,
     Judgement,
-    PlannedEntry,
     RequestRecord,
 )
 from ..rules.findings import Finding, accepted_words

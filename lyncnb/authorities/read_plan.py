@@ -9,11 +9,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..base.planned_entry import PlannedEntry
 from ..errors import BundleError, Problem
 from ..plan.model import plan_digest
 from ..plan.recorded_plan import (
-    RecordedEntry,
-    RecordedKey,
     RecordedPlan,
     read_plan_document,
     read_plan_file,
@@ -23,7 +22,6 @@ from ..plan.recorded_plan import (
 from ..plan.saved_plan_json import is_saved_plan, read_saved_document
 from ..plan.scenarios import is_scenario
 from ..request_folder.manifest import Manifest, read_manifest
-from ..request_folder.request_record import PlannedEntry
 from ..rules.rule_files import rules_on_record
 
 
@@ -107,30 +105,8 @@ def digest_of_manifest(manifest: Manifest) -> str:
     return "" if problems else plan_digest(manifest.product or "lync2013", certificates)
 
 
-def _entries(manifest: Manifest) -> Iterator[RecordedEntry]:
+def _entries(manifest: Manifest) -> Iterator[PlannedEntry]:
     """Give what the folder's last plan asks for; what left the plan is kept in it as retired."""
     for record in manifest.requests:
         if record.state != "retired":
-            yield _entry(record.plan)
-
-
-def _entry(plan: PlannedEntry) -> RecordedEntry:
-    key = None
-    if plan.key is not None:
-        key = RecordedKey(algorithm=plan.key.algorithm, bits=plan.key.bits)
-    return RecordedEntry(
-        id=plan.id,
-        role=plan.role,
-        site=plan.site,
-        pool=plan.pool,
-        servers=plan.servers,
-        usages=plan.usages,
-        subject=plan.subject,
-        san=plan.san,
-        eku=plan.eku,
-        issuer=plan.issuer,
-        key=key,
-        hash=plan.hash,
-        shared_by=plan.shared_by,
-        at_set_up=plan.at_set_up,
-    )
+            yield record.plan

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..base.files import FileBatch, make_folder, move_no_clobber, read, remove
 from ..base.folder_lock import confirm, lock
+from ..base.planned_entry import PlannedEntry
 from ..errors import BundleError
 from ..pki.certificates import Certificate, to_pem
 from ..pki.chain import Path as ChainPath
@@ -25,7 +26,6 @@ from ..request_folder.request_record import (
     IssuedRecord,
     Judgement,
     KeptFile,
-    PlannedEntry,
     RequestRecord,
 )
 from .certificates_on_record import FOLDER, ISSUERS, known_certificates

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.folder_lock import OWNER_NAME, owner
+from ..base.planned_entry import PlannedEntry
 from ..base.tables import Table, count_of
 from ..errors import Problem
 from ..pki.certificates import moment_of
@@ -32,7 +33,7 @@ from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.recovery_key import LIST, recovery_problems
 from ..request_folder.renewals import state_by_date
-from ..request_folder.request_record import ArchivedGeneration, PlannedEntry, RequestRecord
+from ..request_folder.request_record import ArchivedGeneration, RequestRecord
 from ..request_folder.unrecorded import possible_secrets, unknown_notes, unrecorded_problems
 from ..rules.returned_rules import returned_checks
 from .altered_entries import altered_entries

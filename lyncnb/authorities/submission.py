@@ -15,11 +15,12 @@ from importlib.resources import files as package_files
 
 from ..base.html_page import render
 from ..base.pasted_text import shown
+from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader
 from ..base.tables import count_of
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, RulesError
-from ..request_folder.request_record import PlannedEntry, RequestRecord
+from ..request_folder.request_record import RequestRecord
 from ..rules.ca_rules import ca_rules
 
 COLUMNS = (

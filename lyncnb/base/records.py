@@ -10,11 +10,13 @@ do), and all problems of a file are told at once. Knows no certificate.
   ``whole = True``, but for those that came with a later format (``metadata=SINCE_2``).
 - Plain text that must be there may not be blank; a check decides for itself.
 - Keys that no field has are refused, unless the record has a field ``others``: then a later version
-  wrote them, and they are kept and written back.
+  wrote them, and they are kept and written back. A class that says ``keeps_others = False`` refuses
+  them all the same.
 """
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, KeysView, Mapping
@@ -53,6 +55,30 @@ class Check:
     what: str
     holds: Callable[[Any], object]
 
+
+def matching(pattern: str) -> Callable[[str], object]:
+    """Make what holds of a text that matches a pattern from end to end."""
+    return re.compile(pattern).fullmatch
+
+
+def number_in(lowest: int, highest: int) -> Check:
+    """Check that a whole number is in a range, both ends included."""
+    return Check(
+        f"a whole number from {lowest} to {highest:,}", lambda number: lowest <= number <= highest
+    )
+
+
+# No more than that: a site may be named with an ideographic space, which isprintable() is not.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def is_line(text: str) -> bool:
+    """Return whether a text holds no control character."""
+    return text.isprintable() or not _CONTROL.search(text)
+
+
+Text = Annotated[str, Check("text", lambda text: True)]
+Line = Annotated[str, Check("one line of text", is_line)]
 
 #: In ``Annotated[X | None, BLANK_IS_NONE]``: an empty object stands for None, in both directions.
 BLANK_IS_NONE = object()
@@ -296,7 +322,7 @@ def _shape(kind: Any) -> _Shape:
         read=tuple(read),
         written=tuple(written),
         keys={item.key: None for item in read}.keys(),
-        keeps_others=len(read) < len(own),
+        keeps_others=len(read) < len(own) and getattr(kind, "keeps_others", True),
         named_by=_taker(hints["id"]) if typing.get_origin(hints.get("id")) is Annotated else None,
     )
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from ..base.planned_entry import PlannedEntry
 from ..pki.certificates import Certificate, name_text
 from ..plan.model import PlannedCertificate
-from ..request_folder.request_record import PlannedEntry
 from ..rules.model import Rules
 from ..rules.procedure import BEFORE, PLACEHOLDER, Place, Procedure, Step
 from .powershell import quote

@@ -11,11 +11,11 @@ from datetime import UTC, date, datetime
 
 from ..authorities.issued import IssuedCertificate, IssuedCertificates, serial_text
 from ..base.arguments import require
+from ..base.planned_entry import PlannedEntry
 from ..pki.certificates import name_text
 from ..request_folder.request_record import (
     CoveringCertificate,
     PackageRecord,
-    PlannedEntry,
     RequestRecord,
     package_names,
 )

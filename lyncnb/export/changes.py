@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from ..authorities.planned_entry import planned_entry
+from ..base.planned_entry import PlannedEntry
 from ..checks.check_plan import judging_day
 from ..errors import ApprovalError, BundleError, OptionsError, PlanError, PlanRejected, Problem
 from ..pki.certificates import moment_of
 from ..plan.acceptances import accepted_codes, reason_for
-from ..plan.model import CertificatePlan, PlannedCertificate
+from ..plan.model import CertificatePlan, PlannedCertificate, planned_entry
 from ..plan.spellings import Spelling, spellings_of
 from ..request_folder.bundle import Change
 from ..request_folder.manifest import Manifest
@@ -24,7 +24,6 @@ from ..request_folder.request_record import (
     Acceptance,
     CoveringCertificate,
     NameNote,
-    PlannedEntry,
     PlanOnRecord,
     RequestRecord,
     present_files,

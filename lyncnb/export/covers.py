@@ -14,12 +14,11 @@ from types import MappingProxyType
 
 from ..authorities.as_is import STATES, AsIs, PlannedAsIs
 from ..authorities.judging import entry_sha256
-from ..authorities.planned_entry import planned_entry
 from ..authorities.read_as_is import read_as_is
 from ..base.tables import first_of
 from ..errors import OptionsError, ReturnedFileError
 from ..pki.certificates import moment_of
-from ..plan.model import CertificatePlan
+from ..plan.model import CertificatePlan, planned_entry
 from ..request_folder.request_record import CoveringCertificate
 from .resolve_ids import resolve_ids
 

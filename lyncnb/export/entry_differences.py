@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..request_folder.request_record import PlannedEntry, PlannedKey
+from ..base.planned_entry import PlannedEntry, PlannedKey
 
 #: Fields whose change needs another certificate; any other is told and kept on record.
 CONTENT = ("subject", "san", "eku", "key", "hash")

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 
 from ..authorities.compare_request import compare_request
-from ..authorities.planned_entry import planned_entry
 from ..authorities.summary_files import summary_progress
 from ..base import files
 from ..base.folder_access import TEAM_MODE, is_the_team, team_of
@@ -21,7 +20,7 @@ from ..errors import BundleError, Problem
 from ..pki import csr
 from ..pki.csr import content_differences
 from ..pki.pkcs8 import FolderCipher
-from ..plan.model import PlannedCertificate
+from ..plan.model import PlannedCertificate, planned_entry
 from ..plan.summary_content import Summary
 from ..plan.summary_csv import summary_csv
 from ..plan.summary_from_plan import summarise

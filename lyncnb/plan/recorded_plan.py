@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
 
 from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from ..base.dns_name import DnsName, is_host_name
 from ..base.json_text import NotJson, parse_json
-from ..base.records import RecordReader
+from ..base.planned_entry import PlannedEntry
+from ..base.records import SINCE_2, RecordReader
 from ..errors import PlanError, Problem
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
@@ -50,48 +53,6 @@ class RecordedPlan(CertificatePlan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedReason:
-    """A rule that gave a name, as the plan document has it."""
-
-    rule: str
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedKey:
-    """Algorithm and size of a key as they are on record; a key of any size can be."""
-
-    algorithm: str
-    bits: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedEntry:
-    """A certificate as the plan document has it; see ``certificate_document``.
-
-    ``reasons`` are by name; empty where they are not on record.
-    """
-
-    id: str
-    role: str
-    servers: tuple[str, ...]
-    usages: tuple[str, ...]
-    subject: Mapping[str, str]
-    san: tuple[str, ...]
-    eku: tuple[str, ...]
-    issuer: str
-    key: RecordedKey | None
-    hash: str
-    shared_by: str
-    site: str = ""
-    pool: str = ""
-    exportable: bool = True
-    at_set_up: bool = False
-    reasons: Mapping[str, tuple[RecordedReason, ...]] = field(default_factory=dict)
-    unicode: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedFinding:
     """A finding as the plan document has it; see ``Finding.to_document``."""
 
@@ -115,22 +76,30 @@ class RecordedFinding:
         )
 
 
+#: The rules that gave the names of certificates, by the certificates' ids and the names.
+NameReasons = Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
 def recorded_certificates(
-    entries: Iterable[RecordedEntry],
+    entries: Iterable[PlannedEntry],
     rules: Rules | None,
     problems: list[Problem],
+    *,
+    reasons: NameReasons = MappingProxyType({}),
 ) -> tuple[PlannedCertificate, ...]:
     """Read entries of a record as planned certificates.
 
     Parameters
     ----------
-    entries : iterable of RecordedEntry
+    entries : iterable of PlannedEntry
         n entries.
     rules : Rules or None
         Those of the record's product, by which each certificate is found its rule; None: of none
         it is asked.
     problems : list of Problem
         Each entry that can be none of a plan is added.
+    reasons : mapping, optional
+        Rules of the names, where they are on record.
 
     Returns
     -------
@@ -144,7 +113,7 @@ def recorded_certificates(
     names: dict[str, DnsName] = {}
     for entry in entries:
         try:
-            certificate = _certificate(entry, by_use, names)
+            certificate = _certificate(entry, by_use, names, reasons.get(entry.id, {}))
         except ValueError as error:
             problems.append(Problem(message=f"{entry.id}: {error}"))
             continue
@@ -160,9 +129,10 @@ def recorded_certificates(
 
 
 def _certificate(
-    entry: RecordedEntry,
+    entry: PlannedEntry,
     by_use: Mapping[tuple[str, tuple[str, ...]], str],
     names: dict[str, DnsName],
+    reasons: Mapping[str, tuple[str, ...]],
 ) -> PlannedCertificate:
     if entry.key is None or not entry.role or not (entry.servers or entry.shared_by != "server"):
         raise ValueError("what was planned is not on record, only what was requested")
@@ -180,8 +150,7 @@ def _certificate(
         servers=tuple(_server(text) for text in entry.servers),
         subject=DistinguishedName(**subject),
         subject_alt_name=tuple(
-            SanEntry(_name(text, names), tuple(one.rule for one in entry.reasons.get(text, ())))
-            for text in entry.san
+            SanEntry(_name(text, names), reasons.get(text, ())) for text in entry.san
         ),
         issuer=entry.issuer,
         ca="",
@@ -242,6 +211,22 @@ def read_plan_file(path: Path) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _NameReason:
+    """A rule that gave a name; its source is for people to read."""
+
+    rule: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DocumentEntry(PlannedEntry):
+    keeps_others: ClassVar = False
+
+    reasons: Mapping[str, tuple[_NameReason, ...]] = field(default_factory=dict)
+    unicode: Mapping[str, str] = field(default_factory=dict, metadata=SINCE_2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _DocumentReason:
     """What a rule says; for people to read, here the rules themselves are asked."""
 
@@ -257,7 +242,7 @@ class _Document:
     format: str
     product: str
     plan_sha256: str
-    certificates: tuple[RecordedEntry, ...]
+    certificates: tuple[_DocumentEntry, ...]
     reasons: tuple[_DocumentReason, ...] = ()
     findings: tuple[RecordedFinding, ...] = ()
     judged_on: str = ""
@@ -299,7 +284,11 @@ def read_plan_document(data: bytes, *, source: str) -> RecordedPlan:
         )
     rules = rules_on_record(said.product)
     problems: list[Problem] = []
-    certificates = recorded_certificates(said.certificates, rules, problems)
+    reasons = {
+        one.id: {name: tuple(rule.rule for rule in given) for name, given in one.reasons.items()}
+        for one in said.certificates
+    }
+    certificates = recorded_certificates(said.certificates, rules, problems, reasons=reasons)
     findings = Findings(items=tuple(_finding(item, problems) for item in said.findings))
     plan = recorded_plan(certificates, rules, source=source, findings=findings)
     if not problems and plan.sha256 != said.plan_sha256:

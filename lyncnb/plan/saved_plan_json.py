@@ -14,11 +14,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from ..base.json_text import NotJson, parse_json
 from ..base.outputs import OutputKind, mentions
-from ..base.records import RecordReader
+from ..base.planned_entry import PlannedEntry
+from ..base.records import RecordReader, Text
 from ..base.tables import count_of
 from ..errors import LyncnbError, OptionsError, PlanAltered, PlanError, Problem
 from ..rules.ca_rules import ca_rules_deciding
@@ -31,11 +32,8 @@ from .model import CertificatePlan, certificate_document
 from .options import PlanOptions
 from .options_document import options_document, read_options_document
 from .recorded_plan import (
-    RecordedEntry,
     RecordedFinding,
-    RecordedKey,
     RecordedPlan,
-    RecordedReason,
     recorded_certificates,
     recorded_plan,
 )
@@ -209,25 +207,12 @@ def _lines(entries: Iterable[str]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Certificate:
-    id: str
-    role: str
-    site: str = ""
-    pool: str = ""
-    servers: tuple[str, ...]
-    usages: tuple[str, ...]
-    subject: Mapping[str, str]
-    san: tuple[str, ...]
-    eku: tuple[str, ...]
-    issuer: str
-    key: RecordedKey
-    hash: str
-    shared_by: str
-    exportable: bool
-    at_set_up: bool = False
-    ca: str = ""
-    target_os: str = ""
-    reasons: Mapping[str, tuple[str, ...]]
+class _Certificate(PlannedEntry):
+    keeps_others: ClassVar = False
+
+    ca: Text = ""
+    target_os: Text = ""
+    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,10 +271,11 @@ class SavedDocument:
         if not self.is_whole:
             raise PlanAltered(f"{self.source}: {ALTERED}", hint=_WAS_ALTERED)
         rules = rules_on_record(self._said.product)
-        sources = {one.rule: one.source for one in self._said.reasons}
         problems: list[Problem] = []
-        entries = (_entry(one, sources) for one in self._said.certificates)
-        certificates = recorded_certificates(entries, rules, problems)
+        reasons = {one.id: one.reasons for one in self._said.certificates}
+        certificates = recorded_certificates(
+            self._said.certificates, rules, problems, reasons=reasons
+        )
         if problems:
             raise PlanAltered(
                 f"{self.source}: was altered or damaged",
@@ -308,30 +294,6 @@ class SavedDocument:
 
 
 ALTERED = "was altered after it was saved: its digest is that of another text"
-
-
-def _entry(said: _Certificate, sources: Mapping[str, str]) -> RecordedEntry:
-    return RecordedEntry(
-        id=said.id,
-        role=said.role,
-        site=said.site,
-        pool=said.pool,
-        servers=said.servers,
-        usages=said.usages,
-        subject=said.subject,
-        san=said.san,
-        eku=said.eku,
-        issuer=said.issuer,
-        key=said.key,
-        hash=said.hash,
-        shared_by=said.shared_by,
-        exportable=said.exportable,
-        at_set_up=said.at_set_up,
-        reasons={
-            name: tuple(RecordedReason(rule=rule, source=sources.get(rule, "")) for rule in rules)
-            for name, rules in said.reasons.items()
-        },
-    )
 
 
 def is_saved_plan(data: bytes) -> bool:

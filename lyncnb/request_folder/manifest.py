@@ -21,9 +21,9 @@ from ..base.folder_lock import confirm
 from ..base.garbage_collection import no_collection
 from ..base.json_text import may_hold_surrogates
 from ..base.pasted_text import shown
-from ..base.records import SINCE_2, RecordReader, others_field, plain_record
+from ..base.records import SINCE_2, Line, RecordReader, others_field, plain_record
 from ..errors import BundleError, NewerManifest, SharedFolder
-from .field_forms import Line, OwnFile, Sha256OrBlank, TimeOrBlank
+from .field_forms import OwnFile, Sha256OrBlank, TimeOrBlank
 from .request_record import (
     Acceptance,
     BindingKey,

@@ -19,6 +19,7 @@ from ..base import files
 from ..base.folder_access import team_of
 from ..base.folder_lock import lock
 from ..base.outputs import OWN_FOLDERS
+from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
 from ..pki import csr, keys
 from ..pki.csr import RequestContent
@@ -33,8 +34,6 @@ from .manifest import FORMAT, NAME, Manifest, read_manifest, save_manifest, time
 from .recovery_key import LIST, recipients_of, renew_lists
 from .request_record import (
     ArchivedGeneration,
-    PlannedEntry,
-    PlannedKey,
     RequestRecord,
     archived_files,
     csr_path,

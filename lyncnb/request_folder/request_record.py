@@ -14,21 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-from ..base.records import BLANK_IS_NONE, SINCE_2, others_field
+from ..base.planned_entry import Id, PlannedEntry
+from ..base.records import BLANK_IS_NONE, SINCE_2, Line, Text, others_field
 from .field_forms import (
-    Bits,
     Computer,
     Day,
     Days,
     Generation,
     Hash,
-    Host,
-    Id,
-    Issuer,
     KeyBytes,
-    Line,
     PackageFile,
     ReturnedFile,
     ReturnedFileOrBlank,
@@ -38,7 +34,6 @@ from .field_forms import (
     Sha256,
     Sha256OrBlank,
     State,
-    Text,
     Thumbprint,
     Time,
     TimeOrBlank,
@@ -93,50 +88,6 @@ def package_names(request_id: str, generation: int) -> tuple[str, ...]:
     """
     plain = f"{request_id}.pfx"
     return (plain,) if generation == 1 else (f"{request_id}-g{generation}.pfx", plain)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedKey:
-    """Algorithm and size of a key pair as it was asked for; an adopted key may have any size."""
-
-    algorithm: Line
-    bits: Bits
-    others: Mapping[str, object] = others_field()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedEntry:
-    """A certificate's entry of the plan document (``lyncnb-plan/1``), without its reasons.
-
-    ``subject`` has the short names of RFC 4514 (CN, O, …). What only a plan can tell is blank in
-    an entry that was made of a CSR alone, and ``key`` is None where even that is gone.
-    ``at_set_up``: it is requested when its server is set up, and nothing is handed over.
-    """
-
-    # An entry without a plan is blank where only a plan can tell, but whole.
-    whole: ClassVar = True
-
-    id: Id
-    role: Line = ""
-    site: Text = ""
-    pool: Line = ""
-    servers: tuple[Host, ...] = ()
-    usages: tuple[Line, ...] = ()
-    subject: Mapping[Line, Line] = field(default_factory=dict)
-    san: tuple[Line, ...] = ()
-    eku: tuple[Line, ...] = ()
-    issuer: Issuer = ""
-    key: Annotated[PlannedKey | None, BLANK_IS_NONE] = None
-    hash: Line = ""
-    shared_by: Line = ""
-    exportable: bool = True
-    at_set_up: bool = field(default=False, metadata=SINCE_2)
-    others: Mapping[str, object] = others_field()
-
-    @property
-    def common_name(self) -> str:
-        """The subject's common name, "" if there is none."""
-        return self.subject.get("CN", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from places import REPOSITORY
 from planned_entry import DAY, ENTRY, NAMES, SUBJECT
 
 from lyncnb.authorities.compare_certificate import compare_certificate
+from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.request_folder.request_record import PlannedKey
 from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.returned_rules import finding, returned_checks
 

@@ -28,10 +28,10 @@ from lyncnb.authorities.answers import Outstanding
 from lyncnb.authorities.decoding import decode
 from lyncnb.authorities.match_answers import match_answers
 from lyncnb.authorities.returned_files import MAX_FILE_BYTES, ReturnedFile, read_returned
+from lyncnb.base.planned_entry import PlannedEntry
 from lyncnb.pki.certificates import Certificate, read_certificate
 from lyncnb.pki.chain import MAX_CANDIDATES, objections_to
 from lyncnb.pki.name_constraints import constraint_violations
-from lyncnb.request_folder.request_record import PlannedEntry
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 CA = PythonCa()

@@ -15,9 +15,9 @@ from planned_entry import DAY, ENTRY
 from lyncnb.authorities.answers import Outstanding
 from lyncnb.authorities.match_answers import match_answers
 from lyncnb.authorities.returned_files import ReturnedFile
+from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.keys import spki_sha256
-from lyncnb.request_folder.request_record import PlannedKey
 
 CA = PythonCa()
 CHAIN = [read_certificate(der(one)) for one in CA.chain]

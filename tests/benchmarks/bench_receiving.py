@@ -24,15 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
+from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
 from lyncnb.pki.keys import spki_sha256
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import Manifest, save_manifest
-from lyncnb.request_folder.request_record import (
-    PlannedEntry,
-    PlannedKey,
-    RequestRecord,
-    present_files,
-)
+from lyncnb.request_folder.request_record import RequestRecord, present_files
 
 TODAY = date(2026, 11, 24)
 SEED = rsa.generate_private_key(65537, 2048).public_key().public_numbers()

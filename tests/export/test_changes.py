@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from folders import certificate, issued_record, plan_of
 
+from lyncnb.base.planned_entry import PlannedEntry
 from lyncnb.errors import BundleError
 from lyncnb.export.changes import (
     Wanted,
@@ -16,7 +17,6 @@ from lyncnb.export.changes import (
 )
 from lyncnb.export.entry_differences import entry_differences
 from lyncnb.request_folder.manifest import Manifest
-from lyncnb.request_folder.request_record import PlannedEntry
 
 NOW = "2026-11-24T08:00:00Z"
 LATER = "2026-12-24T08:00:00Z"

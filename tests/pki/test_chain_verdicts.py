@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from lyncnb.authorities.judging import Evidence, judge
+from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
 from lyncnb.pki.certificates import BadCertificate, read_certificate
 from lyncnb.pki.chain import Issuers
-from lyncnb.request_folder.request_record import PlannedEntry, PlannedKey
 
 _NOW = datetime.now(UTC).replace(microsecond=0)
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)

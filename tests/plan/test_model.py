@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import random
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_plans import random_plan
 from topologies import edge, front_end, plan, row, table, topology
 
+from lyncnb.base.records import plain_record
 from lyncnb.errors import PlanError
-from lyncnb.plan.model import COLUMNS, EXPLANATION_COLUMNS, slug
+from lyncnb.plan.model import (
+    COLUMNS,
+    EXPLANATION_COLUMNS,
+    certificate_document,
+    planned_entry,
+    slug,
+)
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
@@ -265,3 +275,11 @@ def test_the_hint_is_by_what_was_typed(typed, meant):
     with pytest.raises(PlanError) as caught:
         plan(front_end(1), front_end(2), edge(1)).explain(typed)
     assert caught.value.hint.startswith(f"did you mean {meant}")
+
+
+def test_the_entry_on_record_is_the_one_of_the_document():
+    """Folder, saved plan and plan document say the same of a certificate, whatever its kind."""
+    chance = random.Random(37)
+    for certificate in (one for _ in range(20) for one in random_plan(chance).certificates):
+        entry = json.loads(json.dumps(planned_entry(certificate), default=plain_record))
+        assert entry == json.loads(json.dumps(certificate_document(certificate)))

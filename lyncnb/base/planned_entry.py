@@ -1,0 +1,67 @@
+"""A certificate as it was planned, on record: in request folders, saved plans and plan documents.
+
+One description for all of them, so that a certificate that comes back is held against the same
+entry wherever it was kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from .dns_name import is_host_name
+from .records import BLANK_IS_NONE, SINCE_2, Check, Line, Text, matching, number_in, others_field
+
+ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9-]{0,200}"
+# An id becomes a file name, so a manifest that somebody edited must not reach outside the folder.
+Id = Annotated[str, Check("a request id", matching(ID_PATTERN))]
+# A server's name becomes the name of its page and script.
+Host = Annotated[str, Check("a host name such as fe01.contoso.com", is_host_name)]
+# The folder inside a package for a CA is named after it.
+Issuer = Annotated[str, Check("internal or public", ("internal", "public", "").__contains__)]
+Bits = Annotated[int, number_in(0, 1 << 20)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedKey:
+    """Algorithm and size of a key pair as it was asked for; an adopted key may have any size."""
+
+    algorithm: Line
+    bits: Bits
+    others: Mapping[str, object] = others_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedEntry:
+    """A certificate's entry of the plan document (``lyncnb-plan/1``), without its reasons.
+
+    ``subject`` has the short names of RFC 4514 (CN, O, …). What only a plan can tell is blank in
+    an entry that was made of a CSR alone, and ``key`` is None where even that is gone.
+    ``at_set_up``: it is requested when its server is set up, and nothing is handed over.
+    """
+
+    # An entry without a plan is blank where only a plan can tell, but whole.
+    whole: ClassVar = True
+
+    id: Id
+    role: Line = ""
+    site: Text = ""
+    pool: Line = ""
+    servers: tuple[Host, ...] = ()
+    usages: tuple[Line, ...] = ()
+    subject: Mapping[Line, Line] = field(default_factory=dict)
+    san: tuple[Line, ...] = ()
+    eku: tuple[Line, ...] = ()
+    issuer: Issuer = ""
+    key: Annotated[PlannedKey | None, BLANK_IS_NONE] = None
+    hash: Line = ""
+    shared_by: Line = ""
+    exportable: bool = True
+    at_set_up: bool = field(default=False, metadata=SINCE_2)
+    others: Mapping[str, object] = others_field()
+
+    @property
+    def common_name(self) -> str:
+        """The subject's common name, "" if there is none."""
+        return self.subject.get("CN", "")
