@@ -130,6 +130,7 @@ class Statement:
         for usages in [WEB_USAGES] if together else [(usage,) for usage in WEB_USAGES]:
             names = set[str]().union(*(exact[usage] for usage in usages))
             loose = set[str]().union(*(may_be_wild[usage] for usage in usages))
+            names |= loose & (exact["WebServicesInternal"] | exact["WebServicesExternal"])
             subject = pool if "Default" in usages else server_or_pool
             yield self._made(row, usages, subject, self._spread(names, loose))
 
@@ -549,6 +550,8 @@ class Maker:
             hosts = [base] * len(self.domains) if option == 3 else self.domains
             meet = [f"https://lync{mark}.{host}/{n}/Meet" for n, host in enumerate(hosts)]
             dialin, admin = (f"https://lync{mark}.{base}/{what}" for what in ("Dialin", "Admin"))
+        if self.maybe(0.1):  # dial-in on a pool's web name, which no wildcard replaces there
+            dialin = f"https://{_first(self.rows, 'web_external_fqdn')}/Dialin"
         kept = {"meet_urls": ";".join(meet), "dialin_url": dialin}
         return kept | ({"admin_url": admin} if self.maybe(0.7) else {})
 
