@@ -76,6 +76,20 @@ def edge(number: int = 1, **cells: str) -> dict[str, str]:
     return row(f"edge0{number}.contoso.net", "Edge", "lsedge.contoso.net", **external | cells)
 
 
+#: Every other role, which the samples leave out.
+OTHERS = [
+    front_end(1),
+    front_end(2),
+    row("um01.contoso.com", "ExchangeUM"),
+    row("owa01.contoso.com", "ExchangeOWA"),
+    row("owas01.contoso.com", "OfficeWebApps", "owas.contoso.com"),
+    row("app01.contoso.com", "TrustedApplication", "apps.contoso.com"),
+    row("sba01.contoso.com", "SBA"),
+    edge(1),
+    edge(2),
+]
+
+
 def table(*rows: dict[str, str], **deployment: str) -> bytes:
     """A CSV of these rows; what is the deployment's stands on the first of them."""
     return csv_of([DEPLOYMENT | deployment | rows[0], *rows[1:]])

@@ -205,11 +205,11 @@ def test_an_override_is_changed_once_when_every_server_has_the_certificate(walk)
     again = walk.run(pages[0])
     assert (again["code"], again["changes"]) == (0, []), all_lines([again])
     assert walk.run(pages[0], "Verify")["code"] == 0
-    shown = walk.ask({"moves": [{"overrides": True}]})[0]["IM"]["parameters"]
+    shown = walk.world()["overrides"]["IM"]["parameters"]
     assert shown == [earlier[0], f"IMCertificateThumbprint={new}"]
     back = walk.run(pages[1], "Back")
     assert back["code"] == 0, all_lines([back])
-    assert walk.ask({"moves": [{"overrides": True}]})[0]["IM"]["parameters"] == earlier
+    assert walk.world()["overrides"]["IM"]["parameters"] == earlier
 
 
 @pytest.mark.parametrize(("version", "words"), [("15.0", "web.config"), ("15.2", "override")])
@@ -471,14 +471,14 @@ def test_an_override_of_another_certificate_stays_when_voice_mail_is_renewed(wal
     walk.begin(world, made)
     run = walk.run(page)
     assert run["code"] == 0, all_lines([run])
-    assert walk.ask({"moves": [{"overrides": True}]})[0]["IM"] == override(foreign)
+    assert walk.world()["overrides"]["IM"] == override(foreign)
     world["overrides"] = {"IM": override(old(package), "um01")}
     walk.begin(world, made)
     assert walk.run(page)["code"] == 0
-    shown = walk.ask({"moves": [{"overrides": True}]})[0]["IM"]
+    shown = walk.world()["overrides"]["IM"]
     assert shown == override(package.thumbprint, "um01")
     assert walk.run(page, "Back")["code"] == 0
-    assert walk.ask({"moves": [{"overrides": True}]})[0]["IM"] == override(old(package), "um01")
+    assert walk.world()["overrides"]["IM"] == override(old(package), "um01")
 
 
 def test_a_video_interop_server_takes_the_steps_of_the_servers_inside(walk):

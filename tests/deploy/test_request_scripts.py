@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from deploy.walk import NOON, all_lines, computers_of, unfolded
 from places import DATA
@@ -170,6 +172,23 @@ def test_a_run_that_ended_before_the_renaming_goes_on_there(walk):
     run = walk.run(page, on=TOOLS)
     assert (run["code"], run["changes"]) == (0, []), all_lines([run])
     assert walk.read(TOOLS)[name] == WHOLE
+
+
+@pytest.mark.parametrize("kind", ["break", "fail", "error", "nothing"])
+def test_a_fault_at_any_command_leaves_no_half_request(walk, kind):
+    """At each command in turn: the next run ends it, and one request was made, whole."""
+    for at in count(1):
+        page, name = begun(walk)
+        broken = walk.run(page, on=TOOLS, fault={"at": at, "kind": kind, "files": True})
+        assert walk.read(TOOLS).get(name, WHOLE) == WHOLE, all_lines([broken])
+        again = walk.run(page, on=TOOLS)
+        where = f"{kind} at {at}, {broken['struck']}\n{all_lines([broken, again])}"
+        assert again["code"] == 0, where
+        assert walk.read(TOOLS)[name] == WHOLE, where
+        assert len(walk.world()["servers"][TOOLS]["request"]) == 1, where
+        if not broken["struck"]:
+            break
+    assert at > 5
 
 
 def test_the_request_of_last_year_does_not_count(walk):

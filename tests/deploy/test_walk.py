@@ -30,7 +30,7 @@ from deploy.walk import (
 )
 from places import DATA
 from powershell_kit import needs_pwsh
-from topologies import edge, front_end, plan, row
+from topologies import OTHERS, front_end, plan, row
 
 from lyncnb.deploy.server_steps import DeploymentSteps
 from lyncnb.deploy.steps import procedure_of
@@ -49,18 +49,6 @@ if not os.environ.get("LYNCNB_SAMPLES"):
     SAMPLES = ["contoso.csv", "single-server.csv"]
     BACK_CASES = [(False, ""), (True, "urn:certref:")]
 BOTH = ("DrainServices", "StartServices", "TrustInstalled")
-# Every other role, which the samples leave out.
-OTHERS = [
-    front_end(1),
-    front_end(2),
-    row("um01.contoso.com", "ExchangeUM"),
-    row("owa01.contoso.com", "ExchangeOWA"),
-    row("owas01.contoso.com", "OfficeWebApps", "owas.contoso.com"),
-    row("app01.contoso.com", "TrustedApplication", "apps.contoso.com"),
-    row("sba01.contoso.com", "SBA"),
-    edge(1),
-    edge(2),
-]
 
 
 def plan_of(name: str):
@@ -263,61 +251,6 @@ def test_while_services_are_stopping_the_drain_is_not_passed_over(walk):
 
 
 # ---- faults
-
-
-# Servers, and about how many commands their scripts call, forward and back.
-CALLS = {"fe01": (67, 45), "edge01": (77, 60), "med01": (50, 40)}
-FAULTS = [
-    (state, server, at)
-    for server, (forward, back) in CALLS.items()
-    for state in ("new", "standing", "gone back")
-    for at in range(1, back if state == "gone back" else forward)
-]
-
-
-@pytest.mark.parametrize("kind", ["break", "fail", "error", "nothing"])
-def test_a_fault_at_any_command_loses_nothing(walk, kind):
-    """Broken, failed or unanswered at a command, a run loses no assignment; the next one ends it."""
-    chance = random.Random(f"lyncnb {kind}")
-    count = int(os.environ.get("LYNCNB_FAULTS", "6"))
-    hits = 0
-    for state, server, at in chance.sample(FAULTS, min(count, len(FAULTS))):
-        in_use, form = state != "new", chance.choice(FORMS)
-        steps = steps_of("contoso.csv", rolls=in_use)
-        page = page_of(steps, server)
-        walk.begin(world_of(steps, in_use=in_use, use_form=form), steps)
-        first = assignments(walk.world())
-        switches = ("Back", *BOTH) if state == "gone back" else BOTH
-        if state == "gone back":
-            assert walk.run(page, *BOTH)["code"] == 0
-        before = assignments(walk.world())
-        broken = walk.run(page, *switches, fault={"at": at, "kind": kind})
-        if not broken["struck"]:
-            continue
-        hits += 1
-        middle = walk.world()
-        again = walk.run(page, *switches)
-        after = walk.world()
-        where = f"{state} {server} {at} {kind} {form} {broken['struck']}\n"
-        where += all_lines([broken, again])
-        assert set(before) <= set(assignments(middle)), where
-        assert broken["harm"] == [], where
-        if in_use and stopped(middle["servers"][page.server]) and broken["code"] >= 0:
-            assert "THESE SERVICES ARE STOPPED" in all_lines([broken]) or (
-                "Which services run cannot be told" in all_lines([broken])
-            ), where
-        assert again["code"] == 0, where
-        if state == "gone back":
-            assert assignments(after) == first, where
-            assert stopped(after["servers"][page.server]) == [], where
-            continue
-        alone = wrongs(replace(steps, servers=(page,)), after)
-        assert [wrong for wrong in alone if " has " not in wrong] == [], where
-        for package in page.packages:
-            for usage in package.usages:
-                use = use_of(after, page.server, usage)
-                assert package.thumbprint in (use["current"], use["next"]), where
-    assert hits
 
 
 def test_a_read_that_failed_is_not_an_empty_record(walk):

@@ -326,7 +326,7 @@ class Walk:
         return found
 
     def save(self) -> None:
-        """Keep the world and the files of its servers, to come back once."""
+        """Keep the world and the files of its servers, to come back."""
         self.ask({"moves": [{"save": True}]})
 
     def restore(self) -> None:
@@ -417,6 +417,33 @@ def assignments(world: Json) -> dict[tuple[str, str], str]:
         for usage, use in uses.items()
         if use["current"]
     }
+
+
+def places_of(world: Json) -> dict[tuple[str, str], str]:
+    """Give what every place has, whichever product it belongs to."""
+    found = assignments(world)
+    for name, here in world["servers"].items():
+        own = {"farm": here["farm"], "imread": here["imread"], "listener": here["listener"]}
+        own |= here["exchange"] | here["bindings"]
+        own |= {key: one["thumbprint"] for key, one in here["applications"].items()}
+        found |= {(name, place): value for place, value in own.items() if value}
+    for name, override in world["overrides"].items():
+        found[name, "override"] = ";".join(override["parameters"])
+    return found
+
+
+def settled(world: Json) -> Json:
+    """Give what two runs that end alike agree in: everything but times."""
+    found: Json = {"places": places_of(world), "stale": stale(world)}
+    for name, here in world["servers"].items():
+        uses = here["uses"] | (world["everywhere"] if here["uses"] else {})
+        found[name] = {
+            "next": {usage: use["next"] for usage, use in uses.items() if use["next"]},
+            "services": {n: (s["Status"], s["StartMode"]) for n, s in here["services"].items()},
+            "modes": (here["ummode"], here["routermode"]),
+            **{store: sorted(here[store]) for store in ("my", "keys", "root", "ca")},
+        }
+    return found
 
 
 def wrongs(steps: DeploymentSteps, world: Json) -> list[str]:

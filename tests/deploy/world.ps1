@@ -151,7 +151,7 @@ $global:Effects = @{
         param($p)
         if (-not (Test-Path -LiteralPath $p.Path)) { throw ($p.Path + ': no such file') }
         if ($p.Path -like '*.pfx' -and [string]$p['Password'] -ne 'right') { throw 'The specified network password is not correct.' }
-        $thumbprint = [string](Get-Content -LiteralPath $p.Path | Select-Object -First 1)
+        $thumbprint = [string](Microsoft.PowerShell.Management\Get-Content -LiteralPath $p.Path | Select-Object -First 1)
         if ($p.Path -like '*.cer' -and (Get-Here).pending -notcontains $thumbprint -and (Get-Here).keys -notcontains $thumbprint) { throw 'The key of the request is not on this computer.' }
         (Get-Here).my = @((Get-Here).my) + $thumbprint | Select-Object -Unique
         (Get-Here).keys = @((Get-Here).keys) + $thumbprint | Select-Object -Unique
@@ -212,7 +212,7 @@ $global:Effects = @{
         param($p)
         if (Test-Path -LiteralPath $p.Output) { throw ($p.Output + ' is there already.') }
         $lines = '-----BEGIN NEW CERTIFICATE REQUEST-----', 'MII=', '-----END NEW CERTIFICATE REQUEST-----'
-        Set-Content -LiteralPath $p.Output -Value $lines[0..((Get-Here).writes - 1)]
+        Microsoft.PowerShell.Management\Set-Content -LiteralPath $p.Output -Value $lines[0..((Get-Here).writes - 1)]
         (Get-Here).request = @((Get-Here).request) + @{ 'name' = $p.FriendlyName; 'exportable' = (Get-Here).exportable -and $p.PrivateKeyExportable }
     }
     'Get-CsTopology' = { param($p) $global:World.topology }
@@ -262,7 +262,7 @@ $global:Effects = @{
     'Get-ExchangeDiagnosticInfo' = {
         param($p)
         $override = $global:World.overrides.Values | Where-Object { -not $_.server -or (Get-Here).name -like ($_.server + '.*') } | Select-Object -First 1
-        if ($p.Argument -eq 'Refresh') { (Get-Here).imread = [string](($override.parameters -match '^IMCertificateThumbprint=') -replace '.*=', ''); return }
+        if ($p.Argument -eq 'Refresh') { (Get-Here).imread = [string]((@($override.parameters) -match '^IMCertificateThumbprint=') -replace '.*=', ''); return }
         '<Diagnostics><Components><VariantConfiguration><Configuration><OwaServer><IMSettings><IMCertificateThumbprint>' + (Get-Here).imread + '</IMCertificateThumbprint></IMSettings></OwaServer></Configuration></VariantConfiguration></Components></Diagnostics>'
     }
     'Get-WebBinding' = {
@@ -315,18 +315,18 @@ $global:Effects = @{
         $verb = [string]($words | Where-Object { $_ -match '^-(addstore|store|importpfx|exportPFX|dump)$' } | Select-Object -First 1)
         $at = [array]::IndexOf($words, $verb)
         if ($verb -eq '-addstore') {
-            $thumbprint = [string](Get-Content -LiteralPath $words[$at + 2] | Select-Object -First 1)
+            $thumbprint = [string](Microsoft.PowerShell.Management\Get-Content -LiteralPath $words[$at + 2] | Select-Object -First 1)
             $store = $(if ($words[$at + 1] -eq 'Root') { 'root' } else { 'ca' })
             (Get-Here).$store = @((Get-Here).$store) + $thumbprint | Select-Object -Unique
         }
         elseif ($verb -eq '-importpfx') {
-            $thumbprint = [string](Get-Content -LiteralPath $words[$at + 2] | Select-Object -First 1)
+            $thumbprint = [string](Microsoft.PowerShell.Management\Get-Content -LiteralPath $words[$at + 2] | Select-Object -First 1)
             (Get-Here).my = @((Get-Here).my) + $thumbprint | Select-Object -Unique
             (Get-Here).keys = @((Get-Here).keys) + $thumbprint | Select-Object -Unique
             (Get-Here).ksp = @((Get-Here).ksp | Where-Object { $_ -ne $thumbprint })
             if ([string]$words[-1] -notmatch 'NoRoot') { Write-Harm ('the root of ' + $words[$at + 2] + ' was installed unasked') }
         }
-        elseif ($verb -eq '-exportPFX') { Set-Content -LiteralPath $words[$at + 3] -Value $words[$at + 2] }
+        elseif ($verb -eq '-exportPFX') { Microsoft.PowerShell.Management\Set-Content -LiteralPath $words[$at + 3] -Value $words[$at + 2] }
         elseif ($verb -eq '-store' -and (Get-Here).my -contains $words[$at + 2]) {
             if ((Get-Here).ksp -contains $words[$at + 2]) { '  Provider = Microsoft Software Key Storage Provider' }
             else { '  Provider = Microsoft RSA SChannel Cryptographic Provider' }
@@ -342,6 +342,14 @@ $global:Effects = @{
         param($p)
         $name = @((Get-Here).services.Keys | Sort-Object)[$p.Id - 1]
         [pscustomobject]@{ 'StartTime' = ([datetime](Get-Here).services[$name].Started).ToUniversalTime() }
+    }
+    'Get-Content' = { param($p) Microsoft.PowerShell.Management\Get-Content @p }
+    'Set-Content' = { param($p) Microsoft.PowerShell.Management\Set-Content @p }
+    'Add-Content' = { param($p) Microsoft.PowerShell.Management\Add-Content @p }
+    'Move-Item' = { param($p) Microsoft.PowerShell.Management\Move-Item @p }
+    'Get-PfxCertificate' = {
+        param($p)
+        [pscustomobject]@{ 'Thumbprint' = [string](Microsoft.PowerShell.Management\Get-Content -LiteralPath $p.FilePath | Select-Object -First 1); 'Subject' = 'CN=CA' }
     }
 }
 # What changes something; all other commands read.
@@ -366,6 +374,12 @@ function global:Enter-Command {
     & $global:Effects[$Name] $Bound
 }
 
+function global:Enter-File {
+    # A command of Windows that reads or writes a file: a fault strikes it where the case says so.
+    param([string] $Name, [hashtable] $Bound)
+    if ($global:World.fault -and $global:World.fault['files']) { Enter-Command $Name $Bound } else { & $global:Effects[$Name] $Bound }
+}
+
 # ---- the commands themselves: a module, whose functions do not see the script's preferences
 
 $types = @{ 'SwitchParameter' = '[switch]'; 'CertType[]' = '[string[]]'; 'String' = '[string]'; 'Boolean' = '[bool]'; 'DateTime' = '[datetime]'; 'Int32' = '[int]'; 'Guid' = '[string]' }
@@ -379,6 +393,9 @@ $text = foreach ($name in $global:Effects.Keys) {
     "function global:$name { [CmdletBinding()] param(" + ($list -join ', ') + ") process { Enter-Command '$name' `$PSBoundParameters } }"
 }
 New-Module -ScriptBlock ([scriptblock]::Create($text -join "`n")) | Out-Null
+
+# How wide the window is: a number that a case gives. Asking this computer takes a millisecond a line.
+Update-TypeData -Force -TypeName System.Management.Automation.Internal.Host.InternalHostRawUserInterface -MemberType ScriptProperty -MemberName WindowSize -Value { @{ 'Width' = $global:Width } }
 
 # What every Windows has, and this computer not.
 New-Module -ScriptBlock {
@@ -403,12 +420,13 @@ New-Module -ScriptBlock {
         Microsoft.PowerShell.Core\Get-Command -Name $Name -ErrorAction SilentlyContinue
     }
     function global:Import-Module { [CmdletBinding()] param([string] $Name) }
-    function global:Start-Transcript { [CmdletBinding()] param([string] $Path) Set-Content -LiteralPath $Path -Value 'transcript' }
+    function global:Start-Transcript { [CmdletBinding()] param([string] $Path) Microsoft.PowerShell.Management\Set-Content -LiteralPath $Path -Value 'transcript' }
     function global:Stop-Transcript { [CmdletBinding()] param() }
-    function global:Get-PfxCertificate {
-        [CmdletBinding()] param([string] $FilePath)
-        [pscustomobject]@{ 'Thumbprint' = [string](Get-Content -LiteralPath $FilePath | Select-Object -First 1); 'Subject' = 'CN=CA' }
-    }
+    function global:Get-Content { [CmdletBinding()] param([string] $LiteralPath, [string] $Encoding, [switch] $Raw) Enter-File 'Get-Content' $PSBoundParameters }
+    function global:Set-Content { [CmdletBinding()] param([string] $LiteralPath, [string] $Encoding, [object[]] $Value) Enter-File 'Set-Content' $PSBoundParameters }
+    function global:Add-Content { [CmdletBinding()] param([string] $LiteralPath, [string] $Encoding, [object[]] $Value) Enter-File 'Add-Content' $PSBoundParameters }
+    function global:Move-Item { [CmdletBinding()] param([string] $LiteralPath, [string] $Destination, [switch] $Force) Enter-File 'Move-Item' $PSBoundParameters }
+    function global:Get-PfxCertificate { [CmdletBinding()] param([string] $FilePath) Enter-File 'Get-PfxCertificate' $PSBoundParameters }
     function global:Test-Path {
         [CmdletBinding()] param([string] $LiteralPath)
         $store, $thumbprint = Split-Cert $LiteralPath
@@ -471,7 +489,7 @@ New-Module -ScriptBlock {
         }
         if ($TypeName -like '*X509Certificate2') {
             if ((Microsoft.PowerShell.Utility\New-Object Management.Automation.PSCredential 'x', $ArgumentList[1]).GetNetworkCredential().Password -ne 'right') { throw 'The specified network password is not correct.' }
-            return ([pscustomobject]@{ 'Thumbprint' = [string](Get-Content -LiteralPath $ArgumentList[0] | Select-Object -First 1) })
+            return ([pscustomobject]@{ 'Thumbprint' = [string](Microsoft.PowerShell.Management\Get-Content -LiteralPath $ArgumentList[0] | Select-Object -First 1) })
         }
         Microsoft.PowerShell.Utility\New-Object @PSBoundParameters
     }
@@ -489,6 +507,7 @@ function Invoke-Run {
     $global:World.changes = @()
     $global:World.harm = @()
     $global:World.struck = ''
+    $global:Width = $(if ($Move['width']) { $Move.width } else { 80 })
     $global:World.fault = $Move['fault']
     $global:World.password = $(if ($Move['password']) { $Move.password } else { 'right' })
     $env:ExchangeInstallPath = (Get-Here)['exchangepath']
@@ -610,9 +629,8 @@ function Invoke-Move {
         foreach ($key in $Move.values.Keys) { $global:World.servers[$Move.set][$key] = $Move.values[$key] }
         return $null
     }
-    if ($Move['overrides']) { return $global:World.overrides }
     if ($Move['save']) {
-        # What is now, and the files of every server, can come back once.
+        # What is now, and the files of every server, can come back.
         $script:Saved = ConvertTo-Json -InputObject $global:World -Depth 8 -Compress
         if ([IO.Directory]::Exists($script:Place + '-saved')) { [IO.Directory]::Delete($script:Place + '-saved', $true) }
         Copy-Item -Recurse -LiteralPath $script:Place -Destination ($script:Place + '-saved')
@@ -621,7 +639,7 @@ function Invoke-Move {
     if ($Move['restore']) {
         Set-World ($script:Saved | ConvertFrom-Json -AsHashtable)
         [IO.Directory]::Delete($script:Place, $true)
-        [IO.Directory]::Move($script:Place + '-saved', $script:Place)
+        Copy-Item -Recurse -LiteralPath ($script:Place + '-saved') -Destination $script:Place
         return $null
     }
     if ($Move['now']) {
@@ -629,7 +647,7 @@ function Invoke-Move {
         Update-World
         return $null
     }
-    return @{ 'servers' = $global:World.servers; 'everywhere' = $global:World.everywhere; 'now' = $global:World.now.ToString('o') }
+    return @{ 'servers' = $global:World.servers; 'everywhere' = $global:World.everywhere; 'overrides' = $global:World.overrides; 'now' = $global:World.now.ToString('o') }
 }
 
 function Set-World {

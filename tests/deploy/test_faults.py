@@ -1,0 +1,212 @@
+"""A fault at any command of any script: nothing is lost, and the next run ends as planned.
+
+LYNCNB_FAULTS is how many faults are drawn for each state of a server: 4 without it.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import cache
+
+import pytest
+from deploy.walk import (
+    NOON,
+    OLD_END,
+    WEB_CONFIG,
+    Walk,
+    all_lines,
+    old,
+    packages_of,
+    places_of,
+    settled,
+    stopped,
+    world_of,
+)
+from places import DATA
+from powershell_kit import Json, needs_pwsh
+from topologies import DEPLOYMENT, OTHERS, csv_of, row
+
+from lyncnb.deploy.server_steps import DeploymentSteps, ServerSteps
+from lyncnb.deploy.steps import procedure_of
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+pytestmark = needs_pwsh
+
+PRODUCTS = ("lync2013", "sfb2015", "sfb2019", "sfbse")
+TABLES = ("contoso.csv", "litwareinc-global.csv", "single-server.csv", "others")
+STATES = ("new", "standing", "gone back")
+KINDS = ("break", "fail", "error", "nothing")
+VIDEO_INTEROP = row("vis01.contoso.com", "VideoInterop", "vis.contoso.com")
+FORMS = ("", "urn:certref:")
+COUNT = int(os.environ.get("LYNCNB_FAULTS", "4"))
+SWITCHES = ("DrainServices", "StartServices", "TrustInstalled")
+# No script calls more commands in one run, and most call half as many.
+CALLS = 150
+# Roles that are found in more than one form: what their servers have besides.
+FORMS_OF_ROLES: dict[str, tuple[Json, ...]] = {
+    "ReverseProxy": (
+        {},
+        {"bindings": {}},  # a product that is set by hand
+        {"bindings": {}, "applications": True},
+    ),
+    "OfficeWebApps": ({}, {"offloads": True}),
+    "TrustedApplication": ({}, {"replica": False}),
+    "ExchangeUM": ({}, {"routermode": "TCP"}),
+    "ExchangeOWA": ({"exchangeversion": "15.0"}, {"exchangeversion": "15.2"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A server whose script has steps that no scene before it has."""
+
+    product: str
+    table: str
+    server: str
+    role: str
+    form: int
+
+
+@cache
+def deployment(product: str, table: str, *, in_use: bool) -> DeploymentSteps:
+    """Give the steps of a table's servers, of those whose role the product has."""
+    rules = load_rules(product)
+    if table == "others":
+        rows = [DEPLOYMENT | OTHERS[0], *OTHERS[1:], VIDEO_INTEROP]
+    else:
+        rows = [*csv.DictReader((DATA / table).read_text("utf-8").splitlines())]
+    known = csv_of([cells for cells in rows if cells["role"] in rules.roles])
+    plan = plan_certificates(read_topology(known), rules)
+    packages = packages_of(plan, OLD_END if in_use else None)
+    return procedure_of(packages, rules, now=NOON)
+
+
+def steps_of(page: ServerSteps) -> frozenset[object]:
+    """Give what makes a script another one: its steps without their words and sources."""
+    every = (step.step for step in (*page.steps, *page.back))
+    return frozenset(replace(s, title="", text="", source="", wizard="") for s in every)
+
+
+@cache
+def scenes() -> tuple[Scene, ...]:
+    """Give one server for each different script, in each form that its role is found in."""
+    seen: set[frozenset[object]] = set()
+    found = []
+    for product in PRODUCTS:
+        for table in TABLES:
+            for page in deployment(product, table, in_use=True).servers:
+                steps = steps_of(page)
+                if steps not in seen:
+                    seen.add(steps)
+                    forms = range(len(FORMS_OF_ROLES.get(page.role, ({},))))
+                    found += [Scene(product, table, page.server, page.role, n) for n in forms]
+    return tuple(found)
+
+
+class Stage:
+    """The servers of a scene's pool before a run, the script of one of them, and how it ends."""
+
+    def __init__(self, walk: Walk, scene: Scene, state: str, form: str) -> None:
+        self.walk = walk
+        self.name = f"{scene} {state} {form}"
+        self.is_in_use = state != "new"
+        self.switches = ("Back", *SWITCHES) if state == "gone back" else SWITCHES
+        steps = deployment(scene.product, scene.table, in_use=self.is_in_use)
+        self.page = next(page for page in steps.servers if page.server == scene.server)
+        pool = tuple(page for page in steps.servers if page.pool == self.page.pool)
+        self.steps = replace(steps, servers=pool, key_holders=())
+        self._begin(scene, form)
+        if state == "gone back":
+            walk.day(self.steps, *SWITCHES)
+        self.before = places_of(walk.world())
+        walk.save()
+        self.calls = self.run({"at": 0})["calls"]
+        self.expected = self.finish()
+
+    def _begin(self, scene: Scene, form: str) -> None:
+        world = world_of(self.steps, in_use=self.is_in_use, use_form=form)
+        earlier = old(self.page.packages[0])
+        changes = dict(FORMS_OF_ROLES.get(scene.role, ({},))[scene.form])
+        if changes.get("applications"):
+            addresses = [f"https://{name}/" for name in self.page.packages[0].san]
+            changes["applications"] = {
+                str(n): {"url": url, "thumbprint": earlier} for n, url in enumerate(addresses)
+            }
+        for here in world["servers"].values():
+            here |= changes
+        if self.is_in_use and changes.get("exchangeversion") == "15.2":
+            parameters = [f"IMCertificateThumbprint={earlier}"]
+            world["overrides"] = {"IM": {"name": "IM", "server": "", "parameters": parameters}}
+        self.walk.begin(world, self.steps)
+        if self.is_in_use and changes.get("exchangeversion") == "15.0":
+            self.walk.configure(self.page.server, earlier)
+        for page in self.steps.servers:
+            # A farm or an override names a certificate that every server has by then.
+            if page.role in ("OfficeWebApps", "ExchangeOWA") and page != self.page:
+                self.walk.run(page)
+
+    def run(self, fault: Json) -> Json:
+        """Run the script with a fault at one of its commands, those of files too."""
+        fault |= {"files": True}
+        return self.walk.run(self.page, *self.switches, fault=fault, answers="Y\n" * 4)
+
+    def finish(self) -> tuple[int, Json, str]:
+        """Run the script until it has ended; give its exit status, and what is then."""
+        last = self.walk.take(self.page, *self.switches)
+        config = self.walk.file(self.page.server, WEB_CONFIG)
+        return last["code"], settled(self.walk.world()), config
+
+    def problems(self, kind: str, at: int) -> list[str]:
+        """Say what is wrong after a fault at a command, and after the next run."""
+        self.walk.restore()
+        broken = self.run({"at": at, "kind": kind})
+        middle = self.walk.world()
+        ended = self.finish()
+        wrong = {
+            "nothing was struck": not broken["struck"],
+            f"harm {broken['harm']}": broken["harm"],
+            "a place lost its certificate": self.before.keys() - places_of(middle).keys(),
+            "services are stopped without a word": not self._says_what_is_stopped(broken, middle),
+            f"the next run ended {ended}, not {self.expected}": ended != self.expected,
+        }
+        where = f"{self.name} {kind} at {at}, {broken['struck']}"
+        output = all_lines([broken])
+        return [f"{where}: {text}\n{output}" for text, is_so in wrong.items() if is_so]
+
+    def _says_what_is_stopped(self, run: Json, world: Json) -> bool:
+        """Whether a run that was not broken off names the services that it left stopped, if any."""
+        is_stopped = stopped(world["servers"][self.page.server])
+        text = all_lines([run])
+        return (
+            not (self.is_in_use and is_stopped and run["code"] >= 0)
+            or "THESE SERVICES ARE STOPPED" in text
+            or "Which services run cannot be told" in text
+        )
+
+
+def faults(state: str) -> dict[tuple[Scene, str], list[tuple[str, int]]]:
+    """Draw faults at all positions of all scripts, by script; a position is a number below CALLS."""
+    chance = random.Random(f"lyncnb {state}")
+    kinds = [(scene, form, kind) for scene in scenes() for form in FORMS for kind in KINDS]
+    found = defaultdict(list)
+    for number in sorted(chance.sample(range(len(kinds) * CALLS), COUNT)):
+        scene, form, kind = kinds[number // CALLS]
+        found[scene, form].append((kind, number % CALLS))
+    return found
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_fault_at_any_command_loses_nothing(walk, state):
+    """Broken, failed or unanswered at a command, a run loses no certificate; the next one ends it."""
+    problems = []
+    for (scene, form), drawn in faults(state).items():
+        stage = Stage(walk, scene, state, form)
+        for kind, at in drawn:
+            problems += stage.problems(kind, 1 + at % stage.calls)
+    assert problems == []
