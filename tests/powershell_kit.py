@@ -25,7 +25,7 @@ PARAMETERS = _DEPLOY / "cmdlet_parameters.json"
 #: Functions of the script that a check may call.
 SCRIPT_FUNCTIONS = (
     *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
-    *("Test-RestartAhead", "Get-Stale", "Get-Utc", "Test-FailedOver"),
+    *("Test-RestartAhead", "Get-NotRunning", "Get-Stale", "Get-Utc", "Test-FailedOver"),
     *("Get-Places", "Get-InUse", "Get-Shown"),
 )
 

@@ -32,10 +32,11 @@ Its words:
 - ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
   ``start_service`` starts the one called ``$Value``, ``commands`` must exist there.
 
-A check may ask the script: ``Test-Key PATH``, ``Test-ServicesStopped``, ``Test-ServicesRun``,
-``Test-ServicesLoaded`` (all started after their certificate was assigned; ``Get-Stale`` names the
-others), ``Test-RestartAhead``, ``Test-FailedOver``, ``Get-Places TITLE``, ``Get-InUse PLACE``,
-``Get-Shown SERVER PORT NAME`` (the thumbprint that a client is shown), and ``$ComputerName``.
+A check may ask the script: ``Test-Key PATH``, ``Test-ServicesStopped``, ``Test-ServicesRun``
+(``Get-NotRunning`` names the others), ``Test-ServicesLoaded`` (all started after their certificate
+was assigned; ``Get-Stale`` names the others), ``Test-RestartAhead``, ``Test-FailedOver``,
+``Get-Places TITLE``, ``Get-InUse PLACE``, ``Get-Shown SERVER PORT NAME`` (the thumbprint that a
+client is shown), and ``$ComputerName``.
 ``shows`` prints each time by ``Get-Utc TIME``: 2026-12-22 06:00 UTC.
 """
 

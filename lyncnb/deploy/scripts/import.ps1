@@ -577,16 +577,22 @@ function Submit-Step {
 }
 
 function Show-Facts {
-    # One line a fact, each once: what is not true first, with what was found below it.
-    $seen = @()
+    # One line a fact, each once: what is not true first, with what was found below it. Where nothing
+    # is known before another fact is true, as of a certificate that is not there: cannot tell.
+    $answers = @{}
     $facts = @(foreach ($step in $chosen) {
         $script:Current = $step
         if ($step['Does'] -eq 'restore') { @{ 'Answer' = Test-Done $step; 'Text' = $step.Place + ' uses what it used before'; 'Found' = $Found } }
         elseif (Find-Wrong $step 'OnlyIf') { continue }
         foreach ($check in $step['Holds']) {
-            if ($check['Passing'] -or $seen -contains $check.Text) { continue }
-            $seen += $check.Text
-            @{ 'Answer' = Read-Answer $check; 'Text' = $check.Text; 'Found' = $Found }
+            if ($check['Passing'] -or $answers.ContainsKey($check.Text)) { continue }
+            $first = [string]$check['After']
+            if ($answers[$first] -notin 'no', 'cannot tell') { $answers[$check.Text] = Read-Answer $check }
+            else {
+                $answers[$check.Text] = 'cannot tell'
+                $script:Found = 'this is not true: ' + $first
+            }
+            @{ 'Answer' = $answers[$check.Text]; 'Text' = $check.Text; 'Found' = $Found }
         }
     })
     $counts = foreach ($answer in 'no', 'cannot tell', 'yes') {

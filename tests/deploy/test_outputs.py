@@ -1,0 +1,63 @@
+"""What a script prints on six kinds of server: whole at every width, each line with its evidence."""
+
+from __future__ import annotations
+
+import pytest
+from deploy.walk import NOON, OLD_END, Walk, packages_of, unfolded, world_of
+from places import DATA
+from powershell_kit import Json, needs_pwsh
+
+from lyncnb.deploy.steps import procedure_of
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+pytestmark = needs_pwsh
+
+WIDE = 10_000
+BOTH = ("DrainServices", "StartServices", "TrustInstalled")
+FAILS = {"command": "Set-CsCertificate", "kind": "fail"}
+# The server, whether certificates are in use there and roll over, and its runs: switches and fault.
+KINDS: dict[str, tuple[str, bool, bool, list[tuple[tuple[str, ...], Json | None]]]] = {
+    "new": ("fe01", False, False, [(("WhatIf", *BOTH), None)]),
+    "standing": ("fe02", True, True, [(("WhatIf", "DrainServices", "StartServices"), None)]),
+    "drained": ("fe02", True, True, [(("DrainServices", "TrustInstalled"), None)]),
+    "waiting": ("edge01", True, False, [(BOTH, None)]),
+    "failed": ("fe02", True, True, [(BOTH, FAILS)]),
+    "gone back": ("fe02", True, True, [(BOTH, None), (("Back", *BOTH), None)]),
+}
+# A fact that is its own evidence: what is not in a store.
+ITSELF = "is in Local Computer"
+
+
+def outputs(walk: Walk, kind: str, width: int) -> list[Json]:
+    """Give the last run of a kind of server, and what -Verify says after it."""
+    server, in_use, rolls, runs = KINDS[kind]
+    rules = load_rules("lync2013")
+    plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)
+    steps = procedure_of(packages_of(plan, OLD_END if rolls else None), rules, now=NOON)
+    page = next(page for page in steps.servers if page.server.startswith(server))
+    walk.begin(world_of(steps, in_use=in_use), steps)
+    for switches, fault in runs:
+        last = walk.run(page, *switches, fault=fault, width=width)
+    verify = ("Back", "Verify") if kind == "gone back" else ("Verify",)
+    return [last, walk.run(page, *verify, width=width)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_line_is_whole_and_has_its_evidence(walk, kind):
+    """At 80 and 120 columns no word is cut; below what is not true is what was found."""
+    whole = outputs(walk, kind, WIDE)
+    for width in (80, 120):
+        found = outputs(walk, kind, width)
+        assert [unfolded(run) for run in found] == [unfolded(run) for run in whole]
+        # A command with a path is not folded, so that it can be copied.
+        folded = [line for run in found for line in run["output"] if ":\\" not in line]
+        assert max(len(line) for line in folded) < width
+    lines = whole[1]["output"]
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith(("NO ", "CANNOT TELL ")) and ITSELF not in line:
+            label, found = below.split(maxsplit=1)
+            assert label == "Found:", line
+            assert found != "nothing" or "in use for" in line, line
+        assert "RTCXMPP" not in line  # it was disabled before the change, which did not stop it
